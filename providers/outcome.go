@@ -1,0 +1,94 @@
+package providers
+
+import "time"
+
+// Kind is how an attempt to deliver a push ended. The set is closed: the gateway's policy has a rule for each.
+type Kind uint8
+
+const (
+	// KindRetry says that the push was not delivered and may be later: an outage, a rate limit, the network, a timeout. It is
+	// the zero value, since forgetting to classify an answer must never cost a pusher or a notification.
+	KindRetry Kind = iota
+
+	// KindDelivered says that the push service took the push.
+	KindDelivered
+
+	// KindRejected says that the pushkey is dead: nothing can be delivered to it, now or later.
+	KindRejected
+
+	// KindDropped says that this push can never be delivered, and that the pushkey is fine.
+	KindDropped
+
+	// KindMisconfigured says that the push service refuses what the operator set up (a credential, a topic). The push is tried
+	// again slowly, the operator is told, and no pushkey is ever rejected for it.
+	KindMisconfigured
+)
+
+// String is the kind as logs and metrics show it.
+func (k Kind) String() string {
+	switch k {
+	case KindDelivered:
+		return "delivered"
+	case KindRejected:
+		return "rejected"
+	case KindDropped:
+		return "dropped"
+	case KindMisconfigured:
+		return "misconfigured"
+	default:
+		return "retry"
+	}
+}
+
+// Outcome is how one attempt to deliver one push ended.
+type Outcome struct {
+	Kind Kind
+
+	// Reason says why, in snake_case words out of a small fixed set of the provider's: it becomes a metric's label, and what an
+	// operator reads. Never anything taken from a request, and nothing secret.
+	Reason string
+
+	// RetryAfter is how long the push service asked to be left alone; 0 if it did not say. For KindRetry and KindMisconfigured.
+	RetryAfter time.Duration
+
+	// Since is when the pushkey became invalid by the push service's own clock (APNs says so); zero if it did not say. For
+	// KindRejected: a device that registered later is not dead.
+	Since time.Time
+
+	// Unusable says that the request itself proves that nothing can be delivered to the device, no service was asked: an
+	// undecodable token, a broken subscription. For KindRejected: such a rejection is answered and never stored.
+	Unusable bool
+
+	// Doubtful says that a wrong setting of the operator's would look the same. For KindRejected: such a rejection is believed
+	// only once the app has delivered something with its current settings.
+	Doubtful bool
+
+	// Err is the detail behind the reason, for the log. It must not contain a pushkey, an endpoint's path, a token or content.
+	Err error
+}
+
+// Delivered says that the push service took the push.
+func Delivered() Outcome { return Outcome{Kind: KindDelivered, Reason: "delivered"} }
+
+// Rejected says that the push service proved the pushkey dead.
+func Rejected(reason string) Outcome { return Outcome{Kind: KindRejected, Reason: reason} }
+
+// Unusable says that the device's own data prove that nothing could ever be delivered to it.
+func Unusable(reason string, err error) Outcome {
+	return Outcome{Kind: KindRejected, Reason: reason, Unusable: true, Err: err}
+}
+
+// Retry says that the push may be delivered later; after is what the push service asked for, or 0.
+func Retry(reason string, after time.Duration, err error) Outcome {
+	return Outcome{Kind: KindRetry, Reason: reason, RetryAfter: after, Err: err}
+}
+
+// Dropped says that this push can never be delivered, and that the pushkey is fine.
+func Dropped(reason string, err error) Outcome {
+	return Outcome{Kind: KindDropped, Reason: reason, Err: err}
+}
+
+// Misconfigured says that the operator must act before anything like this push can be delivered.
+func Misconfigured(reason string, err error) Outcome {
+	return Outcome{Kind: KindMisconfigured, Reason: reason, Err: err}
+}

@@ -1,0 +1,89 @@
+// Package providers is the contract between the gateway and the push services it delivers to, and the model they share.
+//
+// A provider translates one notification for one device into a request of its push service, makes that request once, and
+// classifies the answer as one of a closed set of outcomes. It does not sleep, store, log a verdict or try again for time's sake:
+// the gateway's policy decides what an outcome means. One corrected request (a smaller body, a fresh credential) is part of an attempt.
+//
+// A provider is a Caddy module in the namespace matrix_push.providers that implements [Provider]; a third party's works the same
+// way as the ones in this repository. Run the suite in package providertest against it.
+package providers
+
+import (
+	"context"
+	"time"
+)
+
+// Provider delivers notifications to one push service.
+type Provider interface {
+	// Push makes one attempt to deliver p and says how it went. It must be safe for any number of concurrent calls, must return
+	// soon after ctx is done (with a Retry), and must not modify p or keep it after it returned.
+	Push(ctx context.Context, p *Push) Outcome
+}
+
+// Push is one notification on its way to one device.
+type Push struct {
+	// Notification is what to deliver, after the app's content and badge options were applied to it. It is shared with the
+	// request's other devices: read only.
+	Notification *Notification
+
+	// Device is where to deliver it.
+	Device *Device
+
+	// ID identifies this push, and is the same in every attempt to deliver it: a random UUID.
+	ID string
+
+	// Expires is when the notification stops being worth delivering.
+	Expires time.Time
+
+	// Site is where the notification came in.
+	Site Site
+}
+
+// TTL is how long after now the push is still worth delivering, in whole seconds; never negative.
+func (p *Push) TTL(now time.Time) int {
+	return max(0, int(p.Expires.Sub(now)/time.Second))
+}
+
+// Site is the place a notification came in at, as far as it is proved. It lets a provider tell the operator's own push server,
+// which may stand in a private network, from a stranger's.
+type Site struct {
+	// Host is the lower-case host name that the request's Host header and its TLS server name agree on; empty if they do not.
+	Host string
+
+	// Port is the local TCP port the request came in at.
+	Port string
+}
+
+// ContentDefaulter is implemented by a provider that wants another default for the app's content option than [ContentIDs].
+type ContentDefaulter interface {
+	// DefaultContent says what may leave for this device when the operator did not say.
+	DefaultContent(d *Device) Content
+}
+
+// WaitDefaulter is implemented by a provider for which a homeserver should wait shorter or longer than the usual 5 s.
+type WaitDefaulter interface {
+	DefaultWait() time.Duration
+}
+
+// Starter is implemented by a provider that has something to do when its configuration goes live and not while it is merely
+// validated: making a key, for example. An error fails the load.
+type Starter interface {
+	Start(ctx context.Context) error
+}
+
+// Advertiser is implemented by a provider that has something to say in the endpoint's GET document.
+type Advertiser interface {
+	// Advertise returns what the document says of an app of this provider.
+	Advertise() Advertisement
+}
+
+// Advertisement is what the endpoint's GET document says of one app.
+type Advertisement struct {
+	// UnifiedPush says that the endpoint is a Matrix gateway for UnifiedPush,
+	// https://unifiedpush.org/developers/gateway/.
+	UnifiedPush bool
+
+	// ApplicationServerKey is the VAPID public key (RFC 8292) that a browser subscribes with: base64url, unpadded, of the
+	// 65-byte uncompressed point. Empty if the app has none.
+	ApplicationServerKey string
+}

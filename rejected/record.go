@@ -1,0 +1,96 @@
+package rejected
+
+import "time"
+
+const (
+	// DefaultExpire is how long a record is kept after it was last seen.
+	DefaultExpire = 90 * 24 * time.Hour
+
+	firstProbe = time.Hour
+	lastProbe  = 7 * 24 * time.Hour
+)
+
+// Record is all that a store knows of a dead pushkey.
+type Record struct {
+	// Reason is that of the latest verdict.
+	Reason string
+	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one.
+	Condemned int64
+	// Since is the newest time of death a push service gave, in milliseconds; 0 if none did.
+	Since int64
+	// FirstSeen is when the first verdict was learned, LastSeen when a notification last asked for the pushkey.
+	FirstSeen, LastSeen time.Time
+	// ProbeAt is from when on a notification without pushkey_ts is tried again.
+	ProbeAt time.Time
+	// Verdicts counts the verdicts.
+	Verdicts int
+}
+
+// Add is the record after one more verdict.
+//
+// A notification without pushkey_ts cannot prove that the client registered again, so it is let through to probe after 1 h, and
+// after twice as long each time the verdict is the same, up to 7 d.
+func (r Record) Add(v Verdict) Record {
+	if r.Verdicts == 0 {
+		r.FirstSeen = v.At
+	}
+	r.Reason = v.Reason
+	r.Condemned = max(r.Condemned, v.PushkeyTS)
+	if !v.Since.IsZero() {
+		r.Since = max(r.Since, v.Since.UnixMilli())
+	}
+	r.LastSeen = v.At
+	// Verdicts of pushes that were in flight together are one probe, not several.
+	if r.Verdicts == 0 || !v.At.Before(r.ProbeAt) {
+		r.Verdicts++
+		r.ProbeAt = v.At.Add(probeInterval(r.Verdicts))
+	}
+	return r
+}
+
+func probeInterval(verdicts int) time.Duration {
+	d := firstProbe
+	for range verdicts - 1 {
+		if d *= 2; d >= lastProbe {
+			return lastProbe
+		}
+	}
+	return d
+}
+
+// Mark is the part of a record that decides: what a store keeps in memory for every record, 8 bytes without a pointer.
+type Mark struct {
+	// Condemned is the last second of pushkey_ts that is dead.
+	Condemned uint32
+	// ProbeAt is the second from which on a notification without pushkey_ts is tried again; 0 in the zero Mark alone.
+	ProbeAt uint32
+}
+
+// Mark is the record's mark. Homeservers send pushkey_ts in whole seconds, so it is compared in whole seconds, and a device that
+// registered within the second in which APNs says the token died is given the benefit of the doubt.
+func (r Record) Mark() Mark {
+	condemned := r.Condemned / 1000
+	if r.Since > 0 {
+		condemned = max(condemned, r.Since/1000-1)
+	}
+	return Mark{
+		Condemned: uint32(min(max(condemned, 0), maxSecond)),
+		ProbeAt:   uint32(min(max(r.ProbeAt.Unix(), 1), maxSecond)),
+	}
+}
+
+const maxSecond = 1<<32 - 1
+
+// Rejects says whether a notification with this pushkey_ts (milliseconds, 0 if it has none) is answered as rejected.
+//
+// The clock is compared only with our own: with a pushkey_ts, the homeserver's times alone decide.
+func (m Mark) Rejects(pushkeyTS int64, now time.Time) bool {
+	switch {
+	case m == Mark{}:
+		return false
+	case pushkeyTS == 0:
+		return now.Unix() < int64(m.ProbeAt)
+	default:
+		return pushkeyTS/1000 <= int64(m.Condemned)
+	}
+}
