@@ -1,6 +1,10 @@
 package providers
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+)
 
 // Notification is a Matrix notification without its devices, as
 // https://spec.matrix.org/v1.15/push-gateway-api/#post_matrixpushv1notify defines it and as real homeservers send it: an absent,
@@ -27,9 +31,25 @@ type Notification struct {
 	// is an alert.
 	Badge bool
 
-	// Object is the notification object as the homeserver sent it, devices included: see [Notification.Members]. It is nil
-	// once the content policy reduced the notification.
-	Object json.RawMessage
+	// Body is the request body that the notification came in: see [Notification.Members]. It is nil once the content policy
+	// reduced the notification.
+	Body json.RawMessage
+}
+
+// Members are all members of the notification object as the homeserver sent them, also those that nobody knows, but for the
+// devices, as no device learns of another, and the counts where the device wants none. They are nil if the content policy reduced the notification.
+func (n *Notification) Members() map[string]json.RawMessage {
+	var request struct {
+		Notification map[string]json.RawMessage `json:"notification"`
+	}
+	if n.Body == nil || json.Unmarshal(n.Body, &request) != nil {
+		return nil
+	}
+	maps.DeleteFunc(request.Notification, func(name string, _ json.RawMessage) bool {
+		// encoding/json decodes a member under any of these names.
+		return strings.EqualFold(name, "devices") || (n.Counts == Counts{} && strings.EqualFold(name, "counts"))
+	})
+	return request.Notification
 }
 
 // Counts are the numbers for the app's badge; nil where the homeserver sent none.

@@ -39,7 +39,9 @@ func (r Record) Add(v Verdict) Record {
 	if !v.Since.IsZero() {
 		r.Since = max(r.Since, v.Since.UnixMilli())
 	}
-	r.LastSeen = v.At
+	if v.At.After(r.LastSeen) {
+		r.LastSeen = v.At
+	}
 	// Verdicts of pushes that were in flight together are one probe, not several.
 	if r.Verdicts == 0 || !v.At.Before(r.ProbeAt) {
 		r.Verdicts++
@@ -60,7 +62,7 @@ func probeInterval(verdicts int) time.Duration {
 
 // Mark is the part of a record that decides: what a store keeps in memory for every record, 8 bytes without a pointer.
 type Mark struct {
-	// Condemned is the last second of pushkey_ts that is dead.
+	// Condemned is the last second of pushkey_ts that is dead; 0 if no verdict named a time.
 	Condemned uint32
 	// ProbeAt is the second from which on a notification without pushkey_ts is tried again; 0 in the zero Mark alone.
 	ProbeAt uint32
@@ -91,6 +93,6 @@ func (m Mark) Rejects(pushkeyTS int64, now time.Time) bool {
 	case pushkeyTS == 0:
 		return now.Unix() < int64(m.ProbeAt)
 	default:
-		return pushkeyTS/1000 <= int64(m.Condemned)
+		return m.Condemned > 0 && pushkeyTS/1000 <= int64(m.Condemned)
 	}
 }

@@ -1,0 +1,213 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the Matrix push gateway: which apps it serves, through which providers, and what it remembers. Everything that sites share is
+// here; the handler `matrix_push` mounts the gateway's endpoint on a site.
+//
+// Without any configuration it is a gateway for UnifiedPush: the app `*` with the provider `unifiedpush`.
+type App struct {
+	// The apps, by the app_id that they serve or a pattern of app_ids: `*` is any run of characters, `?` is one. An exact app_id goes
+	// before a pattern, then the pattern with the longest literal prefix, then the one with the most literal characters; the order
+	// here plays no part. A pattern with a slash is an error, and so are two of which neither is more specific. Default: `*` with
+	// `unifiedpush`.
+	Apps map[string]*AppConfig `json:"apps,omitempty"`
+
+	// Where it is remembered which pushkeys are dead: a module of the namespace `matrix_push.rejected`. Default: `file`.
+	RejectedRaw json.RawMessage `json:"rejected,omitempty" caddy:"namespace=matrix_push.rejected inline_key=name"`
+
+	// What takes over pushes for which there was no verdict in time: a module of the namespace `matrix_push.outbox`. Default: `off`,
+	// the homeserver sends them again.
+	OutboxRaw json.RawMessage `json:"outbox,omitempty" caddy:"namespace=matrix_push.outbox inline_key=name"`
+
+	// How long it is remembered that an event was delivered to a device, so that a homeserver's repetition is not delivered again. At
+	// least as long as homeservers repeat, which is a day. 0 turns it off. Default: 24h.
+	Dedupe *caddy.Duration `json:"dedupe,omitempty"`
+
+	// The size of the largest request body, in bytes. An event alone may have 64 KiB. Default: 262144 (256 KiB).
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// How many devices one request may name. Homeservers name one. Default: 100.
+	MaxDevices int `json:"max_devices,omitempty"`
+
+	gateway *gateway.Gateway
+	store   rejected.Store
+	logger  *zap.Logger
+	pooled  bool
+}
+
+const (
+	defaultDedupe     = 24 * time.Hour
+	defaultMaxBody    = 256 << 10
+	defaultMaxDevices = 100
+)
+
+// CaddyModule returns the module's name and constructor.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision sets the gateway up without opening anything: that is left to Start.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	if err := a.setDefaults(); err != nil {
+		return err
+	}
+	router, err := a.provisionApps(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := load[rejected.Store](ctx, a, "RejectedRaw", a.RejectedRaw, "matrix_push.rejected.file")
+	if err != nil {
+		return fmt.Errorf("rejected: %w", err)
+	}
+	box, err := load[outbox.Box](ctx, a, "OutboxRaw", a.OutboxRaw, "matrix_push.outbox.off")
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	shared, _, err := pool.LoadOrNew(poolKey, newShared)
+	if err != nil {
+		return err
+	}
+	a.pooled = true
+	a.store = store
+	a.gateway = &gateway.Gateway{
+		Router:   router,
+		Rejected: store,
+		Outbox:   box,
+		Dedupe:   time.Duration(*a.Dedupe),
+		Shared:   shared.(*pooledState).Shared,
+		Observer: &observer{logger: a.logger},
+		Now:      time.Now,
+	}
+	return nil
+}
+
+func (a *App) setDefaults() error {
+	if a.Dedupe == nil {
+		d := caddy.Duration(defaultDedupe)
+		a.Dedupe = &d
+	}
+	if a.MaxBody == 0 {
+		a.MaxBody = defaultMaxBody
+	}
+	if a.MaxDevices == 0 {
+		a.MaxDevices = defaultMaxDevices
+	}
+	switch {
+	case *a.Dedupe < 0:
+		return fmt.Errorf("dedupe: %s is negative", time.Duration(*a.Dedupe))
+	case a.MaxBody < 0:
+		return fmt.Errorf("max_body: %d is negative", a.MaxBody)
+	case a.MaxDevices < 0:
+		return fmt.Errorf("max_devices: %d is negative", a.MaxDevices)
+	}
+	return nil
+}
+
+func (a *App) provisionApps(ctx caddy.Context) (*gateway.Router, error) {
+	if len(a.Apps) == 0 {
+		a.Apps = map[string]*AppConfig{"*": {ProviderRaw: json.RawMessage(`{"name":"unifiedpush"}`)}}
+	}
+	apps := make([]*gateway.App, 0, len(a.Apps))
+	for _, pattern := range slices.Sorted(maps.Keys(a.Apps)) { // sorted, so that it is always the same error that is reported first
+		if err := gateway.CheckPattern(pattern); err != nil {
+			return nil, err
+		}
+		app, err := a.Apps[pattern].provision(ctx, pattern, a.keepsNothing())
+		if err != nil {
+			return nil, fmt.Errorf("app %q: %w", pattern, err)
+		}
+		apps = append(apps, app)
+	}
+	return gateway.NewRouter(apps)
+}
+
+// keepsNothing says whether the outbox is off.
+func (a *App) keepsNothing() bool {
+	var box struct {
+		Name string `json:"name"`
+	}
+	return a.OutboxRaw == nil || (json.Unmarshal(a.OutboxRaw, &box) == nil && box.Name == "off")
+}
+
+// load loads the guest module of a field, or the default one if the field is empty.
+func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, fallback string) (guest T, err error) {
+	var mod any
+	if raw == nil {
+		mod, err = ctx.LoadModuleByID(fallback, nil)
+	} else {
+		mod, err = ctx.LoadModule(a, field)
+	}
+	if err != nil {
+		return guest, err
+	}
+	guest, ok := mod.(T)
+	if !ok {
+		return guest, fmt.Errorf("module %T does not implement what its namespace is for", mod)
+	}
+	return guest, nil
+}
+
+// Start opens what the configuration needs now that it goes live.
+func (a *App) Start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if store, ok := a.store.(rejected.Opener); ok {
+		if err := store.Open(ctx); err != nil {
+			return fmt.Errorf("rejected: %w", err)
+		}
+	}
+	for _, app := range a.gateway.Router.Apps() {
+		if p, ok := app.Provider.(providers.Starter); ok {
+			if err := p.Start(ctx); err != nil {
+				return fmt.Errorf("app %q: %w", app.Pattern, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Stop lets a process that ends finish the pushes that are on their way. On a reload they go on by themselves.
+func (a *App) Stop() error {
+	if caddy.Exiting() {
+		a.gateway.Shared.Drain()
+	}
+	return nil
+}
+
+// Cleanup lets go of what configurations share.
+func (a *App) Cleanup() error {
+	if !a.pooled {
+		return nil
+	}
+	a.pooled = false
+	_, err := pool.Delete(poolKey)
+	return err
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

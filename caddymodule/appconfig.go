@@ -1,0 +1,138 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// AppConfig is one app: the provider that delivers to it, and the policy for it.
+type AppConfig struct {
+	// The provider: a module of the namespace `matrix_push.providers`. Required.
+	ProviderRaw json.RawMessage `json:"provider,omitempty" caddy:"namespace=matrix_push.providers inline_key=name"`
+
+	// How long a request waits for the provider's verdict, at most 25s. A push without a verdict by then goes to the outbox, or is
+	// answered so that the homeserver sends it again. 0 answers at once and needs an outbox. Default: 5s.
+	Wait *caddy.Duration `json:"wait,omitempty"`
+
+	// How long a notification is worth delivering, counted from its acceptance. Default: 24h.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// How much of a notification may leave: `event_id_only` (ids, counts and priority, whatever the homeserver sent) or `full`.
+	// Default: the provider's.
+	Content string `json:"content,omitempty"`
+
+	// Whether badge updates and counts are delivered: `on` or `off`. Default: `on`.
+	Badges string `json:"badges,omitempty"`
+
+	// How many pushes of the app may be in flight at a time; as many more may wait for their turn. Default: 512.
+	Concurrency int `json:"concurrency,omitempty"`
+}
+
+const (
+	maxWait            = 25 * time.Second // less than the 30 s that Dendrite waits for an answer
+	defaultTTL         = 24 * time.Hour
+	defaultConcurrency = 512
+)
+
+func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bool) (*gateway.App, error) {
+	if c == nil || c.ProviderRaw == nil {
+		return nil, errors.New("provider is missing")
+	}
+	name, err := moduleName(c.ProviderRaw)
+	if err != nil {
+		return nil, err
+	}
+	mod, err := ctx.LoadModule(c, "ProviderRaw")
+	if err != nil {
+		return nil, fmt.Errorf("provider %q: %w", name, err)
+	}
+	provider, ok := mod.(providers.Provider)
+	if !ok {
+		return nil, fmt.Errorf("provider %q: module %T is not a provider", name, mod)
+	}
+	app := &gateway.App{Pattern: pattern, ProviderName: name, Provider: provider}
+	if err := c.policy(app, keepsNothing); err != nil {
+		return nil, err
+	}
+	return app, nil
+}
+
+// policy checks the policy's options, and sets what they leave open.
+func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
+	var err error
+	if app.Wait, err = c.wait(app.Provider, keepsNothing); err != nil {
+		return err
+	}
+	app.TTL = time.Duration(c.TTL)
+	switch {
+	case c.TTL < 0:
+		return fmt.Errorf("ttl: %s is negative", app.TTL)
+	case c.TTL == 0:
+		app.TTL = defaultTTL
+	}
+	switch c.Content {
+	case "":
+		app.Content = providers.ContentDefault
+	case "event_id_only":
+		app.Content = providers.ContentIDs
+	case "full":
+		app.Content = providers.ContentFull
+	default:
+		return fmt.Errorf("content: %q is neither event_id_only nor full", c.Content)
+	}
+	switch c.Badges {
+	case "", "on":
+		app.Badges = true
+	case "off":
+	default:
+		return fmt.Errorf("badges: %q is neither on nor off", c.Badges)
+	}
+	concurrency := c.Concurrency
+	switch {
+	case concurrency < 0:
+		return fmt.Errorf("concurrency: %d is negative", concurrency)
+	case concurrency == 0:
+		concurrency = defaultConcurrency
+	}
+	app.Limit = limit.New(concurrency, concurrency)
+	return nil
+}
+
+func (c *AppConfig) wait(p providers.Provider, keepsNothing bool) (time.Duration, error) {
+	if c.Wait == nil {
+		if d, ok := p.(providers.WaitDefaulter); ok && (d.DefaultWait() > 0 || !keepsNothing) {
+			return d.DefaultWait(), nil
+		}
+		return gateway.DefaultWait, nil
+	}
+	wait := time.Duration(*c.Wait)
+	switch {
+	case wait < 0 || wait > maxWait:
+		return 0, fmt.Errorf("wait: %s is not between 0s and %s", wait, maxWait)
+	case wait == 0 && keepsNothing:
+		return 0, errors.New("wait: 0s needs an outbox, and there is none")
+	}
+	return wait, nil
+}
+
+// moduleName is the name of the guest module that a configuration asks for.
+func moduleName(raw json.RawMessage) (string, error) {
+	var guest struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(raw, &guest); err != nil {
+		return "", errors.New("provider is not an object")
+	}
+	if guest.Name == "" {
+		return "", errors.New("provider.name is missing")
+	}
+	return guest.Name, nil
+}

@@ -1,0 +1,5 @@
+// Package caddymodule is the Caddy face of the Matrix push gateway: the app `matrix_push`, which owns apps, stores and limits, and
+// the handler `http.handlers.matrix_push`, which mounts the endpoint on a site. The engine is in internal/gateway.
+//
+// It plugs in no provider and no store. Package matrixpush, at the root of the module, plugs in all of them.
+package caddymodule

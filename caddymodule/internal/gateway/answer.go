@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// Answer is the answer to a notify request.
+type Answer struct {
+	// Rejected are the dead pushkeys, each once, as JSON strings.
+	Rejected []json.RawMessage
+	// Err is set if the homeserver has to send the request again, after RetryAfter.
+	Err        *Error
+	RetryAfter time.Duration
+}
+
+// answer adds up what was decided about each device. A single push that was neither delivered nor kept makes the homeserver send
+// the request again; what else was decided is known by then and is not done twice.
+func (r *Request) answer(deliveries []delivery) Answer {
+	var a Answer
+	for i := range deliveries {
+		if d := &deliveries[i].decision; d.answer == unavailable {
+			a.Err = errUnavailable()
+			a.RetryAfter = max(a.RetryAfter, d.retryAfter, time.Second)
+		}
+	}
+	if a.Err == nil {
+		a.Rejected = r.rejected(deliveries)
+	}
+	return a
+}
+
+// rejected lists each pushkey of which every device is dead: a homeserver drops all its pushers with a listed pushkey.
+func (r *Request) rejected(deliveries []delivery) []json.RawMessage {
+	var alive map[string]bool
+	for i := range deliveries {
+		if d := &deliveries[i]; d.decision.answer != dead {
+			if alive == nil {
+				alive = make(map[string]bool, len(deliveries))
+			}
+			alive[d.device.Pushkey] = true
+		}
+	}
+	var list []json.RawMessage
+	listed := make(map[string]bool)
+	for i := range deliveries {
+		key := r.pushkey(i)
+		if alive[deliveries[i].device.Pushkey] || listed[string(key)] {
+			continue
+		}
+		listed[string(key)] = true
+		list = append(list, key)
+	}
+	return list
+}
+
+// pushkey is a device's pushkey as a JSON string that decodes to exactly what was received.
+func (r *Request) pushkey(i int) json.RawMessage {
+	if raw, ok := r.verbatim[i]; ok {
+		return raw
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // an URL stays readable; it would decode to the same either way
+	_ = e.Encode(r.Devices[i].Pushkey)
+	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+// Body is the answer's JSON.
+func (a Answer) Body() []byte {
+	if a.Err != nil {
+		b, _ := json.Marshal(a.Err)
+		return b
+	}
+	b := append(make([]byte, 0, 64), `{"rejected":[`...)
+	for i, key := range a.Rejected {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, key...)
+	}
+	return append(b, "]}"...)
+}

@@ -1,0 +1,222 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// Request is a decoded notify request.
+type Request struct {
+	Notification *providers.Notification
+	Devices      []providers.Device
+
+	// event identifies the notification for duplicate suppression; empty if it must not be deduplicated.
+	event string
+	// verbatim holds, for a device whose pushkey is not valid Unicode, the JSON string it was sent as, to echo it byte for byte.
+	verbatim map[int]json.RawMessage
+}
+
+// fakeEventID is the constant with which Element's "Troubleshoot notifications" asks the gateway for a test push, again and
+// again: deduplicating it would make the button work once.
+const fakeEventID = "$THIS_IS_A_FAKE_EVENT_ID"
+
+// wireRequest is the body as homeservers send it. encoding/json already leaves a null alone and ignores unknown keys.
+type wireRequest struct {
+	Notification *wireNotification `json:"notification"`
+}
+
+type wireNotification struct {
+	ID                string          `json:"id"`
+	EventID           string          `json:"event_id"`
+	RoomID            string          `json:"room_id"`
+	Type              string          `json:"type"`
+	Sender            string          `json:"sender"`
+	SenderDisplayName string          `json:"sender_display_name"`
+	RoomName          string          `json:"room_name"`
+	RoomAlias         string          `json:"room_alias"`
+	Membership        string          `json:"membership"`
+	UserIsTarget      bool            `json:"user_is_target"`
+	Prio              string          `json:"prio"`
+	Content           json.RawMessage `json:"content"`
+	Counts            struct {
+		Unread      *integer `json:"unread"`
+		MissedCalls *integer `json:"missed_calls"`
+	} `json:"counts"`
+	Ciphertext string       `json:"ciphertext"`
+	Ephemeral  string       `json:"ephemeral"`
+	MAC        string       `json:"mac"`
+	Devices    []wireDevice `json:"devices"`
+}
+
+type wireDevice struct {
+	AppID     string          `json:"app_id"`
+	Pushkey   string          `json:"pushkey"`
+	PushkeyTS integer         `json:"pushkey_ts"`
+	Data      json.RawMessage `json:"data"`
+	Tweaks    json.RawMessage `json:"tweaks"`
+}
+
+// Decode reads a notify request's body, which it keeps. It is lenient in what real homeservers send and clear about the rest.
+func Decode(body []byte, maxDevices int) (*Request, *Error) {
+	var w wireRequest
+	if !utf8.Valid(body) {
+		return nil, errNotJSON() // RFC 8259 section 8.1; encoding/json would replace the bytes, and no pushkey may change
+	}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, shapeError(err)
+	}
+	n := w.Notification
+	switch {
+	case n == nil:
+		return nil, errBadJSON("notification is missing")
+	case n.Devices == nil:
+		return nil, errBadJSON("notification.devices is missing")
+	case len(n.Devices) > maxDevices:
+		return nil, errBadJSON("notification.devices has more than %d entries", maxDevices)
+	}
+	content, ok := object(n.Content)
+	if !ok {
+		return nil, errBadJSON("notification.content is not an object")
+	}
+	for i := range n.Devices {
+		switch d := &n.Devices[i]; {
+		case d.AppID == "":
+			return nil, errBadJSON("notification.devices[%d].app_id is missing", i)
+		case d.Pushkey == "":
+			return nil, errBadJSON("notification.devices[%d].pushkey is missing", i)
+		}
+	}
+	r := &Request{Notification: n.notification(content, body)}
+	r.event = dedupeID(n)
+	r.addDevices(n.Devices, body)
+	return r, nil
+}
+
+func (n *wireNotification) notification(content json.RawMessage, body []byte) *providers.Notification {
+	out := &providers.Notification{
+		EventID:           n.EventID,
+		RoomID:            n.RoomID,
+		Type:              n.Type,
+		Sender:            n.Sender,
+		SenderDisplayName: n.SenderDisplayName,
+		RoomName:          n.RoomName,
+		RoomAlias:         n.RoomAlias,
+		Membership:        n.Membership,
+		UserIsTarget:      n.UserIsTarget,
+		Content:           content,
+		Counts:            providers.Counts{Unread: n.Counts.Unread.pointer(), MissedCalls: n.Counts.MissedCalls.pointer()},
+		Encrypted:         providers.Encrypted{Ciphertext: n.Ciphertext, Ephemeral: n.Ephemeral, MAC: n.MAC},
+		Body:              body,
+	}
+	if n.Prio == "low" {
+		out.Prio = providers.PrioLow
+	}
+	// The seeds of the specification call the event's id just `id`, https://spec.matrix.org/legacy/push_gateway/unstable.html.
+	if out.EventID == "" && strings.HasPrefix(n.ID, "$") {
+		out.EventID = n.ID
+	}
+	out.Badge = out.EventID == "" && n.ID == "" && n.RoomID == "" && n.Type == "" && len(content) == 0
+	return out
+}
+
+func dedupeID(n *wireNotification) string {
+	id := n.EventID
+	if id == "" {
+		id = n.ID
+	}
+	if id == fakeEventID {
+		return ""
+	}
+	return id
+}
+
+// addDevices takes each device once: a request that names the same device twice asks for one push.
+func (r *Request) addDevices(devices []wireDevice, body []byte) {
+	type identity struct{ appID, pushkey, data string }
+	var seen map[identity]bool
+	if len(devices) > 1 {
+		seen = make(map[identity]bool, len(devices))
+	}
+	r.Devices = make([]providers.Device, 0, len(devices))
+	for i := range devices {
+		d := &devices[i]
+		data, _ := object(d.Data) // anything else is no data; a provider that needs them says so for this device alone
+		tweaks, _ := object(d.Tweaks)
+		if seen != nil {
+			id := identity{d.AppID, d.Pushkey, string(data)}
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+		}
+		if strings.ContainsRune(d.Pushkey, utf8.RuneError) {
+			r.keepVerbatim(len(r.Devices), i, body)
+		}
+		r.Devices = append(r.Devices, providers.Device{
+			AppID: d.AppID, Pushkey: d.Pushkey, PushkeyTS: d.PushkeyTS.milliseconds(), Data: data, Tweaks: tweaks,
+		})
+	}
+}
+
+// keepVerbatim remembers the pushkey of the request's i-th device as it was written: a lone surrogate such as "\ud800" decodes to
+// U+FFFD and could not be echoed otherwise.
+func (r *Request) keepVerbatim(at, i int, body []byte) {
+	var w struct {
+		Notification struct {
+			Devices []struct {
+				Pushkey json.RawMessage `json:"pushkey"`
+			} `json:"devices"`
+		} `json:"notification"`
+	}
+	if json.Unmarshal(body, &w) != nil || i >= len(w.Notification.Devices) {
+		return // the body was decoded once already: this does not happen
+	}
+	if r.verbatim == nil {
+		r.verbatim = make(map[int]json.RawMessage, 1)
+	}
+	r.verbatim[at] = w.Notification.Devices[i].Pushkey
+}
+
+// object is raw if it is a JSON object with members, nil if it is absent, null or empty, and not ok if it is anything else.
+func object(raw json.RawMessage) (_ json.RawMessage, ok bool) {
+	switch {
+	case len(raw) == 0 || bytes.Equal(raw, []byte("null")):
+		return nil, true
+	case raw[0] != '{':
+		return nil, false
+	case len(bytes.TrimSpace(raw[1:len(raw)-1])) == 0:
+		return nil, true
+	}
+	return raw, true
+}
+
+// shapeError names the field that a homeserver got wrong, and not its value.
+func shapeError(err error) *Error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return errNotJSON()
+	}
+	field := wrong.Field
+	if field == "" {
+		field = "the body"
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ")
+	return errBadJSON("%s cannot be %s", field, article(kind))
+}
+
+func article(kind string) string {
+	switch kind {
+	case "bool":
+		return "a boolean"
+	case "array", "object":
+		return "an " + kind
+	default:
+		return fmt.Sprintf("a %s of this kind", kind)
+	}
+}

@@ -1,0 +1,178 @@
+// Package gateway is the engine: it decodes a notify request, routes each device to its app, dispatches the pushes, and turns
+// outcomes into the answer by one policy. It knows nothing of HTTP servers or of Caddy.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// Gateway delivers notifications by one configuration. Its fields are set before its first use and not changed.
+type Gateway struct {
+	Router   *Router
+	Rejected rejected.Store
+	Outbox   outbox.Box
+	// Dedupe is how long a delivered event is remembered; 0 for not at all.
+	Dedupe   time.Duration
+	Shared   *Shared
+	Observer Observer
+	Now      func() time.Time
+}
+
+// Observer learns what happens, to tell the operator. It is called from many goroutines and must not block.
+type Observer interface {
+	// Attempted is called when an attempt to deliver has ended.
+	Attempted(Attempt)
+	// StoreFailed is called when a store could not do something. The error has no pushkey in it.
+	StoreFailed(doing string, err error)
+}
+
+// Attempt is what an observer learns of an attempt.
+type Attempt struct {
+	App      *App
+	Key      rejected.Key
+	Outcome  providers.Outcome
+	Duration time.Duration
+	// Alarm says that the operator has to act.
+	Alarm bool
+}
+
+const (
+	// maxParallel bounds how many devices of one request are under way at a time.
+	maxParallel = 32
+	// DefaultWait is how long an app's requests wait for a verdict unless it says otherwise.
+	DefaultWait = 5 * time.Second
+)
+
+// delivery is one device of a request on its way to a decision.
+type delivery struct {
+	device   *providers.Device
+	app      *App // nil if none serves the device
+	key      rejected.Key
+	flight   *flight // nil once decided
+	decision decision
+}
+
+// Notify delivers a request's notification to each of its devices, and returns the answer when each has been decided. The
+// devices' pushes run at the same time, each within its app's patience from now on; serves says which apps this site serves.
+func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool) Answer {
+	start := g.Now()
+	deliveries := g.route(r, serves)
+	marks := g.lookup(deliveries)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for i := range deliveries {
+		if i >= maxParallel {
+			g.await(&deliveries[i-maxParallel], timer, start)
+		}
+		g.dispatch(&deliveries[i], marks[i], r, site, start)
+	}
+	for i := max(0, len(deliveries)-maxParallel); i < len(deliveries); i++ {
+		g.await(&deliveries[i], timer, start)
+	}
+	return r.answer(deliveries)
+}
+
+func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
+	deliveries := make([]delivery, len(r.Devices))
+	for i := range r.Devices {
+		d := &deliveries[i]
+		d.device = &r.Devices[i]
+		if app := g.Router.Route(d.device.AppID); app != nil && serves(app) {
+			d.app = app
+			d.key = rejected.KeyOf(d.device.AppID, d.device.Pushkey)
+		}
+	}
+	return deliveries
+}
+
+// lookup asks the rejected store once about all devices. A store that cannot tell lets them through.
+func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
+	marks := make([]rejected.Mark, len(deliveries))
+	keys := make([]rejected.Key, len(deliveries))
+	for i := range deliveries {
+		keys[i] = deliveries[i].key
+	}
+	if len(keys) == 0 {
+		return marks
+	}
+	if err := g.Rejected.Lookup(context.Background(), keys, marks); err != nil {
+		g.Observer.StoreFailed("looking up rejections", err)
+		clear(marks)
+	}
+	return marks
+}
+
+// dispatch decides a device at once where it can, and otherwise puts it on a flight.
+func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site providers.Site, now time.Time) {
+	switch {
+	case d.app == nil:
+		d.decision = decide(providers.Unusable("unknown_app", nil), circumstances{})
+		return
+	case mark.Rejects(d.device.PushkeyTS, now):
+		d.decision = decision{answer: dead}
+		return
+	}
+	view := d.app.view(r.Notification, d.device)
+	if view == nil {
+		d.decision = decide(providers.Dropped("no_badges", errNoBadges), circumstances{})
+		return
+	}
+	c := cargo{app: d.app, key: d.key, event: keyOfEvent(r.event, d.device), push: &providers.Push{
+		Notification: view, Device: d.device, ID: uuid.NewString(), Expires: now.Add(d.app.TTL), Site: site,
+	}}
+	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
+	if delivered {
+		d.decision = decision{answer: accepted}
+		return
+	}
+	d.flight = f
+	if leader {
+		g.depart(f)
+	}
+}
+
+// depart launches a flight, unless the device's earlier pushes are waiting in the outbox: then it joins
+// behind them, or waits for the homeserver to send it again.
+func (g *Gateway) depart(f *flight) {
+	waiting, err := g.Outbox.Waiting(context.Background(), f.key)
+	if err != nil {
+		g.outboxFailed("looking for a device's pushes", err)
+	}
+	if waiting {
+		g.land(f, providers.Retry("behind_others", 0, nil))
+		return
+	}
+	g.launch(f)
+}
+
+// await waits for a device's decision as long as its app says, counted from the request's start.
+func (g *Gateway) await(d *delivery, timer *time.Timer, start time.Time) {
+	if d.flight == nil {
+		return
+	}
+	if d.flight.await(timer, d.app.Wait-g.Now().Sub(start)) {
+		d.decision = d.flight.decision
+		return
+	}
+	d.decision = g.handOver(d.flight)
+	if d.decision.answer == unavailable && d.app.Wait == 0 {
+		// The outbox took nothing, so that this app waits like the others.
+		if d.flight.await(timer, DefaultWait-g.Now().Sub(start)) {
+			d.decision = d.flight.decision
+		}
+	}
+}
+
+func (g *Gateway) outboxFailed(doing string, err error) {
+	if !errors.Is(err, outbox.ErrOff) && !errors.Is(err, outbox.ErrFull) {
+		g.Observer.StoreFailed(doing, err)
+	}
+}

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// answer is what a device's fate contributes to the answer of its request.
+type answer uint8
+
+const (
+	// unavailable: not delivered and not kept; the homeserver shall send it again. The zero value, as it costs the least.
+	unavailable answer = iota
+	// accepted: delivered, kept, or never deliverable. There is nothing left for the homeserver to do.
+	accepted
+	// dead: the pushkey goes into the answer's list of rejected ones.
+	dead
+)
+
+// effect is a decision's effect on a store, as far as it was tried.
+type effect uint8
+
+const (
+	untried effect = iota
+	done
+	failed
+)
+
+// circumstances are what a decision depends on besides the outcome.
+type circumstances struct {
+	// pushkeyTS is the device's, in milliseconds; 0 if it had none.
+	pushkeyTS int64
+	// proven says that the app delivered something with its current settings.
+	proven bool
+	// store says how recording the rejection went.
+	store effect
+	// outbox says how handing the push over went.
+	outbox effect
+}
+
+// decision says what follows from an outcome: the only thing that acts on one.
+type decision struct {
+	answer answer
+	// retryAfter is what an unavailable push asks the homeserver to wait.
+	retryAfter time.Duration
+	// record: write the verdict to the rejected store, durably, before anything else.
+	record bool
+	// handOver: give the push to the outbox.
+	handOver bool
+	// remember: the event was delivered to this device, it is not delivered again.
+	remember bool
+	// settle: a push that the outbox took over needs no further attempt.
+	settle bool
+	// alarm: the operator has to act.
+	alarm bool
+}
+
+const (
+	// pendingRetry is for a push whose attempt is still running: its outcome will be known soon.
+	pendingRetry = 5 * time.Second
+	// transientRetry is for a push service that did not say how long it wants to be left alone.
+	transientRetry = 5 * time.Second
+	// misconfiguredRetry is for what takes a person to mend.
+	misconfiguredRetry = time.Minute
+	// maxRetryAfter keeps a push service from silencing a homeserver for longer than an hour.
+	maxRetryAfter = time.Hour
+)
+
+// decide is the gateway's policy. It is asked when an attempt ended, and asked again with what became of its decision's effects.
+func decide(o providers.Outcome, c circumstances) decision {
+	switch o.Kind {
+	case providers.KindDelivered:
+		return decision{answer: accepted, remember: true, settle: true}
+	case providers.KindDropped:
+		return decision{answer: accepted, settle: true}
+	case providers.KindRejected:
+		return decideRejected(o, c)
+	case providers.KindMisconfigured:
+		d := decideLater(max(o.RetryAfter, misconfiguredRetry), c)
+		d.alarm = true
+		return d
+	default:
+		after := o.RetryAfter
+		if after <= 0 {
+			after = transientRetry
+		}
+		return decideLater(after, c)
+	}
+}
+
+func decideRejected(o providers.Outcome, c circumstances) decision {
+	switch {
+	case o.Unusable:
+		return decision{answer: dead, settle: true}
+	case registeredAfter(o.Since, c.pushkeyTS):
+		return decision{answer: accepted, settle: true} // the verdict is about an earlier registration
+	case o.Doubtful && !c.proven:
+		d := decideLater(misconfiguredRetry, c)
+		d.alarm = true
+		return d
+	default:
+		// An entry of the outbox goes only once the verdict is durable; until then the next attempt learns it again.
+		return decision{answer: dead, record: true, settle: c.store != failed}
+	}
+}
+
+// registeredAfter compares in whole seconds, since a pushkey_ts has no more.
+func registeredAfter(death time.Time, pushkeyTS int64) bool {
+	return !death.IsZero() && pushkeyTS/1000 > death.Unix()
+}
+
+// decidePending is the decision for a push whose attempt outlasts the request's patience.
+func decidePending(c circumstances) decision { return decideLater(pendingRetry, c) }
+
+// decideLater is the decision for a push without a verdict: the outbox takes it over, or else the homeserver sends it again.
+func decideLater(after time.Duration, c circumstances) decision {
+	d := decision{handOver: c.outbox == untried, retryAfter: min(after, maxRetryAfter)}
+	if c.outbox == done {
+		d.answer, d.remember = accepted, true
+	}
+	return d
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Router finds the app that serves an app_id: the one named exactly so, else the one with the most specific pattern that matches.
+// The order in which apps are configured plays no part.
+type Router struct {
+	apps  []*App // as configured
+	exact map[string]*App
+	globs []*App // most specific first
+}
+
+// NewRouter makes a router. Two patterns of the same specificity that can match the same app_id are an error.
+func NewRouter(apps []*App) (*Router, error) {
+	r := &Router{apps: apps, exact: make(map[string]*App)}
+	for _, a := range apps {
+		if err := CheckPattern(a.Pattern); err != nil {
+			return nil, err
+		}
+		if isGlob(a.Pattern) {
+			r.globs = append(r.globs, a)
+		} else {
+			r.exact[a.Pattern] = a
+		}
+	}
+	slices.SortFunc(r.globs, func(a, b *App) int {
+		return cmp.Or(-compareSpecificity(a.Pattern, b.Pattern), strings.Compare(a.Pattern, b.Pattern))
+	})
+	for i, a := range r.globs {
+		for _, b := range r.globs[i+1:] {
+			if compareSpecificity(a.Pattern, b.Pattern) == 0 && overlap(a.Pattern, b.Pattern) {
+				return nil, fmt.Errorf("apps %q and %q are equally specific and can match the same app_id", a.Pattern, b.Pattern)
+			}
+		}
+	}
+	return r, nil
+}
+
+// Apps are all the apps.
+func (r *Router) Apps() []*App { return r.apps }
+
+// Route returns the app that serves an app_id, nil if none does.
+func (r *Router) Route(appID string) *App {
+	if a, ok := r.exact[appID]; ok {
+		return a
+	}
+	if strings.ContainsRune(appID, 0) {
+		return nil // keeps the hash of (app_id, pushkey) unambiguous
+	}
+	for _, a := range r.globs {
+		if match(a.Pattern, appID) {
+			return a
+		}
+	}
+	return nil
+}
+
+// CheckPattern says whether an app's pattern can be one.
+func CheckPattern(pattern string) error {
+	switch {
+	case pattern == "":
+		return errors.New("an app's pattern is empty")
+	case strings.Contains(pattern, "/"):
+		return fmt.Errorf("app %q: a pattern cannot contain a slash, which separates the admin API's paths", pattern)
+	case strings.ContainsRune(pattern, 0):
+		return fmt.Errorf("app %q: a pattern cannot contain a NUL", pattern)
+	}
+	return nil
+}
+
+func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
+
+// compareSpecificity is positive if a is more specific than b: a longer literal prefix, then more literal characters.
+func compareSpecificity(a, b string) int {
+	return cmp.Or(
+		cmp.Compare(literalPrefix(a), literalPrefix(b)),
+		cmp.Compare(literals(a), literals(b)),
+	)
+}
+
+func literalPrefix(pattern string) int {
+	prefix, _, _ := strings.Cut(strings.ReplaceAll(pattern, "?", "*"), "*")
+	return len([]rune(prefix))
+}
+
+func literals(pattern string) int {
+	return len([]rune(strings.NewReplacer("*", "", "?", "").Replace(pattern)))
+}

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+)
+
+// Shared is what outlives a configuration: the pushes in flight and the events delivered. Every gateway of the process shares one.
+type Shared struct {
+	mu        sync.Mutex
+	flights   map[eventKey]*flight
+	delivered deliveredSet
+
+	attempts sync.WaitGroup
+}
+
+// NewShared makes the state that gateways share.
+func NewShared() *Shared {
+	return &Shared{flights: make(map[eventKey]*flight)}
+}
+
+// Drain waits until no attempt is running. No attempt may be started meanwhile.
+func (s *Shared) Drain() { s.attempts.Wait() }
+
+// join says what to do about an event for a device: nothing, as it was delivered; wait for the flight that delivers it already; or
+// deliver it with the flight returned as its leader, which carries c.
+func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, leader, delivered bool) {
+	k := c.event
+	if k == (eventKey{}) {
+		return newFlight(c), true, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delivered.age(window, now)
+	if s.delivered.has(k) {
+		return nil, false, true
+	}
+	if f, ok := s.flights[k]; ok {
+		return f, false, false
+	}
+	f = newFlight(c)
+	s.flights[k] = f
+	return f, true, false
+}
+
+// remember notes that an event needs no further delivery.
+func (s *Shared) remember(k eventKey, now time.Time) {
+	if k == (eventKey{}) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delivered.add(k, now)
+}
+
+// leave takes a flight that has landed out of the table. What it delivered was remembered before.
+func (s *Shared) leave(k eventKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.flights, k)
+}

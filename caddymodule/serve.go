@@ -1,0 +1,171 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+const (
+	prefix   = "/_matrix/push/"
+	endpoint = prefix + "v1/notify"
+
+	methods = "POST, GET, HEAD, OPTIONS"
+)
+
+// ServeHTTP answers what is below /_matrix/push/, and passes on the rest.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !strings.HasPrefix(r.URL.Path, prefix) {
+		return next.ServeHTTP(w, r)
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*") // a browser asks for the GET document
+	switch {
+	case !h.secure(r):
+		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
+		fail(w, gateway.ErrPlaintext())
+	case r.URL.Path != endpoint:
+		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
+	case r.Method == http.MethodPost:
+		h.notify(w, r)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		h.describe(w)
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Access-Control-Allow-Methods", methods)
+		w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, Authorization")
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		h.methodNotAllowed(w)
+	}
+	return nil
+}
+
+// notify serves POST: decode, deliver, answer.
+func (h *Handler) notify(w http.ResponseWriter, r *http.Request) {
+	body, err := h.read(w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	request, err := gateway.Decode(body, h.app.MaxDevices)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	a := h.app.gateway.Notify(request, site(r), h.serves)
+	status := http.StatusOK
+	if a.Err != nil {
+		status = a.Err.Status
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(a.RetryAfter.Seconds()))))
+	}
+	write(w, status, a.Body())
+}
+
+// read reads the body, if it is no longer than it may be.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway.Error) {
+	limit := h.app.MaxBody
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close") // nobody reads the rest
+		return nil, gateway.ErrTooLarge(limit)
+	}
+	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
+	var tooLarge *http.MaxBytesError
+	var handler caddyhttp.HandlerError // of Caddy's own request_body directive
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &tooLarge), errors.As(err, &handler) && handler.StatusCode == http.StatusRequestEntityTooLarge:
+		return nil, gateway.ErrTooLarge(limit)
+	default:
+		return nil, gateway.ErrIncomplete()
+	}
+}
+
+// readAll is io.ReadAll with the room that the request says it needs.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	if length < 0 {
+		return io.ReadAll(r)
+	}
+	body := make([]byte, length)
+	_, err := io.ReadFull(r, body)
+	return body, err
+}
+
+// describe serves GET: what this site is a gateway for.
+func (h *Handler) describe(w http.ResponseWriter) {
+	type marker struct {
+		Gateway string `json:"gateway"`
+	}
+	type keys struct {
+		ApplicationServerKey string `json:"application_server_key"`
+	}
+	var doc struct {
+		Gateway     string          `json:"gateway,omitempty"` // an older form of the same, which some clients look for
+		UnifiedPush *marker         `json:"unifiedpush,omitempty"`
+		WebPush     map[string]keys `json:"webpush,omitempty"`
+	}
+	for _, app := range h.app.gateway.Router.Apps() {
+		advertiser, ok := app.Provider.(providers.Advertiser)
+		if !ok || !h.serves(app) {
+			continue
+		}
+		ad := advertiser.Advertise()
+		if ad.UnifiedPush {
+			doc.Gateway, doc.UnifiedPush = "matrix", &marker{"matrix"}
+		}
+		if ad.ApplicationServerKey != "" {
+			if doc.WebPush == nil {
+				doc.WebPush = make(map[string]keys)
+			}
+			doc.WebPush[app.Pattern] = keys{ad.ApplicationServerKey}
+		}
+	}
+	if doc.UnifiedPush == nil && doc.WebPush == nil {
+		h.methodNotAllowed(w) // to a UnifiedPush client: there is no gateway here, use your default
+		return
+	}
+	body, _ := json.Marshal(doc)
+	write(w, http.StatusOK, body)
+}
+
+func (h *Handler) methodNotAllowed(w http.ResponseWriter) {
+	w.Header().Set("Allow", methods)
+	fail(w, gateway.ErrUnrecognized(http.StatusMethodNotAllowed))
+}
+
+// site is what the request proves about where it came in.
+func site(r *http.Request) providers.Site {
+	var s providers.Site
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	if r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(host, r.TLS.ServerName) {
+		s.Host = strings.ToLower(host)
+	}
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		_, s.Port, _ = net.SplitHostPort(addr.String())
+	}
+	return s
+}
+
+func fail(w http.ResponseWriter, err *gateway.Error) {
+	body, _ := json.Marshal(err)
+	write(w, err.Status, body)
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

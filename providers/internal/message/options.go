@@ -1,0 +1,149 @@
+// Package message sends a push message to a push server: what the webpush and unifiedpush providers have in common.
+package message
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
+)
+
+// Options are the options of a provider that sends push messages.
+type Options struct {
+	upstream.Options
+
+	// How push services can reach the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL. Placeholders are allowed.
+	VapidSubject string `json:"vapid_subject,omitempty"`
+
+	// The file of the VAPID private key (RFC 8292): PEM of a P-256 key, or the base64url of its 32 bytes. Subscriptions are made
+	// for one key and are lost with it. Placeholders are allowed. Default: a key made once and kept in Caddy's storage, which all
+	// apps without a file share.
+	VapidKeyFile string `json:"vapid_key_file,omitempty"`
+}
+
+// UnmarshalOption reads the option that the dispenser is at, and says whether it is one of these.
+func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "vapid_subject":
+		return true, upstream.Once(d, &o.VapidSubject)
+	case "vapid_key_file":
+		return true, upstream.Once(d, &o.VapidKeyFile)
+	}
+	return o.Options.UnmarshalOption(d)
+}
+
+// Unmarshal reads a provider's name and block that has these options alone.
+func (o *Options) Unmarshal(d *caddyfile.Dispenser) error {
+	d.Next() // the provider's name
+	name := d.Val()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		known, err := o.UnmarshalOption(d)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return d.Errf("%s has no option %q", name, d.Val())
+		}
+	}
+	return nil
+}
+
+// Sender sends push messages as its options say. It is safe for concurrent use once provisioned.
+type Sender struct {
+	Now func() time.Time
+
+	ctx     caddy.Context
+	client  *upstream.Client
+	subject string
+	signer  atomic.Pointer[vapid.Signer] // nil until the key is known
+}
+
+// Provision checks the options, and reads the key if they name a file.
+func (s *Sender) Provision(ctx caddy.Context, o *Options) error {
+	s.Now, s.ctx = time.Now, ctx
+	var err error
+	if o.VapidSubject != "" {
+		if s.subject, err = caddy.NewReplacer().ReplaceOrErr(o.VapidSubject, true, true); err != nil {
+			return fmt.Errorf("vapid_subject: %w", err)
+		}
+		if err := vapid.ValidateSubject(s.subject); err != nil {
+			return fmt.Errorf("vapid_subject: %w", err)
+		}
+	}
+	if o.VapidKeyFile != "" {
+		if err := s.loadKey(o.VapidKeyFile); err != nil {
+			return fmt.Errorf("vapid_key_file: %w", err)
+		}
+	}
+	s.client, err = upstream.NewClient(ctx, &o.Options)
+	return err
+}
+
+func (s *Sender) loadKey(path string) error {
+	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		s.ctx.Logger().Warn("others can read the VAPID private key", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key, err := vapid.Parse(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return s.use(key)
+}
+
+func (s *Sender) use(key *vapid.Key) error {
+	signer, err := vapid.NewSigner(key, s.subject)
+	if err == nil {
+		s.signer.Store(signer)
+	}
+	return err
+}
+
+// keyName is the name in Caddy's storage of the key that all apps share which name no file.
+const keyName = "default"
+
+// Start makes the key when the configuration goes live, if none was named and none was made before.
+func (s *Sender) Start(ctx context.Context) error {
+	s.client.Start()
+	if s.signer.Load() != nil {
+		return nil
+	}
+	key, err := vapid.FromStorage(ctx, s.ctx.Storage(), keyName)
+	if err != nil {
+		return fmt.Errorf("the VAPID key in Caddy's storage: %w", err)
+	}
+	return s.use(key)
+}
+
+// PublicKey is the public half of the key; empty until it is known.
+func (s *Sender) PublicKey() string {
+	if signer := s.signer.Load(); signer != nil {
+		return signer.Key().PublicKey()
+	}
+	return ""
+}
+
+// Close lets go of the connections. It works on a Sender that was not provisioned to the end.
+func (s *Sender) Close() error { return s.client.Close() }

@@ -1,0 +1,120 @@
+package message
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
+)
+
+// Target is where a message goes.
+type Target struct {
+	Endpoint *url.URL
+	// Keys are the subscription's; nil to send the message in the clear.
+	Keys *ece.Keys
+}
+
+// Message is what goes there.
+type Message struct {
+	// Bodies are forms of the payload, each smaller than the one before and poorer: the first that fits is sent, and if the push
+	// server finds that too large, the last one.
+	Bodies [][]byte
+	// Topic replaces an earlier message with the same topic that was not delivered yet, RFC 8030 section 5.4; empty for none.
+	Topic string
+}
+
+// maxBody is what every push service has to accept, RFC 8030 section 7.2, and the most that UnifiedPush allows.
+const maxBody = 4096
+
+var errTooLarge = errors.New("the notification does not fit, however much is left out")
+
+// Send makes one attempt to send the message, and one more with a smaller body if the push server wants that.
+func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Push) providers.Outcome {
+	limit := maxBody
+	if to.Keys != nil {
+		limit = ece.MaxPlaintext
+	}
+	first := firstFit(m.Bodies, limit)
+	if first < 0 {
+		return providers.Dropped("too_large", errTooLarge)
+	}
+	last := len(m.Bodies) - 1
+	resp, err := s.post(ctx, to, m.Topic, m.Bodies[first], p)
+	if err == nil && resp.Status == http.StatusRequestEntityTooLarge && first < last {
+		resp, err = s.post(ctx, to, m.Topic, m.Bodies[last], p)
+	}
+	if err != nil {
+		return upstream.Failed(err)
+	}
+	return upstream.Outcome(resp, s.Now())
+}
+
+func firstFit(bodies [][]byte, limit int) int {
+	for i, b := range bodies {
+		if len(b) <= limit {
+			return i
+		}
+	}
+	return -1
+}
+
+func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (upstream.Response, error) {
+	now := s.Now()
+	header := http.Header{
+		"Content-Type": {"application/octet-stream"},
+		// Also in the clear: push servers that follow RFC 8291 to the letter refuse anything else, and the others do not look.
+		// UnifiedPush's own gateway does the same: https://codeberg.org/UnifiedPush/common-proxies.
+		"Content-Encoding": {"aes128gcm"},
+		"Ttl":              {strconv.Itoa(p.TTL(now))},
+		"Urgency":          {urgency(p.Notification)},
+		"User-Agent":       {"caddy-matrix-push"},
+	}
+	if topic != "" {
+		header.Set("Topic", topic)
+	}
+	if to.Keys != nil {
+		authorization, err := s.signer.Load().Authorization(vapid.Origin(to.Endpoint), now)
+		if err != nil {
+			return upstream.Response{}, err
+		}
+		header.Set("Authorization", authorization)
+		if body, err = ece.Encrypt(body, *to.Keys); err != nil {
+			return upstream.Response{}, err
+		}
+	}
+	return s.client.Post(ctx, to.Endpoint, p.Site, header, body)
+}
+
+// Ready says whether messages can be encrypted: the key is known from when the configuration is live.
+func (s *Sender) Ready() bool { return s.signer.Load() != nil }
+
+// urgency follows RFC 8030 section 5.3: what should wake a device is high, and a badge never should.
+func urgency(n *providers.Notification) string {
+	if n.Badge || n.Prio == providers.PrioLow {
+		return "low"
+	}
+	return "high"
+}
+
+// Topic makes a topic of what belongs together: 32 characters of base64url, RFC 8030 section 5.4. The device's data are part of
+// it, since two accounts may share one subscription.
+func Topic(what string, d *providers.Device) string {
+	sum := sha256.Sum256(append([]byte(what+"\x00"), d.Data...))
+	return base64.RawURLEncoding.EncodeToString(sum[:24])
+}
+
+// BadgeTopic is the topic of badge updates, of which only the newest matters; empty for an alert.
+func BadgeTopic(n *providers.Notification, d *providers.Device) string {
+	if !n.Badge {
+		return ""
+	}
+	return Topic("badge", d)
+}

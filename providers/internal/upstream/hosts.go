@@ -1,0 +1,58 @@
+package upstream
+
+import (
+	"context"
+	"sync"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+)
+
+// One host gets at most this many requests at a time, and has at most this many waiting: half of what an app may have in flight by
+// default, so that a host that never answers leaves the other half to the others.
+const (
+	hostRunning = 64
+	hostWaiting = 192
+)
+
+// hosts bounds what goes on with each host. It remembers only hosts with which something does.
+type hosts struct {
+	mu sync.Mutex
+	m  map[string]*host
+}
+
+type host struct {
+	limit *limit.Limiter
+	users int
+}
+
+// acquire waits for a turn with a host, until release is called.
+func (h *hosts) acquire(ctx context.Context, name string) (release func(), err error) {
+	h.mu.Lock()
+	if h.m == nil {
+		h.m = make(map[string]*host)
+	}
+	entry, ok := h.m[name]
+	if !ok {
+		entry = &host{limit: limit.New(hostRunning, hostWaiting)}
+		h.m[name] = entry
+	}
+	entry.users++
+	h.mu.Unlock()
+
+	if err := entry.limit.Acquire(ctx); err != nil {
+		h.leave(name, entry)
+		return nil, err
+	}
+	return func() {
+		entry.limit.Release()
+		h.leave(name, entry)
+	}, nil
+}
+
+func (h *hosts) leave(name string, entry *host) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if entry.users--; entry.users == 0 {
+		delete(h.m, name)
+	}
+}

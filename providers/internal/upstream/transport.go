@@ -1,0 +1,117 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddypki"
+)
+
+// pool keeps the transports, and with them the connections to push servers, across reloads.
+var pool = caddy.NewUsagePool()
+
+// transports are the three ways to a push server. They never share a connection: one that was made under laxer rules must not
+// serve a request under stricter ones.
+type transports struct {
+	guarded *http.Transport // to an endpoint that a user chose
+	open    *http.Transport // to the operator's proxy or relay
+	own     *http.Transport // to the operator's own push server on this Caddy
+
+	ownRoots atomic.Pointer[x509.CertPool]
+}
+
+func newTransports(s *settings) *transports {
+	t := &transports{
+		guarded: newTransport(guardedDialer(s.allow), s.roots),
+		open:    newTransport(openDialer(), s.roots),
+		own:     newTransport(openDialer(), s.roots),
+	}
+	t.open.Proxy = func(r *http.Request) (*url.URL, error) { return s.proxy(r.URL) }
+	t.own.DialTLSContext = t.dialOwn
+	return t
+}
+
+// newTransport bounds everything that a hostile server could stretch. The number of requests is bounded before it, by host.
+func newTransport(dialer *net.Dialer, roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  20 * time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    8,
+		MaxResponseHeaderBytes: 16 << 10,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout:  15 * time.Second, // finds a connection that died without a word
+			PingTimeout:      10 * time.Second,
+			WriteByteTimeout: 10 * time.Second,
+		},
+	}
+}
+
+// dialOwn verifies the operator's own push server against the certificates that Caddy itself issues, too: with `tls internal`, no
+// other client could.
+func (t *transports) dialOwn(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := openDialer().DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	roots := t.ownRoots.Load()
+	if roots == nil {
+		roots = t.own.TLSClientConfig.RootCAs
+	}
+	client := tls.Client(conn, &tls.Config{
+		RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	})
+	ctx, cancel := context.WithTimeout(ctx, t.own.TLSHandshakeTimeout)
+	defer cancel()
+	if err := client.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return client, nil
+}
+
+// trustInternal adds the roots of Caddy's own certificate authorities, if the configuration uses any.
+func (t *transports) trustInternal(ctx caddy.Context) {
+	app, err := ctx.AppIfConfigured("pki")
+	if err != nil {
+		return
+	}
+	pki, ok := app.(*caddypki.PKI)
+	if !ok {
+		return
+	}
+	roots := systemRoots()
+	if set := t.own.TLSClientConfig.RootCAs; set != nil {
+		roots = set.Clone()
+	}
+	for _, ca := range pki.CAs {
+		if root := ca.RootCertificate(); root != nil {
+			roots.AddCert(root)
+		}
+	}
+	t.ownRoots.Store(roots)
+}
+
+// Destruct is called when no configuration uses the transports any more. Requests in flight go on.
+func (t *transports) Destruct() error {
+	t.guarded.CloseIdleConnections()
+	t.open.CloseIdleConnections()
+	t.own.CloseIdleConnections()
+	return nil
+}

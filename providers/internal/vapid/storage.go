@@ -1,0 +1,68 @@
+package vapid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// validName keeps a name inside its folder in any storage.
+var validName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+
+// FromStorage returns the key of that name, which it makes and stores if there is none. Everyone who shares the storage gets the
+// same key, also when they ask at the same time: it is made under the storage's lock. A stored key that cannot be read is an
+// error and stays: every subscription made for it would be lost with it.
+func FromStorage(ctx context.Context, storage certmagic.Storage, name string) (*Key, error) {
+	if !validName.MatchString(name) {
+		return nil, fmt.Errorf("the VAPID key's name %q has characters other than letters, digits, '.', '_' and '-'", name)
+	}
+	path := "matrix_push/vapid/" + name + ".pem"
+	if key, err := load(ctx, storage, path); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+
+	if err := storage.Lock(ctx, path); err != nil {
+		return nil, fmt.Errorf("locking the VAPID key %s: %w", path, err)
+	}
+	key, err := loadOrMake(ctx, storage, path)
+	// A lock is given back even if the caller lost patience meanwhile.
+	if unlock := storage.Unlock(context.WithoutCancel(ctx), path); unlock != nil && err == nil {
+		return nil, fmt.Errorf("unlocking the VAPID key %s: %w", path, unlock)
+	}
+	return key, err
+}
+
+// loadOrMake needs the lock: another may have made the key since it was looked for.
+func loadOrMake(ctx context.Context, storage certmagic.Storage, path string) (*Key, error) {
+	if key, err := load(ctx, storage, path); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	key, err := Generate()
+	if err != nil {
+		return nil, err
+	}
+	data, err := key.PEM()
+	if err != nil {
+		return nil, err
+	}
+	if err := storage.Store(ctx, path, data); err != nil {
+		return nil, fmt.Errorf("storing the VAPID key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+func load(ctx context.Context, storage certmagic.Storage, path string) (*Key, error) {
+	data, err := storage.Load(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("loading the VAPID key %s: %w", path, err)
+	}
+	key, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("the stored VAPID key %s: %w", path, err)
+	}
+	return key, nil
+}

@@ -1,0 +1,238 @@
+package providertest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxBody is what a push service must accept, RFC 8030 section 7.2, and the most that this one does.
+const maxBody = 4096
+
+// PushService is a push service for tests and demonstrations: UnifiedPush endpoints at /up/<topic>, and Web Push endpoints
+// (RFC 8030) at /webpush/<name>. It checks a push as strictly as the RFCs allow, decrypts it with the subscriber's keys and
+// verifies its VAPID token, and answers 400, 401, 403, 405 or 413 with what is wrong with it.
+//
+// It is an http.Handler, to be served from its own origin; an unknown path is 404. It is safe for concurrent use.
+type PushService struct {
+	options Options
+	closed  chan struct{}
+	close   sync.Once
+
+	mu        sync.Mutex
+	origin    string
+	endpoints map[string]*endpoint
+	sent      int
+}
+
+// Options are what a PushService can be told. The zero value is fine.
+type Options struct {
+	// Origin is the service's own: scheme://host[:port]. A VAPID token must be for it. Empty is each request's own origin. See
+	// also [PushService.SetOrigin].
+	Origin string
+	// RequireVAPID refuses a push to a Web Push endpoint that has no VAPID token, as browsers' services do.
+	RequireVAPID bool
+	// Keep is how many messages of an endpoint are kept; 0 is 1000.
+	Keep int
+	// Now is the clock that tokens are judged by; nil is the real one.
+	Now func() time.Time
+	// OnMessage is called with each message before it is answered, from any number of goroutines.
+	OnMessage func(Message)
+}
+
+// Message is one request to an endpoint, accepted or not.
+type Message struct {
+	Time time.Time
+	Path string
+	// Header is the request's.
+	Header http.Header
+	// TTL, Urgency and Topic are those of RFC 8030 section 5; TTL is -1 if there is no usable one.
+	TTL     int
+	Urgency string
+	Topic   string
+	// Encrypted says that the body came encrypted, and Body is what it says, decrypted.
+	Encrypted bool
+	Body      []byte
+	// Size is how many bytes the body had on the wire.
+	Size int
+	// VAPID says that there was a VAPID token, and that all of it is right.
+	VAPID bool
+	// Subject is the token's.
+	Subject string
+	// Violations are the rules that the request breaks; a message with any was not accepted.
+	Violations []string
+	// Status is what it was answered.
+	Status int
+}
+
+// endpoint is one path and what arrived there.
+type endpoint struct {
+	sub      *Subscription // nil for plain UnifiedPush
+	answers  []Answer
+	messages []Message
+	dropped  int           // messages no longer kept
+	waited   int           // messages that Wait returned or skipped
+	arrived  chan struct{} // closed and replaced when a message arrives
+}
+
+// New makes a push service without endpoints.
+func New(o Options) *PushService {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Keep == 0 {
+		o.Keep = 1000
+	}
+	s := &PushService{options: o, closed: make(chan struct{}), endpoints: map[string]*endpoint{}}
+	s.SetOrigin(o.Origin)
+	return s
+}
+
+// SetOrigin tells the service its origin, once its server has one.
+func (s *PushService) SetOrigin(origin string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.origin = strings.TrimRight(origin, "/")
+}
+
+// Origin is the service's origin.
+func (s *PushService) Origin() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.origin
+}
+
+// Close lets go of every request that hangs.
+func (s *PushService) Close() { s.close.Do(func() { close(s.closed) }) }
+
+// add opens an endpoint. One that exists keeps its messages.
+func (s *PushService) add(path string, sub *Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.endpoints[path]; e != nil {
+		e.sub = sub
+		return
+	}
+	s.endpoints[path] = &endpoint{sub: sub, arrived: make(chan struct{})}
+}
+
+// find looks an endpoint up by its path or its URL. The lock is held.
+func (s *PushService) find(path string) *endpoint {
+	if u, err := url.Parse(path); err == nil {
+		path = u.Path
+	}
+	return s.endpoints[path]
+}
+
+// Messages are the messages that arrived at an endpoint, given as its path or URL, oldest first.
+func (s *PushService) Messages(path string) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.find(path)
+	if e == nil {
+		return nil
+	}
+	return append([]Message(nil), e.messages...)
+}
+
+// Wait returns the next message of an endpoint, given as its path or URL: each message once, in order, whether it is there already
+// or still to come.
+func (s *PushService) Wait(ctx context.Context, path string) (Message, error) {
+	for {
+		m, arrived, err := s.next(path)
+		if arrived == nil {
+			return m, err
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return Message{}, fmt.Errorf("no message arrived: %w", ctx.Err())
+		}
+	}
+}
+
+// next is the next message to be waited for, or what to wait for if there is none.
+func (s *PushService) next(path string) (Message, <-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.find(path)
+	if e == nil {
+		return Message{}, nil, fmt.Errorf("there is no endpoint %s", path)
+	}
+	e.waited = max(e.waited, e.dropped)
+	if e.waited == e.dropped+len(e.messages) {
+		return Message{}, e.arrived, nil
+	}
+	e.waited++
+	return e.messages[e.waited-e.dropped-1], nil, nil
+}
+
+// ServeHTTP takes one push.
+func (s *PushService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	e := s.endpoints[r.URL.Path]
+	var sub *Subscription
+	if e != nil {
+		sub = e.sub
+	}
+	s.mu.Unlock()
+	if e == nil {
+		http.NotFound(w, r)
+		return
+	}
+
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return // the client is gone
+	}
+	m, refusal := s.check(r, body, sub)
+	answer := Answer{Status: http.StatusCreated}
+	if refusal != 0 {
+		answer = Answer{Status: refusal, Body: strings.Join(m.Violations, "\n") + "\n"}
+	} else if programmed, ok := s.takeAnswer(e); ok {
+		answer = programmed
+	}
+	m.Status = answer.Status
+	number := s.record(e, m)
+	if s.options.OnMessage != nil {
+		s.options.OnMessage(m)
+	}
+	if answer.Status == http.StatusCreated {
+		// RFC 8030 section 5: where the message is, and for how long it is kept.
+		w.Header().Set("Location", s.originOf(r)+"/message/"+strconv.Itoa(number))
+		w.Header().Set("TTL", strconv.Itoa(m.TTL))
+	}
+	answer.write(w, r, s.closed)
+}
+
+// record keeps a message, tells who waits for it, and returns its number.
+func (s *PushService) record(e *endpoint, m Message) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.messages = append(e.messages, m)
+	if over := len(e.messages) - s.options.Keep; over > 0 {
+		e.messages = append([]Message(nil), e.messages[over:]...)
+		e.dropped += over
+	}
+	close(e.arrived)
+	e.arrived = make(chan struct{})
+	s.sent++
+	return s.sent
+}
+
+// originOf is the service's origin as a request sees it.
+func (s *PushService) originOf(r *http.Request) string {
+	if origin := s.Origin(); origin != "" {
+		return origin
+	}
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}

@@ -1,0 +1,35 @@
+package unifiedpush
+
+import (
+	"encoding/json"
+	"maps"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+)
+
+// body is what an endpoint receives.
+type body struct {
+	Notification any `json:"notification"`
+}
+
+// bodies are the forms of a notification, from the whole of it to its ids.
+func bodies(n *providers.Notification) [][]byte {
+	ids := message.Marshal(body{message.IDsOf(n)})
+	members := n.Members()
+	if members == nil {
+		return [][]byte{ids}
+	}
+	whole := message.Marshal(body{members})
+	noContent := message.Marshal(body{without(members, "content")})
+	noNames := message.Marshal(body{without(members, "content", "room_name", "room_alias", "sender_display_name")})
+	return [][]byte{whole, noContent, noNames, ids}
+}
+
+func without(members map[string]json.RawMessage, names ...string) map[string]json.RawMessage {
+	fewer := maps.Clone(members)
+	for _, name := range names {
+		delete(fewer, name)
+	}
+	return fewer
+}

@@ -1,0 +1,71 @@
+// Package webpush delivers to browsers and other Web Push subscribers: RFC 8030, RFC 8291 and RFC 8292.
+package webpush
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+)
+
+func init() {
+	caddy.RegisterModule(new(Provider))
+}
+
+// Provider delivers to Web Push subscriptions. A pusher names its subscription in one of two ways: the pushkey is the subscription's
+// `p256dh` and the pusher's data has `endpoint` and `auth`, or the pushkey is the whole `PushSubscription` as JSON.
+//
+// The message is encrypted for the subscriber alone, so that by default all of the notification is in it, flat:
+//
+//	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
+//
+// merged over the `default_payload` of the pusher's data. A message that does not fit loses its content first, then its names, then
+// everything but ids and counts. Further data of a pusher: `events_only: true` wants no badge updates, `only_last_per_room: true` lets
+// a message replace an earlier one of the same room that was not delivered yet.
+//
+// Browsers subscribe with the application server key that the endpoint's GET document shows.
+type Provider struct {
+	message.Options
+
+	sender message.Sender
+}
+
+// CaddyModule returns the module's name and constructor.
+func (*Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.webpush", New: func() caddy.Module { return new(Provider) }}
+}
+
+// Provision checks the options. A subject is required: Apple refuses a push without one.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	if p.VapidSubject == "" {
+		return errors.New("vapid_subject is missing: push services want to know how to reach you")
+	}
+	return p.sender.Provision(ctx, &p.Options)
+}
+
+// Start makes the VAPID key if there is none yet.
+func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx) }
+
+// Cleanup lets go of the connections.
+func (p *Provider) Cleanup() error { return p.sender.Close() }
+
+// DefaultContent lets everything leave: only the subscriber can read it.
+func (p *Provider) DefaultContent(*providers.Device) providers.Content { return providers.ContentFull }
+
+// Advertise tells browsers the key to subscribe with.
+func (p *Provider) Advertise() providers.Advertisement {
+	return providers.Advertisement{ApplicationServerKey: p.sender.PublicKey()}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner          = (*Provider)(nil)
+	_ caddy.CleanerUpper         = (*Provider)(nil)
+	_ providers.Provider         = (*Provider)(nil)
+	_ providers.Starter          = (*Provider)(nil)
+	_ providers.ContentDefaulter = (*Provider)(nil)
+	_ providers.Advertiser       = (*Provider)(nil)
+)

@@ -1,0 +1,32 @@
+package webpush
+
+import (
+	"context"
+	"errors"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+)
+
+// Push encrypts the notification and posts it to the subscription's push service.
+func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+	to, err := parsePusher(push.Device)
+	if err != nil {
+		return providers.Unusable("bad_subscription", err)
+	}
+	n := push.Notification
+	if to.eventsOnly && n.EventID == "" {
+		return providers.Dropped("events_only", nil)
+	}
+	if !p.sender.Ready() {
+		return providers.Retry("starting", 0, errors.New("the VAPID key is not there yet"))
+	}
+	topic := message.BadgeTopic(n, push.Device)
+	if to.onlyLastPerRoom && n.RoomID != "" {
+		topic = message.Topic(n.RoomID, push.Device)
+	}
+	return p.sender.Send(ctx,
+		message.Target{Endpoint: to.endpoint, Keys: &to.keys},
+		message.Message{Bodies: bodies(n, to.defaultPayload), Topic: topic},
+		push)
+}

@@ -1,0 +1,75 @@
+package webpush
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	webpushgo "github.com/SherClockHolmes/webpush-go"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+)
+
+// pusher is what a device says about itself.
+type pusher struct {
+	endpoint *url.URL
+	keys     ece.Keys
+
+	eventsOnly      bool
+	onlyLastPerRoom bool
+	defaultPayload  map[string]json.RawMessage
+}
+
+// pusherData is a pusher's data; only `true` turns an option on, and a member of another type is as good as absent.
+type pusherData struct {
+	Endpoint        json.RawMessage `json:"endpoint"`
+	Auth            json.RawMessage `json:"auth"`
+	EventsOnly      json.RawMessage `json:"events_only"`
+	OnlyLastPerRoom json.RawMessage `json:"only_last_per_room"`
+	DefaultPayload  json.RawMessage `json:"default_payload"`
+}
+
+// parsePusher reads both forms of a subscription. An error names the member and never shows its value.
+func parsePusher(d *providers.Device) (*pusher, error) {
+	var data pusherData
+	if len(d.Data) > 0 {
+		if err := json.Unmarshal(d.Data, &data); err != nil {
+			return nil, errors.New("data is not an object")
+		}
+	}
+	sub, err := subscription(d.Pushkey, data)
+	if err != nil {
+		return nil, err
+	}
+	p := &pusher{eventsOnly: string(data.EventsOnly) == "true", onlyLastPerRoom: string(data.OnlyLastPerRoom) == "true"}
+	if p.endpoint, err = upstream.Endpoint(sub.Endpoint); err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	if p.keys, err = ece.ParseKeys(sub.Keys.P256dh, sub.Keys.Auth); err != nil {
+		return nil, err
+	}
+	_ = json.Unmarshal(data.DefaultPayload, &p.defaultPayload) // what is no object adds nothing
+	return p, nil
+}
+
+func subscription(pushkey string, data pusherData) (*webpushgo.Subscription, error) {
+	var sub webpushgo.Subscription
+	if strings.HasPrefix(strings.TrimSpace(pushkey), "{") {
+		if err := json.Unmarshal([]byte(pushkey), &sub); err != nil {
+			return nil, errors.New("the pushkey is not a PushSubscription")
+		}
+		return &sub, nil
+	}
+	sub.Keys.P256dh = pushkey
+	if json.Unmarshal(data.Endpoint, &sub.Endpoint) != nil {
+		return nil, errors.New("data.endpoint is not a string")
+	}
+	if json.Unmarshal(data.Auth, &sub.Keys.Auth) != nil {
+		return nil, errors.New("data.auth is not a string")
+	}
+	return &sub, nil
+}

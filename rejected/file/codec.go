@@ -1,0 +1,94 @@
+package file
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// A record on disk, under its 16 bytes of key:
+//
+//	version    1 byte
+//	condemned, since, first seen, last seen, probe at   uvarint each, milliseconds, 0 for none
+//	verdicts   uvarint
+//	reason     1 byte of length, bytes
+//	checksum   4 bytes, CRC-32C of the key and all of the above
+//
+// The checksum is there because bbolt has none of its data pages, and a flipped bit must not condemn a living pushkey.
+const (
+	version     = 1
+	maxReason   = 255
+	maxMillis   = 1 << 48 // the year 10889
+	maxVerdicts = 1 << 31
+)
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errGarbage = errors.New("unreadable record")
+)
+
+func encode(k rejected.Key, r rejected.Record) []byte {
+	b := make([]byte, 0, 64)
+	b = append(b, version)
+	for _, v := range [...]int64{r.Condemned, r.Since, millis(r.FirstSeen), millis(r.LastSeen), millis(r.ProbeAt)} {
+		b = binary.AppendUvarint(b, uint64(min(max(v, 0), maxMillis)))
+	}
+	b = binary.AppendUvarint(b, uint64(min(max(r.Verdicts, 1), maxVerdicts)))
+	reason := r.Reason[:min(len(r.Reason), maxReason)]
+	b = append(b, byte(len(reason)))
+	b = append(b, reason...)
+	return binary.BigEndian.AppendUint32(b, checksum(k, b))
+}
+
+// decode returns errGarbage for whatever encode does not write.
+func decode(k rejected.Key, b []byte) (rejected.Record, error) {
+	if len(b) < 5 || b[0] != version {
+		return rejected.Record{}, errGarbage
+	}
+	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
+	if checksum(k, body) != sum {
+		return rejected.Record{}, errGarbage
+	}
+	var fields [6]int64
+	rest := body[1:]
+	for i := range fields {
+		v, n := binary.Uvarint(rest)
+		if n <= 0 || v > maxMillis {
+			return rejected.Record{}, errGarbage
+		}
+		fields[i], rest = int64(v), rest[n:]
+	}
+	if len(rest) == 0 || len(rest)-1 != int(rest[0]) || fields[5] < 1 || fields[5] > maxVerdicts {
+		return rejected.Record{}, errGarbage
+	}
+	return rejected.Record{
+		Reason:    string(rest[1:]),
+		Condemned: fields[0],
+		Since:     fields[1],
+		FirstSeen: fromMillis(fields[2]),
+		LastSeen:  fromMillis(fields[3]),
+		ProbeAt:   fromMillis(fields[4]),
+		Verdicts:  int(fields[5]),
+	}, nil
+}
+
+func checksum(k rejected.Key, body []byte) uint32 {
+	return crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, body)
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}

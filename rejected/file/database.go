@@ -1,0 +1,154 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// database is one file and its index. It is made closed, opened by the first configuration that goes live, and closed with the last.
+type database struct {
+	path  string
+	clock clock
+	index index
+
+	opened atomic.Bool // what a lookup asks, which needs no more
+	crowd  chan struct{}
+	expire atomic.Int64 // of the newest live configuration
+
+	// gate is held for reading during every use of bolt, so that closing waits for what is in flight.
+	gate sync.RWMutex
+	bolt *bbolt.DB // nil when it is not open
+
+	life    sync.Mutex // opening, closing, and live
+	live    []*Store   // whose settings may apply, newest last
+	closed  bool
+	stop    context.CancelFunc
+	stopped chan struct{}
+
+	// write runs a function in a transaction shared with others that come at the same time; bolt.Batch, but for tests.
+	write func(func(*bbolt.Tx) error) error
+}
+
+// clock is the time, and the waiting; the zero clock is the real one.
+type clock struct {
+	now   func() time.Time
+	after func(time.Duration) <-chan time.Time
+}
+
+func newDatabase(path string, c clock) *database {
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.after == nil {
+		c.after = time.After
+	}
+	return &database{path: path, clock: c, crowd: make(chan struct{}, 1)}
+}
+
+// open opens the file if it is not open yet, and makes s the newest configuration that went live. It returns how many unreadable
+// records it found.
+func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.closed {
+		return 0, rejected.ErrNotOpen
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if !d.opened.Load() {
+		if skipped, err = d.start(time.Duration(s.Expire)); err != nil {
+			return 0, err
+		}
+	}
+	if !slices.Contains(d.live, s) {
+		d.live = append(d.live, s)
+	}
+	d.apply()
+	return skipped, nil
+}
+
+// start opens the file, fills the index and starts the sweeper; the caller holds life.
+func (d *database) start(expire time.Duration) (skipped int, err error) {
+	bolt, err := openBolt(d.path)
+	if err != nil {
+		return 0, err
+	}
+	if skipped, err = d.load(bolt, d.clock.now().Add(-expire)); err != nil {
+		d.index.clear()
+		return 0, errors.Join(err, bolt.Close())
+	}
+	d.gate.Lock()
+	d.bolt, d.write = bolt, bolt.Batch
+	d.gate.Unlock()
+	d.expire.Store(int64(expire))
+	d.opened.Store(true)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stop, d.stopped = cancel, make(chan struct{})
+	go func() {
+		defer close(d.stopped)
+		d.run(ctx)
+	}()
+	return skipped, nil
+}
+
+// release forgets a configuration; the settings of the newest other one apply again.
+func (d *database) release(s *Store) {
+	d.life.Lock()
+	defer d.life.Unlock()
+	d.live = slices.DeleteFunc(d.live, func(o *Store) bool { return o == s })
+	d.apply()
+}
+
+func (d *database) apply() {
+	if n := len(d.live); n > 0 {
+		d.expire.Store(int64(d.live[n-1].Expire))
+	}
+}
+
+// logger is that of the newest live configuration.
+func (d *database) logger() *slog.Logger {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if n := len(d.live); n > 0 {
+		return d.live[n-1].log
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// Destruct closes the file when the last configuration is gone: it ends the sweeper, writes down what was seen, and waits for the
+// operations in flight. Later ones get ErrNotOpen.
+func (d *database) Destruct() error {
+	d.life.Lock()
+	d.closed = true
+	wasOpen := d.opened.Load()
+	d.life.Unlock() // the sweeper may be waiting for it
+	if !wasOpen {
+		return nil
+	}
+	d.stop()
+	<-d.stopped
+	flushErr := d.flush(context.Background())
+	d.opened.Store(false)
+
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	err := d.bolt.Close()
+	d.bolt = nil
+	d.index.clear()
+	return errors.Join(flushErr, err)
+}
+
+// Interface guard
+var _ caddy.Destructor = (*database)(nil)

@@ -1,0 +1,144 @@
+package file
+
+import (
+	"sync"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+const (
+	shards = 256
+	// maxSeen bounds what a shard remembers of lookups between two writes: 12 MB in all. Beyond it a lookup leaves no trace, which
+	// matters only for a record that is asked for once in its whole life.
+	maxSeen = 1024
+)
+
+// index is what is in memory of every record. The keys are hashes, so their first byte spreads them evenly; and neither keys nor
+// marks have pointers, so the garbage collector has nothing to follow in millions of them.
+type index [shards]shard
+
+type shard struct {
+	mu    sync.RWMutex
+	marks map[rejected.Key]rejected.Mark
+
+	// seen has the second of the last lookup, of records looked up since that was last written to disk.
+	seenMu sync.Mutex
+	seen   map[rejected.Key]uint32
+}
+
+func (x *index) shard(k rejected.Key) *shard { return &x[k[0]] }
+
+// lookup returns a mark and remembers that it was seen. It says whether it is time to write down what was seen.
+func (x *index) lookup(k rejected.Key, second uint32) (m rejected.Mark, crowded bool) {
+	s := x.shard(k)
+	s.mu.RLock()
+	m, ok := s.marks[k]
+	s.mu.RUnlock()
+	if !ok {
+		return m, false
+	}
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	return m, s.see(k, second)
+}
+
+// see remembers a lookup; the caller holds seenMu.
+func (s *shard) see(k rejected.Key, second uint32) (crowded bool) {
+	if s.seen == nil {
+		s.seen = make(map[rejected.Key]uint32)
+	}
+	last, ok := s.seen[k]
+	if ok || len(s.seen) < maxSeen {
+		s.seen[k] = max(last, second)
+	}
+	return len(s.seen) >= maxSeen/2
+}
+
+// raise records that a key is at least as dead as m says. Marks only ever grow, so the order of concurrent verdicts does not matter.
+func (x *index) raise(k rejected.Key, m rejected.Mark) {
+	s := x.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.marks == nil {
+		s.marks = make(map[rejected.Key]rejected.Mark)
+	}
+	old := s.marks[k]
+	s.marks[k] = rejected.Mark{Condemned: max(old.Condemned, m.Condemned), ProbeAt: max(old.ProbeAt, m.ProbeAt)}
+}
+
+// peek returns a mark without a trace, and when it was seen if that is not yet on disk.
+func (x *index) peek(k rejected.Key) (m rejected.Mark, seen uint32) {
+	s := x.shard(k)
+	s.mu.RLock()
+	m = s.marks[k]
+	s.mu.RUnlock()
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	return m, s.seen[k]
+}
+
+func (x *index) remove(k rejected.Key) {
+	s := x.shard(k)
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, k)
+	delete(s.marks, k)
+}
+
+// removeUnseen removes a mark unless it was looked up since that was last written to disk.
+func (x *index) removeUnseen(k rejected.Key) bool {
+	s := x.shard(k)
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	if _, ok := s.seen[k]; ok {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.marks, k)
+	return true
+}
+
+// takeSeen moves what a shard saw to the batch.
+func (x *index) takeSeen(i int, batch map[rejected.Key]uint32) {
+	s := &x[i]
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	for k, second := range s.seen {
+		batch[k] = second
+	}
+	s.seen = nil
+}
+
+// giveBack returns a batch that could not be written.
+func (x *index) giveBack(batch map[rejected.Key]uint32) {
+	for k, second := range batch {
+		s := x.shard(k)
+		s.seenMu.Lock()
+		s.see(k, second)
+		s.seenMu.Unlock()
+	}
+}
+
+func (x *index) len() int {
+	n := 0
+	for i := range x {
+		x[i].mu.RLock()
+		n += len(x[i].marks)
+		x[i].mu.RUnlock()
+	}
+	return n
+}
+
+func (x *index) clear() {
+	for i := range x {
+		s := &x[i]
+		s.seenMu.Lock()
+		s.mu.Lock()
+		s.marks, s.seen = nil, nil
+		s.mu.Unlock()
+		s.seenMu.Unlock()
+	}
+}

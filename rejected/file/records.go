@@ -1,0 +1,111 @@
+package file
+
+import (
+	"math"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func (d *database) lookup(keys []rejected.Key, marks []rejected.Mark) error {
+	if !d.opened.Load() {
+		clear(marks)
+		return rejected.ErrNotOpen
+	}
+	now := second(d.clock.now())
+	crowded := false
+	for i, key := range keys {
+		var c bool
+		marks[i], c = d.index.lookup(key, now)
+		crowded = crowded || c
+	}
+	if crowded {
+		select {
+		case d.crowd <- struct{}{}:
+		default: // it is on its way
+		}
+	}
+	return nil
+}
+
+// reject changes the index inside the transaction, where changes of one key have an order. A verdict that cannot be written
+// still counts until the process ends.
+func (d *database) reject(key rejected.Key, v rejected.Verdict) error {
+	err := d.update(func(b *bbolt.Bucket) error {
+		r, ok := d.current(key, b.Get(key[:]))
+		if !ok {
+			d.index.remove(key)
+		}
+		r = r.Add(v)
+		d.index.raise(key, r.Mark())
+		return b.Put(key[:], encode(key, r))
+	})
+	if err != nil && d.opened.Load() {
+		d.index.raise(key, rejected.Record{}.Add(v).Mark())
+	}
+	return err
+}
+
+func (d *database) get(key rejected.Key) (r rejected.Record, err error) {
+	var ok bool
+	err = d.view(func(b *bbolt.Bucket) error {
+		r, ok = d.current(key, b.Get(key[:]))
+		return nil
+	})
+	if err != nil {
+		return rejected.Record{}, err
+	}
+	if ok {
+		return r, nil
+	}
+	return rejected.Record{}, rejected.ErrNotFound
+}
+
+func (d *database) forget(key rejected.Key) error {
+	err := d.update(func(b *bbolt.Bucket) error {
+		d.index.remove(key)
+		return b.Delete(key[:])
+	})
+	if err != nil {
+		// What is still on disk is still known.
+		_ = d.view(func(b *bbolt.Bucket) error {
+			if r, ok := d.current(key, b.Get(key[:])); ok {
+				d.index.raise(key, r.Mark())
+			}
+			return nil
+		})
+	}
+	return err
+}
+
+// current is the record that a value on disk stands for, unless it expired or is unreadable. What was seen but is not written
+// down yet counts.
+func (d *database) current(key rejected.Key, value []byte) (rejected.Record, bool) {
+	if value == nil {
+		return rejected.Record{}, false
+	}
+	r, err := decode(key, value)
+	if err != nil {
+		return rejected.Record{}, false
+	}
+	if _, seen := d.index.peek(key); seen > 0 {
+		r.LastSeen = later(r.LastSeen, seen)
+	}
+	return r, !d.expired(r)
+}
+
+func (d *database) expired(r rejected.Record) bool {
+	return d.clock.now().Sub(r.LastSeen) >= time.Duration(d.expire.Load())
+}
+
+// later is the later of a time and a second in which a record was seen.
+func later(t time.Time, seen uint32) time.Time {
+	if s := time.Unix(int64(seen), 0); s.After(t) {
+		return s
+	}
+	return t
+}
+
+func second(t time.Time) uint32 { return uint32(min(max(t.Unix(), 1), math.MaxUint32)) }

@@ -1,0 +1,169 @@
+// Package file is a store of rejected pushkeys in one file on disk, with all that decides in memory: a lookup never touches the disk.
+//
+//	Store     the module: one in each configuration
+//	database  the open file, shared through a pool by all configurations that name it
+//	index     the marks in memory, and which of them were looked up since that was last written down
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func init() {
+	caddy.RegisterModule(Store{})
+}
+
+// Store remembers rejected pushkeys in a file. It holds hashes, reasons and times, never a pushkey. One process at a time can have
+// the file open.
+type Store struct {
+	// Path is the file; it is created with its directory if it does not exist. A relative path starts at the working directory of
+	// the process. Placeholders such as `{env.NAME}` are replaced while loading.
+	// Default: `matrix_push/rejected.db` in Caddy's data directory.
+	Path string `json:"path,omitempty"`
+
+	// Expire is how long a record is kept after a notification last asked for it, as a duration such as `90d`; at least a
+	// minute. Default: 90d.
+	Expire caddy.Duration `json:"expire,omitempty"`
+
+	log   *slog.Logger
+	db    *database // kept after Cleanup for the requests still in flight
+	held  bool
+	clock clock // tests have their own
+}
+
+// Configurations that name the same file share it. The key is the absolute path and nothing else, so that a change of another
+// option never opens a file twice.
+var pool = caddy.NewUsagePool()
+
+// CaddyModule returns the module's name and constructor.
+func (Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.rejected.file", New: func() caddy.Module { return new(Store) }}
+}
+
+// Provision sets the defaults and takes a share of the database. It opens nothing: `caddy validate` beside a running server works.
+func (s *Store) Provision(ctx caddy.Context) error {
+	s.log = ctx.Slogger()
+	if s.Expire == 0 {
+		s.Expire = caddy.Duration(rejected.DefaultExpire)
+	}
+	if time.Duration(s.Expire) < time.Minute {
+		return errors.New("expire: must be at least a minute")
+	}
+	path, err := resolve(s.Path)
+	if err != nil {
+		return fmt.Errorf("path: %w", err)
+	}
+	v, _, err := pool.LoadOrNew(path, func() (caddy.Destructor, error) { return newDatabase(path, s.clock), nil })
+	if err != nil {
+		return err
+	}
+	s.db, s.held = v.(*database), true
+	return nil
+}
+
+// resolve is the absolute path of the file, or what makes it impossible.
+func resolve(path string) (string, error) {
+	if path == "" {
+		path = filepath.Join(caddy.AppDataDir(), "matrix_push", "rejected.db")
+	} else {
+		var err error
+		if path, err = caddy.NewReplacer().ReplaceOrErr(path, true, true); err != nil {
+			return "", err
+		}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path, nil
+	case err != nil:
+		return "", err
+	case info.IsDir():
+		return "", fmt.Errorf("%s is a directory", path)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is not a regular file", path)
+	}
+	return path, nil
+}
+
+// Open opens the file unless another configuration did, and applies this one's settings to it.
+func (s *Store) Open(ctx context.Context) error {
+	if !s.held {
+		return rejected.ErrNotOpen
+	}
+	skipped, err := s.db.open(ctx, s)
+	if err != nil {
+		return fmt.Errorf("rejected store: %w", err)
+	}
+	if skipped > 0 {
+		s.log.Warn("unreadable records were skipped", "file", s.db.path, "records", skipped)
+	}
+	return nil
+}
+
+// Cleanup gives the share of the database back. The last one out closes the file.
+func (s *Store) Cleanup() error {
+	if !s.held {
+		return nil
+	}
+	s.held = false
+	s.db.release(s)
+	_, err := pool.Delete(s.db.path)
+	return err
+}
+
+// Lookup fills in the marks of the keys, from memory.
+func (s *Store) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.Mark) error {
+	if s.db == nil {
+		clear(marks)
+		return rejected.ErrNotOpen
+	}
+	return s.db.lookup(keys, marks)
+}
+
+// Reject records a verdict and returns when it is on disk. If that fails, the pushkey is still rejected until the process ends.
+// The context does not end the wait: a write that began cannot be called off.
+func (s *Store) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
+	if s.db == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.db.reject(key, v)
+}
+
+// Get returns what is known of a key.
+func (s *Store) Get(_ context.Context, key rejected.Key) (rejected.Record, error) {
+	if s.db == nil {
+		return rejected.Record{}, rejected.ErrNotOpen
+	}
+	return s.db.get(key)
+}
+
+// Forget removes a record and returns when it is gone from the disk. The context does not end the wait.
+func (s *Store) Forget(_ context.Context, key rejected.Key) error {
+	if s.db == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.db.forget(key)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*Store)(nil)
+	_ caddy.CleanerUpper = (*Store)(nil)
+	_ rejected.Store     = (*Store)(nil)
+	_ rejected.Opener    = (*Store)(nil)
+)

@@ -1,0 +1,63 @@
+package memory
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// UnmarshalCaddyfile reads
+//
+//	rejected memory {
+//		max_entries <n>
+//		expire      <duration>
+//	}
+func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return d.Errf("%s is set twice", option)
+		}
+		seen[option] = true
+		if err := s.unmarshalOption(d, option); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	var arg string
+	switch option {
+	case "max_entries":
+		if !d.AllArgs(&arg) {
+			return d.ArgErr()
+		}
+		n, err := strconv.Atoi(arg)
+		if err != nil || n <= 0 {
+			return d.Errf("max_entries: %q is not a positive number", arg)
+		}
+		s.MaxEntries = n
+	case "expire":
+		if !d.AllArgs(&arg) {
+			return d.ArgErr()
+		}
+		expire, err := caddy.ParseDuration(arg)
+		if err != nil || expire <= 0 {
+			return d.Errf("expire: %q is not a positive duration", arg)
+		}
+		s.Expire = caddy.Duration(expire)
+	default:
+		return d.Errf("rejected memory has no option %q", option)
+	}
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Store)(nil)

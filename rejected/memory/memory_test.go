@@ -1,0 +1,226 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	rejectedtest.Run(t, rejectedtest.Harness{
+		New: func(t *testing.T, now func() time.Time) rejected.Store {
+			s := provision(t, &Store{key: ownKey(), now: now})
+			open(t, s)
+			return s
+		},
+		Unopened: func(t *testing.T) rejected.Store { return provision(t, &Store{key: ownKey()}) },
+		Close:    func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
+	})
+}
+
+var keys atomic.Int64
+
+// ownKey keeps parallel tests from sharing a table.
+func ownKey() string { return fmt.Sprint("test ", keys.Add(1)) }
+
+func provision(t *testing.T, s *Store) *Store {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	t.Cleanup(cancel)
+	if err := errors.Join(s.Provision(ctx), s.Validate()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cleanup(t, s) })
+	return s
+}
+
+func open(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+}
+
+func cleanup(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Cleanup(); err != nil {
+		t.Errorf("Cleanup: %v", err)
+	}
+}
+
+func key(n int) rejected.Key { return rejected.KeyOf("org.example.app", fmt.Sprint(n)) }
+
+func reject(t *testing.T, s *Store, n int) {
+	t.Helper()
+	v := rejected.Verdict{Reason: "gone", PushkeyTS: 1000, At: s.now()}
+	if err := s.Reject(t.Context(), key(n), v); err != nil {
+		t.Fatalf("Reject: %v", err)
+	}
+}
+
+func known(t *testing.T, s *Store, n int) bool {
+	t.Helper()
+	marks := make([]rejected.Mark, 1)
+	if err := s.Lookup(t.Context(), []rejected.Key{key(n)}, marks); err != nil {
+		t.Fatalf("Lookup: %v", err)
+	}
+	return marks[0] != rejected.Mark{}
+}
+
+func TestBeyondMaxEntriesTheLeastRecentlyUsedIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := provision(t, &Store{key: ownKey(), MaxEntries: 2})
+	open(t, s)
+	reject(t, s, 1)
+	reject(t, s, 2)
+	known(t, s, 1)
+	reject(t, s, 3)
+	for n, want := range map[int]bool{1: true, 2: false, 3: true} {
+		if got := known(t, s, n); got != want {
+			t.Errorf("record %d is known: %v, want %v", n, got, want)
+		}
+	}
+}
+
+func TestAReloadKeepsTheRecordsAndAppliesTheNewSettings(t *testing.T) {
+	t.Parallel()
+	poolKey := ownKey()
+	old := provision(t, &Store{key: poolKey, MaxEntries: 10})
+	open(t, old)
+	for n := range 3 {
+		reject(t, old, n)
+	}
+	s := provision(t, &Store{key: poolKey, MaxEntries: 2, Expire: caddy.Duration(time.Hour)})
+	if n := old.table.records.Len(); n != 3 {
+		t.Errorf("%d records when the new configuration is not live yet, want 3", n)
+	}
+	open(t, s)
+	cleanup(t, old)
+	if known(t, s, 0) || !known(t, s, 1) || !known(t, s, 2) {
+		t.Error("want the 2 newest records")
+	}
+	if s.table.expire != time.Hour {
+		t.Errorf("expire = %v, want that of the new configuration", s.table.expire)
+	}
+	if !known(t, old, 2) {
+		t.Error("a request of the old configuration cannot finish")
+	}
+}
+
+func TestAFailedReloadLeavesTheOldSettings(t *testing.T) {
+	t.Parallel()
+	poolKey := ownKey()
+	old := provision(t, &Store{key: poolKey})
+	open(t, old)
+	reject(t, old, 1)
+
+	cleanup(t, provision(t, &Store{key: poolKey, Expire: caddy.Duration(time.Hour)}))
+	s := provision(t, &Store{key: poolKey, Expire: caddy.Duration(time.Hour)})
+	open(t, s)
+	cleanup(t, s)
+
+	if old.table.expire != rejected.DefaultExpire {
+		t.Errorf("expire = %v, want that of the old configuration", old.table.expire)
+	}
+	if !known(t, old, 1) {
+		t.Error("the record is gone")
+	}
+}
+
+func TestCleanupIsHarmlessHoweverFarProvisioningGot(t *testing.T) {
+	t.Parallel()
+	cleanup(t, new(Store))
+	poolKey := ownKey()
+	s := provision(t, &Store{key: poolKey})
+	other := provision(t, &Store{key: poolKey})
+	open(t, other)
+	cleanup(t, s)
+	cleanup(t, s)
+	reject(t, other, 1) // still has its share
+	if err := s.Open(t.Context()); !errors.Is(err, rejected.ErrNotOpen) {
+		t.Errorf("Open after Cleanup: %v, want ErrNotOpen", err)
+	}
+}
+
+func TestWithoutProvisionNothingIsOpen(t *testing.T) {
+	t.Parallel()
+	var s Store
+	ctx := context.Background()
+	_, err := s.Get(ctx, key(1))
+	for _, err := range []error{
+		err, s.Lookup(ctx, nil, nil), s.Reject(ctx, key(1), rejected.Verdict{}), s.Forget(ctx, key(1)), s.Open(ctx),
+	} {
+		if !errors.Is(err, rejected.ErrNotOpen) {
+			t.Errorf("error %v, want ErrNotOpen", err)
+		}
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		s    Store
+		want string
+	}{
+		{"a negative bound", Store{MaxEntries: -1, Expire: caddy.Duration(time.Hour)}, "max_entries: "},
+		{"a negative expiry", Store{MaxEntries: 1, Expire: -1}, "expire: "},
+		{"an expiry in no time", Store{MaxEntries: 1, Expire: 90}, "expire: "},
+	} {
+		if err := tt.s.Validate(); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want one that begins with %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestCaddyfile(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		want     Store
+		err      string
+	}{
+		{name: "nothing but the name", in: `memory`},
+		{name: "an empty block", in: "memory {\n}"},
+		{
+			name: "all options", in: "memory {\nmax_entries 5\nexpire 90d\n}",
+			want: Store{MaxEntries: 5, Expire: caddy.Duration(rejected.DefaultExpire)},
+		},
+		{name: "an argument", in: `memory x`, err: "wrong argument count"},
+		{name: "an unknown option", in: "memory {\nsize 5\n}", err: `no option "size"`},
+		{name: "an option twice", in: "memory {\nexpire 1d\nexpire 2d\n}", err: "expire is set twice"},
+		{name: "max_entries without a value", in: "memory {\nmax_entries\n}", err: "wrong argument count"},
+		{name: "max_entries of two values", in: "memory {\nmax_entries 1 2\n}", err: "wrong argument count"},
+		{name: "max_entries that is no number", in: "memory {\nmax_entries many\n}", err: `"many" is not a positive number`},
+		{name: "max_entries of none", in: "memory {\nmax_entries 0\n}", err: `"0" is not a positive number`},
+		{name: "expire without a value", in: "memory {\nexpire\n}", err: "wrong argument count"},
+		{name: "expire that is no duration", in: "memory {\nexpire soon\n}", err: `"soon" is not a positive duration`},
+		{name: "expire in the past", in: "memory {\nexpire -1h\n}", err: `"-1h" is not a positive duration`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var s Store
+			err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
+			switch {
+			case tt.err == "" && err != nil:
+				t.Fatal(err)
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+				t.Fatalf("error %v, want one with %q", err, tt.err)
+			case tt.err == "" && (s.MaxEntries != tt.want.MaxEntries || s.Expire != tt.want.Expire):
+				t.Errorf("got %+v, want %+v", s, tt.want)
+			}
+		})
+	}
+}

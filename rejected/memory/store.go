@@ -1,0 +1,141 @@
+// Package memory is a store of rejected pushkeys that lives as long as the process: bounded, and shared by all configurations.
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func init() {
+	caddy.RegisterModule(Store{})
+}
+
+// DefaultMaxEntries is how many records the store holds if the configuration does not say.
+const DefaultMaxEntries = 100_000
+
+// Store remembers rejected pushkeys in memory. They outlive a reload of the configuration, and are learned again after a restart.
+type Store struct {
+	// MaxEntries is how many records are kept; beyond it the one that was asked for least recently is forgotten. A record takes
+	// about 300 bytes. Default: 100000.
+	MaxEntries int `json:"max_entries,omitempty"`
+
+	// Expire is how long a record is kept after a notification last asked for it, as a duration such as `90d`; at least a
+	// minute. Default: 90d.
+	Expire caddy.Duration `json:"expire,omitempty"`
+
+	table *table // kept after Cleanup for the requests still in flight
+	held  bool
+	key   string           // of the pool; tests have their own
+	now   func() time.Time // tests have their own
+}
+
+// All configurations share one table: what it holds belongs to the process. Its size and expiry are those of the newest
+// configuration that went live.
+var pool = caddy.NewUsagePool()
+
+const poolKey = "matrix_push.rejected.memory"
+
+// CaddyModule returns the module's name and constructor.
+func (Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.rejected.memory", New: func() caddy.Module { return new(Store) }}
+}
+
+// Provision sets the defaults and takes a share of the table.
+func (s *Store) Provision(caddy.Context) error {
+	if s.MaxEntries == 0 {
+		s.MaxEntries = DefaultMaxEntries
+	}
+	if s.Expire == 0 {
+		s.Expire = caddy.Duration(rejected.DefaultExpire)
+	}
+	if s.key == "" {
+		s.key = poolKey
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	v, _, err := pool.LoadOrNew(s.key, func() (caddy.Destructor, error) { return newTable(s.now), nil })
+	if err != nil {
+		return err
+	}
+	s.table, s.held = v.(*table), true
+	return nil
+}
+
+// Validate refuses bounds that make no sense.
+func (s *Store) Validate() error {
+	if s.MaxEntries < 0 {
+		return fmt.Errorf("max_entries: must be positive, not %d", s.MaxEntries)
+	}
+	if time.Duration(s.Expire) < time.Minute {
+		return errors.New("expire: must be at least a minute")
+	}
+	return nil
+}
+
+// Open applies the configuration, which went live, to the table.
+func (s *Store) Open(context.Context) error {
+	if !s.held {
+		return rejected.ErrNotOpen
+	}
+	return s.table.open(s)
+}
+
+// Cleanup gives the share of the table back. The settings of the newest other configuration apply again.
+func (s *Store) Cleanup() error {
+	if !s.held {
+		return nil
+	}
+	s.held = false
+	s.table.release(s)
+	_, err := pool.Delete(s.key)
+	return err
+}
+
+// Lookup fills in the marks of the keys.
+func (s *Store) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.Mark) error {
+	if s.table == nil {
+		clear(marks)
+		return rejected.ErrNotOpen
+	}
+	return s.table.lookup(keys, marks)
+}
+
+// Reject records a verdict.
+func (s *Store) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
+	if s.table == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.table.reject(key, v)
+}
+
+// Get returns what is known of a key.
+func (s *Store) Get(_ context.Context, key rejected.Key) (rejected.Record, error) {
+	if s.table == nil {
+		return rejected.Record{}, rejected.ErrNotOpen
+	}
+	return s.table.get(key)
+}
+
+// Forget removes a record.
+func (s *Store) Forget(_ context.Context, key rejected.Key) error {
+	if s.table == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.table.forget(key)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*Store)(nil)
+	_ caddy.Validator    = (*Store)(nil)
+	_ caddy.CleanerUpper = (*Store)(nil)
+	_ rejected.Store     = (*Store)(nil)
+	_ rejected.Opener    = (*Store)(nil)
+)

@@ -1,0 +1,143 @@
+package memory
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// table is what the configurations share. A lookup changes the order of use, so there is nothing to win from a RWMutex.
+type table struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	records *simplelru.LRU[rejected.Key, rejected.Record] // nil before the first configuration opens it and after the last is gone
+	closed  bool
+	live    []*Store // whose settings may apply, newest last
+	expire  time.Duration
+}
+
+func newTable(now func() time.Time) *table { return &table{now: now} }
+
+// open makes s the newest configuration that went live; once more is no change.
+func (t *table) open(s *Store) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return rejected.ErrNotOpen
+	}
+	if t.records == nil {
+		records, err := simplelru.NewLRU[rejected.Key, rejected.Record](s.MaxEntries, nil)
+		if err != nil {
+			return err
+		}
+		t.records = records
+	}
+	if !slices.Contains(t.live, s) {
+		t.live = append(t.live, s)
+		t.apply()
+	}
+	return nil
+}
+
+// release forgets a configuration.
+func (t *table) release(s *Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live = slices.DeleteFunc(t.live, func(o *Store) bool { return o == s })
+	t.apply()
+}
+
+// apply sets what the newest configuration says; the caller holds the lock.
+func (t *table) apply() {
+	if len(t.live) == 0 {
+		return
+	}
+	newest := t.live[len(t.live)-1]
+	t.expire = time.Duration(newest.Expire)
+	t.records.Resize(newest.MaxEntries)
+}
+
+// Destruct closes the table when the last configuration is gone.
+func (t *table) Destruct() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.records, t.closed = nil, true
+	return nil
+}
+
+func (t *table) lookup(keys []rejected.Key, marks []rejected.Mark) error {
+	clear(marks)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return rejected.ErrNotOpen
+	}
+	now := t.now()
+	for i, key := range keys {
+		r, ok := t.current(key, now)
+		if !ok {
+			continue
+		}
+		if now.After(r.LastSeen) {
+			r.LastSeen = now
+		}
+		t.records.Add(key, r)
+		marks[i] = r.Mark()
+	}
+	return nil
+}
+
+func (t *table) reject(key rejected.Key, v rejected.Verdict) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return rejected.ErrNotOpen
+	}
+	r, _ := t.current(key, t.now())
+	t.records.Add(key, r.Add(v))
+	return nil
+}
+
+func (t *table) get(key rejected.Key) (rejected.Record, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return rejected.Record{}, rejected.ErrNotOpen
+	}
+	r, ok := t.current(key, t.now())
+	if !ok {
+		return rejected.Record{}, rejected.ErrNotFound
+	}
+	return r, nil
+}
+
+func (t *table) forget(key rejected.Key) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return rejected.ErrNotOpen
+	}
+	t.records.Remove(key)
+	return nil
+}
+
+// current is the record of a key unless it expired, in which case it is removed. It leaves the order of use alone.
+func (t *table) current(key rejected.Key, now time.Time) (rejected.Record, bool) {
+	r, ok := t.records.Peek(key)
+	if !ok {
+		return rejected.Record{}, false
+	}
+	if now.Sub(r.LastSeen) >= t.expire {
+		t.records.Remove(key)
+		return rejected.Record{}, false
+	}
+	return r, true
+}
+
+// Interface guard
+var _ caddy.Destructor = (*table)(nil)

@@ -1,0 +1,134 @@
+package rejectedtest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// fixture is a store under test with its clock and the questions that the subtests ask.
+type fixture struct {
+	*testing.T
+	h     Harness
+	s     rejected.Store
+	clock *clock
+}
+
+func newFixture(t *testing.T, h Harness) *fixture {
+	t.Helper()
+	c := newClock()
+	return &fixture{T: t, h: h, s: h.New(t, c.Now), clock: c}
+}
+
+var (
+	keyA = rejected.KeyOf("org.example.app", "a")
+	keyB = rejected.KeyOf("org.example.app", "b")
+	keyC = rejected.KeyOf("org.example.other", "a")
+)
+
+// ts is a pushkey_ts some seconds from the time at which every subtest starts.
+func ts(seconds int64) int64 { return newClock().now.UnixMilli() + seconds*1000 }
+
+func (f *fixture) verdict(pushkeyTS int64) rejected.Verdict {
+	return rejected.Verdict{Reason: "gone", PushkeyTS: pushkeyTS, At: f.clock.Now()}
+}
+
+func (f *fixture) reject(k rejected.Key, v rejected.Verdict) {
+	f.Helper()
+	if err := f.s.Reject(f.Context(), k, v); err != nil {
+		f.Fatalf("Reject: %v", err)
+	}
+}
+
+func (f *fixture) forget(k rejected.Key) {
+	f.Helper()
+	if err := f.s.Forget(f.Context(), k); err != nil {
+		f.Fatalf("Forget: %v", err)
+	}
+}
+
+func (f *fixture) lookup(keys ...rejected.Key) []rejected.Mark {
+	f.Helper()
+	marks := make([]rejected.Mark, len(keys))
+	if err := f.s.Lookup(f.Context(), keys, marks); err != nil {
+		f.Fatalf("Lookup: %v", err)
+	}
+	return marks
+}
+
+func (f *fixture) get(k rejected.Key) rejected.Record {
+	f.Helper()
+	r, err := f.s.Get(f.Context(), k)
+	if err != nil {
+		f.Fatalf("Get: %v", err)
+	}
+	return r
+}
+
+// elapse sets the clock forward and lets the store notice.
+func (f *fixture) elapse(d time.Duration) {
+	f.Helper()
+	f.clock.add(d)
+	if f.h.Elapsed != nil {
+		f.h.Elapsed(f.T, f.s, d)
+	}
+}
+
+func (f *fixture) reopen() {
+	f.Helper()
+	f.s = f.h.Reopen(f.T, f.s)
+}
+
+// expect says whether a request for the key with this pushkey_ts is rejected now.
+func (f *fixture) expect(k rejected.Key, pushkeyTS int64, want bool) {
+	f.Helper()
+	if got := f.lookup(k)[0].Rejects(pushkeyTS, f.clock.Now()); got != want {
+		f.Errorf("a request with pushkey_ts %d is rejected: %v, want %v", pushkeyTS, got, want)
+	}
+}
+
+// expectRecord compares in milliseconds, which is all that a store has to keep.
+func (f *fixture) expectRecord(k rejected.Key, want rejected.Record) {
+	f.Helper()
+	got := f.get(k)
+	same := got.Reason == want.Reason && got.Condemned == want.Condemned && got.Since == want.Since &&
+		got.FirstSeen.UnixMilli() == want.FirstSeen.UnixMilli() && got.LastSeen.UnixMilli() == want.LastSeen.UnixMilli() &&
+		got.ProbeAt.UnixMilli() == want.ProbeAt.UnixMilli() && got.Verdicts == want.Verdicts
+	if !same {
+		f.Errorf("the record differs\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func (f *fixture) expectGone(k rejected.Key) {
+	f.Helper()
+	if m := f.lookup(k)[0]; m != (rejected.Mark{}) {
+		f.Errorf("Lookup: mark %+v, want the zero mark", m)
+	}
+	if _, err := f.s.Get(f.Context(), k); !errors.Is(err, rejected.ErrNotFound) {
+		f.Errorf("Get: error %v, want ErrNotFound", err)
+	}
+}
+
+// expectNotOpen asks everything of a store that is not open.
+func (f *fixture) expectNotOpen() {
+	f.Helper()
+	marks := []rejected.Mark{{Condemned: 1, ProbeAt: 1}}
+	err := f.s.Lookup(f.Context(), []rejected.Key{keyA}, marks)
+	f.wantNotOpen("Lookup", err)
+	if marks[0] != (rejected.Mark{}) {
+		f.Errorf("Lookup: mark %+v beside the error, want the zero mark", marks[0])
+	}
+	f.wantNotOpen("Reject", f.s.Reject(f.Context(), keyA, f.verdict(0)))
+	_, err = f.s.Get(f.Context(), keyA)
+	f.wantNotOpen("Get", err)
+	f.wantNotOpen("Forget", f.s.Forget(f.Context(), keyA))
+}
+
+func (f *fixture) wantNotOpen(op string, err error) {
+	f.Helper()
+	if !errors.Is(err, rejected.ErrNotOpen) {
+		f.Errorf("%s: error %v, want ErrNotOpen", op, err)
+	}
+}

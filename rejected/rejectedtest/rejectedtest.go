@@ -1,0 +1,106 @@
+// Package rejectedtest is the conformance suite of the stores of rejected pushkeys. A store's own test is
+//
+//	func TestConformance(t *testing.T) {
+//		rejectedtest.Run(t, rejectedtest.Harness{New: newStore})
+//	}
+//
+// The subtests run in parallel, each with a store of its own; run them with -race.
+package rejectedtest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// Harness says how the suite gets at a store. All but New is optional: what is nil is not tested.
+type Harness struct {
+	// New returns a store that is open, empty, and reads the time from now alone. It registers its own cleanup with t.
+	New func(t *testing.T, now func() time.Time) rejected.Store
+
+	// Reopen ends s as an orderly end of the process would, and returns a store with the same data and the same clock. It is nil
+	// if the store forgets everything with the process.
+	Reopen func(t *testing.T, s rejected.Store) rejected.Store
+
+	// Unopened returns a store that is provisioned and was not opened. It is nil if the store is no rejected.Opener.
+	Unopened func(t *testing.T) rejected.Store
+
+	// Close gives s back, as the last configuration that uses it would when it is unloaded. It is nil if there is nothing to close.
+	Close func(t *testing.T, s rejected.Store)
+
+	// Elapsed is called after the clock was set forward by d: the store does what it does in the background during such a time.
+	// It is nil if the store looks at the clock alone.
+	Elapsed func(t *testing.T, s rejected.Store, d time.Duration)
+
+	// Expire is how long the stores of New keep a record unseen; rejected.DefaultExpire if zero. It is at least a day.
+	Expire time.Duration
+}
+
+// Run runs the suite.
+func Run(t *testing.T, h Harness) {
+	t.Helper()
+	if h.Expire == 0 {
+		h.Expire = rejected.DefaultExpire
+	}
+	for _, tt := range []struct {
+		name string
+		skip bool
+		run  func(t *testing.T, h Harness)
+	}{
+		{"an unknown key has the zero mark and no record", false, unknownKey},
+		{"a rejected key is rejected on every request", false, everyRequest},
+		{"a verdict concerns its key alone", false, scope},
+		{"a newer pushkey_ts is delivered, and the record stays", false, newerPushkeyTS},
+		{"a pushkey without pushkey_ts is probed", false, probing},
+		{"a time of death condemns what registered before it", false, timeOfDeath},
+		{"verdicts merge into one record", false, merge},
+		{"a forgotten record is gone", false, forget},
+		{"marks come in the order of the keys", false, order},
+		{"marks of an earlier lookup are overwritten", false, overwrite},
+		{"a lookup of no keys is no error", false, noKeys},
+		{"a record is last seen when it was last looked up", false, lastSeen},
+		{"a record that nobody asks for expires", false, expiry},
+		{"a record that is asked for stays", false, seenStays},
+		{"a verdict after the record expired starts a new one", false, freshAfterExpiry},
+		{"it is safe for concurrent use", false, concurrency},
+		{"before it is opened it answers ErrNotOpen", h.Unopened == nil, unopened},
+		{"after it is closed it answers ErrNotOpen", h.Close == nil, closed},
+		{"closing breaks no operation in flight", h.Close == nil, closeInFlight},
+		{"records outlive a restart", h.Reopen == nil, restart},
+		{"a forgotten record stays gone after a restart", h.Reopen == nil, restartAfterForget},
+		{"that a record was seen outlives a restart", h.Reopen == nil, restartAfterLookup},
+		{"a record that expired meanwhile is gone after a restart", h.Reopen == nil, restartAfterExpiry},
+	} {
+		if tt.skip {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t, h)
+		})
+	}
+}
+
+// clock is the time of one subtest.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock {
+	return &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
