@@ -18,7 +18,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("matrix_push", parseDirective)
-	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "reverse_proxy")
+	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // and so before handle, respond and reverse_proxy
 	httpcaddyfile.RegisterGlobalOption("matrix_push", parseGlobalOption)
 }
 

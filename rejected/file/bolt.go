@@ -32,7 +32,7 @@ func openBolt(path string) (db *bbolt.DB, err error) {
 	var file *os.File
 	defer func() {
 		if r := recover(); r != nil {
-			_ = file.Close() // a nil *os.File says so, which is fine
+			abandon(file)
 			db, err = nil, damaged(path, fmt.Errorf("%v", r))
 		}
 	}()

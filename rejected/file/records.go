@@ -34,9 +34,10 @@ func (d *database) lookup(keys []rejected.Key, marks []rejected.Mark) error {
 // still counts until the process ends.
 func (d *database) reject(key rejected.Key, v rejected.Verdict) error {
 	err := d.update(func(b *bbolt.Bucket) error {
-		r, ok := d.current(key, b.Get(key[:]))
-		if !ok {
-			d.index.remove(key)
+		value := b.Get(key[:])
+		r, ok := d.current(key, value)
+		if !ok && value != nil {
+			d.index.remove(key) // nothing of what expired counts any more
 		}
 		r = r.Add(v)
 		d.index.raise(key, r.Mark())
@@ -49,18 +50,34 @@ func (d *database) reject(key rejected.Key, v rejected.Verdict) error {
 }
 
 func (d *database) get(key rejected.Key) (r rejected.Record, err error) {
-	var ok bool
 	err = d.view(func(b *bbolt.Bucket) error {
-		r, ok = d.current(key, b.Get(key[:]))
+		value := b.Get(key[:])
+		var ok bool
+		if r, ok = d.current(key, value); ok {
+			return nil
+		}
+		if value == nil {
+			r, ok = d.unsaved(key)
+		}
+		if !ok {
+			return rejected.ErrNotFound
+		}
 		return nil
 	})
 	if err != nil {
 		return rejected.Record{}, err
 	}
-	if ok {
-		return r, nil
-	}
-	return rejected.Record{}, rejected.ErrNotFound
+	return r, nil
+}
+
+// unsaved is what the index alone knows, of a verdict that could not be written.
+func (d *database) unsaved(key rejected.Key) (rejected.Record, bool) {
+	m, _ := d.index.peek(key)
+	return rejected.Record{
+		Condemned: int64(m.Condemned) * 1000,
+		ProbeAt:   time.Unix(int64(m.ProbeAt), 0),
+		Verdicts:  1,
+	}, m != rejected.Mark{}
 }
 
 func (d *database) forget(key rejected.Key) error {

@@ -160,6 +160,14 @@ func (s *Store) Forget(_ context.Context, key rejected.Key) error {
 	return s.db.forget(key)
 }
 
+// Len is how many records there are.
+func (s *Store) Len() int {
+	if s.db == nil {
+		return 0
+	}
+	return s.db.index.len()
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner  = (*Store)(nil)

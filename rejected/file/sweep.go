@@ -20,20 +20,21 @@ const (
 
 // run writes down what was seen and removes what expired, until the context ends.
 func (d *database) run(ctx context.Context) {
-	next := d.clock.after(d.interval())
+	next, crowd := d.clock.after(d.interval()), d.crowd
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.crowd:
+		case <-crowd:
 			err = d.flush(ctx)
 		case <-next:
 			err = d.sweep(ctx)
-			next = d.clock.after(d.interval())
+			next, crowd = d.clock.after(d.interval()), d.crowd
 		}
 		if err != nil && ctx.Err() == nil {
-			d.logger().Error("the file of rejected pushkeys cannot be written", "file", d.path, "error", err)
+			crowd = nil // a disk that fails is tried again at the next interval, not with every lookup
+			d.logger().Error("the file of rejected pushkeys cannot be swept", "file", d.path, "error", err)
 		}
 	}
 }

@@ -102,13 +102,16 @@ func TestAReloadKeepsTheRecordsAndAppliesTheNewSettings(t *testing.T) {
 		reject(t, old, n)
 	}
 	s := provision(t, &Store{key: poolKey, MaxEntries: 2, Expire: caddy.Duration(time.Hour)})
-	if n := old.table.records.Len(); n != 3 {
+	if n := old.Len(); n != 3 {
 		t.Errorf("%d records when the new configuration is not live yet, want 3", n)
 	}
 	open(t, s)
 	cleanup(t, old)
 	if known(t, s, 0) || !known(t, s, 1) || !known(t, s, 2) {
 		t.Error("want the 2 newest records")
+	}
+	if n := s.Len(); n != 2 {
+		t.Errorf("%d records, want 2", n)
 	}
 	if s.table.expire != time.Hour {
 		t.Errorf("expire = %v, want that of the new configuration", s.table.expire)

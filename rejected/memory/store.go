@@ -131,6 +131,14 @@ func (s *Store) Forget(_ context.Context, key rejected.Key) error {
 	return s.table.forget(key)
 }
 
+// Len is how many records there are, among them those that expired and were not asked for since.
+func (s *Store) Len() int {
+	if s.table == nil {
+		return 0
+	}
+	return s.table.len()
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner  = (*Store)(nil)

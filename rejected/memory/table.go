@@ -126,6 +126,15 @@ func (t *table) forget(key rejected.Key) error {
 	return nil
 }
 
+func (t *table) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return 0
+	}
+	return t.records.Len()
+}
+
 // current is the record of a key unless it expired, in which case it is removed. It leaves the order of use alone.
 func (t *table) current(key rejected.Key, now time.Time) (rejected.Record, bool) {
 	r, ok := t.records.Peek(key)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -43,14 +44,14 @@ func (r *Request) rejected(deliveries []delivery) []json.RawMessage {
 		}
 	}
 	var list []json.RawMessage
-	listed := make(map[string]bool)
 	for i := range deliveries {
-		key := r.pushkey(i)
-		if alive[deliveries[i].device.Pushkey] || listed[string(key)] {
+		if alive[deliveries[i].device.Pushkey] {
 			continue
 		}
-		listed[string(key)] = true
-		list = append(list, key)
+		key := r.pushkey(i)
+		if !slices.ContainsFunc(list, func(listed json.RawMessage) bool { return bytes.Equal(listed, key) }) {
+			list = append(list, key)
+		}
 	}
 	return list
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -121,7 +120,9 @@ func (n *wireNotification) notification(content json.RawMessage, body []byte) *p
 	if out.EventID == "" && strings.HasPrefix(n.ID, "$") {
 		out.EventID = n.ID
 	}
-	out.Badge = out.EventID == "" && n.ID == "" && n.RoomID == "" && n.Type == "" && len(content) == 0
+	// An encrypted push (MSC3013) shows nothing of what it is about, which may well be an event.
+	out.Badge = out.EventID == "" && n.ID == "" && n.RoomID == "" && n.Type == "" && content == nil &&
+		out.Encrypted == providers.Encrypted{}
 	return out
 }
 
@@ -136,27 +137,34 @@ func dedupeID(n *wireNotification) string {
 	return id
 }
 
-// addDevices takes each device once: a request that names the same device twice asks for one push.
+// addDevices takes each registration once: a request that names the same device twice asks for one push.
 func (r *Request) addDevices(devices []wireDevice, body []byte) {
-	type identity struct{ appID, pushkey, data string }
+	type identity struct {
+		appID, pushkey, data string
+		pushkeyTS            integer // a dead registration must not stand for a newer one
+	}
 	var seen map[identity]bool
 	if len(devices) > 1 {
 		seen = make(map[identity]bool, len(devices))
 	}
+	var asSent []json.RawMessage
 	r.Devices = make([]providers.Device, 0, len(devices))
 	for i := range devices {
 		d := &devices[i]
 		data, _ := object(d.Data) // anything else is no data; a provider that needs them says so for this device alone
 		tweaks, _ := object(d.Tweaks)
 		if seen != nil {
-			id := identity{d.AppID, d.Pushkey, string(data)}
+			id := identity{d.AppID, d.Pushkey, string(data), d.PushkeyTS}
 			if seen[id] {
 				continue
 			}
 			seen[id] = true
 		}
 		if strings.ContainsRune(d.Pushkey, utf8.RuneError) {
-			r.keepVerbatim(len(r.Devices), i, body)
+			if asSent == nil {
+				asSent = pushkeysAsSent(body, len(devices))
+			}
+			r.keepVerbatim(len(r.Devices), asSent[i])
 		}
 		r.Devices = append(r.Devices, providers.Device{
 			AppID: d.AppID, Pushkey: d.Pushkey, PushkeyTS: d.PushkeyTS.milliseconds(), Data: data, Tweaks: tweaks,
@@ -164,9 +172,20 @@ func (r *Request) addDevices(devices []wireDevice, body []byte) {
 	}
 }
 
-// keepVerbatim remembers the pushkey of the request's i-th device as it was written: a lone surrogate such as "\ud800" decodes to
-// U+FFFD and could not be echoed otherwise.
-func (r *Request) keepVerbatim(at, i int, body []byte) {
+// keepVerbatim remembers the pushkey of the device at i as it was sent: a lone surrogate such as "\ud800" decodes to U+FFFD and
+// could not be echoed otherwise.
+func (r *Request) keepVerbatim(i int, asSent json.RawMessage) {
+	if len(asSent) == 0 || asSent[0] != '"' {
+		return // a second member of the same name is null, which only the decoder of strings passes over
+	}
+	if r.verbatim == nil {
+		r.verbatim = make(map[int]json.RawMessage, 1)
+	}
+	r.verbatim[i] = asSent
+}
+
+// pushkeysAsSent are the pushkeys of the request's n devices as JSON.
+func pushkeysAsSent(body []byte, n int) []json.RawMessage {
 	var w struct {
 		Notification struct {
 			Devices []struct {
@@ -174,13 +193,12 @@ func (r *Request) keepVerbatim(at, i int, body []byte) {
 			} `json:"devices"`
 		} `json:"notification"`
 	}
-	if json.Unmarshal(body, &w) != nil || i >= len(w.Notification.Devices) {
-		return // the body was decoded once already: this does not happen
+	_ = json.Unmarshal(body, &w) // the body was decoded once already
+	keys := make([]json.RawMessage, n)
+	for i := range w.Notification.Devices {
+		keys[i] = w.Notification.Devices[i].Pushkey
 	}
-	if r.verbatim == nil {
-		r.verbatim = make(map[int]json.RawMessage, 1)
-	}
-	r.verbatim[at] = w.Notification.Devices[i].Pushkey
+	return keys
 }
 
 // object is raw if it is a JSON object with members, nil if it is absent, null or empty, and not ok if it is anything else.
@@ -217,6 +235,6 @@ func article(kind string) string {
 	case "array", "object":
 		return "an " + kind
 	default:
-		return fmt.Sprintf("a %s of this kind", kind)
+		return "a " + kind
 	}
 }

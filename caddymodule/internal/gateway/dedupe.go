@@ -31,8 +31,8 @@ func keyOfEvent(event string, d *providers.Device) eventKey {
 // deliveredSet remembers which events were delivered, for at least the window if it is not flooded. It is two generations of
 // a map without pointers: the older one is forgotten when the younger one is a window old or full. Not safe for concurrent use.
 type deliveredSet struct {
-	young, old map[eventKey]struct{}
-	born       time.Time
+	young, old   map[eventKey]struct{}
+	born, latest time.Time // of the younger generation, and of its latest member
 }
 
 // maxGeneration bounds a generation: some 25 MB at worst.
@@ -51,15 +51,16 @@ func (s *deliveredSet) add(k eventKey, now time.Time) {
 		s.young, s.born = make(map[eventKey]struct{}), now
 	}
 	s.young[k] = struct{}{}
+	s.latest = now
 }
 
 // age forgets what is older than the window. With a window of 0 nothing is remembered.
 func (s *deliveredSet) age(window time.Duration, now time.Time) {
-	switch elapsed := now.Sub(s.born); {
-	case s.young == nil:
-	case elapsed >= 2*window:
+	switch {
+	case now.Sub(s.latest) >= window:
 		*s = deliveredSet{}
-	case elapsed >= window || len(s.young) >= maxGeneration:
+	case s.young == nil:
+	case now.Sub(s.born) >= window || len(s.young) >= maxGeneration:
 		s.old, s.young = s.young, nil
 	}
 }

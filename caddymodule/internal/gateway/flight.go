@@ -132,7 +132,7 @@ func (g *Gateway) conclude(c cargo, d decision) {
 	}
 }
 
-// await returns what was decided about the flight's push, or what is decided at the deadline.
+// await says whether the flight landed before the deadline.
 func (f *flight) await(timer *time.Timer, deadline time.Duration) bool {
 	select {
 	case <-f.landed:
@@ -150,4 +150,13 @@ func (f *flight) await(timer *time.Timer, deadline time.Duration) bool {
 	case <-timer.C:
 		return false
 	}
+}
+
+// verdict is what was decided about the flight's push, for a device that may have registered again since the flight began: that
+// one is not dead because the earlier registration is, and the homeserver's next try tells.
+func (f *flight) verdict(d *providers.Device) decision {
+	if f.decision.answer == dead && d.PushkeyTS > f.push.Device.PushkeyTS {
+		return decision{retryAfter: pendingRetry}
+	}
+	return f.decision
 }

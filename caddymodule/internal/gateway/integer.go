@@ -46,7 +46,7 @@ func jsonKind(b []byte) string {
 	case 't', 'f':
 		return "bool"
 	default:
-		return "number"
+		return "fraction"
 	}
 }
 

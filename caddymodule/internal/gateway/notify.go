@@ -159,14 +159,14 @@ func (g *Gateway) await(d *delivery, timer *time.Timer, start time.Time) {
 		return
 	}
 	if d.flight.await(timer, d.app.Wait-g.Now().Sub(start)) {
-		d.decision = d.flight.decision
+		d.decision = d.flight.verdict(d.device)
 		return
 	}
 	d.decision = g.handOver(d.flight)
 	if d.decision.answer == unavailable && d.app.Wait == 0 {
 		// The outbox took nothing, so that this app waits like the others.
 		if d.flight.await(timer, DefaultWait-g.Now().Sub(start)) {
-			d.decision = d.flight.decision
+			d.decision = d.flight.verdict(d.device)
 		}
 	}
 }

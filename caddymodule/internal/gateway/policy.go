@@ -42,7 +42,7 @@ type circumstances struct {
 // decision says what follows from an outcome: the only thing that acts on one.
 type decision struct {
 	answer answer
-	// retryAfter is what an unavailable push asks the homeserver to wait.
+	// retryAfter is when an unavailable push is tried again, by the homeserver or by the outbox.
 	retryAfter time.Duration
 	// record: write the verdict to the rejected store, durably, before anything else.
 	record bool
@@ -100,8 +100,12 @@ func decideRejected(o providers.Outcome, c circumstances) decision {
 		d.alarm = true
 		return d
 	default:
-		// An entry of the outbox goes only once the verdict is durable; until then the next attempt learns it again.
-		return decision{answer: dead, record: true, settle: c.store != failed}
+		d := decision{answer: dead, record: true, settle: true}
+		if c.store == failed {
+			// An entry of the outbox goes only once the verdict is durable; until then the next attempt learns it again.
+			d.settle, d.retryAfter = false, transientRetry
+		}
+		return d
 	}
 }
 

@@ -1,0 +1,119 @@
+// Package subscriber is a device and its push service in one, for demonstrations: see [Server].
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// Options are what a Server can be told.
+type Options struct {
+	// Listen is the address that Run listens on; empty is 127.0.0.1:8081.
+	Listen string
+	// Origin is where the gateway sees the server: scheme://host[:port]. Empty is each request's own.
+	Origin string
+	// CertFile and KeyFile are for HTTPS; without, it is plain HTTP, to be put behind a proxy.
+	CertFile, KeyFile string
+	// RequireVAPID refuses a Web Push without a VAPID token.
+	RequireVAPID bool
+	// Out is where notifications are printed; nil is the standard output.
+	Out io.Writer
+}
+
+// Server is a push service with two endpoints, the UnifiedPush endpoint /up/demo and the Web Push endpoint /webpush/demo, whose
+// subscription has the public test keys of RFC 8291. It prints what arrives. It is an http.Handler, and is controlled over HTTP:
+//
+//	POST <endpoint>                                          a push
+//	GET  <endpoint>                                          the last messages, as JSON
+//	PUT  <endpoint>?answer=410[&times=1][&retry_after=30]    what it answers from now on: a status, hang, drop, or ok
+//	GET  /                                                   what to register a pusher with
+//
+// A PUT also opens an endpoint of another name.
+type Server struct {
+	options Options
+	service *providertest.PushService
+	mux     *http.ServeMux
+	webPush providertest.Subscription
+	up      string
+
+	printing sync.Mutex
+}
+
+// New makes a server that does not listen yet.
+func New(o Options) *Server {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:8081"
+	}
+	if o.Out == nil {
+		o.Out = os.Stdout
+	}
+	s := &Server{options: o, mux: http.NewServeMux()}
+	s.service = providertest.New(providertest.Options{
+		Origin: o.Origin, RequireVAPID: o.RequireVAPID, Keep: 100, OnMessage: s.print,
+	})
+	s.webPush, s.up = s.service.SubscribeDemo("demo"), s.service.Endpoint("demo")
+	s.mux.HandleFunc("GET /{$}", s.help)
+	s.mux.HandleFunc("GET /{kind}/{name}", s.messages)
+	s.mux.HandleFunc("PUT /{kind}/{name}", s.control)
+	s.mux.Handle("/", s.service)
+	return s
+}
+
+// WebPush is the demo subscription.
+func (s *Server) WebPush() providertest.Subscription { return s.webPush }
+
+// UnifiedPush is the demo endpoint's URL.
+func (s *Server) UnifiedPush() string { return s.up }
+
+// Service is the push service, for whoever runs the server in-process: to wait for messages or program answers.
+func (s *Server) Service() *providertest.PushService { return s.service }
+
+// ServeHTTP takes pushes and control requests.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Run listens and serves until ctx is done.
+func (s *Server) Run(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Listen)
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	return s.Serve(ctx, listener)
+}
+
+// Serve serves on the listener, which it closes, until ctx is done. Nothing runs any more when it returns.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() {
+		if s.options.CertFile != "" {
+			failed <- server.ServeTLS(listener, s.options.CertFile, s.options.KeyFile)
+			return
+		}
+		failed <- server.Serve(listener)
+	}()
+	s.write("listening on " + listener.Addr().String() + "\n\n" + s.introduction())
+
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", errors.Join(err, server.Close()))
+	case <-ctx.Done():
+	}
+	s.service.Close()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := server.Shutdown(grace)
+	<-failed
+	if err != nil {
+		return fmt.Errorf("shutting down: %w", errors.Join(err, server.Close()))
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package providertest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// simple is about the simplest provider there can be, and can be told to break a rule.
+type simple struct {
+	client *http.Client
+	flaw   string
+}
+
+func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+	switch p.flaw {
+	case "ignores its context":
+		ctx = context.WithoutCancel(ctx)
+	case "modifies the push":
+		push.Device.Pushkey += "/"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, push.Device.Pushkey, strings.NewReader("{}"))
+	if err != nil {
+		return providers.Unusable("bad_endpoint", errors.New("the endpoint is no URL"))
+	}
+	answer, err := p.client.Do(r)
+	if err != nil {
+		return p.failed(err)
+	}
+	if p.flaw != "leaves bodies open" {
+		defer answer.Body.Close()
+	}
+	limit := int64(64 << 10)
+	if p.flaw == "reads without end" {
+		limit = 1 << 60
+	}
+	body := io.Discard
+	text := new(strings.Builder)
+	if p.flaw == "shows the answer" {
+		body = text
+	}
+	if p.flaw != "does not read bodies" && p.flaw != "leaves bodies open" {
+		_, _ = io.Copy(body, io.LimitReader(answer.Body, limit))
+	}
+	return classify(answer, text.String())
+}
+
+func (p *simple) failed(err error) providers.Outcome {
+	switch p.flaw {
+	case "shows the URL":
+		return providers.Retry("network", 0, err)
+	case "rejects for the network":
+		return providers.Rejected("network")
+	default:
+		return providers.Retry("network", 0, errors.New("the network failed"))
+	}
+}
+
+func classify(answer *http.Response, text string) providers.Outcome {
+	var detail error
+	if text != "" {
+		detail = errors.New(text)
+	}
+	switch status := answer.StatusCode; {
+	case status < 300:
+		return providers.Delivered()
+	case status == http.StatusGone:
+		return providers.Rejected("gone")
+	default:
+		after, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+		return providers.Retry("unavailable", time.Duration(after)*time.Second, detail)
+	}
+}
+
+// suiteOf is the suite for the simple provider with a flaw, or with none.
+func suiteOf(flaw string) providertest.Suite {
+	suite := providertest.Suite{
+		Secrets: []string{"/up/very-secret", "and the content"},
+		Verdicts: []providertest.Verdict{
+			{Name: "201 is delivered", Status: 201, Kind: providers.KindDelivered, Reason: "delivered"},
+			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
+			{
+				Name: "429 is for later", Status: 429, Header: http.Header{"Retry-After": {"7"}},
+				Kind: providers.KindRetry, RetryAfter: 7 * time.Second,
+			},
+		},
+	}
+	if flaw == "has another verdict" {
+		suite.Verdicts[1].Kind = providers.KindDropped
+	}
+	suite.New = func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
+		return newSimple(t, flaw, caFile), &providers.Push{
+			Notification: &providers.Notification{EventID: "$e"},
+			Device:       &providers.Device{Pushkey: baseURL + "/up/very-secret"},
+		}
+	}
+	return suite
+}
+
+func newSimple(t *testing.T, flaw, caFile string) *simple {
+	t.Helper()
+	authority, err := os.ReadFile(caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority)
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{
+			RootCAs: pool, MinVersion: tls.VersionTLS12,
+			InsecureSkipVerify: flaw == "trusts everybody", //nolint:gosec // that is the flaw
+		},
+		ForceAttemptHTTP2: true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	if flaw != "follows redirects" {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return &simple{client: client, flaw: flaw}
+}
+
+func TestTheSuitePassesAGoodProvider(t *testing.T) {
+	t.Parallel()
+	providertest.Run(t, suiteOf(""))
+}
+
+// flawVariable makes this program run the suite for a provider with the flaw, see TestTheSuiteCatchesABadProvider.
+const flawVariable = "PROVIDERTEST_FLAW"
+
+func TestASuiteThatMustFail(t *testing.T) {
+	flaw := os.Getenv(flawVariable)
+	if flaw == "" {
+		t.Skip("run by TestTheSuiteCatchesABadProvider")
+	}
+	providertest.Run(t, suiteOf(flaw))
+}
+
+func TestTheSuiteCatchesABadProvider(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flaws := map[string]string{ // and the test that catches it
+		"has another verdict":     "every answer has its verdict",
+		"modifies the push":       "concurrent pushes do not disturb each other",
+		"ignores its context":     "a push ends with its context",
+		"rejects for the network": "a network that fails means try again",
+		"trusts everybody":        "a network that fails means try again",
+		"shows the URL":           "a network that fails means try again",
+		"shows the answer":        "no outcome shows a secret",
+		"does not read bodies":    "answers are read to their end and closed",
+		"leaves bodies open":      "answers are read to their end and closed",
+		"reads without end":       "answers are read to their end and closed",
+		"follows redirects":       "a redirect is not followed",
+	}
+	for flaw, by := range flaws {
+		t.Run("that "+flaw, func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() {
+				t.Skip("it takes the time limits of the suite")
+			}
+			run := exec.CommandContext(t.Context(), program, "-test.run", "^TestASuiteThatMustFail$/^"+by+"$", "-test.timeout", "60s")
+			run.Env = append(os.Environ(), flawVariable+"="+flaw)
+			output, err := run.CombinedOutput()
+			if err == nil {
+				t.Fatal("the suite passes it")
+			}
+			if !strings.Contains(string(output), "--- FAIL: TestASuiteThatMustFail/"+strings.ReplaceAll(by, " ", "_")) {
+				t.Errorf("another test caught it:\n%s", output)
+			}
+		})
+	}
+}
