@@ -187,13 +187,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop lets a process that ends finish the pushes that are on their way. On a reload they go on by themselves.
-func (a *App) Stop() error {
-	if caddy.Exiting() {
-		a.gateway.Shared.Drain()
-	}
-	return nil
-}
+// Stop has nothing to stop: what is under way belongs to the pool.
+func (a *App) Stop() error { return nil }
 
 // Cleanup lets go of what configurations share.
 func (a *App) Cleanup() error {

@@ -16,5 +16,11 @@ type pooledState struct{ *gateway.Shared }
 
 func newShared() (caddy.Destructor, error) { return &pooledState{gateway.NewShared()}, nil }
 
-// Destruct has nothing to free: attempts under way end by themselves.
-func (*pooledState) Destruct() error { return nil }
+// Destruct lets a process that ends finish the pushes that are on their way, after the last request was answered: what it learns of
+// them is for nobody, but a push that is cut off would be sent again. Otherwise they end by themselves.
+func (s *pooledState) Destruct() error {
+	if caddy.Exiting() {
+		s.Drain()
+	}
+	return nil
+}

@@ -9,6 +9,8 @@ import (
 // Notification is a Matrix notification without its devices, as
 // https://spec.matrix.org/v1.15/push-gateway-api/#post_matrixpushv1notify defines it and as real homeservers send it: an absent,
 // null or empty member is the zero value. It is immutable once decoded.
+//
+// The outbox keeps it as JSON. What is nil is left out of that, since a [json.RawMessage] reads a null as the four letters of it.
 type Notification struct {
 	EventID           string
 	RoomID            string
@@ -23,7 +25,7 @@ type Notification struct {
 	Prio         Priority
 	Counts       Counts
 	// Content is the event's content, a JSON object; nil if there is none.
-	Content json.RawMessage
+	Content json.RawMessage `json:",omitempty"`
 	// Encrypted are the members of MSC3013 (encrypted push).
 	Encrypted Encrypted
 
@@ -33,7 +35,7 @@ type Notification struct {
 
 	// Body is the request body that the notification came in: see [Notification.Members]. It is nil once the content policy
 	// reduced the notification.
-	Body json.RawMessage
+	Body json.RawMessage `json:",omitempty"`
 }
 
 // Members are all members of the notification object as the homeserver sent them, also those that nobody knows, but for the
@@ -121,7 +123,7 @@ type Device struct {
 	// the homeserver did not say. Most homeservers send whole seconds.
 	PushkeyTS int64
 	// Data is the pusher's data, a JSON object of the client's; nil if there is none.
-	Data json.RawMessage
+	Data json.RawMessage `json:",omitempty"`
 	// Tweaks are what the push rules set, a JSON object; nil if there is none.
-	Tweaks json.RawMessage
+	Tweaks json.RawMessage `json:",omitempty"`
 }

@@ -2,9 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -52,7 +56,7 @@ func (h *homeserver) do(method, url, body string) (reply, error) {
 		return reply{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := h.client.Do(req)
+	resp, err := send(h.client, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -161,4 +165,24 @@ func (s *pushServer) global(more string) string {
 		wait 20s
 	}
 	` + more
+}
+
+// answerGone is a push server's word that a subscription is dead.
+var answerGone = providertest.Answer{Status: http.StatusGone}
+
+// errNotConnected says that a request was never sent, as no connection could be made: the kernel resets connections that wait to be
+// accepted when Caddy replaces a listener.
+var errNotConnected = errors.New("not connected")
+
+// send makes a request, and tells a request that failed from one that was never sent.
+func send(client *http.Client, req *http.Request) (*http.Response, error) {
+	var connected atomic.Bool
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	resp, err := client.Do(req.WithContext(ctx))
+	if err != nil && !connected.Load() {
+		return nil, fmt.Errorf("%w: %w", errNotConnected, err)
+	}
+	return resp, err
 }

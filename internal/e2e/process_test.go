@@ -169,9 +169,10 @@ func (p *process) start(config string) {
 	if !p.log.wait(ctx, "serving initial configuration") {
 		p.t.Fatalf("Caddy does not serve:\n%s", p.log)
 	}
+	log := p.log
 	p.t.Cleanup(func() {
-		if strings.Contains(p.log.String(), "DATA RACE") {
-			p.t.Errorf("a data race in Caddy:\n%s", p.log)
+		if strings.Contains(log.String(), "DATA RACE") {
+			p.t.Errorf("a data race in Caddy:\n%s", log)
 		}
 	})
 }

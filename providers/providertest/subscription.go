@@ -43,7 +43,7 @@ func (s *PushService) SubscribeFor(applicationServerKey string) Subscription {
 		panic(err) // never with crypto/rand
 	}
 	auth := make([]byte, 16)
-	rand.Read(auth)
+	_, _ = rand.Read(auth) // never fails, see its documentation
 	return s.subscribe("/webpush/"+rand.Text(), private, auth, applicationServerKey)
 }
 

@@ -40,7 +40,7 @@ func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outco
 		return p.failed(err)
 	}
 	if p.flaw != "leaves bodies open" {
-		defer answer.Body.Close()
+		defer func() { _ = answer.Body.Close() }()
 	}
 	limit := int64(64 << 10)
 	if p.flaw == "reads without end" {

@@ -16,7 +16,8 @@ import (
 type flight struct {
 	cargo
 	landed   chan struct{}
-	decision decision // once landed
+	outcome  providers.Outcome // once landed, as is the decision
+	decision decision
 
 	mu sync.Mutex
 	// handed says whether the outbox took the push over while the attempt was running.
@@ -35,9 +36,9 @@ type cargo struct {
 
 // launch starts the attempt on a goroutine of its own, since it may outlast the request and must not end with it.
 func (g *Gateway) launch(f *flight) {
-	g.Shared.attempts.Add(1)
+	g.Shared.began()
 	go func() {
-		defer g.Shared.attempts.Done()
+		defer g.Shared.ended()
 		start := g.Now()
 		o := f.app.attempt(context.Background(), f.push)
 		d := g.land(f, o)
@@ -66,18 +67,18 @@ func (g *Gateway) land(f *flight, o providers.Outcome) decision {
 		g.Shared.remember(f.event, g.Now())
 	}
 	g.Shared.leave(f.event)
-	f.decision = d
+	f.outcome, f.decision = o, d
 	close(f.landed)
 	return d
 }
 
 // handOver gives the push of a running attempt to the outbox, once, because a request's patience is over.
-func (g *Gateway) handOver(f *flight) decision {
+func (g *Gateway) handOver(f *flight, device *providers.Device) decision {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	select {
 	case <-f.landed:
-		return f.decision
+		return f.verdict(device)
 	default:
 	}
 	d := decidePending(circumstances{outbox: f.handed})
@@ -152,11 +153,11 @@ func (f *flight) await(timer *time.Timer, deadline time.Duration) bool {
 	}
 }
 
-// verdict is what was decided about the flight's push, for a device that may have registered again since the flight began: that
-// one is not dead because the earlier registration is, and the homeserver's next try tells.
+// verdict is what was decided about the push of a landed flight, for a device that joined it: one that registered after the
+// pushkey died is not dead because the leader was.
 func (f *flight) verdict(d *providers.Device) decision {
-	if f.decision.answer == dead && d.PushkeyTS > f.push.Device.PushkeyTS {
-		return decision{retryAfter: pendingRetry}
+	if f.decision.answer == dead && registeredAfter(f.outcome.Since, d.PushkeyTS) {
+		return decide(f.outcome, circumstances{pushkeyTS: d.PushkeyTS})
 	}
 	return f.decision
 }

@@ -162,7 +162,7 @@ func (g *Gateway) await(d *delivery, timer *time.Timer, start time.Time) {
 		d.decision = d.flight.verdict(d.device)
 		return
 	}
-	d.decision = g.handOver(d.flight)
+	d.decision = g.handOver(d.flight, d.device)
 	if d.decision.answer == unavailable && d.app.Wait == 0 {
 		// The outbox took nothing, so that this app waits like the others.
 		if d.flight.await(timer, DefaultWait-g.Now().Sub(start)) {

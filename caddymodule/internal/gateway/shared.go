@@ -11,16 +11,41 @@ type Shared struct {
 	flights   map[eventKey]*flight
 	delivered deliveredSet
 
-	attempts sync.WaitGroup
+	// running counts the attempts under way, and idle tells that there is none. A WaitGroup would not do: a request that is still
+	// served when the process ends may start one while another goroutine waits.
+	running int
+	idle    *sync.Cond
 }
 
 // NewShared makes the state that gateways share.
 func NewShared() *Shared {
-	return &Shared{flights: make(map[eventKey]*flight)}
+	s := &Shared{flights: make(map[eventKey]*flight)}
+	s.idle = sync.NewCond(&s.mu)
+	return s
 }
 
-// Drain waits until no attempt is running. No attempt may be started meanwhile.
-func (s *Shared) Drain() { s.attempts.Wait() }
+// Drain waits until no attempt is running.
+func (s *Shared) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.running > 0 {
+		s.idle.Wait()
+	}
+}
+
+func (s *Shared) began() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running++
+}
+
+func (s *Shared) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running--; s.running == 0 {
+		s.idle.Broadcast()
+	}
+}
 
 // join says what to do about an event for a device: nothing, as it was delivered; wait for the flight that delivers it already; or
 // deliver it with the flight returned as its leader, which carries c.

@@ -49,7 +49,7 @@ func Encrypt(plaintext []byte, k Keys) ([]byte, error) {
 		return nil, fmt.Errorf("making a key pair: %w", err)
 	}
 	var salt [saltSize]byte
-	rand.Read(salt[:]) // never fails, see its documentation
+	_, _ = rand.Read(salt[:]) // never fails, see its documentation
 	return encrypt(plaintext, k, sender, salt, bodySize(len(plaintext)))
 }
 

@@ -46,10 +46,10 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 	if first < 0 {
 		return providers.Dropped("too_large", errTooLarge)
 	}
-	last := len(m.Bodies) - 1
-	resp, err := s.post(ctx, to, m.Topic, m.Bodies[first], p)
-	if err == nil && resp.Status == http.StatusRequestEntityTooLarge && first < last {
-		resp, err = s.post(ctx, to, m.Topic, m.Bodies[last], p)
+	body, smallest := m.Bodies[first], m.Bodies[len(m.Bodies)-1]
+	resp, err := s.post(ctx, to, m.Topic, body, p)
+	if err == nil && resp.Status == http.StatusRequestEntityTooLarge && len(smallest) < len(body) {
+		resp, err = s.post(ctx, to, m.Topic, smallest, p)
 	}
 	if err != nil {
 		return upstream.Failed(err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -83,7 +84,7 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	if err != nil {
 		return Response{}, err
 	}
-	release, err := c.hosts.acquire(ctx, target.Host)
+	release, err := c.hosts.acquire(ctx, hostName(target))
 	if err != nil {
 		return Response{}, err
 	}
@@ -104,11 +105,8 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 
 // way chooses how an endpoint is reached.
 func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *url.URL, error) {
-	port := endpoint.Port()
-	if port == "" {
-		port = "443"
-	}
-	if !portAllowed(port) {
+	port := portOf(endpoint)
+	if !portAllowed(port) || isAdmin(net.JoinHostPort(endpoint.Hostname(), port)) {
 		return nil, nil, errBlocked
 	}
 	if relay := c.settings.endpoint; relay != nil {
@@ -126,11 +124,12 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 	case proxy == nil:
 		return c.transports.guarded, endpoint, nil
 	}
-	if ip := net.ParseIP(endpoint.Hostname()); ip != nil {
+	if ip, err := netip.ParseAddr(endpoint.Hostname()); err == nil {
 		// The proxy resolves names, but it needs no help to see that this is an address of ours.
 		guard := guardedDialer(c.settings.allow)
+		ip = ip.Unmap()
 		network := "tcp6"
-		if ip.To4() != nil {
+		if ip.Is4() {
 			network = "tcp4"
 		}
 		if err := guard.Control(network, net.JoinHostPort(ip.String(), port), nil); err != nil {
@@ -138,4 +137,16 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 		}
 	}
 	return c.transports.open, endpoint, nil
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return "443"
+}
+
+// hostName is the same for all ways to write a host, so that none of them gets more than its share.
+func hostName(u *url.URL) string {
+	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), portOf(u))
 }

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -84,7 +85,7 @@ func serverURL(raw string) (*url.URL, error) {
 		return nil, nil
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") {
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.RequestURI(), "/") != "" {
 		return nil, errors.New("must be an https URL of a server, without a path")
 	}
 	return u, nil
@@ -118,15 +119,15 @@ func systemRoots() *x509.CertPool {
 }
 
 func proxy(raw string) (func(*url.URL) (*url.URL, error), string, error) {
-	switch raw {
-	case "":
+	if raw == "" {
 		return func(u *url.URL) (*url.URL, error) { return http.ProxyFromEnvironment(&http.Request{URL: u}) }, "", nil
-	case "none":
-		return func(*url.URL) (*url.URL, error) { return nil, nil }, raw, nil
 	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
 	if err != nil {
 		return nil, "", err
+	}
+	if resolved == "none" {
+		return func(*url.URL) (*url.URL, error) { return nil, nil }, resolved, nil
 	}
 	u, err := url.Parse(resolved)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {

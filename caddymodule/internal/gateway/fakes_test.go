@@ -1,0 +1,315 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// errBroken is how a store fails in these tests.
+var errBroken = errors.New("the disk is on fire")
+
+// scripted is a provider that answers by a script and remembers what it was asked.
+type scripted struct {
+	script func(ctx context.Context, p *providers.Push) providers.Outcome
+
+	mu     sync.Mutex
+	pushes []*providers.Push
+}
+
+// always answers each push the same.
+func always(o providers.Outcome) *scripted {
+	return &scripted{script: func(context.Context, *providers.Push) providers.Outcome { return o }}
+}
+
+// inTurn answers each push with the next outcome, and with the last one from then on.
+func inTurn(outcomes ...providers.Outcome) *scripted {
+	turns := make(chan providers.Outcome, len(outcomes))
+	for _, o := range outcomes {
+		turns <- o
+	}
+	last := outcomes[len(outcomes)-1]
+	return &scripted{script: func(context.Context, *providers.Push) providers.Outcome {
+		select {
+		case o := <-turns:
+			return o
+		default:
+			return last
+		}
+	}}
+}
+
+// after answers each push the same, d later. For use in a synctest bubble.
+func after(d time.Duration, o providers.Outcome) *scripted {
+	return &scripted{script: func(context.Context, *providers.Push) providers.Outcome {
+		time.Sleep(d) // the bubble's time
+		return o
+	}}
+}
+
+// byPushkey answers by the device.
+func byPushkey(outcomes map[string]providers.Outcome) *scripted {
+	return &scripted{script: func(_ context.Context, p *providers.Push) providers.Outcome {
+		return outcomes[p.Device.Pushkey]
+	}}
+}
+
+func (s *scripted) Push(ctx context.Context, p *providers.Push) providers.Outcome {
+	s.mu.Lock()
+	s.pushes = append(s.pushes, p)
+	s.mu.Unlock()
+	return s.script(ctx, p)
+}
+
+func (s *scripted) asked() []*providers.Push {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*providers.Push(nil), s.pushes...)
+}
+
+// memoryStore is a rejected store in memory that fails on demand.
+type memoryStore struct {
+	mu                   sync.Mutex
+	records              map[rejected.Key]rejected.Record
+	lookups              int
+	failLookup, failNext error
+}
+
+func (s *memoryStore) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.Mark) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookups++
+	for i, k := range keys {
+		if r, ok := s.records[k]; ok {
+			marks[i] = r.Mark()
+		}
+	}
+	return s.failLookup
+}
+
+func (s *memoryStore) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failNext != nil {
+		return s.failNext
+	}
+	s.records[key] = s.records[key].Add(v)
+	return nil
+}
+
+func (s *memoryStore) Get(_ context.Context, key rejected.Key) (rejected.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.records[key]
+	if !ok {
+		return r, rejected.ErrNotFound
+	}
+	return r, nil
+}
+
+func (s *memoryStore) Forget(_ context.Context, key rejected.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.records, key)
+	return nil
+}
+
+// memoryBox is an outbox in memory that notes what happens to its entries, and nothing else happens to them.
+type memoryBox struct {
+	mu      sync.Mutex
+	err     error // what Accept and Waiting return
+	entries []outbox.Entry
+	// log is what was done: "accept running", "accept", "settle", "release in 5s".
+	log []string
+}
+
+func (b *memoryBox) Accept(_ context.Context, e outbox.Entry) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.err
+	}
+	b.entries = append(b.entries, e)
+	doing := "accept"
+	if e.Running {
+		doing += " running"
+	}
+	b.log = append(b.log, doing)
+	return nil
+}
+
+func (b *memoryBox) Settle(_ context.Context, id string) error {
+	b.conclude(id, "settle")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.entries = b.entries[:0]
+	return nil
+}
+
+func (b *memoryBox) Release(_ context.Context, id string, due time.Time) error {
+	b.conclude(id, "release in "+time.Until(due).String())
+	return nil
+}
+
+func (b *memoryBox) conclude(id, doing string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		if e.ID == id && e.Running {
+			b.log = append(b.log, doing)
+			return
+		}
+	}
+	b.log = append(b.log, doing+" of no running entry")
+}
+
+func (b *memoryBox) Waiting(_ context.Context, device [16]byte) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return false, b.err
+	}
+	for _, e := range b.entries {
+		if e.Device == device {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (b *memoryBox) happened() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.log, ", ")
+}
+
+// witness is an observer that remembers.
+type witness struct {
+	mu       sync.Mutex
+	attempts []Attempt
+	failures []string
+}
+
+func (w *witness) Attempted(a Attempt) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.attempts = append(w.attempts, a)
+}
+
+func (w *witness) StoreFailed(doing string, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failures = append(w.failures, doing)
+}
+
+// rig is a gateway with a fake of everything around it.
+type rig struct {
+	*Gateway
+	t     testing.TB
+	store *memoryStore
+	box   *memoryBox
+	saw   *witness
+}
+
+// appFor makes an app with the usual policy, for its provider.
+func appFor(pattern string, p providers.Provider) *App {
+	a := &App{
+		Pattern: pattern, ProviderName: "scripted", Provider: p, Wait: DefaultWait, TTL: 24 * time.Hour,
+		Badges: true, Limit: limit.New(512, 512),
+	}
+	a.proven.Store(true)
+	return a
+}
+
+// newRig makes a gateway without an outbox. It drains when the test ends.
+func newRig(t testing.TB, apps ...*App) *rig {
+	t.Helper()
+	router, err := NewRouter(apps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{
+		t: t, store: &memoryStore{records: make(map[rejected.Key]rejected.Record)},
+		box: &memoryBox{err: outbox.ErrOff}, saw: new(witness),
+	}
+	r.Gateway = &Gateway{
+		Router: router, Rejected: r.store, Outbox: r.box, Dedupe: 24 * time.Hour, Shared: NewShared(), Observer: r.saw, Now: time.Now,
+	}
+	t.Cleanup(r.Shared.Drain)
+	return r
+}
+
+// attempts are those that the observer saw, once all have ended.
+func (r *rig) attempts() []Attempt {
+	r.Shared.Drain()
+	return r.saw.attempts
+}
+
+// withOutbox turns the outbox on.
+func (r *rig) withOutbox() *rig {
+	r.box.err = nil
+	return r
+}
+
+func everything(*App) bool { return true }
+
+// notify has the gateway handle a request, and returns the answer in one line.
+func (r *rig) notify(body string) string {
+	r.t.Helper()
+	request, err := Decode([]byte(body), 1000)
+	if err != nil {
+		r.t.Fatalf("%v: %s", err, body)
+	}
+	return line(r.Notify(request, providers.Site{}, everything))
+}
+
+// line is an answer as these tests write it: `[]`, `["a","b"]`, or `503 after 5s`.
+func line(a Answer) string {
+	if a.Err != nil {
+		return fmt.Sprintf("%d after %s", a.Err.Status, a.RetryAfter)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(string(a.Body()), `{"rejected":`), "}")
+}
+
+// event is a request to notify devices of an event.
+func event(id string, devices ...string) string {
+	return fmt.Sprintf(`{"notification":{"event_id":%q,"room_id":"!r:example.org","type":"m.room.message","devices":[%s]}}`,
+		id, strings.Join(devices, ","))
+}
+
+// device is a device of the app that most tests use.
+func device(pushkey string) string { return deviceOf("app", pushkey, 1000) }
+
+func deviceOf(appID, pushkey string, pushkeyTS int64) string {
+	d, _ := json.Marshal(map[string]any{"app_id": appID, "pushkey": pushkey, "pushkey_ts": pushkeyTS})
+	return string(d)
+}
+
+// badge is a badge update.
+func badge(devices ...string) string {
+	return fmt.Sprintf(`{"notification":{"counts":{"unread":3},"devices":[%s]}}`, strings.Join(devices, ","))
+}
+
+func wantLine(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("answered %s, want %s", got, want)
+	}
+}
+
+func wantPushes(t *testing.T, p *scripted, want int) {
+	t.Helper()
+	if got := len(p.asked()); got != want {
+		t.Errorf("the provider was asked %d times, want %d", got, want)
+	}
+}

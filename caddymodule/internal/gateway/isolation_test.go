@@ -1,0 +1,283 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+func TestEachDeviceHasItsOwnFate(t *testing.T) {
+	t.Parallel()
+	outcomes := map[string]providers.Outcome{
+		"good": providers.Delivered(), "gone": providers.Rejected("gone"), "gone2": providers.Rejected("gone"),
+		"broken": providers.Unusable("bad_token", nil), "big": providers.Dropped("too_large", nil),
+		"down": providers.Retry("unreachable", 0, nil), "slow": providers.Retry("rate_limited", time.Minute, nil),
+	}
+	tests := []struct {
+		name    string
+		devices []string
+		want    string
+	}{
+		{"the second device is delivered (ntfy)", []string{"good", "big"}, `[]`},
+		{"a malformed one stops no other (common-proxies)", []string{"broken", "good"}, `["broken"]`},
+		{"only the dead ones are listed, in the request's order", []string{"gone2", "good", "gone"}, `["gone2","gone"]`},
+		{"one that is down has the request sent again", []string{"good", "gone", "down"}, `503 after 5s`},
+		{"the longest pause counts", []string{"down", "slow"}, `503 after 1m0s`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := byPushkey(outcomes)
+				r := newRig(t, appFor("app", p))
+				var devices []string
+				for _, pushkey := range tt.devices {
+					devices = append(devices, device(pushkey))
+				}
+				wantLine(t, r.notify(event("$e", devices...)), tt.want)
+				wantPushes(t, p, len(tt.devices))
+			})
+		})
+	}
+}
+
+func TestARequestThatIsSentAgainRepeatsOnlyTheRest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		good, bad := always(providers.Delivered()), inTurn(providers.Retry("busy", 0, nil), providers.Delivered())
+		r := newRig(t, appFor("good", good), appFor("bad", bad))
+		body := event("$e", deviceOf("good", "a", 1), deviceOf("bad", "b", 1))
+		wantLine(t, r.notify(body), `503 after 5s`)
+		wantLine(t, r.notify(body), `[]`)
+		wantPushes(t, good, 1)
+		wantPushes(t, bad, 2)
+	})
+}
+
+func TestDevicesAreDeliveredAtTheSameTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := after(time.Second, providers.Delivered())
+		r := newRig(t, appFor("app", p))
+		var devices []string
+		for i := range maxParallel {
+			devices = append(devices, device(fmt.Sprint(i)))
+		}
+		start := time.Now()
+		wantLine(t, r.notify(event("$e", devices...)), `[]`)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestTwoHundredFailuresAreTwoHundredOutcomes(t *testing.T) { // gorush lost some
+	t.Parallel()
+	const n = 200
+	var devices, pushkeys []string
+	for i := range n {
+		pushkeys = append(pushkeys, fmt.Sprintf("key%d", i))
+		devices = append(devices, device(pushkeys[i]))
+	}
+	all, _ := json.Marshal(pushkeys)
+	tests := []struct {
+		name string
+		o    providers.Outcome
+		want string
+	}{
+		{"rejected", providers.Rejected("gone"), string(all)},
+		{"failed", providers.Retry("unreachable", 0, nil), `503 after 5s`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				app := appFor("app", after(time.Millisecond, tt.o))
+				app.Limit = limit.New(8, n)
+				r := newRig(t, app)
+				wantLine(t, r.notify(event("$e", devices...)), tt.want)
+				if saw := r.attempts(); len(saw) != n {
+					t.Errorf("the observer saw %d attempts", len(saw))
+				}
+			})
+		})
+	}
+}
+
+func TestAPushkeyUnderTwoApps(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		a, b providers.Outcome
+		want string
+	}{
+		{"is listed once if both are dead", providers.Rejected("gone"), providers.Rejected("gone"), `["key"]`},
+		{"is not listed if the first is alive", providers.Delivered(), providers.Rejected("gone"), `[]`},
+		{"is not listed if the second is alive", providers.Rejected("gone"), providers.Delivered(), `[]`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, appFor("a", always(tt.a)), appFor("b", always(tt.b)))
+				body := event("$e", deviceOf("a", "key", 1), deviceOf("b", "key", 1))
+				for range 2 { // by the provider's word, and by the store's
+					wantLine(t, r.notify(body), tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestPushkeysAreEchoedAsReceived(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, sent, want string }{
+		{"base64 with padding", `"YWI="`, `"YWI="`},
+		{"characters that HTML would escape", `"<a&b>"`, `"<a&b>"`},
+		{"percent signs", `"https://x.example/%2F?a=b%20c"`, `"https://x.example/%2F?a=b%20c"`},
+		{"an upper-case scheme and host (common-proxies)", `"HTTP://EXAMPLE.org/Up"`, `"HTTP://EXAMPLE.org/Up"`},
+		{"characters beyond ASCII", `"püsh 🚀"`, `"püsh 🚀"`},
+		{"a subscription in JSON", `"{\"endpoint\":\"https://x\"}"`, `"{\"endpoint\":\"https://x\"}"`},
+		{"a NUL", `"\u0000"`, `"\u0000"`},
+		{"a lone surrogate, byte for byte", `"a\uD800b"`, `"a\uD800b"`},
+		{"a lone surrogate beside a pair", `"\ud83d\ude80\udc00"`, `"\ud83d\ude80\udc00"`},
+		{"the replacement character itself", `"�"`, `"�"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, appFor("app", always(providers.Rejected("gone"))))
+				wantLine(t, r.notify(`{"notification":{"devices":[{"app_id":"app","pushkey":`+tt.sent+`}]}}`), "["+tt.want+"]")
+			})
+		})
+	}
+}
+
+func TestALoneSurrogateIsEchoedAtItsPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, appFor("app", always(providers.Rejected("gone"))))
+		var devices []string
+		for _, pushkey := range []string{"a", "a", `\ud800`, "b", `c\udfff`} { // the second is the first again
+			devices = append(devices, `{"app_id":"app","pushkey":"`+pushkey+`"}`)
+		}
+		wantLine(t, r.notify(event("$e", devices...)), `["a","\ud800","b","c\udfff"]`)
+	})
+}
+
+func TestWhatADeviceSees(t *testing.T) {
+	t.Parallel()
+	const (
+		message = `{"notification":{"event_id":"$e","room_id":"!r","type":"m.room.message","sender":"@s","content":{"body":"secret"},
+			"counts":{"unread":2},"ciphertext":"c","com.example":1,"devices":[{"app_id":"app","pushkey":"key"%s}],"Devices":[{"app_id":"app","pushkey":"key"%[1]s}]}}`
+		update = `{"notification":{"counts":{"unread":2},"devices":[{"app_id":"app","pushkey":"key"%s}]}}`
+	)
+	off := `,"data":{"disable_badge_count":true}`
+	unstable := `,"data":{"org.matrix.msc4076.disable_badge_count":true}`
+	full := "[com.example content counts ciphertext event_id room_id sender type]"
+	noCounts := strings.Replace(full, "counts ", "", 1)
+	tests := []struct {
+		name    string
+		body    string
+		content providers.Content
+		badges  bool
+		members string // of the raw notification
+		secret  bool
+		unread  bool
+		asked   int
+	}{
+		{"full: everything but the devices", fmt.Sprintf(message, ""), providers.ContentFull, true, full, true, true, 1},
+		{"event_id_only: ids and counts", fmt.Sprintf(message, ""), providers.ContentIDs, true, "[]", false, true, 1},
+		{"by default: ids and counts", fmt.Sprintf(message, ""), providers.ContentDefault, true, "[]", false, true, 1},
+		{"badges off: no counts", fmt.Sprintf(message, ""), providers.ContentFull, false, noCounts, true, false, 1},
+		{"badges off and event_id_only: ids", fmt.Sprintf(message, ""), providers.ContentIDs, false, "[]", false, false, 1},
+		{"a client that counts for itself: no counts (MSC4076)", fmt.Sprintf(message, off), providers.ContentFull, true, noCounts, true, false, 1},
+		{"the same by its unstable name", fmt.Sprintf(message, unstable), providers.ContentFull, true, noCounts, true, false, 1},
+		{"a client that does not say so: counts", fmt.Sprintf(message, `,"data":{"disable_badge_count":false}`), providers.ContentFull, true, full, true, true, 1},
+		{"a client that says so elsewhere: counts", fmt.Sprintf(message, `,"data":{"x":{"disable_badge_count":true}}`), providers.ContentFull, true, full, true, true, 1},
+		{"a badge update", fmt.Sprintf(update, ""), providers.ContentFull, true, "[counts]", false, true, 1},
+		{"badges off: no badge update", fmt.Sprintf(update, ""), providers.ContentFull, false, "", false, false, 0},
+		{"a client that counts for itself: no badge update", fmt.Sprintf(update, off), providers.ContentFull, true, "", false, false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := always(providers.Delivered())
+				app := appFor("app", p)
+				app.Content, app.Badges = tt.content, tt.badges
+				wantLine(t, newRig(t, app).notify(tt.body), `[]`)
+				wantPushes(t, p, tt.asked)
+				for _, push := range p.asked() {
+					n := push.Notification
+					if got := fmt.Sprint(sortedKeys(n.Members())); got != sortWords(tt.members) {
+						t.Errorf("it sees %s, want %s", got, sortWords(tt.members))
+					}
+					if got := len(n.Content) > 0 && n.Sender != "" && n.Type != ""; got != tt.secret {
+						t.Errorf("it sees content: %v", got)
+					}
+					if got := n.Counts.Unread != nil; got != tt.unread {
+						t.Errorf("it sees counts: %v", got)
+					}
+					if !n.Badge && (n.EventID != "$e" || n.RoomID != "!r" || n.Encrypted.Ciphertext != "c") {
+						t.Errorf("it does not see the ids: %+v", n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// defaulting is a provider with a default for the content of its own.
+type defaulting struct{ *scripted }
+
+func (defaulting) DefaultContent(d *providers.Device) providers.Content {
+	if d.Data != nil {
+		return providers.ContentFull
+	}
+	return providers.ContentIDs
+}
+
+func TestAProviderHasADefaultForEachDevice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := defaulting{always(providers.Delivered())}
+		r := newRig(t, appFor("app", p))
+		r.notify(`{"notification":{"event_id":"$e","content":{"body":"x"},"devices":[{"app_id":"app","pushkey":"plain"},{"app_id":"app","pushkey":"encrypted","data":{"auth":"x"}}]}}`)
+		for _, push := range p.asked() {
+			if full := push.Notification.Content != nil; full != (push.Device.Pushkey == "encrypted") {
+				t.Errorf("%s sees content: %v", push.Device.Pushkey, full)
+			}
+		}
+	})
+}
+
+func TestADisconnectedClientCancelsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) { // no context leads from a request into an attempt
+		var cause error
+		p := &scripted{script: func(ctx context.Context, _ *providers.Push) providers.Outcome {
+			time.Sleep(20 * time.Second)
+			cause = ctx.Err()
+			return providers.Delivered()
+		}}
+		r := newRig(t, appFor("app", p))
+		r.notify(event("$e", device("key")))
+		if r.attempts(); cause != nil {
+			t.Errorf("the attempt's context ended: %v", cause)
+		}
+	})
+}
+
+func sortedKeys(m map[string]json.RawMessage) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func sortWords(list string) string {
+	words := strings.Fields(strings.Trim(list, "[]"))
+	slices.Sort(words)
+	return fmt.Sprint(words)
+}

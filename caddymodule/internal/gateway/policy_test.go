@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// died is when the push service says that a pushkey died.
+var died = time.Unix(1_700_000_000, 0)
+
+const (
+	before = 1_699_999_999_000 // a pushkey_ts of the second before
+	within = 1_700_000_000_999 // of the same second
+	since  = 1_700_000_001_000 // of the second after
+)
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	retry := providers.Retry("unavailable", 0, nil)
+	rejected := providers.Rejected("gone")
+	dated := providers.Outcome{Kind: providers.KindRejected, Since: died}
+	doubtful := providers.Outcome{Kind: providers.KindRejected, Doubtful: true}
+	unusable := providers.Unusable("bad_token", nil)
+	unusable.Since, unusable.Doubtful = died, true // says nothing: no service was asked
+	misconfigured := providers.Misconfigured("bad_topic", nil)
+	outbox := func(e effect) circumstances { return circumstances{outbox: e} }
+	store := func(e effect) circumstances { return circumstances{store: e} }
+
+	tests := []struct {
+		name string
+		o    providers.Outcome
+		c    circumstances
+		want decision
+	}{
+		{"delivered: remembered, and the outbox forgets it", providers.Delivered(), circumstances{}, decision{answer: accepted, remember: true, settle: true}},
+		{"delivered after the outbox took it", providers.Delivered(), outbox(done), decision{answer: accepted, remember: true, settle: true}},
+		{"delivered after the outbox did not take it", providers.Delivered(), outbox(failed), decision{answer: accepted, remember: true, settle: true}},
+
+		{"dropped: nothing left to do", providers.Dropped("too_large", nil), circumstances{}, decision{answer: accepted, settle: true}},
+		{"dropped after the outbox took it", providers.Dropped("too_large", nil), outbox(done), decision{answer: accepted, settle: true}},
+		{"dropped after the outbox did not take it", providers.Dropped("too_large", nil), outbox(failed), decision{answer: accepted, settle: true}},
+
+		{"unusable: dead, and never recorded", unusable, circumstances{}, decision{answer: dead, settle: true}},
+		{"unusable, whatever its pushkey_ts", unusable, circumstances{pushkeyTS: since}, decision{answer: dead, settle: true}},
+		{"unusable after the outbox took it", unusable, outbox(done), decision{answer: dead, settle: true}},
+
+		{"rejected: dead, and recorded", rejected, circumstances{}, decision{answer: dead, record: true, settle: true}},
+		{"rejected and recorded: the outbox forgets it", rejected, store(done), decision{answer: dead, record: true, settle: true}},
+		{"rejected and not recorded: dead all the same, and the outbox tries again", rejected, store(failed), decision{answer: dead, record: true, retryAfter: transientRetry}},
+		{"rejected after the outbox took it", rejected, outbox(done), decision{answer: dead, record: true, settle: true}},
+		{"rejected needs no delivery to be believed", rejected, circumstances{proven: false}, decision{answer: dead, record: true, settle: true}},
+
+		{"died before it registered: the push is dropped", dated, circumstances{pushkeyTS: since}, decision{answer: accepted, settle: true}},
+		{"died in the second in which it registered", dated, circumstances{pushkeyTS: within}, decision{answer: dead, record: true, settle: true}},
+		{"died after it registered", dated, circumstances{pushkeyTS: before}, decision{answer: dead, record: true, settle: true}},
+		{"died, and nobody knows when it registered", dated, circumstances{}, decision{answer: dead, record: true, settle: true}},
+
+		{"doubtful of an unproven app: the operator's fault", doubtful, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, alarm: true}},
+		{"doubtful of an unproven app, kept", doubtful, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, alarm: true}},
+		{"doubtful of an unproven app, not kept", doubtful, outbox(failed), decision{retryAfter: misconfiguredRetry, alarm: true}},
+		{"doubtful of a proven app: believed", doubtful, circumstances{proven: true}, decision{answer: dead, record: true, settle: true}},
+
+		{"misconfigured: to the outbox, and the operator hears of it", misconfigured, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, alarm: true}},
+		{"misconfigured, kept", misconfigured, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, alarm: true}},
+		{"misconfigured, not kept", misconfigured, outbox(failed), decision{retryAfter: misconfiguredRetry, alarm: true}},
+
+		{"retry: to the outbox", retry, circumstances{}, decision{handOver: true, retryAfter: transientRetry}},
+		{"retry, kept", retry, outbox(done), decision{answer: accepted, remember: true, retryAfter: transientRetry}},
+		{"retry, not kept", retry, outbox(failed), decision{retryAfter: transientRetry}},
+		{"no classification at all is a retry", providers.Outcome{}, outbox(failed), decision{retryAfter: transientRetry}},
+		{"a kind that nobody knows is a retry", providers.Outcome{Kind: 99}, outbox(failed), decision{retryAfter: transientRetry}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := decide(tt.o, tt.c); got != tt.want {
+				t.Errorf("\ngot  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAPushServiceIsLeftAloneAsLongAsItAsked(t *testing.T) {
+	t.Parallel()
+	retry := func(d time.Duration) providers.Outcome { return providers.Retry("busy", d, nil) }
+	misconfigured := func(d time.Duration) providers.Outcome {
+		return providers.Outcome{Kind: providers.KindMisconfigured, RetryAfter: d}
+	}
+	tests := []struct {
+		name string
+		o    providers.Outcome
+		want time.Duration
+	}{
+		{"it did not say", retry(0), transientRetry},
+		{"a senseless time", retry(-time.Minute), transientRetry},
+		{"shorter than ours", retry(time.Second), time.Second},
+		{"longer than ours", retry(10 * time.Minute), 10 * time.Minute},
+		{"at most an hour", retry(24 * time.Hour), time.Hour},
+		{"a misconfiguration takes a minute at least", misconfigured(time.Second), time.Minute},
+		{"and longer if asked", misconfigured(10 * time.Minute), 10 * time.Minute},
+		{"and an hour at most", misconfigured(24 * time.Hour), time.Hour},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := decide(tt.o, circumstances{}).retryAfter; got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDecidePending(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		outbox effect
+		want   decision
+	}{
+		{"an attempt outlasts the request: to the outbox", untried, decision{handOver: true, retryAfter: pendingRetry}},
+		{"kept", done, decision{answer: accepted, remember: true, retryAfter: pendingRetry}},
+		{"not kept", failed, decision{retryAfter: pendingRetry}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := decidePending(circumstances{outbox: tt.outbox}); got != tt.want {
+				t.Errorf("\ngot  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestThePromisesHoldInAllCircumstances goes through every outcome in every circumstance.
+func TestThePromisesHoldInAllCircumstances(t *testing.T) {
+	t.Parallel()
+	everyOutcome(func(o providers.Outcome) {
+		everyCircumstance(func(c circumstances) {
+			d := decide(o, c)
+			rejected := o.Kind == providers.KindRejected
+			judged := rejected || o.Kind == providers.KindDelivered || o.Kind == providers.KindDropped
+			promises := []struct {
+				name string
+				kept bool
+			}{
+				{"only a provider's rejection makes a pushkey dead", d.answer != dead || rejected},
+				{"an unproven app's doubt makes none dead", d.answer != dead || o.Unusable || !o.Doubtful || c.proven},
+				{"what is accepted was delivered, dropped or kept", d.answer != accepted || judged || c.outbox == done},
+				{"only a rejection is recorded, and never an unusable device", !d.record || (d.answer == dead && !o.Unusable)},
+				{"only what was delivered or kept is remembered", !d.remember || o.Kind == providers.KindDelivered || c.outbox == done},
+				{"the outbox is asked once", !d.handOver || c.outbox == untried},
+				{"nothing that still has to be delivered is settled", !d.settle || judged},
+				{"what is tried again is so after a while", d.settle || d.retryAfter > 0},
+				{"a misconfiguration alarms", d.alarm || o.Kind != providers.KindMisconfigured},
+			}
+			for _, p := range promises {
+				if !p.kept {
+					t.Errorf("%s: %+v in %+v gives %+v", p.name, o, c, d)
+				}
+			}
+		})
+	})
+}
+
+func everyOutcome(f func(providers.Outcome)) {
+	for kind := range providers.Kind(7) { // two more than there are
+		for flags := range 8 {
+			o := providers.Outcome{Kind: kind, Unusable: flags&1 != 0, Doubtful: flags&2 != 0}
+			if flags&4 != 0 {
+				o.Since, o.RetryAfter = died, time.Hour
+			}
+			f(o)
+		}
+	}
+}
+
+func everyCircumstance(f func(circumstances)) {
+	for _, ts := range []int64{0, before, within, since} {
+		for _, proven := range []bool{false, true} {
+			for _, store := range []effect{untried, done, failed} {
+				for _, outbox := range []effect{untried, done, failed} {
+					f(circumstances{pushkeyTS: ts, proven: proven, store: store, outbox: outbox})
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status int
+		kind   providers.Kind
+		reason string
+	}{
+		{200, providers.KindDelivered, "delivered"},
+		{201, providers.KindDelivered, "delivered"},
+		{202, providers.KindDelivered, "delivered"}, // not for common-proxies
+		{204, providers.KindDelivered, "delivered"}, // not for common-proxies
+		{301, providers.KindRetry, "redirect"},
+		{302, providers.KindRetry, "redirect"},
+		{304, providers.KindRetry, "redirect"},
+		{308, providers.KindRetry, "redirect"},
+		{400, providers.KindDropped, "refused"},
+		{401, providers.KindMisconfigured, "http_401"},
+		{403, providers.KindMisconfigured, "http_403"},
+		{404, providers.KindRejected, "not_found"},
+		{405, providers.KindDropped, "refused"},
+		{408, providers.KindRetry, "http_408"},
+		{410, providers.KindRejected, "gone"}, // not for common-proxies
+		{413, providers.KindDropped, "too_large"},
+		{425, providers.KindRetry, "http_425"},
+		{429, providers.KindRetry, "rate_limited"},
+		{451, providers.KindDropped, "refused"},
+		{500, providers.KindRetry, "server_error"},
+		{502, providers.KindRetry, "server_error"},
+		{503, providers.KindRetry, "server_error"},
+		{507, providers.KindRetry, "no_subscriber"},
+		{599, providers.KindRetry, "server_error"},
+		{600, providers.KindRetry, "server_error"},
+		{0, providers.KindRetry, "server_error"},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.status), func(t *testing.T) {
+			t.Parallel()
+			o := Outcome(Response{Status: test.status}, noon)
+			want(t, o, test.kind, test.reason)
+			if o.Unusable || o.Doubtful || o.RetryAfter != 0 {
+				t.Errorf("the outcome is %+v", o)
+			}
+		})
+	}
+}
+
+func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{307, 408, 425, 429, 500, 503, 507} {
+		for _, after := range []string{"7", "Wed, 01 Jul 2026 12:00:07 GMT"} {
+			o := Outcome(Response{Status: status, Header: http.Header{"Retry-After": {after}}}, noon)
+			if o.Kind != providers.KindRetry || o.RetryAfter != 7*time.Second {
+				t.Errorf("%d with Retry-After %s is %+v", status, after, o)
+			}
+		}
+	}
+}
+
+func TestRetryAfterIsSecondsOrADate(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, value string
+		want        time.Duration
+	}{
+		{"no header", "", 0},
+		{"seconds", "120", 2 * time.Minute},
+		{"seconds with spaces around", " 120 ", 2 * time.Minute},
+		{"no seconds", "0", 0},
+		{"negative seconds", "-1", 0},
+		{"fractions are no seconds", "1.5", 0},
+		{"more than a day", "86401", 24 * time.Hour},
+		{"so many seconds that a duration overflows", "9223372036854775807", 24 * time.Hour},
+		{"more than fit", "99999999999999999999", 0},
+		{"a date", "Wed, 01 Jul 2026 12:02:00 GMT", 2 * time.Minute},
+		{"a date that is over", "Wed, 01 Jul 2026 11:00:00 GMT", 0},
+		{"a date far away", "Wed, 01 Jul 2099 12:00:00 GMT", 24 * time.Hour},
+		{"a date as RFC 850 writes it", "Wednesday, 01-Jul-26 12:02:00 GMT", 2 * time.Minute},
+		{"nonsense", "soon", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := RetryAfter(test.value, noon); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "1", "-1", "9223372036854775807", "Wed, 01 Jul 2026 12:02:00 GMT", "Wed, 01 Jul 0001 00:00:00 GMT"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := RetryAfter(value, noon); got < 0 || got > maxRetryAfter {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// Guards against what common-proxies did: it took what its own network could not do for an answer about the pushkey.
+func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	closed := providertest.NewTLSServer(t, created)
+	closed.Close()
+	plain := plainServer(t)
+	trusting := Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.0/8", "::1"}}
+	tests := []struct {
+		name, endpoint, reason string
+		options                Options
+	}{
+		{"nobody listens", at(t, closed, "https://127.0.0.1:PORT/secret?secret"), "network", trusting},
+		{
+			"the authority is unknown", at(t, server, "https://127.0.0.1:PORT/secret?secret"), "tls",
+			Options{AllowPrivate: []string{"127.0.0.1"}},
+		},
+		{"the certificate is for another host", at(t, server, "https://127.0.0.2:PORT/secret?secret"), "network", trusting},
+		{"the server does not speak TLS", "https://" + plain + "/secret?secret", "tls", trusting},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o := post(t.Context(), t, newClient(t, test.options), test.endpoint, providers.Site{})
+			want(t, o, providers.KindRetry, test.reason)
+			wantNoSecret(t, o)
+		})
+	}
+}
+
+func TestAnEndedContextIsATimeout(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	want(t, post(ctx, t, c, server.URL+"/secret", providers.Site{}), providers.KindRetry, "timeout")
+}
+
+func TestAnErrorIsClassifiedWithoutShowingTheEndpoint(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("connection refused")
+	tests := []struct {
+		name, reason string
+		kind         providers.Kind
+		err          error
+	}{
+		{"the guard", "blocked", providers.KindDropped, &net.OpError{Op: "dial", Err: errBlocked}},
+		{"a busy host", "host_busy", providers.KindRetry, limit.ErrBusy},
+		{"a deadline", "timeout", providers.KindRetry, fmt.Errorf("/secret: %w", context.DeadlineExceeded)},
+		{"an end", "timeout", providers.KindRetry, fmt.Errorf("/secret: %w", context.Canceled)},
+		{"a dial that takes too long", "timeout", providers.KindRetry, &net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}},
+		{"a name that there is not", "dns", providers.KindRetry, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "secret", IsNotFound: true}}},
+		{"the network", "network", providers.KindRetry, &net.OpError{Op: "dial", Err: refused}},
+		{"anything else", "network", providers.KindRetry, errors.New(`Post "https://push.example/secret": failed`)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o := Failed(test.err)
+			want(t, o, test.kind, test.reason)
+			wantNoSecret(t, o)
+		})
+	}
+}
+
+func wantNoSecret(t *testing.T, o providers.Outcome) {
+	t.Helper()
+	if o.Err == nil || strings.Contains(o.Err.Error(), "secret") {
+		t.Errorf("the error is %v", o.Err)
+	}
+}
+
+// plainServer is the address of a server that answers HTTP to everything.
+func plainServer(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: created, ReadHeaderTimeout: time.Minute}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
+	return listener.Addr().String()
+}

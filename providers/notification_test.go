@@ -1,0 +1,157 @@
+package providers
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+func number(n int64) *int64 { return &n }
+
+func TestMembersAreThoseThatTheHomeserverSent(t *testing.T) {
+	t.Parallel()
+	counted, uncounted := Counts{Unread: number(1)}, Counts{}
+	tests := []struct {
+		name   string
+		body   string
+		counts Counts
+		want   string
+	}{
+		{"also those that nobody knows", `{"notification":{"event_id":"$e","com.example":{"x":1}}}`, counted, "com.example event_id"},
+		{"not the devices", `{"notification":{"event_id":"$e","devices":[{}]}}`, counted, "event_id"},
+		{"not the devices by any name that decodes as theirs", `{"notification":{"event_id":"$e","Devices":[],"DEVICES":[],"device\u017f":[]}}`, counted, "event_id"},
+		{"the counts", `{"notification":{"event_id":"$e","counts":{"unread":1}}}`, counted, "counts event_id"},
+		{"not the counts where the device wants none", `{"notification":{"event_id":"$e","counts":{"unread":1},"Counts":{}}}`, uncounted, "event_id"},
+		{"none if the content policy reduced it", ``, counted, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := &Notification{Counts: tt.counts}
+			if tt.body != "" {
+				n.Body = json.RawMessage(tt.body)
+			}
+			got := slices.Sorted(maps.Keys(n.Members()))
+			if fmt.Sprint(got) != "["+tt.want+"]" {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if tt.body == "" && n.Members() != nil {
+				t.Error("they are not nil")
+			}
+		})
+	}
+}
+
+func TestTheCallerMayChangeTheMembers(t *testing.T) {
+	t.Parallel()
+	n := &Notification{Body: json.RawMessage(`{"notification":{"a":1}}`)}
+	clear(n.Members())
+	if len(n.Members()) != 1 {
+		t.Error("a change shows in what the next caller gets")
+	}
+}
+
+// whole is a notification with every field set.
+func whole() *Notification {
+	return &Notification{
+		EventID: "$e", RoomID: "!r", Type: "t", Sender: "@s", SenderDisplayName: "S", RoomName: "R", RoomAlias: "#r", Membership: "join",
+		UserIsTarget: true, Prio: PrioLow, Counts: Counts{Unread: number(1), MissedCalls: number(2)}, Content: json.RawMessage(`{"a":1}`),
+		Encrypted: Encrypted{"c", "e", "m"}, Badge: true, Body: json.RawMessage(`{"notification":{}}`),
+	}
+}
+
+func TestTheWholeNotificationHasEveryField(t *testing.T) {
+	t.Parallel()
+	v := reflect.ValueOf(*whole())
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s is not set: the tests below prove nothing about it", v.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestReducedLeavesIDsCountsPriorityAndWhatIsEncrypted(t *testing.T) {
+	t.Parallel()
+	n := whole()
+	want := &Notification{EventID: "$e", RoomID: "!r", Prio: PrioLow, Counts: n.Counts, Encrypted: n.Encrypted, Badge: true}
+	if got := n.Reduced(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if !reflect.DeepEqual(n.Content, whole().Content) {
+		t.Error("the notification itself changed")
+	}
+}
+
+func TestWithoutCountsLeavesAllTheRest(t *testing.T) {
+	t.Parallel()
+	n, want := whole(), whole()
+	want.Counts = Counts{}
+	if got := n.WithoutCounts(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if n.Counts.Unread == nil {
+		t.Error("the notification itself changed")
+	}
+}
+
+func TestAPushIsTheSameAfterTheOutboxKeptIt(t *testing.T) {
+	t.Parallel()
+	expires := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	tests := []struct {
+		name string
+		n    *Notification
+		d    *Device
+	}{
+		{"with everything", whole(), &Device{"a", "k", 1, json.RawMessage(`{"d":1}`), json.RawMessage(`{"t":1}`)}},
+		{"with nothing: nil stays nil", &Notification{}, &Device{AppID: "a", Pushkey: "k"}},
+		{"with a zero for a badge", &Notification{Counts: Counts{Unread: number(0)}}, &Device{AppID: "a", Pushkey: "k"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := &Push{Notification: tt.n, Device: tt.d, ID: "id", Expires: expires, Site: Site{"push.example.org", "443"}}
+			b, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := new(Push)
+			if err := json.Unmarshal(b, got); err != nil || !reflect.DeepEqual(got, p) {
+				t.Errorf("got %+v of %s: %v", got, b, err)
+			}
+		})
+	}
+}
+
+func TestATTLIsInWholeSecondsAndNeverNegative(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	tests := []struct {
+		name string
+		left time.Duration
+		want int
+	}{
+		{"a day", 24 * time.Hour, 86400},
+		{"what is left of a second is cut off", 1999 * time.Millisecond, 1},
+		{"now", 0, 0},
+		{"over", -time.Hour, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := (&Push{Expires: now.Add(tt.left)}).TTL(now); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrioritiesHaveTheProtocolsNames(t *testing.T) {
+	t.Parallel()
+	if PrioHigh.String() != "high" || PrioLow.String() != "low" {
+		t.Errorf("got %s and %s", PrioHigh, PrioLow)
+	}
+}

@@ -1,0 +1,133 @@
+package matrixpush_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/matrix-push/caddy-matrix-push"
+)
+
+// builder is what xcaddy.json may have of xcaddy.Builder, https://pkg.go.dev/github.com/caddyserver/xcaddy#Builder.
+type builder struct {
+	CaddyVersion string `json:"caddy_version"`
+	Plugins      []struct {
+		ModulePath string `json:"module_path"`
+		Version    string `json:"version"`
+	} `json:"plugins"`
+	Replacements []struct {
+		Old string `json:"old"`
+		New string `json:"new"`
+	} `json:"replacements"`
+	BuildFlags string `json:"build_flags"`
+}
+
+func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
+	t.Parallel()
+	file, err := os.Open("xcaddy.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	decoder := json.NewDecoder(file)
+	decoder.DisallowUnknownFields()
+	var b builder
+	if err := decoder.Decode(&b); err != nil {
+		t.Fatal(err)
+	}
+	module, caddyVersion := goMod(t)
+	if b.CaddyVersion != caddyVersion {
+		t.Errorf("caddy_version is %s, go.mod requires %s", b.CaddyVersion, caddyVersion)
+	}
+	if len(b.Plugins) != 1 || b.Plugins[0].ModulePath != module || b.Plugins[0].Version != "" {
+		t.Errorf("plugins are %+v, want %s alone, of this checkout", b.Plugins, module)
+	}
+	if len(b.Replacements) != 1 || b.Replacements[0].Old != module || b.Replacements[0].New != "." {
+		t.Errorf("replacements are %+v, want %s by this folder", b.Replacements, module)
+	}
+}
+
+// goMod returns the module's path and the version of Caddy that it requires.
+func goMod(t *testing.T) (module, caddyVersion string) {
+	t.Helper()
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(pattern string) string {
+		m := regexp.MustCompile(pattern).FindSubmatch(text)
+		if m == nil {
+			t.Fatalf("go.mod has no line %q", pattern)
+		}
+		return string(m[1])
+	}
+	return find(`(?m)^module (\S+)$`), find(`(?m)^\s*(?:require )?github\.com/caddyserver/caddy/v2 (\S+)$`)
+}
+
+func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for _, id := range caddy.Modules() {
+		if strings.Contains(id, "matrix_push") {
+			ids = append(ids, id)
+		}
+	}
+	want := []string{
+		"http.handlers.matrix_push",
+		"matrix_push",
+		"matrix_push.outbox.off",
+		"matrix_push.providers.unifiedpush",
+		"matrix_push.providers.webpush",
+		"matrix_push.rejected.file",
+		"matrix_push.rejected.memory",
+	}
+	if !slices.Equal(ids, want) {
+		t.Errorf("got  %q\nwant %q", ids, want)
+	}
+}
+
+func TestExamplesAdaptAndValidate(t *testing.T) {
+	files := []string{"Caddyfile.example"}
+	err := filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), "Caddyfile") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(file, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, map[string]any{"filename": file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range warnings { // one of them says that the file is not formatted as `caddy fmt` does
+				t.Errorf("%s", w)
+			}
+			var config caddy.Config
+			if err := json.Unmarshal(adapted, &config); err != nil {
+				t.Fatal(err)
+			}
+			config.StorageRaw = fmt.Appendf(nil, `{"module":"file_system","root":%q}`, t.TempDir())
+			if err := caddy.Validate(&config); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
