@@ -60,16 +60,13 @@ func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
 // goMod returns the module's path and the version of Caddy that it requires.
 func goMod(t *testing.T) (module, caddyVersion string) {
 	t.Helper()
-	text, err := os.ReadFile("go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, "go.mod")
 	find := func(pattern string) string {
-		m := regexp.MustCompile(pattern).FindSubmatch(text)
+		m := regexp.MustCompile(pattern).FindStringSubmatch(text)
 		if m == nil {
 			t.Fatalf("go.mod has no line %q", pattern)
 		}
-		return string(m[1])
+		return m[1]
 	}
 	return find(`(?m)^module (\S+)$`), find(`(?m)^\s*(?:require )?github\.com/caddyserver/caddy/v2 (\S+)$`)
 }
@@ -108,26 +105,45 @@ func TestExamplesAdaptAndValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		t.Run(file, func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, map[string]any{"filename": file})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, w := range warnings { // one of them says that the file is not formatted as `caddy fmt` does
-				t.Errorf("%s", w)
-			}
-			var config caddy.Config
-			if err := json.Unmarshal(adapted, &config); err != nil {
-				t.Fatal(err)
-			}
-			config.StorageRaw = fmt.Appendf(nil, `{"module":"file_system","root":%q}`, t.TempDir())
-			if err := caddy.Validate(&config); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Run(file, func(t *testing.T) { validate(t, read(t, file)) })
 	}
+}
+
+func TestTheREADMEsConfigurationsAdaptAndValidate(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```caddyfile\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README has no configuration")
+	}
+	for i, block := range blocks {
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) { validate(t, block[1]) })
+	}
+}
+
+// validate does what `caddy adapt --validate` does, and wants no warning: one of them is that the file is not formatted.
+func validate(t *testing.T, caddyfile string) {
+	t.Helper()
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range warnings {
+		t.Errorf("%s", w)
+	}
+	var config caddy.Config
+	if err := json.Unmarshal(adapted, &config); err != nil {
+		t.Fatal(err)
+	}
+	config.StorageRaw = fmt.Appendf(nil, `{"module":"file_system","root":%q}`, t.TempDir())
+	if err := caddy.Validate(&config); err != nil {
+		t.Error(err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -1,6 +1,9 @@
 package caddymodule
 
 import (
+	"sync"
+	"time"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -9,11 +12,20 @@ import (
 )
 
 // observer writes what the engine tells into the log: nothing secret, and nothing above debug for what is as it should be.
-type observer struct{ logger *zap.Logger }
+type observer struct {
+	logger *zap.Logger
+
+	mu sync.Mutex
+	// said is when each thing was last said above debug: an endpoint that a stranger chose may fail as often as he likes.
+	said map[string]time.Time
+}
+
+// repeatAfter is how long the same trouble is not said again.
+const repeatAfter = time.Minute
 
 // Attempted logs one attempt.
 func (o *observer) Attempted(a gateway.Attempt) {
-	entry := o.logger.Check(level(a), "push "+a.Outcome.Kind.String())
+	entry := o.logger.Check(o.level(a), "push "+a.Outcome.Kind.String())
 	if entry == nil {
 		return
 	}
@@ -30,12 +42,12 @@ func (o *observer) Attempted(a gateway.Attempt) {
 	entry.Write(fields...)
 }
 
-func level(a gateway.Attempt) zapcore.Level {
+func (o *observer) level(a gateway.Attempt) zapcore.Level {
 	switch {
-	case a.Alarm:
+	case a.Alarm && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.ErrorLevel
 	case a.Outcome.Kind == providers.KindRejected && !a.Outcome.Unusable:
-		return zapcore.InfoLevel
+		return zapcore.InfoLevel // once for each pushkey: what is on record is not asked for again
 	default:
 		return zapcore.DebugLevel
 	}
@@ -43,5 +55,25 @@ func level(a gateway.Attempt) zapcore.Level {
 
 // StoreFailed logs that a store could not do something.
 func (o *observer) StoreFailed(doing string, err error) {
-	o.logger.Warn("a store failed", zap.String("doing", doing), zap.Error(err))
+	if o.news(doing) {
+		o.logger.Warn("a store failed", zap.String("doing", doing), zap.Error(err))
+	}
 }
+
+// news says whether something has not been said for a while. What can be said is bounded by the configuration.
+func (o *observer) news(what string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if last, ok := o.said[what]; ok && now.Sub(last) < repeatAfter {
+		return false
+	}
+	if o.said == nil {
+		o.said = make(map[string]time.Time)
+	}
+	o.said[what] = now
+	return true
+}
+
+// Interface guard
+var _ gateway.Observer = (*observer)(nil)

@@ -84,6 +84,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway
 	case err == nil:
 		return body, nil
 	case errors.As(err, &tooLarge), errors.As(err, &handler) && handler.StatusCode == http.StatusRequestEntityTooLarge:
+		// http.MaxBytesReader would see to this, but cannot through Caddy's response writer: the server would wait for the rest.
+		w.Header().Set("Connection", "close")
 		return nil, gateway.ErrTooLarge(limit)
 	default:
 		return nil, gateway.ErrIncomplete()

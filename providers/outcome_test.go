@@ -8,8 +8,12 @@ func TestKindsHaveNames(t *testing.T) {
 		kind Kind
 		want string
 	}{
-		{KindRetry, "retry"}, {KindDelivered, "delivered"}, {KindRejected, "rejected"}, {KindDropped, "dropped"},
-		{KindMisconfigured, "misconfigured"}, {Kind(99), "retry"},
+		{KindRetry, "retry"},
+		{KindDelivered, "delivered"},
+		{KindRejected, "rejected"},
+		{KindDropped, "dropped"},
+		{KindMisconfigured, "misconfigured"},
+		{Kind(99), "retry"},
 	}
 	for _, tt := range tests {
 		if got := tt.kind.String(); got != tt.want {

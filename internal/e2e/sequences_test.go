@@ -21,13 +21,13 @@ func TestRandomSequences(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
 		seed = n
 	}
-	steps := 12
+	length := 2 * len(steps)
 	if n, err := strconv.Atoi(os.Getenv("E2E_STEPS")); err == nil {
-		steps = n
+		length = n
 	}
-	t.Logf("E2E_SEED=%d E2E_STEPS=%d", seed, steps)
+	t.Logf("E2E_SEED=%d E2E_STEPS=%d", seed, length)
 	w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
-	for i := range steps {
+	for i := range length {
 		name, step := w.choose()
 		w.traffic.while(func() { step(w) })
 		t.Logf("step %d: %s", i, name)
@@ -49,6 +49,8 @@ type world struct {
 	// config is the configuration that a new process starts with.
 	config string
 	events int
+	// deck are the steps to come.
+	deck []int
 	// dead are the pushkeys that were rejected, and alive is one that was not.
 	dead  []device
 	alive device
@@ -79,8 +81,13 @@ var steps = []struct {
 	{"kill and a new process", func(w *world) { w.restart(w.gateway.kill) }},
 }
 
+// choose deals the steps like cards, so that each comes up once in every round.
 func (w *world) choose() (string, func(*world)) {
-	s := steps[w.random.IntN(len(steps))]
+	if len(w.deck) == 0 {
+		w.deck = w.random.Perm(len(steps))
+	}
+	s := steps[w.deck[0]]
+	w.deck = w.deck[1:]
 	return s.name, s.run
 }
 

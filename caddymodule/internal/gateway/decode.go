@@ -153,19 +153,22 @@ func (r *Request) addDevices(devices []wireDevice, body []byte) {
 		d := &devices[i]
 		data, _ := object(d.Data) // anything else is no data; a provider that needs them says so for this device alone
 		tweaks, _ := object(d.Tweaks)
+		pushkey, verbatim := d.Pushkey, json.RawMessage(nil)
+		if strings.ContainsRune(d.Pushkey, utf8.RuneError) {
+			if asSent == nil {
+				asSent = pushkeysAsSent(body, len(devices))
+			}
+			verbatim = asSent[i]
+			pushkey = string(verbatim) // every lone surrogate is decoded to the same
+		}
 		if seen != nil {
-			id := identity{d.AppID, d.Pushkey, string(data), d.PushkeyTS}
+			id := identity{d.AppID, pushkey, string(data), d.PushkeyTS}
 			if seen[id] {
 				continue
 			}
 			seen[id] = true
 		}
-		if strings.ContainsRune(d.Pushkey, utf8.RuneError) {
-			if asSent == nil {
-				asSent = pushkeysAsSent(body, len(devices))
-			}
-			r.keepVerbatim(len(r.Devices), asSent[i])
-		}
+		r.keepVerbatim(len(r.Devices), verbatim)
 		r.Devices = append(r.Devices, providers.Device{
 			AppID: d.AppID, Pushkey: d.Pushkey, PushkeyTS: d.PushkeyTS.milliseconds(), Data: data, Tweaks: tweaks,
 		})

@@ -133,8 +133,8 @@ func (g *Gateway) conclude(c cargo, d decision) {
 	}
 }
 
-// await says whether the flight landed before the deadline.
-func (f *flight) await(timer *time.Timer, deadline time.Duration) bool {
+// await says whether the flight has landed by the deadline, which is that long from now.
+func (f *flight) await(deadline time.Duration) bool {
 	select {
 	case <-f.landed:
 		return true
@@ -143,7 +143,7 @@ func (f *flight) await(timer *time.Timer, deadline time.Duration) bool {
 	if deadline <= 0 {
 		return false
 	}
-	timer.Reset(deadline)
+	timer := time.NewTimer(deadline)
 	defer timer.Stop()
 	select {
 	case <-f.landed:

@@ -66,16 +66,14 @@ func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool
 	start := g.Now()
 	deliveries := g.route(r, serves)
 	marks := g.lookup(deliveries)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
 	for i := range deliveries {
 		if i >= maxParallel {
-			g.await(&deliveries[i-maxParallel], timer, start)
+			g.await(&deliveries[i-maxParallel], start)
 		}
 		g.dispatch(&deliveries[i], marks[i], r, site, start)
 	}
 	for i := max(0, len(deliveries)-maxParallel); i < len(deliveries); i++ {
-		g.await(&deliveries[i], timer, start)
+		g.await(&deliveries[i], start)
 	}
 	return r.answer(deliveries)
 }
@@ -154,18 +152,18 @@ func (g *Gateway) depart(f *flight) {
 }
 
 // await waits for a device's decision as long as its app says, counted from the request's start.
-func (g *Gateway) await(d *delivery, timer *time.Timer, start time.Time) {
+func (g *Gateway) await(d *delivery, start time.Time) {
 	if d.flight == nil {
 		return
 	}
-	if d.flight.await(timer, d.app.Wait-g.Now().Sub(start)) {
+	if d.flight.await(d.app.Wait - g.Now().Sub(start)) {
 		d.decision = d.flight.verdict(d.device)
 		return
 	}
 	d.decision = g.handOver(d.flight, d.device)
 	if d.decision.answer == unavailable && d.app.Wait == 0 {
 		// The outbox took nothing, so that this app waits like the others.
-		if d.flight.await(timer, DefaultWait-g.Now().Sub(start)) {
+		if d.flight.await(DefaultWait - g.Now().Sub(start)) {
 			d.decision = d.flight.verdict(d.device)
 		}
 	}

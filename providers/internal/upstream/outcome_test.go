@@ -123,8 +123,10 @@ func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
 	server := providertest.NewTLSServer(t, created)
 	closed := providertest.NewTLSServer(t, created)
 	closed.Close()
+	other := providertest.NewTLSServer(t, created, "push.example")
 	plain := plainServer(t)
-	trusting := Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.0/8", "::1"}}
+	trusting := Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}}
+	trustingOther := Options{TrustedCA: other.CAFile, AllowPrivate: []string{"127.0.0.1"}}
 	tests := []struct {
 		name, endpoint, reason string
 		options                Options
@@ -134,7 +136,7 @@ func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
 			"the authority is unknown", at(t, server, "https://127.0.0.1:PORT/secret?secret"), "tls",
 			Options{AllowPrivate: []string{"127.0.0.1"}},
 		},
-		{"the certificate is for another host", at(t, server, "https://127.0.0.2:PORT/secret?secret"), "network", trusting},
+		{"the certificate is for another host", other.URL + "/secret?secret", "tls", trustingOther},
 		{"the server does not speak TLS", "https://" + plain + "/secret?secret", "tls", trusting},
 	}
 	for _, test := range tests {

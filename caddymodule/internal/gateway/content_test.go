@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+func TestWhatADeviceSees(t *testing.T) {
+	t.Parallel()
+	const (
+		message = `{"notification":{"event_id":"$e","room_id":"!r","type":"m.room.message","sender":"@s","content":{"body":"secret"},
+			"counts":{"unread":2},"ciphertext":"c","com.example":1,"devices":[{"app_id":"app","pushkey":"key"%s}],"Devices":[{"app_id":"app","pushkey":"key"%[1]s}]}}`
+		update = `{"notification":{"counts":{"unread":2},"devices":[{"app_id":"app","pushkey":"key"%s}]}}`
+	)
+	off := `,"data":{"disable_badge_count":true}`
+	unstable := `,"data":{"org.matrix.msc4076.disable_badge_count":true}`
+	full := "[com.example content counts ciphertext event_id room_id sender type]"
+	noCounts := strings.Replace(full, "counts ", "", 1)
+	tests := []struct {
+		name    string
+		body    string
+		content providers.Content
+		badges  bool
+		members string // of the raw notification
+		secret  bool
+		unread  bool
+		asked   int
+	}{
+		{"full: everything but the devices", fmt.Sprintf(message, ""), providers.ContentFull, true, full, true, true, 1},
+		{"event_id_only: ids and counts", fmt.Sprintf(message, ""), providers.ContentIDs, true, "[]", false, true, 1},
+		{"by default: ids and counts", fmt.Sprintf(message, ""), providers.ContentDefault, true, "[]", false, true, 1},
+		{"badges off: no counts", fmt.Sprintf(message, ""), providers.ContentFull, false, noCounts, true, false, 1},
+		{"badges off and event_id_only: ids", fmt.Sprintf(message, ""), providers.ContentIDs, false, "[]", false, false, 1},
+		{"a client that counts for itself: no counts (MSC4076)", fmt.Sprintf(message, off), providers.ContentFull, true, noCounts, true, false, 1},
+		{"the same by its unstable name", fmt.Sprintf(message, unstable), providers.ContentFull, true, noCounts, true, false, 1},
+		{"a client that does not say so: counts", fmt.Sprintf(message, `,"data":{"disable_badge_count":false}`), providers.ContentFull, true, full, true, true, 1},
+		{"a client that says so elsewhere: counts", fmt.Sprintf(message, `,"data":{"x":{"disable_badge_count":true}}`), providers.ContentFull, true, full, true, true, 1},
+		{"a badge update", fmt.Sprintf(update, ""), providers.ContentFull, true, "[counts]", false, true, 1},
+		{"badges off: no badge update", fmt.Sprintf(update, ""), providers.ContentFull, false, "", false, false, 0},
+		{"a client that counts for itself: no badge update", fmt.Sprintf(update, off), providers.ContentFull, true, "", false, false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := always(providers.Delivered())
+				app := appFor("app", p)
+				app.Content, app.Badges = tt.content, tt.badges
+				wantLine(t, newRig(t, app).notify(tt.body), `[]`)
+				wantPushes(t, p, tt.asked)
+				for _, push := range p.asked() {
+					n := push.Notification
+					if got := fmt.Sprint(sortedKeys(n.Members())); got != sortWords(tt.members) {
+						t.Errorf("it sees %s, want %s", got, sortWords(tt.members))
+					}
+					if got := len(n.Content) > 0 && n.Sender != "" && n.Type != ""; got != tt.secret {
+						t.Errorf("it sees content: %v", got)
+					}
+					if got := n.Counts.Unread != nil; got != tt.unread {
+						t.Errorf("it sees counts: %v", got)
+					}
+					if !n.Badge && (n.EventID != "$e" || n.RoomID != "!r" || n.Encrypted.Ciphertext != "c") {
+						t.Errorf("it does not see the ids: %+v", n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// defaulting is a provider with a default for the content of its own.
+type defaulting struct{ *scripted }
+
+func (defaulting) DefaultContent(d *providers.Device) providers.Content {
+	if d.Data != nil {
+		return providers.ContentFull
+	}
+	return providers.ContentIDs
+}
+
+func TestAProviderHasADefaultForEachDevice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := defaulting{always(providers.Delivered())}
+		r := newRig(t, appFor("app", p))
+		r.notify(`{"notification":{"event_id":"$e","content":{"body":"x"},"devices":[{"app_id":"app","pushkey":"plain"},{"app_id":"app","pushkey":"encrypted","data":{"auth":"x"}}]}}`)
+		for _, push := range p.asked() {
+			if full := push.Notification.Content != nil; full != (push.Device.Pushkey == "encrypted") {
+				t.Errorf("%s sees content: %v", push.Device.Pushkey, full)
+			}
+		}
+	})
+}
+
+func sortedKeys(m map[string]json.RawMessage) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func sortWords(list string) string {
+	words := strings.Fields(strings.Trim(list, "[]"))
+	slices.Sort(words)
+	return fmt.Sprint(words)
+}

@@ -1,0 +1,65 @@
+package caddymodule
+
+import (
+	"errors"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	zapobserver "go.uber.org/zap/zaptest/observer"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		outcome providers.Outcome
+		alarm   bool
+		want    zapcore.Level
+	}{
+		{"a delivery is no news", providers.Delivered(), false, zapcore.DebugLevel},
+		{"a failure that passes is no news", providers.Retry("timeout", 0, nil), false, zapcore.DebugLevel},
+		{"what a client got wrong is no news", providers.Unusable("bad_endpoint", nil), false, zapcore.DebugLevel},
+		{"a dead pushkey is worth a line", providers.Rejected("gone"), false, zapcore.InfoLevel},
+		{"what the operator has to mend is an error", providers.Misconfigured("http_403", nil), true, zapcore.ErrorLevel},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := zapobserver.New(zapcore.DebugLevel)
+			(&observer{logger: zap.New(core)}).Attempted(gateway.Attempt{
+				App: &gateway.App{Pattern: "org.example.*", ProviderName: "webpush"}, Key: rejected.KeyOf("a", "secret"),
+				Outcome: test.outcome, Alarm: test.alarm,
+			})
+			entries := logs.All()
+			if len(entries) != 1 || entries[0].Level != test.want {
+				t.Fatalf("logged %+v", entries)
+			}
+			if hash := entries[0].ContextMap()["pushkey_hash"]; hash != rejected.KeyOf("a", "secret").String()[:8] {
+				t.Errorf("the pushkey's hash is %v", hash)
+			}
+		})
+	}
+}
+
+func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	core, logs := zapobserver.New(zapcore.InfoLevel)
+	o := &observer{logger: zap.New(core)}
+	attempt := gateway.Attempt{App: &gateway.App{Pattern: "a"}, Outcome: providers.Misconfigured("http_403", nil), Alarm: true}
+	for range 100 {
+		o.Attempted(attempt)
+		o.StoreFailed("looking up rejections", errors.New("down"))
+	}
+	if n := logs.Len(); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+	attempt.Outcome.Reason = "http_401"
+	o.Attempted(attempt)
+	if n := logs.Len(); n != 3 {
+		t.Errorf("another reason is news, but there are %d lines", n)
+	}
+}

@@ -1,0 +1,829 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// The acceptance list of the protocol, A01 to A22.
+
+// scene is a push service, a gateway in front of it, and a homeserver that knows the gateway.
+type scene struct {
+	t       *testing.T
+	service *pushServer
+	gateway *process
+	hs      *homeserver
+}
+
+// newScene starts a gateway with both providers, more in its global block, and the site's body.
+func newScene(t *testing.T, more, site string) scene {
+	t.Helper()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global("rejected memory\n"+more), site)
+	return scene{t, service, gateway, gateway.homeserver()}
+}
+
+// pushes are the messages at an endpoint, of which there have to be n, none of them breaking a rule. What was answered with 200 is there.
+func (s scene) pushes(endpoint string, n int) []providertest.Message {
+	s.t.Helper()
+	messages := s.service.Messages(endpoint)
+	if len(messages) != n {
+		s.t.Fatalf("%d pushes arrived, want %d", len(messages), n)
+	}
+	for _, m := range messages {
+		if len(m.Violations) > 0 {
+			s.t.Errorf("a push breaks rules: %v", m.Violations)
+		}
+	}
+	return messages
+}
+
+// push is the only message at an endpoint, and its notification.
+func (s scene) push(endpoint string) (providertest.Message, map[string]any) {
+	s.t.Helper()
+	m := s.pushes(endpoint, 1)[0]
+	var body map[string]any
+	if err := json.Unmarshal(m.Body, &body); err != nil {
+		s.t.Fatal(err)
+	}
+	if n, ok := body["notification"].(map[string]any); ok {
+		return m, n // UnifiedPush wraps it
+	}
+	return m, body
+}
+
+const nothingRejected = `{"rejected":[]}`
+
+// wantBody wants a 200 with exactly this body.
+func wantBody(t *testing.T, r reply, body string) {
+	t.Helper()
+	if r.Status != http.StatusOK || r.Body != body {
+		t.Errorf("answered %d %s, want 200 %s", r.Status, r.Body, body)
+	}
+	if ct := r.Header.Get("Content-Type"); ct != "application/json" {
+		t.Errorf("the answer is %q", ct)
+	}
+}
+
+// wantError wants an answer in the shape of Matrix's errors.
+func wantError(t *testing.T, r reply, status int, code string) {
+	t.Helper()
+	if r.Status != status || r.ErrCode != code {
+		t.Errorf("answered %d %s, want %d %s", r.Status, r.Body, status, code)
+	}
+	var fields map[string]string
+	if err := json.Unmarshal([]byte(r.Body), &fields); err != nil || len(fields) != 2 || fields["error"] == "" {
+		t.Errorf("%s is not an error with errcode and error", r.Body)
+	}
+	if ct := r.Header.Get("Content-Type"); ct != "application/json" {
+		t.Errorf("the answer is %q", ct)
+	}
+}
+
+// rejecting is the answer that lists these pushkeys.
+func rejecting(pushkeys ...string) string {
+	b, err := json.Marshal(map[string]any{"rejected": pushkeys})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func TestA01_AFullFormatRequestIsDelivered(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	sub := s.service.Subscribe()
+	wantBody(t, s.hs.notify(alert("$1", webPushDevice(sub))), nothingRejected)
+	m, n := s.push(sub.Endpoint)
+	if !m.Encrypted || !m.VAPID || m.Urgency != "high" || m.TTL <= 0 {
+		t.Errorf("encrypted %t, VAPID %t, urgency %q, TTL %d", m.Encrypted, m.VAPID, m.Urgency, m.TTL)
+	}
+	if n["event_id"] != "$1" || n["room_id"] != "!room:hs.test" {
+		t.Errorf("the push is %s", m.Body)
+	}
+}
+
+func TestA02_AnEventIDOnlyRequestIsDelivered(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	up, sub := s.service.Endpoint("phone"), s.service.Subscribe()
+	wantBody(t, s.hs.notify(compose(map[string]any{
+		"event_id": "$1", "room_id": "!r:hs.test", "prio": "low", "counts": map[string]any{"unread": 0},
+	}, []device{upDevice(up), webPushDevice(sub)})), nothingRejected)
+
+	m, n := s.push(up)
+	want := `map[counts:map[unread:0] event_id:$1 prio:low room_id:!r:hs.test]`
+	if got := fmt.Sprint(n); got != want || m.Urgency != "low" {
+		t.Errorf("the UnifiedPush push has urgency %s and is\n%s, want\n%s", m.Urgency, got, want)
+	}
+	m, n = s.push(sub.Endpoint)
+	if _, ok := n["content"]; ok || n["event_id"] != "$1" || n["room_id"] != "!r:hs.test" || m.Urgency != "low" {
+		t.Errorf("the WebPush push has urgency %s and is %s", m.Urgency, m.Body)
+	}
+}
+
+func TestA03_TheAnswerIsAlwaysAList(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	wantsNoBadge := upDevice(s.service.Endpoint("counts-itself"))
+	wantsNoBadge.Data = map[string]any{"org.matrix.msc4076.disable_badge_count": true}
+	delivered := alert("$1", upDevice(s.service.Endpoint("phone")))
+	for _, test := range []struct{ name, body string }{
+		{"no devices", alert("$1")},
+		{"a badge update that nobody wants", badge(1, wantsNoBadge)},
+		{"delivered", delivered},
+		{"delivered before", delivered},
+	} {
+		t.Run(test.name, func(t *testing.T) { wantBody(t, s.hs.notify(test.body), nothingRejected) })
+	}
+	wantBody(t, s.hs.notify(alert("$1", device{AppID: "unknown", Pushkey: "k"})), rejecting("k"))
+}
+
+func TestA04_WhatIsNotJSONIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	good := alert("$1", upDevice(endpoint))
+	for _, test := range []struct{ name, body string }{
+		{"nothing", ""},
+		{"white space", " \n"},
+		{"text", "hello"},
+		{"a form", "notification=1"},
+		{"cut off", good[:len(good)-1]},
+		{"something after it", good + "x"},
+		{"two objects", good + good},
+		{"a byte that is not UTF-8", strings.Replace(good, "Alice", "Al\xffce", 1)},
+		{"a number that is none", strings.Replace(good, `"unread":2`, `"unread":02`, 1)},
+		{"nested too deeply", strings.Repeat("[", 100_000)},
+	} {
+		t.Run(test.name, func(t *testing.T) { wantError(t, s.hs.notify(test.body), http.StatusBadRequest, "M_NOT_JSON") })
+	}
+	s.pushes(endpoint, 0)
+}
+
+func TestA05_AWrongShapeIsRefusedAndTheFieldNamed(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	good := `{"app_id":"org.example.up","pushkey":"` + endpoint + `"}`
+	notification := func(members string) string {
+		return `{"notification":{"event_id":"$1","devices":[` + good + `]` + members + `}}`
+	}
+	devices := func(other string) string {
+		return `{"notification":{"event_id":"$1","devices":[` + good + `,` + other + `]}}`
+	}
+	for _, test := range []struct{ name, body, field string }{
+		{"a list", `[]`, "the body"},
+		{"a string", `"notification"`, "the body"},
+		{"a number", `1`, "the body"},
+		{"null", `null`, "notification"},
+		{"no notification", `{}`, "notification"},
+		{"notification null", `{"notification":null}`, "notification"},
+		{"notification a list", `{"notification":[]}`, "notification"},
+		{"notification a string", `{"notification":"x"}`, "notification"},
+		{"no devices", `{"notification":{"event_id":"$1"}}`, "notification.devices"},
+		{"devices null", `{"notification":{"devices":null}}`, "notification.devices"},
+		{"devices an object", `{"notification":{"devices":` + good + `}}`, "notification.devices"},
+		{"a device that is a string", devices(`"x"`), "notification.devices"},
+		{"a device that is null", devices(`null`), "notification.devices[1].app_id"},
+		{"no app_id", devices(`{"pushkey":"k"}`), "notification.devices[1].app_id"},
+		{"an empty app_id", devices(`{"app_id":"","pushkey":"k"}`), "notification.devices[1].app_id"},
+		{"app_id a number", devices(`{"app_id":1,"pushkey":"k"}`), "app_id"},
+		{"no pushkey", devices(`{"app_id":"a"}`), "notification.devices[1].pushkey"},
+		{"an empty pushkey", devices(`{"app_id":"a","pushkey":""}`), "notification.devices[1].pushkey"},
+		{"pushkey an object", devices(`{"app_id":"a","pushkey":{}}`), "pushkey"},
+		{"pushkey_ts a string", devices(`{"app_id":"a","pushkey":"k","pushkey_ts":"1"}`), "pushkey_ts"},
+		{"event_id a number", notification(`,"event_id":1`), "event_id"},
+		{"room_id a list", notification(`,"room_id":[]`), "room_id"},
+		{"type a boolean", notification(`,"type":true`), "type"},
+		{"prio a number", notification(`,"prio":10`), "prio"},
+		{"counts a list", notification(`,"counts":[]`), "counts"},
+		{"unread a string", notification(`,"counts":{"unread":"2"}`), "unread"},
+		{"unread a fraction", notification(`,"counts":{"unread":1.5}`), "unread"},
+		{"content a string", notification(`,"content":"x"`), "content"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := s.hs.notify(test.body)
+			wantError(t, r, http.StatusBadRequest, "M_BAD_JSON")
+			if !strings.Contains(r.Body, test.field) {
+				t.Errorf("%s does not name %s", r.Body, test.field)
+			}
+		})
+	}
+	s.pushes(endpoint, 0)
+}
+
+func TestA06_ARequestWithoutDevicesIsNothingToDo(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	wantBody(t, s.hs.notify(`{"notification":{"devices":[]}}`), nothingRejected)
+	wantBody(t, s.hs.notify(alert("$1")), nothingRejected)
+}
+
+func TestA07_AnUnknownPathIsUnrecognized(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push\nrespond next 202")
+	endpoint := s.service.Endpoint("phone")
+	base := strings.TrimSuffix(s.gateway.url(), "/_matrix/push/v1/notify")
+	for _, path := range []string{
+		"/_matrix/push/", "/_matrix/push/v1", "/_matrix/push/v1/", "/_matrix/push/v2/notify", "/_matrix/push/v1/notify/more",
+		"/_matrix/push/v1/Notify", "/_matrix/push//v1/notify",
+	} {
+		t.Run(path, func(t *testing.T) {
+			for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodPut} {
+				r, err := s.hs.do(method, base+path, alert("$1", upDevice(endpoint)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantError(t, r, http.StatusNotFound, "M_UNRECOGNIZED")
+			}
+		})
+	}
+	for _, path := range []string{"/", "/_matrix/push", "/_matrix/pusher", "/_matrix/client/versions", "/up/phone"} {
+		t.Run("not ours "+path, func(t *testing.T) {
+			r, err := s.hs.do(http.MethodPost, base+path, alert("$1", upDevice(endpoint)))
+			if err != nil || r.Status != http.StatusAccepted || r.Body != "next" {
+				t.Errorf("answered %d %s, %v", r.Status, r.Body, err)
+			}
+		})
+	}
+	s.pushes(endpoint, 0)
+}
+
+func TestA08_AnotherMethodIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch, "NOTIFY"} {
+		t.Run(method, func(t *testing.T) {
+			r, err := s.hs.do(method, s.gateway.url(), alert("$1", upDevice(endpoint)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, r, http.StatusMethodNotAllowed, "M_UNRECOGNIZED")
+			if allow := r.Header.Get("Allow"); allow != "POST, GET, HEAD, OPTIONS" {
+				t.Errorf("it allows %q", allow)
+			}
+		})
+	}
+	s.pushes(endpoint, 0)
+}
+
+// silent is a third party's provider that tells clients nothing about itself.
+type silent struct{}
+
+func (silent) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.e2e_silent", New: func() caddy.Module { return new(silent) }}
+}
+
+func (silent) Push(context.Context, *providers.Push) providers.Outcome { return providers.Delivered() }
+
+func (*silent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
+
+func TestA09_GETSaysWhatTheSiteIsAGatewayFor(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t)
+	sites := []struct{ name, apps, document string }{
+		{"everything", "", `map[gateway:matrix unifiedpush:map[gateway:matrix] webpush:map[org.example.web:map[application_server_key:KEY]]]`},
+		{"UnifiedPush alone", "org.example.up", `map[gateway:matrix unifiedpush:map[gateway:matrix]]`},
+		{"WebPush alone", "org.example.web", `map[webpush:map[org.example.web:map[application_server_key:KEY]]]`},
+		{"neither", "org.example.silent", ``},
+	}
+	config := strings.Replace(head, "{global}", `matrix_push {
+		app org.example.up {
+			unifiedpush
+		}
+		app org.example.web {
+			webpush {
+				vapid_subject mailto:ops@example.org
+			}
+		}
+		app org.example.silent {
+			e2e_silent
+		}
+		rejected memory
+	}`, 1)
+	config += "https://gateway.test:{port} {\n" + certificate + "\n"
+	for i, site := range sites {
+		config += fmt.Sprintf("handle_path /site%d/* {\nmatrix_push {\n", i)
+		if site.apps != "" {
+			config += "apps " + site.apps + "\n"
+		}
+		config += "}\n}\n"
+	}
+	config += "}\n"
+	p.start(config)
+	hs := p.homeserver()
+	for i, site := range sites {
+		t.Run(site.name, func(t *testing.T) {
+			r, err := hs.do(http.MethodGet, strings.Replace(p.url(), "/_matrix", fmt.Sprintf("/site%d/_matrix", i), 1), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if site.document == "" {
+				wantError(t, r, http.StatusMethodNotAllowed, "M_UNRECOGNIZED")
+				return
+			}
+			if r.Status != http.StatusOK || r.Header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("answered %d, for %q", r.Status, r.Header.Get("Access-Control-Allow-Origin"))
+			}
+			var document map[string]any
+			if err := json.Unmarshal([]byte(r.Body), &document); err != nil {
+				t.Fatal(err)
+			}
+			key := hideKey(t, document)
+			if got := fmt.Sprint(document); got != site.document {
+				t.Errorf("the document is\n%s, want\n%s", got, site.document)
+			}
+			if raw, err := base64.RawURLEncoding.DecodeString(key); key != "" && (err != nil || len(raw) != 65 || raw[0] != 4) {
+				t.Errorf("the key %q is no uncompressed point", key)
+			}
+		})
+	}
+}
+
+// hideKey replaces the only application server key of a GET document by KEY, and returns it.
+func hideKey(t *testing.T, document map[string]any) string {
+	t.Helper()
+	apps, _ := document["webpush"].(map[string]any)
+	for _, app := range apps {
+		keys, ok := app.(map[string]any)
+		if !ok {
+			t.Fatalf("webpush has %v", app)
+		}
+		key, _ := keys["application_server_key"].(string)
+		keys["application_server_key"] = "KEY"
+		return key
+	}
+	return ""
+}
+
+func TestA10_OPTIONSAndHEADHaveNoSideEffect(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	body := alert("$1", upDevice(endpoint))
+
+	r, err := s.hs.do(http.MethodOptions, s.gateway.url(), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != http.StatusNoContent || r.Body != "" {
+		t.Errorf("OPTIONS is answered %d %s", r.Status, r.Body)
+	}
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin":  "*",
+		"Access-Control-Allow-Methods": "POST, GET, HEAD, OPTIONS",
+		"Access-Control-Allow-Headers": "X-Requested-With, Content-Type, Authorization",
+	} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	get, err := s.hs.do(http.MethodGet, s.gateway.url(), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := s.hs.do(http.MethodHead, s.gateway.url(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head.Status != http.StatusOK || head.Body != "" || head.Header.Get("Content-Length") != strconv.Itoa(len(get.Body)) {
+		t.Errorf("HEAD is answered %d with %v, GET with %d bytes", head.Status, head.Header, len(get.Body))
+	}
+	s.pushes(endpoint, 0)
+}
+
+// speak writes a request to the port as it stands, over TLS or not, and returns the first answer: the request may be unfinished.
+func speak(t *testing.T, port int, secure bool, request string) reply {
+	t.Helper()
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secure {
+		conn = tls.Client(conn, &tls.Config{ServerName: "gateway.test", InsecureSkipVerify: true}) //nolint:gosec // not what is tested
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+	var fields struct {
+		ErrCode string `json:"errcode"`
+	}
+	_ = json.Unmarshal(body, &fields)
+	r.ErrCode = fields.ErrCode
+	return r
+}
+
+// post is the head of a request to the gateway.
+func (p *process) post(port int, header ...string) string {
+	return "POST /_matrix/push/v1/notify HTTP/1.1\r\nHost: gateway.test:" + strconv.Itoa(port) + "\r\n" +
+		strings.Join(header, "\r\n") + "\r\n\r\n"
+}
+
+func TestA11_ABodyThatIsTooLargeIsRefusedWithoutReadingIt(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "max_body 1KiB", "matrix_push")
+	p := s.gateway
+	endless := fmt.Sprintf("%x\r\n%s\r\n", 1025, strings.Repeat(" ", 1025)) // and no last chunk
+	for _, test := range []struct{ name, request string }{
+		{"announced", p.post(p.port, "Content-Length: 1025")},
+		{"announced to be enormous", p.post(p.port, "Content-Length: 1099511627776")},
+		{"asked for", p.post(p.port, "Content-Length: 1025", "Expect: 100-continue")},
+		{"without a length", p.post(p.port, "Transfer-Encoding: chunked") + endless},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			wantError(t, speak(t, p.port, true, test.request), http.StatusRequestEntityTooLarge, "M_TOO_LARGE")
+		})
+	}
+	t.Run("over HTTP/2", func(t *testing.T) {
+		body, neverWritten := io.Pipe()
+		defer neverWritten.Close()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url(), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 1025
+		resp, err := p.client(true).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || resp.ProtoMajor != 2 {
+			t.Errorf("answered %s with %s", resp.Proto, resp.Status)
+		}
+	})
+	endpoint := s.service.Endpoint("phone")
+	body := alert("$1", upDevice(endpoint))
+	wantBody(t, s.hs.notify(body+strings.Repeat(" ", 1024-len(body))), nothingRejected) // as large as it may be
+	s.pushes(endpoint, 1)
+}
+
+func TestA12_TooManyDevicesAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "max_devices 3", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	several := func(n int) (devices []device) {
+		for i := range n {
+			d := upDevice(endpoint)
+			d.Data = map[string]any{"account": i}
+			devices = append(devices, d)
+		}
+		return devices
+	}
+	r := s.hs.notify(alert("$1", several(4)...))
+	wantError(t, r, http.StatusBadRequest, "M_BAD_JSON")
+	if !strings.Contains(r.Body, "notification.devices has more than 3 entries") {
+		t.Errorf("%s does not say so", r.Body)
+	}
+	s.pushes(endpoint, 0)
+	wantBody(t, s.hs.notify(alert("$1", several(3)...)), nothingRejected)
+	s.pushes(endpoint, 3)
+}
+
+func TestA13_UnknownKeysAreIgnored(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint, sub := s.service.Endpoint("phone"), s.service.Subscribe()
+	wantBody(t, s.hs.notify(`{"x":{"notification":1},"notification":{"event_id":"$1","com.beeper.ttl":3,"x":[{}],
+		"counts":{"unread":1,"com.beeper.asrt_unread":7},"devices":[
+		{"app_id":"org.example.up","pushkey":"`+endpoint+`","x":{"pushkey":2},"data":{"x":null},"tweaks":{"x":{}}},
+		{"app_id":"org.example.web","pushkey":"`+sub.P256dh+`","data":{"endpoint":"`+sub.Endpoint+`","auth":"`+sub.Auth+`","x":[1]}}
+	]}}`), nothingRejected)
+	for _, path := range []string{endpoint, sub.Endpoint} {
+		if _, n := s.push(path); n["event_id"] != "$1" {
+			t.Errorf("the push is %v", n)
+		}
+	}
+}
+
+func TestA14_SynapsesBadgeUpdateIsNoAlert(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint, sub := s.service.Endpoint("phone"), s.service.Subscribe()
+	wantBody(t, s.hs.notify(`{"notification":{"counts":{"unread":0},"devices":[
+		{"app_id":"org.example.up","data":{},"pushkey":"`+endpoint+`","pushkey_ts":1700000000},
+		{"app_id":"org.example.web","data":{"endpoint":"`+sub.Endpoint+`","auth":"`+sub.Auth+`"},"pushkey":"`+sub.P256dh+`","pushkey_ts":1700000000}
+	],"id":"","sender":"","type":null}}`), nothingRejected)
+	for _, path := range []string{endpoint, sub.Endpoint} {
+		m, n := s.push(path)
+		if m.Urgency != "low" || m.Topic == "" {
+			t.Errorf("it has urgency %q and topic %q", m.Urgency, m.Topic)
+		}
+		for _, name := range []string{"event_id", "room_id", "type", "sender", "content"} {
+			if v := n[name]; v != nil && v != "" {
+				t.Errorf("it has %s %v", name, v)
+			}
+		}
+		if unread := unreadOf(n); unread != 0.0 {
+			t.Errorf("it counts %v in %s", unread, m.Body)
+		}
+	}
+}
+
+// unreadOf is a push's unread count, in the shape of either provider; nil if it has none.
+func unreadOf(notification map[string]any) any {
+	if counts, ok := notification["counts"].(map[string]any); ok {
+		return counts["unread"]
+	}
+	return notification["unread"]
+}
+
+func TestA15_DendritesNullsAreAccepted(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	wantBody(t, s.hs.notify(`{"notification":{"content":{"body":"x","msgtype":"m.text"},"counts":{"unread":3},"event_id":"$1","id":"$1",
+		"room_id":"!r:hs.test","room_name":"","sender":"@a:hs.test","type":"m.room.message","membership":null,"user_is_target":null,
+		"devices":[{"app_id":"org.example.up","data":null,"pushkey":"`+endpoint+`","pushkey_ts":1700000000,
+			"tweaks":{"highlight":null,"sound":"default"}}]}}`), nothingRejected)
+	if _, n := s.push(endpoint); n["event_id"] != "$1" || unreadOf(n) != 3.0 {
+		t.Errorf("the push is %v", n)
+	}
+	wantBody(t, s.hs.notify(`{"notification":{"event_id":"$2","room_id":null,"type":null,"sender":null,"sender_display_name":null,
+		"room_name":null,"room_alias":null,"prio":null,"content":null,"counts":null,"id":null,
+		"devices":[{"app_id":"org.example.up","pushkey":"`+endpoint+`","pushkey_ts":null,"data":null,"tweaks":null}]}}`), nothingRejected)
+	s.pushes(endpoint, 2)
+}
+
+func TestA16_ConstructsMillisecondsAndURLAreAccepted(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	notify := func(event, ts string) reply {
+		return s.hs.notify(`{"notification":{"event_id":"` + event + `","room_id":"!r:hs.test","sender":"@a:hs.test","type":"m.room.message",
+			"prio":"high","counts":{"unread":1},"devices":[{"app_id":"org.example.up","pushkey":"` + endpoint + `","pushkey_ts":` + ts + `,
+			"data":{"url":"` + s.gateway.url() + `","format":"event_id_only"}}]}}`)
+	}
+	wantBody(t, notify("$1", "1700000000123"), nothingRejected)
+	s.pushes(endpoint, 1)
+
+	// A verdict on a registration of that millisecond is one on the registration of that second, and not on a later one.
+	s.service.Answer(endpoint, answerGone)
+	wantBody(t, notify("$2", "1700000000123"), rejecting(endpoint))
+	s.service.Answer(endpoint)
+	wantBody(t, notify("$3", "1700000000"), rejecting(endpoint))
+	wantBody(t, notify("$4", "1700000001"), nothingRejected)
+	s.pushes(endpoint, 3)
+}
+
+func TestA17_RumasShortRequestIsAnUrgentAlert(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	wantBody(t, s.hs.notify(`{"notification":{"event_id":"$1","room_id":"!r:hs.test","devices":[
+		{"app_id":"org.example.up","pushkey":"`+endpoint+`"}]}}`), nothingRejected)
+	m, n := s.push(endpoint)
+	if _, ok := n["counts"]; ok || m.Urgency != "high" || n["prio"] != "high" {
+		t.Errorf("it has urgency %s and is %v", m.Urgency, n)
+	}
+}
+
+func TestA18_AnyContentTypeIsAccepted(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	for i, contentType := range []string{
+		"", "application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "text/plain", "application/x-www-form-urlencoded",
+		"multipart/form-data", "no type at all",
+	} {
+		t.Run(contentType, func(t *testing.T) {
+			endpoint := s.service.Endpoint(strconv.Itoa(i))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.gateway.url(), strings.NewReader(alert("$1", upDevice(endpoint))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if contentType != "" {
+				req.Header.Set("Content-Type", contentType)
+			}
+			resp, err := s.hs.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("answered %s", resp.Status)
+			}
+			s.pushes(endpoint, 1)
+		})
+	}
+}
+
+func TestA19_ATrailingSlashIsNotTheEndpoint(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	endpoint := s.service.Endpoint("phone")
+	r, err := s.hs.do(http.MethodPost, s.gateway.url()+"/", alert("$1", upDevice(endpoint)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, r, http.StatusNotFound, "M_UNRECOGNIZED")
+	s.pushes(endpoint, 0)
+}
+
+// idleTimeout answers the idle timeout of the HTTP server that serves it: nobody outside can see it without waiting for it.
+type idleTimeout struct{}
+
+func (idleTimeout) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.e2e_idle_timeout", New: func() caddy.Module { return new(idleTimeout) }}
+}
+
+func (idleTimeout) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return errors.New("the request is of no server")
+	}
+	_, err := io.WriteString(w, server.IdleTimeout.String())
+	return err
+}
+
+func init() {
+	caddy.RegisterModule(silent{})
+	caddy.RegisterModule(idleTimeout{})
+	httpcaddyfile.RegisterHandlerDirective("e2e_idle_timeout", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		h.Next()
+		return idleTimeout{}, nil
+	})
+}
+
+func TestA20_AKeptConnectionOutlivesSynapsesPool(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "route {\nmatrix_push\ne2e_idle_timeout\n}")
+	r, err := s.hs.do(http.MethodGet, strings.Replace(s.gateway.url(), "/_matrix/push/", "/idle/", 1), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Synapse keeps idle connections for 120 s, and takes a request on one that was just closed for a failed push.
+	if idle, err := time.ParseDuration(r.Body); err != nil || idle <= 120*time.Second {
+		t.Errorf("an idle connection is closed after %q", r.Body)
+	}
+}
+
+func TestA21_HTTP1AndHTTP2AreSpoken(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	for _, major := range []int{1, 2} {
+		t.Run(fmt.Sprintf("HTTP/%d", major), func(t *testing.T) {
+			endpoint := s.service.Endpoint(strconv.Itoa(major))
+			client := s.gateway.client(major == 2)
+			for i := range 3 {
+				body := alert(fmt.Sprintf("$%d", i), upDevice(endpoint))
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.gateway.url(), strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := client.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if err != nil || resp.ProtoMajor != major || resp.StatusCode != http.StatusOK || string(answer) != nothingRejected {
+					t.Errorf("%s answered %s %s, %v", resp.Proto, resp.Status, answer, err)
+				}
+			}
+			s.pushes(endpoint, 3)
+		})
+	}
+}
+
+// plaintextHead is the head of a configuration with both providers and more global options.
+func plaintextHead(service *pushServer, options string) string {
+	return strings.Replace(head, "{global}", options+"\nmatrix_push {\n"+service.global("rejected memory")+"\n}", 1)
+}
+
+func TestA22_PlaintextIsRefusedBeforeTheBodyIsRead(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	p := newProcess(t)
+	p.start(plaintextHead(service, "http_port {port2}") + "https://gateway.test:{port} {\n" + certificate + "\nmatrix_push\n}\n")
+	// A server speaks plaintext on the HTTP port, whatever it speaks elsewhere. Only JSON puts a site on both.
+	if err := p.set("apps/http/servers/srv0/listen", fmt.Sprintf(`":%d"`, p.port2)); err != nil {
+		t.Fatal(err)
+	}
+	endpoint := service.Endpoint("phone")
+	body := alert("$1", upDevice(endpoint))
+	whole := p.post(p.port2, "Content-Length: "+strconv.Itoa(len(body))) + body
+	for _, test := range []struct{ name, request string }{
+		{"the whole request", whole},
+		{"a body that does not come", p.post(p.port2, "Content-Length: 1000")},
+		{"half a body", whole[:len(whole)-10]},
+		{"chunks that do not end", p.post(p.port2, "Transfer-Encoding: chunked") + "2\r\n{}\r\n"},
+		{"a body to be asked for", p.post(p.port2, "Content-Length: 1000", "Expect: 100-continue")},
+		{"a header that claims TLS", p.post(p.port2, "Content-Length: 1000", "X-Forwarded-Proto: https")},
+		{"another path", strings.Replace(whole, "/v1/", "/v2/", 1)},
+		{"GET", strings.Replace(whole, "POST", "GET", 1)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			wantError(t, speak(t, p.port2, false, test.request), http.StatusForbidden, "M_FORBIDDEN")
+		})
+	}
+	if n := len(service.Messages(endpoint)); n != 0 {
+		t.Errorf("%d pushes were sent", n)
+	}
+	wantBody(t, p.homeserver().notify(body), nothingRejected) // over TLS
+}
+
+func TestA22_AConfigurationThatCouldOnlyServePlaintextFailsToLoad(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	for name, block := range map[string]string{"by default": "", "by its option": "{\nplaintext refuse\n}"} {
+		t.Run(name, func(t *testing.T) {
+			err := s.gateway.load(plaintextHead(s.service, "") + "http://gateway.test:{port2} {\nmatrix_push " + block + "\n}\n")
+			if err == nil || !strings.Contains(err.Error(), "never speaks TLS") {
+				t.Errorf("loading it: %v", err)
+			}
+		})
+	}
+	wantBody(t, s.hs.notify(alert("$1", upDevice(s.service.Endpoint("phone")))), nothingRejected) // the old one still serves
+}
+
+func TestA22_OnlyATrustedProxyMayVouchForTLS(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	p := newProcess(t)
+	site := " {\nmatrix_push {\nplaintext trusted_proxy\n}\n}\n"
+	p.start(plaintextHead(service, "servers :{port} {\ntrusted_proxies static 127.0.0.1/32\n}\nservers :{port2} {\ntrusted_proxies static 192.0.2.1/32\n}") +
+		"http://gateway.test:{port}" + site + "http://gateway.test:{port2}" + site)
+	proxies := map[string]struct {
+		port   int
+		header []string
+		secure bool
+	}{
+		"a trusted proxy that says https":           {p.port, []string{"X-Forwarded-Proto: https"}, true},
+		"a trusted proxy that shouts it":            {p.port, []string{"X-Forwarded-Proto: HTTPS"}, true},
+		"a trusted proxy that says http":            {p.port, []string{"X-Forwarded-Proto: http"}, false},
+		"a trusted proxy that says nothing":         {p.port, nil, false},
+		"a trusted proxy that says both":            {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, false},
+		"a trusted proxy that says both in a list":  {p.port, []string{"X-Forwarded-Proto: https, http"}, false},
+		"a stranger who says https":                 {p.port2, []string{"X-Forwarded-Proto: https"}, false},
+		"a stranger who says to come from a proxy":  {p.port2, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"}, false},
+		"a stranger who says it in another header":  {p.port2, []string{"Forwarded: proto=https", "X-Forwarded-Ssl: on"}, false},
+		"a stranger who says nothing":               {p.port2, nil, false},
+		"a trusted proxy with a header of its own":  {p.port, []string{"Forwarded: proto=https"}, false},
+		"a trusted proxy that forwards a forwarded": {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.7"}, true},
+	}
+	for i, name := range slices.Sorted(maps.Keys(proxies)) {
+		test := proxies[name]
+		t.Run(name, func(t *testing.T) {
+			endpoint := service.Endpoint(strconv.Itoa(i))
+			body := alert("$1", upDevice(endpoint))
+			r := speak(t, test.port, false, p.post(test.port, append(test.header, "Content-Length: "+strconv.Itoa(len(body)))...)+body)
+			if !test.secure {
+				wantError(t, r, http.StatusForbidden, "M_FORBIDDEN")
+			} else {
+				wantBody(t, r, nothingRejected)
+			}
+			if n := len(service.Messages(endpoint)); (n > 0) != test.secure {
+				t.Errorf("%d pushes were sent", n)
+			}
+		})
+	}
+}
+
+func TestA22_PlaintextMayBeAllowed(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	p := newProcess(t)
+	p.start(plaintextHead(service, "") + "http://gateway.test:{port} {\nmatrix_push {\nplaintext allow\n}\n}\n")
+	endpoint := service.Endpoint("phone")
+	hs := p.homeserver()
+	hs.url = strings.Replace(hs.url, "https:", "http:", 1)
+	wantBody(t, hs.notify(alert("$1", upDevice(endpoint))), nothingRejected)
+	if n := len(service.Messages(endpoint)); n != 1 {
+		t.Errorf("%d pushes were sent", n)
+	}
+}

@@ -1,0 +1,281 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddypki"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+func TestTheOperatorsOwnPushServerMayStandInAPrivateNetwork(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	port := portOfServer(t, server)
+	tests := []struct {
+		name, endpoint string
+		site           providers.Site
+		kind           providers.Kind
+	}{
+		{"host and port are the site's", "https://localhost:PORT/", providers.Site{Host: "localhost", Port: port}, providers.KindDelivered},
+		{"in capitals, too", "https://LOCALHOST:PORT/", providers.Site{Host: "localhost", Port: port}, providers.KindDelivered},
+		{"an address, too", "https://127.0.0.1:PORT/", providers.Site{Host: "127.0.0.1", Port: port}, providers.KindDelivered},
+		{"the port is another's", "https://localhost:PORT/", providers.Site{Host: "localhost", Port: "443"}, providers.KindDropped},
+		{"the port is not known", "https://localhost:PORT/", providers.Site{Host: "localhost"}, providers.KindDropped},
+		{"the host is another's", "https://localhost:PORT/", providers.Site{Host: "push.example", Port: port}, providers.KindDropped},
+		{"the host is not proved", "https://localhost:PORT/", providers.Site{Port: port}, providers.KindDropped},
+		{"the host is a part of the site's", "https://localhost:PORT/", providers.Site{Host: "a.localhost", Port: port}, providers.KindDropped},
+		{"the site is in the path", "https://127.0.0.1:PORT/localhost", providers.Site{Host: "localhost", Port: port}, providers.KindDropped},
+		{"the site is in the query", "https://127.0.0.1:PORT/?@localhost", providers.Site{Host: "localhost", Port: port}, providers.KindDropped},
+		{"the site is the admin endpoint", "https://localhost:2019/", providers.Site{Host: "localhost", Port: "2019"}, providers.KindDropped},
+		{"the site is at a port of another protocol", "https://localhost:22/", providers.Site{Host: "localhost", Port: "22"}, providers.KindDropped},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, Options{TrustedCA: server.CAFile})
+			if o := post(t.Context(), t, c, at(t, server, test.endpoint), test.site); o.Kind != test.kind {
+				t.Errorf("the outcome is %s (%s, %v), want %s", o.Kind, o.Reason, o.Err, test.kind)
+			}
+		})
+	}
+}
+
+func TestAConnectionToTheOwnSiteServesNoOther(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	c := newClient(t, Options{TrustedCA: server.CAFile})
+	own := providers.Site{Host: "127.0.0.1", Port: portOfServer(t, server)}
+	want(t, post(t.Context(), t, c, server.URL, own), providers.KindDelivered, "delivered")
+	want(t, post(t.Context(), t, c, server.URL, providers.Site{Host: "push.example", Port: own.Port}), providers.KindDropped, "blocked")
+	want(t, post(t.Context(), t, c, server.URL, own), providers.KindDelivered, "delivered")
+	wantConnections(t, server, 1)
+}
+
+func TestTheOwnSitesCertificateIsVerified(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	c := newClient(t, Options{TrustedCA: providertest.NewCA(t).File})
+	own := providers.Site{Host: "127.0.0.1", Port: portOfServer(t, server)}
+	want(t, post(t.Context(), t, c, server.URL, own), providers.KindRetry, "tls")
+}
+
+func TestTheOwnSiteMayHaveACertificateOfCaddysOwnAuthority(t *testing.T) {
+	t.Parallel()
+	ctx := newContext(t, caddy.ModuleMap{"pki": json.RawMessage(`{"certificate_authorities": {"local": {"install_trust": false}}}`)})
+	app, err := ctx.App("pki")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewClient(ctx, &Options{Proxy: "none", AllowPrivate: []string{"127.3.2.1"}}) // nobody else's transports
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Start()
+	root := app.(*caddypki.PKI).CAs["local"].RootCertificate()
+	if _, err := root.Verify(x509.VerifyOptions{Roots: c.transports.ownRoots.Load()}); err != nil {
+		t.Errorf("the own site's: %v", err)
+	}
+	if c.transports.guarded.TLSClientConfig.RootCAs != nil {
+		t.Error("others may have one, too")
+	}
+}
+
+func TestConnectionsOutliveAConfiguration(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	options := Options{TrustedCA: server.CAFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}}
+	var last *Client
+	for range 3 {
+		next, err := NewClient(newContext(t, nil), new(options))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := last.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want(t, post(t.Context(), t, next, server.URL, providers.Site{}), providers.KindDelivered, "delivered")
+		last = next
+	}
+	wantConnections(t, server, 1)
+	if err := last.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, used := pool.References(last.key); used {
+		t.Error("the transports are still held")
+	}
+}
+
+func TestOtherOptionsHaveOtherConnections(t *testing.T) {
+	t.Parallel()
+	base := Options{Proxy: "none", AllowPrivate: []string{"127.4.3.2"}}
+	seen := map[string]bool{}
+	for _, o := range []Options{
+		base,
+		{Proxy: "http://127.0.0.1:3128", AllowPrivate: base.AllowPrivate},
+		{Proxy: "none", AllowPrivate: []string{"127.4.3.3"}},
+		{Proxy: "none", AllowPrivate: base.AllowPrivate, TrustedCA: providertest.NewCA(t).File},
+	} {
+		seen[newClient(t, o).key] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("there are %d keys", len(seen))
+	}
+	if newClient(t, base).key != newClient(t, base).key {
+		t.Error("the same options have two keys")
+	}
+}
+
+func TestANilClientCloses(t *testing.T) {
+	t.Parallel()
+	var c *Client
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Guards against what ntfy and common-proxies did: they left answers unread or open, so that each push made a connection.
+func TestRegressionNtfyAnswersAreReadAndConnectionsReused(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{0, 1, maxResponse - 1, maxResponse} {
+		server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write(bytes.Repeat([]byte{'x'}, length))
+		}))
+		c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+		for range 5 {
+			want(t, post(t.Context(), t, c, server.URL, providers.Site{}), providers.KindRetry, "server_error")
+		}
+		wantConnections(t, server, 1)
+	}
+}
+
+func TestAnEndlessAnswerIsCutOff(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for chunk := make([]byte, 16<<10); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}))
+	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	want(t, post(t.Context(), t, c, server.URL, providers.Site{}), providers.KindDelivered, "delivered")
+}
+
+func TestEndlessHeadersAreForLater(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 64<<10))
+		w.WriteHeader(http.StatusGone)
+	}))
+	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	if o := post(t.Context(), t, c, server.URL, providers.Site{}); o.Kind != providers.KindRetry {
+		t.Errorf("the outcome is %+v", o)
+	}
+}
+
+func TestOneHostGetsABoundedNumberOfRequests(t *testing.T) {
+	t.Parallel()
+	const surplus = 40
+	var running, most atomic.Int64
+	arrived, release := make(chan struct{}, hostRunning+hostWaiting), make(chan struct{})
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		now := running.Add(1)
+		defer running.Add(-1)
+		for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+		}
+		arrived <- struct{}{}
+		<-release
+		w.WriteHeader(http.StatusCreated)
+	}))
+	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	outcomes := make(chan providers.Outcome)
+	var group sync.WaitGroup
+	for range hostRunning + hostWaiting + surplus {
+		group.Go(func() { outcomes <- post(t.Context(), t, c, server.URL, providers.Site{}) })
+	}
+	for range surplus {
+		want(t, <-outcomes, providers.KindRetry, "host_busy")
+	}
+	for range hostRunning {
+		<-arrived
+	}
+	close(release)
+	for range hostRunning + hostWaiting {
+		want(t, <-outcomes, providers.KindDelivered, "delivered")
+	}
+	group.Wait()
+	if most.Load() != hostRunning {
+		t.Errorf("%d requests ran at a time, want %d", most.Load(), hostRunning)
+	}
+	if len(c.hosts.m) != 0 {
+		t.Errorf("%d hosts are remembered", len(c.hosts.m))
+	}
+}
+
+func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
+	t.Parallel()
+	var h hosts
+	for range hostRunning {
+		if _, err := h.acquire(t.Context(), "busy.example:443"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.acquire(ctx, "busy.example:443"); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+	release, err := h.acquire(t.Context(), "idle.example:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if len(h.m) != 1 || h.m["busy.example:443"].users != hostRunning {
+		t.Errorf("the hosts are %v", h.m)
+	}
+}
+
+func TestAHostIsOneHowEverItIsWritten(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []string{
+		"https://push.example/a", "https://PUSH.example:443/b", "https://pUsh.Example.:443", "https://push.example:/?c",
+	} {
+		endpoint, err := Endpoint(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hostName(endpoint); got != "push.example:443" {
+			t.Errorf("%s is %s", raw, got)
+		}
+	}
+}
+
+func TestARelayGetsEveryPushAtTheEndpointsOwnPath(t *testing.T) {
+	t.Parallel()
+	got := make(chan string, 1)
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- r.Method + " " + r.RequestURI + " " + string(body)
+		w.WriteHeader(http.StatusCreated)
+	}))
+	c := newClient(t, Options{Endpoint: server.URL, TrustedCA: server.CAFile})
+	want(t, post(t.Context(), t, c, "https://push.example/a/b%2Fc?d=e", providers.Site{}), providers.KindDelivered, "delivered")
+	if request := <-got; request != "POST /a/b%2Fc?d=e {}" {
+		t.Errorf("the relay got %s", request)
+	}
+	want(t, post(t.Context(), t, c, "https://push.example:22/", providers.Site{}), providers.KindDropped, "blocked")
+}

@@ -1,0 +1,141 @@
+package upstream
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// connectProxy is a proxy that finds everybody at one address.
+type connectProxy struct {
+	*httptest.Server
+	target string
+
+	mu    sync.Mutex
+	asked []string
+	conns []net.Conn
+	group sync.WaitGroup
+}
+
+func newConnectProxy(t *testing.T, target string) *connectProxy {
+	t.Helper()
+	p := &connectProxy{target: target}
+	p.group.Add(1) // its own
+	p.Server = httptest.NewServer(p)
+	t.Cleanup(func() {
+		p.Close()
+		p.mu.Lock()
+		for _, conn := range p.conns {
+			_ = conn.Close()
+		}
+		p.mu.Unlock()
+		p.group.Done()
+		p.group.Wait()
+	})
+	return p
+}
+
+func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	p.asked = append(p.asked, r.Method+" "+r.Host)
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		_ = server.Close()
+		return
+	}
+	p.mu.Lock()
+	p.conns = append(p.conns, client, server)
+	p.mu.Unlock()
+	relay := func(to, from net.Conn) {
+		_, _ = io.Copy(to, from)
+		_ = to.Close()
+	}
+	p.group.Go(func() { relay(server, client) })
+	p.group.Go(func() { relay(client, server) })
+}
+
+func (p *connectProxy) requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
+func TestAProxyIsSentThroughAndResolvesNames(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created, "push.example")
+	proxy := newConnectProxy(t, server.Listener.Addr().String())
+	c := newClient(t, Options{TrustedCA: server.CAFile, Proxy: proxy.URL})
+	want(t, post(t.Context(), t, c, "https://push.example/secret", providers.Site{}), providers.KindDelivered, "delivered")
+	if asked := proxy.requests(); len(asked) != 1 || asked[0] != "CONNECT push.example:443" {
+		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+func TestAProxyIsNotAskedForWhatIsPlainlyPrivate(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	proxy := newConnectProxy(t, server.Listener.Addr().String())
+	c := newClient(t, Options{TrustedCA: server.CAFile, Proxy: proxy.URL})
+	for _, endpoint := range []string{
+		"https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://[fe80::1%25eth0]/",
+		"https://[64:ff9b::7f00:1]/", "https://localhost:2019/", "https://push.example:2019/", "https://push.example:25/",
+	} {
+		want(t, post(t.Context(), t, c, endpoint, providers.Site{}), providers.KindDropped, "blocked")
+	}
+	if asked := proxy.requests(); len(asked) != 0 {
+		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+func TestAProxyThatFailsIsForLater(t *testing.T) {
+	t.Parallel()
+	gone := providertest.NewTLSServer(t, created)
+	gone.Close()
+	proxy := newConnectProxy(t, gone.Listener.Addr().String())
+	c := newClient(t, Options{Proxy: proxy.URL})
+	o := post(t.Context(), t, c, "https://push.example/secret", providers.Site{})
+	want(t, o, providers.KindRetry, "network")
+	wantNoSecret(t, o)
+}
+
+func TestTheEnvironmentsProxyIsUsedUnlessTheOptionSaysNone(t *testing.T) {
+	t.Parallel()
+	endpoint, err := Endpoint("https://push.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for option, used := range map[string]string{"": proxyOfEnvironment, "none": "", "http://other.invalid:3128": "http://other.invalid:3128"} {
+		s, err := (&Options{Proxy: option}).resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.proxy(endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (got == nil) != (used == "") || (got != nil && got.String() != used) {
+			t.Errorf("with %q, the proxy is %v, want %q", option, got, used)
+		}
+		c := &Client{settings: s, transports: newTransports(s)}
+		way, _, err := c.way(endpoint, providers.Site{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (way == c.transports.guarded) != (used == "") {
+			t.Errorf("with %q, the request takes the wrong way", option)
+		}
+	}
+}

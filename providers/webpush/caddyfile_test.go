@@ -1,0 +1,62 @@
+package webpush
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+)
+
+func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
+	t.Parallel()
+	var p Provider
+	err := p.UnmarshalCaddyfile(caddyfile.NewTestDispenser(`webpush {
+		vapid_subject mailto:ops@example.org
+		vapid_key_file vapid.pem
+		allow_private 10.0.0.0/8 ::1
+		allow_private 127.0.0.1
+		endpoint https://relay.example
+		trusted_ca ca.pem
+		proxy none
+	}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := message.Options{
+		Options: upstream.Options{
+			Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none",
+			AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},
+		},
+		VapidSubject: "mailto:ops@example.org", VapidKeyFile: "vapid.pem",
+	}
+	if !reflect.DeepEqual(p.Options, want) {
+		t.Errorf("got %+v", p.Options)
+	}
+}
+
+func TestAWrongCaddyfileIsRefused(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, caddyfile, want string }{
+		{"an argument of the provider's", "webpush yes", "argument"},
+		{"an option that there is not", "webpush {\nvapid_key x\n}", "webpush has no option \"vapid_key\""},
+		{"an option twice", "webpush {\nproxy none\nproxy none\n}", "proxy is given twice"},
+		{"a subject twice", "webpush {\nvapid_subject mailto:a@b.c\nvapid_subject mailto:a@b.c\n}", "vapid_subject is given twice"},
+		{"an option without its argument", "webpush {\nendpoint\n}", "argument"},
+		{"an option with an empty argument", "webpush {\ntrusted_ca \"\"\n}", "argument"},
+		{"an option with two arguments", "webpush {\nvapid_key_file a b\n}", "argument"},
+		{"no network", "webpush {\nallow_private\n}", "argument"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			err := new(Provider).UnmarshalCaddyfile(caddyfile.NewTestDispenser(test.caddyfile))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,80 @@
+package webpush
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+func TestABrokenSubscriptionIsRefusedByTheMembersName(t *testing.T) {
+	t.Parallel()
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	key, auth, endpoint := sub.P256dh, fmt.Sprintf(`"auth": %q`, sub.Auth), `"endpoint": "https://push.example/secret"`
+	tests := []struct{ name, pushkey, data, member string }{
+		{"no data", key, ``, "endpoint"},
+		{"data that is no object", key, `["secret"]`, "data"},
+		{"no endpoint", key, `{` + auth + `}`, "endpoint"},
+		{"an endpoint of null", key, `{"endpoint": null, ` + auth + `}`, "endpoint"},
+		{"an endpoint that is no string", key, `{"endpoint": ["secret"], ` + auth + `}`, "endpoint"},
+		{"an endpoint in plain HTTP", key, `{"endpoint": "http://push.example/secret", ` + auth + `}`, "endpoint"},
+		{"an endpoint with a user", key, `{"endpoint": "https://secret@push.example/", ` + auth + `}`, "endpoint"},
+		{"no auth", key, `{` + endpoint + `}`, "auth"},
+		{"an auth that is no string", key, `{` + endpoint + `, "auth": {"secret": 1}}`, "auth"},
+		{"an auth that is too short", key, `{` + endpoint + `, "auth": "AAAA"}`, "auth"},
+		{"no key", "", `{` + endpoint + `, ` + auth + `}`, "p256dh"},
+		{"a key that is none", "secret", `{` + endpoint + `, ` + auth + `}`, "p256dh"},
+		{"a PushSubscription that is cut off", `{"endpoint": "https://push.example/secret`, ``, "pushkey"},
+		{"a PushSubscription of nothing", `{}`, ``, "endpoint"},
+		{"a PushSubscription without keys", `{` + endpoint + `}`, ``, "p256dh"},
+		{"a PushSubscription without auth", `{` + endpoint + `, "keys": {"p256dh": "` + key + `"}}`, ``, "auth"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := parsePusher(&providers.Device{Pushkey: test.pushkey, Data: json.RawMessage(test.data)})
+			if err == nil || !strings.Contains(err.Error(), test.member) || strings.Contains(err.Error(), "secret") ||
+				strings.Contains(err.Error(), sub.Auth) {
+				t.Errorf("got %v, want %s", err, test.member)
+			}
+		})
+	}
+}
+
+func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
+	t.Parallel()
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	for value, on := range map[string]bool{"true": true, "false": false, `"true"`: false, "1": false, "null": false} {
+		data := fmt.Appendf(nil, `{"endpoint": "https://push.example/", "auth": %q, "events_only": %s, "only_last_per_room": %s,
+			"default_payload": %s}`, sub.Auth, value, value, value)
+		p, err := parsePusher(&providers.Device{Pushkey: sub.P256dh, Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(p.defaultPayload) != 0 {
+			t.Errorf("%s: got %+v", value, p)
+		}
+	}
+}
+
+func FuzzSubscription(f *testing.F) {
+	sub := providertest.New(providertest.Options{}).SubscribeDemo("fuzz")
+	keys := fmt.Sprintf(`"p256dh": %q, "auth": %q`, sub.P256dh, sub.Auth)
+	f.Add(sub.P256dh, fmt.Sprintf(`{"endpoint": "https://push.example/a", "auth": %q, "default_payload": {"a": 1}}`, sub.Auth))
+	f.Add(`{"endpoint": "https://push.example/a", "keys": {`+keys+`}}`, `{"events_only": true}`)
+	f.Add("", "")
+	f.Add("{", "[]")
+	f.Add(" {}", "null")
+	f.Fuzz(func(t *testing.T, pushkey, data string) {
+		p, err := parsePusher(&providers.Device{Pushkey: pushkey, Data: json.RawMessage(data)})
+		if (p == nil) == (err == nil) {
+			t.Fatalf("got %v and %v", p, err)
+		}
+		if err == nil && (p.endpoint.Scheme != "https" || p.endpoint.Hostname() == "" || p.endpoint.User != nil) {
+			t.Errorf("the endpoint is %s", p.endpoint)
+		}
+	})
+}
