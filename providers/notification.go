@@ -54,6 +54,16 @@ func (n *Notification) Members() map[string]json.RawMessage {
 	return request.Notification
 }
 
+// Alone is the notification as it may be kept for one device: the body has no other devices in it.
+func (n *Notification) Alone() *Notification {
+	if n.Body == nil {
+		return n
+	}
+	c := *n
+	c.Body, _ = json.Marshal(map[string]any{"notification": n.Members()}) // JSON that was decoded before
+	return &c
+}
+
 // Counts are the numbers for the app's badge; nil where the homeserver sent none.
 type Counts struct {
 	Unread      *int64

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -52,6 +53,24 @@ func TestTheCallerMayChangeTheMembers(t *testing.T) {
 	clear(n.Members())
 	if len(n.Members()) != 1 {
 		t.Error("a change shows in what the next caller gets")
+	}
+}
+
+func TestWhatIsKeptForOneDeviceHasNoOtherInIt(t *testing.T) {
+	t.Parallel()
+	n := &Notification{EventID: "$e", Body: json.RawMessage(`{"notification":{"event_id":"$e","com.example":1,"devices":[{"pushkey":"another"}]}}`)}
+	alone := n.Alone()
+	if strings.Contains(string(alone.Body), "another") {
+		t.Errorf("it has: %s", alone.Body)
+	}
+	if got := slices.Sorted(maps.Keys(alone.Members())); fmt.Sprint(got) != "[com.example event_id]" || alone.EventID != "$e" {
+		t.Errorf("it lost something else: %s", alone.Body)
+	}
+	if !strings.Contains(string(n.Body), "another") {
+		t.Error("the notification itself was changed")
+	}
+	if reduced := n.Reduced(); reduced.Alone() != reduced {
+		t.Error("a reduced notification has no body to clear")
 	}
 }
 

@@ -424,7 +424,7 @@ func speak(t *testing.T, port int, secure bool, request string) reply {
 		t.Fatal(err)
 	}
 	if secure {
-		conn = tls.Client(conn, &tls.Config{ServerName: "gateway.test", InsecureSkipVerify: true}) //nolint:gosec // not what is tested
+		conn = tls.Client(conn, &tls.Config{ServerName: "gateway.test", InsecureSkipVerify: true}) // not what is tested
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))

@@ -74,7 +74,7 @@ const certificate = "tls {dir}/cert.pem {dir}/key.pem"
 // newProcess prepares a process without starting it.
 func newProcess(t *testing.T) *process {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e") // t.TempDir's are too long for a socket's name
+	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // the names of t.TempDir are too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func (p *process) client(http2 bool) *http.Client {
 	}
 	transport := &http.Transport{
 		DialContext:         dial,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is not what is tested
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate is not what is tested
 		MaxIdleConnsPerHost: 128,
 		ForceAttemptHTTP2:   http2,
 	}

@@ -36,8 +36,16 @@ func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
 	outage := []providertest.Answer{
-		{Status: 500}, {Status: 502}, {Status: 503}, {Status: 504}, {Status: 429}, {Status: 401}, {Status: 403}, {Drop: true},
-		{Status: 507}, {Status: 408},
+		{Status: 500},
+		{Status: 502},
+		{Status: 503},
+		{Status: 504},
+		{Status: 429},
+		{Status: 401},
+		{Status: 403},
+		{Drop: true},
+		{Status: 507},
+		{Status: 408},
 	}
 	var endpoints []string
 	for i := range 6 * len(outage) {

@@ -161,7 +161,7 @@ func TestProgrammedAnswersComeInTurn(t *testing.T) {
 	}
 	f.Answer(f.up, providertest.Answer{Status: 503})
 	for range 3 {
-		if answer := f.do(f.unifiedPush(t, `{"notification":{}}`)); answer.StatusCode != 503 {
+		if answer := f.do(f.unifiedPush(t, `{"notification":{}}`)); answer.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("the answer is %s", answer.Status)
 		}
 	}

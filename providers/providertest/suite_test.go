@@ -120,7 +120,7 @@ func newSimple(t *testing.T, flaw, caFile string) *simple {
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{
 			RootCAs: pool, MinVersion: tls.VersionTLS12,
-			InsecureSkipVerify: flaw == "trusts everybody", //nolint:gosec // that is the flaw
+			InsecureSkipVerify: flaw == "trusts everybody", // that is the flaw
 		},
 		ForceAttemptHTTP2: true,
 	}

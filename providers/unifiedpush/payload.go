@@ -16,14 +16,20 @@ type body struct {
 // bodies are the forms of a notification, from the whole of it to its ids.
 func bodies(n *providers.Notification) [][]byte {
 	ids := message.Marshal(body{message.IDsOf(n)})
+	small := [][]byte{ids}
+	if n.Encrypted != (providers.Encrypted{}) {
+		bare := *n
+		bare.Encrypted = providers.Encrypted{} // the client can still fetch the event
+		small = append(small, message.Marshal(body{message.IDsOf(&bare)}))
+	}
 	members := n.Members()
 	if members == nil {
-		return [][]byte{ids}
+		return small
 	}
 	whole := message.Marshal(body{members})
 	noContent := message.Marshal(body{without(members, "content")})
 	noNames := message.Marshal(body{without(members, "content", "room_name", "room_alias", "sender_display_name")})
-	return [][]byte{whole, noContent, noNames, ids}
+	return append([][]byte{whole, noContent, noNames}, small...)
 }
 
 func without(members map[string]json.RawMessage, names ...string) map[string]json.RawMessage {

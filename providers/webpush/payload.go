@@ -51,7 +51,9 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) [][]
 func withDefaults(members map[string]any, defaults map[string]json.RawMessage) map[string]any {
 	merged := make(map[string]any, len(members)+len(defaults)+8)
 	for name, value := range defaults {
-		merged[name] = value
+		if name != "event_id" && name != "room_id" { // those are the homeserver's alone to give
+			merged[name] = value
+		}
 	}
 	maps.Copy(merged, members)
 	return merged

@@ -106,7 +106,9 @@ func (g *Gateway) record(c cargo, o providers.Outcome) effect {
 
 // accept gives a push to the outbox.
 func (g *Gateway) accept(c cargo, running bool) effect {
-	push, err := json.Marshal(c.push)
+	alone := *c.push
+	alone.Notification = alone.Notification.Alone()
+	push, err := json.Marshal(&alone)
 	if err == nil {
 		err = g.Outbox.Accept(context.Background(), outbox.Entry{
 			ID: c.push.ID, App: c.app.Pattern, Device: c.key, Event: c.event, Badge: c.push.Notification.Badge,

@@ -168,7 +168,7 @@ func TestTheServerEndsWithItsContextEvenIfAPushHangs(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, listener) }()
 	go func() {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+listener.Addr().String()+"/up/demo", strings.NewReader(`{"notification":{}}`))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+listener.Addr().String()+"/up/demo", strings.NewReader(`{"notification":{}}`))
 		if err != nil {
 			t.Error(err)
 			return

@@ -2,6 +2,7 @@ package ece
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -60,7 +61,7 @@ func TestUnusableKeysAreRefusedByTheFieldsName(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := ParseKeys(test.p256dh, test.auth)
-			if err != test.want {
+			if !errors.Is(err, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
 			if field, _, _ := strings.Cut(test.name, " "); !strings.HasPrefix(err.Error(), field) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -64,6 +65,9 @@ func Endpoint(raw string) (*url.URL, error) {
 		return nil, errors.New("a URL without a host")
 	case u.User != nil:
 		return nil, errors.New("a URL with user information")
+	}
+	if _, err := strconv.ParseUint(portOf(u), 10, 16); err != nil {
+		return nil, errors.New("a URL with an impossible port")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil

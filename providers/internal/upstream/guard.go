@@ -13,7 +13,7 @@ import (
 )
 
 // errBlocked says that the guard kept a request from being made.
-var errBlocked = errors.New("the endpoint is not on the public internet")
+var errBlocked = errors.New("the endpoint is not an address and port of the public internet")
 
 const dialTimeout = 5 * time.Second
 

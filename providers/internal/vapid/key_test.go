@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"strings"
 	"testing"
 
@@ -98,7 +99,7 @@ func TestWhatIsNoKeyIsRefusedWithoutBeingShown(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := Parse([]byte(test.data)); err != test.want {
+			if _, err := Parse([]byte(test.data)); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})

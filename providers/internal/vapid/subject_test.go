@@ -1,6 +1,9 @@
 package vapid
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestASubjectIsAnAddressOrAnHTTPSURL(t *testing.T) {
 	t.Parallel()
@@ -34,7 +37,7 @@ func TestASubjectIsAnAddressOrAnHTTPSURL(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.subject, func(t *testing.T) {
 			t.Parallel()
-			if err := ValidateSubject(test.subject); err != test.want {
+			if err := ValidateSubject(test.subject); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})

@@ -1,0 +1,338 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// The acceptance list of UnifiedPush, U01 to U06.
+
+func TestU01_TheBodyIsTheNotificationWithoutItsDevices(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global("rejected memory\n"+service.moreUp("org.example.full", "content full")), "matrix_push")
+	s := scene{t, service, gateway, gateway.homeserver()}
+	ids := []string{"counts", "event_id", "prio", "room_id"}
+	whole := []string{
+		"content", "counts", "event_id", "id", "prio", "room_id", "room_name", "sender", "sender_display_name", "type",
+	}
+	encrypted := service.Subscribe()
+	tests := []struct {
+		name     string
+		device   device
+		endpoint string
+		members  []string
+	}{
+		{"in the clear: ids and counts", device{AppID: "org.example.up", Pushkey: service.Endpoint("plain")}, "", ids},
+		{"with content full: everything", device{AppID: "org.example.full", Pushkey: service.Endpoint("full")}, "", whole},
+		{"encrypted: everything", device{
+			AppID: "org.example.up", Pushkey: encrypted.Endpoint,
+			Data: map[string]any{"keys": map[string]any{"p256dh": encrypted.P256dh, "auth": encrypted.Auth}},
+		}, "", whole},
+	}
+	for _, tt := range tests {
+		wantBody(t, s.hs.notify(alert("$1", tt.device)), nothingRejected)
+		m := s.pushes(tt.device.Pushkey, 1)[0]
+		var body map[string]map[string]any
+		if err := json.Unmarshal(m.Body, &body); err != nil || len(body) != 1 {
+			t.Fatalf("%s: the body is %s", tt.name, m.Body)
+		}
+		if got := slices.Sorted(maps.Keys(body["notification"])); !slices.Equal(got, tt.members) {
+			t.Errorf("%s: the notification has %v, want %v", tt.name, got, tt.members)
+		}
+		if m.Urgency != "high" || m.TTL < 86_000 || m.TTL > 86_400 || m.Topic != "" {
+			t.Errorf("%s: the headers are %v", tt.name, m.Header)
+		}
+	}
+}
+
+func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global("rejected memory\n"+service.moreUp("org.example.full", "content full")), "matrix_push")
+	s := scene{t, service, gateway, gateway.homeserver()}
+	long := strings.Repeat("ä", 3000)
+	tests := []struct {
+		name          string
+		content, room string
+		want          []string
+	}{
+		{"fits", "short", "The room", []string{"content", "room_name", "event_id"}},
+		{"without its content", long, "The room", []string{"room_name", "event_id"}},
+		{"without its names", "short", long, []string{"event_id"}},
+	}
+	for i, tt := range tests {
+		d := device{AppID: "org.example.full", Pushkey: service.Endpoint(strconv.Itoa(i))}
+		body := compose(map[string]any{
+			"event_id": "$1", "room_id": "!room:hs.test", "type": "m.room.message", "room_name": tt.room,
+			"content": map[string]any{"body": tt.content}, "counts": map[string]any{"unread": 1},
+		}, []device{d})
+		wantBody(t, s.hs.notify(body), nothingRejected)
+		m, n := s.push(d.Pushkey)
+		if m.Size > 4096 {
+			t.Errorf("%s: %d bytes", tt.name, m.Size)
+		}
+		for _, name := range []string{"content", "room_name", "event_id"} {
+			if _, has := n[name]; has != slices.Contains(tt.want, name) {
+				t.Errorf("%s: has %s is %v", tt.name, name, has)
+			}
+		}
+	}
+	// No names are left out that need not be: what cannot fit at all is neither sent nor the pushkey's fault.
+	d := device{AppID: "org.example.full", Pushkey: service.Endpoint("never")}
+	wantBody(t, s.hs.notify(alert("$"+long, d)), nothingRejected)
+	s.pushes(d.Pushkey, 0)
+}
+
+// sentinel counts the connections to a port of every address that this machine has.
+type sentinel struct {
+	port  string
+	count atomic.Int64
+}
+
+func newSentinel(t *testing.T, address string) *sentinel {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(sentinel)
+	_, s.port, _ = net.SplitHostPort(l.Addr().String())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.count.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	return s
+}
+
+// wantNoContact connects once itself, so that whoever came before was counted.
+func (s *sentinel) wantNoContact(t *testing.T, host string) {
+	t.Helper()
+	before := s.count.Load()
+	conn, err := net.Dial("tcp", net.JoinHostPort(host, s.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = conn.Read(make([]byte, 1)) // until it is closed, that is, counted
+	_ = conn.Close()
+	if n := s.count.Load(); n != 1 || before != 0 {
+		t.Errorf("%d connections were made", n-1)
+	}
+}
+
+func TestU02_TheOperatorsNetworkIsNeverContacted(t *testing.T) {
+	t.Parallel()
+	s := newSentinel(t, ":0")
+	gateway := startGateway(t, "rejected memory\napp * {\n unifiedpush {\n proxy none\n }\n wait 20s\n}", "matrix_push")
+	hs := gateway.homeserver()
+
+	// A blocked endpoint is not delivered to, and not rejected: the operator may allow it yet.
+	for i, host := range []string{
+		"127.0.0.1", "127.255.0.9", "localhost", "LOCALHOST", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]",
+		"10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1",
+		"255.255.255.255", "[fc00::1]", "[fd12:3456::1]", "[fe80::1]", "[ff02::1]", "[2001:db8::1]",
+		"[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::7f00:1]", "[::ffff:10.0.0.1]",
+	} {
+		r := hs.notify(alert(fmt.Sprint("$", i), upDevice("https://"+host+":"+s.port+"/up/phone")))
+		if wantBody(t, r, nothingRejected); t.Failed() {
+			t.Fatal(host)
+		}
+	}
+	// What some resolvers take for 127.0.0.1, and others for names that do not exist.
+	for i, host := range []string{"localhost.", "2130706433", "127.1", "0x7f.0.0.1", "0177.0.0.1"} {
+		if r := hs.notify(alert(fmt.Sprint("$n", i), upDevice("https://"+host+":"+s.port+"/up/phone"))); len(r.Rejected) != 0 {
+			t.Errorf("%s is answered %d %s", host, r.Status, r.Body)
+		}
+	}
+	// Nor any other service's port.
+	for i, port := range []string{"1", "22", "25", "80", "444", "1023", "2019", "2021"} {
+		wantBody(t, hs.notify(alert(fmt.Sprint("$p", i), upDevice("https://127.0.0.1:"+port+"/up/phone"))), nothingRejected)
+	}
+	s.wantNoContact(t, "127.0.0.1")
+}
+
+func TestU02_ARedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push")
+	private := newSentinel(t, "127.0.0.1:0") // allowed itself, so that nothing but the rule about redirects protects it
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		d := upDevice(s.service.Endpoint(strconv.Itoa(status)))
+		s.service.Answer(d.Pushkey, providertest.Answer{Status: status, Header: http.Header{"Location": {"https://127.0.0.1:" + private.port + "/"}}})
+		wantUnavailable(t, s.hs.notify(alert("$1", d)))
+	}
+	private.wantNoContact(t, "127.0.0.1")
+}
+
+func TestU03_WhatIsNoHTTPSURLIsRejectedWithoutTheNetwork(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "", "matrix_push") // it allows 127.0.0.0/8: the network would be there
+	listener := newSentinel(t, "127.0.0.1:0")
+	host := "127.0.0.1:" + listener.port
+	for i, pushkey := range []string{
+		"http://" + host + "/up/phone", "HTTP://" + host + "/up/phone", "https://user@" + host + "/up", "https://user:password@" + host + "/up",
+		"https://@" + host + "/up", "//" + host + "/up", "/up/phone", host, "https:" + host, "https:///up/phone", "https://:" + listener.port + "/up",
+		"https://" + host + "0000/up", "ftp://" + host, "file:///etc/passwd", "unix//run/caddy.sock", "not a URL", "https://" + host + "/%zz",
+		"https://[::1/up", " https://" + host + "/up", "https://" + host + "/\nup", "wss://" + host + "/up", "javascript:alert(1)", "https://",
+	} {
+		r := s.hs.notify(alert(fmt.Sprint("$", i), upDevice(pushkey)))
+		if r.Status != http.StatusOK || !slices.Equal(r.Rejected, []string{pushkey}) {
+			t.Errorf("%q is answered %d %s", pushkey, r.Status, r.Body)
+		}
+	}
+	listener.wantNoContact(t, "127.0.0.1")
+}
+
+func TestU04_AllowPrivateOpensAPrivateNetworkAndNoMore(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	closed := newSentinel(t, "127.0.0.2:0")
+	gateway := startGateway(t, `rejected memory
+		app * {
+			unifiedpush {
+				trusted_ca `+service.CAFile+`
+				allow_private 127.0.0.1 fd00::/8
+				proxy none
+			}
+			wait 20s
+		}`, "matrix_push")
+	s := scene{t, service, gateway, gateway.homeserver()}
+	endpoint := service.Endpoint("phone")
+	wantBody(t, s.hs.notify(alert("$1", upDevice(endpoint))), nothingRejected)
+	s.pushes(endpoint, 1)
+	wantBody(t, s.hs.notify(alert("$1", upDevice("https://127.0.0.2:"+closed.port+"/up/phone"))), nothingRejected)
+	closed.wantNoContact(t, "127.0.0.2")
+}
+
+func TestU05_AnAppDiscoversTheGateway(t *testing.T) {
+	t.Parallel()
+	gateway := newProcess(t)
+	gateway.start(head + "https://gateway.test:{port} {\n" + certificate + "\nmatrix_push\nrespond \"the push server\"\n}\n")
+	hs := gateway.homeserver()
+	r, err := hs.do(http.MethodGet, gateway.url(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBody(t, r, `{"gateway":"matrix","unifiedpush":{"gateway":"matrix"}}`)
+	if origin := r.Header.Get("Access-Control-Allow-Origin"); origin != "*" {
+		t.Errorf("a browser's app may not read it: %q", origin)
+	}
+	if r, err = hs.do(http.MethodGet, strings.Replace(gateway.url(), "/_matrix/push/v1/notify", "/up/phone", 1), ""); err != nil || r.Body != "the push server" {
+		t.Errorf("the push server behind it answers %d %s: %v", r.Status, r.Body, err)
+	}
+}
+
+// crowd is a push server that lets nobody go until it is opened, and counts who is there.
+type crowd struct {
+	mu                 sync.Mutex
+	now, most, arrived int
+	changed            chan struct{}
+	open               chan struct{}
+}
+
+func (c *crowd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.count(1)
+	defer c.count(-1)
+	select {
+	case <-c.open:
+		w.WriteHeader(http.StatusCreated)
+	case <-r.Context().Done():
+	}
+}
+
+func (c *crowd) count(by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now += by
+	c.most = max(c.most, c.now)
+	if by > 0 {
+		c.arrived++
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// until waits until so many came, and returns how many were there at most.
+func (c *crowd) until(t *testing.T, arrived int) (most int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		there, most, changed := c.arrived, c.most, c.changed
+		c.mu.Unlock()
+		if there >= arrived {
+			return most
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("%d requests arrived, want %d", there, arrived)
+		}
+	}
+}
+
+func TestU06_AHostGetsABoundedNumberOfRequestsAtATime(t *testing.T) {
+	t.Parallel()
+	const limit, requests, devices = 64, 5, 32
+	c := &crowd{changed: make(chan struct{}), open: make(chan struct{})}
+	server := providertest.NewTLSServer(t, c)
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global(`rejected memory
+		app org.example.crowd {
+			unifiedpush {
+				trusted_ca `+server.CAFile+`
+				allow_private 127.0.0.0/8
+				proxy none
+			}
+			wait 1s
+		}`), "matrix_push")
+	var wg sync.WaitGroup
+	for i := range requests {
+		hs := gateway.homeserver()
+		wg.Go(func() {
+			var list []device
+			for j := range devices {
+				list = append(list, device{AppID: "org.example.crowd", Pushkey: fmt.Sprintf("%s/up/%d-%d", server.URL, i, j)})
+			}
+			r, err := hs.try(alert("$1", list...))
+			if err != nil || r.Status != http.StatusServiceUnavailable {
+				t.Errorf("answered %d %s: %v", r.Status, r.Body, err)
+			}
+		})
+	}
+	c.until(t, limit)
+	// While this host hangs, another is served.
+	s := scene{t, service, gateway, gateway.homeserver()}
+	endpoint := service.Endpoint("phone")
+	wantBody(t, s.hs.notify(alert("$1", upDevice(endpoint))), nothingRejected)
+	s.pushes(endpoint, 1)
+	wg.Wait() // each of the pushes has its turn now, or waits for it
+	if most := c.until(t, limit); most != limit {
+		t.Errorf("%d requests at the same time", most)
+	}
+	close(c.open)
+	if most := c.until(t, requests*devices); most != limit {
+		t.Errorf("%d requests at the same time", most)
+	}
+}

@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// The operator of a push server adds one line to its site: the bare directive, without any configuration of the gateway. The push
+// server's name resolves to this machine, as it does in many homes.
+
+// ownPush is a push server behind the Caddy that is also its gateway.
+type ownPush struct {
+	scene
+	// here is the push server's name, as its endpoints have it, and there another site of the same Caddy.
+	here, there string
+}
+
+// startOwnPush starts Caddy with the push server at https://localhost:{port} and a gateway alone at https://other.test:{port2}.
+func startOwnPush(t *testing.T, global, localhostTLS string) ownPush {
+	t.Helper()
+	gateway := newProcess(t)
+	here := "https://localhost:" + strconv.Itoa(gateway.port)
+	there := "https://other.test:" + strconv.Itoa(gateway.port2)
+	service := providertest.New(providertest.Options{Origin: here, RequireVAPID: true})
+	backend := httptest.NewServer(service)
+	t.Cleanup(backend.Close)
+	t.Cleanup(service.Close)
+	gateway.start(strings.Replace(head, "{global}", global, 1) + `
+https://localhost:{port} {
+	` + localhostTLS + `
+	matrix_push
+	reverse_proxy ` + strings.TrimPrefix(backend.URL, "http://") + `
+}
+https://other.test:{port2} {
+	` + certificate + `
+	matrix_push
+}
+`)
+	s := scene{t, &pushServer{PushService: service}, gateway, nil}
+	return ownPush{s, here, there}
+}
+
+// at is a homeserver that knows the gateway by this name.
+func (o ownPush) at(origin string) *homeserver {
+	return &homeserver{t: o.t, client: o.gateway.client(false), url: origin + "/_matrix/push/v1/notify"}
+}
+
+// wantOwn wants the push server's own gateway to deliver, and no other site's.
+func (o ownPush) wantOwn() {
+	t := o.t
+	t.Helper()
+	endpoint, sub := o.service.Endpoint("phone"), o.service.Subscribe()
+	encrypted := device{
+		AppID: "org.example.any", Pushkey: sub.Endpoint, PushkeyTS: at(1), Data: map[string]any{"p256dh": sub.P256dh, "auth": sub.Auth},
+	}
+	wantBody(t, o.at(o.here).notify(alert("$1", upDevice(endpoint), encrypted)), nothingRejected)
+	o.pushes(endpoint, 1)
+	if m := o.pushes(sub.Endpoint, 1)[0]; !m.Encrypted {
+		t.Error("the message is not encrypted")
+	}
+
+	wantBody(t, o.at(o.there).notify(alert("$2", upDevice(endpoint), encrypted)), nothingRejected)
+	o.pushes(endpoint, 1)
+	o.pushes(sub.Endpoint, 1)
+}
+
+func TestTheBareDirectiveDeliversToThePushServerBehindIt(t *testing.T) {
+	t.Parallel()
+	startOwnPush(t, "", certificate).wantOwn()
+}
+
+func TestTheBareDirectiveDeliversToThePushServerBehindItWithTLSInternal(t *testing.T) {
+	t.Parallel()
+	o := startOwnPush(t, "skip_install_trust", "tls internal")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if !o.gateway.log.wait(ctx, "certificate obtained successfully") {
+		t.Fatalf("there is no certificate:\n%s", o.gateway.log)
+	}
+	o.wantOwn()
+}
+
+func TestThePushServersSubscriptionDiesThroughTheBareDirective(t *testing.T) {
+	t.Parallel()
+	o := startOwnPush(t, "", certificate)
+	d := upDevice(o.service.Endpoint("phone"))
+	o.service.Answer(d.Pushkey, answerGone)
+	hs := o.at(o.here)
+	for _, event := range []string{"$1", "$2"} {
+		wantBody(t, hs.notify(alert(event, d)), rejecting(d.Pushkey))
+	}
+	o.pushes(d.Pushkey, 1)
+}
+
+func TestOnlyTheOwnNameAndPortAreOpen(t *testing.T) {
+	t.Parallel()
+	o := startOwnPush(t, "", certificate)
+	endpoint := o.service.Endpoint("phone")
+	s := newSentinel(t, "127.0.0.1:0")
+	path := strings.TrimPrefix(endpoint, o.here)
+	hs := o.at(o.here)
+	for i, pushkey := range []string{
+		"https://localhost:" + s.port + path,
+		"https://127.0.0.1:" + s.port + path,
+		"https://localhost:" + strconv.Itoa(o.gateway.port2) + path,
+		"https://127.0.0.1:" + strconv.Itoa(o.gateway.port) + path,
+		"https://[::1]:" + strconv.Itoa(o.gateway.port) + path,
+	} {
+		wantBody(t, hs.notify(alert("$"+strconv.Itoa(i), upDevice(pushkey))), nothingRejected)
+	}
+
+	// The Host header is the client's to choose: without the TLS server name it proves nothing.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"https://other.test:"+strconv.Itoa(o.gateway.port)+"/_matrix/push/v1/notify", strings.NewReader(alert("$host", upDevice(endpoint))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "localhost:" + strconv.Itoa(o.gateway.port)
+	resp, err := o.gateway.client(false).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("answered %s", resp.Status)
+	}
+	o.pushes(endpoint, 0)
+	s.wantNoContact(t, "127.0.0.1")
+}
