@@ -22,7 +22,7 @@ type ownPush struct {
 }
 
 // startOwnPush starts Caddy with the push server at https://localhost:{port} and a gateway alone at https://other.test:{port2}.
-func startOwnPush(t *testing.T, global, localhostTLS string) ownPush {
+func startOwnPush(t *testing.T, global, tls string) ownPush {
 	t.Helper()
 	gateway := newProcess(t)
 	here := "https://localhost:" + strconv.Itoa(gateway.port)
@@ -33,12 +33,12 @@ func startOwnPush(t *testing.T, global, localhostTLS string) ownPush {
 	t.Cleanup(service.Close)
 	gateway.start(strings.Replace(head, "{global}", global, 1) + `
 https://localhost:{port} {
-	` + localhostTLS + `
+	` + tls + `
 	matrix_push
 	reverse_proxy ` + strings.TrimPrefix(backend.URL, "http://") + `
 }
 https://other.test:{port2} {
-	` + certificate + `
+	` + tls + `
 	matrix_push
 }
 `)
@@ -80,8 +80,10 @@ func TestTheBareDirectiveDeliversToThePushServerBehindItWithTLSInternal(t *testi
 	o := startOwnPush(t, "skip_install_trust", "tls internal")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if !o.gateway.log.wait(ctx, "certificate obtained successfully") {
-		t.Fatalf("there is no certificate:\n%s", o.gateway.log)
+	for _, name := range []string{"localhost", "other.test"} {
+		if !o.gateway.log.wait(ctx, `"certificate obtained successfully","identifier":"`+name+`"`) {
+			t.Fatalf("there is no certificate for %s:\n%s", name, o.gateway.log)
+		}
 	}
 	o.wantOwn()
 }

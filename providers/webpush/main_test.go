@@ -1,73 +1,26 @@
 package webpush
 
 import (
-	"bytes"
-	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
-
-	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-// golden compares a payload with the file testdata/<name>.json, which is indented.
-func golden(t *testing.T, name string, payload []byte) {
-	t.Helper()
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, payload, "", "  "); err != nil {
-		t.Fatalf("%v: %s", err, payload)
-	}
-	indented.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if *update {
-		if err := os.WriteFile(file, indented.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(indented.Bytes(), want) {
-		t.Errorf("got\n%swant\n%s", indented.Bytes(), want)
-	}
-}
-
-// provisioning is not concurrent in Caddy either: it sets certmagic's default storage.
-var provisioning sync.Mutex
-
-func newContext(t *testing.T) caddy.Context {
-	t.Helper()
-	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	provisioning.Lock()
-	defer provisioning.Unlock()
-	ctx, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: storage})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ctx
-}
+// What the tests of both providers of push messages need, by the names that it has here.
+var (
+	golden     = messagetest.Golden
+	newContext = messagetest.NewContext
+	alert      = messagetest.Alert
+	badge      = messagetest.Badge
+	pushOf     = messagetest.PushOf
+	want       = messagetest.Want
+)
 
 // newProvider is one that is live, trusts the authority and may reach loopback.
 func newProvider(t *testing.T, caFile string) *Provider {
 	t.Helper()
-	p := &Provider{Options: message.Options{
-		Options:      upstream.Options{TrustedCA: caFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}},
-		VapidSubject: "mailto:ops@example.org",
-	}}
+	p := &Provider{Options: message.Options{Options: messagetest.Options(caFile), VapidSubject: "mailto:ops@example.org"}}
 	t.Cleanup(func() {
 		if err := p.Cleanup(); err != nil {
 			t.Errorf("Cleanup: %v", err)
@@ -80,39 +33,4 @@ func newProvider(t *testing.T, caFile string) *Provider {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// alert is a notification in full, as Synapse sends it.
-func alert() *providers.Notification {
-	return &providers.Notification{
-		EventID: "$event", RoomID: "!room:example.org", Type: "m.room.message", Sender: "@alice:example.org",
-		SenderDisplayName: "Alice", RoomName: "Ops", RoomAlias: "#ops:example.org",
-		Counts:  providers.Counts{Unread: new(int64(2)), MissedCalls: new(int64(1))},
-		Content: json.RawMessage(`{"msgtype": "m.text", "body": "a < b", "formatted_body": "<b>a</b>"}`),
-		Body: json.RawMessage(`{"notification": {"event_id": "$event", "room_id": "!room:example.org", "type": "m.room.message",
-			"sender": "@alice:example.org", "sender_display_name": "Alice", "room_name": "Ops", "room_alias": "#ops:example.org",
-			"prio": "high", "counts": {"unread": 2, "missed_calls": 1}, "org.example.unknown": [1, null],
-			"content": {"msgtype": "m.text", "body": "a < b", "formatted_body": "<b>a</b>"},
-			"devices": [{"app_id": "org.example", "pushkey": "another's secret"}]}}`),
-	}
-}
-
-// badge is a badge update.
-func badge() *providers.Notification {
-	return &providers.Notification{
-		Badge: true, Counts: providers.Counts{Unread: new(int64(0))},
-		Body: json.RawMessage(`{"notification": {"counts": {"unread": 0}, "devices": []}}`),
-	}
-}
-
-// pushOf is a push that is worth delivering for an hour.
-func pushOf(n *providers.Notification, d providers.Device) *providers.Push {
-	return &providers.Push{Notification: n, Device: &d, ID: "7b3f3c9e-3a42-4a52-b0f0-2f9d2a4a1d55", Expires: time.Now().Add(time.Hour)}
-}
-
-func want(t *testing.T, o providers.Outcome, kind providers.Kind, reason string) {
-	t.Helper()
-	if o.Kind != kind || o.Reason != reason {
-		t.Errorf("the outcome is %s (%s, %v), want %s (%s)", o.Kind, o.Reason, o.Err, kind, reason)
-	}
 }
