@@ -25,7 +25,7 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("rejected file has no option %q", option)
 		}
 		if s.Expire != 0 {
-			return d.Err("expire is set twice")
+			return d.Err("expire is given twice")
 		}
 		var arg string
 		if !d.AllArgs(&arg) {

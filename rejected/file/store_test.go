@@ -179,7 +179,7 @@ func TestCaddyfile(t *testing.T) {
 		{name: "two paths", in: `file x.db y.db`, err: "wrong argument count"},
 		{name: "an empty path", in: `file ""`, err: "the path is empty"},
 		{name: "an unknown option", in: "file {\nttl 5m\n}", err: `no option "ttl"`},
-		{name: "an option twice", in: "file {\nexpire 1d\nexpire 2d\n}", err: "expire is set twice"},
+		{name: "an option twice", in: "file {\nexpire 1d\nexpire 2d\n}", err: "expire is given twice"},
 		{name: "expire without a value", in: "file {\nexpire\n}", err: "wrong argument count"},
 		{name: "expire of two values", in: "file {\nexpire 1d 2d\n}", err: "wrong argument count"},
 		{name: "expire that is no duration", in: "file {\nexpire soon\n}", err: `"soon" is not a positive duration`},

@@ -22,7 +22,7 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if seen[option] {
-			return d.Errf("%s is set twice", option)
+			return d.Errf("%s is given twice", option)
 		}
 		seen[option] = true
 		if err := s.unmarshalOption(d, option); err != nil {

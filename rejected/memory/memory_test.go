@@ -202,7 +202,7 @@ func TestCaddyfile(t *testing.T) {
 		},
 		{name: "an argument", in: `memory x`, err: "wrong argument count"},
 		{name: "an unknown option", in: "memory {\nsize 5\n}", err: `no option "size"`},
-		{name: "an option twice", in: "memory {\nexpire 1d\nexpire 2d\n}", err: "expire is set twice"},
+		{name: "an option twice", in: "memory {\nexpire 1d\nexpire 2d\n}", err: "expire is given twice"},
 		{name: "max_entries without a value", in: "memory {\nmax_entries\n}", err: "wrong argument count"},
 		{name: "max_entries of two values", in: "memory {\nmax_entries 1 2\n}", err: "wrong argument count"},
 		{name: "max_entries that is no number", in: "memory {\nmax_entries many\n}", err: `"many" is not a positive number`},

@@ -3,6 +3,7 @@ package message
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -67,7 +68,17 @@ type Sender struct {
 	client  *upstream.Client
 	subject string
 	signer  atomic.Pointer[vapid.Signer] // nil until the key is known
+	pooled  string                       // the signer's key in the pool; empty until there is one
 }
+
+// signers keeps the signers, and with them the tokens they signed, across reloads.
+var signers = caddy.NewUsagePool()
+
+// pooledSigner is a signer as Caddy's pool wants it.
+type pooledSigner struct{ *vapid.Signer }
+
+// Destruct has nothing to free.
+func (pooledSigner) Destruct() error { return nil }
 
 // Provision checks the options, and reads the key if they name a file.
 func (s *Sender) Provision(ctx caddy.Context, o *Options) error {
@@ -114,11 +125,17 @@ func (s *Sender) loadKey(path string) error {
 }
 
 func (s *Sender) use(key *vapid.Key) error {
-	signer, err := vapid.NewSigner(key, s.subject)
-	if err == nil {
-		s.signer.Store(signer)
+	name := key.PublicKey() + " " + s.subject
+	signer, _, err := signers.LoadOrNew(name, func() (caddy.Destructor, error) {
+		signer, err := vapid.NewSigner(key, s.subject)
+		return pooledSigner{signer}, err
+	})
+	if err != nil {
+		return err
 	}
-	return err
+	s.pooled = name
+	s.signer.Store(signer.(pooledSigner).Signer)
+	return nil
 }
 
 // keyName is the name in Caddy's storage of the key that all apps share which name no file.
@@ -145,5 +162,13 @@ func (s *Sender) PublicKey() string {
 	return ""
 }
 
-// Close lets go of the connections. It works on a Sender that was not provisioned to the end.
-func (s *Sender) Close() error { return s.client.Close() }
+// Close lets go of the connections and the tokens. It works on a Sender that was not provisioned to the end.
+func (s *Sender) Close() error {
+	err := s.client.Close()
+	if s.pooled != "" {
+		_, poolErr := signers.Delete(s.pooled)
+		err = errors.Join(err, poolErr)
+		s.pooled = ""
+	}
+	return err
+}

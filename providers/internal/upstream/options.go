@@ -22,8 +22,8 @@ import (
 // Options are the options that all providers have which send to URLs that users choose.
 type Options struct {
 	// Sends every push to this server (scheme, host and port) instead of the one the endpoint names, with the endpoint's own path
-	// and query: a test double, or a relay. What the endpoint may be is checked all the same; where it points to is not. Default:
-	// the endpoint's server.
+	// and query: a test double, or a relay. What the endpoint may be is checked all the same; where it points to is not. Placeholders
+	// are allowed. Default: the endpoint's server.
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// A PEM file of certificates that a push server's certificate may be issued by, besides the system's. Placeholders are
@@ -83,6 +83,10 @@ func (s *settings) key() string {
 func serverURL(raw string) (*url.URL, error) {
 	if raw == "" {
 		return nil, nil
+	}
+	raw, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
+	if err != nil {
+		return nil, err
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.RequestURI(), "/") != "" {
