@@ -223,7 +223,7 @@ func TestR11_AnOutageOfThePushServiceNeverRejects(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
 	gateway := startGateway(t, service.global("rejected memory\n"+service.moreUp("org.example.hasty", "wait 300ms")), "matrix_push")
-	s := scene{t, service, gateway, gateway.homeserver()}
+	hs := gateway.homeserver()
 	answers := map[string]providertest.Answer{"dropped": {Drop: true}, "a redirect": {Status: 307, Header: http.Header{"Location": {"/gone"}}}}
 	for _, status := range []int{401, 403, 408, 425, 429, 500, 502, 503, 504, 507, 599} {
 		answers[strconv.Itoa(status)] = providertest.Answer{Status: status, Body: "gone"}
@@ -232,20 +232,20 @@ func TestR11_AnOutageOfThePushServiceNeverRejects(t *testing.T) {
 		up, sub := upDevice(service.Endpoint(name)), service.Subscribe()
 		for endpoint, d := range map[string]device{up.Pushkey: up, sub.Endpoint: webPushDevice(sub)} {
 			service.Answer(endpoint, answer)
-			r := s.hs.notify(alert("$1", d))
+			r := hs.notify(alert("$1", d))
 			wantUnavailable(t, r)
 			if t.Failed() {
 				t.Fatalf("%s with %s", name, endpoint)
 			}
 			service.Answer(endpoint)
-			wantBody(t, s.hs.notify(alert("$1", d)), nothingRejected) // not even remembered
+			wantBody(t, hs.notify(alert("$1", d)), nothingRejected) // not even remembered
 		}
 	}
 
 	hanging := upDevice(service.Endpoint("hanging"))
 	hanging.AppID = "org.example.hasty"
 	service.Answer(hanging.Pushkey, providertest.Answer{Hang: true})
-	wantUnavailable(t, s.hs.notify(alert("$1", hanging)))
+	wantUnavailable(t, hs.notify(alert("$1", hanging)))
 }
 
 func TestR11_APushServiceThatCannotBeReachedNeverRejects(t *testing.T) {
@@ -389,7 +389,7 @@ func TestR16_APushkeyIsListedOnce(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
 	gateway := startGateway(t, service.global("rejected memory\n"+service.moreUp("org.example.other", "")), "matrix_push")
-	s := scene{t, service, gateway, gateway.homeserver()}
+	hs := gateway.homeserver()
 	d := upDevice(service.Endpoint("phone"))
 	service.Answer(d.Pushkey, answerGone)
 	second, third, unknown := d, d, d
@@ -397,7 +397,7 @@ func TestR16_APushkeyIsListedOnce(t *testing.T) {
 	third.AppID = "org.example.other"
 	unknown.AppID = "unknown"
 	for _, event := range []string{"$1", "$2"} {
-		r := s.hs.notify(alert(event, d, d, second, third, unknown))
+		r := hs.notify(alert(event, d, d, second, third, unknown))
 		wantBody(t, r, rejecting(d.Pushkey))
 		if n := strings.Count(r.Body, string(mustMarshal(d.Pushkey))); n != 1 {
 			t.Errorf("it is listed %d times", n)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -96,10 +97,9 @@ func TestTheOwnSiteMayHaveACertificateOfCaddysOwnAuthority(t *testing.T) {
 func TestConnectionsOutliveAConfiguration(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
-	options := Options{TrustedCA: server.CAFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}}
 	var last *Client
 	for range 3 {
-		next, err := NewClient(newContext(t, nil), new(options))
+		next, err := NewClient(newContext(t, nil), &Options{TrustedCA: server.CAFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,8 @@ func TestOtherOptionsHaveOtherConnections(t *testing.T) {
 	if len(seen) != 4 {
 		t.Errorf("there are %d keys", len(seen))
 	}
-	if newClient(t, base).key != newClient(t, base).key {
+	first, second := newClient(t, base), newClient(t, base)
+	if first.key != second.key {
 		t.Error("the same options have two keys")
 	}
 }
@@ -236,7 +237,7 @@ func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.acquire(ctx, "busy.example:443"); err != context.Canceled {
+	if _, err := h.acquire(ctx, "busy.example:443"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	release, err := h.acquire(t.Context(), "idle.example:443")
