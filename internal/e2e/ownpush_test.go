@@ -85,6 +85,18 @@ func TestTheBareDirectiveDeliversToThePushServerBehindItWithTLSInternal(t *testi
 			t.Fatalf("there is no certificate for %s:\n%s", name, o.gateway.log)
 		}
 	}
+	// A certificate is in use soon after Caddy says that it has it.
+	for _, origin := range []string{o.here, o.there} {
+		hs := o.at(origin)
+		for {
+			if _, err := hs.do(http.MethodGet, hs.url, ""); err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%s does not use its certificate:\n%s", origin, o.gateway.log)
+			}
+		}
+	}
 	o.wantOwn()
 }
 

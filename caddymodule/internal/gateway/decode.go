@@ -198,7 +198,7 @@ func pushkeysAsSent(body []byte, n int) []json.RawMessage {
 	}
 	_ = json.Unmarshal(body, &w) // the body was decoded once already
 	keys := make([]json.RawMessage, n)
-	for i := range w.Notification.Devices {
+	for i := range min(n, len(w.Notification.Devices)) {
 		keys[i] = w.Notification.Devices[i].Pushkey
 	}
 	return keys
