@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,11 +62,17 @@ func (r *Request) pushkey(i int) json.RawMessage {
 	if raw, ok := r.verbatim[i]; ok {
 		return raw
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // an URL stays readable; it would decode to the same either way
-	_ = e.Encode(r.Devices[i].Pushkey)
-	return bytes.TrimRight(b.Bytes(), "\n")
+	key := r.Devices[i].Pushkey
+	if !strings.ContainsFunc(key, escaped) {
+		return json.RawMessage(`"` + key + `"`)
+	}
+	b, _ := json.Marshal(key)
+	return b
+}
+
+// escaped are the characters that a JSON string cannot hold as they are (RFC 8259 section 7).
+func escaped(c rune) bool {
+	return c < ' ' || c == '"' || c == '\\'
 }
 
 // Body is the answer's JSON.
