@@ -35,8 +35,9 @@ type trafficClient struct {
 // event is the homeserver's log of one notification.
 type event struct {
 	answered bool
-	// failures counts the requests that got no answer, and cut those of them after which another process answered.
-	failures, cut int
+	// failures are the requests that got no answer, and cut counts those of them after which another process answered.
+	failures []error
+	cut      int
 }
 
 func newTraffic(t *testing.T, service *pushServer, url string, newClient func() *http.Client, clients int) *traffic {
@@ -82,7 +83,7 @@ func (tr *traffic) sendOne(i int, c *trafficClient) {
 		switch {
 		case err != nil:
 			if !errors.Is(err, errNotConnected) {
-				e.failures++
+				e.failures = append(e.failures, err)
 			}
 			tr.up.RLock() // nothing to do until something can answer
 			if tr.generation.Load() != generation {
@@ -100,11 +101,11 @@ func (tr *traffic) sendOne(i int, c *trafficClient) {
 	tr.t.Errorf("%s was never answered with 200", id)
 }
 
-// failures counts the requests that got no answer.
-func (tr *traffic) failures() (failed, answered int) {
+// failures are the requests that got no answer.
+func (tr *traffic) failures() (failed []error, answered int) {
 	for _, c := range tr.clients {
 		for _, e := range c.events {
-			failed += e.failures
+			failed = append(failed, e.failures...)
 			if e.answered {
 				answered++
 			}
