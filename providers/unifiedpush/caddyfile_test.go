@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 )
 
@@ -28,7 +29,7 @@ func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
 	}
 	want := message.Options{
 		Options: upstream.Options{
-			Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none",
+			Options:      network.Options{Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none"},
 			AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},
 		},
 		VapidSubject: "mailto:ops@example.org", VapidKeyFile: "vapid.pem",

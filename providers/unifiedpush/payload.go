@@ -6,6 +6,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 // body is what an endpoint receives.
@@ -15,20 +16,20 @@ type body struct {
 
 // bodies are the forms of a notification, from the whole of it to its ids.
 func bodies(n *providers.Notification) [][]byte {
-	ids := message.Marshal(body{message.IDsOf(n)})
+	ids := payload.Marshal(body{message.IDsOf(n)})
 	small := [][]byte{ids}
 	if n.Encrypted != (providers.Encrypted{}) {
 		bare := *n
 		bare.Encrypted = providers.Encrypted{} // the client can still fetch the event
-		small = append(small, message.Marshal(body{message.IDsOf(&bare)}))
+		small = append(small, payload.Marshal(body{message.IDsOf(&bare)}))
 	}
 	members := n.Members()
 	if members == nil {
 		return small
 	}
-	whole := message.Marshal(body{members})
-	noContent := message.Marshal(body{without(members, "content")})
-	noNames := message.Marshal(body{without(members, "content", "room_name", "room_alias", "sender_display_name")})
+	whole := payload.Marshal(body{members})
+	noContent := payload.Marshal(body{without(members, "content")})
+	noNames := payload.Marshal(body{without(members, "content", "room_name", "room_alias", "sender_display_name")})
 	return append([][]byte{whole, noContent, noNames}, small...)
 }
 

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 // bodies are the forms of a notification, from the whole of it to its ids. The members are Sygnal's.
@@ -39,11 +39,11 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) [][]
 		whole["content"] = content
 	}
 	return [][]byte{
-		message.Marshal(whole),
-		message.Marshal(noContent),
-		message.Marshal(noNames),
-		message.Marshal(withDefaults(ids, defaults)),
-		message.Marshal(ids),
+		payload.Marshal(whole),
+		payload.Marshal(noContent),
+		payload.Marshal(noNames),
+		payload.Marshal(withDefaults(ids, defaults)),
+		payload.Marshal(ids),
 	}
 }
 
@@ -80,7 +80,7 @@ func trim(content json.RawMessage) map[string]json.RawMessage {
 	delete(members, "formatted_body")
 	var text string
 	if json.Unmarshal(members["body"], &text) == nil && utf8.RuneCountInString(text) > maxText {
-		members["body"] = message.Marshal(string([]rune(text)[:maxText-1]) + "…")
+		members["body"] = payload.Marshal(string([]rune(text)[:maxText-1]) + "…")
 	}
 	var ciphertext string
 	if json.Unmarshal(members["ciphertext"], &ciphertext) == nil && len(ciphertext) > maxCiphertext {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
 )
@@ -34,9 +35,9 @@ type Options struct {
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "vapid_subject":
-		return true, upstream.Once(d, &o.VapidSubject)
+		return true, network.Once(d, &o.VapidSubject)
 	case "vapid_key_file":
-		return true, upstream.Once(d, &o.VapidKeyFile)
+		return true, network.Once(d, &o.VapidKeyFile)
 	}
 	return o.Options.UnmarshalOption(d)
 }

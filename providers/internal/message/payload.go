@@ -1,22 +1,6 @@
 package message
 
-import (
-	"bytes"
-	"encoding/json"
-
-	"github.com/matrix-push/caddy-matrix-push/providers"
-)
-
-// Marshal is json.Marshal that leaves <, > and & alone: they would take six bytes each of the few there are.
-func Marshal(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil // what is marshalled here are strings, numbers and JSON that was decoded before
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
-}
+import "github.com/matrix-push/caddy-matrix-push/providers"
 
 // IDs is a notification reduced to what tells a client what to fetch, in the protocol's own shape.
 type IDs struct {

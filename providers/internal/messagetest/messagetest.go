@@ -15,6 +15,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 )
 
@@ -64,7 +65,9 @@ func NewContext(t testing.TB) caddy.Context {
 
 // Options trust the authority and may reach loopback.
 func Options(caFile string) upstream.Options {
-	return upstream.Options{TrustedCA: caFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}}
+	return upstream.Options{
+		Options: network.Options{TrustedCA: caFile, Proxy: "none"}, AllowPrivate: []string{"127.0.0.1"},
+	}
 }
 
 // Alert is a notification in full, as Synapse sends it.

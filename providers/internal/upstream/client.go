@@ -113,7 +113,7 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 	if !portAllowed(port) || isAdmin(net.JoinHostPort(endpoint.Hostname(), port)) {
 		return nil, nil, errBlocked
 	}
-	if relay := c.settings.endpoint; relay != nil {
+	if relay := c.settings.Endpoint; relay != nil {
 		target := *endpoint
 		target.Scheme, target.Host = relay.Scheme, relay.Host
 		return c.transports.open, &target, nil
@@ -121,7 +121,7 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 	if site.Host != "" && strings.EqualFold(endpoint.Hostname(), site.Host) && port == site.Port {
 		return c.transports.own, endpoint, nil
 	}
-	proxy, err := c.settings.proxy(endpoint)
+	proxy, err := c.settings.Proxy(endpoint)
 	switch {
 	case err != nil:
 		return nil, nil, err

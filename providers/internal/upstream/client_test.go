@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddypki"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -45,7 +46,7 @@ func TestTheOperatorsOwnPushServerMayStandInAPrivateNetwork(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := newClient(t, Options{TrustedCA: server.CAFile})
+			c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}})
 			if o := post(t.Context(), t, c, at(t, server, test.endpoint), test.site); o.Kind != test.kind {
 				t.Errorf("the outcome is %s (%s, %v), want %s", o.Kind, o.Reason, o.Err, test.kind)
 			}
@@ -56,7 +57,7 @@ func TestTheOperatorsOwnPushServerMayStandInAPrivateNetwork(t *testing.T) {
 func TestAConnectionToTheOwnSiteServesNoOther(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
-	c := newClient(t, Options{TrustedCA: server.CAFile})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}})
 	own := providers.Site{Host: "127.0.0.1", Port: portOfServer(t, server)}
 	want(t, post(t.Context(), t, c, server.URL, own), providers.KindDelivered, "delivered")
 	want(t, post(t.Context(), t, c, server.URL, providers.Site{Host: "push.example", Port: own.Port}), providers.KindDropped, "blocked")
@@ -67,7 +68,7 @@ func TestAConnectionToTheOwnSiteServesNoOther(t *testing.T) {
 func TestTheOwnSitesCertificateIsVerified(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
-	c := newClient(t, Options{TrustedCA: providertest.NewCA(t).File})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: providertest.NewCA(t).File}})
 	own := providers.Site{Host: "127.0.0.1", Port: portOfServer(t, server)}
 	want(t, post(t.Context(), t, c, server.URL, own), providers.KindRetry, "tls")
 }
@@ -79,7 +80,7 @@ func TestTheOwnSiteMayHaveACertificateOfCaddysOwnAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := NewClient(ctx, &Options{Proxy: "none", AllowPrivate: []string{"127.3.2.1"}}) // nobody else's transports
+	c, err := NewClient(ctx, &Options{Options: network.Options{Proxy: "none"}, AllowPrivate: []string{"127.3.2.1"}}) // nobody else's transports
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestConnectionsOutliveAConfiguration(t *testing.T) {
 	server := providertest.NewTLSServer(t, created)
 	var last *Client
 	for range 3 {
-		next, err := NewClient(newContext(t, nil), &Options{TrustedCA: server.CAFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}})
+		next, err := NewClient(newContext(t, nil), &Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: "none"}, AllowPrivate: []string{"127.0.0.1"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,13 +121,13 @@ func TestConnectionsOutliveAConfiguration(t *testing.T) {
 
 func TestOtherOptionsHaveOtherConnections(t *testing.T) {
 	t.Parallel()
-	base := Options{Proxy: "none", AllowPrivate: []string{"127.4.3.2"}}
+	base := Options{Options: network.Options{Proxy: "none"}, AllowPrivate: []string{"127.4.3.2"}}
 	seen := map[string]bool{}
 	for _, o := range []Options{
 		base,
-		{Proxy: "http://127.0.0.1:3128", AllowPrivate: base.AllowPrivate},
-		{Proxy: "none", AllowPrivate: []string{"127.4.3.3"}},
-		{Proxy: "none", AllowPrivate: base.AllowPrivate, TrustedCA: providertest.NewCA(t).File},
+		{Options: network.Options{Proxy: "http://127.0.0.1:3128"}, AllowPrivate: base.AllowPrivate},
+		{Options: network.Options{Proxy: "none"}, AllowPrivate: []string{"127.4.3.3"}},
+		{Options: network.Options{Proxy: "none", TrustedCA: providertest.NewCA(t).File}, AllowPrivate: base.AllowPrivate},
 	} {
 		seen[newClient(t, o).key] = true
 	}
@@ -155,7 +156,7 @@ func TestRegressionNtfyAnswersAreReadAndConnectionsReused(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write(bytes.Repeat([]byte{'x'}, length))
 		}))
-		c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+		c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
 		for range 5 {
 			want(t, post(t.Context(), t, c, server.URL, providers.Site{}), providers.KindRetry, "server_error")
 		}
@@ -172,7 +173,7 @@ func TestAnEndlessAnswerIsCutOff(t *testing.T) {
 			}
 		}
 	}))
-	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
 	want(t, post(t.Context(), t, c, server.URL, providers.Site{}), providers.KindDelivered, "delivered")
 }
 
@@ -182,7 +183,7 @@ func TestEndlessHeadersAreForLater(t *testing.T) {
 		w.Header().Set("X-Long", strings.Repeat("x", 64<<10))
 		w.WriteHeader(http.StatusGone)
 	}))
-	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
 	if o := post(t.Context(), t, c, server.URL, providers.Site{}); o.Kind != providers.KindRetry {
 		t.Errorf("the outcome is %+v", o)
 	}
@@ -202,7 +203,7 @@ func TestOneHostGetsABoundedNumberOfRequests(t *testing.T) {
 		<-release
 		w.WriteHeader(http.StatusCreated)
 	}))
-	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
 	outcomes := make(chan providers.Outcome)
 	var group sync.WaitGroup
 	for range hostRunning + hostWaiting + surplus {
@@ -273,7 +274,7 @@ func TestARelayGetsEveryPushAtTheEndpointsOwnPath(t *testing.T) {
 		got <- r.Method + " " + r.RequestURI + " " + string(body)
 		w.WriteHeader(http.StatusCreated)
 	}))
-	c := newClient(t, Options{Endpoint: server.URL, TrustedCA: server.CAFile})
+	c := newClient(t, Options{Options: network.Options{Endpoint: server.URL, TrustedCA: server.CAFile}})
 	want(t, post(t.Context(), t, c, "https://push.example/a/b%2Fc?d=e", providers.Site{}), providers.KindDelivered, "delivered")
 	if request := <-got; request != "POST /a/b%2Fc?d=e {}" {
 		t.Errorf("the relay got %s", request)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -103,7 +104,7 @@ func TestAllowPrivateOpensWhatItListsAndNothingElse(t *testing.T) {
 func TestAHostileEndpointIsNeverContacted(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
-	c := newClient(t, Options{TrustedCA: server.CAFile})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}})
 	tests := []struct{ name, endpoint string }{
 		{"loopback", "https://127.0.0.1:PORT/"},
 		{"localhost", "https://localhost:PORT/"},
@@ -136,7 +137,7 @@ func TestAHostileEndpointIsNeverContacted(t *testing.T) {
 func TestAnAllowedNetworkIsContacted(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
-	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1/32"}})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1/32"}})
 	want(t, post(t.Context(), t, c, server.URL, providers.Site{}), providers.KindDelivered, "delivered")
 	want(t, post(t.Context(), t, c, at(t, server, "https://127.0.0.2:PORT"), providers.Site{}), providers.KindDropped, "blocked")
 }
@@ -156,7 +157,7 @@ func TestWhatANameResolvesToIsLookedAt(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := resolving(t, netip.MustParseAddr(test.address), Options{TrustedCA: server.CAFile, Proxy: "none"})
+			c := resolving(t, netip.MustParseAddr(test.address), Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: "none"}})
 			o := post(t.Context(), t, c, at(t, server, "https://"+test.host+":PORT/"), providers.Site{})
 			want(t, o, providers.KindDropped, "blocked")
 		})
@@ -164,7 +165,7 @@ func TestWhatANameResolvesToIsLookedAt(t *testing.T) {
 	for _, host := range []string{"2130706433", "017700000001", "127.1"} {
 		t.Run(host+" is nothing that Go takes for an address or a name", func(t *testing.T) {
 			t.Parallel()
-			c := resolving(t, netip.MustParseAddr("127.0.0.1"), Options{TrustedCA: server.CAFile, Proxy: "none"})
+			c := resolving(t, netip.MustParseAddr("127.0.0.1"), Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: "none"}})
 			o := post(t.Context(), t, c, at(t, server, "https://"+host+":PORT/"), providers.Site{})
 			want(t, o, providers.KindRetry, "dns")
 		})
@@ -173,7 +174,7 @@ func TestWhatANameResolvesToIsLookedAt(t *testing.T) {
 		t.Parallel()
 		allowing := providertest.NewTLSServer(t, created, "push.example")
 		c := resolving(t, netip.MustParseAddr("127.0.0.1"),
-			Options{TrustedCA: allowing.CAFile, Proxy: "none", AllowPrivate: []string{"127.0.0.1"}})
+			Options{Options: network.Options{TrustedCA: allowing.CAFile, Proxy: "none"}, AllowPrivate: []string{"127.0.0.1"}})
 		o := post(t.Context(), t, c, at(t, allowing, "https://push.example:PORT/"), providers.Site{})
 		want(t, o, providers.KindDelivered, "delivered")
 	})
@@ -187,7 +188,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			t.Parallel()
 			inside := providertest.NewTLSServer(t, created)
 			server := providertest.NewTLSServer(t, http.RedirectHandler(inside.URL, status))
-			c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+			c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
 			want(t, post(t.Context(), t, c, server.URL, providers.Site{}), providers.KindRetry, "redirect")
 			wantConnections(t, inside, 0)
 		})
@@ -257,7 +258,7 @@ func resolving(t *testing.T, address netip.Addr, o Options) *Client {
 		return client, nil
 	}}
 	c := &Client{settings: s, transports: newTransports(s)}
-	c.transports.guarded = newTransport(dialer, s.roots)
+	c.transports.guarded = newTransport(dialer, s.Roots)
 	t.Cleanup(func() { _ = c.transports.Destruct() })
 	return c
 }

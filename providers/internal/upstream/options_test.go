@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -22,18 +23,18 @@ func TestAWrongOptionIsNamed(t *testing.T) {
 		name, want string
 		options    Options
 	}{
-		{"the endpoint is no URL", "endpoint: ", Options{Endpoint: "::"}},
-		{"the endpoint is plain HTTP", "endpoint: ", Options{Endpoint: "http://relay.example"}},
-		{"the endpoint has no host", "endpoint: ", Options{Endpoint: "https://:8443"}},
-		{"the endpoint has a user", "endpoint: ", Options{Endpoint: "https://user:secret@relay.example"}},
-		{"the endpoint has a path", "endpoint: ", Options{Endpoint: "https://relay.example/secret"}},
-		{"the endpoint has a query", "endpoint: ", Options{Endpoint: "https://relay.example?secret"}},
-		{"the authority's file is not there", "trusted_ca: ", Options{TrustedCA: filepath.Join(t.TempDir(), "no.pem")}},
-		{"the authority's file has no certificate", "trusted_ca: ", Options{TrustedCA: empty}},
-		{"the authority's placeholder is empty", "trusted_ca: ", Options{TrustedCA: "{env.NOT_SET_IN_THIS_TEST}"}},
-		{"the proxy is no URL", "proxy: ", Options{Proxy: "proxy.example:3128"}},
-		{"the proxy has another scheme", "proxy: ", Options{Proxy: "ftp://user:secret@proxy.example"}},
-		{"the proxy's placeholder is empty", "proxy: ", Options{Proxy: "{env.NOT_SET_IN_THIS_TEST}"}},
+		{"the endpoint is no URL", "endpoint: ", Options{Options: network.Options{Endpoint: "::"}}},
+		{"the endpoint is plain HTTP", "endpoint: ", Options{Options: network.Options{Endpoint: "http://relay.example"}}},
+		{"the endpoint has no host", "endpoint: ", Options{Options: network.Options{Endpoint: "https://:8443"}}},
+		{"the endpoint has a user", "endpoint: ", Options{Options: network.Options{Endpoint: "https://user:secret@relay.example"}}},
+		{"the endpoint has a path", "endpoint: ", Options{Options: network.Options{Endpoint: "https://relay.example/secret"}}},
+		{"the endpoint has a query", "endpoint: ", Options{Options: network.Options{Endpoint: "https://relay.example?secret"}}},
+		{"the authority's file is not there", "trusted_ca: ", Options{Options: network.Options{TrustedCA: filepath.Join(t.TempDir(), "no.pem")}}},
+		{"the authority's file has no certificate", "trusted_ca: ", Options{Options: network.Options{TrustedCA: empty}}},
+		{"the authority's placeholder is empty", "trusted_ca: ", Options{Options: network.Options{TrustedCA: "{env.NOT_SET_IN_THIS_TEST}"}}},
+		{"the proxy is no URL", "proxy: ", Options{Options: network.Options{Proxy: "proxy.example:3128"}}},
+		{"the proxy has another scheme", "proxy: ", Options{Options: network.Options{Proxy: "ftp://user:secret@proxy.example"}}},
+		{"the proxy's placeholder is empty", "proxy: ", Options{Options: network.Options{Proxy: "{env.NOT_SET_IN_THIS_TEST}"}}},
 		{"the network is a name", "allow_private: ", Options{AllowPrivate: []string{"localhost"}}},
 		{"the network has too many bits", "allow_private: ", Options{AllowPrivate: []string{"10.0.0.0/8", "10.0.0.0/33"}}},
 	}
@@ -54,11 +55,11 @@ func TestAWrongOptionIsNamed(t *testing.T) {
 func TestOptionsTakePlaceholders(t *testing.T) {
 	t.Setenv("UPSTREAM_TEST_CA", providertest.NewCA(t).File)
 	t.Setenv("UPSTREAM_TEST_PROXY", "none")
-	s, err := (&Options{TrustedCA: "{env.UPSTREAM_TEST_CA}", Proxy: "{env.UPSTREAM_TEST_PROXY}"}).resolve()
+	s, err := (&Options{Options: network.Options{TrustedCA: "{env.UPSTREAM_TEST_CA}", Proxy: "{env.UPSTREAM_TEST_PROXY}"}}).resolve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.ca) == 0 || s.proxyURL != "none" {
+	if len(s.CA) == 0 || s.ProxyURL != "none" {
 		t.Errorf("the settings are %+v", s)
 	}
 }
@@ -77,7 +78,7 @@ func TestOptionsAreReadFromACaddyfile(t *testing.T) {
 		}
 	}
 	want := Options{
-		Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none",
+		Options:      network.Options{Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none"},
 		AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -75,48 +76,6 @@ func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsSecondsOrADate(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, value string
-		want        time.Duration
-	}{
-		{"no header", "", 0},
-		{"seconds", "120", 2 * time.Minute},
-		{"seconds with spaces around", " 120 ", 2 * time.Minute},
-		{"no seconds", "0", 0},
-		{"negative seconds", "-1", 0},
-		{"fractions are no seconds", "1.5", 0},
-		{"more than a day", "86401", 24 * time.Hour},
-		{"so many seconds that a duration overflows", "9223372036854775807", 24 * time.Hour},
-		{"more than fit", "99999999999999999999", 0},
-		{"a date", "Wed, 01 Jul 2026 12:02:00 GMT", 2 * time.Minute},
-		{"a date that is over", "Wed, 01 Jul 2026 11:00:00 GMT", 0},
-		{"a date far away", "Wed, 01 Jul 2099 12:00:00 GMT", 24 * time.Hour},
-		{"a date as RFC 850 writes it", "Wednesday, 01-Jul-26 12:02:00 GMT", 2 * time.Minute},
-		{"nonsense", "soon", 0},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			if got := RetryAfter(test.value, noon); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
-func FuzzRetryAfter(f *testing.F) {
-	for _, seed := range []string{"", "1", "-1", "9223372036854775807", "Wed, 01 Jul 2026 12:02:00 GMT", "Wed, 01 Jul 0001 00:00:00 GMT"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		if got := RetryAfter(value, noon); got < 0 || got > maxRetryAfter {
-			t.Errorf("got %s", got)
-		}
-	})
-}
-
 // Guards against what common-proxies did: it took what its own network could not do for an answer about the pushkey.
 func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
 	t.Parallel()
@@ -125,8 +84,8 @@ func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
 	closed.Close()
 	other := providertest.NewTLSServer(t, created, "push.example")
 	plain := plainServer(t)
-	trusting := Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}}
-	trustingOther := Options{TrustedCA: other.CAFile, AllowPrivate: []string{"127.0.0.1"}}
+	trusting := Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}}
+	trustingOther := Options{Options: network.Options{TrustedCA: other.CAFile}, AllowPrivate: []string{"127.0.0.1"}}
 	tests := []struct {
 		name, endpoint, reason string
 		options                Options
@@ -152,7 +111,7 @@ func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
 func TestAnEndedContextIsATimeout(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
-	c := newClient(t, Options{TrustedCA: server.CAFile, AllowPrivate: []string{"127.0.0.1"}})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	want(t, post(ctx, t, c, server.URL+"/secret", providers.Site{}), providers.KindRetry, "timeout")

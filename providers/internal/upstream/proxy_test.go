@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -77,7 +78,7 @@ func TestAProxyIsSentThroughAndResolvesNames(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created, "push.example")
 	proxy := newConnectProxy(t, server.Listener.Addr().String())
-	c := newClient(t, Options{TrustedCA: server.CAFile, Proxy: proxy.URL})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: proxy.URL}})
 	want(t, post(t.Context(), t, c, "https://push.example/secret", providers.Site{}), providers.KindDelivered, "delivered")
 	if asked := proxy.requests(); len(asked) != 1 || asked[0] != "CONNECT push.example:443" {
 		t.Errorf("the proxy was asked for %q", asked)
@@ -88,7 +89,7 @@ func TestAProxyIsNotAskedForWhatIsPlainlyPrivate(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
 	proxy := newConnectProxy(t, server.Listener.Addr().String())
-	c := newClient(t, Options{TrustedCA: server.CAFile, Proxy: proxy.URL})
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: proxy.URL}})
 	for _, endpoint := range []string{
 		"https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://[fe80::1%25eth0]/",
 		"https://[64:ff9b::7f00:1]/", "https://localhost:2019/", "https://push.example:2019/", "https://push.example:25/",
@@ -105,7 +106,7 @@ func TestAProxyThatFailsIsForLater(t *testing.T) {
 	gone := providertest.NewTLSServer(t, created)
 	gone.Close()
 	proxy := newConnectProxy(t, gone.Listener.Addr().String())
-	c := newClient(t, Options{Proxy: proxy.URL})
+	c := newClient(t, Options{Options: network.Options{Proxy: proxy.URL}})
 	o := post(t.Context(), t, c, "https://push.example/secret", providers.Site{})
 	want(t, o, providers.KindRetry, "network")
 	wantNoSecret(t, o)
@@ -118,11 +119,11 @@ func TestTheEnvironmentsProxyIsUsedUnlessTheOptionSaysNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for option, used := range map[string]string{"": proxyOfEnvironment, "none": "", "http://other.invalid:3128": "http://other.invalid:3128"} {
-		s, err := (&Options{Proxy: option}).resolve()
+		s, err := (&Options{Options: network.Options{Proxy: option}}).resolve()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.proxy(endpoint)
+		got, err := s.Proxy(endpoint)
 		if err != nil {
 			t.Fatal(err)
 		}

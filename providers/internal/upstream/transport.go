@@ -12,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddypki"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 )
 
 // pool keeps the transports, and with them the connections to push servers, across reloads.
@@ -29,11 +31,11 @@ type transports struct {
 
 func newTransports(s *settings) *transports {
 	t := &transports{
-		guarded: newTransport(guardedDialer(s.allow), s.roots),
-		open:    newTransport(openDialer(), s.roots),
-		own:     newTransport(openDialer(), s.roots),
+		guarded: newTransport(guardedDialer(s.allow), s.Roots),
+		open:    newTransport(openDialer(), s.Roots),
+		own:     newTransport(openDialer(), s.Roots),
 	}
-	t.open.Proxy = func(r *http.Request) (*url.URL, error) { return s.proxy(r.URL) }
+	t.open.Proxy = func(r *http.Request) (*url.URL, error) { return s.Proxy(r.URL) }
 	t.own.DialTLSContext = t.dialOwn
 	return t
 }
@@ -96,7 +98,7 @@ func (t *transports) trustInternal(ctx caddy.Context) {
 	if !ok {
 		return
 	}
-	roots := systemRoots()
+	roots := network.SystemRoots()
 	if set := t.own.TLSClientConfig.RootCAs; set != nil {
 		roots = set.Clone()
 	}

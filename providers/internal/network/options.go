@@ -1,0 +1,140 @@
+// Package network is what every provider has to do with the network: the options for it, and what a failure means.
+package network
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Options are the network options that every provider has.
+type Options struct {
+	// Sends to this server (an https URL of scheme, host and port) instead of the push service's own: a test double, a relay, another
+	// port. The path stays the push service's. Placeholders are allowed. Default: the push service's own server.
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// A PEM file of certificates that the server's certificate may be issued by, besides the system's. Placeholders are allowed.
+	// Default: the system's alone.
+	TrustedCA string `json:"trusted_ca,omitempty"`
+
+	// The HTTP proxy to send through: an http, https or socks5 URL, or `none`. Placeholders are allowed. Default: what the environment
+	// variables HTTPS_PROXY and NO_PROXY say.
+	Proxy string `json:"proxy,omitempty"`
+}
+
+// Settings are the options once resolved and checked.
+type Settings struct {
+	Endpoint *url.URL       // nil for the push service's own
+	Roots    *x509.CertPool // nil for the system's
+	CA       []byte         // what Roots was made from
+	Proxy    func(*url.URL) (*url.URL, error)
+	ProxyURL string // what Proxy was made from
+}
+
+// Resolve reads and checks what the options name, and names the option that is wrong.
+func (o *Options) Resolve() (*Settings, error) {
+	var s Settings
+	var err error
+	if s.Endpoint, err = serverURL(o.Endpoint); err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	if s.Roots, s.CA, err = trustedCA(o.TrustedCA); err != nil {
+		return nil, fmt.Errorf("trusted_ca: %w", err)
+	}
+	if s.Proxy, s.ProxyURL, err = proxy(o.Proxy); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	return &s, nil
+}
+
+func serverURL(raw string) (*url.URL, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	raw, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.RequestURI(), "/") != "" {
+		return nil, errors.New("must be an https URL of a server, without a path")
+	}
+	return u, nil
+}
+
+func trustedCA(path string) (*x509.CertPool, []byte, error) {
+	if path == "" {
+		return nil, nil, nil
+	}
+	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := SystemRoots()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, nil, fmt.Errorf("%s has no PEM certificate", path)
+	}
+	return pool, pem, nil
+}
+
+// SystemRoots are the system's certificates, or none where the system has none.
+func SystemRoots() *x509.CertPool {
+	if pool, err := x509.SystemCertPool(); err == nil {
+		return pool
+	}
+	return x509.NewCertPool()
+}
+
+func proxy(raw string) (func(*url.URL) (*url.URL, error), string, error) {
+	if raw == "" {
+		return func(u *url.URL) (*url.URL, error) { return http.ProxyFromEnvironment(&http.Request{URL: u}) }, "", nil
+	}
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
+	if err != nil {
+		return nil, "", err
+	}
+	if resolved == "none" {
+		return func(*url.URL) (*url.URL, error) { return nil, nil }, resolved, nil
+	}
+	u, err := url.Parse(resolved)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {
+		return nil, "", errors.New("must be an http, https or socks5 URL, or none")
+	}
+	return func(*url.URL) (*url.URL, error) { return u, nil }, resolved, nil
+}
+
+// UnmarshalOption reads the option that the dispenser is at, and says whether it is one of these.
+func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "endpoint":
+		return true, Once(d, &o.Endpoint)
+	case "trusted_ca":
+		return true, Once(d, &o.TrustedCA)
+	case "proxy":
+		return true, Once(d, &o.Proxy)
+	}
+	return false, nil
+}
+
+// Once reads an option's one argument, and refuses an option that was given before.
+func Once(d *caddyfile.Dispenser, into *string) error {
+	name := d.Val()
+	if *into != "" {
+		return d.Errf("%s is given twice", name)
+	}
+	if !d.AllArgs(into) || *into == "" {
+		return d.ArgErr()
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package network
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// Failed classifies the error of a request that got no answer: the push may be delivered later. It keeps of the error what tells an operator something and cannot contain a secret.
+func Failed(err error) providers.Outcome {
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var unknownCA x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &certificate), errors.As(err, &unknownCA), errors.As(err, &hostname):
+		return providers.Retry("tls", 0, errors.New("the server's certificate could not be verified"))
+	case errors.As(err, &record):
+		return providers.Retry("tls", 0, errors.New("the server does not speak TLS"))
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
+		return providers.Retry("timeout", 0, errors.New("no answer in time"))
+	case errors.As(err, &dns):
+		return providers.Retry("dns", 0, errors.New("the host's name could not be resolved"))
+	case errors.As(err, &op):
+		return providers.Retry("network", 0, op.Err)
+	default:
+		return providers.Retry("network", 0, errors.New("the request failed"))
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+const maxRetryAfter = 24 * time.Hour
+
+// RetryAfter reads the header of RFC 9110 section 10.2.3: seconds, or a date. It is 0 if there is none or it makes no sense.
+func RetryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}
