@@ -7,6 +7,8 @@ package matrixpush
 import (
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/off"
+	_ "github.com/matrix-push/caddy-matrix-push/providers/apns"
+	_ "github.com/matrix-push/caddy-matrix-push/providers/fcm"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/unifiedpush"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/webpush"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/file"

@@ -71,6 +71,12 @@ type Starter interface {
 	Start(ctx context.Context) error
 }
 
+// Expirer is implemented by a provider whose credential ends at some time, so that the operator is told before.
+type Expirer interface {
+	// CredentialExpiry is when the credential in use now ends; zero if it does not.
+	CredentialExpiry() time.Time
+}
+
 // Advertiser is implemented by a provider that has something to say in the endpoint's GET document.
 type Advertiser interface {
 	// Advertise returns what the document says of an app of this provider.

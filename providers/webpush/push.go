@@ -6,6 +6,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 // Push encrypts the notification and posts it to the subscription's push service.
@@ -23,7 +24,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	topic := message.BadgeTopic(n, push.Device)
 	if to.onlyLastPerRoom && n.RoomID != "" {
-		topic = message.Topic(n.RoomID, push.Device)
+		topic = payload.Topic(n.RoomID, push.Device)
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: to.endpoint, Keys: &to.keys},

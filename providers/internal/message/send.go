@@ -2,8 +2,6 @@ package message
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
 )
@@ -104,17 +103,10 @@ func urgency(n *providers.Notification) string {
 	return "high"
 }
 
-// Topic makes a topic of what belongs together: 32 characters of base64url, RFC 8030 section 5.4. The device's data are part of
-// it, since two accounts may share one subscription.
-func Topic(what string, d *providers.Device) string {
-	sum := sha256.Sum256(append([]byte(what+"\x00"), d.Data...))
-	return base64.RawURLEncoding.EncodeToString(sum[:24])
-}
-
-// BadgeTopic is the topic of badge updates, of which only the newest matters; empty for an alert.
+// BadgeTopic is the topic of badge updates (RFC 8030 section 5.4), of which only the newest matters; empty for an alert.
 func BadgeTopic(n *providers.Notification, d *providers.Device) string {
 	if !n.Badge {
 		return ""
 	}
-	return Topic("badge", d)
+	return payload.Topic("badge", d)
 }

@@ -2,7 +2,10 @@
 package network
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -52,6 +55,17 @@ func (o *Options) Resolve() (*Settings, error) {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	return &s, nil
+}
+
+// TLS is the configuration for a client.
+func (s *Settings) TLS() *tls.Config {
+	return &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
+}
+
+// Identity tells settings apart which may not share a connection, but for their endpoint.
+func (s *Settings) Identity() string {
+	sum := sha256.Sum256(append([]byte(s.ProxyURL+"\x00"), s.CA...))
+	return hex.EncodeToString(sum[:])
 }
 
 func serverURL(raw string) (*url.URL, error) {

@@ -3,8 +3,12 @@ package payload
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 // Marshal is json.Marshal that leaves <, > and & alone: they would take six bytes each of the few there are.
@@ -38,4 +42,11 @@ func Default(data json.RawMessage) (map[string]json.RawMessage, error) {
 		return nil, ErrBadDefault
 	}
 	return members, nil
+}
+
+// Topic names what belongs together, so that a push service can let one message take the place of an earlier one: 32 characters of
+// base64url. The device's data are part of it, since two accounts may share one pushkey.
+func Topic(what string, d *providers.Device) string {
+	sum := sha256.Sum256(append([]byte(what+"\x00"), d.Data...))
+	return base64.RawURLEncoding.EncodeToString(sum[:24])
 }

@@ -1,0 +1,201 @@
+package apns
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sideshow/apns2/certificate"
+	"go.uber.org/zap"
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
+)
+
+// clientCertificate is a client certificate of Apple's.
+type clientCertificate struct {
+	file *keyfile.File[*tls.Certificate]
+}
+
+func newCertificate(p *Provider, logger *zap.Logger, replaced func()) (*clientCertificate, error) {
+	var paths []string
+	for _, o := range []struct{ name, value string }{
+		{"certificate_file", p.CertificateFile}, {"certificate_key_file", p.CertificateKeyFile},
+	} {
+		path, err := keyfile.Resolve(o.value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
+		}
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	password, err := keyfile.Resolve(p.CertificatePassword)
+	if err != nil {
+		return nil, fmt.Errorf("certificate_password: %w", err)
+	}
+	file, err := keyfile.Open(keyfile.Options[*tls.Certificate]{
+		Paths: paths,
+		Parse: func(contents [][]byte) (*tls.Certificate, error) {
+			return parseCertificate(bytes.Join(contents, []byte("\n")), password, p.Environment)
+		},
+		Changed: func(*tls.Certificate) { replaced() },
+		Logger:  logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("certificate_file: %w", err)
+	}
+	return &clientCertificate{file: file}, nil
+}
+
+// parseCertificate reads PEM or PKCS#12, and checks that the certificate is Apple's kind, for the environment, and goes with its key.
+// An expired one is no error: it must not keep everything else on this server from starting.
+func parseCertificate(data []byte, password, environment string) (*tls.Certificate, error) {
+	parse := parsePKCS12
+	if bytes.Contains(data, []byte("-----BEGIN")) {
+		parse = parsePEM
+	}
+	cert, err := parse(data, password)
+	if err != nil {
+		return nil, err
+	}
+	if cert.Leaf == nil {
+		return nil, errors.New("the certificate is not readable")
+	}
+	private, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the private key cannot sign")
+	}
+	if public, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(cert.Leaf.PublicKey) {
+		return nil, errors.New("the private key is not that of the certificate")
+	}
+	return cert, checkEnvironment(cert.Leaf, environment)
+}
+
+func parsePEM(data []byte, password string) (*tls.Certificate, error) {
+	cert, err := certificate.FromPemBytes(data, password)
+	switch {
+	case errors.Is(err, certificate.ErrNoCertificate):
+		return nil, errors.New("the PEM has no certificate")
+	case errors.Is(err, certificate.ErrNoPrivateKey):
+		return nil, errors.New("the PEM has no private key: it goes into the same file, or into one of its own")
+	case errors.Is(err, certificate.ErrFailedToDecryptKey):
+		return nil, errors.New("the private key cannot be decrypted: certificate_password is wrong or missing")
+	case err != nil:
+		return nil, errors.New("the private key is not readable")
+	}
+	return &cert, nil
+}
+
+// parsePKCS12 reads what Apple's Keychain exports, and what OpenSSL 3 writes, which apns2 cannot.
+func parsePKCS12(data []byte, password string) (*tls.Certificate, error) {
+	private, leaf, chain, err := pkcs12.DecodeChain(data, password)
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
+		return nil, errors.New("it cannot be decrypted: certificate_password is wrong or missing")
+	case err != nil:
+		return nil, errors.New("it is neither PEM nor PKCS#12 with a certificate and its key")
+	}
+	cert := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: private, Leaf: leaf}
+	for _, c := range chain {
+		cert.Certificate = append(cert.Certificate, c.Raw)
+	}
+	return cert, nil
+}
+
+// The extensions and the attribute that Apple marks its push certificates with,
+// https://www.apple.com/certificateauthority/pdf/Apple_WWDR_CPS_v1.31.pdf section 4.11.
+var (
+	forSandbox    = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 1}
+	forProduction = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 2}
+	topicList     = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 6}
+	userID        = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}
+)
+
+// checkEnvironment refuses a certificate that says it is for the other environment alone.
+func checkEnvironment(leaf *x509.Certificate, environment string) error {
+	wanted, other := forProduction, forSandbox
+	if environment == sandbox {
+		wanted, other = forSandbox, forProduction
+	}
+	if has(leaf, other) && !has(leaf, wanted) {
+		return fmt.Errorf("the certificate is not for the environment %s", environmentName(environment))
+	}
+	return nil
+}
+
+func environmentName(environment string) string {
+	if environment == "" {
+		return production
+	}
+	return environment
+}
+
+func has(leaf *x509.Certificate, id asn1.ObjectIdentifier) bool {
+	return slices.ContainsFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
+}
+
+// topics are the bundle ID of the certificate's subject, and those that its extension lists.
+func (c *clientCertificate) topics() []string {
+	leaf := c.file.Get().Leaf
+	var topics []string
+	for _, name := range leaf.Subject.Names {
+		if id, ok := name.Value.(string); ok && name.Type.Equal(userID) {
+			topics = append(topics, id)
+		}
+	}
+	for _, e := range leaf.Extensions {
+		if e.Id.Equal(topicList) {
+			topics = append(topics, listed(e.Value)...)
+		}
+	}
+	return topics
+}
+
+// listed reads a sequence in which each topic is followed by a sequence of what kind it is.
+func listed(der []byte) (topics []string) {
+	var entries []asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &entries); err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Tag == asn1.TagUTF8String {
+			topics = append(topics, string(e.Bytes))
+		}
+	}
+	return topics
+}
+
+func (c *clientCertificate) clientCertificate() func() *tls.Certificate { return c.file.Get }
+
+func (c *clientCertificate) expiry() time.Time { return c.file.Get().Leaf.NotAfter }
+
+// errExpired is what APNs would say by refusing the connection.
+var errExpired = errors.New("the certificate has expired")
+
+// bearer is empty: the connection proves who the provider is.
+func (c *clientCertificate) bearer() (string, error) {
+	if time.Now().After(c.expiry()) {
+		return "", errExpired
+	}
+	return "", nil
+}
+
+func (c *clientCertificate) renewed(string) (string, error) { return "", nil }
+
+// identity is the certificate's: a connection was made with it.
+func (c *clientCertificate) identity() string {
+	sum := sha256.Sum256(c.file.Get().Leaf.Raw)
+	return "certificate " + hex.EncodeToString(sum[:])
+}
+
+func (c *clientCertificate) close() error { return nil }

@@ -1,0 +1,42 @@
+package apns
+
+import (
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// credential is how the provider proves to APNs who it is.
+type credential interface {
+	// bearer is the provider token to send; empty if the connection says it all.
+	bearer() (string, error)
+	// renewed is a token in place of one that APNs found expired; empty if there is none.
+	renewed(expired string) (string, error)
+	// clientCertificate gives the certificate for connections; nil for none.
+	clientCertificate() func() *tls.Certificate
+	// topics are those that the credential is for; none if it does not say.
+	topics() []string
+	// expiry is when the credential ends; zero if it does not.
+	expiry() time.Time
+	// identity tells credentials apart that may not share a connection.
+	identity() string
+	close() error
+}
+
+// loadCredential reads the credential that the options name; replaced is called when its connections have to be made anew.
+func (p *Provider) loadCredential(logger *zap.Logger, replaced func()) (credential, error) {
+	switch {
+	case p.CertificateFile == "" && p.KeyFile == "":
+		return nil, errors.New("key_file is missing (or certificate_file)")
+	case p.CertificateFile == "" && (p.CertificateKeyFile != "" || p.CertificatePassword != ""):
+		return nil, errors.New("certificate_file is missing")
+	case p.CertificateFile != "" && (p.KeyFile != "" || p.KeyID != "" || p.TeamID != ""):
+		return nil, errors.New("certificate_file cannot go with key_file, key_id and team_id: APNs takes one of them")
+	case p.CertificateFile != "":
+		return newCertificate(p, logger, replaced)
+	default:
+		return newKey(p, logger)
+	}
+}

@@ -1,0 +1,222 @@
+package apns
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+)
+
+var (
+	// errBadDefault says that a pusher's data cannot be what its app registered.
+	errBadDefault = errors.New("bad default_payload")
+
+	// errNothing says that a notification has neither an alert nor a number for the badge.
+	errNothing = errors.New("nothing to show")
+
+	// errTooLarge says that not even the ids fit.
+	errTooLarge = errors.New("larger than APNs takes")
+)
+
+// options are what the operator may choose about payloads.
+type options struct {
+	// threadRoom groups an app's alerts by room: aps.thread-id is the room_id.
+	threadRoom bool
+}
+
+// message is what goes to a device.
+type message struct {
+	payload []byte
+
+	// background says that there is nothing to show. Apple wants the apns-push-type background then, and the apns-priority 5,
+	// https://developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app.
+	background bool
+}
+
+// build makes the payload of a notification for a pusher with these data; it has at most limit bytes. The members are Sygnal's.
+func build(n *providers.Notification, data json.RawMessage, o options, limit int) (message, error) {
+	d, err := newDocument(data)
+	if err != nil {
+		return message{}, err
+	}
+	badge, counted := badgeOf(n.Counts)
+	switch {
+	case n.Badge && counted:
+		return message{payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, badge)}, nil
+	case n.Badge:
+		return message{}, errNothing
+	case n.Type == "": // the pusher's format is event_id_only, or the content policy made it so
+		d.setIDs(n)
+		d.setCounts(n.Counts)
+		d.setEncrypted(n.Encrypted, limit)
+	default:
+		key, args := locKey(n)
+		if key == "" && !counted {
+			return message{}, errNothing
+		}
+		if counted {
+			d.aps["badge"] = badge
+		}
+		if key != "" {
+			d.setIDs(n)
+			d.setAlert(key, args, limit)
+		}
+	}
+	background := n.Type == "" && !d.hasAlert()
+	if background {
+		d.aps = wakeUp()
+	}
+	if o.threadRoom && n.RoomID != "" && d.hasAlert() {
+		d.aps["thread-id"] = n.RoomID
+	}
+	if fitting, ok := d.fit(limit); ok {
+		return message{payload: fitting, background: background}, nil
+	}
+	return bare(n, limit)
+}
+
+// bare is what remains of a notification that does not fit, not even with all its texts cut: the app may fetch what happened.
+func bare(n *providers.Notification, limit int) (message, error) {
+	d := &document{members: make(map[string]any), aps: wakeUp()}
+	d.setIDs(n)
+	d.setCounts(n.Counts)
+	m := message{payload: d.marshal(), background: true}
+	if len(m.payload) > limit {
+		return message{}, errTooLarge
+	}
+	return m, nil
+}
+
+// wakeUp asks the app to wake up and see for itself. Anything else in aps would make it no background push to Apple.
+func wakeUp() map[string]any {
+	return map[string]any{"content-available": 1}
+}
+
+// badgeOf is the number on the app's icon. Zero is a number: it clears the badge.
+func badgeOf(c providers.Counts) (badge int64, counted bool) {
+	for _, count := range []*int64{c.Unread, c.MissedCalls} {
+		if count != nil {
+			badge += *count
+			counted = true
+		}
+	}
+	return badge, counted
+}
+
+// document is a payload on its way: what the pusher wants in every message, under what this message says itself.
+type document struct {
+	members map[string]any // all but aps
+	aps     map[string]any
+}
+
+// newDocument is the pusher's default_payload, checked.
+func newDocument(data json.RawMessage) (*document, error) {
+	defaults, err := payload.Default(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadDefault, err)
+	}
+	d := &document{members: make(map[string]any, len(defaults)+6), aps: make(map[string]any)}
+	for name, value := range defaults {
+		switch name {
+		case "room_id", "event_id": // those are the homeserver's alone to give
+		case "aps":
+			aps, ok := object(value)
+			if !ok {
+				return nil, fmt.Errorf("%w: aps is not an object", errBadDefault)
+			}
+			d.aps = aps
+		default:
+			d.members[name] = value
+		}
+	}
+	if alert, ok := d.aps["alert"].(json.RawMessage); ok && alert[0] != '{' && alert[0] != '"' {
+		return nil, fmt.Errorf("%w: aps.alert is neither an object nor a string", errBadDefault)
+	}
+	return d, nil
+}
+
+// object are the members of a JSON object, each a [json.RawMessage]: numbers stay as the client wrote them.
+func object(value json.RawMessage) (map[string]any, bool) {
+	var raw map[string]json.RawMessage
+	if json.Unmarshal(value, &raw) != nil || raw == nil {
+		return nil, false
+	}
+	members := make(map[string]any, len(raw)+2)
+	for name, value := range raw {
+		members[name] = value
+	}
+	return members, true
+}
+
+func (d *document) setIDs(n *providers.Notification) {
+	d.setString("room_id", n.RoomID)
+	d.setString("event_id", n.EventID)
+}
+
+func (d *document) setString(name, value string) {
+	if value != "" {
+		d.members[name] = value
+	}
+}
+
+// setCounts gives the numbers to the app's extension, which knows best what to make of them.
+func (d *document) setCounts(c providers.Counts) {
+	if c.Unread != nil {
+		d.members["unread_count"] = *c.Unread
+	}
+	if c.MissedCalls != nil {
+		d.members["missed_calls"] = *c.MissedCalls
+	}
+}
+
+// setEncrypted adds what only the client can read (MSC3013), unless it does not fit: a part of it is good for nothing.
+func (d *document) setEncrypted(e providers.Encrypted, limit int) {
+	if e == (providers.Encrypted{}) {
+		return
+	}
+	d.setString("ciphertext", e.Ciphertext)
+	d.setString("ephemeral", e.Ephemeral)
+	d.setString("mac", e.MAC)
+	if len(d.marshal()) > limit {
+		for _, name := range []string{"ciphertext", "ephemeral", "mac"} {
+			delete(d.members, name)
+		}
+	}
+}
+
+// setAlert shows a localised text, with what else a default alert says: its title, for example. A default alert that is a string
+// has no place for it, and gives way.
+func (d *document) setAlert(key string, args []string, limit int) {
+	for i := range args {
+		// fit begins so as well, but after it measured all of a long message.
+		args[i] = strings.ToValidUTF8(cutTo(args[i], limit), string(utf8.RuneError))
+	}
+	raw, _ := d.aps["alert"].(json.RawMessage)
+	alert, ok := object(raw)
+	if !ok {
+		alert = make(map[string]any, 2)
+	}
+	alert["loc-key"], alert["loc-args"] = key, args
+	d.aps["alert"] = alert
+}
+
+// hasAlert says whether there is something to show. An empty alert shows nothing, and a service extension does not run for it.
+func (d *document) hasAlert() bool {
+	switch alert := d.aps["alert"].(type) {
+	case json.RawMessage:
+		return len(bytes.TrimSpace(alert[1:len(alert)-1])) != 0
+	default:
+		return alert != nil
+	}
+}
+
+func (d *document) marshal() []byte {
+	d.members["aps"] = d.aps
+	// What is not valid UTF-8 is valid to encoding/json, and so may stand in default_payload.
+	return bytes.ToValidUTF8(payload.Marshal(d.members), []byte(string(utf8.RuneError)))
+}

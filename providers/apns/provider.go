@@ -1,0 +1,173 @@
+// Package apns delivers to Apple's devices, through the Apple Push Notification service.
+package apns
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/sideshow/apns2"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/service"
+)
+
+func init() {
+	caddy.RegisterModule(new(Provider))
+}
+
+// Provider delivers to Apple's devices. The pushkey is the device token: 64 hexadecimal characters, or base64 or base64url of its bytes.
+//
+// It proves who it is with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). The files are
+// read again when they are replaced; a replacement that cannot be used is logged as an error, and the credential stays as it was.
+//
+// A notification of the format event_id_only, and every notification of an app with `content event_id_only` (the default), becomes the
+// `default_payload` of the pusher's data with `room_id`, `event_id`, `unread_count` and `missed_calls` in it. Without an alert in that
+// `default_payload`, it becomes a background push that lets the app sync. With `content full`, the alert has Sygnal's localisation
+// keys and arguments (`MSG_FROM_USER_IN_ROOM_WITH_CONTENT` and so on), cut to what fits.
+type Provider struct {
+	network.Options
+
+	// Which of Apple's environments the app's devices are registered with: `production`, or `sandbox` for builds from Xcode. Each has
+	// device tokens of its own, so that each needs an app_id of its own. Default: `production`.
+	Environment string `json:"environment,omitempty"`
+
+	// The topic: the app's bundle ID, followed by what the push type wants, such as `.voip`. Placeholders are allowed. Default: the one
+	// that the certificate is for; required with a key.
+	Topic string `json:"topic,omitempty"`
+
+	// The file of the key for provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
+	KeyFile string `json:"key_file,omitempty"`
+
+	// The key's ID: 10 characters. Placeholders are allowed.
+	KeyID string `json:"key_id,omitempty"`
+
+	// The ID of the developer team that the key belongs to: 10 characters. Placeholders are allowed.
+	TeamID string `json:"team_id,omitempty"`
+
+	// The file of the client certificate: PEM, or PKCS#12 with its key. Placeholders are allowed.
+	CertificateFile string `json:"certificate_file,omitempty"`
+
+	// The PEM file of the certificate's key. Placeholders are allowed. Default: the key is in `certificate_file`.
+	CertificateKeyFile string `json:"certificate_key_file,omitempty"`
+
+	// The password of the PKCS#12 file, or of the PEM key. Placeholders are allowed, and advised. Default: none.
+	CertificatePassword string `json:"certificate_password,omitempty"`
+
+	// The push type: `alert`, `background`, `voip`, `complication`, `fileprovider`, `location`, `liveactivity`, `pushtotalk`, `widgets`,
+	// `controls` or `mdm`. Default: `alert`, and `background` for a push with nothing to show.
+	PushType string `json:"push_type,omitempty"`
+
+	// Which pushes take the place of an earlier one that is still shown or waiting: those of the same `room`, or of the same `event`.
+	// Default: `off`.
+	CollapseID string `json:"collapse_id,omitempty"`
+
+	// What notifications are grouped by on the device: `room`. Default: `off`, or what the `default_payload` says.
+	ThreadID string `json:"thread_id,omitempty"`
+
+	topic      string
+	server     *url.URL
+	maxPayload int
+	credential credential
+	client     *service.Client
+}
+
+// CaddyModule returns the module's name and constructor.
+func (*Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.apns", New: func() caddy.Module { return new(Provider) }}
+}
+
+const (
+	production = "production"
+	sandbox    = "sandbox"
+)
+
+// Provision checks the options and reads the credential. Nothing is asked of Apple.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	settings, err := p.Resolve()
+	if err != nil {
+		return err
+	}
+	if err := p.checkOptions(); err != nil {
+		return err
+	}
+	if p.credential, err = p.loadCredential(ctx.Logger(), p.renewConnections); err != nil {
+		return err
+	}
+	if p.topic, err = p.checkTopic(); err != nil {
+		return fmt.Errorf("topic: %w", err)
+	}
+	if settings.Endpoint != nil {
+		p.server = settings.Endpoint
+	}
+	p.client, err = service.NewClient(service.Options{
+		Server: p.server, Settings: settings, Certificate: p.credential.clientCertificate(), Identity: p.credential.identity(),
+	})
+	return err
+}
+
+func (p *Provider) checkOptions() error {
+	var host string
+	switch p.Environment {
+	case "", production:
+		host = apns2.HostProduction
+	case sandbox:
+		host = apns2.HostDevelopment
+	default:
+		return fmt.Errorf("environment: %q is neither production nor sandbox", p.Environment)
+	}
+	p.server, _ = url.Parse(host)
+	if _, known := topicSuffixes[p.PushType]; !known {
+		return fmt.Errorf("push_type: %q is none of Apple's", p.PushType)
+	}
+	p.maxPayload = 4096
+	if p.PushType == string(apns2.PushTypeVOIP) {
+		p.maxPayload = 5120
+	}
+	switch p.CollapseID {
+	case "", "off", "room", "event":
+	default:
+		return fmt.Errorf("collapse_id: %q is neither room, event nor off", p.CollapseID)
+	}
+	switch p.ThreadID {
+	case "", "off", "room":
+	default:
+		return fmt.Errorf("thread_id: %q is neither room nor off", p.ThreadID)
+	}
+	return nil
+}
+
+// renewConnections is called when the certificate was replaced: connections are made with it.
+func (p *Provider) renewConnections() {
+	if p.client != nil {
+		p.client.Renew()
+	}
+}
+
+// Cleanup lets go of the connections and the provider token.
+func (p *Provider) Cleanup() error {
+	err := p.client.Close()
+	if p.credential != nil {
+		err = errors.Join(err, p.credential.close())
+	}
+	return err
+}
+
+// DefaultWait is 0: the specification recommends not to wait for APNs,
+// https://spec.matrix.org/v1.15/push-gateway-api/#recommendations-for-apns.
+func (p *Provider) DefaultWait() time.Duration { return 0 }
+
+// CredentialExpiry is when the certificate ends; a key does not.
+func (p *Provider) CredentialExpiry() time.Time { return p.credential.expiry() }
+
+// Interface guards
+var (
+	_ caddy.Provisioner       = (*Provider)(nil)
+	_ caddy.CleanerUpper      = (*Provider)(nil)
+	_ providers.Provider      = (*Provider)(nil)
+	_ providers.WaitDefaulter = (*Provider)(nil)
+	_ providers.Expirer       = (*Provider)(nil)
+)

@@ -1,0 +1,270 @@
+package apns
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	_, p8 := providertest.NewAPNsKey(t)
+	seconds := time.Unix(1_700_000_000, 0)
+	providertest.Run(t, providertest.Suite{
+		New: func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
+			return live(t, &Provider{
+				Options: network.Options{Endpoint: baseURL, TrustedCA: caFile, Proxy: "none"},
+				Topic:   bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID,
+			}), alert()
+		},
+		HTTP2Only: true,
+		Secrets:   []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
+		Verdicts: []providertest.Verdict{
+			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
+			{Name: "Unregistered is rejected since Apple says", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds},
+			{Name: "ExpiredToken is rejected since Apple says", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds},
+			{Name: "BadDeviceToken is doubted", Status: 400, Body: `{"reason":"BadDeviceToken"}`, Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true},
+			{Name: "DeviceTokenNotForTopic is doubted", Status: 400, Body: `{"reason":"DeviceTokenNotForTopic"}`, Kind: providers.KindRejected, Reason: "device_token_not_for_topic", Doubtful: true},
+			{Name: "TopicDisallowed is the operator's", Status: 400, Body: `{"reason":"TopicDisallowed"}`, Kind: providers.KindMisconfigured, Reason: "topic_disallowed"},
+			{Name: "InvalidProviderToken is the operator's", Status: 403, Body: `{"reason":"InvalidProviderToken"}`, Kind: providers.KindMisconfigured, Reason: "invalid_provider_token"},
+			{Name: "TooManyRequests is for later", Status: 429, Body: `{"reason":"TooManyRequests"}`, Header: http.Header{"Retry-After": {"7"}}, Kind: providers.KindRetry, Reason: "too_many_requests", RetryAfter: 7 * time.Second},
+			{Name: "ServiceUnavailable is for later", Status: 503, Body: `{"reason":"ServiceUnavailable"}`, Header: http.Header{"Retry-After": {"9"}}, Kind: providers.KindRetry, Reason: "service_unavailable", RetryAfter: 9 * time.Second},
+			{Name: "HTML is for later", Status: 502, Body: "<html>Bad Gateway</html>", Kind: providers.KindRetry, Reason: "http_502"},
+			{Name: "HTML that says gone proves nothing", Status: 410, Body: "<html>Gone</html>", Kind: providers.KindRetry, Reason: "http_410"},
+		},
+	})
+}
+
+func TestAPushHasTheHeadersThatAppleWants(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*Provider, *providers.Push)
+		want   func(providertest.APNsPush) bool
+	}{
+		{
+			"an alert", nil,
+			func(g providertest.APNsPush) bool { return g.PushType == "alert" && g.Priority == 10 && g.Topic == bundle && g.CollapseID == "" },
+		},
+		{
+			"an alert that may wait",
+			func(_ *Provider, p *providers.Push) { p.Notification.Prio = providers.PrioLow },
+			func(g providertest.APNsPush) bool { return g.PushType == "alert" && g.Priority == 5 },
+		},
+		{
+			"nothing to show",
+			func(_ *Provider, p *providers.Push) { p.Device.Data = nil },
+			func(g providertest.APNsPush) bool { return g.PushType == "background" && g.Priority == 5 },
+		},
+		{
+			"a call",
+			func(c *Provider, _ *providers.Push) { c.PushType, c.Topic = "voip", bundle+".voip" },
+			func(g providertest.APNsPush) bool { return g.PushType == "voip" && g.Topic == bundle+".voip" },
+		},
+		{
+			"the last of a room",
+			func(c *Provider, _ *providers.Push) { c.CollapseID = "room" },
+			func(g providertest.APNsPush) bool { return len(g.CollapseID) == 32 },
+		},
+		{
+			"the last of an event",
+			func(c *Provider, _ *providers.Push) { c.CollapseID = "event" },
+			func(g providertest.APNsPush) bool { return len(g.CollapseID) == 32 },
+		},
+		{
+			"grouped by room",
+			func(c *Provider, _ *providers.Push) { c.ThreadID = "room" },
+			func(g providertest.APNsPush) bool { return contains(string(g.Payload), `"thread-id":"!room:example.org"`) },
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			push := alert()
+			b := newBench(t, func(_ *providertest.APNsOptions, p *Provider) {
+				if test.change != nil {
+					test.change(p, push)
+				}
+			})
+			b.want(t, push, providers.KindDelivered, "delivered")
+			got := b.last(t)
+			if !test.want(got) || got.Token != device || got.ID != push.ID || got.Expiration != push.Expires.Unix() {
+				t.Errorf("got %+v, payload %s", got, got.Payload)
+			}
+		})
+	}
+}
+
+func TestADeviceThatCanNeverGetAPushCostsNoRequest(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*providers.Push)
+		kind   providers.Kind
+		reason string
+	}{
+		{"no token", func(p *providers.Push) { p.Device.Pushkey = "../../l0/3/device/ok" }, providers.KindRejected, "undecodable_token"},
+		{"no default_payload", func(p *providers.Push) { p.Device.Data = []byte(`{"default_payload": null}`) }, providers.KindRejected, "bad_default_payload"},
+		{
+			"nothing to do", func(p *providers.Push) { p.Notification = &providers.Notification{Badge: true} },
+			providers.KindDropped, "nothing_to_do",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b, push := newBench(t, nil), alert()
+			test.change(push)
+			o := b.Push(t.Context(), push)
+			if o.Kind != test.kind || o.Reason != test.reason || o.Unusable != (test.kind == providers.KindRejected) {
+				t.Errorf("got %+v", o)
+			}
+			if n := b.Connections(); n != 0 {
+				t.Error("APNs was asked")
+			}
+		})
+	}
+}
+
+func TestAnExpiredProviderTokenIsRenewedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken"})
+	b.want(t, alert(), providers.KindDelivered, "delivered")
+	if n := b.ProviderTokens(); n != 2 {
+		t.Errorf("%d tokens were used", n)
+	}
+	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Times: -1})
+	b.want(t, alert(), providers.KindMisconfigured, "expired_provider_token")
+	if n := b.ProviderTokens(); n != 2 {
+		t.Errorf("%d tokens were used, although it must be the clock", n)
+	}
+}
+
+// Apple takes a client that opens many connections for an attacker, and one that makes many tokens, too.
+func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*providertest.APNsOptions){
+		"1 stream":                       func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 1 },
+		"100 streams":                    func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 100 },
+		"1 stream until a token is seen": func(o *providertest.APNsOptions) { o.OneUntilProven = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { change(o) })
+			var group sync.WaitGroup
+			for range 1000 {
+				group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
+			}
+			group.Wait()
+			if b.Connections() > 12 || b.ProviderTokens() != 1 || len(b.Pushes()) != 1000 || b.Refused() != 0 {
+				t.Errorf("%d connections, %d tokens, %d pushes, %d streams refused",
+					b.Connections(), b.ProviderTokens(), len(b.Pushes()), b.Refused())
+			}
+			for _, v := range b.Violations() {
+				t.Error(v)
+			}
+		})
+	}
+}
+
+func TestALimitThatShrinksUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	b.want(t, alert(), providers.KindDelivered, "delivered")
+	var group sync.WaitGroup
+	for i := range 500 {
+		if i == 250 {
+			b.SetMaxConcurrentStreams(1)
+		}
+		group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
+	}
+	group.Wait()
+	if n := len(b.Pushes()); n != 501 {
+		t.Errorf("%d pushes arrived", n)
+	}
+}
+
+func TestWhatAPNsDidNotProcessIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]providertest.APNsAnswer{
+		"the connection ends before it": {GoAway: true},
+		"the stream is refused":         {Refuse: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, nil)
+			b.want(t, alert(), providers.KindDelivered, "delivered")
+			b.Answer("", answer)
+			push := alert()
+			b.want(t, push, providers.KindDelivered, "delivered")
+			if pushes := b.Pushes(); len(pushes) != 2 || pushes[1].ID != push.ID {
+				t.Errorf("%d pushes arrived", len(pushes))
+			}
+		})
+	}
+}
+
+func TestConnectionsThatEndUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	var group sync.WaitGroup
+	for i := range 400 {
+		if i%100 == 50 {
+			b.GoAway()
+		}
+		group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
+	}
+	group.Wait()
+	if n := len(b.Pushes()); n != 400 {
+		t.Errorf("%d pushes arrived", n)
+	}
+}
+
+// Nobody knows what became of such a push: it is for the homeserver, or the outbox, to send it again.
+func TestAConnectionThatIsLostIsForLater(t *testing.T) {
+	t.Parallel()
+	for name, take := range map[string]bool{"before the push was taken": false, "after the push was taken": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, nil)
+			b.Answer("", providertest.APNsAnswer{Drop: true, Take: take})
+			if o := b.Push(t.Context(), alert()); o.Kind != providers.KindRetry {
+				t.Errorf("got %+v", o)
+			}
+			b.want(t, alert(), providers.KindDelivered, "delivered")
+		})
+	}
+}
+
+func TestAStalledHandshakeHoldsUpNothingElse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.MaxConcurrentStreams = 1 })
+	b.want(t, alert(), providers.KindDelivered, "delivered")
+	b.StallHandshakes(true)
+	let := make(chan struct{})
+	b.Answer("", providertest.APNsAnswer{Until: let})
+	var group sync.WaitGroup
+	group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
+	b.await(t, "a push is held", func() bool { return b.Streams() == 1 })
+	// The only stream is taken: this one has a connection made for it, which hangs.
+	group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if o := b.Push(ctx, alert()); o.Kind != providers.KindRetry || o.Reason != "timeout" {
+		t.Errorf("got %+v", o)
+	}
+	start := time.Now()
+	close(let)
+	group.Wait()
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("the stream was free, and a push waited %s for the connection", took)
+	}
+}

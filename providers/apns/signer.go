@@ -1,0 +1,100 @@
+package apns
+
+import (
+	"crypto/ecdsa"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/sideshow/apns2/token"
+)
+
+const (
+	// tokenLife is how long a provider token is used: APNs takes none older than an hour,
+	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns.
+	tokenLife = 40 * time.Minute
+	// renewEvery is how often APNs takes a new one at most (ibid.).
+	renewEvery = 20 * time.Minute
+)
+
+// signers keeps one signer for each key, shared by every app that uses the key and kept across reloads.
+var signers = caddy.NewUsagePool()
+
+// signer makes the provider tokens of one key. It is safe for concurrent use.
+type signer struct {
+	name          string // in the pool
+	private       *ecdsa.PrivateKey
+	keyID, teamID string
+	now           func() time.Time
+
+	mu      sync.Mutex
+	bearer  string // the token in use
+	issued  time.Time
+	renewed time.Time // when APNs last found a token expired
+}
+
+// takeSigner is the signer of a key. It must be released.
+func takeSigner(private *ecdsa.PrivateKey, keyID, teamID string) (*signer, error) {
+	id, err := fingerprint(private)
+	if err != nil {
+		return nil, err
+	}
+	name := teamID + " " + keyID + " " + id
+	pooled, _, err := signers.LoadOrNew(name, func() (caddy.Destructor, error) {
+		return &signer{name: name, private: private, keyID: keyID, teamID: teamID, now: time.Now}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pooled.(*signer), nil
+}
+
+// release lets go of the signer. There is nothing to release of a nil one.
+func (s *signer) release() error {
+	if s == nil {
+		return nil
+	}
+	_, err := signers.Delete(s.name)
+	return err
+}
+
+// Destruct has nothing to free.
+func (s *signer) Destruct() error { return nil }
+
+// token is the token to send now.
+func (s *signer) token() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A clock that was put back must not keep a token for longer.
+	if s.bearer != "" && s.now().Sub(s.issued).Abs() < tokenLife {
+		return s.bearer, nil
+	}
+	return s.sign()
+}
+
+// renew is a token in place of one that APNs found expired. It is empty if one was already renewed for that a short time ago: then it is
+// the clock that is wrong, and APNs would refuse new tokens for their number.
+func (s *signer) renew(expired string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bearer != expired {
+		return s.bearer, nil // another push was faster
+	}
+	now := s.now()
+	if !s.renewed.IsZero() && now.Sub(s.renewed).Abs() < renewEvery {
+		return "", nil
+	}
+	s.renewed = now
+	return s.sign()
+}
+
+// sign makes a token. The lock is held, so that concurrent pushes share it.
+func (s *signer) sign() (string, error) {
+	t := token.Token{AuthKey: s.private, KeyID: s.keyID, TeamID: s.teamID}
+	if _, err := t.Generate(); err != nil {
+		return "", fmt.Errorf("signing the provider token: %w", err)
+	}
+	s.bearer, s.issued = t.Bearer, s.now()
+	return s.bearer, nil
+}

@@ -1,0 +1,208 @@
+package apns
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// fit is the document as JSON of at most limit bytes, and false if it cannot be made to fit.
+//
+// What gives way are the texts of the alert, a character at a time, always the longest of them: the fair rule of Sygnal, with the
+// same result. Sygnal measures JSON with a space after each comma and colon, and so does this when it chooses where to cut. Without
+// the spaces a little room remains; nothing is sent that would not fit.
+func (d *document) fit(limit int) ([]byte, bool) {
+	whole := d.marshal()
+	if !measure(whole).over(limit) {
+		return whole, true
+	}
+	texts := d.texts()
+	for _, text := range texts {
+		*text = cutTo(*text, limit)
+	}
+	if now := measure(d.marshal()); now.over(limit) {
+		cut(texts, now, limit)
+	}
+	rest := d.marshal()
+	return rest, len(rest) <= limit
+}
+
+// texts are the strings that may be cut, in the order in which they are if they are equally long. The document has these very
+// strings, so that what is cut here is cut there.
+func (d *document) texts() []*string {
+	raw, isRaw := d.aps["alert"].(json.RawMessage)
+	if whole := stringIn(raw); whole != nil {
+		d.aps["alert"] = whole
+		return []*string{whole}
+	}
+	alert, _ := d.aps["alert"].(map[string]any)
+	if isRaw {
+		alert, _ = object(raw)
+		d.aps["alert"] = alert
+	}
+	var texts []*string
+	if raw, ok := alert["body"].(json.RawMessage); ok {
+		if body := stringIn(raw); body != nil {
+			alert["body"] = body
+			texts = append(texts, body)
+		}
+	}
+	switch args := alert["loc-args"].(type) {
+	case []string:
+		for i := range args {
+			texts = append(texts, &args[i])
+		}
+	case json.RawMessage:
+		var list []any
+		list, texts = stringsIn(args, texts)
+		if list != nil {
+			alert["loc-args"] = list
+		}
+	}
+	return texts
+}
+
+// stringsIn is a JSON array with its strings decoded, which are appended to texts as well; nil if it is no array.
+func stringsIn(array json.RawMessage, texts []*string) ([]any, []*string) {
+	var raw []json.RawMessage
+	if json.Unmarshal(array, &raw) != nil || raw == nil {
+		return nil, texts
+	}
+	list := make([]any, len(raw))
+	for i, value := range raw {
+		list[i] = value
+		if text := stringIn(value); text != nil {
+			list[i] = text
+			texts = append(texts, text)
+		}
+	}
+	return list, texts
+}
+
+// stringIn is a JSON string, decoded; nil if it is something else.
+func stringIn(value json.RawMessage) *string {
+	text := new(string)
+	if !bytes.HasPrefix(value, []byte{'"'}) || json.Unmarshal(value, text) != nil {
+		return nil
+	}
+	return text
+}
+
+// cutTo is what there is of a text up to byte n, without the character that would be split there.
+func cutTo(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}
+
+// cut shortens the texts of a payload that is too long, as if it removed the last character of the longest text, the first of
+// equally long ones, until the payload fits or nothing is left.
+//
+// Longest first means that no text loses a character that ends at byte n before all those that end later are gone from every text.
+// So the characters of all texts go in the order of where they end, and to sum up what those that end at the same byte are worth is
+// enough to find the byte at which the payload begins to fit:
+//
+//	byte    1 2 3 4 5
+//	text 1  a b c d e     e goes first, then d and z (of four bytes), then c and y. If the payload fits without c, y stays.
+//	text 2  x-y-z---
+func cut(texts []*string, now size, limit int) {
+	end := 0
+	for _, text := range texts {
+		end = max(end, len(*text))
+	}
+	worth := make([]size, end+1)
+	for _, text := range texts {
+		for i, r := range *text {
+			at := i + utf8.RuneLen(r)
+			worth[at] = worth[at].plus(sizeOf(r))
+		}
+	}
+	for ; end > 0 && now.minus(worth[end]).over(limit); end-- {
+		now = now.minus(worth[end])
+	}
+	for _, text := range texts {
+		*text = cutTo(*text, end)
+		if end > 0 && len(*text) == end && now.over(limit) {
+			r, n := utf8.DecodeLastRuneInString(*text)
+			*text = (*text)[:end-n]
+			now = now.minus(sizeOf(r))
+		}
+	}
+}
+
+// size is how many bytes something has in JSON.
+type size struct {
+	sygnals int // as Python's json.dumps(ensure_ascii=False) writes it, which Sygnal calls
+	ours    int // as it is sent
+}
+
+func (s size) plus(t size) size { return size{s.sygnals + t.sygnals, s.ours + t.ours} }
+
+func (s size) minus(t size) size { return size{s.sygnals - t.sygnals, s.ours - t.ours} }
+
+func (s size) over(limit int) bool { return max(s.sygnals, s.ours) > limit }
+
+// sizeOf is the size of a character in a string. Both writers escape the same characters the same way, but for the two line
+// separators of JavaScript, which only Go escapes.
+func sizeOf(r rune) size {
+	switch {
+	case r == '"', r == '\\', r == '\b', r == '\f', r == '\n', r == '\r', r == '\t':
+		return size{2, 2}
+	case r < ' ':
+		return size{6, 6}
+	case r == '\u2028', r == '\u2029':
+		return size{3, 6}
+	default:
+		n := max(1, utf8.RuneLen(r)) // half a surrogate pair, in a pusher's data, has none
+		return size{n, n}
+	}
+}
+
+// measure is the size of compact JSON.
+func measure(compact []byte) size {
+	s := size{len(compact), len(compact)}
+	quoted := false
+	for i := 0; i < len(compact); i++ {
+		switch c := compact[i]; {
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ',' || c == ':'):
+			s.sygnals++
+		case c == '\\':
+			r, n := unescape(compact[i:])
+			s.sygnals += sizeOf(r).sygnals - n
+			i += n - 1
+		}
+	}
+	return s
+}
+
+// unescape is the character that an escape sequence of n bytes stands for: clients may well write in default_payload what Python
+// would not.
+func unescape(sequence []byte) (r rune, n int) {
+	switch sequence[1] {
+	case '"', '\\', 'b', 'f', 'n', 'r', 't':
+		return '\n', 2 // each of them takes as much
+	case 'u':
+		r = hexadecimal(sequence[2:6])
+	default: // a slash
+		return rune(sequence[1]), 2
+	}
+	if utf16.IsSurrogate(r) && len(sequence) >= 12 && sequence[6] == '\\' && sequence[7] == 'u' {
+		if pair := utf16.DecodeRune(r, hexadecimal(sequence[8:12])); pair != utf8.RuneError {
+			return pair, 12
+		}
+	}
+	return r, 6
+}
+
+func hexadecimal(digits []byte) rune {
+	n, _ := strconv.ParseUint(string(digits), 16, 16)
+	return rune(n)
+}

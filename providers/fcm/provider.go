@@ -1,0 +1,107 @@
+// Package fcm delivers to Android devices, and to whatever else is registered with Google's Firebase Cloud Messaging.
+package fcm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+)
+
+func init() {
+	caddy.RegisterModule(new(Provider))
+}
+
+// Provider delivers through Firebase Cloud Messaging, by its HTTP v1 API. The pushkey is the registration token.
+//
+// The message is data alone, as Sygnal sends it: the `default_payload` of the pusher's data, `event_id`, `room_id`, `prio`, `unread`,
+// `missed_calls`, and with `content full` the rest of the notification, too, each value a string of at most 1024 bytes. A pusher with
+// `data_message` in its data gets the form that FluffyChat reads from Hedwig. A message that is too large loses content first, then
+// names.
+//
+// The credentials file is read again when it is replaced; a replacement that cannot be used is logged as an error, and the credential
+// stays as it was.
+type Provider struct {
+	network.Options
+
+	// The file of a service account's key, or of an authorized user's credentials (`gcloud auth application-default login`). Placeholders
+	// are allowed. Default: Google's application default credentials, such as those of the machine that this runs on.
+	CredentialsFile string `json:"credentials_file,omitempty"`
+
+	// The ID of the Firebase project. Placeholders are allowed. Default: that of the credentials.
+	ProjectID string `json:"project_id,omitempty"`
+
+	// What is shown: a Notification object of FCM's (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages), in each
+	// message but badge updates. Default: none, the app decides.
+	Notification json.RawMessage `json:"notification,omitempty"`
+
+	// An AndroidConfig object of FCM's, to be merged into each message. Its `priority` is the notification's, and its `ttl` is what
+	// remains of the app's unless it is given. Default: none.
+	Android json.RawMessage `json:"android,omitempty"`
+
+	// An ApnsConfig object of FCM's, for Apple devices behind FCM, to be merged into each message. Default: none.
+	APNS json.RawMessage `json:"apns,omitempty"`
+
+	// A WebpushConfig object of FCM's, to be merged into each message. Default: none.
+	Webpush json.RawMessage `json:"webpush,omitempty"`
+
+	template *template
+	client   *client
+}
+
+// CaddyModule returns the module's name and constructor.
+func (*Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.fcm", New: func() caddy.Module { return new(Provider) }}
+}
+
+// Provision checks the options and reads the credentials. Nothing is asked of Google.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	settings, err := p.Resolve()
+	if err != nil {
+		return err
+	}
+	if p.template, err = newTemplate(p); err != nil {
+		return err
+	}
+	path, err := keyfile.Resolve(p.CredentialsFile)
+	if err != nil {
+		return fmt.Errorf("credentials_file: %w", err)
+	}
+	tokens, err := newTokens(path, settings, ctx.Logger())
+	if err != nil {
+		return fmt.Errorf("credentials_file: %w", err)
+	}
+	project, err := keyfile.Resolve(p.ProjectID)
+	if err != nil {
+		return fmt.Errorf("project_id: %w", err)
+	}
+	if project == "" {
+		project = tokens.project()
+	}
+	if project == "" {
+		return errors.Join(errors.New("project_id is missing: the credentials name none"), tokens.close())
+	}
+	if p.client, err = newClient(project, settings, tokens); err != nil {
+		return errors.Join(err, tokens.close())
+	}
+	return p.client.check(p.template.message(sample, nil, time.Now()))
+}
+
+// sample is a push to look at the options with.
+var sample = &providers.Push{Notification: &providers.Notification{}, Device: &providers.Device{Pushkey: "token"}}
+
+// Cleanup lets go of the connections and the access token.
+func (p *Provider) Cleanup() error { return p.client.close() }
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*Provider)(nil)
+	_ caddy.CleanerUpper = (*Provider)(nil)
+	_ providers.Provider = (*Provider)(nil)
+)

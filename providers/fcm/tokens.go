@@ -1,0 +1,230 @@
+package fcm
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"golang.org/x/oauth2"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+)
+
+// tokens are the access tokens of an app's credentials, which follow the file that those are in.
+type tokens struct {
+	file *keyfile.File[*credentials]
+
+	mu     sync.Mutex
+	source *source
+}
+
+func newTokens(path string, settings *network.Settings, logger *zap.Logger) (*tokens, error) {
+	t := &tokens{}
+	client := &http.Client{
+		Transport: &http.Transport{
+			Proxy:               func(r *http.Request) (*url.URL, error) { return settings.Proxy(r.URL) },
+			TLSClientConfig:     settings.TLS(),
+			TLSHandshakeTimeout: 5 * time.Second,
+			ForceAttemptHTTP2:   true,
+			IdleConnTimeout:     time.Minute,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	options := keyfile.Options[*credentials]{
+		Parse: func(contents [][]byte) (*credentials, error) {
+			return parseCredentials(contents, client, settings.Identity())
+		},
+		Changed: func(c *credentials) { _ = t.use(c) },
+		Logger:  logger,
+	}
+	if path != "" {
+		options.Paths = []string{path}
+	}
+	var err error
+	if t.file, err = keyfile.Open(options); err != nil {
+		return nil, err
+	}
+	return t, t.use(t.file.Get())
+}
+
+// use takes the source of credentials, and lets go of that of those before.
+func (t *tokens) use(c *credentials) error {
+	next, err := takeSource(c)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	before := t.source
+	t.source = next
+	t.mu.Unlock()
+	return before.release()
+}
+
+func (t *tokens) current() *source {
+	t.file.Get() // which calls use if the file was replaced
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.source
+}
+
+func (t *tokens) get(ctx context.Context) (string, error) { return t.current().get(ctx) }
+
+func (t *tokens) refused(token string) { t.current().refused(token) }
+
+func (t *tokens) project() string { return t.file.Get().project }
+
+func (t *tokens) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.source
+	t.source = nil
+	return before.release()
+}
+
+// sources keeps one source for each credential, shared by all apps that use it and kept across reloads.
+var sources = caddy.NewUsagePool()
+
+const (
+	// fetchTimeout bounds the request for a token.
+	fetchTimeout = 15 * time.Second
+	// fetchAgain is how soon a request for a token is repeated that failed.
+	fetchAgain = 5 * time.Second
+)
+
+// source is where the tokens of one credential come from. However many ask, one request is made; and it is made before the token
+// ends, while that still serves. It is safe for concurrent use.
+type source struct {
+	name  string // in the pool
+	fetch func(context.Context) (*oauth2.Token, error)
+	now   func() time.Time
+
+	mu      sync.Mutex
+	token   *oauth2.Token // nil if there is none, or it was refused
+	early   time.Time     // when to fetch the next
+	running chan struct{} // closed when the fetch that is running ends; nil if none is
+	failed  time.Time     // when the last fetch failed
+	err     error         // why; nil if it did not
+}
+
+// takeSource is the source of a credential. It must be released.
+func takeSource(c *credentials) (*source, error) {
+	pooled, _, err := sources.LoadOrNew(c.name, func() (caddy.Destructor, error) {
+		return &source{name: c.name, fetch: c.fetch, now: time.Now}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pooled.(*source), nil
+}
+
+// release lets go of the source. There is nothing to release of a nil one.
+func (s *source) release() error {
+	if s == nil {
+		return nil
+	}
+	_, err := sources.Delete(s.name)
+	return err
+}
+
+// Destruct has nothing to free.
+func (s *source) Destruct() error { return nil }
+
+// get is a token that is good for a while.
+func (s *source) get(ctx context.Context) (string, error) {
+	for {
+		token, running, err := s.look()
+		if running == nil {
+			return token, err
+		}
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// look is the token, why there is none, or what to wait for.
+func (s *source) look() (string, <-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	valid := s.token != nil && now.Before(s.token.Expiry)
+	if valid && now.Before(s.early) {
+		return s.token.AccessToken, nil, nil
+	}
+	if s.running == nil && s.err != nil && now.Sub(s.failed).Abs() < fetchAgain {
+		if valid {
+			return s.token.AccessToken, nil, nil
+		}
+		return "", nil, s.err
+	}
+	if s.running == nil {
+		s.running = make(chan struct{})
+		go s.run()
+	}
+	if valid {
+		return s.token.AccessToken, nil, nil
+	}
+	return "", s.running, nil
+}
+
+// run fetches a token. It serves everybody, so that it ends with nobody's context.
+func (s *source) run() {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	token, err := s.fetch(ctx)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if err == nil && !token.Expiry.After(now) {
+		err = errors.New("the token has already ended")
+	}
+	if err != nil {
+		s.err, s.failed = &credentialError{err}, now
+	} else {
+		s.err, s.token = nil, token
+		s.early = now.Add(token.Expiry.Sub(now) * 5 / 6)
+	}
+	close(s.running)
+	s.running = nil
+}
+
+// refused makes the next who ask wait for another token than this one.
+func (s *source) refused(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token != nil && s.token.AccessToken == token {
+		s.token = nil
+	}
+}
+
+// credentialError says that there was no access token to send with.
+type credentialError struct{ err error }
+
+// Error is the reason without what Google was sent or said.
+func (e *credentialError) Error() string {
+	return "getting an access token: " + e.outcome().Err.Error()
+}
+
+// outcome tells credentials that Google does not take from a Google that cannot be reached.
+func (e *credentialError) outcome() providers.Outcome {
+	var refused *oauth2.RetrieveError
+	if !errors.As(e.err, &refused) || refused.Response == nil {
+		o := network.Failed(e.err)
+		o.Reason = "token_" + o.Reason
+		return o
+	}
+	if status := refused.Response.StatusCode; status == http.StatusTooManyRequests || status >= 500 {
+		return providers.Retry("token_unavailable", 0, errors.New("Google's token endpoint is out of order"))
+	}
+	return providers.Misconfigured("credentials_refused", errors.New("Google does not take the credentials"))
+}

@@ -1,0 +1,115 @@
+package providertest_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+var (
+	bothAPNs = []string{"production", "sandbox"}
+	nextYear = noon.AddDate(0, 6, 0)
+)
+
+// withCertificate is the fixture with a client that shows the certificate, and no provider token.
+func withCertificate(t *testing.T, known *providertest.CA, certificate, key []byte) apnsFixture {
+	t.Helper()
+	f := newAPNsFixture(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = known })
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.client = apnsClient(t, f.APNs, pair)
+	f.bearer = ""
+	return f
+}
+
+func TestAPNsTakesAClientCertificateInPlaceOfAProviderToken(t *testing.T) {
+	t.Parallel()
+	ca := providertest.NewCA(t)
+	certificate, key := ca.APNsCertificate(t, []string{apnsApp, apnsApp + ".voip"}, bothAPNs, nextYear)
+	f := withCertificate(t, ca, certificate, key)
+	f.expect(t, f.request(t), http.StatusOK, "")
+	f.expect(t, f.typed(t, "voip", `{"aps":{}}`), http.StatusOK, "")
+	f.advance(time.Second)
+	expectAPNsRefusal(t, f, f.typed(t, "location", `{"aps":{}}`), 400, "TopicDisallowed", "certificate's")
+	r := f.request(t)
+	r.Header.Del("Apns-Topic")
+	expectAPNsRefusal(t, f, r, 400, "MissingTopic", "no apns-topic")
+}
+
+func TestAPNsKnowsTheTopicOfACertificateWithOne(t *testing.T) {
+	t.Parallel()
+	ca := providertest.NewCA(t)
+	certificate, key := ca.APNsCertificate(t, []string{apnsApp}, bothAPNs, nextYear)
+	f := withCertificate(t, ca, certificate, key)
+	r := f.request(t)
+	r.Header.Del("Apns-Topic")
+	f.expect(t, r, http.StatusOK, "")
+	if topic := f.Pushes()[0].Topic; topic != apnsApp {
+		t.Errorf("the topic is %q", topic)
+	}
+}
+
+func TestAPNsCatchesEveryBrokenRuleOfACertificate(t *testing.T) {
+	t.Parallel()
+	ca, stranger := providertest.NewCA(t), providertest.NewCA(t)
+	tests := []struct {
+		name              string
+		known, signer     *providertest.CA
+		environments      []string
+		notAfter          time.Time
+		reason, violation string
+	}{
+		{"an unknown authority", ca, stranger, bothAPNs, nextYear, "BadCertificate", "authority"},
+		{"no authority", nil, ca, bothAPNs, nextYear, "BadCertificate", "authority"},
+		{"one that is over", ca, ca, bothAPNs, noon.Add(-time.Second), "BadCertificate", "time"},
+		{"one for later", ca, ca, bothAPNs, noon.AddDate(2, 0, 0), "BadCertificate", "time"},
+		{"one for the sandbox", ca, ca, []string{"sandbox"}, nextYear, "BadCertificateEnvironment", "production"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			certificate, key := test.signer.APNsCertificate(t, []string{apnsApp}, test.environments, test.notAfter)
+			f := withCertificate(t, test.known, certificate, key)
+			expectAPNsRefusal(t, f, f.request(t), http.StatusForbidden, test.reason, test.violation)
+		})
+	}
+}
+
+func TestAPNsCertificatesAreAsApplesAre(t *testing.T) {
+	t.Parallel()
+	text, _ := providertest.NewCA(t).APNsCertificate(t, []string{apnsApp, apnsApp + ".voip"}, bothAPNs, nextYear)
+	block, _ := pem.Decode(text)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := map[string]any{}
+	for _, name := range leaf.Subject.Names {
+		subject[name.Type.String()] = name.Value
+	}
+	if subject["0.9.2342.19200300.100.1.1"] != apnsApp || leaf.Subject.CommonName != "Apple Push Services: "+apnsApp {
+		t.Errorf("the subject is %v", subject)
+	}
+	extensions := map[string]string{}
+	for _, extension := range leaf.Extensions {
+		extensions[extension.Id.String()] = string(extension.Value)
+	}
+	topics := "\x30\x36\x0c\x0fcom.example.app\x30\x05\x0c\x03app\x0c\x14com.example.app.voip\x30\x06\x0c\x04voip"
+	for id, value := range map[string]string{
+		"1.2.840.113635.100.6.3.1": "\x05\x00", "1.2.840.113635.100.6.3.2": "\x05\x00", "1.2.840.113635.100.6.3.6": topics,
+	} {
+		if extensions[id] != value {
+			t.Errorf("the extension %s is %x, want %x", id, extensions[id], value)
+		}
+	}
+	if !leaf.NotAfter.Equal(nextYear) {
+		t.Errorf("it ends on %s", leaf.NotAfter)
+	}
+}

@@ -1,0 +1,119 @@
+package providertest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// StallHandshakes lets new TCP connections be accepted and their TLS handshake get no answer, until it is turned off: then they go
+// on.
+func (a *APNs) StallHandshakes(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if on && a.stalled == nil {
+		a.stalled = make(chan struct{})
+	} else if !on && a.stalled != nil {
+		close(a.stalled)
+		a.stalled = nil
+	}
+}
+
+// SetMaxConcurrentStreams announces another limit on every open connection, and on those to come; 0 allows none. With
+// OneUntilProven, a connection that is not proven keeps its limit of one until it is. It returns when every client acknowledged
+// the limit or went away: from then on, what is over it is refused.
+func (a *APNs) SetMaxConcurrentStreams(n uint32) {
+	a.mu.Lock()
+	a.limit = n
+	announced := map[*apnsConn]int{}
+	for c := range a.conns {
+		if !c.unproven {
+			c.announceLimit(n)
+			announced[c] = c.settingsSent
+		}
+	}
+	a.mu.Unlock()
+	// The service's own context: a connection that goes away counts too, so there is nothing else to wait for.
+	_ = a.Await(a.ctx, func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for c, sent := range announced {
+			if _, open := a.conns[c]; open && c.settingsAcked < sent {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// GoAway ends every open connection as a server does that goes down for maintenance: requests that arrived are finished, later
+// ones are not processed, and then the connection is closed.
+func (a *APNs) GoAway() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.conns {
+		c.goAway(c.newest)
+	}
+}
+
+// Unregister makes pushes to the token be answered 410 Unregistered from now on, with at as when it ceased to be valid. A zero at
+// registers the token again.
+func (a *APNs) Unregister(token string, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if token = strings.ToLower(token); at.IsZero() {
+		delete(a.unregistered, token)
+	} else {
+		a.unregistered[token] = at
+	}
+}
+
+// Await waits until the condition holds. The condition may ask the service anything, and is asked again whenever a connection, a
+// stream, a request or a push comes or goes.
+func (a *APNs) Await(ctx context.Context, condition func() bool) error {
+	for {
+		a.mu.Lock()
+		changed := a.changed
+		a.mu.Unlock()
+		if condition() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("APNs was not in the state that was waited for: %w", ctx.Err())
+		}
+	}
+}
+
+// Connections is how many connections were ever made, their TLS handshakes included.
+func (a *APNs) Connections() int { return apnsValue(a, func() int { return a.connections }) }
+
+// Open is how many connections are open now.
+func (a *APNs) Open() int { return apnsValue(a, func() int { return len(a.conns) }) }
+
+// Streams is how many streams are open now, on all connections together: requests that are under way or held.
+func (a *APNs) Streams() int {
+	return apnsValue(a, func() (n int) {
+		for c := range a.conns {
+			n += len(c.streams)
+		}
+		return n
+	})
+}
+
+// MaxStreams is the most streams that were ever open at the same time on one connection.
+func (a *APNs) MaxStreams() int { return apnsValue(a, func() int { return a.maxStreams }) }
+
+// Refused is how many streams were refused because their client opened more than it had acknowledged to be allowed.
+func (a *APNs) Refused() int { return apnsValue(a, func() int { return a.refused }) }
+
+// ProviderTokens is how many different valid provider tokens were accepted.
+func (a *APNs) ProviderTokens() int { return apnsValue(a, func() int { return len(a.tokens) }) }
+
+func apnsValue[T any](a *APNs, get func() T) T {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return get()
+}

@@ -1,0 +1,212 @@
+package providertest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// FCM is Google's FCM HTTP v1 API and Google's OAuth token endpoint on one HTTPS server that lives as long as its test. It verifies
+// what it receives as strictly as Google documents, and answers what breaks a rule with Google's status and error body:
+// https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages and
+// https://developers.google.com/identity/protocols/oauth2/service-account#httprest.
+//
+// The token endpoint is at /token. FCM is an http.Handler, too, so that another server can pass token requests on to it; an
+// assertion's audience must be the URL that it is sent to. It is safe for concurrent use.
+type FCM struct {
+	// URL is the server's origin, https://127.0.0.1:<port>: what stands for both https://fcm.googleapis.com and
+	// https://oauth2.googleapis.com.
+	URL string
+	// CAFile is the certificate of the authority that vouches for the server: what trusted_ca takes.
+	CAFile string
+
+	options FCMOptions
+	server  *TLSServer
+	closed  chan struct{}
+
+	mu            sync.Mutex
+	credentials   []*fcmCredential
+	tokens        map[string]time.Time // access tokens, and when each is over
+	tokenAnswers  []Answer
+	tokenRequests int
+	answers       map[string][]Answer // by registration token
+	requests      []FCMRequest
+	accepted      int           // how many messages were accepted
+	waited        int           // how many requests Wait has gone past
+	seen          int           // how many requests WaitRequest has returned
+	arrived       chan struct{} // closed and replaced when a request arrives
+}
+
+// FCMOptions are what an FCM can be told. The zero value is fine.
+type FCMOptions struct {
+	// ProjectID is the only project that messages may be sent for; empty is demo-project.
+	ProjectID string
+	// TokenLife is how long an access token is valid; 0 is 1 h.
+	TokenLife time.Duration
+	// Now is the clock that assertions and access tokens are judged by; nil is the real one.
+	Now func() time.Time
+}
+
+// FCMMessage is a message as it was sent.
+type FCMMessage struct {
+	Time time.Time
+	// Token is the registration token that the message is for; empty if it is for a topic, say.
+	Token string
+	// Data is the message's data: what an app without a notification of Google's own is handed.
+	Data map[string]string
+	// Raw is the whole message object.
+	Raw json.RawMessage
+}
+
+// FCMRequest is one request to the API, accepted or not.
+type FCMRequest struct {
+	FCMMessage
+	Path   string
+	Header http.Header
+	// ValidateOnly says that the message was to be checked and not delivered: it is none of [FCM.Messages].
+	ValidateOnly bool
+	// Violations are the rules that the request breaks. One that was answered 200 all the same breaks rules of this fake alone.
+	Violations []string
+	// Status is what it was answered; 0 if it was not.
+	Status int
+
+	accepted bool
+}
+
+// NewFCM starts the server. It is closed at the end of the test.
+func NewFCM(t testing.TB, o FCMOptions) *FCM {
+	t.Helper()
+	if o.ProjectID == "" {
+		o.ProjectID = "demo-project"
+	}
+	if o.TokenLife == 0 {
+		o.TokenLife = time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := &FCM{
+		options: o, closed: make(chan struct{}),
+		tokens: map[string]time.Time{}, answers: map[string][]Answer{}, arrived: make(chan struct{}),
+	}
+	f.server = NewTLSServer(t, f)
+	f.URL, f.CAFile = f.server.URL, f.server.CAFile
+	t.Cleanup(func() { close(f.closed) }) // before the server is closed, which waits for what hangs
+	return f
+}
+
+// ServeHTTP answers a token request or a send.
+func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == fcmTokenPath {
+		f.serveToken(w, r)
+		return
+	}
+	f.serveSend(w, r)
+}
+
+// Answer programs what sends to a registration token are answered from now on, unless they break a rule: each answer in turn as many
+// times as it says, then 200 again. An answer without a Status is the usual one. Without answers, 200 at once. The token "" stands
+// for any that nothing is programmed for. See [FCMError].
+func (f *FCM) Answer(token string, answers ...Answer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[token] = append([]Answer(nil), answers...)
+}
+
+// Unregister lets a registration token be answered 404 UNREGISTERED from now on, as that of an app that was uninstalled.
+func (f *FCM) Unregister(token string) { f.Answer(token, FCMErrorFor("UNREGISTERED")) }
+
+// Messages are the messages that were accepted, oldest first.
+func (f *FCM) Messages() []FCMMessage {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var messages []FCMMessage
+	for _, r := range f.requests {
+		if r.accepted {
+			messages = append(messages, r.FCMMessage)
+		}
+	}
+	return messages
+}
+
+// Requests are all requests but those for access tokens, accepted or not, oldest first.
+func (f *FCM) Requests() []FCMRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]FCMRequest(nil), f.requests...)
+}
+
+// Connections is how many connections were made to the server, for tokens and for sends.
+func (f *FCM) Connections() int { return f.server.Connections() }
+
+// Wait returns the next message that is accepted: each once, in order, whether it is there already or still to come.
+func (f *FCM) Wait(ctx context.Context) (FCMMessage, error) {
+	r, err := f.wait(ctx, &f.waited, func(r FCMRequest) bool { return r.accepted })
+	return r.FCMMessage, err
+}
+
+// WaitRequest returns the next of [FCM.Requests], accepted or not: each once, in order. A request that is left to hang is there as
+// soon as it was read.
+func (f *FCM) WaitRequest(ctx context.Context) (FCMRequest, error) {
+	return f.wait(ctx, &f.seen, func(FCMRequest) bool { return true })
+}
+
+func (f *FCM) wait(ctx context.Context, past *int, wanted func(FCMRequest) bool) (FCMRequest, error) {
+	for {
+		r, arrived := f.next(past, wanted)
+		if arrived == nil {
+			return r, nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return FCMRequest{}, fmt.Errorf("no message arrived: %w", ctx.Err())
+		}
+	}
+}
+
+// next is the next request that is wanted, or what to wait for if there is none.
+func (f *FCM) next(past *int, wanted func(FCMRequest) bool) (FCMRequest, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for *past < len(f.requests) {
+		r := f.requests[*past]
+		*past++
+		if wanted(r) {
+			return r, nil
+		}
+	}
+	return FCMRequest{}, f.arrived
+}
+
+// record keeps a request and tells who waits for it.
+func (f *FCM) record(r FCMRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests = append(f.requests, r)
+	close(f.arrived)
+	f.arrived = make(chan struct{})
+}
+
+// fcmTake takes the next programmed answer. The lock is held.
+func fcmTake(answers []Answer) (Answer, []Answer) {
+	if len(answers) == 0 {
+		return Answer{}, nil
+	}
+	a := answers[0]
+	switch a.Times {
+	case 0:
+	case 1:
+		answers = answers[1:]
+	default:
+		answers[0].Times--
+	}
+	return a, answers
+}
+
+// usual says that nothing but the usual answer was programmed.
+func (a Answer) usual() bool { return a.Status == 0 && !a.Hang && !a.Drop }

@@ -1,0 +1,139 @@
+package providertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// fcmMaxBody is far beyond what a message of 4096 bytes can take.
+const fcmMaxBody = 64 << 10
+
+// serveSend takes one message.
+func (f *FCM) serveSend(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, fcmMaxBody+1))
+	if err != nil {
+		return // the client is gone
+	}
+	request, answer := f.checkSend(r, body)
+	if answer == nil {
+		answer = f.programmed(request)
+	}
+	request.Status = answer.Status
+	if answer.Hang || answer.Drop {
+		request.Status = 0
+	}
+	request.accepted = request.Status == http.StatusOK && !request.ValidateOnly
+	f.record(request)
+	answer.write(w, r, f.closed)
+}
+
+// programmed is the answer to a request that breaks no rule.
+func (f *FCM) programmed(r FCMRequest) *Answer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	token := r.Token
+	if len(f.answers[token]) == 0 {
+		token = ""
+	}
+	answer, left := fcmTake(f.answers[token])
+	f.answers[token] = left
+	if answer.usual() {
+		answer = f.accept(r.ValidateOnly)
+	}
+	return &answer
+}
+
+// accept is the answer to a message that was accepted, or would be. The lock is held.
+func (f *FCM) accept(validateOnly bool) Answer {
+	id := "fake_message_id" // Google's own, for a message that is only validated
+	if !validateOnly {
+		f.accepted++
+		id = "0:" + strconv.Itoa(f.accepted)
+	}
+	return fcmJSON(http.StatusOK, map[string]string{"name": "projects/" + f.options.ProjectID + "/messages/" + id})
+}
+
+// checkSend reads a request and returns it with the answer to refuse it with: that for the first rule it breaks, or nil.
+func (f *FCM) checkSend(r *http.Request, body []byte) (FCMRequest, *Answer) {
+	request := FCMRequest{
+		FCMMessage: FCMMessage{Time: f.options.Now()}, Path: r.URL.RequestURI(), Header: r.Header.Clone(),
+	}
+	var refusal *Answer
+	refuse := func(a Answer, format string, args ...any) {
+		request.Violations = append(request.Violations, fmt.Sprintf(format, args...))
+		if refusal == nil {
+			refusal = &a
+		}
+	}
+
+	project, ok := fcmProject(r)
+	if !ok {
+		refuse(FCMErrorFor("NOT_FOUND"), "the request is %s %s, not POST /v1/projects/…/messages:send", r.Method, request.Path)
+	}
+	if !f.live(fcmBearer(r)) {
+		refuse(FCMErrorFor("UNAUTHENTICATED"), "Authorization is not Bearer with a valid access token")
+	}
+	if ok && project != f.options.ProjectID {
+		refuse(FCMError(http.StatusForbidden, "PERMISSION_DENIED", "", "Permission 'cloudmessaging.messages.create' denied on resource "+
+			"'//cloudresourcemanager.googleapis.com/projects/"+project+"' (or it may not exist)."), "the project is %s", project)
+	}
+	if message := fcmCheckContent(r, body); message != "" {
+		refuse(fcmAnswer(http.StatusBadRequest, "INVALID_ARGUMENT", "", message, []fcmViolation{{Description: message}}), "%s", message)
+		return request, refusal
+	}
+
+	c := new(fcmCheck)
+	fcmRequestSchema(c, "", body)
+	request.Token, request.Data, request.Raw, request.ValidateOnly = c.token, c.data, c.message, c.validateOnly
+	request.Violations = append(request.Violations, c.all()...)
+	if refusal == nil {
+		refusal = c.refusal()
+	}
+	return request, refusal
+}
+
+// fcmProject is the project that a send is for.
+func fcmProject(r *http.Request) (string, bool) {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v1/projects/")
+	project, isSend := strings.CutSuffix(rest, "/messages:send")
+	return project, ok && isSend && project != "" && !strings.Contains(project, "/") &&
+		r.Method == http.MethodPost && r.URL.RawQuery == ""
+}
+
+// fcmBearer is the access token of a request, RFC 6750 section 2.1.
+func fcmBearer(r *http.Request) string {
+	if len(r.Header["Authorization"]) != 1 {
+		return ""
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return token
+}
+
+// fcmCheckContent says why a body cannot be a message at all.
+func fcmCheckContent(r *http.Request, body []byte) string {
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := parameters["charset"]
+	switch {
+	case err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8"):
+		return "The content type is not application/json."
+	case r.Header.Get("Content-Encoding") != "":
+		return "The content is encoded."
+	case len(body) > fcmMaxBody:
+		return fmt.Sprintf("Request payload size exceeds the limit: %d bytes.", fcmMaxBody)
+	case !utf8.Valid(body):
+		return "Invalid JSON payload received. The text is not UTF-8."
+	case !json.Valid(body):
+		return "Invalid JSON payload received. Unexpected token."
+	default:
+		return ""
+	}
+}
