@@ -84,6 +84,8 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 		"http.handlers.matrix_push",
 		"matrix_push",
 		"matrix_push.outbox.off",
+		"matrix_push.providers.apns",
+		"matrix_push.providers.fcm",
 		"matrix_push.providers.unifiedpush",
 		"matrix_push.providers.webpush",
 		"matrix_push.rejected.file",

@@ -35,8 +35,16 @@ func (p *Provider) loadCredential(logger *zap.Logger, replaced func()) (credenti
 	case p.CertificateFile != "" && (p.KeyFile != "" || p.KeyID != "" || p.TeamID != ""):
 		return nil, errors.New("certificate_file cannot go with key_file, key_id and team_id: APNs takes one of them")
 	case p.CertificateFile != "":
-		return newCertificate(p, logger, replaced)
+		return orNil(newCertificate(p, logger, replaced))
 	default:
-		return newKey(p, logger)
+		return orNil(newKey(p, logger))
 	}
+}
+
+// orNil keeps a nil pointer from becoming a credential that is not nil.
+func orNil[C credential](c C, err error) (credential, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }

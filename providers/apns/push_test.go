@@ -51,7 +51,9 @@ func TestAPushHasTheHeadersThatAppleWants(t *testing.T) {
 	}{
 		{
 			"an alert", nil,
-			func(g providertest.APNsPush) bool { return g.PushType == "alert" && g.Priority == 10 && g.Topic == bundle && g.CollapseID == "" },
+			func(g providertest.APNsPush) bool {
+				return g.PushType == "alert" && g.Priority == 10 && g.Topic == bundle && g.CollapseID == ""
+			},
 		},
 		{
 			"an alert that may wait",
@@ -81,7 +83,9 @@ func TestAPushHasTheHeadersThatAppleWants(t *testing.T) {
 		{
 			"grouped by room",
 			func(c *Provider, _ *providers.Push) { c.ThreadID = "room" },
-			func(g providertest.APNsPush) bool { return contains(string(g.Payload), `"thread-id":"!room:example.org"`) },
+			func(g providertest.APNsPush) bool {
+				return contains(string(g.Payload), `"thread-id":"!room:example.org"`)
+			},
 		},
 	}
 	for _, test := range tests {

@@ -1,0 +1,159 @@
+package apns
+
+import (
+	"bytes"
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// certified are the files of a certificate of Apple's kind.
+type certified struct{ certificate, key []byte }
+
+func certify(t *testing.T, ca *providertest.CA, topics, environments []string, notAfter time.Time) certified {
+	t.Helper()
+	certificate, key := ca.APNsCertificate(t, topics, environments, notAfter)
+	return certified{certificate, key}
+}
+
+func TestAWrongCertificateFailsTheLoad(t *testing.T) {
+	t.Parallel()
+	ca, soon := providertest.NewCA(t), time.Now().Add(time.Hour)
+	good := certify(t, ca, []string{bundle}, []string{"production"}, soon)
+	other := certify(t, ca, []string{bundle}, []string{"production"}, soon)
+	development := certify(t, ca, []string{bundle}, []string{"sandbox"}, soon)
+	p12, err := pkcs12.Modern.Encode(parsed(t, good).PrivateKey, parsed(t, good).Leaf, nil, "very-secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name     string
+		provider Provider
+		parts    []string
+	}{
+		{"no file", Provider{CertificateFile: "/no/such/push.pem"}, []string{"certificate_file:", "/no/such/push.pem"}},
+		{"a file of nothing known", Provider{CertificateFile: writeFile(t, "f", []byte("very-secret"))}, []string{"certificate_file:", "PKCS#12"}},
+		{"no key", Provider{CertificateFile: writeFile(t, "f", good.certificate)}, []string{"certificate_file:", "no private key"}},
+		{"no certificate", Provider{CertificateFile: writeFile(t, "f", good.key)}, []string{"certificate_file:", "no certificate"}},
+		{
+			"the key of another",
+			Provider{CertificateFile: writeFile(t, "f", good.certificate), CertificateKeyFile: writeFile(t, "k", other.key)},
+			[]string{"certificate_file:", "not that of the certificate"},
+		},
+		{"a wrong password", Provider{CertificateFile: writeFile(t, "f", p12), CertificatePassword: "wrong"}, []string{"certificate_file:", "certificate_password"}},
+		{"no password", Provider{CertificateFile: writeFile(t, "f", p12)}, []string{"certificate_file:", "certificate_password"}},
+		{
+			"the other environment",
+			Provider{CertificateFile: writeFile(t, "f", development.certificate), CertificateKeyFile: writeFile(t, "k", development.key)},
+			[]string{"certificate_file:", "environment production"},
+		},
+		{
+			"another topic",
+			Provider{
+				Topic: "org.example.other", CertificateFile: writeFile(t, "f", good.certificate), CertificateKeyFile: writeFile(t, "k", good.key),
+			},
+			[]string{"topic:", "org.example.other", bundle},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			refuses(t, &test.provider, test.parts...)
+		})
+	}
+}
+
+func parsed(t *testing.T, c certified) *tls.Certificate {
+	t.Helper()
+	cert, err := tls.X509KeyPair(c.certificate, c.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cert
+}
+
+func TestACertificateInEachFormDelivers(t *testing.T) {
+	t.Parallel()
+	ca := providertest.NewCA(t)
+	files := certify(t, ca, []string{bundle, bundle + ".voip"}, []string{"production", "sandbox"}, time.Now().Add(time.Hour))
+	cert := parsed(t, files)
+	encode := func(e *pkcs12.Encoder) []byte {
+		data, err := e.Encode(cert.PrivateKey, cert.Leaf, nil, "very-secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	tests := map[string]Provider{
+		"PEM with its key":            {CertificateFile: writeFile(t, "push.pem", bytes.Join([][]byte{files.certificate, files.key}, nil))},
+		"PEM, and the key in its own": {CertificateFile: writeFile(t, "push.pem", files.certificate), CertificateKeyFile: writeFile(t, "push.key", files.key)},
+		"PKCS#12 of the Keychain's":   {CertificateFile: writeFile(t, "push.p12", encode(pkcs12.Legacy)), CertificatePassword: "very-secret"},
+		"PKCS#12 of OpenSSL 3":        {CertificateFile: writeFile(t, "push.p12", encode(pkcs12.Modern)), CertificatePassword: "very-secret"},
+	}
+	for name, options := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
+				o.Keys, o.CertificateAuthority = nil, ca
+				*p = options
+			})
+			b.want(t, alert(), providers.KindDelivered, "delivered")
+			if got := b.last(t); got.Topic != bundle || b.ProviderTokens() != 0 {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestAnExpiredCertificateIsKnownAndSentNowhere(t *testing.T) {
+	t.Parallel()
+	ca, ended := providertest.NewCA(t), time.Now().Add(-time.Hour).Truncate(time.Second)
+	files := certify(t, ca, []string{bundle}, []string{"production"}, ended)
+	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
+		o.Keys, o.CertificateAuthority = nil, ca
+		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
+	})
+	if got := b.CredentialExpiry(); !got.Equal(ended) {
+		t.Errorf("the expiry is %s, want %s", got, ended)
+	}
+	b.want(t, alert(), providers.KindMisconfigured, "credential")
+	if b.Connections() != 0 {
+		t.Error("APNs was asked")
+	}
+}
+
+func TestAReplacedCertificateIsUsedForNewConnections(t *testing.T) {
+	t.Parallel()
+	ca := providertest.NewCA(t)
+	first := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
+	second := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(2*time.Hour))
+	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
+		o.Keys, o.CertificateAuthority = nil, ca
+		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(first.certificate, first.key...))}
+	})
+	b.want(t, alert(), providers.KindDelivered, "delivered")
+	expiry := b.CredentialExpiry()
+	replace(t, b.CertificateFile, append(second.certificate, second.key...))
+	b.credential.(*clientCertificate).file.Reread()
+	b.want(t, alert(), providers.KindDelivered, "delivered")
+	if n := b.Connections(); n != 2 || b.CredentialExpiry().Equal(expiry) {
+		t.Errorf("%d connections were made, the expiry is %s", n, b.CredentialExpiry())
+	}
+}
+
+func TestACertificateThatAPNsRefusesIsTheOperators(t *testing.T) {
+	t.Parallel()
+	files := certify(t, providertest.NewCA(t), []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
+	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
+		o.Keys, o.CertificateAuthority = nil, providertest.NewCA(t)
+		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
+	})
+	if o := b.Push(t.Context(), alert()); o.Kind != providers.KindMisconfigured {
+		t.Errorf("got %+v", o)
+	}
+}
