@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/matrix-push/caddy-matrix-push"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // builder is what xcaddy.json may have of xcaddy.Builder, https://pkg.go.dev/github.com/caddyserver/xcaddy#Builder.
@@ -97,28 +99,56 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 }
 
 func TestExamplesAdaptAndValidate(t *testing.T) {
-	files := []string{"Caddyfile.example"}
+	caddyfiles := map[string]string{"Caddyfile.example": read(t, "Caddyfile.example")}
 	err := filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), "Caddyfile") {
-			files = append(files, path)
+			caddyfiles[path] = read(t, path)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		t.Run(file, func(t *testing.T) { validate(t, read(t, file)) })
-	}
+	validateAll(t, caddyfiles)
 }
 
-func TestTheREADMEsConfigurationsAdaptAndValidate(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```caddyfile\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
-	if len(blocks) == 0 {
-		t.Fatal("the README has no configuration")
+func TestTheDocumentationsConfigurationsAdaptAndValidate(t *testing.T) {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i, block := range blocks {
-		t.Run(fmt.Sprint(i+1), func(t *testing.T) { validate(t, block[1]) })
+	block := regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
+	caddyfiles := make(map[string]string)
+	for _, file := range append(files, "README.md") {
+		found := block.FindAllStringSubmatch(read(t, file), -1)
+		if len(found) == 0 {
+			t.Errorf("%s has no configuration", file)
+		}
+		for i, match := range found {
+			caddyfiles[fmt.Sprint(file, " ", i+1)] = match[1]
+		}
+	}
+	validateAll(t, caddyfiles)
+}
+
+// validateAll validates Caddyfiles in a folder that has the credentials which they name.
+func validateAll(t *testing.T, caddyfiles map[string]string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	_, key := providertest.NewAPNsKey(t)
+	certificate, certificateKey := providertest.NewCA(t).APNsCertificate(t,
+		[]string{"org.example.ios.enterprise"}, []string{"production"}, time.Now().Add(365*24*time.Hour))
+	serviceAccount := read(t, providertest.NewFCM(t, providertest.FCMOptions{}).ServiceAccount(t))
+	for name, content := range map[string]string{
+		"AuthKey_ABC123DEFG.p8": string(key), "push.pem": string(certificate), "push.key": string(certificateKey),
+		"service-account.json": serviceAccount,
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, caddyfile := range caddyfiles {
+		t.Run(name, func(t *testing.T) { validate(t, caddyfile) })
 	}
 }
 

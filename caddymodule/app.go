@@ -53,6 +53,7 @@ type App struct {
 	store   rejected.Store
 	logger  *zap.Logger
 	pooled  bool
+	stop    context.CancelFunc
 }
 
 const (
@@ -183,31 +184,18 @@ func (a *App) Start() error {
 				return fmt.Errorf("app %q: %w", app.Pattern, err)
 			}
 		}
-		a.warnOfExpiry(app)
 	}
+	watched, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	go watchExpiry(watched, a.logger, a.gateway.Router.Apps())
 	return nil
 }
 
-// expiryNotice is how long before its end the operator is told of a credential's: renewing one may take another person.
-const expiryNotice = 30 * 24 * time.Hour
-
-// warnOfExpiry tells the operator of a credential that ends soon. One that has ended does not keep everything else from starting.
-func (a *App) warnOfExpiry(app *gateway.App) {
-	p, ok := app.Provider.(providers.Expirer)
-	if !ok {
-		return
-	}
-	switch end := p.CredentialExpiry(); {
-	case end.IsZero():
-	case time.Now().After(end):
-		a.logger.Error("the credential has expired", zap.String("app", app.Pattern), zap.Time("expiry", end))
-	case time.Until(end) < expiryNotice:
-		a.logger.Warn("the credential expires soon", zap.String("app", app.Pattern), zap.Time("expiry", end))
-	}
+// Stop ends nothing but the watch: what is under way belongs to the pool.
+func (a *App) Stop() error {
+	a.stop()
+	return nil
 }
-
-// Stop has nothing to stop: what is under way belongs to the pool.
-func (a *App) Stop() error { return nil }
 
 // Cleanup lets go of what configurations share.
 func (a *App) Cleanup() error {

@@ -25,7 +25,7 @@ const repeatAfter = time.Minute
 
 // Attempted logs one attempt.
 func (o *observer) Attempted(a gateway.Attempt) {
-	entry := o.logger.Check(o.level(a), "push "+a.Outcome.Kind.String())
+	entry := o.logger.Check(o.level(a), "push "+kind(a))
 	if entry == nil {
 		return
 	}
@@ -42,10 +42,20 @@ func (o *observer) Attempted(a gateway.Attempt) {
 	entry.Write(fields...)
 }
 
+// kind is what became of the attempt, in a word. A verdict that is not believed yet rejected nobody.
+func kind(a gateway.Attempt) string {
+	if a.Alarm && a.Outcome.Kind == providers.KindRejected {
+		return "doubted"
+	}
+	return a.Outcome.Kind.String()
+}
+
 func (o *observer) level(a gateway.Attempt) zapcore.Level {
 	switch {
 	case a.Alarm && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.ErrorLevel
+	case a.Alarm:
+		return zapcore.DebugLevel
 	case a.Outcome.Kind == providers.KindRejected && !a.Outcome.Unusable:
 		return zapcore.InfoLevel // once for each pushkey: what is on record is not asked for again
 	default:

@@ -19,13 +19,15 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 		name    string
 		outcome providers.Outcome
 		alarm   bool
-		want    zapcore.Level
+		level   zapcore.Level
+		message string
 	}{
-		{"a delivery is no news", providers.Delivered(), false, zapcore.DebugLevel},
-		{"a failure that passes is no news", providers.Retry("timeout", 0, nil), false, zapcore.DebugLevel},
-		{"what a client got wrong is no news", providers.Unusable("bad_endpoint", nil), false, zapcore.DebugLevel},
-		{"a dead pushkey is worth a line", providers.Rejected("gone"), false, zapcore.InfoLevel},
-		{"what the operator has to mend is an error", providers.Misconfigured("http_403", nil), true, zapcore.ErrorLevel},
+		{"a delivery is no news", providers.Delivered(), false, zapcore.DebugLevel, "push delivered"},
+		{"a failure that passes is no news", providers.Retry("timeout", 0, nil), false, zapcore.DebugLevel, "push retry"},
+		{"what a client got wrong is no news", providers.Unusable("bad_endpoint", nil), false, zapcore.DebugLevel, "push rejected"},
+		{"a dead pushkey is worth a line", providers.Rejected("gone"), false, zapcore.InfoLevel, "push rejected"},
+		{"what the operator has to mend is an error", providers.Misconfigured("http_403", nil), true, zapcore.ErrorLevel, "push misconfigured"},
+		{"a verdict that is not believed rejected nobody", providers.Rejected("bad_device_token"), true, zapcore.ErrorLevel, "push doubted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -35,7 +37,7 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 				Outcome: test.outcome, Alarm: test.alarm,
 			})
 			entries := logs.All()
-			if len(entries) != 1 || entries[0].Level != test.want {
+			if len(entries) != 1 || entries[0].Level != test.level || entries[0].Message != test.message {
 				t.Fatalf("logged %+v", entries)
 			}
 			if hash := entries[0].ContextMap()["pushkey_hash"]; hash != rejected.KeyOf("a", "secret").String()[:8] {

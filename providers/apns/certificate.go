@@ -9,12 +9,15 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sideshow/apns2/certificate"
+	"go.step.sm/crypto/pemutil"
 	"go.uber.org/zap"
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -46,7 +49,11 @@ func newCertificate(p *Provider, logger *zap.Logger, replaced func()) (*clientCe
 	file, err := keyfile.Open(keyfile.Options[*tls.Certificate]{
 		Paths: paths,
 		Parse: func(contents [][]byte) (*tls.Certificate, error) {
-			return parseCertificate(bytes.Join(contents, []byte("\n")), password, p.Environment)
+			cert, err := parseCertificate(bytes.Join(contents, []byte("\n")), password, p.Environment)
+			if err == nil && p.topic != "" {
+				err = checkReplacement(cert.Leaf, p.topic)
+			}
+			return cert, err
 		},
 		Changed: func(*tls.Certificate) { replaced() },
 		Logger:  logger,
@@ -81,7 +88,22 @@ func parseCertificate(data []byte, password, environment string) (*tls.Certifica
 	return cert, checkEnvironment(cert.Leaf, environment)
 }
 
+// checkReplacement refuses a certificate that would do worse than the one in use.
+func checkReplacement(leaf *x509.Certificate, topic string) error {
+	if certified := topicsOf(leaf); len(certified) > 0 && !covers(certified, topic) {
+		return fmt.Errorf("the certificate is for %s, not for %s", strings.Join(certified, ", "), topic)
+	}
+	if time.Now().After(leaf.NotAfter) {
+		return errExpired
+	}
+	return nil
+}
+
 func parsePEM(data []byte, password string) (*tls.Certificate, error) {
+	data, err := decrypted(data, password)
+	if err != nil {
+		return nil, err
+	}
 	cert, err := certificate.FromPemBytes(data, password)
 	switch {
 	case errors.Is(err, certificate.ErrNoCertificate):
@@ -89,11 +111,27 @@ func parsePEM(data []byte, password string) (*tls.Certificate, error) {
 	case errors.Is(err, certificate.ErrNoPrivateKey):
 		return nil, errors.New("the PEM has no private key: it goes into the same file, or into one of its own")
 	case errors.Is(err, certificate.ErrFailedToDecryptKey):
-		return nil, errors.New("the private key cannot be decrypted: certificate_password is wrong or missing")
+		return nil, errUndecryptable
 	case err != nil:
 		return nil, errors.New("the private key is not readable")
 	}
 	return &cert, nil
+}
+
+var errUndecryptable = errors.New("the private key cannot be decrypted: certificate_password is wrong or missing")
+
+// decrypted has the key as plain text that OpenSSL 3 encrypted; apns2 knows older forms alone.
+func decrypted(data []byte, password string) (plain []byte, err error) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "ENCRYPTED PRIVATE KEY" {
+			block.Type = "PRIVATE KEY"
+			if block.Bytes, err = pemutil.DecryptPKCS8PrivateKey(block.Bytes, []byte(password)); err != nil {
+				return nil, errUndecryptable
+			}
+		}
+		plain = append(plain, pem.EncodeToMemory(block)...)
+	}
+	return plain, nil
 }
 
 // parsePKCS12 reads what Apple's Keychain exports, and what OpenSSL 3 writes, which apns2 cannot.
@@ -144,10 +182,10 @@ func has(leaf *x509.Certificate, id asn1.ObjectIdentifier) bool {
 	return slices.ContainsFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
 }
 
-// topics are the bundle ID of the certificate's subject, and those that its extension lists.
-func (c *clientCertificate) topics() []string {
-	leaf := c.file.Get().Leaf
-	var topics []string
+func (c *clientCertificate) topics() []string { return topicsOf(c.file.Get().Leaf) }
+
+// topicsOf are the bundle ID of the certificate's subject, and those that its extension lists.
+func topicsOf(leaf *x509.Certificate) (topics []string) {
 	for _, name := range leaf.Subject.Names {
 		if id, ok := name.Value.(string); ok && name.Type.Equal(userID) {
 			topics = append(topics, id)

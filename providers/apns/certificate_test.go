@@ -2,10 +2,14 @@ package apns
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"testing"
 	"time"
 
+	"go.step.sm/crypto/pemutil"
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -89,7 +93,20 @@ func TestACertificateInEachFormDelivers(t *testing.T) {
 		}
 		return data
 	}
+	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := pemutil.EncryptPKCS8PrivateKey(rand.Reader, der, []byte("very-secret"), x509.PEMCipherAES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := writeFile(t, "push.key", pem.EncodeToMemory(block))
+	pemFile := writeFile(t, "push.pem", files.certificate)
+	refuses(t, &Provider{CertificateFile: pemFile, CertificateKeyFile: encrypted}, "certificate_file:", "certificate_password")
+	refuses(t, &Provider{CertificateFile: pemFile, CertificateKeyFile: encrypted, CertificatePassword: "wrong"}, "certificate_file:", "certificate_password")
 	tests := map[string]Provider{
+		"PEM, and its key encrypted":  {CertificateFile: pemFile, CertificateKeyFile: encrypted, CertificatePassword: "very-secret"},
 		"PEM with its key":            {CertificateFile: writeFile(t, "push.pem", bytes.Join([][]byte{files.certificate, files.key}, nil))},
 		"PEM, and the key in its own": {CertificateFile: writeFile(t, "push.pem", files.certificate), CertificateKeyFile: writeFile(t, "push.key", files.key)},
 		"PKCS#12 of the Keychain's":   {CertificateFile: writeFile(t, "push.p12", encode(pkcs12.Legacy)), CertificatePassword: "very-secret"},
@@ -143,6 +160,33 @@ func TestAReplacedCertificateIsUsedForNewConnections(t *testing.T) {
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	if n := b.Connections(); n != 2 || b.CredentialExpiry().Equal(expiry) {
 		t.Errorf("%d connections were made, the expiry is %s", n, b.CredentialExpiry())
+	}
+}
+
+func TestAReplacementThatWouldDoWorseIsNotUsed(t *testing.T) {
+	t.Parallel()
+	ca, later := providertest.NewCA(t), time.Now().Add(time.Hour)
+	for name, next := range map[string]certified{
+		"one of another app":       certify(t, ca, []string{"org.example.other"}, []string{"production"}, later),
+		"one that has expired":     certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(-time.Hour)),
+		"one for the sandbox":      certify(t, ca, []string{bundle}, []string{"sandbox"}, later),
+		"one that is not readable": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := certify(t, ca, []string{bundle}, []string{"production"}, later)
+			b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
+				o.Keys, o.CertificateAuthority = nil, ca
+				*p = Provider{CertificateFile: writeFile(t, "push.pem", append(first.certificate, first.key...))}
+			})
+			expiry := b.CredentialExpiry()
+			replace(t, b.CertificateFile, append(next.certificate, next.key...))
+			b.credential.(*clientCertificate).file.Reread()
+			b.want(t, alert(), providers.KindDelivered, "delivered")
+			if !b.CredentialExpiry().Equal(expiry) {
+				t.Errorf("the certificate in use ends at %s", b.CredentialExpiry())
+			}
+		})
 	}
 }
 

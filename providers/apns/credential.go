@@ -28,10 +28,12 @@ type credential interface {
 // loadCredential reads the credential that the options name; replaced is called when its connections have to be made anew.
 func (p *Provider) loadCredential(logger *zap.Logger, replaced func()) (credential, error) {
 	switch {
+	case p.CertificateFile == "" && p.CertificateKeyFile != "":
+		return nil, errors.New("certificate_file is missing: certificate_key_file is of use with it alone")
+	case p.CertificateFile == "" && p.CertificatePassword != "":
+		return nil, errors.New("certificate_file is missing: certificate_password is of use with it alone")
 	case p.CertificateFile == "" && p.KeyFile == "":
 		return nil, errors.New("key_file is missing (or certificate_file)")
-	case p.CertificateFile == "" && (p.CertificateKeyFile != "" || p.CertificatePassword != ""):
-		return nil, errors.New("certificate_file is missing")
 	case p.CertificateFile != "" && (p.KeyFile != "" || p.KeyID != "" || p.TeamID != ""):
 		return nil, errors.New("certificate_file cannot go with key_file, key_id and team_id: APNs takes one of them")
 	case p.CertificateFile != "":

@@ -74,6 +74,11 @@ func TestAWrongOptionFailsTheLoad(t *testing.T) {
 		{"neither key nor certificate", func(p *Provider) { p.KeyFile = "" }, []string{"key_file is missing"}},
 		{"both key and certificate", func(p *Provider) { p.CertificateFile = "push.pem" }, []string{"certificate_file", "key_file"}},
 		{"a certificate's key without a certificate", func(p *Provider) { p.CertificateKeyFile = "push.key" }, []string{"certificate_file is missing"}},
+		{
+			"a password and nothing that it opens",
+			func(p *Provider) { p.KeyFile, p.CertificatePassword = "", "very-secret" },
+			[]string{"certificate_file is missing", "certificate_password"},
+		},
 		{"no key ID", func(p *Provider) { p.KeyID = "" }, []string{"key_id is missing"}},
 		{"a key ID that is too short", func(p *Provider) { p.KeyID = "ABC" }, []string{"key_id:", `"ABC"`}},
 		{"no team ID", func(p *Provider) { p.TeamID = "" }, []string{"team_id is missing"}},
