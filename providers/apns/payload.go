@@ -120,7 +120,7 @@ func newDocument(data json.RawMessage) (*document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadDefault, err)
 	}
-	d := &document{members: make(map[string]any, len(defaults)+6), aps: make(map[string]any)}
+	d := &document{members: make(map[string]any, len(defaults)+6)}
 	for name, value := range defaults {
 		switch name {
 		case "room_id", "event_id": // those are the homeserver's alone to give
@@ -133,6 +133,9 @@ func newDocument(data json.RawMessage) (*document, error) {
 		default:
 			d.members[name] = value
 		}
+	}
+	if d.aps == nil {
+		d.aps = make(map[string]any)
 	}
 	if alert, ok := d.aps["alert"].(json.RawMessage); ok && alert[0] != '{' && alert[0] != '"' {
 		return nil, fmt.Errorf("%w: aps.alert is neither an object nor a string", errBadDefault)
@@ -217,6 +220,10 @@ func (d *document) hasAlert() bool {
 
 func (d *document) marshal() []byte {
 	d.members["aps"] = d.aps
+	b := payload.Marshal(d.members)
+	if utf8.Valid(b) {
+		return b
+	}
 	// What is not valid UTF-8 is valid to encoding/json, and so may stand in default_payload.
-	return bytes.ToValidUTF8(payload.Marshal(d.members), []byte(string(utf8.RuneError)))
+	return bytes.ToValidUTF8(b, []byte(string(utf8.RuneError)))
 }

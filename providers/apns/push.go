@@ -53,6 +53,11 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	return a.outcome()
 }
 
+var (
+	contentType = []string{"application/json"}
+	userAgent   = []string{"caddy-matrix-push"}
+)
+
 // header are the headers of the push, but for the provider token,
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns.
 func (p *Provider) header(push *providers.Push, m message) http.Header {
@@ -73,8 +78,8 @@ func (p *Provider) header(push *providers.Push, m message) http.Header {
 		"Apns-Priority":   {strconv.Itoa(priority)},
 		"Apns-Expiration": {strconv.FormatInt(push.Expires.Unix(), 10)},
 		"Apns-Id":         {push.ID},
-		"Content-Type":    {"application/json"},
-		"User-Agent":      {"caddy-matrix-push"},
+		"Content-Type":    contentType,
+		"User-Agent":      userAgent,
 	}
 	if id := p.collapseID(push); id != "" {
 		header["Apns-Collapse-Id"] = []string{id}
@@ -112,8 +117,9 @@ func (p *Provider) post(ctx context.Context, token, bearer string, header http.H
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode, retryAfter: network.RetryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	a := answer{status: resp.StatusCode}
 	if a.status != http.StatusOK {
+		a.retryAfter = network.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 		a.read(resp.Body)
 	}
 	return a, nil

@@ -32,16 +32,30 @@ func Default(data json.RawMessage) (map[string]json.RawMessage, error) {
 		return nil, nil
 	}
 	var pusher struct {
-		Default json.RawMessage `json:"default_payload"`
+		Default object `json:"default_payload"`
 	}
-	if json.Unmarshal(data, &pusher) != nil || pusher.Default == nil {
+	if json.Unmarshal(data, &pusher) != nil || !pusher.Default.given {
 		return nil, nil
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(pusher.Default, &members); err != nil || members == nil {
+	if pusher.Default.members == nil {
 		return nil, ErrBadDefault
 	}
-	return members, nil
+	return pusher.Default.members, nil
+}
+
+// object is a JSON object, if what is given is one.
+type object struct {
+	given   bool
+	members map[string]json.RawMessage
+}
+
+// UnmarshalJSON is no error for what is no object.
+func (o *object) UnmarshalJSON(value []byte) error {
+	o.given = true
+	if json.Unmarshal(value, &o.members) != nil {
+		o.members = nil
+	}
+	return nil
 }
 
 // Topic names what belongs together, so that a push service can let one message take the place of an earlier one: 32 characters of
