@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -80,7 +81,7 @@ func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) 
 
 // start opens the file, fills the index and starts the sweeper; the caller holds life.
 func (d *database) start(expire time.Duration) (skipped int, err error) {
-	bolt, err := openBolt(d.path)
+	bolt, err := boltfile.Open(d.path)
 	if err != nil {
 		return 0, err
 	}
@@ -89,6 +90,7 @@ func (d *database) start(expire time.Duration) (skipped int, err error) {
 		return 0, errors.Join(err, bolt.Close())
 	}
 	d.gate.Lock()
+	bolt.MaxBatchDelay = batchDelay
 	d.bolt, d.write = bolt, bolt.Batch
 	d.gate.Unlock()
 	d.expire.Store(int64(expire))

@@ -9,14 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -60,7 +58,7 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	if time.Duration(s.Expire) < time.Minute {
 		return errors.New("expire: must be at least a minute")
 	}
-	path, err := resolve(s.Path)
+	path, err := boltfile.Resolve(s.Path, "rejected.db")
 	if err != nil {
 		return fmt.Errorf("path: %w", err)
 	}
@@ -70,34 +68,6 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	}
 	s.db, s.held = v.(*database), true
 	return nil
-}
-
-// resolve is the absolute path of the file, or what makes it impossible.
-func resolve(path string) (string, error) {
-	if path == "" {
-		path = filepath.Join(caddy.AppDataDir(), "matrix_push", "rejected.db")
-	} else {
-		var err error
-		if path, err = caddy.NewReplacer().ReplaceOrErr(path, true, true); err != nil {
-			return "", err
-		}
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return path, nil
-	case err != nil:
-		return "", err
-	case info.IsDir():
-		return "", fmt.Errorf("%s is a directory", path)
-	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s is not a regular file", path)
-	}
-	return path, nil
 }
 
 // Open opens the file unless another configuration did, and applies this one's settings to it.

@@ -1,0 +1,105 @@
+// Package boltfile opens bbolt files as a server needs it: a damaged one is an error that says what to do, and not the end of the
+// process.
+package boltfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const lockTimeout = 2 * time.Second
+
+// Open opens the file, or makes it with its directory. One process at a time can have it open.
+func Open(path string) (db *bbolt.DB, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	// bbolt panics on some damaged files, and then leaves the file open and locked.
+	var file *os.File
+	defer func() {
+		if err != nil && errors.Is(err, errPanicked) {
+			abandon(file)
+			db = nil
+		}
+	}()
+	err = Guard(path, func() error {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:      lockTimeout,
+			FreelistType: bbolt.FreelistMapType,
+			NoStatistics: true,
+			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+				var err error
+				file, err = os.OpenFile(name, flag, perm)
+				return file, err
+			},
+		})
+		return err
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, errPanicked):
+		return nil, err
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s is locked, most likely by another Caddy process; a running one is changed with `caddy reload`: %w", path, err)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, Damaged(path, err)
+	default:
+		return nil, fmt.Errorf("%s cannot be opened: %w", path, err)
+	}
+}
+
+var errPanicked = errors.New("bbolt panicked")
+
+// Guard runs what uses a file, and makes an error of what bbolt panics with.
+func Guard(path string, use func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = Damaged(path, fmt.Errorf("%w: %v", errPanicked, r))
+		}
+	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a file cut short faults when its missing pages are read
+	return use()
+}
+
+// Damaged is the error for a file that cannot be read.
+func Damaged(path string, err error) error {
+	return fmt.Errorf("%s is damaged or no database; move it away to start with an empty one: %w", path, err)
+}
+
+// Resolve is the absolute path of the file that an option names, or what makes it impossible; without an option, it is the one of the
+// given name in Caddy's data directory.
+func Resolve(option, name string) (string, error) {
+	path := filepath.Join(caddy.AppDataDir(), "matrix_push", name)
+	if option != "" {
+		var err error
+		if path, err = caddy.NewReplacer().ReplaceOrErr(option, true, true); err != nil {
+			return "", err
+		}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path, nil
+	case err != nil:
+		return "", err
+	case info.IsDir():
+		return "", fmt.Errorf("%s is a directory", path)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is not a regular file", path)
+	}
+	return path, nil
+}
