@@ -23,7 +23,8 @@ type key struct {
 	file          *keyfile.File[*ecdsa.PrivateKey]
 
 	mu     sync.Mutex
-	signer *signer
+	signer *signer // also after close, for pushes that are still on their way
+	closed bool
 }
 
 // identifier is what Apple's key and team IDs look like.
@@ -85,9 +86,12 @@ func (k *key) use(private *ecdsa.PrivateKey) error {
 		return err
 	}
 	k.mu.Lock()
-	before := k.signer
+	before, closed := k.signer, k.closed
 	k.signer = next
 	k.mu.Unlock()
+	if closed {
+		return next.release()
+	}
 	return before.release()
 }
 
@@ -105,9 +109,8 @@ func (k *key) renewed(expired string) (string, error) { return k.current().renew
 func (k *key) close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := k.signer
-	k.signer = nil
-	return before.release()
+	k.closed = true
+	return k.signer.release()
 }
 
 func (k *key) clientCertificate() func() *tls.Certificate { return nil }

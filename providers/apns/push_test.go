@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -270,5 +271,34 @@ func TestAStalledHandshakeHoldsUpNothingElse(t *testing.T) {
 	group.Wait()
 	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("the stream was free, and a push waited %s for the connection", took)
+	}
+}
+
+// A push that is on its way when its configuration goes comes to its end, and one that only begins then does no harm.
+func TestAPushOutlivesItsConfiguration(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	p := &Provider{
+		Options: b.Options, Topic: bundle, KeyFile: b.KeyFile, KeyID: keyID, TeamID: teamID,
+	}
+	if err := p.Provision(messagetest.NewContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Provider.Cleanup(); err != nil { // so that the other configuration is the last
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Until: release})
+	done := make(chan providers.Outcome)
+	go func() { done <- p.Push(t.Context(), alert()) }()
+	b.await(t, "a push is held", func() bool { return b.Streams() == 1 })
+	if err := p.Cleanup(); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	for _, o := range []providers.Outcome{<-done, p.Push(t.Context(), alert())} {
+		if o.Kind != providers.KindDelivered {
+			t.Errorf("got %+v", o)
+		}
 	}
 }

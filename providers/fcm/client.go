@@ -129,10 +129,15 @@ func (c *client) authorized(req *http.Request) (*answer, error) {
 		return a, err
 	}
 	c.tokens.refused(token)
-	if token, err = c.tokens.get(req.Context()); err != nil {
+	fresh, err := c.tokens.get(req.Context())
+	switch {
+	case err != nil:
 		return nil, err
+	case fresh == token:
+		return a, nil
+	default:
+		return c.roundTrip(req, fresh)
 	}
-	return c.roundTrip(req, token)
 }
 
 // maxAnswer is how much of an answer is read: an error has some hundred bytes.
@@ -148,6 +153,9 @@ func (c *client) roundTrip(req *http.Request, token string) (*answer, error) {
 		req.Body = body
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	if project := c.tokens.quotaProject(); project != "" {
+		req.Header.Set("X-Goog-User-Project", project) // https://cloud.google.com/docs/quotas/set-quota-project
+	}
 	resp, err := c.service.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package fcm
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -23,9 +25,10 @@ const scope = "https://www.googleapis.com/auth/firebase.messaging"
 
 // credentials are what access tokens are asked for with.
 type credentials struct {
-	name    string // tells them apart
-	project string
-	fetch   func(context.Context) (*oauth2.Token, error)
+	name         string // tells them apart
+	project      string
+	quotaProject string // whose quota is used; empty for that of the credentials' own project
+	fetch        func(context.Context) (*oauth2.Token, error)
 }
 
 // parseCredentials reads the credentials file; without one, it looks for the application default credentials. Its errors do not show
@@ -35,16 +38,16 @@ func parseCredentials(contents [][]byte, client *http.Client, network string) (*
 		return defaultCredentials(client, network)
 	}
 	raw := contents[0]
-	project, err := checkCredentials(raw)
+	file, err := readCredentials(raw)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(append([]byte(network+"\x00"), raw...))
 	return &credentials{
-		name:    hex.EncodeToString(sum[:]),
-		project: project,
+		name:         hash(network, raw),
+		project:      file.ProjectID,
+		quotaProject: file.QuotaProjectID,
 		fetch: func(ctx context.Context) (*oauth2.Token, error) {
-			found, err := google.CredentialsFromJSONWithParams(with(ctx, client), raw, google.CredentialsParams{Scopes: []string{scope}})
+			found, err := google.CredentialsFromJSONWithType(with(ctx, client), raw, google.CredentialsType(file.Type), scope)
 			if err != nil {
 				return nil, err
 			}
@@ -53,48 +56,66 @@ func parseCredentials(contents [][]byte, client *http.Client, network string) (*
 	}, nil
 }
 
+// hash tells credentials apart, and what they are used through.
+func hash(network string, raw []byte) string {
+	sum := sha256.Sum256(append([]byte(network+"\x00"), raw...))
+	return hex.EncodeToString(sum[:])
+}
+
 // with makes x/oauth2 send through the client.
 func with(ctx context.Context, client *http.Client) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 
-// checkCredentials finds what is wrong with a file before anything is asked with it, and the project that it names.
-func checkCredentials(raw []byte) (project string, err error) {
-	var file struct {
-		Type         string `json:"type"`
-		ProjectID    string `json:"project_id"`
-		ClientEmail  string `json:"client_email"`
-		PrivateKey   string `json:"private_key"`
-		TokenURI     string `json:"token_uri"`
-		ClientID     string `json:"client_id"`
-		ClientSecret string `json:"client_secret"`
-		RefreshToken string `json:"refresh_token"`
+// credentialsFile is what credentials consist of, https://google.aip.dev/auth/4110.
+type credentialsFile struct {
+	Type           string `json:"type"`
+	ProjectID      string `json:"project_id"`
+	QuotaProjectID string `json:"quota_project_id"`
+	ClientEmail    string `json:"client_email"`
+	PrivateKey     string `json:"private_key"`
+	TokenURI       string `json:"token_uri"`
+	ClientID       string `json:"client_id"`
+	ClientSecret   string `json:"client_secret"`
+	RefreshToken   string `json:"refresh_token"`
+}
+
+// readCredentials finds what is wrong with a file before anything is asked with it.
+func readCredentials(raw []byte) (*credentialsFile, error) {
+	file := new(credentialsFile)
+	if json.Unmarshal(raw, file) != nil {
+		return nil, errors.New("it is not JSON as Google's console writes it")
 	}
-	if json.Unmarshal(raw, &file) != nil {
-		return "", errors.New("it is not JSON as Google's console writes it")
-	}
+	return file, file.check(raw)
+}
+
+func (f *credentialsFile) check(raw []byte) error {
 	var required map[string]string
-	switch file.Type {
+	switch f.Type {
 	case "service_account":
-		required = map[string]string{"client_email": file.ClientEmail, "private_key": file.PrivateKey, "token_uri": file.TokenURI}
+		required = map[string]string{"client_email": f.ClientEmail, "private_key": f.PrivateKey, "token_uri": f.TokenURI}
 	case "authorized_user":
-		required = map[string]string{
-			"client_id": file.ClientID, "client_secret": file.ClientSecret, "refresh_token": file.RefreshToken,
-		}
+		required = map[string]string{"client_id": f.ClientID, "client_secret": f.ClientSecret, "refresh_token": f.RefreshToken}
+	case "external_account", "external_account_authorized_user", "impersonated_service_account":
+		_, err := google.CredentialsFromJSONWithType(context.Background(), raw, google.CredentialsType(f.Type), scope)
+		return err
 	case "":
-		return "", errors.New("type is missing: a service account's key has one (google-services.json is not it)")
+		return errors.New("type is missing: a service account's key has one (google-services.json is not it)")
 	default:
-		return "", fmt.Errorf("type: %q is neither service_account nor authorized_user", file.Type)
+		return fmt.Errorf("type: %q is none of Google's", f.Type)
 	}
 	for _, name := range slices.Sorted(maps.Keys(required)) {
 		if required[name] == "" {
-			return "", fmt.Errorf("%s is missing", name)
+			return fmt.Errorf("%s is missing", name)
 		}
 	}
-	if file.Type == "service_account" {
-		err = checkPrivateKey([]byte(file.PrivateKey))
+	if f.Type != "service_account" {
+		return nil
 	}
-	return file.ProjectID, err
+	if u, err := url.Parse(f.TokenURI); err != nil || u.Scheme != "https" || u.Host == "" {
+		return errors.New("token_uri: it is not an https URL")
+	}
+	return checkPrivateKey([]byte(f.PrivateKey))
 }
 
 // checkPrivateKey reads the key as x/oauth2 will.
@@ -103,8 +124,10 @@ func checkPrivateKey(raw []byte) error {
 	if block == nil {
 		return errors.New("private_key: it is not PEM")
 	}
-	if _, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-		return nil
+	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+		if _, ok := key.(*rsa.PrivateKey); ok {
+			return nil
+		}
 	}
 	if _, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return nil
@@ -123,15 +146,16 @@ func defaultCredentials(client *http.Client, network string) (*credentials, erro
 	if err != nil {
 		return nil, errors.New("it is missing, and there are no application default credentials")
 	}
+	file := new(credentialsFile)
 	if found.JSON != nil {
-		if _, err := checkCredentials(found.JSON); err != nil {
+		if file, err = readCredentials(found.JSON); err != nil {
 			return nil, fmt.Errorf("the application default credentials: %w", err)
 		}
 	}
-	sum := sha256.Sum256(append([]byte(network+"\x00"), found.JSON...))
 	return &credentials{
-		name:    "default " + hex.EncodeToString(sum[:]),
-		project: found.ProjectID,
+		name:         "default " + hash(network, found.JSON),
+		project:      found.ProjectID,
+		quotaProject: file.QuotaProjectID,
 		fetch: func(ctx context.Context) (*oauth2.Token, error) {
 			found, err := google.FindDefaultCredentials(with(ctx, client), scope)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,8 +31,9 @@ func init() {
 type Provider struct {
 	network.Options
 
-	// The file of a service account's key, or of an authorized user's credentials (`gcloud auth application-default login`). Placeholders
-	// are allowed. Default: Google's application default credentials, such as those of the machine that this runs on.
+	// The file of a service account's key, of an authorized user's credentials (`gcloud auth application-default login`), or of workload
+	// identity federation. Placeholders are allowed. Default: Google's application default credentials, such as those of the machine that
+	// this runs on.
 	CredentialsFile string `json:"credentials_file,omitempty"`
 
 	// The ID of the Firebase project. Placeholders are allowed. Default: that of the credentials.
@@ -60,7 +62,8 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.providers.fcm", New: func() caddy.Module { return new(Provider) }}
 }
 
-// Provision checks the options and reads the credentials. Nothing is asked of Google.
+// Provision checks the options and reads the credentials. Nothing is asked of Google, unless the credentials are those of a machine of
+// Google's, which its metadata server has.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	settings, err := p.Resolve()
 	if err != nil {
@@ -77,20 +80,35 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("credentials_file: %w", err)
 	}
-	project, err := keyfile.Resolve(p.ProjectID)
+	project, err := p.project(tokens)
 	if err != nil {
-		return fmt.Errorf("project_id: %w", err)
-	}
-	if project == "" {
-		project = tokens.project()
-	}
-	if project == "" {
-		return errors.Join(errors.New("project_id is missing: the credentials name none"), tokens.close())
+		return errors.Join(fmt.Errorf("project_id: %w", err), tokens.close())
 	}
 	if p.client, err = newClient(project, settings, tokens); err != nil {
 		return errors.Join(err, tokens.close())
 	}
 	return p.client.check(p.template.message(sample, nil, time.Now()))
+}
+
+// projectID is what the ID of a project may consist of; older ones begin with a domain.
+var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`)
+
+// project is the option's, or that of the credentials.
+func (p *Provider) project(tokens *tokens) (string, error) {
+	project, err := keyfile.Resolve(p.ProjectID)
+	if err != nil {
+		return "", err
+	}
+	if project == "" {
+		project = tokens.project()
+	}
+	switch {
+	case project == "":
+		return "", errors.New("it is missing, and the credentials name none")
+	case !projectID.MatchString(project):
+		return "", fmt.Errorf("%q is not the ID of a project", project)
+	}
+	return project, nil
 }
 
 // sample is a push to look at the options with.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"time"
 
@@ -39,12 +40,18 @@ func newTemplate(p *Provider) (*template, error) {
 		{"apns", p.APNS, &m.APNS},
 		{"webpush", p.Webpush, &m.Webpush},
 	} {
-		if err := decode(o.raw, o.into); err != nil {
+		if err := guarded(func() error { return decode(o.raw, o.into) }); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.name, err)
 		}
 	}
 	if m.Android != nil && m.Android.Data != nil {
 		return nil, errors.New("android: data would take the place of the notification's")
+	}
+	if err := checkTTL(p.Android); err != nil {
+		return nil, fmt.Errorf("android: %w", err)
+	}
+	if m.APNS != nil && m.APNS.Payload != nil && m.APNS.Payload.Aps == nil {
+		m.APNS.Payload.Aps = new(messaging.Aps) // the SDK would send null
 	}
 	t.badge = quiet(t.alert)
 	shown, err := json.Marshal(m.Notification)
@@ -58,6 +65,24 @@ func newTemplate(p *Provider) (*template, error) {
 		return nil, errors.New("notification: it leaves too little room for data")
 	}
 	return t, nil
+}
+
+// seconds is how a duration may be written: the SDK spoils fractions.
+var seconds = regexp.MustCompile(`^[0-9]{1,7}s$`)
+
+// checkTTL finds a ttl that the SDK would read wrongly.
+func checkTTL(android json.RawMessage) error {
+	var given struct {
+		TTL *string `json:"ttl"`
+	}
+	_ = json.Unmarshal(android, &given) // it was decoded before
+	if given.TTL == nil {
+		return nil
+	}
+	if ttl, err := time.ParseDuration(*given.TTL); err != nil || !seconds.MatchString(*given.TTL) || ttl > maxTTL {
+		return fmt.Errorf("ttl: %q is not a number of seconds such as 3600s, of at most four weeks", *given.TTL)
+	}
+	return nil
 }
 
 // decode reads an option, and refuses members that its type does not know.
@@ -82,17 +107,33 @@ func decode(raw json.RawMessage, into any) error {
 	return missing(given, known, "")
 }
 
+// guarded makes an error of what the SDK panics with, as it does for some colours of android.notification.light_settings.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New("there is something in it that breaks Firebase's SDK")
+		}
+	}()
+	return do()
+}
+
 // missing is an error that names a member of given which known does not have, and is more than nothing.
 func missing(given, known any, path string) error {
-	members, ok := given.(map[string]any)
-	if !ok {
+	if list, ok := given.([]any); ok {
+		has, _ := known.([]any)
+		for i, value := range list[:min(len(list), len(has))] {
+			if err := missing(value, has[i], fmt.Sprintf("%s%d.", path, i)); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
+	members, _ := given.(map[string]any)
 	has, _ := known.(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		value := members[name]
 		if _, ok := has[name]; !ok && value != nil && !reflect.ValueOf(value).IsZero() {
-			return fmt.Errorf("FCM has no member %s%s", path, name)
+			return fmt.Errorf("Firebase's SDK has no member %s%s", path, name) //nolint:staticcheck // a name
 		}
 		if err := missing(value, has[name], path+name+"."); err != nil {
 			return err

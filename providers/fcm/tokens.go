@@ -22,7 +22,8 @@ type tokens struct {
 	file *keyfile.File[*credentials]
 
 	mu     sync.Mutex
-	source *source
+	source *source // also after close, for pushes that are still on their way
+	closed bool
 }
 
 func newTokens(path string, settings *network.Settings, logger *zap.Logger) (*tokens, error) {
@@ -61,9 +62,12 @@ func (t *tokens) use(c *credentials) error {
 		return err
 	}
 	t.mu.Lock()
-	before := t.source
+	before, closed := t.source, t.closed
 	t.source = next
 	t.mu.Unlock()
+	if closed {
+		return next.release()
+	}
 	return before.release()
 }
 
@@ -80,12 +84,13 @@ func (t *tokens) refused(token string) { t.current().refused(token) }
 
 func (t *tokens) project() string { return t.file.Get().project }
 
+func (t *tokens) quotaProject() string { return t.file.Get().quotaProject }
+
 func (t *tokens) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.source
-	t.source = nil
-	return before.release()
+	t.closed = true
+	return t.source.release()
 }
 
 // sources keeps one source for each credential, shared by all apps that use it and kept across reloads.
@@ -96,6 +101,8 @@ const (
 	fetchTimeout = 15 * time.Second
 	// fetchAgain is how soon a request for a token is repeated that failed.
 	fetchAgain = 5 * time.Second
+	// renewEvery is how soon a token that was refused is taken for bad again: it may not be the token's fault.
+	renewEvery = time.Minute
 )
 
 // source is where the tokens of one credential come from. However many ask, one request is made; and it is made before the token
@@ -109,6 +116,7 @@ type source struct {
 	token   *oauth2.Token // nil if there is none, or it was refused
 	early   time.Time     // when to fetch the next
 	running chan struct{} // closed when the fetch that is running ends; nil if none is
+	renewed time.Time     // when a token was last taken for bad
 	failed  time.Time     // when the last fetch failed
 	err     error         // why; nil if it did not
 }
@@ -198,12 +206,12 @@ func (s *source) run() {
 	s.running = nil
 }
 
-// refused makes the next who ask wait for another token than this one.
+// refused makes the next who ask wait for another token than this one, unless that did not help a moment ago.
 func (s *source) refused(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.token != nil && s.token.AccessToken == token {
-		s.token = nil
+	if now := s.now(); s.token != nil && s.token.AccessToken == token && now.Sub(s.renewed).Abs() >= renewEvery {
+		s.token, s.renewed = nil, now
 	}
 }
 
@@ -224,7 +232,7 @@ func (e *credentialError) outcome() providers.Outcome {
 		return o
 	}
 	if status := refused.Response.StatusCode; status == http.StatusTooManyRequests || status >= 500 {
-		return providers.Retry("token_unavailable", 0, errors.New("Google's token endpoint is out of order"))
+		return providers.Retry("token_unavailable", 0, errors.New("the token endpoint is out of order"))
 	}
-	return providers.Misconfigured("credentials_refused", errors.New("Google does not take the credentials"))
+	return providers.Misconfigured("credentials_refused", errors.New("the token endpoint refuses the credentials"))
 }

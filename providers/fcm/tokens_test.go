@@ -141,6 +141,21 @@ func TestARefusedTokenIsReplaced(t *testing.T) {
 	})
 }
 
+func TestATokenThatIsRefusedLikeTheLastOneIsKeptForAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := (&endpoint{}).source()
+		wantToken(t, s, "token-1")
+		s.refused("token-1")
+		wantToken(t, s, "token-2")
+		s.refused("token-2")
+		wantToken(t, s, "token-2")
+		time.Sleep(renewEvery)
+		s.refused("token-2")
+		wantToken(t, s, "token-3")
+	})
+}
+
 func TestATokenThatHasAlreadyEndedIsNone(t *testing.T) {
 	t.Parallel()
 	s := &source{now: time.Now, fetch: func(context.Context) (*oauth2.Token, error) { return &oauth2.Token{AccessToken: "t"}, nil }}

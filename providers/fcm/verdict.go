@@ -2,7 +2,9 @@ package fcm
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +59,25 @@ func (f *failure) about(fields ...string) bool {
 	return false
 }
 
+// fieldForm is what the name of a message's field may look like. What else FCM says may repeat what it was sent.
+var fieldForm = regexp.MustCompile(`^message(\.[a-z_]+)*$`)
+
+// complaint names the parts of the message that FCM does not like; nil if it named none.
+func (f *failure) complaint() error {
+	var fields []string
+	for _, d := range f.Error.Details {
+		for _, v := range d.FieldViolations {
+			if fieldForm.MatchString(v.Field) && len(v.Field) < 100 && len(fields) < 10 {
+				fields = append(fields, v.Field)
+			}
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return errors.New("FCM does not take " + strings.Join(fields, ", "))
+}
+
 // verdict is what an error says about a push.
 type verdict struct {
 	kind     providers.Kind
@@ -97,7 +118,7 @@ func (a *answer) outcome(now time.Time) providers.Outcome {
 	}
 	f := a.failure()
 	v := f.verdict(a.status)
-	o := providers.Outcome{Kind: v.kind, Reason: v.reason, Doubtful: v.doubtful}
+	o := providers.Outcome{Kind: v.kind, Reason: v.reason, Doubtful: v.doubtful, Err: f.complaint()}
 	if v.kind == providers.KindRetry || v.kind == providers.KindMisconfigured {
 		o.RetryAfter = network.RetryAfter(a.header.Get("Retry-After"), now)
 		if o.RetryAfter == 0 && v.reason == "quota_exceeded" {

@@ -34,7 +34,8 @@ func Default(data json.RawMessage) (map[string]json.RawMessage, error) {
 	var pusher struct {
 		Default object `json:"default_payload"`
 	}
-	if json.Unmarshal(data, &pusher) != nil || !pusher.Default.given {
+	_ = json.Unmarshal(data, &pusher) // what is no object has no default_payload
+	if !pusher.Default.given {
 		return nil, nil
 	}
 	if pusher.Default.members == nil {

@@ -1,0 +1,261 @@
+package fcm
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// options are the options of a template, as JSON.
+type options struct{ notification, android, apns, webpush string }
+
+func (o options) set(p *Provider) {
+	for _, option := range []struct {
+		raw  string
+		into *json.RawMessage
+	}{{o.notification, &p.Notification}, {o.android, &p.Android}, {o.apns, &p.APNS}, {o.webpush, &p.Webpush}} {
+		if option.raw != "" {
+			*option.into = json.RawMessage(option.raw)
+		}
+	}
+}
+
+func TestAWrongTemplateFailsTheLoad(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		options options
+		parts   []string
+	}{
+		{"no object", options{notification: `"title"`}, []string{"notification:", "not a JSON object"}},
+		{"a list", options{android: `[]`}, []string{"android:", "not a JSON object"}},
+		{"null", options{apns: `null`}, []string{"apns:", "not a JSON object"}},
+		{"half an object", options{webpush: `{"headers"`}, []string{"webpush:", "not a JSON object"}},
+
+		{"a member that FCM does not have", options{notification: `{"titel": "x"}`}, []string{"notification:", "Firebase's SDK has no member titel"}},
+		{"one inside of android", options{android: `{"notification": {"body": "x", "chanel_id": "y"}}`}, []string{"android:", "Firebase's SDK has no member notification.chanel_id"}},
+		{"one inside of apns", options{apns: `{"fcm_options": {"picture": "x"}}`}, []string{"apns:", "Firebase's SDK has no member fcm_options.picture"}},
+		{"one inside of an alert", options{apns: `{"payload": {"aps": {"alert": {"titel": "x"}}}}`}, []string{"apns:", "Firebase's SDK has no member payload.aps.alert.titel"}},
+		{"one inside of webpush", options{webpush: `{"header": {"TTL": "1"}}`}, []string{"webpush:", "Firebase's SDK has no member header"}},
+		{"one inside of a list", options{webpush: `{"notification": {"title": "x", "actions": [{"acton": "y"}]}}`}, []string{"webpush:", "no member notification.actions.0.acton"}},
+		{"a message instead of its part", options{android: `{"android": {"priority": "high"}}`}, []string{"android:", "Firebase's SDK has no member android"}},
+		{"a member in another case", options{android: `{"collapseKey": "x"}`}, []string{"android:", "Firebase's SDK has no member collapseKey"}},
+
+		{"data in android", options{android: `{"data": {"room_id": "!other"}}`}, []string{"android:", "data would take the place"}},
+		{"a notification that leaves no room", options{notification: `{"body": "` + strings.Repeat("x", 2048) + `"}`}, []string{"notification:", "too little room"}},
+
+		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification:", "title"}},
+		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android:", "ttl"}},
+		{"a ttl in words", options{android: `{"ttl": "one hour"}`}, []string{"android:", "one hour"}},
+		{"a ttl before now", options{android: `{"ttl": "-1s"}`}, []string{"android: ttl:", `"-1s"`}},
+		{"a ttl without its unit", options{android: `{"ttl": "3600"}`}, []string{"android: ttl:", `"3600"`}},
+		{"a ttl that the SDK would spoil", options{android: `{"ttl": "3.5s"}`}, []string{"android: ttl:", `"3.5s"`}},
+		{"a ttl that is too long", options{android: `{"ttl": "2419201s"}`}, []string{"android: ttl:", "four weeks"}},
+		{"a ttl beyond all bounds", options{android: `{"ttl": "99999999999s"}`}, []string{"android: ttl:", "four weeks"}},
+		{"a light without a color", options{android: `{"notification": {"light_settings": {"light_on_duration": "1s", "light_off_duration": "1s"}}}`}, []string{"android:", "breaks Firebase's SDK"}},
+		{
+			"a light of a color that the SDK cannot write",
+			options{android: `{"notification": {"light_settings": {
+				"color": {"red": 0, "green": 1, "blue": 0, "alpha": 1}, "light_on_duration": "1s", "light_off_duration": "1s"
+			}}}`},
+			[]string{"breaks Firebase's SDK"},
+		},
+		{"a color by its name", options{android: `{"notification": {"color": "red"}}`}, []string{"color"}},
+		{"a visibility that there is not", options{android: `{"notification": {"visibility": "HIDDEN"}}`}, []string{"android:", "HIDDEN"}},
+		{"arguments for no key", options{android: `{"notification": {"title_loc_args": ["x"]}}`}, []string{"titleLocKey"}},
+		{"an image that is no URL", options{notification: `{"image": "picture"}`}, []string{"image URL"}},
+		{"a sound that is too loud", options{apns: `{"payload": {"aps": {"sound": {"name": "x", "volume": 11}}}}`}, []string{"volume"}},
+		{"a direction that there is not", options{webpush: `{"notification": {"dir": "up"}}`}, []string{"direction"}},
+		{"a link without TLS", options{webpush: `{"notification": {"title": "x"}, "fcm_options": {"link": "http://example.org"}}`}, []string{"link"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := offline(t)
+			test.options.set(p)
+			refuses(t, p, test.parts...)
+		})
+	}
+}
+
+func TestANotificationTakesItsRoomFromTheData(t *testing.T) {
+	t.Parallel()
+	const notification = `{"title":"x","body":"y"}`
+	for raw, want := range map[string]int{"": 4096, notification: 4096 - len(notification)} {
+		p := offline(t)
+		options{notification: raw}.set(p)
+		if got := live(t, p).template.room; got != want {
+			t.Errorf("%q leaves %d bytes, want %d", raw, got, want)
+		}
+	}
+}
+
+// everything is what an operator may want in each message.
+var everything = options{
+	notification: `{"title": "New message", "body": "Open the app", "image": "https://example.org/i.png"}`,
+	android: `{"restricted_package_name": "org.example", "direct_boot_ok": true, "fcm_options": {"analytics_label": "matrix"},
+		"notification": {"channel_id": "messages", "color": "#00ff80", "notification_priority": "PRIORITY_HIGH", "visibility": "PRIVATE"}}`,
+	apns: `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"mutable-content": 1, "content-available": 1, "sound": "default",
+		"alert": {"title": "New message", "loc-key": "K", "loc-args": ["a"]}, "custom": 1}, "extra": {"a": [1]}}}`,
+	webpush: `{"headers": {"Urgency": "high"}, "data": {"a": "b"},
+		"notification": {"title": "New message", "icon": "https://example.org/i.png", "custom": true}, "fcm_options": {"link": "https://example.org/"}}`,
+}
+
+// part is a part of a message, without the members of android that are the provider's.
+func part(t *testing.T, raw json.RawMessage, name string) any {
+	t.Helper()
+	var message map[string]any
+	if err := json.Unmarshal(raw, &message); err != nil {
+		t.Fatal(err)
+	}
+	if config, ok := message[name].(map[string]any); ok && name == "android" {
+		for _, own := range []string{"priority", "ttl", "collapse_key"} {
+			delete(config, own)
+		}
+	}
+	return message[name]
+}
+
+// wantPart compares a part of a message with JSON; empty for none.
+func wantPart(t *testing.T, raw json.RawMessage, name, want string) {
+	t.Helper()
+	var wanted any
+	if want != "" {
+		if err := json.Unmarshal([]byte(want), &wanted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := part(t, raw, name); !reflect.DeepEqual(got, wanted) {
+		t.Errorf("%s is %v, want %v", name, got, wanted)
+	}
+}
+
+func TestTheOptionsAreInEachMessage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(_ *providertest.FCM, p *Provider) { everything.set(p) })
+	push := alert()
+	push.Notification = push.Notification.WithoutCounts()
+	b.want(t, push, providers.KindDelivered, "delivered")
+	got := b.sent(t)
+	wantPart(t, got.Raw, "notification", everything.notification)
+	wantPart(t, got.Raw, "android", everything.android)
+	wantPart(t, got.Raw, "apns", everything.apns)
+	wantPart(t, got.Raw, "webpush", everything.webpush)
+	if got.Data["event_id"] != "$event" {
+		t.Errorf("the data is %v", got.Data)
+	}
+}
+
+func TestAPayloadForAppleNeedsNoAps(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(_ *providertest.FCM, p *Provider) { options{apns: `{"payload": {"extra": 1}}`}.set(p) })
+	push := pushOf(messagetest.Alert().Reduced().WithoutCounts())
+	b.want(t, push, providers.KindDelivered, "delivered")
+	wantPart(t, b.sent(t).Raw, "apns", `{"payload": {"aps": {}, "extra": 1}}`)
+}
+
+func TestABadgeShowsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(_ *providertest.FCM, p *Provider) { everything.set(p) })
+	b.want(t, pushOf(unreadCount(7)), providers.KindDelivered, "delivered")
+	got := b.sent(t)
+	wantPart(t, got.Raw, "notification", "")
+	wantPart(t, got.Raw, "android", `{"restricted_package_name": "org.example", "direct_boot_ok": true, "fcm_options": {"analytics_label": "matrix"}}`)
+	wantPart(t, got.Raw, "apns", `{"headers": {"apns-priority": "10"}, "payload": {"extra": {"a": [1]},
+		"aps": {"badge": 7, "mutable-content": 1, "content-available": 1, "custom": 1}}}`)
+	wantPart(t, got.Raw, "webpush", `{"headers": {"Urgency": "high"}, "data": {"a": "b"}, "fcm_options": {"link": "https://example.org/"}}`)
+}
+
+func TestAMessageTakesAndLeavesNothingForTheNext(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(_ *providertest.FCM, p *Provider) { everything.set(p) })
+	plain := messagetest.Alert().WithoutCounts()
+	for _, n := range []*providers.Notification{plain, messagetest.Alert(), unreadCount(7), low(), plain} {
+		b.want(t, pushOf(n), providers.KindDelivered, "delivered")
+	}
+	messages := b.Messages()
+	if len(messages) != 5 {
+		t.Fatalf("%d messages arrived", len(messages))
+	}
+	for _, name := range []string{"notification", "android", "apns", "webpush"} {
+		if first, last := part(t, messages[0].Raw, name), part(t, messages[4].Raw, name); !reflect.DeepEqual(first, last) {
+			t.Errorf("%s was %v, and is %v", name, first, last)
+		}
+	}
+}
+
+func TestAppleDevicesGetTheCountsAsABadge(t *testing.T) {
+	t.Parallel()
+	counts := func(unread, missed *int64) *providers.Notification {
+		n := messagetest.Alert().Reduced()
+		n.Counts = providers.Counts{Unread: unread, MissedCalls: missed}
+		return n
+	}
+	const bare, full = `{"headers": {"apns-priority": "10"}}`, `{"payload": {"aps": {"sound": "default"}, "a": 1}}`
+	tests := []struct {
+		name, apns string
+		n          *providers.Notification
+		want       string
+	}{
+		{"unread", bare, counts(new(int64(3)), nil), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 3}}}`},
+		{"unread and missed calls", bare, counts(new(int64(3)), new(int64(2))), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 5}}}`},
+		{"missed calls", bare, counts(nil, new(int64(2))), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 2}}}`},
+		{"none unread", bare, counts(new(int64(0)), nil), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 0}}}`},
+		{"beside what the operator wants", full, counts(new(int64(3)), nil), `{"payload": {"aps": {"badge": 3, "sound": "default"}, "a": 1}}`},
+		{"in the place of the operator's", `{"payload": {"aps": {"badge": 99}}}`, counts(new(int64(3)), nil), `{"payload": {"aps": {"badge": 3}}}`},
+		{"no counts", bare, counts(nil, nil), bare},
+		{"no Apple devices", "", counts(new(int64(3)), nil), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := offline(t)
+			options{apns: test.apns}.set(p)
+			raw, err := json.Marshal(live(t, p).template.message(pushOf(test.n), nil, time.Now()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantPart(t, raw, "apns", test.want)
+		})
+	}
+}
+
+func TestAndroidsOptionsGiveWayToTheNotificationButForTTLAndCollapseKey(t *testing.T) {
+	t.Parallel()
+	const week = `{"priority": "normal", "ttl": "604800s", "collapse_key": "operator"}`
+	tests := []struct {
+		name, android              string
+		n                          *providers.Notification
+		priority, ttl, collapseKey string
+	}{
+		{"an event", week, messagetest.Alert(), "high", "604800s", "operator"},
+		{"an event that may wait", `{"priority": "high"}`, low(), "normal", "3600s", ""},
+		{"a badge", week, messagetest.Badge(), "normal", "604800s", "operator"},
+		{"a badge without options", "", messagetest.Badge(), "normal", "3600s", "badge"},
+		{"now or never", `{"ttl": "0s"}`, messagetest.Alert(), "high", "0s", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := offline(t)
+			options{android: test.android}.set(p)
+			now := time.Now()
+			push := pushOf(test.n)
+			push.Expires = now.Add(time.Hour)
+			raw, err := json.Marshal(live(t, p).template.message(push, nil, now))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := android(t, providertest.FCMMessage{Raw: raw})
+			if got.Priority != test.priority || got.TTL != test.ttl || got.CollapseKey != test.collapseKey {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
