@@ -1,0 +1,231 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+const (
+	appleKeyID  = "ABC123DEFG"
+	appleTeamID = "TEAM123456"
+	bundleID    = "org.example.ios"
+)
+
+// stateless is a gateway that keeps nothing: what is not delivered is the homeserver's to send again.
+const stateless = "rejected memory\noutbox off\n"
+
+// apple is APNs on loopback, and a key that it knows.
+type apple struct {
+	*providertest.APNs
+	key     *ecdsa.PrivateKey
+	keyFile string
+	// expected is what the violations say that a test makes on purpose.
+	expected string
+}
+
+// newApple starts APNs. What breaks one of its rules fails the test.
+func newApple(t *testing.T, change ...func(*providertest.APNsOptions)) *apple {
+	t.Helper()
+	key, p8 := providertest.NewAPNsKey(t)
+	options := providertest.APNsOptions{Keys: []providertest.APNsKey{
+		{KeyID: appleKeyID, TeamID: appleTeamID, Public: &key.PublicKey, Topics: []string{bundleID}},
+	}}
+	for _, f := range change {
+		f(&options)
+	}
+	a := &apple{APNs: providertest.NewAPNs(t, options), key: key, keyFile: writeSecret(t, "AuthKey.p8", p8)}
+	t.Cleanup(func() {
+		for _, v := range a.Violations() {
+			if a.expected == "" || !strings.Contains(v, a.expected) {
+				t.Errorf("a request to APNs breaks a rule: %s", v)
+			}
+		}
+	})
+	return a
+}
+
+// writeSecret writes a file that nobody else can read.
+func writeSecret(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	replaceFile(t, path, content)
+	return path
+}
+
+// replaceFile puts a file in the place of another at once, as a careful operator does.
+func replaceFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reached are the options of a provider that has APNs at this one.
+func (a *apple) reached() string {
+	return "endpoint " + a.URL + "\ntrusted_ca " + a.CAFile + "\nproxy none"
+}
+
+// app is an app with the key. The provider's options are beside those of the key; a topic is the bundle ID unless they have one.
+func (a *apple) app(appID, provider, options string) string {
+	if !strings.Contains(provider, "topic ") {
+		provider += "\ntopic " + bundleID
+	}
+	return a.appWith(appID, "key_file "+a.keyFile+"\nkey_id "+appleKeyID+"\nteam_id "+appleTeamID+"\n"+provider, options)
+}
+
+// appWith is an app with any credential.
+func (a *apple) appWith(appID, provider, options string) string {
+	if !strings.Contains(options, "wait ") {
+		options += "\nwait 20s"
+	}
+	return "app " + appID + " {\napns {\n" + provider + "\n" + a.reached() + "\n}\n" + options + "\n}\n"
+}
+
+// appleScene is an APNs, a gateway in front of it, and a homeserver that knows the gateway. There are two apps: org.example.ios, and
+// org.example.full with `content full`.
+type appleScene struct {
+	t       *testing.T
+	apns    *apple
+	gateway *process
+	hs      *homeserver
+}
+
+func newAppleScene(t *testing.T, more func(*apple) string, change ...func(*providertest.APNsOptions)) appleScene {
+	t.Helper()
+	a := newApple(t, change...)
+	global := stateless + a.app("org.example.ios", "", "") + a.app("org.example.full", "", "content full")
+	if more != nil {
+		global += more(a)
+	}
+	gateway := startGateway(t, global, "matrix_push")
+	return appleScene{t, a, gateway, gateway.homeserver()}
+}
+
+// await waits until APNs is in a state.
+func (a *apple) await(t *testing.T, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := a.Await(ctx, condition); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deviceToken is the token of a device in the form that Matrix recommends, and its path at APNs.
+func deviceToken(name string) (pushkey, path string) {
+	sum := sha256.Sum256([]byte(name))
+	return base64.StdEncoding.EncodeToString(sum[:]), hex.EncodeToString(sum[:])
+}
+
+// path is the device token of a device as APNs gets it.
+func (d device) path() string {
+	token, err := base64.StdEncoding.DecodeString(d.Pushkey)
+	if err != nil {
+		panic(err)
+	}
+	return hex.EncodeToString(token)
+}
+
+// elementXData is what Element X iOS registers.
+func elementXData() map[string]any {
+	return map[string]any{"format": "event_id_only", "default_payload": map[string]any{
+		"aps":                                   map[string]any{"mutable-content": 1, "alert": map[string]any{"loc-key": "Notification", "loc-args": []any{}}},
+		"pusher_notification_client_identifier": "client",
+	}}
+}
+
+// iPhone is a device with Element X.
+func iPhone(name string) device { return iPhoneOf("org.example.ios", name) }
+
+// iPhoneOf is a device with another app that registers as Element X does.
+func iPhoneOf(appID, name string) device {
+	pushkey, _ := deviceToken(name)
+	return device{AppID: appID, Pushkey: pushkey, PushkeyTS: at(1_700_000_000), Data: elementXData()}
+}
+
+// in is the scene for a part of the test.
+func (s appleScene) in(t *testing.T) appleScene {
+	s.t, s.hs = t, &homeserver{t: t, client: s.hs.client, url: s.hs.url}
+	return s
+}
+
+// pushes are those that APNs took for a device, of which there have to be n. What was answered with 200 is there.
+func (s appleScene) pushes(d device, n int) []providertest.APNsPush {
+	s.t.Helper()
+	return s.apns.taken(s.t, d.path(), n)
+}
+
+// taken are the pushes for a device token, of which there have to be n.
+func (a *apple) taken(t *testing.T, path string, n int) (pushes []providertest.APNsPush) {
+	t.Helper()
+	for _, p := range a.Pushes() {
+		if p.Token == path {
+			pushes = append(pushes, p)
+		}
+	}
+	if len(pushes) != n {
+		t.Fatalf("%d pushes arrived, want %d; violations: %q", len(pushes), n, a.Violations())
+	}
+	return pushes
+}
+
+// requests are all that were made for a device, whatever became of them.
+func (s appleScene) requests(d device) (requests []providertest.APNsRequest) {
+	for _, r := range s.apns.Requests() {
+		if r.Token == d.path() {
+			requests = append(requests, r)
+		}
+	}
+	return requests
+}
+
+// delivered notifies the gateway, which rejects nothing, and returns the device's only push.
+func (s appleScene) delivered(body string, d device) providertest.APNsPush {
+	s.t.Helper()
+	wantBody(s.t, s.hs.notify(body), nothingRejected)
+	return s.pushes(d, 1)[0]
+}
+
+// wantJSON wants exactly this JSON, however it is written.
+func wantJSON(t *testing.T, got []byte, want string) {
+	t.Helper()
+	if !reflect.DeepEqual(decode(t, got), decode(t, []byte(want))) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// decode is JSON with its numbers as they are written.
+func decode(t *testing.T, text []byte) (v any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
+}
+
+// member is what stands at a path of names in JSON; nil if nothing does.
+func member(t *testing.T, text []byte, names ...string) any {
+	t.Helper()
+	v := decode(t, text)
+	for _, name := range names {
+		object, _ := v.(map[string]any)
+		v = object[name]
+	}
+	return v
+}
