@@ -288,14 +288,21 @@ func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T)
 	t.Parallel()
 	const pushes = 1000
 	s := newAppleScene(t, nil, func(o *providertest.APNsOptions) { o.MaxConcurrentStreams, o.OneUntilProven = 100, true })
-	hs := &homeserver{t: t, client: s.gateway.client(true), url: s.gateway.url()}
+	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes wait for nobody
+	// As many homeservers as need but one connection each, which is there: it is the gateway's to APNs that matter.
+	var homeservers []*homeserver
+	for range pushes / 200 {
+		hs := &homeserver{t: t, client: s.gateway.client(true), url: s.gateway.url()}
+		wantBody(t, hs.notify(alert("$1", nobody)), rejecting(nobody.Pushkey))
+		homeservers = append(homeservers, hs)
+	}
 	// Until the first ones are answered, nobody knows how many a connection takes.
 	until := make(chan struct{})
 	s.apns.Answer("", providertest.APNsAnswer{Until: until, Times: pushes})
 	var wg sync.WaitGroup
 	for i := range pushes {
 		wg.Go(func() {
-			r, err := hs.try(alert("$1", iPhone(strconv.Itoa(i))))
+			r, err := homeservers[i%len(homeservers)].try(alert("$1", iPhone(strconv.Itoa(i))))
 			if err != nil {
 				t.Error(err)
 				return
@@ -304,8 +311,7 @@ func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T)
 		})
 	}
 	s.apns.await(t, func() bool { return s.apns.Connections() == 8 })
-	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes wait for nobody
-	for range 30 {                                            // as long as it takes to open more
+	for range 30 { // as long as it takes to open more
 		wantBody(t, s.hs.notify(alert("$1", nobody)), rejecting(nobody.Pushkey))
 	}
 	close(until)
