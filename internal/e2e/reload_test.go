@@ -114,6 +114,7 @@ func (pt *plainTraffic) while(ctx context.Context, clients int, during func()) {
 	for range clients {
 		client := pt.process.client(false)
 		wg.Go(func() {
+			defer client.CloseIdleConnections() // what is counted afterwards is the gateway's
 			for !over.Load() {
 				req, _ := http.NewRequestWithContext(ctx, http.MethodPost, pt.url, strings.NewReader(alert("$1")))
 				resp, err := send(client, req)
