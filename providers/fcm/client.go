@@ -153,6 +153,7 @@ func (c *client) roundTrip(req *http.Request, token string) (*answer, error) {
 		req.Body = body
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("User-Agent", "caddy-matrix-push")
 	if project := c.tokens.quotaProject(); project != "" {
 		req.Header.Set("X-Goog-User-Project", project) // https://cloud.google.com/docs/quotas/set-quota-project
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"firebase.google.com/go/v4/messaging"
@@ -192,10 +193,24 @@ func (t *template) message(p *providers.Push, data map[string]string, now time.T
 		android.CollapseKey = badgeKey
 	}
 	m.Android = &android
-	if m.APNS != nil && n.Counts != (providers.Counts{}) {
-		m.APNS = withBadge(m.APNS, n.Counts)
+	if m.APNS != nil {
+		m.APNS = withHeaders(m.APNS, android.Priority == "high", p.Expires)
+		if n.Counts != (providers.Counts{}) {
+			m.APNS = withBadge(m.APNS, n.Counts)
+		}
 	}
 	return &m
+}
+
+// withHeaders is the configuration for Apple devices with what APNs is told of each push, unless the operator says otherwise.
+func withHeaders(config *messaging.APNSConfig, high bool, expires time.Time) *messaging.APNSConfig {
+	c := *config
+	c.Headers = map[string]string{"apns-priority": "5", "apns-expiration": strconv.FormatInt(expires.Unix(), 10)}
+	if high {
+		c.Headers["apns-priority"] = "10"
+	}
+	maps.Copy(c.Headers, config.Headers)
+	return &c
 }
 
 // maxTTL is the longest that FCM keeps a message,

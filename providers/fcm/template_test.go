@@ -3,6 +3,7 @@ package fcm
 import (
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ var everything = options{
 	notification: `{"title": "New message", "body": "Open the app", "image": "https://example.org/i.png"}`,
 	android: `{"restricted_package_name": "org.example", "direct_boot_ok": true, "fcm_options": {"analytics_label": "matrix"},
 		"notification": {"channel_id": "messages", "color": "#00ff80", "notification_priority": "PRIORITY_HIGH", "visibility": "PRIVATE"}}`,
-	apns: `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"mutable-content": 1, "content-available": 1, "sound": "default",
+	apns: `{"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"mutable-content": 1, "content-available": 1, "sound": "default",
 		"alert": {"title": "New message", "loc-key": "K", "loc-args": ["a"]}, "custom": 1}, "extra": {"a": [1]}}}`,
 	webpush: `{"headers": {"Urgency": "high"}, "data": {"a": "b"},
 		"notification": {"title": "New message", "icon": "https://example.org/i.png", "custom": true}, "fcm_options": {"link": "https://example.org/"}}`,
@@ -117,6 +118,14 @@ func part(t *testing.T, raw json.RawMessage, name string) any {
 	if config, ok := message[name].(map[string]any); ok && name == "android" {
 		for _, own := range []string{"priority", "ttl", "collapse_key"} {
 			delete(config, own)
+		}
+	}
+	if config, ok := message[name].(map[string]any); ok && name == "apns" {
+		headers := config["headers"].(map[string]any)
+		delete(headers, "apns-priority")
+		delete(headers, "apns-expiration")
+		if len(headers) == 0 {
+			delete(config, "headers")
 		}
 	}
 	return message[name]
@@ -152,6 +161,44 @@ func TestTheOptionsAreInEachMessage(t *testing.T) {
 	}
 }
 
+func TestAppleIsToldHowMuchAPushMatters(t *testing.T) {
+	t.Parallel()
+	low := messagetest.Alert().Reduced()
+	low.Prio = providers.PrioLow
+	for _, tt := range []struct {
+		name, option string
+		n            *providers.Notification
+		priority     string
+	}{
+		{"an alert", `{}`, messagetest.Alert().Reduced(), "10"},
+		{"one that may wait", `{}`, low, "5"},
+		{"a badge", `{}`, messagetest.Badge(), "5"},
+		{"as the operator says", `{"headers": {"apns-priority": "1", "apns-expiration": "7"}}`, low, "1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(_ *providertest.FCM, p *Provider) { options{apns: tt.option}.set(p) })
+			push := pushOf(tt.n)
+			b.want(t, push, providers.KindDelivered, "delivered")
+			var message struct {
+				APNS struct {
+					Headers map[string]string `json:"headers"`
+				} `json:"apns"`
+			}
+			if err := json.Unmarshal(b.sent(t).Raw, &message); err != nil {
+				t.Fatal(err)
+			}
+			expiration := strconv.FormatInt(push.Expires.Unix(), 10)
+			if tt.priority == "1" {
+				expiration = "7"
+			}
+			if got := message.APNS.Headers; got["apns-priority"] != tt.priority || got["apns-expiration"] != expiration {
+				t.Errorf("the headers are %v", got)
+			}
+		})
+	}
+}
+
 func TestAPayloadForAppleNeedsNoAps(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(_ *providertest.FCM, p *Provider) { options{apns: `{"payload": {"extra": 1}}`}.set(p) })
@@ -167,7 +214,7 @@ func TestABadgeShowsNothing(t *testing.T) {
 	got := b.sent(t)
 	wantPart(t, got.Raw, "notification", "")
 	wantPart(t, got.Raw, "android", `{"restricted_package_name": "org.example", "direct_boot_ok": true, "fcm_options": {"analytics_label": "matrix"}}`)
-	wantPart(t, got.Raw, "apns", `{"headers": {"apns-priority": "10"}, "payload": {"extra": {"a": [1]},
+	wantPart(t, got.Raw, "apns", `{"headers": {"apns-collapse-id": "x"}, "payload": {"extra": {"a": [1]},
 		"aps": {"badge": 7, "mutable-content": 1, "content-available": 1, "custom": 1}}}`)
 	wantPart(t, got.Raw, "webpush", `{"headers": {"Urgency": "high"}, "data": {"a": "b"}, "fcm_options": {"link": "https://example.org/"}}`)
 }
@@ -197,16 +244,16 @@ func TestAppleDevicesGetTheCountsAsABadge(t *testing.T) {
 		n.Counts = providers.Counts{Unread: unread, MissedCalls: missed}
 		return n
 	}
-	const bare, full = `{"headers": {"apns-priority": "10"}}`, `{"payload": {"aps": {"sound": "default"}, "a": 1}}`
+	const bare, full = `{"headers": {"apns-collapse-id": "x"}}`, `{"payload": {"aps": {"sound": "default"}, "a": 1}}`
 	tests := []struct {
 		name, apns string
 		n          *providers.Notification
 		want       string
 	}{
-		{"unread", bare, counts(new(int64(3)), nil), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 3}}}`},
-		{"unread and missed calls", bare, counts(new(int64(3)), new(int64(2))), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 5}}}`},
-		{"missed calls", bare, counts(nil, new(int64(2))), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 2}}}`},
-		{"none unread", bare, counts(new(int64(0)), nil), `{"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 0}}}`},
+		{"unread", bare, counts(new(int64(3)), nil), `{"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"badge": 3}}}`},
+		{"unread and missed calls", bare, counts(new(int64(3)), new(int64(2))), `{"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"badge": 5}}}`},
+		{"missed calls", bare, counts(nil, new(int64(2))), `{"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"badge": 2}}}`},
+		{"none unread", bare, counts(new(int64(0)), nil), `{"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"badge": 0}}}`},
 		{"beside what the operator wants", full, counts(new(int64(3)), nil), `{"payload": {"aps": {"badge": 3, "sound": "default"}, "a": 1}}`},
 		{"in the place of the operator's", `{"payload": {"aps": {"badge": 99}}}`, counts(new(int64(3)), nil), `{"payload": {"aps": {"badge": 3}}}`},
 		{"no counts", bare, counts(nil, nil), bare},
