@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,7 +124,7 @@ func wantData(t *testing.T, m providertest.FCMMessage, want string) {
 	wantJSON(t, mustMarshal(m.Data), want)
 }
 
-// wantMessage wants exactly this message, but for its ttl, which is what remains of the app's.
+// wantMessage wants exactly this message, but for its ttl, which is what remains of the app's, and that for Apple's devices.
 func wantMessage(t *testing.T, m providertest.FCMMessage, ttl time.Duration, want string) {
 	t.Helper()
 	message, _ := decode(t, m.Raw).(map[string]any)
@@ -133,6 +134,14 @@ func wantMessage(t *testing.T, m providertest.FCMMessage, ttl time.Duration, wan
 		t.Errorf("the ttl is %q, want %s", text, ttl)
 	}
 	delete(config, "ttl")
+	if apns, ok := message["apns"].(map[string]any); ok {
+		headers, _ := apns["headers"].(map[string]any)
+		expiration, _ := headers["apns-expiration"].(string)
+		if at, err := strconv.ParseInt(expiration, 10, 64); err != nil || time.Until(time.Unix(at, 0)) > ttl || time.Until(time.Unix(at, 0)) < ttl-time.Minute {
+			t.Errorf("it expires at %q, want in %s", expiration, ttl)
+		}
+		delete(headers, "apns-expiration")
+	}
 	encoded, err := json.Marshal(message)
 	if err != nil {
 		t.Fatal(err)

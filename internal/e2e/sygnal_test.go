@@ -263,13 +263,13 @@ func TestSygnalGCM(t *testing.T) {
 		"content_body":"Ground control, do you read?","prio":"high","unread":"2","missed_calls":"1"}`
 	const withoutCounts = `,"unread":"2","missed_calls":"1"`
 
-	// Two members more than Sygnal's: android.ttl, and apns.payload.aps.badge.
+	// More than Sygnal's: android.ttl, apns.headers, and apns.payload.aps.badge.
 	t.Run("test_expected_api_v1", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(androidOf(app, t.Name()))
 		wantMessage(t, s.delivered(sygnalNotification(d), d), day, `{"token":"`+d.Pushkey+`","data":`+data+`,
 			"android":{"notification":{"body":"a message"},"priority":"high"},
-			"apns":{"payload":{"aps":{"content-available":1,"mutable-content":1,"alert":"a message","badge":3}}}}`)
+			"apns":{"headers":{"apns-priority":"10"},"payload":{"aps":{"content-available":1,"mutable-content":1,"alert":"a message","badge":3}}}}`)
 		r := s.sent(d, 1)[0]
 		if got := r.Header.Get("Content-Type"); got != "application/json" {
 			t.Errorf("the content is %q", got)
