@@ -51,6 +51,10 @@ type Outcome struct {
 	// RetryAfter is how long the push service asked to be left alone; 0 if it did not say. For KindRetry and KindMisconfigured.
 	RetryAfter time.Duration
 
+	// Limited says that it is this device alone that has to wait: a rate limit of its token, a topic that nobody listens to. For
+	// KindRetry: it is no reason to leave the push service alone.
+	Limited bool
+
 	// Since is when the pushkey became invalid by the push service's own clock (APNs says so); zero if it did not say. For
 	// KindRejected: a device that registered later is not dead.
 	Since time.Time
@@ -81,6 +85,11 @@ func Unusable(reason string, err error) Outcome {
 // Retry says that the push may be delivered later; after is what the push service asked for, or 0.
 func Retry(reason string, after time.Duration, err error) Outcome {
 	return Outcome{Kind: KindRetry, Reason: reason, RetryAfter: after, Err: err}
+}
+
+// Limited says that the push may be delivered later, and that other devices' pushes may be now.
+func Limited(reason string, after time.Duration, err error) Outcome {
+	return Outcome{Kind: KindRetry, Reason: reason, RetryAfter: after, Limited: true, Err: err}
 }
 
 // Dropped says that this push can never be delivered, and that the pushkey is fine.

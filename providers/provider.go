@@ -71,6 +71,13 @@ type Starter interface {
 	Start(ctx context.Context) error
 }
 
+// Hoster is implemented by a provider whose pushes go to hosts that devices choose, so that one that is down is left alone without the
+// others.
+type Hoster interface {
+	// Host is where a push for the device goes; empty if it can go nowhere.
+	Host(d *Device) string
+}
+
 // Expirer is implemented by a provider whose credential ends at some time, so that the operator is told before.
 type Expirer interface {
 	// CredentialExpiry is when the credential in use now ends; zero if it does not.

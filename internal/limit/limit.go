@@ -16,13 +16,14 @@ var ErrBusy = errors.New("too many in flight and waiting")
 // would only turn an overload into latency.
 type Limiter struct {
 	slots   *semaphore.Weighted
+	size    int
 	bound   int64
 	holders atomic.Int64 // in and waiting
 }
 
 // New makes a limiter for running holders at a time and as many as waiting more in the queue.
 func New(running, waiting int) *Limiter {
-	return &Limiter{slots: semaphore.NewWeighted(int64(running)), bound: int64(running + waiting)}
+	return &Limiter{slots: semaphore.NewWeighted(int64(running)), size: running, bound: int64(running + waiting)}
 }
 
 // Acquire waits for a slot. It returns ErrBusy at once if the queue is full, and the context's error if that ends first. After a
@@ -44,6 +45,9 @@ func (l *Limiter) Release() {
 	l.slots.Release(1)
 	l.holders.Add(-1)
 }
+
+// Size is how many are let in at a time.
+func (l *Limiter) Size() int { return l.size }
 
 // Idle says that nobody holds a slot or waits for one.
 func (l *Limiter) Idle() bool { return l.holders.Load() == 0 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sideshow/apns2"
 	"github.com/sideshow/apns2/token"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"

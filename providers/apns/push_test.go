@@ -258,7 +258,7 @@ func TestAStalledHandshakeHoldsUpNothingElse(t *testing.T) {
 	b.Answer("", providertest.APNsAnswer{Until: let})
 	var group sync.WaitGroup
 	group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
-	b.await(t, "a push is held", func() bool { return b.Streams() == 1 })
+	b.await(t, "a push is held", func() bool { return b.Held() == 1 })
 	// The only stream is taken: this one has a connection made for it, which hangs.
 	group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -291,7 +291,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Until: release})
 	done := make(chan providers.Outcome)
 	go func() { done <- p.Push(t.Context(), alert()) }()
-	b.await(t, "a push is held", func() bool { return b.Streams() == 1 })
+	b.await(t, "a push is held", func() bool { return b.Held() == 1 })
 	if err := p.Cleanup(); err != nil {
 		t.Error(err)
 	}

@@ -104,6 +104,7 @@ func (a answer) outcome() providers.Outcome {
 		o.Since, o.Doubtful = a.timestamp, v.doubtful
 	case providers.KindRetry, providers.KindMisconfigured:
 		o.RetryAfter = a.retryAfter
+		o.Limited = a.reason == apns2.ReasonTooManyRequests // to this device
 	}
 	return o
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"

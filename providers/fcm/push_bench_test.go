@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 )
 

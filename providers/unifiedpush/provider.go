@@ -61,6 +61,7 @@ func (p *Provider) Advertise() providers.Advertisement {
 var (
 	_ caddy.Provisioner          = (*Provider)(nil)
 	_ caddy.CleanerUpper         = (*Provider)(nil)
+	_ providers.Hoster           = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)

@@ -30,6 +30,9 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		push)
 }
 
+// Host is the endpoint's.
+func (p *Provider) Host(d *providers.Device) string { return upstream.Host(d.Pushkey) }
+
 // subscriptionKeys are the keys in the pusher's data; nil if it has none. What is half a subscription is an error: the client
 // asked for encryption, and nothing is sent in the clear then.
 func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {

@@ -56,6 +56,17 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 	return p, nil
 }
 
+// Host is that of the subscription's endpoint.
+func (p *Provider) Host(d *providers.Device) string {
+	var data pusherData
+	_ = json.Unmarshal(d.Data, &data) // then there is no endpoint
+	sub, err := subscription(d.Pushkey, data)
+	if err != nil {
+		return ""
+	}
+	return upstream.Host(sub.Endpoint)
+}
+
 func subscription(pushkey string, data pusherData) (*webpushgo.Subscription, error) {
 	var sub webpushgo.Subscription
 	if strings.HasPrefix(strings.TrimSpace(pushkey), "{") {

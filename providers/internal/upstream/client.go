@@ -73,6 +73,15 @@ func Endpoint(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// Host is the host and port of an endpoint, by which servers are told apart; empty if it is none.
+func Host(raw string) string {
+	u, err := Endpoint(raw)
+	if err != nil {
+		return ""
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), portOf(u))
+}
+
 // Response is what matters of a push server's answer.
 type Response struct {
 	Status int

@@ -25,11 +25,11 @@ func Outcome(r Response, now time.Time) providers.Outcome {
 		// The VAPID key or an access list of the push server: no proof that the subscription is dead.
 		return providers.Misconfigured("http_"+strconv.Itoa(s), nil)
 	case s == http.StatusTooManyRequests:
-		return providers.Retry("rate_limited", after, nil)
+		return providers.Limited("rate_limited", after, nil)
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly:
 		return providers.Retry("http_"+strconv.Itoa(s), after, nil)
 	case s == http.StatusInsufficientStorage:
-		return providers.Retry("no_subscriber", after, nil) // ntfy: nobody listens to the topic at the moment
+		return providers.Limited("no_subscriber", after, nil) // ntfy: nobody listens to the topic at the moment
 	case s == http.StatusRequestEntityTooLarge:
 		return providers.Dropped("too_large", nil)
 	case s >= 400 && s < 500:
