@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -35,13 +36,16 @@ type App struct {
 	// Where it is remembered which pushkeys are dead: a module of the namespace `matrix_push.rejected`. Default: `file`.
 	RejectedRaw json.RawMessage `json:"rejected,omitempty" caddy:"namespace=matrix_push.rejected inline_key=name"`
 
-	// What takes over pushes for which there was no verdict in time: a module of the namespace `matrix_push.outbox`. Default: `off`,
-	// the homeserver sends them again.
+	// What takes over pushes for which there was no verdict in time: a module of the namespace `matrix_push.outbox`. With `off`, the
+	// homeserver sends them again. Default: `file`.
 	OutboxRaw json.RawMessage `json:"outbox,omitempty" caddy:"namespace=matrix_push.outbox inline_key=name"`
 
 	// How long it is remembered that an event was delivered to a device, so that a homeserver's repetition is not delivered again. At
 	// least as long as homeservers repeat, which is a day. 0 turns it off. Default: 24h.
 	Dedupe *caddy.Duration `json:"dedupe,omitempty"`
+
+	// When so many pushkeys are rejected at once that none is believed any more. Default: more than half of an app's within 10m.
+	Fuse *Fuse `json:"fuse,omitempty"`
 
 	// The size of the largest request body, in bytes. An event alone may have 64 KiB. Default: 262144 (256 KiB).
 	MaxBody int64 `json:"max_body,omitempty"`
@@ -52,7 +56,9 @@ type App struct {
 	gateway *gateway.Gateway
 	store   rejected.Store
 	logger  *zap.Logger
-	pooled  bool
+	ctx     caddy.Context
+	shared  *pooledState  // of which this has a share unless it is nil
+	started chan struct{} // closed when it has
 	stop    context.CancelFunc
 }
 
@@ -69,8 +75,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the gateway up without opening anything: that is left to Start.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.logger, a.ctx, a.started = ctx.Logger(), ctx, make(chan struct{})
 	if err := a.setDefaults(); err != nil {
+		return err
+	}
+	fuse, err := a.Fuse.options()
+	if err != nil {
 		return err
 	}
 	router, err := a.provisionApps(ctx)
@@ -81,7 +91,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("rejected: %w", err)
 	}
-	box, err := load[outbox.Box](ctx, a, "OutboxRaw", a.OutboxRaw, "matrix_push.outbox.off")
+	box, err := load[outbox.Box](ctx, a, "OutboxRaw", a.OutboxRaw, "matrix_push.outbox.file")
 	if err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
@@ -89,16 +99,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.pooled = true
+	a.shared = shared.(*pooledState)
 	a.store = store
 	a.gateway = &gateway.Gateway{
 		Router:   router,
 		Rejected: store,
 		Outbox:   box,
 		Dedupe:   time.Duration(*a.Dedupe),
-		Shared:   shared.(*pooledState).Shared,
+		Fuse:     fuse,
+		Shared:   a.shared.Shared,
 		Observer: &observer{logger: a.logger},
 		Now:      time.Now,
+		Jitter:   rand.N[time.Duration],
 	}
 	return nil
 }
@@ -148,7 +160,7 @@ func (a *App) keepsNothing() bool {
 	var box struct {
 		Name string `json:"name"`
 	}
-	return a.OutboxRaw == nil || (json.Unmarshal(a.OutboxRaw, &box) == nil && box.Name == "off")
+	return a.OutboxRaw != nil && json.Unmarshal(a.OutboxRaw, &box) == nil && box.Name == "off"
 }
 
 // load loads the guest module of a field, or the default one if the field is empty.
@@ -169,7 +181,7 @@ func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, f
 	return guest, nil
 }
 
-// Start opens what the configuration needs now that it goes live.
+// Start opens what the configuration needs now that it goes live, and takes up what waits in the outbox.
 func (a *App) Start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -178,31 +190,65 @@ func (a *App) Start() error {
 			return fmt.Errorf("rejected: %w", err)
 		}
 	}
-	for _, app := range a.gateway.Router.Apps() {
+	if box, ok := a.gateway.Outbox.(outbox.Opener); ok {
+		if err := box.Open(ctx); err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+	}
+	apps := a.gateway.Router.Apps()
+	for _, app := range apps {
 		if p, ok := app.Provider.(providers.Starter); ok {
 			if err := p.Start(ctx); err != nil {
 				return fmt.Errorf("app %q: %w", app.Pattern, err)
 			}
 		}
 	}
-	watched, stop := context.WithCancel(context.Background())
+	if err := a.gateway.Recall(ctx); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	live, stop := context.WithCancel(context.Background())
 	a.stop = stop
-	go watchExpiry(watched, a.logger, a.gateway.Router.Apps())
+	go watchExpiry(live, a.logger, apps)
+	go a.gateway.Work(live)
+	close(a.started)
 	return nil
 }
 
-// Stop ends nothing but the watch: what is under way belongs to the pool.
+// startPatience is how long a request waits for its configuration to start.
+const startPatience = 10 * time.Second
+
+// ready waits until the app has started, and says whether it has. Caddy starts its apps in any order: a request that came before would
+// find neither the pushes that it has to join behind nor the events that were delivered.
+func (a *App) ready(ctx context.Context) bool {
+	select {
+	case <-a.started:
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	select {
+	case <-a.started:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Stop takes nothing more out of the outbox, and leaves what waits to the next configuration. What is under way belongs to the pool.
 func (a *App) Stop() error {
 	a.stop()
+	a.gateway.Retire()
+	a.shared.grace.Store(int64(gracePeriod(a.ctx)))
 	return nil
 }
 
 // Cleanup lets go of what configurations share.
 func (a *App) Cleanup() error {
-	if !a.pooled {
+	if a.shared == nil {
 		return nil
 	}
-	a.pooled = false
+	a.shared = nil
 	_, err := pool.Delete(poolKey)
 	return err
 }

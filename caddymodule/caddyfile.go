@@ -87,6 +87,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		rejected    <store> …
 //		outbox      <outbox> …
 //		dedupe      <duration>
+//		fuse        <percent>% [<window>]|off
 //		max_body    <size>
 //		max_devices <n>
 //	}
@@ -113,6 +114,12 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		return guest[outbox.Box](d, "matrix_push.outbox", &a.OutboxRaw)
 	case "dedupe":
 		return duration(d, &a.Dedupe)
+	case "fuse":
+		if a.Fuse != nil {
+			return d.Err("fuse is given twice")
+		}
+		a.Fuse = new(Fuse)
+		return a.Fuse.unmarshal(d)
 	case "max_body":
 		var size string
 		if err := argument(d, a.MaxBody != 0, &size); err != nil {

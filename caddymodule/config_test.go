@@ -46,8 +46,7 @@ func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 	}{
 		{"a wait longer than Dendrite's patience", app(`"wait":"26s"`), []string{`app "org.example.x"`, "wait: ", "26s"}},
 		{"a negative wait", app(`"wait":-1`), []string{`app "org.example.x"`, "wait: "}},
-		{"no wait without an outbox", app(`"wait":0`), []string{`app "org.example.x"`, "wait: ", "outbox"}},
-		{"no wait with the outbox off", `{"outbox":{"name":"off"},"apps":{"*":{"provider":{"name":"unifiedpush"},"wait":0}}}`, []string{"wait: ", "outbox"}},
+		{"no wait without an outbox", `{"outbox":{"name":"off"},"apps":{"*":{"provider":{"name":"unifiedpush"},"wait":0}}}`, []string{"wait: ", "outbox"}},
 		{"a negative ttl", app(`"ttl":-1`), []string{`app "org.example.x"`, "ttl: "}},
 		{"content that is no choice", app(`"content":"all"`), []string{`app "org.example.x"`, "content: ", `"all"`}},
 		{"badges that are no choice", app(`"badges":"yes"`), []string{`app "org.example.x"`, "badges: ", `"yes"`}},
@@ -96,6 +95,14 @@ func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 		{"rejected file: an expire of a second", `{"rejected":{"name":"file","expire":"1s"}}`, []string{"rejected: ", "expire: "}},
 		{"rejected file: a path that is a directory", fmt.Sprintf(`{"rejected":{"name":"file","path":%q}}`, dir), []string{"rejected: ", "path: ", "directory"}},
 		{"rejected file: a placeholder of nothing", `{"rejected":{"name":"file","path":"{env.MATRIX_PUSH_TEST_UNSET}"}}`, []string{"rejected: ", "path: ", "MATRIX_PUSH_TEST_UNSET"}},
+		{"outbox file: an unknown field", `{"outbox":{"name":"file","size":1}}`, []string{"outbox: ", "size"}},
+		{"outbox file: a negative bound", `{"outbox":{"name":"file","max_per_app":-1}}`, []string{"outbox: ", "max_per_app: "}},
+		{"outbox file: a negative bound of a device", `{"outbox":{"name":"file","max_per_device":-1}}`, []string{"outbox: ", "max_per_device: "}},
+		{"outbox file: a negative size", `{"outbox":{"name":"file","max_size":-1}}`, []string{"outbox: ", "max_size: "}},
+		{"outbox file: a path that is a directory", `{"outbox":{"name":"file","path":"/"}}`, []string{"outbox: ", "path: ", "directory"}},
+		{"a fuse of more than all", `{"fuse":{"share":2}}`, []string{"fuse: ", "share: ", "2"}},
+		{"a fuse of less than none", `{"fuse":{"share":-1}}`, []string{"fuse: ", "share: ", "-1"}},
+		{"a fuse of a second", `{"fuse":{"window":"1s"}}`, []string{"fuse: ", "window: "}},
 		{"outbox off: an unknown field", `{"outbox":{"name":"off","size":1}}`, []string{"outbox: ", "size"}},
 	}
 	for _, tt := range tests {

@@ -63,6 +63,42 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 	}
 }
 
+// Broke logs that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
+func (o *observer) Broke(a *gateway.App, host string) {
+	fields := []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
+	if host != "" {
+		o.logger.Debug("a push server does not work, and is left alone for a while", fields...)
+		return
+	}
+	o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", fields...)
+}
+
+// Mended logs that a push service works again.
+func (o *observer) Mended(a *gateway.App, host string) {
+	level := zapcore.InfoLevel
+	if host != "" {
+		level = zapcore.DebugLevel
+	}
+	o.logger.Log(level, "the push service works again", zap.String("app", a.Pattern), zap.String("provider", a.ProviderName))
+}
+
+// FuseBlew logs that rejections are held.
+func (o *observer) FuseBlew(app string, pushkeys int) {
+	if app == "" {
+		o.logger.Error("too many devices are of apps that are not configured: they are answered 503 instead of being rejected; "+
+			"look whether an app is missing, or reset the fuse", zap.Int("pushkeys", pushkeys))
+		return
+	}
+	o.logger.Error("too many pushkeys were rejected at once: the rejections were withdrawn, and no more are believed; "+
+		"look at the app's credentials, environment and topic or project, or reset the fuse",
+		zap.String("app", app), zap.Int("pushkeys", pushkeys))
+}
+
+// FuseMended logs that rejections are believed again.
+func (o *observer) FuseMended(app string) {
+	o.logger.Info("rejections are believed again", zap.String("app", app))
+}
+
 // StoreFailed logs that a store could not do something.
 func (o *observer) StoreFailed(doing string, err error) {
 	if o.news(doing) {

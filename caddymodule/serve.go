@@ -61,6 +61,11 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	if !h.app.ready(r.Context()) {
+		w.Header().Set("Retry-After", "1")
+		fail(w, gateway.ErrStarting())
+		return
+	}
 	a := h.app.gateway.Notify(request, site(r), h.serves)
 	status := http.StatusOK
 	if a.Err != nil {

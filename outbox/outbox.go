@@ -1,6 +1,8 @@
 // Package outbox is the contract of the durable queue that takes over a push for which there was no verdict in time.
 //
-// A box is a Caddy module in the namespace matrix_push.outbox that implements [Box].
+// A box is a Caddy module in the namespace matrix_push.outbox that implements [Box], and [Queue] if it keeps anything; run the suite in
+// package outboxtest against one. Its model is a queue for each device, and an order of the devices of an app by when they are due. A
+// device is leased as a whole, so that its pushes keep their order.
 package outbox
 
 import (
@@ -9,27 +11,89 @@ import (
 	"time"
 )
 
-// Box keeps accepted pushes until they are delivered or expire. It is safe for concurrent use.
+// Box takes pushes over. It is safe for concurrent use.
 type Box interface {
 	// Accept takes over a push and returns nil when the entry is durable: from then on the push may be answered for. ErrOff and
 	// ErrFull say that the box takes nothing, or no more for now; any other error that it is failing. Nothing is half-accepted.
+	// The context does not end the wait: a write that began cannot be called off.
 	Accept(ctx context.Context, e Entry) error
 
-	// Settle removes an entry that needs no further attempt: it was delivered, or it never can be.
-	Settle(ctx context.Context, id string) error
+	// Settle removes an entry that needs no further attempt, and returns when that is durable: it was delivered, or it never can
+	// be. The lease on its device ends, and the device's next entry is due at once. An entry that is gone is no error. After an error,
+	// the entry may come back with a restart, but not before.
+	Settle(ctx context.Context, r Ref) error
 
-	// Release gives an entry back that was accepted or leased with a running attempt, to be tried again from due on.
-	Release(ctx context.Context, id string, due time.Time) error
+	// Release ends the lease on the entry's device, which is due again at the given time.
+	Release(ctx context.Context, r Ref, due time.Time) error
 
 	// Waiting says whether the device has entries: a further push for it joins behind them, so that order is kept.
-	Waiting(ctx context.Context, device [16]byte) (bool, error)
+	Waiting(ctx context.Context, app string, device [16]byte) (bool, error)
 }
+
+// Queue is implemented by a box that keeps what it accepts.
+type Queue interface {
+	Box
+
+	// Lease waits until devices of the app are due, and returns the oldest entry of each, of at most n of them. Nobody else gets these
+	// devices' entries until Settle, Release, or [LeaseTime] from now. The error is the context's when that is done.
+	Lease(ctx context.Context, app string, n int) ([]Leased, error)
+
+	// Discard removes a device's entries but for those of a later registration, whose PushkeyTS is newer than the given one.
+	Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error
+
+	// Rouse makes all devices of an app due that are not leased.
+	Rouse(ctx context.Context, app string) error
+}
+
+// Opener is implemented by a box that holds a resource: it is opened when its configuration goes live, not while it is merely
+// validated. An error fails the load.
+type Opener interface {
+	Open(ctx context.Context) error
+}
+
+// Ledger is implemented by a box that remembers delivered events over a restart.
+type Ledger interface {
+	// Note remembers an event until a time. It goes with the next commit, which is not waited for.
+	Note(event [16]byte, until time.Time)
+
+	// Recall calls yield for each event that is still remembered.
+	Recall(ctx context.Context, yield func(event [16]byte)) error
+}
+
+// Claimer is implemented by a box that several gateways share: of those that get the same event at the same time, one delivers it. Its
+// Note says that an event was delivered, to all of them.
+type Claimer interface {
+	Ledger
+
+	// Claim takes an event for this gateway, until Note, Unclaim, or [LeaseTime] from now.
+	Claim(ctx context.Context, event [16]byte) (Claim, error)
+
+	// Unclaim gives up a claim: the event was not delivered.
+	Unclaim(ctx context.Context, event [16]byte) error
+}
+
+// Claim is whose an event is.
+type Claim uint8
+
+const (
+	// Claimed says that it is this gateway's to deliver.
+	Claimed Claim = iota
+	// Taken says that another gateway is delivering it.
+	Taken
+	// Done says that it was delivered, or accepted.
+	Done
+)
+
+// LeaseTime is how long a lease lasts: longer than any attempt, so that a lapsed one belongs to a gateway that is no more.
+const LeaseTime = 45 * time.Second
 
 var (
 	// ErrOff says that there is no outbox: what has no verdict is answered so that the homeserver tries again.
 	ErrOff = errors.New("there is no outbox")
 	// ErrFull says that the bound of the app or the device is reached.
 	ErrFull = errors.New("the outbox is full")
+	// ErrNotOpen says that the box was not opened yet, or was closed.
+	ErrNotOpen = errors.New("the outbox is not open")
 )
 
 // Entry is one push in the outbox.
@@ -40,9 +104,11 @@ type Entry struct {
 	App string
 	// Device is the hash of app_id and pushkey that the rejected store uses too.
 	Device [16]byte
-	// Event is the push's key for duplicate suppression; zero if it has none.
-	Event [16]byte
-	// Badge says that the push is a badge update, of which only a device's newest is worth keeping.
+	// Event is the push's key for duplicate suppression, which is remembered with the entry until EventUntil; zero if it has none.
+	Event      [16]byte
+	EventUntil time.Time
+	// Badge says that the push is a badge update, of which only a device's newest is worth keeping: accepting it removes those that
+	// wait.
 	Badge bool
 	// PushkeyTS is the device's, in milliseconds; 0 if it had none.
 	PushkeyTS int64
@@ -50,6 +116,25 @@ type Entry struct {
 	Push []byte
 	// Expires is when it is given up.
 	Expires time.Time
-	// Running says that an attempt is under way: nothing else may try the entry until Settle or Release.
+	// Running says that an attempt is under way: the entry is accepted with its device leased.
 	Running bool
+	// Due is when to try it first, if no other entry of the device goes before and none is running; zero for at once.
+	Due time.Time
+}
+
+// Ref is the entry's name.
+func (e *Entry) Ref() Ref { return Ref{App: e.App, Device: e.Device, ID: e.ID} }
+
+// Ref names an entry.
+type Ref struct {
+	App    string
+	Device [16]byte
+	ID     string
+}
+
+// Leased is an entry that its holder may try.
+type Leased struct {
+	Entry
+	// Attempts is how often in a row the device was released.
+	Attempts int
 }

@@ -41,13 +41,13 @@ func (*Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (*Box) Accept(context.Context, outbox.Entry) error { return outbox.ErrOff }
 
 // Settle has nothing to remove.
-func (*Box) Settle(context.Context, string) error { return nil }
+func (*Box) Settle(context.Context, outbox.Ref) error { return nil }
 
 // Release has nothing to give back.
-func (*Box) Release(context.Context, string, time.Time) error { return nil }
+func (*Box) Release(context.Context, outbox.Ref, time.Time) error { return nil }
 
 // Waiting is never true.
-func (*Box) Waiting(context.Context, [16]byte) (bool, error) { return false, nil }
+func (*Box) Waiting(context.Context, string, [16]byte) (bool, error) { return false, nil }
 
 // Interface guards
 var (

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
@@ -33,17 +35,52 @@ type App struct {
 	proven atomic.Bool
 }
 
+// workers is how many of the app's pushes may come from the outbox at a time; the others are left for new ones.
+func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }
+
 // attemptTimeout bounds one attempt: longer than any homeserver's patience, short enough that a stuck one holds no slot for long.
 const attemptTimeout = 30 * time.Second
 
-// attempt makes one attempt to deliver a push, within the app's bounds.
-func (a *App) attempt(ctx context.Context, p *providers.Push) (o providers.Outcome) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+// attempt makes one attempt to deliver a push, within the app's bounds, unless where it goes is known to be down.
+func (g *Gateway) attempt(a *App, p *providers.Push) providers.Outcome {
+	k := breakerKey{app: a.Pattern, host: a.host(p.Device)}
+	b := g.Shared.breakers.of(k)
+	before := b.State()
+	if before == gobreaker.StateOpen {
+		return broken() // without a place in the queue behind those that wait for it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
 	if err := a.Limit.Acquire(ctx); err != nil {
 		return providers.Retry("app_busy", 0, err)
 	}
 	defer a.Limit.Release()
+	finish, err := b.Allow()
+	if err != nil {
+		return broken()
+	}
+	o := a.push(ctx, p)
+	finish(fault(o))
+	switch after := b.State(); {
+	case before == gobreaker.StateClosed && after == gobreaker.StateOpen:
+		g.Observer.Broke(a, k.host)
+	case before == gobreaker.StateHalfOpen && after == gobreaker.StateClosed:
+		g.Observer.Mended(a, k.host)
+		g.rouse(a)
+	}
+	return o
+}
+
+// host is where a push for the device goes; empty if all pushes of the app go to one service.
+func (a *App) host(d *providers.Device) string {
+	if h, ok := a.Provider.(providers.Hoster); ok {
+		return h.Host(d)
+	}
+	return ""
+}
+
+// push asks the provider.
+func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
 	defer func() {
 		if r := recover(); r != nil { // a third party's provider must not take down all of Caddy
 			o = providers.Retry("panic", 0, fmt.Errorf("the provider panicked with a %T", r))

@@ -48,6 +48,11 @@ func ErrPlaintext() *Error {
 	return &Error{http.StatusForbidden, "M_FORBIDDEN", "this gateway is reached over TLS only"}
 }
 
+// ErrStarting is the answer to a request that came before the gateway was ready for it.
+func ErrStarting() *Error {
+	return &Error{http.StatusServiceUnavailable, "M_UNKNOWN", "the gateway is starting; send the notification again later"}
+}
+
 func errUnavailable() *Error {
 	return &Error{http.StatusServiceUnavailable, "M_UNKNOWN", "a notification could not be delivered yet; send it again later"}
 }

@@ -148,16 +148,16 @@ func (b *memoryBox) Accept(_ context.Context, e outbox.Entry) error {
 	return nil
 }
 
-func (b *memoryBox) Settle(_ context.Context, id string) error {
-	b.conclude(id, "settle")
+func (b *memoryBox) Settle(_ context.Context, r outbox.Ref) error {
+	b.conclude(r.ID, "settle")
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.entries = b.entries[:0]
 	return nil
 }
 
-func (b *memoryBox) Release(_ context.Context, id string, due time.Time) error {
-	b.conclude(id, "release in "+time.Until(due).String())
+func (b *memoryBox) Release(_ context.Context, r outbox.Ref, due time.Time) error {
+	b.conclude(r.ID, "release in "+time.Until(due).String())
 	return nil
 }
 
@@ -173,7 +173,7 @@ func (b *memoryBox) conclude(id, doing string) {
 	b.log = append(b.log, doing+" of no running entry")
 }
 
-func (b *memoryBox) Waiting(_ context.Context, device [16]byte) (bool, error) {
+func (b *memoryBox) Waiting(_ context.Context, _ string, device [16]byte) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
@@ -198,12 +198,29 @@ type witness struct {
 	mu       sync.Mutex
 	attempts []Attempt
 	failures []string
+	changes  []string // of breakers and fuses
 }
 
 func (w *witness) Attempted(a Attempt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.attempts = append(w.attempts, a)
+}
+
+func (w *witness) Broke(a *App, host string) { w.see("broke " + a.Pattern + " " + host) }
+
+func (w *witness) Mended(a *App, host string) { w.see("mended " + a.Pattern + " " + host) }
+
+func (w *witness) FuseBlew(app string, pushkeys int) {
+	w.see(fmt.Sprintf("fuse of %q blew at %d", app, pushkeys))
+}
+
+func (w *witness) FuseMended(app string) { w.see(fmt.Sprintf("fuse of %q mended", app)) }
+
+func (w *witness) see(change string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes = append(w.changes, change)
 }
 
 func (w *witness) StoreFailed(doing string, _ error) {
@@ -243,15 +260,16 @@ func newRig(t testing.TB, apps ...*App) *rig {
 		box: &memoryBox{err: outbox.ErrOff}, saw: new(witness),
 	}
 	r.Gateway = &Gateway{
-		Router: router, Rejected: r.store, Outbox: r.box, Dedupe: 24 * time.Hour, Shared: NewShared(), Observer: r.saw, Now: time.Now,
+		Router: router, Rejected: r.store, Outbox: r.box, Dedupe: 24 * time.Hour, Fuse: FuseOptions{Share: 1}, Shared: NewShared(), Observer: r.saw, Now: time.Now,
+		Jitter: func(time.Duration) time.Duration { return 0 },
 	}
-	t.Cleanup(r.Shared.Drain)
+	t.Cleanup(func() { r.Shared.Drain(context.Background()) })
 	return r
 }
 
 // attempts are those that the observer saw, once all have ended.
 func (r *rig) attempts() []Attempt {
-	r.Shared.Drain()
+	r.Shared.Drain(context.Background())
 	return r.saw.attempts
 }
 

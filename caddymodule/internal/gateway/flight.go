@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -32,7 +33,14 @@ type cargo struct {
 	push  *providers.Push
 	key   rejected.Key
 	event eventKey
+	// tries is how often in a row the outbox tried the device before.
+	tries int
+	// fuse is how often the app's fuse had changed when the attempt began.
+	fuse int
 }
+
+// ref is the name of the cargo's entry in the outbox.
+func (c *cargo) ref() outbox.Ref { return outbox.Ref{App: c.app.Pattern, Device: c.key, ID: c.push.ID} }
 
 // launch starts the attempt on a goroutine of its own, since it may outlast the request and must not end with it.
 func (g *Gateway) launch(f *flight) {
@@ -40,7 +48,7 @@ func (g *Gateway) launch(f *flight) {
 	go func() {
 		defer g.Shared.ended()
 		start := g.Now()
-		o := f.app.attempt(context.Background(), f.push)
+		o := g.attempt(f.app, f.push)
 		d := g.land(f, o)
 		g.Observer.Attempted(Attempt{App: f.app, Key: f.key, Outcome: o, Duration: g.Now().Sub(start), Alarm: d.alarm})
 	}()
@@ -53,23 +61,43 @@ func (g *Gateway) land(f *flight, o providers.Outcome) decision {
 	now := circumstances{pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), outbox: f.handed}
 	d := decide(o, now)
 	if d.record {
-		now.store = g.record(f.cargo, o)
+		now.store, now.held = g.recordUnlessBlown(func() effect { return g.record(f.cargo, o) }, f.cargo)
 		d = decide(o, now)
+	}
+	if now.store == done {
+		g.discard(f.cargo)
+	}
+	if o.Kind == providers.KindDelivered {
+		g.alive(f.cargo)
 	}
 	if d.handOver {
-		now.outbox = g.accept(f.cargo, false)
+		now.outbox = g.accept(f.cargo, acceptance{due: g.Now().Add(g.backoff(d, f.tries))})
 		d = decide(o, now)
 	}
-	if f.handed == done {
+	if f.handed == done || f.handed == unsure && d.settle {
 		g.conclude(f.cargo, d)
 	}
 	if d.remember {
-		g.Shared.remember(f.event, g.Now())
+		g.remember(f.event, now.outbox == done)
+	} else {
+		g.unclaim(f.event)
 	}
 	g.Shared.leave(f.event)
 	f.outcome, f.decision = o, d
 	close(f.landed)
 	return d
+}
+
+// pass lands a flight that another gateway has made needless.
+func (g *Gateway) pass(f *flight, d decision) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d.remember {
+		g.Shared.remember(f.event, g.Now())
+	}
+	g.Shared.leave(f.event)
+	f.decision = d
+	close(f.landed)
 }
 
 // handOver gives the push of a running attempt to the outbox, once, because a request's patience is over.
@@ -83,11 +111,11 @@ func (g *Gateway) handOver(f *flight, device *providers.Device) decision {
 	}
 	d := decidePending(circumstances{outbox: f.handed})
 	if d.handOver {
-		f.handed = g.accept(f.cargo, true)
+		f.handed = g.accept(f.cargo, acceptance{running: true})
 		d = decidePending(circumstances{outbox: f.handed})
 	}
 	if d.remember {
-		g.Shared.remember(f.event, g.Now())
+		g.remember(f.event, true)
 	}
 	return d
 }
@@ -104,34 +132,92 @@ func (g *Gateway) record(c cargo, o providers.Outcome) effect {
 	return done
 }
 
+// acceptance is how the outbox takes a push: with its attempt running, or to be tried first when it is due.
+type acceptance struct {
+	running bool
+	due     time.Time
+}
+
 // accept gives a push to the outbox.
-func (g *Gateway) accept(c cargo, running bool) effect {
+func (g *Gateway) accept(c cargo, a acceptance) effect {
 	alone := *c.push
 	alone.Notification = alone.Notification.Alone()
 	push, err := json.Marshal(&alone)
 	if err == nil {
 		err = g.Outbox.Accept(context.Background(), outbox.Entry{
-			ID: c.push.ID, App: c.app.Pattern, Device: c.key, Event: c.event, Badge: c.push.Notification.Badge,
-			PushkeyTS: c.push.Device.PushkeyTS, Push: push, Expires: c.push.Expires, Running: running,
+			ID: c.push.ID, App: c.app.Pattern, Device: c.key, Event: c.event, EventUntil: g.Now().Add(g.Dedupe),
+			Badge: c.push.Notification.Badge, PushkeyTS: c.push.Device.PushkeyTS, Push: push, Expires: c.push.Expires,
+			Running: a.running, Due: a.due,
 		})
 	}
-	if err != nil {
-		g.outboxFailed("accepting a push", err)
+	switch {
+	case err == nil:
+		g.deferred(c)
+		return done
+	case errors.Is(err, outbox.ErrOff), errors.Is(err, outbox.ErrFull):
 		return failed
+	default:
+		g.outboxFailed("accepting a push", err)
+		return unsure
 	}
-	return done
 }
 
-// conclude tells the outbox how the attempt ended that was running when it took the push over.
+// conclude tells the outbox how an attempt at one of its entries ended.
 func (g *Gateway) conclude(c cargo, d decision) {
 	var err error
 	if d.settle {
-		err = g.Outbox.Settle(context.Background(), c.push.ID)
+		err = g.Outbox.Settle(context.Background(), c.ref())
 	} else {
-		err = g.Outbox.Release(context.Background(), c.push.ID, g.Now().Add(d.retryAfter))
+		err = g.Outbox.Release(context.Background(), c.ref(), g.Now().Add(g.backoff(d, c.tries)))
+		g.deferred(c)
 	}
 	if err != nil {
 		g.outboxFailed("concluding an attempt", err)
+	}
+}
+
+// discard removes what else waits for a device whose death is on record.
+func (g *Gateway) discard(c cargo) {
+	queue, ok := g.Outbox.(outbox.Queue)
+	if !ok {
+		return
+	}
+	if err := queue.Discard(context.Background(), c.app.Pattern, c.key, c.push.Device.PushkeyTS); err != nil {
+		g.outboxFailed("discarding the pushes of a dead pushkey", err)
+	}
+}
+
+// remember notes that an event needs no further delivery. An outbox that took it over has noted it already.
+func (g *Gateway) remember(event eventKey, noted bool) {
+	now := g.Now()
+	g.Shared.remember(event, now)
+	if ledger, ok := g.Outbox.(outbox.Ledger); ok && !noted && event != (eventKey{}) && g.Dedupe > 0 {
+		ledger.Note(event, now.Add(g.Dedupe))
+	}
+}
+
+// claim asks the other gateways for an event. Where they cannot be asked, it may be delivered twice rather than not at all.
+func (g *Gateway) claim(event eventKey) outbox.Claim {
+	claimer, ok := g.Outbox.(outbox.Claimer)
+	if !ok || event == (eventKey{}) || g.Dedupe <= 0 {
+		return outbox.Claimed
+	}
+	claim, err := claimer.Claim(context.Background(), event)
+	if err != nil {
+		g.outboxFailed("claiming an event", err)
+		return outbox.Claimed
+	}
+	return claim
+}
+
+// unclaim lets other gateways deliver an event.
+func (g *Gateway) unclaim(event eventKey) {
+	claimer, ok := g.Outbox.(outbox.Claimer)
+	if !ok || event == (eventKey{}) || g.Dedupe <= 0 {
+		return
+	}
+	if err := claimer.Unclaim(context.Background(), event); err != nil {
+		g.outboxFailed("giving up an event", err)
 	}
 }
 

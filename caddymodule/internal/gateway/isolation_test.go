@@ -88,7 +88,7 @@ func TestTwoHundredFailuresAreTwoHundredOutcomes(t *testing.T) { // gorush lost 
 		want string
 	}{
 		{"rejected", providers.Rejected("gone"), string(all)},
-		{"failed", providers.Retry("unreachable", 0, nil), `503 after 5s`},
+		{"failed", providers.Retry("unreachable", 0, nil), `503 after 10s`}, // the breaker opens on the way
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,16 +21,32 @@ type Gateway struct {
 	Rejected rejected.Store
 	Outbox   outbox.Box
 	// Dedupe is how long a delivered event is remembered; 0 for not at all.
-	Dedupe   time.Duration
+	Dedupe time.Duration
+	// Fuse says when rejections are held.
+	Fuse     FuseOptions
 	Shared   *Shared
 	Observer Observer
 	Now      func() time.Time
+	// Jitter is a random duration below the given one.
+	Jitter func(time.Duration) time.Duration
+
+	// retired says that another configuration took over.
+	retired atomic.Bool
 }
 
 // Observer learns what happens, to tell the operator. It is called from many goroutines and must not block.
 type Observer interface {
 	// Attempted is called when an attempt to deliver has ended.
 	Attempted(Attempt)
+	// Broke is called when so many attempts failed that no more are made for a while; the host is empty if all of the app's go to one.
+	Broke(app *App, host string)
+	// Mended is called when the first attempt after that did not fail.
+	Mended(app *App, host string)
+	// FuseBlew is called when so many pushkeys of an app were rejected that the rejections were withdrawn, and no more are believed; the
+	// app is empty for devices of unknown apps.
+	FuseBlew(app string, pushkeys int)
+	// FuseMended is called when rejections are believed again, without an operator's doing.
+	FuseMended(app string)
 	// StoreFailed is called when a store could not do something. The error has no pushkey in it.
 	StoreFailed(doing string, err error)
 }
@@ -112,18 +129,19 @@ func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
 func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site providers.Site, now time.Time) {
 	switch {
 	case d.app == nil:
-		d.decision = decide(providers.Unusable("unknown_app", nil), circumstances{})
+		d.decision = g.unknown(rejected.KeyOf(d.device.AppID, d.device.Pushkey))
 		return
 	case mark.Rejects(d.device.PushkeyTS, now):
 		d.decision = decision{answer: dead}
 		return
 	}
+	g.known(d.key)
 	view := d.app.view(r.Notification, d.device)
 	if view == nil {
 		d.decision = decide(providers.Dropped("no_badges", errNoBadges), circumstances{})
 		return
 	}
-	c := cargo{app: d.app, key: d.key, event: keyOfEvent(r.event, d.device), push: &providers.Push{
+	c := cargo{app: d.app, key: d.key, event: keyOfEvent(r.event, d.device), fuse: g.fuseOf(d.app), push: &providers.Push{
 		Notification: view, Device: d.device, ID: uuid.NewString(), Expires: now.Add(d.app.TTL), Site: site,
 	}}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
@@ -137,10 +155,19 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 }
 
-// depart launches a flight, unless the device's earlier pushes are waiting in the outbox: then it joins
-// behind them, or waits for the homeserver to send it again.
+// depart launches a flight, unless another gateway has the event, or the device's earlier pushes are waiting in the outbox: then it
+// joins behind them, or waits for the homeserver to send it again.
 func (g *Gateway) depart(f *flight) {
-	waiting, err := g.Outbox.Waiting(context.Background(), f.key)
+	switch g.claim(f.event) {
+	case outbox.Claimed:
+	case outbox.Done:
+		g.pass(f, decision{answer: accepted, remember: true})
+		return
+	case outbox.Taken:
+		g.pass(f, decision{answer: unavailable, retryAfter: pendingRetry})
+		return
+	}
+	waiting, err := g.Outbox.Waiting(context.Background(), f.app.Pattern, f.key)
 	if err != nil {
 		g.outboxFailed("looking for a device's pushes", err)
 	}

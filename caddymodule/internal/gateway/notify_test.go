@@ -200,7 +200,7 @@ func TestARequestWaitsAsLongAsItsAppSays(t *testing.T) {
 		if waited := time.Since(start); waited != 5*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		r.Shared.Drain() // the attempt goes on, and is remembered
+		r.Shared.Drain(context.Background()) // the attempt goes on, and is remembered
 		if took := time.Since(start); took != 8*time.Second {
 			t.Errorf("drained after %v, want 8s", took)
 		}
@@ -218,7 +218,7 @@ func TestAnAttemptEndsAfterItsTimeout(t *testing.T) {
 		r := newRig(t, appFor("app", hangs))
 		start := time.Now()
 		r.notify(event("$e", device("key")))
-		r.Shared.Drain()
+		r.Shared.Drain(context.Background())
 		if took := time.Since(start); took != attemptTimeout {
 			t.Errorf("took %v, want %v", took, attemptTimeout)
 		}

@@ -46,7 +46,7 @@ func TestWhatHasNoVerdictGoesToTheOutbox(t *testing.T) {
 				if waited := time.Since(start); waited != min(tt.wait, tt.takes) {
 					t.Errorf("waited %v", waited)
 				}
-				r.Shared.Drain()
+				r.Shared.Drain(context.Background())
 				if got := r.box.happened(); got != tt.happened {
 					t.Errorf("the outbox saw %q, want %q", got, tt.happened)
 				}
@@ -89,7 +89,7 @@ func TestARejectionThatCouldNotBeRecordedKeepsItsEntry(t *testing.T) {
 		r := newRig(t, app).withOutbox()
 		r.store.failNext = errBroken
 		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
-		r.Shared.Drain()
+		r.Shared.Drain(context.Background())
 		if got, want := r.box.happened(), "accept running, release in 5s"; got != want {
 			t.Errorf("the outbox saw %q, want %q", got, want)
 		}
@@ -131,7 +131,7 @@ func TestThoseWhoWaitTogetherHandOverOnce(t *testing.T) {
 		for range 5 {
 			wantLine(t, <-answers, `[]`)
 		}
-		r.Shared.Drain()
+		r.Shared.Drain(context.Background())
 		if got, want := r.box.happened(), "accept running, settle"; got != want {
 			t.Errorf("the outbox saw %q, want %q", got, want)
 		}
@@ -175,7 +175,7 @@ func TestAnOutboxThatTakesNothing(t *testing.T) {
 						if waited := time.Since(start); waited != w.waited {
 							t.Errorf("waited %v, want %v", waited, w.waited)
 						}
-						r.Shared.Drain()
+						r.Shared.Drain(context.Background())
 						if len(r.saw.failures) > tt.failures {
 							t.Errorf("the observer saw %q", r.saw.failures)
 						}
@@ -187,6 +187,29 @@ func TestAnOutboxThatTakesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An acceptance that was cut off may have happened: what was delivered must not stay there.
+func TestWhatMayHaveBeenAcceptedIsSettledWhenItIsDelivered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		app := appFor("app", after(time.Second, providers.Delivered()))
+		app.Wait = 0
+		r := newRig(t, app).withOutbox()
+		r.Outbox = unsureBox{r.box}
+		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
+		r.Shared.Drain(t.Context())
+		if got, want := r.box.happened(), "accept running, settle"; got != want {
+			t.Errorf("the outbox saw %q, want %q", got, want)
+		}
+	})
+}
+
+// unsureBox is an outbox that accepts, and does not know.
+type unsureBox struct{ *memoryBox }
+
+func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) error {
+	_ = b.memoryBox.Accept(ctx, e)
+	return errBroken
 }
 
 func TestAPushJoinsBehindThoseThatWait(t *testing.T) {
@@ -229,7 +252,7 @@ func TestDrainWaitsForTheLastAttempt(t *testing.T) {
 		r.notify(event("$1", device("a")))
 		r.notify(event("$2", device("b")))
 		drained := make(chan struct{})
-		go func() { r.Shared.Drain(); close(drained) }()
+		go func() { r.Shared.Drain(context.Background()); close(drained) }()
 		time.Sleep(14 * time.Second) // the second attempt began 5 s into the first, and has a second left
 		synctest.Wait()
 		select {

@@ -25,6 +25,8 @@ const (
 	untried effect = iota
 	done
 	failed
+	// unsure: it failed, and may have happened all the same, as when a network goes.
+	unsure
 )
 
 // circumstances are what a decision depends on besides the outcome.
@@ -33,6 +35,8 @@ type circumstances struct {
 	pushkeyTS int64
 	// proven says that the app delivered something with its current settings.
 	proven bool
+	// held says that the fuse is blown: no rejection is believed.
+	held bool
 	// store says how recording the rejection went.
 	store effect
 	// outbox says how handing the push over went.
@@ -42,8 +46,11 @@ type circumstances struct {
 // decision says what follows from an outcome: the only thing that acts on one.
 type decision struct {
 	answer answer
-	// retryAfter is when an unavailable push is tried again, by the homeserver or by the outbox.
+	// retryAfter is when the homeserver shall send an unavailable push again.
 	retryAfter time.Duration
+	// notBefore is how long the outbox leaves the device alone at least: as long as the push service asked for, or as it takes a person
+	// to mend something.
+	notBefore time.Duration
 	// record: write the verdict to the rejected store, durably, before anything else.
 	record bool
 	// handOver: give the push to the outbox.
@@ -77,7 +84,8 @@ func decide(o providers.Outcome, c circumstances) decision {
 	case providers.KindRejected:
 		return decideRejected(o, c)
 	case providers.KindMisconfigured:
-		d := decideLater(max(o.RetryAfter, misconfiguredRetry), c)
+		after := max(o.RetryAfter, misconfiguredRetry)
+		d := decideLater(after, after, c)
 		d.alarm = true
 		return d
 	default:
@@ -85,25 +93,25 @@ func decide(o providers.Outcome, c circumstances) decision {
 		if after <= 0 {
 			after = transientRetry
 		}
-		return decideLater(after, c)
+		return decideLater(after, o.RetryAfter, c)
 	}
 }
 
 func decideRejected(o providers.Outcome, c circumstances) decision {
 	switch {
-	case o.Unusable:
+	case o.Unusable && !c.held:
 		return decision{answer: dead, settle: true}
-	case registeredAfter(o.Since, c.pushkeyTS):
+	case !o.Unusable && registeredAfter(o.Since, c.pushkeyTS):
 		return decision{answer: accepted, settle: true} // the verdict is about an earlier registration
-	case o.Doubtful && !c.proven:
-		d := decideLater(misconfiguredRetry, c)
+	case c.held, o.Doubtful && !c.proven:
+		d := decideLater(misconfiguredRetry, misconfiguredRetry, c)
 		d.alarm = true
 		return d
 	default:
 		d := decision{answer: dead, record: true, settle: true}
 		if c.store == failed {
 			// An entry of the outbox goes only once the verdict is durable; until then the next attempt learns it again.
-			d.settle, d.retryAfter = false, transientRetry
+			d.settle, d.retryAfter, d.notBefore = false, transientRetry, transientRetry
 		}
 		return d
 	}
@@ -115,11 +123,13 @@ func registeredAfter(death time.Time, pushkeyTS int64) bool {
 }
 
 // decidePending is the decision for a push whose attempt outlasts the request's patience.
-func decidePending(c circumstances) decision { return decideLater(pendingRetry, c) }
+func decidePending(c circumstances) decision { return decideLater(pendingRetry, 0, c) }
 
 // decideLater is the decision for a push without a verdict: the outbox takes it over, or else the homeserver sends it again.
-func decideLater(after time.Duration, c circumstances) decision {
-	d := decision{handOver: c.outbox == untried, retryAfter: min(after, maxRetryAfter)}
+func decideLater(after, notBefore time.Duration, c circumstances) decision {
+	d := decision{
+		handOver: c.outbox == untried, retryAfter: min(after, maxRetryAfter), notBefore: min(max(notBefore, 0), maxRetryAfter),
+	}
 	if c.outbox == done {
 		d.answer, d.remember = accepted, true
 	}

@@ -48,7 +48,7 @@ func TestDecide(t *testing.T) {
 
 		{"rejected: dead, and recorded", rejected, circumstances{}, decision{answer: dead, record: true, settle: true}},
 		{"rejected and recorded: the outbox forgets it", rejected, store(done), decision{answer: dead, record: true, settle: true}},
-		{"rejected and not recorded: dead all the same, and the outbox tries again", rejected, store(failed), decision{answer: dead, record: true, retryAfter: transientRetry}},
+		{"rejected and not recorded: dead all the same, and the outbox tries again", rejected, store(failed), decision{answer: dead, record: true, retryAfter: transientRetry, notBefore: transientRetry}},
 		{"rejected after the outbox took it", rejected, outbox(done), decision{answer: dead, record: true, settle: true}},
 		{"rejected needs no delivery to be believed", rejected, circumstances{proven: false}, decision{answer: dead, record: true, settle: true}},
 
@@ -57,14 +57,20 @@ func TestDecide(t *testing.T) {
 		{"died after it registered", dated, circumstances{pushkeyTS: before}, decision{answer: dead, record: true, settle: true}},
 		{"died, and nobody knows when it registered", dated, circumstances{}, decision{answer: dead, record: true, settle: true}},
 
-		{"doubtful of an unproven app: the operator's fault", doubtful, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, alarm: true}},
-		{"doubtful of an unproven app, kept", doubtful, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, alarm: true}},
-		{"doubtful of an unproven app, not kept", doubtful, outbox(failed), decision{retryAfter: misconfiguredRetry, alarm: true}},
+		{"doubtful of an unproven app: the operator's fault", doubtful, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"doubtful of an unproven app, kept", doubtful, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"doubtful of an unproven app, not kept", doubtful, outbox(failed), decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"doubtful of a proven app: believed", doubtful, circumstances{proven: true}, decision{answer: dead, record: true, settle: true}},
 
-		{"misconfigured: to the outbox, and the operator hears of it", misconfigured, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, alarm: true}},
-		{"misconfigured, kept", misconfigured, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, alarm: true}},
-		{"misconfigured, not kept", misconfigured, outbox(failed), decision{retryAfter: misconfiguredRetry, alarm: true}},
+		{"rejected while the fuse is blown: the operator's fault", rejected, circumstances{held: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"doubtful of a proven app while the fuse is blown", doubtful, circumstances{proven: true, held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"died before it registered, while the fuse is blown", dated, circumstances{held: true, pushkeyTS: since}, decision{answer: accepted, settle: true}},
+		{"unusable while the fuse is blown", unusable, circumstances{held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"delivered while the fuse is blown", providers.Delivered(), circumstances{held: true}, decision{answer: accepted, remember: true, settle: true}},
+
+		{"misconfigured: to the outbox, and the operator hears of it", misconfigured, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"misconfigured, kept", misconfigured, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"misconfigured, not kept", misconfigured, outbox(failed), decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 
 		{"retry: to the outbox", retry, circumstances{}, decision{handOver: true, retryAfter: transientRetry}},
 		{"retry, kept", retry, outbox(done), decision{answer: accepted, remember: true, retryAfter: transientRetry}},
@@ -147,6 +153,8 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 			}{
 				{"only a provider's rejection makes a pushkey dead", d.answer != dead || rejected},
 				{"an unproven app's doubt makes none dead", d.answer != dead || o.Unusable || !o.Doubtful || c.proven},
+				{"a blown fuse makes none dead", d.answer != dead || !c.held},
+				{"and has nothing recorded", !d.record || !c.held},
 				{"what is accepted was delivered, dropped or kept", d.answer != accepted || judged || c.outbox == done},
 				{"only a rejection is recorded, and never an unusable device", !d.record || (d.answer == dead && !o.Unusable)},
 				{"only what was delivered or kept is remembered", !d.remember || o.Kind == providers.KindDelivered || c.outbox == done},
@@ -181,7 +189,9 @@ func everyCircumstance(f func(circumstances)) {
 		for _, proven := range []bool{false, true} {
 			for _, store := range []effect{untried, done, failed} {
 				for _, outbox := range []effect{untried, done, failed} {
-					f(circumstances{pushkeyTS: ts, proven: proven, store: store, outbox: outbox})
+					for _, held := range []bool{false, true} {
+						f(circumstances{pushkeyTS: ts, proven: proven, held: held, store: store, outbox: outbox})
+					}
 				}
 			}
 		}

@@ -1,15 +1,20 @@
 package gateway
 
 import (
+	"context"
 	"sync"
 	"time"
 )
 
-// Shared is what outlives a configuration: the pushes in flight and the events delivered. Every gateway of the process shares one.
+// Shared is what outlives a configuration: the pushes in flight, the events delivered, the breakers and the fuses. Every gateway of the process shares one.
 type Shared struct {
 	mu        sync.Mutex
 	flights   map[eventKey]*flight
 	delivered deliveredSet
+
+	breakers breakers
+	// Fuses are the apps' fuses.
+	Fuses *Fuses
 
 	// running counts the attempts under way, and idle tells that there is none. A WaitGroup would not do: a request that is still
 	// served when the process ends may start one while another goroutine waits.
@@ -19,16 +24,21 @@ type Shared struct {
 
 // NewShared makes the state that gateways share.
 func NewShared() *Shared {
-	s := &Shared{flights: make(map[eventKey]*flight)}
+	s := &Shared{flights: make(map[eventKey]*flight), breakers: newBreakers(), Fuses: newFuses()}
 	s.idle = sync.NewCond(&s.mu)
 	return s
 }
 
-// Drain waits until no attempt is running.
-func (s *Shared) Drain() {
+// Drain waits until no attempt is running, or ctx is done.
+func (s *Shared) Drain(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.idle.Broadcast()
+	})()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.running > 0 {
+	for s.running > 0 && ctx.Err() == nil {
 		s.idle.Wait()
 	}
 }

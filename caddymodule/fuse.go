@@ -1,0 +1,80 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+// Fuse says when so many pushkeys die at once that it is rather a mistake in the configuration: more than the share, and at least 20, of
+// an app's pushkeys within the window. Then the rejections of the window are withdrawn, and further ones are held: the pushes go to the
+// outbox, or are answered so that the homeserver sends them again. The same goes for devices of unknown apps, of which a gateway has
+// one fuse. It mends by itself when the share falls.
+type Fuse struct {
+	// The share of pushkeys that may be rejected, between 0 and 1. 1 turns the fuse off. Default: 0.5.
+	Share float64 `json:"share,omitempty"`
+
+	// The time in which they are counted, at least a minute. Default: 10m.
+	Window caddy.Duration `json:"window,omitempty"`
+}
+
+const (
+	defaultFuseShare  = 0.5
+	defaultFuseWindow = 10 * time.Minute
+)
+
+// options are the engine's, with the defaults. A nil Fuse has them alone.
+func (f *Fuse) options() (gateway.FuseOptions, error) {
+	o := gateway.FuseOptions{Share: defaultFuseShare, Window: defaultFuseWindow}
+	if f == nil {
+		return o, nil
+	}
+	if f.Share != 0 {
+		o.Share = f.Share
+	}
+	if f.Window != 0 {
+		o.Window = time.Duration(f.Window)
+	}
+	switch {
+	case o.Share < 0 || o.Share > 1:
+		return o, fmt.Errorf("fuse: share: %v is not between 0 and 1", o.Share)
+	case o.Window < time.Minute:
+		return o, errors.New("fuse: window: must be at least a minute")
+	}
+	return o, nil
+}
+
+// unmarshal reads
+//
+//	fuse <percent>% [<window>]
+//	fuse off
+func (f *Fuse) unmarshal(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 1 && args[0] == "off":
+		f.Share = 1
+		return nil
+	case len(args) < 1 || len(args) > 2:
+		return d.ArgErr()
+	}
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(args[0], "%"), 64)
+	if err != nil || !strings.HasSuffix(args[0], "%") || percent <= 0 || percent > 100 {
+		return d.Errf("fuse: %q is neither off nor a share such as 50%%", args[0])
+	}
+	f.Share = percent / 100
+	if len(args) == 2 {
+		window, err := caddy.ParseDuration(args[1])
+		if err != nil || window < time.Minute {
+			return d.Errf("fuse: %q is not a duration of at least a minute", args[1])
+		}
+		f.Window = caddy.Duration(window)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/outbox/off"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+func TestMain(m *testing.M) {
+	benchtest.Serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	os.Exit(m.Run())
+}
+
+// BenchmarkDelivery is what a request costs whose push is delivered at once, over HTTP/2 and TLS, without and with an outbox: one that is
+// not needed must cost nearly nothing.
+func BenchmarkDelivery(b *testing.B) {
+	server := benchtest.Start(b)
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool()}}
+	b.Cleanup(transport.CloseIdleConnections)
+	post := &scripted{script: func(ctx context.Context, p *providers.Push) providers.Outcome {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, bytes.NewReader(p.Notification.Content))
+		if err != nil {
+			return providers.Outcome{Err: err}
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			return providers.Outcome{Err: err}
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return providers.Delivered()
+	}}
+	for _, name := range []string{"off", "file"} {
+		b.Run(name, func(b *testing.B) {
+			app := appFor("app", quiet{post})
+			r := newRig(b, app)
+			r.Outbox = new(off.Box)
+			r.Observer = deaf{}
+			if name == "file" {
+				r.Outbox = openFile(b, b.TempDir()+"/outbox.db")
+				ctx, stop := context.WithCancel(context.Background())
+				defer stop()
+				go r.Work(ctx)
+			}
+			var n atomic.Int64
+			benchtest.Run(b, func() error {
+				i := n.Add(1)
+				request, err := Decode([]byte(event(fmt.Sprint("$", time.Now().UnixNano(), i), device(fmt.Sprint("key", i%1000)))), 1)
+				if err != nil {
+					return err
+				}
+				if a := r.Notify(request, providers.Site{}, everything); a.Err != nil {
+					return a.Err
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// quiet is a provider that does not remember what it was asked.
+type quiet struct{ *scripted }
+
+func (q quiet) Push(ctx context.Context, p *providers.Push) providers.Outcome {
+	return q.script(ctx, p)
+}
+
+// deaf is an observer that does not remember what it saw.
+type deaf struct{}
+
+func (deaf) Attempted(Attempt)         {}
+func (deaf) Broke(*App, string)        {}
+func (deaf) Mended(*App, string)       {}
+func (deaf) FuseBlew(string, int)      {}
+func (deaf) FuseMended(string)         {}
+func (deaf) StoreFailed(string, error) {}
+
+func BenchmarkDedupe(b *testing.B) {
+	b.ReportAllocs()
+	var s deliveredSet
+	now := time.Now()
+	keys := make([]eventKey, 1<<18)
+	for i := range keys {
+		keys[i] = keyOfEvent(fmt.Sprint("$", i), &providers.Device{AppID: "app", Pushkey: "key"})
+	}
+	i := 0
+	for b.Loop() {
+		k := keys[i%len(keys)]
+		s.age(24*time.Hour, now)
+		if !s.has(k) {
+			s.add(k, now)
+		}
+		i++
+	}
+}

@@ -1,0 +1,83 @@
+package file
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+const accepters = 256
+
+// entriesPerSecond has many goroutines accept n entries.
+func entriesPerSecond(b *testing.B, n int, accept func(e outbox.Entry) error) float64 {
+	b.Helper()
+	push := make([]byte, 600)
+	for i := range push {
+		push[i] = 'x'
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range accepters {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				e := outbox.Entry{
+					ID: fmt.Sprint(i), App: app, Device: [16]byte{byte(i), byte(i >> 8)}, Event: [16]byte{15: 1, 0: byte(i)},
+					EventUntil: start.Add(time.Hour), Push: push, Expires: start.Add(time.Hour),
+				}
+				if err := accept(e); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n) / time.Since(start).Seconds()
+}
+
+// BenchmarkAccept compares the outbox to one sync for each push.
+func BenchmarkAccept(b *testing.B) {
+	const alone = 200
+	single := opened(b, &Box{Path: tempPath(b)})
+	var seq atomic.Uint64
+	baseline := entriesPerSecond(b, alone, func(e outbox.Entry) error {
+		n := seq.Add(1)
+		value, err := encode(n, &e)
+		if err != nil {
+			return err
+		}
+		return single.db.bolt.Update(func(tx *bbolt.Tx) error { return put(tx, &e, n, value, nil) })
+	})
+	box := opened(b, &Box{Path: tempPath(b), MaxPerApp: 1 << 30, MaxPerDevice: 1 << 30, MaxSize: 1 << 40})
+	b.ReportAllocs()
+	b.ResetTimer()
+	rate := entriesPerSecond(b, b.N, func(e outbox.Entry) error { return box.Accept(b.Context(), e) })
+	b.StopTimer()
+	b.ReportMetric(rate, "entries/s")
+	b.ReportMetric(baseline, "entries/s-alone")
+	b.ReportMetric(rate/baseline, "ratio")
+}
+
+// BenchmarkNote is what a delivered push pays for being remembered.
+func BenchmarkNote(b *testing.B) {
+	box := opened(b, &Box{Path: tempPath(b)})
+	until := time.Now().Add(time.Hour)
+	b.ReportAllocs()
+	for n := 1; b.Loop(); n++ {
+		box.Note([16]byte{byte(n), byte(n >> 8)}, until)
+		if n%(maxNotes/2) == 0 { // what is beyond the bound would cost nothing
+			b.StopTimer()
+			e := entry("a", fmt.Sprint(n))
+			accept(b, box, e)
+			settle(b, box, e.Ref())
+			b.StartTimer()
+		}
+	}
+}

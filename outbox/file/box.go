@@ -1,0 +1,168 @@
+// Package file is the outbox in one file on disk.
+//
+//	Box       the module: one in each configuration
+//	database  the open file, shared through a pool by all configurations that name it, and by the attempts under way
+//	writer    commits together what many ask for: entries, and notes of delivered events
+//	index     in memory: the queue of each device, and which are due
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+func init() {
+	caddy.RegisterModule(Box{})
+}
+
+// Box keeps accepted pushes in a file, until they are delivered or their app's `ttl` is over. An entry has the notification after the
+// app's `content` policy, the pushkey, and the pusher's data. The file is readable by Caddy's user alone. One process at a time can have
+// it open.
+type Box struct {
+	// Path is the file; it is created with its directory if it does not exist. A relative path starts at the working directory of
+	// the process. Placeholders such as `{env.NAME}` are replaced while loading.
+	// Default: `matrix_push/outbox.db` in Caddy's data directory.
+	Path string `json:"path,omitempty"`
+
+	// How many pushes one app may have in the outbox. Further ones are answered so that the homeserver sends them again.
+	// Default: 100000.
+	MaxPerApp int `json:"max_per_app,omitempty"`
+
+	// How many pushes one device may have in the outbox. Default: 200.
+	MaxPerDevice int `json:"max_per_device,omitempty"`
+
+	// How many bytes of pushes one app may have in the outbox. Default: 268435456 (256 MiB).
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	log  *slog.Logger
+	db   *database // kept after Cleanup for the requests still in flight
+	held bool
+}
+
+// Configurations that name the same file share it. The key is the absolute path and nothing else, so that a change of another
+// option never opens a file twice.
+var pool = caddy.NewUsagePool()
+
+const (
+	defaultMaxPerApp    = 100_000
+	defaultMaxPerDevice = 200
+	defaultMaxSize      = 256 << 20
+)
+
+// CaddyModule returns the module's name and constructor.
+func (Box) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.outbox.file", New: func() caddy.Module { return new(Box) }}
+}
+
+// Provision sets the defaults and takes a share of the database. It opens nothing: `caddy validate` beside a running server works.
+func (b *Box) Provision(ctx caddy.Context) error {
+	b.log = ctx.Slogger()
+	switch {
+	case b.MaxPerApp < 0:
+		return errors.New("max_per_app: is negative")
+	case b.MaxPerDevice < 0:
+		return errors.New("max_per_device: is negative")
+	case b.MaxSize < 0:
+		return errors.New("max_size: is negative")
+	}
+	path, err := boltfile.Resolve(b.Path, "outbox.db")
+	if err != nil {
+		return fmt.Errorf("path: %w", err)
+	}
+	v, _, err := pool.LoadOrNew(path, func() (caddy.Destructor, error) { return newDatabase(path), nil })
+	if err != nil {
+		return err
+	}
+	b.db, b.held = v.(*database), true
+	return nil
+}
+
+func (b *Box) bounds() bounds {
+	return bounds{
+		entries:   orDefault(b.MaxPerApp, defaultMaxPerApp),
+		perDevice: orDefault(b.MaxPerDevice, defaultMaxPerDevice),
+		size:      orDefault(b.MaxSize, defaultMaxSize),
+	}
+}
+
+func orDefault[N int | int64](n, fallback N) N {
+	if n == 0 {
+		return fallback
+	}
+	return n
+}
+
+// Open opens the file unless another configuration did, and applies this one's settings to it.
+func (b *Box) Open(ctx context.Context) error {
+	if !b.held {
+		return outbox.ErrNotOpen
+	}
+	return b.db.open(ctx, b)
+}
+
+// Cleanup gives the share of the database back. The last one out closes the file.
+func (b *Box) Cleanup() error {
+	if !b.held {
+		return nil
+	}
+	b.held = false
+	b.db.retire(b)
+	_, err := pool.Delete(b.db.path)
+	return err
+}
+
+// Accept takes a push over and returns when it is on disk.
+func (b *Box) Accept(_ context.Context, e outbox.Entry) error { return b.db.accept(e) }
+
+// Settle removes an entry and returns when it is gone from the disk.
+func (b *Box) Settle(_ context.Context, r outbox.Ref) error { return b.db.settle(r) }
+
+// Release ends a lease. When the device is due is not written down: after a restart, it is at once.
+func (b *Box) Release(_ context.Context, r outbox.Ref, due time.Time) error {
+	b.db.release(r, due)
+	return nil
+}
+
+// Waiting says whether a device has entries, from memory.
+func (b *Box) Waiting(_ context.Context, app string, device [16]byte) (bool, error) {
+	return b.db.waiting(app, device)
+}
+
+// Lease waits until devices are due, and leases them.
+func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
+	return b.db.lease(ctx, app, n)
+}
+
+// Discard removes a device's entries of earlier registrations, and returns when they are gone from the disk.
+func (b *Box) Discard(_ context.Context, app string, device [16]byte, pushkeyTS int64) error {
+	return b.db.discard(app, device, pushkeyTS)
+}
+
+// Rouse makes an app's devices due.
+func (b *Box) Rouse(_ context.Context, app string) error {
+	b.db.index.rouse(app, time.Now())
+	return nil
+}
+
+// Note remembers an event. A crash forgets those of the last tenth of a second.
+func (b *Box) Note(event [16]byte, until time.Time) { b.db.note(event, until) }
+
+// Recall reads the events that are remembered.
+func (b *Box) Recall(_ context.Context, yield func(event [16]byte)) error { return b.db.recall(yield) }
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*Box)(nil)
+	_ caddy.CleanerUpper = (*Box)(nil)
+	_ outbox.Queue       = (*Box)(nil)
+	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Ledger      = (*Box)(nil)
+)

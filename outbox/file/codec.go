@@ -1,0 +1,65 @@
+package file
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"hash/crc32"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// stored is an entry on disk but for its push, as JSON. Before it is a checksum: 4 bytes, CRC-32C of the sequence number and all that
+// follows. bbolt has none of its data pages, and a flipped bit must not send a push to another device. Behind it are a newline, which
+// JSON has none of, and the push as it is.
+type stored struct {
+	ID        string `json:"id"`
+	App       string `json:"app"`
+	Device    []byte `json:"device"`
+	Badge     bool   `json:"badge,omitempty"`
+	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
+	Expires   int64  `json:"expires"` // in milliseconds
+}
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errGarbage = errors.New("unreadable entry")
+)
+
+const checksumSize = 4
+
+func encode(seq uint64, e *outbox.Entry) ([]byte, error) {
+	body, err := json.Marshal(stored{
+		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS, Expires: e.Expires.UnixMilli(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	body = append(append(body, '\n'), e.Push...)
+	return append(binary.BigEndian.AppendUint32(nil, checksum(seq, body)), body...), nil
+}
+
+// decode returns errGarbage for whatever encode does not write. What it returns shares no memory with b.
+func decode(seq uint64, b []byte) (*outbox.Entry, error) {
+	if len(b) < checksumSize || binary.BigEndian.Uint32(b) != checksum(seq, b[checksumSize:]) {
+		return nil, errGarbage
+	}
+	head, push, found := bytes.Cut(b[checksumSize:], []byte{'\n'})
+	var s stored
+	if !found || json.Unmarshal(head, &s) != nil || len(s.Device) != len(outbox.Entry{}.Device) {
+		return nil, errGarbage
+	}
+	return &outbox.Entry{
+		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Badge: s.Badge, PushkeyTS: s.PushkeyTS,
+		Expires: time.UnixMilli(s.Expires), Push: bytes.Clone(push),
+	}, nil
+}
+
+func checksum(seq uint64, body []byte) uint32 {
+	return crc32.Update(crc32.Checksum(sequence(seq), castagnoli), castagnoli, body)
+}
+
+// sequence is an entry's key: keys have the order in which entries were accepted.
+func sequence(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }

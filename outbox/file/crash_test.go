@@ -1,0 +1,137 @@
+package file
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
+)
+
+// childVariable makes this program a gateway that accepts pushes into the file it names until it is killed.
+const childVariable = "OUTBOX_FILE_CHILD"
+
+// acceptUntilKilled says which pushes it answered for, one in a line.
+func acceptUntilKilled(path string) {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	defer cancel()
+	b := &Box{Path: path, MaxPerDevice: 1 << 20}
+	if err := b.Provision(ctx); err != nil {
+		panic(err)
+	}
+	if err := b.Open(ctx); err != nil {
+		panic(err)
+	}
+	for i := range 8 {
+		go func() {
+			for n := 0; ; n++ {
+				e := entry(fmt.Sprint(i), fmt.Sprint(os.Getpid(), "-", i, "-", n))
+				e.Running = n%2 == 0
+				if err := b.Accept(ctx, e); err != nil {
+					panic(err)
+				}
+				_, _ = os.Stdout.WriteString(e.ID + "\n")
+			}
+		}()
+	}
+	select {}
+}
+
+func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	path := tempPath(t)
+	answered := make(map[string]bool)
+	for range 5 {
+		killed(t, path, answered)
+		b := opened(t, &Box{Path: path})
+		missing := maps.Clone(answered)
+		inOrder := make(map[string]int)
+		for _, id := range onDisk(t, b) {
+			delete(missing, id)
+			at := strings.LastIndexByte(id, '-')
+			if want := fmt.Sprint(inOrder[id[:at]]); id[at+1:] != want {
+				t.Errorf("%s comes in place of %s", id, want)
+			}
+			inOrder[id[:at]]++
+		}
+		cleanup(t, b)
+		for id := range missing {
+			t.Errorf("%s was answered for, and is gone", id)
+		}
+	}
+}
+
+// onDisk are the IDs of the entries in the file.
+func onDisk(t *testing.T, b *Box) (ids []string) {
+	t.Helper()
+	err := b.db.bolt.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(entryBucket).ForEach(func(key, value []byte) error {
+			e, err := decode(binary.BigEndian.Uint64(key), value)
+			if err == nil {
+				ids = append(ids, e.ID)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// killed runs a gateway, kills it after a while, and adds the IDs that it said.
+func killed(t *testing.T, path string, ids map[string]bool) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), program)
+	child.Env = append(os.Environ(), childVariable+"="+path)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	var kill <-chan time.Time
+	said := make(chan string)
+	go func() {
+		defer close(said)
+		for lines.Scan() {
+			said <- lines.Text()
+		}
+	}()
+	for {
+		select {
+		case <-kill:
+			if err := child.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+		case id, more := <-said:
+			if !more {
+				_ = child.Wait() // that it was killed
+				return
+			}
+			ids[id] = true
+			if kill == nil {
+				kill = time.After(time.Duration(rand.IntN(100)) * time.Millisecond)
+			}
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package file
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+var (
+	entryBucket = []byte("entries") // sequence number: entry
+	noteBucket  = []byte("notes")   // sequence number: notes, see putNotes
+)
+
+var errClosed = outbox.ErrNotOpen
+
+// database is one file and its index. It is made closed, opened by the first configuration that goes live, and closed when no
+// configuration and no lease uses it any more.
+type database struct {
+	path  string
+	index *index
+
+	// gate is held for reading during every use of what follows it, so that closing waits for what is in flight.
+	gate   sync.RWMutex
+	bolt   *bbolt.DB // nil when it is not open
+	writer *writer
+
+	life   sync.Mutex // opening, closing, and live
+	live   []*Box     // whose settings may apply, newest last
+	closed bool
+	log    atomic.Pointer[slog.Logger] // that of the newest live configuration
+	stop   context.CancelFunc
+	swept  chan struct{}
+
+	holding sync.Mutex
+	held    map[string]struct{} // the IDs of entries at which attempts are under way
+}
+
+func newDatabase(path string) *database {
+	return &database{path: path, index: newIndex(), held: make(map[string]struct{})}
+}
+
+// open opens the file if it is not open yet, and makes b the newest configuration that went live.
+func (d *database) open(ctx context.Context, b *Box) error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !slices.Contains(d.live, b) {
+		d.live = append(d.live, b)
+	}
+	d.apply()
+	if d.writer != nil {
+		return nil
+	}
+	if err := d.start(b.log); err != nil {
+		d.live = nil
+		return err
+	}
+	return nil
+}
+
+// start opens the file and reads it; the caller holds life.
+func (d *database) start(log *slog.Logger) error {
+	bolt, err := boltfile.Open(d.path)
+	if err != nil {
+		return err
+	}
+	var skipped int
+	err = boltfile.Guard(d.path, func() error {
+		return bolt.Update(func(tx *bbolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(noteBucket)
+			if err != nil {
+				return err
+			}
+			entries, err := tx.CreateBucketIfNotExists(entryBucket)
+			if err != nil {
+				return err
+			}
+			skipped, err = d.load(entries)
+			return err
+		})
+	})
+	if err != nil {
+		d.index.clear()
+		return errors.Join(fmt.Errorf("%s cannot be read or written: %w", d.path, err), bolt.Close())
+	}
+	if skipped > 0 {
+		log.Warn("unreadable entries were skipped", "file", d.path, "entries", skipped)
+	}
+	d.gate.Lock()
+	d.bolt, d.writer = bolt, newWriter(d.path, bolt)
+	d.gate.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stop, d.swept = cancel, make(chan struct{})
+	go func() {
+		defer close(d.swept)
+		d.sweep(ctx)
+	}()
+	return nil
+}
+
+// load fills the index. What cannot be read is left alone: a newer version may have written it.
+func (d *database) load(entries *bbolt.Bucket) (skipped int, err error) {
+	now := time.Now()
+	err = entries.ForEach(func(key, value []byte) error {
+		if len(key) != 8 {
+			skipped++
+			return nil
+		}
+		seq := binary.BigEndian.Uint64(key)
+		e, err := decode(seq, value)
+		if err != nil {
+			skipped++
+			d.index.skip(seq)
+			return nil //nolint:nilerr // counted
+		}
+		d.index.load(e, seq, len(e.Push), now)
+		return nil
+	})
+	return skipped, err
+}
+
+// apply makes the newest live configuration's bounds those of the index, and its log the one that is used; the caller holds life.
+func (d *database) apply() {
+	log := slog.New(slog.DiscardHandler)
+	if n := len(d.live); n > 0 {
+		d.index.setBounds(d.live[n-1].bounds())
+		log = d.live[n-1].log
+	}
+	d.log.Store(log)
+}
+
+// retire forgets a configuration; the settings of the newest other one apply again.
+func (d *database) retire(b *Box) {
+	d.life.Lock()
+	defer d.life.Unlock()
+	d.live = slices.DeleteFunc(d.live, func(o *Box) bool { return o == b })
+	d.apply()
+}
+
+// Destruct closes the file when nobody uses it any more. Later operations get ErrNotOpen.
+func (d *database) Destruct() error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	d.closed = true
+	if d.writer == nil {
+		return nil
+	}
+	d.stop()
+	<-d.swept
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	d.writer.close()
+	err := d.bolt.Close()
+	d.bolt, d.writer = nil, nil
+	return err
+}
+
+// enter keeps the file open while fn runs.
+func (d *database) enter(fn func() error) error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	if d.bolt == nil {
+		return errClosed
+	}
+	return fn()
+}
+
+// hold keeps the file open for an attempt, whatever becomes of the configurations.
+func (d *database) hold(id string) {
+	d.holding.Lock()
+	defer d.holding.Unlock()
+	if _, ok := d.held[id]; ok {
+		return
+	}
+	// If nobody else has a share any more, the file is being closed, and this came too late.
+	if _, _, err := pool.LoadOrNew(d.path, func() (caddy.Destructor, error) { return nil, errClosed }); err == nil {
+		d.held[id] = struct{}{}
+	}
+}
+
+// letGo is the end of an attempt.
+func (d *database) letGo(id string) {
+	d.holding.Lock()
+	_, ok := d.held[id]
+	delete(d.held, id)
+	d.holding.Unlock()
+	if ok {
+		_, _ = pool.Delete(d.path)
+	}
+}
+
+// Interface guard
+var _ caddy.Destructor = (*database)(nil)

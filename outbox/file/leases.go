@@ -1,0 +1,141 @@
+package file
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// settle forgets an entry that was removed, and ends its lease; what is left of its device is due.
+func (x *index) settle(r outbox.Ref, now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue(r.App)
+	d := q.devices[r.Device]
+	if d == nil {
+		return
+	}
+	i := slices.IndexFunc(d.items, func(it item) bool { return it.id == r.ID })
+	if i >= 0 {
+		q.remove(r.Device, d.items[i].seq)
+	}
+	if len(d.items) > 0 && (d.holder == r.ID || d.holder == "" && i == 0) {
+		q.reschedule(d, now, 0)
+	}
+}
+
+// release ends the lease of an entry, and makes its device due later.
+func (x *index) release(r outbox.Ref, due time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue(r.App)
+	d := q.devices[r.Device]
+	if d == nil {
+		return
+	}
+	if i := slices.IndexFunc(d.items, func(it item) bool { return it.id == r.ID }); i >= 0 {
+		d.items[i].runs = time.Time{}
+	}
+	if d.holder == r.ID {
+		q.reschedule(d, due, d.tries+1)
+	}
+}
+
+// reschedule ends a device's lease, unless an attempt at what is its first entry now is under way.
+func (q *queue) reschedule(d *device, due time.Time, tries int) {
+	d.holder, d.due, d.tries = "", due, tries
+	if first := d.items[0]; !first.runs.IsZero() {
+		d.holder, d.due = first.id, first.runs
+	}
+	heap.Fix(&q.order, d.ordinal)
+	q.wake()
+}
+
+// rouse makes devices due that are not leased.
+func (x *index) rouse(app string, now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue(app)
+	for _, d := range q.devices {
+		if d.holder == "" && d.due.After(now) {
+			d.due = now
+		}
+	}
+	heap.Init(&q.order)
+	q.wake()
+}
+
+// grant is a device that was leased: its first entry.
+type grant struct {
+	place
+	tries int
+}
+
+// lease waits until devices are due, and leases them.
+func (x *index) lease(ctx context.Context, app string, n int, now func() time.Time) ([]grant, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		granted, next, changed := x.take(app, n, now())
+		if len(granted) > 0 {
+			return granted, nil
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			timer = time.After(next.Sub(now()))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-timer:
+		}
+	}
+}
+
+// take leases what is due; if nothing is, it says when something will be, and what tells of a change.
+func (x *index) take(app string, n int, now time.Time) (granted []grant, next time.Time, changed <-chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue(app)
+	for len(granted) < n && len(q.order) > 0 && !q.order[0].due.After(now) {
+		d := q.order[0]
+		d.holder, d.due = d.items[0].id, now.Add(outbox.LeaseTime)
+		heap.Fix(&q.order, 0)
+		granted = append(granted, grant{place{app, d.key, d.items[0]}, d.tries})
+	}
+	if len(granted) == 0 && len(q.order) > 0 {
+		next = q.order[0].due
+	}
+	return granted, next, q.changed
+}
+
+// order is a heap of devices, the first due first.
+type order []*device
+
+func (o order) Len() int           { return len(o) }
+func (o order) Less(i, j int) bool { return o[i].due.Before(o[j].due) }
+
+func (o order) Swap(i, j int) {
+	o[i], o[j] = o[j], o[i]
+	o[i].ordinal, o[j].ordinal = i, j
+}
+
+// Push is for package heap.
+func (o *order) Push(x any) {
+	d := x.(*device)
+	d.ordinal = len(*o)
+	*o = append(*o, d)
+}
+
+// Pop is for package heap.
+func (o *order) Pop() any {
+	last := len(*o) - 1
+	d := (*o)[last]
+	(*o)[last] = nil
+	*o = (*o)[:last]
+	return d
+}

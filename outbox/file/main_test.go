@@ -1,0 +1,204 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/outboxtest"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childVariable); path != "" {
+		acceptUntilKilled(path)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	outboxtest.Run(t, outboxtest.Harness{
+		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
+			return opened(t, &Box{Path: tempPath(t), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice})
+		},
+		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
+			old := q.(*Box)
+			cleanup(t, old)
+			return opened(t, &Box{Path: old.Path, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice})
+		},
+		FakeTime: true,
+	})
+}
+
+// tempPath is in a directory that does not exist yet.
+func tempPath(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "matrix_push", "outbox.db")
+}
+
+func tryProvision(t testing.TB, b *Box) error {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		cleanup(t, b)
+		if t.Failed() && b.db != nil { // it may have left attempts
+			for id := range maps.Clone(b.db.held) {
+				b.db.letGo(id)
+			}
+		}
+	})
+	return b.Provision(ctx)
+}
+
+func provision(t testing.TB, b *Box) *Box {
+	t.Helper()
+	if err := tryProvision(t, b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func opened(t testing.TB, b *Box) *Box {
+	t.Helper()
+	provision(t, b)
+	open(t, b)
+	return b
+}
+
+func open(t testing.TB, b *Box) {
+	t.Helper()
+	if err := b.Open(context.Background()); err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+}
+
+func cleanup(t testing.TB, b *Box) {
+	t.Helper()
+	if err := b.Cleanup(); err != nil {
+		t.Errorf("Cleanup: %v", err)
+	}
+}
+
+const app = "org.example.app"
+
+func deviceOf(name string) [16]byte { return rejected.KeyOf(app, name) }
+
+func entry(dev, id string) outbox.Entry {
+	return outbox.Entry{ID: id, App: app, Device: deviceOf(dev), PushkeyTS: 1000, Push: []byte(`{}`), Expires: time.Now().Add(time.Hour)}
+}
+
+func ref(dev, id string) outbox.Ref { return outbox.Ref{App: app, Device: deviceOf(dev), ID: id} }
+
+func accept(t testing.TB, b *Box, entries ...outbox.Entry) {
+	t.Helper()
+	for _, e := range entries {
+		if err := b.Accept(context.Background(), e); err != nil {
+			t.Fatalf("Accept %s: %v", e.ID, err)
+		}
+	}
+}
+
+func settle(t testing.TB, b *Box, r outbox.Ref) {
+	t.Helper()
+	if err := b.Settle(context.Background(), r); err != nil {
+		t.Errorf("Settle %s: %v", r.ID, err)
+	}
+}
+
+// drain leases and settles all that is due, and returns its IDs.
+func drain(t testing.TB, b *Box) (ids []string) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		leased, err := b.Lease(ctx, app, 100)
+		cancel()
+		if err != nil {
+			return ids
+		}
+		for i := range leased {
+			ids = append(ids, leased[i].ID)
+			settle(t, b, leased[i].Ref())
+		}
+	}
+}
+
+func recalled(t testing.TB, b *Box) map[[16]byte]bool {
+	t.Helper()
+	events := make(map[[16]byte]bool)
+	if err := b.Recall(context.Background(), func(event [16]byte) { events[event] = true }); err != nil {
+		t.Errorf("Recall: %v", err)
+	}
+	return events
+}
+
+// keys is how many keys a bucket has on disk.
+func keys(t testing.TB, b *Box, bucket []byte) (n int) {
+	t.Helper()
+	if err := b.db.bolt.View(func(tx *bbolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// update does what is no business of the box.
+func update(t testing.TB, b *Box, fn func(*bbolt.Tx) error) {
+	t.Helper()
+	if err := b.db.bolt.Update(fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// busy keeps the writer busy until it is told to go on: what is asked of it meanwhile is one transaction.
+func busy(t testing.TB, b *Box) (goOn func()) {
+	t.Helper()
+	began, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- b.db.writer.do(func(*bbolt.Tx) error {
+			close(began)
+			<-release
+			return nil
+		})
+	}()
+	<-began
+	goOn = sync.OnceFunc(func() {
+		close(release)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(goOn)
+	return goOn
+}
+
+// logBuffer is a log to look into.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

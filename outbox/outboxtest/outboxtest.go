@@ -1,0 +1,93 @@
+// Package outboxtest is the conformance suite of the outboxes that keep something. A box's own test is
+//
+//	func TestConformance(t *testing.T) {
+//		outboxtest.Run(t, outboxtest.Harness{New: newBox, Reopen: reopen})
+//	}
+//
+// The subtests run in parallel, each with a queue of its own; run them with -race.
+package outboxtest
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// Harness says how the suite gets at a queue.
+type Harness struct {
+	// New returns a queue that is open and empty. It registers its own cleanup with t. By then all leases have ended.
+	New func(t *testing.T, b Bounds) outbox.Queue
+
+	// Reopen ends q as an orderly end of the process would, and returns a queue with the same entries.
+	Reopen func(t *testing.T, q outbox.Queue) outbox.Queue
+
+	// FakeTime says that the queue runs in a bubble of testing/synctest: it has no other clock than package time, and waits for
+	// nothing outside of its process. Without it, the suite takes more than a minute, or a few seconds with -short.
+	FakeTime bool
+}
+
+// Bounds are those of a queue; 0 stands for more than any test accepts.
+type Bounds struct{ PerApp, PerDevice int }
+
+// Run runs the suite.
+func Run(t *testing.T, h Harness) {
+	t.Helper()
+	for _, tt := range []struct {
+		name string
+		run  func(f *fixture)
+	}{
+		{"an entry is leased as it was accepted", whole},
+		{"a device is leased once at a time, its oldest entry first", oneAtATime},
+		{"devices are leased side by side", sideBySide},
+		{"no more devices are leased than asked for", atMost},
+		{"apps do not see each other's entries", apps},
+		{"settling an entry that is gone is no error", settleUnknown},
+		{"releasing an entry that is gone is no error", releaseUnknown},
+		{"a released device is due when it was told, and counts its attempts", release},
+		{"settling an entry starts the count of attempts anew", attemptsReset},
+		{"a lease lapses", lapse},
+		{"a lease waits for an entry", leaseWaits},
+		{"a lease ends with its context", leaseEnds},
+		{"a device waits as long as it has entries", waiting},
+		{"a first entry is due when it says", due},
+		{"a later entry is due after those before it, whatever it says", dueBehind},
+
+		{"a running entry is leased when it was released", runningReleased},
+		{"a running entry is leased when its attempt cannot run any more", runningLapsed},
+		{"a running entry that is settled makes way for the next", runningSettled},
+		{"a running entry behind another is not leased while it runs", runningBehind},
+		{"a running entry is not leased when those before it go", runningLeft},
+
+		{"a badge update removes those that wait", newestBadge},
+		{"a badge update concerns its device alone", badgeScope},
+		{"a badge update that is leased stays", badgeLeased},
+		{"a badge update that runs stays", badgeRunning},
+		{"a badge update is due when the one was that it removes", badgeDue},
+
+		{"entries go with the registration they are for", discard},
+		{"a leased entry that goes ends its lease when it is settled", discardLeased},
+		{"roused devices are due, but for leased ones", rouse},
+
+		{"an app is full", fullApp},
+		{"a device is full", fullDevice},
+		{"what is gone makes room", room},
+		{"bounds hold for those who come at once", boundsAtOnce},
+
+		{"each entry is settled once, in order, by many at once", concurrency},
+		{"badge updates at once stall no device, and the newest arrives", badgesAtOnce},
+
+		{"entries outlive a restart, in order", restart},
+		{"delivered events are recalled after a restart, until their time", ledger},
+		{"the event of an accepted entry is recalled, settled or not", ledgerOfEntries},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if !h.FakeTime {
+				tt.run(newFixture(t, h, Bounds{}))
+				return
+			}
+			synctest.Test(t, func(t *testing.T) { tt.run(newFixture(t, h, Bounds{})) })
+		})
+	}
+}
