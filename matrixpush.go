@@ -6,11 +6,14 @@ package matrixpush
 
 import (
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule"
+	_ "github.com/matrix-push/caddy-matrix-push/outbox/file"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/off"
+	_ "github.com/matrix-push/caddy-matrix-push/outbox/redis"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/apns"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/fcm"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/unifiedpush"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/webpush"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/file"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/memory"
+	_ "github.com/matrix-push/caddy-matrix-push/rejected/redis"
 )

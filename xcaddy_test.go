@@ -83,15 +83,19 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 		}
 	}
 	want := []string{
+		"admin.api.matrix_push",
 		"http.handlers.matrix_push",
 		"matrix_push",
+		"matrix_push.outbox.file",
 		"matrix_push.outbox.off",
+		"matrix_push.outbox.redis",
 		"matrix_push.providers.apns",
 		"matrix_push.providers.fcm",
 		"matrix_push.providers.unifiedpush",
 		"matrix_push.providers.webpush",
 		"matrix_push.rejected.file",
 		"matrix_push.rejected.memory",
+		"matrix_push.rejected.redis",
 	}
 	if !slices.Equal(ids, want) {
 		t.Errorf("got  %q\nwant %q", ids, want)

@@ -1,0 +1,197 @@
+package redisclient
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const secret = "s3cret"
+
+func load(t *testing.T, url string) *Client {
+	t.Helper()
+	c, err := Load(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Unload(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// probe returns the error and the log.
+func probe(t *testing.T, url string) (string, error) {
+	t.Helper()
+	var log bytes.Buffer
+	err := load(t, url).Probe(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
+	return log.String(), err
+}
+
+func TestAWrongURLIsAnErrorWithoutItsPassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"http://user:" + secret + "@host:6379",
+		"user:" + secret + "@host:6379",
+		secret,
+		"redis://user:pa/" + secret + "@host:6379",
+		"redis://user:pa#" + secret + "@host:6379",
+		"redis://user:" + secret + "@host:port",
+		"redis://user:" + secret + "@host/database",
+		"redis://user:%" + secret + "@host",
+		"redis://host?" + secret + "=1",
+		"redis://host?read_timeout=" + secret,
+		"{env.MATRIX_PUSH_NEVER_SET}",
+		"{no.such}",
+	} {
+		c, err := Load(url)
+		if err == nil {
+			_ = c.Unload()
+			t.Errorf("%s: no error", url)
+		} else if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+}
+
+func TestTheURLHasPlaceholders(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, "redis://push:{file."+file+"}@host:1234/5")
+	if o := c.Options(); o.Addr != "host:1234" || o.Username != "push" || o.Password != secret || o.DB != 5 {
+		t.Errorf("it is %s, user %s, database %d, or the password is another", o.Addr, o.Username, o.DB)
+	}
+	if strings.Contains(c.Key, secret) {
+		t.Error("the key shows the password")
+	}
+}
+
+func TestTheSameURLSharesItsConnections(t *testing.T) {
+	t.Parallel()
+	a, b, other := load(t, "redis://host:1"), load(t, "redis://host:1"), load(t, "redis://host:2")
+	if a != b || a == other {
+		t.Error("shared otherwise")
+	}
+}
+
+func TestTimeoutsAreShortUnlessTheURLSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	o := load(t, "redis://timeouts").Options()
+	if o.DialTimeout != time.Second || o.ReadTimeout != 500*time.Millisecond || o.WriteTimeout != 500*time.Millisecond || o.MaxRetries != 0 {
+		t.Errorf("dial %v, read %v, write %v, retries %d", o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries)
+	}
+	o = load(t, "redis://timeouts?dial_timeout=3s&read_timeout=2s").Options()
+	if o.DialTimeout != 3*time.Second || o.ReadTimeout != 2*time.Second {
+		t.Errorf("dial %v, read %v", o.DialTimeout, o.ReadTimeout)
+	}
+}
+
+func TestWhatRedisRefusesIsAnErrorWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--requirepass", "right", "--databases", "2")
+	path := strings.TrimPrefix(server.URL, "unix://")
+	for name, tt := range map[string]struct{ url, want string }{
+		"a wrong password": {"unix://default:" + secret + "@" + path, "WRONGPASS"},
+		"a wrong user":     {"unix://" + secret + ":right@" + path, "WRONGPASS"},
+		"no password":      {"unix://" + path, "NOAUTH"},
+		"no such database": {"unix://default:right@" + path + "?db=7", "DB index is out of range"},
+		"the right one":    {"unix://default:right@" + path + "?db=1", ""},
+	} {
+		log, err := probe(t, tt.url)
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: error %v, want %s", name, err, tt.want)
+		case strings.Contains(log, secret), err != nil && strings.Contains(err.Error(), secret):
+			t.Errorf("%s: it is shown: %v, %s", name, err, log)
+		}
+	}
+}
+
+func TestARedisThatIsNotThereIsLogged(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"redis://user:" + secret + "@127.0.0.1:1", "unix://user:" + secret + "@" + filepath.Join(t.TempDir(), "none")} {
+		log, err := probe(t, url)
+		if err != nil || !strings.Contains(log, "cannot be reached") || strings.Contains(log, secret) {
+			t.Errorf("error %v, log %s", err, log)
+		}
+	}
+}
+
+func TestAUserWhoMayNotAskForSettingsIsLetThrough(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--user", "push", "on", ">right", "~*", "+@all", "-info")
+	if _, err := probe(t, "unix://push:right@"+strings.TrimPrefix(server.URL, "unix://")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSettingsThatLoseWhatWasAcceptedAreLogged(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		options []string
+		want    []string
+	}{
+		"as recommended":        {nil, nil},
+		"no append-only file":   {[]string{"--appendonly", "no"}, []string{"appendonly yes"}},
+		"evicts":                {[]string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, []string{"maxmemory-policy noeviction"}},
+		"would, without bounds": {[]string{"--maxmemory-policy", "allkeys-lru"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log, err := probe(t, redistest.Start(t, tt.options...).URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(tt.want) == 0 && log != "" {
+				t.Errorf("logged %s", log)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(log, want) {
+					t.Errorf("logged %q, want %s", log, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatTakesTooLongIsAnError(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := load(t, server.URL)
+	if err := c.Ping(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	start := time.Now()
+	err := c.Ping(context.Background()).Err()
+	if took := time.Since(start); err == nil || !Unreachable(err) || took > 2*time.Second {
+		t.Errorf("error %v after %v", err, took)
+	}
+}
+
+func TestAPrefixHasNoBraces(t *testing.T) {
+	t.Parallel()
+	for prefix, want := range map[string]string{"": "matrix_push", "push": "push", "{push}": ""} {
+		if got, err := CheckPrefix(prefix); got != want || (err != nil) != (want == "") {
+			t.Errorf("%q is %q, %v", prefix, got, err)
+		}
+	}
+}

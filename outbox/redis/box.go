@@ -1,0 +1,186 @@
+// Package redis is the outbox that any number of gateways share, in Redis.
+//
+//	Box      the module: one in each configuration
+//	queue    what a process has of the outbox, shared through a pool by all configurations that name it, and by the attempts under way
+//	scripts  what changes several keys together, in Lua (folder lua); the model of a device's queue is in lua/queue.lua
+//	notes    writes together the events that were delivered
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+func init() {
+	caddy.RegisterModule(Box{})
+}
+
+// Box keeps accepted pushes in Redis, until they are delivered or their app's `ttl` is over, for all gateways with the same `url` and
+// `prefix`: each takes what is due, and what a gateway had in hand when it died is taken up by another after 45 s. Of gateways that get
+// the same event at the same time, one delivers it.
+//
+// An entry has the notification after the app's `content` policy, the pushkey, and the pusher's data. A push is accepted when Redis says
+// that it has it; whether it outlives Redis is a matter of Redis' own settings. With `appendonly yes` and `appendfsync always`, it does;
+// with `appendfsync everysec`, a crash costs what was accepted in the last second or two; without an append-only file, it costs all since the
+// last snapshot. A replica that takes over has not got what was not replicated yet. With a `maxmemory-policy` other than `noeviction`, Redis
+// may throw entries away when its memory is full.
+//
+// Where Redis does not answer, nothing is accepted: what has no verdict is answered so that the homeserver sends it again. It is tried
+// again with the next push.
+type Box struct {
+	// URL is that of a Redis or Valkey from version 6.2 on: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+	// `unix:///path/redis.sock?db=0`. Timeouts can be given, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
+	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It has to be one primary, not a Redis Cluster of several
+	// shards. Required.
+	URL string `json:"url,omitempty"`
+
+	// Prefix is what the keys in Redis begin with, in braces. Gateways that share an outbox have the same. Default: `matrix_push`.
+	Prefix string `json:"prefix,omitempty"`
+
+	// How many pushes one app may have in the outbox, of all gateways. Further ones are answered so that the homeserver sends them
+	// again. Default: 100000.
+	MaxPerApp int `json:"max_per_app,omitempty"`
+
+	// How many pushes one device may have in the outbox. Default: 200.
+	MaxPerDevice int `json:"max_per_device,omitempty"`
+
+	// How many bytes of pushes one app may have in the outbox. Default: 268435456 (256 MiB).
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	log     *slog.Logger
+	queue   *queue // kept after Cleanup for the requests still in flight
+	held    bool
+	gateway string // tests have several in one process
+}
+
+const (
+	defaultMaxPerApp    = 100_000
+	defaultMaxPerDevice = 200
+	defaultMaxSize      = 256 << 20
+)
+
+// CaddyModule returns the module's name and constructor.
+func (Box) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.outbox.redis", New: func() caddy.Module { return new(Box) }}
+}
+
+// Provision checks the settings and takes a share of the queue. It connects to nothing.
+func (b *Box) Provision(ctx caddy.Context) error {
+	b.log = ctx.Slogger()
+	switch {
+	case b.URL == "":
+		return errors.New("url: is required")
+	case b.MaxPerApp < 0:
+		return errors.New("max_per_app: is negative")
+	case b.MaxPerDevice < 0:
+		return errors.New("max_per_device: is negative")
+	case b.MaxSize < 0:
+		return errors.New("max_size: is negative")
+	}
+	prefix, err := redisclient.CheckPrefix(b.Prefix)
+	if err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	if b.queue, err = share(b.URL, prefix, b.gateway); err != nil {
+		return fmt.Errorf("url: %w", err)
+	}
+	b.held = true
+	return nil
+}
+
+func (b *Box) bounds() bounds {
+	return bounds{
+		entries:   orDefault(b.MaxPerApp, defaultMaxPerApp),
+		perDevice: orDefault(b.MaxPerDevice, defaultMaxPerDevice),
+		size:      orDefault(b.MaxSize, defaultMaxSize),
+	}
+}
+
+func orDefault[N int | int64](n, fallback N) N {
+	if n == 0 {
+		return fallback
+	}
+	return n
+}
+
+// Open asks Redis whether it can be used. That it refuses is an error; that it does not answer is logged, and tried again.
+func (b *Box) Open(ctx context.Context) error {
+	if !b.held {
+		return outbox.ErrNotOpen
+	}
+	return b.queue.open(ctx, b)
+}
+
+// Cleanup gives the share of the queue back.
+func (b *Box) Cleanup() error {
+	if !b.held {
+		return nil
+	}
+	b.held = false
+	b.queue.retire(b)
+	return b.queue.leave()
+}
+
+// Accept takes a push over and returns when Redis has it. After an error that is neither ErrFull nor an answer of Redis, it may have it;
+// an entry that is accepted once more is in the outbox once.
+func (b *Box) Accept(_ context.Context, e outbox.Entry) error { return b.queue.accept(&e, b.bounds()) }
+
+// Settle removes an entry and returns when it is gone.
+func (b *Box) Settle(_ context.Context, r outbox.Ref) error { return b.queue.settle(r) }
+
+// Release ends a lease of this process.
+func (b *Box) Release(_ context.Context, r outbox.Ref, due time.Time) error {
+	return b.queue.release(r, due)
+}
+
+// Waiting says whether a device has entries.
+func (b *Box) Waiting(ctx context.Context, app string, device [16]byte) (bool, error) {
+	return b.queue.waiting(ctx, app, device)
+}
+
+// Lease waits until devices are due, and leases them. It notices at once what this process does, and within half a second what others
+// do.
+func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
+	return b.queue.lease(ctx, app, n)
+}
+
+// Discard removes a device's entries of earlier registrations, and returns when they are gone.
+func (b *Box) Discard(_ context.Context, app string, device [16]byte, pushkeyTS int64) error {
+	return b.queue.discard(app, device, pushkeyTS)
+}
+
+// Rouse makes an app's devices due.
+func (b *Box) Rouse(_ context.Context, app string) error { return b.queue.rouse(app) }
+
+// Note remembers an event. A crash forgets those of the last tenth of a second. While Redis does not answer, they wait.
+func (b *Box) Note(event [16]byte, until time.Time) { b.queue.note(event, until) }
+
+// Recall looks through all keys in Redis for the events that are remembered. There is no need to: Claim knows them.
+func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
+	return b.queue.recall(ctx, yield)
+}
+
+// Claim takes an event for this process.
+func (b *Box) Claim(_ context.Context, event [16]byte) (outbox.Claim, error) {
+	return b.queue.claim(event)
+}
+
+// Unclaim gives up an event, if this process has it.
+func (b *Box) Unclaim(_ context.Context, event [16]byte) error { return b.queue.unclaim(event) }
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*Box)(nil)
+	_ caddy.CleanerUpper = (*Box)(nil)
+	_ outbox.Queue       = (*Box)(nil)
+	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Claimer     = (*Box)(nil)
+)

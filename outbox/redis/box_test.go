@@ -1,0 +1,221 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+func TestProvisionConnectsToNothing(t *testing.T) {
+	t.Parallel()
+	cleanup(t, provision(t, &Box{URL: "redis://127.0.0.1:1"}))
+}
+
+func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		b    Box
+		want string
+	}{
+		{"no URL", Box{}, "url: "},
+		{"a wrong URL", Box{URL: "http://user:s3cret@host"}, "url: "},
+		{"an empty placeholder", Box{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, "url: "},
+		{"a prefix with a brace", Box{URL: "redis://host", Prefix: "a}"}, "prefix: "},
+		{"a negative bound of an app", Box{URL: "redis://host", MaxPerApp: -1}, "max_per_app: "},
+		{"a negative bound of a device", Box{URL: "redis://host", MaxPerDevice: -1}, "max_per_device: "},
+		{"a negative size", Box{URL: "redis://host", MaxSize: -1}, "max_size: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := tryProvision(t, &tt.b)
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("error %v, want one that begins with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// wantNotOpen asks everything of a box that is not open.
+func wantNotOpen(t *testing.T, b *Box) {
+	t.Helper()
+	ctx := context.Background()
+	_, waiting := b.Waiting(ctx, app, device("a"))
+	_, lease := b.Lease(ctx, app, 1)
+	_, claim := b.Claim(ctx, device("event"))
+	for op, err := range map[string]error{
+		"Accept":  b.Accept(ctx, entry("a", "1")),
+		"Settle":  b.Settle(ctx, ref("a", "1")),
+		"Release": b.Release(ctx, ref("a", "1"), entry("a", "1").Due),
+		"Discard": b.Discard(ctx, app, device("a"), 1000),
+		"Rouse":   b.Rouse(ctx, app),
+		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
+		"Unclaim": b.Unclaim(ctx, device("event")),
+		"Waiting": waiting, "Lease": lease, "Claim": claim,
+	} {
+		if !errors.Is(err, outbox.ErrNotOpen) {
+			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
+		}
+	}
+	b.Note(device("event"), entry("a", "1").Expires)
+}
+
+func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
+	t.Parallel()
+	b := provision(t, &Box{URL: redistest.Start(t).URL})
+	wantNotOpen(t, b)
+	open(t, b)
+	open(t, b) // a second time is no error
+	accept(t, b, entry("a", "1"))
+	leased := make(chan error)
+	go func() {
+		_, err := b.Lease(context.Background(), "another app", 1)
+		leased <- err
+	}()
+	cleanup(t, b)
+	if err := <-leased; !errors.Is(err, outbox.ErrNotOpen) {
+		t.Errorf("a lease that waits: %v, want ErrNotOpen", err)
+	}
+	wantNotOpen(t, b)
+	if err := b.Open(t.Context()); !errors.Is(err, outbox.ErrNotOpen) {
+		t.Errorf("Open after Cleanup: %v, want ErrNotOpen", err)
+	}
+	cleanup(t, new(Box))
+}
+
+func TestAReloadSharesTheQueueAndWhatRunsCanEnd(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	old := opened(t, &Box{URL: s.URL})
+	next := opened(t, &Box{URL: s.URL, MaxPerApp: 5})
+	if old.queue != next.queue {
+		t.Fatal("two of one queue")
+	}
+	one, two := entry("a", "1"), entry("b", "2")
+	one.Running = true
+	accept(t, old, one, two)
+	cleanup(t, old)
+	if ids := leaseIn(t, next, patience); len(ids) != 1 || ids[0] != "2" {
+		t.Errorf("leased %q", ids)
+	}
+	cleanup(t, next) // the next configuration has another outbox
+	settle(t, old, one.Ref())
+	settle(t, next, two.Ref())
+	wantNotOpen(t, next)
+	b := opened(t, &Box{URL: s.URL})
+	if left := inRedis(t, b); left != 0 {
+		t.Errorf("%d entries are left", left)
+	}
+}
+
+func TestAWrongPasswordFailsTheLoadAndIsNotShown(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--requirepass", "right")
+	b := provision(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://default:s3cret@", 1)})
+	if err := b.Open(t.Context()); err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("Open: %v", err)
+	}
+	wantNotOpen(t, b)
+}
+
+// docs/redis.md says that a user needs no more than this.
+func TestAUserOfRedisNeedsFewRights(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--user", "push", "on", ">right", "~{matrix_push}:*", "+@read", "+@write", "+@scripting", "+@connection",
+		"+time", "+info")
+	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:right@", 1)})
+	e := entry("a", "1")
+	e.Event, e.EventUntil = device("event"), e.Expires
+	accept(t, b, e)
+	claim(t, b, "event", outbox.Done)
+	if ids := drain(t, b); len(ids) != 1 {
+		t.Errorf("it had %q", ids)
+	}
+	if err := errors.Join(b.queue.sweep(t.Context()), b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {})); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRedisHoldsWhatItIsTold(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{URL: redistest.Start(t).URL, Prefix: "push [*?]"})
+	e := entry("a", "1")
+	e.Event, e.EventUntil = device("event"), e.Expires
+	accept(t, b, e)
+	names, err := b.queue.client.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, "{push [*?]}:outbox:") {
+			t.Errorf("it has the key %s", name)
+		}
+	}
+	var recalled []string
+	if err := b.Recall(t.Context(), func(event [16]byte) { recalled = append(recalled, fmt.Sprint(event)) }); err != nil {
+		t.Error(err)
+	}
+	if len(recalled) != 1 || recalled[0] != fmt.Sprint(e.Event) {
+		t.Errorf("recalled %q", recalled)
+	}
+	settle(t, b, e.Ref())
+	if err := b.queue.sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	names, err = b.queue.client.Keys(t.Context(), "*").Result()
+	if err != nil || len(names) != 1 || names[0] != b.queue.keys.event(e.Event) {
+		t.Errorf("left are %q, %v; want the event alone", names, err)
+	}
+}
+
+func TestCaddyfile(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		want     Box
+		err      string
+	}{
+		{name: "a URL", in: `redis redis://localhost:6379/0`, want: Box{URL: "redis://localhost:6379/0"}},
+		{name: "a placeholder, which stays", in: `redis {env.REDIS}`, want: Box{URL: "{env.REDIS}"}},
+		{name: "an empty block", in: "redis redis://host {\n}", want: Box{URL: "redis://host"}},
+		{
+			name: "everything", in: "redis redis://host {\nprefix push\nmax_per_app 5000\nmax_per_device 20\nmax_size 1GiB\n}",
+			want: Box{URL: "redis://host", Prefix: "push", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
+		},
+		{name: "nothing but the name", in: `redis`, err: "wrong argument count"},
+		{name: "two URLs", in: `redis redis://a redis://b`, err: "wrong argument count"},
+		{name: "an empty URL", in: `redis ""`, err: "the URL is empty"},
+		{name: "an unknown option", in: "redis redis://a {\nttl 5m\n}", err: `no option "ttl"`},
+		{name: "an option twice", in: "redis redis://a {\nprefix a\nprefix a\n}", err: "prefix is given twice"},
+		{name: "an option without a value", in: "redis redis://a {\nmax_per_app\n}", err: "wrong argument count"},
+		{name: "an option of two values", in: "redis redis://a {\nmax_per_app 1 2\n}", err: "wrong argument count"},
+		{name: "an empty prefix", in: "redis redis://a {\nprefix \"\"\n}", err: `prefix: "" is no prefix`},
+		{name: "a number that is none", in: "redis redis://a {\nmax_per_app many\n}", err: `max_per_app: "many" is not a number above 0`},
+		{name: "a number of zero", in: "redis redis://a {\nmax_per_device 0\n}", err: `max_per_device: "0" is not a number above 0`},
+		{name: "a size that is none", in: "redis redis://a {\nmax_size large\n}", err: `max_size: "large" is not a size`},
+		{name: "a size beyond all bounds", in: "redis redis://a {\nmax_size 15EiB\n}", err: `max_size: "15EiB" is not a size`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var b Box
+			err := b.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
+			switch {
+			case tt.err == "" && err != nil:
+				t.Fatal(err)
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+				t.Fatalf("error %v, want one with %q", err, tt.err)
+			case tt.err == "" && b != tt.want:
+				t.Errorf("got %+v, want %+v", b, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,108 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// lease waits until devices are due, and leases them.
+func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		changed := q.wakers.of(app)
+		leased, next, err := q.take(app, n)
+		if err != nil || len(leased) > 0 {
+			return leased, err
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// take leases what is due; if nothing is, it says when to look again. What has become unreadable is removed, as nothing can be made of
+// it.
+func (q *queue) take(app string, n int) (leased []outbox.Leased, next time.Duration, err error) {
+	reply, err := q.run(leaseScript, q.keys.of(app), q.owner, n, outbox.LeaseTime.Milliseconds())
+	if err != nil {
+		return nil, 0, err
+	}
+	values, err := reply.Slice()
+	if err != nil {
+		return nil, 0, fmt.Errorf("redis: %w", err)
+	}
+	for v := values[1:]; len(v) >= 4; v = v[4:] {
+		r := outbox.Ref{App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string)}
+		e, err := decode(v[2].(string))
+		if err != nil {
+			q.log.Load().Error("an entry of the outbox is unreadable", "app", app)
+			if err := q.settle(r); err != nil {
+				q.log.Load().Error("an unreadable entry cannot be removed from the outbox", "app", app, "error", err)
+			}
+			continue
+		}
+		q.hold(e.ID)
+		leased = append(leased, outbox.Leased{Entry: *e, Attempts: int(v[3].(int64))})
+	}
+	next = pollInterval
+	if ms := values[0].(int64); ms >= 0 && ms < pollInterval.Milliseconds() {
+		next = time.Duration(ms * int64(time.Millisecond))
+	}
+	return leased, next, nil
+}
+
+// wakers wake those who wait for an app's entries, when this process has changed something.
+type wakers struct {
+	mu      sync.Mutex
+	changed map[string]chan struct{} // by app; closed when something may be due
+	closed  bool
+}
+
+func newWakers() wakers { return wakers{changed: make(map[string]chan struct{})} }
+
+// of returns what is closed at the next change.
+func (w *wakers) of(app string) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.changed[app]
+	if c == nil {
+		c = make(chan struct{})
+		w.changed[app] = c
+		if w.closed {
+			close(c)
+		}
+	}
+	return c
+}
+
+func (w *wakers) wake(app string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.changed[app]; c != nil && !w.closed {
+		close(c)
+		delete(w.changed, app)
+	}
+}
+
+// close wakes all.
+func (w *wakers) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	w.closed = true
+	for _, c := range w.changed {
+		close(c)
+	}
+}

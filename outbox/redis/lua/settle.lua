@@ -1,0 +1,10 @@
+-- Removes an entry, and ends the gateway's lease of it. Returns how many entries the device has left.
+local key, id, owner = ARGV[1], ARGV[2], ARGV[3]
+unstoppable()
+local d = load(key)
+if not d then return 0 end
+local i = find(d, id)
+if i then remove(d, i) end
+if #d.items > 0 and (d.holder == owner .. '/' .. id or d.holder == '' and i == 1) then reschedule(d, now(), 0) end
+save(d)
+return #d.items

@@ -1,0 +1,168 @@
+package redis
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/goleak"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/outboxtest"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	outboxtest.Run(t, outboxtest.Harness{
+		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
+			return opened(t, &Box{URL: server.URL, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice})
+		},
+		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
+			old := q.(*Box)
+			cleanup(t, old)
+			return opened(t, &Box{URL: old.URL, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice})
+		},
+	})
+}
+
+func tryProvision(t testing.TB, b *Box) error {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		cleanup(t, b)
+		if b.queue != nil { // a test may leave attempts
+			b.queue.holding.Lock()
+			held := maps.Clone(b.queue.held)
+			b.queue.holding.Unlock()
+			for id := range held {
+				b.queue.letGo(id)
+			}
+		}
+	})
+	return b.Provision(ctx)
+}
+
+func provision(t testing.TB, b *Box) *Box {
+	t.Helper()
+	if err := tryProvision(t, b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func opened(t testing.TB, b *Box) *Box {
+	t.Helper()
+	provision(t, b)
+	open(t, b)
+	return b
+}
+
+func open(t testing.TB, b *Box) {
+	t.Helper()
+	if err := b.Open(context.Background()); err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+}
+
+func cleanup(t testing.TB, b *Box) {
+	t.Helper()
+	if err := b.Cleanup(); err != nil {
+		t.Errorf("Cleanup: %v", err)
+	}
+}
+
+// gateways are two of them, with one outbox.
+func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {
+	t.Helper()
+	return opened(t, &Box{URL: s.URL, gateway: "a"}), opened(t, &Box{URL: s.URL, gateway: "b"})
+}
+
+const app = "org.example.app"
+
+func device(name string) [16]byte { return rejected.KeyOf(app, name) }
+
+func entry(dev, id string) outbox.Entry {
+	return outbox.Entry{ID: id, App: app, Device: device(dev), PushkeyTS: 1000, Push: []byte(`{}`), Expires: time.Now().Add(time.Hour)}
+}
+
+func ref(dev, id string) outbox.Ref { return outbox.Ref{App: app, Device: device(dev), ID: id} }
+
+func accept(t testing.TB, b *Box, entries ...outbox.Entry) {
+	t.Helper()
+	for _, e := range entries {
+		if err := b.Accept(context.Background(), e); err != nil {
+			t.Fatalf("Accept %s: %v", e.ID, err)
+		}
+	}
+}
+
+func settle(t testing.TB, b *Box, r outbox.Ref) {
+	t.Helper()
+	if err := b.Settle(context.Background(), r); err != nil {
+		t.Errorf("Settle %s: %v", r.ID, err)
+	}
+}
+
+// leaseIn leases what there is within a time.
+func leaseIn(t testing.TB, b *Box, patience time.Duration) (ids []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	leased, err := b.Lease(ctx, app, 100)
+	if err != nil && ctx.Err() == nil {
+		t.Errorf("Lease: %v", err)
+	}
+	for i := range leased {
+		ids = append(ids, leased[i].ID)
+	}
+	return ids
+}
+
+// drain leases and settles all that is due, and returns its IDs.
+func drain(t testing.TB, b *Box) (ids []string) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		leased, err := b.Lease(ctx, app, 100)
+		cancel()
+		if err != nil {
+			return ids
+		}
+		for i := range leased {
+			ids = append(ids, leased[i].ID)
+			settle(t, b, leased[i].Ref())
+		}
+	}
+}
+
+// logBuffer is a log to look into.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

@@ -1,0 +1,294 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// pollInterval is how long it may take to notice what other gateways do.
+const pollInterval = 500 * time.Millisecond
+
+// queue is what a process has of the outbox. It is made closed, opened by the first configuration that goes live, and closed when no
+// configuration and no lease uses it any more.
+type queue struct {
+	client *redisclient.Client
+	key    string // in the pool
+	keys   keys
+	owner  string // this process, in leases and claims
+	notes  notes
+	wakers wakers
+
+	gate   sync.RWMutex // held for reading while Redis is used, so that closing waits for what is in flight
+	opened bool
+
+	life    sync.Mutex // opening, closing, and live
+	live    []*Box     // whose log may be used, newest last
+	closed  bool
+	log     atomic.Pointer[slog.Logger] // that of the newest live configuration
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+
+	holding sync.Mutex
+	held    map[string]struct{} // the IDs of entries at which attempts are under way
+}
+
+// bounds are how much an app may leave in the outbox.
+type bounds struct {
+	entries, perDevice int
+	size               int64
+}
+
+// Configurations of one URL and prefix share a queue.
+var pool = caddy.NewUsagePool()
+
+// share takes a share of the queue with a URL and a prefix.
+func share(url, prefix, gateway string) (*queue, error) {
+	client, err := redisclient.Load(url)
+	if err != nil {
+		return nil, err
+	}
+	key := client.Key + " " + gateway + " " + prefix
+	v, loaded, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return newQueue(client, key, prefix), nil })
+	if loaded || err != nil {
+		_ = client.Unload() // the queue has its own share
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.(*queue), nil
+}
+
+func newQueue(client *redisclient.Client, key, prefix string) *queue {
+	owner := make([]byte, 8)
+	_, _ = rand.Read(owner) // never fails
+	q := &queue{
+		client: client, key: key, keys: newKeys(prefix), owner: hex.EncodeToString(owner), notes: newNotes(), wakers: newWakers(),
+		held: make(map[string]struct{}),
+	}
+	q.log.Store(slog.New(slog.DiscardHandler))
+	return q
+}
+
+// leave gives a share back.
+func (q *queue) leave() error {
+	_, err := pool.Delete(q.key)
+	return err
+}
+
+// open makes b the newest configuration that went live.
+func (q *queue) open(ctx context.Context, b *Box) error {
+	q.life.Lock()
+	defer q.life.Unlock()
+	if q.closed {
+		return outbox.ErrNotOpen
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := q.client.Probe(ctx, b.log); err != nil {
+		return err
+	}
+	if !slices.Contains(q.live, b) {
+		q.live = append(q.live, b)
+	}
+	q.apply()
+	if q.opened {
+		return nil
+	}
+	q.gate.Lock()
+	q.opened = true
+	q.gate.Unlock()
+	live, stop := context.WithCancel(context.Background())
+	q.stop = stop
+	q.stopped.Go(func() { q.writeNotes(live) })
+	q.stopped.Go(func() { q.sweepEvery(live, sweepInterval) })
+	return nil
+}
+
+// apply makes the newest live configuration's log the one that is used; the caller holds life.
+func (q *queue) apply() {
+	log := slog.New(slog.DiscardHandler)
+	if n := len(q.live); n > 0 {
+		log = q.live[n-1].log
+	}
+	q.log.Store(log)
+}
+
+// retire forgets a configuration.
+func (q *queue) retire(b *Box) {
+	q.life.Lock()
+	defer q.life.Unlock()
+	q.live = slices.DeleteFunc(q.live, func(o *Box) bool { return o == b })
+	q.apply()
+}
+
+// Destruct closes the queue when nobody uses it any more. Later operations get ErrNotOpen.
+func (q *queue) Destruct() error {
+	q.life.Lock()
+	defer q.life.Unlock()
+	q.closed = true
+	if q.stop != nil {
+		q.stop()
+		q.stopped.Wait()
+	}
+	q.gate.Lock()
+	q.opened = false
+	q.gate.Unlock()
+	q.wakers.close()
+	return q.client.Unload()
+}
+
+// enter keeps the connections open while fn uses them.
+func (q *queue) enter(fn func() error) error {
+	q.gate.RLock()
+	defer q.gate.RUnlock()
+	if !q.opened {
+		return outbox.ErrNotOpen
+	}
+	if err := fn(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
+}
+
+// acceptance is what accept.lua reads as JSON. Times are in milliseconds from now on.
+type acceptance struct {
+	ID        string `json:"id"`
+	Size      int    `json:"size"`
+	Badge     bool   `json:"badge"`
+	PushkeyTS int64  `json:"ts"`
+	Running   bool   `json:"running"`
+	Delay     int64  `json:"delay"`
+	Expires   int64  `json:"expires"`
+	Remember  int64  `json:"remember"` // the event; 0 if there is none
+	Lease     int64  `json:"lease"`
+	Entries   int    `json:"entries"`
+	PerDevice int    `json:"per_device"`
+	MaxSize   int64  `json:"max_size"`
+}
+
+func (q *queue) accept(e *outbox.Entry, b bounds) error {
+	a := acceptance{
+		ID: e.ID, Size: len(e.Push), Badge: e.Badge, PushkeyTS: clamp(e.PushkeyTS), Running: e.Running, Delay: delay(e.Due),
+		Expires: time.Until(e.Expires).Milliseconds(), Lease: outbox.LeaseTime.Milliseconds(),
+		Entries: b.entries, PerDevice: b.perDevice, MaxSize: clamp(b.size),
+	}
+	if e.Event != ([16]byte{}) {
+		a.Remember = delay(e.EventUntil)
+	}
+	value, err := encode(e)
+	if err != nil {
+		return err
+	}
+	args, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	keys := append(q.keys.of(e.App), q.keys.apps, q.keys.event(e.Event))
+	reply, err := q.run(acceptScript, keys, e.App, deviceKey(e.Device), q.owner, value, args)
+	if err != nil {
+		return err
+	}
+	if in, err := reply.Bool(); err != nil || !in {
+		return outbox.ErrFull
+	}
+	if e.Running {
+		q.hold(e.ID)
+	} else {
+		q.wakers.wake(e.App)
+	}
+	return nil
+}
+
+func (q *queue) settle(r outbox.Ref) error {
+	defer q.letGo(r.ID)
+	reply, err := q.run(settleScript, q.keys.of(r.App), deviceKey(r.Device), r.ID, q.owner)
+	if err != nil {
+		return err
+	}
+	if left, err := reply.Int(); err == nil && left > 0 {
+		q.wakers.wake(r.App)
+	}
+	return nil
+}
+
+func (q *queue) release(r outbox.Ref, due time.Time) error {
+	defer q.letGo(r.ID)
+	_, err := q.run(releaseScript, q.keys.of(r.App), deviceKey(r.Device), r.ID, q.owner, delay(due))
+	q.wakers.wake(r.App)
+	return err
+}
+
+func (q *queue) discard(app string, device [16]byte, pushkeyTS int64) error {
+	_, err := q.run(discardScript, q.keys.of(app), deviceKey(device), clamp(pushkeyTS))
+	return err
+}
+
+func (q *queue) waiting(ctx context.Context, app string, device [16]byte) (waits bool, err error) {
+	err = q.enter(func() error {
+		waits, err = q.client.HExists(ctx, q.keys.of(app)[2], deviceKey(device)).Result()
+		return err
+	})
+	return waits, err
+}
+
+// maxBatch bounds how many devices or entries a script goes through: Redis does nothing else meanwhile.
+const maxBatch = 500
+
+func (q *queue) rouse(app string) error {
+	defer q.wakers.wake(app)
+	for skip := int64(0); ; {
+		reply, err := q.run(rouseScript, q.keys.of(app), skip, maxBatch)
+		if err != nil {
+			return err
+		}
+		seen, err := reply.Int64Slice()
+		if err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		if seen[0] < maxBatch {
+			return nil
+		}
+		skip += seen[1]
+	}
+}
+
+// hold keeps the queue open for an attempt, whatever becomes of the configurations.
+func (q *queue) hold(id string) {
+	q.holding.Lock()
+	defer q.holding.Unlock()
+	if _, ok := q.held[id]; ok {
+		return
+	}
+	// If nobody else has a share any more, the queue is being closed, and this came too late.
+	if _, _, err := pool.LoadOrNew(q.key, func() (caddy.Destructor, error) { return nil, outbox.ErrNotOpen }); err == nil {
+		q.held[id] = struct{}{}
+	}
+}
+
+// letGo is the end of an attempt.
+func (q *queue) letGo(id string) {
+	q.holding.Lock()
+	_, ok := q.held[id]
+	delete(q.held, id)
+	q.holding.Unlock()
+	if ok {
+		_ = q.leave()
+	}
+}
+
+// Interface guard
+var _ caddy.Destructor = (*queue)(nil)

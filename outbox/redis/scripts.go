@@ -1,0 +1,99 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	//go:embed lua/queue.lua
+	queueLua string
+	//go:embed lua/accept.lua
+	acceptLua string
+	//go:embed lua/lease.lua
+	leaseLua string
+	//go:embed lua/settle.lua
+	settleLua string
+	//go:embed lua/release.lua
+	releaseLua string
+	//go:embed lua/discard.lua
+	discardLua string
+	//go:embed lua/rouse.lua
+	rouseLua string
+	//go:embed lua/sweep.lua
+	sweepLua string
+	//go:embed lua/claim.lua
+	claimLua string
+	//go:embed lua/unclaim.lua
+	unclaimLua string
+)
+
+var (
+	acceptScript  = redis.NewScript(queueLua + acceptLua)
+	leaseScript   = redis.NewScript(queueLua + leaseLua)
+	settleScript  = redis.NewScript(queueLua + settleLua)
+	releaseScript = redis.NewScript(queueLua + releaseLua)
+	discardScript = redis.NewScript(queueLua + discardLua)
+	rouseScript   = redis.NewScript(queueLua + rouseLua)
+	sweepScript   = redis.NewScript(queueLua + sweepLua)
+	claimScript   = redis.NewScript(claimLua)
+	unclaimScript = redis.NewScript(unclaimLua)
+)
+
+// run runs a script while the queue is open. Nothing but the connection's own timeouts ends it: what became of a write that was cut off
+// is not known.
+func (q *queue) run(script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
+	err = q.enter(func() error {
+		reply = script.Run(context.Background(), q.client, keys, args...)
+		return reply.Err()
+	})
+	return reply, err
+}
+
+// keys names what is in Redis. The hash tag puts all of it into one slot of a cluster.
+type keys struct{ base, apps, sweep string }
+
+func newKeys(prefix string) keys {
+	base := fmt.Sprintf("{%s}:outbox:", prefix)
+	return keys{base: base, apps: base + "apps", sweep: base + "sweep"}
+}
+
+// of are the keys of an app's queue, in the order that the scripts expect.
+func (k keys) of(app string) []string {
+	return []string{
+		k.base + "due:" + app,     // sorted set of devices, by when they are due
+		k.base + "leases:" + app,  // hash of devices: who has them
+		k.base + "devices:" + app, // hash of devices: their entries, without pushes
+		k.base + "pushes:" + app,  // hash of entries: their pushes
+		k.base + "expiry:" + app,  // sorted set of entries, by when they expire
+		k.base + "counts:" + app,  // hash: entries, size in bytes, and the last seq given out
+	}
+}
+
+// event is the key of an event: its value is "done", or the gateway that delivers it.
+func (k keys) event(event [16]byte) string { return k.base + "event:" + hex.EncodeToString(event[:]) }
+
+// deviceKey names a device in Redis, and deviceOf reads that.
+func deviceKey(device [16]byte) string { return hex.EncodeToString(device[:]) }
+
+func deviceOf(key string) (device [16]byte) {
+	if len(key) == hex.EncodedLen(len(device)) {
+		_, _ = hex.Decode(device[:], []byte(key)) // of what is no key, nothing is found
+	}
+	return device
+}
+
+// delay is how long it is until a time, in milliseconds, rounded up; not below 0. Redis counts it by its own clock.
+func delay(until time.Time) int64 {
+	return max(0, int64((time.Until(until)+time.Millisecond-1)/time.Millisecond))
+}
+
+// maxNumber is beyond every time in milliseconds, and a number that Lua and JSON keep whole.
+const maxNumber = 1e14
+
+func clamp(n int64) int64 { return min(max(n, -maxNumber), maxNumber) }

@@ -1,0 +1,72 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	sweepInterval = 10 * time.Minute
+	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more.
+	sweepGrace = 2 * time.Hour
+)
+
+// sweepEvery removes what has expired, of all apps, until the context ends. In each interval one gateway does it.
+func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		mine, err := q.client.SetNX(ctx, q.keys.sweep, q.owner, interval*9/10).Result()
+		if mine {
+			err = q.sweep(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			q.log.Load().Error("the outbox cannot be swept", "error", err)
+		}
+	}
+}
+
+// sweep removes what has expired. The events go by themselves.
+func (q *queue) sweep(ctx context.Context) error {
+	apps, err := q.client.SMembers(ctx, q.keys.apps).Result()
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		removed, err := q.sweepApp(ctx, app)
+		if removed > 0 {
+			q.log.Load().Info("pushes in the outbox have expired", "app", app, "pushes", removed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err error) {
+	for skip := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return removed, err
+		}
+		reply, err := q.run(sweepScript, append(q.keys.of(app), q.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
+		if err != nil {
+			return removed, err
+		}
+		seen, err := reply.Int64Slice()
+		if err != nil {
+			return removed, fmt.Errorf("redis: %w", err)
+		}
+		removed += seen[2]
+		if seen[0] < maxBatch {
+			return removed, nil
+		}
+		skip += seen[1]
+	}
+}

@@ -1,0 +1,117 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/goleak"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	rejectedtest.Run(t, rejectedtest.Harness{
+		New: func(t *testing.T, now func() time.Time) rejected.Store {
+			return opened(t, &Store{URL: server.URL, Prefix: rand.Text(), now: now})
+		},
+		Unopened: func(t *testing.T) rejected.Store {
+			return provision(t, &Store{URL: server.URL, Prefix: rand.Text()})
+		},
+		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
+		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
+			old := s.(*Store)
+			cleanup(t, old)
+			return opened(t, &Store{URL: old.URL, Prefix: old.Prefix, now: old.now})
+		},
+		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
+	})
+}
+
+func tryProvision(t testing.TB, s *Store) error {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	t.Cleanup(func() { cleanup(t, s) })
+	return s.Provision(ctx)
+}
+
+func provision(t testing.TB, s *Store) *Store {
+	t.Helper()
+	if err := tryProvision(t, s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func opened(t testing.TB, s *Store) *Store {
+	t.Helper()
+	provision(t, s)
+	if err := s.Open(context.Background()); err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	return s
+}
+
+func cleanup(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Cleanup(); err != nil {
+		t.Errorf("Cleanup: %v", err)
+	}
+}
+
+// gateways are two of them, with one store and one clock.
+func gateways(t testing.TB, s *redistest.Server, now func() time.Time) (a, b *Store) {
+	t.Helper()
+	return opened(t, &Store{URL: s.URL, gateway: "a", now: now}), opened(t, &Store{URL: s.URL, gateway: "b", now: now})
+}
+
+// testClock stands until it is moved.
+type testClock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newTestClock() *testClock { return &testClock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
+
+func (c *testClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *testClock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+func key(n int) rejected.Key { return rejected.KeyOf("org.example.app", fmt.Sprint(n)) }
+
+func reject(t testing.TB, s *Store, n int, pushkeyTS int64) {
+	t.Helper()
+	err := s.Reject(context.Background(), key(n), rejected.Verdict{Reason: "gone", PushkeyTS: pushkeyTS, At: s.now()})
+	if err != nil {
+		t.Fatalf("Reject: %v", err)
+	}
+}
+
+// isKnown asks whether there is a mark.
+func isKnown(t testing.TB, s *Store, n int) bool {
+	t.Helper()
+	marks := make([]rejected.Mark, 1)
+	if err := s.Lookup(context.Background(), []rejected.Key{key(n)}, marks); err != nil {
+		t.Fatalf("Lookup: %v", err)
+	}
+	return marks[0] != rejected.Mark{}
+}

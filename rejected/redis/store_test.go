@@ -1,0 +1,334 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func TestWhatOneGatewayLearnsTheOthersKnowAtOnce(t *testing.T) {
+	t.Parallel()
+	a, b := gateways(t, redistest.Start(t), nil)
+	if isKnown(t, b, 1) {
+		t.Error("known before it was rejected")
+	}
+	reject(t, a, 1, 5000)
+	if !isKnown(t, b, 1) || !isKnown(t, a, 1) {
+		t.Error("not known")
+	}
+}
+
+func TestWhatAnotherGatewayForgetsIsRejectedForFiveSecondsAtMost(t *testing.T) {
+	t.Parallel()
+	c := newTestClock()
+	a, b := gateways(t, redistest.Start(t), c.now)
+	reject(t, a, 1, 5000)
+	isKnown(t, b, 1)
+	if err := a.Forget(t.Context(), key(1)); err != nil {
+		t.Fatal(err)
+	}
+	if isKnown(t, a, 1) {
+		t.Error("the gateway that forgot it still knows it")
+	}
+	c.add(freshFor)
+	if isKnown(t, b, 1) {
+		t.Error("the other one still knows it")
+	}
+}
+
+func TestVerdictsOfSeveralGatewaysMerge(t *testing.T) {
+	t.Parallel()
+	a, b := gateways(t, redistest.Start(t), nil)
+	const each = 50
+	var wg sync.WaitGroup
+	for n := range int64(each) {
+		wg.Go(func() { reject(t, a, 1, 1000*(2*n)) })
+		wg.Go(func() { reject(t, b, 1, 1000*(2*n+1)) })
+	}
+	wg.Wait()
+	for _, s := range []*Store{a, b} {
+		r, err := s.Get(t.Context(), key(1))
+		if err != nil || r.Condemned != 1000*(2*each-1) || r.Verdicts != 1 {
+			t.Errorf("the record is %+v, %v", r, err)
+		}
+	}
+}
+
+// commands is how many commands Redis has processed.
+func commands(t *testing.T, s *Store, name string) string {
+	t.Helper()
+	info, err := s.shelf.client.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_"+name+":calls="); ok {
+			calls, _, _ := strings.Cut(rest, ",")
+			return calls
+		}
+	}
+	return "0"
+}
+
+func TestARequestAsksRedisOnceForAllItsDevices(t *testing.T) {
+	t.Parallel()
+	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	reject(t, s, 1, 5000)
+	keys := []rejected.Key{key(0), key(1), key(2), key(1)}
+	marks := make([]rejected.Mark, len(keys))
+	gets := commands(t, s, "get")
+	for n, want := range []string{"1", "2"} { // what has no record is asked for again
+		if err := s.Lookup(t.Context(), keys, marks); err != nil {
+			t.Fatal(err)
+		}
+		if got := commands(t, s, "mget"); got != want {
+			t.Errorf("after %d lookups: asked %s times, want %s", n+1, got, want)
+		}
+	}
+	for range 5 {
+		isKnown(t, s, 1)
+	}
+	if got := commands(t, s, "mget"); got != "2" {
+		t.Errorf("a pushkey that is known to be dead was asked for: %s", got)
+	}
+	if got := commands(t, s, "get"); got != gets {
+		t.Errorf("lookups got keys one by one: %s, before %s", got, gets)
+	}
+}
+
+func TestThatARecordWasSeenIsWrittenDownHourly(t *testing.T) {
+	t.Parallel()
+	c := newTestClock()
+	s := opened(t, &Store{URL: redistest.Start(t).URL, Expire: caddy.Duration(24 * time.Hour), now: c.now})
+	reject(t, s, 1, 5000)
+	stored := func() time.Time {
+		t.Helper()
+		s.shelf.flush()
+		value, err := s.shelf.client.Get(t.Context(), s.shelf.name(key(1))).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _ := decode(value)
+		return r.LastSeen
+	}
+	written := c.now()
+	for range 59 {
+		c.add(time.Minute)
+		isKnown(t, s, 1)
+	}
+	if got := stored(); !got.Equal(written) {
+		t.Errorf("written down at %v, want %v", got, written)
+	}
+	c.add(time.Minute)
+	isKnown(t, s, 1)
+	if got := stored(); !got.Equal(c.now()) {
+		t.Errorf("written down at %v, want %v", got, c.now())
+	}
+	ttl, err := s.shelf.client.PTTL(t.Context(), s.shelf.name(key(1))).Result()
+	if err != nil || ttl < 23*time.Hour || ttl > 24*time.Hour {
+		t.Errorf("kept for %v, %v; want 24h", ttl, err)
+	}
+}
+
+func TestRedisHoldsNoPushkey(t *testing.T) {
+	t.Parallel()
+	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	const app, pushkey = "org.example.very-secret", "this-is-the-pushkey"
+	if err := s.Reject(t.Context(), rejected.KeyOf(app, pushkey), rejected.Verdict{Reason: "gone", At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	names, err := s.shelf.client.Keys(t.Context(), "*").Result()
+	if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], "{matrix_push}:rejected:") {
+		t.Fatalf("the keys are %q, %v", names, err)
+	}
+	value, err := s.shelf.client.Get(t.Context(), names[0]).Result()
+	if all := names[0] + value; err != nil || strings.Contains(all, app) || strings.Contains(all, pushkey) {
+		t.Errorf("it has %s", all)
+	}
+}
+
+func TestARecordThatCannotBeReadCondemnsNothing(t *testing.T) {
+	t.Parallel()
+	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	for n, value := range []string{"", "garbage", "{}", `{"verdicts":"many"}`} {
+		if err := s.shelf.client.Set(t.Context(), s.shelf.name(key(n)), value, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if isKnown(t, s, n) {
+			t.Errorf("%q is a record", value)
+		}
+		reject(t, s, n, 5000)
+		if !isKnown(t, s, n) {
+			t.Errorf("%q stays", value)
+		}
+	}
+}
+
+// within runs an operation that has to fail soon.
+func within(t *testing.T, limit time.Duration, name string, fn func() error) {
+	t.Helper()
+	start := time.Now()
+	if err := fn(); err == nil {
+		t.Errorf("%s: no error", name)
+	}
+	if took := time.Since(start); took > limit {
+		t.Errorf("%s took %v", name, took)
+	}
+}
+
+func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newTestClock()
+	s := opened(t, &Store{URL: server.URL, now: c.now})
+	reject(t, s, 1, 5000)
+	isKnown(t, s, 1)
+	fails := func(lookup, other time.Duration) {
+		t.Helper()
+		c.add(freshFor)
+		ctx := context.Background()
+		marks := []rejected.Mark{{Condemned: 7, ProbeAt: 7}}
+		within(t, lookup, "Lookup", func() error { return s.Lookup(ctx, []rejected.Key{key(1)}, marks) })
+		if marks[0] != (rejected.Mark{}) {
+			t.Errorf("a mark beside the error: %+v", marks[0])
+		}
+		within(t, other, "Reject", func() error { return s.Reject(ctx, key(2), rejected.Verdict{Reason: "gone", At: s.now()}) })
+		within(t, other, "Forget", func() error { return s.Forget(ctx, key(1)) })
+		within(t, other, "Get", func() error { _, err := s.Get(ctx, key(1)); return err })
+	}
+	server.Kill()
+	fails(300*time.Millisecond, time.Second)
+	server.Restart()
+	if !isKnown(t, s, 1) {
+		t.Error("the record is gone")
+	}
+	reject(t, s, 2, 5000)
+
+	resume := server.Pause()
+	fails(300*time.Millisecond, 5*time.Second)
+	resume()
+	reject(t, s, 3, 5000)
+	if !isKnown(t, s, 3) {
+		t.Error("no record")
+	}
+}
+
+func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Kill()
+	s := opened(t, &Store{URL: server.URL})
+	if err := s.Lookup(t.Context(), []rejected.Key{key(1)}, make([]rejected.Mark, 1)); err == nil {
+		t.Error("no error without Redis")
+	}
+	server.Restart()
+	reject(t, s, 1, 5000)
+}
+
+func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		s    Store
+		want string
+	}{
+		{"no URL", Store{}, "url: "},
+		{"a wrong URL", Store{URL: "http://host"}, "url: "},
+		{"an empty placeholder", Store{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, "url: "},
+		{"a prefix with a brace", Store{URL: "redis://host", Prefix: "{a}"}, "prefix: "},
+		{"a negative expiry", Store{URL: "redis://host", Expire: -1}, "expire: "},
+		{"an expiry in no time", Store{URL: "redis://host", Expire: 90}, "expire: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := tryProvision(t, &tt.s); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("error %v, want one that begins with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAReloadSharesWhatIsInMemory(t *testing.T) {
+	t.Parallel()
+	old := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{URL: old.URL, Expire: caddy.Duration(time.Hour)})
+	if s.shelf != old.shelf {
+		t.Fatal("two of one store")
+	}
+	cleanup(t, old)
+	reject(t, old, 1, 5000) // a request of the old configuration can finish
+	cleanup(t, s)
+	if err := s.Reject(t.Context(), key(3), rejected.Verdict{}); !errors.Is(err, rejected.ErrNotOpen) {
+		t.Errorf("after the last configuration is gone: %v, want ErrNotOpen", err)
+	}
+	if err := s.Open(t.Context()); !errors.Is(err, rejected.ErrNotOpen) {
+		t.Errorf("Open after Cleanup: %v, want ErrNotOpen", err)
+	}
+}
+
+func TestWithoutProvisionNothingIsOpen(t *testing.T) {
+	t.Parallel()
+	var s Store
+	cleanup(t, &s)
+	ctx := context.Background()
+	_, err := s.Get(ctx, key(1))
+	for _, err := range []error{
+		err, s.Lookup(ctx, nil, nil), s.Reject(ctx, key(1), rejected.Verdict{}), s.Forget(ctx, key(1)), s.Open(ctx),
+	} {
+		if !errors.Is(err, rejected.ErrNotOpen) {
+			t.Errorf("error %v, want ErrNotOpen", err)
+		}
+	}
+}
+
+func TestCaddyfile(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		want     Store
+		err      string
+	}{
+		{name: "a URL", in: `redis redis://localhost:6379/0`, want: Store{URL: "redis://localhost:6379/0"}},
+		{name: "a placeholder, which stays", in: `redis {env.REDIS}`, want: Store{URL: "{env.REDIS}"}},
+		{name: "an empty block", in: "redis redis://host {\n}", want: Store{URL: "redis://host"}},
+		{
+			name: "everything", in: "redis redis://host {\nprefix push\nexpire 30d\n}",
+			want: Store{URL: "redis://host", Prefix: "push", Expire: caddy.Duration(30 * 24 * time.Hour)},
+		},
+		{name: "nothing but the name", in: `redis`, err: "wrong argument count"},
+		{name: "two URLs", in: `redis redis://a redis://b`, err: "wrong argument count"},
+		{name: "an empty URL", in: `redis ""`, err: "the URL is empty"},
+		{name: "an unknown option", in: "redis redis://a {\nttl 5m\n}", err: `no option "ttl"`},
+		{name: "an option twice", in: "redis redis://a {\nexpire 1d\nexpire 2d\n}", err: "expire is given twice"},
+		{name: "an option without a value", in: "redis redis://a {\nprefix\n}", err: "wrong argument count"},
+		{name: "an option of two values", in: "redis redis://a {\nprefix a b\n}", err: "wrong argument count"},
+		{name: "an empty prefix", in: "redis redis://a {\nprefix \"\"\n}", err: `prefix: "" is no prefix`},
+		{name: "expire that is no duration", in: "redis redis://a {\nexpire soon\n}", err: `"soon" is not a positive duration`},
+		{name: "expire in the past", in: "redis redis://a {\nexpire -1h\n}", err: `"-1h" is not a positive duration`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var s Store
+			err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
+			switch {
+			case tt.err == "" && err != nil:
+				t.Fatal(err)
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+				t.Fatalf("error %v, want one with %q", err, tt.err)
+			case tt.err == "" && (s.URL != tt.want.URL || s.Prefix != tt.want.Prefix || s.Expire != tt.want.Expire):
+				t.Errorf("got %+v, want %+v", s, tt.want)
+			}
+		})
+	}
+}
