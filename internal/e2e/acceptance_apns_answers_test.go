@@ -160,7 +160,7 @@ func TestP10_AConnectionThatEndsLosesNothing(t *testing.T) {
 				wantBody(t, r, nothingRejected)
 			})
 		}
-		s.apns.await(t, func() bool { return s.apns.Streams() == n })
+		s.apns.await(t, func() bool { return s.apns.Held() == n })
 		s.apns.GoAway()
 		d := iPhone("in between")
 		s.delivered(alert("$1", d), d)

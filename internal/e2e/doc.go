@@ -3,5 +3,10 @@
 //
 //   - process_test.go runs a Caddy process: start, load, kill. The process is this test binary itself, so that it is race-checked too.
 //   - homeserver_test.go sends requests as a homeserver does.
+//   - unreliable_test.go is a push server that fails as a test wants it to, with a gateway whose stores survive it.
+//   - evidence_test.go writes down what both sides saw, for internal/checker to judge.
 //   - The other files are the tests, named after what they show.
+//
+// E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker
+// judged.
 package e2e

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -35,16 +37,10 @@ func (p *process) homeserver() *homeserver {
 	return &homeserver{t: p.t, client: p.client(false), url: p.url()}
 }
 
-// notify posts a body; the test fails if there is no answer. A request that was never sent is sent again.
+// notify posts a body; the test fails if there is no answer.
 func (h *homeserver) notify(body string) reply {
 	h.t.Helper()
 	r, err := h.try(body)
-	for range 10 {
-		if !errors.Is(err, errNotConnected) {
-			break
-		}
-		r, err = h.try(body)
-	}
 	if err != nil {
 		h.t.Fatalf("no answer: %v", err)
 	}
@@ -56,7 +52,35 @@ func (h *homeserver) try(body string) (reply, error) {
 	return h.do(http.MethodPost, h.url, body)
 }
 
-func (h *homeserver) do(method, url, body string) (reply, error) {
+// repeat posts a body until it is answered with 200, as homeservers do.
+func (h *homeserver) repeat(body string) reply {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	for {
+		r := h.notify(body)
+		if r.Status == http.StatusOK {
+			return r
+		}
+		select {
+		case <-ctx.Done():
+			h.t.Fatalf("still answered %d: %s", r.Status, r.Body)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// do makes a request; one that was never sent is made again.
+func (h *homeserver) do(method, url, body string) (r reply, err error) {
+	for range 10 {
+		if r, err = h.doOnce(method, url, body); !errors.Is(err, errNotConnected) {
+			break
+		}
+	}
+	return r, err
+}
+
+func (h *homeserver) doOnce(method, url, body string) (reply, error) {
 	req, err := http.NewRequestWithContext(h.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err

@@ -136,7 +136,14 @@ func startGateway(t *testing.T, global, site string) *process {
 	return p
 }
 
+// gatewayConfig keeps nothing unless global has an outbox: what is not delivered is the homeserver's to send again. Nor has it a fuse
+// unless global has: tests reject more than operators ever should.
 func gatewayConfig(global, site string) string {
+	for _, option := range []string{"outbox", "fuse"} {
+		if !strings.Contains(global, option+" ") {
+			global = option + " off\n" + global
+		}
+	}
 	return strings.Replace(head, "{global}", "matrix_push {\n"+global+"\n}", 1) +
 		"https://gateway.test:{port} {\n" + certificate + "\n" + site + "\n}\n"
 }

@@ -72,6 +72,7 @@ func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 	for _, endpoint := range endpoints {
 		s.service.Answer(endpoint)
 	}
+	s.hs.repeat(alert("$again", upDevice(endpoints[0]))) // the server is left alone for a while
 	round(func(t *testing.T, r reply) { t.Helper(); wantBody(t, r, nothingRejected) })
 }
 
@@ -225,7 +226,10 @@ func TestNtfy_TheGuardLooksAtTheAddressAlone(t *testing.T) {
 func TestGorush_200ParallelFailuresGive200Answers(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
-	outcomes := []providertest.Answer{{Status: 503}, {Status: 410}, {Drop: true}, {Status: 404}}
+	// Most are no fault of the server's, which would be left alone otherwise.
+	outcomes := []providertest.Answer{
+		{Status: 503}, {Status: 410}, {Status: 404}, {Status: 410}, {Drop: true}, {Status: 404}, {Status: 410}, {Status: 404},
+	}
 	var answers atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 200 {

@@ -144,8 +144,7 @@ func (w *world) death() {
 func (w *world) restart(end func()) {
 	w.traffic.up.Lock()
 	defer w.traffic.up.Unlock()
-	end()
-	w.traffic.generation.Add(1)
+	w.traffic.killed(end)
 	w.gateway.start(w.config)
 }
 

@@ -117,7 +117,7 @@ func TestSygnalConcurrencyLimit(t *testing.T) {
 		answers <- r
 	}
 	go post(held[0])
-	s.apns.await(t, func() bool { return s.apns.Streams() == 1 })
+	s.apns.await(t, func() bool { return s.apns.Held() == 1 })
 	t.Run("test_passes_under_limit_multiple_no_interfere", func(t *testing.T) {
 		s := s.in(t)
 		d := iPhoneOf("com.example.two", "elsewhere")

@@ -56,6 +56,8 @@ type APNsOptions struct {
 	// CertificateAuthority is whose client certificates are accepted, see [CA.APNsCertificate]. They say themselves which topics
 	// and environments they are for. A connection with one needs no provider token.
 	CertificateAuthority *CA
+	// DeviceTopic is the bundle id of the app that the device tokens were made for; empty is any. See also [APNs.SetDeviceTopic].
+	DeviceTopic string
 	// MaxConcurrentStreams is the limit that a connection is told; 0 is 1000.
 	MaxConcurrentStreams uint32
 	// OneUntilProven allows one stream on a connection until the first request with a valid provider token, and

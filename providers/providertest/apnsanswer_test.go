@@ -85,7 +85,7 @@ func TestAPNsHoldsAPushUntilItIsLetGo(t *testing.T) {
 			t.Errorf("the answer is %+v, %v", answer, err)
 		}
 	}()
-	awaitAPNs(t, f, "one stream", func() bool { return f.Streams() == 1 })
+	awaitAPNs(t, f, "a push is held", func() bool { return f.Held() == 1 })
 	if len(f.Pushes()) != 0 || len(f.Requests()) != 0 {
 		t.Error("it is recorded before it is answered")
 	}
@@ -115,7 +115,7 @@ func TestAPNsHangsUntilTheClientTakesThePushBack(t *testing.T) {
 			_, err := f.do(t, f.request(t).WithContext(ctx))
 			answered <- err
 		}()
-		awaitAPNs(t, f, "one stream", func() bool { return f.Streams() == 1 })
+		awaitAPNs(t, f, "a push is held", func() bool { return f.Held() == 1 })
 		cancel()
 		if err := <-answered; err == nil {
 			t.Error("there was an answer")
@@ -146,7 +146,7 @@ func TestAPNsLetsGoOfAHungPushWhenItCloses(t *testing.T) {
 			_, err := f.client.Do(r)
 			answered <- err
 		}()
-		awaitAPNs(t, f, "one stream", func() bool { return f.Streams() == 1 })
+		awaitAPNs(t, f, "a push is held", func() bool { return f.Held() == 1 })
 	})
 	if err := <-answered; err == nil {
 		t.Error("there was an answer")

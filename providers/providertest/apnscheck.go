@@ -148,14 +148,25 @@ func (c *apnsConn) checkTopic(s *apnsStream) apnsFault {
 		return apnsFaultf("TopicDisallowed", "apns-topic is none of the certificate's")
 	case s.key != nil && !s.key.allows(topic):
 		return apnsFaultf("TopicDisallowed", "apns-topic is none of the key's")
+	case c.fake.options.DeviceTopic != "" && !topicOf(topic, c.fake.options.DeviceTopic):
+		return apnsFaultf("DeviceTokenNotForTopic", "the device token was not made for apns-topic")
 	}
 	return apnsFault{}
 }
 
 // allows says whether the key may push to a topic.
 func (key *APNsKey) allows(topic string) bool {
-	for _, suffix := range apnsTypes {
-		if bundle, ok := strings.CutSuffix(topic, suffix); ok && slices.Contains(key.Topics, bundle) {
+	return slices.ContainsFunc(key.Topics, func(bundle string) bool { return topicOf(topic, bundle) })
+}
+
+// topicOf says whether a topic is a bundle id, or that with the suffix of a push type.
+func topicOf(topic, bundle string) bool {
+	suffix, ok := strings.CutPrefix(topic, bundle)
+	if !ok {
+		return false
+	}
+	for _, known := range apnsTypes {
+		if suffix == known {
 			return true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // expectAPNsRefusal sends a push with one mistake, and wants it refused and recorded for that mistake alone.
@@ -205,4 +207,15 @@ func TestAPNsNotesEveryMistakeAndAnswersTheFirst(t *testing.T) {
 	if v := f.Violations(); len(v) != 2 || !strings.HasPrefix(v[1], "400 BadPriority: apns-id") {
 		t.Errorf("the violations are %q", v)
 	}
+}
+
+func TestAPNsKnowsWhoseTokensItHas(t *testing.T) {
+	t.Parallel()
+	f := newAPNsFixture(t, func(o *providertest.APNsOptions) {
+		o.Keys[0].Topics = append(o.Keys[0].Topics, apnsApp+".other")
+		o.DeviceTopic = apnsApp + ".other"
+	})
+	expectAPNsRefusal(t, f, f.request(t), 400, "DeviceTokenNotForTopic", "was not made for apns-topic")
+	f.SetDeviceTopic(apnsApp)
+	f.expect(t, f.request(t), 200, "")
 }

@@ -47,6 +47,13 @@ func (a *APNs) SetMaxConcurrentStreams(n uint32) {
 	})
 }
 
+// SetDeviceTopic changes the bundle id of the app that the device tokens were made for.
+func (a *APNs) SetDeviceTopic(topic string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.options.DeviceTopic = topic
+}
+
 // GoAway ends every open connection as a server does that goes down for maintenance: requests that arrived are finished, later
 // ones are not processed, and then the connection is closed.
 func (a *APNs) GoAway() {
@@ -98,6 +105,20 @@ func (a *APNs) Streams() int {
 	return apnsValue(a, func() (n int) {
 		for c := range a.conns {
 			n += len(c.streams)
+		}
+		return n
+	})
+}
+
+// Held is how many requests are complete and have answers that wait, on all connections together.
+func (a *APNs) Held() int {
+	return apnsValue(a, func() (n int) {
+		for c := range a.conns {
+			for _, s := range c.streams {
+				if s.held {
+					n++
+				}
+			}
 		}
 		return n
 	})

@@ -21,6 +21,7 @@ type apnsStream struct {
 
 	window int64
 	unsent []byte // of the answer's body
+	held   bool   // its answer waits
 }
 
 // headers opens a stream, or ends one with trailers. The lock is held.
@@ -107,6 +108,8 @@ func (c *apnsConn) judge(s *apnsStream) {
 	if answer.Hang {
 		until = nil
 	}
+	s.held = true
+	c.fake.announce()
 	c.held.Go(func() {
 		select {
 		case <-until:
