@@ -19,7 +19,8 @@ type AppConfig struct {
 	ProviderRaw json.RawMessage `json:"provider,omitempty" caddy:"namespace=matrix_push.providers inline_key=name"`
 
 	// How long a request waits for the provider's verdict, at most 25s. A push without a verdict by then goes to the outbox, or is
-	// answered so that the homeserver sends it again. 0 answers at once and needs an outbox. Default: 5s.
+	// answered so that the homeserver sends it again. 0 answers as soon as the outbox has it. Default: the provider's, which is 0 for
+	// `apns` with an outbox, and 5s otherwise.
 	Wait *caddy.Duration `json:"wait,omitempty"`
 
 	// How long a notification is worth delivering, counted from its acceptance. Default: 24h.

@@ -8,7 +8,6 @@ package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 func init() {
@@ -51,12 +51,6 @@ type Box struct {
 // option never opens a file twice.
 var pool = caddy.NewUsagePool()
 
-const (
-	defaultMaxPerApp    = 100_000
-	defaultMaxPerDevice = 200
-	defaultMaxSize      = 256 << 20
-)
-
 // CaddyModule returns the module's name and constructor.
 func (Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.file", New: func() caddy.Module { return new(Box) }}
@@ -65,13 +59,8 @@ func (Box) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults and takes a share of the database. It opens nothing: `caddy validate` beside a running server works.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
-	switch {
-	case b.MaxPerApp < 0:
-		return errors.New("max_per_app: is negative")
-	case b.MaxPerDevice < 0:
-		return errors.New("max_per_device: is negative")
-	case b.MaxSize < 0:
-		return errors.New("max_size: is negative")
+	if err := b.options().Check(); err != nil {
+		return err
 	}
 	path, err := boltfile.Resolve(b.Path, "outbox.db")
 	if err != nil {
@@ -85,19 +74,9 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-func (b *Box) bounds() bounds {
-	return bounds{
-		entries:   orDefault(b.MaxPerApp, defaultMaxPerApp),
-		perDevice: orDefault(b.MaxPerDevice, defaultMaxPerDevice),
-		size:      orDefault(b.MaxSize, defaultMaxSize),
-	}
-}
-
-func orDefault[N int | int64](n, fallback N) N {
-	if n == 0 {
-		return fallback
-	}
-	return n
+// options are those about how much may wait.
+func (b *Box) options() bounds.Options {
+	return bounds.Options{PerApp: &b.MaxPerApp, PerDevice: &b.MaxPerDevice, Size: &b.MaxSize}
 }
 
 // Open opens the file unless another configuration did, and applies this one's settings to it.

@@ -140,7 +140,7 @@ func (d *database) load(entries *bbolt.Bucket) (skipped int, err error) {
 func (d *database) apply() {
 	log := slog.New(slog.DiscardHandler)
 	if n := len(d.live); n > 0 {
-		d.index.setBounds(d.live[n-1].bounds())
+		d.index.setBounds(d.live[n-1].options().Bounds())
 		log = d.live[n-1].log
 	}
 	d.log.Store(log)

@@ -7,19 +7,14 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
-
-// bounds are how much an app may leave in the outbox.
-type bounds struct {
-	entries, perDevice int
-	size               int64
-}
 
 // index is what has to be known of the entries at any time, in memory: which there are, of whom, and when they are due. When a device
 // is due and how often it was tried is known here alone; after a restart, all are due at once.
 type index struct {
 	mu     sync.Mutex
-	bounds bounds
+	bounds bounds.Bounds
 	queues map[string]*queue // by app
 	seq    uint64            // the last one given out
 }
@@ -57,7 +52,7 @@ type item struct {
 	runs time.Time
 }
 
-func (x *index) setBounds(b bounds) {
+func (x *index) setBounds(b bounds.Bounds) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.bounds = b
@@ -110,7 +105,7 @@ func (x *index) reserve(e *outbox.Entry, size int, now time.Time) (seq uint64, r
 		left -= int64(it.size)
 	}
 	b := x.bounds
-	if q.entries-len(replaced) >= b.entries || left+int64(size) > b.size || count-len(replaced) >= b.perDevice {
+	if q.entries-len(replaced) >= b.PerApp || left+int64(size) > b.Size || count-len(replaced) >= b.PerDevice {
 		return 0, nil, outbox.ErrFull
 	}
 	q.coming[e.Device]++

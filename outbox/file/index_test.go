@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 // step is an index that a test drives in an order that concurrent calls may have.
@@ -17,7 +18,7 @@ type step struct {
 
 func newStep(t *testing.T) *step {
 	x := newIndex()
-	x.setBounds(bounds{entries: 100, perDevice: 100, size: 1 << 20})
+	x.setBounds(bounds.Bounds{PerApp: 100, PerDevice: 100, Size: 1 << 20})
 	return &step{t, x, time.Now()}
 }
 
@@ -101,7 +102,7 @@ func TestTheIndexForgetsWhatIsGone(t *testing.T) {
 func TestALeaseFindsNothingLostInALargeOrder(t *testing.T) {
 	t.Parallel()
 	s := newStep(t)
-	s.setBounds(bounds{entries: 1 << 20, perDevice: 1, size: 1 << 30})
+	s.setBounds(bounds.Bounds{PerApp: 1 << 20, PerDevice: 1, Size: 1 << 30})
 	const devices = 1000
 	for n := range devices {
 		e := entry("", "1")

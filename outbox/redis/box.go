@@ -17,6 +17,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 func init() {
@@ -61,12 +62,6 @@ type Box struct {
 	gateway string // tests have several in one process
 }
 
-const (
-	defaultMaxPerApp    = 100_000
-	defaultMaxPerDevice = 200
-	defaultMaxSize      = 256 << 20
-)
-
 // CaddyModule returns the module's name and constructor.
 func (Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.redis", New: func() caddy.Module { return new(Box) }}
@@ -75,15 +70,11 @@ func (Box) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings and takes a share of the queue. It connects to nothing.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
-	switch {
-	case b.URL == "":
+	if b.URL == "" {
 		return errors.New("url: is required")
-	case b.MaxPerApp < 0:
-		return errors.New("max_per_app: is negative")
-	case b.MaxPerDevice < 0:
-		return errors.New("max_per_device: is negative")
-	case b.MaxSize < 0:
-		return errors.New("max_size: is negative")
+	}
+	if err := b.options().Check(); err != nil {
+		return err
 	}
 	prefix, err := redisclient.CheckPrefix(b.Prefix)
 	if err != nil {
@@ -96,19 +87,9 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-func (b *Box) bounds() bounds {
-	return bounds{
-		entries:   orDefault(b.MaxPerApp, defaultMaxPerApp),
-		perDevice: orDefault(b.MaxPerDevice, defaultMaxPerDevice),
-		size:      orDefault(b.MaxSize, defaultMaxSize),
-	}
-}
-
-func orDefault[N int | int64](n, fallback N) N {
-	if n == 0 {
-		return fallback
-	}
-	return n
+// options are those about how much may wait.
+func (b *Box) options() bounds.Options {
+	return bounds.Options{PerApp: &b.MaxPerApp, PerDevice: &b.MaxPerDevice, Size: &b.MaxSize}
 }
 
 // Open asks Redis whether it can be used. That it refuses is an error; that it does not answer is logged, and tried again.
@@ -131,7 +112,9 @@ func (b *Box) Cleanup() error {
 
 // Accept takes a push over and returns when Redis has it. After an error that is neither ErrFull nor an answer of Redis, it may have it;
 // an entry that is accepted once more is in the outbox once.
-func (b *Box) Accept(_ context.Context, e outbox.Entry) error { return b.queue.accept(&e, b.bounds()) }
+func (b *Box) Accept(_ context.Context, e outbox.Entry) error {
+	return b.queue.accept(&e, b.options().Bounds())
+}
 
 // Settle removes an entry and returns when it is gone.
 func (b *Box) Settle(_ context.Context, r outbox.Ref) error { return b.queue.settle(r) }

@@ -1,12 +1,12 @@
 package redis
 
 import (
+	"errors"
 	"fmt"
-	"math"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/dustin/go-humanize"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 // UnmarshalCaddyfile reads
@@ -43,37 +43,21 @@ func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (b *Box) setOption(option, arg string) (err error) {
-	switch option {
-	case "prefix":
+func (b *Box) setOption(option, arg string) error {
+	if option == "prefix" {
 		if b.Prefix = arg; arg == "" {
-			err = fmt.Errorf("%q is no prefix", arg)
+			return errors.New(`prefix: "" is no prefix`)
 		}
-	case "max_per_app":
-		b.MaxPerApp, err = number(arg)
-	case "max_per_device":
-		b.MaxPerDevice, err = number(arg)
-	case "max_size":
-		var size uint64
-		if size, err = humanize.ParseBytes(arg); err != nil || size == 0 || size > math.MaxInt64 {
-			err = fmt.Errorf("%q is not a size such as 256MiB", arg)
-		}
-		b.MaxSize = int64(size)
-	default:
-		return fmt.Errorf("outbox redis has no option %q", option)
+		return nil
 	}
-	if err != nil {
+	switch err := b.options().Set(option, arg); {
+	case err == nil:
+		return nil
+	case errors.Is(err, bounds.ErrUnknown):
+		return fmt.Errorf("outbox redis has no option %q", option)
+	default:
 		return fmt.Errorf("%s: %w", option, err)
 	}
-	return nil
-}
-
-func number(arg string) (int, error) {
-	n, err := strconv.Atoi(arg)
-	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is not a number above 0", arg)
-	}
-	return n, nil
 }
 
 // Interface guard

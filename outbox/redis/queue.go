@@ -16,6 +16,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 // pollInterval is how long it may take to notice what other gateways do.
@@ -43,12 +44,6 @@ type queue struct {
 
 	holding sync.Mutex
 	held    map[string]struct{} // the IDs of entries at which attempts are under way
-}
-
-// bounds are how much an app may leave in the outbox.
-type bounds struct {
-	entries, perDevice int
-	size               int64
 }
 
 // Configurations of one URL and prefix share a queue.
@@ -180,11 +175,11 @@ type acceptance struct {
 	MaxSize   int64  `json:"max_size"`
 }
 
-func (q *queue) accept(e *outbox.Entry, b bounds) error {
+func (q *queue) accept(e *outbox.Entry, b bounds.Bounds) error {
 	a := acceptance{
 		ID: e.ID, Size: len(e.Push), Badge: e.Badge, PushkeyTS: clamp(e.PushkeyTS), Running: e.Running, Delay: delay(e.Due),
 		Expires: time.Until(e.Expires).Milliseconds(), Lease: outbox.LeaseTime.Milliseconds(),
-		Entries: b.entries, PerDevice: b.perDevice, MaxSize: clamp(b.size),
+		Entries: b.PerApp, PerDevice: b.PerDevice, MaxSize: clamp(b.Size),
 	}
 	if e.Event != ([16]byte{}) {
 		a.Remember = delay(e.EventUntil)

@@ -143,6 +143,9 @@ func (g *Gateway) accept(c cargo, a acceptance) effect {
 	alone := *c.push
 	alone.Notification = alone.Notification.Alone()
 	push, err := json.Marshal(&alone)
+	if !g.remembers(c.event) {
+		c.event = eventKey{}
+	}
 	if err == nil {
 		err = g.Outbox.Accept(context.Background(), outbox.Entry{
 			ID: c.push.ID, App: c.app.Pattern, Device: c.key, Event: c.event, EventUntil: g.Now().Add(g.Dedupe),
@@ -187,11 +190,14 @@ func (g *Gateway) discard(c cargo) {
 	}
 }
 
+// remembers says whether an event is one that is delivered once.
+func (g *Gateway) remembers(event eventKey) bool { return event != (eventKey{}) && g.Dedupe > 0 }
+
 // remember notes that an event needs no further delivery. An outbox that took it over has noted it already.
 func (g *Gateway) remember(event eventKey, noted bool) {
 	now := g.Now()
 	g.Shared.remember(event, now)
-	if ledger, ok := g.Outbox.(outbox.Ledger); ok && !noted && event != (eventKey{}) && g.Dedupe > 0 {
+	if ledger, ok := g.Outbox.(outbox.Ledger); ok && !noted && g.remembers(event) {
 		ledger.Note(event, now.Add(g.Dedupe))
 	}
 }
@@ -199,7 +205,7 @@ func (g *Gateway) remember(event eventKey, noted bool) {
 // claim asks the other gateways for an event. Where they cannot be asked, it may be delivered twice rather than not at all.
 func (g *Gateway) claim(event eventKey) outbox.Claim {
 	claimer, ok := g.Outbox.(outbox.Claimer)
-	if !ok || event == (eventKey{}) || g.Dedupe <= 0 {
+	if !ok || !g.remembers(event) {
 		return outbox.Claimed
 	}
 	claim, err := claimer.Claim(context.Background(), event)
@@ -213,7 +219,7 @@ func (g *Gateway) claim(event eventKey) outbox.Claim {
 // unclaim lets other gateways deliver an event.
 func (g *Gateway) unclaim(event eventKey) {
 	claimer, ok := g.Outbox.(outbox.Claimer)
-	if !ok || event == (eventKey{}) || g.Dedupe <= 0 {
+	if !ok || !g.remembers(event) {
 		return
 	}
 	if err := claimer.Unclaim(context.Background(), event); err != nil {

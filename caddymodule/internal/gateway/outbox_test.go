@@ -82,6 +82,23 @@ func TestAnEntryHoldsThePush(t *testing.T) {
 	})
 }
 
+func TestAnEntryHoldsItsEventIfItIsToBeRemembered(t *testing.T) {
+	t.Parallel()
+	for _, window := range []time.Duration{0, 24 * time.Hour} {
+		t.Run(window.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, appFor("app", always(providers.Retry("busy", 0, nil)))).withOutbox()
+				r.Dedupe = window
+				r.notify(event("$e", device("key")))
+				e := r.box.entries[0]
+				if remembered := e.Event != [16]byte{}; remembered != (window > 0) || !e.EventUntil.Equal(time.Now().Add(window)) {
+					t.Errorf("remembered: %v, until %v", remembered, e.EventUntil)
+				}
+			})
+		})
+	}
+}
+
 func TestARejectionThatCouldNotBeRecordedKeepsItsEntry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		app := appFor("app", after(time.Second, providers.Rejected("gone")))

@@ -141,7 +141,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 	switch err := json.Unmarshal(entry.Push, c.push); {
 	case err != nil || c.push.Device == nil || c.push.Notification == nil:
 		c.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
-		o = providers.Dropped("unreadable", err)
+		o = providers.Dropped("unreadable", nil) // what encoding/json says may quote it
 	case start.Before(entry.Expires):
 		o = g.attempt(app, c.push)
 	}

@@ -1,0 +1,87 @@
+// Package bounds has the options about how much may wait, which the outboxes have in common.
+package bounds
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/dustin/go-humanize"
+)
+
+const (
+	defaultPerApp    = 100_000
+	defaultPerDevice = 200
+	defaultSize      = 256 << 20
+)
+
+// Bounds are how many pushes an app and a device may have in an outbox, and how many bytes those of an app may take.
+type Bounds struct {
+	PerApp, PerDevice int
+	Size              int64
+}
+
+// Options are where an outbox has the bounds in its configuration: max_per_app, max_per_device and max_size. 0 stands for the default.
+type Options struct {
+	PerApp, PerDevice *int
+	Size              *int64
+}
+
+// Check finds an option that cannot be.
+func (o Options) Check() error {
+	switch {
+	case *o.PerApp < 0:
+		return errors.New("max_per_app: is negative")
+	case *o.PerDevice < 0:
+		return errors.New("max_per_device: is negative")
+	case *o.Size < 0:
+		return errors.New("max_size: is negative")
+	}
+	return nil
+}
+
+// Bounds are the options with their defaults.
+func (o Options) Bounds() Bounds {
+	b := Bounds{PerApp: *o.PerApp, PerDevice: *o.PerDevice, Size: *o.Size}
+	if b.PerApp == 0 {
+		b.PerApp = defaultPerApp
+	}
+	if b.PerDevice == 0 {
+		b.PerDevice = defaultPerDevice
+	}
+	if b.Size == 0 {
+		b.Size = defaultSize
+	}
+	return b
+}
+
+// ErrUnknown says that an option is none of these.
+var ErrUnknown = errors.New("no such option")
+
+// Set reads an option of a Caddyfile. Its errors do not name the option.
+func (o Options) Set(option, arg string) (err error) {
+	switch option {
+	case "max_per_app":
+		*o.PerApp, err = number(arg)
+	case "max_per_device":
+		*o.PerDevice, err = number(arg)
+	case "max_size":
+		size, parseErr := humanize.ParseBytes(arg)
+		if parseErr != nil || size == 0 || size > math.MaxInt64 {
+			return fmt.Errorf("%q is not a size such as 256MiB", arg)
+		}
+		*o.Size = int64(size)
+	default:
+		return ErrUnknown
+	}
+	return err
+}
+
+func number(arg string) (int, error) {
+	n, err := strconv.Atoi(arg)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is not a number above 0", arg)
+	}
+	return n, nil
+}
