@@ -54,7 +54,7 @@ func (a *Admin) resetFuse(w http.ResponseWriter, r *http.Request, app *App) erro
 	if !ok {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("there is no app %q", request.App)}
 	}
-	return respond(w, map[string]bool{"was_blown": was})
+	return respond(w, map[string]bool{"was_tripped": was})
 }
 
 // method serves one method, with the live configuration.

@@ -63,8 +63,8 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 	}
 }
 
-// Broke logs that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
-func (o *observer) Broke(a *gateway.App, host string) {
+// BreakerOpened logs that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
+func (o *observer) BreakerOpened(a *gateway.App, host string) {
 	fields := []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
 	if host != "" {
 		o.logger.Debug("a push server does not work, and is left alone for a while", fields...)
@@ -73,8 +73,8 @@ func (o *observer) Broke(a *gateway.App, host string) {
 	o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", fields...)
 }
 
-// Mended logs that a push service works again.
-func (o *observer) Mended(a *gateway.App, host string) {
+// BreakerClosed logs that a push service works again.
+func (o *observer) BreakerClosed(a *gateway.App, host string) {
 	level := zapcore.InfoLevel
 	if host != "" {
 		level = zapcore.DebugLevel
@@ -82,8 +82,8 @@ func (o *observer) Mended(a *gateway.App, host string) {
 	o.logger.Log(level, "the push service works again", zap.String("app", a.Pattern), zap.String("provider", a.ProviderName))
 }
 
-// FuseBlew logs that rejections are held.
-func (o *observer) FuseBlew(app string, pushkeys int) {
+// FuseTripped logs that rejections are held.
+func (o *observer) FuseTripped(app string, pushkeys int) {
 	if app == "" {
 		o.logger.Error("too many devices are of apps that are not configured: they are answered 503 instead of being rejected; "+
 			"look whether an app is missing, or reset the fuse", zap.Int("pushkeys", pushkeys))
@@ -94,9 +94,9 @@ func (o *observer) FuseBlew(app string, pushkeys int) {
 		zap.String("app", app), zap.Int("pushkeys", pushkeys))
 }
 
-// FuseMended logs that rejections are believed again.
-func (o *observer) FuseMended(app string) {
-	o.logger.Info("rejections are believed again", zap.String("app", app))
+// FuseReset logs that rejections are believed again.
+func (o *observer) FuseReset(app string, byOperator bool) {
+	o.logger.Info("rejections are believed again", zap.String("app", app), zap.Bool("by_operator", byOperator))
 }
 
 // StoreFailed logs that a store could not do something.

@@ -60,6 +60,50 @@ type Ledger interface {
 	Recall(ctx context.Context, yield func(event [16]byte)) error
 }
 
+// Inspector is implemented by a box that an operator can look into.
+type Inspector interface {
+	Queue
+
+	// Depths says how much waits for each app that anything waits for, also for those that are not configured any more.
+	Depths(ctx context.Context) ([]Depth, error)
+
+	// List returns a page of an app's entries, and the cursor of the next page, which is empty when there is none. A page may be short
+	// or empty without being the last. An entry that is there from the first page to the last is listed; a device's entries are listed
+	// in their order.
+	List(ctx context.Context, app string, cursor string, limit int) (page []Waiting, next string, err error)
+
+	// RouseDevice makes a device due, unless it is leased, and says whether it has entries.
+	RouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error)
+
+	// Drop removes a device's entries, or the one with the ID if that is not empty, and says how many when that is durable. An entry
+	// at which an attempt is under way stays.
+	Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error)
+}
+
+// Depth is how much waits for an app.
+type Depth struct {
+	App              string
+	Entries, Devices int
+	// Oldest is when the entry that expires first was accepted: the oldest one, where all of an app's are kept for the same time.
+	Oldest time.Time
+}
+
+// Waiting is what an operator may see of an entry.
+type Waiting struct {
+	ID                string
+	App               string
+	Device            [16]byte
+	Badge             bool
+	Size              int // of the push, in bytes
+	Accepted, Expires time.Time
+	// Due is when the entry's device is tried next, and until when the lease lasts if Running.
+	Due time.Time
+	// Attempts is how often in a row the device was released.
+	Attempts int
+	// Running says that an attempt at this entry is under way.
+	Running bool
+}
+
 // Claimer is implemented by a box that several gateways share: of those that get the same event at the same time, one delivers it. Its
 // Note says that an event was delivered, to all of them.
 type Claimer interface {
@@ -92,6 +136,8 @@ var (
 	ErrOff = errors.New("there is no outbox")
 	// ErrFull says that the bound of the app or the device is reached.
 	ErrFull = errors.New("the outbox is full")
+	// ErrCursor says that a cursor is none that the box gave out, or too old.
+	ErrCursor = errors.New("the cursor is not valid (any more)")
 	// ErrNotOpen says that the box was not opened yet, or was closed.
 	ErrNotOpen = errors.New("the outbox is not open")
 )
@@ -114,8 +160,8 @@ type Entry struct {
 	PushkeyTS int64
 	// Push is the push itself, as the gateway wrote it, after the content policy.
 	Push []byte
-	// Expires is when it is given up.
-	Expires time.Time
+	// Accepted is when the gateway got it, and Expires when it is given up.
+	Accepted, Expires time.Time
 	// Running says that an attempt is under way: the entry is accepted with its device leased.
 	Running bool
 	// Due is when to try it first, if no other entry of the device goes before and none is running; zero for at once.

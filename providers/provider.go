@@ -84,6 +84,13 @@ type Expirer interface {
 	CredentialExpiry() time.Time
 }
 
+// Checker is implemented by a provider that can try its credentials at the push service without delivering anything to anybody.
+type Checker interface {
+	// Check makes at most a few requests, and returns nil if the service takes the credentials. The error says what the operator has
+	// to do about it, and has nothing secret in it.
+	Check(ctx context.Context) error
+}
+
 // Advertiser is implemented by a provider that has something to say in the endpoint's GET document.
 type Advertiser interface {
 	// Advertise returns what the document says of an app of this provider.

@@ -12,6 +12,8 @@ const (
 
 // Record is all that a store knows of a dead pushkey.
 type Record struct {
+	// App is the pattern of the app that the latest verdict was learned with.
+	App string
 	// Reason is that of the latest verdict.
 	Reason string
 	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one.
@@ -34,7 +36,7 @@ func (r Record) Add(v Verdict) Record {
 	if r.Verdicts == 0 {
 		r.FirstSeen = v.At
 	}
-	r.Reason = v.Reason
+	r.App, r.Reason = v.App, v.Reason
 	r.Condemned = max(r.Condemned, v.PushkeyTS)
 	if !v.Since.IsZero() {
 		r.Since = max(r.Since, v.Since.UnixMilli())

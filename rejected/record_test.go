@@ -90,7 +90,7 @@ func TestProbesAreTwiceAsFarApartUpToAWeek(t *testing.T) {
 
 func TestAVerdictMergesIntoARecord(t *testing.T) {
 	t.Parallel()
-	first := Verdict{Reason: "gone", PushkeyTS: ms(-10), Since: at(-5), At: noon}
+	first := Verdict{App: "app", Reason: "gone", PushkeyTS: ms(-10), Since: at(-5), At: noon}
 	probe := noon.Add(time.Hour)
 	tests := []struct {
 		name     string
@@ -100,32 +100,32 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 		{
 			"the first verdict starts the record",
 			[]Verdict{first},
-			Record{"gone", ms(-10), ms(-5), noon, noon, probe, 1},
+			Record{"app", "gone", ms(-10), ms(-5), noon, noon, probe, 1},
 		},
 		{
 			"a verdict of a push in flight is no further probe",
-			[]Verdict{first, {Reason: "unregistered", At: at(2)}},
-			Record{"unregistered", ms(-10), ms(-5), noon, at(2), probe, 1},
+			[]Verdict{first, {App: "app", Reason: "unregistered", At: at(2)}},
+			Record{"app", "unregistered", ms(-10), ms(-5), noon, at(2), probe, 1},
 		},
 		{
 			"a verdict of a probe counts",
-			[]Verdict{first, {Reason: "gone", At: probe}},
-			Record{"gone", ms(-10), ms(-5), noon, probe, probe.Add(2 * time.Hour), 2},
+			[]Verdict{first, {App: "app", Reason: "gone", At: probe}},
+			Record{"app", "gone", ms(-10), ms(-5), noon, probe, probe.Add(2 * time.Hour), 2},
 		},
 		{
 			"newer times replace older ones",
-			[]Verdict{first, {Reason: "gone", PushkeyTS: ms(1), Since: at(2), At: at(3)}},
-			Record{"gone", ms(1), ms(2), noon, at(3), probe, 1},
+			[]Verdict{first, {App: "app", Reason: "gone", PushkeyTS: ms(1), Since: at(2), At: at(3)}},
+			Record{"app", "gone", ms(1), ms(2), noon, at(3), probe, 1},
 		},
 		{
 			"older times change nothing",
-			[]Verdict{first, {Reason: "gone", PushkeyTS: ms(-99), Since: at(-98), At: at(3)}},
-			Record{"gone", ms(-10), ms(-5), noon, at(3), probe, 1},
+			[]Verdict{first, {App: "app", Reason: "gone", PushkeyTS: ms(-99), Since: at(-98), At: at(3)}},
+			Record{"app", "gone", ms(-10), ms(-5), noon, at(3), probe, 1},
 		},
 		{
 			"a verdict that comes late does not turn last seen back",
-			[]Verdict{first, {Reason: "gone", At: at(-3)}},
-			Record{"gone", ms(-10), ms(-5), noon, noon, probe, 1},
+			[]Verdict{first, {App: "app", Reason: "gone", At: at(-3)}},
+			Record{"app", "gone", ms(-10), ms(-5), noon, noon, probe, 1},
 		},
 	}
 	for _, tt := range tests {
@@ -135,7 +135,7 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 			for _, v := range tt.verdicts {
 				r = r.Add(v)
 			}
-			same := r.Reason == tt.want.Reason && r.Condemned == tt.want.Condemned && r.Since == tt.want.Since &&
+			same := r.App == tt.want.App && r.Reason == tt.want.Reason && r.Condemned == tt.want.Condemned && r.Since == tt.want.Since &&
 				r.FirstSeen.Equal(tt.want.FirstSeen) && r.LastSeen.Equal(tt.want.LastSeen) &&
 				r.ProbeAt.Equal(tt.want.ProbeAt) && r.Verdicts == tt.want.Verdicts
 			if !same {

@@ -37,9 +37,40 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
+// Lister is implemented by a store whose records can be looked through. Neither of its methods counts as having seen a record.
+type Lister interface {
+	// List returns a page of the records that a query asks for, and the cursor of the next page, which is empty when there is none.
+	// A page may be short or empty without being the last. A record that is there from the first page to the last is listed,
+	// at least once; one that comes or goes meanwhile may be.
+	List(ctx context.Context, q Query) (page []Entry, next string, err error)
+}
+
+// Query asks for records.
+type Query struct {
+	// Prefix is what their keys begin with in lower-case hexadecimal: up to 32 digits. Empty for all.
+	Prefix string
+	// Cursor is what the page before said; empty for the first page.
+	Cursor string
+	// Limit is how many a page has at most, roughly.
+	Limit int
+}
+
+// Entry is a record and its key.
+type Entry struct {
+	Key    Key
+	Record Record
+}
+
+// Sizer is implemented by a store that knows at any time how many records it has.
+type Sizer interface {
+	Len() int
+}
+
 var (
 	// ErrNotFound says that there is no record of the key.
 	ErrNotFound = errors.New("no such record")
+	// ErrCursor says that a cursor is none that the store gave out, or too old.
+	ErrCursor = errors.New("the cursor is not valid (any more)")
 	// ErrNotOpen says that the store was not opened yet, or was closed.
 	ErrNotOpen = errors.New("the rejected store is not open")
 )
@@ -62,6 +93,8 @@ func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
 // Verdict is a provider's word that a pushkey is dead.
 type Verdict struct {
+	// App is the pattern of the app that the pushkey was of.
+	App string
 	// Reason is the provider's, for example "gone".
 	Reason string
 	// PushkeyTS is the pushkey_ts of the push that failed, in milliseconds; 0 if it had none.

@@ -44,12 +44,12 @@ func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 			}
 		}
 	}
-	fuse := func() (blown *string, dead, pushkeys int) {
+	fuse := func() (tripped *string, dead, pushkeys int) {
 		t.Helper()
 		status, body := gateway.adminDo(http.MethodGet, "/matrix_push/fuses", "")
 		var fuses []struct {
 			App            string
-			Blown          *string
+			Tripped        *string
 			Dead, Pushkeys int
 		}
 		if err := json.Unmarshal([]byte(body), &fuses); status != http.StatusOK || err != nil || len(fuses) != 3 || fuses[0].App != "" {
@@ -57,14 +57,14 @@ func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 		}
 		for _, f := range fuses {
 			if f.App == "org.example.web" {
-				return f.Blown, f.Dead, f.Pushkeys
+				return f.Tripped, f.Dead, f.Pushkeys
 			}
 		}
 		t.Fatalf("org.example.web has no fuse in %s", body)
 		return nil, 0, 0
 	}
-	if blown, dead, pushkeys := fuse(); blown != nil || dead != 19 || pushkeys != 39 {
-		t.Errorf("before it blows: %v, %d of %d", blown, dead, pushkeys)
+	if tripped, dead, pushkeys := fuse(); tripped != nil || dead != 19 || pushkeys != 39 {
+		t.Errorf("before it trips: %v, %d of %d", tripped, dead, pushkeys)
 	}
 	for i := range 2 {
 		sub := service.Subscribe()
@@ -73,8 +73,8 @@ func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 			t.Errorf("number %d is answered %d %s", 20+i, r.Status, r.Body)
 		}
 	}
-	if blown, _, _ := fuse(); blown == nil {
-		t.Error("it is not blown")
+	if tripped, _, _ := fuse(); tripped == nil {
+		t.Error("it is not tripped")
 	}
 	for _, tt := range []struct {
 		name, method, path, body string
@@ -86,16 +86,16 @@ func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 		{"no JSON", http.MethodPost, "/matrix_push/fuses/reset", "org.example.web", http.StatusBadRequest, "the body is not such as"},
 		{"another member", http.MethodPost, "/matrix_push/fuses/reset", `{"pattern": "org.example.web"}`, http.StatusBadRequest, "pattern"},
 		{"an app that there is not", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.*"}`, http.StatusNotFound, "org.example.*"},
-		{"the app", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.web"}`, http.StatusOK, `{"was_blown":true}`},
-		{"the app again", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.web"}`, http.StatusOK, `{"was_blown":false}`},
-		{"that of unknown apps", http.MethodPost, "/matrix_push/fuses/reset", `{}`, http.StatusOK, `{"was_blown":false}`},
+		{"the app", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.web"}`, http.StatusOK, `{"was_tripped":true}`},
+		{"the app again", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.web"}`, http.StatusOK, `{"was_tripped":false}`},
+		{"that of unknown apps", http.MethodPost, "/matrix_push/fuses/reset", `{}`, http.StatusOK, `{"was_tripped":false}`},
 	} {
 		if status, answer := gateway.adminDo(tt.method, tt.path, tt.body); status != tt.status || !strings.Contains(answer, tt.answer) {
 			t.Errorf("%s: answered %d %s", tt.name, status, answer)
 		}
 	}
-	if blown, dead, pushkeys := fuse(); blown != nil || dead != 0 || pushkeys != 0 {
-		t.Errorf("after the reset: %v, %d of %d", blown, dead, pushkeys)
+	if tripped, dead, pushkeys := fuse(); tripped != nil || dead != 0 || pushkeys != 0 {
+		t.Errorf("after the reset: %v, %d of %d", tripped, dead, pushkeys)
 	}
 
 	if err := gateway.load(head + "https://gateway.test:{port} {\n" + certificate + "\nrespond 200\n}\n"); err != nil {

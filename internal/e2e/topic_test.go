@@ -86,7 +86,7 @@ func (p *process) fuses() map[string]fuseStatus {
 
 type fuseStatus struct {
 	App            string     `json:"app"`
-	Blown          *time.Time `json:"blown"`
+	Tripped        *time.Time `json:"tripped"`
 	Dead, Pushkeys int
 }
 
@@ -149,7 +149,7 @@ func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {
 	load(bundleID)
 	a.await(t, arrived)
 
-	if f := gateway.fuses()["org.example.ios"]; f.Blown != nil || f.Dead > 0 {
+	if f := gateway.fuses()["org.example.ios"]; f.Tripped != nil || f.Dead > 0 {
 		t.Errorf("the fuse has %+v", f)
 	}
 	if text := gateway.log.String(); !strings.Contains(text, "push doubted") || strings.Contains(text, fuseBlew) {
@@ -161,7 +161,7 @@ func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {
 }
 
 // Apple changes its mind about the tokens of an app that works: its settings are proven, so that the first rejections are believed until the
-// fuse blows.
+// fuse trips.
 func TestAWrongTopicInTheMiddleOfTrafficBlowsTheFuse(t *testing.T) {
 	t.Parallel()
 	a := newAppleOf(t, bundleID)
@@ -171,7 +171,7 @@ func TestAWrongTopicInTheMiddleOfTrafficBlowsTheFuse(t *testing.T) {
 	accepted(t, v.alert(hs, "$1", devices...))
 
 	a.SetDeviceTopic(otherBundleID)
-	const most = 19 // the fuse blows at the twentieth
+	const most = 19 // the fuse trips at the twentieth
 	var rejected []device
 	for i, d := range devices {
 		r := v.alert(hs, "$2", d)
@@ -182,8 +182,8 @@ func TestAWrongTopicInTheMiddleOfTrafficBlowsTheFuse(t *testing.T) {
 		if want := i < most; (len(r.Rejected) > 0) != want {
 			t.Errorf("device %d: rejected %t, want %t", i, !want, want)
 		}
-		if blown := gateway.fuses()["org.example.ios"].Blown != nil; blown != (i >= most) {
-			t.Errorf("after device %d: blown %t", i, blown)
+		if tripped := gateway.fuses()["org.example.ios"].Tripped != nil; tripped != (i >= most) {
+			t.Errorf("after device %d: tripped %t", i, tripped)
 		}
 	}
 	// The store holds none of them: their homeservers may go on, and what they send is held.
@@ -216,7 +216,7 @@ func TestAWrongTopicInTheMiddleOfTrafficBlowsTheFuse(t *testing.T) {
 			t.Errorf("device %d got %q, want %q", i, events, all)
 		}
 	}
-	if f := gateway.fuses()["org.example.ios"]; f.Blown != nil || f.Dead > 0 {
+	if f := gateway.fuses()["org.example.ios"]; f.Tripped != nil || f.Dead > 0 {
 		t.Errorf("after the reset, the fuse has %+v", f)
 	}
 	if n := strings.Count(gateway.log.String(), fuseBlew); n != 1 {
@@ -271,7 +271,7 @@ func TestAFloodOfMadeUpTokensChangesNothingForAnotherApp(t *testing.T) {
 	flooded.taken(t, user.path(), 2)
 
 	fuses := gateway.fuses()
-	if fuses["org.example.ios"].Blown == nil || fuses["org.example.other"].Blown != nil || fuses["org.example.other"].Dead > 0 {
+	if fuses["org.example.ios"].Tripped == nil || fuses["org.example.other"].Tripped != nil || fuses["org.example.other"].Dead > 0 {
 		t.Errorf("the fuses are %+v", fuses)
 	}
 	// Rejections of the other app are believed, and its pushes are kept.
@@ -302,18 +302,18 @@ func TestR13_AMassOfRejectionsBlowsTheFuse(t *testing.T) {
 		n += len(r.Rejected)
 	}
 	if n != 19 {
-		t.Errorf("%d were rejected, want the 19 before the fuse blew", n)
+		t.Errorf("%d were rejected, want the 19 before the fuse trips", n)
 	}
 	for _, d := range devices {
 		accepted(t, s.notify("$2", d))
 	}
-	if f := s.gateway.fuses()["org.example.up"]; f.Blown == nil || f.Dead < 20 {
+	if f := s.gateway.fuses()["org.example.up"]; f.Tripped == nil || f.Dead < 20 {
 		t.Errorf("the fuse has %+v", f)
 	}
 	// It survives a reload, as what is wrong does.
 	s.reload()
-	if s.gateway.fuses()["org.example.up"].Blown == nil {
-		t.Error("a reload mended the fuse")
+	if s.gateway.fuses()["org.example.up"].Tripped == nil {
+		t.Error("a reload reset the fuse")
 	}
 	s.hs = s.gateway.homeserver()
 	accepted(t, s.notify("$3", s.phone("late")))
@@ -328,7 +328,7 @@ func TestR13_AMassOfRejectionsBlowsTheFuse(t *testing.T) {
 		}
 	}
 	s.awaitTaken(s.phone("late"), "$3")
-	if f := s.gateway.fuses()["org.example.up"]; f.Blown != nil || f.Dead > 0 {
+	if f := s.gateway.fuses()["org.example.up"]; f.Tripped != nil || f.Dead > 0 {
 		t.Errorf("after the reset, the fuse has %+v", f)
 	}
 	s.set(mood{status: http.StatusGone}, devices[0])

@@ -63,9 +63,9 @@ func (g *Gateway) attempt(a *App, p *providers.Push) providers.Outcome {
 	finish(fault(o))
 	switch after := b.State(); {
 	case before == gobreaker.StateClosed && after == gobreaker.StateOpen:
-		g.Observer.Broke(a, k.host)
+		g.Observer.BreakerOpened(a, k.host)
 	case before == gobreaker.StateHalfOpen && after == gobreaker.StateClosed:
-		g.Observer.Mended(a, k.host)
+		g.Observer.BreakerClosed(a, k.host)
 		g.rouse(a)
 	}
 	return o

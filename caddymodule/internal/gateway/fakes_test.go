@@ -207,15 +207,19 @@ func (w *witness) Attempted(a Attempt) {
 	w.attempts = append(w.attempts, a)
 }
 
-func (w *witness) Broke(a *App, host string) { w.see("broke " + a.Pattern + " " + host) }
-
-func (w *witness) Mended(a *App, host string) { w.see("mended " + a.Pattern + " " + host) }
-
-func (w *witness) FuseBlew(app string, pushkeys int) {
-	w.see(fmt.Sprintf("fuse of %q blew at %d", app, pushkeys))
+func (w *witness) BreakerOpened(a *App, host string) {
+	w.see("breaker opened: " + a.Pattern + " " + host)
 }
 
-func (w *witness) FuseMended(app string) { w.see(fmt.Sprintf("fuse of %q mended", app)) }
+func (w *witness) BreakerClosed(a *App, host string) {
+	w.see("breaker closed: " + a.Pattern + " " + host)
+}
+
+func (w *witness) FuseTripped(app string, pushkeys int) {
+	w.see(fmt.Sprintf("fuse of %q trips at %d", app, pushkeys))
+}
+
+func (w *witness) FuseReset(app string, _ bool) { w.see(fmt.Sprintf("fuse of %q reset", app)) }
 
 func (w *witness) see(change string) {
 	w.mu.Lock()

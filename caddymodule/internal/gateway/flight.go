@@ -61,7 +61,7 @@ func (g *Gateway) land(f *flight, o providers.Outcome) decision {
 	now := circumstances{pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), outbox: f.handed}
 	d := decide(o, now)
 	if d.record {
-		now.store, now.held = g.recordUnlessBlown(func() effect { return g.record(f.cargo, o) }, f.cargo)
+		now.store, now.held = g.recordUnlessTripped(func() effect { return g.record(f.cargo, o) }, f.cargo)
 		d = decide(o, now)
 	}
 	if now.store == done {

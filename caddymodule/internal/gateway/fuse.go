@@ -46,18 +46,18 @@ func (f *Fuses) of(app string) *fuse {
 	return f.fuses[app]
 }
 
-// fuse counts the distinct pushkeys of an app by the last verdict on each: alive or dead. It blows when too many are dead. It is safe
+// fuse counts the distinct pushkeys of an app by the last verdict on each: alive or dead. It trips when too many are dead. It is safe
 // for concurrent use.
 type fuse struct {
-	// recording is held for reading while a verdict is noted and recorded, so that none is recorded after those of a blown fuse were
+	// recording is held for reading while a verdict is noted and recorded, so that none is recorded after those of a tripped fuse were
 	// withdrawn.
 	recording sync.RWMutex
 
 	mu sync.Mutex
 	// Verdicts are kept for one to two halves of the window: the older half is forgotten as a whole.
 	young, old fuseHalf
-	blown      time.Time // zero while it is not
-	changes    int       // how often it blew, was mended or reset
+	tripped    time.Time // zero while it is not
+	changes    int       // how often it tripped or was reset
 }
 
 type fuseHalf struct {
@@ -87,7 +87,7 @@ func (h *fuseHalf) forget(k rejected.Key) {
 	delete(h.dead, k)
 }
 
-// note counts a verdict, and says whether the fuse is blown after it, and whether that or its end is news. If it blew just now, dead are
+// note counts a verdict, and says whether the fuse is tripped after it, and whether that or its end is news. If it trips of it, dead are
 // the pushkeys that were rejected in its window.
 func (f *fuse) note(k rejected.Key, isDead bool, o FuseOptions, now time.Time) (s fuseState) {
 	f.mu.Lock()
@@ -97,24 +97,24 @@ func (f *fuse) note(k rejected.Key, isDead bool, o FuseOptions, now time.Time) (
 	f.young.set(k, isDead)
 	dead, all := f.young.count+f.old.count, len(f.young.dead)+len(f.old.dead)
 	over := dead >= fuseMin && float64(dead) > o.Share*float64(all)
-	switch was := !f.blown.IsZero(); {
+	switch was := !f.tripped.IsZero(); {
 	case over && !was:
-		f.blown = now
+		f.tripped = now
 		f.changes++
-		s.blew, s.dead = true, f.dead()
+		s.trips, s.dead = true, f.dead()
 	case !over && was:
-		f.blown = time.Time{}
+		f.tripped = time.Time{}
 		f.changes++
-		s.mended = true
+		s.reset = true
 	}
-	s.blown = !f.blown.IsZero()
+	s.tripped = !f.tripped.IsZero()
 	return s
 }
 
 // fuseState is what became of a fuse.
 type fuseState struct {
-	blown, blew, mended bool
-	dead                []rejected.Key
+	tripped, trips, reset bool
+	dead                  []rejected.Key
 }
 
 // age forgets what is older than the window.
@@ -147,8 +147,8 @@ func (f *fuse) dead() (keys []rejected.Key) {
 	return keys
 }
 
-// recordUnlessBlown records a verdict, unless the app's fuse is blown, or blows of it: then the verdicts of its window are withdrawn.
-func (g *Gateway) recordUnlessBlown(record func() effect, c cargo) (recorded effect, held bool) {
+// recordUnlessTripped records a verdict, unless the app's fuse is tripped, or trips of it: then the verdicts of its window are withdrawn.
+func (g *Gateway) recordUnlessTripped(record func() effect, c cargo) (recorded effect, held bool) {
 	if g.Fuse.Share >= 1 {
 		return record(), false
 	}
@@ -159,17 +159,17 @@ func (g *Gateway) recordUnlessBlown(record func() effect, c cargo) (recorded eff
 		return untried, true
 	}
 	s := fuse.note(c.key, true, g.Fuse, g.Now())
-	if !s.blown {
+	if !s.tripped {
 		recorded = record()
 	}
 	fuse.recording.RUnlock()
-	if s.blew {
+	if s.trips {
 		fuse.recording.Lock()
 		defer fuse.recording.Unlock()
 		g.withdraw(s.dead)
-		g.Observer.FuseBlew(c.app.Pattern, len(s.dead))
+		g.Observer.FuseTripped(c.app.Pattern, len(s.dead))
 	}
-	return recorded, s.blown
+	return recorded, s.tripped
 }
 
 // fuseOf is how often an app's fuse has changed, to be compared when an attempt has ended.
@@ -180,8 +180,8 @@ func (g *Gateway) alive(c cargo) {
 	if g.Fuse.Share >= 1 {
 		return
 	}
-	if g.Shared.Fuses.of(c.app.Pattern).note(c.key, false, g.Fuse, g.Now()).mended {
-		g.Observer.FuseMended(c.app.Pattern)
+	if g.Shared.Fuses.of(c.app.Pattern).note(c.key, false, g.Fuse, g.Now()).reset {
+		g.Observer.FuseReset(c.app.Pattern, false)
 		g.rouse(c.app)
 	}
 }
@@ -206,16 +206,16 @@ func (g *Gateway) unknown(k rejected.Key) decision {
 		return decide(providers.Unusable("unknown_app", nil), circumstances{})
 	}
 	s := g.Shared.Fuses.of(unknownApps).note(k, true, g.Fuse, g.Now())
-	if s.blew {
-		g.Observer.FuseBlew(unknownApps, len(s.dead))
+	if s.trips {
+		g.Observer.FuseTripped(unknownApps, len(s.dead))
 	}
-	return decide(providers.Unusable("unknown_app", nil), circumstances{held: s.blown})
+	return decide(providers.Unusable("unknown_app", nil), circumstances{held: s.tripped})
 }
 
 // known notes a device of an app that is configured.
 func (g *Gateway) known(k rejected.Key) {
-	if g.Fuse.Share < 1 && g.Shared.Fuses.of(unknownApps).note(k, false, g.Fuse, g.Now()).mended {
-		g.Observer.FuseMended(unknownApps)
+	if g.Fuse.Share < 1 && g.Shared.Fuses.of(unknownApps).note(k, false, g.Fuse, g.Now()).reset {
+		g.Observer.FuseReset(unknownApps, false)
 	}
 }
 
@@ -231,25 +231,25 @@ func (g *Gateway) Fuses() []FuseStatus {
 // ResetFuse believes rejections again, and forgets those that were counted. It says whether they were held; an app that there is not
 // has no fuse.
 func (g *Gateway) ResetFuse(pattern string) (was, ok bool) {
-	if pattern == unknownApps {
-		return g.Shared.Fuses.of(unknownApps).reset(), true
+	app := g.Router.Configured(pattern)
+	if app == nil && pattern != unknownApps {
+		return false, false
 	}
-	for _, app := range g.Router.Apps() {
-		if app.Pattern == pattern {
-			was = g.Shared.Fuses.of(pattern).reset()
-			g.rouse(app)
-			return was, true
-		}
+	if was = g.Shared.Fuses.of(pattern).reset(); was {
+		g.Observer.FuseReset(pattern, true)
 	}
-	return false, false
+	if app != nil {
+		g.rouse(app)
+	}
+	return was, true
 }
 
 // FuseStatus is what an operator learns of a fuse.
 type FuseStatus struct {
 	// App is the pattern of the app; empty for devices that no app serves.
 	App string `json:"app"`
-	// Blown is since when rejections are held; absent while they are not.
-	Blown *time.Time `json:"blown,omitempty"`
+	// Tripped is since when rejections are held; absent while they are not.
+	Tripped *time.Time `json:"tripped,omitempty"`
 	// Dead and Pushkeys are how many pushkeys got a rejection, and any verdict, within the window.
 	Dead     int `json:"dead"`
 	Pushkeys int `json:"pushkeys"`
@@ -259,19 +259,19 @@ func (f *fuse) status(app string) FuseStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := FuseStatus{App: app, Dead: f.young.count + f.old.count, Pushkeys: len(f.young.dead) + len(f.old.dead)}
-	if !f.blown.IsZero() {
-		blown := f.blown
-		s.Blown = &blown
+	if !f.tripped.IsZero() {
+		tripped := f.tripped
+		s.Tripped = &tripped
 	}
 	return s
 }
 
-// reset forgets everything, and says whether the fuse was blown.
+// reset forgets everything, and says whether the fuse was tripped.
 func (f *fuse) reset() (was bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	was = !f.blown.IsZero()
+	was = !f.tripped.IsZero()
 	f.changes++
-	f.young, f.old, f.blown = fuseHalf{}, fuseHalf{}, time.Time{}
+	f.young, f.old, f.tripped = fuseHalf{}, fuseHalf{}, time.Time{}
 	return was
 }

@@ -49,7 +49,7 @@ func TestTheFuseBlowsWhenTooManyPushkeysDieAtOnce(t *testing.T) {
 		if got := r.notifyEach("other", 0, 5); got["rejected"] != 5 {
 			t.Errorf("another app is answered %v", got)
 		}
-		if want := []string{`fuse of "app" blew at 20`}; !slices.Equal(r.saw.changes, want) {
+		if want := []string{`fuse of "app" trips at 20`}; !slices.Equal(r.saw.changes, want) {
 			t.Errorf("the observer saw %q", r.saw.changes)
 		}
 	})
@@ -96,7 +96,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 	for name, mend := range map[string]func(*rig){
 		"and the operator resets it": func(r *rig) {
 			if was, ok := r.ResetFuse("app"); !was || !ok {
-				t.Errorf("it was blown: %v, there is one: %v", was, ok)
+				t.Errorf("it was tripped: %v, there is one: %v", was, ok)
 			}
 		},
 		"by itself": func(*rig) {},
@@ -111,7 +111,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 				if got := r.notifyEach("app", 0, 100); got["rejected"] != fuseMin-1 || got["[]"] != 100-fuseMin+1 {
 					t.Errorf("answered %v", got)
 				}
-				if status := r.Fuses()[1]; status.Blown == nil || status.Dead != 100 || status.Pushkeys != 100 || status.App != "app" {
+				if status := r.Fuses()[1]; status.Tripped == nil || status.Dead != 100 || status.Pushkeys != 100 || status.App != "app" {
 					t.Errorf("the status is %+v", status)
 				}
 				p.mended.Store(true)
@@ -120,7 +120,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
 				wantPushes(t, p.scripted, before+100-fuseMin+1)
-				if status := r.Fuses()[1]; status.Blown != nil {
+				if status := r.Fuses()[1]; status.Tripped != nil {
 					t.Errorf("the status is %+v", status)
 				}
 				if n := len(r.store.records); n != 0 {
@@ -186,7 +186,7 @@ func TestTooManyUnknownAppsAreRatherTheConfiguration(t *testing.T) {
 		if got := r.notifyEach("ap", 0, 50); got["rejected"] != 50 { // a few among many
 			t.Errorf("answered %v", got)
 		}
-		if want := []string{`fuse of "" blew at 20`, `fuse of "" mended`}; !slices.Equal(r.saw.changes, want) {
+		if want := []string{`fuse of "" trips at 20`, `fuse of "" reset`}; !slices.Equal(r.saw.changes, want) {
 			t.Errorf("the observer saw %q", r.saw.changes)
 		}
 	})

@@ -38,15 +38,15 @@ type Gateway struct {
 type Observer interface {
 	// Attempted is called when an attempt to deliver has ended.
 	Attempted(Attempt)
-	// Broke is called when so many attempts failed that no more are made for a while; the host is empty if all of the app's go to one.
-	Broke(app *App, host string)
-	// Mended is called when the first attempt after that did not fail.
-	Mended(app *App, host string)
-	// FuseBlew is called when so many pushkeys of an app were rejected that the rejections were withdrawn, and no more are believed; the
+	// BreakerOpened is called when so many attempts failed that no more are made for a while; the host is empty if all of the app's go to one.
+	BreakerOpened(app *App, host string)
+	// BreakerClosed is called when the first attempt after that did not fail.
+	BreakerClosed(app *App, host string)
+	// FuseTripped is called when so many pushkeys of an app were rejected that the rejections were withdrawn, and no more are believed; the
 	// app is empty for devices of unknown apps.
-	FuseBlew(app string, pushkeys int)
-	// FuseMended is called when rejections are believed again, without an operator's doing.
-	FuseMended(app string)
+	FuseTripped(app string, pushkeys int)
+	// FuseReset is called when rejections are believed again, because their share fell or the operator says so.
+	FuseReset(app string, byOperator bool)
 	// StoreFailed is called when a store could not do something. The error has no pushkey in it.
 	StoreFailed(doing string, err error)
 }

@@ -35,7 +35,7 @@ type circumstances struct {
 	pushkeyTS int64
 	// proven says that the app delivered something with its current settings.
 	proven bool
-	// held says that the fuse is blown: no rejection is believed.
+	// held says that the fuse is tripped: no rejection is believed.
 	held bool
 	// store says how recording the rejection went.
 	store effect

@@ -62,11 +62,11 @@ func TestDecide(t *testing.T) {
 		{"doubtful of an unproven app, not kept", doubtful, outbox(failed), decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"doubtful of a proven app: believed", doubtful, circumstances{proven: true}, decision{answer: dead, record: true, settle: true}},
 
-		{"rejected while the fuse is blown: the operator's fault", rejected, circumstances{held: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"doubtful of a proven app while the fuse is blown", doubtful, circumstances{proven: true, held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"died before it registered, while the fuse is blown", dated, circumstances{held: true, pushkeyTS: since}, decision{answer: accepted, settle: true}},
-		{"unusable while the fuse is blown", unusable, circumstances{held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"delivered while the fuse is blown", providers.Delivered(), circumstances{held: true}, decision{answer: accepted, remember: true, settle: true}},
+		{"rejected while the fuse is tripped: the operator's fault", rejected, circumstances{held: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"doubtful of a proven app while the fuse is tripped", doubtful, circumstances{proven: true, held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"died before it registered, while the fuse is tripped", dated, circumstances{held: true, pushkeyTS: since}, decision{answer: accepted, settle: true}},
+		{"unusable while the fuse is tripped", unusable, circumstances{held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"delivered while the fuse is tripped", providers.Delivered(), circumstances{held: true}, decision{answer: accepted, remember: true, settle: true}},
 
 		{"misconfigured: to the outbox, and the operator hears of it", misconfigured, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"misconfigured, kept", misconfigured, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
@@ -153,7 +153,7 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 			}{
 				{"only a provider's rejection makes a pushkey dead", d.answer != dead || rejected},
 				{"an unproven app's doubt makes none dead", d.answer != dead || o.Unusable || !o.Doubtful || c.proven},
-				{"a blown fuse makes none dead", d.answer != dead || !c.held},
+				{"a tripped fuse makes none dead", d.answer != dead || !c.held},
 				{"and has nothing recorded", !d.record || !c.held},
 				{"what is accepted was delivered, dropped or kept", d.answer != accepted || judged || c.outbox == done},
 				{"only a rejection is recorded, and never an unusable device", !d.record || (d.answer == dead && !o.Unusable)},

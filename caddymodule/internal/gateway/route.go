@@ -45,6 +45,15 @@ func NewRouter(apps []*App) (*Router, error) {
 // Apps are all the apps.
 func (r *Router) Apps() []*App { return r.apps }
 
+// Configured returns the app with exactly that pattern, nil if there is none.
+func (r *Router) Configured(pattern string) *App {
+	i := slices.IndexFunc(r.apps, func(a *App) bool { return a.Pattern == pattern })
+	if i < 0 {
+		return nil
+	}
+	return r.apps[i]
+}
+
 // Route returns the app that serves an app_id, nil if none does.
 func (r *Router) Route(appID string) *App {
 	if a, ok := r.exact[appID]; ok {
