@@ -25,7 +25,7 @@ const repeatAfter = time.Minute
 
 // Attempted logs one attempt.
 func (o *observer) Attempted(a gateway.Attempt) {
-	entry := o.logger.Check(o.level(a), "push "+kind(a))
+	entry := o.logger.Check(o.level(a), "push "+a.Kind())
 	if entry == nil {
 		return
 	}
@@ -33,21 +33,13 @@ func (o *observer) Attempted(a gateway.Attempt) {
 		zap.String("app", a.App.Pattern),
 		zap.String("provider", a.App.ProviderName),
 		zap.String("reason", a.Outcome.Reason),
-		zap.String("pushkey_hash", a.Key.String()[:8]),
+		zap.String("pushkey_hash", a.Key.Short()),
 		zap.Duration("duration", a.Duration),
 	}
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
 	entry.Write(fields...)
-}
-
-// kind is what became of the attempt, in a word. A verdict that is not believed yet rejected nobody.
-func kind(a gateway.Attempt) string {
-	if a.Alarm && a.Outcome.Kind == providers.KindRejected {
-		return "doubted"
-	}
-	return a.Outcome.Kind.String()
 }
 
 func (o *observer) level(a gateway.Attempt) zapcore.Level {
@@ -62,6 +54,9 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 		return zapcore.DebugLevel
 	}
 }
+
+// Answered logs nothing: Caddy's access log has what there is to say of a request.
+func (o *observer) Answered(*gateway.App, gateway.Result) {}
 
 // BreakerOpened logs that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
 func (o *observer) BreakerOpened(a *gateway.App, host string) {

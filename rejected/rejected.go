@@ -88,8 +88,11 @@ func KeyOf(appID, pushkey string) Key {
 	return Key(sum[:len(Key{})])
 }
 
-// String is the key in hexadecimal; its first 8 characters are what logs show.
+// String is the key in hexadecimal.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// Short is the first 8 characters of the key in hexadecimal: what logs show of a device.
+func (k Key) Short() string { return hex.EncodeToString(k[:4]) }
 
 // Verdict is a provider's word that a pushkey is dead.
 type Verdict struct {

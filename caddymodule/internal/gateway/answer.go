@@ -15,6 +15,8 @@ type Answer struct {
 	// Err is set if the homeserver has to send the request again, after RetryAfter.
 	Err        *Error
 	RetryAfter time.Duration
+	// Results is what became of the devices.
+	Results Results
 }
 
 // answer adds up what was decided about each device. A single push that was neither delivered nor kept makes the homeserver send
@@ -22,7 +24,9 @@ type Answer struct {
 func (r *Request) answer(deliveries []delivery) Answer {
 	var a Answer
 	for i := range deliveries {
-		if d := &deliveries[i].decision; d.answer == unavailable {
+		d := &deliveries[i].decision
+		a.Results[d.result]++
+		if d.result == Unavailable {
 			a.Err = errUnavailable()
 			a.RetryAfter = max(a.RetryAfter, d.retryAfter, time.Second)
 		}
@@ -37,7 +41,7 @@ func (r *Request) answer(deliveries []delivery) Answer {
 func (r *Request) rejected(deliveries []delivery) []json.RawMessage {
 	var alive map[string]bool
 	for i := range deliveries {
-		if d := &deliveries[i]; d.decision.answer != dead {
+		if d := &deliveries[i]; !d.decision.result.dead() {
 			if alive == nil {
 				alive = make(map[string]bool, len(deliveries))
 			}

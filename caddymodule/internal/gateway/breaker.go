@@ -58,6 +58,26 @@ func (b breakers) of(k breakerKey) *breaker {
 	return made
 }
 
+// state is that of an app's breaker; open is how many of an app's hosts are left alone, where devices choose the host.
+func (b breakers) state(app *App) (state string, open int) {
+	if _, ok := app.Provider.(providers.Hoster); !ok {
+		found, ok := b.cache.Peek(breakerKey{app: app.Pattern})
+		if !ok {
+			return gobreaker.StateClosed.String(), 0
+		}
+		return found.State().String(), 0
+	}
+	for _, k := range b.cache.Keys() {
+		if k.app != app.Pattern {
+			continue
+		}
+		if found, ok := b.cache.Peek(k); ok && found.State() == gobreaker.StateOpen {
+			open++
+		}
+	}
+	return "", open
+}
+
 var errFault = errors.New("the push service is at fault")
 
 // fault is an error if an outcome says that the push service is out of order. A dead pushkey, one that has to wait, a push that it

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -14,6 +16,8 @@ import (
 type Request struct {
 	Notification *providers.Notification
 	Devices      []providers.Device
+	// Span is the request's, below which each push has one of its own; nil for none.
+	Span trace.Span
 
 	// event identifies the notification for duplicate suppression; empty if it must not be deduplicated.
 	event string

@@ -197,6 +197,7 @@ func (b *memoryBox) happened() string {
 type witness struct {
 	mu       sync.Mutex
 	attempts []Attempt
+	answers  []string
 	failures []string
 	changes  []string // of breakers and fuses
 }
@@ -205,6 +206,16 @@ func (w *witness) Attempted(a Attempt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.attempts = append(w.attempts, a)
+}
+
+func (w *witness) Answered(a *App, r Result) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	app := "?"
+	if a != nil {
+		app = a.Pattern
+	}
+	w.answers = append(w.answers, app+" "+r.String())
 }
 
 func (w *witness) BreakerOpened(a *App, host string) {

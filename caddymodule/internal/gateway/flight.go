@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -33,6 +35,10 @@ type cargo struct {
 	push  *providers.Push
 	key   rejected.Key
 	event eventKey
+	// accepted is when the gateway got it.
+	accepted time.Time
+	// span is that of the request that it came with; nil for a push out of the outbox.
+	span trace.Span
 	// tries is how often in a row the outbox tried the device before.
 	tries int
 	// fuse is how often the app's fuse had changed when the attempt began.
@@ -44,14 +50,24 @@ func (c *cargo) ref() outbox.Ref { return outbox.Ref{App: c.app.Pattern, Device:
 
 // launch starts the attempt on a goroutine of its own, since it may outlast the request and must not end with it.
 func (g *Gateway) launch(f *flight) {
-	g.Shared.began()
+	g.Shared.began(f.app)
 	go func() {
-		defer g.Shared.ended()
-		start := g.Now()
+		defer g.Shared.ended(f.app)
+		start, span := g.Now(), f.startSpan()
 		o := g.attempt(f.app, f.push)
-		d := g.land(f, o)
-		g.Observer.Attempted(Attempt{App: f.app, Key: f.key, Outcome: o, Duration: g.Now().Sub(start), Alarm: d.alarm})
+		a := g.attempted(f, o, start)
+		endSpan(span, a)
 	}()
+}
+
+// attempted lands a flight whose attempt has ended, and tells of it.
+func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Attempt {
+	d := g.land(f, o)
+	now := g.Now()
+	a := Attempt{App: f.app, Key: f.key, Outcome: o, Duration: now.Sub(start), Age: now.Sub(f.accepted), Alarm: d.alarm}
+	g.Shared.journal.note(a, now)
+	g.Observer.Attempted(a)
+	return a
 }
 
 // land carries out what the policy decides about the outcome. Those who wait learn of it when all of it is done.
@@ -123,7 +139,7 @@ func (g *Gateway) handOver(f *flight, device *providers.Device) decision {
 // record writes a verdict down. Nothing that happens to a request may interrupt it.
 func (g *Gateway) record(c cargo, o providers.Outcome) effect {
 	err := g.Rejected.Reject(context.Background(), c.key, rejected.Verdict{
-		Reason: o.Reason, PushkeyTS: c.push.Device.PushkeyTS, Since: o.Since, At: g.Now(),
+		App: c.app.Pattern, Reason: o.Reason, PushkeyTS: c.push.Device.PushkeyTS, Since: o.Since, At: g.Now(),
 	})
 	if err != nil {
 		g.Observer.StoreFailed("recording a rejection", err)
@@ -149,7 +165,7 @@ func (g *Gateway) accept(c cargo, a acceptance) effect {
 	if err == nil {
 		err = g.Outbox.Accept(context.Background(), outbox.Entry{
 			ID: c.push.ID, App: c.app.Pattern, Device: c.key, Event: c.event, EventUntil: g.Now().Add(g.Dedupe),
-			Badge: c.push.Notification.Badge, PushkeyTS: c.push.Device.PushkeyTS, Push: push, Expires: c.push.Expires,
+			Badge: c.push.Notification.Badge, PushkeyTS: c.push.Device.PushkeyTS, Push: push, Accepted: c.accepted, Expires: c.push.Expires,
 			Running: a.running, Due: a.due,
 		})
 	}
@@ -250,7 +266,7 @@ func (f *flight) await(deadline time.Duration) bool {
 // verdict is what was decided about the push of a landed flight, for a device that joined it: one that registered after the
 // pushkey died is not dead because the leader was.
 func (f *flight) verdict(d *providers.Device) decision {
-	if f.decision.answer == dead && registeredAfter(f.outcome.Since, d.PushkeyTS) {
+	if f.decision.result.dead() && registeredAfter(f.outcome.Since, d.PushkeyTS) {
 		return decide(f.outcome, circumstances{pushkeyTS: d.PushkeyTS})
 	}
 	return f.decision

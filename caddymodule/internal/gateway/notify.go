@@ -38,6 +38,8 @@ type Gateway struct {
 type Observer interface {
 	// Attempted is called when an attempt to deliver has ended.
 	Attempted(Attempt)
+	// Answered is called for each device of a request when it is answered; the app is nil if none serves the device.
+	Answered(app *App, result Result)
 	// BreakerOpened is called when so many attempts failed that no more are made for a while; the host is empty if all of the app's go to one.
 	BreakerOpened(app *App, host string)
 	// BreakerClosed is called when the first attempt after that did not fail.
@@ -57,8 +59,18 @@ type Attempt struct {
 	Key      rejected.Key
 	Outcome  providers.Outcome
 	Duration time.Duration
+	// Age is how long after the notification's acceptance the attempt ended.
+	Age time.Duration
 	// Alarm says that the operator has to act.
 	Alarm bool
+}
+
+// Kind is what became of the attempt, in a word. A verdict that is not believed yet rejected nobody.
+func (a *Attempt) Kind() string {
+	if a.Alarm && a.Outcome.Kind == providers.KindRejected {
+		return "doubted"
+	}
+	return a.Outcome.Kind.String()
 }
 
 const (
@@ -91,6 +103,9 @@ func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool
 	}
 	for i := max(0, len(deliveries)-maxParallel); i < len(deliveries); i++ {
 		g.await(&deliveries[i], start)
+	}
+	for i := range deliveries {
+		g.Observer.Answered(deliveries[i].app, deliveries[i].decision.result)
 	}
 	return r.answer(deliveries)
 }
@@ -132,7 +147,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 		d.decision = g.unknown(rejected.KeyOf(d.device.AppID, d.device.Pushkey))
 		return
 	case mark.Rejects(d.device.PushkeyTS, now):
-		d.decision = decision{answer: dead}
+		d.decision = decision{result: RejectedBefore}
 		return
 	}
 	g.known(d.key)
@@ -141,12 +156,12 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 		d.decision = decide(providers.Dropped("no_badges", errNoBadges), circumstances{})
 		return
 	}
-	c := cargo{app: d.app, key: d.key, event: keyOfEvent(r.event, d.device), fuse: g.fuseOf(d.app), push: &providers.Push{
-		Notification: view, Device: d.device, ID: uuid.NewString(), Expires: now.Add(d.app.TTL), Site: site,
+	c := cargo{app: d.app, key: d.key, event: keyOfEvent(r.event, d.device), accepted: now, fuse: g.fuseOf(d.app), span: r.Span, push: &providers.Push{
+		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
 	}}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
-		d.decision = decision{answer: accepted}
+		d.decision = decision{result: Duplicate}
 		return
 	}
 	d.flight = f
@@ -155,16 +170,19 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 }
 
+// newID identifies a push.
+func newID() string { return uuid.NewString() }
+
 // depart launches a flight, unless another gateway has the event, or the device's earlier pushes are waiting in the outbox: then it
 // joins behind them, or waits for the homeserver to send it again.
 func (g *Gateway) depart(f *flight) {
 	switch g.claim(f.event) {
 	case outbox.Claimed:
 	case outbox.Done:
-		g.pass(f, decision{answer: accepted, remember: true})
+		g.pass(f, decision{result: Duplicate, remember: true})
 		return
 	case outbox.Taken:
-		g.pass(f, decision{answer: unavailable, retryAfter: pendingRetry})
+		g.pass(f, decision{result: Unavailable, retryAfter: pendingRetry})
 		return
 	}
 	waiting, err := g.Outbox.Waiting(context.Background(), f.app.Pattern, f.key)
@@ -188,7 +206,7 @@ func (g *Gateway) await(d *delivery, start time.Time) {
 		return
 	}
 	d.decision = g.handOver(d.flight, d.device)
-	if d.decision.answer == unavailable && d.app.Wait == 0 {
+	if d.decision.result == Unavailable && d.app.Wait == 0 {
 		// The outbox took nothing, so that this app waits like the others.
 		if d.flight.await(DefaultWait - g.Now().Sub(start)) {
 			d.decision = d.flight.verdict(d.device)

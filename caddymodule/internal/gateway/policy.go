@@ -6,18 +6,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// answer is what a device's fate contributes to the answer of its request.
-type answer uint8
-
-const (
-	// unavailable: not delivered and not kept; the homeserver shall send it again. The zero value, as it costs the least.
-	unavailable answer = iota
-	// accepted: delivered, kept, or never deliverable. There is nothing left for the homeserver to do.
-	accepted
-	// dead: the pushkey goes into the answer's list of rejected ones.
-	dead
-)
-
 // effect is a decision's effect on a store, as far as it was tried.
 type effect uint8
 
@@ -45,7 +33,8 @@ type circumstances struct {
 
 // decision says what follows from an outcome: the only thing that acts on one.
 type decision struct {
-	answer answer
+	// result is what becomes of the device, as far as the request's answer goes.
+	result Result
 	// retryAfter is when the homeserver shall send an unavailable push again.
 	retryAfter time.Duration
 	// notBefore is how long the outbox leaves the device alone at least: as long as the push service asked for, or as it takes a person
@@ -78,9 +67,9 @@ const (
 func decide(o providers.Outcome, c circumstances) decision {
 	switch o.Kind {
 	case providers.KindDelivered:
-		return decision{answer: accepted, remember: true, settle: true}
+		return decision{result: Delivered, remember: true, settle: true}
 	case providers.KindDropped:
-		return decision{answer: accepted, settle: true}
+		return decision{result: Dropped, settle: true}
 	case providers.KindRejected:
 		return decideRejected(o, c)
 	case providers.KindMisconfigured:
@@ -100,15 +89,15 @@ func decide(o providers.Outcome, c circumstances) decision {
 func decideRejected(o providers.Outcome, c circumstances) decision {
 	switch {
 	case o.Unusable && !c.held:
-		return decision{answer: dead, settle: true}
+		return decision{result: Rejected, settle: true}
 	case !o.Unusable && registeredAfter(o.Since, c.pushkeyTS):
-		return decision{answer: accepted, settle: true} // the verdict is about an earlier registration
+		return decision{result: Dropped, settle: true} // the verdict is about an earlier registration
 	case c.held, o.Doubtful && !c.proven:
 		d := decideLater(misconfiguredRetry, misconfiguredRetry, c)
 		d.alarm = true
 		return d
 	default:
-		d := decision{answer: dead, record: true, settle: true}
+		d := decision{result: Rejected, record: true, settle: true}
 		if c.store == failed {
 			// An entry of the outbox goes only once the verdict is durable; until then the next attempt learns it again.
 			d.settle, d.retryAfter, d.notBefore = false, transientRetry, transientRetry
@@ -131,7 +120,7 @@ func decideLater(after, notBefore time.Duration, c circumstances) decision {
 		handOver: c.outbox == untried, retryAfter: min(after, maxRetryAfter), notBefore: min(max(notBefore, 0), maxRetryAfter),
 	}
 	if c.outbox == done {
-		d.answer, d.remember = accepted, true
+		d.result, d.remember = Queued, true
 	}
 	return d
 }

@@ -34,46 +34,46 @@ func TestDecide(t *testing.T) {
 		c    circumstances
 		want decision
 	}{
-		{"delivered: remembered, and the outbox forgets it", providers.Delivered(), circumstances{}, decision{answer: accepted, remember: true, settle: true}},
-		{"delivered after the outbox took it", providers.Delivered(), outbox(done), decision{answer: accepted, remember: true, settle: true}},
-		{"delivered after the outbox did not take it", providers.Delivered(), outbox(failed), decision{answer: accepted, remember: true, settle: true}},
+		{"delivered: remembered, and the outbox forgets it", providers.Delivered(), circumstances{}, decision{result: Delivered, remember: true, settle: true}},
+		{"delivered after the outbox took it", providers.Delivered(), outbox(done), decision{result: Delivered, remember: true, settle: true}},
+		{"delivered after the outbox did not take it", providers.Delivered(), outbox(failed), decision{result: Delivered, remember: true, settle: true}},
 
-		{"dropped: nothing left to do", providers.Dropped("too_large", nil), circumstances{}, decision{answer: accepted, settle: true}},
-		{"dropped after the outbox took it", providers.Dropped("too_large", nil), outbox(done), decision{answer: accepted, settle: true}},
-		{"dropped after the outbox did not take it", providers.Dropped("too_large", nil), outbox(failed), decision{answer: accepted, settle: true}},
+		{"dropped: nothing left to do", providers.Dropped("too_large", nil), circumstances{}, decision{result: Dropped, settle: true}},
+		{"dropped after the outbox took it", providers.Dropped("too_large", nil), outbox(done), decision{result: Dropped, settle: true}},
+		{"dropped after the outbox did not take it", providers.Dropped("too_large", nil), outbox(failed), decision{result: Dropped, settle: true}},
 
-		{"unusable: dead, and never recorded", unusable, circumstances{}, decision{answer: dead, settle: true}},
-		{"unusable, whatever its pushkey_ts", unusable, circumstances{pushkeyTS: since}, decision{answer: dead, settle: true}},
-		{"unusable after the outbox took it", unusable, outbox(done), decision{answer: dead, settle: true}},
+		{"unusable: dead, and never recorded", unusable, circumstances{}, decision{result: Rejected, settle: true}},
+		{"unusable, whatever its pushkey_ts", unusable, circumstances{pushkeyTS: since}, decision{result: Rejected, settle: true}},
+		{"unusable after the outbox took it", unusable, outbox(done), decision{result: Rejected, settle: true}},
 
-		{"rejected: dead, and recorded", rejected, circumstances{}, decision{answer: dead, record: true, settle: true}},
-		{"rejected and recorded: the outbox forgets it", rejected, store(done), decision{answer: dead, record: true, settle: true}},
-		{"rejected and not recorded: dead all the same, and the outbox tries again", rejected, store(failed), decision{answer: dead, record: true, retryAfter: transientRetry, notBefore: transientRetry}},
-		{"rejected after the outbox took it", rejected, outbox(done), decision{answer: dead, record: true, settle: true}},
-		{"rejected needs no delivery to be believed", rejected, circumstances{proven: false}, decision{answer: dead, record: true, settle: true}},
+		{"rejected: dead, and recorded", rejected, circumstances{}, decision{result: Rejected, record: true, settle: true}},
+		{"rejected and recorded: the outbox forgets it", rejected, store(done), decision{result: Rejected, record: true, settle: true}},
+		{"rejected and not recorded: dead all the same, and the outbox tries again", rejected, store(failed), decision{result: Rejected, record: true, retryAfter: transientRetry, notBefore: transientRetry}},
+		{"rejected after the outbox took it", rejected, outbox(done), decision{result: Rejected, record: true, settle: true}},
+		{"rejected needs no delivery to be believed", rejected, circumstances{proven: false}, decision{result: Rejected, record: true, settle: true}},
 
-		{"died before it registered: the push is dropped", dated, circumstances{pushkeyTS: since}, decision{answer: accepted, settle: true}},
-		{"died in the second in which it registered", dated, circumstances{pushkeyTS: within}, decision{answer: dead, record: true, settle: true}},
-		{"died after it registered", dated, circumstances{pushkeyTS: before}, decision{answer: dead, record: true, settle: true}},
-		{"died, and nobody knows when it registered", dated, circumstances{}, decision{answer: dead, record: true, settle: true}},
+		{"died before it registered: the push is dropped", dated, circumstances{pushkeyTS: since}, decision{result: Dropped, settle: true}},
+		{"died in the second in which it registered", dated, circumstances{pushkeyTS: within}, decision{result: Rejected, record: true, settle: true}},
+		{"died after it registered", dated, circumstances{pushkeyTS: before}, decision{result: Rejected, record: true, settle: true}},
+		{"died, and nobody knows when it registered", dated, circumstances{}, decision{result: Rejected, record: true, settle: true}},
 
 		{"doubtful of an unproven app: the operator's fault", doubtful, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"doubtful of an unproven app, kept", doubtful, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"doubtful of an unproven app, kept", doubtful, outbox(done), decision{result: Queued, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"doubtful of an unproven app, not kept", doubtful, outbox(failed), decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"doubtful of a proven app: believed", doubtful, circumstances{proven: true}, decision{answer: dead, record: true, settle: true}},
+		{"doubtful of a proven app: believed", doubtful, circumstances{proven: true}, decision{result: Rejected, record: true, settle: true}},
 
 		{"rejected while the fuse is tripped: the operator's fault", rejected, circumstances{held: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"doubtful of a proven app while the fuse is tripped", doubtful, circumstances{proven: true, held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"died before it registered, while the fuse is tripped", dated, circumstances{held: true, pushkeyTS: since}, decision{answer: accepted, settle: true}},
+		{"died before it registered, while the fuse is tripped", dated, circumstances{held: true, pushkeyTS: since}, decision{result: Dropped, settle: true}},
 		{"unusable while the fuse is tripped", unusable, circumstances{held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"delivered while the fuse is tripped", providers.Delivered(), circumstances{held: true}, decision{answer: accepted, remember: true, settle: true}},
+		{"delivered while the fuse is tripped", providers.Delivered(), circumstances{held: true}, decision{result: Delivered, remember: true, settle: true}},
 
 		{"misconfigured: to the outbox, and the operator hears of it", misconfigured, circumstances{}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
-		{"misconfigured, kept", misconfigured, outbox(done), decision{answer: accepted, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"misconfigured, kept", misconfigured, outbox(done), decision{result: Queued, remember: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"misconfigured, not kept", misconfigured, outbox(failed), decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 
 		{"retry: to the outbox", retry, circumstances{}, decision{handOver: true, retryAfter: transientRetry}},
-		{"retry, kept", retry, outbox(done), decision{answer: accepted, remember: true, retryAfter: transientRetry}},
+		{"retry, kept", retry, outbox(done), decision{result: Queued, remember: true, retryAfter: transientRetry}},
 		{"retry, not kept", retry, outbox(failed), decision{retryAfter: transientRetry}},
 		{"no classification at all is a retry", providers.Outcome{}, outbox(failed), decision{retryAfter: transientRetry}},
 		{"a kind that nobody knows is a retry", providers.Outcome{Kind: 99}, outbox(failed), decision{retryAfter: transientRetry}},
@@ -126,7 +126,7 @@ func TestDecidePending(t *testing.T) {
 		want   decision
 	}{
 		{"an attempt outlasts the request: to the outbox", untried, decision{handOver: true, retryAfter: pendingRetry}},
-		{"kept", done, decision{answer: accepted, remember: true, retryAfter: pendingRetry}},
+		{"kept", done, decision{result: Queued, remember: true, retryAfter: pendingRetry}},
 		{"not kept", failed, decision{retryAfter: pendingRetry}},
 	}
 	for _, tt := range tests {
@@ -151,12 +151,12 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 				name string
 				kept bool
 			}{
-				{"only a provider's rejection makes a pushkey dead", d.answer != dead || rejected},
-				{"an unproven app's doubt makes none dead", d.answer != dead || o.Unusable || !o.Doubtful || c.proven},
-				{"a tripped fuse makes none dead", d.answer != dead || !c.held},
+				{"only a provider's rejection makes a pushkey dead", !d.result.dead() || rejected},
+				{"an unproven app's doubt makes none dead", !d.result.dead() || o.Unusable || !o.Doubtful || c.proven},
+				{"a tripped fuse makes none dead", !d.result.dead() || !c.held},
 				{"and has nothing recorded", !d.record || !c.held},
-				{"what is accepted was delivered, dropped or kept", d.answer != accepted || judged || c.outbox == done},
-				{"only a rejection is recorded, and never an unusable device", !d.record || (d.answer == dead && !o.Unusable)},
+				{"what is accepted was delivered, dropped or kept", !d.result.accepted() || judged || c.outbox == done},
+				{"only a rejection is recorded, and never an unusable device", !d.record || (d.result.dead() && !o.Unusable)},
 				{"only what was delivered or kept is remembered", !d.remember || o.Kind == providers.KindDelivered || c.outbox == done},
 				{"the outbox is asked once", !d.handOver || c.outbox == untried},
 				{"nothing that still has to be delivered is settled", !d.settle || judged},

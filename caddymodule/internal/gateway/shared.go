@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Shared is what outlives a configuration: the pushes in flight, the events delivered, the breakers and the fuses. Every gateway of the process shares one.
+// Shared is what outlives a configuration: the pushes in flight, the events delivered, the breakers, the fuses, and the journal. Every gateway of the process shares one.
 type Shared struct {
 	mu        sync.Mutex
 	flights   map[eventKey]*flight
@@ -16,15 +16,17 @@ type Shared struct {
 	// Fuses are the apps' fuses.
 	Fuses *Fuses
 
-	// running counts the attempts under way, and idle tells that there is none. A WaitGroup would not do: a request that is still
+	journal *journal
+
+	// running counts the attempts under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
 	// served when the process ends may start one while another goroutine waits.
-	running int
+	running map[string]int
 	idle    *sync.Cond
 }
 
 // NewShared makes the state that gateways share.
 func NewShared() *Shared {
-	s := &Shared{flights: make(map[eventKey]*flight), breakers: newBreakers(), Fuses: newFuses()}
+	s := &Shared{flights: make(map[eventKey]*flight), breakers: newBreakers(), Fuses: newFuses(), journal: newJournal(), running: make(map[string]int)}
 	s.idle = sync.NewCond(&s.mu)
 	return s
 }
@@ -38,23 +40,33 @@ func (s *Shared) Drain(ctx context.Context) {
 	})()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.running > 0 && ctx.Err() == nil {
+	for len(s.running) > 0 && ctx.Err() == nil {
 		s.idle.Wait()
 	}
 }
 
-func (s *Shared) began() {
+func (s *Shared) began(app *App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running++
+	s.running[app.Pattern]++
 }
 
-func (s *Shared) ended() {
+func (s *Shared) ended(app *App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running--; s.running == 0 {
+	if s.running[app.Pattern]--; s.running[app.Pattern] == 0 {
+		delete(s.running, app.Pattern)
+	}
+	if len(s.running) == 0 {
 		s.idle.Broadcast()
 	}
+}
+
+// inFlight is how many attempts of an app are under way, those that wait for their turn included.
+func (s *Shared) inFlight(app *App) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running[app.Pattern]
 }
 
 // join says what to do about an event for a device: nothing, as it was delivered; wait for the flight that delivers it already; or

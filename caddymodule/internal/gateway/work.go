@@ -98,9 +98,9 @@ func (g *Gateway) work(ctx context.Context, queue outbox.Queue, app *App) {
 		leased, err := queue.Lease(ctx, app.Pattern, n)
 		slots.Release(int64(n - len(leased)))
 		for _, entry := range leased {
-			g.Shared.began()
+			g.Shared.began(app)
 			go func() {
-				defer g.Shared.ended()
+				defer g.Shared.ended(app)
 				defer slots.Release(1)
 				g.retry(app, entry)
 			}()
@@ -135,7 +135,7 @@ func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
 
 // retry makes an attempt at an entry of the outbox.
 func (g *Gateway) retry(app *App, entry outbox.Leased) {
-	c := cargo{app: app, push: new(providers.Push), key: entry.Device, tries: entry.Attempts, fuse: g.fuseOf(app)}
+	c := cargo{app: app, push: new(providers.Push), key: entry.Device, accepted: entry.Accepted, tries: entry.Attempts, fuse: g.fuseOf(app)}
 	o := providers.Dropped("expired", nil)
 	start := g.Now()
 	switch err := json.Unmarshal(entry.Push, c.push); {
@@ -147,8 +147,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 	}
 	f := newFlight(c)
 	f.handed = done
-	d := g.land(f, o)
-	g.Observer.Attempted(Attempt{App: app, Key: c.key, Outcome: o, Duration: g.Now().Sub(start), Alarm: d.alarm})
+	g.attempted(f, o, start)
 }
 
 // backoff is how long the outbox leaves a device alone.

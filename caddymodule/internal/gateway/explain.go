@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// Explanation is all that is known of a device.
+type Explanation struct {
+	// PushkeyHash is the hash of its app_id and pushkey, of which logs show the first 8 characters.
+	PushkeyHash string `json:"pushkey_hash"`
+	// App is the pattern of the app that serves it, or did; empty if none does.
+	App string `json:"app"`
+	// Record is why it is rejected; absent if no verdict is on record.
+	Record *RecordStatus `json:"record,omitempty"`
+	// Last is the latest attempt that is remembered; absent if none is.
+	Last *Account `json:"last,omitempty"`
+	// Waiting says that the outbox has pushes for it.
+	Waiting bool `json:"waiting"`
+}
+
+// RecordStatus is a record of the rejected store.
+type RecordStatus struct {
+	PushkeyHash string    `json:"pushkey_hash"`
+	App         string    `json:"app,omitempty"`
+	Reason      string    `json:"reason"`
+	FirstSeen   time.Time `json:"first_seen"`
+	LastSeen    time.Time `json:"last_seen"`
+	// Verdicts is how many probes gave the same verdict.
+	Verdicts int `json:"verdicts"`
+	// CondemnedUntil is the newest pushkey_ts that is answered as rejected: a pusher that was registered later is delivered to. Absent
+	// if no verdict named a time.
+	CondemnedUntil *time.Time `json:"condemned_until,omitempty"`
+	// ServiceTime is since when the push service says that the pushkey is invalid; absent if it did not say.
+	ServiceTime *time.Time `json:"service_time,omitempty"`
+	// ProbeAt is from when on a notification without pushkey_ts is tried again.
+	ProbeAt time.Time `json:"probe_at"`
+}
+
+// NewRecordStatus is a record as an operator sees it.
+func NewRecordStatus(k rejected.Key, r rejected.Record) RecordStatus {
+	s := RecordStatus{
+		PushkeyHash: k.String(), App: r.App, Reason: r.Reason, FirstSeen: r.FirstSeen, LastSeen: r.LastSeen, Verdicts: r.Verdicts, ProbeAt: r.ProbeAt,
+	}
+	if condemned := r.Mark().Condemned; condemned > 0 {
+		s.CondemnedUntil = present(time.Unix(int64(condemned), 0))
+	}
+	if r.Since > 0 {
+		s.ServiceTime = present(time.UnixMilli(r.Since))
+	}
+	return s
+}
+
+// Explain says what is known of a device. The app_id is empty if only the hash is known.
+func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Explanation, error) {
+	e := Explanation{PushkeyHash: k.String()}
+	r, err := g.Rejected.Get(ctx, k)
+	switch {
+	case err == nil:
+		s := NewRecordStatus(k, r)
+		e.Record, e.App = &s, r.App
+	case !errors.Is(err, rejected.ErrNotFound):
+		return e, err
+	}
+	if a, ok := g.Shared.journal.account(k); ok {
+		e.Last, e.App = &a, a.App
+	}
+	if appID != "" {
+		e.App = ""
+		if app := g.Router.Route(appID); app != nil {
+			e.App = app.Pattern
+		}
+	}
+	if e.App != "" {
+		e.Waiting, err = g.Outbox.Waiting(ctx, e.App, k)
+		if err != nil && !errors.Is(err, outbox.ErrOff) {
+			return e, err
+		}
+	}
+	return e, nil
+}
+
+// Find returns the devices whose hashes begin with a prefix in hexadecimal, of those that are on record or were tried lately: at most
+// limit of them.
+func (g *Gateway) Find(ctx context.Context, prefix string, limit int) ([]rejected.Key, error) {
+	keys := g.Shared.journal.matching(prefix)
+	if lister, ok := g.Rejected.(rejected.Lister); ok {
+		for q := (rejected.Query{Prefix: prefix, Limit: limit}); ; {
+			page, next, err := lister.List(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range page {
+				keys = append(keys, e.Key)
+			}
+			if next == "" || len(keys) >= 2*limit {
+				break
+			}
+			q.Cursor = next
+		}
+	}
+	slices.SortFunc(keys, func(a, b rejected.Key) int { return strings.Compare(a.String(), b.String()) })
+	keys = slices.Compact(keys)
+	return keys[:min(len(keys), limit)], nil
+}
+
+// Trial is what came of a push that an operator sent to see what comes of it.
+type Trial struct {
+	App         string `json:"app"`
+	Provider    string `json:"provider"`
+	PushkeyHash string `json:"pushkey_hash"`
+	// Outcome is the provider's verdict, Reason and Detail why.
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason"`
+	Detail  string `json:"detail,omitempty"`
+	// Result is what a homeserver would be answered in the end: delivered, rejected, dropped, or queued for what is tried again.
+	Result string `json:"result"`
+	// RetryAfter is how long the push service wants to be left alone, in seconds.
+	RetryAfter float64 `json:"retry_after,omitempty"`
+	// ServiceTime is since when the push service says that the pushkey is invalid.
+	ServiceTime *time.Time `json:"service_time,omitempty"`
+	// OnRecord says that a homeserver would be answered with the rejection on record instead.
+	OnRecord bool `json:"on_record"`
+	// Duration is how long it took, in seconds.
+	Duration float64 `json:"duration"`
+}
+
+// ErrUnknownApp says that no app serves a device.
+var ErrUnknownApp = errors.New("no app serves the app_id")
+
+// Try makes one attempt at the first device of a request, past the rejected store, the breaker and the outbox, and changes nothing of
+// them.
+func (g *Gateway) Try(ctx context.Context, r *Request) (Trial, error) {
+	d := &r.Devices[0]
+	app := g.Router.Route(d.AppID)
+	if app == nil {
+		return Trial{}, ErrUnknownApp
+	}
+	k := rejected.KeyOf(d.AppID, d.Pushkey)
+	t := Trial{App: app.Pattern, Provider: app.ProviderName, PushkeyHash: k.String()}
+	if record, err := g.Rejected.Get(ctx, k); err == nil {
+		t.OnRecord = record.Mark().Rejects(d.PushkeyTS, g.Now())
+	}
+	start := g.Now()
+	o := g.try(ctx, app, r.Notification, d)
+	t.Duration = g.Now().Sub(start).Seconds()
+	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
+	if o.Err != nil {
+		t.Detail = o.Err.Error()
+	}
+	held := g.Fuse.Share < 1 && g.Shared.Fuses.of(app.Pattern).status(app.Pattern).Tripped != nil
+	t.Result = decide(o, circumstances{pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: held, store: done, outbox: done}).result.String()
+	return t, nil
+}
+
+func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device) providers.Outcome {
+	view := app.view(n, d)
+	if view == nil {
+		return providers.Dropped("no_badges", errNoBadges)
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if err := app.Limit.Acquire(ctx); err != nil {
+		return providers.Retry("app_busy", 0, err)
+	}
+	defer app.Limit.Release()
+	return app.push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL)})
+}

@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+const (
+	// maxAccounts bounds the devices whose latest attempt is known.
+	maxAccounts = 8192
+	// maxTroubles bounds the reasons that are kept for an app.
+	maxTroubles = 32
+)
+
+// journal keeps what an operator may ask about recent attempts: the latest at each device, and each app's troubles. It is safe for
+// concurrent use.
+type journal struct {
+	mu       sync.Mutex
+	accounts *simplelru.LRU[rejected.Key, Account]
+	apps     map[string]*chronicle
+}
+
+// chronicle is what the journal has of an app.
+type chronicle struct {
+	delivered time.Time
+	troubles  map[string]Trouble // by reason
+}
+
+// Account is what became of an attempt.
+type Account struct {
+	At      time.Time `json:"at"`
+	App     string    `json:"app"`
+	Outcome string    `json:"outcome"`
+	Reason  string    `json:"reason"`
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// Trouble is a reason for which an app's pushes were not delivered.
+type Trouble struct {
+	Reason string `json:"reason"`
+	// Count is how often since the process began, First and Last when.
+	Count int       `json:"count"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// Detail is what more is known of the latest.
+	Detail string `json:"detail,omitempty"`
+	// Alarm says that the operator has to act.
+	Alarm bool `json:"alarm"`
+}
+
+func newJournal() *journal {
+	accounts, err := simplelru.NewLRU[rejected.Key, Account](maxAccounts, nil)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
+	return &journal{accounts: accounts, apps: make(map[string]*chronicle)}
+}
+
+// note keeps an attempt.
+func (j *journal) note(a Attempt, now time.Time) {
+	account := Account{At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason}
+	if a.Outcome.Err != nil {
+		account.Detail = a.Outcome.Err.Error()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.accounts.Add(a.Key, account)
+	c := j.apps[account.App]
+	if c == nil {
+		c = &chronicle{troubles: make(map[string]Trouble)}
+		j.apps[account.App] = c
+	}
+	switch {
+	case a.Outcome.Kind == providers.KindDelivered:
+		c.delivered = now
+	case a.Alarm, a.Outcome.Kind == providers.KindRetry:
+		c.add(account, a.Alarm)
+	}
+}
+
+func (c *chronicle) add(a Account, alarm bool) {
+	t, known := c.troubles[a.Reason]
+	if !known {
+		if len(c.troubles) >= maxTroubles {
+			return
+		}
+		t = Trouble{Reason: a.Reason, First: a.At}
+	}
+	t.Count++
+	t.Last, t.Detail, t.Alarm = a.At, a.Detail, alarm
+	c.troubles[a.Reason] = t
+}
+
+// of is when an app last delivered something, zero if it did not, and its troubles, the latest first.
+func (j *journal) of(app *App) (delivered time.Time, troubles []Trouble) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c := j.apps[app.Pattern]
+	if c == nil {
+		return time.Time{}, nil
+	}
+	for _, t := range c.troubles {
+		troubles = append(troubles, t)
+	}
+	slices.SortFunc(troubles, func(a, b Trouble) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason))
+	})
+	return c.delivered, troubles
+}
+
+// account is what is known of the latest attempt at a device.
+func (j *journal) account(k rejected.Key) (Account, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.accounts.Peek(k)
+}
+
+// matching are the devices whose keys begin with a prefix in hexadecimal.
+func (j *journal) matching(prefix string) (keys []rejected.Key) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, k := range j.accounts.Keys() {
+		if strings.HasPrefix(k.String(), prefix) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}

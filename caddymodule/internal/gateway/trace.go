@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// startSpan begins the span of an attempt below its request's, with what exports that one; nil if the request is not traced. It is not
+// in the attempt's context: nothing of it goes to a push service.
+func (f *flight) startSpan() trace.Span {
+	if f.span == nil || !f.span.IsRecording() {
+		return nil
+	}
+	ctx := trace.ContextWithSpan(context.Background(), f.span)
+	_, span := f.span.TracerProvider().Tracer("github.com/matrix-push/caddy-matrix-push").Start(ctx, "matrix_push.push",
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(
+			attribute.String("matrix_push.app", f.app.Pattern),
+			attribute.String("matrix_push.provider", f.app.ProviderName),
+			attribute.String("matrix_push.pushkey_hash", f.key.Short()),
+		))
+	return span
+}
+
+// endSpan ends it with what became of the attempt. Only what the operator has to look into is an error.
+func endSpan(span trace.Span, a Attempt) {
+	if span == nil {
+		return
+	}
+	span.SetAttributes(
+		attribute.String("matrix_push.outcome", a.Kind()),
+		attribute.String("matrix_push.reason", a.Outcome.Reason),
+	)
+	if a.Alarm || a.Outcome.Kind == providers.KindRetry {
+		span.SetStatus(codes.Error, a.Outcome.Reason)
+	}
+	span.End()
+}
