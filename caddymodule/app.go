@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -53,13 +51,14 @@ type App struct {
 	// How many devices one request may name. Homeservers name one. Default: 100.
 	MaxDevices int `json:"max_devices,omitempty"`
 
-	gateway *gateway.Gateway
-	store   rejected.Store
-	logger  *zap.Logger
-	ctx     caddy.Context
-	shared  *pooledState  // of which this has a share unless it is nil
-	started chan struct{} // closed when it has
-	stop    context.CancelFunc
+	gateway  *gateway.Gateway
+	store    rejected.Store
+	observer *observer
+	events   *events
+	ctx      caddy.Context
+	shared   *pooledState  // of which this has a share unless it is nil
+	started  chan struct{} // closed when it has
+	stop     context.CancelFunc
 }
 
 const (
@@ -75,8 +74,15 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the gateway up without opening anything: that is left to Start.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger, a.ctx, a.started = ctx.Logger(), ctx, make(chan struct{})
+	a.ctx, a.started = ctx, make(chan struct{})
 	if err := a.setDefaults(); err != nil {
+		return err
+	}
+	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	var err error
+	if a.events, err = newEvents(ctx); err != nil {
 		return err
 	}
 	fuse, err := a.Fuse.options()
@@ -101,6 +107,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.shared = shared.(*pooledState)
 	a.store = store
+	a.observer = &observer{logger: ctx.Logger(), emit: a.events.emit}
 	a.gateway = &gateway.Gateway{
 		Router:   router,
 		Rejected: store,
@@ -108,7 +115,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		Dedupe:   time.Duration(*a.Dedupe),
 		Fuse:     fuse,
 		Shared:   a.shared.Shared,
-		Observer: &observer{logger: a.logger},
+		Observer: a.observer,
 		Now:      time.Now,
 		Jitter:   rand.N[time.Duration],
 	}
@@ -195,8 +202,7 @@ func (a *App) Start() error {
 			return fmt.Errorf("outbox: %w", err)
 		}
 	}
-	apps := a.gateway.Router.Apps()
-	for _, app := range apps {
+	for _, app := range a.gateway.Router.Apps() {
 		if p, ok := app.Provider.(providers.Starter); ok {
 			if err := p.Start(ctx); err != nil {
 				return fmt.Errorf("app %q: %w", app.Pattern, err)
@@ -208,7 +214,8 @@ func (a *App) Start() error {
 	}
 	live, stop := context.WithCancel(context.Background())
 	a.stop = stop
-	go watchExpiry(live, a.logger, apps)
+	go a.events.run()
+	go a.observer.watchExpiry(live, a.gateway.Router.Apps())
 	go a.gateway.Work(live)
 	close(a.started)
 	return nil
@@ -238,6 +245,7 @@ func (a *App) ready(ctx context.Context) bool {
 // Stop takes nothing more out of the outbox, and leaves what waits to the next configuration. What is under way belongs to the pool.
 func (a *App) Stop() error {
 	a.stop()
+	a.events.retire()
 	a.gateway.Retire()
 	a.shared.grace.Store(int64(gracePeriod(a.ctx)))
 	return nil

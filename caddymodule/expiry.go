@@ -19,13 +19,13 @@ const (
 
 // watchExpiry tells the operator of credentials that end soon, now and every day until ctx is done. One that has ended does not keep
 // everything else from starting.
-func watchExpiry(ctx context.Context, logger *zap.Logger, apps []*gateway.App) {
+func (o *observer) watchExpiry(ctx context.Context, apps []*gateway.App) {
 	reminder := time.NewTicker(expiryReminder)
 	defer reminder.Stop()
 	for {
 		for _, app := range apps {
 			if p, ok := app.Provider.(providers.Expirer); ok {
-				tellExpiry(logger, app.Pattern, p.CredentialExpiry())
+				o.credentialExpires(app, p.CredentialExpiry())
 			}
 		}
 		select {
@@ -36,12 +36,18 @@ func watchExpiry(ctx context.Context, logger *zap.Logger, apps []*gateway.App) {
 	}
 }
 
-func tellExpiry(logger *zap.Logger, app string, end time.Time) {
-	switch left := time.Until(end); {
-	case end.IsZero():
-	case left < 0:
-		logger.Error("the credential has expired", zap.String("app", app), zap.Time("expiry", end))
-	case left < expiryNotice:
-		logger.Warn("the credential expires soon", zap.String("app", app), zap.Time("expiry", end))
+func (o *observer) credentialExpires(app *gateway.App, end time.Time) {
+	left := time.Until(end)
+	if end.IsZero() || left >= expiryNotice {
+		return
 	}
+	fields := append(nameOf(app), zap.Time("expiry", end))
+	if left < 0 {
+		o.logger.Error("the credential has expired", fields...)
+	} else {
+		o.logger.Warn("the credential expires soon", fields...)
+	}
+	o.emit(eventCredentialExpiring, map[string]any{
+		"app": app.Pattern, "provider": app.ProviderName, "expiry": end.UTC().Format(time.RFC3339), "expired": left < 0,
+	})
 }

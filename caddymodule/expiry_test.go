@@ -28,7 +28,16 @@ func TestTheOperatorIsToldEveryDayOfACredentialThatEnds(t *testing.T) {
 		const day = 24 * time.Hour
 		core, logs := zapobserver.New(zapcore.DebugLevel)
 		ctx, stop := context.WithCancel(t.Context())
-		go watchExpiry(ctx, zap.New(core), []*gateway.App{
+		var events int
+		var expired bool
+		o := &observer{logger: zap.New(core), emit: func(name string, data map[string]any) {
+			if name != eventCredentialExpiring || data["app"] != "ending" {
+				t.Errorf("event %s: %v", name, data)
+			}
+			events++
+			expired = data["expired"] == true
+		}}
+		go o.watchExpiry(ctx, []*gateway.App{
 			{Pattern: "lasting", Provider: &ending{}},
 			{Pattern: "ending", Provider: &ending{at: time.Now().Add(32*day + time.Hour)}},
 		})
@@ -36,6 +45,9 @@ func TestTheOperatorIsToldEveryDayOfACredentialThatEnds(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			w, e := logs.FilterMessage("the credential expires soon").Len(), logs.FilterMessage("the credential has expired").Len()
+			if events != w+e || expired != (e > 0) {
+				t.Errorf("%s: %d events, expired: %v", after, events, expired)
+			}
 			if w != warnings || e != errors || logs.Len() != w+e {
 				t.Errorf("%s: %d warnings and %d errors, want %d and %d", after, w, e, warnings, errors)
 			}

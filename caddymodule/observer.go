@@ -8,12 +8,13 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// observer writes what the engine tells into the log: nothing secret, and nothing above debug for what is as it should be.
+// observer passes what the engine tells on to the log, the metrics, and those who subscribed to Caddy's events: nothing secret, and in
+// the log nothing above debug for what is as it should be.
 type observer struct {
 	logger *zap.Logger
+	emit   func(event string, data map[string]any)
 
 	mu sync.Mutex
 	// said is when each thing was last said above debug: an endpoint that a stranger chose may fail as often as he likes.
@@ -23,9 +24,19 @@ type observer struct {
 // repeatAfter is how long the same trouble is not said again.
 const repeatAfter = time.Minute
 
-// Attempted logs one attempt.
+// Attempted tells of one attempt.
 func (o *observer) Attempted(a gateway.Attempt) {
-	entry := o.logger.Check(o.level(a), "push "+a.Kind())
+	metrics.push(a)
+	level := o.level(a)
+	switch {
+	case level == zapcore.ErrorLevel:
+		o.emit(eventAppMisconfigured, map[string]any{"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason})
+	case level == zapcore.InfoLevel:
+		o.emit(eventPushkeyRejected, map[string]any{
+			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "pushkey_hash": a.Key.Short(),
+		})
+	}
+	entry := o.logger.Check(level, "push "+a.Kind())
 	if entry == nil {
 		return
 	}
@@ -48,37 +59,43 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 		return zapcore.ErrorLevel
 	case a.Alarm:
 		return zapcore.DebugLevel
-	case a.Outcome.Kind == providers.KindRejected && !a.Outcome.Unusable:
+	case a.Kind() == "rejected" && !a.Outcome.Unusable:
 		return zapcore.InfoLevel // once for each pushkey: what is on record is not asked for again
 	default:
 		return zapcore.DebugLevel
 	}
 }
 
-// Answered logs nothing: Caddy's access log has what there is to say of a request.
-func (o *observer) Answered(*gateway.App, gateway.Result) {}
+// Answered counts a device. Caddy's access log has what there is to say of a request.
+func (o *observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 
-// BreakerOpened logs that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
+// BreakerOpened tells that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
 func (o *observer) BreakerOpened(a *gateway.App, host string) {
-	fields := []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
 	if host != "" {
-		o.logger.Debug("a push server does not work, and is left alone for a while", fields...)
+		o.logger.Debug("a push server does not work, and is left alone for a while", nameOf(a)...)
 		return
 	}
-	o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", fields...)
+	o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", nameOf(a)...)
+	o.emit(eventBreakerOpened, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
 
-// BreakerClosed logs that a push service works again.
+// BreakerClosed tells that a push service works again.
 func (o *observer) BreakerClosed(a *gateway.App, host string) {
-	level := zapcore.InfoLevel
 	if host != "" {
-		level = zapcore.DebugLevel
+		o.logger.Debug("a push server works again", nameOf(a)...)
+		return
 	}
-	o.logger.Log(level, "the push service works again", zap.String("app", a.Pattern), zap.String("provider", a.ProviderName))
+	o.logger.Info("the push service works again", nameOf(a)...)
+	o.emit(eventBreakerClosed, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
 
-// FuseTripped logs that rejections are held.
+func nameOf(a *gateway.App) []zap.Field {
+	return []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
+}
+
+// FuseTripped tells that rejections are held.
 func (o *observer) FuseTripped(app string, pushkeys int) {
+	o.emit(eventFuseTripped, map[string]any{"app": app, "pushkeys": pushkeys})
 	if app == "" {
 		o.logger.Error("too many devices are of apps that are not configured: they are answered 503 instead of being rejected; "+
 			"look whether an app is missing, or reset the fuse", zap.Int("pushkeys", pushkeys))
@@ -89,13 +106,15 @@ func (o *observer) FuseTripped(app string, pushkeys int) {
 		zap.String("app", app), zap.Int("pushkeys", pushkeys))
 }
 
-// FuseReset logs that rejections are believed again.
+// FuseReset tells that rejections are believed again.
 func (o *observer) FuseReset(app string, byOperator bool) {
+	o.emit(eventFuseReset, map[string]any{"app": app, "by_operator": byOperator})
 	o.logger.Info("rejections are believed again", zap.String("app", app), zap.Bool("by_operator", byOperator))
 }
 
-// StoreFailed logs that a store could not do something.
+// StoreFailed tells that a store could not do something.
 func (o *observer) StoreFailed(doing string, err error) {
+	metrics.storeFailed(doing)
 	if o.news(doing) {
 		o.logger.Warn("a store failed", zap.String("doing", doing), zap.Error(err))
 	}

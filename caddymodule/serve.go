@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -36,7 +38,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case r.URL.Path != endpoint:
 		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
 	case r.Method == http.MethodPost:
-		h.notify(w, r)
+		metrics.notificationInFlight.Inc()
+		defer metrics.notificationInFlight.Dec()
+		start := time.Now()
+		metrics.answered(h.notify(w, r), time.Since(start))
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		h.describe(w)
 	case r.Method == http.MethodOptions:
@@ -49,30 +54,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// notify serves POST: decode, deliver, answer.
-func (h *Handler) notify(w http.ResponseWriter, r *http.Request) {
+// notify serves POST: decode, deliver, answer. It returns the status.
+func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	body, err := h.read(w, r)
 	if err != nil {
-		fail(w, err)
-		return
+		return fail(w, err)
 	}
 	request, err := gateway.Decode(body, h.app.MaxDevices)
 	if err != nil {
-		fail(w, err)
-		return
+		return fail(w, err)
 	}
 	if !h.app.ready(r.Context()) {
 		w.Header().Set("Retry-After", "1")
-		fail(w, gateway.ErrStarting())
-		return
+		return fail(w, gateway.ErrStarting())
 	}
+	request.Span = trace.SpanFromContext(r.Context())
 	a := h.app.gateway.Notify(request, site(r), h.serves)
+	tell(r.Context(), len(request.Devices), a.Results)
 	status := http.StatusOK
 	if a.Err != nil {
 		status = a.Err.Status
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(a.RetryAfter.Seconds()))))
 	}
 	write(w, status, a.Body())
+	return status
 }
 
 // read reads the body, if it is no longer than it may be.
@@ -165,9 +170,11 @@ func site(r *http.Request) providers.Site {
 	return s
 }
 
-func fail(w http.ResponseWriter, err *gateway.Error) {
+// fail answers with an error, and returns its status.
+func fail(w http.ResponseWriter, err *gateway.Error) int {
 	body, _ := json.Marshal(err)
 	write(w, err.Status, body)
+	return err.Status
 }
 
 func write(w http.ResponseWriter, status int, body []byte) {

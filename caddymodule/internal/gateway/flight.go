@@ -64,7 +64,7 @@ func (g *Gateway) launch(f *flight) {
 func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Attempt {
 	d := g.land(f, o)
 	now := g.Now()
-	a := Attempt{App: f.app, Key: f.key, Outcome: o, Duration: now.Sub(start), Age: now.Sub(f.accepted), Alarm: d.alarm}
+	a := Attempt{App: f.app, Key: f.key, Outcome: o, Duration: now.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm}
 	g.Shared.journal.note(a, now)
 	g.Observer.Attempted(a)
 	return a

@@ -61,16 +61,22 @@ type Attempt struct {
 	Duration time.Duration
 	// Age is how long after the notification's acceptance the attempt ended.
 	Age time.Duration
-	// Alarm says that the operator has to act.
-	Alarm bool
+	// Result is what the policy made of the outcome, and Alarm says that the operator has to act.
+	Result Result
+	Alarm  bool
 }
 
-// Kind is what became of the attempt, in a word. A verdict that is not believed yet rejected nobody.
+// Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, and one of an earlier registration than
+// the device's is outdated: they rejected nobody.
 func (a *Attempt) Kind() string {
-	if a.Alarm && a.Outcome.Kind == providers.KindRejected {
+	switch {
+	case a.Outcome.Kind != providers.KindRejected || a.Result.dead():
+		return a.Outcome.Kind.String()
+	case a.Alarm:
 		return "doubted"
+	default:
+		return "outdated"
 	}
-	return a.Outcome.Kind.String()
 }
 
 const (

@@ -1,0 +1,134 @@
+package caddymodule
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+const (
+	namespace = "caddy"
+	subsystem = "matrix_push"
+
+	// unknownApp is what metrics call the app of devices that no app serves: what a stranger sends is no label.
+	unknownApp = "_unknown"
+	// maxSeries bounds the series of pushes, and otherReason is the reason beyond: a third party's provider may have any number of reasons.
+	maxSeries   = 5000
+	otherReason = "_other"
+)
+
+// metrics are the gateway's, on the registry of each configuration that comes: they are made once, so that no reload takes a counter
+// back or finds it registered.
+var metrics = newMetrics()
+
+// latencyBuckets resolve a push service on the same continent as well as one that is about to time out.
+var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60}
+
+// ageBuckets reach from a push that was taken at once to one that an outage kept for a day.
+var ageBuckets = []float64{.01, .05, .25, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}
+
+type metricSet struct {
+	notifications        *prometheus.CounterVec
+	notificationSeconds  prometheus.Histogram
+	notificationInFlight prometheus.Gauge
+	devices              *prometheus.CounterVec
+	pushes               *prometheus.CounterVec
+	pushSeconds          *prometheus.HistogramVec
+	deliveryAge          *prometheus.HistogramVec
+	storeErrors          *prometheus.CounterVec
+
+	series sync.Map // of pushes, by seriesKey
+	many   atomic.Int64
+}
+
+// seriesKey names a series of pushes.
+type seriesKey struct{ app, provider, outcome, reason string }
+
+func newMetrics() *metricSet {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets,
+		}, labels)
+	}
+	return &metricSet{
+		notifications: counter("notifications_total", "Notify requests by the status they were answered with.", "code"),
+		notificationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "notification_duration_seconds",
+			Help: "Time from a notify request to its answer.", Buckets: latencyBuckets,
+		}),
+		notificationInFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "notifications_in_flight", Help: "Notify requests that are being answered.",
+		}),
+		devices:     counter("devices_total", "Devices of notify requests by what became of them until the answer.", "app", "provider", "result"),
+		pushes:      counter("pushes_total", "Attempts to deliver a push by their outcome.", "app", "provider", "outcome", "reason"),
+		pushSeconds: histogram("push_duration_seconds", "Duration of an attempt to deliver a push.", latencyBuckets, "app", "provider"),
+		deliveryAge: histogram("delivery_age_seconds", "Time from a notification's acceptance to its delivery.", ageBuckets, "app", "provider"),
+		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by what was tried.", "operation"),
+	}
+}
+
+// register puts the metrics on a configuration's registry, if they are not there yet.
+func (m *metricSet) register(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{
+		m.notifications, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge, m.storeErrors,
+		stateCollector{},
+	} {
+		var there prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &there) {
+			return err
+		}
+	}
+	return nil
+}
+
+// answered counts a notify request.
+func (m *metricSet) answered(status int, took time.Duration) {
+	m.notifications.WithLabelValues(strconv.Itoa(status)).Inc()
+	m.notificationSeconds.Observe(took.Seconds())
+}
+
+// device counts a device of a request.
+func (m *metricSet) device(app *gateway.App, result gateway.Result) {
+	pattern, provider := unknownApp, ""
+	if app != nil {
+		pattern, provider = app.Pattern, app.ProviderName
+	}
+	m.devices.WithLabelValues(pattern, provider, result.String()).Inc()
+}
+
+// push counts an attempt.
+func (m *metricSet) push(a gateway.Attempt) {
+	app, provider := a.App.Pattern, a.App.ProviderName
+	m.pushesOf(seriesKey{app, provider, a.Kind(), a.Outcome.Reason}).Inc()
+	m.pushSeconds.WithLabelValues(app, provider).Observe(a.Duration.Seconds())
+	if a.Outcome.Kind == providers.KindDelivered {
+		m.deliveryAge.WithLabelValues(app, provider).Observe(a.Age.Seconds())
+	}
+}
+
+func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
+	if c, ok := m.series.Load(k); ok {
+		return c.(prometheus.Counter)
+	}
+	if m.many.Add(1) > maxSeries {
+		return m.pushes.WithLabelValues(k.app, k.provider, k.outcome, otherReason)
+	}
+	c, _ := m.series.LoadOrStore(k, m.pushes.WithLabelValues(k.app, k.provider, k.outcome, k.reason))
+	return c.(prometheus.Counter)
+}
+
+// storeFailed counts a failure of a store.
+func (m *metricSet) storeFailed(doing string) {
+	m.storeErrors.WithLabelValues(strings.ReplaceAll(doing, " ", "_")).Inc()
+}
