@@ -99,6 +99,9 @@ func (m *metricSet) answered(status int, took time.Duration) {
 	m.notificationSeconds.Observe(took.Seconds())
 }
 
+// refused counts a request that was not read.
+func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
+
 // device counts a device of a request.
 func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 	pattern, provider := unknownApp, ""
