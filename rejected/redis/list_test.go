@@ -125,6 +125,20 @@ func TestWhatAnotherGatewayLearnsAndForgetsIsListedAtOnce(t *testing.T) {
 	}
 }
 
+func TestThatItWasSeenIsListedBeforeItIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	c := newTestClock()
+	s := opened(t, &Store{URL: redistest.Start(t).URL, now: c.now})
+	reject(t, s, 1, 5000)
+	c.add(time.Minute) // what is written down hourly
+	isKnown(t, s, 1)
+	seen := c.now()
+	c.add(time.Minute)
+	if got, _ := listed(t, s, rejected.Query{}); !got[key(1)].LastSeen.Equal(seen) {
+		t.Errorf("last seen %v, want %v", got[key(1)].LastSeen, seen)
+	}
+}
+
 // strangers fills Redis with keys of others.
 func strangers(t *testing.T, s *Store, n int) {
 	t.Helper()
