@@ -51,6 +51,18 @@ func rouseDevice(f *fixture) {
 	f.expectDepths("roused", app+": 3 of 3")
 }
 
+func rouseDeviceDue(f *fixture) {
+	f.inspector()
+	f.accept(entry("a", "1"))
+	time.Sleep(moment)
+	f.accept(entry("b", "2"))
+	time.Sleep(moment)
+	f.rouseDevice("a", true)
+	if l := f.leaseOf(app, 1)[0]; l.ID != "1" {
+		f.Errorf("leased %s before what was due earlier", l.ID)
+	}
+}
+
 func rouseDeviceWakes(f *fixture) {
 	f.inspector()
 	e := entry("a", "1")

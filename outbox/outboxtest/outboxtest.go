@@ -88,6 +88,7 @@ func Run(t *testing.T, h Harness) {
 		{"a cursor that is none is an error", cursors},
 
 		{"a roused device is due, but for a leased one", rouseDevice},
+		{"a device that is due and roused keeps its place", rouseDeviceDue},
 		{"a roused device is leased by who waits for it", rouseDeviceWakes},
 
 		{"one entry of a device is dropped", dropOne},

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -112,7 +113,8 @@ func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 	b := opened(t, &Box{URL: redistest.Start(t).URL})
 	c, keys, ctx := b.queue.client, b.queue.keys.of(app), t.Context()
 	accept(t, b, entry("a", "1"))
-	old := `{"id":"1","app":"` + app + `","device":"AAAAAAAAAAAAAAAAAAAAAA==","expires":1772366500000}` + "\n{}"
+	name := device("a")
+	old := fmt.Sprintf("{\"id\":\"1\",\"app\":%q,\"device\":%q,\"expires\":1772366500000}\n{}", app, base64.StdEncoding.EncodeToString(name[:]))
 	err := errors.Join(c.HSet(ctx, keys[3], "1", old).Err(), c.Del(ctx, keys[6]).Err())
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +139,15 @@ func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 		if ids := listedIDs(t, b, n); !slices.Equal(ids, []string{"1", "2"}) {
 			t.Errorf("in pages of %d, listed are %q", n, ids)
 		}
+	}
+	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "2"}) {
+		t.Errorf("it had %q", ids)
+	}
+	if err := b.queue.sweep(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := inRedis(t, b); n != 0 {
+		t.Errorf("%d entries are left", n)
 	}
 }
 

@@ -135,6 +135,9 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	if err := b.Release(t.Context(), ref("a", "1"), time.Now()); err != nil {
 		t.Errorf("Release: %v", err)
 	}
+	if found, err := b.RouseDevice(t.Context(), app, device("d")); err != nil || !found {
+		t.Errorf("RouseDevice: %v, %v", found, err)
+	}
 	if err := b.Rouse(t.Context(), app); err != nil {
 		t.Errorf("Rouse: %v", err)
 	}
