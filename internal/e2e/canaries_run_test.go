@@ -28,7 +28,7 @@ func TestASecretInALogFailsTheRun(t *testing.T) {
 		{"a log that shows something, of a run that failed", line, true, 2, 2, "‹a pushkey›"},
 		{"a log of a run that noted nothing", ordinary(t), false, 0, 1, "noted, and"},
 		{"a log of nothing", "", true, 0, 1, "noted, and"},
-		{"a log that shows the same often", strings.Repeat(line, 50), true, 0, 1, "in 50 lines"},
+		{"a log that shows the same often", strings.Repeat(line, 50), true, 0, 1, "lines: 50"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLedger()

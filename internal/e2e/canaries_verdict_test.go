@@ -14,7 +14,7 @@ import (
 // reported bounds how many finds are told.
 const reported = 20
 
-// find is what one log shows of one kind: the first line of so many, with what is secret masked.
+// find is what one log shows of some kinds: the first line of so many, with what is secret masked.
 type find struct {
 	log, kinds, line string
 	lines            int
@@ -23,7 +23,7 @@ type find struct {
 func (f find) String() string {
 	at := strings.Index(f.line, "‹")
 	around := strings.ToValidUTF8(f.line[max(0, at-300):min(len(f.line), at+300)], "")
-	return fmt.Sprintf("%s shows %s in %d lines, the first of which is …%s…", f.log, f.kinds, f.lines, around)
+	return fmt.Sprintf("%s shows %s; lines: %d, the first: …%s…", f.log, f.kinds, f.lines, around)
 }
 
 // verdict searches what was logged for what was noted, and tells the exit code of a run whose tests end with code.
