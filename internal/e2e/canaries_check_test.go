@@ -34,6 +34,7 @@ func ordinary(t *testing.T) string {
 	return logged(t, "push delivered", zap.String("app", "org.example.ios"), zap.String("provider", "apns"), zap.String("pushkey_hash", "0a1b2c3d")) +
 		logged(t, "push retry", zap.String("reason", "status"), zap.Error(errors.New(`Post "https://push.example.org": dial tcp 192.0.2.1:443: \u00e9 100% %zz`))) +
 		logged(t, "handled request", zap.String("uri", "/_matrix/push/v1/notify"), zap.String("type", "m.room.message"), zap.String("sound", "default")) +
+		"not a URL or a Notification or short\n" +
 		"not JSON, and a backslash at its end \\\n"
 }
 
@@ -181,6 +182,7 @@ func TestWhatIsNoSecretIsNotFound(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
 	plants(t, l)
+	l.sent([]byte(compose(map[string]any{"sound": "default"}, []device{{Pushkey: "not a URL"}, {Pushkey: "https://"}, {Pushkey: "Notification"}, {Pushkey: "short"}})))
 	l.standing()
 	if found := newIndex(l.secrets).log([]byte(ordinary(t))); len(found) > 0 {
 		t.Errorf("found %q", found)
