@@ -23,6 +23,7 @@ type server struct {
 	Listen         []string        `json:"listen"`
 	Routes         []route         `json:"routes"`
 	AutoHTTPS      autoHTTPS       `json:"automatic_https"`
+	Protocols      []string        `json:"protocols"`
 	TrustedProxies *trustedProxies `json:"trusted_proxies,omitempty"`
 	Logs           *struct{}       `json:"logs,omitempty"` // an access log as it comes
 }
@@ -39,6 +40,9 @@ type match struct {
 
 // handler is a handler's options beside its name.
 type handler map[string]any
+
+// protocols are all that a server can speak without TLS.
+var protocols = []string{"h1"}
 
 // autoHTTPS is off: Sygnal speaks no TLS, whatever its port.
 type autoHTTPS struct {

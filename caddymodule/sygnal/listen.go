@@ -27,6 +27,7 @@ func (s *section) servers() map[string]*server {
 			handlers(respond(http.StatusNotFound)),
 		},
 		AutoHTTPS: autoHTTPS{Disable: true},
+		Protocols: protocols,
 		Logs:      new(struct{}),
 	}
 	if forwarded := s.log(); forwarded || public {
@@ -38,6 +39,7 @@ func (s *section) servers() map[string]*server {
 			Listen:    []string{address},
 			Routes:    []route{handlers(handler{"handler": "metrics"})},
 			AutoHTTPS: autoHTTPS{Disable: true},
+			Protocols: protocols,
 		}
 	}
 	return servers
