@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What an unquoted scalar is in YAML 1.1, as PyYAML has it in resolver.py: `yes` is a boolean, and 123456E789, which may be the ID of a
+// What an unquoted scalar is in YAML 1.1, as PyYAML has it in resolver.py: `yes` is a boolean, and 1234567E89, which may be the ID of a
 // key, is a text.
 var (
 	nullForm    = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
