@@ -20,8 +20,8 @@ const (
 	// eventBreakerOpened and eventBreakerClosed: app, provider.
 	eventBreakerOpened = "breaker_opened"
 	eventBreakerClosed = "breaker_closed"
-	// eventCredentialExpiring: app, provider, expiry (RFC 3339), expired.
-	eventCredentialExpiring = "credential_expiring"
+	// eventExpiring: app, provider, expiry (RFC 3339), expired.
+	eventExpiring = "credential_expiring"
 )
 
 // maxEvents bounds the events that wait for a handler that takes its time.

@@ -47,7 +47,7 @@ func (o *observer) credentialExpires(app *gateway.App, end time.Time) {
 	} else {
 		o.logger.Warn("the credential expires soon", fields...)
 	}
-	o.emit(eventCredentialExpiring, map[string]any{
+	o.emit(eventExpiring, map[string]any{
 		"app": app.Pattern, "provider": app.ProviderName, "expiry": end.UTC().Format(time.RFC3339), "expired": left < 0,
 	})
 }

@@ -31,7 +31,7 @@ func TestTheOperatorIsToldEveryDayOfACredentialThatEnds(t *testing.T) {
 		var events int
 		var expired bool
 		o := &observer{logger: zap.New(core), emit: func(name string, data map[string]any) {
-			if name != eventCredentialExpiring || data["app"] != "ending" {
+			if name != eventExpiring || data["app"] != "ending" {
 				t.Errorf("event %s: %v", name, data)
 			}
 			events++

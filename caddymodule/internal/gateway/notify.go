@@ -193,7 +193,7 @@ func (g *Gateway) depart(f *flight) {
 	}
 	waiting, err := g.Outbox.Waiting(context.Background(), f.app.Pattern, f.key)
 	if err != nil {
-		g.outboxFailed("looking for a device's pushes", err)
+		g.outboxFailed("looking for pushes of a device", err)
 	}
 	if waiting {
 		g.land(f, providers.Retry("behind_others", 0, nil))

@@ -4,19 +4,19 @@ package gateway
 type Result uint8
 
 const (
-	// Unavailable: not delivered and not kept; the homeserver shall send it again. The zero value, as it costs the least.
+	// Unavailable is what was neither delivered nor kept: the homeserver shall send it again. The zero value, as it costs the least.
 	Unavailable Result = iota
-	// Delivered: the push service took it.
+	// Delivered is what the push service took.
 	Delivered
-	// Queued: the outbox has it.
+	// Queued is what the outbox has.
 	Queued
-	// Duplicate: the event was delivered to the device before, or is kept for it.
+	// Duplicate is an event that was delivered to the device before, or is kept for it.
 	Duplicate
-	// Dropped: it can never be delivered, or is not wanted, and the pushkey is fine.
+	// Dropped is what can never be delivered, or is not wanted, while the pushkey is fine.
 	Dropped
-	// Rejected: the pushkey is dead.
+	// Rejected is a device whose pushkey is dead.
 	Rejected
-	// RejectedBefore: the pushkey is on record as dead; nobody was asked.
+	// RejectedBefore is one whose pushkey is on record as dead; nobody was asked.
 	RejectedBefore
 
 	results

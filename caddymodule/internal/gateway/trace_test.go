@@ -57,7 +57,7 @@ func (r *traced) pushes() (spans []tracetest.SpanStub) {
 func attributes(s tracetest.SpanStub) string {
 	var list []string
 	for _, a := range s.Attributes {
-		list = append(list, strings.TrimPrefix(string(a.Key), "matrix_push.")+"="+a.Value.Emit())
+		list = append(list, strings.TrimPrefix(string(a.Key), "matrix_push.")+"="+a.Value.String())
 	}
 	slices.Sort(list)
 	return strings.Join(list, " ")
