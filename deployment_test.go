@@ -129,7 +129,7 @@ func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
 		}
 	}
 	embedded := regexp.MustCompile(`(?m)^\s*//go:embed (.+)$`)
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
