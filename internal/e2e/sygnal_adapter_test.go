@@ -69,6 +69,7 @@ type sygnalScene struct {
 	browsers  *pushServer
 	internet  *internet
 	publicKey string // of the VAPID key
+	logFile   string // of the process
 }
 
 func newSygnalScene(t *testing.T) *sygnalScene {
@@ -101,8 +102,10 @@ func newSygnalScene(t *testing.T) *sygnalScene {
 	return s
 }
 
+// write writes a file into the process's folder.
 func (p *process) write(name string, content []byte) {
 	p.t.Helper()
+	canaries.credentials(content)
 	if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
 		p.t.Fatal(err)
 	}
@@ -112,10 +115,8 @@ func (p *process) write(name string, content []byte) {
 // alive, as Sygnal does.
 func (s *sygnalScene) run(args ...string) {
 	s.t.Helper()
-	log, err := os.Create(s.logFile())
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	log := s.kept("the log")
+	s.logFile = log.Name()
 	cmd := s.command(append([]string{"run"}, args...)...)
 	cmd.Dir, cmd.Stderr = s.dir, log
 	if err := cmd.Start(); err != nil {
@@ -152,9 +153,7 @@ func (s *sygnalScene) run(args ...string) {
 	})
 }
 
-func (s *sygnalScene) logFile() string { return filepath.Join(s.dir, "caddy.log") }
-
-func (s *sygnalScene) logged() string { return string(readFile(s.t, s.logFile())) }
+func (s *sygnalScene) logged() string { return string(readFile(s.t, s.logFile)) }
 
 func (s *sygnalScene) base() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
 
