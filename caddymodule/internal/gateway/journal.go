@@ -81,7 +81,7 @@ func (j *journal) note(a Attempt, now time.Time) {
 	switch {
 	case a.Outcome.Kind == providers.KindDelivered:
 		c.delivered = now
-	case a.Alarm, a.Outcome.Kind == providers.KindRetry:
+	case a.Alarm, a.Outcome.Kind == providers.KindRetry, a.Outcome.Kind == providers.KindDropped:
 		c.add(account, a.Alarm)
 	}
 }
