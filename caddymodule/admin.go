@@ -89,7 +89,7 @@ func (a *Admin) withApp(serve serveFunc) caddy.AdminHandlerFunc {
 		err = serve(w, r, app)
 		var ambiguous *ambiguousError
 		if errors.As(err, &ambiguous) {
-			return respond(w, http.StatusConflict, ambiguous)
+			return respond(w, http.StatusConflict, ambiguous.Failure)
 		}
 		return err
 	}

@@ -8,39 +8,27 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
-
-// overview is how the gateway is.
-type overview struct {
-	// Status is ready, or degraded if there is something to look into.
-	Status   string                `json:"status"`
-	Degraded []gateway.Degradation `json:"degraded"`
-	// Rejected and Outbox are the names of the stores' modules.
-	Rejected string `json:"rejected"`
-	Outbox   string `json:"outbox"`
-	// Records is how many pushkeys are on record as dead; absent if the store does not know.
-	Records *int                `json:"rejected_records,omitempty"`
-	Apps    []gateway.AppStatus `json:"apps"`
-}
 
 // lookTime bounds a look at the outbox: a store that is gone must not keep an operator, or a health check, from the rest.
 const lookTime = 2 * time.Second
 
 // overview asks no push service, and the outbox for a short time.
-func (a *App) overview(ctx context.Context) overview {
+func (a *App) overview(ctx context.Context) adminapi.Overview {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	o := overview{
-		Status: "ready", Rejected: guestName(a.gateway.Rejected), Outbox: guestName(a.gateway.Outbox), Apps: a.gateway.Status(ctx),
+	o := adminapi.Overview{
+		Status: adminapi.Ready, Rejected: guestName(a.gateway.Rejected), Outbox: guestName(a.gateway.Outbox), Apps: a.gateway.Status(ctx),
 	}
 	if sizer, ok := a.gateway.Rejected.(rejected.Sizer); ok {
 		n := sizer.Len()
 		o.Records = &n
 	}
 	if o.Degraded = a.gateway.Degradations(o.Apps); len(o.Degraded) > 0 {
-		o.Status = "degraded"
+		o.Status = adminapi.Degraded
 	}
 	return o
 }
@@ -85,7 +73,7 @@ func (a *Admin) resetFuse(w http.ResponseWriter, r *http.Request, app *App) erro
 	if !ok {
 		return refuse(http.StatusNotFound, "there is no app %q", request.App)
 	}
-	return respond(w, http.StatusOK, map[string]bool{"was_tripped": was})
+	return respond(w, http.StatusOK, adminapi.FuseReset{WasTripped: was})
 }
 
 // alive serves the check of whether the process answers at all.
@@ -93,21 +81,12 @@ func alive(w http.ResponseWriter, _ *http.Request) error {
 	return respond(w, http.StatusOK, map[string]string{"status": "live"})
 }
 
-// readiness is the answer to the check of whether the gateway takes notifications.
-type readiness struct {
-	// Status is ready, degraded if there is something to look into, or not_ready.
-	Status string `json:"status"`
-	// Error says why the gateway is not ready.
-	Error    string                `json:"error,omitempty"`
-	Degraded []gateway.Degradation `json:"degraded"`
-}
-
 // ready serves the check. Not being ready is an answer and no error, of which Caddy would log each.
 func (a *Admin) ready(w http.ResponseWriter, r *http.Request) error {
 	app, err := a.app()
 	if err != nil {
-		return respond(w, http.StatusServiceUnavailable, readiness{Status: "not_ready", Error: err.Error(), Degraded: []gateway.Degradation{}})
+		return respond(w, http.StatusServiceUnavailable, adminapi.Readiness{Status: adminapi.NotReady, Error: err.Error(), Degraded: []gateway.Degradation{}})
 	}
 	o := app.overview(r.Context())
-	return respond(w, http.StatusOK, readiness{Status: o.Status, Degraded: o.Degraded})
+	return respond(w, http.StatusOK, adminapi.Readiness{Status: o.Status, Degraded: o.Degraded})
 }

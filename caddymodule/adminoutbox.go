@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
-	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -40,25 +40,11 @@ func (a *Admin) outbox(w http.ResponseWriter, r *http.Request, app *App) error {
 	if err != nil {
 		return storeError("outbox", err)
 	}
-	entries := make([]waiting, len(page))
+	answer := adminapi.Entries{Entries: make([]adminapi.Entry, len(page)), Next: next}
 	for i := range page {
-		entries[i] = newWaiting(page[i])
+		answer.Entries[i] = adminapi.NewEntry(page[i])
 	}
-	return respond(w, http.StatusOK, struct {
-		Entries []waiting `json:"entries"`
-		Next    string    `json:"next,omitempty"`
-	}{entries, next})
-}
-
-// depth is how much waits for an app.
-type depth struct {
-	App     string `json:"app"`
-	Entries int    `json:"entries"`
-	Devices int    `json:"devices"`
-	// Oldest is when the oldest entry was accepted.
-	Oldest time.Time `json:"oldest,omitzero"`
-	// Configured says whether the app is; the entries of one that is not wait until they expire.
-	Configured bool `json:"configured"`
+	return respond(w, http.StatusOK, answer)
 }
 
 func depths(w http.ResponseWriter, r *http.Request, app *App, box outbox.Inspector) error {
@@ -66,33 +52,13 @@ func depths(w http.ResponseWriter, r *http.Request, app *App, box outbox.Inspect
 	if err != nil {
 		return storeError("outbox", err)
 	}
-	apps := make([]depth, len(all))
+	apps := make([]adminapi.Depth, len(all))
 	for i, d := range all {
-		apps[i] = depth{d.App, d.Entries, d.Devices, d.Oldest, app.gateway.Router.Configured(d.App) != nil}
+		apps[i] = adminapi.Depth{
+			App: d.App, Entries: d.Entries, Devices: d.Devices, Oldest: d.Oldest, Configured: app.gateway.Router.Configured(d.App) != nil,
+		}
 	}
-	return respond(w, http.StatusOK, map[string][]depth{"apps": apps})
-}
-
-// waiting is an entry of the outbox as an operator sees it.
-type waiting struct {
-	ID          string    `json:"id"`
-	App         string    `json:"app"`
-	PushkeyHash string    `json:"pushkey_hash"`
-	Badge       bool      `json:"badge"`
-	Size        int       `json:"size"`
-	Accepted    time.Time `json:"accepted"`
-	Expires     time.Time `json:"expires"`
-	// Due is when the device is tried next, and until when the attempt's lease lasts if one is under way.
-	Due time.Time `json:"due"`
-	// Attempts is how often in a row the device could not be served.
-	Attempts int  `json:"attempts"`
-	Running  bool `json:"running"`
-}
-
-func newWaiting(w outbox.Waiting) waiting {
-	return waiting{
-		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Badge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts, w.Running,
-	}
+	return respond(w, http.StatusOK, adminapi.Depths{Apps: apps})
 }
 
 // retryRequest names an app, or one of its devices.
@@ -111,12 +77,7 @@ func (a *Admin) retry(w http.ResponseWriter, r *http.Request, app *App) error {
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		App         string `json:"app"`
-		PushkeyHash string `json:"pushkey_hash,omitempty"`
-		// Configured says whether anybody tries: nothing of an app that is not configured is tried.
-		Configured bool `json:"configured"`
-	}{App: request.App, Configured: app.gateway.Router.Configured(request.App) != nil}
+	answer := adminapi.Retried{App: request.App, Configured: app.gateway.Router.Configured(request.App) != nil}
 	if request.Hash == "" {
 		if err := box.Rouse(r.Context(), request.App); err != nil {
 			return storeError("outbox", err)
@@ -147,15 +108,6 @@ type dropRequest struct {
 	Cursor string `json:"cursor"`
 }
 
-// dropped is the answer to it.
-type dropped struct {
-	App         string `json:"app"`
-	PushkeyHash string `json:"pushkey_hash,omitempty"`
-	Dropped     int    `json:"dropped"`
-	// Next is the cursor to go on with, if the request could not work through all that waits.
-	Next string `json:"next,omitempty"`
-}
-
 // drop gives up what waits. An entry at which an attempt is under way stays.
 func (a *Admin) drop(w http.ResponseWriter, r *http.Request, app *App) error {
 	var request dropRequest
@@ -174,7 +126,7 @@ func (a *Admin) drop(w http.ResponseWriter, r *http.Request, app *App) error {
 	if err != nil {
 		return err
 	}
-	answer := dropped{App: request.App}
+	answer := adminapi.Dropped{App: request.App}
 	if request.All {
 		answer.Dropped, answer.Next, err = dropAll(r.Context(), box, request.App, request.Cursor)
 		if err != nil {

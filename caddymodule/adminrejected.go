@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -48,10 +49,7 @@ func (a *Admin) rejected(w http.ResponseWriter, r *http.Request, app *App) error
 	if err != nil {
 		return storeError("rejected", err)
 	}
-	return respond(w, http.StatusOK, struct {
-		Records []gateway.RecordStatus `json:"records"`
-		Next    string                 `json:"next,omitempty"`
-	}{records, next})
+	return respond(w, http.StatusOK, adminapi.Records{Records: records, Next: next})
 }
 
 // listRecords collects roughly as many records as the query wants, of one app unless that is empty, as far as it comes in bulkTime.
@@ -153,14 +151,6 @@ type forgetRequest struct {
 	Cursor string `json:"cursor"`
 }
 
-// forgotten is the answer to it.
-type forgotten struct {
-	PushkeyHash string `json:"pushkey_hash,omitempty"`
-	Forgotten   int    `json:"forgotten"`
-	// Next is the cursor to go on with, if the request could not work through all records.
-	Next string `json:"next,omitempty"`
-}
-
 // forget removes records.
 func (a *Admin) forget(w http.ResponseWriter, r *http.Request, app *App) error {
 	var request forgetRequest
@@ -185,7 +175,7 @@ func forgetDevice(w http.ResponseWriter, r *http.Request, app *App, device devic
 	if err != nil {
 		return err
 	}
-	answer := forgotten{PushkeyHash: key.String()}
+	answer := adminapi.Forgotten{PushkeyHash: key.String()}
 	known, err := app.gateway.Forget(r.Context(), key)
 	if err != nil {
 		return storeError("rejected", err)
@@ -205,7 +195,7 @@ func forgetApp(w http.ResponseWriter, r *http.Request, app *App, request forgetR
 	if err != nil {
 		return err
 	}
-	answer := forgotten{Next: request.Cursor}
+	answer := adminapi.Forgotten{Next: request.Cursor}
 	for deadline := time.Now().Add(bulkTime); ; {
 		n, next, err := app.gateway.ForgetSince(r.Context(), lister, request.App, since, rejected.Query{Cursor: answer.Next, Limit: bulkPage})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -120,15 +121,12 @@ func parseHash(text string) (prefix string, key rejected.Key, whole bool, err er
 }
 
 // ambiguousError says that several devices' hashes begin with what was given.
-type ambiguousError struct {
-	Message    string   `json:"error"`
-	Candidates []string `json:"candidates"`
-}
+type ambiguousError struct{ adminapi.Failure }
 
-func (e *ambiguousError) Error() string { return e.Message }
+func (e *ambiguousError) Error() string { return e.Failure.Error }
 
 func ambiguous(keys []rejected.Key) error {
-	e := &ambiguousError{Message: "several hashes begin with this one: give more of it"}
+	e := &ambiguousError{adminapi.Failure{Error: "several hashes begin with this one: give more of it"}}
 	for _, k := range keys {
 		e.Candidates = append(e.Candidates, k.String())
 	}
