@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
@@ -98,6 +99,9 @@ func (m *metricSet) answered(status int, took time.Duration) {
 	m.notificationSeconds.Observe(took.Seconds())
 }
 
+// refused counts a request that was not read.
+func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
+
 // device counts a device of a request.
 func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 	pattern, provider := unknownApp, ""
@@ -132,3 +136,13 @@ func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
 func (m *metricSet) storeFailed(doing string) {
 	m.storeErrors.WithLabelValues(strings.ReplaceAll(doing, " ", "_")).Inc()
 }
+
+// Provision puts the metrics on the registry that the admin API serves: of a configuration whose load fails, the app may never have had
+// its turn.
+func (*Admin) Provision(ctx caddy.Context) error { return metrics.register(ctx.GetMetricsRegistry()) }
+
+// Interface guards
+var (
+	_ prometheus.Collector = stateCollector{}
+	_ caddy.Provisioner    = (*Admin)(nil)
+)

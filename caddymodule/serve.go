@@ -34,7 +34,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case !h.secure(r):
 		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
-		fail(w, gateway.ErrPlaintext())
+		metrics.refused(fail(w, gateway.ErrPlaintext()))
 	case r.URL.Path != endpoint:
 		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
 	case r.Method == http.MethodPost:

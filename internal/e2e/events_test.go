@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func init() { caddy.RegisterModule(new(eventWriter)) }
+
+// eventWriter is a handler of events as an operator would plug one in. It writes what it is told into the log.
+type eventWriter struct{ logger *zap.Logger }
+
+func (*eventWriter) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "events.handlers.e2e", New: func() caddy.Module { return new(eventWriter) }}
+}
+
+func (w *eventWriter) Provision(ctx caddy.Context) error {
+	w.logger = ctx.Logger()
+	return nil
+}
+
+func (*eventWriter) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
+
+func (w *eventWriter) Handle(_ context.Context, e caddy.Event) error {
+	if e.Origin() == nil || e.Origin().CaddyModule().ID != "matrix_push" {
+		return nil
+	}
+	var data []string
+	for _, k := range slices.Sorted(maps.Keys(e.Data)) {
+		data = append(data, fmt.Sprintf("%s=%v", k, e.Data[k]))
+	}
+	w.logger.Info("event was handled", zap.String("event", e.Name()+" "+strings.Join(data, " ")))
+	return nil
+}
+
+// subscribed is a configuration whose events are written into the log.
+func subscribed(config string) string {
+	return strings.Replace(config, "grace_period 10s", "grace_period 10s\nevents {\n on * e2e\n}", 1)
+}
+
+// event waits for an event.
+func (p *process) event(want string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	line, _ := json.Marshal(want)
+	if !p.log.wait(ctx, `"event":`+string(line)) {
+		p.t.Errorf("there was no event %s", want)
+	}
+}
+
+func TestSubscribersHearOfRejectionsAndFuses(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := newProcess(t)
+	gateway.start(subscribed(gatewayConfig(service.global("rejected memory\nfuse 50% 10m"), "matrix_push")))
+	hs := gateway.homeserver()
+	reject := func(eventID string) string {
+		sub := service.Subscribe()
+		service.Answer(sub.Path, answerGone)
+		hs.notify(alert(eventID, webPushDevice(sub)))
+		hash := rejected.KeyOf("org.example.web", sub.P256dh).Short()
+		return "pushkey_rejected app=org.example.web provider=webpush pushkey_hash=" + hash + " reason=gone"
+	}
+
+	gateway.event(reject("$1"))
+	for range 19 {
+		reject("$2")
+	}
+	gateway.event("fuse_tripped app=org.example.web pushkeys=20")
+	gateway.adminDo(http.MethodPost, "/matrix_push/fuses/reset", `{"app":"org.example.web"}`)
+	gateway.event("fuse_reset app=org.example.web by_operator=true")
+	if err := gateway.load(subscribed(gatewayConfig(service.global("rejected memory\nfuse 50% 11m"), "matrix_push"))); err != nil {
+		t.Fatal(err)
+	}
+	gateway.event(reject("$3"))
+}
+
+func TestSubscribersHearOfBreakersAndCredentials(t *testing.T) {
+	t.Parallel()
+	ca := providertest.NewCA(t)
+	a := newApple(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = ca })
+	cert, key := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, time.Now().AddDate(0, 0, 20))
+	ending := a.appWith("org.example.ending", "certificate_file "+writeSecret(t, "cert.pem", cert)+" "+writeSecret(t, "key.pem", key), "")
+	gateway := newProcess(t)
+	gateway.start(subscribed(gatewayConfig("rejected memory\noutbox file\n"+ending+a.app("org.example.ios", "", "wait 1s"), "matrix_push")))
+	hs := gateway.homeserver()
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if !gateway.log.wait(ctx, `"event":"credential_expiring app=org.example.ending expired=false expiry=`) {
+		t.Error("there was no event of a credential that expires")
+	}
+
+	phones := make([]device, 10)
+	for i := range phones {
+		phones[i] = iPhoneOf("org.example.ios", fmt.Sprint("phone", i))
+		a.Answer(phones[i].path(), providertest.APNsAnswer{Status: http.StatusServiceUnavailable, Reason: "ServiceUnavailable"}, providertest.APNsAnswer{Status: http.StatusOK})
+	}
+	hs.notify(alert("$1", phones...))
+	gateway.event("breaker_opened app=org.example.ios provider=apns")
+	gateway.event("breaker_closed app=org.example.ios provider=apns")
+}
