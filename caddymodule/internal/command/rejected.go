@@ -135,7 +135,7 @@ func (i *invocation) explanation(e gateway.Explanation) {
 		rows = append(rows, [2]string{"Verdict", r.Reason + ", by the app " + r.App}, [2]string{"First seen", i.when(r.FirstSeen)},
 			[2]string{"Last seen", i.when(r.LastSeen)}, [2]string{"Verdicts", fmt.Sprint(r.Verdicts)},
 			[2]string{"Dead since", i.whenever(r.ServiceTime)}, [2]string{"Rejected", i.condemned(r)},
-			[2]string{"Without a time", "a notification without pushkey_ts is tried again from " + i.when(r.ProbeAt)})
+			[2]string{"Next probe", i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"})
 	} else {
 		i.say(green, "The pushkey is not on record as dead.")
 	}

@@ -133,7 +133,7 @@ func send(i *invocation, f *sendFlags) error {
 	return nil
 }
 
-// results say what would become of a homeserver's notification.
+// results say what a notification of a homeserver's would be.
 var results = map[string]string{
 	"delivered":   "delivered",
 	"rejected":    "rejected: the homeserver would drop the pusher",
@@ -156,7 +156,7 @@ func (i *invocation) trial(t gateway.Trial) {
 	if t.OnRecord {
 		result = "rejected without asking the push service: the pushkey is on record as dead, see rejected explain"
 	}
-	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"A homeserver's", result})
+	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"It would be", result})
 	for _, row := range rows {
 		if row[1] != "" {
 			i.say(plain, "%-16s%s", row[0], row[1])
