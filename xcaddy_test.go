@@ -124,13 +124,12 @@ func TestTheDocumentationsConfigurationsAdaptAndValidate(t *testing.T) {
 	block := regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 	caddyfiles := make(map[string]string)
 	for _, file := range append(files, "README.md") {
-		found := block.FindAllStringSubmatch(read(t, file), -1)
-		if len(found) == 0 {
-			t.Errorf("%s has no configuration", file)
-		}
-		for i, match := range found {
+		for i, match := range block.FindAllStringSubmatch(read(t, file), -1) {
 			caddyfiles[fmt.Sprint(file, " ", i+1)] = match[1]
 		}
+	}
+	if len(caddyfiles) < 10 {
+		t.Errorf("there are %d configurations only", len(caddyfiles))
 	}
 	validateAll(t, caddyfiles)
 }

@@ -37,11 +37,12 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
-// Lister is implemented by a store whose records can be looked through. Neither of its methods counts as having seen a record.
+// Lister is implemented by a store whose records can be looked through. That a record is listed does not count as having seen it.
 type Lister interface {
 	// List returns a page of the records that a query asks for, and the cursor of the next page, which is empty when there is none.
 	// A page may be short or empty without being the last. A record that is there from the first page to the last is listed,
-	// at least once; one that comes or goes meanwhile may be.
+	// at least once; one that comes or goes meanwhile may be. What expired is not listed. A query that makes no sense is ErrPrefix or
+	// ErrCursor.
 	List(ctx context.Context, q Query) (page []Entry, next string, err error)
 }
 
@@ -51,7 +52,8 @@ type Query struct {
 	Prefix string
 	// Cursor is what the page before said; empty for the first page.
 	Cursor string
-	// Limit is how many a page has at most, roughly.
+	// Limit is how many a page has at most: MaxPage if it is larger, or not positive. A store that cannot end a page where it
+	// likes may give some more, but no more than twice as many and ten.
 	Limit int
 }
 
@@ -69,6 +71,8 @@ type Sizer interface {
 var (
 	// ErrNotFound says that there is no record of the key.
 	ErrNotFound = errors.New("no such record")
+	// ErrPrefix says that a prefix is none of a key.
+	ErrPrefix = errors.New("prefix: must be at most 32 lower-case hexadecimal digits")
 	// ErrCursor says that a cursor is none that the store gave out, or too old.
 	ErrCursor = errors.New("the cursor is not valid (any more)")
 	// ErrNotOpen says that the store was not opened yet, or was closed.

@@ -170,4 +170,5 @@ var (
 	_ providers.Provider      = (*Provider)(nil)
 	_ providers.WaitDefaulter = (*Provider)(nil)
 	_ providers.Expirer       = (*Provider)(nil)
+	_ providers.Checker       = (*Provider)(nil)
 )

@@ -36,15 +36,19 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	case err != nil:
 		return providers.Unusable("bad_default_payload", err)
 	}
+	return p.send(ctx, token, p.header(push, m), m.payload)
+}
+
+// send makes the request with the credential, and once more with a fresh provider token if APNs finds that one expired.
+func (p *Provider) send(ctx context.Context, token string, header http.Header, body []byte) providers.Outcome {
 	bearer, err := p.credential.bearer()
 	if err != nil {
 		return providers.Misconfigured("credential", err)
 	}
-	header := p.header(push, m)
-	a, err := p.post(ctx, token, bearer, header, m.payload)
+	a, err := p.post(ctx, token, bearer, header, body)
 	if err == nil && a.reason == apns2.ReasonExpiredProviderToken {
 		if bearer, err = p.credential.renewed(bearer); err == nil && bearer != "" {
-			a, err = p.post(ctx, token, bearer, header, m.payload)
+			a, err = p.post(ctx, token, bearer, header, body)
 		}
 	}
 	if err != nil {

@@ -75,8 +75,18 @@ type callKey struct{}
 
 // send sends a message. There is no answer if the SDK found the message wrong by itself.
 func (c *client) send(ctx context.Context, m *messaging.Message) (*answer, error) {
+	return do(ctx, m, c.sdk.Send)
+}
+
+// validate lets FCM look at a message as if it were to be delivered, and deliver nothing.
+func (c *client) validate(ctx context.Context, m *messaging.Message) (*answer, error) {
+	return do(ctx, m, c.sdk.SendDryRun)
+}
+
+// do is one call of the SDK.
+func do(ctx context.Context, m *messaging.Message, send func(context.Context, *messaging.Message) (string, error)) (*answer, error) {
 	var this call
-	_, err := c.sdk.Send(context.WithValue(ctx, callKey{}, &this), m)
+	_, err := send(context.WithValue(ctx, callKey{}, &this), m)
 	if this.answer == nil && this.err == nil {
 		return nil, invalid{err}
 	}

@@ -47,11 +47,9 @@ func parseCredentials(contents [][]byte, client *http.Client, network string) (*
 		project:      file.ProjectID,
 		quotaProject: file.QuotaProjectID,
 		fetch: func(ctx context.Context) (*oauth2.Token, error) {
-			found, err := google.CredentialsFromJSONWithType(with(ctx, client), raw, google.CredentialsType(file.Type), scope)
-			if err != nil {
-				return nil, err
-			}
-			return found.TokenSource.Token()
+			return fetch(ctx, client, func(ctx context.Context) (*google.Credentials, error) {
+				return google.CredentialsFromJSONWithType(ctx, raw, google.CredentialsType(file.Type), scope)
+			})
 		},
 	}, nil
 }
@@ -65,6 +63,37 @@ func hash(network string, raw []byte) string {
 // with makes x/oauth2 send through the client.
 func with(ctx context.Context, client *http.Client) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, client)
+}
+
+// fetch asks for a token with the credentials. Where the network failed, the error is the network's: x/oauth2 hands on no more than its
+// text, which does not say what kind it is.
+func fetch(
+	ctx context.Context, client *http.Client, find func(context.Context) (*google.Credentials, error),
+) (*oauth2.Token, error) {
+	kept := &keeping{next: client.Transport}
+	ctx = with(ctx, &http.Client{Transport: kept, CheckRedirect: client.CheckRedirect})
+	found, err := find(ctx)
+	var token *oauth2.Token
+	if err == nil {
+		token, err = found.TokenSource.Token()
+	}
+	if err != nil && kept.err != nil {
+		return nil, kept.err
+	}
+	return token, err
+}
+
+// keeping keeps the error of the last request.
+type keeping struct {
+	next http.RoundTripper
+	err  error
+}
+
+// RoundTrip sends the request.
+func (k *keeping) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	resp, err = k.next.RoundTrip(req)
+	k.err = err
+	return resp, err
 }
 
 // credentialsFile is what credentials consist of, https://google.aip.dev/auth/4110.
@@ -157,11 +186,9 @@ func defaultCredentials(client *http.Client, network string) (*credentials, erro
 		project:      found.ProjectID,
 		quotaProject: file.QuotaProjectID,
 		fetch: func(ctx context.Context) (*oauth2.Token, error) {
-			found, err := google.FindDefaultCredentials(with(ctx, client), scope)
-			if err != nil {
-				return nil, err
-			}
-			return found.TokenSource.Token()
+			return fetch(ctx, client, func(ctx context.Context) (*google.Credentials, error) {
+				return google.FindDefaultCredentials(ctx, scope)
+			})
 		},
 	}, nil
 }

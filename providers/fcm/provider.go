@@ -122,4 +122,5 @@ var (
 	_ caddy.Provisioner  = (*Provider)(nil)
 	_ caddy.CleanerUpper = (*Provider)(nil)
 	_ providers.Provider = (*Provider)(nil)
+	_ providers.Checker  = (*Provider)(nil)
 )

@@ -145,13 +145,16 @@ func (f *failure) verdict(status int) verdict {
 	return byStatus(status)
 }
 
+// optionFields are the parts of a message that the operator's options fill.
+var optionFields = []string{"message.notification", "message.android", "message.apns", "message.webpush"}
+
 // invalidArgument tells a token that FCM does not know from a message that it does not like, and from what the operator wants in
 // each message.
 func (f *failure) invalidArgument() verdict {
 	switch {
 	case f.about("message.token"), strings.Contains(f.Error.Message, "not a valid FCM registration token"):
 		return verdict{kind: providers.KindRejected, reason: "invalid_token", doubtful: true}
-	case f.about("message.notification", "message.android", "message.apns", "message.webpush"):
+	case f.about(optionFields...):
 		return verdict{kind: providers.KindMisconfigured, reason: "invalid_option"}
 	default:
 		return verdict{kind: providers.KindDropped, reason: "invalid_argument"}

@@ -41,7 +41,8 @@ type APNsAnswer struct {
 
 // Answer programs what happens to the next pushes to a device token, or to any token if it is empty: each answer in turn as many
 // times as it says, then 200 again. It replaces what was programmed before; without answers, it is 200 at once. What is programmed
-// for the token goes first, then [APNs.Unregister], then what is programmed for any token.
+// for the token goes first, then [APNs.Unregister], then what is programmed for any token. A token of nothing but zeros is nobody's: it
+// is answered BadDeviceToken where nothing is programmed.
 func (a *APNs) Answer(token string, answers ...APNsAnswer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,9 +58,15 @@ func (a *APNs) nextAnswer(token string) APNsAnswer {
 	if at, gone := a.unregistered[token]; gone {
 		return APNsAnswer{Reason: "Unregistered", Timestamp: at}
 	}
-	answer, _ := a.programmed("")
+	answer, ok := a.programmed("")
+	if !ok && apnsNobody(token) {
+		return APNsAnswer{Reason: "BadDeviceToken"}
+	}
 	return answer
 }
+
+// apnsNobody says whether a device token is one that no device ever got.
+func apnsNobody(token string) bool { return token != "" && strings.Trim(token, "0") == "" }
 
 func (a *APNs) programmed(token string) (APNsAnswer, bool) {
 	queue := a.answers[token]

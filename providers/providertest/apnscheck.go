@@ -68,11 +68,12 @@ func (s *apnsStream) read(c *apnsConn, f *http2.MetaHeadersFrame) {
 	}
 }
 
-// check notes every rule that a request breaks and returns the reason to refuse it for: the first. The lock is held.
+// check notes every rule that a request breaks and returns the reason to refuse it for: the first. As at Apple's, who sends is judged
+// first, then what about, and only then to whom. The lock is held.
 func (c *apnsConn) check(s *apnsStream) (reason string) {
 	now := c.fake.options.Now()
 	for _, fault := range []apnsFault{
-		s.checkMethod(), s.checkPath(), s.checkDuplicates(), c.checkIdentity(s, now), s.checkToken(), c.checkTopic(s), s.checkType(),
+		s.checkMethod(), s.checkPath(), s.checkDuplicates(), c.checkIdentity(s, now), c.checkTopic(s), s.checkToken(), s.checkType(),
 		s.checkPriority(), s.checkExpiration(now), s.checkID(), s.checkCollapseID(), s.checkSize(), s.checkPayload(),
 	} {
 		if fault.violation == "" {
@@ -148,7 +149,7 @@ func (c *apnsConn) checkTopic(s *apnsStream) apnsFault {
 		return apnsFaultf("TopicDisallowed", "apns-topic is none of the certificate's")
 	case s.key != nil && !s.key.allows(topic):
 		return apnsFaultf("TopicDisallowed", "apns-topic is none of the key's")
-	case c.fake.options.DeviceTopic != "" && !topicOf(topic, c.fake.options.DeviceTopic):
+	case c.fake.options.DeviceTopic != "" && !apnsNobody(s.request.Token) && !topicOf(topic, c.fake.options.DeviceTopic):
 		return apnsFaultf("DeviceTokenNotForTopic", "the device token was not made for apns-topic")
 	}
 	return apnsFault{}

@@ -110,7 +110,8 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Answer programs what sends to a registration token are answered from now on, unless they break a rule: each answer in turn as many
 // times as it says, then 200 again. An answer without a Status is the usual one. Without answers, 200 at once. The token "" stands
-// for any that nothing is programmed for. See [FCMError].
+// for any that nothing is programmed for. A token of nothing but zeros is nobody's: its usual answer is 400 INVALID_ARGUMENT, whether the
+// message is only to be validated or not. See [FCMError].
 func (f *FCM) Answer(token string, answers ...Answer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -43,11 +43,17 @@ func (f *FCM) programmed(r FCMRequest) *Answer {
 	}
 	answer, left := fcmTake(f.answers[token])
 	f.answers[token] = left
-	if answer.usual() {
+	switch {
+	case answer.usual() && fcmNobody(r.Token):
+		answer = FCMErrorFor("INVALID_ARGUMENT")
+	case answer.usual():
 		answer = f.accept(r.ValidateOnly)
 	}
 	return &answer
 }
+
+// fcmNobody says whether a registration token is one that no app ever got.
+func fcmNobody(token string) bool { return token != "" && strings.Trim(token, "0") == "" }
 
 // accept is the answer to a message that was accepted, or would be. The lock is held.
 func (f *FCM) accept(validateOnly bool) Answer {

@@ -14,13 +14,15 @@ import (
 //	version    1 byte
 //	condemned, since, first seen, last seen, probe at   uvarint each, milliseconds, 0 for none
 //	verdicts   uvarint
+//	app        1 byte of length, bytes; not in version 1
 //	reason     1 byte of length, bytes
 //	checksum   4 bytes, CRC-32C of the key and all of the above
 //
 // The checksum is there because bbolt has none of its data pages, and a flipped bit must not condemn a living pushkey.
 const (
-	version     = 1
-	maxReason   = 255
+	version     = 2
+	withoutApp  = 1 // the version that is still read
+	maxText     = 255
 	maxMillis   = 1 << 48 // the year 10889
 	maxVerdicts = 1 << 31
 )
@@ -31,21 +33,23 @@ var (
 )
 
 func encode(k rejected.Key, r rejected.Record) []byte {
-	b := make([]byte, 0, 64)
+	b := make([]byte, 0, 96)
 	b = append(b, version)
 	for _, v := range [...]int64{r.Condemned, r.Since, millis(r.FirstSeen), millis(r.LastSeen), millis(r.ProbeAt)} {
 		b = binary.AppendUvarint(b, uint64(min(max(v, 0), maxMillis)))
 	}
 	b = binary.AppendUvarint(b, uint64(min(max(r.Verdicts, 1), maxVerdicts)))
-	reason := r.Reason[:min(len(r.Reason), maxReason)]
-	b = append(b, byte(len(reason)))
-	b = append(b, reason...)
+	for _, text := range [...]string{r.App, r.Reason} {
+		text = text[:min(len(text), maxText)]
+		b = append(b, byte(len(text)))
+		b = append(b, text...)
+	}
 	return binary.BigEndian.AppendUint32(b, checksum(k, b))
 }
 
-// decode returns errGarbage for whatever encode does not write.
+// decode returns errGarbage for whatever encode does not write, and never did.
 func decode(k rejected.Key, b []byte) (rejected.Record, error) {
-	if len(b) < 5 || b[0] != version {
+	if len(b) < 5 || b[0] != version && b[0] != withoutApp {
 		return rejected.Record{}, errGarbage
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
@@ -61,11 +65,20 @@ func decode(k rejected.Key, b []byte) (rejected.Record, error) {
 		}
 		fields[i], rest = int64(v), rest[n:]
 	}
-	if len(rest) == 0 || len(rest)-1 != int(rest[0]) || fields[5] < 1 || fields[5] > maxVerdicts {
+	var app, reason string
+	ok := true
+	if b[0] != withoutApp {
+		app, rest, ok = cutText(rest)
+	}
+	if ok {
+		reason, rest, ok = cutText(rest)
+	}
+	if !ok || len(rest) > 0 || fields[5] < 1 || fields[5] > maxVerdicts {
 		return rejected.Record{}, errGarbage
 	}
 	return rejected.Record{
-		Reason:    string(rest[1:]),
+		App:       app,
+		Reason:    reason,
 		Condemned: fields[0],
 		Since:     fields[1],
 		FirstSeen: fromMillis(fields[2]),
@@ -73,6 +86,15 @@ func decode(k rejected.Key, b []byte) (rejected.Record, error) {
 		ProbeAt:   fromMillis(fields[4]),
 		Verdicts:  int(fields[5]),
 	}, nil
+}
+
+// cutText cuts off a text with its length before it.
+func cutText(b []byte) (text string, rest []byte, ok bool) {
+	if len(b) == 0 || len(b)-1 < int(b[0]) {
+		return "", nil, false
+	}
+	end := 1 + int(b[0])
+	return string(b[1:end]), b[end:], true
 }
 
 func checksum(k rejected.Key, body []byte) uint32 {

@@ -2,6 +2,7 @@ package file
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 )
 
 var sample = rejected.Record{
-	Reason: "gone", Condemned: 1_772_366_400_000, Since: 1_772_366_300_000,
+	App: "org.example.*", Reason: "gone", Condemned: 1_772_366_400_000, Since: 1_772_366_300_000,
 	FirstSeen: time.UnixMilli(1_772_366_400_001), LastSeen: time.UnixMilli(1_772_366_400_002), ProbeAt: time.UnixMilli(1_772_370_000_000),
 	Verdicts: 3,
 }
@@ -18,8 +19,8 @@ var sample = rejected.Record{
 func TestARecordComesBackAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	long, absurd, truncated := sample, sample, sample
-	long.Reason = strings.Repeat("x", 1000)
-	truncated.Reason = strings.Repeat("x", maxReason)
+	long.App, long.Reason = strings.Repeat("a", 256), strings.Repeat("x", 1000)
+	truncated.App, truncated.Reason = strings.Repeat("a", maxText), strings.Repeat("x", maxText)
 	absurd.Condemned, absurd.Since = 1<<62, -1
 	bounded := sample
 	bounded.Condemned, bounded.Since = maxMillis, 0
@@ -29,7 +30,8 @@ func TestARecordComesBackAsItWasWritten(t *testing.T) {
 	}{
 		{"an ordinary record", sample, sample},
 		{"a record of one verdict", rejected.Record{Verdicts: 1}, rejected.Record{Verdicts: 1}},
-		{"a reason that is too long is cut off", long, truncated},
+		{"an app and a reason that are too long are cut off", long, truncated},
+		{"an app and a reason of the greatest length", truncated, truncated},
 		{"absurd times are bounded", absurd, bounded},
 	}
 	for _, tt := range tests {
@@ -41,8 +43,8 @@ func TestARecordComesBackAsItWasWritten(t *testing.T) {
 			}
 		})
 	}
-	if n := len(encode(key(1), sample)); n > 48 {
-		t.Errorf("a record takes %d bytes, want at most 48", n)
+	if n := len(encode(key(1), sample)); n > 64 {
+		t.Errorf("a record takes %d bytes, want at most 64", n)
 	}
 }
 
@@ -65,19 +67,40 @@ func TestGarbageIsNoRecord(t *testing.T) {
 		}
 	}
 	for name, body := range map[string][]byte{
-		"no verdict":                  {version, 0, 0, 0, 0, 0, 0, 0},
-		"a reason that is too short":  {version, 0, 0, 0, 0, 0, 1, 2, 'x'},
-		"bytes after the reason":      {version, 0, 0, 0, 0, 0, 1, 0, 'x'},
-		"no reason":                   {version, 0, 0, 0, 0, 0, 1},
-		"another version":             {version + 1, 0, 0, 0, 0, 0, 1, 0},
+		"no verdict":                  {version, 0, 0, 0, 0, 0, 0, 0, 0},
+		"an app that is too short":    {version, 0, 0, 0, 0, 0, 1, 3, 'x', 0},
+		"a reason that is too short":  {version, 0, 0, 0, 0, 0, 1, 0, 2, 'x'},
+		"bytes after the reason":      {version, 0, 0, 0, 0, 0, 1, 0, 0, 'x'},
+		"no reason":                   {version, 0, 0, 0, 0, 0, 1, 0},
+		"neither app nor reason":      {version, 0, 0, 0, 0, 0, 1},
+		"an app in version 1":         {withoutApp, 0, 0, 0, 0, 0, 1, 1, 'a', 1, 'x'},
+		"no reason in version 1":      {withoutApp, 0, 0, 0, 0, 0, 1},
+		"a later version":             {version + 1, 0, 0, 0, 0, 0, 1, 0, 0},
+		"a version before the first":  {0, 0, 0, 0, 0, 0, 1, 0},
 		"a number that does not end":  {version, 0x80},
-		"a number that is too large":  append(binary.AppendUvarint([]byte{version}, maxMillis+1), 0, 0, 0, 0, 1, 0),
-		"a number beyond all bounds":  {version, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 0, 1, 0},
-		"an absurd count of verdicts": append(binary.AppendUvarint([]byte{version, 0, 0, 0, 0, 0}, maxVerdicts+1), 0),
+		"a number that is too large":  append(binary.AppendUvarint([]byte{version}, maxMillis+1), 0, 0, 0, 0, 1, 0, 0),
+		"a number beyond all bounds":  {version, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 0, 1, 0, 0},
+		"an absurd count of verdicts": append(binary.AppendUvarint([]byte{version, 0, 0, 0, 0, 0}, maxVerdicts+1), 0, 0),
 	} {
 		if r, err := decode(key(1), signed(key(1), body)); err == nil {
 			t.Errorf("%s: read as %+v", name, r)
 		}
+	}
+}
+
+// version1 is the sample as version 1 wrote it, with its checksum, under a key of which the first byte is 1 and the last is 2.
+const version1 = "01809494caca33e0868ecaca33819494caca33829494caca3380f1efcbca330304676f6e651fcde08d"
+
+func TestARecordOfVersion1HasNoApp(t *testing.T) {
+	t.Parallel()
+	want := sample
+	want.App = ""
+	old, err := hex.DecodeString(version1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := decode(rejected.Key{0: 1, 15: 2}, old); err != nil || got != want {
+		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 	}
 }
 
@@ -91,7 +114,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(good[:len(good)-4], true)
 	f.Add(good, false)
 	f.Add([]byte{}, true)
-	f.Add([]byte{version, 0, 0, 0, 0, 0, 1, 0}, true)
+	f.Add([]byte{version, 0, 0, 0, 0, 0, 1, 0, 0}, true)
+	f.Add([]byte{withoutApp, 0, 0, 0, 0, 0, 1, 0}, true)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
 		if sign {
 			b = signed(key(1), b)

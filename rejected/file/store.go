@@ -22,8 +22,8 @@ func init() {
 	caddy.RegisterModule(Store{})
 }
 
-// Store remembers rejected pushkeys in a file. It holds hashes, reasons and times, never a pushkey. One process at a time can have
-// the file open.
+// Store remembers rejected pushkeys in a file. It holds hashes, the patterns of apps, reasons and times, never a pushkey. One process at
+// a time can have the file open.
 type Store struct {
 	// Path is the file; it is created with its directory if it does not exist. A relative path starts at the working directory of
 	// the process. Placeholders such as `{env.NAME}` are replaced while loading.
@@ -130,7 +130,16 @@ func (s *Store) Forget(_ context.Context, key rejected.Key) error {
 	return s.db.forget(key)
 }
 
-// Len is how many records there are.
+// List returns a page of the records in the order of their keys, as they are on disk: a verdict that could not be written is not among
+// them. The context does not end it, since a page is soon read.
+func (s *Store) List(_ context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
+	if s.db == nil {
+		return nil, "", rejected.ErrNotOpen
+	}
+	return s.db.list(q)
+}
+
+// Len is how many records there are, among them those that expired and were not swept yet.
 func (s *Store) Len() int {
 	if s.db == nil {
 		return 0
@@ -144,4 +153,6 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Lister    = (*Store)(nil)
+	_ rejected.Sizer     = (*Store)(nil)
 )

@@ -161,12 +161,16 @@ func TestWithoutProvisionNothingIsOpen(t *testing.T) {
 	var s Store
 	ctx := context.Background()
 	_, err := s.Get(ctx, key(1))
+	_, _, listErr := s.List(ctx, rejected.Query{})
 	for _, err := range []error{
-		err, s.Lookup(ctx, nil, nil), s.Reject(ctx, key(1), rejected.Verdict{}), s.Forget(ctx, key(1)), s.Open(ctx),
+		err, listErr, s.Lookup(ctx, nil, nil), s.Reject(ctx, key(1), rejected.Verdict{}), s.Forget(ctx, key(1)), s.Open(ctx),
 	} {
 		if !errors.Is(err, rejected.ErrNotOpen) {
 			t.Errorf("error %v, want ErrNotOpen", err)
 		}
+	}
+	if n := s.Len(); n != 0 {
+		t.Errorf("%d records", n)
 	}
 }
 

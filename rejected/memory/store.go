@@ -131,6 +131,14 @@ func (s *Store) Forget(_ context.Context, key rejected.Key) error {
 	return s.table.forget(key)
 }
 
+// List returns a page of the records in the order of their keys.
+func (s *Store) List(_ context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
+	if s.table == nil {
+		return nil, "", rejected.ErrNotOpen
+	}
+	return s.table.list(q)
+}
+
 // Len is how many records there are, among them those that expired and were not asked for since.
 func (s *Store) Len() int {
 	if s.table == nil {
@@ -146,4 +154,6 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Lister    = (*Store)(nil)
+	_ rejected.Sizer     = (*Store)(nil)
 )

@@ -15,7 +15,7 @@ import (
 type table struct {
 	mu      sync.Mutex
 	now     func() time.Time
-	records *simplelru.LRU[rejected.Key, rejected.Record] // nil before the first configuration opens it and after the last is gone
+	records *simplelru.LRU[rejected.Key, packed] // nil before the first configuration opens it and after the last is gone
 	closed  bool
 	live    []*Store // whose settings may apply, newest last
 	expire  time.Duration
@@ -31,7 +31,7 @@ func (t *table) open(s *Store) error {
 		return rejected.ErrNotOpen
 	}
 	if t.records == nil {
-		records, err := simplelru.NewLRU[rejected.Key, rejected.Record](s.MaxEntries, nil)
+		records, err := simplelru.NewLRU[rejected.Key, packed](s.MaxEntries, nil)
 		if err != nil {
 			return err
 		}
@@ -79,15 +79,15 @@ func (t *table) lookup(keys []rejected.Key, marks []rejected.Mark) error {
 	}
 	now := t.now()
 	for i, key := range keys {
-		r, ok := t.current(key, now)
+		p, ok := t.current(key, now)
 		if !ok {
 			continue
 		}
-		if now.After(r.LastSeen) {
-			r.LastSeen = now
+		if now.After(p.lastSeen) {
+			p.lastSeen = now
 		}
-		t.records.Add(key, r)
-		marks[i] = r.Mark()
+		t.records.Add(key, p)
+		marks[i] = p.record().Mark()
 	}
 	return nil
 }
@@ -98,8 +98,11 @@ func (t *table) reject(key rejected.Key, v rejected.Verdict) error {
 	if t.records == nil {
 		return rejected.ErrNotOpen
 	}
-	r, _ := t.current(key, t.now())
-	t.records.Add(key, r.Add(v))
+	var r rejected.Record
+	if p, ok := t.current(key, t.now()); ok {
+		r = p.record()
+	}
+	t.records.Add(key, pack(r.Add(v)))
 	return nil
 }
 
@@ -109,11 +112,11 @@ func (t *table) get(key rejected.Key) (rejected.Record, error) {
 	if t.records == nil {
 		return rejected.Record{}, rejected.ErrNotOpen
 	}
-	r, ok := t.current(key, t.now())
+	p, ok := t.current(key, t.now())
 	if !ok {
 		return rejected.Record{}, rejected.ErrNotFound
 	}
-	return r, nil
+	return p.record(), nil
 }
 
 func (t *table) forget(key rejected.Key) error {
@@ -136,16 +139,16 @@ func (t *table) len() int {
 }
 
 // current is the record of a key unless it expired, in which case it is removed. It leaves the order of use alone.
-func (t *table) current(key rejected.Key, now time.Time) (rejected.Record, bool) {
-	r, ok := t.records.Peek(key)
+func (t *table) current(key rejected.Key, now time.Time) (packed, bool) {
+	p, ok := t.records.Peek(key)
 	if !ok {
-		return rejected.Record{}, false
+		return packed{}, false
 	}
-	if now.Sub(r.LastSeen) >= t.expire {
+	if now.Sub(p.lastSeen) >= t.expire {
 		t.records.Remove(key)
-		return rejected.Record{}, false
+		return packed{}, false
 	}
-	return r, true
+	return p, true
 }
 
 // Interface guard

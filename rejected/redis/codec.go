@@ -7,8 +7,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// stored is a record in Redis, as JSON. Times are in milliseconds.
+// stored is a record in Redis, as JSON. Times are in milliseconds. Those of earlier versions have no app.
 type stored struct {
+	App       string `json:"app,omitempty"`
 	Reason    string `json:"reason"`
 	Condemned int64  `json:"condemned,omitempty"`
 	Since     int64  `json:"since,omitempty"`
@@ -20,8 +21,8 @@ type stored struct {
 
 func encode(r rejected.Record) (string, error) {
 	b, err := json.Marshal(stored{
-		Reason: r.Reason, Condemned: r.Condemned, Since: r.Since, FirstSeen: r.FirstSeen.UnixMilli(), LastSeen: r.LastSeen.UnixMilli(),
-		ProbeAt: r.ProbeAt.UnixMilli(), Verdicts: r.Verdicts,
+		App: r.App, Reason: r.Reason, Condemned: r.Condemned, Since: r.Since, FirstSeen: r.FirstSeen.UnixMilli(),
+		LastSeen: r.LastSeen.UnixMilli(), ProbeAt: r.ProbeAt.UnixMilli(), Verdicts: r.Verdicts,
 	})
 	return string(b), err
 }
@@ -33,7 +34,7 @@ func decode(value string) (rejected.Record, bool) {
 		return rejected.Record{}, false
 	}
 	return rejected.Record{
-		Reason: s.Reason, Condemned: s.Condemned, Since: s.Since, FirstSeen: time.UnixMilli(s.FirstSeen), LastSeen: time.UnixMilli(s.LastSeen),
-		ProbeAt: time.UnixMilli(s.ProbeAt), Verdicts: s.Verdicts,
+		App: s.App, Reason: s.Reason, Condemned: s.Condemned, Since: s.Since, FirstSeen: time.UnixMilli(s.FirstSeen),
+		LastSeen: time.UnixMilli(s.LastSeen), ProbeAt: time.UnixMilli(s.ProbeAt), Verdicts: s.Verdicts,
 	}, true
 }

@@ -20,13 +20,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
+	url := redistest.Start(t).URL + "?read_timeout=10s&write_timeout=10s&pool_timeout=10s" // the machine may be busy
 	rejectedtest.Run(t, rejectedtest.Harness{
 		New: func(t *testing.T, now func() time.Time) rejected.Store {
-			return opened(t, &Store{URL: server.URL, Prefix: rand.Text(), now: now})
+			return opened(t, &Store{URL: url, Prefix: rand.Text(), now: now})
 		},
 		Unopened: func(t *testing.T) rejected.Store {
-			return provision(t, &Store{URL: server.URL, Prefix: rand.Text()})
+			return provision(t, &Store{URL: url, Prefix: rand.Text()})
 		},
 		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
 		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {

@@ -56,39 +56,43 @@ func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, mar
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	names := make([]string, len(missing))
+	names, seen := make([]string, len(missing)), make([]time.Time, len(missing))
 	for n, i := range missing {
-		names[n] = d.name(keys[i])
+		names[n], seen[n] = d.name(keys[i]), d.front.seen(keys[i])
 	}
 	generation, now := d.front.generation(), d.now()
 	values, err := d.client.MGet(ctx, names...).Result()
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
+	var touched []rejected.Key
 	for n, i := range missing {
 		value, _ := values[n].(string)
-		r, stored, ok := d.current(keys[i], value, expire)
+		r, stored, ok := d.current(value, seen[n], expire)
 		if !ok {
 			continue
 		}
 		marks[i] = r.Mark()
 		if now.Sub(stored) >= touchInterval(expire) {
-			d.touches.add(keys[i], sighting{now, expire})
+			touched = append(touched, keys[i])
 			stored = now
 		}
 		d.front.learn(keys[i], known{mark: r.Mark(), read: now, seen: now, stored: stored}, generation)
 	}
+	for _, key := range touched { // not before all is learned, for writing it down is a change
+		d.touches.add(key, sighting{now, expire})
+	}
 	return nil
 }
 
-// current is the record that a value stands for, unless there is none or it expired. What this process saw counts; stored is when it was
-// last seen by what Redis has.
-func (d *shelf) current(key rejected.Key, value string, expire time.Duration) (r rejected.Record, stored time.Time, ok bool) {
+// current is the record that a value stands for, unless there is none or it expired. What this process saw counts, as it was known before
+// the value was read: what is written down meanwhile is no longer known. Stored is when it was last seen by what Redis has.
+func (d *shelf) current(value string, seen time.Time, expire time.Duration) (r rejected.Record, stored time.Time, ok bool) {
 	if r, ok = decode(value); !ok {
 		return rejected.Record{}, time.Time{}, false
 	}
 	stored = r.LastSeen
-	r.LastSeen = later(r.LastSeen, d.front.seen(key))
+	r.LastSeen = later(r.LastSeen, seen)
 	if d.now().Sub(r.LastSeen) >= expire {
 		return rejected.Record{}, time.Time{}, false
 	}
@@ -97,21 +101,25 @@ func (d *shelf) current(key rejected.Key, value string, expire time.Duration) (r
 
 func (d *shelf) reject(key rejected.Key, v rejected.Verdict, expire time.Duration) error {
 	return d.enter(func() error {
-		return d.change(context.Background(), key, expire, func(value string) (rejected.Record, bool) {
-			r, _, _ := d.current(key, value, expire)
+		return d.change(context.Background(), key, expire, func(value string, seen time.Time) (rejected.Record, bool) {
+			r, _, _ := d.current(value, seen, expire)
 			return r.Add(v), true
 		})
 	})
 }
 
+// revision makes another record of a value in Redis, and of when this process last saw the record; or says that it stays.
+type revision func(value string, seen time.Time) (rejected.Record, bool)
+
 // change puts what fn makes of a key's value in place of it. If another gateway did so meanwhile, fn is asked again.
-func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Duration, fn func(value string) (rejected.Record, bool)) error {
+func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Duration, fn revision) error {
 	for swaps := range maxSwaps {
+		seen := d.front.seen(key)
 		before, err := d.client.Get(ctx, d.name(key)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return fmt.Errorf("redis: %w", err)
 		}
-		r, ok := fn(before)
+		r, ok := fn(before, seen)
 		if !ok {
 			return nil
 		}
@@ -134,12 +142,13 @@ func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Durati
 
 func (d *shelf) get(ctx context.Context, key rejected.Key, expire time.Duration) (r rejected.Record, err error) {
 	err = d.enter(func() error {
+		seen := d.front.seen(key)
 		value, err := d.client.Get(ctx, d.name(key)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return fmt.Errorf("redis: %w", err)
 		}
 		var ok bool
-		if r, _, ok = d.current(key, value, expire); !ok {
+		if r, _, ok = d.current(value, seen, expire); !ok {
 			return rejected.ErrNotFound
 		}
 		return nil

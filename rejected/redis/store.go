@@ -22,8 +22,8 @@ func init() {
 	caddy.RegisterModule(Store{})
 }
 
-// Store remembers rejected pushkeys in Redis, for all gateways with the same `url` and `prefix`. It holds hashes, reasons and times, never
-// a pushkey.
+// Store remembers rejected pushkeys in Redis, for all gateways with the same `url` and `prefix`. It holds hashes, the patterns of
+// apps, reasons and times, never a pushkey.
 //
 // A request asks Redis once for all its devices, for at most a tenth of a second. Without an answer nothing is rejected, and the push
 // goes to the provider, which says the same again. What one gateway learns, the others know with their next request. A pushkey that one
@@ -136,10 +136,20 @@ func (s *Store) Forget(_ context.Context, key rejected.Key) error {
 	return s.shelf.forget(key)
 }
 
-// Interface guards
+// List returns a page of the records, in no order, as they are in Redis. It takes at most 5 s.
+func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
+	if s.shelf == nil {
+		return nil, "", rejected.ErrNotOpen
+	}
+	return s.shelf.list(ctx, q, time.Duration(s.Expire))
+}
+
+// Interface guards. A rejected.Sizer this is not: Redis counts all of its keys at once, but those with a prefix only by walking through
+// all of them, and a counter of our own would not notice what Redis lets expire.
 var (
 	_ caddy.Provisioner  = (*Store)(nil)
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Lister    = (*Store)(nil)
 )

@@ -204,6 +204,7 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 		within(t, other, "Reject", func() error { return s.Reject(ctx, key(2), rejected.Verdict{Reason: "gone", At: s.now()}) })
 		within(t, other, "Forget", func() error { return s.Forget(ctx, key(1)) })
 		within(t, other, "Get", func() error { _, err := s.Get(ctx, key(1)); return err })
+		within(t, other, "List", func() error { _, _, err := s.List(ctx, rejected.Query{}); return err })
 	}
 	server.Kill()
 	fails(300*time.Millisecond, time.Second)
@@ -282,8 +283,9 @@ func TestWithoutProvisionNothingIsOpen(t *testing.T) {
 	cleanup(t, &s)
 	ctx := context.Background()
 	_, err := s.Get(ctx, key(1))
+	_, _, listErr := s.List(ctx, rejected.Query{})
 	for _, err := range []error{
-		err, s.Lookup(ctx, nil, nil), s.Reject(ctx, key(1), rejected.Verdict{}), s.Forget(ctx, key(1)), s.Open(ctx),
+		err, listErr, s.Lookup(ctx, nil, nil), s.Reject(ctx, key(1), rejected.Verdict{}), s.Forget(ctx, key(1)), s.Open(ctx),
 	} {
 		if !errors.Is(err, rejected.ErrNotOpen) {
 			t.Errorf("error %v, want ErrNotOpen", err)

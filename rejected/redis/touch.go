@@ -73,7 +73,7 @@ func (d *shelf) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	for key, one := range d.touches.take() {
-		err := d.change(ctx, key, one.expire, func(value string) (rejected.Record, bool) {
+		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, bool) {
 			r, ok := decode(value)
 			if !ok || !one.seen.After(r.LastSeen) {
 				return r, false

@@ -14,7 +14,7 @@ import (
 func operate(f *fixture, worker, n int) error {
 	ctx := context.Background()
 	key := []rejected.Key{keyA, keyB, keyC}[(worker+n)%3]
-	switch (worker + n) % 5 {
+	switch (worker + n) % 6 {
 	case 0:
 		return f.s.Reject(ctx, key, f.verdict(ts(int64(n))))
 	case 1:
@@ -24,6 +24,13 @@ func operate(f *fixture, worker, n int) error {
 			return err
 		}
 		return nil
+	case 3:
+		l, ok := f.s.(rejected.Lister)
+		if !ok {
+			return nil
+		}
+		_, _, err := l.List(ctx, rejected.Query{})
+		return err
 	default:
 		return f.s.Lookup(ctx, []rejected.Key{keyC, keyA, keyB}, make([]rejected.Mark, 3))
 	}
@@ -60,4 +67,40 @@ func concurrency(t *testing.T, h Harness) {
 	if got := f.get(shared); got.Condemned != ts(workers*rounds-1) || got.Verdicts != 1 {
 		t.Errorf("verdicts of %d workers at once merged into %+v", workers, got)
 	}
+}
+
+func listConcurrently(t *testing.T, h Harness) {
+	l := newLister(t, h)
+	stay := l.rejectMany("stays", 100)
+	stop := make(chan struct{})
+	var readers, writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				key := nth(fmt.Sprint("comes and goes ", i), n%50)
+				if err := errors.Join(l.s.Reject(t.Context(), key, l.verdict(0)), l.s.Forget(t.Context(), key)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 4 {
+		readers.Go(func() {
+			for range 3 {
+				if missing := l.missing(rejected.Query{Limit: 10 + i}, stay); missing > 0 {
+					t.Errorf("%d records were there all the time, and are not listed", missing)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	writers.Wait()
+	l.expectOnce(rejected.Query{}, stay...)
 }

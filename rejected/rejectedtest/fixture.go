@@ -32,7 +32,7 @@ var (
 func ts(seconds int64) int64 { return newClock().now.UnixMilli() + seconds*1000 }
 
 func (f *fixture) verdict(pushkeyTS int64) rejected.Verdict {
-	return rejected.Verdict{Reason: "gone", PushkeyTS: pushkeyTS, At: f.clock.Now()}
+	return rejected.Verdict{App: "org.example.*", Reason: "gone", PushkeyTS: pushkeyTS, At: f.clock.Now()}
 }
 
 func (f *fixture) reject(k rejected.Key, v rejected.Verdict) {
@@ -93,12 +93,15 @@ func (f *fixture) expect(k rejected.Key, pushkeyTS int64, want bool) {
 func (f *fixture) expectRecord(k rejected.Key, want rejected.Record) {
 	f.Helper()
 	got := f.get(k)
-	same := got.Reason == want.Reason && got.Condemned == want.Condemned && got.Since == want.Since &&
-		got.FirstSeen.UnixMilli() == want.FirstSeen.UnixMilli() && got.LastSeen.UnixMilli() == want.LastSeen.UnixMilli() &&
-		got.ProbeAt.UnixMilli() == want.ProbeAt.UnixMilli() && got.Verdicts == want.Verdicts
-	if !same {
+	if !sameRecord(got, want) {
 		f.Errorf("the record differs\n got %+v\nwant %+v", got, want)
 	}
+}
+
+func sameRecord(got, want rejected.Record) bool {
+	return got.App == want.App && got.Reason == want.Reason && got.Condemned == want.Condemned && got.Since == want.Since &&
+		got.FirstSeen.UnixMilli() == want.FirstSeen.UnixMilli() && got.LastSeen.UnixMilli() == want.LastSeen.UnixMilli() &&
+		got.ProbeAt.UnixMilli() == want.ProbeAt.UnixMilli() && got.Verdicts == want.Verdicts
 }
 
 func (f *fixture) expectGone(k rejected.Key) {
@@ -124,6 +127,13 @@ func (f *fixture) expectNotOpen() {
 	_, err = f.s.Get(f.Context(), keyA)
 	f.wantNotOpen("Get", err)
 	f.wantNotOpen("Forget", f.s.Forget(f.Context(), keyA))
+	if l, ok := f.s.(rejected.Lister); ok {
+		page, next, err := l.List(f.Context(), rejected.Query{})
+		f.wantNotOpen("List", err)
+		if len(page) > 0 || next != "" {
+			f.Errorf("List: %v and the cursor %q beside the error", page, next)
+		}
+	}
 }
 
 func (f *fixture) wantNotOpen(op string, err error) {

@@ -77,9 +77,11 @@ func merge(t *testing.T, h Harness) {
 	}
 	add(rejected.Verdict{Reason: "gone", PushkeyTS: ts(-10), At: f.clock.Now()})
 	f.elapse(time.Second)
-	add(rejected.Verdict{Reason: "unregistered", PushkeyTS: ts(-20), Since: time.UnixMilli(ts(-30)), At: f.clock.Now()})
+	add(rejected.Verdict{App: "org.example.app", Reason: "unregistered", PushkeyTS: ts(-20), Since: time.UnixMilli(ts(-30)), At: f.clock.Now()})
 	f.elapse(2 * time.Hour)
-	add(rejected.Verdict{Reason: "gone", PushkeyTS: ts(10), Since: time.UnixMilli(ts(-40)), At: f.clock.Now()})
+	add(rejected.Verdict{App: "*", Reason: "gone", PushkeyTS: ts(10), Since: time.UnixMilli(ts(-40)), At: f.clock.Now()})
+	f.elapse(time.Second)
+	add(rejected.Verdict{Reason: "gone", At: f.clock.Now()})
 	if want.Verdicts != 2 || want.Condemned != ts(10) {
 		t.Errorf("the record says %+v", want)
 	}

@@ -4,7 +4,8 @@
 //		rejectedtest.Run(t, rejectedtest.Harness{New: newStore})
 //	}
 //
-// The subtests run in parallel, each with a store of its own; run them with -race.
+// The subtests run in parallel, each with a store of its own; run them with -race. Those of [rejected.Lister] and [rejected.Sizer] are
+// skipped if the store is none.
 package rejectedtest
 
 import (
@@ -65,10 +66,21 @@ func Run(t *testing.T, h Harness) {
 		{"a record that is asked for stays", false, seenStays},
 		{"a verdict after the record expired starts a new one", false, freshAfterExpiry},
 		{"it is safe for concurrent use", false, concurrency},
+		{"nothing is listed of a store without records", false, listNothing},
+		{"pages have every record once", false, listPages},
+		{"a prefix is one of any number of digits", false, listPrefix},
+		{"a query that makes no sense is an error", false, listWrongly},
+		{"what is there from the first page to the last is listed, whatever comes and goes", false, listMeanwhile},
+		{"what is listed is what Get says", false, listRecords},
+		{"a record that expired is not listed", false, listExpired},
+		{"that a record is listed does not count as having seen it", false, listUnseen},
+		{"a listing is safe for concurrent use", false, listConcurrently},
+		{"records are counted", false, count},
 		{"before it is opened it answers ErrNotOpen", h.Unopened == nil, unopened},
 		{"after it is closed it answers ErrNotOpen", h.Close == nil, closed},
 		{"closing breaks no operation in flight", h.Close == nil, closeInFlight},
 		{"records outlive a restart", h.Reopen == nil, restart},
+		{"records are listed and counted after a restart", h.Reopen == nil, listAfterRestart},
 		{"a forgotten record stays gone after a restart", h.Reopen == nil, restartAfterForget},
 		{"that a record was seen outlives a restart", h.Reopen == nil, restartAfterLookup},
 		{"a record that expired meanwhile is gone after a restart", h.Reopen == nil, restartAfterExpiry},

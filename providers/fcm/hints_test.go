@@ -1,0 +1,62 @@
+package fcm
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+func TestEachReasonForTheOperatorHasAHint(t *testing.T) {
+	t.Parallel()
+	for _, table := range []map[string]verdict{codes, statuses} {
+		for _, v := range table {
+			if v.kind == providers.KindMisconfigured && hints[v.reason] == "" {
+				t.Errorf("%s has none", v.reason)
+			}
+		}
+	}
+	for _, kind := range []providers.Kind{providers.KindRetry, providers.KindDropped, providers.KindMisconfigured} {
+		if hintsByKind[kind] == "" {
+			t.Errorf("%s has none", kind)
+		}
+	}
+}
+
+var quoted = regexp.MustCompile("`([a-z_.-]+)`")
+
+// The table of docs/fcm.md and the hints are to say the same: each option that a row names is in the hint.
+func TestAHintNamesTheOptionsThatTheDocsName(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/fcm.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "### Push misconfigured\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	var documented []string
+	for row := range strings.Lines(section) {
+		cells := strings.Split(row, "|")
+		if len(cells) != 5 {
+			continue
+		}
+		for _, reason := range quoted.FindAllStringSubmatch(cells[1], -1) {
+			documented = append(documented, reason[1])
+			for _, option := range quoted.FindAllStringSubmatch(cells[2]+cells[3], -1) {
+				if option[1] != "error" && !strings.Contains(hints[reason[1]], option[1]) {
+					t.Errorf("the hint for %s does not name %s: %s", reason[1], option[1], hints[reason[1]])
+				}
+			}
+		}
+	}
+	for _, table := range []map[string]verdict{codes, statuses} {
+		for _, v := range table {
+			if v.kind == providers.KindMisconfigured && !slices.Contains(documented, v.reason) {
+				t.Errorf("%s is not in the docs", v.reason)
+			}
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+const (
+	// listTime is how long a page may take. Somebody waits for it, but no push.
+	listTime = 5 * time.Second
+	// maxCount bounds how many keys Redis looks at in one command, during which it does nothing else.
+	maxCount = 1000
+	// maxScans bounds the commands for a page. Where few of the keys in Redis are asked for, pages are short, or empty.
+	maxScans = 100
+)
+
+// glob escapes what has a meaning in a pattern of Redis.
+var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+
+// list reads a page. The cursor is that of Redis, which is good for as long as Redis is.
+func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration) (page []rejected.Entry, next string, err error) {
+	cursor, err := parseCursor(q)
+	if err != nil {
+		return nil, "", err
+	}
+	err = d.enter(func() error {
+		ctx, cancel := context.WithTimeout(ctx, listTime)
+		defer cancel()
+		keys, after, err := d.scan(ctx, q, cursor)
+		if err != nil {
+			return err
+		}
+		if after > 0 {
+			next = strconv.FormatUint(after, 10)
+		}
+		page, err = d.read(ctx, keys, expire)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return page, next, nil
+}
+
+// parseCursor checks a query, and returns where Redis goes on; 0 is the beginning, and never the cursor of a further page.
+func parseCursor(q rejected.Query) (uint64, error) {
+	if err := q.Check(); err != nil {
+		return 0, err
+	}
+	if q.Cursor == "" {
+		return 0, nil
+	}
+	cursor, err := strconv.ParseUint(q.Cursor, 10, 64)
+	if err != nil || cursor == 0 || strconv.FormatUint(cursor, 10) != q.Cursor {
+		return 0, rejected.ErrCursor
+	}
+	return cursor, nil
+}
+
+// scan finds the keys of a page, and from where on the next one looks; 0 if that was all.
+//
+// It asks for as many keys as will have those among them that the page still lacks, since a step of SCAN has to be taken as a whole. The
+// keys are hashes: a digit of the prefix leaves one of sixteen. How many of those in Redis are records, it finds out.
+func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys []rejected.Key, next uint64, err error) {
+	if key, ok := rejected.ParseKey(q.Prefix); ok {
+		return []rejected.Key{key}, 0, nil // nothing to look for
+	}
+	pattern := glob.Replace(d.base) + q.Prefix + "*"
+	stride := 1 // among how many keys of Redis one is expected that is asked for
+	for range len(q.Prefix) {
+		stride = min(16*stride, maxCount)
+	}
+	for range maxScans {
+		count := min((q.Size()-len(keys))*stride, maxCount)
+		names, after, err := d.client.Scan(ctx, cursor, pattern, int64(count)).Result()
+		if err != nil {
+			return nil, 0, fmt.Errorf("redis: %w", err)
+		}
+		before := len(keys)
+		for _, name := range names {
+			if key, ok := rejected.ParseKey(strings.TrimPrefix(name, d.base)); ok {
+				keys = append(keys, key)
+			}
+		}
+		cursor = after
+		if cursor == 0 || len(keys) >= q.Size() {
+			break
+		}
+		if len(keys) == before {
+			stride = min(2*stride, maxCount)
+		}
+	}
+	return keys, cursor, nil
+}
+
+// read returns the records of those keys that have one, as they are in Redis and not in memory; but what this process saw counts.
+func (d *shelf) read(ctx context.Context, keys []rejected.Key, expire time.Duration) (page []rejected.Entry, err error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	names, seen := make([]string, len(keys)), make([]time.Time, len(keys))
+	for i, key := range keys {
+		names[i], seen[i] = d.name(key), d.front.seen(key)
+	}
+	values, err := d.client.MGet(ctx, names...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	for i, key := range keys {
+		value, _ := values[i].(string)
+		if r, _, ok := d.current(value, seen[i], expire); ok {
+			page = append(page, rejected.Entry{Key: key, Record: r})
+		}
+	}
+	return page, nil
+}
