@@ -101,10 +101,14 @@ func TestADeviceIsExplained(t *testing.T) {
 		r.want(http.StatusOK, "POST", path, `{"app_id":"com.example","pushkey":"`+canary+`"}`, `"app":""`)
 	})
 	t.Run("one that nothing is known of, by its hash", func(t *testing.T) {
+		r := *r
+		r.t = t
 		r.want(http.StatusNotFound, "POST", path, `{"hash":"ffffffff"}`, "nothing is known")
 		r.want(http.StatusNotFound, "POST", path, `{"hash":"`+strings.Repeat("f", 32)+`"}`, "nothing is known")
 	})
 	t.Run("one that only the outbox knows, by its hash", func(t *testing.T) {
+		r := *r
+		r.t = t
 		k := rejected.KeyOf("org.example.ios", "waiting")
 		r.wait("org.example.ios", "1", k, false)
 		r.want(http.StatusOK, "POST", path, `{"hash":"`+k.String()+`"}`, `"app":"org.example.ios"`, `"waiting":true`)

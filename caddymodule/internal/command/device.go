@@ -11,6 +11,17 @@ import (
 // deviceFlags name a device by its values.
 type deviceFlags struct{ appID, pushkey, pushkeyFile string }
 
+// selectorFlags name a device by its hash, too.
+type selectorFlags struct {
+	deviceFlags
+	hash string
+}
+
+func (s *selectorFlags) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.hash, "hash", "", "The device's hash, or the beginning of it")
+	s.deviceFlags.addTo(cmd)
+}
+
 const pushkeyHelp = `
 A pushkey on the command line can be seen by all users of the machine: give
 --pushkey - to read it from the standard input, or --pushkey-file.`
@@ -50,19 +61,22 @@ func (d *deviceFlags) read(in io.Reader) (pushkey string, err error) {
 	return pushkey, nil
 }
 
-// selector names a device to the admin API: by the argument, which is a hash, or by its values.
-func (i *invocation) selector(d *deviceFlags) (map[string]string, error) {
+// given says whether a device is named at all.
+func (s *selectorFlags) given() bool { return *s != selectorFlags{} }
+
+// selector names the device to the admin API: by its hash, or by its values.
+func (s *selectorFlags) selector(in io.Reader) (map[string]string, error) {
 	switch {
-	case len(i.args) > 0 && d.given():
-		return nil, misuse("a hash and a device's values cannot be given together")
-	case len(i.args) > 0:
-		return map[string]string{"hash": i.args[0]}, nil
-	case !d.given():
-		return nil, misuse("the device is missing: give its hash, or --app-id and --pushkey")
+	case s.hash != "" && s.deviceFlags.given():
+		return nil, misuse("--hash and --app-id with --pushkey cannot be given together")
+	case s.hash != "":
+		return map[string]string{"hash": s.hash}, nil
+	case !s.given():
+		return nil, misuse("the device is missing: give --hash, or --app-id and --pushkey")
 	}
-	pushkey, err := d.read(i.in)
+	pushkey, err := s.read(in)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"app_id": d.appID, "pushkey": pushkey}, nil
+	return map[string]string{"app_id": s.appID, "pushkey": pushkey}, nil
 }

@@ -7,16 +7,17 @@ import (
 )
 
 func (p *program) fuse() *cobra.Command {
+	var app string
 	var unknown bool
-	reset := p.leaf("reset [<app>]", "Has an app's rejections believed again", `Has the rejections of an app believed again, and what waits for it tried now,
+	reset := p.leaf("reset", "Has an app's rejections believed again", `Has the rejections of an app believed again, and what waits for it tried now,
 after what was wrong has been corrected. With --unknown-apps, it is the fuse for
-devices that no app serves.`, 0, 1, func(i *invocation) error {
+devices that no app serves.`, 0, 0, func(i *invocation) error {
 		body := map[string]string{}
 		switch {
-		case unknown == (len(i.args) > 0):
-			return misuse("give an app, or --unknown-apps")
+		case unknown == (app != ""):
+			return misuse("give either --app or --unknown-apps")
 		case !unknown:
-			body["app"] = i.args[0]
+			body["app"] = app
 		}
 		c, err := i.client()
 		if err != nil {
@@ -36,6 +37,7 @@ devices that no app serves.`, 0, 1, func(i *invocation) error {
 		}
 		return nil
 	})
+	reset.Flags().StringVar(&app, "app", "", "The app with this pattern")
 	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "The fuse for devices that no app serves")
 	return p.group("fuse", "Has rejections believed again", reset)
 }

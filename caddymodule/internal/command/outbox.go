@@ -14,8 +14,9 @@ func (p *program) outbox() *cobra.Command {
 }
 
 func (p *program) outboxList() *cobra.Command {
+	var app string
 	var limit int
-	cmd := p.leaf("list [<app>]", "Lists how much waits for each app, or what waits for one", "", 0, 1, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists how much waits for each app, or what waits for one", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
@@ -23,11 +24,12 @@ func (p *program) outboxList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(i.args) == 0 {
+		if app == "" {
 			return listDepths(i, c)
 		}
-		return listEntries(i, c, i.args[0], limit)
+		return listEntries(i, c, app, limit)
 	})
+	cmd.Flags().StringVar(&app, "app", "", "What waits for the app with this pattern")
 	cmd.Flags().IntVar(&limit, "limit", 0, "At most so many of an app's; 0 for all")
 	return cmd
 }
@@ -100,13 +102,16 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 }
 
 func (p *program) outboxRetry() *cobra.Command {
-	var hash string
-	cmd := p.leaf("retry <app>", "Has all that waits for an app, or one device of it, tried now", "", 1, 1, func(i *invocation) error {
+	var app, hash string
+	cmd := p.leaf("retry", "Has all that waits for an app, or one device of it, tried now", "", 0, 0, func(i *invocation) error {
+		if app == "" {
+			return misuse("--app is missing")
+		}
 		c, err := i.client()
 		if err != nil {
 			return err
 		}
-		body := map[string]string{"app": i.args[0]}
+		body := map[string]string{"app": app}
 		if hash != "" {
 			body["hash"] = hash
 		}
@@ -126,24 +131,28 @@ func (p *program) outboxRetry() *cobra.Command {
 		}
 		return nil
 	})
+	cmd.Flags().StringVar(&app, "app", "", "The app with this pattern")
 	cmd.Flags().StringVar(&hash, "hash", "", "Only the device with this hash, or the beginning of it")
 	return cmd
 }
 
 func (p *program) outboxDrop() *cobra.Command {
-	var hash, id string
+	var app, hash, id string
 	var all bool
-	cmd := p.leaf("drop <app>", "Gives up what waits for a device, or for all of an app", `Gives up what waits for a device of an app, one entry of it, or all that waits
+	cmd := p.leaf("drop", "Gives up what waits for a device, or for all of an app", `Gives up what waits for a device of an app, one entry of it, or all that waits
 for the app. It was answered for: nobody sends it again. An entry at which an
-attempt is under way stays.`, 1, 1, func(i *invocation) error {
+attempt is under way stays.`, 0, 0, func(i *invocation) error {
 		switch {
+		case app == "":
+			return misuse("--app is missing")
 		case all && (hash != "" || id != ""):
 			return misuse("--all cannot be given together with --hash or --id")
 		case !all && hash == "":
 			return misuse("--hash or --all is missing")
 		}
-		return drop(i, dropBody{App: i.args[0], Hash: hash, ID: id, All: all})
+		return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
 	})
+	cmd.Flags().StringVar(&app, "app", "", "The app with this pattern")
 	cmd.Flags().StringVar(&hash, "hash", "", "The device with this hash, or the beginning of it")
 	cmd.Flags().StringVar(&id, "id", "", "Only the device's entry with this ID")
 	cmd.Flags().BoolVar(&all, "all", false, "All that waits for the app")

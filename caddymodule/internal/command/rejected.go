@@ -87,20 +87,20 @@ func (i *invocation) records(records []gateway.RecordStatus) {
 }
 
 func (p *program) rejectedExplain() *cobra.Command {
-	var device deviceFlags
-	cmd := p.leaf("explain [<hash>]", "Tells all that is known of a device", `Tells why a device is rejected, since when and by which verdict, what the
+	var device selectorFlags
+	cmd := p.leaf("explain", "Tells all that is known of a device", `Tells why a device is rejected, since when and by which verdict, what the
 latest attempt at it came to, and whether pushes wait for it. The device is
 named by its hash, of which the beginning is enough if no other's begins so,
 such as the 8 characters in a log, or by its app_id and pushkey.
 
 Exits with 3 if the pushkey is on record as dead.
-`+pushkeyHelp, 0, 1, func(i *invocation) error { return explain(i, &device) })
+`+pushkeyHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
 }
 
-func explain(i *invocation, device *deviceFlags) error {
-	selector, err := i.selector(device)
+func explain(i *invocation, device *selectorFlags) error {
+	selector, err := device.selector(i.in)
 	if err != nil {
 		return err
 	}
@@ -163,19 +163,19 @@ func (i *invocation) condemned(r *gateway.RecordStatus) string {
 }
 
 func (p *program) rejectedForget() *cobra.Command {
-	var device deviceFlags
+	var device selectorFlags
 	var app, since string
-	cmd := p.leaf("forget [<hash>]", "Forgets a rejection, or an app's since a time", `Forgets that a pushkey is dead, so that the next notification for it is sent to
+	cmd := p.leaf("forget", "Forgets a rejection, or an app's since a time", `Forgets that a pushkey is dead, so that the next notification for it is sent to
 its push service. The device is named by its hash, of which the beginning is
 enough if no other's begins so, or by its app_id and pushkey.
 
 With --app and --since, forgets all pushkeys of an app that were first rejected
 since then, when it was a mistake.
-`+pushkeyHelp, 0, 1, func(i *invocation) error {
+`+pushkeyHelp, 0, 0, func(i *invocation) error {
 		if app == "" && since == "" {
 			return forgetDevice(i, &device)
 		}
-		if len(i.args) > 0 || device.given() {
+		if device.given() {
 			return misuse("--app and --since cannot be given together with a device")
 		}
 		return forgetApp(i, app, since)
@@ -186,8 +186,8 @@ since then, when it was a mistake.
 	return cmd
 }
 
-func forgetDevice(i *invocation, device *deviceFlags) error {
-	selector, err := i.selector(device)
+func forgetDevice(i *invocation, device *selectorFlags) error {
+	selector, err := device.selector(i.in)
 	if err != nil {
 		return err
 	}
