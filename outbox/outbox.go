@@ -67,9 +67,9 @@ type Inspector interface {
 	// Depths says how much waits for each app that anything waits for, also for those that are not configured any more.
 	Depths(ctx context.Context) ([]Depth, error)
 
-	// List returns a page of an app's entries, and the cursor of the next page, which is empty when there is none. A page may be short
-	// or empty without being the last. An entry that is there from the first page to the last is listed; a device's entries are listed
-	// in their order.
+	// List returns a page of an app's entries, and the cursor of the next page, which is empty when there is none. A page has at most
+	// as many entries as the limit says, from 1 to 1000; it may be short or empty without being the last. An entry that is there from
+	// the first page to the last is listed; a device's entries are listed in their order.
 	List(ctx context.Context, app string, cursor string, limit int) (page []Waiting, next string, err error)
 
 	// RouseDevice makes a device due, unless it is leased, and says whether it has entries.

@@ -428,6 +428,8 @@ func speak(t *testing.T, port int, secure bool, request string) reply {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, content, _ := strings.Cut(request, "\r\n\r\n")
+	canaries.sent([]byte(content))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}

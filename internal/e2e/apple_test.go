@@ -46,6 +46,9 @@ func newApple(t *testing.T, change ...func(*providertest.APNsOptions)) *apple {
 	}
 	a := &apple{APNs: providertest.NewAPNs(t, options), key: key, keyFile: writeSecret(t, "AuthKey.p8", p8)}
 	t.Cleanup(func() {
+		for _, r := range a.Requests() {
+			canaries.authorized(r.Header)
+		}
 		for _, v := range a.Violations() {
 			if a.expected == "" || !strings.Contains(v, a.expected) {
 				t.Errorf("a request to APNs breaks a rule: %s", v)
@@ -66,6 +69,7 @@ func writeSecret(t *testing.T, name string, content []byte) string {
 // replaceFile puts a file in the place of another at once, as a careful operator does.
 func replaceFile(t *testing.T, path string, content []byte) {
 	t.Helper()
+	canaries.credentials(content)
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,11 @@ type google struct {
 func newGoogle(t *testing.T) *google {
 	t.Helper()
 	f := providertest.NewFCM(t, providertest.FCMOptions{})
+	t.Cleanup(func() {
+		for _, r := range f.Requests() {
+			canaries.authorized(r.Header)
+		}
+	})
 	return &google{FCM: f, account: f.ServiceAccount(t)}
 }
 

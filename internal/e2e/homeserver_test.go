@@ -169,7 +169,7 @@ type pushServer struct {
 func newPushServer(t *testing.T) *pushServer {
 	t.Helper()
 	service := providertest.New(providertest.Options{RequireVAPID: true})
-	server := providertest.NewTLSServer(t, service)
+	server := providertest.NewTLSServer(t, received(service))
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)
 	return &pushServer{service, server}

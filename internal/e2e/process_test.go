@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		caddycmd.Main()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(canaries.verdict(m.Run(), os.Stderr))
 }
 
 // patience bounds everything that is waited for. Nothing takes this long unless it is broken.
@@ -64,6 +64,7 @@ const head = `{
 	storage file_system {dir}/storage
 	auto_https disable_redirects
 	grace_period 10s
+	debug
 	{global}
 }
 `
@@ -88,6 +89,7 @@ func newProcess(t *testing.T) *process {
 	}}
 	t.Cleanup(func() {
 		p.kill()
+		canaries.folder(dir) // before what Caddy made itself is gone
 		_ = os.RemoveAll(dir)
 	})
 	p.certify()
@@ -162,7 +164,10 @@ func (p *process) start(config string) {
 	if err := os.WriteFile(file, []byte(p.expand(config)), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	p.cmd = p.command("run", "--config", file)
+	canaries.configured(p.expand(config))
+	p.cmd = p.command("run", "--config", file).Cmd
+	stdout, kept := p.kept("the standard output"), p.kept("the log")
+	p.cmd.Stdout = stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -173,8 +178,9 @@ func (p *process) start(config string) {
 	p.exited = make(chan struct{})
 	p.log = newLogBuffer()
 	go func() {
-		p.log.follow(stderr)
+		err := p.log.follow(io.TeeReader(stderr, kept))
 		_ = p.cmd.Wait()
+		canaries.failed(errors.Join(err, kept.Close(), stdout.Close()))
 		close(p.exited)
 	}()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -191,11 +197,11 @@ func (p *process) start(config string) {
 }
 
 // command is this binary as Caddy.
-func (p *process) command(args ...string) *exec.Cmd {
+func (p *process) command(args ...string) command {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asCaddy+"=1", "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)
 	cmd.Env = append(cmd.Env, p.env...)
-	return cmd
+	return command{cmd, p}
 }
 
 // kill ends the process without a chance to do anything about it.
@@ -230,6 +236,7 @@ func (p *process) set(path, value string) error {
 }
 
 func (p *process) request(method, path, contentType, body string) error {
+	canaries.configured(body)
 	req, err := http.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
 	if err != nil {
 		return err
@@ -266,7 +273,7 @@ func (p *process) client(http2 bool) *http.Client {
 		ForceAttemptHTTP2:   http2,
 	}
 	p.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
+	return &http.Client{Transport: noting{transport}, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
 }
@@ -286,7 +293,7 @@ type logBuffer struct {
 
 func newLogBuffer() *logBuffer { return &logBuffer{grown: make(chan struct{})} }
 
-func (b *logBuffer) follow(r io.Reader) {
+func (b *logBuffer) follow(r io.Reader) error {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, 4<<20)
 	for scanner.Scan() {
@@ -297,10 +304,12 @@ func (b *logBuffer) follow(r io.Reader) {
 		b.grown = make(chan struct{})
 		b.mu.Unlock()
 	}
+	_, err := io.Copy(io.Discard, r) // what is behind a line that is too long
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = true
 	close(b.grown)
+	return err
 }
 
 // wait waits until the text has been written; it is false if that will not happen.

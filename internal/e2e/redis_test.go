@@ -62,7 +62,7 @@ func (s *sharedScene) balanced() *homeserver {
 
 func (s *sharedScene) homeserverOf(prefers func() []*process) *homeserver {
 	client := s.gateways[0].client(false)
-	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
+	client.Transport.(noting).DialContext = func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
 		for _, p := range prefers() {
 			conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)))
 			if err == nil {

@@ -95,7 +95,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		g.app("org.example.android.user", "credentials_file "+user+"\nproject_id demo-project", "")+
 		refused.app("org.example.android.refused", "", ""), "matrix_push")
 	gateway := newProcess(t)
-	gateway.start(strings.Replace(config, "persist_config off", "persist_config off\ndebug", 1))
+	gateway.start(config)
 	hs := gateway.homeserver()
 
 	known := make(secrets)

@@ -47,7 +47,7 @@ func newUnreliable(t *testing.T) *unreliable {
 		busy: make(map[int]bool),
 	}
 	service := providertest.New(providertest.Options{RequireVAPID: true})
-	server := providertest.NewTLSServer(t, u)
+	server := providertest.NewTLSServer(t, received(u))
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)
 	u.pushServer = &pushServer{service, server}

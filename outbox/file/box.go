@@ -3,7 +3,7 @@
 //	Box       the module: one in each configuration
 //	database  the open file, shared through a pool by all configurations that name it, and by the attempts under way
 //	writer    commits together what many ask for: entries, and notes of delivered events
-//	index     in memory: the queue of each device, and which are due
+//	index     in memory: the queue of each device, which are due, and the roll of all entries
 package file
 
 import (
@@ -131,6 +131,25 @@ func (b *Box) Rouse(_ context.Context, app string) error {
 	return nil
 }
 
+// Depths says how much waits, from memory.
+func (b *Box) Depths(context.Context) ([]outbox.Depth, error) { return b.db.depths() }
+
+// List shows an app's entries in the order in which they were accepted, from memory. A page has at most 1000.
+func (b *Box) List(_ context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
+	return b.db.list(app, cursor, limit)
+}
+
+// RouseDevice makes a device due.
+func (b *Box) RouseDevice(_ context.Context, app string, device [16]byte) (found bool, err error) {
+	return b.db.rouseDevice(app, device)
+}
+
+// Drop removes entries of a device at which no attempt is under way, and returns when they are gone from the disk. After an error, all
+// are still there.
+func (b *Box) Drop(_ context.Context, app string, device [16]byte, id string) (dropped int, err error) {
+	return b.db.drop(app, device, id)
+}
+
 // Note remembers an event. A crash forgets those of the last tenth of a second.
 func (b *Box) Note(event [16]byte, until time.Time) { b.db.note(event, until) }
 
@@ -141,7 +160,7 @@ func (b *Box) Recall(_ context.Context, yield func(event [16]byte)) error { retu
 var (
 	_ caddy.Provisioner  = (*Box)(nil)
 	_ caddy.CleanerUpper = (*Box)(nil)
-	_ outbox.Queue       = (*Box)(nil)
+	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
 )

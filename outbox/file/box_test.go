@@ -89,13 +89,19 @@ func wantNotOpen(t *testing.T, b *Box) {
 	defer cancel()
 	_, waiting := b.Waiting(ctx, app, deviceOf("a"))
 	_, lease := b.Lease(ctx, app, 1)
+	depths, depthsErr := b.Depths(ctx)
+	page, _, listErr := b.List(ctx, app, "", 10)
+	_, rouseErr := b.RouseDevice(ctx, app, deviceOf("a"))
+	_, dropErr := b.Drop(ctx, app, deviceOf("a"), "")
+	if len(depths) != 0 || len(page) != 0 {
+		t.Errorf("it shows %v and %v", depths, page)
+	}
 	for op, err := range map[string]error{
 		"Accept":  b.Accept(ctx, entry("a", "1")),
 		"Settle":  b.Settle(ctx, ref("a", "1")),
 		"Discard": b.Discard(ctx, app, deviceOf("a"), 1000),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
-		"Waiting": waiting,
-		"Lease":   lease,
+		"Waiting": waiting, "Lease": lease, "Depths": depthsErr, "List": listErr, "RouseDevice": rouseErr, "Drop": dropErr,
 	} {
 		if !errors.Is(err, outbox.ErrNotOpen) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)

@@ -20,7 +20,8 @@ type stored struct {
 	Device    []byte `json:"device"`
 	Badge     bool   `json:"badge,omitempty"`
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
-	Expires   int64  `json:"expires"` // in milliseconds
+	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
+	Expires   int64  `json:"expires"`
 }
 
 var (
@@ -32,7 +33,8 @@ const checksumSize = 4
 
 func encode(seq uint64, e *outbox.Entry) ([]byte, error) {
 	body, err := json.Marshal(stored{
-		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS, Expires: e.Expires.UnixMilli(),
+		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS,
+		Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
 	})
 	if err != nil {
 		return nil, err
@@ -51,10 +53,14 @@ func decode(seq uint64, b []byte) (*outbox.Entry, error) {
 	if !found || json.Unmarshal(head, &s) != nil || len(s.Device) != len(outbox.Entry{}.Device) {
 		return nil, errGarbage
 	}
-	return &outbox.Entry{
+	e := &outbox.Entry{
 		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Badge: s.Badge, PushkeyTS: s.PushkeyTS,
 		Expires: time.UnixMilli(s.Expires), Push: bytes.Clone(push),
-	}, nil
+	}
+	if s.Accepted > 0 {
+		e.Accepted = time.UnixMilli(s.Accepted)
+	}
+	return e, nil
 }
 
 func checksum(seq uint64, body []byte) uint32 {

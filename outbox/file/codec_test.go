@@ -11,7 +11,7 @@ import (
 
 var sample = outbox.Entry{
 	ID: "3fa1", App: "org.example.*", Device: deviceOf("a"), PushkeyTS: 1_772_366_400_123, Push: []byte(`{"text":"<&>", "n":1}`),
-	Expires: time.UnixMilli(1_772_366_500_000),
+	Accepted: time.UnixMilli(1_772_366_400_456), Expires: time.UnixMilli(1_772_366_500_000),
 }
 
 func encoded(t testing.TB, seq uint64, e outbox.Entry) []byte {
@@ -29,6 +29,8 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 	badge.Badge, badge.PushkeyTS = true, 0
 	lines.Push = []byte("{\n\"a\":\n1\n}\n")
 	future.Expires = time.UnixMilli(1 << 50)
+	unknown := sample
+	unknown.Accepted = time.Time{}
 	tests := []struct {
 		name string
 		e    outbox.Entry
@@ -39,6 +41,7 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 		{"a push that is no JSON", outbox.Entry{ID: "1", Push: []byte{0, 255, '"'}, Expires: time.UnixMilli(0)}},
 		{"a push of nothing", outbox.Entry{ID: "1", Push: []byte{}, Expires: time.UnixMilli(0)}},
 		{"one that expires in a far future", future},
+		{"one accepted nobody knows when", unknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,6 +51,14 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 				t.Errorf("got  %+v, %v\nwant %+v", got, err, tt.e)
 			}
 		})
+	}
+}
+
+func TestAnEntryOfAnEarlierVersionCanBeRead(t *testing.T) {
+	t.Parallel()
+	got, err := decode(1, signed(1, []byte(`{"id":"1","app":"a","device":"AAAAAAAAAAAAAAAAAAAAAA==","expires":1000}`+"\n{}")))
+	if err != nil || got.ID != "1" || !got.Accepted.IsZero() || got.Expires.UnixMilli() != 1000 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -107,6 +118,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(good, false)
 	f.Add([]byte{}, true)
 	f.Add([]byte("{\"device\":\"AAAAAAAAAAAAAAAAAAAAAA==\"}\n"), true)
+	f.Add([]byte("{\"device\":\"AAAAAAAAAAAAAAAAAAAAAA==\",\"accepted\":-62135596800000}\n"), true)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
 		if sign {
 			b = signed(1, b)

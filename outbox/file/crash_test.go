@@ -20,7 +20,10 @@ import (
 // childVariable makes this program a gateway that accepts pushes into the file it names until it is killed.
 const childVariable = "OUTBOX_FILE_CHILD"
 
-// acceptUntilKilled says which pushes it answered for, one in a line.
+// droppedMark stands before the ID of a push that was dropped.
+const droppedMark = "dropped "
+
+// acceptUntilKilled says which pushes it answered for, one in a line, and which it dropped.
 func acceptUntilKilled(path string) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
@@ -43,7 +46,16 @@ func acceptUntilKilled(path string) {
 			}
 		}()
 	}
-	select {}
+	for n := 0; ; n++ {
+		e := entry("dropped", fmt.Sprint(droppedMark, os.Getpid(), "-", n))
+		if err := b.Accept(ctx, e); err != nil {
+			panic(err)
+		}
+		if dropped, err := b.Drop(ctx, app, e.Device, e.ID); dropped != 1 {
+			panic(err)
+		}
+		_, _ = os.Stdout.WriteString(e.ID + "\n")
+	}
 }
 
 func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
@@ -59,6 +71,12 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 		missing := maps.Clone(answered)
 		inOrder := make(map[string]int)
 		for _, id := range onDisk(t, b) {
+			if strings.HasPrefix(id, droppedMark) {
+				if answered[id] {
+					t.Errorf("%s, and is there again", id)
+				}
+				continue
+			}
 			delete(missing, id)
 			at := strings.LastIndexByte(id, '-')
 			if want := fmt.Sprint(inOrder[id[:at]]); id[at+1:] != want {
@@ -67,8 +85,16 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 			inOrder[id[:at]]++
 		}
 		cleanup(t, b)
+		dropped := 0
 		for id := range missing {
+			if strings.HasPrefix(id, droppedMark) {
+				dropped++
+				continue
+			}
 			t.Errorf("%s was answered for, and is gone", id)
+		}
+		if dropped == 0 {
+			t.Error("nothing was dropped")
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (d *database) accept(e outbox.Entry) error {
 }
 
 // put writes an entry in place of others, and that its event needs no other delivery.
-func put(tx *bbolt.Tx, e *outbox.Entry, seq uint64, value []byte, replaced []item) error {
+func put(tx *bbolt.Tx, e *outbox.Entry, seq uint64, value []byte, replaced []*item) error {
 	for _, it := range replaced {
 		if err := tx.Bucket(entryBucket).Delete(sequence(it.seq)); err != nil {
 			return err

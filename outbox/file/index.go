@@ -23,7 +23,8 @@ type index struct {
 type queue struct {
 	devices map[[16]byte]*device
 	order   order // of the devices that have entries
-	entries int
+	roll    roll  // of all entries
+	entries int   // with those that are being written
 	size    int64
 	changed chan struct{} // closed when something may be due earlier
 
@@ -33,7 +34,7 @@ type queue struct {
 // device are the entries of a device. It is forgotten when it has none.
 type device struct {
 	key     [16]byte
-	items   []item // the oldest first
+	items   []*item // the oldest first
 	due     time.Time
 	holder  string // the ID of the entry that is leased until due; empty if none is
 	tries   int
@@ -47,7 +48,10 @@ type item struct {
 	size      int
 	badge     bool
 	pushkeyTS int64
+	accepted  time.Time
 	expires   time.Time
+	device    *device
+	turn      int // in the order of expiry
 	// runs is until when an attempt is under way that was when the entry was accepted; zero if none is.
 	runs time.Time
 }
@@ -90,7 +94,7 @@ func (q *queue) wake() {
 }
 
 // reserve makes room for an entry, and says which it takes the place of.
-func (x *index) reserve(e *outbox.Entry, size int, now time.Time) (seq uint64, replaced []item, err error) {
+func (x *index) reserve(e *outbox.Entry, size int, now time.Time) (seq uint64, replaced []*item, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue(e.App)
@@ -116,7 +120,7 @@ func (x *index) reserve(e *outbox.Entry, size int, now time.Time) (seq uint64, r
 }
 
 // replaceable are the badge updates that a newer one makes pointless: not one that may be under way.
-func (d *device) replaceable(now time.Time) (items []item) {
+func (d *device) replaceable(now time.Time) (items []*item) {
 	for _, it := range d.items {
 		if it.badge && d.idle(it, now) {
 			items = append(items, it)
@@ -126,7 +130,7 @@ func (d *device) replaceable(now time.Time) (items []item) {
 }
 
 // idle says whether no attempt at an entry can be under way.
-func (d *device) idle(it item, now time.Time) bool {
+func (d *device) idle(it *item, now time.Time) bool {
 	if it.id == d.holder && now.Before(d.due) {
 		return false
 	}
@@ -151,7 +155,7 @@ func (q *queue) came(key [16]byte) {
 }
 
 // add takes an entry in that was written, for which there is room.
-func (x *index) add(e *outbox.Entry, seq uint64, size int, replaced []item, now time.Time) {
+func (x *index) add(e *outbox.Entry, seq uint64, size int, replaced []*item, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue(e.App)
@@ -174,7 +178,9 @@ func (x *index) load(e *outbox.Entry, seq uint64, size int, now time.Time) {
 }
 
 func (q *queue) insert(e *outbox.Entry, seq uint64, size int, now time.Time) {
-	it := item{seq: seq, id: e.ID, size: size, badge: e.Badge, pushkeyTS: e.PushkeyTS, expires: e.Expires}
+	it := &item{
+		seq: seq, id: e.ID, size: size, badge: e.Badge, pushkeyTS: e.PushkeyTS, accepted: e.Accepted, expires: e.Expires,
+	}
 	if e.Running {
 		it.runs = now.Add(outbox.LeaseTime)
 	}
@@ -187,14 +193,26 @@ func (q *queue) insert(e *outbox.Entry, seq uint64, size int, now time.Time) {
 		case e.Due.After(now):
 			d.due, d.tries = e.Due, 1
 		}
-		q.devices[e.Device] = d
-		heap.Push(&q.order, d)
+		q.admit(d)
 	}
+	q.enlist(d, it)
+}
+
+// admit takes a device in that is to have entries.
+func (q *queue) admit(d *device) {
+	q.devices[d.key] = d
+	heap.Push(&q.order, d)
+}
+
+// enlist gives a device an entry.
+func (q *queue) enlist(d *device, it *item) {
+	it.device = d
 	at := len(d.items) // nearly always the end
-	for at > 0 && d.items[at-1].seq > seq {
+	for at > 0 && d.items[at-1].seq > it.seq {
 		at--
 	}
 	d.items = slices.Insert(d.items, at, it)
+	q.roll.add(it)
 	q.wake()
 }
 
@@ -204,10 +222,11 @@ func (q *queue) remove(key [16]byte, seq uint64) {
 	if d == nil {
 		return
 	}
-	i := slices.IndexFunc(d.items, func(it item) bool { return it.seq == seq })
+	i := slices.IndexFunc(d.items, func(it *item) bool { return it.seq == seq })
 	if i < 0 {
 		return
 	}
+	q.roll.remove(d.items[i])
 	q.entries--
 	q.size -= int64(d.items[i].size)
 	d.items = slices.Delete(d.items, i, i+1)
@@ -221,66 +240,17 @@ func (q *queue) remove(key [16]byte, seq uint64) {
 }
 
 // find is an entry, if there still is such a one.
-func (x *index) find(r outbox.Ref) (item, bool) {
+func (x *index) find(r outbox.Ref) (*item, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	d := x.queue(r.App).devices[r.Device]
 	if d == nil {
-		return item{}, false
+		return nil, false
 	}
-	if i := slices.IndexFunc(d.items, func(it item) bool { return it.id == r.ID }); i >= 0 {
+	if i := slices.IndexFunc(d.items, func(it *item) bool { return it.id == r.ID }); i >= 0 {
 		return d.items[i], true
 	}
-	return item{}, false
-}
-
-// older are a device's entries but for those of a later registration.
-func (x *index) older(app string, key [16]byte, pushkeyTS int64) (found []place) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if d := x.queue(app).devices[key]; d != nil {
-		for _, it := range d.items {
-			if it.pushkeyTS <= pushkeyTS {
-				found = append(found, place{app, key, it})
-			}
-		}
-	}
-	return found
-}
-
-// drop forgets entries that were removed.
-func (x *index) drop(places ...place) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, p := range places {
-		x.queue(p.app).remove(p.device, p.item.seq)
-	}
-}
-
-// expired are the entries that are worth nothing any more, but for those that may be under way.
-func (x *index) expired(now time.Time, most int) (found []place) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for app, q := range x.queues {
-		for _, d := range q.devices {
-			for _, it := range d.items {
-				if len(found) == most {
-					return found
-				}
-				if now.After(it.expires) && d.idle(it, now) {
-					found = append(found, place{app, d.key, it})
-				}
-			}
-		}
-	}
-	return found
-}
-
-// place is an entry and where it is.
-type place struct {
-	app    string
-	device [16]byte
-	item   item
+	return nil, false
 }
 
 func (x *index) waiting(app string, key [16]byte) bool {

@@ -94,7 +94,8 @@ func TestTheIndexForgetsWhatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cancel(&e, 2)
-	if q := s.queue(app); len(q.devices) != 0 || len(q.order) != 0 || q.entries != 0 || q.size != 0 || len(q.coming) != 0 {
+	if q := s.queue(app); len(q.devices) != 0 || len(q.order) != 0 || q.entries != 0 || q.size != 0 || len(q.coming) != 0 ||
+		len(q.roll.slots) != 0 || len(q.roll.expiry) != 0 {
 		t.Errorf("it still has %+v", q)
 	}
 }

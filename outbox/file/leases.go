@@ -18,7 +18,7 @@ func (x *index) settle(r outbox.Ref, now time.Time) {
 	if d == nil {
 		return
 	}
-	i := slices.IndexFunc(d.items, func(it item) bool { return it.id == r.ID })
+	i := slices.IndexFunc(d.items, func(it *item) bool { return it.id == r.ID })
 	if i >= 0 {
 		q.remove(r.Device, d.items[i].seq)
 	}
@@ -36,7 +36,7 @@ func (x *index) release(r outbox.Ref, due time.Time) {
 	if d == nil {
 		return
 	}
-	if i := slices.IndexFunc(d.items, func(it item) bool { return it.id == r.ID }); i >= 0 {
+	if i := slices.IndexFunc(d.items, func(it *item) bool { return it.id == r.ID }); i >= 0 {
 		d.items[i].runs = time.Time{}
 	}
 	if d.holder == r.ID {

@@ -53,6 +53,9 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		if !strings.Contains(log.String(), "pushes=2") {
 			t.Errorf("logged %q, want the 2 that expired", log.String())
 		}
+		if depths, err := b.Depths(t.Context()); err != nil || len(depths) != 1 || depths[0].Entries != 3 || depths[0].Devices != 3 {
+			t.Errorf("what waits is %v, %v", depths, err)
+		}
 		accept(t, b, entry("e", "1"), entry("e", "2")) // in the room of those
 		wantFull(t, b)
 		for i := range leased {

@@ -79,7 +79,8 @@ func device(name string) [16]byte { return rejected.KeyOf("org.example.app", nam
 // entry is an alert of a device.
 func entry(dev, id string) outbox.Entry {
 	return outbox.Entry{
-		ID: id, App: app, Device: device(dev), PushkeyTS: 1000, Push: []byte(`{"id":"` + id + `"}`), Expires: time.Now().Add(time.Hour),
+		ID: id, App: app, Device: device(dev), PushkeyTS: 1000, Push: []byte(`{"id":"` + id + `"}`),
+		Accepted: time.Now(), Expires: time.Now().Add(time.Hour),
 	}
 }
 
@@ -222,7 +223,8 @@ func (f *fixture) expectWaiting(app, dev string, want bool) {
 func (f *fixture) expectWhole(got outbox.Leased, want outbox.Entry) {
 	f.Helper()
 	if got.ID != want.ID || got.App != want.App || got.Device != want.Device || got.Badge != want.Badge ||
-		got.PushkeyTS != want.PushkeyTS || string(got.Push) != string(want.Push) || got.Expires.UnixMilli() != want.Expires.UnixMilli() {
+		got.PushkeyTS != want.PushkeyTS || string(got.Push) != string(want.Push) ||
+		got.Accepted.UnixMilli() != want.Accepted.UnixMilli() || got.Expires.UnixMilli() != want.Expires.UnixMilli() {
 		f.Errorf("the entry differs\n got %+v\nwant %+v", got.Entry, want)
 	}
 }

@@ -14,7 +14,7 @@ func whole(f *fixture) {
 	alert.PushkeyTS = 1_772_366_400_123
 	alert.Push = []byte("{\"text\": \"<b>&amp;</b> \u2028 \u00fc\",\n \"n\": 1.50}") // as the gateway wrote it, to the byte
 	update := badge("b", "update")
-	update.PushkeyTS, update.Expires = 0, time.Now().Add(28*24*time.Hour)
+	update.PushkeyTS, update.Accepted, update.Expires = 0, time.Time{}, time.Now().Add(28*24*time.Hour)
 	f.accept(alert, update)
 	leased := f.lease("alert", "update")
 	f.expectWhole(leased[0], alert)

@@ -77,6 +77,28 @@ func Run(t *testing.T, h Harness) {
 		{"each entry is settled once, in order, by many at once", concurrency},
 		{"badge updates at once stall no device, and the newest arrives", badgesAtOnce},
 
+		{"the depth of an app is what waits for it, after whatever happened", depths},
+		{"the oldest entry is the one that expires first", oldest},
+		{"a refused entry counts for nothing", depthOfRefused},
+		{"an entry is listed as it was accepted", listed},
+		{"a listed entry says whether it runs, and when its device is tried", listedState},
+		{"pages list each entry once, a device's in their order", pages},
+		{"what stays is listed, whatever comes and goes meanwhile", pagesChanging},
+		{"a page is bounded, whatever is asked for", pageBound},
+		{"a cursor that is none is an error", cursors},
+
+		{"a roused device is due, but for a leased one", rouseDevice},
+		{"a device that is due and roused keeps its place", rouseDeviceDue},
+		{"a roused device is leased by who waits for it", rouseDeviceWakes},
+
+		{"one entry of a device is dropped", dropOne},
+		{"all entries of a device are dropped, and of no other one", dropAll},
+		{"an entry at which an attempt is under way is not dropped", dropRunning},
+		{"an entry whose attempt cannot run any more is dropped", dropLapsed},
+		{"a device is due as before when an entry of it was dropped", dropDue},
+		{"what is dropped makes room", dropRoom},
+		{"each entry is dropped or settled, and not both, by many at once", dropsAtOnce},
+
 		{"entries outlive a restart, in order", restart},
 		{"delivered events are recalled after a restart, until their time", ledger},
 		{"the event of an accepted entry is recalled, settled or not", ledgerOfEntries},

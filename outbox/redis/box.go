@@ -143,6 +143,24 @@ func (b *Box) Discard(_ context.Context, app string, device [16]byte, pushkeyTS 
 // Rouse makes an app's devices due.
 func (b *Box) Rouse(_ context.Context, app string) error { return b.queue.rouse(app) }
 
+// Depths says how much waits, of all gateways. It takes 5 s at most.
+func (b *Box) Depths(ctx context.Context) ([]outbox.Depth, error) { return b.queue.depths(ctx) }
+
+// List shows an app's entries, a device's together. A page has at most 1000. It takes 5 s at most.
+func (b *Box) List(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
+	return b.queue.list(ctx, app, cursor, limit)
+}
+
+// RouseDevice makes a device due.
+func (b *Box) RouseDevice(_ context.Context, app string, device [16]byte) (found bool, err error) {
+	return b.queue.rouseDevice(app, device)
+}
+
+// Drop removes entries of a device at which no gateway makes an attempt, and returns when they are gone.
+func (b *Box) Drop(_ context.Context, app string, device [16]byte, id string) (dropped int, err error) {
+	return b.queue.drop(app, device, id)
+}
+
 // Note remembers an event. A crash forgets those of the last tenth of a second. While Redis does not answer, they wait.
 func (b *Box) Note(event [16]byte, until time.Time) { b.queue.note(event, until) }
 
@@ -163,7 +181,7 @@ func (b *Box) Unclaim(_ context.Context, event [16]byte) error { return b.queue.
 var (
 	_ caddy.Provisioner  = (*Box)(nil)
 	_ caddy.CleanerUpper = (*Box)(nil)
-	_ outbox.Queue       = (*Box)(nil)
+	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
 )

@@ -51,6 +51,10 @@ func wantNotOpen(t *testing.T, b *Box) {
 	_, waiting := b.Waiting(ctx, app, device("a"))
 	_, lease := b.Lease(ctx, app, 1)
 	_, claim := b.Claim(ctx, device("event"))
+	_, depths := b.Depths(ctx)
+	_, _, list := b.List(ctx, app, "", 10)
+	_, rouse := b.RouseDevice(ctx, app, device("a"))
+	_, drop := b.Drop(ctx, app, device("a"), "")
 	for op, err := range map[string]error{
 		"Accept":  b.Accept(ctx, entry("a", "1")),
 		"Settle":  b.Settle(ctx, ref("a", "1")),
@@ -59,7 +63,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 		"Rouse":   b.Rouse(ctx, app),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
 		"Unclaim": b.Unclaim(ctx, device("event")),
-		"Waiting": waiting, "Lease": lease, "Claim": claim,
+		"Waiting": waiting, "Lease": lease, "Claim": claim, "Depths": depths, "List": list, "RouseDevice": rouse, "Drop": drop,
 	} {
 		if !errors.Is(err, outbox.ErrNotOpen) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
@@ -136,6 +140,15 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	e.Event, e.EventUntil = device("event"), e.Expires
 	accept(t, b, e)
 	claim(t, b, "event", outbox.Done)
+	if page, _, err := b.List(t.Context(), app, "", 10); err != nil || len(page) != 1 {
+		t.Errorf("listed are %v, %v", page, err)
+	}
+	_, depths := b.Depths(t.Context())
+	_, rouse := b.RouseDevice(t.Context(), app, device("a"))
+	_, drop := b.Drop(t.Context(), app, device("a"), "another")
+	if err := errors.Join(depths, rouse, drop); err != nil {
+		t.Error(err)
+	}
 	if ids := drain(t, b); len(ids) != 1 {
 		t.Errorf("it had %q", ids)
 	}

@@ -1,9 +1,9 @@
 package redis
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -16,14 +16,16 @@ type stored struct {
 	Device    []byte `json:"device"`
 	Badge     bool   `json:"badge,omitempty"`
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
-	Expires   int64  `json:"expires"` // in milliseconds
+	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
+	Expires   int64  `json:"expires"`
 }
 
 var errGarbage = errors.New("unreadable entry")
 
 func encode(e *outbox.Entry) ([]byte, error) {
 	head, err := json.Marshal(stored{
-		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS, Expires: e.Expires.UnixMilli(),
+		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS,
+		Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
 	})
 	if err != nil {
 		return nil, err
@@ -33,13 +35,28 @@ func encode(e *outbox.Entry) ([]byte, error) {
 
 // decode returns errGarbage for whatever encode does not write.
 func decode(value string) (*outbox.Entry, error) {
-	head, push, found := bytes.Cut([]byte(value), []byte{'\n'})
-	var s stored
-	if !found || json.Unmarshal(head, &s) != nil || len(s.Device) != len(outbox.Entry{}.Device) {
+	head, push, found := strings.Cut(value, "\n")
+	if !found {
 		return nil, errGarbage
 	}
-	return &outbox.Entry{
-		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Badge: s.Badge, PushkeyTS: s.PushkeyTS,
-		Expires: time.UnixMilli(s.Expires), Push: push,
-	}, nil
+	e, err := decodeHead(head)
+	if err == nil {
+		e.Push = []byte(push)
+	}
+	return e, err
+}
+
+// decodeHead reads an entry but for its push.
+func decodeHead(head string) (*outbox.Entry, error) {
+	var s stored
+	if json.Unmarshal([]byte(head), &s) != nil || len(s.Device) != len(outbox.Entry{}.Device) {
+		return nil, errGarbage
+	}
+	e := &outbox.Entry{
+		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Badge: s.Badge, PushkeyTS: s.PushkeyTS, Expires: time.UnixMilli(s.Expires),
+	}
+	if s.Accepted > 0 {
+		e.Accepted = time.UnixMilli(s.Accepted)
+	}
+	return e, nil
 }

@@ -20,11 +20,13 @@ func inRedis(t *testing.T, b *Box) int64 {
 	ctx := context.Background()
 	c, keys := b.queue.client, b.queue.keys.of(app)
 	pushes, expiry := c.HLen(ctx, keys[3]).Val(), c.ZCard(ctx, keys[4]).Val()
-	devices, due := c.HLen(ctx, keys[2]).Val(), c.ZCard(ctx, keys[0]).Val()
+	devices, due, listed := c.HLen(ctx, keys[2]).Val(), c.ZCard(ctx, keys[0]).Val(), c.ZCard(ctx, keys[6]).Val()
 	counted, _ := c.HGet(ctx, keys[5], "entries").Int64()
 	size, _ := c.HGet(ctx, keys[5], "size").Int64()
-	if pushes != expiry || pushes != counted || devices != due || pushes == 0 && (devices != 0 || size != 0) {
-		t.Errorf("%d pushes, %d expire, %d counted with %d bytes; %d devices, %d due", pushes, expiry, counted, size, devices, due)
+	if pushes != expiry || pushes != counted || devices != due || devices != listed ||
+		pushes == 0 && (devices != 0 || size != 0) {
+		t.Errorf("%d pushes, %d expire, %d counted with %d bytes; %d devices, %d due, %d listed",
+			pushes, expiry, counted, size, devices, due, listed)
 	}
 	return pushes
 }

@@ -18,16 +18,20 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 	t.Helper()
 	ctx := context.Background()
 	for op, fn := range map[string]func() error{
-		"Accept":  func() error { return b.Accept(ctx, entry("z", "refused")) },
-		"Settle":  func() error { return b.Settle(ctx, ref("z", "none")) },
-		"Release": func() error { return b.Release(ctx, ref("z", "none"), time.Now()) },
-		"Discard": func() error { return b.Discard(ctx, app, device("z"), 1000) },
-		"Rouse":   func() error { return b.Rouse(ctx, app) },
-		"Waiting": func() error { _, err := b.Waiting(ctx, app, device("a")); return err },
-		"Lease":   func() error { _, err := b.Lease(ctx, app, 1); return err },
-		"Claim":   func() error { _, err := b.Claim(ctx, device("event")); return err },
-		"Unclaim": func() error { return b.Unclaim(ctx, device("event")) },
-		"Recall":  func() error { return b.Recall(ctx, func([16]byte) {}) },
+		"Accept":      func() error { return b.Accept(ctx, entry("z", "refused")) },
+		"Settle":      func() error { return b.Settle(ctx, ref("z", "none")) },
+		"Release":     func() error { return b.Release(ctx, ref("z", "none"), time.Now()) },
+		"Discard":     func() error { return b.Discard(ctx, app, device("z"), 1000) },
+		"Rouse":       func() error { return b.Rouse(ctx, app) },
+		"Waiting":     func() error { _, err := b.Waiting(ctx, app, device("a")); return err },
+		"Lease":       func() error { _, err := b.Lease(ctx, app, 1); return err },
+		"Claim":       func() error { _, err := b.Claim(ctx, device("event")); return err },
+		"Unclaim":     func() error { return b.Unclaim(ctx, device("event")) },
+		"Recall":      func() error { return b.Recall(ctx, func([16]byte) {}) },
+		"Depths":      func() error { _, err := b.Depths(ctx); return err },
+		"List":        func() error { _, _, err := b.List(ctx, app, "", 10); return err },
+		"RouseDevice": func() error { _, err := b.RouseDevice(ctx, app, device("z")); return err },
+		"Drop":        func() error { _, err := b.Drop(ctx, app, device("z"), ""); return err },
 	} {
 		start := time.Now()
 		err := fn()
@@ -106,6 +110,9 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	server := redistest.Start(t)
 	b := opened(t, &Box{URL: server.URL})
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("b", "3"))
+	late := entry("d", "late")
+	late.Due = time.Now().Add(time.Hour)
+	accept(t, b, late, entry("d", "dropped"))
 	released := leaseIn(t, b, patience)
 	if len(released) != 2 {
 		t.Fatalf("leased %q", released)
@@ -122,11 +129,14 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	if err := b.Accept(t.Context(), e); err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("Accept: %v", err)
 	}
-	if n := inRedis(t, b); n != 3 {
-		t.Errorf("%d entries, want the 3 that were accepted", n)
+	if n := inRedis(t, b); n != 5 {
+		t.Errorf("%d entries, want the 5 that were accepted", n)
 	}
 	if err := b.Release(t.Context(), ref("a", "1"), time.Now()); err != nil {
 		t.Errorf("Release: %v", err)
+	}
+	if found, err := b.RouseDevice(t.Context(), app, device("d")); err != nil || !found {
+		t.Errorf("RouseDevice: %v, %v", found, err)
 	}
 	if err := b.Rouse(t.Context(), app); err != nil {
 		t.Errorf("Rouse: %v", err)
@@ -134,7 +144,15 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	if err := b.Discard(t.Context(), app, device("b"), 1000); err != nil {
 		t.Errorf("Discard: %v", err)
 	}
-	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "2"}) {
+	if n, err := b.Drop(t.Context(), app, device("d"), "dropped"); err != nil || n != 1 {
+		t.Errorf("Drop: %d, %v", n, err)
+	}
+	if page, _, err := b.List(t.Context(), app, "", 10); err != nil || len(page) != 3 {
+		t.Errorf("listed are %v, %v", page, err)
+	}
+	ids := drain(t, b)
+	slices.Sort(ids)
+	if !slices.Equal(ids, []string{"1", "2", "late"}) {
 		t.Errorf("it had %q", ids)
 	}
 	limit("0")
@@ -168,6 +186,10 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 	}
 	if n := inRedis(t, b); n != 4 {
 		t.Errorf("%d entries are left, want 4", n)
+	}
+	depths, err := a.Depths(t.Context())
+	if err != nil || len(depths) != 1 || depths[0].App != app || depths[0].Entries != 4 || depths[0].Devices != 4 {
+		t.Errorf("what waits is %v, %v", depths, err)
 	}
 	if apps := b.queue.client.SMembers(t.Context(), b.queue.keys.apps).Val(); !slices.Equal(apps, []string{app}) {
 		t.Errorf("left are %q", apps)

@@ -25,6 +25,14 @@ var (
 	discardLua string
 	//go:embed lua/rouse.lua
 	rouseLua string
+	//go:embed lua/rousedevice.lua
+	rouseDeviceLua string
+	//go:embed lua/drop.lua
+	dropLua string
+	//go:embed lua/depth.lua
+	depthLua string
+	//go:embed lua/list.lua
+	listLua string
 	//go:embed lua/sweep.lua
 	sweepLua string
 	//go:embed lua/claim.lua
@@ -34,22 +42,31 @@ var (
 )
 
 var (
-	acceptScript  = redis.NewScript(queueLua + acceptLua)
-	leaseScript   = redis.NewScript(queueLua + leaseLua)
-	settleScript  = redis.NewScript(queueLua + settleLua)
-	releaseScript = redis.NewScript(queueLua + releaseLua)
-	discardScript = redis.NewScript(queueLua + discardLua)
-	rouseScript   = redis.NewScript(queueLua + rouseLua)
-	sweepScript   = redis.NewScript(queueLua + sweepLua)
-	claimScript   = redis.NewScript(claimLua)
-	unclaimScript = redis.NewScript(unclaimLua)
+	acceptScript      = redis.NewScript(queueLua + acceptLua)
+	leaseScript       = redis.NewScript(queueLua + leaseLua)
+	settleScript      = redis.NewScript(queueLua + settleLua)
+	releaseScript     = redis.NewScript(queueLua + releaseLua)
+	discardScript     = redis.NewScript(queueLua + discardLua)
+	rouseScript       = redis.NewScript(queueLua + rouseLua)
+	rouseDeviceScript = redis.NewScript(queueLua + rouseDeviceLua)
+	dropScript        = redis.NewScript(queueLua + dropLua)
+	depthScript       = redis.NewScript(queueLua + depthLua)
+	listScript        = redis.NewScript(queueLua + listLua)
+	sweepScript       = redis.NewScript(queueLua + sweepLua)
+	claimScript       = redis.NewScript(claimLua)
+	unclaimScript     = redis.NewScript(unclaimLua)
 )
 
 // run runs a script while the queue is open. Nothing but the connection's own timeouts ends it: what became of a write that was cut off
 // is not known.
 func (q *queue) run(script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
+	return q.ask(context.Background(), script, keys, args...)
+}
+
+// ask is run for a script that writes nothing, and ends with its context.
+func (q *queue) ask(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
 	err = q.enter(func() error {
-		reply = script.Run(context.Background(), q.client, keys, args...)
+		reply = script.Run(ctx, q.client, keys, args...)
 		return reply.Err()
 	})
 	return reply, err
@@ -72,6 +89,7 @@ func (k keys) of(app string) []string {
 		k.base + "pushes:" + app,  // hash of entries: their pushes
 		k.base + "expiry:" + app,  // sorted set of entries, by when they expire
 		k.base + "counts:" + app,  // hash: entries, size in bytes, and the last seq given out
+		k.base + "listing:" + app, // sorted set of devices, all with the same score: in the order of their names
 	}
 }
 

@@ -1,5 +1,5 @@
 -- Takes an entry in, with the note that its event needs no other delivery. 1: it is in; 0: there is no room.
-local apps, note = KEYS[7], KEYS[8]
+local apps, note = KEYS[8], KEYS[9]
 local app, key, owner, push = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local a = cjson.decode(ARGV[5]) -- id, size, badge, ts, running, delay, expires, remember, lease, entries, per_device, max_size
 local t = now()
@@ -48,6 +48,7 @@ redis.call('HSET', pushes, number(it.seq), push)
 redis.call('ZADD', expiry, number(t + a.expires), number(it.seq) .. ':' .. key)
 redis.call('HINCRBY', counts, 'entries', 1)
 redis.call('HINCRBY', counts, 'size', number(it.size))
+redis.call('ZADD', listing, 0, key)
 redis.call('SADD', apps, app)
 if a.remember > 0 then redis.call('SET', note, 'done', 'PX', number(a.remember)) end
 return 1

@@ -11,7 +11,7 @@
 -- When the device is due is its score in `due`. If an entry of it is leased until then, `leases` has the holder: the gateway, a slash,
 -- and the entry's id. Times are in milliseconds, and of this server's clock alone.
 local due, leases, devices = KEYS[1], KEYS[2], KEYS[3]
-local pushes, expiry, counts = KEYS[4], KEYS[5], KEYS[6]
+local pushes, expiry, counts, listing = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 
 local function now()
   local t = redis.call('TIME')
@@ -46,6 +46,7 @@ local function save(d)
     redis.call('HDEL', devices, d.key)
     redis.call('HDEL', leases, d.key)
     redis.call('ZREM', due, d.key)
+    redis.call('ZREM', listing, d.key)
     return
   end
   redis.call('HSET', devices, d.key, cjson.encode({tries = d.tries, items = d.items}))
@@ -66,10 +67,12 @@ local function reschedule(d, at, tries)
   if first.runs then d.holder, d.due = first.owner .. '/' .. first.id, first.runs end
 end
 
+-- leased says whether the device has, or had until its lease lapsed, been leased for an entry.
+local function leased(d, it) return string.match(d.holder, '/(.*)') == it.id end
+
 -- idle says whether no attempt at an entry can be under way.
 local function idle(d, it, t)
-  local id = string.match(d.holder, '/(.*)')
-  if id == it.id and t < d.due then return false end
+  if leased(d, it) and t < d.due then return false end
   return not it.runs or t >= it.runs
 end
 
@@ -80,6 +83,12 @@ local function remove(d, i)
   redis.call('HINCRBY', counts, 'entries', -1)
   redis.call('HINCRBY', counts, 'size', number(-it.size))
   if d.holder == '' and #d.items > 0 then reschedule(d, d.due, d.tries) end
+end
+
+-- head is what is known of an entry but for its push: see codec.go.
+local function head(seq)
+  local value = redis.call('HGET', pushes, seq)
+  return value and string.match(value, '^[^\n]*') or ''
 end
 
 -- release ends the attempt of a gateway at an entry, and the lease that it has.

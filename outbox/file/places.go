@@ -1,0 +1,93 @@
+package file
+
+import "time"
+
+// place is an entry and where it is.
+type place struct {
+	app    string
+	device [16]byte
+	item   *item
+}
+
+// older are a device's entries but for those of a later registration.
+func (x *index) older(app string, key [16]byte, pushkeyTS int64) (found []place) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if d := x.queue(app).devices[key]; d != nil {
+		for _, it := range d.items {
+			if it.pushkeyTS <= pushkeyTS {
+				found = append(found, place{app, key, it})
+			}
+		}
+	}
+	return found
+}
+
+// drop forgets entries that were removed.
+func (x *index) drop(places ...place) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, p := range places {
+		x.queue(p.app).remove(p.device, p.item.seq)
+	}
+}
+
+// expired are the entries that are worth nothing any more, but for those that may be under way.
+func (x *index) expired(now time.Time, most int) (found []place) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for app, q := range x.queues {
+		for _, d := range q.devices {
+			for _, it := range d.items {
+				if len(found) == most {
+					return found
+				}
+				if now.After(it.expires) && d.idle(it, now) {
+					found = append(found, place{app, d.key, it})
+				}
+			}
+		}
+	}
+	return found
+}
+
+// withdraw forgets a device's entries, or the one with the ID, but for those that may be under way. When the device is due does not
+// change.
+func (x *index) withdraw(app string, key [16]byte, id string, now time.Time) (places []place) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queues[app]
+	if q == nil || q.devices[key] == nil {
+		return nil
+	}
+	d := q.devices[key]
+	for _, it := range d.items {
+		if (id == "" || it.id == id) && d.idle(it, now) {
+			places = append(places, place{app, key, it})
+		}
+	}
+	for _, p := range places {
+		if d.holder == p.item.id {
+			d.holder = "" // a lease that has lapsed
+		}
+		q.remove(key, p.item.seq)
+	}
+	return places
+}
+
+// restore takes entries in again that could not be removed.
+func (x *index) restore(places ...place) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, p := range places {
+		q := x.queue(p.app)
+		d := q.devices[p.device]
+		if d == nil { // it had no other entries
+			d = p.item.device
+			q.admit(d)
+		}
+		q.entries++
+		q.size += int64(p.item.size)
+		q.enlist(d, p.item)
+	}
+}

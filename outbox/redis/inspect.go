@@ -1,0 +1,156 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+const (
+	// inspectTime is how long an operator waits for Redis at most.
+	inspectTime = 5 * time.Second
+	// maxPage bounds a page.
+	maxPage = 1000
+	// maxShown bounds how many entries a script shows: Redis does nothing else meanwhile, and pushes may be large.
+	maxShown = 100
+)
+
+func (q *queue) depths(ctx context.Context) (depths []outbox.Depth, err error) {
+	ctx, cancel := context.WithTimeout(ctx, inspectTime)
+	defer cancel()
+	var apps []string
+	err = q.enter(func() error {
+		apps, err = q.client.SMembers(ctx, q.keys.apps).Result()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(apps)
+	for _, app := range apps {
+		d, err := q.depth(ctx, app)
+		if err != nil {
+			return nil, err
+		}
+		if d.Entries > 0 {
+			depths = append(depths, d)
+		}
+	}
+	return depths, nil
+}
+
+func (q *queue) depth(ctx context.Context, app string) (d outbox.Depth, err error) {
+	reply, err := q.ask(ctx, depthScript, q.keys.of(app))
+	if err != nil {
+		return d, err
+	}
+	values, err := reply.Slice()
+	if err != nil {
+		return d, fmt.Errorf("redis: %w", err)
+	}
+	d = outbox.Depth{App: app, Entries: int(values[0].(int64)), Devices: int(values[1].(int64))}
+	if e, err := decodeHead(values[2].(string)); err == nil {
+		d.Oldest = e.Accepted
+	}
+	return d, nil
+}
+
+// list pages by device, in the order of their names in Redis. A cursor names the last entry of its page.
+func (q *queue) list(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
+	at, err := parsePosition(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectTime)
+	defer cancel()
+	for limit = max(1, min(limit, maxPage)); len(page) < limit; {
+		var some []outbox.Waiting
+		if some, at, err = q.show(ctx, app, at, min(limit-len(page), maxShown)); err != nil {
+			return nil, "", err
+		}
+		if page = append(page, some...); at == (position{}) {
+			break
+		}
+	}
+	return page, at.String(), nil
+}
+
+// show returns a part of a page, and the position behind which it goes on: the zero one if there is no more.
+func (q *queue) show(ctx context.Context, app string, from position, most int) (some []outbox.Waiting, last position, err error) {
+	reply, err := q.ask(ctx, listScript, q.keys.of(app), from.device, from.seq, most)
+	if err != nil {
+		return nil, last, err
+	}
+	values, err := reply.Slice()
+	if err != nil {
+		return nil, last, fmt.Errorf("redis: %w", err)
+	}
+	now := time.Now() // which Redis' clock need not agree with
+	for v := values[2:]; len(v) >= 8; v = v[8:] {
+		w := outbox.Waiting{
+			App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string), Size: int(v[2].(int64)), Badge: v[3].(int64) == 1,
+			Due: now.Add(time.Duration(v[4].(int64) * int64(time.Millisecond))), Attempts: int(v[5].(int64)), Running: v[6].(int64) == 1,
+		}
+		if e, err := decodeHead(v[7].(string)); err == nil { // or else, it can still be dropped
+			w.Accepted, w.Expires = e.Accepted, e.Expires
+		}
+		some = append(some, w)
+	}
+	if device := values[0].(string); device != "" {
+		seq, err := strconv.ParseUint(values[1].(string), 10, 64)
+		if err != nil {
+			return nil, last, fmt.Errorf("redis: %w", err)
+		}
+		last = position{device, seq}
+	}
+	return some, last, nil
+}
+
+// position is an entry's place in the order in which an app's are listed.
+type position struct {
+	device string // its key
+	seq    uint64
+}
+
+// String is the position as a cursor: empty for the zero one.
+func (p position) String() string {
+	if p == (position{}) {
+		return ""
+	}
+	return p.device + "-" + strconv.FormatUint(p.seq, 10)
+}
+
+func parsePosition(cursor string) (p position, err error) {
+	if cursor == "" {
+		return p, nil
+	}
+	device, number, _ := strings.Cut(cursor, "-")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || device != deviceKey(deviceOf(device)) {
+		return p, outbox.ErrCursor
+	}
+	return position{device, seq}, nil
+}
+
+func (q *queue) rouseDevice(app string, device [16]byte) (found bool, err error) {
+	reply, err := q.run(rouseDeviceScript, q.keys.of(app), deviceKey(device))
+	if err != nil {
+		return false, err
+	}
+	q.wakers.wake(app)
+	return reply.Bool()
+}
+
+func (q *queue) drop(app string, device [16]byte, id string) (dropped int, err error) {
+	reply, err := q.run(dropScript, q.keys.of(app), deviceKey(device), id)
+	if err != nil {
+		return 0, err
+	}
+	q.wakers.wake(app)
+	return reply.Int()
+}

@@ -1,0 +1,17 @@
+-- Removes the entries of a device, or the one with the id if that is not '', but for those that may be under way. When the device is due
+-- does not change. Returns how many.
+local key, id = ARGV[1], ARGV[2]
+unstoppable()
+local d = load(key)
+if not d then return 0 end
+local t, dropped = now(), 0
+for i = #d.items, 1, -1 do
+  local it = d.items[i]
+  if (id == '' or id == it.id) and idle(d, it, t) then
+    if leased(d, it) then d.holder = '' end -- the lease has lapsed
+    remove(d, i)
+    dropped = dropped + 1
+  end
+end
+if dropped > 0 then save(d) end
+return dropped
