@@ -29,8 +29,11 @@ const (
 
 // client asks the admin API. Caddy's own function for this has no timeout, and makes one text of status and error.
 type client struct {
-	http   *http.Client
-	origin string
+	http *http.Client
+	// base is what all paths are below.
+	base string
+	// socket says that it is a Unix socket, where Caddy knows of no origins.
+	socket bool
 }
 
 // client is for the admin API where the flags say.
@@ -46,12 +49,12 @@ func (i *invocation) client() (*client, error) {
 	if err != nil || to.PortRangeSize() > 1 {
 		return nil, fmt.Errorf("the admin API's address %q is none", address)
 	}
-	dial, origin := to.JoinHostPort(0), "http://"+to.JoinHostPort(0)
+	dial, base := to.JoinHostPort(0), "http://"+to.JoinHostPort(0)
 	if to.IsUnixNetwork() {
 		dial, _, _ = strings.Cut(to.Host, "|") // behind it are the socket's permissions
-		origin = "http://127.0.0.1"            // what Caddy takes for the host of a socket
+		base = "http://127.0.0.1"              // what Caddy takes for the host of a socket
 	}
-	return &client{origin: origin, http: &http.Client{Transport: &http.Transport{
+	return &client{base: base, socket: to.IsUnixNetwork(), http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, to.Network, dial)
 		},
@@ -91,43 +94,45 @@ func (c *client) post(ctx context.Context, path string, body any, within time.Du
 func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration, into any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, c.origin+"/matrix_push/"+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, c.base+"/matrix_push/"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	request.Header.Set("Origin", c.origin)
+	if !c.socket {
+		request.Header.Set("Origin", c.base)
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, unreachable(err, c.origin)
+		return nil, unreachable(err, c.base)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, unreachable(err, c.origin)
+		return nil, unreachable(err, c.base)
 	}
 	if response.StatusCode != http.StatusOK {
 		failed := &apiError{status: response.StatusCode}
 		if json.Unmarshal(raw, &failed.Failure) != nil || failed.Failure.Error == "" {
-			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does that Caddy have the gateway?", c.origin, response.Status)
+			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does that Caddy have the gateway?", c.base, response.Status)
 		}
 		return nil, failed
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return nil, fmt.Errorf("the admin API at %s answered what is not expected: %w", c.origin, err)
+		return nil, fmt.Errorf("the admin API at %s answered what is not expected: %w", c.base, err)
 	}
 	return raw, nil
 }
 
 // unreachable explains why there is no answer, without the request's URL.
-func unreachable(err error, origin string) error {
+func unreachable(err error, base string) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		err = failed.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the admin API at %s does not answer in time", origin)
+		return fmt.Errorf("the admin API at %s does not answer in time", base)
 	}
-	return fmt.Errorf("the admin API at %s cannot be reached (see --address and --config): %w", origin, err)
+	return fmt.Errorf("the admin API at %s cannot be reached (see --address and --config): %w", base, err)
 }
