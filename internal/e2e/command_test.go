@@ -36,6 +36,9 @@ func (p *process) ask(stdin string, args ...string) printed {
 	if strings.Contains(out.String(), "\x1b") {
 		p.t.Errorf("%v: there are colours though nobody reads them: %q", args, &out)
 	}
+	if text := out.String() + stderr.String(); strings.Contains(text, "/up/") || strings.Contains(text, "the secret content") {
+		p.t.Errorf("%v: it prints an endpoint's path, or content: %s", args, text)
+	}
 	return printed{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
@@ -173,7 +176,7 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	}
 	e := list.Entries[0]
 	r = gateway.running("", "outbox", "list", "--app", "org.example.up")
-	r.want(t, 0, e.ID, e.PushkeyHash, "in 59m")
+	r.want(t, 0, e.ID, e.PushkeyHash, "alert", "(in 60m)")
 	t.Log("\n" + r.out)
 
 	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash, "--id", e.ID).want(t, 0, "1 entry dropped")
@@ -307,4 +310,35 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 		}
 	}
 	gateway.running("", "status").want(t, 0, "The gateway is ready.")
+}
+
+func TestTheCommandChecksCredentials(t *testing.T) {
+	t.Parallel()
+	a := newApple(t)
+	p := newProcess(t)
+	file := filepath.Join(p.dir, "Caddyfile.apns")
+	for _, tt := range []struct {
+		name, provider, live string
+		code                 int
+	}{
+		{"that are good", "", "ok", 0},
+		{"of another team", "team_id TEAM999999", "failed: invalid_provider_token", 1},
+		{"for another app", "topic org.example.other", "failed: ", 1},
+	} {
+		if tt.code != 0 {
+			a.expected = "t" // all that the fake says of it is meant
+		}
+		config := a.app("org.example.ios", tt.provider, "")
+		if strings.HasPrefix(tt.provider, "team_id") {
+			config = strings.Replace(config, "team_id "+appleTeamID+"\n", "", 1)
+		}
+		if err := os.WriteFile(file, []byte(p.expand(gatewayConfig(stateless+config, "matrix_push"))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := p.ask("", "check", "--live", "--config", file, "--adapter", "caddyfile")
+		if r.code != tt.code || !strings.Contains(r.out, tt.live) || (tt.code == 1) != strings.Contains(r.err, "the credentials do not work: org.example.ios") {
+			t.Errorf("credentials %s: it ends with %d:\n%s%s", tt.name, r.code, r.out, r.err)
+		}
+		p.ask("", "check", "--config", file, "--adapter", "caddyfile").want(t, 0, "The configuration is valid.")
+	}
 }

@@ -137,16 +137,17 @@ func relative(d time.Duration) string {
 
 // length is a duration in the unit that suits it.
 func length(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	default:
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+		upTo time.Duration
+	}{{time.Second, "s", 2 * time.Minute}, {time.Minute, "m", 2 * time.Hour}, {time.Hour, "h", 48 * time.Hour}} {
+		if n := d.Round(u.unit); n < u.upTo {
+			return fmt.Sprint(int64(n/u.unit)) + u.name
+		}
 	}
+	const day = 24 * time.Hour
+	return fmt.Sprint(int64(d.Round(day)/day)) + "d"
 }
 
 func count(n int, one, many string) string {

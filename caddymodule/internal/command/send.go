@@ -148,13 +148,19 @@ func (i *invocation) trial(t gateway.Trial) {
 	} else {
 		i.say(red, "It was not delivered, after %.2f s.", t.Duration)
 	}
-	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}, {"Outcome", t.Outcome + ": " + t.Reason}, {"Detail", t.Detail}}
+	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}}
+	if t.Outcome != t.Reason {
+		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Detail", t.Detail})
+	}
 	if t.RetryAfter > 0 {
 		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
 	}
 	result := results[t.Result]
-	if t.OnRecord {
+	switch {
+	case t.OnRecord:
 		result = "rejected without asking the push service: the pushkey is on record as dead, see rejected explain"
+	case t.Result == "delivered":
+		result = "" // which has been said
 	}
 	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"It would be", result})
 	for _, row := range rows {
