@@ -55,6 +55,7 @@ type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *logBuffer
+	stdout string // the file with the standard output
 }
 
 // head is in front of every configuration: nothing outside the test's folder, no privileged port, no prompt.
@@ -167,7 +168,7 @@ func (p *process) start(config string) {
 	canaries.configured(p.expand(config))
 	p.cmd = p.command("run", "--config", file).Cmd
 	stdout, kept := p.kept("the standard output"), p.kept("the log")
-	p.cmd.Stdout = stdout
+	p.cmd.Stdout, p.stdout = stdout, stdout.Name()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
