@@ -43,7 +43,7 @@ func guestName(guest any) string {
 
 // apps serves the overview, of one app if the request asks for it.
 func (a *Admin) apps(w http.ResponseWriter, r *http.Request, app *App) error {
-	values, err := query(r, "app")
+	values, err := parameters(r, "app")
 	if err != nil {
 		return err
 	}

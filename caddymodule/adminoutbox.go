@@ -20,7 +20,7 @@ func (a *App) inspector() (outbox.Inspector, error) {
 
 // outbox serves how much waits for each app, or an app's entries, a page at a time.
 func (a *Admin) outbox(w http.ResponseWriter, r *http.Request, app *App) error {
-	values, err := query(r, "app", "cursor", "limit")
+	values, err := parameters(r, "app", "cursor", "limit")
 	if err != nil {
 		return err
 	}

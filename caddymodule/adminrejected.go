@@ -30,7 +30,7 @@ func (a *App) lister() (rejected.Lister, error) {
 
 // rejected serves the records, a page at a time. A page of one app's may be short, or empty, without being the last.
 func (a *Admin) rejected(w http.ResponseWriter, r *http.Request, app *App) error {
-	values, err := query(r, "app", "prefix", "cursor", "limit")
+	values, err := parameters(r, "app", "prefix", "cursor", "limit")
 	if err != nil {
 		return err
 	}

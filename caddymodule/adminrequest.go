@@ -66,8 +66,8 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	}
 }
 
-// query reads a request's query, which may have these parameters, each once.
-func query(r *http.Request, allowed ...string) (url.Values, error) {
+// parameters reads a request's query, which may have these parameters, each once.
+func parameters(r *http.Request, allowed ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "the query cannot be read")

@@ -19,7 +19,7 @@ const healthy = `{"status":"ready","degraded":[],"rejected":"file","outbox":"fil
 
 const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
 	`{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
-	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
+	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"misconfigured","detail":"invalid_provider_token","since":"2026-03-14T11:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
 	`{"app":"org.example.ios","provider":"apns","breaker":"open","in_flight":0,"fuse":{"app":"org.example.ios","tripped":"2026-03-14T11:55:00Z","dead":30,"pushkeys":40},"credential_expiry":"2026-03-12T00:00:00Z","proven":false,"troubles":[` +
 	`{"reason":"invalid_provider_token","count":7,"first":"2026-03-14T11:00:00Z","last":"2026-03-14T11:58:00Z","detail":"InvalidProviderToken\u001b[2J","alarm":true},` +
 	`{"reason":"timeout","count":1,"first":"2026-03-14T10:00:00Z","last":"2026-03-14T10:00:00Z","alarm":false}]}]}`

@@ -76,6 +76,8 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 		return of + ": too many pushkeys were rejected, and rejections are held (fuse) since " + i.whenever(d.Since)
 	case "credential_expired":
 		return of + ": the credential expired on " + i.whenever(d.Since)
+	case "misconfigured":
+		return of + ": the push service refuses what is set up, " + d.Detail + ", since " + i.whenever(d.Since)
 	case "outbox_unreadable":
 		return "the outbox cannot be read"
 	default:

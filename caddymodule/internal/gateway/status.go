@@ -75,8 +75,10 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 type Degradation struct {
 	// App is the pattern of the app; empty if it is not one's, such as the fuse for devices of unknown apps.
 	App string `json:"app"`
-	// Reason is breaker_open, fuse_tripped, credential_expired or outbox_unreadable.
+	// Reason is breaker_open, fuse_tripped, credential_expired, misconfigured or outbox_unreadable.
 	Reason string `json:"reason"`
+	// Detail is the trouble that makes an app misconfigured.
+	Detail string `json:"detail,omitempty"`
 	// Since is since when; absent if that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
@@ -104,8 +106,20 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 		if end := s.CredentialExpiry; end != nil && !end.After(g.Now()) {
 			add(s.App, "credential_expired", end)
 		}
+		if t, ok := s.refused(); ok {
+			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Since: &t.First})
+		}
 	}
 	return degraded
+}
+
+// refused is the latest trouble of the app's that its settings explain, if nothing was delivered after it.
+func (s *AppStatus) refused() (t Trouble, ok bool) {
+	i := slices.IndexFunc(s.Troubles, func(t Trouble) bool { return t.settings })
+	if i < 0 || s.LastDelivered != nil && s.LastDelivered.After(s.Troubles[i].Last) {
+		return t, false
+	}
+	return s.Troubles[i], true
 }
 
 // present is a time for JSON: absent if there is none.

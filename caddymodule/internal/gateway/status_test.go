@@ -74,7 +74,7 @@ func TestAnAppsStatusTellsWhatBecameOfItsPushes(t *testing.T) {
 		want := []Trouble{
 			{Reason: "http_503", Count: 2, First: begin.Add(time.Minute), Last: begin.Add(4 * time.Minute), Detail: "busier"},
 			{Reason: "too_large", Count: 1, First: begin.Add(3 * time.Minute), Last: begin.Add(3 * time.Minute)},
-			{Reason: "http_403", Count: 1, First: begin.Add(2 * time.Minute), Last: begin.Add(2 * time.Minute), Alarm: true},
+			{Reason: "http_403", Count: 1, First: begin.Add(2 * time.Minute), Last: begin.Add(2 * time.Minute), Alarm: true, settings: true},
 		}
 		if len(s.Troubles) != len(want) {
 			t.Fatalf("the troubles are %+v", s.Troubles)
@@ -139,6 +139,25 @@ func TestWhatDoesNotWorkIsADegradation(t *testing.T) {
 		}
 		if fresh := newRig(t, appFor("app", always(providers.Delivered()))); len(fresh.Degradations(fresh.Status(t.Context()))) != 0 {
 			t.Error("one that is well, and has no outbox, is degraded")
+		}
+	})
+}
+
+func TestAnAppIsMisconfiguredUntilItDelivers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, appFor("app", inTurn(providers.Misconfigured("http_403", nil), providers.Retry("http_503", 0, nil), providers.Delivered())))
+		begin := time.Now()
+		for i, want := range []bool{true, true, false} {
+			r.notify(event("$"+string(rune('a'+i)), device("key")))
+			time.Sleep(time.Minute)
+			got := r.Degradations(r.Status(t.Context()))
+			if (len(got) == 1) != want {
+				t.Fatalf("after push %d, degraded is %+v", i, got)
+			}
+			if want && (got[0].App != "app" || got[0].Reason != "misconfigured" || got[0].Detail != "http_403" || !got[0].Since.Equal(begin)) {
+				t.Errorf("after push %d, degraded is %+v", i, got)
+			}
 		}
 	})
 }
