@@ -138,13 +138,14 @@ func TestTheDocumentationsConfigurationsAdaptAndValidate(t *testing.T) {
 func validateAll(t *testing.T, caddyfiles map[string]string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
+	t.Setenv("SECRETS", ".")
 	_, key := providertest.NewAPNsKey(t)
 	certificate, certificateKey := providertest.NewCA(t).APNsCertificate(t,
 		[]string{"org.example.ios.enterprise"}, []string{"production"}, time.Now().Add(365*24*time.Hour))
 	serviceAccount := read(t, providertest.NewFCM(t, providertest.FCMOptions{}).ServiceAccount(t))
 	for name, content := range map[string]string{
 		"AuthKey_ABC123DEFG.p8": string(key), "push.pem": string(certificate), "push.key": string(certificateKey),
-		"service-account.json": serviceAccount,
+		"service-account.json": serviceAccount, "redis_password": "secret",
 	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

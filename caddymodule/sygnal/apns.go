@@ -1,0 +1,50 @@
+package sygnal
+
+import (
+	"slices"
+	"strings"
+)
+
+// pushTypes are those that Sygnal knows.
+var pushTypes = []string{"alert", "background", "voip", "complication", "fileprovider", "mdm"}
+
+// apns reads an app of type apns.
+func (a *app) apns() {
+	switch platform := a.text("platform"); platform {
+	case "", "production", "prod":
+	case "sandbox":
+		a.set("environment", "sandbox")
+	default:
+		a.fail(a.line("platform"), a.at("platform"), "%q is neither production nor sandbox", platform)
+	}
+	a.appleCredential()
+	pushType := a.text("push_type")
+	if m := a.value.member("push_type"); m != nil && m.value.kind == text && !slices.Contains(pushTypes, pushType) {
+		a.fail(m.line, a.at("push_type"), "%q is none of %s", pushType, strings.Join(pushTypes, ", "))
+	}
+	a.set("push_type", pushType)
+	if !a.boolean("convert_device_token_to_hex", true) {
+		a.warn(a.line("convert_device_token_to_hex"), a.at("convert_device_token_to_hex"), "not carried over: a pushkey of 64 hexadecimal "+
+			"digits is a device token as it is, with every app; any other is read as base64, also where Sygnal would pass it on")
+	}
+	a.badges()
+	a.full()
+}
+
+// appleCredential reads a certificate, which goes before a key, or a key.
+func (a *app) appleCredential() {
+	certificate := a.text("certfile")
+	if certificate != "" {
+		a.setFile("certificate_file", "certfile", certificate)
+		for _, key := range []string{"keyfile", "key_id", "team_id"} {
+			a.drop(key, "with certfile, Sygnal does not read it, either")
+		}
+		a.drop("topic", "with certfile, Sygnal does not read it, either: the topic is the one that the certificate is for")
+		return
+	}
+	const all = "without certfile, Sygnal wants keyfile, key_id, team_id and topic"
+	a.setFile("key_file", "keyfile", a.required("keyfile", all))
+	a.set("key_id", a.required("key_id", all))
+	a.set("team_id", a.required("team_id", all))
+	a.set("topic", a.required("topic", all))
+}
