@@ -83,7 +83,7 @@ func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 	}{
 		{"another method", http.MethodDelete, "/matrix_push/fuses", "", http.StatusMethodNotAllowed, "method not allowed"},
 		{"a reset by GET", http.MethodGet, "/matrix_push/fuses/reset", "", http.StatusMethodNotAllowed, "method not allowed"},
-		{"no JSON", http.MethodPost, "/matrix_push/fuses/reset", "org.example.web", http.StatusBadRequest, "the body is not such as"},
+		{"no JSON", http.MethodPost, "/matrix_push/fuses/reset", "org.example.web", http.StatusBadRequest, "the body is not a JSON object"},
 		{"another member", http.MethodPost, "/matrix_push/fuses/reset", `{"pattern": "org.example.web"}`, http.StatusBadRequest, "pattern"},
 		{"an app that there is not", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.*"}`, http.StatusNotFound, "org.example.*"},
 		{"the app", http.MethodPost, "/matrix_push/fuses/reset", `{"app": "org.example.web"}`, http.StatusOK, `{"was_tripped":true}`},

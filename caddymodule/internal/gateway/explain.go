@@ -78,14 +78,33 @@ func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Ex
 			e.App = app.Pattern
 		}
 	}
-	if e.App != "" {
-		e.Waiting, err = g.Outbox.Waiting(ctx, e.App, k)
-		if err != nil && !errors.Is(err, outbox.ErrOff) {
-			return e, err
+	return e, g.explainWaiting(ctx, k, &e)
+}
+
+// explainWaiting looks for a device in the outbox: under its app or, after a restart that left only its hash, under each.
+func (g *Gateway) explainWaiting(ctx context.Context, k rejected.Key, e *Explanation) error {
+	patterns := []string{e.App}
+	if e.App == "" {
+		patterns = patterns[:0]
+		for _, app := range g.Router.Apps() {
+			patterns = append(patterns, app.Pattern)
 		}
 	}
-	return e, nil
+	for _, pattern := range patterns {
+		waiting, err := g.Outbox.Waiting(ctx, pattern, k)
+		if err != nil && !errors.Is(err, outbox.ErrOff) {
+			return err
+		}
+		if waiting {
+			e.Waiting, e.App = true, pattern
+			return nil
+		}
+	}
+	return nil
 }
+
+// Known says whether anything at all is known of the device.
+func (e *Explanation) Known() bool { return e.Record != nil || e.Last != nil || e.Waiting }
 
 // Find returns the devices whose hashes begin with a prefix in hexadecimal, of those that are on record or were tried lately: at most
 // limit of them.
@@ -120,7 +139,8 @@ type Trial struct {
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
 	Detail  string `json:"detail,omitempty"`
-	// Result is what a homeserver would be answered in the end: delivered, rejected, dropped, or queued for what is tried again.
+	// Result is what would become of a homeserver's push: delivered, rejected or dropped; queued, or unavailable without an outbox, if it is
+	// to be tried again.
 	Result string `json:"result"`
 	// RetryAfter is how long the push service wants to be left alone, in seconds.
 	RetryAfter float64 `json:"retry_after,omitempty"`
@@ -136,8 +156,8 @@ type Trial struct {
 var ErrUnknownApp = errors.New("no app serves the app_id")
 
 // Try makes one attempt at the first device of a request, past the rejected store, the breaker and the outbox, and changes nothing of
-// them.
-func (g *Gateway) Try(ctx context.Context, r *Request) (Trial, error) {
+// them. The site is where the notification is to have come in.
+func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Trial, error) {
 	d := &r.Devices[0]
 	app := g.Router.Route(d.AppID)
 	if app == nil {
@@ -149,18 +169,22 @@ func (g *Gateway) Try(ctx context.Context, r *Request) (Trial, error) {
 		t.OnRecord = record.Mark().Rejects(d.PushkeyTS, g.Now())
 	}
 	start := g.Now()
-	o := g.try(ctx, app, r.Notification, d)
+	o := g.try(ctx, app, r.Notification, d, site)
 	t.Duration = g.Now().Sub(start).Seconds()
 	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
 	if o.Err != nil {
 		t.Detail = o.Err.Error()
 	}
 	held := g.Fuse.Share < 1 && g.Shared.Fuses.of(app.Pattern).status(app.Pattern).Tripped != nil
-	t.Result = decide(o, circumstances{pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: held, store: done, outbox: done}).result.String()
+	kept := failed
+	if _, ok := g.Outbox.(outbox.Queue); ok {
+		kept = done
+	}
+	t.Result = decide(o, circumstances{pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: held, store: done, outbox: kept}).result.String()
 	return t, nil
 }
 
-func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device) providers.Outcome {
+func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site) providers.Outcome {
 	view := app.view(n, d)
 	if view == nil {
 		return providers.Dropped("no_badges", errNoBadges)
@@ -171,5 +195,5 @@ func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, 
 		return providers.Retry("app_busy", 0, err)
 	}
 	defer app.Limit.Release()
-	return app.push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL)})
+	return app.push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
 }

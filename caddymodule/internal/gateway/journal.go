@@ -31,7 +31,7 @@ type journal struct {
 // chronicle is what the journal has of an app.
 type chronicle struct {
 	delivered time.Time
-	troubles  map[string]Trouble // by reason
+	troubles  map[string]*Trouble // by reason
 }
 
 // Account is what became of an attempt.
@@ -54,6 +54,9 @@ type Trouble struct {
 	Detail string `json:"detail,omitempty"`
 	// Alarm says that the operator has to act.
 	Alarm bool `json:"alarm"`
+
+	// settings says that wrong settings of the app's explain it, and not only the fuse.
+	settings bool
 }
 
 func newJournal() *journal {
@@ -75,28 +78,32 @@ func (j *journal) note(a Attempt, now time.Time) {
 	j.accounts.Add(a.Key, account)
 	c := j.apps[account.App]
 	if c == nil {
-		c = &chronicle{troubles: make(map[string]Trouble)}
+		c = &chronicle{troubles: make(map[string]*Trouble)}
 		j.apps[account.App] = c
 	}
 	switch {
 	case a.Outcome.Kind == providers.KindDelivered:
 		c.delivered = now
-	case a.Alarm, a.Outcome.Kind == providers.KindRetry:
-		c.add(account, a.Alarm)
+	case a.Alarm, a.Outcome.Kind == providers.KindRetry, a.Outcome.Kind == providers.KindDropped:
+		if t := c.add(account); t != nil {
+			t.Alarm, t.settings = a.Alarm, a.Alarm && (a.Outcome.Kind == providers.KindMisconfigured || a.Outcome.Doubtful)
+		}
 	}
 }
 
-func (c *chronicle) add(a Account, alarm bool) {
-	t, known := c.troubles[a.Reason]
-	if !known {
+// add counts a trouble; nil if there are too many to keep it.
+func (c *chronicle) add(a Account) *Trouble {
+	t := c.troubles[a.Reason]
+	if t == nil {
 		if len(c.troubles) >= maxTroubles {
-			return
+			return nil
 		}
-		t = Trouble{Reason: a.Reason, First: a.At}
+		t = &Trouble{Reason: a.Reason, First: a.At}
+		c.troubles[a.Reason] = t
 	}
 	t.Count++
-	t.Last, t.Detail, t.Alarm = a.At, a.Detail, alarm
-	c.troubles[a.Reason] = t
+	t.Last, t.Detail = a.At, a.Detail
+	return t
 }
 
 // of is when an app last delivered something, zero if it did not, and its troubles, the latest first.
@@ -108,7 +115,7 @@ func (j *journal) of(app *App) (delivered time.Time, troubles []Trouble) {
 		return time.Time{}, nil
 	}
 	for _, t := range c.troubles {
-		troubles = append(troubles, t)
+		troubles = append(troubles, *t)
 	}
 	slices.SortFunc(troubles, func(a, b Trouble) int {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason))

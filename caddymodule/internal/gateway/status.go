@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -66,6 +69,57 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		status[i] = s
 	}
 	return status
+}
+
+// Degradation is something that an operator should look into, though the gateway answers.
+type Degradation struct {
+	// App is the pattern of the app; empty if it is not one's, such as the fuse for devices of unknown apps.
+	App string `json:"app"`
+	// Reason is breaker_open, fuse_tripped, credential_expired, misconfigured or outbox_unreadable.
+	Reason string `json:"reason"`
+	// Detail is the trouble that makes an app misconfigured.
+	Detail string `json:"detail,omitempty"`
+	// Since is since when; absent if that is not known.
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// Degradations are what does not work as it should, by the status of the apps. Nobody is asked.
+func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
+	degraded := []Degradation{}
+	add := func(app, reason string, since *time.Time) {
+		degraded = append(degraded, Degradation{App: app, Reason: reason, Since: since})
+	}
+	_, inspected := g.Outbox.(outbox.Inspector)
+	if inspected && slices.ContainsFunc(apps, func(s AppStatus) bool { return s.Outbox == nil }) {
+		add("", "outbox_unreadable", nil)
+	}
+	if unknown := g.Shared.Fuses.of(unknownApps).status(unknownApps); unknown.Tripped != nil {
+		add("", "fuse_tripped", unknown.Tripped)
+	}
+	for _, s := range apps {
+		if s.Breaker == gobreaker.StateOpen.String() {
+			add(s.App, "breaker_open", nil)
+		}
+		if s.Fuse.Tripped != nil {
+			add(s.App, "fuse_tripped", s.Fuse.Tripped)
+		}
+		if end := s.CredentialExpiry; end != nil && !end.After(g.Now()) {
+			add(s.App, "credential_expired", end)
+		}
+		if t, ok := s.refused(); ok {
+			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Since: &t.First})
+		}
+	}
+	return degraded
+}
+
+// refused is the latest trouble of the app's that its settings explain, if nothing was delivered after it.
+func (s *AppStatus) refused() (t Trouble, ok bool) {
+	i := slices.IndexFunc(s.Troubles, func(t Trouble) bool { return t.settings })
+	if i < 0 || s.LastDelivered != nil && s.LastDelivered.After(s.Troubles[i].Last) {
+		return t, false
+	}
+	return s.Troubles[i], true
 }
 
 // present is a time for JSON: absent if there is none.

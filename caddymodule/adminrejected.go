@@ -1,0 +1,209 @@
+package caddymodule
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+const (
+	// bulkTime is how long a request may work through a store before it answers how far it came.
+	bulkTime = 5 * time.Second
+	// bulkPage is how much of a store is read at a time.
+	bulkPage = 1000
+	// maxCandidates bounds the hashes that an ambiguous prefix is answered with.
+	maxCandidates = 20
+)
+
+// lister is the store, if its records can be looked through.
+func (a *App) lister() (rejected.Lister, error) {
+	lister, ok := a.gateway.Rejected.(rejected.Lister)
+	if !ok {
+		return nil, refuse(http.StatusNotImplemented, "the rejected store %s cannot be looked through", guestName(a.gateway.Rejected))
+	}
+	return lister, nil
+}
+
+// rejected serves the records, a page at a time. A page of one app's may be short, or empty, without being the last.
+func (a *Admin) rejected(w http.ResponseWriter, r *http.Request, app *App) error {
+	values, err := parameters(r, "app", "prefix", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	q := rejected.Query{Cursor: values.Get("cursor")}
+	if q.Limit, err = pageLimit(values); err != nil {
+		return err
+	}
+	if q.Prefix, err = hashPrefix("prefix", values.Get("prefix")); err != nil {
+		return err
+	}
+	lister, err := app.lister()
+	if err != nil {
+		return err
+	}
+	records, next, err := listRecords(r.Context(), lister, q, values.Get("app"))
+	if err != nil {
+		return storeError("rejected", err)
+	}
+	return respond(w, http.StatusOK, adminapi.Records{Records: records, Next: next})
+}
+
+// listRecords collects roughly as many records as the query wants, of one app unless that is empty, as far as it comes in bulkTime.
+func listRecords(ctx context.Context, lister rejected.Lister, q rejected.Query, app string) (records []gateway.RecordStatus, next string, err error) {
+	wanted := q.Limit
+	if app != "" {
+		q.Limit = max(q.Limit, defaultPage)
+	}
+	records = []gateway.RecordStatus{}
+	for deadline := time.Now().Add(bulkTime); ; {
+		page, next, err := lister.List(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, e := range page {
+			if app == "" || e.Record.App == app {
+				records = append(records, gateway.NewRecordStatus(e.Key, e.Record))
+			}
+		}
+		if next == "" || len(records) >= wanted || time.Now().After(deadline) {
+			return records, next, nil
+		}
+		q.Cursor = next
+	}
+}
+
+// deviceSelector names a device in a request's body: by its values, or by its hash.
+type deviceSelector struct {
+	AppID   string `json:"app_id"`
+	Pushkey string `json:"pushkey"`
+	Hash    string `json:"hash"`
+}
+
+func (s deviceSelector) given() bool { return s != deviceSelector{} }
+
+// find finds the device's key.
+func (s deviceSelector) find(ctx context.Context, app *App) (rejected.Key, error) {
+	switch {
+	case s.Hash != "" && (s.AppID != "" || s.Pushkey != ""):
+		return rejected.Key{}, refuse(http.StatusBadRequest, "hash: it cannot be given together with app_id and pushkey")
+	case s.Hash != "":
+		return findHash(ctx, app, s.Hash)
+	case s.AppID == "":
+		return rejected.Key{}, refuse(http.StatusBadRequest, "app_id is missing: give app_id and pushkey, or hash")
+	case s.Pushkey == "":
+		return rejected.Key{}, refuse(http.StatusBadRequest, "pushkey is missing: give app_id and pushkey, or hash")
+	}
+	return rejected.KeyOf(s.AppID, s.Pushkey), nil
+}
+
+// findHash finds the key whose hash begins with what is given, among the devices on record and those that were tried lately.
+func findHash(ctx context.Context, app *App, hash string) (rejected.Key, error) {
+	prefix, key, whole, err := parseHash(hash)
+	if err != nil || whole {
+		return key, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, bulkTime)
+	defer cancel()
+	found, err := app.gateway.Find(ctx, prefix, maxCandidates)
+	switch {
+	case err != nil:
+		return key, storeError("rejected", err)
+	case len(found) > 1:
+		return key, ambiguous(found)
+	case len(found) == 1:
+		return found[0], nil
+	}
+	if _, err := app.lister(); err != nil {
+		return key, refuse(http.StatusNotImplemented, "%w: give all of the hash", err)
+	}
+	return key, refuse(http.StatusNotFound, "nothing is known of a device whose hash begins with %s", prefix)
+}
+
+// explain serves all that is known of a device.
+func (a *Admin) explain(w http.ResponseWriter, r *http.Request, app *App) error {
+	var device deviceSelector
+	if err := decode(w, r, &device); err != nil {
+		return err
+	}
+	key, err := device.find(r.Context(), app)
+	if err != nil {
+		return err
+	}
+	e, err := app.gateway.Explain(r.Context(), key, device.AppID)
+	if err != nil {
+		return storeError("explaining", err)
+	}
+	if device.Hash != "" && !e.Known() {
+		return refuse(http.StatusNotFound, "nothing is known of the device %s", key)
+	}
+	return respond(w, http.StatusOK, e)
+}
+
+// forgetRequest names one device, or an app's that were rejected since a time.
+type forgetRequest struct {
+	deviceSelector
+	App    string `json:"app"`
+	Since  string `json:"since"`
+	Cursor string `json:"cursor"`
+}
+
+// forget removes records.
+func (a *Admin) forget(w http.ResponseWriter, r *http.Request, app *App) error {
+	var request forgetRequest
+	if err := decode(w, r, &request); err != nil {
+		return err
+	}
+	switch {
+	case request.given() && (request.App != "" || request.Since != "" || request.Cursor != ""):
+		return refuse(http.StatusBadRequest, "app, since: they cannot be given together with a device")
+	case request.given():
+		return forgetDevice(w, r, app, request.deviceSelector)
+	case request.App == "":
+		return refuse(http.StatusBadRequest, "app is missing: give app and since, or a device")
+	case request.Since == "":
+		return refuse(http.StatusBadRequest, "since is missing: give the time of the first rejection to be forgotten")
+	}
+	return forgetApp(w, r, app, request)
+}
+
+func forgetDevice(w http.ResponseWriter, r *http.Request, app *App, device deviceSelector) error {
+	key, err := device.find(r.Context(), app)
+	if err != nil {
+		return err
+	}
+	answer := adminapi.Forgotten{PushkeyHash: key.String()}
+	known, err := app.gateway.Forget(r.Context(), key)
+	if err != nil {
+		return storeError("rejected", err)
+	}
+	if known {
+		answer.Forgotten = 1
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+func forgetApp(w http.ResponseWriter, r *http.Request, app *App, request forgetRequest) error {
+	since, err := time.Parse(time.RFC3339, request.Since)
+	if err != nil {
+		return refuse(http.StatusBadRequest, "since: it has to be a time such as 2026-03-14T09:00:00Z")
+	}
+	lister, err := app.lister()
+	if err != nil {
+		return err
+	}
+	answer := adminapi.Forgotten{Next: request.Cursor}
+	for deadline := time.Now().Add(bulkTime); ; {
+		n, next, err := app.gateway.ForgetSince(r.Context(), lister, request.App, since, rejected.Query{Cursor: answer.Next, Limit: bulkPage})
+		if err != nil {
+			return storeError("rejected", err)
+		}
+		answer.Forgotten, answer.Next = answer.Forgotten+n, next
+		if next == "" || time.Now().After(deadline) {
+			return respond(w, http.StatusOK, answer)
+		}
+	}
+}

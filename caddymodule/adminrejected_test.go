@@ -1,0 +1,161 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// page is a page of records.
+type page struct {
+	Records []struct {
+		PushkeyHash string `json:"pushkey_hash"`
+		App         string `json:"app"`
+	} `json:"records"`
+	Next string `json:"next"`
+}
+
+// pages reads records to the end, and counts those of each app and the pages.
+func (r *adminRig) pages(query string) (apps map[string]int, pages int) {
+	r.t.Helper()
+	apps = make(map[string]int)
+	for cursor := ""; ; {
+		var p page
+		answer := r.want(http.StatusOK, "GET", "/matrix_push/rejected?"+query+"&cursor="+url.QueryEscape(cursor), "")
+		if err := json.Unmarshal([]byte(answer), &p); err != nil || p.Records == nil {
+			r.t.Fatalf("answered %s", answer)
+		}
+		for _, record := range p.Records {
+			apps[record.App]++
+		}
+		pages++
+		if cursor = p.Next; cursor == "" {
+			return apps, pages
+		}
+	}
+}
+
+func TestRecordsAreListedPageByPage(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	for i := range 9 {
+		app := []string{"org.example.ios", "org.example.*", "org.example.*"}[i%3]
+		r.reject(app, app, canary+strings.Repeat("x", i), today)
+	}
+	for _, tt := range []struct {
+		query            string
+		ios, others, min int
+	}{
+		{"limit=2", 3, 6, 5},
+		{"limit=4", 3, 6, 3},
+		{"", 3, 6, 1},
+		{"app=org.example.ios", 3, 0, 1},
+		{"app=org.example.ios&limit=1", 3, 0, 2},
+		{"app=org.example.x", 0, 0, 1},
+		{"prefix=ffffff", 0, 0, 1},
+		{"prefix=", 3, 6, 1},
+	} {
+		apps, pages := r.pages(tt.query)
+		if apps["org.example.ios"] != tt.ios || apps["org.example.*"] != tt.others || pages < tt.min {
+			t.Errorf("%s: %v on %d pages, want %d, %d on at least %d", tt.query, apps, pages, tt.ios, tt.others, tt.min)
+		}
+	}
+	k := rejected.KeyOf("org.example.ios", canary)
+	if apps, _ := r.pages("prefix=" + strings.ToUpper(k.Short())); apps["org.example.ios"] != 1 {
+		t.Errorf("the prefix of one finds %v", apps)
+	}
+}
+
+func TestADeviceIsExplained(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	const path = "/matrix_push/rejected/explain"
+	dead := r.reject("org.example.ios", "org.example.ios", canary, today)
+	wants := []string{
+		`"pushkey_hash":"` + dead.String() + `","app":"org.example.ios"`, `"reason":"unregistered"`, `"first_seen":"2026-03-14T12:00:00Z"`,
+		`"verdicts":1`, `"condemned_until":"`, `"probe_at":"2026-03-14T13:00:00Z"`, `"waiting":false`,
+	}
+	for name, selector := range map[string]string{
+		"its values":           `{"app_id":"org.example.ios","pushkey":"` + canary + `"}`,
+		"its hash":             `{"hash":"` + dead.String() + `"}`,
+		"its hash in capitals": `{"hash":"` + strings.ToUpper(dead.String()) + `"}`,
+		"what a log shows":     `{"hash":"` + dead.Short() + `"}`,
+		"four digits":          `{"hash":"` + dead.String()[:4] + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			r.want(http.StatusOK, "POST", path, selector, wants...)
+		})
+	}
+	t.Run("one that nothing is known of, by its values", func(t *testing.T) {
+		answer := r.want(http.StatusOK, "POST", path, `{"app_id":"org.example.mac","pushkey":"`+canary+`"}`, `"app":"org.example.*"`)
+		if strings.Contains(answer, "record") {
+			t.Errorf("there is a record in %s", answer)
+		}
+		r.want(http.StatusOK, "POST", path, `{"app_id":"com.example","pushkey":"`+canary+`"}`, `"app":""`)
+	})
+	t.Run("one that nothing is known of, by its hash", func(t *testing.T) {
+		r := *r
+		r.t = t
+		r.want(http.StatusNotFound, "POST", path, `{"hash":"ffffffff"}`, "nothing is known")
+		r.want(http.StatusNotFound, "POST", path, `{"hash":"`+strings.Repeat("f", 32)+`"}`, "nothing is known")
+	})
+	t.Run("one that only the outbox knows, by its hash", func(t *testing.T) {
+		r := *r
+		r.t = t
+		k := rejected.KeyOf("org.example.ios", "waiting")
+		r.wait("org.example.ios", "1", k, false)
+		r.want(http.StatusOK, "POST", path, `{"hash":"`+k.String()+`"}`, `"app":"org.example.ios"`, `"waiting":true`)
+	})
+}
+
+func TestAHashThatSeveralBeginWithIsAnsweredWithThem(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	a, b := rejected.Key{0xab, 0xcd, 1}, rejected.Key{0xab, 0xcd, 2}
+	r.store.records[a] = rejected.Record{App: "org.example.ios"}
+	r.store.records[b] = rejected.Record{App: "org.example.ios"}
+	candidates := `"candidates":["` + a.String() + `","` + b.String() + `"]`
+	r.want(http.StatusConflict, "POST", "/matrix_push/rejected/explain", `{"hash":"abcd"}`, `"error":"several`, candidates)
+	r.want(http.StatusConflict, "POST", "/matrix_push/rejected/forget", `{"hash":"abcd0"}`, candidates)
+	if len(r.store.records) != 2 {
+		t.Errorf("one of them was forgotten: %v", r.store.records)
+	}
+	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", `{"hash":"abcd01"}`, `"pushkey_hash":"`+a.String()+`","forgotten":1`)
+	r.wait("org.example.ios", "1", a, false)
+	r.wait("org.example.ios", "2", b, false)
+	r.wait("org.example.ios", "3", rejected.Key{1}, false)
+	r.want(http.StatusConflict, "POST", "/matrix_push/outbox/drop", `{"app":"org.example.ios","hash":"abcd"}`, candidates)
+}
+
+func TestARejectionIsForgotten(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	r.reject("org.example.ios", "org.example.ios", canary, today)
+	device := `{"app_id":"org.example.ios","pushkey":"` + canary + `"}`
+	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", device, `"forgotten":1`)
+	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", device, `"forgotten":0`)
+	if len(r.store.records) != 0 {
+		t.Errorf("left are %v", r.store.records)
+	}
+}
+
+func TestAnAppsRejectionsSinceATimeAreForgotten(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	for i := range 5 {
+		r.reject("org.example.ios", "org.example.ios", canary+strings.Repeat("x", i), today.Add(time.Duration(i)*time.Hour))
+	}
+	r.reject("org.example.*", "org.example.mac", canary, today.Add(5*time.Hour))
+	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", `{"app":"org.example.ios","since":"2026-03-14T14:00:00Z"}`, `{"forgotten":3}`)
+	if len(r.store.records) != 3 {
+		t.Errorf("left are %v", r.store.records)
+	}
+	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", `{"app":"com.example","since":"1970-01-01T00:00:00Z"}`, `{"forgotten":0}`)
+}

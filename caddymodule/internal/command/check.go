@@ -1,0 +1,242 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// Plan is what a provisioned configuration would do.
+type Plan struct {
+	// Rejected and Outbox are the names of the stores' modules.
+	Rejected, Outbox string
+	// Warnings are about no app alone.
+	Warnings []string
+	Apps     []PlannedApp
+	// Close lets go of what was provisioned.
+	Close func()
+}
+
+// PlannedApp is an app of it.
+type PlannedApp struct {
+	App, Provider, Content string
+	Wait, TTL              time.Duration
+	// CredentialExpiry is when the credential ends; zero if it does not.
+	CredentialExpiry time.Time
+	Warnings         []string
+	// Checker tries the credentials; nil if there is nothing to try.
+	Checker providers.Checker
+}
+
+// report is what check has to say.
+type report struct {
+	Valid bool `json:"valid"`
+	// Error is why the configuration does not load.
+	Error    string      `json:"error,omitempty"`
+	Rejected string      `json:"rejected,omitempty"`
+	Outbox   string      `json:"outbox,omitempty"`
+	Apps     []appReport `json:"apps"`
+	Warnings []string    `json:"warnings"`
+}
+
+type appReport struct {
+	App      string `json:"app"`
+	Provider string `json:"provider"`
+	// Settings are the provider's options that say where pushes go, as configured.
+	Settings         map[string]string `json:"settings"`
+	Content          string            `json:"content"`
+	Wait             string            `json:"wait"`
+	TTL              string            `json:"ttl"`
+	CredentialExpiry time.Time         `json:"credential_expiry,omitzero"`
+	Warnings         []string          `json:"warnings"`
+	// Live is what the push service says of the credentials: ok, failed or nothing_to_check; absent if it was not asked.
+	Live      string `json:"live,omitempty"`
+	LiveError string `json:"live_error,omitempty"`
+}
+
+// What came of asking a push service.
+const (
+	liveOK      = "ok"
+	liveFailed  = "failed"
+	liveNothing = "nothing_to_check"
+)
+
+func (p *program) check() *cobra.Command {
+	var live bool
+	var within time.Duration
+	cmd := p.leaf("check", "Verifies all of a configuration that can be verified without sending anything", `Verifies all of a configuration that can be verified without sending anything,
+beside a server that runs: that it loads, and what would be worth a second look.
+The configuration is the one that --config names, or the Caddyfile in the
+current directory.
+
+With --live, each push service that can be is asked whether it takes the
+credentials; nobody is sent anything.
+
+Exits with 1 if the configuration does not load or credentials are not taken;
+warnings are 0, and 3 with --strict.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
+	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they take the credentials")
+	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "How long --live may take")
+	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there are warnings")
+	return cmd
+}
+
+func check(i *invocation, live bool, within time.Duration) error {
+	quiet()
+	log, err := newLogFile()
+	if err != nil {
+		return err
+	}
+	defer log.remove()
+	r, plan, err := i.provision(log)
+	if err != nil {
+		if i.json {
+			_ = i.encode(report{Error: err.Error(), Apps: []appReport{}, Warnings: []string{}})
+		}
+		return err
+	}
+	defer plan.Close()
+	var failed []string
+	if live {
+		failed = i.askServices(plan, r, within)
+	}
+	if i.json {
+		err = i.encode(r)
+	} else {
+		i.report(r, live)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(failed) > 0:
+		return fmt.Errorf("the credentials do not work: %s", strings.Join(failed, ", "))
+	case i.strict && r.warned():
+		return errFound
+	}
+	return nil
+}
+
+// provision loads the configuration as `caddy validate` does, without starting anything.
+func (i *invocation) provision(log *logFile) (*report, *Plan, error) {
+	input, _, _, err := caddycmd.LoadConfig(i.config, i.adapter)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(input) == 0 {
+		return nil, nil, misuse("there is no configuration: --config is missing, and there is no Caddyfile here")
+	}
+	input = caddy.RemoveMetaFields(input)
+	var config *caddy.Config
+	if err := caddy.StrictUnmarshalJSON(input, &config); err != nil {
+		return nil, nil, fmt.Errorf("decoding the configuration: %w", err)
+	}
+	written, err := readConfig(input)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.Logging = log.logging()
+	ctx, err := caddy.ProvisionContext(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := i.inspect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &report{
+		Valid: true, Rejected: plan.Rejected, Outbox: plan.Outbox, Apps: make([]appReport, len(plan.Apps)),
+		Warnings: append(append([]string{}, plan.Warnings...), append(written.warnings(), log.warnings()...)...),
+	}
+	for n, app := range plan.Apps {
+		r.Apps[n] = appReport{
+			App: app.App, Provider: app.Provider, Settings: written.settings(app.App), Content: app.Content, Wait: app.Wait.String(),
+			TTL: app.TTL.String(), CredentialExpiry: app.CredentialExpiry, Warnings: append([]string{}, app.Warnings...),
+		}
+	}
+	return r, plan, nil
+}
+
+func (r *report) warned() bool {
+	n := len(r.Warnings)
+	for _, app := range r.Apps {
+		n += len(app.Warnings)
+	}
+	return n > 0
+}
+
+// askServices asks all push services at once, and returns the apps whose credentials are not taken.
+func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (failed []string) {
+	i.progress.tell("asking the push services…")
+	defer i.progress.end()
+	ctx, cancel := context.WithTimeout(i.ctx, within)
+	defer cancel()
+	var asked sync.WaitGroup
+	for n := range plan.Apps {
+		app, checker := &r.Apps[n], plan.Apps[n].Checker
+		if checker == nil {
+			app.Live = liveNothing
+			continue
+		}
+		asked.Go(func() {
+			app.Live = liveOK
+			if err := checker.Check(ctx); err != nil {
+				app.Live, app.LiveError = liveFailed, err.Error()
+				if errors.Is(err, context.DeadlineExceeded) {
+					app.LiveError = fmt.Sprintf("no answer within %s", within)
+				}
+			}
+		})
+	}
+	asked.Wait()
+	for _, app := range r.Apps {
+		if app.Live == liveFailed {
+			failed = append(failed, app.App)
+		}
+	}
+	return failed
+}
+
+// report shows it to people.
+func (i *invocation) report(r *report, live bool) {
+	i.say(green, "The configuration is valid.")
+	i.say(plain, "Rejected store: %s. Outbox: %s.", r.Rejected, r.Outbox)
+	fmt.Fprintln(i.out)
+	header := []string{"APP", "PROVIDER", "SETTINGS", "CONTENT", "WAIT", "TTL", "CREDENTIAL ENDS"}
+	if live {
+		header = append(header, "LIVE")
+	}
+	t := newTable(header...)
+	for _, app := range r.Apps {
+		row := cells(app.App, app.Provider, settingsText(app.Settings), app.Content, app.Wait, app.TTL, i.when(app.CredentialExpiry))
+		switch {
+		case !live:
+		case app.Live == liveOK:
+			row = append(row, cell{"ok", green})
+		case app.Live == liveFailed:
+			row = append(row, cell{"failed: " + app.LiveError, red})
+		default:
+			row = append(row, cell{"nothing to check", plain})
+		}
+		t.add(row...)
+	}
+	t.write(i.out, i.style)
+	if r.warned() {
+		fmt.Fprintln(i.out)
+	}
+	for _, warning := range r.Warnings {
+		i.say(yellow, "Warning: %s", warning)
+	}
+	for _, app := range r.Apps {
+		for _, warning := range app.Warnings {
+			i.say(yellow, "Warning: app %s: %s", app.App, warning)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package command
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	hashA = "ab12cd34ef56ab12cd34ef56ab12cd34"
+	hashB = "ab99cd34ef56ab12cd34ef56ab12cd34"
+)
+
+const healthy = `{"status":"ready","degraded":[],"rejected":"file","outbox":"file","rejected_records":12,"apps":[` +
+	`{"app":"*","provider":"unifiedpush","open_hosts":2,"in_flight":0,"fuse":{"app":"*","dead":0,"pushkeys":9},"outbox":{"entries":0,"devices":0},"proven":true,"last_delivered":"2026-03-14T11:59:18Z","troubles":[]},` +
+	`{"app":"org.example.ios","provider":"apns","breaker":"closed","in_flight":3,"fuse":{"app":"org.example.ios","dead":1,"pushkeys":40},"outbox":{"entries":4,"devices":2,"oldest":"2026-03-14T11:20:00Z"},"credential_expiry":"2026-05-01T00:00:00Z","proven":true,"last_delivered":"2026-03-14T11:59:18Z","troubles":[]}]}`
+
+const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
+	`{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
+	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"misconfigured","detail":"invalid_provider_token","since":"2026-03-14T11:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
+	`{"app":"org.example.ios","provider":"apns","breaker":"open","in_flight":0,"fuse":{"app":"org.example.ios","tripped":"2026-03-14T11:55:00Z","dead":30,"pushkeys":40},"credential_expiry":"2026-03-12T00:00:00Z","proven":false,"troubles":[` +
+	`{"reason":"invalid_provider_token","count":7,"first":"2026-03-14T11:00:00Z","last":"2026-03-14T11:58:00Z","detail":"InvalidProviderToken\u001b[2J","alarm":true},` +
+	`{"reason":"timeout","count":1,"first":"2026-03-14T10:00:00Z","last":"2026-03-14T10:00:00Z","alarm":false}]}]}`
+
+const dead = `{"pushkey_hash":"` + hashA + `","app":"org.example.ios","record":{"pushkey_hash":"` + hashA + `","app":"org.example.ios","reason":"unregistered",` +
+	`"first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:00:00Z","verdicts":2,"condemned_until":"2026-03-09T08:00:00Z","service_time":"2026-03-09T07:59:59Z","probe_at":"2026-03-14T13:00:00Z"},` +
+	`"last":{"at":"2026-03-10T12:00:00Z","app":"org.example.ios","outcome":"rejected","reason":"unregistered","detail":"apns answered 410"},"waiting":false}`
+
+const alive = `{"pushkey_hash":"` + hashA + `","app":"","waiting":true}`
+
+func record(hash string) string {
+	return `{"pushkey_hash":"` + hash + `","app":"org.example.ios","reason":"unregistered","first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:00:00Z","verdicts":2,"probe_at":"2026-03-14T13:00:00Z"}`
+}
+
+func entry(id string, more string) string {
+	return `{"id":"` + id + `","app":"org.example.ios","pushkey_hash":"` + hashA + `","badge":false,"size":300,"accepted":"2026-03-14T11:00:00Z","expires":"2026-03-15T11:00:00Z","due":"2026-03-14T12:05:00Z","attempts":3,"running":false` + more + `}`
+}
+
+func TestWhatPeopleAndScriptsSee(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, route, answer string
+		args                []string
+		code                int
+	}{
+		{"status", "apps", healthy, []string{"status"}, 0},
+		{"status-degraded", "apps", degraded, []string{"status"}, 0},
+		{"status-strict", "apps", degraded, []string{"status", "--strict"}, 3},
+		{"explain-dead", "rejected/explain", dead, []string{"rejected", "explain", "--hash", "ab12"}, 3},
+		{"explain-alive", "rejected/explain", alive, []string{"rejected", "explain", "--hash", hashA}, 0},
+		{"list", "rejected", `{"records":[` + record(hashA) + `,` + record(hashB) + `]}`, []string{"rejected", "list"}, 0},
+		{"list-none", "rejected", `{"records":[]}`, []string{"rejected", "list"}, 0},
+		{"forget", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":1}`, []string{"rejected", "forget", "--hash", "ab12"}, 0},
+		{"forget-none", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":0}`, []string{"rejected", "forget", "--hash", hashA}, 0},
+		{"forget-since", "rejected/forget", `{"forgotten":7}`, []string{"rejected", "forget", "--app", "org.example.ios", "--since", "2h"}, 0},
+		{
+			"outbox", "outbox", `{"apps":[{"app":"org.example.ios","entries":4,"devices":2,"oldest":"2026-03-14T11:20:00Z","configured":true},{"app":"org.example.gone","entries":1,"devices":1,"oldest":"2026-03-14T11:20:00Z","configured":false}]}`,
+			[]string{"outbox", "list"},
+			0,
+		},
+		{"outbox-none", "outbox", `{"apps":[]}`, []string{"outbox", "list"}, 0},
+		{"outbox-app", "outbox", `{"entries":[` + entry("1", `,"running":true`) + `,` + entry("2", `,"badge":true`) + `]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},
+		{"outbox-app-none", "outbox", `{"entries":[]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},
+		{"retry", "outbox/retry", `{"app":"org.example.ios","configured":true}`, []string{"outbox", "retry", "--app", "org.example.ios"}, 0},
+		{"retry-device", "outbox/retry", `{"app":"org.example.ios","pushkey_hash":"` + hashA + `","configured":true}`, []string{"outbox", "retry", "--app", "org.example.ios", "--hash", "ab12"}, 0},
+		{"retry-gone", "outbox/retry", `{"app":"org.example.gone","configured":false}`, []string{"outbox", "retry", "--app", "org.example.gone"}, 0},
+		{"drop", "outbox/drop", `{"app":"org.example.ios","pushkey_hash":"` + hashA + `","dropped":1}`, []string{"outbox", "drop", "--app", "org.example.ios", "--hash", "ab12"}, 0},
+		{"fuse", "fuses/reset", `{"was_tripped":true}`, []string{"fuse", "reset", "--app", "org.example.ios"}, 0},
+		{"fuse-untripped", "fuses/reset", `{"was_tripped":false}`, []string{"fuse", "reset", "--unknown-apps"}, 0},
+		{
+			"send", "send", `{"app":"org.example.ios","provider":"apns","pushkey_hash":"` + hashA + `","outcome":"delivered","reason":"delivered","result":"delivered","on_record":true,"duration":0.123}`,
+			[]string{"send", "--app-id", "org.example.ios", "--pushkey", canary},
+			0,
+		},
+		{
+			"send-refused", "send", `{"app":"org.example.ios","provider":"apns","pushkey_hash":"` + hashA + `","outcome":"retry","reason":"too_many_requests","detail":"apns answered 429","result":"queued","retry_after":30,"service_time":"2026-03-09T07:59:59Z","on_record":false,"duration":2.5}`,
+			[]string{"send", "--app-id", "org.example.ios", "--pushkey", canary},
+			3,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			answers := map[string][]string{tt.route: {tt.answer}}
+			r := world{}.ask(t, newAPI(t, answers), tt.args...)
+			r.want(t, tt.code)
+			if r.err != "" || strings.Contains(r.out, "\x1b") {
+				t.Errorf("there is an error, or a colour: %q %q", r.err, r.out)
+			}
+			golden(t, tt.name, r.out)
+			r = world{}.ask(t, newAPI(t, answers), append(tt.args, "--json")...)
+			r.want(t, tt.code)
+			if want := tt.answer + "\n"; tt.name != "outbox-app" && r.out != want {
+				t.Errorf("the JSON is\n%s, not the API's\n%s", r.out, want)
+			}
+		})
+	}
+}
+
+func TestColoursAreForATerminalAlone(t *testing.T) {
+	a := newAPI(t, map[string][]string{"apps": {degraded}})
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	r := world{terminal: true}.ask(t, a, "status")
+	golden(t, "status-colours", r.out)
+	r.want(t, 0, "\x1b[33mdegraded\x1b[0m", "\x1b[31minvalid_provider_token\x1b[0m")
+	t.Setenv("NO_COLOR", "1")
+	if r := (world{terminal: true}).ask(t, a, "status"); strings.Contains(r.out, "\x1b") {
+		t.Errorf("coloured in spite of NO_COLOR: %q", r.out)
+	}
+}
+
+func TestWhatIsAskedOfTheAdminAPI(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pushkey")
+	if err := os.WriteFile(file, []byte(canary+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const byValue = `{"app_id":"org.example.ios","pushkey":"` + canary + `"}`
+	answers := map[string]string{
+		"rejected/explain": alive, "rejected/forget": `{"forgotten":0}`, "rejected": `{"records":[]}`, "outbox": `{"entries":[]}`, "outbox/retry": `{}`,
+		"outbox/drop": `{}`, "fuses/reset": `{}`, "send": `{"outcome":"delivered"}`,
+	}
+	for _, tt := range []struct {
+		args        string // separated by spaces
+		stdin, want string
+	}{
+		{"rejected explain --hash ab12", "", `POST rejected/explain {"hash":"ab12"}`},
+		{"rejected explain --app-id org.example.ios --pushkey " + canary, "", `POST rejected/explain ` + byValue},
+		{"rejected explain --app-id org.example.ios --pushkey -", canary + "\n", `POST rejected/explain ` + byValue},
+		{"rejected explain --app-id org.example.ios --pushkey-file " + file, "", `POST rejected/explain ` + byValue},
+		{"rejected forget --app-id org.example.ios --pushkey -", canary + "\r\n", `POST rejected/forget ` + byValue},
+		{"rejected forget --app org.example.ios --since 2h", "", `POST rejected/forget {"app":"org.example.ios","since":"2026-03-14T10:00:00Z"}`},
+		{"rejected forget --app org.example.ios --since 2d", "", `POST rejected/forget {"app":"org.example.ios","since":"2026-03-12T12:00:00Z"}`},
+		{"rejected forget --app org.example.ios --since 2026-03-01T00:00:00+01:00", "", `POST rejected/forget {"app":"org.example.ios","since":"2026-02-28T23:00:00Z"}`},
+		{"rejected list --app org.example.* --prefix ab", "", `GET rejected?app=org.example.%2A&limit=1000&prefix=ab`},
+		{"outbox list --app org.example.*", "", `GET outbox?app=org.example.%2A&limit=1000`},
+		{"outbox retry --app a --hash ab12", "", `POST outbox/retry {"app":"a","hash":"ab12"}`},
+		{"outbox drop --app a --hash ab12 --id 7", "", `POST outbox/drop {"app":"a","hash":"ab12","id":"7"}`},
+		{"outbox drop --app a --all", "", `POST outbox/drop {"app":"a","all":true}`},
+		{"fuse reset --app a", "", `POST fuses/reset {"app":"a"}`},
+		{"fuse reset --unknown-apps", "", `POST fuses/reset {}`},
+		{"send --app-id org.example.ios --pushkey -", canary, `POST send {"notification":{"devices":[` + byValue + `]}}`},
+		{
+			`send --app-id org.example.ios --pushkey - --data {"auth":"x"} --event-id $1 --room-id !r --body hi --low --site push.example.org`, canary,
+			`POST send {"notification":{"content":{"body":"hi","msgtype":"m.text"},"devices":[{"app_id":"org.example.ios","data":{"auth":"x"},"pushkey":"` + canary +
+				`"}],"event_id":"$1","prio":"low","room_id":"!r"},"site":"push.example.org"}`,
+		},
+		{
+			"send --badge --app-id org.example.ios --pushkey -", canary,
+			`POST send {"notification":{"content":null,"devices":[` + byValue + `],"event_id":null,"room_id":null,"room_name":null,"sender":null,"sender_display_name":null,"type":null}}`,
+		},
+		{"send --request -", `{"notification":{"devices":[]}}`, `POST send {"notification":{"devices":[]}}`},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			route, _, _ := strings.Cut(strings.Fields(tt.want)[1], "?")
+			a := newAPI(t, map[string][]string{route: {answers[route]}})
+			world{stdin: tt.stdin}.ask(t, a, strings.Fields(tt.args)...).want(t, 0)
+			a.want(t, tt.want)
+		})
+	}
+}
+
+func TestAllPagesAreRead(t *testing.T) {
+	t.Parallel()
+	pages := func() map[string][]string {
+		return map[string][]string{
+			"rejected":        {`{"records":[` + record(hashA) + `],"next":"c"}`, `{"records":[],"next":"d"}`, `{"records":[` + record(hashB) + `]}`},
+			"outbox":          {`{"entries":[` + entry("1", "") + `],"next":"c"}`, `{"entries":[` + entry("2", "") + `]}`},
+			"rejected/forget": {`{"forgotten":2,"next":"c"}`, `{"forgotten":3}`},
+			"outbox/drop":     {`{"app":"a","dropped":2,"next":"c"}`, `{"app":"a","dropped":1}`},
+		}
+	}
+	for _, tt := range []struct {
+		args, out string
+		requests  []string
+	}{
+		{
+			"rejected list --json", `{"records":[` + record(hashA) + `,` + record(hashB) + `]}`,
+			[]string{"GET rejected?limit=1000", "GET rejected?cursor=c&limit=1000", "GET rejected?cursor=d&limit=1000"},
+		},
+		{"rejected list --json --limit 1", `{"records":[` + record(hashA) + `]}`, []string{"GET rejected?limit=1000"}},
+		{
+			"outbox list --app a --json", `{"entries":[` + entry("1", "") + `,` + entry("2", "") + `]}`,
+			[]string{"GET outbox?app=a&limit=1000", "GET outbox?app=a&cursor=c&limit=1000"},
+		},
+		{
+			"rejected forget --app a --since 1h --json", `{"forgotten":5}`,
+			[]string{`POST rejected/forget {"app":"a","since":"2026-03-14T11:00:00Z"}`, `POST rejected/forget {"app":"a","cursor":"c","since":"2026-03-14T11:00:00Z"}`},
+		},
+		{"outbox drop --app a --all --json", `{"app":"a","dropped":3}`, []string{`POST outbox/drop {"app":"a","all":true}`, `POST outbox/drop {"app":"a","all":true,"cursor":"c"}`}},
+	} {
+		a := newAPI(t, pages())
+		r := world{}.ask(t, a, strings.Fields(tt.args)...)
+		if r.want(t, 0); r.out != tt.out+"\n" || r.err != "" {
+			t.Errorf("%s prints\n%s%s\nwant\n%s", tt.args, r.out, r.err, tt.out)
+		}
+		a.want(t, tt.requests...)
+		if r := (world{terminal: true}).ask(t, newAPI(t, pages()), strings.Fields(tt.args)...); len(tt.requests) > 1 && !strings.Contains(r.err, "so far…") {
+			t.Errorf("%s shows no progress to a person: %q", tt.args, r.err)
+		}
+	}
+}
+
+func TestWrongUsageEndsWith2AndSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"nonsense":                                "unknown command",
+		"rejected nonsense":                       "unknown command",
+		"status --nonsense":                       "unknown flag",
+		"status more":                             "too many",
+		"outbox retry":                            "missing",
+		"outbox drop --app a":                     "--hash or --all",
+		"outbox drop --app a --all --hash b":      "--all cannot",
+		"outbox list --limit -1":                  "--limit",
+		"rejected list --limit x":                 "--limit",
+		"rejected list --limit -1":                "--limit",
+		"rejected explain":                        "the device is missing",
+		"rejected explain --hash ab --app-id b":   "cannot be given together",
+		"rejected explain --app-id b":             "--pushkey or --pushkey-file is missing",
+		"rejected explain --pushkey b":            "--app-id is missing",
+		"rejected explain --app-id b --pushkey -": "the pushkey is empty",
+		"rejected explain --app-id b --pushkey b --pushkey-file c": "cannot be given together",
+		"rejected forget --app a":                                  "have to be given together",
+		"rejected forget --hash ab --app a --since 1h":             "cannot be given together with a device",
+		"rejected forget --app a --since yesterday":                "--since",
+		"fuse reset":                                   "--unknown-apps",
+		"fuse reset --app a --unknown-apps":            "--unknown-apps",
+		"send":                                         "--app-id is missing",
+		"send --request a --app-id b":                  "--request is all",
+		"send --app-id a --pushkey b --data {":         "--data is not JSON",
+		"send --app-id a --pushkey b --badge --body c": "--badge sends no event",
+		"vapid-keygen":                                 "missing",
+	} {
+		r := world{}.run(t, strings.Fields(args)...)
+		if r.want(t, exitUsage, want, "--help"); r.out != "" || strings.Count(r.err, "\n") != 2 {
+			t.Errorf("%s prints\n%s%s", args, r.out, r.err)
+		}
+	}
+	world{}.run(t).want(t, 0, "vapid-keygen")
+}
+
+func TestWhatFailsIsSaidInOneSentence(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, route, answer, args, want string }{
+		{"no gateway", "apps", failing(http.StatusServiceUnavailable, `{"error":"no Matrix push gateway is configured"}`), "status", "no Matrix push gateway is configured"},
+		{"another Caddy", "other", "", "status", "404 Not Found: does that Caddy have the gateway?"},
+		{"no JSON", "apps", "hello", "status", "is not expected"},
+		{"a hash that several begin with", "rejected/explain", failing(http.StatusConflict, `{"error":"several","candidates":["`+hashA+`","`+hashB+`"]}`), "rejected explain --hash ab", hashA + ", " + hashB},
+		{"nothing known", "rejected/explain", failing(http.StatusNotFound, `{"error":"nothing is known of it"}`), "rejected explain --hash ab12", "nothing is known of it"},
+		{"a store that fails", "outbox", failing(http.StatusInternalServerError, `{"error":"on fire\u001b[2J"}`), "outbox list", "on fire"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := world{}.ask(t, newAPI(t, map[string][]string{tt.route: {tt.answer}}), strings.Fields(tt.args)...)
+			r.want(t, exitFailed, tt.want)
+			if r.out != "" || !strings.HasPrefix(r.err, "Error: ") || strings.Count(r.err, "\n") != 1 || strings.Contains(r.err, "\x1b") {
+				t.Errorf("printed %q and %q", r.out, r.err)
+			}
+		})
+	}
+	t.Run("nobody listens", func(t *testing.T) {
+		t.Parallel()
+		a := newAPI(t, nil)
+		a.Close()
+		world{}.ask(t, a, "status").want(t, exitFailed, "cannot be reached (see --address and --config)", "connection refused")
+		world{}.run(t, "status", "--address", "unix//"+filepath.Join(t.TempDir(), "none.sock")).want(t, exitFailed, "cannot be reached")
+		world{}.run(t, "status", "--address", "localhost:1-9").want(t, exitFailed, "is none")
+	})
+}

@@ -1,0 +1,256 @@
+package command
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+func (p *program) rejected() *cobra.Command {
+	return p.group("rejected", "Shows and forgets which pushkeys are on record as dead", p.rejectedList(), p.rejectedExplain(), p.rejectedForget())
+}
+
+func (p *program) rejectedList() *cobra.Command {
+	var app, prefix string
+	var limit int
+	cmd := p.leaf("list", "Lists the pushkeys that are on record as dead, by their hashes", "", 0, 0, func(i *invocation) error {
+		if limit < 0 {
+			return misuse("--limit cannot be negative")
+		}
+		return listRejected(i, app, prefix, limit)
+	})
+	cmd.Flags().StringVar(&app, "app", "", "Only those of the app with this pattern")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "Only those whose hashes begin with this")
+	cmd.Flags().IntVar(&limit, "limit", 0, "At most so many; 0 for all")
+	return cmd
+}
+
+// pageSize is how much is asked for at a time.
+const pageSize = 1000
+
+func listRejected(i *invocation, app, prefix string, limit int) error {
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	all := adminapi.Records{Records: []gateway.RecordStatus{}}
+	defer i.progress.end()
+	for {
+		query := url.Values{"limit": {fmt.Sprint(pageSize)}}
+		set(query, "app", app)
+		set(query, "prefix", prefix)
+		set(query, "cursor", all.Next)
+		var page adminapi.Records
+		if _, err := c.get(i.ctx, "rejected", query, &page); err != nil {
+			return err
+		}
+		all.Records, all.Next = append(all.Records, page.Records...), page.Next
+		if all.Next == "" || limit > 0 && len(all.Records) >= limit {
+			break
+		}
+		i.progress.tell("%s so far…", count(len(all.Records), "record", "records"))
+	}
+	i.progress.end()
+	if all.Next = ""; limit > 0 && len(all.Records) > limit {
+		all.Records = all.Records[:limit]
+	}
+	if i.json {
+		return i.encode(all)
+	}
+	i.records(all.Records)
+	return nil
+}
+
+// set sets a parameter unless it is empty.
+func set(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}
+
+func (i *invocation) records(records []gateway.RecordStatus) {
+	if len(records) == 0 {
+		i.say(plain, "No pushkey is on record as dead.")
+		return
+	}
+	t := newTable("PUSHKEY HASH", "APP", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")
+	for _, r := range records {
+		t.add(cells(r.PushkeyHash, r.App, r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
+	}
+	t.write(i.out, i.style)
+}
+
+func (p *program) rejectedExplain() *cobra.Command {
+	var device selectorFlags
+	cmd := p.leaf("explain", "Tells all that is known of a device", `Tells why a device is rejected, since when and by which verdict, what the
+latest attempt at it came to, and whether pushes wait for it. The device is
+named by its hash, of which the beginning is enough if no other's begins so,
+such as the 8 characters in a log, or by its app_id and pushkey.
+
+Exits with 3 if the pushkey is on record as dead.
+`+pushkeyHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
+	device.addTo(cmd)
+	return cmd
+}
+
+func explain(i *invocation, device *selectorFlags) error {
+	selector, err := device.selector(i.in)
+	if err != nil {
+		return err
+	}
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	var e gateway.Explanation
+	raw, err := c.post(i.ctx, "rejected/explain", selector, patience, &e)
+	if err != nil {
+		return err
+	}
+	if i.json {
+		i.raw(raw)
+	} else {
+		i.explanation(e)
+	}
+	if e.Record != nil {
+		return errFound
+	}
+	return nil
+}
+
+func (i *invocation) explanation(e gateway.Explanation) {
+	app := e.App
+	if app == "" {
+		app = "none that is configured: a device of it is rejected"
+	}
+	rows := [][2]string{{"Pushkey hash", e.PushkeyHash}, {"App", app}}
+	if r := e.Record; r != nil {
+		i.say(red, "The pushkey is on record as dead.")
+		rows = append(rows, [2]string{"Verdict", r.Reason + ", by the app " + r.App}, [2]string{"First seen", i.when(r.FirstSeen)},
+			[2]string{"Last seen", i.when(r.LastSeen)}, [2]string{"Verdicts", fmt.Sprint(r.Verdicts)},
+			[2]string{"Dead since", i.whenever(r.ServiceTime)}, [2]string{"Rejected", i.condemned(r)},
+			[2]string{"Next probe", i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"})
+	} else {
+		i.say(green, "The pushkey is not on record as dead.")
+	}
+	if l := e.Last; l != nil {
+		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason}, [2]string{"Detail", l.Detail})
+	}
+	waiting := "no"
+	if e.Waiting {
+		waiting = "yes: see outbox list"
+	}
+	rows = append(rows, [2]string{"Pushes wait", waiting})
+	for _, row := range rows {
+		if row[1] != "" {
+			i.say(plain, "%-16s%s", row[0], row[1])
+		}
+	}
+}
+
+// condemned says which registrations a record is about.
+func (i *invocation) condemned(r *gateway.RecordStatus) string {
+	if r.CondemnedUntil == nil {
+		return ""
+	}
+	return "pushers registered up to " + i.when(*r.CondemnedUntil) + "; a later one is delivered to"
+}
+
+func (p *program) rejectedForget() *cobra.Command {
+	var device selectorFlags
+	var app, since string
+	cmd := p.leaf("forget", "Forgets a rejection, or an app's since a time", `Forgets that a pushkey is dead, so that the next notification for it is sent to
+its push service. The device is named by its hash, of which the beginning is
+enough if no other's begins so, or by its app_id and pushkey.
+
+With --app and --since, forgets all pushkeys of an app that were first rejected
+since then, when it was a mistake.
+`+pushkeyHelp, 0, 0, func(i *invocation) error {
+		if app == "" && since == "" {
+			return forgetDevice(i, &device)
+		}
+		if device.given() {
+			return misuse("--app and --since cannot be given together with a device")
+		}
+		return forgetApp(i, app, since)
+	})
+	device.addTo(cmd)
+	cmd.Flags().StringVar(&app, "app", "", "Forget those of the app with this pattern")
+	cmd.Flags().StringVar(&since, "since", "", "From then on: a time such as 2026-03-14T09:00:00Z, or how long ago, such as 90m or 2d")
+	return cmd
+}
+
+func forgetDevice(i *invocation, device *selectorFlags) error {
+	selector, err := device.selector(i.in)
+	if err != nil {
+		return err
+	}
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	var answer adminapi.Forgotten
+	raw, err := c.post(i.ctx, "rejected/forget", selector, patience, &answer)
+	switch {
+	case err != nil:
+		return err
+	case i.json:
+		i.raw(raw)
+	case answer.Forgotten == 0:
+		i.say(plain, "There was no record of %s.", answer.PushkeyHash)
+	default:
+		i.say(green, "The rejection of %s is forgotten.", answer.PushkeyHash)
+	}
+	return nil
+}
+
+func forgetApp(i *invocation, app, since string) error {
+	if app == "" || since == "" {
+		return misuse("--app and --since have to be given together")
+	}
+	from, err := i.since(since)
+	if err != nil {
+		return err
+	}
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	total := adminapi.Forgotten{}
+	defer i.progress.end()
+	for body := map[string]string{"app": app, "since": from.UTC().Format(time.RFC3339)}; ; body["cursor"] = total.Next {
+		var answer adminapi.Forgotten
+		if _, err := c.post(i.ctx, "rejected/forget", body, longPatience, &answer); err != nil {
+			return err
+		}
+		total.Forgotten, total.Next = total.Forgotten+answer.Forgotten, answer.Next
+		if total.Next == "" {
+			break
+		}
+		i.progress.tell("%s forgotten so far…", count(total.Forgotten, "rejection", "rejections"))
+	}
+	i.progress.end()
+	if i.json {
+		return i.encode(total)
+	}
+	i.say(green, "%s of %s forgotten.", count(total.Forgotten, "rejection", "rejections"), app)
+	return nil
+}
+
+// since reads a time, or how long ago it was.
+func (i *invocation) since(text string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	ago, err := caddy.ParseDuration(text)
+	if err != nil || ago < 0 {
+		return time.Time{}, misuse("--since %q is neither a time such as 2026-03-14T09:00:00Z nor a duration such as 90m", text)
+	}
+	return i.now().Add(-ago), nil
+}

@@ -1,0 +1,171 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+// sendFlags say what is sent, and to whom.
+type sendFlags struct {
+	deviceFlags
+	data, request, site   string
+	eventID, roomID, body string
+	badge, low            bool
+}
+
+func (p *program) send() *cobra.Command {
+	var f sendFlags
+	cmd := p.leaf("send", "Sends a test notification to a device, and shows the push service's verdict", `Sends a test notification to a device, and shows the push service's verdict. It
+goes past the record of rejections and the outbox, and changes nothing of them.
+An attempt may take 30 s.
+
+Exits with 3 if it was not delivered.
+`+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
+	f.addTo(cmd)
+	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
+	cmd.Flags().StringVar(&f.request, "request", "", "A file with a whole notify request of one device instead; - reads the standard input")
+	cmd.Flags().StringVar(&f.site, "site", "", "The site that it is to have come in at, for a push server of your own there: host or host:port")
+	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID; default: the one by which Element knows a test")
+	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
+	cmd.Flags().StringVar(&f.body, "body", "", "The message")
+	cmd.Flags().BoolVar(&f.badge, "badge", false, "Send a badge update instead of an event")
+	cmd.Flags().BoolVar(&f.low, "low", false, "Send it with low priority")
+	return cmd
+}
+
+// message is the request to the admin API.
+func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
+	if f.request != "" {
+		return f.whole(in)
+	}
+	pushkey, err := f.read(in)
+	if err != nil {
+		return nil, err
+	}
+	device := map[string]any{"app_id": f.appID, "pushkey": pushkey}
+	if f.data != "" {
+		if !json.Valid([]byte(f.data)) {
+			return nil, misuse("--data is not JSON")
+		}
+		device["data"] = json.RawMessage(f.data)
+	}
+	n := map[string]any{"devices": []any{device}}
+	switch {
+	case f.badge && (f.eventID != "" || f.roomID != "" || f.body != ""):
+		return nil, misuse("--badge sends no event: it cannot be given together with --event-id, --room-id or --body")
+	case f.badge:
+		for _, member := range []string{"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content"} {
+			n[member] = nil
+		}
+	}
+	for member, value := range map[string]string{"event_id": f.eventID, "room_id": f.roomID} {
+		if value != "" {
+			n[member] = value
+		}
+	}
+	if f.body != "" {
+		n["content"] = map[string]string{"msgtype": "m.text", "body": f.body}
+	}
+	if f.low {
+		n["prio"] = "low"
+	}
+	return map[string]any{"notification": n}, nil
+}
+
+// whole is a request that somebody else wrote.
+func (f *sendFlags) whole(in io.Reader) (request map[string]any, err error) {
+	if f.given() || f.data != "" || f.eventID != "" || f.roomID != "" || f.body != "" || f.badge || f.low {
+		return nil, misuse("--request is all of the notification: it goes with --site alone")
+	}
+	var data []byte
+	if f.request == "-" {
+		data, err = io.ReadAll(in)
+	} else {
+		data, err = os.ReadFile(f.request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var raw map[string]json.RawMessage
+	if json.Unmarshal(data, &raw) != nil {
+		return nil, fmt.Errorf("the request in %s is not a JSON object", f.request)
+	}
+	request = make(map[string]any)
+	for member, value := range raw {
+		request[member] = value
+	}
+	return request, nil
+}
+
+func send(i *invocation, f *sendFlags) error {
+	body, err := f.message(i.in)
+	if err != nil {
+		return err
+	}
+	if f.site != "" {
+		body["site"] = f.site
+	}
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	i.progress.tell("sending…")
+	var t gateway.Trial
+	raw, err := c.post(i.ctx, "send", body, longPatience, &t)
+	i.progress.end()
+	if err != nil {
+		return err
+	}
+	if i.json {
+		i.raw(raw)
+	} else {
+		i.trial(t)
+	}
+	if t.Outcome != "delivered" {
+		return errFound
+	}
+	return nil
+}
+
+// results say what a notification of a homeserver's would be.
+var results = map[string]string{
+	"delivered":   "delivered",
+	"rejected":    "rejected: the homeserver would drop the pusher",
+	"dropped":     "given up: this push can never be delivered, and the pushkey is fine",
+	"queued":      "kept in the outbox, and tried again",
+	"unavailable": "refused with 503, for the homeserver to send again",
+}
+
+func (i *invocation) trial(t gateway.Trial) {
+	if t.Outcome == "delivered" {
+		i.say(green, "The push service took it, after %.2f s.", t.Duration)
+	} else {
+		i.say(red, "It was not delivered, after %.2f s.", t.Duration)
+	}
+	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}}
+	if t.Outcome != t.Reason {
+		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Detail", t.Detail})
+	}
+	if t.RetryAfter > 0 {
+		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
+	}
+	result := results[t.Result]
+	switch {
+	case t.OnRecord:
+		result = "rejected without asking the push service: the pushkey is on record as dead, see rejected explain"
+	case t.Result == "delivered":
+		result = "" // which has been said
+	}
+	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"It would be", result})
+	for _, row := range rows {
+		if row[1] != "" {
+			i.say(plain, "%-16s%s", row[0], row[1])
+		}
+	}
+}

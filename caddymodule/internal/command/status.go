@@ -1,0 +1,147 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+func (p *program) status() *cobra.Command {
+	cmd := p.leaf("status", "Shows how the gateway and its apps are", `Shows how the gateway and its apps are. No push service is asked.
+
+Exits with 0 if the gateway is ready, also if there is something to look into,
+which is then shown; with --strict, that is 3. Exits with 1 if there is no
+gateway, or it cannot be reached: so it can be a container's health check.`, 0, 0, showStatus)
+	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there is something to look into")
+	return cmd
+}
+
+func showStatus(i *invocation) error {
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	var o adminapi.Overview
+	raw, err := c.get(i.ctx, "apps", nil, &o)
+	if err != nil {
+		return err
+	}
+	if i.json {
+		i.raw(raw)
+	} else {
+		i.overview(o)
+	}
+	if i.strict && o.Status != adminapi.Ready {
+		return errFound
+	}
+	return nil
+}
+
+func (i *invocation) overview(o adminapi.Overview) {
+	if o.Status == adminapi.Ready {
+		i.say(green, "The gateway is ready.")
+	} else {
+		i.say(yellow, "The gateway is ready, but there is something to look into:")
+	}
+	for _, d := range o.Degraded {
+		i.say(yellow, "- %s", i.degradation(d))
+	}
+	records := ""
+	if o.Records != nil {
+		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
+	}
+	i.say(plain, "Rejected store: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
+	fmt.Fprintln(i.out)
+	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL ENDS", "LAST DELIVERED")
+	for _, a := range o.Apps {
+		apps.add(i.app(a, o.Degraded)...)
+	}
+	apps.write(i.out, i.style)
+	i.troubles(o.Apps)
+}
+
+// degradation is what to look into, as a sentence.
+func (i *invocation) degradation(d gateway.Degradation) string {
+	of := "app " + d.App
+	if d.App == "" {
+		of = "devices of unknown apps"
+	}
+	switch d.Reason {
+	case "breaker_open":
+		return of + ": the push service does not work, and is left alone for a while (breaker)"
+	case "fuse_tripped":
+		return of + ": too many pushkeys were rejected, and rejections are held (fuse) since " + i.whenever(d.Since)
+	case "credential_expired":
+		return of + ": the credential expired on " + i.whenever(d.Since)
+	case "misconfigured":
+		return of + ": the push service refuses what is set up, " + d.Detail + ", since " + i.whenever(d.Since)
+	case "outbox_unreadable":
+		return "the outbox cannot be read"
+	default:
+		return of + ": " + d.Reason
+	}
+}
+
+// app is an app's row.
+func (i *invocation) app(a gateway.AppStatus, degraded []gateway.Degradation) []cell {
+	state := cell{"ok", green}
+	for _, d := range degraded {
+		if d.App == a.App {
+			state = cell{"degraded", yellow}
+		}
+	}
+	row := cells(a.App, a.Provider, "", breaker(a), i.fuseState(a.Fuse), fmt.Sprint(a.InFlight), i.waiting(a.Outbox),
+		i.whenever(a.CredentialExpiry), i.whenever(a.LastDelivered))
+	row[2] = state
+	return row
+}
+
+func breaker(a gateway.AppStatus) string {
+	switch {
+	case a.Breaker != "":
+		return a.Breaker
+	case a.OpenHosts > 0:
+		return count(a.OpenHosts, "host open", "hosts open")
+	default:
+		return "closed"
+	}
+}
+
+func (i *invocation) fuseState(f gateway.FuseStatus) string {
+	if f.Tripped == nil {
+		return "ok"
+	}
+	return fmt.Sprintf("tripped (%d of %d dead)", f.Dead, f.Pushkeys)
+}
+
+func (i *invocation) waiting(o *gateway.OutboxStatus) string {
+	switch {
+	case o == nil:
+		return ""
+	case o.Oldest == nil:
+		return fmt.Sprint(o.Entries)
+	default:
+		return fmt.Sprintf("%d (oldest %s)", o.Entries, relative(o.Oldest.Sub(i.now())))
+	}
+}
+
+// troubles are why pushes were not delivered.
+func (i *invocation) troubles(apps []gateway.AppStatus) {
+	troubles := newTable("APP", "TROUBLE", "TIMES", "LAST", "ACT", "DETAIL")
+	for _, a := range apps {
+		for _, t := range a.Troubles {
+			row := cells(a.App, t.Reason, fmt.Sprint(t.Count), i.when(t.Last), "no", t.Detail)
+			if t.Alarm {
+				row[1].colour, row[4] = red, cell{"yes", red}
+			}
+			troubles.add(row...)
+		}
+	}
+	if len(troubles.rows) > 1 {
+		fmt.Fprintln(i.out)
+		troubles.write(i.out, i.style)
+	}
+}

@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// Forget removes the record of a device, and says whether there was one: the operator knows better.
+func (g *Gateway) Forget(ctx context.Context, k rejected.Key) (known bool, err error) {
+	_, err = g.Rejected.Get(ctx, k)
+	if errors.Is(err, rejected.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, g.Rejected.Forget(ctx, k)
+}
+
+// ForgetSince removes the records of an app's pushkeys that were first rejected at a time or later: what a mistake in the settings cost,
+// when the fuse did not trip. It looks through one page of the store's records, and returns how many were removed, and the cursor to go
+// on with, which is empty at the end.
+func (g *Gateway) ForgetSince(
+	ctx context.Context, lister rejected.Lister, app string, since time.Time, q rejected.Query,
+) (n int, next string, err error) {
+	page, next, err := lister.List(ctx, q)
+	if err != nil {
+		return 0, "", err
+	}
+	var group errgroup.Group
+	group.SetLimit(maxWithdrawn)
+	for _, e := range page {
+		if e.Record.App != app || e.Record.FirstSeen.Before(since) {
+			continue
+		}
+		n++
+		group.Go(func() error { return g.Rejected.Forget(ctx, e.Key) })
+	}
+	return n, next, group.Wait()
+}
