@@ -25,7 +25,7 @@ func TestP01_EveryFormOfATokenIsTheSameDevice(t *testing.T) {
 	t.Parallel()
 	s := newAppleScene(t, nil)
 	_, path := deviceToken("phone")
-	for _, path := range []string{path, strings.Repeat("ff", 32), strings.Repeat("fb", 32), strings.Repeat("00", 32), strings.Repeat("0a", 48)} {
+	for _, path := range []string{path, strings.Repeat("ff", 32), strings.Repeat("fb", 32), strings.Repeat("03", 32), strings.Repeat("0a", 48)} {
 		token, err := hex.DecodeString(path)
 		if err != nil {
 			t.Fatal(err)
