@@ -19,7 +19,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of rejections, R01 to R12, R14 and R16. R13 and R15 are about parts of their own.
+// The acceptance list of rejections, R01 to R12, R14 and R16. R13 is in topic_test.go, R15 in acceptance_operator_test.go.
 
 // moreUp is a second UnifiedPush app, with options of its own.
 func (s *pushServer) moreUp(appID, options string) string {

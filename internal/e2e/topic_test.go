@@ -162,7 +162,7 @@ func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {
 
 // Apple changes its mind about the tokens of an app that works: its settings are proven, so that the first rejections are believed until the
 // fuse trips.
-func TestAWrongTopicInTheMiddleOfTrafficBlowsTheFuse(t *testing.T) {
+func TestAWrongTopicInTheMiddleOfTrafficTripsTheFuse(t *testing.T) {
 	t.Parallel()
 	a := newAppleOf(t, bundleID)
 	gateway := startGateway(t, durable+"fuse 50% 10m\n"+a.app("org.example.ios", "", "wait 20s"), "matrix_push")
@@ -287,7 +287,7 @@ func TestAFloodOfMadeUpTokensChangesNothingForAnotherApp(t *testing.T) {
 	})
 }
 
-func TestR13_AMassOfRejectionsBlowsTheFuse(t *testing.T) {
+func TestR13_AMassOfRejectionsTripsTheFuse(t *testing.T) {
 	t.Parallel()
 	s := newSafeScene(t, durable+"fuse 50% 10m")
 	var devices []device
@@ -335,7 +335,7 @@ func TestR13_AMassOfRejectionsBlowsTheFuse(t *testing.T) {
 	wantBody(t, s.notify("$4", devices[0]), rejecting(devices[0].Pushkey))
 }
 
-func TestR13_AMassOfUnknownAppsBlowsTheFuse(t *testing.T) {
+func TestR13_AMassOfUnknownAppsTripsTheFuse(t *testing.T) {
 	t.Parallel()
 	s := newSafeScene(t, durable+"fuse 50% 10m")
 	known := s.phone("known")
