@@ -106,7 +106,7 @@ func (b *Box) Cleanup() error {
 		return nil
 	}
 	b.held = false
-	b.queue.retire(b)
+	b.queue.Retire(b)
 	return b.queue.leave()
 }
 

@@ -163,7 +163,7 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 	e := entry("a", "1")
 	e.Event, e.EventUntil = device("event"), e.Expires
 	accept(t, b, e)
-	names, err := b.queue.client.Keys(t.Context(), "*").Result()
+	names, err := b.queue.Client.Keys(t.Context(), "*").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 	if err := b.queue.sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
-	names, err = b.queue.client.Keys(t.Context(), "*").Result()
+	names, err = b.queue.Client.Keys(t.Context(), "*").Result()
 	if err != nil || len(names) != 1 || names[0] != b.queue.keys.event(e.Event) {
 		t.Errorf("left are %q, %v; want the event alone", names, err)
 	}

@@ -18,7 +18,7 @@ const patience = 10 * time.Second
 func inRedis(t *testing.T, b *Box) int64 {
 	t.Helper()
 	ctx := context.Background()
-	c, keys := b.queue.client, b.queue.keys.of(app)
+	c, keys := b.queue.Client, b.queue.keys.of(app)
 	pushes, expiry := c.HLen(ctx, keys[3]).Val(), c.ZCard(ctx, keys[4]).Val()
 	devices, due, listed := c.HLen(ctx, keys[2]).Val(), c.ZCard(ctx, keys[0]).Val(), c.ZCard(ctx, keys[6]).Val()
 	counted, _ := c.HGet(ctx, keys[5], "entries").Int64()

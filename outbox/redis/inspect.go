@@ -25,7 +25,7 @@ func (q *queue) depths(ctx context.Context) (depths []outbox.Depth, err error) {
 	defer cancel()
 	var apps []string
 	err = q.enter(func() error {
-		apps, err = q.client.SMembers(ctx, q.keys.apps).Result()
+		apps, err = q.Client.SMembers(ctx, q.keys.apps).Result()
 		return err
 	})
 	if err != nil {

@@ -45,9 +45,9 @@ func (q *queue) take(app string, n int) (leased []outbox.Leased, next time.Durat
 		r := outbox.Ref{App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string)}
 		e, err := decode(v[2].(string))
 		if err != nil {
-			q.log.Load().Error("an entry of the outbox is unreadable", "app", app)
+			q.Log().Error("an entry of the outbox is unreadable", "app", app)
 			if err := q.settle(r); err != nil {
-				q.log.Load().Error("an unreadable entry cannot be removed from the outbox", "app", app, "error", err)
+				q.Log().Error("an unreadable entry cannot be removed from the outbox", "app", app, "error", err)
 			}
 			continue
 		}

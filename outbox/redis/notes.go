@@ -85,7 +85,7 @@ func (q *queue) writeNotes(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.Background(), lastWords)
 			defer cancel()
 			if err := q.flush(last); err != nil {
-				q.log.Load().Error("delivered events cannot be remembered", "error", err)
+				q.Log().Error("delivered events cannot be remembered", "error", err)
 			}
 			return
 		case <-q.notes.noted:
@@ -97,7 +97,7 @@ func (q *queue) writeNotes(ctx context.Context) {
 		}
 		err := q.flush(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			q.log.Load().Error("delivered events cannot be remembered; it is tried again", "error", err)
+			q.Log().Error("delivered events cannot be remembered; it is tried again", "error", err)
 		}
 		failing = err != nil
 	}
@@ -116,7 +116,7 @@ func (q *queue) flush(ctx context.Context) error {
 	if len(taken) == 0 {
 		return nil
 	}
-	_, err := q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := q.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for event, until := range taken {
 			if ms := delay(until); ms > 0 {
 				p.Set(ctx, q.keys.event(event), done, time.Duration(ms)*time.Millisecond)
@@ -158,7 +158,7 @@ func (q *queue) recall(ctx context.Context, yield func(event [16]byte)) error {
 	pattern = pattern[:len(pattern)-2*16] + "*"
 	return q.enter(func() error {
 		for cursor := uint64(0); ; {
-			names, next, err := q.client.Scan(ctx, cursor, pattern, 1000).Result()
+			names, next, err := q.Client.Scan(ctx, cursor, pattern, 1000).Result()
 			if err != nil {
 				return err
 			}
@@ -176,7 +176,7 @@ func (q *queue) yieldDone(ctx context.Context, names []string, yield func(event 
 	if len(names) == 0 {
 		return nil
 	}
-	values, err := q.client.MGet(ctx, names...).Result()
+	values, err := q.Client.MGet(ctx, names...).Result()
 	if err != nil {
 		return err
 	}

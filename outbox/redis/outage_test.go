@@ -119,7 +119,7 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	}
 	limit := func(bytes string) {
 		t.Helper()
-		if err := b.queue.client.ConfigSet(t.Context(), "maxmemory", bytes).Err(); err != nil {
+		if err := b.queue.Client.ConfigSet(t.Context(), "maxmemory", bytes).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -191,7 +191,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 	if err != nil || len(depths) != 1 || depths[0].App != app || depths[0].Entries != 4 || depths[0].Devices != 4 {
 		t.Errorf("what waits is %v, %v", depths, err)
 	}
-	if apps := b.queue.client.SMembers(t.Context(), b.queue.keys.apps).Val(); !slices.Equal(apps, []string{app}) {
+	if apps := b.queue.Client.SMembers(t.Context(), b.queue.keys.apps).Val(); !slices.Equal(apps, []string{app}) {
 		t.Errorf("left are %q", apps)
 	}
 	for _, r := range []outbox.Ref{ref("a", "leased"), running.Ref()} {
@@ -223,7 +223,7 @@ func TestTheSweeperRunsOnItsOwn(t *testing.T) {
 			ended <- struct{}{}
 		}()
 	}
-	left := func() int64 { return a.queue.client.HLen(t.Context(), a.queue.keys.of(app)[3]).Val() }
+	left := func() int64 { return a.queue.Client.HLen(t.Context(), a.queue.keys.of(app)[3]).Val() }
 	for deadline := time.Now().Add(patience); left() > 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -248,7 +248,7 @@ func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 	if err := b.Rouse(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
-	next := b.queue.client.ZCount(t.Context(), b.queue.keys.of(app)[0], "("+fmt.Sprint(time.Now().UnixMilli()), "+inf").Val()
+	next := b.queue.Client.ZCount(t.Context(), b.queue.keys.of(app)[0], "("+fmt.Sprint(time.Now().UnixMilli()), "+inf").Val()
 	if next != 5 {
 		t.Errorf("%d devices are due later, want those which are leased", next)
 	}
@@ -272,10 +272,10 @@ func TestAnEntryThatCannotBeReadIsRemoved(t *testing.T) {
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("b", "3"), entry("b", "4"))
 	pushes := b.queue.keys.of(app)[3]
 	ctx := t.Context()
-	if err := b.queue.client.HSet(ctx, pushes, "1", "garbage").Err(); err != nil {
+	if err := b.queue.Client.HSet(ctx, pushes, "1", "garbage").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.queue.client.HDel(ctx, pushes, "3").Err(); err != nil { // somebody did it by hand
+	if err := b.queue.Client.HDel(ctx, pushes, "3").Err(); err != nil { // somebody did it by hand
 		t.Fatal(err)
 	}
 	ids := drain(t, b)

@@ -6,10 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,22 +22,12 @@ const pollInterval = 500 * time.Millisecond
 // queue is what a process has of the outbox. It is made closed, opened by the first configuration that goes live, and closed when no
 // configuration and no lease uses it any more.
 type queue struct {
-	client *redisclient.Client
+	*redisclient.Tenancy
 	key    string // in the pool
 	keys   keys
 	owner  string // this process, in leases and claims
 	notes  notes
 	wakers wakers
-
-	gate   sync.RWMutex // held for reading while Redis is used, so that closing waits for what is in flight
-	opened bool
-
-	life    sync.Mutex // opening, closing, and live
-	live    []*Box     // whose log may be used, newest last
-	closed  bool
-	log     atomic.Pointer[slog.Logger] // that of the newest live configuration
-	stop    context.CancelFunc
-	stopped sync.WaitGroup
 
 	holding sync.Mutex
 	held    map[string]struct{} // the IDs of entries at which attempts are under way
@@ -51,30 +38,18 @@ var pool = caddy.NewUsagePool()
 
 // share takes a share of the queue with a URL and a prefix.
 func share(url, prefix, gateway string) (*queue, error) {
-	client, err := redisclient.Load(url)
-	if err != nil {
-		return nil, err
-	}
-	key := client.Key + " " + gateway + " " + prefix
-	v, loaded, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return newQueue(client, key, prefix), nil })
-	if loaded || err != nil {
-		_ = client.Unload() // the queue has its own share
-	}
-	if err != nil {
-		return nil, err
-	}
-	return v.(*queue), nil
+	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *queue {
+		return newQueue(client, key, prefix)
+	})
 }
 
 func newQueue(client *redisclient.Client, key, prefix string) *queue {
 	owner := make([]byte, 8)
 	_, _ = rand.Read(owner) // never fails
-	q := &queue{
-		client: client, key: key, keys: newKeys(prefix), owner: hex.EncodeToString(owner), notes: newNotes(), wakers: newWakers(),
-		held: make(map[string]struct{}),
+	return &queue{
+		Tenancy: redisclient.NewTenancy(client, outbox.ErrNotOpen), key: key, keys: newKeys(prefix), owner: hex.EncodeToString(owner),
+		notes: newNotes(), wakers: newWakers(), held: make(map[string]struct{}),
 	}
-	q.log.Store(slog.New(slog.DiscardHandler))
-	return q
 }
 
 // leave gives a share back.
@@ -85,78 +60,23 @@ func (q *queue) leave() error {
 
 // open makes b the newest configuration that went live.
 func (q *queue) open(ctx context.Context, b *Box) error {
-	q.life.Lock()
-	defer q.life.Unlock()
-	if q.closed {
-		return outbox.ErrNotOpen
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := q.client.Probe(ctx, b.log); err != nil {
-		return err
-	}
-	if !slices.Contains(q.live, b) {
-		q.live = append(q.live, b)
-	}
-	q.apply()
-	if q.opened {
-		return nil
-	}
-	q.gate.Lock()
-	q.opened = true
-	q.gate.Unlock()
-	live, stop := context.WithCancel(context.Background())
-	q.stop = stop
-	q.stopped.Go(func() { q.writeNotes(live) })
-	q.stopped.Go(func() { q.sweepEvery(live, sweepInterval) })
-	return nil
-}
-
-// apply makes the newest live configuration's log the one that is used; the caller holds life.
-func (q *queue) apply() {
-	log := slog.New(slog.DiscardHandler)
-	if n := len(q.live); n > 0 {
-		log = q.live[n-1].log
-	}
-	q.log.Store(log)
-}
-
-// retire forgets a configuration.
-func (q *queue) retire(b *Box) {
-	q.life.Lock()
-	defer q.life.Unlock()
-	q.live = slices.DeleteFunc(q.live, func(o *Box) bool { return o == b })
-	q.apply()
+	return q.Open(ctx, b, b.log, q.writeNotes, func(ctx context.Context) { q.sweepEvery(ctx, sweepInterval) })
 }
 
 // Destruct closes the queue when nobody uses it any more. Later operations get ErrNotOpen.
 func (q *queue) Destruct() error {
-	q.life.Lock()
-	defer q.life.Unlock()
-	q.closed = true
-	if q.stop != nil {
-		q.stop()
-		q.stopped.Wait()
-	}
-	q.gate.Lock()
-	q.opened = false
-	q.gate.Unlock()
-	q.wakers.close()
-	return q.client.Unload()
+	defer q.wakers.close()
+	return q.Tenancy.Destruct()
 }
 
 // enter keeps the connections open while fn uses them.
 func (q *queue) enter(fn func() error) error {
-	q.gate.RLock()
-	defer q.gate.RUnlock()
-	if !q.opened {
-		return outbox.ErrNotOpen
-	}
-	if err := fn(); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	return nil
+	return q.Enter(func() error {
+		if err := fn(); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		return nil
+	})
 }
 
 // acceptance is what accept.lua reads as JSON. Times are in milliseconds from now on.
@@ -234,7 +154,7 @@ func (q *queue) discard(app string, device [16]byte, pushkeyTS int64) error {
 
 func (q *queue) waiting(ctx context.Context, app string, device [16]byte) (waits bool, err error) {
 	err = q.enter(func() error {
-		waits, err = q.client.HExists(ctx, q.keys.of(app)[2], deviceKey(device)).Result()
+		waits, err = q.Client.HExists(ctx, q.keys.of(app)[2], deviceKey(device)).Result()
 		return err
 	})
 	return waits, err

@@ -66,7 +66,7 @@ func (q *queue) run(script *redis.Script, keys []string, args ...any) (reply *re
 // ask is run for a script that writes nothing, and ends with its context.
 func (q *queue) ask(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
 	err = q.enter(func() error {
-		reply = script.Run(ctx, q.client, keys, args...)
+		reply = script.Run(ctx, q.Client, keys, args...)
 		return reply.Err()
 	})
 	return reply, err

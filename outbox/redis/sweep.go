@@ -22,26 +22,26 @@ func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		mine, err := q.client.SetNX(ctx, q.keys.sweep, q.owner, interval*9/10).Result()
+		mine, err := q.Client.SetNX(ctx, q.keys.sweep, q.owner, interval*9/10).Result()
 		if mine {
 			err = q.sweep(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			q.log.Load().Error("the outbox cannot be swept", "error", err)
+			q.Log().Error("the outbox cannot be swept", "error", err)
 		}
 	}
 }
 
 // sweep removes what has expired. The events go by themselves.
 func (q *queue) sweep(ctx context.Context) error {
-	apps, err := q.client.SMembers(ctx, q.keys.apps).Result()
+	apps, err := q.Client.SMembers(ctx, q.keys.apps).Result()
 	if err != nil {
 		return err
 	}
 	for _, app := range apps {
 		removed, err := q.sweepApp(ctx, app)
 		if removed > 0 {
-			q.log.Load().Info("pushes in the outbox have expired", "app", app, "pushes", removed)
+			q.Log().Info("pushes in the outbox have expired", "app", app, "pushes", removed)
 		}
 		if err != nil {
 			return err

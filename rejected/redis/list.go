@@ -28,7 +28,7 @@ func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration
 	if err != nil {
 		return nil, "", err
 	}
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		ctx, cancel := context.WithTimeout(ctx, listTime)
 		defer cancel()
 		keys, after, err := d.scan(ctx, q, cursor)
@@ -77,7 +77,7 @@ func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys
 	}
 	for range maxScans {
 		count := min((q.Size()-len(keys))*stride, maxCount)
-		names, after, err := d.client.Scan(ctx, cursor, pattern, int64(count)).Result()
+		names, after, err := d.Client.Scan(ctx, cursor, pattern, int64(count)).Result()
 		if err != nil {
 			return nil, 0, fmt.Errorf("redis: %w", err)
 		}
@@ -107,7 +107,7 @@ func (d *shelf) read(ctx context.Context, keys []rejected.Key, expire time.Durat
 	for i, key := range keys {
 		names[i], seen[i] = d.name(key), d.front.seen(key)
 	}
-	values, err := d.client.MGet(ctx, names...).Result()
+	values, err := d.Client.MGet(ctx, names...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}

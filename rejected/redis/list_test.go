@@ -35,7 +35,7 @@ func listed(t *testing.T, s *Store, q rejected.Query) (records map[rejected.Key]
 // set writes a value past the store.
 func set(t *testing.T, s *Store, name, value string) {
 	t.Helper()
-	if err := s.shelf.client.Set(t.Context(), name, value, 0).Err(); err != nil {
+	if err := s.shelf.Client.Set(t.Context(), name, value, 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -80,7 +80,7 @@ func TestWhatIsNoRecordIsNotListed(t *testing.T) {
 		set(t, s, name, record)
 	}
 	set(t, s, base+hash, "garbage")
-	if err := s.shelf.client.HSet(t.Context(), s.shelf.name(key(3)), "a", "b").Err(); err != nil {
+	if err := s.shelf.Client.HSet(t.Context(), s.shelf.name(key(3)), "a", "b").Err(); err != nil {
 		t.Fatal(err)
 	}
 	got, _ := listed(t, s, rejected.Query{})
@@ -142,7 +142,7 @@ func TestThatItWasSeenIsListedBeforeItIsWrittenDown(t *testing.T) {
 // strangers fills Redis with keys of others.
 func strangers(t *testing.T, s *Store, n int) {
 	t.Helper()
-	pipe := s.shelf.client.Pipeline()
+	pipe := s.shelf.Client.Pipeline()
 	for i := range n {
 		pipe.Set(t.Context(), fmt.Sprintf("{matrix_push}:outbox:event:%d", i), "", 0)
 	}

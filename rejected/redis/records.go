@@ -31,7 +31,7 @@ var (
 func (d *shelf) name(k rejected.Key) string { return d.base + k.String() }
 
 func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark, expire time.Duration) error {
-	return d.enter(func() error {
+	return d.Enter(func() error {
 		now := d.now()
 		var missing []int
 		for i, key := range keys {
@@ -61,7 +61,7 @@ func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, mar
 		names[n], seen[n] = d.name(keys[i]), d.front.seen(keys[i])
 	}
 	generation, now := d.front.generation(), d.now()
-	values, err := d.client.MGet(ctx, names...).Result()
+	values, err := d.Client.MGet(ctx, names...).Result()
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
@@ -100,7 +100,7 @@ func (d *shelf) current(value string, seen time.Time, expire time.Duration) (r r
 }
 
 func (d *shelf) reject(key rejected.Key, v rejected.Verdict, expire time.Duration) error {
-	return d.enter(func() error {
+	return d.Enter(func() error {
 		return d.change(context.Background(), key, expire, func(value string, seen time.Time) (rejected.Record, bool) {
 			r, _, _ := d.current(value, seen, expire)
 			return r.Add(v), true
@@ -115,7 +115,7 @@ type revision func(value string, seen time.Time) (rejected.Record, bool)
 func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Duration, fn revision) error {
 	for swaps := range maxSwaps {
 		seen := d.front.seen(key)
-		before, err := d.client.Get(ctx, d.name(key)).Result()
+		before, err := d.Client.Get(ctx, d.name(key)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return fmt.Errorf("redis: %w", err)
 		}
@@ -127,7 +127,7 @@ func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Durati
 		if err != nil {
 			return err
 		}
-		swapped, err := casScript.Run(ctx, d.client, []string{d.name(key)}, before, after, expire.Milliseconds()).Bool()
+		swapped, err := casScript.Run(ctx, d.Client, []string{d.name(key)}, before, after, expire.Milliseconds()).Bool()
 		switch {
 		case err != nil:
 			return fmt.Errorf("redis: %w", err)
@@ -141,9 +141,9 @@ func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Durati
 }
 
 func (d *shelf) get(ctx context.Context, key rejected.Key, expire time.Duration) (r rejected.Record, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		seen := d.front.seen(key)
-		value, err := d.client.Get(ctx, d.name(key)).Result()
+		value, err := d.Client.Get(ctx, d.name(key)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return fmt.Errorf("redis: %w", err)
 		}
@@ -157,8 +157,8 @@ func (d *shelf) get(ctx context.Context, key rejected.Key, expire time.Duration)
 }
 
 func (d *shelf) forget(key rejected.Key) error {
-	return d.enter(func() error {
-		if err := d.client.Del(context.Background(), d.name(key)).Err(); err != nil {
+	return d.Enter(func() error {
+		if err := d.Client.Del(context.Background(), d.name(key)).Err(); err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
 		d.front.remove(key)

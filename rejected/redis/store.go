@@ -94,7 +94,7 @@ func (s *Store) Cleanup() error {
 		return nil
 	}
 	s.held = false
-	s.shelf.retire(s)
+	s.shelf.Retire(s)
 	return s.shelf.leave()
 }
 

@@ -66,7 +66,7 @@ func TestVerdictsOfSeveralGatewaysMerge(t *testing.T) {
 // commands is how many commands Redis has processed.
 func commands(t *testing.T, s *Store, name string) string {
 	t.Helper()
-	info, err := s.shelf.client.Info(t.Context(), "commandstats").Result()
+	info, err := s.shelf.Client.Info(t.Context(), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestThatARecordWasSeenIsWrittenDownHourly(t *testing.T) {
 	stored := func() time.Time {
 		t.Helper()
 		s.shelf.flush()
-		value, err := s.shelf.client.Get(t.Context(), s.shelf.name(key(1))).Result()
+		value, err := s.shelf.Client.Get(t.Context(), s.shelf.name(key(1))).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestThatARecordWasSeenIsWrittenDownHourly(t *testing.T) {
 	if got := stored(); !got.Equal(c.now()) {
 		t.Errorf("written down at %v, want %v", got, c.now())
 	}
-	ttl, err := s.shelf.client.PTTL(t.Context(), s.shelf.name(key(1))).Result()
+	ttl, err := s.shelf.Client.PTTL(t.Context(), s.shelf.name(key(1))).Result()
 	if err != nil || ttl < 23*time.Hour || ttl > 24*time.Hour {
 		t.Errorf("kept for %v, %v; want 24h", ttl, err)
 	}
@@ -146,11 +146,11 @@ func TestRedisHoldsNoPushkey(t *testing.T) {
 	if err := s.Reject(t.Context(), rejected.KeyOf(app, pushkey), rejected.Verdict{Reason: "gone", At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	names, err := s.shelf.client.Keys(t.Context(), "*").Result()
+	names, err := s.shelf.Client.Keys(t.Context(), "*").Result()
 	if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], "{matrix_push}:rejected:") {
 		t.Fatalf("the keys are %q, %v", names, err)
 	}
-	value, err := s.shelf.client.Get(t.Context(), names[0]).Result()
+	value, err := s.shelf.Client.Get(t.Context(), names[0]).Result()
 	if all := names[0] + value; err != nil || strings.Contains(all, app) || strings.Contains(all, pushkey) {
 		t.Errorf("it has %s", all)
 	}
@@ -160,7 +160,7 @@ func TestARecordThatCannotBeReadCondemnsNothing(t *testing.T) {
 	t.Parallel()
 	s := opened(t, &Store{URL: redistest.Start(t).URL})
 	for n, value := range []string{"", "garbage", "{}", `{"verdicts":"many"}`} {
-		if err := s.shelf.client.Set(t.Context(), s.shelf.name(key(n)), value, 0).Err(); err != nil {
+		if err := s.shelf.Client.Set(t.Context(), s.shelf.name(key(n)), value, 0).Err(); err != nil {
 			t.Fatal(err)
 		}
 		if isKnown(t, s, n) {

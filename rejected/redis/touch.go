@@ -82,7 +82,7 @@ func (d *shelf) flush() {
 			return r, true
 		})
 		if err != nil {
-			d.log.Load().Debug("that pushkeys were asked for cannot be written down", "error", err)
+			d.Log().Debug("that pushkeys were asked for cannot be written down", "error", err)
 			return
 		}
 	}
