@@ -36,6 +36,9 @@ func (o *observer) Attempted(a gateway.Attempt) {
 			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "pushkey_hash": a.Key.Short(),
 		})
 	}
+	if !o.logger.Core().Enabled(level) { // as debug is nearly always: not even the message is needed
+		return
+	}
 	entry := o.logger.Check(level, "push "+a.Kind())
 	if entry == nil {
 		return

@@ -56,31 +56,6 @@ func TestAMillionEntriesTakeAtMost64BytesEach(t *testing.T) {
 	}
 }
 
-func BenchmarkLookup(b *testing.B) {
-	x, perEntry := fillIndex(million)
-	d := newDatabase("", clock{})
-	d.opened.Store(true)
-	for i := range x {
-		d.index[i].marks = x[i].marks
-	}
-	for _, bb := range []struct {
-		name string
-		base uint64
-	}{{"hit", 0}, {"miss", million}} {
-		b.Run(bb.name, func(b *testing.B) {
-			b.ReportAllocs()
-			keys, marks := make([]rejected.Key, 1), make([]rejected.Mark, 1)
-			var n uint64
-			for b.Loop() {
-				n += 7919
-				keys[0] = spread(bb.base + n%million)
-				_ = d.lookup(keys, marks)
-			}
-			b.ReportMetric(perEntry, "heap-B/entry")
-		})
-	}
-}
-
 func BenchmarkRejectParallel(b *testing.B) {
 	d := newDatabase(b.TempDir()+"/rejected.db", clock{})
 	if _, err := d.open(b.Context(), &Store{Expire: caddy.Duration(rejected.DefaultExpire)}); err != nil {

@@ -31,7 +31,7 @@ func (r *Request) answer(deliveries []delivery) Answer {
 			a.RetryAfter = max(a.RetryAfter, d.retryAfter, time.Second)
 		}
 	}
-	if a.Err == nil {
+	if a.Err == nil && a.Results[Rejected]+a.Results[RejectedBefore] > 0 {
 		a.Rejected = r.rejected(deliveries)
 	}
 	return a

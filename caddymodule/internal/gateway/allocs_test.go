@@ -1,0 +1,43 @@
+package gateway
+
+import "testing"
+
+// budget is how often a request with one device allocates memory in the engine, by what becomes of the device. Counts are the same on
+// each machine, unlike times. Whoever needs more raises a number here, and says what for.
+//
+// Every request has its deliveries, and the keys and marks that the rejected store is asked with (3).
+var budget = map[Result]float64{
+	// And the answer's list, and the pushkey in it.
+	RejectedBefore: 5,
+	// And what would be sent: the reduced notification, the push, and its id (2).
+	Duplicate: 7,
+	// And the name of the event, which is this test's; the flight, what tells of its landing, and its goroutine (3); the end of the
+	// attempt's time (5), the end of the request's patience (3), and the breaker's account of the attempt.
+	Delivered: 20,
+}
+
+// Not parallel: the count is the process's.
+func TestTheHotPathStaysWithinItsBudgetOfAllocations(t *testing.T) {
+	r := newQuietRig(t)
+	for _, w := range ways(t, r) {
+		t.Run(w.result.String(), func(t *testing.T) {
+			if got := testing.AllocsPerRun(500, func() { w.notify(t, r) }); got > budget[w.result] {
+				t.Errorf("%v allocations, want at most %v", got, budget[w.result])
+			}
+		})
+	}
+}
+
+// Not parallel either.
+func TestToRouteAndToNameAnEventAllocatesNothing(t *testing.T) {
+	r := newQuietRig(t)
+	d := mustDecode(t, synapseBody).Devices[0]
+	for name, step := range map[string]func(){
+		"route":     func() { r.Router.Route(d.AppID) },
+		"event key": func() { keyOfEvent("$event", &d) },
+	} {
+		if got := testing.AllocsPerRun(100, step); got > 0 {
+			t.Errorf("%s: %v allocations, want none", name, got)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// The steps of a request's way, each on its own.
+
+func BenchmarkDecode(b *testing.B) {
+	for _, bench := range []struct{ name, body string }{
+		{"synapse", synapseBody},
+		{"badge", badge(device("key"))},
+		{"devices", event("$e", devices(100)...)},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			body := []byte(bench.body)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				if _, err := Decode(body, 100); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func devices(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = device(fmt.Sprint("key", i))
+	}
+	return list
+}
+
+func BenchmarkRoute(b *testing.B) {
+	apps := []*App{{Pattern: "org.example.ios"}, {Pattern: "*"}}
+	for i := range 50 {
+		apps = append(apps, &App{Pattern: fmt.Sprintf("org.example.app%d.*", i)})
+	}
+	router, err := NewRouter(apps)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bench := range []struct{ name, appID, want string }{
+		{"exact", "org.example.ios", "org.example.ios"},
+		{"one_pattern_of_fifty", "org.example.app42.prod", "org.example.app42.*"},
+		{"the_last_pattern", "im.vector.app.android", "*"},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if app := router.Route(bench.appID); app.Pattern != bench.want {
+					b.Fatalf("routed to %s", app.Pattern)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, bench := range []struct {
+		name    string
+		outcome providers.Outcome
+		want    Result
+	}{
+		{"delivered", providers.Delivered(), Delivered},
+		{"rejected", providers.Outcome{Kind: providers.KindRejected, Reason: "unregistered", Since: time.Now()}, Rejected},
+		{"retry", providers.Retry("http_503", time.Minute, errors.New("busy")), Queued},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				d := decide(bench.outcome, circumstances{pushkeyTS: 1_700_000_000_000, proven: true, store: done, outbox: done})
+				if d.result != bench.want {
+					b.Fatalf("decided %s", d.result)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package unifiedpush
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+func TestMain(m *testing.M) {
+	benchtest.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusCreated)
+	}))
+	os.Exit(m.Run())
+}
+
+// BenchmarkPush compares a push in the clear, and an encrypted and signed one, with a POST of the same bytes over HTTP/2.
+func BenchmarkPush(b *testing.B) {
+	server := benchtest.Start(b)
+	p, endpoint := benchmarkProvider(b, server), server.URL+"/up/topic"
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	for _, bench := range []struct {
+		name string
+		push *providers.Push
+	}{
+		{"clear", pushOf(alert().Reduced(), providers.Device{Pushkey: endpoint})},
+		{"encrypted", pushOf(alert(), providers.Device{Pushkey: endpoint, Data: data(sub, `{"p256dh": %q, "auth": %q}`)})},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			benchtest.Run(b, func() error {
+				if o := p.Push(b.Context(), bench.push); o.Kind != providers.KindDelivered {
+					return errors.New(o.Reason)
+				}
+				return nil
+			})
+		})
+	}
+	b.Run("raw", func(b *testing.B) {
+		transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool()}}
+		b.Cleanup(transport.CloseIdleConnections)
+		body := bodies(alert().Reduced())[0]
+		benchtest.Run(b, func() error { return post(b, transport, endpoint, body) })
+	})
+}
+
+func benchmarkProvider(b *testing.B, server *benchtest.Server) *Provider {
+	b.Helper()
+	p := &Provider{Options: message.Options{Options: messagetest.Options(server.CA.File), VapidSubject: "mailto:ops@example.org"}}
+	if err := p.Provision(newContext(b)); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = p.Cleanup() })
+	if err := p.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+func post(b *testing.B, transport *http.Transport, url string, body []byte) error {
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
