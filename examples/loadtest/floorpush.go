@@ -106,18 +106,18 @@ func (c *client) apns(authorization string) pusher {
 
 func (c *client) fcm(r *http.Request, n *notification, d *device) (int, error) {
 	type android struct {
+		TTL         string `json:"ttl"`
 		CollapseKey string `json:"collapse_key,omitempty"`
 		Priority    string `json:"priority"`
-		TTL         string `json:"ttl"`
 	}
 	type message struct {
 		Data    map[string]string `json:"data"`
 		Android android           `json:"android"`
 		Token   string            `json:"token"`
 	}
-	m := message{map[string]string{"prio": n.Prio, "unread": strconv.FormatInt(*n.Counts.Unread, 10)}, android{"", "high", "86400s"}, d.Pushkey}
+	m := message{map[string]string{"prio": n.Prio, "unread": strconv.FormatInt(*n.Counts.Unread, 10)}, android{"86399s", "", "high"}, d.Pushkey}
 	if n.badge() {
-		m.Android = android{"badge", "normal", "86400s"}
+		m.Android = android{"86399s", "badge", "normal"}
 		m.Data["prio"] = "high"
 	} else {
 		m.Data["event_id"], m.Data["room_id"] = n.EventID, n.RoomID

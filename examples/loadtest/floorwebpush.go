@@ -173,6 +173,7 @@ func sign(dir, id string, claims jwt.MapClaims) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
 	if id != "" {
 		token.Header["kid"] = id
+		delete(token.Header, "typ") // Apple's documentation has none
 	}
 	return token.SignedString(key)
 }

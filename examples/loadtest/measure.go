@@ -29,6 +29,8 @@ type bench struct {
 	server  *child
 	dialer  *dialer
 	load    *load
+	// taken is how many notifications were answered with 200.
+	taken int64
 }
 
 // newBench starts everything. It must be closed.
@@ -102,10 +104,14 @@ func (b *bench) prime(ctx context.Context) error {
 // measure measures at a number of notifications a second; 0 is a closed loop.
 func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, error) {
 	once := func(duration time.Duration, seed uint64) *tally {
+		var t *tally
 		if perSecond == 0 {
-			return b.load.closed(ctx, duration)
+			t = b.load.closed(ctx, duration)
+		} else {
+			t = b.load.open(ctx, arrivals(perSecond, duration, seed))
 		}
-		return b.load.open(ctx, arrivals(perSecond, duration, seed))
+		b.taken += t.Answered
+		return t
 	}
 	if t := once(b.options.Warmup, 1); t.Failed > 0 && t.Answered == 0 {
 		return nil, errors.New("no notification was answered with 200 or 503")
@@ -134,25 +140,30 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 	return &m, nil
 }
 
-// drain waits until a gateway that answers before it pushes has no more to push, and says when the last push was seen. Nothing
-// for a while is taken for that.
+// drain waits until a gateway that answers before it pushes has pushed all that it answered, and says when the last push was seen. What
+// is not pushed in a while never will be: a badge update that a newer one took the place of, for example.
 func (b *bench) drain(ctx context.Context) (last time.Time, err error) {
 	last = time.Now()
 	if b.variant.Floor || b.variant.Wait > 0 || b.options.Provider == rejected {
 		return last, nil
 	}
-	quiet := b.options.Latency + 500*time.Millisecond
-	for seen := int64(-1); time.Since(last) < quiet && ctx.Err() == nil; until(ctx, time.Now().Add(20*time.Millisecond)) {
+	for seen := int64(-1); time.Since(last) < b.options.Latency+quiet; until(ctx, time.Now().Add(10*time.Millisecond)) {
 		var now received
-		if err := b.sink.ask(askReceived, &now); err != nil {
+		if err := errors.Join(b.sink.ask(askReceived, &now), ctx.Err()); err != nil {
 			return last, err
 		}
-		if now.Pushes != seen {
-			seen, last = now.Pushes, time.Now()
+		if delivered := now.Pushes - now.Refused; delivered != seen {
+			seen, last = delivered, time.Now()
+		}
+		if seen >= b.taken*int64(b.options.Devices) {
+			break
 		}
 	}
 	return last, nil
 }
+
+// quiet is how long nothing is pushed at the end of a measurement.
+const quiet = 3 * time.Second
 
 // close ends the servers and removes what they left.
 func (b *bench) close() error {

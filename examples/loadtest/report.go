@@ -27,7 +27,11 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, spreadOf(sides[0]), spreadOf(sides[1]), ratio)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nthe p99 of the %s is %s ms longer\n", o.Gateway.Name, spreadOf(added(pairs)))
+	return err
 }
 
 // numbers are a metric's for each pair.
@@ -41,10 +45,11 @@ func numbers(pairs []pair, of func(*measurement) float64) [][2]float64 {
 
 // String is the median, and what it lies between.
 func (s spread) String() string {
-	if s.Least == s.Greatest {
-		return short(s.Median)
+	median, least, greatest := short(s.Median), short(s.Least), short(s.Greatest)
+	if least == greatest {
+		return median
 	}
-	return fmt.Sprintf("%s (%s to %s)", short(s.Median), short(s.Least), short(s.Greatest))
+	return fmt.Sprintf("%s (%s to %s)", median, least, greatest)
 }
 
 // short is a number with as many digits as mean anything.

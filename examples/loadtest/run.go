@@ -23,7 +23,7 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	case o.Idle > 0:
 		return idle(ctx, o, out)
 	case o.Sweep:
-		return sweep(ctx, o, out)
+		return sweep(ctx, o, steps, out)
 	}
 	perSecond, err := o.perSecond(ctx, out)
 	if err != nil {
@@ -54,7 +54,7 @@ func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	saturation := perSecond(m.Answered, m.Elapsed)
+	saturation := answered(m)
 	if saturation == 0 {
 		return 0, errors.New("the gateway answered no notification with 200")
 	}

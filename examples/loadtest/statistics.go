@@ -42,11 +42,12 @@ type metric struct {
 
 // metrics are what is printed, in this order.
 var metrics = []metric{
-	{"answered with 200", "/s", func(m *measurement) float64 { return perSecond(m.Answered, m.Elapsed) }},
+	{"answered with 200", "/s", answered},
 	{"delivered", "/s", func(m *measurement) float64 { return perSecond(m.Received.Pushes-m.Received.Refused, m.Delivered) }},
-	{"answered with 503", "%", func(m *measurement) float64 { return 100 * share(m.Refused, m.all()) }},
+	{"pushes for each 200", "", func(m *measurement) float64 { return share(m.Received.Pushes-m.Received.Refused, m.Answered) }},
+	{"answered with 503", "%", refused},
 	{"failed", "%", func(m *measurement) float64 { return 100 * share(m.Failed, m.all()) }},
-	{"CPU for each", "µs", func(m *measurement) float64 { return m.each(float64((m.After.CPU - m.Before.CPU).Nanoseconds())) / 1e3 }},
+	{"CPU for each", "µs", processor},
 	{"allocations for each", "", func(m *measurement) float64 { return m.each(float64(m.After.Allocations - m.Before.Allocations)) }},
 	{"allocated for each", "KiB", func(m *measurement) float64 { return m.each(float64(m.After.Allocated-m.Before.Allocated)) / 1024 }},
 	{"sent for each push", "B", func(m *measurement) float64 { return share(m.Received.Bytes, m.Received.Pushes) }},
@@ -57,6 +58,17 @@ var metrics = []metric{
 	{"latency, p99", "ms", quantile(99)},
 	{"latency, p99.9", "ms", quantile(99.9)},
 	{"latency, longest", "ms", quantile(100)},
+}
+
+// answered is how many notifications were answered with 200 a second.
+func answered(m *measurement) float64 { return perSecond(m.Answered, m.Elapsed) }
+
+// refused is how many of a hundred were answered with 503.
+func refused(m *measurement) float64 { return 100 * share(m.Refused, m.all()) }
+
+// processor is the CPU time for each notification in microseconds.
+func processor(m *measurement) float64 {
+	return m.each(float64((m.After.CPU - m.Before.CPU).Nanoseconds())) / 1e3
 }
 
 // quantile is a percentile of the latency in milliseconds.

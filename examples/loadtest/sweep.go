@@ -21,7 +21,7 @@ type series struct {
 type point struct{ rate, latency float64 }
 
 // sweep measures both at one rate after another, and prints and draws what latency comes with what load.
-func sweep(ctx context.Context, o *options, out io.Writer) error {
+func sweep(ctx context.Context, o *options, steps []float64, out io.Writer) error {
 	saturation, err := saturate(ctx, o, out)
 	if err != nil {
 		return err
@@ -50,9 +50,9 @@ func sweep(ctx context.Context, o *options, out io.Writer) error {
 			p50, p99 := of(quantile(50)), of(quantile(99))
 			lines[2*side].points = append(lines[2*side].points, point{rate, p50})
 			lines[2*side+1].points = append(lines[2*side+1].points, point{rate, p99})
-			fmt.Fprintf(table, "\t%s\t%s\t%s\t%s\t%s", short(of(metrics[0].of)), short(of(metrics[2].of)), short(p50), short(p99), short(of(quantile(99.9))))
+			fmt.Fprintf(table, "\t%s\t%s\t%s\t%s\t%s", short(of(answered)), short(of(refused)), short(p50), short(p99), short(of(quantile(99.9))))
 		}
-		fmt.Fprintf(table, "\t%s\t%s\n", spreadOf(added(pairs)), spreadOf(ratios(numbers(pairs, metrics[4].of))))
+		fmt.Fprintf(table, "\t%s\t%s\n", spreadOf(added(pairs)), spreadOf(ratios(numbers(pairs, processor))))
 	}
 	if err := table.Flush(); err != nil || o.Plot == "" {
 		return err
