@@ -91,12 +91,9 @@ func (b *bench) prime(ctx context.Context) error {
 	if b.options.Provider != rejected || b.variant.Floor {
 		return nil
 	}
-	each := int64(b.options.Devices)
-	for range (int64(b.options.Population) + each - 1) / each {
-		status, err := b.load.writers[0][0].post(ctx, b.load.bodies.next(b.load.sent.Add(1)))
-		if err != nil || status != 200 {
-			return fmt.Errorf("priming: the gateway answered %d: %w", status, err)
-		}
+	n := (b.options.Population + b.options.Devices - 1) / b.options.Devices
+	if t := b.load.open(ctx, make([]time.Duration, n)); t.Answered < int64(n) {
+		return fmt.Errorf("priming: of %d notifications, %d were answered with 200", n, t.Answered)
 	}
 	return nil
 }
@@ -113,7 +110,7 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 		b.taken += t.Answered
 		return t
 	}
-	if t := once(b.options.Warmup, 1); t.Failed > 0 && t.Answered == 0 {
+	if t := once(b.options.Warmup, 1); t.Failed > 0 && t.Failed == t.all() {
 		return nil, errors.New("no notification was answered with 200 or 503")
 	}
 	if _, err := b.drain(ctx); err != nil {
