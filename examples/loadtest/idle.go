@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// idle prints what a connection costs that nothing goes over: homeservers keep theirs open.
+func idle(ctx context.Context, o *options, out io.Writer) error {
+	fmt.Fprintf(out, "memory of each of %d idle connections: median of %d pair(s) (least to greatest)\n\n", o.Idle, o.Pairs)
+	var resident, live [2][]float64
+	for range o.Pairs {
+		for side, v := range []variant{o.Gateway, o.Against} {
+			before, after, err := holdIdle(ctx, o, v)
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.Name, err)
+			}
+			kib := 1024 * float64(o.Idle)
+			resident[side] = append(resident[side], (float64(after.Resident)-float64(before.Resident))/kib)
+			live[side] = append(live[side], (float64(after.Live)-float64(before.Live))/kib)
+		}
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "\t%s\t%s\n", o.Gateway.Name, o.Against.Name)
+	fmt.Fprintf(table, "heap and stacks, KiB\t%s\t%s\n", spreadOf(live[0]), spreadOf(live[1]))
+	fmt.Fprintf(table, "resident memory, KiB\t%s\t%s\n", spreadOf(resident[0]), spreadOf(resident[1]))
+	return table.Flush()
+}
+
+// nobody is a notification for no device: it is answered, and nothing is pushed.
+var nobody = []byte(`{"notification":{"devices":[]}}`)
+
+// holdIdle is the server's usage before and after so many connections were made that had one request each.
+func holdIdle(ctx context.Context, o *options, v variant) (before, after usage, err error) {
+	b, err := newBench(ctx, o, v)
+	if err != nil {
+		return before, after, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	connections := b.dialer.connect(o.Idle+1, o.HTTP2)
+	defer func() {
+		for _, c := range connections {
+			c.close()
+		}
+	}()
+	for i, c := range connections {
+		status, err := c.post(ctx, nobody)
+		if err != nil || status != 200 {
+			return before, after, fmt.Errorf("connection %d was answered %d: %w", i, status, err)
+		}
+		if i == 0 { // whatever the first request makes is there by now
+			if err := b.server.ask(askSettled, &before); err != nil {
+				return before, after, err
+			}
+		}
+		if ctx.Err() != nil {
+			return before, after, ctx.Err()
+		}
+	}
+	err = b.server.ask(askSettled, &after)
+	return before, after, err
+}

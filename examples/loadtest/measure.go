@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// measurement is what one run of one server came to.
+type measurement struct {
+	*tally
+	// Before and After are the server's usage around it.
+	Before, After usage
+	// Received is what the push service got within it, until nothing more came.
+	Received received
+	// Delivered is how long that took.
+	Delivered time.Duration
+}
+
+// bench is a server under test with the push service and the homeservers around it.
+type bench struct {
+	options *options
+	variant variant
+	dir     string
+	sink    *child
+	server  *child
+	dialer  *dialer
+	load    *load
+	// taken is how many notifications were answered with 200.
+	taken int64
+}
+
+// newBench starts everything. It must be closed.
+func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) {
+	b = &bench{options: o, variant: v}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	if b.dir, err = os.MkdirTemp("", "loadtest"); err != nil {
+		return b, err
+	}
+	if err := writeKeys(b.dir); err != nil {
+		return b, err
+	}
+	s := &setup{Provider: o.Provider, Hosts: 1, Latency: o.Latency, Errors: o.Errors}
+	if o.Provider == unifiedpush || o.Provider == webpush {
+		s.Hosts = o.Hosts
+	}
+	if err := s.write(b.dir); err != nil {
+		return b, err
+	}
+	if b.sink, err = start(roleSink, b.dir, 0, &s.Origins); err != nil {
+		return b, err
+	}
+	if err := b.serve(s); err != nil {
+		return b, err
+	}
+	made, err := newBodies(o, s.Origins)
+	if err != nil {
+		return b, err
+	}
+	b.load = newLoad(b.dialer.connect(o.Connections, o.HTTP2), o.Concurrency, made)
+	return b, b.prime(ctx)
+}
+
+// serve starts the server under test.
+func (b *bench) serve(s *setup) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	err = errors.Join(writeAccount(b.dir, s.Origins[0]), s.write(b.dir), s.writeConfig(b.dir, b.variant, port))
+	if err != nil {
+		return err
+	}
+	b.dialer = &dialer{port: port}
+	if b.dialer.roots, err = trusted(b.dir); err != nil {
+		return err
+	}
+	b.server, err = start(roleServer, b.dir, b.variant.GOMAXPROCS, new(any))
+	return err
+}
+
+// prime lets the gateway learn that the pushkeys are dead, if it is to answer so.
+func (b *bench) prime(ctx context.Context) error {
+	if b.options.Provider != rejected || b.variant.Floor {
+		return nil
+	}
+	n := (b.options.Population + b.options.Devices - 1) / b.options.Devices
+	if t := b.load.open(ctx, make([]time.Duration, n)); t.Answered < int64(n) {
+		return fmt.Errorf("priming: of %d notifications, %d were answered with 200", n, t.Answered)
+	}
+	return nil
+}
+
+// measure measures at a number of notifications a second; 0 is a closed loop.
+func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, error) {
+	once := func(duration time.Duration, seed uint64) *tally {
+		var t *tally
+		if perSecond == 0 {
+			t = b.load.closed(ctx, duration)
+		} else {
+			t = b.load.open(ctx, arrivals(perSecond, duration, seed))
+		}
+		b.taken += t.Answered
+		return t
+	}
+	if t := once(b.options.Warmup, 1); t.Failed > 0 && t.Failed == t.all() {
+		return nil, errors.New("no notification was answered with 200 or 503")
+	}
+	if _, err := b.drain(ctx); err != nil {
+		return nil, err
+	}
+	var before received
+	var m measurement
+	if err := errors.Join(b.sink.ask(askReceived, &before), b.server.ask(askUsage, &m.Before)); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	m.tally = once(b.options.Duration, 2)
+	last, err := b.drain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.Delivered = max(last.Sub(begin), m.Elapsed)
+	if err := errors.Join(b.sink.ask(askReceived, &m.Received), b.server.ask(askUsage, &m.After), ctx.Err()); err != nil {
+		return nil, err
+	}
+	m.Received.Pushes -= before.Pushes
+	m.Received.Bytes -= before.Bytes
+	m.Received.Refused -= before.Refused
+	return &m, nil
+}
+
+// drain waits until a gateway that answers before it pushes has pushed all that it answered, and says when the last push was seen. What
+// is not pushed in a while never will be: a badge update that a newer one took the place of, for example.
+func (b *bench) drain(ctx context.Context) (last time.Time, err error) {
+	last = time.Now()
+	if b.variant.Floor || b.variant.Wait > 0 || b.options.Provider == rejected {
+		return last, nil
+	}
+	for seen := int64(-1); time.Since(last) < b.options.Latency+quiet; until(ctx, time.Now().Add(10*time.Millisecond)) {
+		var now received
+		if err := errors.Join(b.sink.ask(askReceived, &now), ctx.Err()); err != nil {
+			return last, err
+		}
+		if delivered := now.Pushes - now.Refused; delivered != seen {
+			seen, last = delivered, time.Now()
+		}
+		if seen >= b.taken*int64(b.options.Devices) {
+			break
+		}
+	}
+	return last, nil
+}
+
+// quiet is how long nothing is pushed at the end of a measurement.
+const quiet = 3 * time.Second
+
+// close ends the servers and removes what they left.
+func (b *bench) close() error {
+	if b.load != nil {
+		b.load.close()
+	}
+	var errs []error
+	for _, c := range []*child{b.server, b.sink} {
+		if c != nil {
+			errs = append(errs, c.stop())
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+}
+
+// freePort is a port that nobody listens on.
+func freePort() (int, error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	Provider    string
+	Body        string
+	Devices     int
+	Population  int
+	Hosts       int
+	Latency     time.Duration
+	Errors      float64
+	Connections int
+	Concurrency int
+	HTTP2       bool
+	Rate        rate
+	Warmup      time.Duration
+	Duration    time.Duration
+	Pairs       int
+	Sweep       bool
+	Idle        int
+	Plot        string
+	// The sides of each pair.
+	Gateway, Against variant
+}
+
+// variant is a server under test.
+type variant struct {
+	Name string
+	// Floor says that it is the bare handler; what follows is the gateway's.
+	Floor  bool
+	Wait   time.Duration
+	Outbox string
+	// GOMAXPROCS is how many CPUs the server may use; 0 for all.
+	GOMAXPROCS int
+}
+
+// rate is how many notifications a second arrive: a number, or a share of what the gateway reaches in a closed loop. Zero is a closed
+// loop.
+type rate struct {
+	Number float64
+	Share  bool
+}
+
+// Set reads a flag's value.
+func (r *rate) Set(text string) error {
+	number, share := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n >= 0) || n > 1e6 {
+		return errors.New("neither a number of notifications a second nor a percentage")
+	}
+	*r = rate{n, share}
+	return nil
+}
+
+// String is what Set reads.
+func (r *rate) String() string {
+	text := strconv.FormatFloat(r.Number, 'g', -1, 64)
+	if r.Share {
+		text += "%"
+	}
+	return text
+}
+
+// parse reads the command line.
+func parse(args []string, usage io.Writer) (*options, error) {
+	o, against := new(options), ""
+	f := flag.NewFlagSet("loadtest", flag.ContinueOnError)
+	f.SetOutput(usage)
+	f.StringVar(&o.Provider, "provider", "apns", strings.Join(providerNames, ", ")+" (a stored rejection)")
+	f.StringVar(&o.Body, "body", "text", "what homeservers send: "+strings.Join(shapes, ", "))
+	f.IntVar(&o.Devices, "devices", 1, "devices in each notification")
+	f.IntVar(&o.Population, "population", 1000, "different devices in all")
+	f.IntVar(&o.Hosts, "hosts", 4, "hosts of push services, for unifiedpush and webpush")
+	f.DurationVar(&o.Latency, "latency", 20*time.Millisecond, "how long the push service takes to answer")
+	f.Float64Var(&o.Errors, "errors", 0, "share of pushes that the push service answers with 503, 0 to 1")
+	f.IntVar(&o.Concurrency, "concurrency", 64, "notifications in flight at most")
+	f.IntVar(&o.Connections, "connections", 0, "connections of homeservers (default: as many as in flight; 8 with HTTP/2)")
+	f.BoolVar(&o.HTTP2, "http2", false, "homeservers speak HTTP/2 instead of HTTP/1.1 with keep-alive")
+	f.Var(&o.Rate, "rate", "notifications a second, or as `50%` of what a closed loop reaches; 0 is a closed loop (default 0)")
+	f.DurationVar(&o.Warmup, "warmup", 2*time.Second, "load before each measurement")
+	f.DurationVar(&o.Duration, "duration", 5*time.Second, "length of each measurement")
+	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements, gateway and floor in turn")
+	f.BoolVar(&o.Sweep, "sweep", false, "measure latency at rates from 10% to 120% of what the gateway reaches in a closed loop")
+	f.IntVar(&o.Idle, "idle", 0, "measure the memory of so many idle connections instead")
+	f.StringVar(&o.Plot, "plot", "", "write latency against load to this SVG `file`; implies -sweep")
+	f.DurationVar(&o.Gateway.Wait, "wait", 5*time.Second, "the gateway's wait; 0 answers before the push")
+	f.StringVar(&o.Gateway.Outbox, "outbox", "file", "the gateway's outbox: file or off")
+	f.IntVar(&o.Gateway.GOMAXPROCS, "gomaxprocs", 0, "CPUs for the server under test (default all)")
+	f.StringVar(&against, "against", "floor", "what to compare with: floor, or the gateway with other options, as wait=5s,outbox=off,gomaxprocs=1")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("there is no argument %q, only flags", f.Arg(0))
+	}
+	return o, o.complete(against)
+}
+
+// complete checks the options and fills in what depends on others.
+func (o *options) complete(against string) error {
+	o.Gateway.Name = "gateway"
+	o.Sweep = o.Sweep || o.Plot != ""
+	if o.Connections == 0 {
+		o.Connections = o.Concurrency
+		if o.HTTP2 {
+			o.Connections = min(8, o.Concurrency)
+		}
+	}
+	var err error
+	if o.Against, err = o.Gateway.other(against); err != nil {
+		return fmt.Errorf("-against: %w", err)
+	}
+	for _, wrong := range []struct {
+		is   bool
+		text string
+	}{
+		{!slices.Contains(providerNames, o.Provider), "-provider is one of " + strings.Join(providerNames, ", ")},
+		{!slices.Contains(shapes, o.Body), "-body is one of " + strings.Join(shapes, ", ")},
+		{o.Devices < 1 || o.Devices > 100, "-devices is from 1 to 100"},
+		{o.Population < o.Devices, "-population is less than -devices"},
+		{o.Hosts < 1 || o.Hosts > 100, "-hosts is from 1 to 100"},
+		{o.Latency < 0, "-latency is negative"},
+		{!(o.Errors >= 0 && o.Errors <= 1), "-errors is from 0 to 1"},
+		{o.Concurrency < 1, "-concurrency is less than 1"},
+		{!o.HTTP2 && o.Connections < o.Concurrency, "-connections is less than -concurrency, and HTTP/1.1 has one request at a time on each"},
+		{o.HTTP2 && o.Connections < 1, "-connections is less than 1"},
+		{o.Duration <= 0 || o.Warmup <= 0, "-duration and -warmup are more than 0"},
+		{o.Pairs < 1, "-pairs is less than 1"},
+		{o.Idle < 0, "-idle is negative"},
+	} {
+		if wrong.is {
+			return errors.New(wrong.text)
+		}
+	}
+	return errors.Join(o.Gateway.check(), o.Against.check())
+}
+
+// other is what the gateway is compared with.
+func (v variant) other(text string) (variant, error) {
+	v.Name = text
+	if text == "floor" {
+		v.Floor = true
+		return v, nil
+	}
+	for option := range strings.SplitSeq(text, ",") {
+		name, value, _ := strings.Cut(option, "=")
+		var err error
+		switch name {
+		case "wait":
+			v.Wait, err = time.ParseDuration(value)
+		case "outbox":
+			v.Outbox = value
+		case "gomaxprocs":
+			v.GOMAXPROCS, err = strconv.Atoi(value)
+		default:
+			err = errors.New("not floor, wait, outbox or gomaxprocs")
+		}
+		if err != nil {
+			return v, fmt.Errorf("%s: %w", option, err)
+		}
+	}
+	return v, nil
+}
+
+func (v variant) check() error {
+	switch {
+	case v.Wait < 0 || v.Wait > 25*time.Second:
+		return errors.New("wait is from 0 to 25s")
+	case v.Outbox != "file" && v.Outbox != "off":
+		return errors.New("outbox is file or off")
+	case v.Wait == 0 && v.Outbox == "off":
+		return errors.New("wait 0 needs an outbox")
+	case v.GOMAXPROCS < 0:
+		return errors.New("gomaxprocs is negative")
+	}
+	return nil
+}

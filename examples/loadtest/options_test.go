@@ -1,0 +1,57 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAWrongFlagIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, args, want string }{
+		{"a provider that there is not", "-provider pigeon", "-provider"},
+		{"a body that nobody sends", "-body novel", "-body"},
+		{"no device", "-devices 0", "-devices"},
+		{"fewer devices in all than in a notification", "-devices 5 -population 4", "-population"},
+		{"more errors than pushes", "-errors 1.1", "-errors"},
+		{"errors that are no number", "-errors NaN", "-errors"},
+		{"a rate that is no number", "-rate fast", "-rate"},
+		{"a negative rate", "-rate -1", "-rate"},
+		{"fewer connections with HTTP/1.1 than notifications in flight", "-connections 1 -concurrency 2", "-connections"},
+		{"no pair", "-pairs 0", "-pairs"},
+		{"no time", "-duration 0s", "-duration"},
+		{"an answer before the push and nothing to keep it in", "-wait 0s -outbox off", "wait 0"},
+		{"the same for what it is compared with", "-against wait=0s,outbox=off", "wait 0"},
+		{"an outbox that there is not", "-outbox redis", "outbox"},
+		{"a comparison with nothing known", "-against ceiling", "-against: ceiling"},
+		{"an argument", "apns", `"apns"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := parse(strings.Fields(test.args), io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotSaidFollowsFromTheRest(t *testing.T) {
+	t.Parallel()
+	o, err := parse(strings.Fields("-wait 2s -gomaxprocs 2 -against wait=0s,gomaxprocs=1 -concurrency 256 -http2 -rate 50% -plot x.svg"), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Gateway != (variant{Name: "gateway", Wait: 2 * time.Second, Outbox: "file", GOMAXPROCS: 2}) {
+		t.Errorf("the gateway is %+v", o.Gateway)
+	}
+	if o.Against != (variant{Name: "wait=0s,gomaxprocs=1", Outbox: "file", GOMAXPROCS: 1}) {
+		t.Errorf("it is compared with %+v", o.Against)
+	}
+	if o.Connections != 8 || !o.Sweep || o.Rate != (rate{50, true}) || o.Rate.String() != "50%" {
+		t.Errorf("the options are %+v", o)
+	}
+	if o, err = parse(nil, io.Discard); err != nil || o.Connections != o.Concurrency || !o.Against.Floor {
+		t.Errorf("the default is %+v: %v", o, err)
+	}
+}

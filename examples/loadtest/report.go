@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// printPairs prints the median of each metric, the least and the greatest, and the same of the ratios of the pairs.
+func printPairs(out io.Writer, o *options, pairs []pair) error {
+	fmt.Fprintf(out, "median of %d pair(s) (least to greatest)\n\n", len(pairs))
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "\t%s\t%s\tratio\n", o.Gateway.Name, o.Against.Name)
+	for _, m := range metrics {
+		both := numbers(pairs, m.of)
+		var sides [2][]float64
+		for _, p := range both {
+			sides[0], sides[1] = append(sides[0], p[0]), append(sides[1], p[1])
+		}
+		name := m.name
+		if m.unit != "" {
+			name += ", " + m.unit
+		}
+		ratio := "-"
+		if list := ratios(both); len(list) > 0 {
+			ratio = spreadOf(list).String()
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, spreadOf(sides[0]), spreadOf(sides[1]), ratio)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nthe p99 of the %s is %s ms longer\n", o.Gateway.Name, spreadOf(added(pairs)))
+	return err
+}
+
+// numbers are a metric's for each pair.
+func numbers(pairs []pair, of func(*measurement) float64) [][2]float64 {
+	both := make([][2]float64, len(pairs))
+	for i, p := range pairs {
+		both[i] = [2]float64{of(p[0]), of(p[1])}
+	}
+	return both
+}
+
+// String is the median, and what it lies between.
+func (s spread) String() string {
+	median, least, greatest := short(s.Median), short(s.Least), short(s.Greatest)
+	if least == greatest {
+		return median
+	}
+	return fmt.Sprintf("%s (%s to %s)", median, least, greatest)
+}
+
+// short is a number with as many digits as mean anything.
+func short(n float64) string {
+	switch {
+	case n == 0:
+		return "0"
+	case n >= 100:
+		return fmt.Sprintf("%.0f", n)
+	case n >= 10:
+		return fmt.Sprintf("%.1f", n)
+	default:
+		return fmt.Sprintf("%.2f", n)
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+)
+
+// pair is one measurement of the gateway, and one of what it is compared with.
+type pair [2]*measurement
+
+// run does what the options say, and prints what comes out.
+func run(ctx context.Context, o *options, out io.Writer) error {
+	protocol := "HTTP/1.1"
+	if o.HTTP2 {
+		protocol = "HTTP/2"
+	}
+	fmt.Fprintf(out, "%s, body %s, %d device(s) of %d; push service: %v, %g %% errors; %d connection(s) with %s, at most %d in flight; %d CPU(s)\n",
+		o.Provider, o.Body, o.Devices, o.Population, o.Latency, 100*o.Errors, o.Connections, protocol, o.Concurrency, runtime.NumCPU())
+	switch {
+	case o.Idle > 0:
+		return idle(ctx, o, out)
+	case o.Sweep:
+		return sweep(ctx, o, steps, out)
+	}
+	perSecond, err := o.perSecond(ctx, out)
+	if err != nil {
+		return err
+	}
+	if perSecond > 0 {
+		fmt.Fprintf(out, "%.0f notifications a second (open loop)\n", perSecond)
+	}
+	pairs, err := measurePairs(ctx, o, perSecond, o.Pairs)
+	if err != nil {
+		return err
+	}
+	return printPairs(out, o, pairs)
+}
+
+// perSecond is the rate that the options name, which may have to be found out.
+func (o *options) perSecond(ctx context.Context, out io.Writer) (float64, error) {
+	if !o.Rate.Share {
+		return o.Rate.Number, nil
+	}
+	saturation, err := saturate(ctx, o, out)
+	return saturation * o.Rate.Number / 100, err
+}
+
+// saturate is how many notifications a second the gateway answers with 200 in a closed loop.
+func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
+	m, err := measureOne(ctx, o, o.Gateway, 0)
+	if err != nil {
+		return 0, err
+	}
+	saturation := answered(m)
+	if saturation == 0 {
+		return 0, errors.New("the gateway answered no notification with 200")
+	}
+	fmt.Fprintf(out, "the gateway reaches %.0f notifications a second (closed loop)\n", saturation)
+	return saturation, nil
+}
+
+// measurePairs measures both in turn, so that whatever else the machine does meets both.
+func measurePairs(ctx context.Context, o *options, perSecond float64, n int) ([]pair, error) {
+	pairs := make([]pair, n)
+	for i := range pairs {
+		for side, v := range []variant{o.Gateway, o.Against} {
+			m, err := measureOne(ctx, o, v, perSecond)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.Name, err)
+			}
+			pairs[i][side] = m
+		}
+	}
+	return pairs, nil
+}
+
+// measureOne measures one server in processes that nothing was measured in before.
+func measureOne(ctx context.Context, o *options, v variant, perSecond float64) (m *measurement, err error) {
+	b, err := newBench(ctx, o, v)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	return b.measure(ctx, perSecond)
+}

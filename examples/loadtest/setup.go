@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// What can be measured: a provider, or the answer for a pushkey that is known to be dead.
+const (
+	apns        = "apns"
+	fcm         = "fcm"
+	unifiedpush = "unifiedpush"
+	webpush     = "webpush"
+	rejected    = "rejected"
+)
+
+var providerNames = []string{apns, fcm, unifiedpush, webpush, rejected}
+
+const (
+	appID  = "org.example.load"
+	topic  = "org.example.load"
+	keyID  = "ABC123DEFG"
+	teamID = "TEAM123456"
+	// subject is how push services could reach the operator.
+	subject = "mailto:ops@example.org"
+)
+
+// accessToken is as long as Google's are.
+var accessToken = "ya29.c." + strings.Repeat("loadtest", 16)
+
+// setup is what the servers of a run have to know.
+type setup struct {
+	Provider string
+	Hosts    int
+	Latency  time.Duration
+	Errors   float64
+	// Origins are those of the push service, once it listens.
+	Origins []string
+}
+
+func (s *setup) read(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, setupFile))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, s)
+}
+
+func (s *setup) write(dir string) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, setupFile), text, 0o600)
+}
+
+// The same Caddy for both: the gateway with the defaults that an operator has, but for the fuse, which would not believe that
+// all pushkeys are dead.
+var caddyfile = template.Must(template.New("").Parse(`{
+	admin off
+	persist_config off
+	auto_https disable_redirects
+	grace_period 1s
+	storage file_system {{.Dir}}/storage
+{{- if not .Floor}}
+	matrix_push {
+		app {{.AppID}} {
+{{- if or (eq .Provider "apns") (eq .Provider "rejected")}}
+			apns {
+				topic {{.Topic}}
+				key_file {{.Dir}}/{{.SigningFile}}
+				key_id {{.KeyID}}
+				team_id {{.TeamID}}
+				endpoint {{.Origin}}
+{{- else if eq .Provider "fcm"}}
+			fcm {
+				credentials_file {{.Dir}}/{{.AccountFile}}
+				endpoint {{.Origin}}
+{{- else}}
+			{{.Provider}} {
+				vapid_subject {{.Subject}}
+				vapid_key_file {{.Dir}}/{{.SigningFile}}
+				allow_private 127.0.0.0/8
+{{- end}}
+				trusted_ca {{.Dir}}/{{.CAFile}}
+				proxy none
+			}
+			wait {{.Wait}}
+		}
+		rejected file {{.Dir}}/rejected.db
+		outbox {{.Outbox}}{{if eq .Outbox "file"}} {{.Dir}}/outbox{{end}}
+		fuse off
+	}
+{{- end}}
+}
+https://{{.Site}}:{{.Port}} {
+	bind 127.0.0.1
+	tls {{.Dir}}/{{.CertificateFile}} {{.Dir}}/{{.KeyFile}}
+	{{if .Floor}}loadtest_floor * {{.Dir}}{{else}}matrix_push{{end}}
+}
+`))
+
+// writeConfig writes the configuration of a server under test.
+func (s *setup) writeConfig(dir string, v variant, port int) error {
+	var text strings.Builder
+	err := caddyfile.Execute(&text, struct {
+		setup
+		variant
+		Dir, AppID, Topic, KeyID, TeamID, Subject, Site, Origin    string
+		SigningFile, AccountFile, CAFile, CertificateFile, KeyFile string
+		Port                                                       int
+	}{
+		*s, v, dir, appID, topic, keyID, teamID, subject, site, s.Origins[0],
+		signingFile, accountFile, caFile, certificateFile, keyFile, port,
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, configFile), []byte(text.String()), 0o600)
+}
