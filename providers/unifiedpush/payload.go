@@ -2,6 +2,7 @@ package unifiedpush
 
 import (
 	"encoding/json"
+	"iter"
 	"maps"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -15,25 +16,28 @@ type body struct {
 }
 
 // bodies are the forms of a notification, from the whole of it to its ids.
-func bodies(n *providers.Notification) [][]byte {
-	ids := payload.Marshal(body{message.IDsOf(n)})
-	small := [][]byte{ids}
-	if n.Encrypted != (providers.Encrypted{}) {
+func bodies(n *providers.Notification) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if members := n.Members(); members != nil {
+			for _, left := range [][]string{nil, {"content"}, {"content", "room_name", "room_alias", "sender_display_name"}} {
+				if !yield(payload.Marshal(body{without(members, left...)})) {
+					return
+				}
+			}
+		}
+		if !yield(payload.Marshal(body{message.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
+			return
+		}
 		bare := *n
 		bare.Encrypted = providers.Encrypted{} // the client can still fetch the event
-		small = append(small, payload.Marshal(body{message.IDsOf(&bare)}))
+		yield(payload.Marshal(body{message.IDsOf(&bare)}))
 	}
-	members := n.Members()
-	if members == nil {
-		return small
-	}
-	whole := payload.Marshal(body{members})
-	noContent := payload.Marshal(body{without(members, "content")})
-	noNames := payload.Marshal(body{without(members, "content", "room_name", "room_alias", "sender_display_name")})
-	return append([][]byte{whole, noContent, noNames}, small...)
 }
 
 func without(members map[string]json.RawMessage, names ...string) map[string]json.RawMessage {
+	if len(names) == 0 {
+		return members
+	}
 	fewer := maps.Clone(members)
 	for _, name := range names {
 		delete(fewer, name)

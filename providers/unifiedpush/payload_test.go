@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestPayloads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			golden(t, test.name, bodies(test.n)[0])
+			golden(t, test.name, slices.Collect(bodies(test.n))[0])
 		})
 	}
 }
@@ -39,7 +40,7 @@ func TestPayloads(t *testing.T) {
 func TestEachFormIsSmallerAndNoneHasDevicesOrLacksTheIDs(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{100, 5_000, 60_000} {
-		all := bodies(long(size))
+		all := slices.Collect(bodies(long(size)))
 		if len(all) != 4 {
 			t.Fatalf("there are %d forms", len(all))
 		}

@@ -15,8 +15,11 @@ func BenchmarkBodies(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if len(bodies(bench.n, nil)) == 0 {
-					b.Fatal("there is no body")
+				for body := range bodies(bench.n, nil) { // the first fits
+					if len(body) == 0 {
+						b.Fatal("there is no body")
+					}
+					break
 				}
 			}
 		})

@@ -2,6 +2,7 @@ package webpush
 
 import (
 	"encoding/json"
+	"iter"
 	"maps"
 	"unicode/utf8"
 
@@ -10,58 +11,71 @@ import (
 )
 
 // bodies are the forms of a notification, from the whole of it to its ids. The members are Sygnal's.
-func bodies(n *providers.Notification, defaults map[string]json.RawMessage) [][]byte {
-	ids := make(map[string]any)
-	set(ids, "event_id", n.EventID)
-	set(ids, "room_id", n.RoomID)
+func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
+	parts := []func(map[string]any, *providers.Notification){quote, name, describe} // in the order in which they can be done without
+	return func(yield func([]byte) bool) {
+		for i := range len(parts) + 1 {
+			members := withDefaults(ids(n), defaults)
+			for _, add := range parts[i:] {
+				add(members, n)
+			}
+			if !yield(payload.Marshal(members)) {
+				return
+			}
+		}
+		yield(payload.Marshal(ids(n)))
+	}
+}
+
+func ids(n *providers.Notification) map[string]any {
+	members := make(map[string]any)
+	set(members, "event_id", n.EventID)
+	set(members, "room_id", n.RoomID)
 	if n.Counts.Unread != nil {
-		ids["unread"] = *n.Counts.Unread
+		members["unread"] = *n.Counts.Unread
 	}
 	if n.Counts.MissedCalls != nil {
-		ids["missed_calls"] = *n.Counts.MissedCalls
+		members["missed_calls"] = *n.Counts.MissedCalls
 	}
+	return members
+}
 
-	noNames := withDefaults(ids, defaults)
-	set(noNames, "type", n.Type)
-	set(noNames, "sender", n.Sender)
-	set(noNames, "membership", n.Membership)
+func describe(members map[string]any, n *providers.Notification) {
+	set(members, "type", n.Type)
+	set(members, "sender", n.Sender)
+	set(members, "membership", n.Membership)
 	if n.UserIsTarget {
-		noNames["user_is_target"] = true
+		members["user_is_target"] = true
 	}
+}
 
-	noContent := maps.Clone(noNames)
-	set(noContent, "room_name", n.RoomName)
-	set(noContent, "room_alias", n.RoomAlias)
-	set(noContent, "sender_display_name", n.SenderDisplayName)
+func name(members map[string]any, n *providers.Notification) {
+	set(members, "room_name", n.RoomName)
+	set(members, "room_alias", n.RoomAlias)
+	set(members, "sender_display_name", n.SenderDisplayName)
+}
 
-	whole := maps.Clone(noContent)
+func quote(members map[string]any, n *providers.Notification) {
 	if content := trim(n.Content); len(content) > 0 {
-		whole["content"] = content
-	}
-	return [][]byte{
-		payload.Marshal(whole),
-		payload.Marshal(noContent),
-		payload.Marshal(noNames),
-		payload.Marshal(withDefaults(ids, defaults)),
-		payload.Marshal(ids),
+		members["content"] = content
 	}
 }
 
 // withDefaults is what the pusher wants in every message, under what this message says itself.
 func withDefaults(members map[string]any, defaults map[string]json.RawMessage) map[string]any {
 	merged := make(map[string]any, len(members)+len(defaults)+8)
-	for name, value := range defaults {
-		if name != "event_id" && name != "room_id" { // those are the homeserver's alone to give
-			merged[name] = value
+	for member, value := range defaults {
+		if member != "event_id" && member != "room_id" { // those are the homeserver's alone to give
+			merged[member] = value
 		}
 	}
 	maps.Copy(merged, members)
 	return merged
 }
 
-func set(members map[string]any, name, value string) {
+func set(members map[string]any, member, value string) {
 	if value != "" {
-		members[name] = value
+		members[member] = value
 	}
 }
 

@@ -3,6 +3,7 @@ package webpush
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -33,14 +34,14 @@ func TestPayloads(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.defaults), &defaults); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, test.name, bodies(test.n, defaults)[0])
+			golden(t, test.name, slices.Collect(bodies(test.n, defaults))[0])
 		})
 	}
 }
 
 func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 	t.Parallel()
-	all := bodies(alert(), map[string]json.RawMessage{"session": json.RawMessage(`"s"`), "event_id": json.RawMessage(`"$other"`)})
+	all := slices.Collect(bodies(alert(), map[string]json.RawMessage{"session": json.RawMessage(`"s"`), "event_id": json.RawMessage(`"$other"`)}))
 	for i, b := range all {
 		if i > 0 && len(b) >= len(all[i-1]) {
 			t.Errorf("form %d is not smaller than the one before", i)

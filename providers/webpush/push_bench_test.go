@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
@@ -42,7 +43,7 @@ func BenchmarkPush(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool()}}
 		b.Cleanup(transport.CloseIdleConnections)
-		body := bodies(alert(), nil)[0]
+		body := slices.Collect(bodies(alert(), nil))[0]
 		benchtest.Run(b, func() error { return post(b, transport, sub.Endpoint, body) })
 	})
 }

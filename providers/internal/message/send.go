@@ -3,6 +3,7 @@ package message
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,8 +25,8 @@ type Target struct {
 // Message is what goes there.
 type Message struct {
 	// Bodies are forms of the payload, each smaller than the one before and poorer: the first that fits is sent, and if the push
-	// server finds that too large, the last one.
-	Bodies [][]byte
+	// server finds that too large, the last one. Nearly always it is the first, so that the others are not made before they are needed.
+	Bodies iter.Seq[[]byte]
 	// Topic replaces an earlier message with the same topic that was not delivered yet, RFC 8030 section 5.4; empty for none.
 	Topic string
 }
@@ -41,14 +42,15 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 	if to.Keys != nil {
 		limit = ece.MaxPlaintext
 	}
-	first := firstFit(m.Bodies, limit)
-	if first < 0 {
+	body := firstFit(m.Bodies, limit)
+	if body == nil {
 		return providers.Dropped("too_large", errTooLarge)
 	}
-	body, smallest := m.Bodies[first], m.Bodies[len(m.Bodies)-1]
 	resp, err := s.post(ctx, to, m.Topic, body, p)
-	if err == nil && resp.Status == http.StatusRequestEntityTooLarge && len(smallest) < len(body) {
-		resp, err = s.post(ctx, to, m.Topic, smallest, p)
+	if err == nil && resp.Status == http.StatusRequestEntityTooLarge {
+		if smallest := last(m.Bodies); len(smallest) < len(body) {
+			resp, err = s.post(ctx, to, m.Topic, smallest, p)
+		}
 	}
 	if err != nil {
 		return upstream.Failed(err)
@@ -56,13 +58,20 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 	return upstream.Outcome(resp, s.Now())
 }
 
-func firstFit(bodies [][]byte, limit int) int {
-	for i, b := range bodies {
+// firstFit is the first body that fits, nil if none does.
+func firstFit(bodies iter.Seq[[]byte], limit int) []byte {
+	for b := range bodies {
 		if len(b) <= limit {
-			return i
+			return b
 		}
 	}
-	return -1
+	return nil
+}
+
+func last(bodies iter.Seq[[]byte]) (smallest []byte) {
+	for smallest = range bodies {
+	}
+	return smallest
 }
 
 func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (upstream.Response, error) {
