@@ -137,30 +137,36 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 	return &m, nil
 }
 
-// drain waits until a gateway that answers before it pushes has pushed all that it answered, and says when the last push was seen. What
-// is not pushed in a while never will be: a badge update that a newer one took the place of, for example.
+// drain waits until a gateway has pushed all that it answered with 200, and says when the last push was seen: what had no verdict in time is in
+// the outbox. What is not pushed in a while never will be: a badge update that a newer one took the place of, for example.
 func (b *bench) drain(ctx context.Context) (last time.Time, err error) {
 	last = time.Now()
-	if b.variant.Floor || b.variant.Wait > 0 || b.options.Provider == rejected {
+	if b.variant.Floor || b.variant.Outbox == "off" || b.options.Provider == rejected {
 		return last, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, longestDrain)
+	defer cancel()
 	for seen := int64(-1); time.Since(last) < b.options.Latency+quiet; until(ctx, time.Now().Add(10*time.Millisecond)) {
 		var now received
-		if err := errors.Join(b.sink.ask(askReceived, &now), ctx.Err()); err != nil {
+		if err := b.sink.ask(askReceived, &now); err != nil {
 			return last, err
 		}
 		if delivered := now.Pushes - now.Refused; delivered != seen {
 			seen, last = delivered, time.Now()
 		}
-		if seen >= b.taken*int64(b.options.Devices) {
+		if seen >= b.taken*int64(b.options.Devices) || ctx.Err() != nil {
 			break
 		}
 	}
 	return last, nil
 }
 
-// quiet is how long nothing is pushed at the end of a measurement.
-const quiet = 3 * time.Second
+const (
+	// quiet is how long nothing is pushed at the end of a measurement.
+	quiet = 3 * time.Second
+	// longestDrain is how long is waited at all.
+	longestDrain = time.Minute
+)
 
 // close ends the servers and removes what they left.
 func (b *bench) close() error {

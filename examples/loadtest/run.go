@@ -48,9 +48,16 @@ func (o *options) perSecond(ctx context.Context, out io.Writer) (float64, error)
 	return saturation * o.Rate.Number / 100, err
 }
 
+// enough is how many notifications in flight show what the gateway can take. Of more than its limits it turns some away, which a closed loop
+// would only repeat.
+const enough = 256
+
 // saturate is how many notifications a second the gateway answers with 200 in a closed loop.
 func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
-	m, err := measureOne(ctx, o, o.Gateway, 0)
+	some := *o
+	some.Concurrency = min(o.Concurrency, enough)
+	some.Connections = min(o.Connections, some.Concurrency)
+	m, err := measureOne(ctx, &some, o.Gateway, 0)
 	if err != nil {
 		return 0, err
 	}
