@@ -58,6 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	body, err := h.read(w, r)
 	if err != nil {
+		defer linger(w, r)
 		return fail(w, err)
 	}
 	request, err := gateway.Decode(body, h.app.MaxDevices)
@@ -100,6 +101,21 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway
 	default:
 		return nil, gateway.ErrIncomplete()
 	}
+}
+
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// linger takes in for a moment what a client goes on sending after it was answered. A connection that is closed with something unread is
+// reset, and the answer may be lost with it. (net/http does that by itself, but not where Caddy has wrapped the body.)
+func linger(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	if r.ProtoMajor != 1 || c.Flush() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
 }
 
 // readAll is io.ReadAll with the room that the request says it needs.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -211,7 +212,9 @@ func send(client *http.Client, req *http.Request) (*http.Response, error) {
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	resp, err := client.Do(req.WithContext(ctx))
-	if err != nil && !connected.Load() {
+	// A request that the server did not process on a connection that it gave up is sent again by net/http, on one that may not come about.
+	var dial *net.OpError
+	if err != nil && (!connected.Load() || errors.As(err, &dial) && dial.Op == "dial") {
 		return nil, fmt.Errorf("%w: %w", errNotConnected, err)
 	}
 	return resp, err
