@@ -48,6 +48,21 @@ func (h *homeserver) notify(body string) reply {
 	return r
 }
 
+// insist posts a body until there is an answer: Caddy resets some connections of HTTP/1.1 at a reload.
+func (h *homeserver) insist(body string) reply {
+	h.t.Helper()
+	var failed error
+	for range 10 {
+		r, err := h.try(body)
+		if err == nil {
+			return r
+		}
+		failed = err
+	}
+	h.t.Fatalf("no answer: %v", failed)
+	return reply{}
+}
+
 // try posts a body.
 func (h *homeserver) try(body string) (reply, error) {
 	return h.do(http.MethodPost, h.url, body)

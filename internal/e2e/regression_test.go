@@ -355,8 +355,7 @@ func TestCommonProxies_AReloadDuringASlowPushBlocksNobody(t *testing.T) {
 		if err := s.gateway.set("apps/matrix_push/apps/org.example.up/ttl", fmt.Sprintf(`"%dh"`, i+1)); err != nil {
 			t.Fatal(err)
 		}
-		// A connection of its own: Caddy may reset the others of HTTP/1.1 at a reload.
-		wantBody(t, s.gateway.homeserver().notify(alert(fmt.Sprintf("$%d", i), upDevice(fast))), nothingRejected)
+		wantBody(t, s.gateway.homeserver().insist(alert(fmt.Sprintf("$%d", i), upDevice(fast))), nothingRejected)
 	}
 	s.pushes(fast, 3)
 	select {
