@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -222,14 +221,15 @@ var errNotConnected = errors.New("not connected")
 
 // send makes a request, and tells a request that failed from one that was never sent.
 func send(client *http.Client, req *http.Request) (*http.Response, error) {
+	// A request that the server did not process on a connection that it gave up is sent again by net/http, on one that may not come about:
+	// only the last connection counts.
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	resp, err := client.Do(req.WithContext(ctx))
-	// A request that the server did not process on a connection that it gave up is sent again by net/http, on one that may not come about.
-	var dial *net.OpError
-	if err != nil && (!connected.Load() || errors.As(err, &dial) && dial.Op == "dial") {
+	if err != nil && !connected.Load() {
 		return nil, fmt.Errorf("%w: %w", errNotConnected, err)
 	}
 	return resp, err
