@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -214,23 +211,3 @@ func (s *pushServer) global(more string) string {
 
 // answerGone is a push server's word that a subscription is dead.
 var answerGone = providertest.Answer{Status: http.StatusGone}
-
-// errNotConnected says that a request was never sent, as no connection could be made: the kernel resets connections that wait to be
-// accepted when Caddy replaces a listener.
-var errNotConnected = errors.New("not connected")
-
-// send makes a request, and tells a request that failed from one that was never sent.
-func send(client *http.Client, req *http.Request) (*http.Response, error) {
-	// A request that the server did not process on a connection that it gave up is sent again by net/http, on one that may not come about:
-	// only the last connection counts.
-	var connected atomic.Bool
-	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GetConn: func(string) { connected.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	resp, err := client.Do(req.WithContext(ctx))
-	if err != nil && !connected.Load() {
-		return nil, fmt.Errorf("%w: %w", errNotConnected, err)
-	}
-	return resp, err
-}

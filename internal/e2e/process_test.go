@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -52,10 +51,11 @@ type process struct {
 	admin       *http.Client
 	env         []string
 
-	cmd    *exec.Cmd
-	exited chan struct{}
-	log    *logBuffer
-	stdout string // the file with the standard output
+	cmd     *exec.Cmd
+	exited  chan struct{}
+	log     *logBuffer
+	stdout  string // the file with the standard output
+	clients *transports
 }
 
 // head is in front of every configuration: nothing outside the test's folder, no privileged port, no prompt.
@@ -82,7 +82,7 @@ func newProcess(t *testing.T) *process {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "admin.sock")
-	p := &process{t: t, dir: dir, port: freePort(t), port2: freePort(t), admin: &http.Client{
+	p := &process{t: t, clients: new(transports), dir: dir, port: freePort(t), port2: freePort(t), admin: &http.Client{
 		Timeout: patience,
 		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -255,28 +255,8 @@ func (p *process) request(method, path, contentType, body string) error {
 	if resp.StatusCode != http.StatusOK {
 		return errors.New(resp.Status + ": " + string(answer))
 	}
+	p.clients.forget()
 	return nil
-}
-
-// client connects to the process whatever the URL's host is, and trusts it. It speaks HTTP/2 or, as most homeservers, HTTP/1.1.
-func (p *process) client(http2 bool) *http.Client {
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		_, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-	}
-	transport := &http.Transport{
-		DialContext:         dial,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate is not what is tested
-		MaxIdleConnsPerHost: 128,
-		ForceAttemptHTTP2:   http2,
-	}
-	p.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: noting{transport}, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
 }
 
 // url is the gateway's endpoint on the first site.
