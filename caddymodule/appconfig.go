@@ -33,7 +33,7 @@ type AppConfig struct {
 	// Whether badge updates and counts are delivered: `on` or `off`. Default: `on`.
 	Badges string `json:"badges,omitempty"`
 
-	// How many pushes of the app may be in flight at a time; as many more may wait for their turn. Default: 512.
+	// How many pushes of the app may be in flight at a time; four times as many more may wait for their turn. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 
@@ -41,6 +41,9 @@ const (
 	maxWait            = 25 * time.Second // less than the 30 s that Dendrite waits for an answer
 	defaultTTL         = 24 * time.Hour
 	defaultConcurrency = 512
+	// queuePerSlot is how many more pushes may wait for their turn, for each that is in flight. A push service that takes 100 ms serves such a
+	// queue in 400 ms; one that takes longer than a second is in trouble, and what comes then is better off in the outbox.
+	queuePerSlot = 4
 )
 
 func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bool) (*gateway.App, error) {
@@ -103,7 +106,7 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	case concurrency == 0:
 		concurrency = defaultConcurrency
 	}
-	app.Limit = limit.New(concurrency, concurrency)
+	app.Limit = limit.New(concurrency, queuePerSlot*concurrency)
 	return nil
 }
 

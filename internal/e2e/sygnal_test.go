@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,8 +107,8 @@ func TestSygnalConcurrencyLimit(t *testing.T) {
 	})
 
 	until := make(chan struct{})
-	held := []device{iPhoneOf("com.example.one", "held"), iPhoneOf("com.example.one", "waits")}
-	s.apns.Answer(held[0].path(), providertest.APNsAnswer{Until: until})
+	held := iPhoneOf("com.example.one", "held")
+	s.apns.Answer(held.path(), providertest.APNsAnswer{Until: until})
 	answers := make(chan reply, 1)
 	post := func(d device) {
 		r, err := s.hs.try(sygnalNotification(d))
@@ -116,20 +117,21 @@ func TestSygnalConcurrencyLimit(t *testing.T) {
 		}
 		answers <- r
 	}
-	go post(held[0])
+	go post(held)
 	s.apns.await(t, func() bool { return s.apns.Held() == 1 })
 	t.Run("test_passes_under_limit_multiple_no_interfere", func(t *testing.T) {
 		s := s.in(t)
 		d := iPhoneOf("com.example.two", "elsewhere")
 		s.delivered(sygnalNotification(d), d)
 	})
-	// One more waits for its turn, where Sygnal fails it. Of two more, which wait at the same time, one does.
+	// Four more wait for their turn, where Sygnal fails them. Of five more, which wait at the same time, four do.
 	t.Run("test_fails_when_limit_hit", func(t *testing.T) {
-		go post(held[1])
-		go post(iPhoneOf("com.example.one", "waits, too"))
+		for i := range 5 {
+			go post(iPhoneOf("com.example.one", fmt.Sprint("waits ", i)))
+		}
 		wantLater(t, <-answers)
 		close(until)
-		for range 2 {
+		for range 5 {
 			wantBody(t, <-answers, nothingRejected)
 		}
 	})
