@@ -108,6 +108,10 @@ func (p *pooledConnections) Destruct() error {
 // Renew makes new connections for all requests to come, for which the client's certificate is asked anew.
 func (c *Client) Renew() { c.connections.renew() }
 
+// Connect makes sure that there is a connection, so that the next request need not wait for one. It sends nothing: whether the server
+// takes what the client comes with, the first request finds out.
+func (c *Client) Connect(ctx context.Context) error { return c.connections.ensure(ctx) }
+
 // Close lets go of the connections. A nil Client has none.
 func (c *Client) Close() error {
 	if c == nil {

@@ -31,7 +31,7 @@ func newServer(t *testing.T, streams int, handler http.HandlerFunc) *server {
 	t.Helper()
 	s := &server{Server: httptest.NewUnstartedServer(handler), ca: providertest.NewCA(t)}
 	s.EnableHTTP2 = true
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{s.ca.Certificate(t, "127.0.0.1")}}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{s.ca.Certificate(t, "127.0.0.1", "push.example")}}
 	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {

@@ -37,7 +37,7 @@ type connections struct {
 	mu        sync.Mutex
 	open      []*connection
 	waiting   list.List // of *waiter
-	dialing   bool
+	dialing   *dialing  // nil if no connection is being made
 	notBefore time.Time // of the next dial, while there are connections
 	retired   bool
 }
@@ -50,6 +50,12 @@ type connection struct {
 	proven bool
 	// leaving says that the connection gets no more requests, and is closed after the last one.
 	leaving bool
+}
+
+// dialing is a connection that is being made.
+type dialing struct {
+	done chan struct{} // closed when it is made, or cannot be
+	err  error         // why it cannot
 }
 
 // waiter is a request in line. It gets a connection with a slot taken for it, or the error that kept one from being made.
@@ -186,22 +192,48 @@ func (c *connections) serve() {
 		c.waiting.Remove(c.waiting.Front()).(*waiter).turn <- turn{conn: conn}
 	}
 	usable := c.usable()
-	if c.waiting.Len() == 0 || c.dialing || usable >= maxConnections {
+	if c.waiting.Len() == 0 || usable >= maxConnections || (usable > 0 && time.Now().Before(c.notBefore)) {
 		return
 	}
-	if usable > 0 && time.Now().Before(c.notBefore) {
-		return
+	c.oneMore()
+}
+
+// oneMore is the connection that is being made, from now on if none was. The lock is held.
+func (c *connections) oneMore() *dialing {
+	if c.dialing == nil {
+		c.dialing = &dialing{done: make(chan struct{})}
+		go c.connect(c.dialing)
 	}
-	c.dialing = true
-	go c.connect()
+	return c.dialing
+}
+
+// ensure waits for a connection, which it has made if there is none. It takes no slot: a new connection has but one, and a request that
+// found that taken would have another connection made.
+func (c *connections) ensure(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.usable() > 0 {
+		c.mu.Unlock()
+		return nil
+	}
+	made := c.oneMore()
+	c.mu.Unlock()
+	select {
+	case <-made.done:
+		return made.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // free is a connection with a free slot; nil if there is none. What has a slot and has not got around to opening its stream is not
-// in flight yet. The lock is held.
+// in flight yet. One that ended before its first request has slots by net/http's count, to fail whoever takes one. The lock is held.
 func (c *connections) free() *connection {
 	for _, conn := range c.open {
 		switch {
-		case conn.leaving, !conn.proven && conn.load > 0:
+		case conn.leaving, !conn.proven && conn.load > 0, conn.Err() != nil:
 		case conn.Available() > conn.load-conn.InFlight():
 			return conn
 		}
@@ -220,13 +252,14 @@ func (c *connections) usable() (n int) {
 }
 
 // connect makes a connection. If it cannot and there is no other, those in line learn why.
-func (c *connections) connect() {
+func (c *connections) connect(this *dialing) {
+	defer close(this.done)
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	made, err := c.dial(ctx)
 
 	c.mu.Lock()
-	c.dialing = false
+	c.dialing, this.err = nil, err
 	switch {
 	case err == nil:
 		c.open = append(c.open, &connection{ClientConn: made})
