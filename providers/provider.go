@@ -71,6 +71,16 @@ type Starter interface {
 	Start(ctx context.Context) error
 }
 
+// Warmer is implemented by a provider that can get ready for its first push beforehand: connect, get a token. Without that, it is the
+// first push after a start that waits for all of it.
+type Warmer interface {
+	// Warm is called in the background when a configuration has gone live: after [Starter], and after each reload, when what there is
+	// from before is kept. It sends no push and no request that is merely made up, and what it cannot do, the first push tries again:
+	// its error, which has nothing secret in it, is logged at debug level and changes nothing else. It must return soon after ctx is
+	// done, be safe beside any number of pushes, and like them may still be at it when Cleanup is called.
+	Warm(ctx context.Context) error
+}
+
 // Hoster is implemented by a provider whose pushes go to hosts that devices choose, so that one that is down is left alone without the
 // others.
 type Hoster interface {

@@ -171,4 +171,5 @@ var (
 	_ providers.WaitDefaulter = (*Provider)(nil)
 	_ providers.Expirer       = (*Provider)(nil)
 	_ providers.Checker       = (*Provider)(nil)
+	_ providers.Warmer        = (*Provider)(nil)
 )

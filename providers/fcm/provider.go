@@ -123,4 +123,5 @@ var (
 	_ caddy.CleanerUpper = (*Provider)(nil)
 	_ providers.Provider = (*Provider)(nil)
 	_ providers.Checker  = (*Provider)(nil)
+	_ providers.Warmer   = (*Provider)(nil)
 )
