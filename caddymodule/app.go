@@ -217,6 +217,7 @@ func (a *App) Start() error {
 	a.stop = stop
 	go a.events.run()
 	go a.observer.watchExpiry(live, a.gateway.Router.Apps())
+	go a.warm(live)
 	go a.gateway.Work(live)
 	close(a.started)
 	return nil

@@ -1,0 +1,55 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// warmTimeout bounds how long a provider gets ready. By then the first pushes have told what is wrong.
+const warmTimeout = 30 * time.Second
+
+// warm lets each app's provider get ready for its first push, until ctx is done. It waits until all of Caddy's apps have started: they do
+// so in any order, and when a later one fails, a configuration that never went live must not have connected to anything. Nobody waits for
+// warm: pushes that come before it do the same for themselves, and share it with what is under way.
+func (a *App) warm(ctx context.Context) {
+	select {
+	case <-a.events.ready:
+	case <-ctx.Done():
+		return
+	}
+	var group sync.WaitGroup
+	for _, app := range a.gateway.Router.Apps() {
+		if p, ok := app.Provider.(providers.Warmer); ok {
+			group.Go(func() { a.observer.warmed(ctx, app, warmUp(ctx, p)) })
+		}
+	}
+	group.Wait()
+}
+
+// warmUp lets one provider get ready.
+func warmUp(ctx context.Context, p providers.Warmer) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	defer func() {
+		if r := recover(); r != nil { // a third party's provider must not take down all of Caddy
+			err = fmt.Errorf("the provider panicked with a %T", r)
+		}
+	}()
+	return p.Warm(ctx)
+}
+
+// warmed tells of a provider that could not get ready. That is for who looks closely: nothing is lost with it, and if there is something to
+// mend, the first push has the reason. What the end of the configuration cut off is nothing to tell.
+func (o *observer) warmed(ctx context.Context, app *gateway.App, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	o.logger.Debug("the provider could not get ready for the first push, which tries again", append(nameOf(app), zap.Error(err))...)
+}

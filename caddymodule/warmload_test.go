@@ -1,0 +1,155 @@
+package caddymodule_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+func init() {
+	caddy.RegisterModule(new(warmer))
+	caddy.RegisterModule(new(unstartable))
+}
+
+// warmer is a third party's provider that gets ready before its first push.
+type warmer struct {
+	thirdParty
+
+	// Manner is how: it never ends by itself, or it panics.
+	Manner string `json:"manner,omitempty"`
+}
+
+func (*warmer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.test_warmer", New: func() caddy.Module { return new(warmer) }}
+}
+
+// warmed has the manners of those who were told to get ready, and of those who were done with it.
+var warmed, done = make(chan string, 8), make(chan string, 8)
+
+func (w *warmer) Warm(ctx context.Context) error {
+	warmed <- w.Manner
+	if w.Manner == "panic" {
+		panic("a third party's mistake")
+	}
+	<-ctx.Done()
+	done <- w.Manner
+	return ctx.Err()
+}
+
+var _ providers.Warmer = (*warmer)(nil)
+
+// unstartable is an app of Caddy's that fails to start, whatever has started before it.
+type unstartable struct{}
+
+func (*unstartable) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "test_unstartable", New: func() caddy.Module { return new(unstartable) }}
+}
+func (*unstartable) Start() error { return errors.New("as always") }
+func (*unstartable) Stop() error  { return nil }
+
+// config is a configuration of a gateway with these providers by app, and of more of Caddy's apps.
+func config(t *testing.T, provided, more map[string]any) []byte {
+	t.Helper()
+	served := make(map[string]any)
+	for pattern, provider := range provided {
+		served[pattern] = map[string]any{"provider": provider}
+	}
+	apps := map[string]any{"matrix_push": map[string]any{
+		"apps": served, "rejected": map[string]any{"name": "memory"}, "outbox": map[string]any{"name": "off"},
+	}}
+	maps.Copy(apps, more)
+	return caddyconfig.JSON(map[string]any{
+		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
+		"storage": storage(t), "apps": apps,
+	}, nil)
+}
+
+// load has a configuration go live, until the test ends.
+func load(t *testing.T, config []byte) {
+	t.Helper()
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAConfigurationThatGoesLiveGetsItsProvidersReadyAndOneThatEndsStopsThem(t *testing.T) {
+	hang := func(manner string) map[string]any {
+		return map[string]any{"name": "test_warmer", "greeting": "hi", "manner": manner}
+	}
+	if err := validate(t, string(config(t, map[string]any{"*": hang("validated")}, nil))); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // Caddy starts its apps in any order
+		failing := map[string]any{"test_unstartable": map[string]any{}}
+		if err := caddy.Load(config(t, map[string]any{"*": hang("failed")}, failing), true); err == nil {
+			t.Fatal("it loads")
+		}
+	}
+	load(t, config(t, map[string]any{"a": hang("live"), "b": hang("live"), "c": hang("panic")}, nil))
+	manners := make(map[string]int)
+	for range 3 {
+		manners[<-warmed]++
+	}
+	if manners["live"] != 2 || manners["panic"] != 1 {
+		t.Errorf("told to get ready were %v", manners)
+	}
+	// A reload ends what hangs, and waits for none of it.
+	load(t, config(t, map[string]any{"*": hang("next")}, nil))
+	for range 2 {
+		if manner := <-done; manner != "live" {
+			t.Errorf("%s is done", manner)
+		}
+	}
+	if manner := <-warmed; manner != "next" {
+		t.Errorf("%s was told to get ready", manner)
+	}
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if manner := <-done; manner != "next" {
+		t.Errorf("%s is done", manner)
+	}
+}
+
+func TestAConfigurationThatGoesLiveConnectsToAPNsAndOneThatIsValidatedDoesNot(t *testing.T) {
+	key, p8 := providertest.NewAPNsKey(t)
+	apns := providertest.NewAPNs(t, providertest.APNsOptions{Keys: []providertest.APNsKey{
+		{KeyID: "ABC123DEFG", TeamID: "TEAM123456", Public: &key.PublicKey, Topics: []string{"org.example.ios"}},
+	}})
+	keyFile := filepath.Join(t.TempDir(), "key.p8")
+	if err := os.WriteFile(keyFile, p8, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	app := map[string]any{
+		"name": "apns", "topic": "org.example.ios", "key_file": keyFile, "key_id": "ABC123DEFG", "team_id": "TEAM123456",
+		"endpoint": apns.URL, "trusted_ca": apns.CAFile, "proxy": "none",
+	}
+	c := config(t, map[string]any{"org.example.ios": app, "org.example.ios.full": app}, nil)
+	if err := validate(t, string(c)); err != nil {
+		t.Fatal(err)
+	}
+	if n := apns.Connections(); n != 0 {
+		t.Fatalf("%d connections were made to validate", n)
+	}
+	load(t, c)
+	if err := apns.Await(t.Context(), func() bool { return apns.Open() == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(apns.Requests()); n != 0 {
+		t.Errorf("%d requests were made", n)
+	}
+}
