@@ -68,8 +68,8 @@ func TestP02_WhatIsNoTokenIsRejectedWithoutTheNetwork(t *testing.T) {
 			}
 		}
 	}
-	if n := s.apns.Connections(); n != 0 {
-		t.Errorf("%d connections were made", n)
+	if n := len(s.apns.Requests()); n != 0 {
+		t.Errorf("%d requests were made", n)
 	}
 	// One of them does not stop the others.
 	bad, good := iPhone("phone"), iPhone("phone")

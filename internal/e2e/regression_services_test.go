@@ -205,8 +205,8 @@ func TestHedwig_AnAppIDOfAppleOrGoogleIsNoPrefix(t *testing.T) {
 		d := iPhoneOf(appID, "phone")
 		wantBody(t, hs.notify(alert("$1", d)), rejecting(d.Pushkey))
 	}
-	if n := a.Connections() + g.Connections(); n != 0 {
-		t.Errorf("%d connections were made", n)
+	if n := len(a.Requests()) + len(g.Requests()); n != 0 {
+		t.Errorf("%d requests were made", n)
 	}
 	phone, robot := iPhoneOf("com.foo", "phone"), androidOf("com.foo.android", "phone")
 	wantBody(t, hs.notify(alert("$1", phone, robot)), nothingRejected)
@@ -335,8 +335,10 @@ func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T)
 // apns2 ignores the request's context while it connects.
 func TestAPNs2_AHandshakeThatStallsHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
-	s := newServices(t, func(a *apple, _ *google) string { return a.app("org.example.ios.hasty", "", "wait 1s") })
-	s.apple.apns.StallHandshakes(true)
+	s := newServices(t, func(a *apple, _ *google) string {
+		a.StallHandshakes(true) // before the gateway connects by itself
+		return a.app("org.example.ios.hasty", "", "wait 1s")
+	})
 	type late struct {
 		reply
 		after time.Duration
