@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -53,8 +54,16 @@ type unstartable struct{}
 func (*unstartable) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "test_unstartable", New: func() caddy.Module { return new(unstartable) }}
 }
-func (*unstartable) Start() error { return errors.New("as always") }
-func (*unstartable) Stop() error  { return nil }
+
+// Start lets others run before it fails: whoever did something too early has done it by then.
+func (*unstartable) Start() error {
+	for range 1000 {
+		runtime.Gosched()
+	}
+	return errors.New("as always")
+}
+
+func (*unstartable) Stop() error { return nil }
 
 // config is a configuration of a gateway with these providers by app, and of more of Caddy's apps.
 func config(t *testing.T, provided, more map[string]any) []byte {
@@ -93,7 +102,7 @@ func TestAConfigurationThatGoesLiveGetsItsProvidersReadyAndOneThatEndsStopsThem(
 	if err := validate(t, string(config(t, map[string]any{"*": hang("validated")}, nil))); err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // Caddy starts its apps in any order
+	for range 10 { // Caddy starts its apps in any order
 		failing := map[string]any{"test_unstartable": map[string]any{}}
 		if err := caddy.Load(config(t, map[string]any{"*": hang("failed")}, failing), true); err == nil {
 			t.Fatal("it loads")
