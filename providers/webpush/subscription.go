@@ -56,31 +56,41 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 	return p, nil
 }
 
-// Host is that of the subscription's endpoint.
+// Host is that of the subscription's endpoint. It is asked for before each push, and reads no more than it needs: to read all of the data
+// was 5 % of a push's CPU time.
 func (p *Provider) Host(d *providers.Device) string {
-	var data pusherData
-	_ = json.Unmarshal(d.Data, &data) // then there is no endpoint
-	sub, err := subscription(d.Pushkey, data)
-	if err != nil {
-		return ""
+	if isSubscription(d.Pushkey) {
+		sub, _ := parseSubscription(d.Pushkey)
+		return upstream.Host(sub.Endpoint)
 	}
-	return upstream.Host(sub.Endpoint)
+	var data struct {
+		Endpoint string `json:"endpoint"`
+	}
+	_ = json.Unmarshal(d.Data, &data) // then there is no endpoint
+	return upstream.Host(data.Endpoint)
 }
 
-func subscription(pushkey string, data pusherData) (*webpushgo.Subscription, error) {
-	var sub webpushgo.Subscription
-	if strings.HasPrefix(strings.TrimSpace(pushkey), "{") {
-		if err := json.Unmarshal([]byte(pushkey), &sub); err != nil {
-			return nil, errors.New("the pushkey is not a PushSubscription")
-		}
-		return &sub, nil
+func subscription(pushkey string, data pusherData) (webpushgo.Subscription, error) {
+	if isSubscription(pushkey) {
+		return parseSubscription(pushkey)
 	}
+	var sub webpushgo.Subscription
 	sub.Keys.P256dh = pushkey
 	if json.Unmarshal(data.Endpoint, &sub.Endpoint) != nil {
-		return nil, errors.New("data.endpoint is not a string")
+		return sub, errors.New("data.endpoint is not a string")
 	}
 	if json.Unmarshal(data.Auth, &sub.Keys.Auth) != nil {
-		return nil, errors.New("data.auth is not a string")
+		return sub, errors.New("data.auth is not a string")
 	}
-	return &sub, nil
+	return sub, nil
+}
+
+// isSubscription says whether a pushkey is a browser's PushSubscription, and not its key alone.
+func isSubscription(pushkey string) bool { return strings.HasPrefix(strings.TrimSpace(pushkey), "{") }
+
+func parseSubscription(pushkey string) (sub webpushgo.Subscription, err error) {
+	if json.Unmarshal([]byte(pushkey), &sub) != nil {
+		return webpushgo.Subscription{}, errors.New("the pushkey is not a PushSubscription")
+	}
+	return sub, nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -69,12 +70,16 @@ func FuzzSubscription(f *testing.F) {
 	f.Add("{", "[]")
 	f.Add(" {}", "null")
 	f.Fuzz(func(t *testing.T, pushkey, data string) {
-		p, err := parsePusher(&providers.Device{Pushkey: pushkey, Data: json.RawMessage(data)})
+		d := &providers.Device{Pushkey: pushkey, Data: json.RawMessage(data)}
+		p, err := parsePusher(d)
 		if (p == nil) == (err == nil) {
 			t.Fatalf("got %v and %v", p, err)
 		}
 		if err == nil && (p.endpoint.Scheme != "https" || p.endpoint.Hostname() == "" || p.endpoint.User != nil) {
 			t.Errorf("the endpoint is %s", p.endpoint)
+		}
+		if host := new(Provider).Host(d); err == nil && host != upstream.Host(p.endpoint.String()) {
+			t.Errorf("the host of %s is %s", p.endpoint, host)
 		}
 	})
 }
