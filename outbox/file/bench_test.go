@@ -1,7 +1,9 @@
 package file
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,13 +16,10 @@ import (
 
 const accepters = 256
 
-// entriesPerSecond has many goroutines accept n entries.
-func entriesPerSecond(b *testing.B, n int, accept func(e outbox.Entry) error) float64 {
+// entriesPerSecond has many goroutines do something with n entries.
+func entriesPerSecond(b *testing.B, n int, do func(e outbox.Entry) error) float64 {
 	b.Helper()
-	push := make([]byte, 600)
-	for i := range push {
-		push[i] = 'x'
-	}
+	push := bytes.Repeat([]byte{'x'}, 600)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	start := time.Now()
@@ -31,7 +30,7 @@ func entriesPerSecond(b *testing.B, n int, accept func(e outbox.Entry) error) fl
 					ID: fmt.Sprint(i), App: app, Device: [16]byte{byte(i), byte(i >> 8)}, Event: [16]byte{15: 1, 0: byte(i)},
 					EventUntil: start.Add(time.Hour), Push: push, Expires: start.Add(time.Hour),
 				}
-				if err := accept(e); err != nil {
+				if err := do(e); err != nil {
 					b.Error(err)
 					return
 				}
@@ -63,6 +62,45 @@ func BenchmarkAccept(b *testing.B) {
 	b.ReportMetric(rate, "entries/s")
 	b.ReportMetric(baseline, "entries/s-alone")
 	b.ReportMetric(rate/baseline, "ratio")
+}
+
+// BenchmarkDepth is what it costs to accept a push, and to settle it when it was delivered, by how many pushes of other devices wait.
+func BenchmarkDepth(b *testing.B) {
+	for _, waiting := range []int{0, 1e3, 1e4, 1e5} {
+		if testing.Short() && waiting > 1e4 {
+			continue
+		}
+		b.Run(fmt.Sprint(waiting), func(b *testing.B) {
+			box := opened(b, &Box{Path: tempPath(b), MaxPerApp: 1 << 30, MaxPerDevice: 1 << 30, MaxSize: 1 << 40})
+			before := inUse()
+			entriesPerSecond(b, waiting, func(e outbox.Entry) error {
+				e.ID, e.Device[15], e.App = "waits "+e.ID, 1, "org.example.waiting"
+				return box.Accept(b.Context(), e)
+			})
+			held := inUse() - before
+			b.ReportAllocs()
+			b.ResetTimer()
+			rate := entriesPerSecond(b, b.N, func(e outbox.Entry) error {
+				if err := box.Accept(b.Context(), e); err != nil {
+					return err
+				}
+				return box.Settle(b.Context(), e.Ref())
+			})
+			b.StopTimer()
+			b.ReportMetric(rate, "entries/s")
+			if waiting > 0 {
+				b.ReportMetric(held/float64(waiting), "heap-B/entry")
+			}
+		})
+	}
+}
+
+// inUse is how much memory is in use.
+func inUse() float64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
 }
 
 // BenchmarkNote is what a delivered push pays for being remembered.

@@ -38,28 +38,31 @@ func devices(n int) []string {
 	return list
 }
 
+// BenchmarkRoute is by how many patterns there are: an app named exactly is found at once, and of the patterns, the last one after all others.
 func BenchmarkRoute(b *testing.B) {
-	apps := []*App{{Pattern: "org.example.ios"}, {Pattern: "*"}}
-	for i := range 50 {
-		apps = append(apps, &App{Pattern: fmt.Sprintf("org.example.app%d.*", i)})
-	}
-	router, err := NewRouter(apps)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, bench := range []struct{ name, appID, want string }{
-		{"exact", "org.example.ios", "org.example.ios"},
-		{"one_pattern_of_fifty", "org.example.app42.prod", "org.example.app42.*"},
-		{"the_last_pattern", "im.vector.app.android", "*"},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if app := router.Route(bench.appID); app.Pattern != bench.want {
-					b.Fatalf("routed to %s", app.Pattern)
+	for _, patterns := range []int{1, 10, 100, 1000} {
+		apps := []*App{{Pattern: "org.example.ios"}, {Pattern: "*"}}
+		for i := range patterns {
+			apps = append(apps, &App{Pattern: fmt.Sprintf("org.example.app%d.*", i)})
+		}
+		router, err := NewRouter(apps)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, bench := range []struct{ name, appID, want string }{
+			{"exact", "org.example.ios", "org.example.ios"},
+			{"a_pattern", fmt.Sprintf("org.example.app%d.prod", patterns/2), fmt.Sprintf("org.example.app%d.*", patterns/2)},
+			{"the_last_pattern", "im.vector.app.android", "*"},
+		} {
+			b.Run(fmt.Sprintf("%d/%s", patterns, bench.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if app := router.Route(bench.appID); app.Pattern != bench.want {
+						b.Fatalf("routed to %s", app.Pattern)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
