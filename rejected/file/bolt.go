@@ -2,6 +2,7 @@ package file
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -16,45 +17,27 @@ const batchDelay = 5 * time.Millisecond
 // bucket holds the records under their keys.
 var bucket = []byte("rejected")
 
-// load makes the bucket and fills the index with all records that were seen after the given time.
-func (d *database) load(db *bbolt.DB, after time.Time) (skipped int, err error) {
-	err = boltfile.Guard(d.path, func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			b := tx.Bucket(bucket)
-			if b == nil {
-				return nil
-			}
-			return b.ForEach(func(name, value []byte) error {
-				key, r, err := entry(name, value)
-				switch {
-				case err != nil:
-					skipped++
-				case r.LastSeen.After(after):
-					d.index.raise(key, r.Mark())
-				}
-				return nil
-			})
+// makeBucket makes the bucket unless it is there, and finds out whether the file can be written.
+func makeBucket(db *bbolt.DB, path string) error {
+	return boltfile.Guard(path, func() error {
+		err := db.Update(func(tx *bbolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(bucket)
+			return err
 		})
+		if err != nil {
+			return fmt.Errorf("%s cannot be written: %w", path, err)
+		}
+		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucket)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("%s cannot be written: %w", d.path, err)
-	}
-	return skipped, nil
 }
 
+// entry is a record without its texts.
 func entry(name, value []byte) (rejected.Key, rejected.Record, error) {
 	if len(name) != len(rejected.Key{}) {
 		return rejected.Key{}, rejected.Record{}, errGarbage
 	}
 	key := rejected.Key(name)
-	r, err := decode(key, value)
+	r, _, _, err := parse(key, value)
 	return key, r, err
 }
 
@@ -68,7 +51,11 @@ func (d *database) view(fn func(*bbolt.Bucket) error) error {
 // update runs fn, perhaps more than once, in a transaction that it shares with others, and returns when that is on disk.
 func (d *database) update(fn func(*bbolt.Bucket) error) error {
 	return d.enter(func() error {
-		return d.write(func(tx *bbolt.Tx) error { return fn(tx.Bucket(bucket)) })
+		return d.write(func(tx *bbolt.Tx) error {
+			// It may run on a goroutine of bbolt's, where nobody else keeps a page that is missing from ending the process.
+			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+			return fn(tx.Bucket(bucket))
+		})
 	})
 }
 

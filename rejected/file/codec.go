@@ -49,23 +49,29 @@ func encode(k rejected.Key, r rejected.Record) []byte {
 
 // decode returns errGarbage for whatever encode does not write, and never did.
 func decode(k rejected.Key, b []byte) (rejected.Record, error) {
+	r, app, reason, err := parse(k, b)
+	r.App, r.Reason = string(app), string(reason)
+	return r, err
+}
+
+// parse is decode without the texts, which are still those of b: loading millions of records makes no garbage.
+func parse(k rejected.Key, b []byte) (r rejected.Record, app, reason []byte, err error) {
 	if len(b) < 5 || b[0] != version && b[0] != withoutApp {
-		return rejected.Record{}, errGarbage
+		return r, nil, nil, errGarbage
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	if checksum(k, body) != sum {
-		return rejected.Record{}, errGarbage
+		return r, nil, nil, errGarbage
 	}
 	var fields [6]int64
 	rest := body[1:]
 	for i := range fields {
 		v, n := binary.Uvarint(rest)
 		if n <= 0 || v > maxMillis {
-			return rejected.Record{}, errGarbage
+			return r, nil, nil, errGarbage
 		}
 		fields[i], rest = int64(v), rest[n:]
 	}
-	var app, reason string
 	ok := true
 	if b[0] != withoutApp {
 		app, rest, ok = cutText(rest)
@@ -74,27 +80,25 @@ func decode(k rejected.Key, b []byte) (rejected.Record, error) {
 		reason, rest, ok = cutText(rest)
 	}
 	if !ok || len(rest) > 0 || fields[5] < 1 || fields[5] > maxVerdicts {
-		return rejected.Record{}, errGarbage
+		return r, nil, nil, errGarbage
 	}
 	return rejected.Record{
-		App:       app,
-		Reason:    reason,
 		Condemned: fields[0],
 		Since:     fields[1],
 		FirstSeen: fromMillis(fields[2]),
 		LastSeen:  fromMillis(fields[3]),
 		ProbeAt:   fromMillis(fields[4]),
 		Verdicts:  int(fields[5]),
-	}, nil
+	}, app, reason, nil
 }
 
 // cutText cuts off a text with its length before it.
-func cutText(b []byte) (text string, rest []byte, ok bool) {
+func cutText(b []byte) (text, rest []byte, ok bool) {
 	if len(b) == 0 || len(b)-1 < int(b[0]) {
-		return "", nil, false
+		return nil, nil, false
 	}
 	end := 1 + int(b[0])
-	return string(b[1:end]), b[end:], true
+	return b[1:end], b[end:], true
 }
 
 func checksum(k rejected.Key, body []byte) uint32 {

@@ -36,6 +36,9 @@ type database struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 
+	// beforeShard is called before each shard is loaded; nil but for tests.
+	beforeShard func(ctx context.Context, i int)
+
 	// write runs a function in a transaction shared with others that come at the same time; bolt.Batch, but for tests.
 	write func(func(*bbolt.Tx) error) error
 }
@@ -57,7 +60,7 @@ func newDatabase(path string, c clock) *database {
 }
 
 // open opens the file if it is not open yet, and makes s the newest configuration that went live. It returns how many unreadable
-// records it found.
+// records it found, if the file was loaded so soon.
 func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) {
 	d.life.Lock()
 	defer d.life.Unlock()
@@ -68,7 +71,7 @@ func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) 
 		return 0, err
 	}
 	if !d.opened.Load() {
-		if skipped, err = d.start(time.Duration(s.Expire)); err != nil {
+		if skipped, err = d.start(ctx, time.Duration(s.Expire)); err != nil {
 			return 0, err
 		}
 	}
@@ -79,14 +82,13 @@ func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) 
 	return skipped, nil
 }
 
-// start opens the file, fills the index and starts the sweeper; the caller holds life.
-func (d *database) start(expire time.Duration) (skipped int, err error) {
+// start opens the file, starts loading it, and waits a moment for the end of that; the caller holds life.
+func (d *database) start(ctx context.Context, expire time.Duration) (skipped int, err error) {
 	bolt, err := boltfile.Open(d.path)
 	if err != nil {
 		return 0, err
 	}
-	if skipped, err = d.load(bolt, d.clock.now().Add(-expire)); err != nil {
-		d.index.clear()
+	if err := makeBucket(bolt, d.path); err != nil {
 		return 0, errors.Join(err, bolt.Close())
 	}
 	d.gate.Lock()
@@ -94,15 +96,24 @@ func (d *database) start(expire time.Duration) (skipped int, err error) {
 	d.bolt, d.write = bolt, bolt.Batch
 	d.gate.Unlock()
 	d.expire.Store(int64(expire))
-	d.opened.Store(true)
 
-	ctx, cancel := context.WithCancel(context.Background())
-	d.stop, d.stopped = cancel, make(chan struct{})
+	running, stop := context.WithCancel(context.Background())
+	d.stop, d.stopped = stop, make(chan struct{})
+	l := newLoading()
 	go func() {
 		defer close(d.stopped)
-		d.run(ctx)
+		if d.load(running, l) {
+			d.run(running)
+		}
 	}()
-	return skipped, nil
+	found := l.wait(ctx, d.clock.after(patience))
+	if found.err != nil {
+		d.stop()
+		<-d.stopped
+		return 0, errors.Join(found.err, d.shut())
+	}
+	d.opened.Store(true)
+	return found.skipped, nil
 }
 
 // release forgets a configuration; the settings of the newest other one apply again.
@@ -129,7 +140,7 @@ func (d *database) logger() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// Destruct closes the file when the last configuration is gone: it ends the sweeper, writes down what was seen, and waits for the
+// Destruct closes the file when the last configuration is gone: it ends loading and the sweeper, writes down what was seen, and waits for the
 // operations in flight. Later ones get ErrNotOpen.
 func (d *database) Destruct() error {
 	d.life.Lock()
@@ -143,13 +154,17 @@ func (d *database) Destruct() error {
 	<-d.stopped
 	flushErr := d.flush(context.Background())
 	d.opened.Store(false)
+	return errors.Join(flushErr, d.shut())
+}
 
+// shut closes the file when nothing uses it any more.
+func (d *database) shut() error {
 	d.gate.Lock()
 	defer d.gate.Unlock()
 	err := d.bolt.Close()
 	d.bolt = nil
 	d.index.clear()
-	return errors.Join(flushErr, err)
+	return err
 }
 
 // Interface guard

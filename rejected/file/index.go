@@ -18,8 +18,10 @@ const (
 type index [shards]shard
 
 type shard struct {
-	mu    sync.RWMutex
-	marks map[rejected.Key]rejected.Mark
+	mu sync.RWMutex
+	// marks are those of all records once the shard is loaded; before, those of the verdicts since the start.
+	marks  map[rejected.Key]rejected.Mark
+	loaded bool
 
 	// seen has the second of the last lookup, of records looked up since that was last written to disk.
 	seenMu sync.Mutex
@@ -28,18 +30,26 @@ type shard struct {
 
 func (x *index) shard(k rejected.Key) *shard { return &x[k[0]] }
 
-// lookup returns a mark and remembers that it was seen. It says whether it is time to write down what was seen.
-func (x *index) lookup(k rejected.Key, second uint32) (m rejected.Mark, crowded bool) {
+// lookup returns a mark and remembers that it was seen. It says whether it is time to write down what was seen. Before the shard is
+// loaded, it leaves no trace, and the file may know more.
+func (x *index) lookup(k rejected.Key, second uint32) (m rejected.Mark, crowded, loaded bool) {
 	s := x.shard(k)
 	s.mu.RLock()
 	m, ok := s.marks[k]
+	loaded = s.loaded
 	s.mu.RUnlock()
-	if !ok {
-		return m, false
+	if !ok || !loaded {
+		return m, false, loaded
 	}
+	return m, x.see(k, second), true
+}
+
+// see remembers a lookup, and says whether it is time to write down what was seen.
+func (x *index) see(k rejected.Key, second uint32) (crowded bool) {
+	s := x.shard(k)
 	s.seenMu.Lock()
 	defer s.seenMu.Unlock()
-	return m, s.see(k, second)
+	return s.see(k, second)
 }
 
 // see remembers a lookup; the caller holds seenMu.
@@ -62,8 +72,24 @@ func (x *index) raise(k rejected.Key, m rejected.Mark) {
 	if s.marks == nil {
 		s.marks = make(map[rejected.Key]rejected.Mark)
 	}
-	old := s.marks[k]
-	s.marks[k] = rejected.Mark{Condemned: max(old.Condemned, m.Condemned), ProbeAt: max(old.ProbeAt, m.ProbeAt)}
+	s.marks[k] = grown(s.marks[k], m)
+}
+
+// grown is a mark that is at least as dead as both.
+func grown(a, b rejected.Mark) rejected.Mark {
+	return rejected.Mark{Condemned: max(a.Condemned, b.Condemned), ProbeAt: max(a.ProbeAt, b.ProbeAt)}
+}
+
+// fill makes a shard loaded: with the marks that are on disk, and those of the verdicts since the start. The caller sees to it that no
+// record of it changes on disk meanwhile.
+func (x *index) fill(i int, marks map[rejected.Key]rejected.Mark) {
+	s := &x[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, m := range s.marks {
+		marks[k] = grown(marks[k], m)
+	}
+	s.marks, s.loaded = marks, true
 }
 
 // peek returns a mark without a trace, and when it was seen if that is not yet on disk.
@@ -115,10 +141,7 @@ func (x *index) takeSeen(i int, batch map[rejected.Key]uint32) {
 // giveBack returns a batch that could not be written.
 func (x *index) giveBack(batch map[rejected.Key]uint32) {
 	for k, second := range batch {
-		s := x.shard(k)
-		s.seenMu.Lock()
-		s.see(k, second)
-		s.seenMu.Unlock()
+		x.see(k, second)
 	}
 }
 
@@ -137,7 +160,7 @@ func (x *index) clear() {
 		s := &x[i]
 		s.seenMu.Lock()
 		s.mu.Lock()
-		s.marks, s.seen = nil, nil
+		s.marks, s.seen, s.loaded = nil, nil, false
 		s.mu.Unlock()
 		s.seenMu.Unlock()
 	}

@@ -23,7 +23,7 @@ func benchmarkLookup(b *testing.B, records uint64) {
 	d := newDatabase("", clock{})
 	d.opened.Store(true)
 	for i := range x {
-		d.index[i].marks = x[i].marks
+		d.index.fill(i, x[i].marks)
 	}
 	for _, bb := range []struct {
 		name string

@@ -83,6 +83,8 @@ type testClock struct {
 	at    time.Time
 	waits chan time.Duration
 	ticks chan time.Time
+	// enough ends the patience with loading; nil is endless patience.
+	enough chan time.Time
 }
 
 func newTestClock() *testClock {
@@ -95,6 +97,9 @@ func newTestClock() *testClock {
 
 func (c *testClock) clock() clock {
 	return clock{now: c.now, after: func(d time.Duration) <-chan time.Time {
+		if d == patience {
+			return c.enough
+		}
 		c.waits <- d
 		return c.ticks
 	}}

@@ -17,9 +17,15 @@ func (d *database) lookup(keys []rejected.Key, marks []rejected.Mark) error {
 	now := second(d.clock.now())
 	crowded := false
 	for i, key := range keys {
-		var c bool
-		marks[i], c = d.index.lookup(key, now)
-		crowded = crowded || c
+		m, c, loaded := d.index.lookup(key, now)
+		if !loaded {
+			var err error
+			if m, c, err = d.ask(key, m, now); err != nil {
+				clear(marks)
+				return err
+			}
+		}
+		marks[i], crowded = m, crowded || c
 	}
 	if crowded {
 		select {
@@ -28,6 +34,21 @@ func (d *database) lookup(keys []rejected.Key, marks []rejected.Mark) error {
 		}
 	}
 	return nil
+}
+
+// ask asks the file for a key that is not loaded yet. A verdict since the start counts also if the file cannot tell what was before.
+func (d *database) ask(key rejected.Key, since rejected.Mark, now uint32) (m rejected.Mark, crowded bool, err error) {
+	m = since
+	err = d.view(func(b *bbolt.Bucket) error {
+		if r, ok := d.current(key, b.Get(key[:])); ok {
+			m = grown(m, r.Mark())
+		}
+		return nil
+	})
+	if m == (rejected.Mark{}) {
+		return m, false, err
+	}
+	return m, d.index.see(key, now), nil
 }
 
 // reject changes the index inside the transaction, where changes of one key have an order. A verdict that cannot be written

@@ -1,8 +1,10 @@
-// Package file is a store of rejected pushkeys in one file on disk, with all that decides in memory: a lookup never touches the disk.
+// Package file is a store of rejected pushkeys in one file on disk, with all that decides in memory: a lookup never touches the disk,
+// but for the first seconds with a file of millions of records, in which they are loaded.
 //
 //	Store     the module: one in each configuration
 //	database  the open file, shared through a pool by all configurations that name it
 //	index     the marks in memory, and which of them were looked up since that was last written down
+//	loading   how they get there while the gateway already answers
 package file
 
 import (
@@ -70,7 +72,8 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Open opens the file unless another configuration did, and applies this one's settings to it.
+// Open opens the file unless another configuration did, and applies this one's settings to it. A large file is loaded behind its back:
+// until then, lookups ask the file.
 func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
@@ -79,9 +82,7 @@ func (s *Store) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rejected store: %w", err)
 	}
-	if skipped > 0 {
-		s.log.Warn("unreadable records were skipped", "file", s.db.path, "records", skipped)
-	}
+	s.db.warn(s.log, skipped)
 	return nil
 }
 
@@ -96,7 +97,7 @@ func (s *Store) Cleanup() error {
 	return err
 }
 
-// Lookup fills in the marks of the keys, from memory.
+// Lookup fills in the marks of the keys, from memory if they are loaded.
 func (s *Store) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	if s.db == nil {
 		clear(marks)
@@ -139,7 +140,8 @@ func (s *Store) List(_ context.Context, q rejected.Query) (page []rejected.Entry
 	return s.db.list(q)
 }
 
-// Len is how many records there are, among them those that expired and were not swept yet.
+// Len is how many records there are, among them those that expired and were not swept yet. While the file is loaded, it is how many are
+// in memory: to count the others takes as long as to load them.
 func (s *Store) Len() int {
 	if s.db == nil {
 		return 0

@@ -1,0 +1,147 @@
+package file
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// patience is how long opening waits for loading. It is enough for some million records, so that most files are loaded before the first
+// request, and what is wrong with them fails the load.
+const patience = 500 * time.Millisecond
+
+// found is what loading found out: in the end how many records are unreadable, and before, if there is one, an error of the file.
+type found struct {
+	skipped int
+	err     error
+}
+
+// loading is who hears of what loading finds: who opens the file, as long as they wait; afterwards the log.
+type loading struct {
+	heard chan found
+	late  chan struct{}
+}
+
+func newLoading() *loading {
+	return &loading{make(chan found), make(chan struct{})}
+}
+
+// wait waits for the first that is found, and not longer than allowed.
+func (l *loading) wait(ctx context.Context, enough <-chan time.Time) (f found) {
+	defer close(l.late)
+	select {
+	case f = <-l.heard:
+	case <-enough:
+	case <-ctx.Done(): // who gave up gives the file back, too
+	}
+	return f
+}
+
+// load fills the index, a shard after the other, and says whether the file stays open. What fails of the file fails a shard, for which the
+// file is asked from then on, as it is before: so no verdict is made up, and what can be read still counts.
+func (d *database) load(ctx context.Context, l *loading) bool {
+	var all found
+	failed := false
+	var buffer []loaded
+	for i := range shards {
+		if d.beforeShard != nil {
+			d.beforeShard(ctx, i)
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		skipped, err := d.loadShard(i, &buffer)
+		all.skipped += skipped
+		if err != nil && !failed {
+			failed = true
+			if d.tell(ctx, l, found{err: err}) {
+				return false // who opens the file closes it again
+			}
+		}
+	}
+	d.tell(ctx, l, all)
+	return true
+}
+
+// tell tells what was found, and says whether who opens the file heard it.
+func (d *database) tell(ctx context.Context, l *loading, f found) bool {
+	select {
+	case l.heard <- f:
+		return true
+	case <-ctx.Done():
+	case <-l.late:
+		if f.err != nil {
+			d.logger().Error("the file of rejected pushkeys cannot be loaded", "file", d.path, "error", f.err)
+		}
+		d.warn(d.logger(), f.skipped)
+	}
+	return false
+}
+
+func (d *database) warn(log *slog.Logger, skipped int) {
+	if skipped > 0 {
+		log.Warn("unreadable records were skipped", "file", d.path, "records", skipped)
+	}
+}
+
+// loaded is a record as the index has it.
+type loaded struct {
+	key  rejected.Key
+	mark rejected.Mark
+}
+
+// loadShard reads the records of a shard, which follow each other on disk, and puts them into the index in a writing transaction that is
+// given up: nothing is written, and no record changes meanwhile. What was read before that, when it held up nobody, is used if
+// nothing was written since; otherwise it is read again, which is quick the second time.
+func (d *database) loadShard(i int, buffer *[]loaded) (skipped int, err error) {
+	err = d.enter(func() error {
+		var marks map[rejected.Key]rejected.Mark
+		var read int
+		err := d.bolt.View(func(tx *bbolt.Tx) error {
+			read = tx.ID()
+			marks, skipped = d.readShard(tx, i, buffer)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		tx, err := d.bolt.Begin(true)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // it was begun
+		if tx.ID() != read+1 {
+			marks, skipped = d.readShard(tx, i, buffer)
+		}
+		d.index.fill(i, marks)
+		return nil
+	})
+	return skipped, err
+}
+
+// readShard returns the marks of what has not expired. The buffer is there because a map of the right size from the start is half the work,
+// and no garbage.
+func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]loaded) (marks map[rejected.Key]rejected.Mark, skipped int) {
+	records := (*buffer)[:0]
+	after := d.clock.now().Add(-time.Duration(d.expire.Load()))
+	c := tx.Bucket(bucket).Cursor()
+	for name, value := c.Seek([]byte{byte(i)}); name != nil && name[0] == byte(i); name, value = c.Next() {
+		key, r, err := entry(name, value)
+		switch {
+		case err != nil:
+			skipped++
+		case r.LastSeen.After(after):
+			records = append(records, loaded{key, r.Mark()})
+		}
+	}
+	*buffer = records
+	marks = make(map[rejected.Key]rejected.Mark, len(records))
+	for _, r := range records {
+		marks[r.key] = r.mark
+	}
+	return marks, skipped
+}
