@@ -84,6 +84,12 @@ func (b *bodies) next(n int64) []byte {
 	return append(body, "]}}"...)
 }
 
+// pushkeyTS is when the devices registered, in seconds as Synapse says it.
+const pushkeyTS = 1655896032
+
+// apnsPushkey is the pushkey of the nth of Apple's devices.
+func apnsPushkey(n int) string { return fmt.Sprintf("%064x", n+1) }
+
 // newDevice is a device as JSON.
 func newDevice(provider string, i int, origin string) (string, error) {
 	type data map[string]any
@@ -93,7 +99,7 @@ func newDevice(provider string, i int, origin string) (string, error) {
 		PushkeyTS int64             `json:"pushkey_ts"`
 		Data      data              `json:"data"`
 		Tweaks    map[string]string `json:"tweaks"`
-	}{appID, "", 1655896032, data{"format": "event_id_only"}, map[string]string{"sound": "default"}}
+	}{appID, "", pushkeyTS, data{"format": "event_id_only"}, map[string]string{"sound": "default"}}
 	switch provider {
 	case fcm:
 		d.Pushkey = fmt.Sprintf("cIxQy7ZbT0mVmQzv6Yy%03d:APA91b%s%06d", i%1000, strings.Repeat("Hk3", 42), i)
@@ -109,7 +115,7 @@ func newDevice(provider string, i int, origin string) (string, error) {
 		d.Pushkey = base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes())
 		d.Data = data{"endpoint": fmt.Sprintf("%s/webpush/%032d", origin, i), "auth": base64.RawURLEncoding.EncodeToString(auth[:])}
 	default:
-		d.Pushkey = fmt.Sprintf("%064x", i+1)
+		d.Pushkey = apnsPushkey(i)
 		d.Data = data{"default_payload": data{"aps": data{
 			"alert": data{"loc-args": []string{}, "loc-key": "Notification"}, "mutable-content": 1,
 		}}}

@@ -19,6 +19,8 @@ type child struct {
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
 	log    string
+	// started is when its process was.
+	started time.Time
 }
 
 // start runs this program in a role, and reads what it says first: by then it serves.
@@ -46,6 +48,7 @@ func start(role, dir string, gomaxprocs int, hello any) (*child, error) {
 		return nil, err
 	}
 	c.stdout = bufio.NewReader(stdout)
+	c.started = time.Now()
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ type measurement struct {
 	Received received
 	// Delivered is how long that took.
 	Delivered time.Duration
+	// Ready is how long after its start the server had answered the first notification; 0 if that was not measured.
+	Ready time.Duration
 }
 
 // bench is a server under test with the push service and the homeservers around it.
@@ -31,6 +33,7 @@ type bench struct {
 	load    *load
 	// taken is how many notifications were answered with 200.
 	taken int64
+	ready time.Duration
 }
 
 // newBench starts everything. It must be closed.
@@ -47,7 +50,7 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 	if err := writeKeys(b.dir); err != nil {
 		return b, err
 	}
-	s := &setup{Provider: o.Provider, Hosts: 1, Latency: o.Latency, Errors: o.Errors}
+	s := &setup{Provider: o.Provider, Hosts: 1, Latency: o.Latency, Errors: o.Errors, RecordsFile: o.RecordsFile}
 	if o.Provider == unifiedpush || o.Provider == webpush {
 		s.Hosts = o.Hosts
 	}
@@ -65,6 +68,11 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 		return b, err
 	}
 	b.load = newLoad(b.dialer.connect(o.Connections, o.HTTP2), o.Concurrency, made)
+	if o.Records > 0 {
+		if err := b.first(ctx); err != nil {
+			return b, err
+		}
+	}
 	return b, b.prime(ctx)
 }
 
@@ -84,6 +92,16 @@ func (b *bench) serve(s *setup) error {
 	}
 	b.server, err = start(roleServer, b.dir, b.variant.GOMAXPROCS, new(any))
 	return err
+}
+
+// first sends the server its first notification.
+func (b *bench) first(ctx context.Context) error {
+	t := b.load.open(ctx, make([]time.Duration, 1))
+	if b.ready = time.Since(b.server.started); t.Answered == 0 {
+		return errors.New("the first notification was not answered with 200")
+	}
+	b.taken++
+	return nil
 }
 
 // prime lets the gateway learn that the pushkeys are dead, if it is to answer so.
@@ -117,7 +135,7 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 		return nil, err
 	}
 	var before received
-	var m measurement
+	m := measurement{Ready: b.ready}
 	if err := errors.Join(b.sink.ask(askReceived, &before), b.server.ask(askUsage, &m.Before)); err != nil {
 		return nil, err
 	}

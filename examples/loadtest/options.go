@@ -29,7 +29,12 @@ type options struct {
 	Pairs       int
 	Sweep       bool
 	Idle        int
+	Records     int
 	Plot        string
+	// RecordsFile is the rejected store that the gateway starts with; without a name, each starts with one of its own.
+	RecordsFile string
+	// RecordsFolder is where that is made; the user's cache if it has no name.
+	RecordsFolder string
 	// The sides of each pair.
 	Gateway, Against variant
 }
@@ -92,6 +97,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "length of each measurement")
 	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements, gateway and floor in turn")
 	f.BoolVar(&o.Sweep, "sweep", false, "measure latency at rates from 10% to 120% of what the gateway reaches in a closed loop")
+	f.IntVar(&o.Records, "records", 0, "records in the gateway's rejected store when it starts; tells how long it takes to answer then")
 	f.IntVar(&o.Idle, "idle", 0, "measure the memory of so many idle connections instead")
 	f.StringVar(&o.Plot, "plot", "", "write latency against load to this SVG `file`; implies -sweep")
 	f.DurationVar(&o.Gateway.Wait, "wait", 5*time.Second, "the gateway's wait; 0 answers before the push")
@@ -138,6 +144,8 @@ func (o *options) complete(against string) error {
 		{o.Duration <= 0 || o.Warmup <= 0, "-duration and -warmup are more than 0"},
 		{o.Pairs < 1, "-pairs is less than 1"},
 		{o.Idle < 0, "-idle is negative"},
+		{o.Records < 0, "-records is negative"},
+		{o.Records > 0 && (o.Sweep || o.Idle > 0), "-records tells of the start of each pair, and -sweep and -idle do not"},
 	} {
 		if wrong.is {
 			return errors.New(wrong.text)

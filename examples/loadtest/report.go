@@ -30,6 +30,15 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if o.Records > 0 {
+		ready := numbers(pairs, func(m *measurement) float64 { return float64(m.Ready.Microseconds()) / 1e3 })
+		var sides [2][]float64
+		for _, p := range ready {
+			sides[0], sides[1] = append(sides[0], p[0]), append(sides[1], p[1])
+		}
+		fmt.Fprintf(out, "\nthe first notification was answered %s ms after the start of the %s with %d records, and %s ms after that of the %s\n",
+			spreadOf(sides[0]), o.Gateway.Name, o.Records, spreadOf(sides[1]), o.Against.Name)
+	}
 	_, err := fmt.Fprintf(out, "\nthe p99 of the %s is %s ms longer\n", o.Gateway.Name, spreadOf(added(pairs)))
 	return err
 }

@@ -19,6 +19,12 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s, body %s, %d device(s) of %d; push service: %v, %g %% errors; %d connection(s) with %s, at most %d in flight; %d CPU(s)\n",
 		o.Provider, o.Body, o.Devices, o.Population, o.Latency, 100*o.Errors, o.Connections, protocol, o.Concurrency, runtime.NumCPU())
+	if o.Records > 0 {
+		var err error
+		if o.RecordsFile, err = makeRecords(ctx, o.RecordsFolder, o.Records, out); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.Idle > 0:
 		return idle(ctx, o, out)

@@ -38,6 +38,8 @@ type setup struct {
 	Hosts    int
 	Latency  time.Duration
 	Errors   float64
+	// RecordsFile is the rejected store that is there already, if there is one.
+	RecordsFile string
 	// Origins are those of the push service, once it listens.
 	Origins []string
 }
@@ -91,7 +93,7 @@ var caddyfile = template.Must(template.New("").Parse(`{
 			}
 			wait {{.Wait}}
 		}
-		rejected file {{.Dir}}/rejected.db
+		rejected file {{or .RecordsFile (print .Dir "/rejected.db")}}
 		outbox {{.Outbox}}{{if eq .Outbox "file"}} {{.Dir}}/outbox{{end}}
 		fuse off
 	}
