@@ -2,7 +2,6 @@ package file
 
 import (
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -52,9 +51,9 @@ func (d *database) view(fn func(*bbolt.Bucket) error) error {
 func (d *database) update(fn func(*bbolt.Bucket) error) error {
 	return d.enter(func() error {
 		return d.write(func(tx *bbolt.Tx) error {
-			// It may run on a goroutine of bbolt's, where nobody else keeps a page that is missing from ending the process.
-			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-			return fn(tx.Bucket(bucket))
+			// It may run on a goroutine of bbolt's, where a page that is missing would end the process. And what panics in a transaction
+			// has bbolt read the list of free pages again: if that is damaged, too, nothing can be written any more, not even an error.
+			return boltfile.Guard(d.path, func() error { return fn(tx.Bucket(bucket)) })
 		})
 	})
 }

@@ -36,8 +36,8 @@ type database struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 
-	// beforeShard is called before each shard is loaded; nil but for tests.
-	beforeShard func(ctx context.Context, i int)
+	// step is called at each step of loading a shard; it does nothing, but for tests.
+	step func(ctx context.Context, s step, shard int)
 
 	// write runs a function in a transaction shared with others that come at the same time; bolt.Batch, but for tests.
 	write func(func(*bbolt.Tx) error) error
@@ -56,7 +56,7 @@ func newDatabase(path string, c clock) *database {
 	if c.after == nil {
 		c.after = time.After
 	}
-	return &database{path: path, clock: c, crowd: make(chan struct{}, 1)}
+	return &database{path: path, clock: c, crowd: make(chan struct{}, 1), step: func(context.Context, step, int) {}}
 }
 
 // open opens the file if it is not open yet, and makes s the newest configuration that went live. It returns how many unreadable

@@ -14,6 +14,14 @@ import (
 // request, and what is wrong with them fails the load.
 const patience = 500 * time.Millisecond
 
+// step is one of loading a shard.
+type step int
+
+const (
+	toRead step = iota // it is read next
+	toFill             // it was read, and is put into the index next
+)
+
 // found is what loading found out: in the end how many records are unreadable, and before, if there is one, an error of the file.
 type found struct {
 	skipped int
@@ -48,13 +56,11 @@ func (d *database) load(ctx context.Context, l *loading) bool {
 	failed := false
 	var buffer []loaded
 	for i := range shards {
-		if d.beforeShard != nil {
-			d.beforeShard(ctx, i)
-		}
+		d.step(ctx, toRead, i)
 		if ctx.Err() != nil {
 			return false
 		}
-		skipped, err := d.loadShard(i, &buffer)
+		skipped, err := d.loadShard(ctx, i, &buffer)
 		all.skipped += skipped
 		if err != nil && !failed {
 			failed = true
@@ -97,7 +103,7 @@ type loaded struct {
 // loadShard reads the records of a shard, which follow each other on disk, and puts them into the index in a writing transaction that is
 // given up: nothing is written, and no record changes meanwhile. What was read before that, when it held up nobody, is used if
 // nothing was written since; otherwise it is read again, which is quick the second time.
-func (d *database) loadShard(i int, buffer *[]loaded) (skipped int, err error) {
+func (d *database) loadShard(ctx context.Context, i int, buffer *[]loaded) (skipped int, err error) {
 	err = d.enter(func() error {
 		var marks map[rejected.Key]rejected.Mark
 		var read int
@@ -109,6 +115,7 @@ func (d *database) loadShard(i int, buffer *[]loaded) (skipped int, err error) {
 		if err != nil {
 			return err
 		}
+		d.step(ctx, toFill, i)
 		tx, err := d.bolt.Begin(true)
 		if err != nil {
 			return err

@@ -50,8 +50,34 @@ func tryProvision(t *testing.T, s *Store) error {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
 	t.Cleanup(func() { cleanup(t, s) })
+	if s.clock.after == nil {
+		s.clock.after = patient
+	}
 	return s.Provision(ctx)
 }
+
+// patient waits for loading, however long it takes.
+func patient(d time.Duration) <-chan time.Time {
+	if d == patience {
+		return nil
+	}
+	return time.After(d)
+}
+
+// impatient does not wait for loading at all.
+func impatient(d time.Duration) <-chan time.Time {
+	if d == patience {
+		return over
+	}
+	return nil
+}
+
+// over has ended.
+var over = func() chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
 
 func provision(t *testing.T, s *Store) *Store {
 	t.Helper()

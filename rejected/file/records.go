@@ -45,10 +45,14 @@ func (d *database) ask(key rejected.Key, since rejected.Mark, now uint32) (m rej
 		}
 		return nil
 	})
-	if m == (rejected.Mark{}) {
+	switch {
+	case m == rejected.Mark{}:
 		return m, false, err
+	case err != nil:
+		return m, false, nil // that it was seen could not be written down, either
+	default:
+		return m, d.index.see(key, now), nil
 	}
-	return m, d.index.see(key, now), nil
 }
 
 // reject changes the index inside the transaction, where changes of one key have an order. A verdict that cannot be written
@@ -131,7 +135,10 @@ func (d *database) current(key rejected.Key, value []byte) (rejected.Record, boo
 	if _, seen := d.index.peek(key); seen > 0 {
 		r.LastSeen = later(r.LastSeen, seen)
 	}
-	return r, !d.expired(r)
+	if d.expired(r) {
+		return rejected.Record{}, false
+	}
+	return r, true
 }
 
 func (d *database) expired(r rejected.Record) bool {
