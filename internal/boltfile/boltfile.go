@@ -19,16 +19,22 @@ import (
 const lockTimeout = 2 * time.Second
 
 // Open opens the file, or makes it with its directory. One process at a time can have it open.
-func Open(path string) (db *bbolt.DB, err error) {
+func Open(path string) (*bbolt.DB, error) {
+	db, _, err := OpenFile(path)
+	return db, err
+}
+
+// OpenFile is Open, and returns what bbolt reads from as well; it is closed with the database. Whoever opens and closes the file
+// beside bbolt would lose the lock on some systems.
+func OpenFile(path string) (db *bbolt.DB, file *os.File, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// bbolt panics on some damaged files, and then leaves the file open and locked.
-	var file *os.File
 	defer func() {
 		if err != nil && errors.Is(err, errPanicked) {
 			abandon(file)
-			db = nil
+			db, file = nil, nil
 		}
 	}()
 	err = Guard(path, func() error {
@@ -46,15 +52,15 @@ func Open(path string) (db *bbolt.DB, err error) {
 	})
 	switch {
 	case err == nil:
-		return db, nil
+		return db, file, nil
 	case errors.Is(err, errPanicked):
-		return nil, err
+		return nil, file, err
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is locked, most likely by another Caddy process; a running one is changed with `caddy reload`: %w", path, err)
+		return nil, nil, fmt.Errorf("%s is locked, most likely by another Caddy process; a running one is changed with `caddy reload`: %w", path, err)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
-		return nil, Damaged(path, err)
+		return nil, nil, Damaged(path, err)
 	default:
-		return nil, fmt.Errorf("%s cannot be opened: %w", path, err)
+		return nil, nil, fmt.Errorf("%s cannot be opened: %w", path, err)
 	}
 }
 

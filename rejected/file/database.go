@@ -84,7 +84,7 @@ func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) 
 
 // start opens the file, starts loading it, and waits a moment for the end of that; the caller holds life.
 func (d *database) start(ctx context.Context, expire time.Duration) (skipped int, err error) {
-	bolt, err := boltfile.Open(d.path)
+	bolt, file, err := boltfile.OpenFile(d.path)
 	if err != nil {
 		return 0, err
 	}
@@ -102,6 +102,7 @@ func (d *database) start(ctx context.Context, expire time.Duration) (skipped int
 	l := newLoading()
 	go func() {
 		defer close(d.stopped)
+		readAll(running, file)
 		if d.load(running, l) {
 			d.run(running)
 		}

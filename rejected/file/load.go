@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -47,6 +48,19 @@ func (l *loading) wait(ctx context.Context, enough <-chan time.Time) (f found) {
 	case <-ctx.Done(): // who gave up gives the file back, too
 	}
 	return f
+}
+
+// readAll reads a file once from its start to its end, and leaves it in the system's memory: a shard's pages lie all over it, and a disk is ten
+// times as fast in their order. What cannot be read is for bbolt to tell.
+func readAll(ctx context.Context, file io.ReaderAt) {
+	buffer := make([]byte, 1<<20)
+	for from := int64(0); ctx.Err() == nil; {
+		n, err := file.ReadAt(buffer, from)
+		if err != nil {
+			return
+		}
+		from += int64(n)
+	}
 }
 
 // load fills the index, a shard after the other, and says whether the file stays open. What fails of the file fails a shard, for which the

@@ -540,3 +540,37 @@ func TestOpeningIsGivenUpWithItsContext(t *testing.T) {
 	}
 	cleanup(t, s)
 }
+
+// reads is a file of which it tells what was read.
+type reads struct {
+	*strings.Reader
+	tell func(from, n int64)
+}
+
+func (r reads) ReadAt(p []byte, from int64) (int, error) {
+	n, err := r.Reader.ReadAt(p, from)
+	r.tell(from, int64(n))
+	return n, err
+}
+
+func TestAFileIsReadInItsOrderBeforeItIsLoaded(t *testing.T) {
+	t.Parallel()
+	const size = 5<<20 + 17
+	var end int64
+	content := strings.NewReader(strings.Repeat("x", size))
+	readAll(t.Context(), reads{content, func(from, n int64) {
+		if from != end {
+			t.Errorf("%d is read after %d", from, end)
+		}
+		end += n
+	}})
+	if end != size {
+		t.Errorf("%d bytes are read, want %d", end, size)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	end = 0
+	readAll(ctx, reads{content, func(_, n int64) { end += n; cancel() }})
+	if end == 0 || end == size {
+		t.Errorf("%d bytes are read when the gateway ends", end)
+	}
+}
