@@ -20,6 +20,8 @@ func TestAWrongFlagIsNamed(t *testing.T) {
 		{"a negative rate", "-rate -1", "-rate"},
 		{"fewer connections with HTTP/1.1 than notifications in flight", "-connections 1 -concurrency 2", "-connections"},
 		{"no pair", "-pairs 0", "-pairs"},
+		{"fewer records than none", "-records -1", "-records"},
+		{"a start without pairs", "-records 1 -idle 1", "-records"},
 		{"no time", "-duration 0s", "-duration"},
 		{"an answer before the push and nothing to keep it in", "-wait 0s -outbox off", "wait 0"},
 		{"the same for what it is compared with", "-against wait=0s,outbox=off", "wait 0"},

@@ -22,7 +22,7 @@ import (
 // rejectedAt is when the records were made, and last asked for: so late that they never expire, however old the file is.
 var rejectedAt = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// makeRecords returns the file of a rejected store that knows the first n pushkeys of APNs to be dead. It takes minutes for millions of them, and
+// makeRecords returns the file of a rejected store that knows the first n pushkeys of APNs to be dead. It takes a minute for millions of them, and
 // so the file is there for every server and every run of the program: in the folder, if there is one, and otherwise in the user's cache.
 func makeRecords(ctx context.Context, folder string, n int, out io.Writer) (path string, err error) {
 	if folder == "" {

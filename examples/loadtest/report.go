@@ -13,10 +13,7 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 	fmt.Fprintf(table, "\t%s\t%s\tratio\n", o.Gateway.Name, o.Against.Name)
 	for _, m := range metrics {
 		both := numbers(pairs, m.of)
-		var sides [2][]float64
-		for _, p := range both {
-			sides[0], sides[1] = append(sides[0], p[0]), append(sides[1], p[1])
-		}
+		gateway, against := spreads(both)
 		name := m.name
 		if m.unit != "" {
 			name += ", " + m.unit
@@ -25,22 +22,32 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 		if list := ratios(both); len(list) > 0 {
 			ratio = spreadOf(list).String()
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, spreadOf(sides[0]), spreadOf(sides[1]), ratio)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, gateway, against, ratio)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	if o.Records > 0 {
-		ready := numbers(pairs, func(m *measurement) float64 { return float64(m.Ready.Microseconds()) / 1e3 })
-		var sides [2][]float64
-		for _, p := range ready {
-			sides[0], sides[1] = append(sides[0], p[0]), append(sides[1], p[1])
-		}
-		fmt.Fprintf(out, "\nthe first notification was answered %s ms after the start of the %s with %d records, and %s ms after that of the %s\n",
-			spreadOf(sides[0]), o.Gateway.Name, o.Records, spreadOf(sides[1]), o.Against.Name)
+		printReady(out, o, pairs)
 	}
 	_, err := fmt.Fprintf(out, "\nthe p99 of the %s is %s ms longer\n", o.Gateway.Name, spreadOf(added(pairs)))
 	return err
+}
+
+// printReady prints how long it took the servers to answer for the first time.
+func printReady(out io.Writer, o *options, pairs []pair) {
+	gateway, against := spreads(numbers(pairs, func(m *measurement) float64 { return float64(m.Ready.Microseconds()) / 1e3 }))
+	fmt.Fprintf(out, "\nthe first notification was answered %s ms after the start of the %s with %d records, and %s ms after that of the %s\n",
+		gateway, o.Gateway.Name, o.Records, against, o.Against.Name)
+}
+
+// spreads are those of both sides.
+func spreads(both [][2]float64) (gateway, against spread) {
+	var sides [2][]float64
+	for _, p := range both {
+		sides[0], sides[1] = append(sides[0], p[0]), append(sides[1], p[1])
+	}
+	return spreadOf(sides[0]), spreadOf(sides[1])
 }
 
 // numbers are a metric's for each pair.

@@ -45,14 +45,13 @@ func (d *database) ask(key rejected.Key, since rejected.Mark, now uint32) (m rej
 		}
 		return nil
 	})
-	switch {
-	case m == rejected.Mark{}:
+	if m == (rejected.Mark{}) {
 		return m, false, err
-	case err != nil:
-		return m, false, nil // that it was seen could not be written down, either
-	default:
-		return m, d.index.see(key, now), nil
 	}
+	if err == nil { // or that it was seen cannot be written down, either
+		crowded = d.index.see(key, now)
+	}
+	return m, crowded, nil
 }
 
 // reject changes the index inside the transaction, where changes of one key have an order. A verdict that cannot be written
