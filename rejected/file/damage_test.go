@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -86,16 +87,40 @@ func TestDamageThatIsFoundLateIsLoggedAndTheRestCounts(t *testing.T) {
 func TestDamageThatIsFoundSoonFailsTheLoad(t *testing.T) {
 	t.Parallel()
 	c := newTestClock()
-	path := filled(t, 2000, c)
-	damage(t, path, key(1), 2000)
+	const n = 2000
+	path := filled(t, n, c)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, path, key(1), n)
 	s := provision(t, &Store{Path: path, clock: clock{now: c.now}})
-	err := s.Open(t.Context())
+	last := toFill
+	s.db.step = func(_ context.Context, at step, shard int) {
+		if at == toRead && last == toRead {
+			t.Errorf("the shard %d is loaded, and the one before could not be read", shard)
+		}
+		last = at
+	}
+	err = s.Open(t.Context())
 	if want := fmt.Sprintf("rejected store: %s is damaged or no database; move it away to start with an empty one: ", path); err == nil ||
 		!strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, want one that begins with %s", err, want)
 	}
 	if err := s.Lookup(t.Context(), nil, nil); !errors.Is(err, rejected.ErrNotOpen) || s.Len() != 0 {
 		t.Errorf("Lookup: %v, %d records; want ErrNotOpen and none", err, s.Len())
+	}
+
+	writeFile(t, path, good)
+	s.db.clock.after = impatient
+	s.db.step = func(running context.Context, _ step, _ int) { <-running.Done() }
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatalf("after the file was replaced: %v", err)
+	}
+	for i := range n {
+		if !known(t, s, i) {
+			t.Errorf("record %d counts as loaded, as before the failure", i)
+		}
 	}
 }
 

@@ -22,7 +22,8 @@ type held struct {
 	clock *testClock
 	log   *syncBuffer
 	steps chan halt
-	full  atomic.Bool // whether the disk is
+	full  atomic.Bool  // whether the disk is
+	over  atomic.Int64 // how many steps there were after it was closed
 }
 
 // halt is a step that loading waits at; it goes on when the channel is closed.
@@ -40,6 +41,10 @@ func openHeld(t *testing.T, path string, c *testClock) *held {
 	provision(t, h.Store)
 	h.Store.log = slog.New(slog.NewTextHandler(h.log, nil))
 	h.db.step = func(ctx context.Context, s step, shard int) {
+		if ctx.Err() != nil {
+			h.over.Add(1)
+			return
+		}
 		goOn := make(chan struct{})
 		select {
 		case h.steps <- halt{s, shard, goOn}:

@@ -78,21 +78,20 @@ func (d *database) load(ctx context.Context, l *loading) bool {
 		all.skipped += skipped
 		if err != nil && !failed {
 			failed = true
-			if d.tell(ctx, l, found{err: err}) {
+			if d.tell(l, found{err: err}) {
 				return false // who opens the file closes it again
 			}
 		}
 	}
-	d.tell(ctx, l, all)
+	d.tell(l, all)
 	return true
 }
 
 // tell tells what was found, and says whether who opens the file heard it.
-func (d *database) tell(ctx context.Context, l *loading, f found) bool {
+func (d *database) tell(l *loading, f found) bool {
 	select {
 	case l.heard <- f:
 		return true
-	case <-ctx.Done():
 	case <-l.late:
 		if f.err != nil {
 			d.logger().Error("the file of rejected pushkeys cannot be loaded", "file", d.path, "error", f.err)
