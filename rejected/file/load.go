@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// patience is how long opening waits for loading. It is enough for some million records, so that most files are loaded before the first
+// patience is how long opening waits for loading. It is enough for a million records, so that most files are loaded before the first
 // request, and what is wrong with them fails the load.
 const patience = 500 * time.Millisecond
 
