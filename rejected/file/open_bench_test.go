@@ -56,8 +56,8 @@ func benchmarkOpen(b *testing.B, records int) {
 		<-loaded
 		load += time.Since(begin)
 		b.StopTimer()
-		residentBytes += float64(resident()-residentBefore) / float64(records)
-		heapBytes += float64(heap()-heapBefore) / float64(records)
+		residentBytes += (float64(resident()) - float64(residentBefore)) / float64(records)
+		heapBytes += (float64(heap()) - float64(heapBefore)) / float64(records)
 		if n := d.index.len(); n != records {
 			b.Errorf("%d records", n)
 		}
