@@ -155,7 +155,7 @@ func killed(t *testing.T, path string, ids map[string]bool) {
 				return
 			}
 			ids[id] = true
-			if kill == nil {
+			if kill == nil && strings.HasPrefix(id, droppedMark) {
 				kill = time.After(time.Duration(rand.IntN(100)) * time.Millisecond)
 			}
 		}
