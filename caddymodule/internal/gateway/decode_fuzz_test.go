@@ -13,7 +13,7 @@ func FuzzDecode(f *testing.F) {
 		synapseBody, `{"notification":{"devices":[]}}`, `null`, `[]`, `{"notification":{"content":[],"devices":null}}`,
 		`{"notification":{"devices":[{"app_id":"a","pushkey":"\ud800"},{"app_id":"a","pushkey":"\udfff","data":{}}]}}`,
 		`{"notification":{"devices":[{"app_id":"a","pushkey":"\ud800","pushkey":null}]}}`,
-		`{"Notification":{"DEVICES":[{"App_ID":"\u0000","pushkey":"<&>\u2028\ufffd","PUSHKEY_TS":1e30}]}}`,
+		`{"notification":{"devices":[{"app_id":"\u0000","pushkey":"<&>\u2028\ufffd","pushkey_ts":1e30}]}}`,
 		`{"notification":{"devices":[{"app_id":"a","pushkey":"\ud800"}],"devices":[{"app_id":"b"},{"pushkey":"\ud800\""}]}}`,
 		`{"notification":{"counts":{"unread":2.0,"missed_calls":-1e400},"id":"$THIS_IS_A_FAKE_EVENT_ID","devices":[{"app_id":"a","pushkey":"k"}]}}`,
 	} {

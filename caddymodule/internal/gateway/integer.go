@@ -1,15 +1,16 @@
 package gateway
 
 import (
-	"encoding/json"
+	"errors"
 	"math"
-	"reflect"
 	"strconv"
 )
 
 // integer is a whole number that may be written as a float (2.0) and may be larger than an int64, which it then stands for the
 // largest of: some homeserver does each of these.
 type integer int64
+
+var errNotWhole = errors.New("not a whole number")
 
 // UnmarshalJSON leaves null alone and refuses whatever is not a whole number.
 func (i *integer) UnmarshalJSON(b []byte) error {
@@ -22,7 +23,7 @@ func (i *integer) UnmarshalJSON(b []byte) error {
 	}
 	f, err := strconv.ParseFloat(string(b), 64) // an overflow is ±Inf
 	if b[0] == '"' || (err != nil && !math.IsInf(f, 0)) || (f != math.Trunc(f)) {
-		return &json.UnmarshalTypeError{Value: jsonKind(b), Type: reflect.TypeFor[int64]()}
+		return errNotWhole
 	}
 	switch {
 	case f >= math.MaxInt64:
@@ -33,21 +34,6 @@ func (i *integer) UnmarshalJSON(b []byte) error {
 		*i = integer(f)
 	}
 	return nil
-}
-
-func jsonKind(b []byte) string {
-	switch b[0] {
-	case '"':
-		return "string"
-	case '{':
-		return "object"
-	case '[':
-		return "array"
-	case 't', 'f':
-		return "bool"
-	default:
-		return "fraction"
-	}
 }
 
 // pointer is the number of a badge: never negative.
