@@ -33,7 +33,7 @@ type AppConfig struct {
 	// Whether badge updates and counts are delivered: `on` or `off`. Default: `on`.
 	Badges string `json:"badges,omitempty"`
 
-	// How many pushes of the app may be in flight at a time; four times as many more may wait for their turn. Default: 512.
+	// How many pushes of the app may be in flight at a time; three times as many more may wait for their turn. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 
@@ -41,9 +41,10 @@ const (
 	maxWait            = 25 * time.Second // less than the 30 s that Dendrite waits for an answer
 	defaultTTL         = 24 * time.Hour
 	defaultConcurrency = 512
-	// queuePerSlot is how many more pushes may wait for their turn, for each that is in flight. A push service that takes 100 ms serves such a
-	// queue in 400 ms; one that takes longer than a second is in trouble, and what comes then is better off in the outbox.
-	queuePerSlot = 4
+	// queuePerSlot is how many more pushes may wait for their turn, for each that is in flight. Of a push service that takes a second, the last in
+	// the queue has its answer after four, within the five that requests wait. One that takes longer is in trouble, and what comes then is better off
+	// in the outbox, or with the homeserver.
+	queuePerSlot = 3
 )
 
 func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bool) (*gateway.App, error) {
