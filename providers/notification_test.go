@@ -25,6 +25,7 @@ func TestMembersAreThoseThatTheHomeserverSent(t *testing.T) {
 		{"also those that nobody knows", `{"notification":{"event_id":"$e","com.example":{"x":1}}}`, counted, "com.example event_id"},
 		{"not the devices", `{"notification":{"event_id":"$e","devices":[{}]}}`, counted, "event_id"},
 		{"not the devices by any name that decodes as theirs", `{"notification":{"event_id":"$e","Devices":[],"DEVICES":[],"device\u017f":[]}}`, counted, "event_id"},
+		{"not those of an object that was not read", `{"notification":{"event_id":"$e"},"Notification":{"sender":"@s"}}`, counted, "event_id"},
 		{"the counts", `{"notification":{"event_id":"$e","counts":{"unread":1}}}`, counted, "counts event_id"},
 		{"not the counts where the device wants none", `{"notification":{"event_id":"$e","counts":{"unread":1},"Counts":{}}}`, uncounted, "event_id"},
 		{"none if the content policy reduced it", ``, counted, ""},
