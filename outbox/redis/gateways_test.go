@@ -231,3 +231,22 @@ func TestAnEntryIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 		t.Errorf("it had %q", ids)
 	}
 }
+
+// While Redis was away, nobody could be asked whose the event is that the homeserver sent again: the new push has another name.
+func TestAnEventIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	named := func(id, event string) outbox.Entry {
+		e := entry("a", id)
+		e.Event, e.EventUntil = device(event), time.Now().Add(time.Hour)
+		return e
+	}
+	accept(t, b, named("1", "event"), named("again", "event"), named("2", "another"))
+	if ids := drain(t, b); fmt.Sprint(ids) != "[1 2]" {
+		t.Errorf("it had %q", ids)
+	}
+	accept(t, b, named("after its delivery", "event"))
+	if ids := drain(t, b); len(ids) != 0 {
+		t.Errorf("it had %q", ids)
+	}
+}

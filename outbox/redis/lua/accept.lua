@@ -1,4 +1,4 @@
--- Takes an entry in, with the note that its event needs no other delivery. 1: it is in; 0: there is no room.
+-- Takes an entry in, with the note that its event needs no other delivery. 1: it is in, or needs not be; 0: there is no room.
 local apps, note = KEYS[8], KEYS[9]
 local app, key, owner, push = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local a = cjson.decode(ARGV[5]) -- id, size, badge, ts, running, delay, expires, remember, lease, entries, per_device, max_size
@@ -11,6 +11,10 @@ if d and find(d, a.id) then
     release(d, a.id, owner, t + a.delay)
     save(d)
   end
+  return 1
+end
+if a.remember > 0 and redis.call('GET', note) == 'done' then
+  -- So was the event, with an answer that was lost, or it was delivered: the homeserver sent it again while nobody could be asked whose it is.
   return 1
 end
 
