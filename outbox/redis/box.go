@@ -111,7 +111,7 @@ func (b *Box) Cleanup() error {
 }
 
 // Accept takes a push over and returns when Redis has it. After an error that is neither ErrFull nor an answer of Redis, it may have it;
-// an entry that is accepted once more is in the outbox once.
+// an entry that is accepted once more is in the outbox once, and so is an event that comes as another entry.
 func (b *Box) Accept(_ context.Context, e outbox.Entry) error {
 	return b.queue.accept(&e, b.options().Bounds())
 }

@@ -33,7 +33,7 @@ const fakeEventID = "$THIS_IS_A_FAKE_EVENT_ID"
 // lenient is how a body is read: a member that comes twice and a lone surrogate in a string are no errors. Nor are unknown members, which are
 // left out, and a null, which is as good as no member.
 //
-// The decoder is what Go has as encoding/json/v2 in an experiment, with which a whole request takes 10 % less CPU than with encoding/json.
+// The decoder is what Go has as encoding/json/v2 in an experiment. With encoding/json, the answer to a pushkey that is known to be dead took 10 % more CPU.
 var lenient = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // wireRequest is the body as homeservers send it.
