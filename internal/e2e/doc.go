@@ -2,6 +2,7 @@
 // what they receive. It has no code but its tests.
 //
 //   - process_test.go runs a Caddy process: start, load, kill. The process is this test binary itself, so that it is race-checked too.
+//   - log_test.go keeps what it logs, and looks for data races in it.
 //   - homeserver_test.go sends requests as a homeserver does.
 //   - unreliable_test.go is a push server that fails as a test wants it to, with a gateway whose stores survive it.
 //   - evidence_test.go writes down what both sides saw, for internal/checker to judge.

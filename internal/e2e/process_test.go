@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -16,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -191,8 +188,8 @@ func (p *process) start(config string) {
 	}
 	log := p.log
 	p.t.Cleanup(func() {
-		if strings.Contains(log.String(), "DATA RACE") {
-			p.t.Errorf("a data race in Caddy:\n%s", log)
+		if races := dataRaces(log.String()); races != "" {
+			p.t.Errorf("a data race in Caddy:\n%s", races)
 		}
 	})
 }
@@ -262,56 +259,4 @@ func (p *process) request(method, path, contentType, body string) error {
 // url is the gateway's endpoint on the first site.
 func (p *process) url() string {
 	return "https://gateway.test:" + strconv.Itoa(p.port) + "/_matrix/push/v1/notify"
-}
-
-// logBuffer keeps what a process writes, and tells those who wait for a line.
-type logBuffer struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	grown chan struct{} // closed when there is more, or no more to come
-	ended bool
-}
-
-func newLogBuffer() *logBuffer { return &logBuffer{grown: make(chan struct{})} }
-
-func (b *logBuffer) follow(r io.Reader) error {
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(nil, 4<<20)
-	for scanner.Scan() {
-		b.mu.Lock()
-		b.text.Write(scanner.Bytes())
-		b.text.WriteByte('\n')
-		close(b.grown)
-		b.grown = make(chan struct{})
-		b.mu.Unlock()
-	}
-	_, err := io.Copy(io.Discard, r) // what is behind a line that is too long
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ended = true
-	close(b.grown)
-	return err
-}
-
-// wait waits until the text has been written; it is false if that will not happen.
-func (b *logBuffer) wait(ctx context.Context, text string) bool {
-	for {
-		b.mu.Lock()
-		found, ended, grown := bytes.Contains(b.text.Bytes(), []byte(text)), b.ended, b.grown
-		b.mu.Unlock()
-		if found || ended {
-			return found
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

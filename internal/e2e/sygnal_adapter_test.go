@@ -137,7 +137,7 @@ func (s *sygnalScene) run(args ...string) {
 			<-ended
 		}
 		_ = log.Close()
-		if text := s.logged(); s.t.Failed() || strings.Contains(text, "DATA RACE") {
+		if text := s.logged(); s.t.Failed() || dataRaces(text) != "" {
 			s.t.Errorf("Caddy's log:\n%s", text)
 		}
 	})

@@ -29,6 +29,7 @@ type touches struct {
 	mu      sync.Mutex
 	waiting map[rejected.Key]sighting
 	some    chan struct{}
+	writing sync.Mutex // who holds it writes down what it has taken
 }
 
 func newTouches() touches {
@@ -68,8 +69,11 @@ func (d *shelf) run(ctx context.Context) {
 	}
 }
 
-// flush writes down what was seen, for a limited time. What fails is left to a later lookup.
+// flush writes down what was seen, for a limited time; when it returns, what another has taken is written down, too. What fails is left to
+// a later lookup.
 func (d *shelf) flush() {
+	d.touches.writing.Lock()
+	defer d.touches.writing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	for key, one := range d.touches.take() {
