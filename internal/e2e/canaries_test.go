@@ -15,7 +15,7 @@ import (
 	"sync"
 )
 
-// Nothing that is secret may be in a log, whatever happens. So every test helps to look for it, without doing anything: what the run
+// Nothing that is secret may be in a log, or in anything else that the gateway shows, whatever happens. So every test helps to look for it, without doing anything: what the run
 // sends and is given is noted (canaries_sent_test.go, canaries_credentials_test.go), what its processes write is kept, and when all have
 // ended the one is looked for in the other (canaries_search_test.go). What is found fails the run.
 

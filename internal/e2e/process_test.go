@@ -79,12 +79,16 @@ func newProcess(t *testing.T) *process {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "admin.sock")
-	p := &process{t: t, clients: new(transports), dir: dir, port: freePort(t), port2: freePort(t), admin: &http.Client{
+	p := &process{t: t, clients: new(transports), dir: dir, port: freePort(t), port2: freePort(t)}
+	p.admin = &http.Client{
 		Timeout: patience,
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		Transport: &shown{file: p.kept("the admin API"), Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", socket)
+			},
 		}},
-	}}
+	}
 	t.Cleanup(func() {
 		p.kill()
 		canaries.folder(dir) // before what Caddy made itself is gone
