@@ -174,7 +174,9 @@ func (c *client) roundTrip(req *http.Request, token string) (*answer, error) {
 	defer resp.Body.Close()
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	if a.status != http.StatusOK {
-		a.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what is missing makes it unreadable
+		if a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
+			return nil, err // half an error would read as that of a proxy
+		}
 	}
 	return a, nil
 }

@@ -67,6 +67,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("concurrent pushes do not disturb each other", s.testConcurrency)
 	t.Run("a push ends with its context", s.testCancellation)
 	t.Run("a network that fails means try again", s.testNetwork)
+	t.Run("a connection that is cut at any byte means try again", s.testCuts)
 	t.Run("no outcome shows a secret", s.testSecrets)
 	t.Run("answers are read to their end and closed", s.testBodies)
 	if !s.SkipRedirects {
