@@ -5,11 +5,13 @@
 //   - log_test.go keeps what it logs, and looks for data races in it.
 //   - homeserver_test.go sends requests as a homeserver does.
 //   - unreliable_test.go is a push server that fails as a test wants it to, with a gateway whose stores survive it.
+//   - chaos_*_test.go are fronts of push services of all four kinds, to which something else befalls each connection: chaos_plan_test.go
+//     says what, chaos_conn_test.go has it happen to bytes, chaos_session_test.go and chaos_http1_test.go to frames and requests.
 //   - evidence_test.go writes down what both sides saw, for internal/checker to judge.
 //   - canaries_*_test.go note everything secret that the run sends or is given, and look for it in all that its processes log: what is
 //     found fails the run. A test has nothing to do for it, but needs contents of its own that nothing logs by chance.
 //   - The other files are the tests, named after what they show.
 //
-// E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker
+// E2E_KILLS, E2E_RELOADS, E2E_STEPS and E2E_CHAOS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker
 // judged.
 package e2e

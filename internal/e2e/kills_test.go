@@ -141,16 +141,25 @@ func (w *weather) revive(d device) {
 // user is one with a device or two. Its homeserver sends one event after another, each until it is answered with 200, and drops a
 // pusher that is rejected; then the client registers again.
 type user struct {
-	*weather
+	fate
+	t       *testing.T
 	number  int
+	pause   time.Duration // between events: people are slower than machines
 	hs      *homeserver
 	devices []device
+}
+
+// fate is what users are exposed to.
+type fate interface {
+	try(hs *homeserver, event, body string, devices ...device) (reply, error)
+	die(d device)
+	revive(d device)
 }
 
 func newUsers(w *weather, homeservers []*homeserver) (users []*user) {
 	for _, hs := range homeservers {
 		for range killClients / len(homeservers) {
-			u := &user{weather: w, number: len(users), hs: hs}
+			u := &user{fate: w, t: w.t, number: len(users), pause: 10 * time.Millisecond, hs: hs}
 			apps := [][]string{{"org.example.soon"}, {"org.example.async"}, {"org.example.async"}, {"org.example.soon", "org.example.async"}}
 			for i, appID := range apps[u.number%len(apps)] {
 				u.devices = append(u.devices, w.phoneOf(appID, fmt.Sprintf("user%d-%d", u.number, i)))
@@ -170,7 +179,7 @@ func (u *user) live(over *atomic.Bool) {
 		if !u.send(fmt.Sprintf("$%d-%d", u.number, n)) {
 			return
 		}
-		<-time.After(10 * time.Millisecond) // people are slower
+		<-time.After(u.pause)
 	}
 }
 

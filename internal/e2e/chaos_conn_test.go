@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+var errBroken = errors.New("the connection is broken")
+
+// brittle is a TCP connection from the gateway that stalls and breaks as its plan has it. It reads ahead, so that it knows at once that
+// the gateway has gone: what is written from then on never arrives.
+type brittle struct {
+	*net.TCPConn
+	plan *plan
+	// calm is closed when nothing is to befall connections any more.
+	calm <-chan struct{}
+	// befell is called when the plan comes true.
+	befell func()
+
+	gone chan struct{} // closed when the gateway has gone, or the connection is closed
+	once sync.Once
+
+	mu      sync.Mutex
+	ahead   []byte        // read ahead
+	changed chan struct{} // closed and replaced when there is more, or no more to come
+	read    int           // bytes that were handed out
+	written int
+	over    bool // the stall was
+	silent  bool // nothing goes any way until the connection is broken
+}
+
+func newBrittle(conn *net.TCPConn, p *plan, calm <-chan struct{}, befell func()) *brittle {
+	b := &brittle{TCPConn: conn, plan: p, calm: calm, befell: befell, gone: make(chan struct{}), changed: make(chan struct{})}
+	go b.readAhead()
+	return b
+}
+
+func (b *brittle) readAhead() {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := b.TCPConn.Read(buffer)
+		b.mu.Lock()
+		b.ahead = append(b.ahead, buffer[:n]...)
+		close(b.changed)
+		b.changed = make(chan struct{})
+		b.mu.Unlock()
+		if err != nil {
+			b.leave()
+			return
+		}
+	}
+}
+
+func (b *brittle) leave() { b.once.Do(func() { close(b.gone) }) }
+
+func (b *brittle) Read(p []byte) (int, error) {
+	for {
+		b.mu.Lock()
+		n := copy(p, b.ahead[:min(len(b.ahead), b.left(false, b.read))])
+		b.ahead = b.ahead[n:]
+		b.read += n
+		stalled, changed, silent := b.left(false, b.read) == 0, b.changed, b.silent
+		b.mu.Unlock()
+		switch {
+		case n > 0:
+			return n, nil
+		case silent:
+			<-b.gone
+			return 0, errBroken
+		case stalled:
+			if err := b.stall(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-b.gone:
+			b.mu.Lock()
+			rest := len(b.ahead)
+			b.mu.Unlock()
+			if rest == 0 {
+				return 0, net.ErrClosed
+			}
+		}
+	}
+}
+
+func (b *brittle) Write(p []byte) (written int, err error) {
+	for written < len(p) {
+		b.mu.Lock()
+		n := min(len(p)-written, b.left(true, b.written))
+		silent := b.silent
+		b.mu.Unlock()
+		select {
+		case <-b.gone:
+			return written, errBroken
+		default:
+		}
+		switch {
+		case silent:
+			<-b.gone
+			continue
+		case n == 0:
+			if err := b.stall(); err != nil {
+				return written, err
+			}
+			continue
+		}
+		n, err := b.TCPConn.Write(p[written : written+n])
+		written += n
+		b.mu.Lock()
+		b.written += n
+		b.mu.Unlock()
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// left is how many bytes may go one way before the stall. The lock is held.
+func (b *brittle) left(down bool, gone int) int {
+	const all = 1 << 30
+	if !b.plan.stalls || b.plan.down != down || b.over {
+		return all
+	}
+	return max(0, b.plan.at-gone)
+}
+
+// stall is the plan's stall, after which things go on, or not.
+func (b *brittle) stall() error {
+	b.befell()
+	if b.plan.breaks {
+		b.breakAfter(b.plan.pause)
+		return errBroken
+	}
+	b.wait(b.plan.pause)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	return nil
+}
+
+func (b *brittle) wait(pause time.Duration) {
+	select {
+	case <-time.After(pause):
+	case <-b.gone:
+	case <-b.calm:
+	}
+}
+
+// breakAfter breaks the connection after a pause in which nothing goes any way: what went before has arrived by then.
+func (b *brittle) breakAfter(pause time.Duration) {
+	b.mu.Lock()
+	b.silent = true
+	b.mu.Unlock()
+	b.wait(pause)
+	select {
+	case <-time.After(300 * time.Millisecond):
+	case <-b.gone:
+	}
+	_ = b.SetLinger(0)
+	_ = b.Close()
+}
+
+func (b *brittle) Close() error {
+	err := b.TCPConn.Close()
+	b.leave()
+	return err
+}
+
+// SetDeadline and its like are crypto/tls's for the end of a connection, which is none of its business here.
+func (b *brittle) SetDeadline(time.Time) error      { return nil }
+func (b *brittle) SetReadDeadline(time.Time) error  { return nil }
+func (b *brittle) SetWriteDeadline(time.Time) error { return nil }
+
+// part ends the connection in good order: the gateway reads what was written, and goes.
+func (b *brittle) part() {
+	_ = b.CloseWrite()
+	b.wait(2 * time.Second)
+	_ = b.Close()
+}
