@@ -145,7 +145,9 @@ func (c *chaos) users() (users []*user) {
 	}
 	kinds := []string{"ios.soon", "android.async", "web.soon", "up.async", "ios.async", "android.soon", "web.async", "up.soon"}
 	for n := range number {
-		u := &user{fate: c, t: c.t, number: n, pause: 50 * time.Millisecond, hs: homeservers[n%len(homeservers)]}
+		u := &user{
+			fate: c, t: c.t, number: n, pause: 50 * time.Millisecond, endures: chaosTime() + 2*patience, hs: homeservers[n%len(homeservers)],
+		}
 		for i := range 1 + n%4/3 {
 			u.devices = append(u.devices, c.device(kinds[(n+3*i)%len(kinds)], fmt.Sprintf("user%d-%d", n, i)))
 		}

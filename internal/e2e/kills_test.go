@@ -145,6 +145,7 @@ type user struct {
 	t       *testing.T
 	number  int
 	pause   time.Duration // between events: people are slower than machines
+	endures time.Duration // until it is a failure that an event is not answered with 200
 	hs      *homeserver
 	devices []device
 }
@@ -159,7 +160,7 @@ type fate interface {
 func newUsers(w *weather, homeservers []*homeserver) (users []*user) {
 	for _, hs := range homeservers {
 		for range killClients / len(homeservers) {
-			u := &user{fate: w, t: w.t, number: len(users), pause: 10 * time.Millisecond, hs: hs}
+			u := &user{fate: w, t: w.t, number: len(users), pause: 10 * time.Millisecond, endures: 2 * patience, hs: hs}
 			apps := [][]string{{"org.example.soon"}, {"org.example.async"}, {"org.example.async"}, {"org.example.soon", "org.example.async"}}
 			for i, appID := range apps[u.number%len(apps)] {
 				u.devices = append(u.devices, w.phoneOf(appID, fmt.Sprintf("user%d-%d", u.number, i)))
@@ -187,7 +188,7 @@ func (u *user) live(over *atomic.Bool) {
 func (u *user) send(event string) bool {
 	body := alert(event, u.devices...)
 	pause := 30 * time.Millisecond
-	for start, n := time.Now(), 0; time.Since(start) < 2*patience; n++ {
+	for start, n := time.Now(), 0; time.Since(start) < u.endures; n++ {
 		if n == 100 { // it will take longer
 			pause = 500 * time.Millisecond
 		}

@@ -76,7 +76,7 @@ func (s *sharedScene) homeserverOf(prefers func() []*process) *homeserver {
 
 // user is one with a device for whom nothing changes but what the test says.
 func (s *sharedScene) user(hs *homeserver, d device) *user {
-	return &user{fate: newWeather(s.unreliable), t: s.t, pause: 10 * time.Millisecond, hs: hs, devices: []device{d}}
+	return &user{fate: newWeather(s.unreliable), t: s.t, pause: 10 * time.Millisecond, endures: 2 * patience, hs: hs, devices: []device{d}}
 }
 
 // answered is how many requests for a device that were sent after a time were answered with a status.
