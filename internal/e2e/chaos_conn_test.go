@@ -152,16 +152,21 @@ func (b *brittle) wait(pause time.Duration) {
 	}
 }
 
+// linger is wait, also when calm has returned.
+func (b *brittle) linger(pause time.Duration) {
+	select {
+	case <-time.After(pause):
+	case <-b.gone:
+	}
+}
+
 // breakAfter breaks the connection after a pause in which nothing goes any way: what went before has arrived by then.
 func (b *brittle) breakAfter(pause time.Duration) {
 	b.mu.Lock()
 	b.silent = true
 	b.mu.Unlock()
 	b.wait(pause)
-	select {
-	case <-time.After(300 * time.Millisecond):
-	case <-b.gone:
-	}
+	b.linger(300 * time.Millisecond)
 	_ = b.SetLinger(0)
 	_ = b.Close()
 }
@@ -180,6 +185,6 @@ func (b *brittle) SetWriteDeadline(time.Time) error { return nil }
 // part ends the connection in good order: the gateway reads what was written, and goes.
 func (b *brittle) part() {
 	_ = b.CloseWrite()
-	b.wait(2 * time.Second)
+	b.linger(2 * time.Second)
 	_ = b.Close()
 }
