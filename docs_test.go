@@ -1,6 +1,7 @@
 package matrixpush_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -143,4 +144,33 @@ func resolve(cmd *cobra.Command, words []string) (found *cobra.Command, unknown 
 		cmd = cmd.Commands()[i]
 	}
 	return cmd, ""
+}
+
+// securityPage names the test of each defence.
+const securityPage = "docs/security.md"
+
+func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
+	t.Parallel()
+	tests := make(map[string]bool)
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			for _, m := range declared.FindAllStringSubmatch(read(t, path), -1) {
+				tests[m[1]] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
+	if len(named) < 20 {
+		t.Errorf("%s names %d tests only", securityPage, len(named))
+	}
+	for _, m := range named {
+		if !tests[m[1]] {
+			t.Errorf("%s names %s, which there is not", securityPage, m[1])
+		}
+	}
 }

@@ -22,7 +22,7 @@ func chaosTime() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("E2E_CHAOS")); err == nil && d > 0 {
 		return d
 	}
-	return 15 * time.Second
+	return 5 * time.Second
 }
 
 // TestChaosAtThePushServicesLosesAndDoublesNothing has users of all four providers send one event after another, while something else befalls
