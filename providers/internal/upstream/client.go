@@ -3,13 +3,10 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,35 +48,6 @@ func (c *Client) Close() error {
 	}
 	_, err := pool.Delete(c.key)
 	return err
-}
-
-// Endpoint parses an endpoint's URL as RFC 8030 and the gateway's rules want it. The error does not contain it.
-func Endpoint(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return nil, errors.New("not a URL")
-	case u.Scheme != "https":
-		return nil, errors.New("not an https URL")
-	case u.Hostname() == "" || u.Opaque != "":
-		return nil, errors.New("a URL without a host")
-	case u.User != nil:
-		return nil, errors.New("a URL with user information")
-	}
-	if _, err := strconv.ParseUint(portOf(u), 10, 16); err != nil {
-		return nil, errors.New("a URL with an impossible port")
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return u, nil
-}
-
-// Host is the host and port of an endpoint, by which servers are told apart; empty if it is none.
-func Host(raw string) string {
-	u, err := Endpoint(raw)
-	if err != nil {
-		return ""
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), portOf(u))
 }
 
 // Response is what matters of a push server's answer.
@@ -137,29 +105,9 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 	case proxy == nil:
 		return c.transports.guarded, endpoint, nil
 	}
-	if ip, err := netip.ParseAddr(endpoint.Hostname()); err == nil {
-		// The proxy resolves names, but it needs no help to see that this is an address of ours.
-		guard := guardedDialer(c.settings.allow)
-		ip = ip.Unmap()
-		network := "tcp6"
-		if ip.Is4() {
-			network = "tcp4"
-		}
-		if err := guard.Control(network, net.JoinHostPort(ip.String(), port), nil); err != nil {
-			return nil, nil, err
-		}
+	// The proxy resolves names, but it needs no help to see that this is none of the public internet.
+	if plainlyPrivate(endpoint.Hostname(), port, guardedDialer(c.settings.allow)) {
+		return nil, nil, errBlocked
 	}
 	return c.transports.open, endpoint, nil
-}
-
-func portOf(u *url.URL) string {
-	if port := u.Port(); port != "" {
-		return port
-	}
-	return "443"
-}
-
-// hostName is the same for all ways to write a host, so that none of them gets more than its share.
-func hostName(u *url.URL) string {
-	return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), portOf(u))
 }

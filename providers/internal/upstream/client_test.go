@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -251,17 +252,53 @@ func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
 	}
 }
 
+// Each way to write a host that had a share of its own would be one more share for a stranger.
 func TestAHostIsOneHowEverItIsWritten(t *testing.T) {
 	t.Parallel()
-	for _, raw := range []string{
-		"https://push.example/a", "https://PUSH.example:443/b", "https://pUsh.Example.:443", "https://push.example:/?c",
+	for want, spellings := range map[string][]string{
+		"push.example:443": {
+			"https://push.example/a", "https://PUSH.example:443/b", "https://pUsh.Example.:443", "https://push.example:/?c",
+			"https://push.example:0443", "https://push.example:0000000000443/", "https://ｐｕｓｈ.example", "https://push。example/",
+		},
+		"push.example:8443":      {"https://push.example:8443", "https://push.example.:08443"},
+		"xn--bcher-kva.test:443": {"https://bücher.test", "https://BÜCHER.test:443", "https://xn--bcher-kva.test", "https://XN--BCHER-KVA.test."},
+		"9.9.9.9:443":            {"https://9.9.9.9", "https://９.９.９.９", "https://[::ffff:9.9.9.9]", "https://[::FFFF:909:0909]:0443"},
+		"[2620:fe::9]:443":       {"https://[2620:fe::9]", "https://[2620:FE:0:0:0:0:0:9]:443", "https://[2620:00fe::0.0.0.9]:0443"},
+		"[2620:fe::9]:8443":      {"https://[2620:fe::9]:8443", "https://[2620:0fe::0009]:008443"},
+	} {
+		for _, raw := range spellings {
+			endpoint, err := Endpoint(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if limited, broken := hostName(endpoint), Host(raw); limited != want || broken != want {
+				t.Errorf("%s is %s to the limiter and %s to the breaker, want %s", raw, limited, broken, want)
+			}
+		}
+	}
+}
+
+// What is sent to is what was looked at.
+func TestAnEndpointHasOneSpelling(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"https://Push.Example:443/A%2fb?C=d": "https://push.example/A%2fb?C=d",
+		"https://push.example.:08443/a":      "https://push.example.:8443/a", // the dot may matter to the resolver
+		"https://１２７.０.０.１/a":                "https://127.0.0.1/a",
+		"https://[::ffff:127.0.0.1]:02019/a": "https://127.0.0.1:2019/a",
+		"https://[FE80::1%25lo]:443/a":       "https://[fe80::1%25lo]/a",
+		"https://push.example:00000/a":       "https://push.example:0/a",
+		"https://a\u200db.example/a":         "https://a\u200db.example/a", // no name that could be looked up, and so no other one
 	} {
 		endpoint, err := Endpoint(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := hostName(endpoint); got != "push.example:443" {
-			t.Errorf("%s is %s", raw, got)
+		if want, err = url.PathUnescape(want); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := url.PathUnescape(endpoint.String()); got != want {
+			t.Errorf("%s becomes %s, want %s", raw, got, want)
 		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +33,9 @@ func guardedDialer(allow []netip.Prefix) *net.Dialer {
 	guardian := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
 	return &net.Dialer{Timeout: dialTimeout, Control: func(network, address string, c syscall.RawConn) error {
 		if isAdmin(address) || guardian.Safe(network, address, c) != nil {
+			return errBlocked
+		}
+		if to, inner := isatap(address); inner.IsValid() && !contains(v6, to) && guardian.SafeAddr(inner) != nil {
 			return errBlocked
 		}
 		return nil
@@ -66,4 +71,51 @@ func isAdmin(address string) bool {
 func portAllowed(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && (n == 443 || n >= 1024)
+}
+
+// isatap is the address that is dialled, and the IPv4 address that a router on the way may send it to, if its interface identifier has one
+// (RFC 5214 section 6.1). Any prefix may stand before it, so that the ranges of the guard say nothing of it. The other embeddings have prefixes of
+// their own, which are blocked as a whole.
+func isatap(address string) (to, inner netip.Addr) {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || !ap.Addr().Is6() {
+		return to, inner
+	}
+	b := ap.Addr().As16()
+	if b[8]&^0x02 != 0 || b[9] != 0 || b[10] != 0x5e || b[11] != 0xfe { // the bit is set if the IPv4 address is a unique one
+		return to, inner
+	}
+	return ap.Addr(), netip.AddrFrom4([4]byte(b[12:]))
+}
+
+func contains(list []netip.Prefix, ip netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// plainlyPrivate says whether a host shows by itself that the guard would keep a request from it, without its name being looked up.
+func plainlyPrivate(host, port string, guard *net.Dialer) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if last == "localhost" { // and whatever is below it, RFC 6761 section 6.3
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return isNumber(last)
+	}
+	ip = ip.Unmap()
+	network := "tcp6"
+	if ip.Is4() {
+		network = "tcp4"
+	}
+	return guard.Control(network, net.JoinHostPort(ip.String(), port), nil) != nil
+}
+
+// isNumber says whether a host's last label makes inet_aton and browsers take all of it for an IPv4 address
+// (https://url.spec.whatwg.org/#ends-in-a-number-checker). No top-level domain is a number, and no endpoint has to be written so.
+func isNumber(label string) bool {
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return label != "" && strings.Trim(label, "0123456789") == ""
 }

@@ -50,6 +50,10 @@ func TestTheGuardLetsNothingThroughButThePublicInternet(t *testing.T) {
 		{"6to4 of loopback", "tcp6", "[2002:7f00:1::]:443", false},
 		{"Teredo", "tcp6", "[2001::1]:443", false},
 		{"IPv6's documentation", "tcp6", "[2001:db8::1]:443", false},
+		{"ISATAP of loopback", "tcp6", "[2620:fe::5efe:7f00:1]:443", false},
+		{"ISATAP of a unique private address", "tcp6", "[2620:fe::200:5efe:a00:1]:443", false},
+		{"ISATAP of a public address", "tcp6", "[2620:fe::5efe:909:909]:443", true},
+		{"what is nearly ISATAP", "tcp6", "[2620:fe::100:5efe:7f00:1]:443", true},
 		{"Caddy's admin port on the public internet", "tcp4", "9.9.9.9:2019", false},
 		{"Caddy's remote admin port", "tcp4", "9.9.9.9:2021", false},
 		{"something that is not TCP", "udp4", "9.9.9.9:443", false},
@@ -68,7 +72,7 @@ func TestTheGuardLetsNothingThroughButThePublicInternet(t *testing.T) {
 
 func TestAllowPrivateOpensWhatItListsAndNothingElse(t *testing.T) {
 	t.Parallel()
-	allow, err := prefixes([]string{"10.1.0.0/16", "192.168.1.7", "fd00:1::/32", "::1"})
+	allow, err := prefixes([]string{"10.1.0.0/16", "192.168.1.7", "fd00:1::/32", "::1", "2620:fe::/48"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +90,9 @@ func TestAllowPrivateOpensWhatItListsAndNothingElse(t *testing.T) {
 		{"tcp4", "127.0.0.1:443", false},
 		{"tcp6", "[::ffff:10.1.2.3]:443", false},
 		{"tcp4", "10.1.2.3:2019", false},
+		{"tcp6", "[2620:fe::5efe:7f00:1]:443", true},
+		{"tcp6", "[2620:ff::5efe:7f00:1]:443", false},
+		{"tcp6", "[2620:ff::5efe:a01:203]:443", true},
 		{"tcp6", "[::1]:2019", false},
 		{"tcp4", "9.9.9.9:443", true},
 	}
@@ -122,6 +129,7 @@ func TestAHostileEndpointIsNeverContacted(t *testing.T) {
 		{"Caddy's admin endpoint by name", "https://localhost:2019/load"},
 		{"a port of another protocol", "https://127.0.0.1:22/"},
 		{"the highest of those", "https://127.0.0.1:1023/"},
+		{"Caddy's admin endpoint with a zero before its port", "https://9.9.9.9:02019/"},
 		{"HTTP's port", "https://127.0.0.1:80/"},
 		{"port 0", "https://127.0.0.1:0/"},
 	}

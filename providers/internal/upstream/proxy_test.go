@@ -93,11 +93,24 @@ func TestAProxyIsNotAskedForWhatIsPlainlyPrivate(t *testing.T) {
 	for _, endpoint := range []string{
 		"https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://[fe80::1%25eth0]/",
 		"https://[64:ff9b::7f00:1]/", "https://localhost:2019/", "https://push.example:2019/", "https://push.example:25/",
+		"https://push.example:02019/", "https://127.0.0.1./", "https://１２７.０.０.１/", "https://[2620:fe::5efe:a00:1]/",
+		"https://localhost/", "https://LOCALHOST./", "https://a.localhost/", "https://2130706433/", "https://0x7f000001/", "https://0X7f.1/",
+		"https://127.1/", "https://0177.0.0.1/", "https://0x/", "https://10.0.0.1.1/",
 	} {
 		want(t, post(t.Context(), t, c, endpoint, providers.Site{}), providers.KindDropped, "blocked")
 	}
 	if asked := proxy.requests(); len(asked) != 0 {
 		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+func TestAProxyIsAskedForWhatIsAllowedAndForNames(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created, "127.0.0.1", "a.localhost", "10.example", "x0x1", "9.9.9.9")
+	proxy := newConnectProxy(t, server.Listener.Addr().String())
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: proxy.URL}, AllowPrivate: []string{"127.0.0.1"}})
+	for _, endpoint := range []string{"https://127.0.0.1/", "https://a.localhost/", "https://10.example/", "https://x0x1/", "https://9.9.9.9/"} {
+		want(t, post(t.Context(), t, c, endpoint, providers.Site{}), providers.KindDelivered, "delivered")
 	}
 }
 
