@@ -30,6 +30,7 @@ const asCaddy = "CADDY_MATRIX_PUSH_E2E_RUN_AS_CADDY"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCaddy) != "" {
+		useResolver()
 		caddycmd.Main()
 		return
 	}
