@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -168,22 +167,6 @@ func (h *Handler) describe(w http.ResponseWriter) {
 func (h *Handler) methodNotAllowed(w http.ResponseWriter) {
 	w.Header().Set("Allow", methods)
 	fail(w, gateway.ErrUnrecognized(http.StatusMethodNotAllowed))
-}
-
-// site is what the request proves about where it came in.
-func site(r *http.Request) providers.Site {
-	var s providers.Site
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
-	}
-	if r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(host, r.TLS.ServerName) {
-		s.Host = strings.ToLower(host)
-	}
-	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		_, s.Port, _ = net.SplitHostPort(addr.String())
-	}
-	return s
 }
 
 // fail answers with an error, and returns its status.

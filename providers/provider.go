@@ -47,7 +47,8 @@ func (p *Push) TTL(now time.Time) int {
 // Site is the place a notification came in at, as far as it is proved. It lets a provider tell the operator's own push server,
 // which may stand in a private network, from a stranger's.
 type Site struct {
-	// Host is the lower-case host name that the request's Host header and its TLS server name agree on; empty if they do not.
+	// Host is the lower-case host name that the request's Host header and its TLS server name agree on, and that the operator named a site;
+	// empty if they do not, or the site is one for every name.
 	Host string
 
 	// Port is the local TCP port the request came in at.

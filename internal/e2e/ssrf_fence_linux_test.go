@@ -24,7 +24,7 @@ const (
 	blocked fate = "blocked"
 	// unusable: the pushkey is rejected and nothing is connected to, nor is a name looked up.
 	unusable fate = "unusable"
-	// unresolved: no such name; the homeserver is told to send it again, and nothing is connected to.
+	// unresolved: no such name, or nobody there; the homeserver is told to send it again.
 	unresolved fate = "unresolved"
 	// delivered: the address was connected to, and the push taken.
 	delivered fate = "delivered"

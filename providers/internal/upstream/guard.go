@@ -1,12 +1,14 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,7 +33,7 @@ func guardedDialer(allow []netip.Prefix) *net.Dialer {
 		}
 	}
 	guardian := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	return &net.Dialer{Timeout: dialTimeout, Control: func(network, address string, c syscall.RawConn) error {
+	control := func(network, address string, c syscall.RawConn) error {
 		if isAdmin(address) || guardian.Safe(network, address, c) != nil {
 			return errBlocked
 		}
@@ -39,7 +41,36 @@ func guardedDialer(allow []netip.Prefix) *net.Dialer {
 			return errBlocked
 		}
 		return nil
-	}}
+	}
+	return &net.Dialer{
+		Timeout: dialTimeout,
+		Control: control,
+		ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
+			err := control(network, address, c)
+			if passed, ok := ctx.Value(passedKey{}).(*atomic.Bool); ok && err == nil {
+				passed.Store(true)
+			}
+			return err
+		},
+	}
+}
+
+// passedKey is where a context has whether the guard let an address of the name pass.
+type passedKey struct{}
+
+var errUnreachable = errors.New("those of the host's addresses that are of the public internet cannot be reached")
+
+// dialing is how a transport connects. Of a name with several addresses, what net tells is the failure of one of them: it is blocked only if
+// no other could have been connected to at another time.
+func dialing(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		var passed atomic.Bool
+		conn, err := dialer.DialContext(context.WithValue(ctx, passedKey{}, &passed), network, address)
+		if errors.Is(err, errBlocked) && passed.Load() {
+			return nil, errUnreachable
+		}
+		return conn, err
+	}
 }
 
 // openDialer connects to whatever the operator named, save Caddy's admin endpoint.

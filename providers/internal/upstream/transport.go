@@ -43,7 +43,7 @@ func newTransports(s *settings) *transports {
 // newTransport bounds everything that a hostile server could stretch. The number of requests is bounded before it, by host.
 func newTransport(dialer *net.Dialer, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dialing(dialer),
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  20 * time.Second,

@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// orders are all orders of a list.
+func orders(list []string) (all [][]string) {
+	if len(list) < 2 {
+		return [][]string{list}
+	}
+	for i, first := range list {
+		rest := append(slices.Clone(list[:i]), list[i+1:]...)
+		for _, order := range orders(rest) {
+			all = append(all, append([]string{first}, order...))
+		}
+	}
+	return all
+}
+
+func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
+	t.Parallel()
+	if !insideNamespace(t) {
+		return
+	}
+	const abroad6 = "2620:fe::9"
+	f := newFence(t, netip.MustParseAddr(abroad6))
+	f.start("")
+	here, here6 := netip.MustParseAddrPort(abroad+":443"), netip.MustParseAddrPort("["+abroad6+"]:443")
+
+	// A name of somebody else's.
+	for name, r := range map[string]records{
+		"cname.public.test":  {cname: "localhost.", addresses: []string{"127.0.0.1", "::1"}},
+		"chain.public.test":  {cname: "inside.example.org.", addresses: []string{"10.0.0.1"}},
+		"aaaa.public.test":   {addresses: []string{"fd00::1"}},
+		"mapped.public.test": {addresses: []string{"::ffff:10.0.0.1"}},
+		"both.public.test":   {addresses: []string{"10.0.0.1", "fd00::1"}},
+	} {
+		f.names.add(name, r)
+		f.want(name, blocked)
+	}
+
+	// Several addresses, of which some are private: the public one is used, whatever the order, and no other.
+	for i, list := range [][]string{
+		{abroad, "10.0.0.1"},
+		{abroad, "10.0.0.1", "127.0.0.1"},
+		{abroad, "fd00::1", "::1"},
+		{abroad, "169.254.169.254", "::ffff:10.0.0.1"},
+	} {
+		for j, order := range orders(list) {
+			name := fmt.Sprintf("several-%d-%d.public.test", i, j)
+			f.names.set(name, order)
+			f.want(name, delivered, here)
+		}
+	}
+	f.names.set("several6.public.test", []string{"10.0.0.1", abroad6, "fe80::1"})
+	f.want("several6.public.test", delivered, here6)
+	// Nobody listens at the public one: the private ones are no way out.
+	for j, order := range orders([]string{abroad, "10.0.0.1", "::1"}) {
+		name := fmt.Sprintf("down-%d.public.test", j)
+		f.names.set(name, order)
+		f.want(name+":8443", unresolved, netip.MustParseAddrPort(abroad+":8443"))
+	}
+
+	// A name that changes its address between one look and the next. There is no look before the one that the connection is made with.
+	for i, form := range endpointForms {
+		for j, tt := range []struct {
+			answers [][]string
+			want    []fate
+		}{
+			{[][]string{{abroad}, {"10.0.0.1"}, {"127.0.0.1"}}, []fate{delivered, blocked, blocked}},
+			{[][]string{{"10.0.0.1"}, {abroad}, {"127.0.0.1"}}, []fate{blocked, delivered, blocked}},
+			{[][]string{{abroad, "10.0.0.1"}, {"10.0.0.1"}, {abroad}}, []fate{delivered, blocked, delivered}},
+		} {
+			name := fmt.Sprintf("changing-%d-%d.public.test", i, j)
+			f.names.set(name, tt.answers...)
+			for n, want := range tt.want {
+				got, to := f.push(form.device(f, name))
+				if got != want || len(to) > 0 && (want == blocked || to[0] != here) {
+					t.Errorf("%s, push %d to %v: it is %s, and connected to are %v", form.name, n, tt.answers[n], got, to)
+				}
+			}
+		}
+	}
+}
+
+func TestNoRedirectIsConnectedTo(t *testing.T) {
+	t.Parallel()
+	if !insideNamespace(t) {
+		return
+	}
+	f := newFence(t)
+	f.start("")
+	port := strconv.Itoa(f.gateway.port)
+	n := 0
+	for _, to := range []string{
+		"https://127.0.0.1/", "https://[::1]/", "https://10.0.0.1/up/phone", "https://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest/meta-data",
+		"http://127.0.0.1:2019/config/", "https://localhost/", "//10.0.0.1/", "https://gateway.test:" + port + "/", "https://public.test/up/other", "https://8.8.8.8/",
+	} {
+		for status := 300; status <= 308; status++ {
+			n++
+			name := fmt.Sprintf("n%d.public.test", n) // another server, so that none is left alone for its failures
+			f.names.set(name, []string{abroad})
+			form := endpointForms[n%len(endpointForms)]
+			d := form.device(f, name)
+			f.service.Answer(path(d), providertest.Answer{Status: status, Header: http.Header{"Location": {to}, "Refresh": {"0; url=" + to}}})
+			if got, connected := f.push(d); got != unresolved || !slices.Equal(connected, []netip.AddrPort{netip.MustParseAddrPort(abroad + ":443")}) {
+				t.Errorf("%s, %d to %s: it is %s, and connected to are %v", form.name, status, to, got, connected)
+			}
+		}
+	}
+	// Nor is what a success points to (RFC 8030 section 5), or another way to the same server (RFC 7838).
+	d := endpointForms[0].device(f, "public.test")
+	f.service.Answer(path(d), providertest.Answer{Status: http.StatusCreated, Header: http.Header{
+		"Location": {"https://10.0.0.1/message/1"}, "Link": {`<https://10.0.0.1/>; rel="urn:ietf:params:push"`}, "Alt-Svc": {`h2="10.0.0.1:443"; ma=3600`},
+	}})
+	for range 2 {
+		if got, connected := f.push(d); got != delivered || !slices.Equal(connected, []netip.AddrPort{netip.MustParseAddrPort(abroad + ":443")}) {
+			t.Errorf("it is %s, and connected to are %v", got, connected)
+		}
+	}
+}
+
+// path is that of a device's endpoint.
+func path(d device) string {
+	endpoint, _ := d.Data["endpoint"].(string)
+	if endpoint == "" {
+		endpoint = d.Pushkey
+	}
+	if _, after, ok := strings.Cut(endpoint, `"endpoint":"`); ok {
+		endpoint, _, _ = strings.Cut(after, `"`)
+	}
+	return pathOf(endpoint)
+}
