@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -139,4 +140,74 @@ func path(d device) string {
 		endpoint, _, _ = strings.Cut(after, `"`)
 	}
 	return pathOf(endpoint)
+}
+
+// What waits is sent later, and to the address that the name has by then; and the operator's test is guarded as well.
+func TestNoLaterAttemptConnectsToWhatTheNameBecame(t *testing.T) {
+	t.Parallel()
+	if !insideNamespace(t) {
+		return
+	}
+	f := newFence(t)
+	f.gateway.start(gatewayConfig("rejected memory\noutbox file\n"+strings.ReplaceAll(f.service.global(""), "allow_private 127.0.0.0/8", ""), "matrix_push"))
+	f.hs = f.gateway.homeserver()
+	f.connected()
+	here := []netip.AddrPort{netip.MustParseAddrPort(abroad + ":443")}
+	for i, form := range endpointForms {
+		name := fmt.Sprintf("later-%d.public.test", i)
+		f.names.set(name, []string{abroad}, []string{"10.0.0.1"})
+		d := form.device(f, name)
+		f.service.Answer(path(d), providertest.Answer{Status: http.StatusServiceUnavailable, Times: 1})
+		if got, to := f.push(d); got != delivered || !slices.Equal(to, here) {
+			t.Errorf("%s: it is %s, and connected to are %v", form.name, got, to)
+		}
+	}
+	for _, app := range []string{"org.example.up", "org.example.web"} {
+		if status, answer := f.gateway.adminDo(http.MethodPost, "/matrix_push/outbox/retry", `{"app":"`+app+`"}`); status != http.StatusOK {
+			t.Errorf("%d %s", status, answer)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for count := 0; count < len(endpointForms); {
+		all, _ := f.gateway.scrape()
+		count = int(all.total("pushes_total", `outcome="dropped"`, `reason="blocked"`))
+		if ctx.Err() != nil {
+			t.Fatalf("%d of the pushes that waited were blocked", count)
+		}
+	}
+	for _, d := range []device{endpointForms[0].device(f, "later-0.public.test"), endpointForms[1].device(f, "127.0.0.1")} {
+		body := compose(map[string]any{"event_id": "$test"}, []device{d})
+		status, answer := f.gateway.adminDo(http.MethodPost, "/matrix_push/send", body)
+		if status != http.StatusOK || !strings.Contains(answer, `"blocked"`) {
+			t.Errorf("%d %s", status, answer)
+		}
+	}
+	if to := f.connected(); len(to) > 0 {
+		t.Errorf("connected to are %v", to)
+	}
+}
+
+// The resolver of the C library reads numbers as inet_aton does, so that the guard has to look at what came out.
+func TestNoNotationThatTheCLibraryReadsIsConnectedTo(t *testing.T) {
+	t.Parallel()
+	if !insideNamespace(t) {
+		return
+	}
+	f := newFence(t)
+	f.gateway.env = append(f.gateway.env, resolver+"=", "GODEBUG=netdns=cgo")
+	f.start("")
+	f.want(abroad, delivered, netip.MustParseAddrPort(abroad+":443"))
+	for _, host := range []string{
+		"2130706433", "0x7f000001", "017700000001", "0177.0.0.1", "0x7f.0.0.1", "0x7f.1", "127.1", "127.0.0.01", "127.0.0.1.", "0", "0x0", "3232235777",
+		"0xa9fea9fe", "169.254.43518", "localhost", "LOCALHOST.", "１２７.１", "2130706433.",
+	} {
+		for _, form := range endpointForms[:2] {
+			if got, to := f.push(form.device(f, host)); got == unusable || len(to) > 0 {
+				t.Errorf("%s: https://%s/ is %s, and connected to are %v", form.name, host, got, to)
+			}
+		}
+	}
+	all, _ := f.gateway.scrape()
+	t.Logf("%v were addresses to it, and %v names that it does not know", all.total("pushes_total", `"blocked"`), all.total("pushes_total", `"dns"`))
 }
