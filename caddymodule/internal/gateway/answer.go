@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Answer is the answer to a notify request.
@@ -70,7 +72,7 @@ func (r *Request) pushkey(i int) json.RawMessage {
 	if !strings.ContainsFunc(key, escaped) {
 		return json.RawMessage(`"` + key + `"`)
 	}
-	b, _ := json.Marshal(key)
+	b, _ := jsontext.AppendQuote(nil, key) // which escapes nothing that need not be: the answer is no longer than the request
 	return b
 }
 

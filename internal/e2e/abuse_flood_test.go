@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// heap is how many bytes the process's live objects have.
+func (p *process) heap() float64 {
+	p.t.Helper()
+	for _, path := range []string{"/debug/pprof/heap?gc=1", "/metrics"} { // the first one collects the garbage
+		resp, err := p.admin.Get("http://127.0.0.1" + path)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if path != "/metrics" {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			continue
+		}
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(resp.Body)
+		if family := families["go_memstats_heap_alloc_bytes"]; err == nil && family != nil {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	p.t.Fatal("there is no go_memstats_heap_alloc_bytes")
+	return 0
+}
+
+// flood is how many random pushkeys a test sends: E2E_FLOOD, or few.
+func flood(few int) int {
+	n, err := strconv.Atoi(os.Getenv("E2E_FLOOD"))
+	if err != nil {
+		return few
+	}
+	return n
+}
+
+// The store of rejections is filled by push services' verdicts alone, and has room for as many as it is told; what else is remembered of
+// pushkeys has a bound as well.
+func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
+	t.Parallel()
+	const room, bound = 100, 64 << 20
+	pushkeys := flood(3_000)
+	service := newPushServer(t)
+	gateway := startGateway(t, fmt.Sprintf("rejected memory {\nmax_entries %d\n}\n", room)+service.global(""), "matrix_push")
+	s := scene{t, service, gateway, gateway.homeserver()}
+	old := s.dead("old")
+	before := gateway.heap()
+
+	for _, kind := range []struct {
+		name   string
+		device func(n int) device
+		some   int // one of so many, for those that cost the push server something
+	}{
+		{"unusable", func(n int) device { return upDevice(fmt.Sprintf("made-up-%d", n)) }, 1},
+		{"unusable subscriptions", func(n int) device { return device{AppID: "org.example.web", Pushkey: fmt.Sprintf("made-up-%d", n)} }, 1},
+		{"of unknown apps", func(n int) device { return device{AppID: fmt.Sprintf("made.up.%d", n), Pushkey: fmt.Sprint(n)} }, 1},
+		{"blocked", func(n int) device {
+			return upDevice(fmt.Sprintf("https://10.%d.%d.1:8443/up/%d", n>>8&0xff, n&0xff, n))
+		}, 5},
+		{"taken", func(n int) device { return upDevice(service.Endpoint("taken") + "?" + strconv.Itoa(n)) }, 10},
+	} {
+		var devices []device
+		for n := range pushkeys / kind.some {
+			if devices = append(devices, kind.device(n)); len(devices) == 100 || n == pushkeys/kind.some-1 {
+				wantStatus(t, s.hs.notify(alert(fmt.Sprint("$", n), devices...)), http.StatusOK)
+				devices = nil
+			}
+		}
+		all, _ := gateway.scrape()
+		grown := gateway.heap() - before
+		t.Logf("after %d pushkeys that are %s, %v records, and %.1f MB more", pushkeys/kind.some, kind.name, all.total("rejected_records"), grown/1e6)
+		if n := all.total("rejected_records"); n != 1 {
+			t.Errorf("%s: %v records, want the old one alone", kind.name, n)
+		}
+		if grown > bound {
+			t.Errorf("%s: the heap has grown by %.0f bytes, want at most %d", kind.name, grown, bound)
+		}
+	}
+	wantBody(t, s.hs.notify(alert("$after", old)), rejecting(old.Pushkey))
+	s.pushes(old.Pushkey, 1) // the push server was not asked again
+
+	// A push server of the attacker's own, which says of all that they are dead: there is room for so many.
+	for n := range 2 * room {
+		d := upDevice(service.Endpoint("dead-" + strconv.Itoa(n)))
+		service.Answer(d.Pushkey, answerGone)
+		wantBody(t, s.hs.notify(alert("$dead", d)), rejecting(d.Pushkey))
+		if n%50 == 0 { // who is asked for is not forgotten
+			wantBody(t, s.hs.notify(alert(fmt.Sprint("$still", n), old)), rejecting(old.Pushkey))
+		}
+	}
+	all, _ := gateway.scrape()
+	if n := all.total("rejected_records"); n != room {
+		t.Errorf("%v records, want %d", n, room)
+	}
+	s.pushes(old.Pushkey, 1)
+}
+
+// With the fuse, the verdicts of such a server are withdrawn.
+func TestAFloodOfVerdictsTripsTheFuseAndIsNotKept(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, "fuse 50% 10m\nrejected memory\n"+service.global(""), "matrix_push")
+	s := scene{t, service, gateway, gateway.homeserver()}
+	alive := upDevice(service.Endpoint("alive"))
+	wantBody(t, s.hs.notify(alert("$0", alive)), nothingRejected)
+	rejections := 0
+	for n := range 100 {
+		d := upDevice(service.Endpoint("dead-" + strconv.Itoa(n)))
+		service.Answer(d.Pushkey, answerGone)
+		r := s.hs.notify(alert("$dead", d))
+		rejections += len(r.Rejected)
+		if n >= 20 {
+			wantUnavailable(t, r)
+		}
+	}
+	all, _ := gateway.scrape()
+	if n := all.total("rejected_records"); n != 0 || rejections >= 20 {
+		t.Errorf("%v records are kept, and %d rejections were answered", n, rejections)
+	}
+	wantBody(t, s.hs.notify(alert("$1", alive)), nothingRejected)
+	s.pushes(alive.Pushkey, 2)
+}
