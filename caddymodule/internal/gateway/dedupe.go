@@ -46,7 +46,11 @@ func (s *deliveredSet) has(k eventKey) bool {
 	return ok
 }
 
+// add remembers an event. The bound is kept here: what an earlier process delivered comes all at once.
 func (s *deliveredSet) add(k eventKey, now time.Time) {
+	if len(s.young) >= maxGeneration {
+		s.old, s.young = s.young, nil
+	}
 	if s.young == nil {
 		s.young, s.born = make(map[eventKey]struct{}), now
 	}
@@ -60,7 +64,7 @@ func (s *deliveredSet) age(window time.Duration, now time.Time) {
 	case now.Sub(s.latest) >= window:
 		*s = deliveredSet{}
 	case s.young == nil:
-	case now.Sub(s.born) >= window || len(s.young) >= maxGeneration:
+	case now.Sub(s.born) >= window:
 		s.old, s.young = s.young, nil
 	}
 }
