@@ -35,7 +35,7 @@ func TestASiteIsProvedByANameThatTheOperatorGaveIt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := httptest.NewRequest("POST", "https://"+tt.host+endpoint, nil)
+			r := httptest.NewRequest(http.MethodPost, "https://"+tt.host+endpoint, nil)
 			r.TLS = &tls.ConnectionState{ServerName: tt.serverName}
 			ctx := context.WithValue(r.Context(), caddyhttp.ServerCtxKey, &caddyhttp.Server{Routes: tt.routes})
 			ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
