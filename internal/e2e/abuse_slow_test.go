@@ -161,7 +161,7 @@ func TestManyHostsThatNeverAnswerDelayNoOtherApp(t *testing.T) {
 	t.Parallel()
 	const hosts, perApp = 300, 60
 	service, slow, names := newPushServer(t), newSilentServer(t, "*.slow.test"), newNameserver(t)
-	names.otherwise = []string{"127.0.0.1"}
+	names.setOthers("127.0.0.1")
 	gateway := newProcess(t)
 	gateway.env = append(gateway.env, resolver+"="+names.conn.LocalAddr().String())
 	gateway.start(gatewayConfig("rejected memory\noutbox file\n"+

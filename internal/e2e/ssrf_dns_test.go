@@ -83,6 +83,13 @@ func (s *nameserver) add(name string, inTurn ...records) {
 	s.names[name+"."] = inTurn
 }
 
+// setOthers gives all other names addresses.
+func (s *nameserver) setOthers(addresses ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.otherwise = addresses
+}
+
 // find is what the name has for who asks now.
 func (s *nameserver) find(q dnsmessage.Question) (records, bool) {
 	s.mu.Lock()

@@ -215,7 +215,7 @@ func TestNoNotationOfASpecialAddressIsConnectedTo(t *testing.T) {
 		return
 	}
 	f := newFence(t)
-	f.names.otherwise = []string{"127.0.0.1", "::1"}
+	f.names.setOthers("127.0.0.1", "::1")
 	f.start("")
 	f.want("public.test", delivered, netip.MustParseAddrPort(abroad+":443"))
 	f.want("PUBLIC.test.:443", delivered, netip.MustParseAddrPort(abroad+":443"))
