@@ -41,9 +41,14 @@ func (b *logBuffer) follow(r io.Reader) error {
 
 // wait waits until the text has been written; it is false if that will not happen.
 func (b *logBuffer) wait(ctx context.Context, text string) bool {
+	return b.waitFor(ctx, func() bool { return bytes.Contains(b.text.Bytes(), []byte(text)) })
+}
+
+// waitFor waits until a condition about the text holds; it is false if that will not happen. The lock is held when it is asked.
+func (b *logBuffer) waitFor(ctx context.Context, condition func() bool) bool {
 	for {
 		b.mu.Lock()
-		found, ended, grown := bytes.Contains(b.text.Bytes(), []byte(text)), b.ended, b.grown
+		found, ended, grown := condition(), b.ended, b.grown
 		b.mu.Unlock()
 		if found || ended {
 			return found

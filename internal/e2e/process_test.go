@@ -34,7 +34,9 @@ func TestMain(m *testing.M) {
 		caddycmd.Main()
 		return
 	}
-	os.Exit(canaries.verdict(m.Run(), os.Stderr))
+	code := m.Run()
+	canaries.failed(sharedSynapse.stop())
+	os.Exit(canaries.verdict(code, os.Stderr))
 }
 
 // patience bounds everything that is waited for. Nothing takes this long unless it is broken.
