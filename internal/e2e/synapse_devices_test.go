@@ -99,9 +99,9 @@ type pushServices struct {
 	service *pushServer
 }
 
-func newPushServices(t *testing.T) pushServices {
+func newPushServices(t *testing.T, change ...func(*providertest.APNsOptions)) pushServices {
 	t.Helper()
-	return pushServices{t, newApple(t), newGoogle(t), newPushServer(t)}
+	return pushServices{t, newApple(t, change...), newGoogle(t), newPushServer(t)}
 }
 
 // apps are four apps, one for each provider, whose names end with a suffix.

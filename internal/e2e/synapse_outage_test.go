@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+func TestWhatSynapseCouldNotSendToAGatewayThatWasDownArrivesOnceItIsUp(t *testing.T) {
+	t.Parallel()
+	// A gateway that starts again makes a new token, which Apple allows every 20 minutes.
+	lenient := func(o *providertest.APNsOptions) { o.AllowTokenUpdates = true }
+	s := newSynapseScene(t, func(p pushServices) string { return durable + p.apps("", "") }, lenient)
+	room := s.alice.room("", s.bob)
+	devices := s.handsets("", "event_id_only")
+	s.register(devices...)
+	before := s.alice.says(room, "Before it goes down")
+	for _, h := range devices {
+		h.wantEvents(before)
+	}
+	s.gateway.terminate()
+	first := s.alice.says(room, "The first that is missed")
+	for _, h := range devices {
+		s.failed(h, "ConnectionRefusedError")
+	}
+	second := s.alice.says(room, "The second that is missed")
+	s.gateway.start(s.config)
+	for _, h := range devices {
+		h.wantEvents(before, first, second)
+		s.bob.wantPusher(h.device)
+	}
+}
+
+// The push services of all these tests are reached through a gateway that Synapse had to trust first.
+func TestSynapsePushesToNoGatewayWhoseCertificateItDoesNotTrust(t *testing.T) {
+	t.Parallel()
+	s := newSynapseScene(t, func(p pushServices) string { return stateless + p.apps("", "") })
+	impostor := newProcess(t) // with a certificate of its own authority
+	impostor.start(s.config)
+	room := s.alice.room("", s.bob)
+	h := s.handsets("", "event_id_only")[0]
+	s.bob.push(h.device, impostor.reachedBySynapse())
+	s.alice.says(room, "For nobody but the gateway")
+	s.failed(h, "certificate verify failed")
+	s.bob.wantPusher(h.device)
+	h.wantAsked(0)
+
+	s.register(h)
+	h.wantEvents(s.alice.says(room, "For the gateway"))
+}
