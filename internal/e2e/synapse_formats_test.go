@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,16 +14,19 @@ import (
 // TestSynapsesEventsArriveAsTheDevicesReadThem has a user with many devices. What each of them gets for an event is in testdata/synapse:
 // the device's app_id, what its push service is told of the priority, how it came, and all that the device reads.
 //
-// The apps whose names end with .ids have pushers of the format event_id_only, as those of Element X, and the gateway's defaults; the
-// others have pushers of the full format, and the gateway lets everything through. org.example.up.encrypted has a pusher with keys.
+// The apps whose names end with .ids have pushers of the format event_id_only, as those of Element X, and the gateway's defaults; those
+// with .full have pushers of the full format, and the gateway lets everything through. org.example.ios.reduced is asked for everything
+// and lets ids through alone; org.example.up.encrypted has a pusher with keys.
 func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string {
-		return stateless + p.apps(".ids", "wait 20s") + p.apps(".full", "wait 20s\ncontent full") +
+		return stateless + p.apps(".ids", "wait 20s") + p.apps(".full", "wait 20s\ncontent full") + p.apns.app("org.example.ios.reduced", "", "") +
 			strings.Replace(p.service.moreUp("org.example.up.encrypted", "wait 20s"), "unifiedpush {", "unifiedpush {\nvapid_subject mailto:ops@example.org", 1)
 	})
 	devices := append(s.handsets(".ids", "event_id_only"), s.handsets(".full", "")...)
-	devices = append(devices, s.encrypted("org.example.up.encrypted"))
+	reduced := iPhoneOf("org.example.ios.reduced", rand.Text())
+	delete(reduced.Data, "format")
+	devices = append(devices, s.ofAPNs(reduced), s.encrypted("org.example.up.encrypted"))
 	carol := s.hs.register(t, "Carol Danvers")
 	group, two := s.alice.room("Mad Tea Party", s.bob, carol), s.alice.room("", s.bob)
 	s.register(devices...)
