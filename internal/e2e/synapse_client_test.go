@@ -89,9 +89,15 @@ func (u *matrixUser) room(name string, members ...*matrixUser) (roomID string) {
 }
 
 // invite invites somebody to a new room.
-func (u *matrixUser) invite(name string, guest *matrixUser) (roomID string) {
+func (u *matrixUser) invite(name string, guest *matrixUser) (roomID, eventID string) {
 	u.t.Helper()
-	return u.create(map[string]any{"name": name, "preset": "private_chat", "invite": []string{guest.id}})
+	roomID = u.create(map[string]any{"name": name, "preset": "private_chat", "invite": []string{guest.id}})
+	var event struct {
+		ID string `json:"event_id"`
+	}
+	u.call(http.MethodGet, "/rooms/"+url.PathEscape(roomID)+"/state/m.room.member/"+url.PathEscape(guest.id)+"?format=event", nil, &event)
+	canaries.note(anEventID, event.ID)
+	return roomID, event.ID
 }
 
 // create makes a room; one without a name has none.

@@ -21,7 +21,7 @@ func TestWhatSynapseCouldNotSendToAGatewayThatWasDownArrivesOnceItIsUp(t *testin
 	s.gateway.terminate()
 	first := s.alice.says(room, "The first that is missed")
 	for _, h := range devices {
-		s.failed(h, "ConnectionRefusedError")
+		s.wantFailure(h, "ConnectionRefusedError")
 	}
 	second := s.alice.says(room, "The second that is missed")
 	s.gateway.start(s.config)
@@ -41,7 +41,7 @@ func TestSynapsePushesToNoGatewayWhoseCertificateItDoesNotTrust(t *testing.T) {
 	h := s.handsets("", "event_id_only")[0]
 	s.bob.push(h.device, impostor.reachedBySynapse())
 	s.alice.says(room, "For nobody but the gateway")
-	s.failed(h, "certificate verify failed")
+	s.wantFailure(h, "certificate verify failed")
 	s.bob.wantPusher(h.device)
 	h.wantAsked(0)
 

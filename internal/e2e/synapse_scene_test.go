@@ -87,8 +87,8 @@ func (s synapseScene) waitForLog(condition func(log string) bool) {
 	}
 }
 
-// failed waits until Synapse could not push to a device.
-func (s synapseScene) failed(h handset, why string) {
+// wantFailure waits until Synapse could not push to a device.
+func (s synapseScene) wantFailure(h handset, why string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
