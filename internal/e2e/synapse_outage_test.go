@@ -19,14 +19,14 @@ func TestWhatSynapseCouldNotSendToAGatewayThatWasDownArrivesOnceItIsUp(t *testin
 		h.wantEvents(before)
 	}
 	s.gateway.terminate()
-	first := s.alice.says(room, "The first that is missed")
+	missed := s.alice.says(room, "While it is down")
 	for _, h := range devices {
 		s.wantFailure(h, "ConnectionRefusedError")
 	}
-	second := s.alice.says(room, "The second that is missed")
 	s.gateway.start(s.config)
+	after := s.alice.says(room, "When it is up again")
 	for _, h := range devices {
-		h.wantEvents(before, first, second)
+		h.wantEvents(before, missed, after)
 		s.bob.wantPusher(h.device)
 	}
 }
