@@ -10,6 +10,16 @@
 //   - evidence_test.go writes down what both sides saw, for internal/checker to judge.
 //   - canaries_*_test.go note everything secret that the run sends or is given, and look for it in all that its processes log: what is
 //     found fails the run. A test has nothing to do for it, but needs contents of its own that nothing logs by chance.
-// E2E_CHAOS, E2E_FLOOD, E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker
-// judged.
+//   - synapse_*_test.go have a real Synapse in front of the gateway. synapse_test.go runs it, one for all tests: with SQLite, on loopback,
+//     and trusting the authority of the gateways' certificates. synapse_client_test.go are its users, who do what clients do.
+//     synapse_devices_test.go are their devices, and synapse_scene_test.go is all of that around a gateway. What arrives for each kind
+//     of event is in testdata/synapse (-update writes it: read it).
+//   - ssrf_*_test.go push to hostile endpoints in a network namespace where every address is this machine's, with a tap that sees each
+//     connection that is tried and a DNS server that says what it is told to. No such connection may be made outside of it.
+//   - abuse_*_test.go are what a stranger may try who sends notifications: slow hosts, floods, large answers.
+//   - The other files are the tests, named after what they show.
+//
+// E2E_CHAOS, E2E_FLOOD, E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the
+// logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse; without one, and without synapse_homeserver in the PATH,
+// its tests are skipped, unless CI_REQUIRE_SYNAPSE is set.
 package e2e
