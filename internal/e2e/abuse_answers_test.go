@@ -73,7 +73,8 @@ func TestAnAnswerTellsNothingOfPushkeysThatNoVerdictWasOn(t *testing.T) {
 func TestAnAnswerTellsNothingOfWhichAppsThereAre(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
-	gateway := startGateway(t, "rejected memory\n"+service.global(service.moreUp("org.example.elsewhere", "")), "matrix_push {\napps org.example.up org.example.web\n}")
+	gateway := startGateway(t, "rejected memory\n"+service.global(service.moreUp("org.example.elsewhere", "")),
+		"matrix_push {\napps org.example.up org.example.web\n}")
 	hs := gateway.homeserver()
 	bad := "https://user@" + strings.TrimPrefix(service.Endpoint("phone"), "https://")
 	var first string

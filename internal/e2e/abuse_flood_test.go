@@ -63,7 +63,9 @@ func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
 	}{
 		{"unusable", func(n int) device { return upDevice(fmt.Sprintf("made-up-%d", n)) }, 1},
 		{"unusable subscriptions", func(n int) device { return device{AppID: "org.example.web", Pushkey: fmt.Sprintf("made-up-%d", n)} }, 1},
-		{"of unknown apps", func(n int) device { return device{AppID: fmt.Sprintf("made.up.%d", n), Pushkey: fmt.Sprintf("made-up-%d", n)} }, 1},
+		{"of unknown apps", func(n int) device {
+			return device{AppID: fmt.Sprintf("made.up.%d", n), Pushkey: fmt.Sprintf("made-up-%d", n)}
+		}, 1},
 		{"blocked", func(n int) device {
 			return upDevice(fmt.Sprintf("https://10.%d.%d.1:8443/up/%d", n>>8&0xff, n&0xff, n))
 		}, 5},

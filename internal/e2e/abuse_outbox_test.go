@@ -62,7 +62,8 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 				t.Errorf("the other app got room for %d pushes, want %d", len(got), perDevice)
 			}
 			all, _ := s.gateway.scrape()
-			if mine, others := all.total("outbox_entries", `"org.example.attacked"`), all.total("outbox_entries", `"org.example.other"`); mine != perApp || others != perDevice {
+			mine, others := all.total("outbox_entries", `"org.example.attacked"`), all.total("outbox_entries", `"org.example.other"`)
+			if mine != perApp || others != perDevice {
 				t.Errorf("the outbox has %v and %v entries", mine, others)
 			}
 			// Nothing that was accepted is lost, of the attacker's neither.

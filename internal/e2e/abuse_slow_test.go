@@ -64,6 +64,13 @@ func newDeafServer(t *testing.T) hanging {
 	return hanging{c, "is deaf", providertest.NewCA(t).File, port}
 }
 
+// hung is how many pushes it has that hang.
+func (h hanging) hung() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
 // app is an app whose pushes may go to that server.
 func (h hanging) app(options string) string {
 	return "app " + slowAppID + " {\nunifiedpush {\ntrusted_ca " + h.ca + "\nallow_private 127.0.0.0/8\nproxy none\n}\n" + options + "\n}\n"
@@ -151,6 +158,9 @@ func TestAThousandSubscriptionsOnAHostThatNeverAnswersDelayNobody(t *testing.T) 
 			attack(s.gateway.homeserver(), endpoints)
 			tt.slow.until(t, perHost)
 			s.wantServed(20)
+			if tt.atServer == perHost && tt.slow.hung() == 0 {
+				t.Error("none hangs any more")
+			}
 			s.wantBounded(tt.slow, tt.atServer, perApp, tt.subscriptions)
 			gateway.kill() // which waits for nothing
 		})
@@ -174,6 +184,9 @@ func TestManyHostsThatNeverAnswerDelayNoOtherApp(t *testing.T) {
 	attack(s.gateway.homeserver(), endpoints)
 	slow.until(t, perApp)
 	s.wantServed(20)
+	if slow.hung() == 0 {
+		t.Error("none hangs any more")
+	}
 	// Those that wait for a place are in flight as well, and have a bound.
 	s.wantBounded(slow, perApp, 4*perApp, hosts)
 	gateway.kill()

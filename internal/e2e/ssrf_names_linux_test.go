@@ -104,7 +104,8 @@ func TestNoRedirectIsConnectedTo(t *testing.T) {
 	n := 0
 	for _, to := range []string{
 		"https://127.0.0.1/", "https://[::1]/", "https://10.0.0.1/up/phone", "https://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest/meta-data",
-		"http://127.0.0.1:2019/config/", "https://localhost/", "//10.0.0.1/", "https://gateway.test:" + port + "/", "https://public.test/up/other", "https://8.8.8.8/",
+		"http://127.0.0.1:2019/config/", "https://localhost/", "//10.0.0.1/", "https://gateway.test:" + port + "/", "https://public.test/up/other",
+		"https://8.8.8.8/",
 	} {
 		for status := 300; status <= 308; status++ {
 			n++
