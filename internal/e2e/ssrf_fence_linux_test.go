@@ -16,18 +16,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// fate is what becomes of a push to a hostile endpoint.
-type fate string
+// verdict is what becomes of a push to a hostile endpoint.
+type verdict string
 
 const (
 	// blocked: the homeserver is answered 200 and nothing is connected to. It is not rejected: the operator may allow it yet.
-	blocked fate = "blocked"
+	blocked verdict = "blocked"
 	// unusable: the pushkey is rejected and nothing is connected to, nor is a name looked up.
-	unusable fate = "unusable"
+	unusable verdict = "unusable"
 	// unresolved: no such name, or nobody there; the homeserver is told to send it again.
-	unresolved fate = "unresolved"
+	unresolved verdict = "unresolved"
 	// delivered: the address was connected to, and the push taken.
-	delivered fate = "delivered"
+	delivered verdict = "delivered"
 )
 
 // abroad is where this namespace's push server is to be found on what the gateway has to take for the public internet, as are all names
@@ -119,7 +119,7 @@ var endpointForms = []endpointForm{
 }
 
 // push sends one event to a device, and says what became of it and what was connected to meanwhile.
-func (f *fence) push(d device) (fate, []netip.AddrPort) {
+func (f *fence) push(d device) (verdict, []netip.AddrPort) {
 	f.t.Helper()
 	f.events++
 	r := f.hs.notify(alert(fmt.Sprint("$", f.events), d))
@@ -147,7 +147,7 @@ func (f *fence) connected() []netip.AddrPort {
 }
 
 // want pushes to an authority in each form, and wants the same of all.
-func (f *fence) want(authority string, want fate, connected ...netip.AddrPort) {
+func (f *fence) want(authority string, want verdict, connected ...netip.AddrPort) {
 	f.t.Helper()
 	for _, form := range endpointForms {
 		got, to := f.push(form.device(f, authority))

@@ -76,7 +76,7 @@ func TestNoSpecialAddressIsConnectedToInsideAnother(t *testing.T) {
 // name that it is asked for, for this machine: the worst that one could do.
 var notations = []struct {
 	authority string
-	want      fate
+	want      verdict
 }{
 	{"127.0.0.1", blocked},
 	{"127.0.0.1:", blocked},

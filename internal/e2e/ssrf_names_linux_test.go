@@ -75,11 +75,11 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 	for i, form := range endpointForms {
 		for j, tt := range []struct {
 			answers [][]string
-			want    []fate
+			want    []verdict
 		}{
-			{[][]string{{abroad}, {"10.0.0.1"}, {"127.0.0.1"}}, []fate{delivered, blocked, blocked}},
-			{[][]string{{"10.0.0.1"}, {abroad}, {"127.0.0.1"}}, []fate{blocked, delivered, blocked}},
-			{[][]string{{abroad, "10.0.0.1"}, {"10.0.0.1"}, {abroad}}, []fate{delivered, blocked, delivered}},
+			{[][]string{{abroad}, {"10.0.0.1"}, {"127.0.0.1"}}, []verdict{delivered, blocked, blocked}},
+			{[][]string{{"10.0.0.1"}, {abroad}, {"127.0.0.1"}}, []verdict{blocked, delivered, blocked}},
+			{[][]string{{abroad, "10.0.0.1"}, {"10.0.0.1"}, {abroad}}, []verdict{delivered, blocked, delivered}},
 		} {
 			name := fmt.Sprintf("changing-%d-%d.public.test", i, j)
 			f.names.set(name, tt.answers...)
