@@ -4,6 +4,7 @@
 //   - process_test.go runs a Caddy process: start, load, kill. The process is this test binary itself, so that it is race-checked too.
 //   - log_test.go keeps what it logs, and looks for data races in it.
 //   - homeserver_test.go sends requests as a homeserver does.
+//   - homeservers_test.go replays what each homeserver sends, which internal/corpus has, to each provider.
 //   - unreliable_test.go is a push server that fails as a test wants it to, with a gateway whose stores survive it.
 //   - chaos_*_test.go are fronts of push services of all four kinds, to which something else befalls each connection: chaos_plan_test.go
 //     says what, chaos_conn_test.go has it happen to bytes, chaos_session_test.go and chaos_http1_test.go to frames and requests.
