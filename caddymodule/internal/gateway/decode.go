@@ -75,7 +75,7 @@ type wireDevice struct {
 // Decode reads a notify request's body, which it keeps. It is lenient in what real homeservers send and clear about the rest.
 func Decode(body []byte, maxDevices int) (*Request, *Error) {
 	var w wireRequest
-	if !utf8.Valid(body) {
+	if !utf8.Valid(body) || tooDeep(body) {
 		return nil, errNotJSON() // RFC 8259 section 8.1; the decoder would replace the bytes, and no pushkey may change
 	}
 	if err := jsonv2.Unmarshal(body, &w, lenient); err != nil {

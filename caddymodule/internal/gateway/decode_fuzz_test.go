@@ -1,14 +1,27 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
+// FuzzDecode holds the decoder against encoding/json, and against the rules of a request as they are written down in wantedShape.
 func FuzzDecode(f *testing.F) {
+	for _, request := range corpus.Requests() {
+		f.Add(request.Body)
+	}
 	for _, seed := range []string{
 		synapseBody, `{"notification":{"devices":[]}}`, `null`, `[]`, `{"notification":{"content":[],"devices":null}}`,
 		`{"notification":{"devices":[{"app_id":"a","pushkey":"\ud800"},{"app_id":"a","pushkey":"\udfff","data":{}}]}}`,
@@ -16,12 +29,16 @@ func FuzzDecode(f *testing.F) {
 		`{"notification":{"devices":[{"app_id":"\u0000","pushkey":"<&>\u2028\ufffd","pushkey_ts":1e30}]}}`,
 		`{"notification":{"devices":[{"app_id":"a","pushkey":"\ud800"}],"devices":[{"app_id":"b"},{"pushkey":"\ud800\""}]}}`,
 		`{"notification":{"counts":{"unread":2.0,"missed_calls":-1e400},"id":"$THIS_IS_A_FAKE_EVENT_ID","devices":[{"app_id":"a","pushkey":"k"}]}}`,
+		`{"notification":{"Devices":[{}],"devices":[{"app_id":"a","APP_ID":1,"pushkey":"k","data":[],"tweaks":7}],"content":null,"x":{"y":[1e999]}}}`,
+		`{"notification":{"devices":[{"app_id":"a","pushkey":"k","pushkey_ts":` + strings.Repeat("9", 400) + `}]}}`,
+		`{"notification":{"content":` + strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100) + `,"devices":[]}}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		const maxDevices = 5
 		r, e := Decode(body, maxDevices)
+		compareDecoded(t, body, maxDevices, r, e)
 		if e != nil {
 			wantError(t, e)
 			return
@@ -38,9 +55,162 @@ func FuzzDecode(f *testing.F) {
 			if err := json.Unmarshal(r.pushkey(i), &echoed); err != nil || echoed != d.Pushkey {
 				t.Errorf("pushkey %q is echoed as %s", d.Pushkey, r.pushkey(i))
 			}
+			wantStored(t, &providers.Push{ID: "1", Notification: r.Notification, Device: d})
 		}
 		wantRejectedBody(t, r)
 	})
+}
+
+// compareDecoded wants what encoding/json would have made of the body, as far as the rules are the same: it takes the last of the members
+// of a name, where the decoder merges them.
+func compareDecoded(t *testing.T, body []byte, maxDevices int, r *Request, e *Error) {
+	if valid := utf8.Valid(body) && json.Valid(body) && !tooDeep(body); valid == (e != nil && e.Code == "M_NOT_JSON") {
+		t.Fatalf("valid is %t, and it is answered %v", valid, e)
+	}
+	if e != nil && e.Code == "M_NOT_JSON" || namesTwice(body) {
+		return
+	}
+	var request any
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if err := d.Decode(&request); err != nil {
+		t.Fatal(err)
+	}
+	wrong := wantedShape(request, maxDevices)
+	if (wrong == "") != (e == nil) {
+		t.Fatalf("it is answered %v, but %q is wrong with it", e, wrong)
+	}
+	if e != nil {
+		return
+	}
+	n := request.(map[string]any)["notification"].(map[string]any)
+	text := func(name string) string {
+		s, _ := n[name].(string)
+		return s
+	}
+	got := r.Notification
+	id := text("event_id")
+	if id == "" && strings.HasPrefix(text("id"), "$") {
+		id = text("id")
+	}
+	for _, pair := range [][2]string{
+		{got.EventID, id},
+		{got.RoomID, text("room_id")},
+		{got.Type, text("type")},
+		{got.Sender, text("sender")},
+		{got.SenderDisplayName, text("sender_display_name")},
+		{got.RoomName, text("room_name")},
+		{got.RoomAlias, text("room_alias")},
+		{got.Membership, text("membership")},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("decoded %q, want %q", pair[0], pair[1])
+		}
+	}
+	var registered [][2]string
+	for _, d := range n["devices"].([]any) {
+		device := d.(map[string]any)
+		pair := [2]string{device["app_id"].(string), device["pushkey"].(string)}
+		registered = append(registered, pair)
+		if !slices.ContainsFunc(r.Devices, func(d providers.Device) bool { return d.AppID == pair[0] && d.Pushkey == pair[1] }) {
+			t.Errorf("%q is not among the devices", pair)
+		}
+	}
+	for _, d := range r.Devices {
+		if !slices.Contains(registered, [2]string{d.AppID, d.Pushkey}) {
+			t.Errorf("%q was not sent", d.Pushkey)
+		}
+	}
+}
+
+// namesTwice says whether some object has two members of a name.
+func namesTwice(body []byte) bool {
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
+	for {
+		if _, err := d.ReadToken(); err != nil {
+			return err != io.EOF
+		}
+	}
+}
+
+// wantedShape is what is wrong with a request, by the rules of the endpoint; empty if nothing is.
+func wantedShape(request any, maxDevices int) string {
+	object, ok := request.(map[string]any)
+	if !ok {
+		return "the request"
+	}
+	n, ok := object["notification"].(map[string]any)
+	if !ok {
+		return "notification"
+	}
+	for _, name := range []string{
+		"id", "event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "room_alias", "membership", "prio", "ciphertext",
+		"ephemeral", "mac",
+	} {
+		if !is[string](n[name]) {
+			return name
+		}
+	}
+	counts, _ := n["counts"].(map[string]any)
+	devices, ok := n["devices"].([]any)
+	switch {
+	case !is[bool](n["user_is_target"]), !is[map[string]any](n["content"]), !is[map[string]any](n["counts"]):
+		return "user_is_target, content or counts"
+	case !isWhole(counts["unread"]), !isWhole(counts["missed_calls"]):
+		return "a count"
+	case !ok, len(devices) > maxDevices:
+		return "devices"
+	}
+	for _, d := range devices {
+		device, _ := d.(map[string]any)
+		appID, _ := device["app_id"].(string)
+		pushkey, _ := device["pushkey"].(string)
+		if appID == "" || pushkey == "" || !isWhole(device["pushkey_ts"]) {
+			return "a device"
+		}
+	}
+	return ""
+}
+
+// is says whether a value is of this type, or as good as absent.
+func is[T any](v any) bool {
+	_, ok := v.(T)
+	return ok || v == nil
+}
+
+// isWhole says whether a value is a number without a fraction, or as good as absent.
+func isWhole(v any) bool {
+	number, ok := v.(json.Number)
+	if !ok {
+		return v == nil
+	}
+	f, err := strconv.ParseFloat(number.String(), 64)
+	return f == math.Trunc(f) && (err == nil || math.IsInf(f, 0))
+}
+
+// wantStored wants a push to come back from the outbox as it was given to it: what cannot be read there again is lost.
+func wantStored(t *testing.T, push *providers.Push) {
+	alone := *push
+	alone.Notification = push.Notification.Alone()
+	stored, err := json.Marshal(&alone)
+	if err != nil {
+		t.Fatalf("%v of %+v", err, alone)
+	}
+	var back providers.Push
+	if err := json.Unmarshal(stored, &back); err != nil || back.Device == nil || back.Notification == nil {
+		t.Fatalf("%v in %s", err, stored)
+	}
+	if back.Device.AppID != push.Device.AppID || back.Device.Pushkey != push.Device.Pushkey || back.Device.PushkeyTS != push.Device.PushkeyTS ||
+		back.Notification.EventID != push.Notification.EventID || back.Notification.Badge != push.Notification.Badge {
+		t.Errorf("stored as %s", stored)
+	}
+	if bytes.Contains(back.Notification.Body, []byte(`"devices"`)) && back.Notification.Members()["devices"] != nil {
+		t.Errorf("the devices are in %s", back.Notification.Body)
+	}
+	again, err := json.Marshal(&back)
+	if err != nil || !bytes.Equal(again, stored) {
+		t.Errorf("%s came back as %s, %v", stored, again, err)
+	}
 }
 
 func wantError(t *testing.T, e *Error) {
