@@ -1,0 +1,89 @@
+package apns
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+)
+
+// reasonForm is what a reason may look like: it becomes the value of a metric's label.
+var reasonForm = regexp.MustCompile(`^[a-z0-9_]{2,40}$`)
+
+// FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but the words that Apple documents for a
+// dead token.
+func FuzzAnswer(f *testing.F) {
+	for _, d := range documented {
+		f.Add(d.status, `{"reason":"`+d.reason+`"}`, "")
+	}
+	f.Add(410, `{"reason":"Unregistered","timestamp":1700000000123}`, "")
+	f.Add(410, `{"reason":"ExpiredToken","timestamp":1e99}`, "")
+	f.Add(410, `{"reason":"Unregistered","timestamp":-1}`, "1")
+	f.Add(410, `{"reason":"Unregistered","timestamp":9223372036854775807}`, "")
+	f.Add(410, "{\"reason\":\"Unregistered\",\"timestamp\":\"1700000000123\"}", "")
+	f.Add(410, `{"reason":["Unregistered"]}`, "")
+	f.Add(410, `<html>Gone</html>`, "")
+	f.Add(429, `{"reason":"TooManyRequests","reason":"Unregistered"}`, "86401")
+	f.Add(503, strings.Repeat("[", 5000), "Wed, 01 Jul 2099 12:00:00 GMT")
+	f.Add(200, `{"reason":"BadDeviceToken"}`, "")
+	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
+		a := answer{status: 100 + int(uint(status)%900)}
+		if status >= 100 && status < 1000 {
+			a.status = status
+		}
+		if a.status != http.StatusOK { // as post does
+			a.retryAfter = network.RetryAfter(retryAfter, time.Now())
+			a.read(strings.NewReader(body))
+		}
+		o := a.outcome()
+		if !reasonForm.MatchString(o.Reason) || o.Err != nil || o.Unusable || o.RetryAfter < 0 || o.RetryAfter > 24*time.Hour {
+			t.Errorf("%d %s is %+v", a.status, body, o)
+		}
+		if (a.status == http.StatusOK) != (o.Kind == providers.KindDelivered) {
+			t.Errorf("%d %s is %s", a.status, body, o.Kind)
+		}
+		if o.Kind != providers.KindRejected {
+			if !o.Since.IsZero() || o.Doubtful {
+				t.Errorf("%d %s is %+v", a.status, body, o)
+			}
+			return
+		}
+		dead := []string{"Unregistered", "ExpiredToken"}
+		doubtful := []string{"BadDeviceToken", "DeviceTokenNotForTopic"}
+		said := reasonsIn(body)
+		proved := slices.ContainsFunc(said, func(reason string) bool { return slices.Contains(dead, reason) })
+		if !proved && !o.Doubtful {
+			t.Errorf("%d %s rejects without a doubt", a.status, body)
+		}
+		doubted := slices.ContainsFunc(said, func(reason string) bool { return slices.Contains(doubtful, reason) })
+		if !proved && !doubted && (a.status != http.StatusGone || len(said) == 0) {
+			t.Errorf("%d %s rejects", a.status, body)
+		}
+		if !o.Since.IsZero() && o.Since.UnixMilli() <= 0 {
+			t.Errorf("%s: dead since %s", body, o.Since)
+		}
+	})
+}
+
+// reasonsIn are the texts that a JSON object has under the name reason, in whatever case, of which encoding/json takes the last.
+func reasonsIn(body string) (reasons []string) {
+	d := json.NewDecoder(strings.NewReader(body))
+	name := ""
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return reasons
+		}
+		text, ok := token.(string)
+		if ok && strings.EqualFold(name, "reason") && text != "" {
+			reasons = append(reasons, text)
+		}
+		name = text
+	}
+}

@@ -1,0 +1,107 @@
+package apns
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+)
+
+// FuzzDefaultPayload merges a default_payload into a notification, and holds the result against the definition of it: every member as the
+// client registered it, but for the ids, the counts, and what the alert says itself.
+func FuzzDefaultPayload(f *testing.F) {
+	for _, request := range corpus.Requests() {
+		if d := defaultOf(request); d != nil {
+			f.Add(string(d), 0)
+			f.Add(string(d), 3900)
+		}
+	}
+	for _, seed := range []string{
+		`null`, `[]`, `{}`, `{"aps":null}`, `{"aps":{"alert":null}}`, `{"aps":{"alert":" "}}`, `{"aps":{"alert":{}}}`, `{"aps":{"alert":"\ud800"}}`,
+		`{"room_id":"!other","event_id":{"a":1},"unread_count":"many","room_id":"!another"}`, `{"ROOM_ID":"!other","Event_Id":1,"\u0072oom_id":2}`,
+		`{"aps":{"badge":1e999,"alert":"a"},"aps":{"alert":{"body":"b"}}}`, `{"x":[[[[[[1.0,12345678901234567890]]]]]],"":{"":null}}`,
+	} {
+		f.Add(seed, 0)
+	}
+	f.Fuzz(func(t *testing.T, defaults string, less int) {
+		if !json.Valid([]byte(defaults)) || !utf8.ValidString(defaults) {
+			t.Skip() // decoded as a part of a request, it is both
+		}
+		n := notice().Reduced()
+		data := json.RawMessage(`{"default_payload":` + defaults + `}`)
+		m, err := build(n, data, options{}, 1<<20)
+		want, ok := wantedDefault(t, defaults)
+		if !ok {
+			if !errors.Is(err, errBadDefault) {
+				t.Fatalf("%s: %v", defaults, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", defaults, err)
+		}
+		got := decode(t, m.payload)
+		want["room_id"], want["event_id"] = n.RoomID, n.EventID
+		want["unread_count"], want["missed_calls"] = json.Number("2"), json.Number("1")
+		if m.background {
+			want["aps"] = map[string]any{"content-available": json.Number("1")}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s becomes\n%s, want\n%v", defaults, m.payload, want)
+		}
+		wantSmaller(t, data, 200+int(uint(less)%4000))
+	})
+}
+
+// wantSmaller wants a payload of at most so many bytes, which has the ids all the same.
+func wantSmaller(t *testing.T, data json.RawMessage, limit int) {
+	n := notice().Reduced()
+	m, err := build(n, data, options{threadRoom: true}, limit)
+	if err != nil || len(m.payload) > limit || !utf8.Valid(m.payload) {
+		t.Fatalf("%d bytes of %d, %v: %s", len(m.payload), limit, err, m.payload)
+	}
+	if got := decode(t, m.payload); got["room_id"] != n.RoomID || got["event_id"] != n.EventID {
+		t.Errorf("the ids are not in %s", m.payload)
+	}
+}
+
+// wantedDefault are the members of a default_payload; not ok if it is none.
+func wantedDefault(t *testing.T, defaults string) (members map[string]any, ok bool) {
+	var value any
+	if err := json.Unmarshal([]byte(defaults), &value); err != nil && !errors.As(err, new(*json.UnmarshalTypeError)) {
+		t.Fatal(err)
+	}
+	if _, ok := value.(map[string]any); !ok {
+		return nil, false
+	}
+	members = decode(t, []byte(defaults))
+	aps, found := members["aps"]
+	object, ok := aps.(map[string]any)
+	if found && !ok {
+		return nil, false
+	}
+	if alert, found := object["alert"]; found {
+		_, isObject := alert.(map[string]any)
+		_, isText := alert.(string)
+		if !isObject && !isText {
+			return nil, false
+		}
+	}
+	if !found {
+		members["aps"] = map[string]any{}
+	}
+	return members, true
+}
+
+// defaultOf is the default_payload of a request; nil if it has none.
+func defaultOf(r corpus.Request) json.RawMessage {
+	var data struct {
+		Default json.RawMessage `json:"default_payload"`
+	}
+	_ = json.Unmarshal(slices.Clone(r.Device().Data), &data)
+	return data.Default
+}

@@ -1,0 +1,89 @@
+package fcm
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+var (
+	// reasonForm is what a reason may look like: it becomes the value of a metric's label.
+	reasonForm = regexp.MustCompile(`^[a-z0-9_]{2,40}$`)
+	// complaintForm is what an error may say: the names of fields, and nothing that was sent.
+	complaintForm = regexp.MustCompile(`^FCM does not take message[a-z_.]*(, message[a-z_.]*)*$`)
+)
+
+// FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but FCM's word for a dead token.
+func FuzzAnswer(f *testing.F) {
+	for _, code := range errorCodes {
+		if code != "UNSPECIFIED_ERROR" {
+			a := providertest.FCMErrorFor(code)
+			f.Add(a.Status, a.Body, a.Header.Get("Retry-After"))
+		}
+	}
+	for code, status := range canonicalCodes {
+		f.Add(status, providertest.FCMError(status, code, "", "The registration token is not a valid FCM registration token").Body, "7")
+	}
+	f.Add(404, `<html>Not Found</html>`, "")
+	f.Add(404, `{"error":{"code":404,"status":"NOT_FOUND","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","errorCode":"UNREGISTERED"}]}}`, "")
+	f.Add(400, `{"error":{"status":"INVALID_ARGUMENT","details":[{"fieldViolations":[{"field":"message.token.x"},{"field":"message.tokens"}]}]}}`, "")
+	f.Add(400, `{"error":{"status":"INVALID_ARGUMENT","details":[{"fieldViolations":[{"field":"message.data[0].value","description":"secret"}]}]}}`, "-1")
+	f.Add(503, `{"error":{"details":[{"@type":"google.firebase.fcm.v1.FcmError","errorCode":"UNREGISTERED"},{"errorCode":7}]}}`, "1e9")
+	f.Add(200, `{"name":"projects/p/messages/1"}`, "")
+	f.Add(401, `{"error":[]}`, "")
+	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
+		a := &answer{status: 100 + int(uint(status)%900), header: http.Header{"Retry-After": {retryAfter}}, body: []byte(body)}
+		if status >= 100 && status < 1000 {
+			a.status = status
+		}
+		o := a.outcome(time.Now())
+		if !reasonForm.MatchString(o.Reason) || o.Unusable || !o.Since.IsZero() || o.RetryAfter < 0 || o.RetryAfter > 24*time.Hour {
+			t.Errorf("%d %s is %+v", a.status, body, o)
+		}
+		if o.Err != nil && !complaintForm.MatchString(o.Err.Error()) {
+			t.Errorf("%d %s says %q", a.status, body, o.Err)
+		}
+		if (a.status/100 == 2) != (o.Kind == providers.KindDelivered) {
+			t.Errorf("%d %s is %s", a.status, body, o.Kind)
+		}
+		if a.unauthenticated() && a.status != http.StatusUnauthorized {
+			t.Errorf("a %d is about the access token", a.status)
+		}
+		if o.Kind != providers.KindRejected {
+			if o.Doubtful {
+				t.Errorf("%d %s is %+v", a.status, body, o)
+			}
+			return
+		}
+		said := textsIn(body)
+		says := func(part string) bool {
+			return slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, part) })
+		}
+		dead := slices.Contains(said, "UNREGISTERED") && says("google.firebase.fcm.v1.FcmError")
+		invalid := slices.Contains(said, "INVALID_ARGUMENT") && (says("message.token") || says("not a valid FCM registration token"))
+		if !dead && !(invalid && o.Doubtful) {
+			t.Errorf("%d %s rejects, doubtful: %t", a.status, body, o.Doubtful)
+		}
+	})
+}
+
+// textsIn are all strings in JSON.
+func textsIn(body string) (texts []string) {
+	d := json.NewDecoder(strings.NewReader(body))
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return texts
+		}
+		if text, ok := token.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+}

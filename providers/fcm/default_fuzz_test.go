@@ -1,0 +1,115 @@
+package fcm
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+)
+
+// FuzzDefaultPayload merges a default_payload into the data of a message, and holds the result against the definition of it: every member
+// that FCM takes as a text, under what the message says itself, and never in the place of what only the homeserver can say.
+func FuzzDefaultPayload(f *testing.F) {
+	for _, request := range corpus.Requests() {
+		var data struct {
+			Default json.RawMessage `json:"default_payload"`
+		}
+		if _ = json.Unmarshal(request.Device().Data, &data); data.Default != nil {
+			f.Add(string(data.Default), false, 0)
+			f.Add(string(data.Default), true, 300)
+		}
+	}
+	for _, seed := range []string{
+		`null`, `[]`, `{}`, `{"":"x","from":"x","google.x":1,"gcm":2,"message_type":3}`, `{"event_id":"$other","room_id":1,"unread":"9","prio":null}`,
+		`{"devices":[],"counts":{},"content":"x","content_body":"x","type":"x","EVENT_ID":"$x"}`, `{"a":{"b":[1.0,null,"\ud800"]},"c":true,"d":null}`,
+		`{"a":"\u0000<&>\u2028","a":7,"\ud800":1}`,
+	} {
+		f.Add(seed, false, 0)
+		f.Add(seed, true, 100)
+	}
+	f.Fuzz(func(t *testing.T, defaults string, hedwig bool, less int) {
+		if !json.Valid([]byte(defaults)) || !utf8.ValidString(defaults) {
+			t.Skip() // decoded as a part of a request, it is both
+		}
+		const enough = 1 << 20
+		n := messagetest.Alert()
+		d := &providers.Device{AppID: "a", Pushkey: "token"}
+		reserved := []string{"event_id", "room_id", "prio", "unread", "missed_calls", "ciphertext", "ephemeral", "mac"}
+		if hedwig {
+			d.AppID = "a.data_message"
+			reserved = append(reserved, "counts", "content", "devices", "user_is_target")
+		}
+		own, err := data(n, d, enough)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Data = json.RawMessage(`{"default_payload":` + defaults + `}`)
+		got, err := data(n, d, enough)
+		var members map[string]any
+		if json.Unmarshal([]byte(defaults), &members) != nil && members == nil || members == nil {
+			if !errors.Is(err, payload.ErrBadDefault) {
+				t.Fatalf("%s: %v", defaults, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", defaults, err)
+		}
+		for name, value := range members {
+			if _, ours := own[name]; ours || value == nil || slices.Contains(reserved, name) || forbidden(name) {
+				delete(members, name)
+			}
+		}
+		for name, value := range got {
+			if own[name] == value {
+				continue
+			}
+			want, ok := members[name]
+			if !ok || !sameValue(value, want) {
+				t.Errorf("%s puts %q under %q", defaults, value, name)
+			}
+			delete(members, name)
+		}
+		if names := slices.Collect(maps.Keys(members)); len(names) > 0 || !isSubset(own, got) {
+			t.Errorf("%s: %q are missing in %v", defaults, names, got)
+		}
+		limit := 200 + int(uint(less)%fcmLimit)
+		if smaller, err := data(n, d, limit); err != nil {
+			t.Errorf("%s: %v of %d bytes", defaults, err, limit)
+		} else {
+			checkData(t, smaller, n, limit)
+		}
+	})
+}
+
+// forbidden says that the documentation does not let a message have data of this name.
+func forbidden(name string) bool {
+	return name == "" || name == "from" || name == "message_type" || strings.HasPrefix(name, "google") || strings.HasPrefix(name, "gcm")
+}
+
+// sameValue says whether a text of the message is what the default_payload has.
+func sameValue(text string, want any) bool {
+	if s, ok := want.(string); ok {
+		return text == s
+	}
+	var value any
+	return json.Unmarshal([]byte(text), &value) == nil && reflect.DeepEqual(value, want)
+}
+
+func isSubset(part, whole map[string]string) bool {
+	for name, value := range part {
+		if whole[name] != value {
+			return false
+		}
+	}
+	return true
+}
