@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 )
@@ -171,6 +172,10 @@ func TestACallIsVoiceUnlessItOffersVideo(t *testing.T) {
 
 // Guards against panics, and against payloads that no default_payload should bring about.
 func FuzzBuild(f *testing.F) {
+	for _, request := range corpus.Requests() {
+		f.Add("", `{}`, string(request.Device().Data), 4096)
+		f.Add("m.room.message", `{"msgtype": "m.text", "body": "b"}`, string(request.Device().Data), 300)
+	}
 	for _, data := range []string{elementX, contentAvailable, stringAlert, objectAlert, othersIDs, "{\"default_payload\":{\"x\":\"\xff\"}}"} {
 		f.Add("", `{}`, data, 4096)
 		f.Add("m.room.message", `{"msgtype": "m.text", "body": "\ud83d\ude00\ud800"}`, data, 300)

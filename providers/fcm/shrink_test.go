@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
@@ -118,6 +119,9 @@ func TestTheSameMessageIsMadeEachTime(t *testing.T) {
 }
 
 func FuzzData(f *testing.F) {
+	for i, request := range corpus.Requests() {
+		f.Add(`{"body": "b", "msgtype": "m.text"}`, string(request.Device().Data), corpus.AppID, "$event", "!room", i, fcmLimit-i*50)
+	}
 	f.Add(`{"body": "b", "msgtype": "m.text", "n": 1}`, elementXData, "io.element.android.x", "$event", "!room", 0, fcmLimit)
 	f.Add(`{"body": "b"}`, strangeDefault, "a.data_message", "$event", "", 1, 400)
 	f.Add(`{"\ud800": "\ud800", "x": "`+"\xff"+`"}`, `{"default_payload": {"`+"\xff"+`": ["`+"\xff"+`"]}}`, "a", "", "!room", 3, 100)

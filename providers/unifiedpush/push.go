@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
@@ -33,6 +36,9 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 // Host is the endpoint's.
 func (p *Provider) Host(d *providers.Device) string { return upstream.Host(d.Pushkey) }
 
+// inTheirCase reads names in their case: encoding/json would let a "P256DH" of nothing take the place of a key.
+var inTheirCase = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
 // subscriptionKeys are the keys in the pusher's data; nil if it has none. What is half a subscription is an error: the client
 // asked for encryption, and nothing is sent in the clear then.
 func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
@@ -43,16 +49,15 @@ func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
 		P256dh string `json:"p256dh"`
 		Auth   string `json:"auth"`
 	}
-	var d struct {
-		pair
+	var nested struct {
 		Keys pair `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &d); err != nil {
+	var found pair
+	if errors.Join(jsonv2.Unmarshal(data, &found, inTheirCase), jsonv2.Unmarshal(data, &nested, inTheirCase)) != nil {
 		return nil, errors.New("data: p256dh, auth and keys are not what they are in a subscription")
 	}
-	found := d.pair
 	if found == (pair{}) {
-		found = d.Keys
+		found = nested.Keys
 	}
 	if found == (pair{}) {
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -66,6 +67,9 @@ func FuzzSubscription(f *testing.F) {
 	keys := fmt.Sprintf(`"p256dh": %q, "auth": %q`, sub.P256dh, sub.Auth)
 	f.Add(sub.P256dh, fmt.Sprintf(`{"endpoint": "https://push.example/a", "auth": %q, "default_payload": {"a": 1}}`, sub.Auth))
 	f.Add(`{"endpoint": "https://push.example/a", "keys": {`+keys+`}}`, `{"events_only": true}`)
+	for _, request := range corpus.Requests() {
+		f.Add(sub.P256dh, string(request.Device().Data))
+	}
 	f.Add("", "")
 	f.Add("{", "[]")
 	f.Add(" {}", "null")

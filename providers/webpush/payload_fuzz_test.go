@@ -1,0 +1,85 @@
+package webpush
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+)
+
+// FuzzBodies merges a default_payload into a notification, and holds each form of it against what no client may bring about: another
+// event's ids, what is no JSON, or a last form with more than the ids.
+func FuzzBodies(f *testing.F) {
+	for _, request := range corpus.Requests() {
+		var body struct {
+			Notification struct{ Content json.RawMessage }
+		}
+		if err := json.Unmarshal(request.Body, &body); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(request.Device().Data), string(body.Notification.Content))
+	}
+	for _, data := range []string{
+		`{"default_payload":{"event_id":"$other","room_id":{},"unread":"many","content":1,"type":null,"session":"s","EVENT_ID":"$x"}}`,
+		`{"default_payload":null}`, `{"default_payload":[]}`, `{"default_payload":{"":{"\ud800":1e999},"a":[[[[]]]]},"default_payload":{"b":1}}`,
+	} {
+		f.Add(data, `{"body":7,"formatted_body":"<b>","ciphertext":["c"]}`)
+		f.Add(data, `{"body":"\ud800","body":"b","ciphertext":"c"}`)
+	}
+	f.Fuzz(func(t *testing.T, data, content string) {
+		if !isObject(content) || !utf8.ValidString(data) || !utf8.ValidString(content) || !json.Valid([]byte(data)) {
+			t.Skip() // decoded as parts of a request, they are
+		}
+		var defaults map[string]json.RawMessage
+		var pusher pusherData
+		if json.Unmarshal([]byte(data), &pusher) == nil {
+			_ = json.Unmarshal(pusher.DefaultPayload, &defaults)
+		}
+		n := alert()
+		n.Content = json.RawMessage(content)
+		forms := slices.Collect(bodies(n, defaults))
+		for _, form := range forms {
+			var members map[string]any
+			if err := json.Unmarshal(form, &members); err != nil || !utf8.Valid(form) {
+				t.Fatalf("%v in %s", err, form)
+			}
+			if members["event_id"] != n.EventID || members["room_id"] != n.RoomID || members["unread"] != float64(*n.Counts.Unread) {
+				t.Errorf("%s makes it %s", data, form)
+			}
+			if c, ok := members["content"].(map[string]any); ok && c["formatted_body"] != nil && len(trim(n.Content)) > 0 && len(forms) == 1 {
+				t.Errorf("what nobody shows is in %s", form)
+			}
+		}
+		for name, value := range defaults {
+			wantMember(t, forms[0], name, value)
+		}
+		var last map[string]any
+		if err := json.Unmarshal(forms[len(forms)-1], &last); err != nil || len(last) > 4 {
+			t.Errorf("the last form is %s", forms[len(forms)-1])
+		}
+	})
+}
+
+// wantMember wants a member of a default_payload to be in the message as it is, unless the message says it itself.
+func wantMember(t *testing.T, form []byte, name string, value json.RawMessage) {
+	var members map[string]any
+	var want any
+	if json.Unmarshal(form, &members) != nil || json.Unmarshal(value, &want) != nil {
+		return // a number that is beyond float64, which a browser can read as well as not
+	}
+	own := []string{
+		"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "room_alias", "membership", "content", "unread",
+		"missed_calls", "user_is_target",
+	}
+	if !slices.Contains(own, name) && !reflect.DeepEqual(members[name], want) {
+		t.Errorf("%q is %v, want %v", name, members[name], want)
+	}
+}
+
+func isObject(text string) bool {
+	var object map[string]json.RawMessage
+	return json.Unmarshal([]byte(text), &object) == nil && object != nil
+}

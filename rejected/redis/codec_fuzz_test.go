@@ -1,0 +1,46 @@
+package redis
+
+import (
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// FuzzDecode wants what is in Redis to be a record that comes back as it is, or to condemn nobody.
+func FuzzDecode(f *testing.F) {
+	good, err := encode(rejected.Record{
+		App: "org.example.*", Reason: "gone", Condemned: 1_772_366_400_000, Since: 1_772_366_300_000, FirstSeen: time.UnixMilli(1),
+		LastSeen: time.UnixMilli(2), ProbeAt: time.UnixMilli(3), Verdicts: 3,
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		good, "", "null", "[]", "{}", `{"verdicts":0}`, `{"verdicts":-1}`, `{"verdicts":1.5}`, `{"verdicts":1,"condemned":9223372036854775807}`,
+		`{"verdicts":1,"condemned":-1,"since":-1,"probe_at":-62135596800001}`, `{"verdicts":1,"verdicts":2,"VERDICTS":3}`, `{"verdicts":99999999999999999999}`,
+		`{"verdicts":1,"reason":"\ud800"}`, good + good,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		r, ok := decode(value)
+		if !ok {
+			if r != (rejected.Record{}) {
+				t.Errorf("%q is none, and %+v", value, r)
+			}
+			return
+		}
+		if r.Verdicts < 1 {
+			t.Errorf("%q is a record of %d verdicts", value, r.Verdicts)
+		}
+		encoded, err := encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, ok := decode(encoded); !ok || again != r {
+			t.Errorf("%+v came back as %+v", r, again)
+		}
+		r.Mark().Rejects(0, time.Now())
+	})
+}
