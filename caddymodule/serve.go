@@ -87,7 +87,11 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway
 		w.Header().Set("Connection", "close") // nobody reads the rest
 		return nil, gateway.ErrTooLarge(limit)
 	}
+	hurries := hurry(w, r)
 	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
+	if hurries {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // what is read from now on is the next request
+	}
 	var tooLarge *http.MaxBytesError
 	var handler caddyhttp.HandlerError // of Caddy's own request_body directive
 	switch {
@@ -98,8 +102,25 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway
 		w.Header().Set("Connection", "close")
 		return nil, gateway.ErrTooLarge(limit)
 	default:
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // what follows is the rest of the body, and no request
+		}
 		return nil, gateway.ErrIncomplete()
 	}
+}
+
+// bodyTime is how long a client may take to send the body. Homeservers send it at once, and give up waiting for its answer after at most a
+// minute. Caddy has no limit of its own, unless the operator sets read_body.
+const bodyTime = 30 * time.Second
+
+// hurry lets the reading of the body fail when it takes too long, if it can: a client that stops in the middle of it would hold its
+// connection, and what was read, for as long as it likes. The operator's own limit counts if it is shorter.
+func hurry(w http.ResponseWriter, r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.ReadTimeout > 0 && server.ReadTimeout < bodyTime {
+		return false
+	}
+	return http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) == nil
 }
 
 const (
@@ -117,9 +138,12 @@ func linger(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
 }
 
-// readAll is io.ReadAll with the room that the request says it needs.
+// mostBodies is how large nearly all bodies are at most.
+const mostBodies = 16 << 10
+
+// readAll is io.ReadAll with the room that the request says it needs, if that is not much: whoever announces more has to send it first.
 func readAll(r io.Reader, length int64) ([]byte, error) {
-	if length < 0 {
+	if length < 0 || length > mostBodies {
 		return io.ReadAll(r)
 	}
 	body := make([]byte, length)
