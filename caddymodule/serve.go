@@ -30,6 +30,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // a browser asks for the GET document
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// It may have had a length as well, of which net/http tells nobody. What follows would be a request that was smuggled past whoever
+		// believed the length: RFC 9112 section 6.1 wants the connection to end. No homeserver sends chunks.
+		w.Header().Set("Connection", "close")
+	}
 	switch {
 	case !h.secure(r):
 		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
