@@ -108,6 +108,7 @@ func hostileBodies() []hostileBody {
 func TestHostileBodiesGetTheRightAnswer(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
+	before := s.gateway.footprint()
 	for i, test := range hostileBodies() {
 		t.Run(test.name, func(t *testing.T) {
 			s := scene{t, s.service, s.gateway, &homeserver{t: t, client: s.hs.client, url: s.hs.url}}
@@ -123,6 +124,7 @@ func TestHostileBodiesGetTheRightAnswer(t *testing.T) {
 			s.pushes(endpoint, test.sent)
 		})
 	}
+	s.gateway.returnsTo(before)
 }
 
 // What is hostile in a device's own members is answered for this device, and its neighbour is served.

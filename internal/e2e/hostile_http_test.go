@@ -156,12 +156,14 @@ func smugglings() []smuggling {
 func TestNoRequestIsSmuggledInAnother(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
+	before := s.gateway.footprint()
 	for i, test := range smugglings() {
 		t.Run(test.name, func(t *testing.T) {
 			plain, hidden := s.service.Endpoint(fmt.Sprint("plain-", i)), s.service.Endpoint(fmt.Sprint("hidden-", i))
 			body := alert("$1", upDevice(plain))
 			smuggled := s.gateway.whole(alert("$2", upDevice(hidden)), "Connection: close")
 			conn := s.gateway.raw(t)
+			defer conn.Close()
 			conn.send(test.bytes(smuggler{s.gateway, body, smuggled}))
 			answers, err := conn.rest()
 			if err != nil {
@@ -183,6 +185,7 @@ func TestNoRequestIsSmuggledInAnother(t *testing.T) {
 		})
 	}
 	wantBody(t, s.hs.notify(alert("$3", upDevice(s.service.Endpoint("after")))), nothingRejected)
+	s.gateway.returnsTo(before)
 }
 
 // rest are all answers until the connection ends. One that is kept is given up by asking for its end.
