@@ -127,6 +127,9 @@ func (n *wireNotification) notification(content json.RawMessage, body []byte) *p
 	if n.Prio == "low" {
 		out.Prio = providers.PrioLow
 	}
+	if n.Type == "m.room.member" && n.Membership == "" {
+		out.Membership = membershipIn(content)
+	}
 	// The seeds of the specification call the event's id just `id`, https://spec.matrix.org/legacy/push_gateway/unstable.html.
 	if out.EventID == "" && strings.HasPrefix(n.ID, "$") {
 		out.EventID = n.ID
@@ -135,6 +138,18 @@ func (n *wireNotification) notification(content json.RawMessage, body []byte) *p
 	out.Badge = out.EventID == "" && n.ID == "" && n.RoomID == "" && n.Type == "" && content == nil &&
 		out.Encrypted == providers.Encrypted{}
 	return out
+}
+
+// membershipIn is the membership that an event of m.room.member tells of. Synapse and Dendrite repeat it beside the content, which is not in
+// the specification; others do not, and an invitation would not be told from whoever joins.
+func membershipIn(content json.RawMessage) string {
+	var event struct {
+		Membership string `json:"membership"`
+	}
+	if content == nil || jsonv2.Unmarshal(content, &event, lenient) != nil {
+		return ""
+	}
+	return event.Membership
 }
 
 func dedupeID(n *wireNotification) string {
