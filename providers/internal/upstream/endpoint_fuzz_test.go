@@ -13,7 +13,7 @@ import (
 )
 
 // endpointForm is an https URL by RFC 3986, with nobody's name in it: the authority ends where the path, the query or the fragment begins.
-var endpointForm = regexp.MustCompile(`^(?i:https)://(\[[0-9A-Fa-f:.]+(?:%25[^\]]+)?\]|[^\[\]@/?#\\:\s]+)(?::([0-9]*))?([/?#].*)?$`)
+var endpointForm = regexp.MustCompile(`^(?i:https)://(\[[0-9A-Fa-f:.]+(?:%25[^\]]+)?\]|[^\[\]@/?#\\:\s]+)(?::([0-9]*))?([/?#](?s:.*))?$`)
 
 // FuzzEndpoint holds the parser of endpoints against a form of its own, and against the request that is made of them: what user-chosen
 // text asks for is one request, to the host that the guard looked at.
@@ -24,7 +24,7 @@ func FuzzEndpoint(f *testing.F) {
 		"https:///up", "http://push.example/", "//push.example/", "https://push.example\\@10.0.0.1/", "https://push.example#@10.0.0.1/",
 		"https://10.0.0.1?@push.example/", "https://push.example/\r\nHost: other", "https://push.example/a b", "https://push.ex%61mple/", "https://[::1/",
 		"https://0x7f.1/", "https://ⓟush.example/", "https://push.example/%zz", "https://a:b:c/", "https://push.example/\x00", "https://@/", "https://:443/",
-		"https://push.example/" + strings.Repeat("%41", 400), "\thttps://push.example/", "https://push.example /", "https://push.example:443:443/",
+		"https://push.example/" + strings.Repeat("%41", 400), "\thttps://push.example/", "https://push.example /", "https://push.example/? HTTP/1.1", "https://push.example#\n", "https://push.example:443:443/",
 	} {
 		f.Add(seed)
 	}
