@@ -17,10 +17,11 @@
 //     of event is in testdata/synapse (-update writes it: read it).
 //   - ssrf_*_test.go push to hostile endpoints in a network namespace where every address is this machine's, with a tap that sees each
 //     connection that is tried and a DNS server that says what it is told to. No such connection may be made outside of it.
+//   - hostile_*_test.go are requests that no homeserver sends: bodies, connections, multitudes.
 //   - abuse_*_test.go are what a stranger may try who sends notifications: slow hosts, floods, large answers.
 //   - The other files are the tests, named after what they show.
 //
-// E2E_CHAOS, E2E_FLOOD, E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the
-// logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse; without one, and without synapse_homeserver in the PATH,
+// E2E_APPS, E2E_CHAOS, E2E_FLOOD, E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for
+// the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse; without one, and without synapse_homeserver in the PATH,
 // its tests are skipped, unless CI_REQUIRE_SYNAPSE is set.
 package e2e

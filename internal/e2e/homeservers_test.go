@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -275,23 +274,5 @@ func TestI04_ATroubleshooterGetsWhatItAskedForEachTime(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// wantGolden wants a text to be what stands in the file, which -update writes.
-func wantGolden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update && !t.Failed() {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(got), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v; run the test with -update", err)
-	}
-	if got != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

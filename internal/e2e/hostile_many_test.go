@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,38 +71,6 @@ func (p *process) strangersFrom(t *testing.T, apps int, right func(status int, b
 		})
 	}
 	senders.Wait()
-}
-
-// heap is how many bytes the process has in use, after it was told to look for those that it has not, and series how many of metrics.
-func (p *process) heap() (bytesInUse float64, series int) {
-	p.t.Helper()
-	for _, path := range []string{"/debug/pprof/heap?gc=1", "/metrics"} {
-		resp, err := p.admin.Get("http://127.0.0.1" + path)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		text, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if path != "/metrics" {
-			continue
-		}
-		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-			line := lines.Text()
-			if strings.HasPrefix(line, "#") {
-				continue
-			}
-			series++
-			if value, ok := strings.CutPrefix(line, "go_memstats_heap_inuse_bytes "); ok {
-				if bytesInUse, err = strconv.ParseFloat(value, 64); err != nil {
-					p.t.Fatal(err)
-				}
-			}
-		}
-	}
-	return bytesInUse, series
 }
 
 // Whoever makes up app_ids fills neither the gateway's memory nor its metrics with them, and disturbs no app that is there.

@@ -19,6 +19,22 @@ import (
 // samples are the values of a scrape by series, such as `caddy_matrix_push_fuse_tripped{app="a"}`. A histogram has its count alone.
 type samples map[string]float64
 
+// heap is how many bytes the process's objects have, after it was told to collect the garbage, and how many series its metrics have.
+func (p *process) heap() (size float64, series int) {
+	p.t.Helper()
+	resp, err := p.admin.Get("http://127.0.0.1/debug/pprof/heap?gc=1")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	all, _ := p.scrape()
+	size, ok := all["go_memstats_heap_alloc_bytes"]
+	if !ok {
+		p.t.Fatal("there is no go_memstats_heap_alloc_bytes")
+	}
+	return size, len(all)
+}
+
 // scrape reads the metrics that the admin API serves; those that can only grow are counters.
 func (p *process) scrape() (all, counters samples) {
 	p.t.Helper()

@@ -24,7 +24,8 @@ type database struct {
 
 	opened atomic.Bool // what a lookup asks, which needs no more
 	crowd  chan struct{}
-	expire atomic.Int64 // of the newest live configuration
+	// of the newest live configuration
+	expire, maxEntries atomic.Int64
 
 	// gate is held for reading during every use of bolt, so that closing waits for what is in flight.
 	gate sync.RWMutex
@@ -128,6 +129,7 @@ func (d *database) release(s *Store) {
 func (d *database) apply() {
 	if n := len(d.live); n > 0 {
 		d.expire.Store(int64(d.live[n-1].Expire))
+		d.maxEntries.Store(int64(d.live[n-1].MaxEntries))
 	}
 }
 

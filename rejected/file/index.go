@@ -127,6 +127,32 @@ func (x *index) removeUnseen(k rejected.Key) bool {
 	return true
 }
 
+// crowdOut removes marks from a new key's shard that has as many as it may have, any two at most, and returns their keys: so a shard
+// that had more becomes smaller. Those that were looked up lately stay as long as there are others.
+func (x *index) crowdOut(k rejected.Key, most int) (removed []rejected.Key) {
+	s := x.shard(k)
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.marks[k]; ok || !s.loaded {
+		return nil
+	}
+	spare := len(s.seen)         // this many may have to be passed over
+	for other := range s.marks { // begins anywhere
+		if len(removed) == 2 || len(s.marks) < most {
+			break
+		}
+		if _, ok := s.seen[other]; ok && spare < len(s.marks) {
+			continue
+		}
+		delete(s.marks, other)
+		delete(s.seen, other)
+		removed = append(removed, other)
+	}
+	return removed
+}
+
 // takeSeen moves what a shard saw to the batch.
 func (x *index) takeSeen(i int, batch map[rejected.Key]uint32) {
 	s := &x[i]

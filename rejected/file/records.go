@@ -64,6 +64,9 @@ func (d *database) reject(key rejected.Key, v rejected.Verdict) error {
 			d.index.remove(key) // nothing of what expired counts any more
 		}
 		r = r.Add(v)
+		if err := d.makeRoom(b, key); err != nil {
+			return err
+		}
 		d.index.raise(key, r.Mark())
 		return b.Put(key[:], encode(key, r))
 	})
@@ -71,6 +74,20 @@ func (d *database) reject(key rejected.Key, v rejected.Verdict) error {
 		d.index.raise(key, rejected.Record{}.Add(v).Mark())
 	}
 	return err
+}
+
+// makeRoom removes others where there are too many for a new one.
+func (d *database) makeRoom(b *bbolt.Bucket, key rejected.Key) error {
+	most := int(d.maxEntries.Load())
+	if most == 0 {
+		return nil // no configuration is live yet
+	}
+	for _, other := range d.index.crowdOut(key, (most+shards-1)/shards) {
+		if err := b.Delete(other[:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *database) get(key rejected.Key) (r rejected.Record, err error) {

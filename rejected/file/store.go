@@ -24,6 +24,12 @@ func init() {
 	caddy.RegisterModule(Store{})
 }
 
+const (
+	defaultMaxEntries = 10_000_000
+	// minMaxEntries is a bound that each shard still has its part of.
+	minMaxEntries = 10_000
+)
+
 // Store remembers rejected pushkeys in a file. It holds hashes, the patterns of apps, reasons and times, never a pushkey. One process at
 // a time can have the file open.
 type Store struct {
@@ -35,6 +41,11 @@ type Store struct {
 	// Expire is how long a record is kept after a notification last asked for it, as a duration such as `90d`; at least a
 	// minute. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
+
+	// MaxEntries is about how many records are kept, at least 10000. Beyond it, each new one takes the place of another, whose pushkey is
+	// pushed to once more when it is asked for: who has push servers of his own can have as many pushkeys called dead as he likes. A
+	// record takes some 45 bytes of memory, and 100 of the file. Default: 10000000.
+	MaxEntries int `json:"max_entries,omitempty"`
 
 	log   *slog.Logger
 	db    *database // kept after Cleanup for the requests still in flight
@@ -59,6 +70,12 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	}
 	if time.Duration(s.Expire) < time.Minute {
 		return errors.New("expire: must be at least a minute")
+	}
+	if s.MaxEntries == 0 {
+		s.MaxEntries = defaultMaxEntries
+	}
+	if s.MaxEntries < minMaxEntries {
+		return fmt.Errorf("max_entries: must be at least %d", minMaxEntries)
 	}
 	path, err := boltfile.Resolve(s.Path, "rejected.db")
 	if err != nil {

@@ -42,6 +42,8 @@ func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 		{"an empty placeholder", Store{Path: "{env.MATRIX_PUSH_NEVER_SET}"}, "path: "},
 		{"a negative expiry", Store{Expire: -1}, "expire: "},
 		{"an expiry in no time", Store{Expire: 90}, "expire: "},
+		{"room for few", Store{MaxEntries: 9999}, "max_entries: must be at least 10000"},
+		{"room for less than none", Store{MaxEntries: -1}, "max_entries: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,6 +182,11 @@ func TestCaddyfile(t *testing.T) {
 		{name: "a path with a placeholder, which stays", in: `file {env.DIR}/x.db`, want: Store{Path: "{env.DIR}/x.db"}},
 		{name: "an expiry", in: "file {\nexpire 90d\n}", want: Store{Expire: ninety}},
 		{name: "both", in: "file x.db {\nexpire 90d\n}", want: Store{Path: "x.db", Expire: ninety}},
+		{name: "all options", in: "file x.db {\nmax_entries 20000\nexpire 90d\n}", want: Store{Path: "x.db", Expire: ninety, MaxEntries: 20000}},
+		{name: "max_entries twice", in: "file {\nmax_entries 20000\nmax_entries 20000\n}", err: "max_entries is given twice"},
+		{name: "max_entries that is no number", in: "file {\nmax_entries many\n}", err: `"many" is not a positive number`},
+		{name: "max_entries of none", in: "file {\nmax_entries 0\n}", err: `"0" is not a positive number`},
+		{name: "max_entries without a value", in: "file {\nmax_entries\n}", err: "wrong argument count"},
 		{name: "two paths", in: `file x.db y.db`, err: "wrong argument count"},
 		{name: "an empty path", in: `file ""`, err: "the path is empty"},
 		{name: "an unknown option", in: "file {\nttl 5m\n}", err: `no option "ttl"`},
@@ -199,7 +206,7 @@ func TestCaddyfile(t *testing.T) {
 				t.Fatal(err)
 			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
 				t.Fatalf("error %v, want one with %q", err, tt.err)
-			case tt.err == "" && (s.Path != tt.want.Path || s.Expire != tt.want.Expire):
+			case tt.err == "" && (s.Path != tt.want.Path || s.Expire != tt.want.Expire || s.MaxEntries != tt.want.MaxEntries):
 				t.Errorf("got %+v, want %+v", s, tt.want)
 			}
 		})

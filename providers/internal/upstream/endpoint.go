@@ -21,7 +21,7 @@ func Endpoint(raw string) (*url.URL, error) {
 		return nil, errors.New("not a URL")
 	case u.Scheme != "https":
 		return nil, errors.New("not an https URL")
-	case u.Hostname() == "" || u.Opaque != "":
+	case u.Hostname() == "" || u.Opaque != "" || isHalfAddress(u):
 		return nil, errors.New("a URL without a host")
 	case u.User != nil:
 		return nil, errors.New("a URL with user information")
@@ -43,7 +43,18 @@ func Endpoint(raw string) (*url.URL, error) {
 		u.Host = host
 	}
 	u.Fragment, u.RawFragment = "", ""
+	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // net/http would write it into the request's first line as it is
 	return u, nil
+}
+
+// isHalfAddress says that a host is neither a name nor an address, though net/url takes it: half an IPv6 address, or one with a zone that
+// no request can be written with.
+func isHalfAddress(u *url.URL) bool {
+	if !strings.ContainsAny(u.Hostname(), "[]%") {
+		return false
+	}
+	_, err := url.Parse(u.String())
+	return err != nil || strings.ContainsAny(u.Hostname(), "[]")
 }
 
 // canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does it
