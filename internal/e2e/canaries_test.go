@@ -85,7 +85,7 @@ func isWord(text string) bool {
 // secret is too much as well.
 func (l *ledger) noteOpaque(kind, text string) {
 	l.note(kind, text)
-	if len(text) > 24 && !strings.HasPrefix(text, "{") {
+	if len(text) > 24 && !strings.HasPrefix(text, "{") && !strings.Contains(text[:16], "://") { // of what is nearly a URL, that is a host
 		l.note(kind+" (its beginning)", text[:16])
 	}
 	if len(text) > 512 {
