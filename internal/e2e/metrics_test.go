@@ -22,17 +22,26 @@ type samples map[string]float64
 // heap is how many bytes the process's objects have, after it was told to collect the garbage, and how many series its metrics have.
 func (p *process) heap() (size float64, series int) {
 	p.t.Helper()
-	resp, err := p.admin.Get("http://127.0.0.1/debug/pprof/heap?gc=1")
-	if err != nil {
-		p.t.Fatal(err)
+	if status, answer := p.adminDo(http.MethodGet, "/debug/pprof/heap?gc=1", ""); status != http.StatusOK {
+		p.t.Fatalf("answered %d %.200s", status, answer)
 	}
-	defer resp.Body.Close()
-	all, _ := p.scrape()
-	size, ok := all["go_memstats_heap_alloc_bytes"]
-	if !ok {
+	_, metrics := p.adminDo(http.MethodGet, "/metrics", "")
+	for line := range strings.Lines(metrics) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		series++
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "go_memstats_heap_alloc_bytes "); ok {
+			var err error
+			if size, err = strconv.ParseFloat(text, 64); err != nil {
+				p.t.Fatal(err)
+			}
+		}
+	}
+	if size == 0 {
 		p.t.Fatal("there is no go_memstats_heap_alloc_bytes")
 	}
-	return size, len(all)
+	return size, series
 }
 
 // scrape reads the metrics that the admin API serves; those that can only grow are counters.
