@@ -131,7 +131,8 @@ func TestGettingReadyEndsWithItsContext(t *testing.T) {
 	b.AnswerToken(providertest.Answer{Hang: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := b.Warm(ctx); err == nil || err.Error() != "getting an access token: no answer in time" {
+	// On a machine that is busy, it may not even have connected by then.
+	if err := b.Warm(ctx); err == nil || !strings.Contains(err.Error(), "no answer in time") {
 		t.Errorf("Warm: %v", err)
 	}
 }
