@@ -49,15 +49,17 @@ func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
 		P256dh string `json:"p256dh"`
 		Auth   string `json:"auth"`
 	}
-	var nested struct {
-		Keys pair `json:"keys"`
+	var d struct {
+		P256dh string `json:"p256dh"`
+		Auth   string `json:"auth"`
+		Keys   pair   `json:"keys"`
 	}
-	var found pair
-	if errors.Join(jsonv2.Unmarshal(data, &found, inTheirCase), jsonv2.Unmarshal(data, &nested, inTheirCase)) != nil {
+	if err := jsonv2.Unmarshal(data, &d, inTheirCase); err != nil {
 		return nil, errors.New("data: p256dh, auth and keys are not what they are in a subscription")
 	}
+	found := pair{d.P256dh, d.Auth}
 	if found == (pair{}) {
-		found = nested.Keys
+		found = d.Keys
 	}
 	if found == (pair{}) {
 		return nil, nil
