@@ -1,10 +1,11 @@
 package file
 
 import (
-	"strconv"
+	"fmt"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/options"
 )
 
 // UnmarshalCaddyfile reads
@@ -23,42 +24,18 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if seen[option] {
-			return d.Errf("%s is given twice", option)
-		}
-		seen[option] = true
-		if err := s.unmarshalOption(d, option); err != nil {
-			return err
-		}
-	}
-	return nil
+	return options.Read(d, s.set)
 }
 
-func (s *Store) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	if option != "expire" && option != "max_entries" {
-		return d.Errf("rejected file has no option %q", option)
+func (s *Store) set(option, value string) error {
+	switch option {
+	case "max_entries":
+		return options.MaxEntries(value, &s.MaxEntries)
+	case "expire":
+		return options.Expire(value, &s.Expire)
+	default:
+		return fmt.Errorf("rejected file has no option %q", option)
 	}
-	var arg string
-	if !d.AllArgs(&arg) {
-		return d.ArgErr()
-	}
-	if option == "max_entries" {
-		n, err := strconv.Atoi(arg)
-		if err != nil || n <= 0 {
-			return d.Errf("max_entries: %q is not a positive number", arg)
-		}
-		s.MaxEntries = n
-		return nil
-	}
-	expire, err := caddy.ParseDuration(arg)
-	if err != nil || expire <= 0 {
-		return d.Errf("expire: %q is not a positive duration", arg)
-	}
-	s.Expire = caddy.Duration(expire)
-	return nil
 }
 
 // Interface guard

@@ -3,8 +3,9 @@ package redis
 import (
 	"fmt"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/options"
 )
 
 // UnmarshalCaddyfile reads
@@ -21,40 +22,21 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if s.URL == "" {
 		return d.Err("the URL is empty")
 	}
-	given := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if given[option] {
-			return d.Errf("%s is given twice", option)
-		}
-		given[option] = true
-		var arg string
-		if !d.AllArgs(&arg) {
-			return d.ArgErr()
-		}
-		if err := s.setOption(option, arg); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return nil
+	return options.Read(d, s.set)
 }
 
-func (s *Store) setOption(option, arg string) error {
+func (s *Store) set(option, value string) error {
 	switch option {
 	case "prefix":
-		if s.Prefix = arg; arg == "" {
-			return fmt.Errorf("prefix: %q is no prefix", arg)
+		if s.Prefix = value; value == "" {
+			return fmt.Errorf("prefix: %q is no prefix", value)
 		}
+		return nil
 	case "expire":
-		expire, err := caddy.ParseDuration(arg)
-		if err != nil || expire <= 0 {
-			return fmt.Errorf("expire: %q is not a positive duration", arg)
-		}
-		s.Expire = caddy.Duration(expire)
+		return options.Expire(value, &s.Expire)
 	default:
 		return fmt.Errorf("rejected redis has no option %q", option)
 	}
-	return nil
 }
 
 // Interface guard
