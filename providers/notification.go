@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 )
 
 // Notification is a Matrix notification without its devices, as
@@ -41,16 +42,13 @@ type Notification struct {
 	Body json.RawMessage `json:",omitempty"`
 }
 
-// asDecoded reads the body as it was read when the request came.
-var asDecoded = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-
 // Members are all members of the notification object as the homeserver sent them, also those that nobody knows, but for the
 // devices, as no device learns of another, and the counts where the device wants none. They are nil if the content policy reduced the notification.
 func (n *Notification) Members() map[string]json.RawMessage {
 	var request struct {
 		Notification map[string]json.RawMessage `json:"notification"`
 	}
-	if n.Body == nil || jsonv2.Unmarshal(n.Body, &request, asDecoded) != nil {
+	if n.Body == nil || jsonv2.Unmarshal(n.Body, &request, lenient.Options) != nil {
 		return nil
 	}
 	maps.DeleteFunc(request.Notification, func(name string, _ json.RawMessage) bool {

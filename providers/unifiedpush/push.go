@@ -6,8 +6,8 @@ import (
 	"errors"
 
 	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
@@ -36,9 +36,6 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 // Host is the endpoint's.
 func (p *Provider) Host(d *providers.Device) string { return upstream.Host(d.Pushkey) }
 
-// inTheirCase reads names in their case: encoding/json would let a "P256DH" of nothing take the place of a key.
-var inTheirCase = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-
 // subscriptionKeys are the keys in the pusher's data; nil if it has none. What is half a subscription is an error: the client
 // asked for encryption, and nothing is sent in the clear then.
 func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
@@ -54,7 +51,7 @@ func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
 		Auth   string `json:"auth"`
 		Keys   pair   `json:"keys"`
 	}
-	if err := jsonv2.Unmarshal(data, &d, inTheirCase); err != nil {
+	if err := jsonv2.Unmarshal(data, &d, lenient.Options); err != nil {
 		return nil, errors.New("data: p256dh, auth and keys are not what they are in a subscription")
 	}
 	found := pair{d.P256dh, d.Auth}

@@ -6,12 +6,14 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 )
 
 // shapeError names the field that a homeserver got wrong, and not its value. What is no JSON at all is worse than any field.
 func shapeError(body []byte, err error) *Error {
 	var wrong *jsonv2.SemanticError
-	if !errors.As(err, &wrong) || !jsontext.Value(body).IsValid(lenient) {
+	if !errors.As(err, &wrong) || !jsontext.Value(body).IsValid(lenient.Options) {
 		return errNotJSON()
 	}
 	if wrong.JSONKind == '0' && errors.Is(wrong.Err, errNotWhole) {
