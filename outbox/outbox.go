@@ -3,6 +3,9 @@
 // A box is a Caddy module in the namespace matrix_push.outbox that implements [Box], and [Queue] if it keeps anything; run the suite in
 // package outboxtest against one. Its model is a queue for each device, and an order of the devices of an app by when they are due. A
 // device is leased as a whole, so that its pushes keep their order.
+//
+// A call ends with its context at the latest. The caller sets a deadline of [AskTime] for a question and of [WriteTime] for a change.
+// A change that did not end in time returns an error that is [ErrUnsure]: it may have happened, or may happen later.
 package outbox
 
 import (
@@ -13,20 +16,24 @@ import (
 
 // Box takes pushes over. It is safe for concurrent use.
 type Box interface {
-	// Accept takes over a push and returns nil when the entry is durable: from then on the push may be answered for. ErrOff and
-	// ErrFull say that the box takes nothing, or no more for now; any other error that it is failing. Nothing is half-accepted.
-	// The context does not end the wait: a write that began cannot be called off.
+	// Accept takes over a push and returns nil when the entry is durable: from then on the gateway may answer for it. [ErrOff] and
+	// [ErrFull] mean that the box takes nothing, or no more for now. [ErrUnsure] means that the entry may be in the box, or may
+	// arrive there later; accepting the same entry again makes sure. After any other error the entry is not in the box.
+	//
+	// An entry whose ID is in the box already is accepted without being stored twice, and its device is due as the newer call says.
+	// An entry that was settled or discarded is accepted without being stored at all: a late Accept never brings a push back.
 	Accept(ctx context.Context, e Entry) error
 
-	// Settle removes an entry that needs no further attempt, and returns when that is durable: it was delivered, or it never can
-	// be. The lease on its device ends, and the device's next entry is due at once. An entry that is gone is no error. After an error,
-	// the entry may come back with a restart, but not before.
+	// Settle removes an entry that needs no further attempt, and returns when that is durable. The lease on its device ends, and the
+	// device's next entry is due at once. An entry that is not there is no error: if its Accept is still on its way, it has no effect
+	// when it arrives, for at least [LeaseTime]. After an error the entry may come back with a restart, but not before.
 	Settle(ctx context.Context, r Ref) error
 
-	// Release ends the lease on the entry's device, which is due again at the given time.
-	Release(ctx context.Context, r Ref, due time.Time) error
+	// Release ends the lease on the entry's device, which is due again at the given time. Tried reports whether there was an attempt:
+	// only then does the device's number of attempts grow.
+	Release(ctx context.Context, r Ref, due time.Time, tried bool) error
 
-	// Waiting says whether the device has entries: a further push for it joins behind them, so that order is kept.
+	// Waiting reports whether the device has entries: a further push for it joins behind them, so the order is kept.
 	Waiting(ctx context.Context, app string, device [16]byte) (bool, error)
 }
 
@@ -35,14 +42,23 @@ type Queue interface {
 	Box
 
 	// Lease waits until devices of the app are due, and returns the oldest entry of each, of at most n of them. Nobody else gets these
-	// devices' entries until Settle, Release, or [LeaseTime] from now. The error is the context's when that is done.
+	// devices' entries until Settle, Release, or [LeaseTime] from now. It waits as long as its context allows, and returns the
+	// context's error when that is done.
 	Lease(ctx context.Context, app string, n int) ([]Leased, error)
 
-	// Discard removes a device's entries but for those of a later registration, whose PushkeyTS is newer than the given one.
+	// Discard removes a device's entries but for those of a later registration, whose PushkeyTS is newer than the given one. Like
+	// Settle, it keeps an Accept that is still on its way from having an effect.
 	Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error
 
 	// Rouse makes all devices of an app due that are not leased.
 	Rouse(ctx context.Context, app string) error
+
+	// RouseHost makes devices due whose oldest entry goes to the host and that are not leased: at most so many, or all if most is 0.
+	// It returns how many of the host's devices are due by then that were not leased; those that were due before count.
+	RouseHost(ctx context.Context, app, host string, most int) (due int, err error)
+
+	// RouseDevice makes a device due, unless it is leased, and reports whether it has entries.
+	RouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error)
 }
 
 // Opener is implemented by a box that holds a resource: it is opened when its configuration goes live, not while it is merely
@@ -72,9 +88,6 @@ type Inspector interface {
 	// the first page to the last is listed; a device's entries are listed in their order.
 	List(ctx context.Context, app string, cursor string, limit int) (page []Waiting, next string, err error)
 
-	// RouseDevice makes a device due, unless it is leased, and says whether it has entries.
-	RouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error)
-
 	// Drop removes a device's entries, or the one with the ID if that is not empty, and says how many when that is durable. An entry
 	// at which an attempt is under way stays.
 	Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error)
@@ -93,7 +106,7 @@ type Waiting struct {
 	ID                string
 	App               string
 	Device            [16]byte
-	Badge             bool
+	Host, Replace     string
 	Size              int // of the push, in bytes
 	Accepted, Expires time.Time
 	// Due is when the entry's device is tried next, and until when the lease lasts if Running.
@@ -128,6 +141,13 @@ const (
 	Done
 )
 
+const (
+	// AskTime is how long a question may take: Waiting and Claim.
+	AskTime = time.Second
+	// WriteTime is how long a change may take: all other calls but Lease, Recall, Depths and List, which end with their context.
+	WriteTime = 5 * time.Second
+)
+
 // LeaseTime is how long a lease lasts: longer than any attempt, so that a lapsed one belongs to a gateway that is no more.
 const LeaseTime = 45 * time.Second
 
@@ -136,6 +156,8 @@ var (
 	ErrOff = errors.New("there is no outbox")
 	// ErrFull says that the bound of the app or the device is reached.
 	ErrFull = errors.New("the outbox is full")
+	// ErrUnsure says that a change did not end in time, or that its answer was lost: it may have happened, or may happen later.
+	ErrUnsure = errors.New("it is not known whether the outbox has it")
 	// ErrCursor says that a cursor is none that the box gave out, or too old.
 	ErrCursor = errors.New("the cursor is not valid (any more)")
 	// ErrNotOpen says that the box was not opened yet, or was closed.
@@ -153,9 +175,11 @@ type Entry struct {
 	// Event is the push's key for duplicate suppression, which is remembered with the entry until EventUntil; zero if it has none.
 	Event      [16]byte
 	EventUntil time.Time
-	// Badge says that the push is a badge update, of which only a device's newest is worth keeping: accepting it removes those that
-	// wait.
-	Badge bool
+	// Host is where the push goes, where devices choose that; empty where all pushes of the app go to the same service.
+	Host string
+	// Replace is what the push is about, if only a device's newest such push is worth keeping, such as [ReplaceBadge]: accepting it
+	// removes the device's entries with the same Replace at which no attempt is under way. Empty for a push that keeps its place.
+	Replace string
 	// PushkeyTS is the device's, in milliseconds; 0 if it had none.
 	PushkeyTS int64
 	// Push is the push itself, as the gateway wrote it, after the content policy.
@@ -167,6 +191,9 @@ type Entry struct {
 	// Due is when to try it first, if no other entry of the device goes before and none is running; zero for at once.
 	Due time.Time
 }
+
+// ReplaceBadge is the Replace of a badge update.
+const ReplaceBadge = "badge"
 
 // Ref is the entry's name.
 func (e *Entry) Ref() Ref { return Ref{App: e.App, Device: e.Device, ID: e.ID} }

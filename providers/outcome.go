@@ -16,6 +16,10 @@ const (
 	// KindRejected says that the pushkey is dead: nothing can be delivered to it, now or later.
 	KindRejected
 
+	// KindSuspected means that the pushkey looks dead, but that what stands in front of the push service may have answered in its name,
+	// as a proxy does with 404 while the service restarts. The gateway looks again, and believes it only when it lasts.
+	KindSuspected
+
 	// KindDropped says that this push can never be delivered, and that the pushkey is fine.
 	KindDropped
 
@@ -31,6 +35,8 @@ func (k Kind) String() string {
 		return "delivered"
 	case KindRejected:
 		return "rejected"
+	case KindSuspected:
+		return "suspected"
 	case KindDropped:
 		return "dropped"
 	case KindMisconfigured:
@@ -51,9 +57,8 @@ type Outcome struct {
 	// RetryAfter is how long the push service asked to be left alone; 0 if it did not say. For KindRetry and KindMisconfigured.
 	RetryAfter time.Duration
 
-	// Limited says that it is this device alone that has to wait: a rate limit of its token, a topic that nobody listens to. For
-	// KindRetry: it is no reason to leave the push service alone.
-	Limited bool
+	// Cause is what kept the push from being delivered now, and so whom else it concerns. For KindRetry.
+	Cause Cause
 
 	// Since is when the pushkey became invalid by the push service's own clock (APNs says so); zero if it did not say. For
 	// KindRejected: a device that registered later is not dead.
@@ -67,9 +72,28 @@ type Outcome struct {
 	// only once the app has delivered something with its current settings.
 	Doubtful bool
 
+	// Blocked means that the operator's configuration keeps the push from being sent, such as a private address that no option allows.
+	// For KindDropped: a push that is pending is held until its end, since a reload may have caused it.
+	Blocked bool
+
 	// Err is the detail behind the reason, for the log. It must not contain a pushkey, an endpoint's path, a token or content.
 	Err error
 }
+
+// Cause is what kept a push from being delivered now.
+type Cause uint8
+
+const (
+	// CauseService means that the push service answered that it is out of order: a 5xx. The zero value.
+	CauseService Cause = iota
+	// CauseNetwork means that there was no answer: the name, the connection, TLS, a time-out.
+	CauseNetwork
+	// CauseDevice means that only this device has to wait: a rate limit of its token, a topic that nobody listens to. It says nothing
+	// about the push service.
+	CauseDevice
+	// CauseGateway means that a bound of the gateway kept the push back, and that the push service was not asked.
+	CauseGateway
+)
 
 // Delivered says that the push service took the push.
 func Delivered() Outcome { return Outcome{Kind: KindDelivered, Reason: "delivered"} }
@@ -87,14 +111,32 @@ func Retry(reason string, after time.Duration, err error) Outcome {
 	return Outcome{Kind: KindRetry, Reason: reason, RetryAfter: after, Err: err}
 }
 
-// Limited says that the push may be delivered later, and that other devices' pushes may be now.
-func Limited(reason string, after time.Duration, err error) Outcome {
-	return Outcome{Kind: KindRetry, Reason: reason, RetryAfter: after, Limited: true, Err: err}
+// Unreachable means that the push may be delivered later, and that the push service gave no answer.
+func Unreachable(reason string, err error) Outcome {
+	return Outcome{Kind: KindRetry, Reason: reason, Cause: CauseNetwork, Err: err}
 }
+
+// Limited means that the push may be delivered later, and that other devices' pushes may be now.
+func Limited(reason string, after time.Duration, err error) Outcome {
+	return Outcome{Kind: KindRetry, Reason: reason, RetryAfter: after, Cause: CauseDevice, Err: err}
+}
+
+// Busy means that a bound of the gateway kept the push back for now.
+func Busy(reason string, err error) Outcome {
+	return Outcome{Kind: KindRetry, Reason: reason, Cause: CauseGateway, Err: err}
+}
+
+// Suspected means that the pushkey looks dead, but that it may not have been the push service that said so.
+func Suspected(reason string) Outcome { return Outcome{Kind: KindSuspected, Reason: reason} }
 
 // Dropped says that this push can never be delivered, and that the pushkey is fine.
 func Dropped(reason string, err error) Outcome {
 	return Outcome{Kind: KindDropped, Reason: reason, Err: err}
+}
+
+// Blocked means that this push is not sent, as long as the operator's configuration is as it is, and that the pushkey is fine.
+func Blocked(reason string, err error) Outcome {
+	return Outcome{Kind: KindDropped, Reason: reason, Blocked: true, Err: err}
 }
 
 // Misconfigured says that the operator must act before anything like this push can be delivered.

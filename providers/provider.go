@@ -55,6 +55,34 @@ type Site struct {
 	Port string
 }
 
+// Usable is implemented by a provider that can tell from a device alone whether anything could ever be delivered to it.
+type Usable interface {
+	// Usable returns an error if nothing could ever be delivered to the device, whatever the operator configures: a token that cannot
+	// be decoded, a URL of another scheme, keys that are none. The gateway answers such a device as rejected, each time and at once, and
+	// stores nothing. What depends on the configuration or the network is no such case: that is a matter of Push. It is called for
+	// every device before anything else, so it is pure and cheap. The error is best an [UnusableError]; it must not contain a secret.
+	Usable(d *Device, site Site) error
+}
+
+// UnusableError is why nothing could ever be delivered to a device.
+type UnusableError struct {
+	// Reason is a word as in [Outcome].
+	Reason string
+	// Err is the detail, without a secret in it.
+	Err error
+}
+
+// Error is the detail.
+func (e *UnusableError) Error() string {
+	if e.Err == nil {
+		return e.Reason
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the detail.
+func (e *UnusableError) Unwrap() error { return e.Err }
+
 // ContentDefaulter is implemented by a provider that wants another default for the app's content option than [ContentIDs].
 type ContentDefaulter interface {
 	// DefaultContent says what may leave for this device when the operator did not say.

@@ -10,11 +10,11 @@ const (
 	lastProbe  = 7 * 24 * time.Hour
 )
 
-// Record is all that a store knows of a dead pushkey.
+// Record is all that a store knows of a pushkey that is dead or suspected.
 type Record struct {
 	// App is the pattern of the app that the latest verdict was learned with.
 	App string
-	// Reason is that of the latest verdict.
+	// Reason is that of the latest verdict, or of the latest look if there is no verdict.
 	Reason string
 	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one.
 	Condemned int64
@@ -24,8 +24,10 @@ type Record struct {
 	FirstSeen, LastSeen time.Time
 	// ProbeAt is from when on a notification without pushkey_ts is tried again.
 	ProbeAt time.Time
-	// Verdicts counts the verdicts.
+	// Verdicts counts the verdicts; 0 if the pushkey is only suspected.
 	Verdicts int
+	// Suspicion is whether the pushkey may be dead, without proof.
+	Suspicion Suspicion
 }
 
 // Add is the record after one more verdict.
@@ -49,7 +51,29 @@ func (r Record) Add(v Verdict) Record {
 		r.Verdicts++
 		r.ProbeAt = v.At.Add(probeInterval(r.Verdicts))
 	}
+	r.Suspicion = Suspicion{}
 	return r
+}
+
+// Suspect is the record after a look that found the pushkey missing.
+func (r Record) Suspect(v Verdict) Record {
+	if r.FirstSeen.IsZero() {
+		r.FirstSeen = v.At
+	}
+	if r.Verdicts == 0 {
+		r.App, r.Reason = v.App, v.Reason
+	}
+	if v.At.After(r.LastSeen) {
+		r.LastSeen = v.At
+	}
+	r.Suspicion = r.Suspicion.add(v.At)
+	return r
+}
+
+// Acquit is the record without its suspicion, and whether anything is left of it.
+func (r Record) Acquit() (left Record, some bool) {
+	r.Suspicion = Suspicion{}
+	return r, r.Verdicts > 0
 }
 
 func probeInterval(verdicts int) time.Duration {
@@ -62,12 +86,14 @@ func probeInterval(verdicts int) time.Duration {
 	return d
 }
 
-// Mark is the part of a record that decides: what a store keeps in memory for every record, 8 bytes without a pointer.
+// Mark is the part of a record that decides: what a store keeps in memory for every record, 12 bytes without a pointer.
 type Mark struct {
 	// Condemned is the last second of pushkey_ts that is dead; 0 if no verdict named a time.
 	Condemned uint32
-	// ProbeAt is the second from which on a notification without pushkey_ts is tried again; 0 in the zero Mark alone.
+	// ProbeAt is the second from which on a notification without pushkey_ts is tried again; 0 if there is no verdict.
 	ProbeAt uint32
+	// LookAt is the second from which on a suspected pushkey is looked at again; 0 if it is not suspected.
+	LookAt uint32
 }
 
 // Mark is the record's mark. Homeservers send pushkey_ts in whole seconds, so it is compared in whole seconds, and a device that
@@ -77,10 +103,11 @@ func (r Record) Mark() Mark {
 	if r.Since > 0 {
 		condemned = max(condemned, r.Since/1000-1)
 	}
-	return Mark{
-		Condemned: uint32(min(max(condemned, 0), maxSecond)),
-		ProbeAt:   uint32(min(max(r.ProbeAt.Unix(), 1), maxSecond)),
+	m := Mark{Condemned: uint32(min(max(condemned, 0), maxSecond)), LookAt: r.Suspicion.mark()}
+	if r.Verdicts > 0 {
+		m.ProbeAt = uint32(min(max(r.ProbeAt.Unix(), 1), maxSecond))
 	}
+	return m
 }
 
 const maxSecond = 1<<32 - 1
@@ -90,7 +117,7 @@ const maxSecond = 1<<32 - 1
 // The clock is compared only with our own: with a pushkey_ts, the homeserver's times alone decide.
 func (m Mark) Rejects(pushkeyTS int64, now time.Time) bool {
 	switch {
-	case m == Mark{}:
+	case m.ProbeAt == 0:
 		return false
 	case pushkeyTS == 0:
 		return now.Unix() < int64(m.ProbeAt)

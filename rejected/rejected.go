@@ -3,6 +3,9 @@
 //
 // A store holds hashes only, never a pushkey. It is a Caddy module in the namespace matrix_push.rejected that implements [Store];
 // run the suite in package rejectedtest against one.
+//
+// A call ends with its context at the latest. The caller sets a deadline of [AskTime] for Lookup and of [WriteTime] for all else but
+// List. What did not end in time is an error; a change may have happened, or may happen later.
 package rejected
 
 import (
@@ -21,13 +24,20 @@ type Store interface {
 	// of a request, and counts as having seen the records. It returns an error, and only zero marks, when it cannot tell.
 	Lookup(ctx context.Context, keys []Key, marks []Mark) error
 
-	// Reject records a verdict and returns when it is durable.
+	// Reject records a verdict and returns when it is durable. It ends a suspicion.
 	Reject(ctx context.Context, key Key, v Verdict) error
+
+	// Suspect records a look that found the pushkey missing, without proof that it is dead, and returns the suspicion with it when
+	// that is durable: see [Record.Suspect].
+	Suspect(ctx context.Context, key Key, v Verdict) (Suspicion, error)
+
+	// Acquit ends a suspicion, if there is one, and returns when that is durable: the pushkey took a push. Verdicts stay.
+	Acquit(ctx context.Context, key Key) error
 
 	// Get returns what is known of a key; ErrNotFound if nothing is.
 	Get(ctx context.Context, key Key) (Record, error)
 
-	// Forget removes a record, if there is one, and returns when that is durable.
+	// Forget removes a record, its suspicion included, if there is one, and returns when that is durable.
 	Forget(ctx context.Context, key Key) error
 }
 
@@ -63,10 +73,27 @@ type Entry struct {
 	Record Record
 }
 
+// Witness is implemented by a store that several gateways share: what one of them delivered to a host, the others know. It is asked and
+// told only about hosts that devices choose, and told at most once a minute about each.
+type Witness interface {
+	// Delivered notes that a host took a push at a time.
+	Delivered(ctx context.Context, host Key, at time.Time) error
+
+	// LastDelivered is when a host last took a push of any gateway; zero if that is not known.
+	LastDelivered(ctx context.Context, host Key) (time.Time, error)
+}
+
 // Sizer is implemented by a store that knows at any time how many records it has.
 type Sizer interface {
 	Len() int
 }
+
+const (
+	// AskTime is how long a lookup may take: a request waits for it.
+	AskTime = 250 * time.Millisecond
+	// WriteTime is how long a change or Get may take.
+	WriteTime = 5 * time.Second
+)
 
 var (
 	// ErrNotFound says that there is no record of the key.
