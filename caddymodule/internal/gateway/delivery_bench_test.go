@@ -47,10 +47,10 @@ func BenchmarkDelivery(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			app := appFor("app", quiet{post})
 			r := newRig(b, app)
-			r.Outbox = new(off.Box)
+			r.use(new(off.Box))
 			r.Observer = deaf{}
 			if name == "file" {
-				r.Outbox = openFile(b, b.TempDir()+"/outbox.db")
+				r.use(openFile(b, b.TempDir()+"/outbox.db"))
 				ctx, stop := context.WithCancel(context.Background())
 				defer stop()
 				go r.Work(ctx)

@@ -107,6 +107,27 @@ func (s *memoryStore) Reject(_ context.Context, key rejected.Key, v rejected.Ver
 	return nil
 }
 
+func (s *memoryStore) Suspect(_ context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failNext != nil {
+		return rejected.Suspicion{}, s.failNext
+	}
+	s.records[key] = s.records[key].Suspect(v)
+	return s.records[key].Suspicion, nil
+}
+
+func (s *memoryStore) Acquit(_ context.Context, key rejected.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, some := s.records[key].Acquit(); some {
+		s.records[key] = r
+	} else {
+		delete(s.records, key)
+	}
+	return nil
+}
+
 func (s *memoryStore) Get(_ context.Context, key rejected.Key) (rejected.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +177,7 @@ func (b *memoryBox) Settle(_ context.Context, r outbox.Ref) error {
 	return nil
 }
 
-func (b *memoryBox) Release(_ context.Context, r outbox.Ref, due time.Time) error {
+func (b *memoryBox) Release(_ context.Context, r outbox.Ref, due time.Time, _ bool) error {
 	b.conclude(r.ID, "release in "+time.Until(due).String())
 	return nil
 }
@@ -226,11 +247,11 @@ func (w *witness) BreakerClosed(a *App, host string) {
 	w.see("breaker closed: " + a.Pattern + " " + host)
 }
 
-func (w *witness) FuseTripped(app string, pushkeys int) {
-	w.see(fmt.Sprintf("fuse of %q trips at %d", app, pushkeys))
+func (w *witness) FuseTripped(app, host string, pushkeys int) {
+	w.see(fmt.Sprintf("fuse of %q trips at %d", app+host, pushkeys))
 }
 
-func (w *witness) FuseReset(app string, _ bool) { w.see(fmt.Sprintf("fuse of %q reset", app)) }
+func (w *witness) FuseReset(app, host string, _ bool) { w.see(fmt.Sprintf("fuse of %q reset", app+host)) }
 
 func (w *witness) see(change string) {
 	w.mu.Lock()
@@ -274,10 +295,10 @@ func newRig(t testing.TB, apps ...*App) *rig {
 		t: t, store: &memoryStore{records: make(map[rejected.Key]rejected.Record)},
 		box: &memoryBox{err: outbox.ErrOff}, saw: new(witness),
 	}
-	r.Gateway = &Gateway{
+	r.Gateway = New(Options{
 		Router: router, Rejected: r.store, Outbox: r.box, Dedupe: 24 * time.Hour, Fuse: FuseOptions{Share: 1}, Shared: NewShared(), Observer: r.saw, Now: time.Now,
 		Jitter: func(time.Duration) time.Duration { return 0 },
-	}
+	})
 	t.Cleanup(func() { r.Shared.Drain(context.Background()) })
 	return r
 }
@@ -286,6 +307,12 @@ func newRig(t testing.TB, apps ...*App) *rig {
 func (r *rig) attempts() []Attempt {
 	r.Shared.Drain(context.Background())
 	return r.saw.attempts
+}
+
+// use puts another outbox in place of the fake one.
+func (r *rig) use(b outbox.Box) {
+	r.Outbox = b
+	r.Gateway.box = newBox(b, r.Observer)
 }
 
 // withOutbox turns the outbox on.

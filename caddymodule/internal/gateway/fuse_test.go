@@ -105,7 +105,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				p := newOutage(providers.Rejected("device_token_not_for_topic"))
 				r := fused(t, appFor("app", p))
-				r.Outbox = openFile(t, t.TempDir()+"/outbox.db")
+				r.use(openFile(t, t.TempDir()+"/outbox.db"))
 				r.Jitter = func(time.Duration) time.Duration { return time.Second }
 				r.works()
 				if got := r.notifyEach("app", 0, 100); got["rejected"] != fuseMin-1 || got["[]"] != 100-fuseMin+1 {
@@ -143,7 +143,7 @@ func TestAVerdictOfBeforeTheResetIsNotBelieved(t *testing.T) {
 			return providers.Rejected("device_token_not_for_topic")
 		}
 		r := fused(t, appFor("app", slow))
-		r.Outbox = openFile(t, t.TempDir()+"/outbox.db")
+		r.use(openFile(t, t.TempDir()+"/outbox.db"))
 		r.Jitter = func(time.Duration) time.Duration { return time.Second }
 		r.works()
 		answer := make(chan string)

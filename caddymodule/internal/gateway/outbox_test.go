@@ -212,7 +212,7 @@ func TestWhatMayHaveBeenAcceptedIsSettledWhenItIsDelivered(t *testing.T) {
 		app := appFor("app", after(time.Second, providers.Delivered()))
 		app.Wait = 0
 		r := newRig(t, app).withOutbox()
-		r.Outbox = unsureBox{r.box}
+		r.use(unsureBox{r.box})
 		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
 		r.Shared.Drain(t.Context())
 		if got, want := r.box.happened(), "accept running, settle"; got != want {
@@ -249,10 +249,10 @@ func TestAPushThatCannotJoinThoseThatWaitIsSentAgain(t *testing.T) {
 		p := inTurn(providers.Retry("busy", 0, nil), providers.Delivered())
 		r := newRig(t, appFor("app", p)).withOutbox()
 		wantLine(t, r.notify(event("$1", device("key"))), `[]`)
-		r.Outbox = fullBox{r.box}
+		r.use(fullBox{r.box})
 		wantLine(t, r.notify(event("$2", device("key"))), `503 after 5s`)
 		wantPushes(t, p, 1)
-		r.Outbox = r.box
+		r.use(r.box)
 		wantLine(t, r.notify(event("$2", device("key"))), `[]`)
 		wantPushes(t, p, 1)
 	})
