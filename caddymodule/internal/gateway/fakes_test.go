@@ -25,6 +25,7 @@ type scripted struct {
 
 	mu     sync.Mutex
 	pushes []*providers.Push
+	times  []time.Time
 }
 
 // always answers each push the same.
@@ -64,17 +65,45 @@ func byPushkey(outcomes map[string]providers.Outcome) *scripted {
 	}}
 }
 
+// byPrefix answers by the host that a pushkey begins with.
+func byPrefix(outcomes map[string]providers.Outcome) func(context.Context, *providers.Push) providers.Outcome {
+	return func(_ context.Context, p *providers.Push) providers.Outcome {
+		host, _, _ := strings.Cut(p.Device.Pushkey, "/")
+		return outcomes[host]
+	}
+}
+
 func (s *scripted) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 	s.mu.Lock()
-	s.pushes = append(s.pushes, p)
+	s.pushes, s.times = append(s.pushes, p), append(s.times, time.Now())
+	script := s.script
 	s.mu.Unlock()
-	return s.script(ctx, p)
+	return script(ctx, p)
+}
+
+// become changes the script.
+func (s *scripted) become(script func(context.Context, *providers.Push) providers.Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.script = script
 }
 
 func (s *scripted) asked() []*providers.Push {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*providers.Push(nil), s.pushes...)
+}
+
+// began is when the provider was last asked to deliver a push.
+func (s *scripted) began(p *providers.Push) (at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.pushes {
+		if other == p {
+			at = s.times[i]
+		}
+	}
+	return at
 }
 
 // memoryStore is a rejected store in memory that fails on demand.
@@ -251,7 +280,9 @@ func (w *witness) FuseTripped(app, host string, pushkeys int) {
 	w.see(fmt.Sprintf("fuse of %q trips at %d", app+host, pushkeys))
 }
 
-func (w *witness) FuseReset(app, host string, _ bool) { w.see(fmt.Sprintf("fuse of %q reset", app+host)) }
+func (w *witness) FuseReset(app, host string, _ bool) {
+	w.see(fmt.Sprintf("fuse of %q reset", app+host))
+}
 
 func (w *witness) see(change string) {
 	w.mu.Lock()
@@ -307,6 +338,13 @@ func newRig(t testing.TB, apps ...*App) *rig {
 func (r *rig) attempts() []Attempt {
 	r.Shared.Drain(context.Background())
 	return r.saw.attempts
+}
+
+// sharing makes it a gateway of the same process as another one.
+func (r *rig) sharing(with *rig) *rig {
+	r.Options.Shared = with.Shared
+	r.Gateway = New(r.Options)
+	return r
 }
 
 // use puts another outbox in place of the fake one.

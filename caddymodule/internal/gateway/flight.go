@@ -124,18 +124,24 @@ func (g *Gateway) fly(f *flight) {
 	endSpan(span, g.attempted(f, o, start))
 }
 
-// attempted lands a flight whose attempt has ended, and reports it.
+// attempted lands a flight whose attempt has ended, and reports it. Those who wait learn of it when all of it is done that the answer stands
+// on.
 func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Attempt {
 	ended := g.Now()
-	d := g.land(f, o)
+	d := g.carryOut(f, o)
 	now := g.Now()
 	a := Attempt{App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm}
-	g.tell(a, now)
+	g.Shared.journal.note(a, now)
+	f.finish(o, d)
+	g.Observer.Attempted(a)
+	if o.Kind == providers.KindDelivered {
+		g.delivered(f)
+	}
 	return a
 }
 
 // handOver gives the push of a running attempt to the outbox, once, because a request's patience is over, and returns what to answer the
-// request by the deadline, which is that long from now.
+// request by the deadline, which is that long from now, and what the outbox said if it did by then.
 func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Duration) (decision, effect) {
 	f.mu.Lock()
 	if f.handing == nil && f.phase != landing {
@@ -154,7 +160,7 @@ func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Du
 		return f.verdict(device), untried
 	case <-handing:
 	case <-timer.C:
-		return decidePending(circumstances{outbox: unsure}), unsure
+		return decidePending(circumstances{outbox: unsure}), untried
 	}
 	f.mu.Lock()
 	took := f.handed
@@ -164,7 +170,7 @@ func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Du
 		case <-f.landed:
 			return f.verdict(device), untried
 		case <-timer.C:
-			return decidePending(circumstances{outbox: unsure}), unsure
+			return decidePending(circumstances{outbox: unsure}), untried
 		}
 	}
 	return decidePending(circumstances{outbox: took}), took

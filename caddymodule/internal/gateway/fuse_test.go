@@ -43,6 +43,7 @@ func TestTheFuseBlowsWhenTooManyPushkeysDieAtOnce(t *testing.T) {
 		if got["rejected"] != fuseMin-1 || got["503 after 1m0s"] != 50-fuseMin+1 {
 			t.Errorf("answered %v", got)
 		}
+		synctest.Wait()
 		if n := len(r.store.records); n != 0 {
 			t.Errorf("%d records are left", n)
 		}
@@ -168,6 +169,7 @@ func TestNoneIsRecordedBesideThoseThatAreWithdrawn(t *testing.T) {
 		group.Go(func() { r.notify(event("$e", device(fmt.Sprint("key", i)))) })
 	}
 	group.Wait()
+	r.Shared.Drain(t.Context())
 	if n := len(r.store.records); n != 0 {
 		t.Errorf("%d records are left", n)
 	}

@@ -10,8 +10,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// land carries out what the policy decides about the outcome. Those who wait learn of it when all of it is done that the answer stands on.
-func (g *Gateway) land(f *flight, o providers.Outcome) decision {
+// land is the end of a flight without an attempt.
+func (g *Gateway) land(f *flight, o providers.Outcome) {
+	f.finish(o, g.carryOut(f, o))
+}
+
+// carryOut carries out what the policy decides about the outcome, but for telling those who wait.
+func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 	c := circumstances{
 		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.Shared.journal.delivered(f.key),
 		turnedAway: f.turnedAway, outbox: f.land(),
@@ -50,10 +55,6 @@ func (g *Gateway) land(f *flight, o providers.Outcome) decision {
 		g.Shared.doubt(f, func() bool { return g.resolve(f, d) })
 	} else {
 		g.leave(f, d)
-	}
-	f.finish(o, d)
-	if o.Kind == providers.KindDelivered {
-		g.delivered(f)
 	}
 	return d
 }

@@ -172,14 +172,10 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 		}
 		g.known(d.key)
 		d.decide(decide(o, circumstances{}))
-		g.tell(Attempt{App: d.app, Key: d.key, Outcome: o, Result: d.decision.result}, now)
+		a := Attempt{App: d.app, Key: d.key, Outcome: o, Result: d.decision.result}
+		g.Shared.journal.note(a, now)
+		g.Observer.Attempted(a)
 	}
-}
-
-// tell reports an attempt.
-func (g *Gateway) tell(a Attempt, now time.Time) {
-	g.Shared.journal.note(a, now)
-	g.Observer.Attempted(a)
 }
 
 // dispatch decides a device at once where it can, and otherwise puts it on a flight.
@@ -232,7 +228,7 @@ func (g *Gateway) await(d *delivery, start time.Time) {
 		return
 	}
 	var took effect
-	if d.decision, took = g.handOver(d.flight, d.device, left(wait+storeWait)); took == failed && d.app.Wait == 0 {
+	if d.decision, took = g.handOver(d.flight, d.device, left(wait+storeWait)); (took == failed || took == unsure) && d.app.Wait == 0 {
 		// The outbox took nothing, so this app waits like the others.
 		if d.flight.await(left(DefaultWait)) {
 			d.decision = d.flight.verdict(d.device)

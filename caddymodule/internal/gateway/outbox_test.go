@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,11 +73,11 @@ func TestAnEntryHoldsThePush(t *testing.T) {
 		}
 		e.Push = nil
 		want := outbox.Entry{
-			ID: push.ID, App: "app*", Device: rejected.KeyOf("app1", "key"), Badge: true, PushkeyTS: 1_000_000,
+			ID: push.ID, App: "app*", Device: rejected.KeyOf("app1", "key"), Replace: outbox.ReplaceBadge, PushkeyTS: 1_000_000,
 			Expires: time.Now().Add(24 * time.Hour),
 		}
 		if !e.Expires.Equal(want.Expires) || e.ID != want.ID || e.App != want.App || e.Device != want.Device || e.Event != want.Event ||
-			e.Badge != want.Badge || e.PushkeyTS != want.PushkeyTS || e.Running != want.Running {
+			e.Replace != want.Replace || e.Host != want.Host || e.PushkeyTS != want.PushkeyTS || e.Running != want.Running {
 			t.Errorf("got  %+v\nwant %+v", e, want)
 		}
 	})
@@ -226,7 +227,7 @@ type unsureBox struct{ *memoryBox }
 
 func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) error {
 	_ = b.memoryBox.Accept(ctx, e)
-	return errBroken
+	return fmt.Errorf("no answer: %w", outbox.ErrUnsure)
 }
 
 func TestAPushJoinsBehindThoseThatWait(t *testing.T) {

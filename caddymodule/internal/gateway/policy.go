@@ -115,7 +115,9 @@ func decideSuspected(o providers.Outcome, c circumstances) decision {
 	case c.lookIn > 0:
 		return decideLater(c.lookIn, c.lookIn, c)
 	default:
-		return decision{suspect: true}
+		d := decideLater(misconfiguredRetry, misconfiguredRetry, c)
+		d.suspect = true
+		return d
 	}
 }
 

@@ -34,6 +34,8 @@ func (b *inspectedBox) List(context.Context, string, string, int) ([]outbox.Wait
 	return nil, "", nil
 }
 
+func (b *inspectedBox) RouseHost(context.Context, string, string, int) (int, error) { return 0, nil }
+
 func (b *inspectedBox) RouseDevice(context.Context, string, [16]byte) (bool, error) {
 	return false, nil
 }
