@@ -115,9 +115,10 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 				if status := r.Fuses()[1]; status.Tripped == nil || status.Dead != 100 || status.Pushkeys != 100 || status.App != "app" {
 					t.Errorf("the status is %+v", status)
 				}
+				synctest.Wait()
+				before := len(p.asked())
 				p.mended.Store(true)
 				mend(r)
-				before := len(p.asked())
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
 				wantPushes(t, p.scripted, before+100-fuseMin+1)

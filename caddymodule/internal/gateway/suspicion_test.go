@@ -234,13 +234,13 @@ func TestASuspicionThatCannotBeRecordedIsNone(t *testing.T) {
 func TestTheFuseHoldsWhatSuspicionsProve(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var many []string
-		for i := range 30 {
+		for i := range 22 {
 			many = append(many, fmt.Sprint("host/", i))
 		}
 		m := newMissing(many...)
 		r, _ := keeping(t, appFor("app", byHost{m}))
 		r.Fuse = FuseOptions{Share: 0.5, Window: 10 * time.Minute}
-		if got := converse([]*rig{r}, 20, append(many, "host/alive")); len(got) >= fuseMin {
+		if got := converse([]*rig{r}, 13, append(many, "host/alive")); len(got) >= fuseMin {
 			t.Errorf("%d are rejected", len(got))
 		}
 		synctest.Wait()
