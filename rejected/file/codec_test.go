@@ -75,12 +75,12 @@ func TestGarbageIsNoRecord(t *testing.T) {
 		"neither app nor reason":      {version, 0, 0, 0, 0, 0, 1},
 		"an app in version 1":         {withoutApp, 0, 0, 0, 0, 0, 1, 1, 'a', 1, 'x'},
 		"no reason in version 1":      {withoutApp, 0, 0, 0, 0, 0, 1},
-		"a later version":             {version + 1, 0, 0, 0, 0, 0, 1, 0, 0},
+		"a later version":             {withSuspicion + 1, 0, 0, 0, 0, 0, 1, 0, 0},
 		"a version before the first":  {0, 0, 0, 0, 0, 0, 1, 0},
 		"a number that does not end":  {version, 0x80},
 		"a number that is too large":  append(binary.AppendUvarint([]byte{version}, maxMillis+1), 0, 0, 0, 0, 1, 0, 0),
 		"a number beyond all bounds":  {version, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 0, 1, 0, 0},
-		"an absurd count of verdicts": append(binary.AppendUvarint([]byte{version, 0, 0, 0, 0, 0}, maxVerdicts+1), 0, 0),
+		"an absurd count of verdicts": append(binary.AppendUvarint([]byte{version, 0, 0, 0, 0, 0}, maxCount+1), 0, 0),
 	} {
 		if r, err := decode(key(1), signed(key(1), body)); err == nil {
 			t.Errorf("%s: read as %+v", name, r)

@@ -14,6 +14,12 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
+)
+
+const (
+	maxReading = 64
+	maxWriting = 2048 // two transactions, of as many as share one at most
 )
 
 // database is one file and its index. It is made closed, opened by the first configuration that goes live, and closed with the last.
@@ -37,6 +43,9 @@ type database struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 
+	// reads and writes are the calls that go on, among them those on a disk that hangs: a read keeps a thread of the system then.
+	reads, writes until.Calls
+
 	// step is called at each step of loading a shard; it does nothing, but for tests.
 	step func(ctx context.Context, s step, shard int)
 
@@ -57,7 +66,10 @@ func newDatabase(path string, c clock) *database {
 	if c.after == nil {
 		c.after = time.After
 	}
-	return &database{path: path, clock: c, crowd: make(chan struct{}, 1), step: func(context.Context, step, int) {}}
+	return &database{
+		path: path, clock: c, crowd: make(chan struct{}, 1), step: func(context.Context, step, int) {},
+		reads: make(until.Calls, maxReading), writes: make(until.Calls, maxWriting),
+	}
 }
 
 // open opens the file if it is not open yet, and makes s the newest configuration that went live. It returns how many unreadable
