@@ -46,7 +46,7 @@ func (d *database) acquit(ctx context.Context, key rejected.Key) error {
 	if !known {
 		var err error
 		suspected, err = until.Run(ctx, d.reads, func() (bool, error) {
-			answers, err := d.read([]rejected.Key{key})
+			answers, err := d.answers([]rejected.Key{key})
 			return err == nil && answers[0].mark.LookAt > 0, err
 		})
 		if err != nil {

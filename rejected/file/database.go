@@ -49,8 +49,9 @@ type database struct {
 	// step is called at each step of loading a shard; it does nothing, but for tests.
 	step func(ctx context.Context, s step, shard int)
 
-	// write runs a function in a transaction shared with others that come at the same time; bolt.Batch, but for tests.
-	write func(func(*bbolt.Tx) error) error
+	// write runs a function in a transaction shared with others that come at the same time, and read in one that reads; bolt.Batch and
+	// bolt.View, but for tests.
+	write, read func(func(*bbolt.Tx) error) error
 }
 
 // clock is the time, and the waiting; the zero clock is the real one.
@@ -106,7 +107,7 @@ func (d *database) start(ctx context.Context, expire time.Duration) (skipped int
 	}
 	d.gate.Lock()
 	bolt.MaxBatchDelay = batchDelay
-	d.bolt, d.write = bolt, bolt.Batch
+	d.bolt, d.write, d.read = bolt, bolt.Batch, bolt.View
 	d.gate.Unlock()
 	d.expire.Store(int64(expire))
 

@@ -63,6 +63,10 @@ func TestConformanceWhileLoading(t *testing.T) {
 						t.Fatal(err)
 					}
 				},
+				Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+					s := open(t, tempPath(t), clock{now: now})
+					return s, func() func() { return stall(s.(uncounted).Store.(*Store)) }
+				},
 			})
 		})
 	}

@@ -52,7 +52,7 @@ func (d *database) ask(ctx context.Context, keys []rejected.Key, missing []int, 
 	for n, i := range missing {
 		asked[n] = keys[i]
 	}
-	answers, err := until.Run(ctx, d.reads, func() ([]answer, error) { return d.read(asked) })
+	answers, err := until.Run(ctx, d.reads, func() ([]answer, error) { return d.answers(asked) })
 	if err != nil {
 		return false, d.late(ctx, err)
 	}
@@ -71,8 +71,8 @@ type answer struct {
 	found bool
 }
 
-// read returns the marks of keys that are not loaded. A verdict since the start counts also if the file cannot tell what was before.
-func (d *database) read(keys []rejected.Key) ([]answer, error) {
+// answers returns the marks of keys that are not loaded. A verdict since the start counts also if the file cannot tell what was before.
+func (d *database) answers(keys []rejected.Key) ([]answer, error) {
 	answers := make([]answer, len(keys))
 	for i, key := range keys {
 		since, _ := d.index.peek(key)
