@@ -1,7 +1,6 @@
 package apns
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -27,7 +26,7 @@ func BenchmarkBuildLongMessage(b *testing.B) {
 func benchmark(b *testing.B, n *providers.Notification, data string) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := build(n, json.RawMessage(data), options{}, 4096); err != nil {
+		if _, err := build(n, deviceWith(data), options{}, 4096); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -116,7 +116,6 @@ func TestADeviceThatCanNeverGetAPushCostsNoRequest(t *testing.T) {
 		reason string
 	}{
 		{"no token", func(p *providers.Push) { p.Device.Pushkey = "../../l0/3/device/ok" }, providers.KindRejected, "undecodable_token"},
-		{"no default_payload", func(p *providers.Push) { p.Device.Data = []byte(`{"default_payload": null}`) }, providers.KindRejected, "bad_default_payload"},
 		{
 			"nothing to do", func(p *providers.Push) { p.Notification = &providers.Notification{Badge: true} },
 			providers.KindDropped, "nothing_to_do",

@@ -37,7 +37,7 @@ func BenchmarkData(b *testing.B) {
 			d := &providers.Device{AppID: "org.example", Pushkey: "token", Data: json.RawMessage(bench.data)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := data(bench.n, d, fcmLimit); err != nil {
+				if _, err := data(bench.n, d, fcmLimit, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

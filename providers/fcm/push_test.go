@@ -218,14 +218,10 @@ func TestAPushThatCanNeverBeDeliveredCostsNoRequest(t *testing.T) {
 			providers.KindDropped, "nothing_to_do", false,
 		},
 		{
-			"a default_payload that is no object", func(p *providers.Push) { p.Device.Data = json.RawMessage(`{"default_payload": null}`) },
-			providers.KindRejected, "bad_default_payload", true,
-		},
-		{
 			"an id that does not fit", func(p *providers.Push) { p.Notification.EventID = "$" + strings.Repeat("e", 5000) },
 			providers.KindDropped, "too_large", false,
 		},
-		{"no registration token", func(p *providers.Push) { p.Device.Pushkey = "" }, providers.KindDropped, "invalid_message", false},
+		{"no registration token", func(p *providers.Push) { p.Device.Pushkey = "" }, providers.KindRejected, "bad_token", true},
 	}
 	for _, test := range tests {
 		push := alert()

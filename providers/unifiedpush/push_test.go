@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 					{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
 					{Name: "201 is delivered", Status: 201, Kind: providers.KindDelivered},
 					{Name: "202 is delivered", Status: 202, Kind: providers.KindDelivered},
-					{Name: "404 is rejected", Status: 404, Kind: providers.KindRejected, Reason: "not_found"},
+					{Name: "404 is suspected", Status: 404, Kind: providers.KindSuspected, Reason: "not_found"},
 					{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
 					{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 					{Name: "403 is the operator's", Status: 403, Kind: providers.KindMisconfigured},

@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
 			{Name: "201 is delivered", Status: 201, Kind: providers.KindDelivered},
-			{Name: "404 is rejected", Status: 404, Kind: providers.KindRejected, Reason: "not_found"},
+			{Name: "404 is suspected", Status: 404, Kind: providers.KindSuspected, Reason: "not_found"},
 			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
 			{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 			{Name: "401 is the operator's", Status: 401, Kind: providers.KindMisconfigured},

@@ -56,7 +56,7 @@ func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(p.defaultPayload) != 0 {
+		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(p.defaultPayload.Of(new(providers.Device), nil)) != 0 {
 			t.Errorf("%s: got %+v", value, p)
 		}
 	}
