@@ -37,6 +37,12 @@ func TestConformance(t *testing.T) {
 			}), push
 		},
 		HTTP2Only: true,
+		Unusable: []providers.Device{
+			{}, {Pushkey: " "}, {Pushkey: "\t\r\n"}, {Pushkey: "\x00"}, {Pushkey: pushkey + "\x00"}, {Pushkey: pushkey + " " + pushkey}, {Pushkey: "a\ufffdb"},
+		},
+		Usable: []providers.Device{
+			{Pushkey: "x"}, {Pushkey: "https://push.example/up"}, {Pushkey: pushkey + "\n"}, {Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)},
+		},
 		Secrets: []string{
 			pushkey, token, strings.Split(accountOf(t, readFile(t, account))["private_key"], "\n")[1], "very-secret-client", "a < b", "$event",
 			"!room:example.org", "@alice:example.org",
@@ -55,6 +61,9 @@ func suiteVerdicts() []providertest.Verdict {
 			a.Header.Set("Retry-After", seconds)
 		}
 		v := row(name, a, providers.KindRetry, reason)
+		if a.Status == http.StatusTooManyRequests {
+			v.Cause = providers.CauseDevice
+		}
 		v.RetryAfter = after
 		return v
 	}
