@@ -40,3 +40,20 @@ func BenchmarkDeviceToken(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkUsable is what the gateway does for each device before anything else: it must not allocate.
+func BenchmarkUsable(b *testing.B) {
+	for name, token := range map[string]string{
+		"base64": "M6mTGEXExqRBq/9Ff7ZkCJUQ6Kn6hWJ1vLxbZ2t2fIU=", "hexadecimal": strings.Repeat("0a", 32),
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, d := new(Provider), providers.Device{Pushkey: token}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Usable(&d, providers.Site{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

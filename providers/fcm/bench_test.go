@@ -44,3 +44,14 @@ func BenchmarkData(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkUsable is what the gateway does for each device before anything else: it must not allocate.
+func BenchmarkUsable(b *testing.B) {
+	p, d := new(Provider), providers.Device{Pushkey: strings.Repeat("dGVzdA1234567890abcdef:APA91bF_", 5)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Usable(&d, providers.Site{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 // FuzzBodies merges a default_payload into a notification, and holds each form of it against what no client may bring about: another
@@ -39,7 +40,7 @@ func FuzzBodies(f *testing.F) {
 		}
 		var pusher pusherData
 		_ = lenient.Unmarshal([]byte(data), &pusher)
-		defaults := pusher.DefaultPayload.Of(new(providers.Device), nil)
+		defaults := payload.DefaultIn(pusher.DefaultPayload, new(providers.Device), nil)
 		n := alert()
 		n.Content = json.RawMessage(content)
 		forms := slices.Collect(bodies(n, defaults))

@@ -27,6 +27,6 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: to.endpoint, Keys: &to.keys},
-		message.Message{Bodies: bodies(n, to.defaultPayload.Of(push.Device, p.faults)), Topic: topic},
+		message.Message{Bodies: bodies(n, payload.DefaultIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
 		push)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 )
 
@@ -23,7 +22,7 @@ type pusher struct {
 
 	eventsOnly      bool
 	onlyLastPerRoom bool
-	defaultPayload  payload.Object
+	defaultPayload  json.RawMessage // whatever the client put there
 }
 
 // pusherData is a pusher's data; only `true` turns an option on, and a member of another type is as good as absent.
@@ -32,7 +31,7 @@ type pusherData struct {
 	Auth            json.RawMessage `json:"auth"`
 	EventsOnly      json.RawMessage `json:"events_only"`
 	OnlyLastPerRoom json.RawMessage `json:"only_last_per_room"`
-	DefaultPayload  payload.Object  `json:"default_payload"`
+	DefaultPayload  json.RawMessage `json:"default_payload"`
 }
 
 // badSubscription is the reason for a device without a subscription to send to.

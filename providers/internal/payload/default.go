@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"sync"
 
-	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
@@ -19,43 +17,28 @@ func Default(d *providers.Device, faults *Faults) map[string]json.RawMessage {
 		return nil
 	}
 	var pusher struct {
-		Default Object `json:"default_payload"`
+		Default json.RawMessage `json:"default_payload"`
 	}
 	_ = lenient.Unmarshal(d.Data, &pusher) // what is not an object has no default_payload
-	return pusher.Default.Of(d, faults)
+	return DefaultIn(pusher.Default, d, faults)
 }
 
-// Object is a default_payload as a member of a pusher's data.
-type Object struct {
-	members map[string]json.RawMessage
-	wrong   bool
-}
-
-// Of returns the members for the device. What is not an object has none, and is reported.
-func (o *Object) Of(d *providers.Device, faults *Faults) map[string]json.RawMessage {
-	if o.wrong {
+// DefaultIn returns the default_payload in the member of the data that is named so.
+func DefaultIn(value json.RawMessage, d *providers.Device, faults *Faults) map[string]json.RawMessage {
+	if len(value) == 0 || value[0] == 'n' { // null
+		return nil
+	}
+	members, ok := Members(value)
+	if !ok {
 		faults.LeftOut(d, "default_payload", "a JSON object")
 	}
-	return o.members
-}
-
-// UnmarshalJSONFrom makes no error of another type: it would hide the data's other members.
-func (o *Object) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
-	*o = Object{}
-	switch decoder.PeekKind() {
-	case '{':
-		return jsonv2.UnmarshalDecode(decoder, &o.members)
-	case 'n':
-	default:
-		o.wrong = true
-	}
-	return decoder.SkipValue()
+	return members
 }
 
 // Members returns the members of a JSON object, and false if it is something else.
 func Members(value json.RawMessage) (map[string]json.RawMessage, bool) {
 	var members map[string]json.RawMessage
-	if lenient.Unmarshal(value, &members) != nil || members == nil {
+	if len(value) == 0 || lenient.Unmarshal(value, &members) != nil || members == nil {
 		return nil, false
 	}
 	return members, true
