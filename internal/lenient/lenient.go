@@ -1,17 +1,31 @@
-// Package lenient is how JSON of homeservers and clients is read, wherever it is: what the decoder of requests took has to be read in the
-// same way afterwards.
+// Package lenient decodes the JSON of homeservers and clients. All code that reads such JSON uses it: what the decoder of requests accepted
+// must be read in the same way afterwards.
 package lenient
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Options let a member come twice and a string have a lone surrogate. Nor are unknown members errors, which are left out, or a null, which is
-// as good as no member. Names are read in their case: with encoding/json, a "P256DH" of nothing would take the place of a key.
+// Options accept a member that comes twice, of which the last counts, and a string with a lone surrogate. Unknown members are left out,
+// and a null is as good as no member. Names are case-sensitive: with encoding/json, a "P256DH" of nothing would take the place of a key.
 //
-// The decoder is what Go has as encoding/json/v2 in an experiment. With encoding/json, the answer to a pushkey that is known to be dead took 10 % more CPU.
+// The decoder is the one that Go has as encoding/json/v2 in an experiment. With encoding/json, the answer to a pushkey that is known to be
+// dead took 10 % more CPU.
 var Options = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// Unmarshal reads JSON of a homeserver or a client.
+// Unmarshal decodes JSON of a homeserver or a client into v. After an error, v may be half filled.
 func Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v, Options) }
+
+// MayHave reports whether it is worth decoding a JSON value for members of these names: it is false only if none of them is there. An
+// escape sequence may stand for any letter of a name.
+func MayHave(data []byte, names ...string) bool {
+	for _, name := range names {
+		if bytes.Contains(data, []byte(name)) {
+			return true
+		}
+	}
+	return bytes.IndexByte(data, '\\') >= 0
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -65,7 +66,7 @@ func textOf(content json.RawMessage) (msgtype, body string) {
 		MsgType *string `json:"msgtype"`
 		Body    *string `json:"body"`
 	}
-	if len(content) == 0 || json.Unmarshal(content, &c) != nil || c.MsgType == nil || c.Body == nil {
+	if len(content) == 0 || lenient.Unmarshal(content, &c) != nil || c.MsgType == nil || c.Body == nil {
 		return "", ""
 	}
 	return *c.MsgType, *c.Body
@@ -78,7 +79,7 @@ func isVideo(content json.RawMessage) bool {
 			SDP string `json:"sdp"`
 		} `json:"offer"`
 	}
-	return len(content) != 0 && json.Unmarshal(content, &c) == nil && strings.Contains(c.Offer.SDP, "m=video")
+	return len(content) != 0 && lenient.Unmarshal(content, &c) == nil && strings.Contains(c.Offer.SDP, "m=video")
 }
 
 // firstOf is the first that is not empty.

@@ -1,7 +1,6 @@
 package apns
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -27,7 +26,7 @@ func BenchmarkBuildLongMessage(b *testing.B) {
 func benchmark(b *testing.B, n *providers.Notification, data string) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := build(n, json.RawMessage(data), options{}, 4096); err != nil {
+		if _, err := build(n, deviceWith(data), options{}, 4096); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -39,5 +38,22 @@ func BenchmarkDeviceToken(b *testing.B) {
 		if _, err := deviceToken("M6mTGEXExqRBq/9Ff7ZkCJUQ6Kn6hWJ1vLxbZ2t2fIU="); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkUsable is what the gateway does for each device before anything else: it must not allocate.
+func BenchmarkUsable(b *testing.B) {
+	for name, token := range map[string]string{
+		"base64": "M6mTGEXExqRBq/9Ff7ZkCJUQ6Kn6hWJ1vLxbZ2t2fIU=", "hexadecimal": strings.Repeat("0a", 32),
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, d := new(Provider), providers.Device{Pushkey: token}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Usable(&d, providers.Site{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

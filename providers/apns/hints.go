@@ -45,6 +45,7 @@ var hints = map[string]string{
 var hintsByKind = map[providers.Kind]string{
 	providers.KindMisconfigured: unknown,
 	providers.KindRejected:      unknown,
+	providers.KindSuspected:     unknown,
 	providers.KindDropped:       "APNs does not take the check's request: look at endpoint and proxy; if it is not they, it deserves a bug report",
 	providers.KindRetry:         "Apple is out of order, or what answered is not APNs: try again later; look at endpoint and proxy",
 }

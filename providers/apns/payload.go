@@ -13,9 +13,6 @@ import (
 )
 
 var (
-	// errBadDefault says that a pusher's data cannot be what its app registered.
-	errBadDefault = errors.New("bad default_payload")
-
 	// errNothing says that a notification has neither an alert nor a number for the badge.
 	errNothing = errors.New("nothing to show")
 
@@ -27,6 +24,8 @@ var (
 type options struct {
 	// threadRoom groups an app's alerts by room: aps.thread-id is the room_id.
 	threadRoom bool
+	// faults reports a default_payload that was left out; nil if nobody wants to know.
+	faults *payload.Faults
 }
 
 // message is what goes to a device.
@@ -38,18 +37,17 @@ type message struct {
 	background bool
 }
 
-// build makes the payload of a notification for a pusher with these data; it has at most limit bytes. The members are Sygnal's.
-func build(n *providers.Notification, data json.RawMessage, o options, limit int) (message, error) {
-	d, err := newDocument(data)
-	if err != nil {
-		return message{}, err
-	}
+// build makes the payload of a notification for a device; it has at most limit bytes. The members are Sygnal's.
+func build(n *providers.Notification, to *providers.Device, o options, limit int) (message, error) {
 	badge, counted := badgeOf(n.Counts)
 	switch {
 	case n.Badge && counted:
 		return message{payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, badge)}, nil
 	case n.Badge:
 		return message{}, errNothing
+	}
+	d := newDocument(to, o.faults)
+	switch {
 	case n.Type == "": // the pusher's format is event_id_only, or the content policy made it so
 		d.setIDs(n)
 		d.setCounts(n.Counts)
@@ -114,22 +112,15 @@ type document struct {
 	aps     map[string]any
 }
 
-// newDocument is the pusher's default_payload, checked.
-func newDocument(data json.RawMessage) (*document, error) {
-	defaults, err := payload.Default(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBadDefault, err)
-	}
+// newDocument is the pusher's default_payload. What Apple would not take of it is left out.
+func newDocument(to *providers.Device, faults *payload.Faults) *document {
+	defaults := payload.Default(to, faults)
 	d := &document{members: make(map[string]any, len(defaults)+6)}
 	for name, value := range defaults {
 		switch name {
 		case "room_id", "event_id": // those are the homeserver's alone to give
 		case "aps":
-			aps, ok := object(value)
-			if !ok {
-				return nil, fmt.Errorf("%w: aps is not an object", errBadDefault)
-			}
-			d.aps = aps
+			d.aps = defaultAPS(value, to, faults)
 		default:
 			d.members[name] = value
 		}
@@ -137,16 +128,36 @@ func newDocument(data json.RawMessage) (*document, error) {
 	if d.aps == nil {
 		d.aps = make(map[string]any)
 	}
-	if alert, ok := d.aps["alert"].(json.RawMessage); ok && alert[0] != '{' && alert[0] != '"' {
-		return nil, fmt.Errorf("%w: aps.alert is neither an object nor a string", errBadDefault)
-	}
-	return d, nil
+	return d
 }
+
+// defaultAPS is aps as the pusher wants it, as far as it can be one; nil if it is not an object.
+func defaultAPS(value json.RawMessage, to *providers.Device, faults *payload.Faults) map[string]any {
+	if isNull(value) {
+		return nil
+	}
+	aps, ok := object(value)
+	if !ok {
+		faults.LeftOut(to, "default_payload.aps", "a JSON object")
+		return nil
+	}
+	alert, ok := aps["alert"].(json.RawMessage)
+	switch {
+	case !ok, alert[0] == '{', alert[0] == '"':
+		return aps
+	case !isNull(alert):
+		faults.LeftOut(to, "default_payload.aps.alert", "a JSON object or a string")
+	}
+	delete(aps, "alert")
+	return aps
+}
+
+func isNull(value json.RawMessage) bool { return value[0] == 'n' }
 
 // object are the members of a JSON object, each a [json.RawMessage]: numbers stay as the client wrote them.
 func object(value json.RawMessage) (map[string]any, bool) {
-	var raw map[string]json.RawMessage
-	if json.Unmarshal(value, &raw) != nil || raw == nil {
+	raw, ok := payload.Members(value)
+	if !ok {
 		return nil, false
 	}
 	members := make(map[string]any, len(raw)+2)

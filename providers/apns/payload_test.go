@@ -93,7 +93,7 @@ func TestPayloads(t *testing.T) {
 	for _, test := range goldens {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			m, err := build(test.n, json.RawMessage(test.data), test.o, 4096)
+			m, err := build(test.n, deviceWith(test.data), test.o, 4096)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,14 +113,6 @@ func TestWhatIsNotSent(t *testing.T) {
 		data string
 		want error
 	}{
-		{"a default_payload that is no object", notice().Reduced(), `{"default_payload": "x"}`, errBadDefault},
-		{"a default_payload that is null", notice(), `{"default_payload": null}`, errBadDefault},
-		{"a bad default_payload, though a badge has no use for it", messagetest.Badge(), `{"default_payload": []}`, errBadDefault},
-		{"an aps that is no object", notice().Reduced(), `{"default_payload": {"aps": 1}}`, errBadDefault},
-		{"an aps that is null", notice(), `{"default_payload": {"aps": null}}`, errBadDefault},
-		{"an alert that is a number", notice().Reduced(), `{"default_payload": {"aps": {"alert": 1}}}`, errBadDefault},
-		{"an alert that is an array", notice(), `{"default_payload": {"aps": {"alert": []}}}`, errBadDefault},
-		{"an alert that is null", messagetest.Badge(), `{"default_payload": {"aps": {"alert": null}}}`, errBadDefault},
 		{"a badge without a number", messagetest.Badge().WithoutCounts(), elementX, errNothing},
 		{"a membership without a number", notice(member("leave", true)).WithoutCounts(), elementX, errNothing},
 		{"ids that are too large", notice(func(n *providers.Notification) { n.EventID = strings.Repeat("$", 5000) }), ``, errTooLarge},
@@ -128,12 +120,56 @@ func TestWhatIsNotSent(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			m, err := build(test.n, json.RawMessage(test.data), options{}, 4096)
+			m, err := build(test.n, deviceWith(test.data), options{}, 4096)
 			if !errors.Is(err, test.want) || m.payload != nil {
 				t.Errorf("got %s (%v), want %v", m.payload, err, test.want)
 			}
 		})
 	}
+}
+
+// Guards against the rejection of a pusher for its default_payload (issue 12): a pusher that is rejected is deleted.
+func TestWhatIsWrongWithADefaultPayloadIsLeftOutAndReportedOnce(t *testing.T) {
+	t.Parallel()
+	const missing, title = `{"default_payload": {}}`, `{"default_payload": {"cs": "s", "aps": {"sound": "ping", "alert": {"title": "t"}}}}`
+	tests := []struct {
+		name, data string
+		same       string // a pusher that gets the same
+		field      string // that is reported; empty if none is
+	}{
+		{"a default_payload that is a string", `{"default_payload": "x"}`, missing, "data.default_payload"},
+		{"a default_payload that is a list", `{"default_payload": [{"aps": {}}]}`, missing, "data.default_payload"},
+		{"a default_payload that is null", `{"default_payload": null}`, missing, ""},
+		{"a default_payload of other capitals", `{"Default_Payload": {"a": 1}}`, missing, ""},
+		{"an aps that is a number", `{"default_payload": {"cs": "s", "aps": 1}}`, `{"default_payload": {"cs": "s"}}`, "data.default_payload.aps"},
+		{"an aps that is null", `{"default_payload": {"cs": "s", "aps": null}}`, `{"default_payload": {"cs": "s"}}`, ""},
+		{
+			"an alert that is a number", `{"default_payload": {"aps": {"sound": "ping", "alert": 1}}}`,
+			`{"default_payload": {"aps": {"sound": "ping"}}}`, "data.default_payload.aps.alert",
+		},
+		{"an alert that is a list", `{"default_payload": {"aps": {"alert": []}}}`, missing, "data.default_payload.aps.alert"},
+		{"an alert that is null", `{"default_payload": {"aps": {"alert": null}}}`, missing, ""},
+		{"all is well", title, title, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			faults, reported := messagetest.Faults()
+			for _, n := range []*providers.Notification{notice(), notice().Reduced(), messagetest.Badge()} {
+				got, err := build(n, deviceWith(test.data), options{faults: faults}, 4096)
+				want, wantErr := build(n, deviceWith(test.same), options{}, 4096)
+				if err != nil || wantErr != nil || string(got.payload) != string(want.payload) || got.background != want.background {
+					t.Errorf("got %s (%v), want %s (%v)", got.payload, err, want.payload, wantErr)
+				}
+			}
+			messagetest.WantReported(t, reported, test.field)
+		})
+	}
+}
+
+// deviceWith is a device with these data.
+func deviceWith[T string | []byte | json.RawMessage](data T) *providers.Device {
+	return &providers.Device{AppID: "org.example", Pushkey: pushkey, Data: json.RawMessage(data)}
 }
 
 func TestNamesAreCutAt1024Characters(t *testing.T) {
@@ -187,12 +223,9 @@ func FuzzBuild(f *testing.F) {
 		n := notice()
 		n.Type, n.Content = kind, json.RawMessage(content)
 		limit = 200 + (limit&0xffff)%5000
-		m, err := build(n, json.RawMessage(data), options{threadRoom: true}, limit)
+		m, err := build(n, deviceWith(data), options{threadRoom: true}, limit)
 		if err != nil {
-			if !errors.Is(err, errBadDefault) {
-				t.Fatal(err) // the ids always fit, and so there is always something to say
-			}
-			return
+			t.Fatal(err) // the ids always fit, and so there is always something to say
 		}
 		if len(m.payload) > limit || !utf8.Valid(m.payload) {
 			t.Fatalf("%d bytes of %d: %q", len(m.payload), limit, m.payload)

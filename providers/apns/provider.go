@@ -12,6 +12,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/service"
 )
 
@@ -69,6 +70,7 @@ type Provider struct {
 	ThreadID string `json:"thread_id,omitempty"`
 
 	topic      string
+	faults     *payload.Faults
 	server     *url.URL
 	maxPayload int
 	credential credential
@@ -94,6 +96,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if err := p.checkOptions(); err != nil {
 		return err
 	}
+	p.faults = payload.NewFaults(ctx.Logger())
 	if p.credential, err = p.loadCredential(ctx.Logger(), p.renewConnections); err != nil {
 		return err
 	}
@@ -168,6 +171,7 @@ var (
 	_ caddy.Provisioner       = (*Provider)(nil)
 	_ caddy.CleanerUpper      = (*Provider)(nil)
 	_ providers.Provider      = (*Provider)(nil)
+	_ providers.Usable        = (*Provider)(nil)
 	_ providers.WaitDefaulter = (*Provider)(nil)
 	_ providers.Expirer       = (*Provider)(nil)
 	_ providers.Checker       = (*Provider)(nil)

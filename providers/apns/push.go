@@ -25,16 +25,14 @@ import (
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	token, err := deviceToken(push.Device.Pushkey)
 	if err != nil {
-		return providers.Unusable("undecodable_token", err)
+		return providers.Unusable(badToken, err)
 	}
-	m, err := build(push.Notification, push.Device.Data, options{threadRoom: p.ThreadID == "room"}, p.maxPayload)
+	m, err := build(push.Notification, push.Device, options{threadRoom: p.ThreadID == "room", faults: p.faults}, p.maxPayload)
 	switch {
 	case errors.Is(err, errNothing):
 		return providers.Dropped("nothing_to_do", nil)
-	case errors.Is(err, errTooLarge):
-		return providers.Dropped("payload_too_large", err)
 	case err != nil:
-		return providers.Unusable("bad_default_payload", err)
+		return providers.Dropped("payload_too_large", err)
 	}
 	return p.send(ctx, token, p.header(push, m), m.payload)
 }

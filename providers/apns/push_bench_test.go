@@ -57,7 +57,7 @@ func BenchmarkPush(b *testing.B) {
 		})
 	})
 	b.Run("raw", func(b *testing.B) {
-		m, err := build(push.Notification, push.Device.Data, options{}, 4096)
+		m, err := build(push.Notification, push.Device, options{}, 4096)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -26,7 +26,11 @@ func TestConformance(t *testing.T) {
 			}), alert()
 		},
 		HTTP2Only: true,
-		Secrets:   []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
+		Unusable: []providers.Device{
+			{}, {Pushkey: "not!base64"}, {Pushkey: "A"}, {Pushkey: "===="}, {Pushkey: pushkey + "\n"}, {Pushkey: "https://push.example/up"},
+		},
+		Usable:  []providers.Device{{Pushkey: "AAAA"}, {Pushkey: strings.Repeat("0", 160)}, {Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)}},
+		Secrets: []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
 			{Name: "Unregistered is rejected since Apple says", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds},
@@ -35,7 +39,9 @@ func TestConformance(t *testing.T) {
 			{Name: "DeviceTokenNotForTopic is doubted", Status: 400, Body: `{"reason":"DeviceTokenNotForTopic"}`, Kind: providers.KindRejected, Reason: "device_token_not_for_topic", Doubtful: true},
 			{Name: "TopicDisallowed is the operator's", Status: 400, Body: `{"reason":"TopicDisallowed"}`, Kind: providers.KindMisconfigured, Reason: "topic_disallowed"},
 			{Name: "InvalidProviderToken is the operator's", Status: 403, Body: `{"reason":"InvalidProviderToken"}`, Kind: providers.KindMisconfigured, Reason: "invalid_provider_token"},
-			{Name: "TooManyRequests is for later", Status: 429, Body: `{"reason":"TooManyRequests"}`, Header: http.Header{"Retry-After": {"7"}}, Kind: providers.KindRetry, Reason: "too_many_requests", RetryAfter: 7 * time.Second},
+			{Name: "TooManyRequests is for later", Status: 429, Body: `{"reason":"TooManyRequests"}`, Header: http.Header{"Retry-After": {"7"}}, Kind: providers.KindRetry, Cause: providers.CauseDevice, Reason: "too_many_requests", RetryAfter: 7 * time.Second},
+			{Name: "TooManyProviderTokenUpdates is for later, for all devices", Status: 429, Body: `{"reason":"TooManyProviderTokenUpdates"}`, Kind: providers.KindRetry, Reason: "too_many_provider_token_updates"},
+			{Name: "429 of what is not APNs is for later", Status: 429, Kind: providers.KindRetry, Cause: providers.CauseDevice, Reason: "http_429"},
 			{Name: "ServiceUnavailable is for later", Status: 503, Body: `{"reason":"ServiceUnavailable"}`, Header: http.Header{"Retry-After": {"9"}}, Kind: providers.KindRetry, Reason: "service_unavailable", RetryAfter: 9 * time.Second},
 			{Name: "HTML is for later", Status: 502, Body: "<html>Bad Gateway</html>", Kind: providers.KindRetry, Reason: "http_502"},
 			{Name: "HTML that says gone proves nothing", Status: 410, Body: "<html>Gone</html>", Kind: providers.KindRetry, Reason: "http_410"},
@@ -116,7 +122,6 @@ func TestADeviceThatCanNeverGetAPushCostsNoRequest(t *testing.T) {
 		reason string
 	}{
 		{"no token", func(p *providers.Push) { p.Device.Pushkey = "../../l0/3/device/ok" }, providers.KindRejected, "undecodable_token"},
-		{"no default_payload", func(p *providers.Push) { p.Device.Data = []byte(`{"default_payload": null}`) }, providers.KindRejected, "bad_default_payload"},
 		{
 			"nothing to do", func(p *providers.Push) { p.Notification = &providers.Notification{Badge: true} },
 			providers.KindDropped, "nothing_to_do",

@@ -89,6 +89,14 @@ type answer struct {
 	retryAfter time.Duration
 }
 
+// cause is whom a retry concerns. Too many provider tokens are a 429 as well, but no device's.
+func (a answer) cause() providers.Cause {
+	if a.status == http.StatusTooManyRequests && a.reason != apns2.ReasonTooManyProviderTokenUpdates {
+		return providers.CauseDevice
+	}
+	return providers.CauseService
+}
+
 // outcome classifies the answer.
 func (a answer) outcome() providers.Outcome {
 	if a.status == http.StatusOK {
@@ -104,7 +112,7 @@ func (a answer) outcome() providers.Outcome {
 		o.Since, o.Doubtful = a.timestamp, v.doubtful
 	case providers.KindRetry, providers.KindMisconfigured:
 		o.RetryAfter = a.retryAfter
-		o.Limited = a.reason == apns2.ReasonTooManyRequests // to this device
+		o.Cause = a.cause()
 	}
 	return o
 }

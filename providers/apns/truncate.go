@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 )
 
 // fit is the document as JSON of at most limit bytes, and false if it cannot be made to fit.
@@ -67,7 +69,7 @@ func (d *document) texts() []*string {
 // stringsIn is a JSON array with its strings decoded, which are appended to texts as well; nil if it is no array.
 func stringsIn(array json.RawMessage, texts []*string) ([]any, []*string) {
 	var raw []json.RawMessage
-	if json.Unmarshal(array, &raw) != nil || raw == nil {
+	if lenient.Unmarshal(array, &raw) != nil || raw == nil {
 		return nil, texts
 	}
 	list := make([]any, len(raw))
@@ -84,7 +86,7 @@ func stringsIn(array json.RawMessage, texts []*string) ([]any, []*string) {
 // stringIn is a JSON string, decoded; nil if it is something else.
 func stringIn(value json.RawMessage) *string {
 	text := new(string)
-	if !bytes.HasPrefix(value, []byte{'"'}) || json.Unmarshal(value, text) != nil {
+	if !bytes.HasPrefix(value, []byte{'"'}) || lenient.Unmarshal(value, text) != nil {
 		return nil
 	}
 	return text

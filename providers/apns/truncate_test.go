@@ -80,7 +80,7 @@ func TestALongMessageIsCutAsSygnalDoes(t *testing.T) {
 	n := notice(content(`{"msgtype": "m.text", "body": "`+strings.Repeat("C", 5000)+`"}`), counts(3), func(n *providers.Notification) {
 		n.SenderDisplayName, n.RoomName, n.RoomID, n.EventID = strings.Repeat("A", 1024), strings.Repeat("B", 1024), "!r", "$e"
 	})
-	m, err := build(n, nil, options{}, 4096)
+	m, err := build(n, new(providers.Device), options{}, 4096)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestWhatCannotBeCutEnoughAsksTheAppToSync(t *testing.T) {
 	const want = `{"aps":{"content-available":1},"event_id":"$event","missed_calls":1,"room_id":"!room:example.org","unread_count":2}`
 	data := json.RawMessage(`{"default_payload": {"aps": {"alert": {"title": "` + strings.Repeat("t", 5000) + `", "body": "b"}}}}`)
 	for _, n := range []*providers.Notification{notice(), notice().Reduced()} {
-		m, err := build(n, data, options{threadRoom: true}, 4096)
+		m, err := build(n, deviceWith(data), options{threadRoom: true}, 4096)
 		if err != nil || string(m.payload) != want || !m.background {
 			t.Errorf("got %.200s (%v), background %t", m.payload, err, m.background)
 		}
@@ -113,11 +113,11 @@ func TestACiphertextThatDoesNotFitIsLeftOutAndTheAlertStays(t *testing.T) {
 	t.Parallel()
 	n := notice(encrypted).Reduced()
 	n.Encrypted.Ciphertext = strings.Repeat("c", 4000)
-	m, err := build(n, json.RawMessage(elementX), options{}, 4096)
+	m, err := build(n, deviceWith(elementX), options{}, 4096)
 	if err != nil || m.background {
 		t.Fatalf("background %t (%v)", m.background, err)
 	}
-	without, err := build(notice().Reduced(), json.RawMessage(elementX), options{}, 4096)
+	without, err := build(notice().Reduced(), deviceWith(elementX), options{}, 4096)
 	if err != nil || !bytes.Equal(m.payload, without.payload) {
 		t.Errorf("got %s (%v)", m.payload, err)
 	}
@@ -127,7 +127,7 @@ func TestACiphertextThatDoesNotFitIsLeftOutAndTheAlertStays(t *testing.T) {
 func TestWithNothingToCutOnlyTheRealSizeCounts(t *testing.T) {
 	t.Parallel()
 	data := fmt.Appendf(nil, `{"default_payload": {"aps": {"alert": {"loc-key": "N"}}, "list": [%s0]}}`, strings.Repeat("0,", 1900))
-	m, err := build(notice().Reduced(), data, options{}, 4096)
+	m, err := build(notice().Reduced(), deviceWith(data), options{}, 4096)
 	if err != nil || m.background || len(spaced(decode(t, m.payload))) <= 4096 {
 		t.Errorf("got %.100s (%v)", m.payload, err)
 	}
@@ -137,7 +137,7 @@ func TestManyTextsAreCutInNoTime(t *testing.T) {
 	t.Parallel()
 	args := strings.Repeat(`"`+strings.Repeat("x", 50)+`",`, 10_000) + `""`
 	data := json.RawMessage(`{"default_payload": {"aps": {"alert": {"loc-args": [` + args + `]}}}}`)
-	m, err := build(notice().Reduced(), data, options{}, 4096) // half a megabyte; never done if each cut looked for the longest
+	m, err := build(notice().Reduced(), deviceWith(data), options{}, 4096) // half a megabyte; never done if each cut looked for the longest
 	if err != nil || !m.background {
 		t.Errorf("got %.100s (%v)", m.payload, err)
 	}
@@ -215,13 +215,13 @@ func shaped(shape int, texts [3]string) (*providers.Notification, json.RawMessag
 func compare(t *testing.T, shape int, texts [3]string, less int) {
 	t.Helper()
 	n, data := shaped(shape, texts)
-	whole, err := build(n, data, options{}, 1<<20)
+	whole, err := build(n, deviceWith(data), options{}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := decode(t, whole.payload)
 	limit := max(0, len(spaced(want))-less)
-	m, err := build(n, data, options{}, limit)
+	m, err := build(n, deviceWith(data), options{}, limit)
 	if len(m.payload) > limit || !utf8.Valid(m.payload) {
 		t.Errorf("%d bytes of %d: %q", len(m.payload), limit, m.payload)
 	}

@@ -37,10 +37,21 @@ func BenchmarkData(b *testing.B) {
 			d := &providers.Device{AppID: "org.example", Pushkey: "token", Data: json.RawMessage(bench.data)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := data(bench.n, d, fcmLimit); err != nil {
+				if _, err := data(bench.n, d, fcmLimit, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkUsable is what the gateway does for each device before anything else: it must not allocate.
+func BenchmarkUsable(b *testing.B) {
+	p, d := new(Provider), providers.Device{Pushkey: strings.Repeat("dGVzdA1234567890abcdef:APA91bF_", 5)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Usable(&d, providers.Site{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

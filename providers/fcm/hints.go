@@ -37,6 +37,7 @@ var hints = map[string]string{
 // hintsByKind are for reasons without a hint of their own.
 var hintsByKind = map[providers.Kind]string{
 	providers.KindMisconfigured: "what answered was not Google: look at endpoint and proxy",
+	providers.KindSuspected:     "what answered was not Google: look at endpoint and proxy",
 	providers.KindDropped:       "FCM does not take the check's message: it deserves a bug report",
 	providers.KindRetry:         "FCM is out of order, or what answered is not FCM: try again later; look at endpoint and proxy",
 }

@@ -1,7 +1,6 @@
 package fcm
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
@@ -22,15 +22,12 @@ var (
 // data is the data of a message: FCM has strings only, under names of its rules,
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. Names and values together are at most limit bytes.
 //
-// The error is [payload.ErrBadDefault] if the pusher can never get a message, errNothing or errTooLarge if this one can not be one.
-func data(n *providers.Notification, d *providers.Device, limit int) (map[string]string, error) {
-	defaults, err := payload.Default(d.Data)
-	if err != nil {
-		return nil, err
-	}
+// The error is errNothing or errTooLarge if this notification cannot be a message. Faults may be nil.
+func data(n *providers.Notification, d *providers.Device, limit int, faults *payload.Faults) (map[string]string, error) {
 	if !hasClearText(n) && n.Encrypted == (providers.Encrypted{}) {
 		return nil, errNothing
 	}
+	defaults := payload.Default(d, faults)
 	var m *draft
 	if isDataMessage(d) {
 		m = newDraft(hedwigMembers(n, d), defaultMembers(defaults, hedwigNames), limit)
@@ -102,7 +99,7 @@ func devices(d *providers.Device, whole bool) string {
 		Data      map[string]json.RawMessage `json:"data,omitempty"`
 		Tweaks    json.RawMessage            `json:"tweaks,omitempty"`
 	}{AppID: d.AppID, Pushkey: d.Pushkey, PushkeyTS: d.PushkeyTS / 1000}
-	if len(d.Data) > 0 && json.Unmarshal(d.Data, &device.Data) == nil {
+	if len(d.Data) > 0 && lenient.Unmarshal(d.Data, &device.Data) == nil {
 		maps.DeleteFunc(device.Data, func(name string, _ json.RawMessage) bool {
 			return name == "default_payload" || (!whole && name != "client_name") // the former is in the message already
 		})
@@ -110,7 +107,7 @@ func devices(d *providers.Device, whole bool) string {
 	var known struct { // the parser throws at a sound that is no string
 		Sound *string `json:"sound"`
 	}
-	if whole && len(d.Tweaks) > 0 && json.Unmarshal(d.Tweaks, &known) == nil {
+	if whole && len(d.Tweaks) > 0 && lenient.Unmarshal(d.Tweaks, &known) == nil {
 		device.Tweaks = d.Tweaks
 	}
 	return jsonText([]any{device})
@@ -125,7 +122,7 @@ func isDataMessage(d *providers.Device) bool {
 	var pusher struct {
 		DataMessage any `json:"data_message"`
 	}
-	if !bytes.Contains(d.Data, []byte("data_message")) || json.Unmarshal(d.Data, &pusher) != nil {
+	if !lenient.MayHave(d.Data, "data_message") || lenient.Unmarshal(d.Data, &pusher) != nil {
 		return false
 	}
 	switch wanted := pusher.DataMessage.(type) {
@@ -157,12 +154,12 @@ func eventMembers(n *providers.Notification) map[string]string {
 // setContent sets the texts of an event's content. What is no text has no place in the form.
 func setContent(own map[string]string, content json.RawMessage) {
 	var members map[string]json.RawMessage
-	if len(content) == 0 || json.Unmarshal(content, &members) != nil {
+	if len(content) == 0 || lenient.Unmarshal(content, &members) != nil {
 		return
 	}
 	for name, value := range members {
 		var text string
-		if value[0] == '"' && json.Unmarshal(value, &text) == nil {
+		if value[0] == '"' && lenient.Unmarshal(value, &text) == nil {
 			own[contentPrefix+name] = cut(text, maxText)
 		}
 	}
@@ -216,7 +213,7 @@ func defaultMembers(members map[string]json.RawMessage, reserved []string) map[s
 		case 'n': // null
 		case '"':
 			var text string
-			if json.Unmarshal(value, &text) == nil {
+			if lenient.Unmarshal(value, &text) == nil {
 				texts[name] = text
 			}
 		default:

@@ -3,6 +3,7 @@ package fcm
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestData(t *testing.T) {
 				AppID: test.appID, Pushkey: "fcm-token:APA91b", PushkeyTS: 1_655_896_032_000,
 				Data: json.RawMessage(test.data), Tweaks: json.RawMessage(`{"highlight": true, "sound": "default"}`),
 			}
-			members, err := data(test.n, d, fcmLimit)
+			members, err := data(test.n, d, fcmLimit, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,8 +91,6 @@ func TestNoData(t *testing.T) {
 		limit int
 		want  error
 	}{
-		{"a default_payload that is null", messagetest.Alert(), `{"default_payload": null}`, fcmLimit, payload.ErrBadDefault},
-		{"a default_payload that is a text, for a badge", unreadCount(0), `{"default_payload": "cs"}`, fcmLimit, payload.ErrBadDefault},
 		{"a badge without counts", unreadCount(1).WithoutCounts(), `{}`, fcmLimit, errNothing},
 		{"a badge without counts, with a default_payload", unreadCount(1).WithoutCounts(), elementXData, fcmLimit, errNothing},
 		{"a content without ids", &providers.Notification{Content: json.RawMessage(`{"body": "x"}`)}, `{}`, fcmLimit, errNothing},
@@ -103,10 +102,32 @@ func TestNoData(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			members, err := data(test.n, &providers.Device{Data: json.RawMessage(test.data)}, test.limit)
+			members, err := data(test.n, &providers.Device{Data: json.RawMessage(test.data)}, test.limit, nil)
 			if !errors.Is(err, test.want) || members != nil {
 				t.Errorf("got %v, %v, want %v", members, err, test.want)
 			}
+		})
+	}
+}
+
+// Guards against the rejection of a pusher for its default_payload (issue 12): a pusher that is rejected is deleted.
+func TestADefaultPayloadThatIsNotAnObjectIsLeftOutAndReportedOnce(t *testing.T) {
+	t.Parallel()
+	for defaults, field := range map[string]string{
+		`"cs"`: "data.default_payload", `[{"cs": "s"}]`: "data.default_payload", `7`: "data.default_payload", `null`: "", `{}`: "",
+	} {
+		t.Run(defaults, func(t *testing.T) {
+			t.Parallel()
+			faults, reported := messagetest.Faults()
+			d := &providers.Device{AppID: "org.example", Data: json.RawMessage(`{"default_payload": ` + defaults + `}`)}
+			for _, n := range []*providers.Notification{messagetest.Alert(), messagetest.Alert().Reduced(), unreadCount(1)} {
+				got, err := data(n, d, fcmLimit, faults)
+				want, wantErr := data(n, &providers.Device{AppID: "org.example"}, fcmLimit, nil)
+				if err != nil || wantErr != nil || !maps.Equal(got, want) {
+					t.Errorf("got %v (%v), want %v (%v)", got, err, want, wantErr)
+				}
+			}
+			messagetest.WantReported(t, reported, field)
 		})
 	}
 }
@@ -125,7 +146,7 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 			t.Parallel()
 			content := payload.Marshal(map[string]string{"body": test.text})
 			n := &providers.Notification{RoomID: "!r", RoomName: test.text, Content: content}
-			members, err := data(n, &providers.Device{}, fcmLimit)
+			members, err := data(n, &providers.Device{}, fcmLimit, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +162,7 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 func TestIDsAreNotCut(t *testing.T) {
 	t.Parallel()
 	n := &providers.Notification{EventID: "$" + strings.Repeat("e", 1500), RoomID: "!" + strings.Repeat("r", 1500)}
-	members, err := data(n, &providers.Device{}, fcmLimit)
+	members, err := data(n, &providers.Device{}, fcmLimit, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +198,7 @@ func TestIsDataMessage(t *testing.T) {
 func TestTweaksThatFluffyChatCannotParseAreLeftOut(t *testing.T) {
 	t.Parallel()
 	d := &providers.Device{AppID: "a.data_message", Tweaks: json.RawMessage(`{"sound": 5}`)}
-	members, err := data(messagetest.Alert(), d, fcmLimit)
+	members, err := data(messagetest.Alert(), d, fcmLimit, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

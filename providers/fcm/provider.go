@@ -13,6 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 func init() {
@@ -54,6 +55,7 @@ type Provider struct {
 	Webpush json.RawMessage `json:"webpush,omitempty"`
 
 	template *template
+	faults   *payload.Faults
 	client   *client
 }
 
@@ -69,6 +71,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	p.faults = payload.NewFaults(ctx.Logger())
 	if p.template, err = newTemplate(p); err != nil {
 		return err
 	}
@@ -122,6 +125,7 @@ var (
 	_ caddy.Provisioner  = (*Provider)(nil)
 	_ caddy.CleanerUpper = (*Provider)(nil)
 	_ providers.Provider = (*Provider)(nil)
+	_ providers.Usable   = (*Provider)(nil)
 	_ providers.Checker  = (*Provider)(nil)
 	_ providers.Warmer   = (*Provider)(nil)
 )

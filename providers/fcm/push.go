@@ -11,15 +11,16 @@ import (
 
 // Push sends the notification to FCM.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+	if err := p.Usable(push.Device, push.Site); err != nil {
+		return providers.Unusable(badToken, err)
+	}
 	now := time.Now()
-	members, err := data(push.Notification, push.Device, p.template.room)
+	members, err := data(push.Notification, push.Device, p.template.room, p.faults)
 	switch {
 	case errors.Is(err, errNothing):
 		return providers.Dropped("nothing_to_do", nil)
-	case errors.Is(err, errTooLarge):
-		return providers.Dropped("too_large", err)
 	case err != nil:
-		return providers.Unusable("bad_default_payload", err)
+		return providers.Dropped("too_large", err)
 	}
 	a, err := p.client.send(ctx, p.template.message(push, members, now))
 	if err != nil {

@@ -32,7 +32,7 @@ func BenchmarkPush(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		server := benchtest.Start(b)
 		p, push := benchmarkProvider(b, server), alert()
-		members, err := data(push.Notification, push.Device, p.template.room)
+		members, err := data(push.Notification, push.Device, p.template.room, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -37,6 +37,12 @@ func TestConformance(t *testing.T) {
 			}), push
 		},
 		HTTP2Only: true,
+		Unusable: []providers.Device{
+			{}, {Pushkey: " "}, {Pushkey: "\t\r\n"}, {Pushkey: "\x00"}, {Pushkey: pushkey + "\x00"}, {Pushkey: pushkey + " " + pushkey}, {Pushkey: "a\ufffdb"},
+		},
+		Usable: []providers.Device{
+			{Pushkey: "x"}, {Pushkey: "https://push.example/up"}, {Pushkey: pushkey + "\n"}, {Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)},
+		},
 		Secrets: []string{
 			pushkey, token, strings.Split(accountOf(t, readFile(t, account))["private_key"], "\n")[1], "very-secret-client", "a < b", "$event",
 			"!room:example.org", "@alice:example.org",
@@ -55,6 +61,9 @@ func suiteVerdicts() []providertest.Verdict {
 			a.Header.Set("Retry-After", seconds)
 		}
 		v := row(name, a, providers.KindRetry, reason)
+		if a.Status == http.StatusTooManyRequests {
+			v.Cause = providers.CauseDevice
+		}
 		v.RetryAfter = after
 		return v
 	}
@@ -218,14 +227,10 @@ func TestAPushThatCanNeverBeDeliveredCostsNoRequest(t *testing.T) {
 			providers.KindDropped, "nothing_to_do", false,
 		},
 		{
-			"a default_payload that is no object", func(p *providers.Push) { p.Device.Data = json.RawMessage(`{"default_payload": null}`) },
-			providers.KindRejected, "bad_default_payload", true,
-		},
-		{
 			"an id that does not fit", func(p *providers.Push) { p.Notification.EventID = "$" + strings.Repeat("e", 5000) },
 			providers.KindDropped, "too_large", false,
 		},
-		{"no registration token", func(p *providers.Push) { p.Device.Pushkey = "" }, providers.KindDropped, "invalid_message", false},
+		{"no registration token", func(p *providers.Push) { p.Device.Pushkey = "" }, providers.KindRejected, "bad_token", true},
 	}
 	for _, test := range tests {
 		push := alert()

@@ -50,7 +50,7 @@ func TestWhatGoesFirst(t *testing.T) {
 			var gone []string
 			var last map[string]string
 			for limit := fcmLimit; ; limit-- {
-				members, err := data(test.n, d, limit)
+				members, err := data(test.n, d, limit, nil)
 				if errors.Is(err, errTooLarge) {
 					break
 				}
@@ -87,7 +87,7 @@ func TestACutBodyUsesTheRoomThereIs(t *testing.T) {
 	n := &providers.Notification{RoomID: "!r", Content: content}
 	for _, test := range []struct{ room, want int }{{400, 400}, {399, 399}, {398, 395}, {100, 99}, {99, 0}} {
 		rest := len("room_id!r" + "priohigh" + "content_body")
-		members, err := data(n, &providers.Device{}, rest+test.room)
+		members, err := data(n, &providers.Device{}, rest+test.room, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,12 +104,12 @@ func TestTheSameMessageIsMadeEachTime(t *testing.T) {
 		content[name] = strings.Repeat("x", 200)
 	}
 	n := &providers.Notification{RoomID: "!r", Content: payload.Marshal(content)}
-	first, err := data(n, &providers.Device{}, fcmLimit)
+	first, err := data(n, &providers.Device{}, fcmLimit, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
-		if again, err := data(n, &providers.Device{}, fcmLimit); err != nil || !maps.Equal(first, again) {
+		if again, err := data(n, &providers.Device{}, fcmLimit, nil); err != nil || !maps.Equal(first, again) {
 			t.Fatalf("got %v (%v), then %v", first, err, again)
 		}
 	}
@@ -146,7 +146,7 @@ func FuzzData(f *testing.F) {
 			d.Data, d.Tweaks = json.RawMessage(pusher), json.RawMessage(pusher)
 		}
 		limit %= 2 * fcmLimit
-		members, err := data(n, d, limit)
+		members, err := data(n, d, limit, nil)
 		// What always stays, where it is longest: a count is of at most 20 digits.
 		least := len(eventID+roomID) + len(`event_idroom_idprionormaldevices[]counts{"unread":}`) + 20
 		if errors.Is(err, errTooLarge) && limit >= least {

@@ -125,6 +125,9 @@ func (a *answer) outcome(now time.Time) providers.Outcome {
 			o.RetryAfter = quotaDelay
 		}
 	}
+	if v.kind == providers.KindRetry && (a.status == http.StatusTooManyRequests || v.reason == "quota_exceeded") {
+		o.Cause = providers.CauseDevice // FCM is in order; whose quota it is, it does not always say
+	}
 	return o
 }
 

@@ -25,6 +25,14 @@ type Suite struct {
 	// Verdicts is the provider's table of answers, and what each means.
 	Verdicts []Verdict
 
+	// Unusable are devices that nothing could ever be delivered to, whatever the operator configures. If there are any, the provider
+	// implements [providers.Usable]; Push finds them unusable as well, without a request.
+	Unusable []providers.Device
+
+	// Usable are devices that nothing is delivered to with the provider's configuration, and might be with another one: such as an
+	// endpoint in a private network.
+	Usable []providers.Device
+
 	// Secrets are what must never be seen in an outcome: the pushkey or its token, the path of the endpoint, the authentication
 	// secret, the notification's content, the provider's credentials.
 	Secrets []string
@@ -52,8 +60,9 @@ type Verdict struct {
 	Header http.Header
 	Body   string
 
-	// Kind, RetryAfter, Since and Doubtful are those of the outcome. Reason is, too, unless it is empty.
+	// Kind, Cause, RetryAfter, Since and Doubtful are those of the outcome. Reason is, too, unless it is empty.
 	Kind       providers.Kind
+	Cause      providers.Cause
 	RetryAfter time.Duration
 	Since      time.Time
 	Doubtful   bool
@@ -64,6 +73,7 @@ type Verdict struct {
 func Run(t *testing.T, s Suite) {
 	t.Helper()
 	t.Run("every answer has its verdict", s.testVerdicts)
+	t.Run("a device that can never be delivered to is known at once", s.testUsable)
 	t.Run("concurrent pushes do not disturb each other", s.testConcurrency)
 	t.Run("a push ends with its context", s.testCancellation)
 	t.Run("a network that fails means try again", s.testNetwork)
@@ -119,6 +129,12 @@ func (b *bench) check(t *testing.T, o providers.Outcome) {
 	if o.RetryAfter < 0 {
 		t.Errorf("the outcome asks for a retry after %s", o.RetryAfter)
 	}
+	if o.Cause != 0 && o.Kind != providers.KindRetry {
+		t.Errorf("the outcome is %s, and has the cause %d of a retry", o.Kind, o.Cause)
+	}
+	if o.Blocked && o.Kind != providers.KindDropped || o.Unusable && o.Kind != providers.KindRejected {
+		t.Errorf("the outcome is %s, blocked: %t, unusable: %t", o.Kind, o.Blocked, o.Unusable)
+	}
 	shown := o.Reason
 	if o.Err != nil {
 		shown += " " + o.Err.Error()
@@ -152,6 +168,15 @@ func wantKind(t *testing.T, o providers.Outcome, want providers.Kind) {
 	t.Helper()
 	if o.Kind != want {
 		t.Errorf("the outcome is %s (%s, %v), want %s", o.Kind, o.Reason, o.Err, want)
+	}
+}
+
+// wantUnreachable fails the test unless the push is to be tried again because there was no answer.
+func wantUnreachable(t *testing.T, o providers.Outcome) {
+	t.Helper()
+	wantKind(t, o, providers.KindRetry)
+	if o.Kind == providers.KindRetry && o.Cause != providers.CauseNetwork {
+		t.Errorf("the cause of the outcome %s is %d, want that of the network", o.Reason, o.Cause)
 	}
 }
 

@@ -20,6 +20,9 @@ func (s Suite) testVerdicts(t *testing.T) {
 			t.Parallel()
 			o := s.start(t, answers(v.Status, v.Header, v.Body)).do(t.Context(), t)
 			wantKind(t, o, v.Kind)
+			if o.Cause != v.Cause {
+				t.Errorf("the cause is %d, want %d", o.Cause, v.Cause)
+			}
 			if o.RetryAfter != v.RetryAfter {
 				t.Errorf("RetryAfter is %s, want %s", o.RetryAfter, v.RetryAfter)
 			}
@@ -54,7 +57,11 @@ func (s Suite) testConcurrency(t *testing.T) {
 		t.Errorf("there are %d outcomes of %d pushes", len(outcomes), pushes)
 	}
 	for range len(outcomes) {
-		wantKind(t, <-outcomes, providers.KindRetry)
+		o := <-outcomes
+		wantKind(t, o, providers.KindRetry)
+		if o.Cause != providers.CauseService {
+			t.Errorf("the cause of the outcome %s is %d, want that of the service", o.Reason, o.Cause)
+		}
 	}
 	if !samePush(before, b.push) {
 		t.Error("the push was modified")
@@ -63,8 +70,9 @@ func (s Suite) testConcurrency(t *testing.T) {
 
 func (s Suite) testCancellation(t *testing.T) {
 	t.Parallel()
+	const thinks = "while the push service thinks"
 	hangs := map[string]func(http.ResponseWriter){
-		"while the push service thinks": func(http.ResponseWriter) {},
+		thinks: func(http.ResponseWriter) {},
 		"while the push service answers": func(w http.ResponseWriter) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = io.WriteString(w, "over")
@@ -84,7 +92,10 @@ func (s Suite) testCancellation(t *testing.T) {
 				case <-t.Context().Done(): // the provider did not let go
 				}
 			}))
-			if o, ok := b.within(ctx, t, prompt); ok {
+			switch o, ok := b.within(ctx, t, prompt); {
+			case ok && name == thinks:
+				wantUnreachable(t, o)
+			case ok:
 				wantKind(t, o, providers.KindRetry)
 			}
 		})
@@ -106,14 +117,14 @@ func (s Suite) testNetwork(t *testing.T) {
 		t.Parallel()
 		b := s.start(t, answers(http.StatusGone, nil, ""))
 		b.server.Close()
-		wantKind(t, b.do(t.Context(), t), providers.KindRetry)
+		wantUnreachable(t, b.do(t.Context(), t))
 	})
 	t.Run("when the connection is dropped", func(t *testing.T) {
 		t.Parallel()
 		b := s.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			Answer{Drop: true}.write(w, r, nil)
 		}))
-		wantKind(t, b.do(t.Context(), t), providers.KindRetry)
+		wantUnreachable(t, b.do(t.Context(), t))
 	})
 	t.Run("when an answer is cut off", func(t *testing.T) {
 		t.Parallel()
@@ -135,7 +146,7 @@ func (s Suite) testNetwork(t *testing.T) {
 		b := s.startWith(t, NewCA(t), NewCA(t).File, true, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			asked.Store(true)
 		}))
-		wantKind(t, b.do(t.Context(), t), providers.KindRetry)
+		wantUnreachable(t, b.do(t.Context(), t))
 		if asked.Load() {
 			t.Error("the push was sent")
 		}

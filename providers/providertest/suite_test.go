@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -24,8 +25,50 @@ type simple struct {
 	flaw   string
 }
 
-func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+// Usable wants an https URL.
+func (p *simple) Usable(d *providers.Device, _ providers.Site) error {
 	switch p.flaw {
+	case "panics in Usable":
+		if d.Data[0] != '{' { // the good push has data
+			return nil
+		}
+	case "asks the network in Usable":
+		if answer, err := p.client.Get(d.Pushkey); err == nil {
+			_ = answer.Body.Close()
+		}
+	case "modifies the device in Usable":
+		d.Pushkey = strings.TrimSpace(d.Pushkey)
+	case "shows the endpoint in Usable":
+		_, err := url.Parse(d.Pushkey + "%")
+		return err
+	case "finds nothing unusable":
+		return nil
+	case "finds a good device unusable":
+		return &providers.UnusableError{Reason: "bad_endpoint"}
+	case "is slow in Usable":
+		for began := time.Now(); time.Since(began) < 10*time.Millisecond; {
+		}
+	}
+	u, err := url.Parse(d.Pushkey)
+	if err != nil || u.Scheme != "https" || p.flaw == "finds a private network unusable" && u.Hostname() == "10.0.0.1" {
+		return &providers.UnusableError{Reason: "bad_endpoint", Err: errors.New("the endpoint is not an https URL")}
+	}
+	return nil
+}
+
+func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+	if u, err := url.Parse(push.Device.Pushkey); (err != nil || u.Scheme != "https") && p.flaw != "sends what is unusable" {
+		reason := "bad_endpoint"
+		if p.flaw == "has two reasons" {
+			reason = "bad_pushkey"
+		}
+		return providers.Unusable(reason, errors.New("the endpoint is not an https URL"))
+	}
+	switch p.flaw {
+	case "sends what is unusable":
+		push = &providers.Push{Notification: push.Notification, Device: &providers.Device{
+			Pushkey: strings.Replace(push.Device.Pushkey, "http:", "https:", 1),
+		}}
 	case "ignores its context":
 		ctx = context.WithoutCancel(ctx)
 	case "modifies the push":
@@ -54,19 +97,25 @@ func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outco
 	if p.flaw != "does not read bodies" && p.flaw != "leaves bodies open" {
 		_, _ = io.Copy(body, io.LimitReader(answer.Body, limit))
 	}
-	return classify(answer, text.String())
+	o := classify(answer, text.String())
+	if p.flaw == "blames the service for a device's limit" {
+		o.Cause = providers.CauseService
+	}
+	return o
 }
 
 func (p *simple) failed(err error) providers.Outcome {
 	switch p.flaw {
 	case "shows the URL":
-		return providers.Retry("network", 0, err)
+		return providers.Unreachable("network", err)
+	case "blames the service for the network":
+		return providers.Retry("network", 0, errors.New("the network failed"))
 	case "rejects for the network":
 		return providers.Rejected("network")
 	case "takes a lost answer for success":
 		return providers.Delivered()
 	default:
-		return providers.Retry("network", 0, errors.New("the network failed"))
+		return providers.Unreachable("network", errors.New("the network failed"))
 	}
 }
 
@@ -80,9 +129,13 @@ func classify(answer *http.Response, text string) providers.Outcome {
 		return providers.Delivered()
 	case status == http.StatusGone:
 		return providers.Rejected("gone")
-	default:
+	case status == http.StatusNotFound:
+		return providers.Suspected("not_found")
+	case status == http.StatusTooManyRequests:
 		after, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
-		return providers.Retry("unavailable", time.Duration(after)*time.Second, detail)
+		return providers.Limited("rate_limited", time.Duration(after)*time.Second, detail)
+	default:
+		return providers.Retry("unavailable", 0, detail)
 	}
 }
 
@@ -93,19 +146,26 @@ func suiteOf(flaw string) providertest.Suite {
 		Verdicts: []providertest.Verdict{
 			{Name: "201 is delivered", Status: 201, Kind: providers.KindDelivered, Reason: "delivered"},
 			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
+			{Name: "404 is suspected", Status: 404, Kind: providers.KindSuspected, Reason: "not_found"},
 			{
 				Name: "429 is for later", Status: 429, Header: http.Header{"Retry-After": {"7"}},
-				Kind: providers.KindRetry, RetryAfter: 7 * time.Second,
+				Kind: providers.KindRetry, Cause: providers.CauseDevice, RetryAfter: 7 * time.Second,
 			},
 		},
+		Unusable: []providers.Device{{Pushkey: "http://127.0.0.1/up/very-secret", Data: []byte("{}")}, {Data: []byte("{}")}},
+		Usable:   []providers.Device{{Pushkey: "https://10.0.0.1/up/very-secret", Data: []byte("{}")}},
 	}
 	if flaw == "has another verdict" {
 		suite.Verdicts[1].Kind = providers.KindDropped
 	}
 	suite.New = func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
-		return newSimple(t, flaw, caFile), &providers.Push{
+		var p providers.Provider = newSimple(t, flaw, caFile)
+		if flaw == "has no Usable" {
+			p = struct{ providers.Provider }{p}
+		}
+		return p, &providers.Push{
 			Notification: &providers.Notification{EventID: "$e"},
-			Device:       &providers.Device{Pushkey: baseURL + "/up/very-secret"},
+			Device:       &providers.Device{Pushkey: baseURL + "/up/very-secret", Data: []byte(`{"url": "x"}`)},
 		}
 	}
 	return suite
@@ -139,6 +199,13 @@ func TestTheSuitePassesAGoodProvider(t *testing.T) {
 	providertest.Run(t, suiteOf(""))
 }
 
+func TestTheSuitePassesAProviderThatKnowsNothingBeforehand(t *testing.T) {
+	t.Parallel()
+	suite := suiteOf("has no Usable")
+	suite.Unusable = nil
+	providertest.Run(t, suite)
+}
+
 // flawVariable makes this program run the suite for a provider with the flaw, see TestTheSuiteCatchesABadProvider.
 const flawVariable = "PROVIDERTEST_FLAW"
 
@@ -156,19 +223,33 @@ func TestTheSuiteCatchesABadProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const known = "a device that can never be delivered to is known at once"
 	flaws := map[string]string{ // and the test that catches it
-		"has another verdict":             "every answer has its verdict",
-		"modifies the push":               "concurrent pushes do not disturb each other",
-		"ignores its context":             "a push ends with its context",
-		"rejects for the network":         "a network that fails means try again",
-		"trusts everybody":                "a network that fails means try again",
-		"shows the URL":                   "a network that fails means try again",
-		"takes a lost answer for success": "a connection that is cut at any byte means try again",
-		"shows the answer":                "no outcome shows a secret",
-		"does not read bodies":            "answers are read to their end and closed",
-		"leaves bodies open":              "answers are read to their end and closed",
-		"reads without end":               "answers are read to their end and closed",
-		"follows redirects":               "a redirect is not followed",
+		"panics in Usable":                        known,
+		"asks the network in Usable":              known,
+		"modifies the device in Usable":           known,
+		"shows the endpoint in Usable":            known,
+		"finds nothing unusable":                  known,
+		"finds a good device unusable":            known,
+		"finds a private network unusable":        known,
+		"is slow in Usable":                       known,
+		"sends what is unusable":                  known,
+		"has two reasons":                         known,
+		"has no Usable":                           known,
+		"blames the service for the network":      "a network that fails means try again",
+		"blames the service for a device's limit": "every answer has its verdict",
+		"has another verdict":                     "every answer has its verdict",
+		"modifies the push":                       "concurrent pushes do not disturb each other",
+		"ignores its context":                     "a push ends with its context",
+		"rejects for the network":                 "a network that fails means try again",
+		"trusts everybody":                        "a network that fails means try again",
+		"shows the URL":                           "a network that fails means try again",
+		"takes a lost answer for success":         "a connection that is cut at any byte means try again",
+		"shows the answer":                        "no outcome shows a secret",
+		"does not read bodies":                    "answers are read to their end and closed",
+		"leaves bodies open":                      "answers are read to their end and closed",
+		"reads without end":                       "answers are read to their end and closed",
+		"follows redirects":                       "a redirect is not followed",
 	}
 	for flaw, by := range flaws {
 		t.Run("that "+flaw, func(t *testing.T) {

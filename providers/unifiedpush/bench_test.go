@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 func BenchmarkBodies(b *testing.B) {
@@ -19,6 +20,26 @@ func BenchmarkBodies(b *testing.B) {
 						b.Fatal("there is no body")
 					}
 					break
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkUsable is what the gateway does for each device before anything else, and again with each push.
+func BenchmarkUsable(b *testing.B) {
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	for name, d := range map[string]providers.Device{
+		"clear": {Pushkey: "https://push.example.org/up/topic", Data: []byte(`{"url": "https://push.example.org/_matrix/push/v1/notify",
+			"format": "event_id_only", "default_payload": {"cs": "AgEABcd"}}`)},
+		"encrypted": {Pushkey: "https://push.example.org/up/topic", Data: data(sub, `{"p256dh": %q, "auth": %q}`)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := new(Provider)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Usable(&d, providers.Site{}); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-
-	jsonv2 "github.com/go-json-experiment/json"
+	"net/url"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -16,16 +15,12 @@ import (
 
 // Push posts the notification to the endpoint.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
-	endpoint, err := upstream.Endpoint(push.Device.Pushkey)
-	if err != nil {
-		return providers.Unusable("bad_endpoint", err)
-	}
-	keys, err := subscriptionKeys(push.Device.Data)
-	if err != nil {
-		return providers.Unusable("bad_subscription", err)
+	endpoint, keys, unusable := target(push.Device)
+	if unusable != nil {
+		return providers.Unusable(unusable.Reason, unusable.Err)
 	}
 	if keys != nil && !p.sender.Ready() {
-		return providers.Retry("starting", 0, errors.New("the VAPID key is not there yet"))
+		return message.Starting()
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: endpoint, Keys: keys},
@@ -33,13 +28,34 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		push)
 }
 
+// Usable returns an error if the pushkey is not the URL of an endpoint, or the data have half a subscription.
+func (p *Provider) Usable(d *providers.Device, _ providers.Site) error {
+	if _, _, unusable := target(d); unusable != nil {
+		return unusable
+	}
+	return nil
+}
+
+// target is where a device's messages go, and the keys to encrypt them with; nil for none.
+func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
+	endpoint, err := upstream.Endpoint(d.Pushkey)
+	if err != nil {
+		return nil, nil, &providers.UnusableError{Reason: "bad_endpoint", Err: err}
+	}
+	keys, err := subscriptionKeys(d.Data)
+	if err != nil {
+		return nil, nil, &providers.UnusableError{Reason: "bad_subscription", Err: err}
+	}
+	return endpoint, keys, nil
+}
+
 // Host is the endpoint's.
-func (p *Provider) Host(d *providers.Device) string { return upstream.Host(d.Pushkey) }
+func (p *Provider) Host(d *providers.Device) string { return p.sender.Host(d.Pushkey) }
 
 // subscriptionKeys are the keys in the pusher's data; nil if it has none. What is half a subscription is an error: the client
 // asked for encryption, and nothing is sent in the clear then.
 func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
-	if len(data) == 0 {
+	if !lenient.MayHave(data, `"p256dh"`, `"auth"`, `"keys"`) {
 		return nil, nil
 	}
 	type pair struct {
@@ -51,7 +67,7 @@ func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
 		Auth   string `json:"auth"`
 		Keys   pair   `json:"keys"`
 	}
-	if err := jsonv2.Unmarshal(data, &d, lenient.Options); err != nil {
+	if err := lenient.Unmarshal(data, &d); err != nil {
 		return nil, errors.New("data: p256dh, auth and keys are not what they are in a subscription")
 	}
 	found := pair{d.P256dh, d.Auth}

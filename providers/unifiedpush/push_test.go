@@ -26,25 +26,60 @@ func TestConformance(t *testing.T) {
 					}
 					return newProvider(t, caFile), pushOf(alert(), d)
 				},
-				Secrets: []string{"very-secret", sub.Auth, "a < b"},
+				Secrets:  []string{"very-secret", sub.Auth, "a < b"},
+				Unusable: unusable(sub),
+				Usable:   usable(sub),
 				Verdicts: []providertest.Verdict{
 					{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
 					{Name: "201 is delivered", Status: 201, Kind: providers.KindDelivered},
 					{Name: "202 is delivered", Status: 202, Kind: providers.KindDelivered},
-					{Name: "404 is rejected", Status: 404, Kind: providers.KindRejected, Reason: "not_found"},
+					{Name: "404 is suspected", Status: 404, Kind: providers.KindSuspected, Reason: "not_found"},
+					{
+						Name: "404 with autopush's word for a dead one is rejected", Status: 404,
+						Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"code":404,"errno":102,"error":"Not Found"}`,
+						Kind: providers.KindRejected, Reason: "not_found",
+					},
 					{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
 					{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 					{Name: "403 is the operator's", Status: 403, Kind: providers.KindMisconfigured},
 					{Name: "413 twice is dropped", Status: 413, Kind: providers.KindDropped, Reason: "too_large"},
 					{
 						Name: "429 is for later", Status: 429, Header: http.Header{"Retry-After": {"7"}},
-						Kind: providers.KindRetry, RetryAfter: 7 * time.Second,
+						Kind: providers.KindRetry, Cause: providers.CauseDevice, RetryAfter: 7 * time.Second,
 					},
-					{Name: "507 is for later", Status: 507, Kind: providers.KindRetry, Reason: "no_subscriber"},
+					{Name: "507 is for later", Status: 507, Kind: providers.KindRetry, Cause: providers.CauseDevice, Reason: "no_subscriber"},
 				},
 			})
 		})
 	}
+}
+
+// unusable are devices that nothing can be delivered to.
+func unusable(sub providertest.Subscription) (devices []providers.Device) {
+	for _, pushkey := range []string{
+		"", "very-secret", "http://push.example/very-secret", "https://user:very-secret@push.example/", "https://push.invalid/very-secret",
+		"https://push.example:99999/very-secret", "https:///very-secret", "ftp://push.example/very-secret",
+	} {
+		devices = append(devices, providers.Device{Pushkey: pushkey})
+	}
+	for _, data := range []string{
+		`{"p256dh": "` + sub.P256dh + `"}`, `{"auth": "` + sub.Auth + `"}`, `{"keys": {"p256dh": "x", "auth": "` + sub.Auth + `"}}`,
+		`{"keys": 1}`, `{"p256dh": 1, "auth": []}`,
+	} {
+		devices = append(devices, providers.Device{Pushkey: "https://push.example/very-secret", Data: []byte(data)})
+	}
+	return devices
+}
+
+// usable are devices that another configuration could reach.
+func usable(sub providertest.Subscription) (devices []providers.Device) {
+	for _, pushkey := range []string{
+		"https://localhost:8443/up/very-secret", "https://10.0.0.1/very-secret", "https://[::1]/very-secret", "https://ntfy/very-secret",
+		"https://ntfy.local/very-secret", "https://ntfy.internal/very-secret", "https://abc.onion/very-secret", "https://push.example:25/very-secret",
+	} {
+		devices = append(devices, providers.Device{Pushkey: pushkey}, providers.Device{Pushkey: pushkey, Data: data(sub, `{"p256dh": %q, "auth": %q}`)})
+	}
+	return devices
 }
 
 // data are a pusher's data with the keys of a subscription.

@@ -26,14 +26,35 @@ func BenchmarkBodies(b *testing.B) {
 	}
 }
 
-func BenchmarkParsePusher(b *testing.B) {
+// BenchmarkUsable is what the gateway does for each device before anything else, and again with each push.
+func BenchmarkUsable(b *testing.B) {
 	sub := providertest.New(providertest.Options{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint
-	d := device(sub, "")
+	for name, d := range map[string]providers.Device{
+		"auth_and_endpoint": device(sub, ""),
+		"default_payload":   device(sub, `, "events_only": true, "default_payload": {"client": "x", "session": {"id": 1}}`),
+		"PushSubscription":  subscriber{sub.Endpoint, sub.P256dh, sub.Auth}.devices()[1],
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := new(Provider)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.Usable(&d, providers.Site{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkHost(b *testing.B) {
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub.Endpoint = "https://push.example.org" + sub.Endpoint
+	d, p := device(sub, ""), new(Provider)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parsePusher(&d); err != nil {
-			b.Fatal(err)
+		if p.Host(&d) == "" {
+			b.Fatal("there is no host")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
@@ -87,17 +88,17 @@ const (
 // trim leaves out of an event's content what a notification does not show: the formatted body, the rest of a long body, and a
 // ciphertext that would not fit anyhow.
 func trim(content json.RawMessage) map[string]json.RawMessage {
-	var members map[string]json.RawMessage
-	if len(content) == 0 || json.Unmarshal(content, &members) != nil {
+	members, ok := payload.Members(content)
+	if !ok {
 		return nil
 	}
 	delete(members, "formatted_body")
 	var text string
-	if json.Unmarshal(members["body"], &text) == nil && utf8.RuneCountInString(text) > maxText {
+	if lenient.Unmarshal(members["body"], &text) == nil && utf8.RuneCountInString(text) > maxText {
 		members["body"] = payload.Marshal(string([]rune(text)[:maxText-1]) + "…")
 	}
 	var ciphertext string
-	if json.Unmarshal(members["ciphertext"], &ciphertext) == nil && len(ciphertext) > maxCiphertext {
+	if lenient.Unmarshal(members["ciphertext"], &ciphertext) == nil && len(ciphertext) > maxCiphertext {
 		delete(members, "ciphertext")
 	}
 	return members

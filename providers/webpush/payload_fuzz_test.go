@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 // FuzzBodies merges a default_payload into a notification, and holds each form of it against what no client may bring about: another
@@ -35,11 +38,9 @@ func FuzzBodies(f *testing.F) {
 		if !isObject(content) || !utf8.ValidString(data) || !utf8.ValidString(content) || !json.Valid([]byte(data)) {
 			t.Skip() // decoded as parts of a request, they are
 		}
-		var defaults map[string]json.RawMessage
 		var pusher pusherData
-		if json.Unmarshal([]byte(data), &pusher) == nil {
-			_ = json.Unmarshal(pusher.DefaultPayload, &defaults)
-		}
+		_ = lenient.Unmarshal([]byte(data), &pusher)
+		defaults := payload.DefaultIn(pusher.DefaultPayload, new(providers.Device), nil)
 		n := alert()
 		n.Content = json.RawMessage(content)
 		forms := slices.Collect(bodies(n, defaults))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
 func init() {
@@ -31,6 +32,7 @@ type Provider struct {
 	message.Options
 
 	sender message.Sender
+	faults *payload.Faults
 }
 
 // CaddyModule returns the module's name and constructor.
@@ -43,6 +45,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if p.VapidSubject == "" {
 		return errors.New("vapid_subject is missing: push services want to know how to reach you")
 	}
+	p.faults = payload.NewFaults(ctx.Logger())
 	return p.sender.Provision(ctx, &p.Options)
 }
 
@@ -66,6 +69,7 @@ var (
 	_ caddy.CleanerUpper         = (*Provider)(nil)
 	_ providers.Hoster           = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
+	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)

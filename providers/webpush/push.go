@@ -2,7 +2,6 @@ package webpush
 
 import (
 	"context"
-	"errors"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
@@ -13,14 +12,14 @@ import (
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	to, err := parsePusher(push.Device)
 	if err != nil {
-		return providers.Unusable("bad_subscription", err)
+		return providers.Unusable(badSubscription, err)
 	}
 	n := push.Notification
 	if to.eventsOnly && n.EventID == "" {
 		return providers.Dropped("events_only", nil)
 	}
 	if !p.sender.Ready() {
-		return providers.Retry("starting", 0, errors.New("the VAPID key is not there yet"))
+		return message.Starting()
 	}
 	topic := message.BadgeTopic(n, push.Device)
 	if to.onlyLastPerRoom && n.RoomID != "" {
@@ -28,6 +27,6 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: to.endpoint, Keys: &to.keys},
-		message.Message{Bodies: bodies(n, to.defaultPayload), Topic: topic},
+		message.Message{Bodies: bodies(n, payload.DefaultIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
 		push)
 }

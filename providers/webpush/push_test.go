@@ -22,11 +22,18 @@ func TestConformance(t *testing.T) {
 			at.Endpoint = baseURL + sub.Endpoint
 			return newProvider(t, caFile), pushOf(alert(), device(at, ""))
 		},
-		Secrets: []string{"very-secret", sub.Auth, sub.P256dh, "a < b"},
+		Secrets:  []string{"very-secret", sub.Auth, sub.P256dh, "a < b"},
+		Unusable: unusable(sub),
+		Usable:   usable(sub),
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
 			{Name: "201 is delivered", Status: 201, Kind: providers.KindDelivered},
-			{Name: "404 is rejected", Status: 404, Kind: providers.KindRejected, Reason: "not_found"},
+			{Name: "404 is suspected", Status: 404, Kind: providers.KindSuspected, Reason: "not_found"},
+			{
+				Name: "404 with autopush's word for a dead one is rejected", Status: 404,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"code":404,"errno":102,"error":"Not Found"}`,
+				Kind: providers.KindRejected, Reason: "not_found",
+			},
 			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
 			{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 			{Name: "401 is the operator's", Status: 401, Kind: providers.KindMisconfigured},
@@ -34,11 +41,50 @@ func TestConformance(t *testing.T) {
 			{Name: "413 twice is dropped", Status: 413, Kind: providers.KindDropped, Reason: "too_large"},
 			{
 				Name: "429 is for later", Status: 429, Header: http.Header{"Retry-After": {"7"}},
-				Kind: providers.KindRetry, RetryAfter: 7 * time.Second,
+				Kind: providers.KindRetry, Cause: providers.CauseDevice, RetryAfter: 7 * time.Second,
 			},
 			{Name: "503 is for later", Status: 503, Kind: providers.KindRetry},
 		},
 	})
+}
+
+// unusable are devices that nothing can be delivered to.
+func unusable(sub providertest.Subscription) []providers.Device {
+	at := func(endpoint string) subscriber { return subscriber{endpoint, sub.P256dh, sub.Auth} }
+	short := at("https://push.example/very-secret")
+	short.auth = "AAAA"
+	offCurve := at("https://push.example/very-secret")
+	offCurve.p256dh = "B" + strings.Repeat("A", 86)
+	devices := []providers.Device{{Pushkey: sub.P256dh}, {Pushkey: `{"endpoint": "https://push.example/very-secret"}`}, {Pushkey: `{`}}
+	for _, target := range []subscriber{
+		at("http://push.example/very-secret"), at("https://user@push.example/very-secret"), at("https://push.invalid/very-secret"),
+		at("https://push.example:99999/very-secret"), at(""), short, offCurve,
+	} {
+		devices = append(devices, target.devices()...)
+	}
+	return devices
+}
+
+// usable are devices that another configuration could reach.
+func usable(sub providertest.Subscription) (devices []providers.Device) {
+	for _, endpoint := range []string{
+		"https://localhost:8443/up/very-secret", "https://10.0.0.1/very-secret", "https://[::1]/very-secret", "https://ntfy/very-secret",
+		"https://ntfy.local/very-secret", "https://ntfy.internal/very-secret", "https://abc.onion/very-secret", "https://push.example:25/very-secret",
+	} {
+		devices = append(devices, subscriber{endpoint, sub.P256dh, sub.Auth}.devices()...)
+	}
+	return devices
+}
+
+// subscriber is a subscription, which may be broken.
+type subscriber struct{ endpoint, p256dh, auth string }
+
+// devices are both forms of it.
+func (s subscriber) devices() []providers.Device {
+	return []providers.Device{
+		{Pushkey: s.p256dh, Data: fmt.Appendf(nil, `{"endpoint": %q, "auth": %q}`, s.endpoint, s.auth)},
+		{Pushkey: fmt.Sprintf(`{"endpoint": %q, "keys": {"p256dh": %q, "auth": %q}}`, s.endpoint, s.p256dh, s.auth)},
+	}
 }
 
 // device is one that registered as Sygnal wants it, with further members of data.

@@ -9,6 +9,7 @@ import (
 
 	webpushgo "github.com/SherClockHolmes/webpush-go"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
@@ -21,7 +22,7 @@ type pusher struct {
 
 	eventsOnly      bool
 	onlyLastPerRoom bool
-	defaultPayload  map[string]json.RawMessage
+	defaultPayload  json.RawMessage // whatever the client put there
 }
 
 // pusherData is a pusher's data; only `true` turns an option on, and a member of another type is as good as absent.
@@ -33,11 +34,22 @@ type pusherData struct {
 	DefaultPayload  json.RawMessage `json:"default_payload"`
 }
 
+// badSubscription is the reason for a device without a subscription to send to.
+const badSubscription = "bad_subscription"
+
+// Usable returns an error if the device does not name a subscription.
+func (p *Provider) Usable(d *providers.Device, _ providers.Site) error {
+	if _, err := parsePusher(d); err != nil {
+		return &providers.UnusableError{Reason: badSubscription, Err: err}
+	}
+	return nil
+}
+
 // parsePusher reads both forms of a subscription. An error names the member and never shows its value.
 func parsePusher(d *providers.Device) (*pusher, error) {
 	var data pusherData
 	if len(d.Data) > 0 {
-		if err := json.Unmarshal(d.Data, &data); err != nil {
+		if err := lenient.Unmarshal(d.Data, &data); err != nil {
 			return nil, errors.New("data is not an object")
 		}
 	}
@@ -45,14 +57,16 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pusher{eventsOnly: string(data.EventsOnly) == "true", onlyLastPerRoom: string(data.OnlyLastPerRoom) == "true"}
+	p := &pusher{
+		eventsOnly: string(data.EventsOnly) == "true", onlyLastPerRoom: string(data.OnlyLastPerRoom) == "true",
+		defaultPayload: data.DefaultPayload,
+	}
 	if p.endpoint, err = upstream.Endpoint(sub.Endpoint); err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
 	if p.keys, err = ece.ParseKeys(sub.Keys.P256dh, sub.Keys.Auth); err != nil {
 		return nil, err
 	}
-	_ = json.Unmarshal(data.DefaultPayload, &p.defaultPayload) // what is no object adds nothing
 	return p, nil
 }
 
@@ -61,13 +75,13 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 func (p *Provider) Host(d *providers.Device) string {
 	if isSubscription(d.Pushkey) {
 		sub, _ := parseSubscription(d.Pushkey)
-		return upstream.Host(sub.Endpoint)
+		return p.sender.Host(sub.Endpoint)
 	}
 	var data struct {
 		Endpoint string `json:"endpoint"`
 	}
-	_ = json.Unmarshal(d.Data, &data) // then there is no endpoint
-	return upstream.Host(data.Endpoint)
+	_ = lenient.Unmarshal(d.Data, &data) // then there is no endpoint
+	return p.sender.Host(data.Endpoint)
 }
 
 func subscription(pushkey string, data pusherData) (webpushgo.Subscription, error) {
@@ -76,10 +90,10 @@ func subscription(pushkey string, data pusherData) (webpushgo.Subscription, erro
 	}
 	var sub webpushgo.Subscription
 	sub.Keys.P256dh = pushkey
-	if json.Unmarshal(data.Endpoint, &sub.Endpoint) != nil {
+	if lenient.Unmarshal(data.Endpoint, &sub.Endpoint) != nil {
 		return sub, errors.New("data.endpoint is not a string")
 	}
-	if json.Unmarshal(data.Auth, &sub.Keys.Auth) != nil {
+	if lenient.Unmarshal(data.Auth, &sub.Keys.Auth) != nil {
 		return sub, errors.New("data.auth is not a string")
 	}
 	return sub, nil
@@ -89,7 +103,7 @@ func subscription(pushkey string, data pusherData) (webpushgo.Subscription, erro
 func isSubscription(pushkey string) bool { return strings.HasPrefix(strings.TrimSpace(pushkey), "{") }
 
 func parseSubscription(pushkey string) (sub webpushgo.Subscription, err error) {
-	if json.Unmarshal([]byte(pushkey), &sub) != nil {
+	if lenient.Unmarshal([]byte(pushkey), &sub) != nil {
 		return webpushgo.Subscription{}, errors.New("the pushkey is not a PushSubscription")
 	}
 	return sub, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -56,7 +57,7 @@ func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(p.defaultPayload) != 0 {
+		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(payload.DefaultIn(p.defaultPayload, new(providers.Device), nil)) != 0 {
 			t.Errorf("%s: got %+v", value, p)
 		}
 	}

@@ -101,6 +101,14 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 	return s.client.Post(ctx, to.Endpoint, p.Site, header, body)
 }
 
+// Host returns the host and port of an endpoint, by which servers are told apart; empty if the operator chose one server for all.
+func (s *Sender) Host(endpoint string) string { return s.client.Host(endpoint) }
+
+// Starting is the outcome of a push that is to be encrypted before the key is known.
+func Starting() providers.Outcome {
+	return providers.Busy("starting", errors.New("the VAPID key is not there yet"))
+}
+
 // Ready says whether messages can be encrypted: the key is known from when the configuration is live.
 func (s *Sender) Ready() bool { return s.signer.Load() != nil }
 

@@ -14,7 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Failed classifies the error of a request that got no answer: the push may be delivered later. It keeps of the error what tells an operator something and cannot contain a secret.
+// Failed classifies the error of a request that got no answer: the push may be delivered later. It keeps of the error what tells an
+// operator something and cannot contain a secret.
 func Failed(err error) providers.Outcome {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
@@ -24,17 +25,17 @@ func Failed(err error) providers.Outcome {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &unknownCA), errors.As(err, &hostname):
-		return providers.Retry("tls", 0, errors.New("the server's certificate could not be verified"))
+		return providers.Unreachable("tls", errors.New("the server's certificate could not be verified"))
 	case errors.As(err, &record):
-		return providers.Retry("tls", 0, errors.New("the server does not speak TLS"))
+		return providers.Unreachable("tls", errors.New("the server does not speak TLS"))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
-		return providers.Retry("timeout", 0, errors.New("no answer in time"))
+		return providers.Unreachable("timeout", errors.New("no answer in time"))
 	case errors.As(err, &dns):
-		return providers.Retry("dns", 0, errors.New("the host's name could not be resolved"))
+		return providers.Unreachable("dns", errors.New("the host's name could not be resolved"))
 	case errors.As(err, &op):
-		return providers.Retry("network", 0, op.Err)
+		return providers.Unreachable("network", op.Err)
 	default:
-		return providers.Retry("network", 0, errors.New("the request failed"))
+		return providers.Unreachable("network", errors.New("the request failed"))
 	}
 }
 

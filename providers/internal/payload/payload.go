@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
@@ -20,43 +19,6 @@ func Marshal(v any) []byte {
 		return nil // what is marshalled here are strings, numbers and JSON that was decoded before
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")
-}
-
-// ErrBadDefault says that a pusher's data cannot be what its app registered.
-var ErrBadDefault = errors.New("data.default_payload is not an object")
-
-// Default is the default_payload of a pusher's data: what the client wants in every message. It is nil if there is none, and an
-// error if it is there and no object, null included: no message would be what the client expects.
-func Default(data json.RawMessage) (map[string]json.RawMessage, error) {
-	if !bytes.Contains(data, []byte("default_payload")) {
-		return nil, nil
-	}
-	var pusher struct {
-		Default object `json:"default_payload"`
-	}
-	_ = json.Unmarshal(data, &pusher) // what is no object has no default_payload
-	if !pusher.Default.given {
-		return nil, nil
-	}
-	if pusher.Default.members == nil {
-		return nil, ErrBadDefault
-	}
-	return pusher.Default.members, nil
-}
-
-// object is a JSON object, if what is given is one.
-type object struct {
-	given   bool
-	members map[string]json.RawMessage
-}
-
-// UnmarshalJSON is no error for what is no object.
-func (o *object) UnmarshalJSON(value []byte) error {
-	o.given = true
-	if json.Unmarshal(value, &o.members) != nil {
-		o.members = nil
-	}
-	return nil
 }
 
 // Topic names what belongs together, so that a push service can let one message take the place of an earlier one: 32 characters of

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -54,6 +55,8 @@ func (c *Client) Close() error {
 type Response struct {
 	Status int
 	Header http.Header
+	// Body is there only if it may have a word that decides. It has at most maxResponse bytes.
+	Body []byte
 }
 
 // maxResponse is how much of an answer is read, so that its connection can serve the next push.
@@ -77,11 +80,43 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	req.Header = header
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
+		if transport == c.transports.guarded && c.cannotExist(target, err) {
+			return Response{}, errBlocked
+		}
 		return Response{}, err
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxResponse)
-	return Response{Status: resp.StatusCode, Header: resp.Header}, nil
+	r := Response{Status: resp.StatusCode, Header: resp.Header}
+	if !hasWords(r.Status, r.Header) {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxResponse)
+		return r, nil
+	}
+	if r.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxResponse)); err != nil {
+		return Response{}, err // half a word would read as that of a proxy
+	}
+	return r, nil
+}
+
+// notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3) unless
+// the operator allows private addresses.
+func (c *Client) notToBeResolved(host string) bool {
+	return isBelow(host, "onion") || isBelow(host, "localhost") && len(c.settings.allow) == 0
+}
+
+// cannotExist reports whether a host could not be resolved because its name is not one of the public internet's. With allow_private, the
+// name may be one of the operator's network, which is merely away.
+func (c *Client) cannotExist(target *url.URL, err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsNotFound && len(c.settings.allow) == 0 && neverPublic(target.Hostname())
+}
+
+// Host returns the host and port of an endpoint, by which servers are told apart. It is empty if the endpoint is not a URL, and if the
+// operator chose one server for all.
+func (c *Client) Host(endpoint string) string {
+	if c != nil && c.settings != nil && c.settings.Endpoint != nil {
+		return ""
+	}
+	return Host(endpoint)
 }
 
 // way chooses how an endpoint is reached.
@@ -102,6 +137,8 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 	switch {
 	case err != nil:
 		return nil, nil, err
+	case proxy == nil && c.notToBeResolved(endpoint.Hostname()):
+		return nil, nil, errBlocked
 	case proxy == nil:
 		return c.transports.guarded, endpoint, nil
 	}

@@ -27,6 +27,9 @@ func Endpoint(raw string) (*url.URL, error) {
 		return nil, errors.New("a URL with user information")
 	}
 	host, port := canonicalHost(u.Hostname()), portOf(u)
+	if isBelow(host, "invalid") { // RFC 6761 section 6.4
+		return nil, errors.New("a URL of a name below .invalid, which does not exist")
+	}
 	if len(port) > 1 && port[0] == '0' {
 		port = "0" + strings.TrimLeft(port, "0")
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -94,17 +95,24 @@ func wantOneRequest(t *testing.T, raw, target string) {
 	}
 }
 
-// FuzzOutcome wants each answer of a push server to mean one of the five outcomes, and no pusher to die by anything but a 404 or 410.
+// FuzzOutcome wants each answer of a push server to mean one of the outcomes, and no pusher to die by anything but a 410, or a 404 with a
+// push service's own word.
 func FuzzOutcome(f *testing.F) {
 	for _, status := range []int{100, 200, 201, 202, 204, 301, 400, 401, 403, 404, 408, 410, 413, 425, 429, 500, 503, 507, 599, 0, -1, 999} {
-		f.Add(status, "")
-		f.Add(status, "86401")
+		f.Add(status, "", "")
+		f.Add(status, "86401", `{"code": 404, "errno": 102}`)
 	}
-	f.Add(429, "Wed, 01 Jul 2099 12:00:00 GMT")
-	f.Fuzz(func(t *testing.T, status int, retryAfter string) {
-		o := Outcome(Response{Status: status, Header: http.Header{"Retry-After": {retryAfter}}}, time.Now())
-		if rejects := o.Kind == providers.KindRejected; rejects != (status == 404 || status == 410) {
-			t.Errorf("%d is %s", status, o.Kind)
+	f.Add(429, "Wed, 01 Jul 2099 12:00:00 GMT", "")
+	f.Add(404, "", `{"errno": "102"}`)
+	f.Add(404, "", `{"errno": 102`)
+	f.Fuzz(func(t *testing.T, status int, retryAfter, body string) {
+		o := Outcome(Response{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: []byte(body)}, time.Now())
+		word := strings.Contains(strings.ToLower(body), "errno") && json.Valid([]byte(body)) || strings.Contains(body, `\u`)
+		if rejects := o.Kind == providers.KindRejected; rejects != (status == 410) && (status != 404 || !word) {
+			t.Errorf("%d with %q is %s", status, body, o.Kind)
+		}
+		if suspects := o.Kind == providers.KindSuspected; suspects && status != 404 || !suspects && status == 404 && !word {
+			t.Errorf("%d with %q is %s", status, body, o.Kind)
 		}
 		if (o.Kind == providers.KindDelivered) != (status/100 == 2) {
 			t.Errorf("%d is %s", status, o.Kind)

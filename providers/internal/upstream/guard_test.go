@@ -175,7 +175,7 @@ func TestWhatANameResolvesToIsLookedAt(t *testing.T) {
 			t.Parallel()
 			c := resolving(t, netip.MustParseAddr("127.0.0.1"), Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: "none"}})
 			o := post(t.Context(), t, c, at(t, server, "https://"+host+":PORT/"), providers.Site{})
-			want(t, o, providers.KindRetry, "dns")
+			want(t, o, providers.KindDropped, "blocked")
 		})
 	}
 	t.Run("a name of an allowed network is contacted", func(t *testing.T) {
@@ -228,6 +228,22 @@ func TestAnEndpointIsAnHTTPSURLWithAHostAlone(t *testing.T) {
 		{"https://push example/secret", false},
 		{"https://push.example/%zz/secret", false},
 		{"https://push.example/\nsecret", false},
+		{"https://push.invalid/secret", false},
+		{"https://PUSH.Invalid.:8443/secret", false},
+		{"https://invalid/secret", false},
+		{"https://invalid.example/", true},
+		{"https://notinvalid/", true},
+		// Whether these can be reached depends on allow_private, the site, endpoint or proxy.
+		{"https://localhost:8443/up/demo", true},
+		{"https://127.0.0.1:8443/", true},
+		{"https://[::1]/", true},
+		{"https://ntfy/", true},
+		{"https://ntfy.local/", true},
+		{"https://ntfy.internal/", true},
+		{"https://ntfy.home.arpa/", true},
+		{"https://ntfy.test/", true},
+		{"https://abc.onion/", true},
+		{"https://push.example:22/", true},
 	}
 	for _, test := range tests {
 		t.Run(test.endpoint, func(t *testing.T) {
@@ -252,26 +268,32 @@ func wantConnections(t *testing.T, s *providertest.TLSServer, n int) {
 	}
 }
 
-// resolving is a client for which every name has that address.
+// resolving is a client for which every name has that address, or does not exist if it is zero.
 func resolving(t *testing.T, address netip.Addr, o Options) *Client {
+	t.Helper()
+	return resolvingBy(t, func() (net.Conn, error) {
+		client, server := net.Pipe()
+		go answerDNS(server, address)
+		return client, nil
+	}, o)
+}
+
+// resolvingBy is a client that asks a resolver which it connects to like this.
+func resolvingBy(t *testing.T, dial func() (net.Conn, error), o Options) *Client {
 	t.Helper()
 	s, err := o.resolve()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dialer := guardedDialer(s.allow)
-	dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		go answerDNS(server, address)
-		return client, nil
-	}}
+	dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return dial() }}
 	c := &Client{settings: s, transports: newTransports(s)}
 	c.transports.guarded = newTransport(dialer, s.Roots)
 	t.Cleanup(func() { _ = c.transports.Destruct() })
 	return c
 }
 
-// answerDNS answers one query over TCP (RFC 1035 section 4.2.2) with the address, if it is of the type asked for.
+// answerDNS answers one query over TCP (RFC 1035 section 4.2.2) with the address, if it is of the type asked for, or with NXDOMAIN.
 func answerDNS(conn net.Conn, address netip.Addr) {
 	defer conn.Close()
 	length := make([]byte, 2)
@@ -292,7 +314,10 @@ func answerDNS(conn net.Conn, address netip.Addr) {
 		kind = 28 // AAAA
 	}
 	answer := append([]byte{query[0], query[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, query[12:end]...)
-	if query[end-3] == kind {
+	if !address.IsValid() {
+		answer[3] |= 3
+	}
+	if address.IsValid() && query[end-3] == kind {
 		answer[7] = 1
 		answer = append(answer, 0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, byte(len(data)))
 		answer = append(answer, data...)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
@@ -25,8 +26,14 @@ type host struct {
 	users int
 }
 
+// errInLine says that a request never had its turn with a host.
+var errInLine = errors.New("too many requests to the host are under way")
+
 // acquire waits for a turn with a host, until release is called.
 func (h *hosts) acquire(ctx context.Context, name string) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	h.mu.Lock()
 	if h.m == nil {
 		h.m = make(map[string]*host)
@@ -41,7 +48,7 @@ func (h *hosts) acquire(ctx context.Context, name string) (release func(), err e
 
 	if err := entry.limit.Acquire(ctx); err != nil {
 		h.leave(name, entry)
-		return nil, err
+		return nil, errInLine
 	}
 	return func() {
 		entry.limit.Release()

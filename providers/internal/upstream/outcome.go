@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 )
@@ -17,8 +16,10 @@ func Outcome(r Response, now time.Time) providers.Outcome {
 	switch s := r.Status; {
 	case s >= 200 && s < 300:
 		return providers.Delivered() // 201 by the book; ntfy says 200, others 202 or 204
-	case s == http.StatusNotFound:
+	case s == http.StatusNotFound && saysDead(r):
 		return providers.Rejected("not_found")
+	case s == http.StatusNotFound:
+		return providers.Suspected("not_found") // a proxy says so as well while the push server restarts
 	case s == http.StatusGone:
 		return providers.Rejected("gone")
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
@@ -45,9 +46,9 @@ func Outcome(r Response, now time.Time) providers.Outcome {
 func Failed(err error) providers.Outcome {
 	switch {
 	case errors.Is(err, errBlocked):
-		return providers.Dropped("blocked", errBlocked)
-	case errors.Is(err, limit.ErrBusy):
-		return providers.Retry("host_busy", 0, err)
+		return providers.Blocked("blocked", errBlocked)
+	case errors.Is(err, errInLine):
+		return providers.Busy("host_busy", errInLine)
 	default:
 		return network.Failed(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -36,7 +35,7 @@ func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
 		{400, providers.KindDropped, "refused"},
 		{401, providers.KindMisconfigured, "http_401"},
 		{403, providers.KindMisconfigured, "http_403"},
-		{404, providers.KindRejected, "not_found"},
+		{404, providers.KindSuspected, "not_found"},
 		{405, providers.KindDropped, "refused"},
 		{408, providers.KindRetry, "http_408"},
 		{410, providers.KindRejected, "gone"}, // not for common-proxies
@@ -126,7 +125,7 @@ func TestAnErrorIsClassifiedWithoutShowingTheEndpoint(t *testing.T) {
 		err          error
 	}{
 		{"the guard", "blocked", providers.KindDropped, &net.OpError{Op: "dial", Err: errBlocked}},
-		{"a busy host", "host_busy", providers.KindRetry, limit.ErrBusy},
+		{"a busy host", "host_busy", providers.KindRetry, errInLine},
 		{"a deadline", "timeout", providers.KindRetry, fmt.Errorf("/secret: %w", context.DeadlineExceeded)},
 		{"an end", "timeout", providers.KindRetry, fmt.Errorf("/secret: %w", context.Canceled)},
 		{"a dial that takes too long", "timeout", providers.KindRetry, &net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}},

@@ -1,0 +1,36 @@
+package fcm
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// badToken is the reason for a pushkey that is not a registration token.
+const badToken = "bad_token"
+
+var (
+	errNoToken  = errors.New("the pushkey is blank")
+	errBadToken = errors.New("the pushkey is not a registration token: it has white space or control characters in it")
+)
+
+// Usable returns an error if the pushkey is not a registration token. Google does not say what a token consists of, so the error is only about
+// what no token of an app can have in it; FCM judges the rest.
+func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
+	token := strings.TrimSpace(d.Pushkey)
+	switch {
+	case token == "":
+		return &providers.UnusableError{Reason: badToken, Err: errNoToken}
+	case strings.ContainsFunc(token, neverInToken):
+		return &providers.UnusableError{Reason: badToken, Err: errBadToken}
+	}
+	return nil
+}
+
+// neverInToken reports whether a character cannot be part of a token. The replacement character stands for what was not Unicode.
+func neverInToken(r rune) bool {
+	return r == utf8.RuneError || unicode.IsControl(r) || unicode.IsSpace(r)
+}

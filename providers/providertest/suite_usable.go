@@ -1,0 +1,174 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// testUsable is about what a provider knows before it asks the network, see [providers.Usable].
+func (s Suite) testUsable(t *testing.T) {
+	t.Parallel()
+	b := s.start(t, answers(500, nil, ""))
+	u, ok := b.provider.(providers.Usable)
+	if !ok {
+		if len(s.Unusable) > 0 {
+			t.Error("the provider does not implement providers.Usable, and has devices that must be unusable")
+		}
+		return
+	}
+	t.Cleanup(func() {
+		if n := b.server.Connections(); n != 0 {
+			t.Errorf("%d connections were made to the push service", n)
+		}
+	})
+	t.Run("the device of a good push is usable", func(t *testing.T) {
+		t.Parallel()
+		if err := b.usable(t, u, b.push.Device); err != nil {
+			t.Errorf("it is not: %v", err)
+		}
+	})
+	for _, d := range s.Usable {
+		t.Run("a device that another configuration could reach is usable", func(t *testing.T) {
+			t.Parallel()
+			b.testUsableDevice(t, u, &d)
+		})
+	}
+	for _, d := range s.Unusable {
+		t.Run("a device that nothing could be delivered to is unusable", func(t *testing.T) {
+			t.Parallel()
+			b.testUnusableDevice(t, u, &d)
+		})
+	}
+	t.Run("nothing makes it panic", func(t *testing.T) {
+		t.Parallel()
+		for _, d := range strangeDevices(b.push.Device) {
+			_ = b.usable(t, u, &d) // whether it is usable is the provider's own matter
+		}
+	})
+	t.Run("it is cheap", func(t *testing.T) {
+		t.Parallel()
+		b.testCheap(t, u)
+	})
+}
+
+// usable calls the method, and checks what is true of each call.
+func (b *bench) usable(t *testing.T, u providers.Usable, d *providers.Device) (err error) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("Usable panics: %v", r)
+		}
+	}()
+	before := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
+	err = u.Usable(d, b.push.Site)
+	if again := u.Usable(d, b.push.Site); (again == nil) != (err == nil) {
+		t.Errorf("first it says %v, then %v", err, again)
+	}
+	after := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
+	if !reflect.DeepEqual(before, after) {
+		t.Error("the device was modified")
+	}
+	if err == nil {
+		return nil
+	}
+	for i, secret := range b.suite.Secrets {
+		if secret != "" && strings.Contains(err.Error(), secret) {
+			t.Errorf("the error shows secret number %d", i)
+		}
+	}
+	if reason := unusableReason(err); reason != "" && !reasonForm.MatchString(reason) {
+		t.Errorf("the reason %q is not snake_case", reason)
+	}
+	return err
+}
+
+// unusableReason is the reason of an [providers.UnusableError]; empty for another error.
+func unusableReason(err error) string {
+	var unusable *providers.UnusableError
+	if errors.As(err, &unusable) {
+		return unusable.Reason
+	}
+	return ""
+}
+
+// testUsableDevice wants neither Usable nor Push to find the device unusable. The push does not have to arrive: its context has ended.
+func (b *bench) testUsableDevice(t *testing.T, u providers.Usable, d *providers.Device) {
+	if err := b.usable(t, u, d); err != nil {
+		t.Errorf("it is not: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	push := *b.push
+	push.Device = d
+	o := b.provider.Push(ctx, &push)
+	b.check(t, o)
+	if o.Kind == providers.KindRejected || o.Unusable {
+		t.Errorf("the outcome is %s (%s, unusable: %t)", o.Kind, o.Reason, o.Unusable)
+	}
+}
+
+// testUnusableDevice wants both Usable and Push to find the device unusable. That the push service was not asked, testUsable sees.
+func (b *bench) testUnusableDevice(t *testing.T, u providers.Usable, d *providers.Device) {
+	err := b.usable(t, u, d)
+	if err == nil {
+		t.Error("Usable finds it usable")
+	}
+	push := *b.push
+	push.Device = d
+	o := b.provider.Push(t.Context(), &push)
+	b.check(t, o)
+	if o.Kind != providers.KindRejected || !o.Unusable {
+		t.Errorf("the outcome is %s (%s, unusable: %t), want rejected as unusable", o.Kind, o.Reason, o.Unusable)
+	}
+	if reason := unusableReason(err); reason != "" && reason != o.Reason {
+		t.Errorf("the reason is %s for Usable, and %s for Push", reason, o.Reason)
+	}
+}
+
+// testCheap wants many calls, from several sides, to take no time to speak of: the gateway makes one for each device of each request.
+func (b *bench) testCheap(t *testing.T, u providers.Usable) {
+	const callers, calls = 4, 1000
+	const limit = 2 * time.Second // it takes some 50 ms with the race detector
+	began := time.Now()
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() {
+			for range calls {
+				if u.Usable(b.push.Device, b.push.Site) != nil || time.Since(began) > limit {
+					return // another test says so, or it failed already
+				}
+			}
+		})
+	}
+	group.Wait()
+	if took := time.Since(began); took > limit {
+		t.Errorf("%d calls took %s", callers*calls, took)
+	}
+}
+
+// strangeDevices are some that a client could register, and variants of a good one.
+func strangeDevices(good *providers.Device) []providers.Device {
+	var devices []providers.Device
+	pushkeys := []string{
+		"", " ", "\x00", "\xff", "=", "{", "{}", "[", `{"endpoint":1,"keys":[]}`, "https://", "https://[::1", "https://\x00/", "%", ":", "https:///a@b",
+		strings.Repeat("A", 513), strings.Repeat("ü", 600), good.Pushkey + "\n", " " + good.Pushkey, good.Pushkey + good.Pushkey,
+	}
+	data := []string{
+		``, `{}`, `[]`, `null`, `1`, `"x"`, `{`, `{"endpoint":null,"auth":{},"p256dh":[],"keys":1}`, `{"keys":{"p256dh":"","auth":""}}`,
+		`{"default_payload":null}`, `{"default_payload":[1]}`, "{\"\\ud800\":\"\xff\"}", strings.Repeat(`{"a":`, 2000) + "1" + strings.Repeat("}", 2000),
+		string(good.Data) + " ",
+	}
+	for _, pushkey := range append(pushkeys, good.Pushkey) {
+		for _, d := range data {
+			devices = append(devices, providers.Device{AppID: good.AppID, Pushkey: pushkey, Data: []byte(d)})
+		}
+	}
+	return devices
+}
