@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -116,7 +115,7 @@ func (a *App) view(n *providers.Notification, d *providers.Device) *providers.No
 // disablesBadge reports whether the client counts for itself,
 // https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
 func disablesBadge(d *providers.Device) bool {
-	if !bytes.Contains(d.Data, []byte("disable_badge_count")) {
+	if !lenient.MayHave(d.Data, "disable_badge_count") {
 		return false
 	}
 	var data struct {
