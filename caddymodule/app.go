@@ -109,7 +109,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.shared = shared.(*pooledState)
 	a.store = store
 	a.observer = &observer{logger: ctx.Logger(), emit: a.events.emit}
-	a.gateway = &gateway.Gateway{
+	for _, app := range router.Apps() {
+		app.Panicked = a.observer.Panicked
+	}
+	a.gateway = gateway.New(gateway.Options{
 		Router:   router,
 		Rejected: store,
 		Outbox:   box,
@@ -119,7 +122,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		Observer: a.observer,
 		Now:      time.Now,
 		Jitter:   rand.N[time.Duration],
-	}
+	})
 	return nil
 }
 
@@ -204,10 +207,8 @@ func (a *App) Start() error {
 		}
 	}
 	for _, app := range a.gateway.Router.Apps() {
-		if p, ok := app.Provider.(providers.Starter); ok {
-			if err := p.Start(ctx); err != nil {
-				return fmt.Errorf("app %q: %w", app.Pattern, err)
-			}
+		if err := app.Start(ctx); err != nil {
+			return fmt.Errorf("app %q: %w", app.Pattern, err)
 		}
 	}
 	if err := a.gateway.Recall(ctx); err != nil {

@@ -73,7 +73,7 @@ func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bo
 // policy checks the policy's options, and sets what they leave open.
 func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	var err error
-	if app.Wait, err = c.wait(app.Provider, keepsNothing); err != nil {
+	if app.Wait, err = c.wait(app, keepsNothing); err != nil {
 		return err
 	}
 	app.TTL = time.Duration(c.TTL)
@@ -111,10 +111,10 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	return nil
 }
 
-func (c *AppConfig) wait(p providers.Provider, keepsNothing bool) (time.Duration, error) {
+func (c *AppConfig) wait(app *gateway.App, keepsNothing bool) (time.Duration, error) {
 	if c.Wait == nil {
-		if d, ok := p.(providers.WaitDefaulter); ok && (d.DefaultWait() > 0 || !keepsNothing) {
-			return d.DefaultWait(), nil
+		if d := app.DefaultWait(); d > 0 || !keepsNothing {
+			return d, nil
 		}
 		return gateway.DefaultWait, nil
 	}

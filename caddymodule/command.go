@@ -57,10 +57,10 @@ func (a *App) warnings() (warnings []string) {
 // planned is what is known of an app without asking anybody.
 func planned(a *gateway.App, now time.Time) command.PlannedApp {
 	p := command.PlannedApp{App: a.Pattern, Provider: a.ProviderName, Wait: a.Wait, TTL: a.TTL}
-	defaulter, encrypts := a.Provider.(providers.ContentDefaulter)
+	_, encrypts := a.Provider.(providers.ContentDefaulter)
 	content := a.Content
-	if content == providers.ContentDefault && encrypts {
-		content = defaulter.DefaultContent(new(providers.Device))
+	if content == providers.ContentDefault {
+		content = a.DefaultContent(new(providers.Device))
 	}
 	p.Content = "event_id_only"
 	if content == providers.ContentFull {
@@ -69,17 +69,17 @@ func planned(a *gateway.App, now time.Time) command.PlannedApp {
 	if a.Content == providers.ContentFull && !encrypts {
 		p.Warnings = append(p.Warnings, "content full: the push service can read what it delivers")
 	}
-	if e, ok := a.Provider.(providers.Expirer); ok {
-		p.CredentialExpiry = e.CredentialExpiry()
-		switch left := p.CredentialExpiry.Sub(now); {
-		case p.CredentialExpiry.IsZero():
-		case left < 0:
-			p.Warnings = append(p.Warnings, "the credential has expired")
-		case left < expiryNotice:
-			p.Warnings = append(p.Warnings, fmt.Sprintf("the credential expires within %d days", expiryNotice/(24*time.Hour)))
-		}
+	p.CredentialExpiry = a.CredentialExpiry()
+	switch left := p.CredentialExpiry.Sub(now); {
+	case p.CredentialExpiry.IsZero():
+	case left < 0:
+		p.Warnings = append(p.Warnings, "the credential has expired")
+	case left < expiryNotice:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the credential expires within %d days", expiryNotice/(24*time.Hour)))
 	}
-	p.Checker, _ = a.Provider.(providers.Checker)
+	if _, can := a.Provider.(providers.Checker); can {
+		p.Check = a.Check
+	}
 	return p
 }
 

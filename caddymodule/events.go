@@ -13,9 +13,9 @@ const (
 	eventPushkeyRejected = "pushkey_rejected"
 	// eventAppMisconfigured: app, provider, reason. At most once a minute for each.
 	eventAppMisconfigured = "app_misconfigured"
-	// eventFuseTripped: app, pushkeys. The app is empty for devices of unknown apps.
+	// eventFuseTripped: app, host, pushkeys. The app is empty for devices of unknown apps; the host is there if it is about one alone.
 	eventFuseTripped = "fuse_tripped"
-	// eventFuseReset: app, by_operator.
+	// eventFuseReset: app, host, by_operator.
 	eventFuseReset = "fuse_reset"
 	// eventBreakerOpened and eventBreakerClosed: app, provider.
 	eventBreakerOpened = "breaker_opened"

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 const (
@@ -24,9 +23,7 @@ func (o *observer) watchExpiry(ctx context.Context, apps []*gateway.App) {
 	defer reminder.Stop()
 	for {
 		for _, app := range apps {
-			if p, ok := app.Provider.(providers.Expirer); ok {
-				o.credentialExpires(app, p.CredentialExpiry())
-			}
+			o.credentialExpires(app, app.CredentialExpiry())
 		}
 		select {
 		case <-reminder.C:

@@ -53,6 +53,9 @@ func (o *observer) Attempted(a gateway.Attempt) {
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
+	if a.Outcome.Blocked {
+		fields = append(fields, zap.String("hint", "if the push server is yours, allow its network with allow_private"))
+	}
 	entry.Write(fields...)
 }
 
@@ -62,6 +65,8 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 		return zapcore.ErrorLevel
 	case a.Alarm:
 		return zapcore.DebugLevel
+	case a.Outcome.Blocked && o.news(a.App.Pattern+" "+a.Outcome.Reason):
+		return zapcore.WarnLevel
 	case a.Kind() == "rejected" && !a.Outcome.Unusable:
 		return zapcore.InfoLevel // once for each pushkey: what is on record is not asked for again
 	default:
@@ -97,8 +102,14 @@ func nameOf(a *gateway.App) []zap.Field {
 }
 
 // FuseTripped tells that rejections are held.
-func (o *observer) FuseTripped(app string, pushkeys int) {
-	o.emit(eventFuseTripped, map[string]any{"app": app, "pushkeys": pushkeys})
+func (o *observer) FuseTripped(app, host string, pushkeys int) {
+	o.emit(eventFuseTripped, withHost(host, map[string]any{"app": app, "pushkeys": pushkeys}))
+	if host != "" {
+		o.logger.Error("fuse tripped: a push server rejected too many pushkeys at once; the rejections are withdrawn and held",
+			zap.String("app", app), zap.String("host", host), zap.Int("pushkeys", pushkeys),
+			zap.String("hint", "look whether the push server works; reset the fuse if its users are really gone"))
+		return
+	}
 	if app == "" {
 		o.logger.Error("too many devices are of apps that are not configured: they are answered 503 instead of being rejected; "+
 			"look whether an app is missing, or reset the fuse", zap.Int("pushkeys", pushkeys))
@@ -110,9 +121,28 @@ func (o *observer) FuseTripped(app string, pushkeys int) {
 }
 
 // FuseReset tells that rejections are believed again.
-func (o *observer) FuseReset(app string, byOperator bool) {
-	o.emit(eventFuseReset, map[string]any{"app": app, "by_operator": byOperator})
-	o.logger.Info("rejections are believed again", zap.String("app", app), zap.Bool("by_operator", byOperator))
+func (o *observer) FuseReset(app, host string, byOperator bool) {
+	o.emit(eventFuseReset, withHost(host, map[string]any{"app": app, "by_operator": byOperator}))
+	fields := []zap.Field{zap.String("app", app), zap.Bool("by_operator", byOperator)}
+	if host != "" {
+		fields = append(fields, zap.String("host", host))
+	}
+	o.logger.Info("rejections are believed again", fields...)
+}
+
+// withHost adds a push server to an event's data, if it is about one.
+func withHost(host string, data map[string]any) map[string]any {
+	if host != "" {
+		data["host"] = host
+	}
+	return data
+}
+
+// Panicked reports that an app's provider panicked. It does so once for each app of a configuration; the pushes have a metric.
+func (o *observer) Panicked(a *gateway.App, p gateway.Panic) {
+	o.logger.Error("the provider panicked", append(nameOf(a),
+		zap.String("method", p.Method), zap.String("type", p.Type), zap.Strings("stack", p.Stack),
+		zap.String("hint", "report it to the provider's author, with the stack"))...)
 }
 
 // StoreFailed tells that a store could not do something.

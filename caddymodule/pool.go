@@ -26,18 +26,19 @@ type pooledState struct {
 func newShared() (caddy.Destructor, error) { return &pooledState{Shared: gateway.NewShared()}, nil }
 
 // Destruct lets a process that ends finish the pushes that are on their way, after the last request was answered: what it learns of
-// them is for nobody, but a push that is cut off would be sent again. That takes no longer than Caddy's grace period: the rest is in the
-// outbox. When the process does not end, neither do they need to be waited for.
+// them is for nobody, but a push that is cut off would be sent again. That takes no longer than Caddy's grace period, or than any push may
+// take: the rest is in the outbox. When the process does not end, neither do they need to be waited for.
 func (s *pooledState) Destruct() error {
+	defer s.Close()
 	if !caddy.Exiting() {
 		return nil
 	}
-	ctx := context.Background()
-	if grace := time.Duration(s.grace.Load()); grace > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, grace)
-		defer cancel()
+	grace := time.Duration(s.grace.Load())
+	if grace <= 0 {
+		grace = gateway.MaxFlight // a provider that ignores its context would keep the process alive for good
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
 	s.Drain(ctx)
 	return nil
 }

@@ -170,11 +170,10 @@ func (h *Handler) describe(w http.ResponseWriter) {
 		WebPush     map[string]keys `json:"webpush,omitempty"`
 	}
 	for _, app := range h.app.gateway.Router.Apps() {
-		advertiser, ok := app.Provider.(providers.Advertiser)
-		if !ok || !h.serves(app) {
+		if !h.serves(app) {
 			continue
 		}
-		ad := advertiser.Advertise()
+		ad := app.Advertise()
 		if ad.UnifiedPush {
 			doc.Gateway, doc.UnifiedPush = "matrix", &marker{"matrix"}
 		}

@@ -2,14 +2,12 @@ package caddymodule
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 // warmTimeout bounds how long a provider gets ready. By then the first pushes have told what is wrong.
@@ -26,23 +24,16 @@ func (a *App) warm(ctx context.Context) {
 	}
 	var group sync.WaitGroup
 	for _, app := range a.gateway.Router.Apps() {
-		if p, ok := app.Provider.(providers.Warmer); ok {
-			group.Go(func() { a.observer.warmed(ctx, app, warmUp(ctx, p)) })
-		}
+		group.Go(func() { a.observer.warmed(ctx, app, warmUp(ctx, app)) })
 	}
 	group.Wait()
 }
 
 // warmUp lets one provider get ready.
-func warmUp(ctx context.Context, p providers.Warmer) (err error) {
+func warmUp(ctx context.Context, app *gateway.App) error {
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
-	defer func() {
-		if r := recover(); r != nil { // a third party's provider must not take down all of Caddy
-			err = fmt.Errorf("the provider panicked with a %T", r)
-		}
-	}()
-	return p.Warm(ctx)
+	return app.Warm(ctx)
 }
 
 // warmed tells of a provider that could not get ready. That is for who looks closely: nothing is lost with it, and if there is something to

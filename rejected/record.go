@@ -20,9 +20,10 @@ type Record struct {
 	Condemned int64
 	// Since is the newest time of death a push service gave, in milliseconds; 0 if none did.
 	Since int64
-	// FirstSeen is when the first verdict was learned, LastSeen when a notification last asked for the pushkey.
+	// FirstSeen is when the first verdict was learned, or the first look if there is no verdict. LastSeen is when a notification last asked
+	// for the pushkey.
 	FirstSeen, LastSeen time.Time
-	// ProbeAt is from when on a notification without pushkey_ts is tried again.
+	// ProbeAt is from when on a notification without pushkey_ts is tried again; zero if there is no verdict.
 	ProbeAt time.Time
 	// Verdicts counts the verdicts; 0 if the pushkey is only suspected.
 	Verdicts int
@@ -55,18 +56,15 @@ func (r Record) Add(v Verdict) Record {
 	return r
 }
 
-// Suspect is the record after a look that found the pushkey missing.
+// Suspect is the record after a look that found the pushkey missing. Verdicts stay, and so does what they say.
 func (r Record) Suspect(v Verdict) Record {
-	if r.FirstSeen.IsZero() {
-		r.FirstSeen = v.At
-	}
+	r.Suspicion = r.Suspicion.add(v.At)
 	if r.Verdicts == 0 {
-		r.App, r.Reason = v.App, v.Reason
+		r.App, r.Reason, r.FirstSeen = v.App, v.Reason, r.Suspicion.Since
 	}
 	if v.At.After(r.LastSeen) {
 		r.LastSeen = v.At
 	}
-	r.Suspicion = r.Suspicion.add(v.At)
 	return r
 }
 
@@ -96,17 +94,21 @@ type Mark struct {
 	LookAt uint32
 }
 
-// Mark is the record's mark. Homeservers send pushkey_ts in whole seconds, so it is compared in whole seconds, and a device that
-// registered within the second in which APNs says the token died is given the benefit of the doubt.
+// Mark is the record's mark; the zero Mark if there is neither a verdict nor a suspicion.
+//
+// Homeservers send pushkey_ts in whole seconds, so it is compared in whole seconds, and a device that registered within the second in
+// which APNs says the token died is given the benefit of the doubt.
 func (r Record) Mark() Mark {
+	m := Mark{LookAt: r.Suspicion.mark()}
+	if r.Verdicts == 0 {
+		return m
+	}
 	condemned := r.Condemned / 1000
 	if r.Since > 0 {
 		condemned = max(condemned, r.Since/1000-1)
 	}
-	m := Mark{Condemned: uint32(min(max(condemned, 0), maxSecond)), LookAt: r.Suspicion.mark()}
-	if r.Verdicts > 0 {
-		m.ProbeAt = uint32(min(max(r.ProbeAt.Unix(), 1), maxSecond))
-	}
+	m.Condemned = uint32(min(max(condemned, 0), maxSecond))
+	m.ProbeAt = uint32(min(max(r.ProbeAt.Unix(), 1), maxSecond))
 	return m
 }
 
@@ -124,4 +126,11 @@ func (m Mark) Rejects(pushkeyTS int64, now time.Time) bool {
 	default:
 		return m.Condemned > 0 && pushkeyTS/1000 <= int64(m.Condemned)
 	}
+}
+
+// Waits reports whether the pushkey is suspected, and it is too early to look again. A LookAt that is further away than looks ever are
+// comes from a wrong clock, and keeps nobody waiting.
+func (m Mark) Waits(now time.Time) bool {
+	early := int64(m.LookAt) - now.Unix()
+	return early > 0 && early <= int64(lookInterval/time.Second)+1
 }

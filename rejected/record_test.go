@@ -100,32 +100,50 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 		{
 			"the first verdict starts the record",
 			[]Verdict{first},
-			Record{"app", "gone", ms(-10), ms(-5), noon, noon, probe, 1},
+			Record{
+				App: "app", Reason: "gone", Condemned: ms(-10), Since: ms(-5),
+				FirstSeen: noon, LastSeen: noon, ProbeAt: probe, Verdicts: 1,
+			},
 		},
 		{
 			"a verdict of a push in flight is no further probe",
 			[]Verdict{first, {App: "app", Reason: "unregistered", At: at(2)}},
-			Record{"app", "unregistered", ms(-10), ms(-5), noon, at(2), probe, 1},
+			Record{
+				App: "app", Reason: "unregistered", Condemned: ms(-10), Since: ms(-5),
+				FirstSeen: noon, LastSeen: at(2), ProbeAt: probe, Verdicts: 1,
+			},
 		},
 		{
 			"a verdict of a probe counts",
 			[]Verdict{first, {App: "app", Reason: "gone", At: probe}},
-			Record{"app", "gone", ms(-10), ms(-5), noon, probe, probe.Add(2 * time.Hour), 2},
+			Record{
+				App: "app", Reason: "gone", Condemned: ms(-10), Since: ms(-5),
+				FirstSeen: noon, LastSeen: probe, ProbeAt: probe.Add(2 * time.Hour), Verdicts: 2,
+			},
 		},
 		{
 			"newer times replace older ones",
 			[]Verdict{first, {App: "app", Reason: "gone", PushkeyTS: ms(1), Since: at(2), At: at(3)}},
-			Record{"app", "gone", ms(1), ms(2), noon, at(3), probe, 1},
+			Record{
+				App: "app", Reason: "gone", Condemned: ms(1), Since: ms(2),
+				FirstSeen: noon, LastSeen: at(3), ProbeAt: probe, Verdicts: 1,
+			},
 		},
 		{
 			"older times change nothing",
 			[]Verdict{first, {App: "app", Reason: "gone", PushkeyTS: ms(-99), Since: at(-98), At: at(3)}},
-			Record{"app", "gone", ms(-10), ms(-5), noon, at(3), probe, 1},
+			Record{
+				App: "app", Reason: "gone", Condemned: ms(-10), Since: ms(-5),
+				FirstSeen: noon, LastSeen: at(3), ProbeAt: probe, Verdicts: 1,
+			},
 		},
 		{
 			"a verdict that comes late does not turn last seen back",
 			[]Verdict{first, {App: "app", Reason: "gone", At: at(-3)}},
-			Record{"app", "gone", ms(-10), ms(-5), noon, noon, probe, 1},
+			Record{
+				App: "app", Reason: "gone", Condemned: ms(-10), Since: ms(-5),
+				FirstSeen: noon, LastSeen: noon, ProbeAt: probe, Verdicts: 1,
+			},
 		},
 	}
 	for _, tt := range tests {
@@ -145,18 +163,36 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 	}
 }
 
-func TestAMarkIsNeverZeroAndFitsItsSeconds(t *testing.T) {
+func TestAMarkIsZeroWithoutVerdictAndSuspicionAloneAndFitsItsSeconds(t *testing.T) {
 	t.Parallel()
+	suspected := func(lookAt time.Time) Suspicion { return Suspicion{Since: noon, Looks: 1, LookAt: lookAt} }
 	tests := []struct {
 		name string
 		r    Record
 		want Mark
 	}{
-		{"a record of nothing still has a mark", Record{}, Mark{0, 1}},
-		{"a probe before 1970 is the first second", Record{ProbeAt: time.Unix(-5, 0)}, Mark{0, 1}},
-		{"times beyond 2106 are the last second", Record{Condemned: math.MaxInt64, ProbeAt: time.Unix(1<<40, 0)}, Mark{maxSecond, maxSecond}},
-		{"milliseconds are cut off", Record{Condemned: 5999, ProbeAt: time.UnixMilli(7999)}, Mark{5, 7}},
-		{"the second of death itself is not condemned", Record{Since: 5999, ProbeAt: time.Unix(7, 0)}, Mark{4, 7}},
+		{"nothing has the zero mark", Record{}, Mark{}},
+		{"times without a verdict condemn nothing", Record{Condemned: 5000, Since: 7000, ProbeAt: time.Unix(7, 0)}, Mark{}},
+		{"a verdict without times has a mark", Record{Verdicts: 1}, Mark{ProbeAt: 1}},
+		{"a probe before 1970 is the first second", Record{Verdicts: 1, ProbeAt: time.Unix(-5, 0)}, Mark{ProbeAt: 1}},
+		{
+			"times beyond 2106 are the last second",
+			Record{Verdicts: 1, Condemned: math.MaxInt64, ProbeAt: time.Unix(1<<40, 0), Suspicion: suspected(time.Unix(1<<40, 0))},
+			Mark{Condemned: maxSecond, ProbeAt: maxSecond, LookAt: maxSecond},
+		},
+		{
+			"milliseconds are cut off", Record{Verdicts: 1, Condemned: 5999, ProbeAt: time.UnixMilli(7999)},
+			Mark{Condemned: 5, ProbeAt: 7},
+		},
+		{
+			"the second of death itself is not condemned", Record{Verdicts: 1, Since: 5999, ProbeAt: time.Unix(7, 0)},
+			Mark{Condemned: 4, ProbeAt: 7},
+		},
+		{"a suspicion has a mark without a verdict", Record{Suspicion: suspected(time.Unix(7, 0))}, Mark{LookAt: 7}},
+		{"the time of a look is rounded up", Record{Suspicion: suspected(time.UnixMilli(6001))}, Mark{LookAt: 7}},
+		{"a look before 1970 is the first second", Record{Suspicion: suspected(time.Unix(-5, 0))}, Mark{LookAt: 1}},
+		{"a suspicion without a time to look has a mark", Record{Suspicion: suspected(time.Time{})}, Mark{LookAt: 1}},
+		{"a look without a suspicion is none", Record{Suspicion: Suspicion{LookAt: noon}}, Mark{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,9 @@ const (
 	lastingLooks = 3
 	// lookInterval is how often to look in the end.
 	lookInterval = 30 * time.Minute
+	// staleAfter is how late a look may be and still belong to the same suspicion. Later, nobody knows what was in between, and a clock
+	// that starts in 1970 must not make a suspicion of a minute one of decades.
+	staleAfter = 7 * 24 * time.Hour
 )
 
 // firstLooks are when to look again after the first time.
@@ -28,10 +31,9 @@ var firstLooks = [...]time.Duration{time.Minute, 3 * time.Minute, 10 * time.Minu
 
 // add is the suspicion after a look.
 func (s Suspicion) add(at time.Time) Suspicion {
-	if s.Since.IsZero() {
-		s.Since = at
-	}
-	if at.Before(s.LookAt) {
+	if !s.Suspected() || s.stale(at) {
+		s = Suspicion{Since: at}
+	} else if at.Before(s.LookAt) {
 		return s
 	}
 	s.LookAt = at.Add(lookInterval)
@@ -45,20 +47,32 @@ func (s Suspicion) add(at time.Time) Suspicion {
 	return s
 }
 
+// stale reports whether a look at a time starts a new suspicion: it comes much too late, or a clock that ran ahead was set back.
+func (s Suspicion) stale(at time.Time) bool {
+	return at.Sub(s.LookAt) >= staleAfter || s.Since.Sub(at) >= lookInterval
+}
+
 // Suspected reports whether there is a suspicion.
 func (s Suspicion) Suspected() bool { return !s.Since.IsZero() }
 
 // Proved reports whether a look at a time that found the pushkey missing proves it dead. Delivered is when the host last took a push for
-// another device; zero if it did not.
+// another device, as known when the look began; zero if it did not.
+//
+// What the host took after the look began proves nothing: the look may have met the last moment of a restart, and the push the first one
+// after it. So at is best when the look began, and delivered read before it.
 func (s Suspicion) Proved(at, delivered time.Time) bool {
+	if !s.Suspected() {
+		return false
+	}
 	lasted := at.Sub(s.Since)
-	return s.Suspected() && (lasted >= provedAfter && delivered.After(s.Since) || lasted >= lastingAfter && s.Looks >= lastingLooks)
+	meanwhile := delivered.After(s.Since) && !delivered.After(at)
+	return lasted >= provedAfter && meanwhile || lasted >= lastingAfter && s.Looks >= lastingLooks
 }
 
-// mark is LookAt in a [Mark].
+// mark is LookAt in a [Mark]. It is rounded up: a look in the second before would not count.
 func (s Suspicion) mark() uint32 {
 	if !s.Suspected() {
 		return 0
 	}
-	return uint32(min(max(s.LookAt.Unix(), 1), maxSecond))
+	return uint32(min(max(s.LookAt.Add(time.Second-1).Unix(), 1), maxSecond))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,16 +24,18 @@ type child struct {
 	started time.Time
 }
 
-// start runs this program in a role, and reads what it says first: by then it serves.
-func start(role, dir string, gomaxprocs int, hello any) (*child, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
+// start runs this program in a role, or another build of it if the variant names one, and reads what it says first: by then it serves.
+func start(ctx context.Context, role, dir string, v variant, hello any) (_ *child, err error) {
+	program := v.Program
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, err
+		}
 	}
 	c := &child{cmd: &exec.Cmd{Path: program, Args: []string{program}}, log: filepath.Join(dir, role+".log")}
 	c.cmd.Env = append(os.Environ(), roleKey+"="+role, dirKey+"="+dir, "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	if gomaxprocs > 0 {
-		c.cmd.Env = append(c.cmd.Env, "GOMAXPROCS="+strconv.Itoa(gomaxprocs))
+	if v.GOMAXPROCS > 0 {
+		c.cmd.Env = append(c.cmd.Env, "GOMAXPROCS="+strconv.Itoa(v.GOMAXPROCS))
 	}
 	log, err := os.Create(c.log)
 	if err != nil {
@@ -52,10 +55,31 @@ func start(role, dir string, gomaxprocs int, hello any) (*child, error) {
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := c.read(hello); err != nil {
+	if err := c.greeted(ctx, stdout, hello); err != nil {
 		return nil, errors.Join(fmt.Errorf("the %s did not start: %w", role, err), c.stop())
 	}
 	return c, nil
+}
+
+// startTimeout is how long a child may take until it serves.
+const startTimeout = time.Minute
+
+var errSilent = errors.New("it did not answer in time")
+
+// greeted reads the child's first line. A program that isn't this one may never write any.
+func (c *child) greeted(ctx context.Context, stdout io.Closer, hello any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errSilent)
+	defer cancel()
+	abandon := context.AfterFunc(ctx, func() {
+		_ = c.cmd.Process.Kill()
+		_ = stdout.Close() // a process that it started may hold the other end
+	})
+	defer abandon()
+	err := c.read(hello)
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return err
 }
 
 // ask asks the child something.

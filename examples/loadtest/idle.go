@@ -11,16 +11,21 @@ import (
 // idle prints what a connection costs that nothing goes over: homeservers keep theirs open.
 func idle(ctx context.Context, o *options, out io.Writer) error {
 	fmt.Fprintf(out, "memory of each of %d idle connections: median of %d pair(s) (least to greatest)\n\n", o.Idle, o.Pairs)
+	pairs, err := inTurn(o, func(v variant) (memory, error) {
+		before, after, err := holdIdle(ctx, o, v)
+		kib := 1024 * float64(o.Idle)
+		return memory{
+			resident: (float64(after.Resident) - float64(before.Resident)) / kib,
+			live:     (float64(after.Live) - float64(before.Live)) / kib,
+		}, err
+	})
+	if err != nil {
+		return err
+	}
 	var resident, live [2][]float64
-	for range o.Pairs {
-		for side, v := range []variant{o.Gateway, o.Against} {
-			before, after, err := holdIdle(ctx, o, v)
-			if err != nil {
-				return fmt.Errorf("%s: %w", v.Name, err)
-			}
-			kib := 1024 * float64(o.Idle)
-			resident[side] = append(resident[side], (float64(after.Resident)-float64(before.Resident))/kib)
-			live[side] = append(live[side], (float64(after.Live)-float64(before.Live))/kib)
+	for _, p := range pairs {
+		for side, m := range p {
+			resident[side], live[side] = append(resident[side], m.resident), append(live[side], m.live)
 		}
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -29,6 +34,9 @@ func idle(ctx context.Context, o *options, out io.Writer) error {
 	fmt.Fprintf(table, "resident memory, KiB\t%s\t%s\n", spreadOf(resident[0]), spreadOf(resident[1]))
 	return table.Flush()
 }
+
+// memory is what each connection takes, in KiB.
+type memory struct{ resident, live float64 }
 
 // nobody is a notification for no device: it is answered, and nothing is pushed.
 var nobody = []byte(`{"notification":{"devices":[]}}`)

@@ -3,10 +3,13 @@
 //
 //	go run ./examples/loadtest -provider apns
 //	go run ./examples/loadtest -provider webpush -sweep -plot latency.svg
+//	go run ./examples/loadtest -provider fcm -against ./loadtest-parent
 //
 // It runs the two in turn, each in a process of its own, and prints medians, their spread and the ratio. The push service, which answers
 // with the latency and the share of errors that it is told, is a third process; the homeservers are this one. So CPU, allocations and
 // memory are those of the server under test alone. docs/performance.md says how to read what it prints.
+//
+// With -against, the other side is not the floor but the gateway with other options, or the gateway of another build of this program.
 //
 // A closed loop (-rate 0) sends the next notification when the one before is answered, and shows how many the server can take. Its latencies
 // are service times: nothing was scheduled, so that there is nothing to correct. An open loop (-rate 500, or -rate 50% of what the closed

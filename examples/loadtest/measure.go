@@ -57,10 +57,10 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 	if err := s.write(b.dir); err != nil {
 		return b, err
 	}
-	if b.sink, err = start(roleSink, b.dir, 0, &s.Origins); err != nil {
+	if b.sink, err = start(ctx, roleSink, b.dir, variant{}, &s.Origins); err != nil {
 		return b, err
 	}
-	if err := b.serve(s); err != nil {
+	if err := b.serve(ctx, s); err != nil {
 		return b, err
 	}
 	made, err := newBodies(o, s.Origins)
@@ -77,7 +77,7 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 }
 
 // serve starts the server under test.
-func (b *bench) serve(s *setup) error {
+func (b *bench) serve(ctx context.Context, s *setup) error {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (b *bench) serve(s *setup) error {
 	if b.dialer.roots, err = trusted(b.dir); err != nil {
 		return err
 	}
-	b.server, err = start(roleServer, b.dir, b.variant.GOMAXPROCS, new(any))
+	b.server, err = start(ctx, roleServer, b.dir, b.variant, new(any))
 	return err
 }
 

@@ -42,6 +42,8 @@ type options struct {
 // variant is a server under test.
 type variant struct {
 	Name string
+	// Program is the path of another build of this program, whose gateway is the server. Without a path, it is this build's.
+	Program string
 	// Floor says that it is the bare handler; what follows is the gateway's.
 	Floor  bool
 	Wait   time.Duration
@@ -95,7 +97,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.Var(&o.Rate, "rate", "notifications a second, or as `50%` of what a closed loop reaches; 0 is a closed loop (default 0)")
 	f.DurationVar(&o.Warmup, "warmup", 2*time.Second, "load before each measurement")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "length of each measurement")
-	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements, gateway and floor in turn")
+	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements; each side begins every other pair")
 	f.BoolVar(&o.Sweep, "sweep", false, "measure latency at rates from 10% to 120% of what the gateway reaches in a closed loop")
 	f.IntVar(&o.Records, "records", 0, "records in the gateway's rejected store when it starts; tells how long it takes to answer then")
 	f.IntVar(&o.Idle, "idle", 0, "measure the memory of so many idle connections instead")
@@ -103,7 +105,8 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.DurationVar(&o.Gateway.Wait, "wait", 5*time.Second, "the gateway's wait; 0 answers before the push")
 	f.StringVar(&o.Gateway.Outbox, "outbox", "file", "the gateway's outbox: file or off")
 	f.IntVar(&o.Gateway.GOMAXPROCS, "gomaxprocs", 0, "CPUs for the server under test (default all)")
-	f.StringVar(&against, "against", "floor", "what to compare with: floor, or the gateway with other options, as wait=5s,outbox=off,gomaxprocs=1")
+	f.StringVar(&against, "against", "floor", "what to compare with: floor, the gateway with other options, as wait=5s,outbox=off,gomaxprocs=1, or the `path` of\n"+
+		"this program built from another commit")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -157,9 +160,14 @@ func (o *options) complete(against string) error {
 // other is what the gateway is compared with.
 func (v variant) other(text string) (variant, error) {
 	v.Name = text
-	if text == "floor" {
+	switch {
+	case text == "floor":
 		v.Floor = true
 		return v, nil
+	case namesProgram(text):
+		var err error
+		v.Program, err = findProgram(text)
+		return v, err
 	}
 	for option := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(option, "=")
@@ -172,7 +180,7 @@ func (v variant) other(text string) (variant, error) {
 		case "gomaxprocs":
 			v.GOMAXPROCS, err = strconv.Atoi(value)
 		default:
-			err = errors.New("not floor, wait, outbox or gomaxprocs")
+			err = errors.New("not wait, outbox or gomaxprocs")
 		}
 		if err != nil {
 			return v, fmt.Errorf("%s: %w", option, err)

@@ -26,7 +26,11 @@ func TestAWrongFlagIsNamed(t *testing.T) {
 		{"an answer before the push and nothing to keep it in", "-wait 0s -outbox off", "wait 0"},
 		{"the same for what it is compared with", "-against wait=0s,outbox=off", "wait 0"},
 		{"an outbox that there is not", "-outbox redis", "outbox"},
-		{"a comparison with nothing known", "-against ceiling", "-against: ceiling"},
+		{"a comparison with nothing known", "-against speed=5", "-against: speed=5"},
+		{"another build that is not there", "-against ceiling", "-against: ceiling is not a program: stat"},
+		{"another build that is not executable", "-against ./options_test.go", "./options_test.go is not a program: permission denied; build it"},
+		{"a folder", "-against ../loadtest", "../loadtest is not a program: is a directory; build it"},
+		{"another build in a folder that looks like options", "-against ./wait=0s/loadtest", "-against: ./wait=0s/loadtest is not a program"},
 		{"an argument", "apns", `"apns"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

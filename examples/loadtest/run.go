@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 )
 
 // pair is one measurement of the gateway, and one of what it is compared with.
-type pair [2]*measurement
+type pair = [2]*measurement
 
 // run does what the options say, and prints what comes out.
 func run(ctx context.Context, o *options, out io.Writer) error {
@@ -19,6 +20,16 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s, body %s, %d device(s) of %d; push service: %v, %g %% errors; %d connection(s) with %s, at most %d in flight; %d CPU(s)\n",
 		o.Provider, o.Body, o.Devices, o.Population, o.Latency, 100*o.Errors, o.Connections, protocol, o.Concurrency, runtime.NumCPU())
+	if o.Against.Program != "" {
+		folder, err := os.MkdirTemp("", "loadtest")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(folder)
+		if o, err = prepareBuilds(ctx, o, folder, out); err != nil {
+			return fmt.Errorf("-against: %w", err)
+		}
+	}
 	if o.Records > 0 {
 		var err error
 		if o.RecordsFile, err = makeRecords(ctx, o.RecordsFolder, o.Records, out); err != nil {
@@ -38,7 +49,7 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	if perSecond > 0 {
 		fmt.Fprintf(out, "%.0f notifications a second (open loop)\n", perSecond)
 	}
-	pairs, err := measurePairs(ctx, o, perSecond, o.Pairs)
+	pairs, err := measurePairs(ctx, o, perSecond)
 	if err != nil {
 		return err
 	}
@@ -75,19 +86,9 @@ func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
 	return saturation, nil
 }
 
-// measurePairs measures both in turn, so that whatever else the machine does meets both.
-func measurePairs(ctx context.Context, o *options, perSecond float64, n int) ([]pair, error) {
-	pairs := make([]pair, n)
-	for i := range pairs {
-		for side, v := range []variant{o.Gateway, o.Against} {
-			m, err := measureOne(ctx, o, v, perSecond)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", v.Name, err)
-			}
-			pairs[i][side] = m
-		}
-	}
-	return pairs, nil
+// measurePairs measures both in turn.
+func measurePairs(ctx context.Context, o *options, perSecond float64) ([]pair, error) {
+	return inTurn(o, func(v variant) (*measurement, error) { return measureOne(ctx, o, v, perSecond) })
 }
 
 // measureOne measures one server in processes that nothing was measured in before.

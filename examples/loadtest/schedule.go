@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -20,4 +21,20 @@ func arrivals(perSecond float64, duration time.Duration, seed uint64) []time.Dur
 		}
 		times = append(times, t)
 	}
+}
+
+// inTurn measures pairs of the gateway and what it is compared with, one right after the other, so that whatever else the machine does
+// meets both. Each side begins every other pair: what the first leaves behind for the second (a warm cache, a hot CPU) evens out.
+func inTurn[M any](o *options, measure func(variant) (M, error)) ([][2]M, error) {
+	variants, pairs := [2]variant{o.Gateway, o.Against}, make([][2]M, o.Pairs)
+	for i := range pairs {
+		for _, side := range [2]int{i % 2, 1 - i%2} {
+			m, err := measure(variants[side])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", variants[side].Name, err)
+			}
+			pairs[i][side] = m
+		}
+	}
+	return pairs, nil
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -57,5 +59,42 @@ func TestErrorsAreSpreadEvenly(t *testing.T) {
 		if !slices.Equal(got, test.want) {
 			t.Errorf("of a share of %g, %v are due", test.share, got)
 		}
+	}
+}
+
+// Guards against a side that always comes second, on whatever the first left of the machine.
+func TestEachSideBeginsEveryOtherPair(t *testing.T) {
+	t.Parallel()
+	o := &options{Pairs: 5, Gateway: variant{Name: "a"}, Against: variant{Name: "b"}}
+	order := ""
+	pairs, err := inTurn(o, func(v variant) (string, error) {
+		order += v.Name
+		return v.Name, nil
+	})
+	if err != nil || order != "abbaabbaab" {
+		t.Errorf("the order is %s: %v", order, err)
+	}
+	if len(pairs) != o.Pairs {
+		t.Errorf("there are %d pairs", len(pairs))
+	}
+	for i, p := range pairs {
+		if p != [2]string{"a", "b"} { // whoever came first, the gateway is the first in the pair
+			t.Errorf("pair %d is %v", i, p)
+		}
+	}
+}
+
+func TestAMeasurementThatFailsEndsThePairsAndIsNamed(t *testing.T) {
+	t.Parallel()
+	o := &options{Pairs: 5, Gateway: variant{Name: "a"}, Against: variant{Name: "./b"}}
+	measured := 0
+	_, err := inTurn(o, func(v variant) (int, error) {
+		if measured++; v == o.Against {
+			return 0, errors.New("broken")
+		}
+		return 0, nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "./b: broken") || measured != 2 {
+		t.Errorf("after %d measurements: %v", measured, err)
 	}
 }

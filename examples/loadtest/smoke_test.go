@@ -225,7 +225,7 @@ func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, configFile), []byte("{\n\tno_such_option\n}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := start(roleServer, dir, 0, new(any)); err == nil || !strings.Contains(err.Error(), "no_such_option") {
+	if _, err := start(t.Context(), roleServer, dir, variant{}, new(any)); err == nil || !strings.Contains(err.Error(), "no_such_option") {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -240,7 +240,7 @@ func TestAServerKnowsHowManyCPUsItMayUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := start(roleSink, dir, 3, new([]string))
+	c, err := start(t.Context(), roleSink, dir, variant{GOMAXPROCS: 3}, new([]string))
 	if err != nil {
 		t.Fatal(err)
 	}

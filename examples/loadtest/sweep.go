@@ -34,7 +34,7 @@ func sweep(ctx context.Context, o *options, steps []float64, out io.Writer) erro
 	fmt.Fprintf(table, "load\t/s\t%s: 200, /s\t503, %%\tp50\tp99\tp99.9\t%s: 200, /s\t503, %%\tp50\tp99\tp99.9\tadded p99\tCPU ratio\n", o.Gateway.Name, o.Against.Name)
 	for _, step := range steps {
 		rate := saturation * step / 100
-		pairs, err := measurePairs(ctx, o, rate, o.Pairs)
+		pairs, err := measurePairs(ctx, o, rate)
 		if err != nil {
 			return err
 		}

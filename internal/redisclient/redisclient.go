@@ -149,6 +149,21 @@ func Unreachable(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// MayHaveArrived reports whether Redis may have done what it was asked for, although there was this error: not if it refused, or if there
+// was no connection to ask it through.
+func MayHaveArrived(err error) bool {
+	var refusal redis.Error
+	var network *net.OpError
+	switch {
+	case errors.As(err, &refusal), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, redis.ErrClosed):
+		return false
+	case errors.As(err, &network):
+		return network.Op != "dial"
+	default:
+		return true
+	}
+}
+
 // warn tells of settings with which Redis loses what it was told.
 func warn(info string, log *slog.Logger) {
 	if strings.Contains(info, "\r\naof_enabled:0\r\n") {

@@ -17,7 +17,9 @@ type Tenancy struct {
 
 	notOpen error // what operations get while it is closed
 
-	gate   sync.RWMutex // held for reading while Redis is used, so that closing waits for what is in flight
+	// gate is held for reading while Redis is used, so closing waits for what is in flight. Nobody waits to read: while somebody waits to
+	// write, it is not open yet, or not any more.
+	gate   sync.RWMutex
 	opened bool
 
 	life    sync.Mutex // opening, closing, and live
@@ -128,7 +130,9 @@ func (t *Tenancy) Destruct() error {
 
 // Enter keeps the connections open while fn uses them.
 func (t *Tenancy) Enter(fn func() error) error {
-	t.gate.RLock()
+	if !t.gate.TryRLock() {
+		return t.notOpen
+	}
 	defer t.gate.RUnlock()
 	if !t.opened {
 		return t.notOpen

@@ -3,7 +3,10 @@
 //	Box       the module: one in each configuration
 //	database  the open file, shared through a pool by all configurations that name it, and by the attempts under way
 //	writer    commits together what many ask for: entries, and notes of delivered events
-//	index     in memory: the queue of each device, which are due, and the roll of all entries
+//	index     in memory: the queue of each device, which are due, which go to a host, and the roll of all entries
+//
+// A call may end before the write that it asked for. Who began the write does not matter then: the writer tells the index what became of
+// it, so the two agree. No lock is held while anybody waits for the disk.
 package file
 
 import (
@@ -98,15 +101,15 @@ func (b *Box) Cleanup() error {
 	return err
 }
 
-// Accept takes a push over and returns when it is on disk.
-func (b *Box) Accept(_ context.Context, e outbox.Entry) error { return b.db.accept(e) }
+// Accept takes a push over and returns when it is on disk. If the context ends before that, it may still get there.
+func (b *Box) Accept(ctx context.Context, e outbox.Entry) error { return b.db.accept(ctx, e) }
 
 // Settle removes an entry and returns when it is gone from the disk.
-func (b *Box) Settle(_ context.Context, r outbox.Ref) error { return b.db.settle(r) }
+func (b *Box) Settle(ctx context.Context, r outbox.Ref) error { return b.db.settle(ctx, r) }
 
 // Release ends a lease. When the device is due is not written down: after a restart, it is at once.
-func (b *Box) Release(_ context.Context, r outbox.Ref, due time.Time) error {
-	b.db.release(r, due)
+func (b *Box) Release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) error {
+	b.db.release(ctx, r, due, tried)
 	return nil
 }
 
@@ -121,14 +124,19 @@ func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, er
 }
 
 // Discard removes a device's entries of earlier registrations, and returns when they are gone from the disk.
-func (b *Box) Discard(_ context.Context, app string, device [16]byte, pushkeyTS int64) error {
-	return b.db.discard(app, device, pushkeyTS)
+func (b *Box) Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error {
+	return b.db.discard(ctx, app, device, pushkeyTS)
 }
 
 // Rouse makes an app's devices due.
 func (b *Box) Rouse(_ context.Context, app string) error {
 	b.db.index.rouse(app, time.Now())
 	return nil
+}
+
+// RouseHost makes devices due whose oldest entry goes to a host. It looks at that host's devices only.
+func (b *Box) RouseHost(_ context.Context, app, host string, most int) (due int, err error) {
+	return b.db.rouseHost(app, host, most)
 }
 
 // Depths says how much waits, from memory.
@@ -145,16 +153,18 @@ func (b *Box) RouseDevice(_ context.Context, app string, device [16]byte) (found
 }
 
 // Drop removes entries of a device at which no attempt is under way, and returns when they are gone from the disk. After an error, all
-// are still there.
-func (b *Box) Drop(_ context.Context, app string, device [16]byte, id string) (dropped int, err error) {
-	return b.db.drop(app, device, id)
+// are still there, unless it is ErrUnsure.
+func (b *Box) Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
+	return b.db.drop(ctx, app, device, id)
 }
 
 // Note remembers an event. A crash forgets those of the last tenth of a second.
 func (b *Box) Note(event [16]byte, until time.Time) { b.db.note(event, until) }
 
 // Recall reads the events that are remembered.
-func (b *Box) Recall(_ context.Context, yield func(event [16]byte)) error { return b.db.recall(yield) }
+func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
+	return b.db.recall(ctx, yield)
+}
 
 // Interface guards
 var (

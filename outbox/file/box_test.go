@@ -109,7 +109,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	}
 	b.Note(deviceOf("event"), time.Now().Add(time.Hour))
 	for op, err := range map[string]error{
-		"Release": b.Release(ctx, ref("a", "1"), time.Now()),
+		"Release": b.Release(ctx, ref("a", "1"), time.Now(), true),
 		"Rouse":   b.Rouse(ctx, app),
 	} {
 		if err != nil {

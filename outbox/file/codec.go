@@ -18,7 +18,10 @@ type stored struct {
 	ID        string `json:"id"`
 	App       string `json:"app"`
 	Device    []byte `json:"device"`
-	Badge     bool   `json:"badge,omitempty"`
+	Event     []byte `json:"event,omitempty"` // older entries have none, and no host
+	Host      string `json:"host,omitempty"`
+	Replace   string `json:"replace,omitempty"`
+	Badge     bool   `json:"badge,omitempty"` // of older entries, in place of replace
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
 	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
 	Expires   int64  `json:"expires"`
@@ -32,10 +35,14 @@ var (
 const checksumSize = 4
 
 func encode(seq uint64, e *outbox.Entry) ([]byte, error) {
-	body, err := json.Marshal(stored{
-		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS,
+	s := stored{
+		ID: e.ID, App: e.App, Device: e.Device[:], Host: e.Host, Replace: e.Replace, PushkeyTS: e.PushkeyTS,
 		Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
-	})
+	}
+	if e.Event != ([16]byte{}) {
+		s.Event = e.Event[:]
+	}
+	body, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +61,14 @@ func decode(seq uint64, b []byte) (*outbox.Entry, error) {
 		return nil, errGarbage
 	}
 	e := &outbox.Entry{
-		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Badge: s.Badge, PushkeyTS: s.PushkeyTS,
+		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Host: s.Host, Replace: s.Replace, PushkeyTS: s.PushkeyTS,
 		Expires: time.UnixMilli(s.Expires), Push: bytes.Clone(push),
+	}
+	if s.Badge && s.Replace == "" {
+		e.Replace = outbox.ReplaceBadge
+	}
+	if len(s.Event) == len(e.Event) {
+		e.Event = [16]byte(s.Event)
 	}
 	if s.Accepted > 0 {
 		e.Accepted = time.UnixMilli(s.Accepted)

@@ -26,7 +26,7 @@ func encoded(t testing.TB, seq uint64, e outbox.Entry) []byte {
 func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	badge, lines, future := sample, sample, sample
-	badge.Badge, badge.PushkeyTS = true, 0
+	badge.Replace, badge.PushkeyTS = outbox.ReplaceBadge, 0
 	lines.Push = []byte("{\n\"a\":\n1\n}\n")
 	future.Expires = time.UnixMilli(1 << 50)
 	unknown := sample

@@ -16,6 +16,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/holds"
 )
 
 var (
@@ -31,7 +32,8 @@ type database struct {
 	path  string
 	index *index
 
-	// gate is held for reading during every use of what follows it, so that closing waits for what is in flight.
+	// gate is held for reading during every use of what follows it, so closing waits for what is in flight. Nobody waits to read: while
+	// somebody waits to write, the file is not open yet, or not any more.
 	gate   sync.RWMutex
 	bolt   *bbolt.DB // nil when it is not open
 	writer *writer
@@ -43,12 +45,11 @@ type database struct {
 	stop   context.CancelFunc
 	swept  chan struct{}
 
-	holding sync.Mutex
-	held    map[string]struct{} // the IDs of entries at which attempts are under way
+	held *holds.Holds
 }
 
 func newDatabase(path string) *database {
-	return &database{path: path, index: newIndex(), held: make(map[string]struct{})}
+	return &database{path: path, index: newIndex(), held: holds.New(pool, path)}
 }
 
 // open opens the file if it is not open yet, and makes b the newest configuration that went live.
@@ -174,36 +175,14 @@ func (d *database) Destruct() error {
 
 // enter keeps the file open while fn runs.
 func (d *database) enter(fn func() error) error {
-	d.gate.RLock()
+	if !d.gate.TryRLock() {
+		return errClosed
+	}
 	defer d.gate.RUnlock()
 	if d.bolt == nil {
 		return errClosed
 	}
 	return fn()
-}
-
-// hold keeps the file open for an attempt, whatever becomes of the configurations.
-func (d *database) hold(id string) {
-	d.holding.Lock()
-	defer d.holding.Unlock()
-	if _, ok := d.held[id]; ok {
-		return
-	}
-	// If nobody else has a share any more, the file is being closed, and this came too late.
-	if _, _, err := pool.LoadOrNew(d.path, func() (caddy.Destructor, error) { return nil, errClosed }); err == nil {
-		d.held[id] = struct{}{}
-	}
-}
-
-// letGo is the end of an attempt.
-func (d *database) letGo(id string) {
-	d.holding.Lock()
-	_, ok := d.held[id]
-	delete(d.held, id)
-	d.holding.Unlock()
-	if ok {
-		_, _ = pool.Delete(d.path)
-	}
 }
 
 // Interface guard

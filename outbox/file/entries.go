@@ -10,88 +10,156 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-func (d *database) accept(e outbox.Entry) error {
+func (d *database) accept(ctx context.Context, e outbox.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return d.enter(func() error {
-		size := len(e.Push)
-		seq, replaced, err := d.index.reserve(&e, size, time.Now())
-		if err != nil {
+		a, as, err := d.index.reserve(&e, time.Now())
+		if err != nil || as == late {
 			return err
 		}
-		value, err := encode(seq, &e)
-		if err == nil {
-			err = d.writer.do(func(tx *bbolt.Tx) error { return put(tx, &e, seq, value, replaced) })
+		if as == fresh {
+			d.write(a)
+			return a.write.wait(ctx)
 		}
-		if err != nil {
-			d.index.cancel(&e, size)
-			return err
+		if a != nil {
+			if err := a.write.wait(ctx); err != nil {
+				return err
+			}
 		}
-		if e.Running {
-			d.hold(e.ID)
-		}
-		d.index.add(&e, seq, size, replaced, time.Now())
+		d.acceptedAgain(&e)
 		return nil
 	})
 }
 
+// acceptedAgain keeps the file open for the attempt at an entry that was accepted before, or ends that attempt.
+func (d *database) acceptedAgain(e *outbox.Entry) {
+	if e.Running {
+		d.held.Hold(e.ID)
+	}
+	if !e.Running || d.index.settled(e.Ref()) {
+		d.held.LetGoSoon(e.ID)
+	}
+}
+
+// write has an entry written. Whoever waits for that, the index learns of it from the writer.
+func (d *database) write(a *arrival) {
+	value, err := encode(a.seq, a.e)
+	a.write.then = func(err error) { d.arrived(a, err) }
+	a.write.do = func(tx *bbolt.Tx) error { return d.put(tx, a, value) }
+	if err == nil {
+		err = d.writer.submit(a.write)
+	}
+	if err != nil {
+		a.write.end(err)
+	}
+}
+
 // put writes an entry in place of others, and that its event needs no other delivery.
-func put(tx *bbolt.Tx, e *outbox.Entry, seq uint64, value []byte, replaced []*item) error {
-	for _, it := range replaced {
+func (d *database) put(tx *bbolt.Tx, a *arrival, value []byte) error {
+	if a.e.Event != ([16]byte{}) {
+		if err := putNotes(tx.Bucket(noteBucket), []note{{a.e.Event, a.e.EventUntil}}); err != nil {
+			return err
+		}
+	}
+	if !d.index.put(a) {
+		return nil
+	}
+	for _, it := range a.replaced {
 		if err := tx.Bucket(entryBucket).Delete(sequence(it.seq)); err != nil {
 			return err
 		}
 	}
-	if e.Event != ([16]byte{}) {
-		if err := putNotes(tx.Bucket(noteBucket), []note{{e.Event, e.EventUntil}}); err != nil {
-			return err
-		}
-	}
-	return tx.Bucket(entryBucket).Put(sequence(seq), value)
+	return tx.Bucket(entryBucket).Put(sequence(a.seq), value)
 }
 
-// remove removes entries from the disk.
-func (d *database) remove(places ...place) error {
-	return d.writer.do(func(tx *bbolt.Tx) error {
-		for _, p := range places {
-			if err := tx.Bucket(entryBucket).Delete(sequence(p.item.seq)); err != nil {
+// arrived is told by the writer what became of an entry.
+func (d *database) arrived(a *arrival, err error) {
+	if err == nil && a.e.Running {
+		d.held.Hold(a.e.ID)
+	}
+	if runs := d.index.arrived(a, err, time.Now()); err == nil && a.e.Running && !runs {
+		d.held.LetGoSoon(a.e.ID) // the attempt ended before the write did
+	}
+	if unsure(err) {
+		d.writer.removeLater(a.seq)
+	}
+}
+
+// remove removes entries from the disk; then is called when it is known whether they are.
+func (d *database) remove(ctx context.Context, places []place, then func(error)) error {
+	seqs := make([]uint64, len(places))
+	for i, p := range places {
+		seqs[i] = p.item.seq
+	}
+	return d.erase(ctx, seqs, then)
+}
+
+func (d *database) erase(ctx context.Context, seqs []uint64, then func(error)) error {
+	w := newWrite()
+	w.then = then
+	w.do = func(tx *bbolt.Tx) error {
+		for _, seq := range seqs {
+			if err := tx.Bucket(entryBucket).Delete(sequence(seq)); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
-}
-
-func (d *database) settle(r outbox.Ref) error {
-	defer d.letGo(r.ID)
-	return d.enter(func() error {
-		it, ok := d.index.find(r)
-		var err error
-		if ok {
-			if err = d.remove(place{r.App, r.Device, it}); err != nil {
-				d.writer.removeLater(it.seq)
-			}
-		}
-		// Also if the disk fails: what was delivered is not to be delivered again.
-		d.index.settle(r, time.Now())
+	}
+	if err := d.writer.submit(w); err != nil {
+		then(err)
 		return err
+	}
+	return w.wait(ctx)
+}
+
+// settle also has an effect in a context that has ended, and if the disk fails: what was delivered is not to be delivered again.
+func (d *database) settle(ctx context.Context, r outbox.Ref) error {
+	defer d.held.LetGo(ctx, r.ID)
+	return d.enter(func() error {
+		seq, found := d.index.leave(r, time.Now())
+		if found {
+			return d.erase(ctx, []uint64{seq}, func(err error) {
+				if err != nil {
+					d.writer.removeLater(seq)
+				}
+				d.index.settle(r, time.Now())
+			})
+		}
+		d.index.settle(r, time.Now()) // it was discarded or replaced, and has the lease still
+		if d.writer.owes() {          // it may be what was settled before, and could not be removed
+			return d.erase(ctx, nil, func(error) {})
+		}
+		return nil
 	})
 }
 
-func (d *database) release(r outbox.Ref, due time.Time) {
-	d.index.release(r, due)
-	d.letGo(r.ID)
+func (d *database) release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) {
+	d.index.release(r, due, tried)
+	d.held.LetGo(ctx, r.ID)
 }
 
-func (d *database) discard(app string, device [16]byte, pushkeyTS int64) error {
+func (d *database) discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return d.enter(func() error {
-		places := d.index.older(app, device, pushkeyTS)
-		if len(places) == 0 {
+		places, seqs := d.index.older(app, device, pushkeyTS, time.Now())
+		coming := len(seqs)
+		for _, p := range places {
+			seqs = append(seqs, p.item.seq)
+		}
+		if len(seqs) == 0 {
 			return nil
 		}
-		if err := d.remove(places...); err != nil {
-			return err
-		}
-		d.index.drop(places...)
-		return nil
+		return d.erase(ctx, seqs, func(err error) {
+			if err == nil {
+				d.index.drop(places...)
+			} else if coming > 0 {
+				d.writer.removeLater(seqs[:coming]...)
+			}
+		})
 	})
 }
 
@@ -135,7 +203,7 @@ func (d *database) read(granted []grant) (leased []outbox.Leased, err error) {
 						d.index.settle(outbox.Ref{App: g.app, Device: g.device, ID: g.item.id}, time.Now())
 						continue
 					}
-					d.hold(e.ID)
+					d.held.Hold(e.ID)
 					leased = append(leased, outbox.Leased{Entry: *e, Attempts: g.tries})
 				}
 				return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
@@ -17,6 +18,7 @@ type index struct {
 	bounds bounds.Bounds
 	queues map[string]*queue // by app
 	seq    uint64            // the last one given out
+	graves graves
 }
 
 // queue are the entries of an app.
@@ -28,7 +30,8 @@ type queue struct {
 	size    int64
 	changed chan struct{} // closed when something may be due earlier
 
-	coming map[[16]byte]int // how many entries of a device are being written
+	coming map[[16]byte][]*arrival             // the entries of a device that are being written
+	hosts  map[unique.Handle[string]][]*device // by where their first entry goes
 }
 
 // device are the entries of a device. It is forgotten when it has none.
@@ -39,6 +42,10 @@ type device struct {
 	holder  string // the ID of the entry that is leased until due; empty if none is
 	tries   int
 	ordinal int // in the queue's order
+
+	host   unique.Handle[string]
+	seat   int // among the host's devices
+	housed bool
 }
 
 // item is an entry without its push.
@@ -46,7 +53,9 @@ type item struct {
 	seq       uint64
 	id        string
 	size      int
-	badge     bool
+	host      unique.Handle[string]
+	replace   unique.Handle[string]
+	event     [16]byte
 	pushkeyTS int64
 	accepted  time.Time
 	expires   time.Time
@@ -54,6 +63,8 @@ type item struct {
 	turn      int // in the order of expiry
 	// runs is until when an attempt is under way that was when the entry was accepted; zero if none is.
 	runs time.Time
+	// leaving says that the entry is being settled: nobody gets it any more.
+	leaving bool
 }
 
 func (x *index) setBounds(b bounds.Bounds) {
@@ -76,12 +87,15 @@ func (x *index) skip(seq uint64) {
 	x.seq = max(x.seq, seq)
 }
 
-func newIndex() *index { return &index{queues: make(map[string]*queue)} }
+func newIndex() *index { return &index{queues: make(map[string]*queue), graves: newGraves()} }
 
 func (x *index) queue(app string) *queue {
 	q := x.queues[app]
 	if q == nil {
-		q = &queue{devices: make(map[[16]byte]*device), changed: make(chan struct{}), coming: make(map[[16]byte]int)}
+		q = &queue{
+			devices: make(map[[16]byte]*device), changed: make(chan struct{}), coming: make(map[[16]byte][]*arrival),
+			hosts: make(map[unique.Handle[string]][]*device),
+		}
 		x.queues[app] = q
 	}
 	return q
@@ -93,80 +107,15 @@ func (q *queue) wake() {
 	q.changed = make(chan struct{})
 }
 
-// reserve makes room for an entry, and says which it takes the place of.
-func (x *index) reserve(e *outbox.Entry, size int, now time.Time) (seq uint64, replaced []*item, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	q := x.queue(e.App)
-	count, left := q.coming[e.Device], q.size
-	if d := q.devices[e.Device]; d != nil {
-		count += len(d.items)
-		if e.Badge {
-			replaced = d.replaceable(now)
-		}
-	}
-	for _, it := range replaced {
-		left -= int64(it.size)
-	}
-	b := x.bounds
-	if q.entries-len(replaced) >= b.PerApp || left+int64(size) > b.Size || count-len(replaced) >= b.PerDevice {
-		return 0, nil, outbox.ErrFull
-	}
-	q.coming[e.Device]++
-	q.entries++
-	q.size += int64(size)
-	x.seq++
-	return x.seq, replaced, nil
-}
-
-// replaceable are the badge updates that a newer one makes pointless: not one that may be under way.
-func (d *device) replaceable(now time.Time) (items []*item) {
-	for _, it := range d.items {
-		if it.badge && d.idle(it, now) {
-			items = append(items, it)
-		}
-	}
-	return items
-}
-
 // idle says whether no attempt at an entry can be under way.
 func (d *device) idle(it *item, now time.Time) bool {
-	if it.id == d.holder && now.Before(d.due) {
+	if it.leaving || it.id == d.holder && now.Before(d.due) {
 		return false
 	}
 	return !now.Before(it.runs)
 }
 
-// cancel gives the room of an entry back that was not written.
-func (x *index) cancel(e *outbox.Entry, size int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	q := x.queue(e.App)
-	q.came(e.Device)
-	q.entries--
-	q.size -= int64(size)
-}
-
-// came says that an entry is not being written any more.
-func (q *queue) came(key [16]byte) {
-	if q.coming[key]--; q.coming[key] == 0 {
-		delete(q.coming, key)
-	}
-}
-
-// add takes an entry in that was written, for which there is room.
-func (x *index) add(e *outbox.Entry, seq uint64, size int, replaced []*item, now time.Time) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	q := x.queue(e.App)
-	q.came(e.Device)
-	q.insert(e, seq, size, now) // first: the device keeps when it is due, and who has it
-	for _, it := range replaced {
-		q.remove(e.Device, it.seq)
-	}
-}
-
-// load is add without a reservation.
+// load takes an entry in that was read from the disk.
 func (x *index) load(e *outbox.Entry, seq uint64, size int, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -174,24 +123,26 @@ func (x *index) load(e *outbox.Entry, seq uint64, size int, now time.Time) {
 	q.entries++
 	q.size += int64(size)
 	x.seq = max(x.seq, seq)
-	q.insert(e, seq, size, now)
+	q.insert(&arrival{e: e, seq: seq, size: size}, now)
 }
 
-func (q *queue) insert(e *outbox.Entry, seq uint64, size int, now time.Time) {
+func (q *queue) insert(a *arrival, now time.Time) {
+	e := a.e
 	it := &item{
-		seq: seq, id: e.ID, size: size, badge: e.Badge, pushkeyTS: e.PushkeyTS, accepted: e.Accepted, expires: e.Expires,
+		seq: a.seq, id: e.ID, size: a.size, host: unique.Make(e.Host), replace: unique.Make(e.Replace), event: e.Event,
+		pushkeyTS: e.PushkeyTS, accepted: e.Accepted, expires: e.Expires,
 	}
-	if e.Running {
+	if a.runs {
 		it.runs = now.Add(outbox.LeaseTime)
 	}
 	d := q.devices[e.Device]
 	if d == nil {
-		d = &device{key: e.Device, due: now}
+		d = &device{key: e.Device, due: now, tries: a.tries}
 		switch {
-		case e.Running:
+		case a.runs:
 			d.due, d.holder = it.runs, it.id
-		case e.Due.After(now):
-			d.due, d.tries = e.Due, 1
+		case a.due.After(now):
+			d.due = a.due
 		}
 		q.admit(d)
 	}
@@ -212,6 +163,7 @@ func (q *queue) enlist(d *device, it *item) {
 		at--
 	}
 	d.items = slices.Insert(d.items, at, it)
+	q.house(d)
 	q.roll.add(it)
 	q.wake()
 }
@@ -234,23 +186,17 @@ func (q *queue) remove(key [16]byte, seq uint64) {
 	case len(d.items) == 0:
 		heap.Remove(&q.order, d.ordinal)
 		delete(q.devices, key)
+		q.unhouse(d)
+		return
 	case d.holder == "":
 		q.reschedule(d, d.due, d.tries)
 	}
+	q.house(d)
 }
 
-// find is an entry, if there still is such a one.
-func (x *index) find(r outbox.Ref) (*item, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	d := x.queue(r.App).devices[r.Device]
-	if d == nil {
-		return nil, false
-	}
-	if i := slices.IndexFunc(d.items, func(it *item) bool { return it.id == r.ID }); i >= 0 {
-		return d.items[i], true
-	}
-	return nil, false
+// find is where an entry stands in the device's queue, or -1.
+func (d *device) find(id string) int {
+	return slices.IndexFunc(d.items, func(it *item) bool { return it.id == id })
 }
 
 func (x *index) waiting(app string, key [16]byte) bool {

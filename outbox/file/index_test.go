@@ -24,11 +24,14 @@ func newStep(t *testing.T) *step {
 
 func (s *step) reserveOne(e outbox.Entry) (written func()) {
 	s.Helper()
-	seq, replaced, err := s.reserve(&e, len(e.Push), s.now)
-	if err != nil {
-		s.Fatal(err)
+	a, as, err := s.reserve(&e, s.now)
+	if err != nil || as != fresh {
+		s.Fatal(as, err)
 	}
-	return func() { s.add(&e, seq, len(e.Push), replaced, s.now) }
+	return func() {
+		s.put(a)
+		s.arrived(a, nil, s.now)
+	}
 }
 
 func (s *step) expect(ids ...string) {
@@ -48,7 +51,7 @@ func TestAnEntryThatIsWrittenAfterALaterOneStallsNothing(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(s *step){
 		"settled":  func(s *step) { s.settle(ref("a", "2"), s.now) },
-		"released": func(s *step) { s.release(ref("a", "2"), s.now) },
+		"released": func(s *step) { s.release(ref("a", "2"), s.now, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +75,7 @@ func TestABadgeThatIsLeasedWhileItIsReplacedKeepsItsLease(t *testing.T) {
 	t.Parallel()
 	s := newStep(t)
 	older, newer := entry("a", "older"), entry("a", "newer")
-	older.Badge, newer.Badge = true, true
+	older.Replace, newer.Replace = outbox.ReplaceBadge, outbox.ReplaceBadge
 	s.reserveOne(older)()
 	written := s.reserveOne(newer)
 	s.expect("older")
@@ -90,11 +93,12 @@ func TestTheIndexForgetsWhatIsGone(t *testing.T) {
 		s.settle(ref("a", id), s.now)
 	}
 	e := entry("b", "4")
-	if _, _, err := s.reserve(&e, 2, s.now); err != nil {
+	a, _, err := s.reserve(&e, s.now)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.cancel(&e, 2)
-	if q := s.queue(app); len(q.devices) != 0 || len(q.order) != 0 || q.entries != 0 || q.size != 0 || len(q.coming) != 0 ||
+	s.arrived(a, errClosed, s.now)
+	if q := s.queue(app); len(q.devices) != 0 || len(q.order) != 0 || q.entries != 0 || q.size != 0 || len(q.coming) != 0 || len(q.hosts) != 0 ||
 		len(q.roll.slots) != 0 || len(q.roll.expiry) != 0 {
 		t.Errorf("it still has %+v", q)
 	}

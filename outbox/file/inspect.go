@@ -2,6 +2,7 @@ package file
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -47,19 +48,31 @@ func (d *database) rouseDevice(app string, device [16]byte) (found bool, err err
 	return found, err
 }
 
-// drop takes the entries out of the index first, so that nobody leases one while it is being removed.
-func (d *database) drop(app string, device [16]byte, id string) (dropped int, err error) {
+// rouseHost makes devices of a host due.
+func (d *database) rouseHost(app, host string, most int) (due int, err error) {
+	err = d.enter(func() error {
+		due = d.index.rouseHost(app, host, most, time.Now())
+		return nil
+	})
+	return due, err
+}
+
+// drop takes the entries out of the index first, so nobody leases one while it is being removed.
+func (d *database) drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
 	err = d.enter(func() error {
 		places := d.index.withdraw(app, device, id, time.Now())
 		if len(places) == 0 {
 			return nil
 		}
-		if err := d.remove(places...); err != nil {
-			d.index.restore(places...)
-			return err
+		err := d.remove(ctx, places, func(err error) {
+			if err != nil {
+				d.index.restore(places...)
+			}
+		})
+		if err == nil {
+			dropped = len(places)
 		}
-		dropped = len(places)
-		return nil
+		return err
 	})
 	return dropped, err
 }
@@ -100,8 +113,8 @@ func (x *index) list(app string, after uint64, most int, now time.Time) (page []
 func (it *item) show(app string, now time.Time) outbox.Waiting {
 	d := it.device
 	w := outbox.Waiting{
-		ID: it.id, App: app, Device: d.key, Badge: it.badge, Size: it.size, Accepted: it.accepted, Expires: it.expires,
-		Due: d.due, Attempts: d.tries, Running: !d.idle(it, now),
+		ID: it.id, App: app, Device: d.key, Host: it.host.Value(), Replace: it.replace.Value(), Size: it.size,
+		Accepted: it.accepted, Expires: it.expires, Due: d.due, Attempts: d.tries, Running: !d.idle(it, now),
 	}
 	if w.Running && it.id != d.holder {
 		w.Due = it.runs

@@ -3,11 +3,30 @@ package file
 import (
 	"container/heap"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
+
+// leave is the beginning of settling an entry: nobody gets it any more, and a late Accept of it has no effect. It returns what there is to
+// remove from the disk.
+func (x *index) leave(r outbox.Ref, now time.Time) (seq uint64, found bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.graves.bury(r, now)
+	q := x.queue(r.App)
+	if d := q.devices[r.Device]; d != nil {
+		if i := d.find(r.ID); i >= 0 {
+			d.items[i].leaving = true
+			return d.items[i].seq, true
+		}
+	}
+	if a := q.arriving(r); a != nil {
+		a.gone = true
+		return a.seq, true
+	}
+	return 0, false
+}
 
 // settle forgets an entry that was removed, and ends its lease; what is left of its device is due.
 func (x *index) settle(r outbox.Ref, now time.Time) {
@@ -18,7 +37,7 @@ func (x *index) settle(r outbox.Ref, now time.Time) {
 	if d == nil {
 		return
 	}
-	i := slices.IndexFunc(d.items, func(it *item) bool { return it.id == r.ID })
+	i := d.find(r.ID)
 	if i >= 0 {
 		q.remove(r.Device, d.items[i].seq)
 	}
@@ -28,19 +47,31 @@ func (x *index) settle(r outbox.Ref, now time.Time) {
 }
 
 // release ends the lease of an entry, and makes its device due later.
-func (x *index) release(r outbox.Ref, due time.Time) {
+func (x *index) release(r outbox.Ref, due time.Time, tried bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue(r.App)
+	more := 0
+	if tried {
+		more = 1
+	}
+	if a := q.arriving(r); a != nil {
+		a.runs, a.due = false, due
+		a.tries += more
+		return
+	}
 	d := q.devices[r.Device]
 	if d == nil {
 		return
 	}
-	if i := slices.IndexFunc(d.items, func(it *item) bool { return it.id == r.ID }); i >= 0 {
+	if i := d.find(r.ID); i >= 0 {
+		if d.items[i].leaving {
+			return
+		}
 		d.items[i].runs = time.Time{}
 	}
 	if d.holder == r.ID {
-		q.reschedule(d, due, d.tries+1)
+		q.reschedule(d, due, d.tries+more)
 	}
 }
 
@@ -105,7 +136,9 @@ func (x *index) take(app string, n int, now time.Time) (granted []grant, next ti
 		d := q.order[0]
 		d.holder, d.due = d.items[0].id, now.Add(outbox.LeaseTime)
 		heap.Fix(&q.order, 0)
-		granted = append(granted, grant{place{app, d.key, d.items[0]}, d.tries})
+		if !d.items[0].leaving { // or the lease is nobody's, until the entry has left
+			granted = append(granted, grant{place{app, d.key, d.items[0]}, d.tries})
+		}
 	}
 	if len(granted) == 0 && len(q.order) > 0 {
 		next = q.order[0].due

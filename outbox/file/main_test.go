@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -55,9 +54,7 @@ func tryProvision(t testing.TB, b *Box) error {
 	t.Cleanup(func() {
 		cleanup(t, b)
 		if t.Failed() && b.db != nil { // it may have left attempts
-			for id := range maps.Clone(b.db.held) {
-				b.db.letGo(id)
-			}
+			b.db.held.LetAllGo()
 		}
 	})
 	return b.Provision(ctx)

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"encoding/binary"
 	"time"
 
@@ -41,7 +42,7 @@ func getNotes(value []byte) (notes []note) {
 }
 
 // recall reads the notes that still count.
-func (d *database) recall(yield func(event [16]byte)) error {
+func (d *database) recall(ctx context.Context, yield func(event [16]byte)) error {
 	now := time.Now()
 	return d.enter(func() error {
 		return boltfile.Guard(d.path, func() error {
@@ -52,7 +53,7 @@ func (d *database) recall(yield func(event [16]byte)) error {
 							yield(n.event)
 						}
 					}
-					return nil
+					return ctx.Err()
 				})
 			})
 		})

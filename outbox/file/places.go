@@ -9,18 +9,27 @@ type place struct {
 	item   *item
 }
 
-// older are a device's entries but for those of a later registration.
-func (x *index) older(app string, key [16]byte, pushkeyTS int64) (found []place) {
+// older are a device's entries but for those of a later registration, and the numbers of those of them that are being written: these have
+// no effect any more when they arrive, and neither has one that is accepted late.
+func (x *index) older(app string, key [16]byte, pushkeyTS int64, now time.Time) (found []place, coming []uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if d := x.queue(app).devices[key]; d != nil {
+	x.graves.buryOlder(app, key, pushkeyTS, now)
+	q := x.queue(app)
+	if d := q.devices[key]; d != nil {
 		for _, it := range d.items {
 			if it.pushkeyTS <= pushkeyTS {
 				found = append(found, place{app, key, it})
 			}
 		}
 	}
-	return found
+	for _, a := range q.coming[key] {
+		if a.e.PushkeyTS <= pushkeyTS {
+			a.gone = true
+			coming = append(coming, a.seq)
+		}
+	}
+	return found, coming
 }
 
 // drop forgets entries that were removed.

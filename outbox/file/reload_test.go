@@ -3,6 +3,7 @@ package file
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,13 +50,15 @@ func TestTheSizeIsBounded(t *testing.T) {
 	sized := func(dev, id string, size int) outbox.Entry {
 		e := entry(dev, id)
 		e.Push = make([]byte, size)
-		e.Badge = id == "badge"
+		if strings.HasPrefix(id, "badge") {
+			e.Replace = outbox.ReplaceBadge
+		}
 		return e
 	}
 	b := opened(t, &Box{Path: tempPath(t), MaxSize: 1000})
 	accept(t, b, sized("a", "1", 400), sized("b", "badge", 500), sized("b", "2", 100))
 	wantFull(t, b)
-	accept(t, b, sized("b", "badge", 500)) // in place of the other
+	accept(t, b, sized("b", "badge again", 500)) // in place of the other
 	wantFull(t, b)
 	cleanup(t, b)
 	b = opened(t, &Box{Path: b.Path, MaxSize: 1000})
@@ -90,7 +93,7 @@ func TestAnAttemptOutlivesItsConfiguration(t *testing.T) {
 			return nil
 		},
 		"it is released": func(t *testing.T, b *Box) []string {
-			if err := b.Release(t.Context(), ref("a", "1"), time.Now().Add(time.Hour)); err != nil {
+			if err := b.Release(t.Context(), ref("a", "1"), time.Now().Add(time.Hour), true); err != nil {
 				t.Error(err)
 			}
 			return []string{"1"}
@@ -178,7 +181,7 @@ func TestAfterARestartAllDevicesAreDue(t *testing.T) {
 	e, later := entry("b", "running"), entry("c", "later")
 	e.Running, later.Due = true, time.Now().Add(time.Hour)
 	accept(t, b, entry("a", "1"), entry("a", "2"), e, later)
-	if err := b.Release(t.Context(), e.Ref(), time.Now().Add(time.Hour)); err != nil { // or the file would stay open
+	if err := b.Release(t.Context(), e.Ref(), time.Now().Add(time.Hour), true); err != nil { // or the file would stay open
 		t.Error(err)
 	}
 	cleanup(t, b)

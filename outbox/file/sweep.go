@@ -45,10 +45,13 @@ func (d *database) sweepEntries() error {
 		if len(expired) == 0 {
 			return nil
 		}
-		if err := d.remove(expired...); err != nil {
+		if err := d.remove(context.Background(), expired, func(err error) {
+			if err == nil {
+				d.index.drop(expired...)
+			}
+		}); err != nil {
 			return err
 		}
-		d.index.drop(expired...)
 		d.log.Load().Info("pushes in the outbox have expired", "file", d.path, "pushes", len(expired))
 	}
 }

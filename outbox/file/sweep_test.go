@@ -59,7 +59,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		accept(t, b, entry("e", "1"), entry("e", "2")) // in the room of those
 		wantFull(t, b)
 		for i := range leased {
-			if err := b.Release(t.Context(), leased[i].Ref(), time.Now()); err != nil {
+			if err := b.Release(t.Context(), leased[i].Ref(), time.Now(), true); err != nil {
 				t.Error(err)
 			}
 		}

@@ -1,6 +1,8 @@
 package file
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 const (
@@ -36,8 +39,37 @@ type writer struct {
 // write is a part of a transaction.
 type write struct {
 	do   func(*bbolt.Tx) error
-	done chan error
+	then func(error)   // the writer calls it when it is known what became of the write, before those who wait learn of it
+	done chan struct{} // closed then
+	err  error         // to be read then
 }
+
+func newWrite() *write { return &write{done: make(chan struct{})} }
+
+func (o *write) end(err error) {
+	if o.then != nil {
+		o.then(err)
+	}
+	o.err = err
+	close(o.done)
+}
+
+// wait returns what became of a write, or ErrUnsure when the context ends before that is known.
+func (o *write) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	default:
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: it is still being written: %w", outbox.ErrUnsure, ctx.Err())
+	}
+}
+
+func unsure(err error) bool { return errors.Is(err, outbox.ErrUnsure) }
 
 // note is an event to remember.
 type note struct {
@@ -53,9 +85,8 @@ func newWriter(path string, bolt *bbolt.DB) *writer {
 	return w
 }
 
-// do has fn run in a transaction with others, and returns when that is on disk.
-func (w *writer) do(fn func(*bbolt.Tx) error) error {
-	one := &write{do: fn, done: make(chan error, 1)}
+// submit has a write done in a transaction with others. It waits for nothing.
+func (w *writer) submit(one *write) error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -64,7 +95,18 @@ func (w *writer) do(fn func(*bbolt.Tx) error) error {
 	w.writes = append(w.writes, one)
 	w.mu.Unlock()
 	signal(w.asked)
-	return <-one.done
+	return nil
+}
+
+// do has fn run in a transaction with others, and returns when that is on disk.
+func (w *writer) do(fn func(*bbolt.Tx) error) error {
+	one := newWrite()
+	one.do = fn
+	if err := w.submit(one); err != nil {
+		return err
+	}
+	<-one.done
+	return one.err
 }
 
 // note has an event written with the next transaction.
@@ -80,12 +122,19 @@ func (w *writer) note(n note) {
 	}
 }
 
-// removeLater has an entry removed with the next transaction that succeeds.
-func (w *writer) removeLater(seq uint64) {
+// removeLater has entries removed with the next transaction that succeeds.
+func (w *writer) removeLater(seqs ...uint64) {
 	w.mu.Lock()
-	w.removed = append(w.removed, seq)
+	w.removed = append(w.removed, seqs...)
 	w.mu.Unlock()
 	signal(w.noted)
+}
+
+// owes reports whether there are entries that removeLater was told of.
+func (w *writer) owes() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.removed) > 0
 }
 
 // close commits what was asked for, and ends the writer.
@@ -140,7 +189,7 @@ func (w *writer) commit() (last bool) {
 		w.keep(notes, removed)
 	}
 	for _, one := range writes {
-		one.done <- err
+		one.end(err)
 	}
 	return last
 }
@@ -159,8 +208,10 @@ func (w *writer) keep(notes []note, removed []uint64) {
 }
 
 func (w *writer) transact(writes []*write, notes []note, removed []uint64) error {
-	return boltfile.Guard(w.path, func() error {
+	var id int
+	err := boltfile.Guard(w.path, func() error {
 		return w.bolt.Update(func(tx *bbolt.Tx) error {
+			id = tx.ID()
 			for _, one := range writes {
 				if err := one.do(tx); err != nil {
 					return err
@@ -174,4 +225,18 @@ func (w *writer) transact(writes []*write, notes []note, removed []uint64) error
 			return putNotes(tx.Bucket(noteBucket), notes)
 		})
 	})
+	if err != nil && w.committed(id) {
+		return fmt.Errorf("%w: %w", outbox.ErrUnsure, err)
+	}
+	return err
+}
+
+// committed reports whether a transaction is the one that the file shows: if it failed nevertheless, its last sync did, and it may be on
+// disk or not.
+func (w *writer) committed(id int) bool {
+	shown := -1
+	err := boltfile.Guard(w.path, func() error {
+		return w.bolt.View(func(tx *bbolt.Tx) error { shown = tx.ID(); return nil })
+	})
+	return err != nil || id > 0 && shown >= id
 }

@@ -55,7 +55,7 @@ func TestAFullDiskAcceptsNothingByHalves(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t), MaxPerApp: 3, MaxPerDevice: 3})
 	badge, newer, running := entry("a", "badge"), entry("a", "newer"), entry("b", "running")
-	badge.Badge, newer.Badge, running.Running = true, true, true
+	badge.Replace, newer.Replace, running.Running = outbox.ReplaceBadge, outbox.ReplaceBadge, true
 	running.Event, running.EventUntil = deviceOf("event"), time.Now().Add(time.Hour)
 	accept(t, b, badge)
 	for range 3 {

@@ -44,7 +44,7 @@ func (*Box) Accept(context.Context, outbox.Entry) error { return outbox.ErrOff }
 func (*Box) Settle(context.Context, outbox.Ref) error { return nil }
 
 // Release has nothing to give back.
-func (*Box) Release(context.Context, outbox.Ref, time.Time) error { return nil }
+func (*Box) Release(context.Context, outbox.Ref, time.Time, bool) error { return nil }
 
 // Waiting is never true.
 func (*Box) Waiting(context.Context, string, [16]byte) (bool, error) { return false, nil }

@@ -48,7 +48,7 @@ func (c *crowd) work(done func(l outbox.Leased) bool) {
 			if settle {
 				err = c.q.Settle(context.Background(), l.Ref())
 			} else {
-				err = c.q.Release(context.Background(), l.Ref(), time.Now())
+				err = c.q.Release(context.Background(), l.Ref(), time.Now(), true)
 			}
 			if err != nil {
 				c.Errorf("%s: %v", l.ID, err)

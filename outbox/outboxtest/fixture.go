@@ -52,7 +52,7 @@ func (f *fixture) endLeases() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for r := range f.leases {
-		if err := f.q.Release(context.Background(), r, time.Now()); err != nil {
+		if err := f.q.Release(context.Background(), r, time.Now(), true); err != nil {
 			f.Errorf("Release: %v", err)
 		}
 	}
@@ -86,7 +86,7 @@ func entry(dev, id string) outbox.Entry {
 
 func badge(dev, id string) outbox.Entry {
 	e := entry(dev, id)
-	e.Badge = true
+	e.Replace = outbox.ReplaceBadge
 	return e
 }
 
@@ -127,7 +127,7 @@ func (f *fixture) settle(r outbox.Ref) {
 
 func (f *fixture) release(r outbox.Ref, in time.Duration) {
 	f.Helper()
-	if err := f.q.Release(f.Context(), r, time.Now().Add(in)); err != nil {
+	if err := f.q.Release(f.Context(), r, time.Now().Add(in), true); err != nil {
 		f.Fatalf("Release %s: %v", r.ID, err)
 	}
 	f.track(r, false)
@@ -222,7 +222,7 @@ func (f *fixture) expectWaiting(app, dev string, want bool) {
 // expectWhole compares what a queue has to keep, times in milliseconds.
 func (f *fixture) expectWhole(got outbox.Leased, want outbox.Entry) {
 	f.Helper()
-	if got.ID != want.ID || got.App != want.App || got.Device != want.Device || got.Badge != want.Badge ||
+	if got.ID != want.ID || got.App != want.App || got.Device != want.Device || got.Host != want.Host || got.Replace != want.Replace ||
 		got.PushkeyTS != want.PushkeyTS || string(got.Push) != string(want.Push) ||
 		got.Accepted.UnixMilli() != want.Accepted.UnixMilli() || got.Expires.UnixMilli() != want.Expires.UnixMilli() {
 		f.Errorf("the entry differs\n got %+v\nwant %+v", got.Entry, want)

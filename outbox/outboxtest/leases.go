@@ -11,7 +11,7 @@ import (
 
 func whole(f *fixture) {
 	alert := entry("a", "alert")
-	alert.PushkeyTS = 1_772_366_400_123
+	alert.PushkeyTS, alert.Host = 1_772_366_400_123, "push.example.org"
 	alert.Push = []byte("{\"text\": \"<b>&amp;</b> \u2028 \u00fc\",\n \"n\": 1.50}") // as the gateway wrote it, to the byte
 	update := badge("b", "update")
 	update.PushkeyTS, update.Accepted, update.Expires = 0, time.Time{}, time.Now().Add(28*24*time.Hour)

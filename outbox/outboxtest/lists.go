@@ -79,13 +79,15 @@ func listed(f *fixture) {
 	f.inspector()
 	now := time.Now()
 	alert, update, other := entry("a", "alert"), badge("b", "update"), entry("a", "other")
+	alert.Host = "push.example.org:8443"
 	alert.Push = []byte("{\"text\": \"<b>&amp;</b> \u00fc\",\n \"n\": 1.50}")
 	update.Accepted, update.Expires = now.Add(-time.Hour), now.Add(28*24*time.Hour)
 	other.App, other.Accepted = otherApp, time.Time{}
 	f.accept(alert, update, other)
 	for _, e := range []outbox.Entry{alert, update, other} {
 		f.expectListed("accepted", outbox.Waiting{
-			ID: e.ID, App: e.App, Device: e.Device, Badge: e.Badge, Size: len(e.Push), Accepted: e.Accepted, Expires: e.Expires, Due: now,
+			ID: e.ID, App: e.App, Device: e.Device, Host: e.Host, Replace: e.Replace, Size: len(e.Push),
+			Accepted: e.Accepted, Expires: e.Expires, Due: now,
 		})
 	}
 	if n := len(f.listAll(app)); n != 2 {

@@ -44,11 +44,12 @@ func runningBehind(f *fixture) {
 	f.release(two.Ref(), 0)
 	f.drain("2", "3")
 
-	f.accept(one, two, entry("a", "3"))
-	f.settle(two.Ref()) // before the first
+	four, five := running(entry("a", "4")), running(entry("a", "5"))
+	f.accept(four, five, entry("a", "6"))
+	f.settle(five.Ref()) // before the first
 	f.nothing()
-	f.release(one.Ref(), 0)
-	f.drain("1", "3")
+	f.release(four.Ref(), 0)
+	f.drain("4", "6")
 }
 
 func runningLeft(f *fixture) {

@@ -110,18 +110,18 @@ func (b *Box) Cleanup() error {
 	return b.queue.leave()
 }
 
-// Accept takes a push over and returns when Redis has it. After an error that is neither ErrFull nor an answer of Redis, it may have it;
-// an entry that is accepted once more is in the outbox once, and so is an event that comes as another entry.
-func (b *Box) Accept(_ context.Context, e outbox.Entry) error {
-	return b.queue.accept(&e, b.options().Bounds())
+// Accept takes a push over and returns when Redis has it. An entry that is accepted once more is in the outbox once, and so is an event
+// that comes as another entry.
+func (b *Box) Accept(ctx context.Context, e outbox.Entry) error {
+	return b.queue.accept(ctx, &e, b.options().Bounds())
 }
 
-// Settle removes an entry and returns when it is gone.
-func (b *Box) Settle(_ context.Context, r outbox.Ref) error { return b.queue.settle(r) }
+// Settle removes an entry and returns when it is gone. After an error, it is tried again until Redis takes it.
+func (b *Box) Settle(ctx context.Context, r outbox.Ref) error { return b.queue.settle(ctx, r) }
 
 // Release ends a lease of this process.
-func (b *Box) Release(_ context.Context, r outbox.Ref, due time.Time) error {
-	return b.queue.release(r, due)
+func (b *Box) Release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) error {
+	return b.queue.release(ctx, r, due, tried)
 }
 
 // Waiting says whether a device has entries.
@@ -130,18 +130,23 @@ func (b *Box) Waiting(ctx context.Context, app string, device [16]byte) (bool, e
 }
 
 // Lease waits until devices are due, and leases them. It notices at once what this process does, and within half a second what others
-// do.
+// do. While Redis is asked, the end of the context waits for the answer, for a second at most: what is leased is not lost.
 func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
 	return b.queue.lease(ctx, app, n)
 }
 
 // Discard removes a device's entries of earlier registrations, and returns when they are gone.
-func (b *Box) Discard(_ context.Context, app string, device [16]byte, pushkeyTS int64) error {
-	return b.queue.discard(app, device, pushkeyTS)
+func (b *Box) Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error {
+	return b.queue.discard(ctx, app, device, pushkeyTS)
 }
 
 // Rouse makes an app's devices due.
-func (b *Box) Rouse(_ context.Context, app string) error { return b.queue.rouse(app) }
+func (b *Box) Rouse(ctx context.Context, app string) error { return b.queue.rouse(ctx, app) }
+
+// RouseHost makes devices due whose oldest entry goes to a host. It looks at that host's devices only.
+func (b *Box) RouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
+	return b.queue.rouseHost(ctx, app, host, most)
+}
 
 // Depths says how much waits, of all gateways. It takes 5 s at most.
 func (b *Box) Depths(ctx context.Context) ([]outbox.Depth, error) { return b.queue.depths(ctx) }
@@ -152,13 +157,13 @@ func (b *Box) List(ctx context.Context, app, cursor string, limit int) (page []o
 }
 
 // RouseDevice makes a device due.
-func (b *Box) RouseDevice(_ context.Context, app string, device [16]byte) (found bool, err error) {
-	return b.queue.rouseDevice(app, device)
+func (b *Box) RouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error) {
+	return b.queue.rouseDevice(ctx, app, device)
 }
 
 // Drop removes entries of a device at which no gateway makes an attempt, and returns when they are gone.
-func (b *Box) Drop(_ context.Context, app string, device [16]byte, id string) (dropped int, err error) {
-	return b.queue.drop(app, device, id)
+func (b *Box) Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
+	return b.queue.drop(ctx, app, device, id)
 }
 
 // Note remembers an event. A crash forgets those of the last tenth of a second. While Redis does not answer, they wait.
@@ -170,12 +175,12 @@ func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 }
 
 // Claim takes an event for this process.
-func (b *Box) Claim(_ context.Context, event [16]byte) (outbox.Claim, error) {
-	return b.queue.claim(event)
+func (b *Box) Claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
+	return b.queue.claim(ctx, event)
 }
 
 // Unclaim gives up an event, if this process has it.
-func (b *Box) Unclaim(_ context.Context, event [16]byte) error { return b.queue.unclaim(event) }
+func (b *Box) Unclaim(ctx context.Context, event [16]byte) error { return b.queue.unclaim(ctx, event) }
 
 // Interface guards
 var (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	for op, err := range map[string]error{
 		"Accept":  b.Accept(ctx, entry("a", "1")),
 		"Settle":  b.Settle(ctx, ref("a", "1")),
-		"Release": b.Release(ctx, ref("a", "1"), entry("a", "1").Due),
+		"Release": b.Release(ctx, ref("a", "1"), entry("a", "1").Due, true),
 		"Discard": b.Discard(ctx, app, device("a"), 1000),
 		"Rouse":   b.Rouse(ctx, app),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
@@ -184,8 +185,12 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 		t.Error(err)
 	}
 	names, err = b.queue.Client.Keys(t.Context(), "*").Result()
-	if err != nil || len(names) != 1 || names[0] != b.queue.keys.event(e.Event) {
-		t.Errorf("left are %q, %v; want the event alone", names, err)
+	slices.Sort(names)
+	if want := []string{b.queue.keys.event(e.Event), b.queue.keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("left are %q, %v; want the event, and that the entry is gone", names, err)
+	}
+	if left := b.queue.Client.PTTL(t.Context(), b.queue.keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
+		t.Errorf("that the entry is gone is remembered for %v", left)
 	}
 }
 

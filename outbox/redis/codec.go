@@ -14,7 +14,9 @@ type stored struct {
 	ID        string `json:"id"`
 	App       string `json:"app"`
 	Device    []byte `json:"device"`
-	Badge     bool   `json:"badge,omitempty"`
+	Host      string `json:"host,omitempty"`
+	Replace   string `json:"replace,omitempty"`
+	Badge     bool   `json:"badge,omitempty"` // of older entries, in place of replace
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
 	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
 	Expires   int64  `json:"expires"`
@@ -24,7 +26,7 @@ var errGarbage = errors.New("unreadable entry")
 
 func encode(e *outbox.Entry) ([]byte, error) {
 	head, err := json.Marshal(stored{
-		ID: e.ID, App: e.App, Device: e.Device[:], Badge: e.Badge, PushkeyTS: e.PushkeyTS,
+		ID: e.ID, App: e.App, Device: e.Device[:], Host: e.Host, Replace: e.Replace, PushkeyTS: e.PushkeyTS,
 		Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
 	})
 	if err != nil {
@@ -53,7 +55,11 @@ func decodeHead(head string) (*outbox.Entry, error) {
 		return nil, errGarbage
 	}
 	e := &outbox.Entry{
-		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Badge: s.Badge, PushkeyTS: s.PushkeyTS, Expires: time.UnixMilli(s.Expires),
+		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Host: s.Host, Replace: s.Replace, PushkeyTS: s.PushkeyTS,
+		Expires: time.UnixMilli(s.Expires),
+	}
+	if s.Badge && s.Replace == "" {
+		e.Replace = outbox.ReplaceBadge
 	}
 	if s.Accepted > 0 {
 		e.Accepted = time.UnixMilli(s.Accepted)

@@ -12,7 +12,7 @@ import (
 // FuzzDecode wants what is in Redis to be an entry that comes back as it is, or none.
 func FuzzDecode(f *testing.F) {
 	good, err := encode(&outbox.Entry{
-		ID: "3fa1", App: "org.example.*", Device: device("a"), Badge: true, PushkeyTS: 1_772_366_400_123, Push: []byte("{\n\"text\":\"<&>\"}\n"),
+		ID: "3fa1", App: "org.example.*", Device: device("a"), Replace: outbox.ReplaceBadge, PushkeyTS: 1_772_366_400_123, Push: []byte("{\n\"text\":\"<&>\"}\n"),
 		Accepted: time.UnixMilli(1_772_366_400_456), Expires: time.UnixMilli(1_772_366_500_000),
 	})
 	if err != nil {

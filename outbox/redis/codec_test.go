@@ -15,7 +15,7 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 		Accepted: time.UnixMilli(1_772_366_400_456), Expires: time.UnixMilli(1_772_366_500_000),
 	}
 	unknown, badge := sample, sample
-	unknown.Accepted, badge.Badge = time.Time{}, true
+	unknown.Accepted, badge.Replace = time.Time{}, outbox.ReplaceBadge
 	for name, e := range map[string]outbox.Entry{"an alert": sample, "a badge update": badge, "one accepted nobody knows when": unknown} {
 		value, err := encode(&e)
 		if err != nil {

@@ -60,7 +60,7 @@ func TestALapsedLeaseIsPickedUpByAnotherGateway(t *testing.T) {
 	}
 	// It was not dead, but slow. The leases are another's now.
 	for _, r := range []outbox.Ref{ref("a", "leased"), running.Ref()} {
-		if err := a.Release(context.Background(), r, time.Now()); err != nil {
+		if err := a.Release(context.Background(), r, time.Now(), true); err != nil {
 			t.Error(err)
 		}
 	}
@@ -138,7 +138,7 @@ func TestTwoGatewaysSettleEachEntryOnce(t *testing.T) {
 					w.begin(l)
 					if l.Attempts == 0 && i%3 == 0 {
 						w.end(l, false)
-						if err := box.Release(context.Background(), l.Ref(), time.Now().Add(time.Millisecond)); err != nil {
+						if err := box.Release(context.Background(), l.Ref(), time.Now().Add(time.Millisecond), true); err != nil {
 							t.Error(err)
 						}
 						continue

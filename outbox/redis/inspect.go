@@ -91,12 +91,13 @@ func (q *queue) show(ctx context.Context, app string, from position, most int) (
 		return nil, last, fmt.Errorf("redis: %w", err)
 	}
 	now := time.Now() // which Redis' clock need not agree with
-	for v := values[2:]; len(v) >= 8; v = v[8:] {
+	for v := values[2:]; len(v) >= 9; v = v[9:] {
 		w := outbox.Waiting{
-			App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string), Size: int(v[2].(int64)), Badge: v[3].(int64) == 1,
-			Due: now.Add(time.Duration(v[4].(int64) * int64(time.Millisecond))), Attempts: int(v[5].(int64)), Running: v[6].(int64) == 1,
+			App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string), Size: int(v[2].(int64)),
+			Replace: v[3].(string), Host: v[4].(string), Due: now.Add(time.Duration(v[5].(int64) * int64(time.Millisecond))),
+			Attempts: int(v[6].(int64)), Running: v[7].(int64) == 1,
 		}
-		if e, err := decodeHead(v[7].(string)); err == nil { // or else, it can still be dropped
+		if e, err := decodeHead(v[8].(string)); err == nil { // or else, it can still be dropped
 			w.Accepted, w.Expires = e.Accepted, e.Expires
 		}
 		some = append(some, w)
@@ -137,8 +138,8 @@ func parsePosition(cursor string) (p position, err error) {
 	return position{device, seq}, nil
 }
 
-func (q *queue) rouseDevice(app string, device [16]byte) (found bool, err error) {
-	reply, err := q.run(rouseDeviceScript, q.keys.of(app), deviceKey(device))
+func (q *queue) rouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error) {
+	reply, err := q.change(ctx, rouseDeviceScript, q.keys.of(app), deviceKey(device))
 	if err != nil {
 		return false, err
 	}
@@ -146,8 +147,8 @@ func (q *queue) rouseDevice(app string, device [16]byte) (found bool, err error)
 	return reply.Bool()
 }
 
-func (q *queue) drop(app string, device [16]byte, id string) (dropped int, err error) {
-	reply, err := q.run(dropScript, q.keys.of(app), deviceKey(device), id)
+func (q *queue) drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
+	reply, err := q.change(ctx, dropScript, q.keys.of(app), deviceKey(device), id)
 	if err != nil {
 		return 0, err
 	}

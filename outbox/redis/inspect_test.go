@@ -66,7 +66,7 @@ func TestEachGatewaySeesWhatTheOthersDo(t *testing.T) {
 	if ids := leaseIn(t, b, 50*time.Millisecond); len(ids) != 0 {
 		t.Errorf("%q were leased twice", ids)
 	}
-	if err := a.Release(t.Context(), ref("a", "leased"), time.Now().Add(time.Hour)); err != nil {
+	if err := a.Release(t.Context(), ref("a", "leased"), time.Now().Add(time.Hour), true); err != nil {
 		t.Fatal(err)
 	}
 	leased := make(chan []string)

@@ -16,7 +16,7 @@ func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, 
 			return nil, err
 		}
 		changed := q.wakers.of(app)
-		leased, next, err := q.take(app, n)
+		leased, next, err := q.take(ctx, app, n)
 		if err != nil || len(leased) > 0 {
 			return leased, err
 		}
@@ -31,9 +31,11 @@ func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, 
 }
 
 // take leases what is due; if nothing is, it says when to look again. What has become unreadable is removed, as nothing can be made of
-// it.
-func (q *queue) take(app string, n int) (leased []outbox.Leased, next time.Duration, err error) {
-	reply, err := q.run(leaseScript, q.keys.of(app), q.owner, n, outbox.LeaseTime.Milliseconds())
+// it. The end of the context does not cut it off, or what it leased would be nobody's until the leases lapse.
+func (q *queue) take(ctx context.Context, app string, n int) (leased []outbox.Leased, next time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outbox.AskTime)
+	defer cancel()
+	reply, err := q.ask(ctx, leaseScript, q.keys.of(app), q.owner, n, outbox.LeaseTime.Milliseconds())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -43,15 +45,16 @@ func (q *queue) take(app string, n int) (leased []outbox.Leased, next time.Durat
 	}
 	for v := values[1:]; len(v) >= 4; v = v[4:] {
 		r := outbox.Ref{App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string)}
-		e, err := decode(v[2].(string))
-		if err != nil {
-			q.Log().Error("an entry of the outbox is unreadable", "app", app)
-			if err := q.settle(r); err != nil {
-				q.Log().Error("an unreadable entry cannot be removed from the outbox", "app", app, "error", err)
-			}
+		if q.owed.has(r) {
+			_ = q.settle(ctx, r) // or it is tried again later
 			continue
 		}
-		q.hold(e.ID)
+		e, err := decode(v[2].(string))
+		if err != nil {
+			q.unreadable(ctx, r)
+			continue
+		}
+		q.held.Hold(e.ID)
 		leased = append(leased, outbox.Leased{Entry: *e, Attempts: int(v[3].(int64))})
 	}
 	next = pollInterval
@@ -59,6 +62,17 @@ func (q *queue) take(app string, n int) (leased []outbox.Leased, next time.Durat
 		next = time.Duration(ms * int64(time.Millisecond))
 	}
 	return leased, next, nil
+}
+
+// unreadable reports an entry that cannot be read, and removes it; a device that cannot be read is left alone.
+func (q *queue) unreadable(ctx context.Context, r outbox.Ref) {
+	q.Log().Error("an entry of the outbox is unreadable", "app", r.App)
+	if r.ID == "" {
+		return
+	}
+	if err := q.settle(ctx, r); err != nil {
+		q.Log().Error("an unreadable entry cannot be removed from the outbox", "app", r.App, "error", err)
+	}
 }
 
 // wakers wake those who wait for an app's entries, when this process has changed something.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -43,12 +42,7 @@ func tryProvision(t testing.TB, b *Box) error {
 	t.Cleanup(func() {
 		cleanup(t, b)
 		if b.queue != nil { // a test may leave attempts
-			b.queue.holding.Lock()
-			held := maps.Clone(b.queue.held)
-			b.queue.holding.Unlock()
-			for id := range held {
-				b.queue.letGo(id)
-			}
+			b.queue.held.LetAllGo()
 		}
 	})
 	return b.Provision(ctx)

@@ -45,6 +45,11 @@ func (n *notes) add(event [16]byte, until time.Time) {
 		n.waiting[event] = until
 	}
 	n.mu.Unlock()
+	n.signal()
+}
+
+// signal has what waits written down soon.
+func (n *notes) signal() {
 	select {
 	case n.noted <- struct{}{}:
 	default:
@@ -73,7 +78,7 @@ func (q *queue) note(event [16]byte, until time.Time) {
 	})
 }
 
-// writeNotes writes notes down until the context ends, and then once more.
+// writeNotes writes notes down, and settles what is owed, until the context ends, and then once more.
 func (q *queue) writeNotes(ctx context.Context) {
 	for failing := false; ; {
 		var retry <-chan time.Time
@@ -112,6 +117,10 @@ func pause(ctx context.Context, d time.Duration) {
 
 // flush writes down what waits.
 func (q *queue) flush(ctx context.Context) error {
+	return errors.Join(q.flushNotes(ctx), q.settleOwed(ctx))
+}
+
+func (q *queue) flushNotes(ctx context.Context) error {
 	taken := q.notes.take()
 	if len(taken) == 0 {
 		return nil
@@ -130,8 +139,8 @@ func (q *queue) flush(ctx context.Context) error {
 	return err
 }
 
-func (q *queue) claim(event [16]byte) (outbox.Claim, error) {
-	reply, err := q.run(claimScript, []string{q.keys.event(event)}, q.owner, outbox.LeaseTime.Milliseconds())
+func (q *queue) claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
+	reply, err := q.ask(ctx, claimScript, []string{q.keys.event(event)}, q.owner, outbox.LeaseTime.Milliseconds())
 	if err != nil {
 		return outbox.Claimed, err
 	}
@@ -147,8 +156,8 @@ func (q *queue) claim(event [16]byte) (outbox.Claim, error) {
 	}
 }
 
-func (q *queue) unclaim(event [16]byte) error {
-	_, err := q.run(unclaimScript, []string{q.keys.event(event)}, q.owner)
+func (q *queue) unclaim(ctx context.Context, event [16]byte) error {
+	_, err := q.ask(ctx, unclaimScript, []string{q.keys.event(event)}, q.owner)
 	return err
 }
 

@@ -20,7 +20,7 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 	for op, fn := range map[string]func() error{
 		"Accept":      func() error { return b.Accept(ctx, entry("z", "refused")) },
 		"Settle":      func() error { return b.Settle(ctx, ref("z", "none")) },
-		"Release":     func() error { return b.Release(ctx, ref("z", "none"), time.Now()) },
+		"Release":     func() error { return b.Release(ctx, ref("z", "none"), time.Now(), true) },
 		"Discard":     func() error { return b.Discard(ctx, app, device("z"), 1000) },
 		"Rouse":       func() error { return b.Rouse(ctx, app) },
 		"Waiting":     func() error { _, err := b.Waiting(ctx, app, device("a")); return err },
@@ -132,7 +132,7 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	if n := inRedis(t, b); n != 5 {
 		t.Errorf("%d entries, want the 5 that were accepted", n)
 	}
-	if err := b.Release(t.Context(), ref("a", "1"), time.Now()); err != nil {
+	if err := b.Release(t.Context(), ref("a", "1"), time.Now(), true); err != nil {
 		t.Errorf("Release: %v", err)
 	}
 	if found, err := b.RouseDevice(t.Context(), app, device("d")); err != nil || !found {
@@ -195,7 +195,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		t.Errorf("left are %q", apps)
 	}
 	for _, r := range []outbox.Ref{ref("a", "leased"), running.Ref()} {
-		if err := a.Release(t.Context(), r, time.Now()); err != nil {
+		if err := a.Release(t.Context(), r, time.Now(), true); err != nil {
 			t.Error(err)
 		}
 	}

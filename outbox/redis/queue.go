@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -14,6 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/holds"
 )
 
 // pollInterval is how long it may take to notice what other gateways do.
@@ -28,9 +29,8 @@ type queue struct {
 	owner  string // this process, in leases and claims
 	notes  notes
 	wakers wakers
-
-	holding sync.Mutex
-	held    map[string]struct{} // the IDs of entries at which attempts are under way
+	owed   owed
+	held   *holds.Holds
 }
 
 // Configurations of one URL and prefix share a queue.
@@ -48,7 +48,7 @@ func newQueue(client *redisclient.Client, key, prefix string) *queue {
 	_, _ = rand.Read(owner) // never fails
 	return &queue{
 		Tenancy: redisclient.NewTenancy(client, outbox.ErrNotOpen), key: key, keys: newKeys(prefix), owner: hex.EncodeToString(owner),
-		notes: newNotes(), wakers: newWakers(), held: make(map[string]struct{}),
+		notes: newNotes(), wakers: newWakers(), owed: newOwed(), held: holds.New(pool, key),
 	}
 }
 
@@ -79,12 +79,14 @@ func (q *queue) enter(fn func() error) error {
 	})
 }
 
-// acceptance is what accept.lua reads as JSON. Times are in milliseconds from now on.
+// acceptance is what accept.lua reads as JSON. Times are in milliseconds from now on, but for the first.
 type acceptance struct {
 	ID        string `json:"id"`
 	Size      int    `json:"size"`
-	Badge     bool   `json:"badge"`
+	Host      string `json:"host"`
+	Replace   string `json:"replace"`
 	PushkeyTS int64  `json:"ts"`
+	Accepted  int64  `json:"accepted"` // by the gateway's clock; 0 if it is not known
 	Running   bool   `json:"running"`
 	Delay     int64  `json:"delay"`
 	Expires   int64  `json:"expires"`
@@ -95,10 +97,17 @@ type acceptance struct {
 	MaxSize   int64  `json:"max_size"`
 }
 
-func (q *queue) accept(e *outbox.Entry, b bounds.Bounds) error {
+// What accept.lua returns.
+const (
+	full = iota
+	accepted
+	late // it was settled or discarded before
+)
+
+func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) error {
 	a := acceptance{
-		ID: e.ID, Size: len(e.Push), Badge: e.Badge, PushkeyTS: clamp(e.PushkeyTS), Running: e.Running, Delay: delay(e.Due),
-		Expires: time.Until(e.Expires).Milliseconds(), Lease: outbox.LeaseTime.Milliseconds(),
+		ID: e.ID, Size: len(e.Push), Host: e.Host, Replace: e.Replace, PushkeyTS: clamp(e.PushkeyTS), Accepted: milli(e.Accepted),
+		Running: e.Running, Delay: delay(e.Due), Expires: time.Until(e.Expires).Milliseconds(), Lease: outbox.LeaseTime.Milliseconds(),
 		Entries: b.PerApp, PerDevice: b.PerDevice, MaxSize: clamp(b.Size),
 	}
 	if e.Event != ([16]byte{}) {
@@ -112,25 +121,38 @@ func (q *queue) accept(e *outbox.Entry, b bounds.Bounds) error {
 	if err != nil {
 		return err
 	}
-	keys := append(q.keys.of(e.App), q.keys.apps, q.keys.event(e.Event))
-	reply, err := q.run(acceptScript, keys, e.App, deviceKey(e.Device), q.owner, value, args)
+	keys := append(q.keys.of(e.App), q.keys.apps, q.keys.event(e.Event), q.keys.gone(e.Ref()), q.keys.discarded(e.App, e.Device))
+	reply, err := q.change(ctx, acceptScript, keys, e.App, deviceKey(e.Device), q.owner, value, args)
 	if err != nil {
 		return err
 	}
-	if in, err := reply.Bool(); err != nil || !in {
+	switch n, err := reply.Int(); {
+	case err != nil || n == full:
 		return outbox.ErrFull
-	}
-	if e.Running {
-		q.hold(e.ID)
-	} else {
+	case n == late:
+	case e.Running:
+		q.held.Hold(e.ID)
+	default:
+		q.held.LetGo(ctx, e.ID)
 		q.wakers.wake(e.App)
 	}
 	return nil
 }
 
-func (q *queue) settle(r outbox.Ref) error {
-	defer q.letGo(r.ID)
-	reply, err := q.run(settleScript, q.keys.of(r.App), deviceKey(r.Device), r.ID, q.owner)
+// settle tries again later what fails: what was delivered is not to be delivered again.
+func (q *queue) settle(ctx context.Context, r outbox.Ref) error {
+	defer q.held.LetGo(ctx, r.ID)
+	err := q.settleOnce(ctx, r)
+	if err != nil && !errors.Is(err, outbox.ErrNotOpen) {
+		q.owed.add(r)
+		q.notes.signal()
+	}
+	return err
+}
+
+func (q *queue) settleOnce(ctx context.Context, r outbox.Ref) error {
+	keys := append(q.keys.of(r.App), q.keys.gone(r))
+	reply, err := q.change(ctx, settleScript, keys, deviceKey(r.Device), r.ID, q.owner, outbox.LeaseTime.Milliseconds())
 	if err != nil {
 		return err
 	}
@@ -140,15 +162,20 @@ func (q *queue) settle(r outbox.Ref) error {
 	return nil
 }
 
-func (q *queue) release(r outbox.Ref, due time.Time) error {
-	defer q.letGo(r.ID)
-	_, err := q.run(releaseScript, q.keys.of(r.App), deviceKey(r.Device), r.ID, q.owner, delay(due))
+func (q *queue) release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) error {
+	defer q.held.LetGo(ctx, r.ID)
+	more := 0
+	if tried {
+		more = 1
+	}
+	_, err := q.change(ctx, releaseScript, q.keys.of(r.App), deviceKey(r.Device), r.ID, q.owner, delay(due), more)
 	q.wakers.wake(r.App)
 	return err
 }
 
-func (q *queue) discard(app string, device [16]byte, pushkeyTS int64) error {
-	_, err := q.run(discardScript, q.keys.of(app), deviceKey(device), clamp(pushkeyTS))
+func (q *queue) discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error {
+	keys := append(q.keys.of(app), q.keys.discarded(app, device))
+	_, err := q.change(ctx, discardScript, keys, deviceKey(device), clamp(pushkeyTS), milli(time.Now()), outbox.LeaseTime.Milliseconds())
 	return err
 }
 
@@ -158,51 +185,6 @@ func (q *queue) waiting(ctx context.Context, app string, device [16]byte) (waits
 		return err
 	})
 	return waits, err
-}
-
-// maxBatch bounds how many devices or entries a script goes through: Redis does nothing else meanwhile.
-const maxBatch = 500
-
-func (q *queue) rouse(app string) error {
-	defer q.wakers.wake(app)
-	for skip := int64(0); ; {
-		reply, err := q.run(rouseScript, q.keys.of(app), skip, maxBatch)
-		if err != nil {
-			return err
-		}
-		seen, err := reply.Int64Slice()
-		if err != nil {
-			return fmt.Errorf("redis: %w", err)
-		}
-		if seen[0] < maxBatch {
-			return nil
-		}
-		skip += seen[1]
-	}
-}
-
-// hold keeps the queue open for an attempt, whatever becomes of the configurations.
-func (q *queue) hold(id string) {
-	q.holding.Lock()
-	defer q.holding.Unlock()
-	if _, ok := q.held[id]; ok {
-		return
-	}
-	// If nobody else has a share any more, the queue is being closed, and this came too late.
-	if _, _, err := pool.LoadOrNew(q.key, func() (caddy.Destructor, error) { return nil, outbox.ErrNotOpen }); err == nil {
-		q.held[id] = struct{}{}
-	}
-}
-
-// letGo is the end of an attempt.
-func (q *queue) letGo(id string) {
-	q.holding.Lock()
-	_, ok := q.held[id]
-	delete(q.held, id)
-	q.holding.Unlock()
-	if ok {
-		_ = q.leave()
-	}
 }
 
 // Interface guard

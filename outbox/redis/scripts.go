@@ -4,10 +4,14 @@ import (
 	"context"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 var (
@@ -25,6 +29,8 @@ var (
 	discardLua string
 	//go:embed lua/rouse.lua
 	rouseLua string
+	//go:embed lua/rousehost.lua
+	rouseHostLua string
 	//go:embed lua/rousedevice.lua
 	rouseDeviceLua string
 	//go:embed lua/drop.lua
@@ -48,6 +54,7 @@ var (
 	releaseScript     = redis.NewScript(queueLua + releaseLua)
 	discardScript     = redis.NewScript(queueLua + discardLua)
 	rouseScript       = redis.NewScript(queueLua + rouseLua)
+	rouseHostScript   = redis.NewScript(queueLua + rouseHostLua)
 	rouseDeviceScript = redis.NewScript(queueLua + rouseDeviceLua)
 	dropScript        = redis.NewScript(queueLua + dropLua)
 	depthScript       = redis.NewScript(queueLua + depthLua)
@@ -57,18 +64,24 @@ var (
 	unclaimScript     = redis.NewScript(unclaimLua)
 )
 
-// run runs a script while the queue is open. Nothing but the connection's own timeouts ends it: what became of a write that was cut off
-// is not known.
-func (q *queue) run(script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
-	return q.ask(context.Background(), script, keys, args...)
-}
-
-// ask is run for a script that writes nothing, and ends with its context.
+// ask runs a script while the queue is open. It ends with its context.
 func (q *queue) ask(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
 	err = q.enter(func() error {
 		reply = script.Run(ctx, q.Client, keys, args...)
 		return reply.Err()
 	})
+	return reply, err
+}
+
+// change is ask for a script that writes. The error is ErrUnsure unless Redis refused it or was not asked.
+func (q *queue) change(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reply, err = q.ask(ctx, script, keys, args...)
+	if err != nil && !errors.Is(err, outbox.ErrNotOpen) && redisclient.MayHaveArrived(err) {
+		err = fmt.Errorf("%w: %w", outbox.ErrUnsure, err)
+	}
 	return reply, err
 }
 
@@ -90,7 +103,18 @@ func (k keys) of(app string) []string {
 		k.base + "expiry:" + app,  // sorted set of entries, by when they expire
 		k.base + "counts:" + app,  // hash: entries, size in bytes, and the last seq given out
 		k.base + "listing:" + app, // sorted set of devices, all with the same score: in the order of their names
+		k.base + "hosts:" + app,   // sorted set of hosts and devices, as listing
 	}
+}
+
+// gone is there for a while after an entry was settled.
+func (k keys) gone(r outbox.Ref) string {
+	return k.base + "gone:" + deviceKey(r.Device) + ":" + r.ID + ":" + r.App
+}
+
+// discarded is there for a while after a device's entries were discarded: up to which pushkey_ts, and when.
+func (k keys) discarded(app string, device [16]byte) string {
+	return k.base + "discarded:" + deviceKey(device) + ":" + app
 }
 
 // event is the key of an event: its value is "done", or the gateway that delivers it.
@@ -110,6 +134,9 @@ func deviceOf(key string) (device [16]byte) {
 func delay(until time.Time) int64 {
 	return max(0, int64((time.Until(until)+time.Millisecond-1)/time.Millisecond))
 }
+
+// milli is a time as accept.lua and discard.lua compare it; 0 for none.
+func milli(t time.Time) int64 { return clamp(max(0, t.UnixMilli())) }
 
 // maxNumber is beyond every time in milliseconds, and a number that Lua and JSON keep whole.
 const maxNumber = 1e14

@@ -55,7 +55,7 @@ func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err er
 		if err := ctx.Err(); err != nil {
 			return removed, err
 		}
-		reply, err := q.run(sweepScript, append(q.keys.of(app), q.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
+		reply, err := q.ask(ctx, sweepScript, append(q.keys.of(app), q.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
 		if err != nil {
 			return removed, err
 		}

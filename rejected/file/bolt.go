@@ -43,7 +43,7 @@ func entry(name, value []byte) (rejected.Key, rejected.Record, error) {
 // view runs fn in a reading transaction.
 func (d *database) view(fn func(*bbolt.Bucket) error) error {
 	return d.enter(func() error {
-		return d.bolt.View(func(tx *bbolt.Tx) error { return fn(tx.Bucket(bucket)) })
+		return d.read(func(tx *bbolt.Tx) error { return fn(tx.Bucket(bucket)) })
 	})
 }
 

@@ -58,6 +58,29 @@ func TestBeyondMaxEntriesOthersMakeRoom(t *testing.T) {
 	}
 }
 
+func TestSuspicionsTakeTheSameRoom(t *testing.T) {
+	t.Parallel()
+	s := opened(t, &Store{Path: tempPath(t)})
+	s.db.maxEntries.Store(shards)
+	reject(t, s, 0)
+	var running sync.WaitGroup
+	for worker := range 40 {
+		running.Go(func() {
+			for n := range 50 {
+				suspect(t, s, 50*worker+n)
+			}
+		})
+	}
+	running.Wait()
+	looks := 0
+	for i := range s.db.index {
+		looks += len(s.db.index[i].marks.looks)
+	}
+	if n := s.Len(); n > shards || n < shards*9/10 || onDisk(t, s) != n || looks > n {
+		t.Errorf("%d records in memory with %d looks, and %d on disk; want %d", n, looks, onDisk(t, s), shards)
+	}
+}
+
 func TestMaxEntriesIsThatOfTheNewestConfiguration(t *testing.T) {
 	t.Parallel()
 	old := opened(t, &Store{Path: tempPath(t)})

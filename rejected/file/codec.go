@@ -13,18 +13,24 @@ import (
 //
 //	version    1 byte
 //	condemned, since, first seen, last seen, probe at   uvarint each, milliseconds, 0 for none
-//	verdicts   uvarint
+//	verdicts   uvarint; 0 in version 3 alone
+//	suspected since, look at   uvarint each, milliseconds; in version 3 alone
+//	looks      uvarint; in version 3 alone
 //	app        1 byte of length, bytes; not in version 1
 //	reason     1 byte of length, bytes
 //	checksum   4 bytes, CRC-32C of the key and all of the above
 //
+// Version 3 is written of a pushkey that is suspected, and version 2 of all others, which an earlier gateway can read. Version 1 is still
+// read.
+//
 // The checksum is there because bbolt has none of its data pages, and a flipped bit must not condemn a living pushkey.
 const (
-	version     = 2
-	withoutApp  = 1 // the version that is still read
-	maxText     = 255
-	maxMillis   = 1 << 48 // the year 10889
-	maxVerdicts = 1 << 31
+	withoutApp    = 1
+	version       = 2
+	withSuspicion = 3
+	maxText       = 255
+	maxMillis     = 1 << 48 // the year 10889
+	maxCount      = 1 << 31
 )
 
 var (
@@ -33,12 +39,22 @@ var (
 )
 
 func encode(k rejected.Key, r rejected.Record) []byte {
-	b := make([]byte, 0, 96)
-	b = append(b, version)
+	b := make([]byte, 0, 112)
+	suspected, fewest := r.Suspicion.Suspected(), 1
+	if suspected {
+		b, fewest = append(b, withSuspicion), 0
+	} else {
+		b = append(b, version)
+	}
 	for _, v := range [...]int64{r.Condemned, r.Since, millis(r.FirstSeen), millis(r.LastSeen), millis(r.ProbeAt)} {
 		b = binary.AppendUvarint(b, uint64(min(max(v, 0), maxMillis)))
 	}
-	b = binary.AppendUvarint(b, uint64(min(max(r.Verdicts, 1), maxVerdicts)))
+	b = binary.AppendUvarint(b, uint64(min(max(r.Verdicts, fewest), maxCount)))
+	if suspected {
+		b = binary.AppendUvarint(b, uint64(min(max(millis(r.Suspicion.Since), 1), maxMillis)))
+		b = binary.AppendUvarint(b, uint64(min(max(millis(r.Suspicion.LookAt), 0), maxMillis)))
+		b = binary.AppendUvarint(b, uint64(min(max(r.Suspicion.Looks, 1), maxCount)))
+	}
 	for _, text := range [...]string{r.App, r.Reason} {
 		text = text[:min(len(text), maxText)]
 		b = append(b, byte(len(text)))
@@ -56,30 +72,33 @@ func decode(k rejected.Key, b []byte) (rejected.Record, error) {
 
 // parse is decode without the texts, which are still those of b: loading millions of records makes no garbage.
 func parse(k rejected.Key, b []byte) (r rejected.Record, app, reason []byte, err error) {
-	if len(b) < 5 || b[0] != version && b[0] != withoutApp {
+	if len(b) < 5 || b[0] < withoutApp || b[0] > withSuspicion {
 		return r, nil, nil, errGarbage
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	if checksum(k, body) != sum {
 		return r, nil, nil, errGarbage
 	}
-	var fields [6]int64
-	rest := body[1:]
-	for i := range fields {
+	var fields [9]int64
+	rest, numbers := body[1:], fields[:6]
+	if b[0] == withSuspicion {
+		numbers = fields[:]
+	}
+	for i := range numbers {
 		v, n := binary.Uvarint(rest)
 		if n <= 0 || v > maxMillis {
 			return r, nil, nil, errGarbage
 		}
-		fields[i], rest = int64(v), rest[n:]
+		numbers[i], rest = int64(v), rest[n:]
 	}
-	ok := true
-	if b[0] != withoutApp {
+	ok := plausible(b[0], fields)
+	if ok && b[0] != withoutApp {
 		app, rest, ok = cutText(rest)
 	}
 	if ok {
 		reason, rest, ok = cutText(rest)
 	}
-	if !ok || len(rest) > 0 || fields[5] < 1 || fields[5] > maxVerdicts {
+	if !ok || len(rest) > 0 {
 		return r, nil, nil, errGarbage
 	}
 	return rejected.Record{
@@ -89,7 +108,20 @@ func parse(k rejected.Key, b []byte) (r rejected.Record, app, reason []byte, err
 		LastSeen:  fromMillis(fields[3]),
 		ProbeAt:   fromMillis(fields[4]),
 		Verdicts:  int(fields[5]),
+		Suspicion: rejected.Suspicion{Since: fromMillis(fields[6]), LookAt: fromMillis(fields[7]), Looks: int(fields[8])},
 	}, app, reason, nil
+}
+
+// plausible reports whether the numbers are some that encode writes: there is a verdict or, in version 3, a suspicion.
+func plausible(version byte, fields [9]int64) bool {
+	verdicts, suspected, looks := fields[5], fields[6], fields[8]
+	if verdicts > maxCount || looks > maxCount {
+		return false
+	}
+	if version == withSuspicion {
+		return suspected > 0 && looks > 0
+	}
+	return verdicts > 0
 }
 
 // cutText cuts off a text with its length before it.

@@ -16,6 +16,12 @@ var sample = rejected.Record{
 	Verdicts: 3,
 }
 
+// suspected is a record with a suspicion.
+func suspected(r rejected.Record) rejected.Record {
+	r.Suspicion = rejected.Suspicion{Since: time.UnixMilli(1_772_366_500_000), Looks: 4, LookAt: time.UnixMilli(1_772_368_900_000)}
+	return r
+}
+
 func TestARecordComesBackAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	long, absurd, truncated := sample, sample, sample
@@ -33,6 +39,13 @@ func TestARecordComesBackAsItWasWritten(t *testing.T) {
 		{"an app and a reason that are too long are cut off", long, truncated},
 		{"an app and a reason of the greatest length", truncated, truncated},
 		{"absurd times are bounded", absurd, bounded},
+		{"a suspicion beside verdicts", suspected(sample), suspected(sample)},
+		{"a suspicion without a verdict", suspected(rejected.Record{Reason: "not_found"}), suspected(rejected.Record{Reason: "not_found"})},
+		{
+			"the absurd times of a suspicion are bounded",
+			rejected.Record{Suspicion: rejected.Suspicion{Since: time.Unix(-5, 0), LookAt: time.Unix(1<<40, 0), Looks: -1}},
+			rejected.Record{Suspicion: rejected.Suspicion{Since: time.UnixMilli(1), LookAt: time.UnixMilli(maxMillis), Looks: 1}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,9 +61,57 @@ func TestARecordComesBackAsItWasWritten(t *testing.T) {
 	}
 }
 
+// An earlier gateway, which knows nothing of suspicions, reads all records but those.
+func TestARecordWithoutASuspicionIsWrittenAsVersion2(t *testing.T) {
+	t.Parallel()
+	if b := encode(key(1), sample); b[0] != 2 {
+		t.Errorf("version %d", b[0])
+	}
+	if b := encode(key(1), suspected(sample)); b[0] != 3 {
+		t.Errorf("version %d of a suspicion", b[0])
+	}
+	left, _ := suspected(sample).Acquit()
+	if b := encode(key(1), left); b[0] != 2 {
+		t.Errorf("version %d after an acquittal", b[0])
+	}
+}
+
 func TestGarbageIsNoRecord(t *testing.T) {
 	t.Parallel()
-	good := encode(key(1), sample)
+	for _, good := range [][]byte{encode(key(1), sample), encode(key(1), suspected(sample))} {
+		expectNoGarbage(t, good)
+	}
+	for name, body := range map[string][]byte{
+		"no verdict":                    {version, 0, 0, 0, 0, 0, 0, 0, 0},
+		"an app that is too short":      {version, 0, 0, 0, 0, 0, 1, 3, 'x', 0},
+		"a reason that is too short":    {version, 0, 0, 0, 0, 0, 1, 0, 2, 'x'},
+		"bytes after the reason":        {version, 0, 0, 0, 0, 0, 1, 0, 0, 'x'},
+		"no reason":                     {version, 0, 0, 0, 0, 0, 1, 0},
+		"neither app nor reason":        {version, 0, 0, 0, 0, 0, 1},
+		"an app in version 1":           {withoutApp, 0, 0, 0, 0, 0, 1, 1, 'a', 1, 'x'},
+		"no reason in version 1":        {withoutApp, 0, 0, 0, 0, 0, 1},
+		"a later version":               {withSuspicion + 1, 0, 0, 0, 0, 0, 1, 0, 0},
+		"a version before the first":    {0, 0, 0, 0, 0, 0, 1, 0},
+		"a number that does not end":    {version, 0x80},
+		"a number that is too large":    append(binary.AppendUvarint([]byte{version}, maxMillis+1), 0, 0, 0, 0, 1, 0, 0),
+		"a number beyond all bounds":    {version, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 0, 1, 0, 0},
+		"neither verdict nor suspicion": {withSuspicion, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0},
+		"a verdict without a suspicion": {withSuspicion, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0, 0},
+		"a suspicion of no look":        {withSuspicion, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0},
+		"a suspicion in version 2":      {version, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0},
+		"a suspicion that is cut off":   {withSuspicion, 0, 0, 0, 0, 0, 0, 1, 1},
+		"an absurd count of looks":      append(binary.AppendUvarint([]byte{withSuspicion, 0, 0, 0, 0, 0, 0, 1, 1}, maxCount+1), 0, 0),
+		"an absurd count of verdicts":   append(binary.AppendUvarint([]byte{version, 0, 0, 0, 0, 0}, maxCount+1), 0, 0),
+	} {
+		if r, err := decode(key(1), signed(key(1), body)); err == nil {
+			t.Errorf("%s: read as %+v", name, r)
+		}
+	}
+}
+
+// expectNoGarbage wants a record to be read as it is alone.
+func expectNoGarbage(t *testing.T, good []byte) {
+	t.Helper()
 	if _, err := decode(key(2), good); err == nil {
 		t.Error("a record was read under another key")
 	}
@@ -64,26 +125,6 @@ func TestGarbageIsNoRecord(t *testing.T) {
 		flipped[i/8] ^= 1 << (i % 8)
 		if _, err := decode(key(1), flipped); err == nil {
 			t.Errorf("a record was read with bit %d flipped", i)
-		}
-	}
-	for name, body := range map[string][]byte{
-		"no verdict":                  {version, 0, 0, 0, 0, 0, 0, 0, 0},
-		"an app that is too short":    {version, 0, 0, 0, 0, 0, 1, 3, 'x', 0},
-		"a reason that is too short":  {version, 0, 0, 0, 0, 0, 1, 0, 2, 'x'},
-		"bytes after the reason":      {version, 0, 0, 0, 0, 0, 1, 0, 0, 'x'},
-		"no reason":                   {version, 0, 0, 0, 0, 0, 1, 0},
-		"neither app nor reason":      {version, 0, 0, 0, 0, 0, 1},
-		"an app in version 1":         {withoutApp, 0, 0, 0, 0, 0, 1, 1, 'a', 1, 'x'},
-		"no reason in version 1":      {withoutApp, 0, 0, 0, 0, 0, 1},
-		"a later version":             {version + 1, 0, 0, 0, 0, 0, 1, 0, 0},
-		"a version before the first":  {0, 0, 0, 0, 0, 0, 1, 0},
-		"a number that does not end":  {version, 0x80},
-		"a number that is too large":  append(binary.AppendUvarint([]byte{version}, maxMillis+1), 0, 0, 0, 0, 1, 0, 0),
-		"a number beyond all bounds":  {version, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0, 0, 1, 0, 0},
-		"an absurd count of verdicts": append(binary.AppendUvarint([]byte{version, 0, 0, 0, 0, 0}, maxVerdicts+1), 0, 0),
-	} {
-		if r, err := decode(key(1), signed(key(1), body)); err == nil {
-			t.Errorf("%s: read as %+v", name, r)
 		}
 	}
 }
@@ -116,6 +157,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{}, true)
 	f.Add([]byte{version, 0, 0, 0, 0, 0, 1, 0, 0}, true)
 	f.Add([]byte{withoutApp, 0, 0, 0, 0, 0, 1, 0}, true)
+	f.Add([]byte{withSuspicion, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0}, true)
+	f.Add(encode(key(1), suspected(sample)), false)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
 		if sign {
 			b = signed(key(1), b)

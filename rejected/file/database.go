@@ -14,6 +14,12 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
+)
+
+const (
+	maxReading = 64
+	maxWriting = 2048 // two transactions, of as many as share one at most
 )
 
 // database is one file and its index. It is made closed, opened by the first configuration that goes live, and closed with the last.
@@ -37,11 +43,15 @@ type database struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 
+	// reads and writes are the calls that go on, among them those on a disk that hangs: a read keeps a thread of the system then.
+	reads, writes until.Calls
+
 	// step is called at each step of loading a shard; it does nothing, but for tests.
 	step func(ctx context.Context, s step, shard int)
 
-	// write runs a function in a transaction shared with others that come at the same time; bolt.Batch, but for tests.
-	write func(func(*bbolt.Tx) error) error
+	// write runs a function in a transaction shared with others that come at the same time, and read in one that reads; bolt.Batch and
+	// bolt.View, but for tests.
+	write, read func(func(*bbolt.Tx) error) error
 }
 
 // clock is the time, and the waiting; the zero clock is the real one.
@@ -57,7 +67,10 @@ func newDatabase(path string, c clock) *database {
 	if c.after == nil {
 		c.after = time.After
 	}
-	return &database{path: path, clock: c, crowd: make(chan struct{}, 1), step: func(context.Context, step, int) {}}
+	return &database{
+		path: path, clock: c, crowd: make(chan struct{}, 1), step: func(context.Context, step, int) {},
+		reads: make(until.Calls, maxReading), writes: make(until.Calls, maxWriting),
+	}
 }
 
 // open opens the file if it is not open yet, and makes s the newest configuration that went live. It returns how many unreadable
@@ -94,7 +107,7 @@ func (d *database) start(ctx context.Context, expire time.Duration) (skipped int
 	}
 	d.gate.Lock()
 	bolt.MaxBatchDelay = batchDelay
-	d.bolt, d.write = bolt, bolt.Batch
+	d.bolt, d.write, d.read = bolt, bolt.Batch, bolt.View
 	d.gate.Unlock()
 	d.expire.Store(int64(expire))
 

@@ -19,8 +19,8 @@ type index [shards]shard
 
 type shard struct {
 	mu sync.RWMutex
-	// marks are those of all records once the shard is loaded; before, those of the verdicts since the start.
-	marks  map[rejected.Key]rejected.Mark
+	// marks are those of all records once the shard is loaded; before, those of the changes since the start, of which the verdicts count.
+	marks  marks
 	loaded bool
 
 	// seen has the second of the last lookup, of records looked up since that was last written to disk.
@@ -35,7 +35,7 @@ func (x *index) shard(k rejected.Key) *shard { return &x[k[0]] }
 func (x *index) lookup(k rejected.Key, second uint32) (m rejected.Mark, crowded, loaded bool) {
 	s := x.shard(k)
 	s.mu.RLock()
-	m, ok := s.marks[k]
+	m, ok := s.marks.get(k)
 	loaded = s.loaded
 	s.mu.RUnlock()
 	if !ok || !loaded {
@@ -64,39 +64,70 @@ func (s *shard) see(k rejected.Key, second uint32) (crowded bool) {
 	return len(s.seen) >= maxSeen/2
 }
 
-// raise records that a key is at least as dead as m says. Marks only ever grow, so the order of concurrent verdicts does not matter.
-func (x *index) raise(k rejected.Key, m rejected.Mark) {
+// set records that a key is at least as dead as m says, and as suspected: verdicts only ever grow, so the order of those that come at the
+// same time does not matter, and a suspicion comes and goes. It is called in a transaction, in which the changes of a key have an order.
+func (x *index) set(k rejected.Key, m rejected.Mark) {
 	s := x.shard(k)
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.marks == nil {
-		s.marks = make(map[rejected.Key]rejected.Mark)
-	}
-	s.marks[k] = grown(s.marks[k], m)
+	before, _ := s.marks.get(k)
+	s.put(k, grown(before, m))
 }
 
-// grown is a mark that is at least as dead as both.
+// raise records that a key is at least as dead as m says, and leaves a suspicion as it is. It needs no transaction.
+func (x *index) raise(k rejected.Key, m rejected.Mark) {
+	s := x.shard(k)
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, _ := s.marks.get(k)
+	m.LookAt = before.LookAt
+	s.put(k, grown(before, m))
+}
+
+// put puts a mark in, or the key out if the mark says nothing; the caller holds both locks.
+func (s *shard) put(k rejected.Key, m rejected.Mark) {
+	s.marks.put(k, m)
+	if m == (rejected.Mark{}) {
+		delete(s.seen, k)
+	}
+}
+
+// grown is a mark that is at least as dead as both, and as suspected as the second.
 func grown(a, b rejected.Mark) rejected.Mark {
-	return rejected.Mark{Condemned: max(a.Condemned, b.Condemned), ProbeAt: max(a.ProbeAt, b.ProbeAt)}
+	return rejected.Mark{Condemned: max(a.Condemned, b.Condemned), ProbeAt: max(a.ProbeAt, b.ProbeAt), LookAt: b.LookAt}
 }
 
 // fill makes a shard loaded: with the marks that are on disk, and those of the verdicts since the start. The caller sees to it that no
 // record of it changes on disk meanwhile.
-func (x *index) fill(i int, marks map[rejected.Key]rejected.Mark) {
+func (x *index) fill(i int, disk marks) {
 	s := &x[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, m := range s.marks {
-		marks[k] = grown(marks[k], m)
+	for k := range s.marks.dead {
+		since, _ := s.marks.get(k)
+		m, _ := disk.get(k)
+		disk.put(k, grown(since, m)) // a suspicion that is not on disk is none
 	}
-	s.marks, s.loaded = marks, true
+	s.marks, s.loaded = disk, true
+}
+
+// suspected reports whether a key is, and whether that is known: its shard is loaded.
+func (x *index) suspected(k rejected.Key) (yes, known bool) {
+	s := x.shard(k)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.marks.looks[k] > 0, s.loaded
 }
 
 // peek returns a mark without a trace, and when it was seen if that is not yet on disk.
 func (x *index) peek(k rejected.Key) (m rejected.Mark, seen uint32) {
 	s := x.shard(k)
 	s.mu.RLock()
-	m = s.marks[k]
+	m, _ = s.marks.get(k)
 	s.mu.RUnlock()
 	s.seenMu.Lock()
 	defer s.seenMu.Unlock()
@@ -109,8 +140,7 @@ func (x *index) remove(k rejected.Key) {
 	defer s.seenMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.seen, k)
-	delete(s.marks, k)
+	s.put(k, rejected.Mark{})
 }
 
 // removeUnseen removes a mark unless it was looked up since that was last written to disk.
@@ -123,7 +153,7 @@ func (x *index) removeUnseen(k rejected.Key) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.marks, k)
+	s.marks.remove(k)
 	return true
 }
 
@@ -135,19 +165,18 @@ func (x *index) crowdOut(k rejected.Key, most int) (removed []rejected.Key) {
 	defer s.seenMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.marks[k]; ok || !s.loaded {
+	if _, ok := s.marks.get(k); ok || !s.loaded {
 		return nil
 	}
-	spare := len(s.seen)         // this many may have to be passed over
-	for other := range s.marks { // begins anywhere
-		if len(removed) == 2 || len(s.marks) < most {
+	spare := len(s.seen)              // this many may have to be passed over
+	for other := range s.marks.dead { // begins anywhere
+		if len(removed) == 2 || s.marks.len() < most {
 			break
 		}
-		if _, ok := s.seen[other]; ok && spare < len(s.marks) {
+		if _, ok := s.seen[other]; ok && spare < s.marks.len() {
 			continue
 		}
-		delete(s.marks, other)
-		delete(s.seen, other)
+		s.put(other, rejected.Mark{})
 		removed = append(removed, other)
 	}
 	return removed
@@ -175,7 +204,7 @@ func (x *index) len() int {
 	n := 0
 	for i := range x {
 		x[i].mu.RLock()
-		n += len(x[i].marks)
+		n += x[i].marks.len()
 		x[i].mu.RUnlock()
 	}
 	return n
@@ -186,7 +215,7 @@ func (x *index) clear() {
 		s := &x[i]
 		s.seenMu.Lock()
 		s.mu.Lock()
-		s.marks, s.seen, s.loaded = nil, nil, false
+		s.marks, s.seen, s.loaded = marks{}, nil, false
 		s.mu.Unlock()
 		s.seenMu.Unlock()
 	}

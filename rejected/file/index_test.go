@@ -64,7 +64,7 @@ func BenchmarkRejectParallel(b *testing.B) {
 	b.SetParallelism(64)
 	b.RunParallel(func(pb *testing.PB) {
 		for n := uint64(time.Now().UnixNano()); pb.Next(); n++ {
-			if err := d.reject(spread(n), rejected.Verdict{Reason: "gone", At: time.Now()}); err != nil {
+			if err := d.reject(b.Context(), spread(n), rejected.Verdict{Reason: "gone", At: time.Now()}); err != nil {
 				b.Error(err)
 			}
 		}

@@ -1,26 +1,36 @@
 package file
 
 import (
+	"context"
+
 	"go.etcd.io/bbolt"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
 // list reads a page in a transaction of its own, which ends after maxReads records, however few of them are asked for. The cursor is the
 // key of the next record, which need not be there any more when it is used.
-func (d *database) list(q rejected.Query) (page []rejected.Entry, next string, err error) {
+func (d *database) list(ctx context.Context, q rejected.Query) ([]rejected.Entry, string, error) {
 	from, err := q.From()
 	if err != nil {
 		return nil, "", err
 	}
-	err = d.view(func(b *bbolt.Bucket) error {
-		page, next = d.readPage(b.Cursor(), from, q)
-		return nil
+	type page struct {
+		entries []rejected.Entry
+		next    string
+	}
+	p, err := until.Run(ctx, d.reads, func() (p page, err error) {
+		err = d.view(func(b *bbolt.Bucket) error {
+			p.entries, p.next = d.readPage(b.Cursor(), from, q)
+			return nil
+		})
+		return p, err
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, "", d.late(ctx, err)
 	}
-	return page, next, nil
+	return p.entries, p.next, nil
 }
 
 func (d *database) readPage(c *bbolt.Cursor, from rejected.Key, q rejected.Query) (page []rejected.Entry, next string) {

@@ -118,11 +118,11 @@ type loaded struct {
 // nothing was written since; otherwise it is read again, which is quick the second time.
 func (d *database) loadShard(ctx context.Context, i int, buffer *[]loaded) (skipped int, err error) {
 	err = d.enter(func() error {
-		var marks map[rejected.Key]rejected.Mark
+		var disk marks
 		var read int
 		err := d.bolt.View(func(tx *bbolt.Tx) error {
 			read = tx.ID()
-			marks, skipped = d.readShard(tx, i, buffer)
+			disk, skipped = d.readShard(tx, i, buffer)
 			return nil
 		})
 		if err != nil {
@@ -135,9 +135,9 @@ func (d *database) loadShard(ctx context.Context, i int, buffer *[]loaded) (skip
 		}
 		defer func() { _ = tx.Rollback() }() // it was begun
 		if tx.ID() != read+1 {
-			marks, skipped = d.readShard(tx, i, buffer)
+			disk, skipped = d.readShard(tx, i, buffer)
 		}
-		d.index.fill(i, marks)
+		d.index.fill(i, disk)
 		return nil
 	})
 	return skipped, err
@@ -145,7 +145,7 @@ func (d *database) loadShard(ctx context.Context, i int, buffer *[]loaded) (skip
 
 // readShard returns the marks of what has not expired. The buffer is there because a map of the right size from the start is half the work,
 // and no garbage.
-func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]loaded) (marks map[rejected.Key]rejected.Mark, skipped int) {
+func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]loaded) (disk marks, skipped int) {
 	records := (*buffer)[:0]
 	after := d.clock.now().Add(-time.Duration(d.expire.Load()))
 	c := tx.Bucket(bucket).Cursor()
@@ -159,9 +159,9 @@ func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]loaded) (marks map[r
 		}
 	}
 	*buffer = records
-	marks = make(map[rejected.Key]rejected.Mark, len(records))
+	disk = makeMarks(len(records))
 	for _, r := range records {
-		marks[r.key] = r.mark
+		disk.put(r.key, r.mark)
 	}
-	return marks, skipped
+	return disk, skipped
 }

@@ -63,6 +63,10 @@ func TestConformanceWhileLoading(t *testing.T) {
 						t.Fatal(err)
 					}
 				},
+				Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+					s := open(t, tempPath(t), clock{now: now})
+					return s, func() func() { return stall(s.(uncounted).Store.(*Store)) }
+				},
 			})
 		})
 	}
@@ -101,7 +105,7 @@ func TestALookupOfWhatIsLoadedAllocatesNothing(t *testing.T) {
 	s := opened(t, &Store{Path: tempPath(t)})
 	reject(t, s, 1)
 	keys, marks := []rejected.Key{key(1), key(2)}, make([]rejected.Mark, 2)
-	if n := testing.AllocsPerRun(100, func() { _ = s.db.lookup(keys, marks) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _ = s.db.lookup(t.Context(), keys, marks) }); n != 0 {
 		t.Errorf("%v allocations, want none", n)
 	}
 }

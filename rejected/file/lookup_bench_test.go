@@ -37,7 +37,7 @@ func benchmarkLookup(b *testing.B, records uint64) {
 			for b.Loop() {
 				n += 7919
 				keys[0] = spread(bb.base + n%records)
-				if err := d.lookup(keys, marks); err != nil {
+				if err := d.lookup(b.Context(), keys, marks); err != nil {
 					b.Fatal(err)
 				}
 				if found := marks[0] != (rejected.Mark{}); found != bb.want {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -36,7 +37,26 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+			s := opened(t, &Store{Path: tempPath(t), clock: clock{now: now}})
+			return s, func() func() { return stall(s) }
+		},
 	})
+}
+
+// stall makes the disk of an open store hang, until goOn is called.
+func stall(s *Store) (goOn func()) {
+	s.db.gate.Lock()
+	defer s.db.gate.Unlock()
+	works := make(chan struct{})
+	held := func(run func(func(*bbolt.Tx) error) error) func(func(*bbolt.Tx) error) error {
+		return func(fn func(*bbolt.Tx) error) error {
+			<-works
+			return run(fn)
+		}
+	}
+	s.db.write, s.db.read = held(s.db.write), held(s.db.read)
+	return func() { close(works) }
 }
 
 // tempPath is in a directory that does not exist yet.

@@ -93,6 +93,13 @@ func TestAfterLoadingTheIndexHasWhatIsOnDisk(t *testing.T) {
 				if n%3 == 0 {
 					err = errors.Join(err, h.Forget(t.Context(), key(n)))
 				}
+				if n%5 == 0 {
+					_, suspectErr := h.Suspect(t.Context(), key(n), v)
+					err = errors.Join(err, suspectErr)
+				}
+				if n%10 == 0 {
+					err = errors.Join(err, h.Acquit(t.Context(), key(n+5)), h.Acquit(t.Context(), key(n)))
+				}
 				known(t, h.Store, n)
 				if err != nil {
 					t.Error(err)

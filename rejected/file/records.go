@@ -1,31 +1,41 @@
 package file
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
-func (d *database) lookup(keys []rejected.Key, marks []rejected.Mark) error {
+func (d *database) lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	if !d.opened.Load() {
 		clear(marks)
 		return rejected.ErrNotOpen
 	}
 	now := second(d.clock.now())
 	crowded := false
+	var missing []int
 	for i, key := range keys {
 		m, c, loaded := d.index.lookup(key, now)
 		if !loaded {
-			var err error
-			if m, c, err = d.ask(key, m, now); err != nil {
-				clear(marks)
-				return err
-			}
+			missing = append(missing, i)
+			continue
 		}
 		marks[i], crowded = m, crowded || c
+	}
+	if len(missing) > 0 {
+		c, err := d.ask(ctx, keys, missing, marks, now)
+		if err != nil {
+			clear(marks)
+			return err
+		}
+		crowded = crowded || c
 	}
 	if crowded {
 		select {
@@ -36,104 +46,91 @@ func (d *database) lookup(keys []rejected.Key, marks []rejected.Mark) error {
 	return nil
 }
 
-// ask asks the file for a key that is not loaded yet. A verdict since the start counts also if the file cannot tell what was before.
-func (d *database) ask(key rejected.Key, since rejected.Mark, now uint32) (m rejected.Mark, crowded bool, err error) {
-	m = since
-	err = d.view(func(b *bbolt.Bucket) error {
-		if r, ok := d.current(key, b.Get(key[:])); ok {
-			m = grown(m, r.Mark())
+// ask asks the file for the keys that are not loaded yet.
+func (d *database) ask(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, now uint32) (crowded bool, err error) {
+	asked := make([]rejected.Key, len(missing)) // the caller's may change when the context is done
+	for n, i := range missing {
+		asked[n] = keys[i]
+	}
+	answers, err := until.Run(ctx, d.reads, func() ([]answer, error) { return d.answers(asked) })
+	if err != nil {
+		return false, d.late(ctx, err)
+	}
+	for n, i := range missing {
+		marks[i] = answers[n].mark
+		if answers[n].found && d.index.see(keys[i], now) {
+			crowded = true
 		}
-		return nil
-	})
-	if m == (rejected.Mark{}) {
-		return m, false, err
 	}
-	if err == nil { // or that it was seen cannot be written down, either
-		crowded = d.index.see(key, now)
-	}
-	return m, crowded, nil
+	return crowded, nil
 }
 
-// reject changes the index inside the transaction, where changes of one key have an order. A verdict that cannot be written
-// still counts until the process ends.
-func (d *database) reject(key rejected.Key, v rejected.Verdict) error {
-	err := d.update(func(b *bbolt.Bucket) error {
-		value := b.Get(key[:])
-		r, ok := d.current(key, value)
-		if !ok && value != nil {
-			d.index.remove(key) // nothing of what expired counts any more
-		}
-		r = r.Add(v)
-		if err := d.makeRoom(b, key); err != nil {
-			return err
-		}
-		d.index.raise(key, r.Mark())
-		return b.Put(key[:], encode(key, r))
-	})
-	if err != nil && d.opened.Load() {
-		d.index.raise(key, rejected.Record{}.Add(v).Mark())
-	}
-	return err
+// answer is a mark, and whether it was found on disk. Of another it cannot be written down that it was seen.
+type answer struct {
+	mark  rejected.Mark
+	found bool
 }
 
-// makeRoom removes others where there are too many for a new one.
-func (d *database) makeRoom(b *bbolt.Bucket, key rejected.Key) error {
-	most := int(d.maxEntries.Load())
-	if most == 0 {
-		return nil // no configuration is live yet
-	}
-	for _, other := range d.index.crowdOut(key, (most+shards-1)/shards) {
-		if err := b.Delete(other[:]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *database) get(key rejected.Key) (r rejected.Record, err error) {
-	err = d.view(func(b *bbolt.Bucket) error {
-		value := b.Get(key[:])
-		var ok bool
-		if r, ok = d.current(key, value); ok {
+// answers returns the marks of keys that are not loaded. A verdict since the start counts also if the file cannot tell what was before.
+func (d *database) answers(keys []rejected.Key) ([]answer, error) {
+	answers := make([]answer, len(keys))
+	for i, key := range keys {
+		since, _ := d.index.peek(key)
+		var disk rejected.Mark
+		err := d.view(func(b *bbolt.Bucket) error {
+			disk = d.onDisk(b, key)
 			return nil
+		})
+		mark := grown(since, disk)
+		if err != nil && mark == (rejected.Mark{}) {
+			return nil, err
 		}
-		if value == nil {
-			r, ok = d.unsaved(key)
-		}
-		if !ok {
-			return rejected.ErrNotFound
-		}
-		return nil
+		answers[i] = answer{mark, err == nil && mark != (rejected.Mark{})}
+	}
+	return answers, nil
+}
+
+// onDisk is the mark of a key by what is on disk.
+func (d *database) onDisk(b *bbolt.Bucket, key rejected.Key) rejected.Mark {
+	r, _ := d.current(key, b.Get(key[:]))
+	return r.Mark()
+}
+
+func (d *database) get(ctx context.Context, key rejected.Key) (rejected.Record, error) {
+	r, err := until.Run(ctx, d.reads, func() (r rejected.Record, err error) {
+		err = d.view(func(b *bbolt.Bucket) error {
+			value := b.Get(key[:])
+			var ok bool
+			r, ok = d.current(key, value)
+			if r.Verdicts == 0 && (ok || value == nil) {
+				r, ok = d.unsaved(key, r)
+			}
+			if !ok {
+				return rejected.ErrNotFound
+			}
+			return nil
+		})
+		return r, err
 	})
 	if err != nil {
-		return rejected.Record{}, err
+		return rejected.Record{}, d.late(ctx, err)
 	}
 	return r, nil
 }
 
-// unsaved is what the index alone knows, of a verdict that could not be written.
-func (d *database) unsaved(key rejected.Key) (rejected.Record, bool) {
-	m, _ := d.index.peek(key)
-	return rejected.Record{
-		Condemned: int64(m.Condemned) * 1000,
-		ProbeAt:   time.Unix(int64(m.ProbeAt), 0),
-		Verdicts:  1,
-	}, m != rejected.Mark{}
+// unsaved adds to a record without a verdict what the index alone knows, of one that could not be written, and reports whether there is
+// anything then.
+func (d *database) unsaved(key rejected.Key, r rejected.Record) (rejected.Record, bool) {
+	if m, _ := d.index.peek(key); m.ProbeAt > 0 {
+		r.Condemned, r.ProbeAt, r.Verdicts = int64(m.Condemned)*1000, time.Unix(int64(m.ProbeAt), 0), 1
+	}
+	return r, r.Verdicts > 0 || r.Suspicion.Suspected()
 }
 
-func (d *database) forget(key rejected.Key) error {
-	err := d.update(func(b *bbolt.Bucket) error {
-		d.index.remove(key)
-		return b.Delete(key[:])
-	})
-	if err != nil {
-		// What is still on disk is still known.
-		_ = d.view(func(b *bbolt.Bucket) error {
-			if r, ok := d.current(key, b.Get(key[:])); ok {
-				d.index.raise(key, r.Mark())
-			}
-			return nil
-		})
+// late names the file in the error of a call that did not end in time.
+func (d *database) late(ctx context.Context, err error) error {
+	if end := ctx.Err(); end != nil && errors.Is(err, end) {
+		return fmt.Errorf("%s: the disk did not answer in time: %w", d.path, err)
 	}
 	return err
 }

@@ -115,46 +115,64 @@ func (s *Store) Cleanup() error {
 }
 
 // Lookup fills in the marks of the keys, from memory if they are loaded.
-func (s *Store) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.Mark) error {
+func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	if s.db == nil {
 		clear(marks)
 		return rejected.ErrNotOpen
 	}
-	return s.db.lookup(keys, marks)
+	return s.db.lookup(ctx, keys, marks)
 }
 
-// Reject records a verdict and returns when it is on disk. If that fails, the pushkey is still rejected until the process ends.
-// The context does not end the wait: a write that began cannot be called off.
-func (s *Store) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
+// Reject records a verdict and returns when it is on disk. It ends a suspicion. If the write fails, the pushkey is still rejected until
+// the process ends. A write that began goes on when the context is done.
+func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	if s.db == nil {
 		return rejected.ErrNotOpen
 	}
-	return s.db.reject(key, v)
+	return s.db.reject(ctx, key, v)
+}
+
+// Suspect records a look and returns when it is on disk. If the write fails, the look never was. A write that began goes on when the
+// context is done.
+func (s *Store) Suspect(ctx context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	if s.db == nil {
+		return rejected.Suspicion{}, rejected.ErrNotOpen
+	}
+	return s.db.suspect(ctx, key, v)
+}
+
+// Acquit ends a suspicion and returns when that is on disk. Without a suspicion, it does not touch the disk once the records are loaded. A
+// write that began goes on when the context is done.
+func (s *Store) Acquit(ctx context.Context, key rejected.Key) error {
+	if s.db == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.db.acquit(ctx, key)
 }
 
 // Get returns what is known of a key.
-func (s *Store) Get(_ context.Context, key rejected.Key) (rejected.Record, error) {
+func (s *Store) Get(ctx context.Context, key rejected.Key) (rejected.Record, error) {
 	if s.db == nil {
 		return rejected.Record{}, rejected.ErrNotOpen
 	}
-	return s.db.get(key)
+	return s.db.get(ctx, key)
 }
 
-// Forget removes a record and returns when it is gone from the disk. The context does not end the wait.
-func (s *Store) Forget(_ context.Context, key rejected.Key) error {
+// Forget removes a record and returns when it is gone from the disk. A write that began goes on when the context is done.
+func (s *Store) Forget(ctx context.Context, key rejected.Key) error {
 	if s.db == nil {
 		return rejected.ErrNotOpen
 	}
-	return s.db.forget(key)
+	return s.db.forget(ctx, key)
 }
 
 // List returns a page of the records in the order of their keys, as they are on disk: a verdict that could not be written is not among
-// them. The context does not end it, since a page is soon read.
-func (s *Store) List(_ context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
+// them.
+func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
 	if s.db == nil {
 		return nil, "", rejected.ErrNotOpen
 	}
-	return s.db.list(q)
+	return s.db.list(ctx, q)
 }
 
 // Len is how many records there are, among them those that expired and were not swept yet. While the file is loaded, it is how many are

@@ -138,7 +138,7 @@ func TestManyLookupsAreWrittenDownBeforeTheNextSweep(t *testing.T) {
 func TestWhatAShardSawIsBounded(t *testing.T) {
 	t.Parallel()
 	var x index
-	x.fill(9, make(map[rejected.Key]rejected.Mark))
+	x.fill(9, marks{})
 	for i := range 3 * maxSeen {
 		k := rejected.Key{0: 9, 1: byte(i), 2: byte(i >> 8)}
 		x.raise(k, rejected.Mark{ProbeAt: 1})

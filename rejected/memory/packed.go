@@ -14,18 +14,27 @@ type packed struct {
 	condemned, since             int64
 	firstSeen, lastSeen, probeAt time.Time
 	verdicts                     int
+	suspicion                    *rejected.Suspicion // nil for most
 }
 
 func pack(r rejected.Record) packed {
-	return packed{
+	p := packed{
 		app: unique.Make(r.App), reason: unique.Make(r.Reason), condemned: r.Condemned, since: r.Since,
 		firstSeen: r.FirstSeen, lastSeen: r.LastSeen, probeAt: r.ProbeAt, verdicts: r.Verdicts,
 	}
+	if r.Suspicion.Suspected() {
+		p.suspicion = &r.Suspicion
+	}
+	return p
 }
 
 func (p packed) record() rejected.Record {
-	return rejected.Record{
+	r := rejected.Record{
 		App: p.app.Value(), Reason: p.reason.Value(), Condemned: p.condemned, Since: p.since,
 		FirstSeen: p.firstSeen, LastSeen: p.lastSeen, ProbeAt: p.probeAt, Verdicts: p.verdicts,
 	}
+	if p.suspicion != nil {
+		r.Suspicion = *p.suspicion
+	}
+	return r
 }

@@ -107,12 +107,28 @@ func (s *Store) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.
 	return s.table.lookup(keys, marks)
 }
 
-// Reject records a verdict.
+// Reject records a verdict. It ends a suspicion.
 func (s *Store) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
 	if s.table == nil {
 		return rejected.ErrNotOpen
 	}
 	return s.table.reject(key, v)
+}
+
+// Suspect records a look that found the pushkey missing.
+func (s *Store) Suspect(_ context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	if s.table == nil {
+		return rejected.Suspicion{}, rejected.ErrNotOpen
+	}
+	return s.table.suspect(key, v)
+}
+
+// Acquit ends a suspicion.
+func (s *Store) Acquit(_ context.Context, key rejected.Key) error {
+	if s.table == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.table.acquit(key)
 }
 
 // Get returns what is known of a key.

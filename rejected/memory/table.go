@@ -98,11 +98,36 @@ func (t *table) reject(key rejected.Key, v rejected.Verdict) error {
 	if t.records == nil {
 		return rejected.ErrNotOpen
 	}
-	var r rejected.Record
-	if p, ok := t.current(key, t.now()); ok {
-		r = p.record()
+	t.records.Add(key, pack(t.record(key).Add(v)))
+	return nil
+}
+
+func (t *table) suspect(key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return rejected.Suspicion{}, rejected.ErrNotOpen
 	}
-	t.records.Add(key, pack(r.Add(v)))
+	r := t.record(key).Suspect(v)
+	t.records.Add(key, pack(r))
+	return r.Suspicion, nil
+}
+
+func (t *table) acquit(key rejected.Key) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.records == nil {
+		return rejected.ErrNotOpen
+	}
+	r := t.record(key)
+	if !r.Suspicion.Suspected() {
+		return nil
+	}
+	if left, some := r.Acquit(); some {
+		t.records.Add(key, pack(left))
+	} else {
+		t.records.Remove(key)
+	}
 	return nil
 }
 
@@ -136,6 +161,15 @@ func (t *table) len() int {
 		return 0
 	}
 	return t.records.Len()
+}
+
+// record is the current record of a key, or an empty one to start with; the caller holds the lock.
+func (t *table) record(key rejected.Key) rejected.Record {
+	p, ok := t.current(key, t.now())
+	if !ok {
+		return rejected.Record{}
+	}
+	return p.record()
 }
 
 // current is the record of a key unless it expired, in which case it is removed. It leaves the order of use alone.

@@ -1,5 +1,9 @@
 -- Writes a value in place of another ('' stands for none), to be kept for so many milliseconds. 0: there is yet another one by now.
 local before = redis.call('GET', KEYS[1]) or ''
 if before ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
 return 1

@@ -40,13 +40,13 @@ func newFront() *front {
 	return &front{records: records}
 }
 
-// lookup returns the mark of a key if it is fresh, and remembers that it was seen. It says whether that is to be written down, which it is
-// once in an interval.
+// lookup returns the mark of a key if it is fresh, and not of one that is suspected: another gateway may acquit it, or prove it, at any
+// time. It remembers that the key was seen, and says whether that is to be written down, which it is once in an interval.
 func (f *front) lookup(k rejected.Key, now time.Time, interval time.Duration) (m rejected.Mark, touch, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, ok := f.records.Get(k)
-	if !ok || now.Sub(r.read) >= freshFor {
+	if !ok || now.Sub(r.read) >= freshFor || r.mark.LookAt > 0 {
 		return rejected.Mark{}, false, false
 	}
 	r.seen = later(r.seen, now)

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -23,28 +22,29 @@ const (
 var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
 // list reads a page. The cursor is that of Redis, which is good for as long as Redis is.
-func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration) (page []rejected.Entry, next string, err error) {
+func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration) ([]rejected.Entry, string, error) {
 	cursor, err := parseCursor(q)
 	if err != nil {
 		return nil, "", err
 	}
-	err = d.Enter(func() error {
-		ctx, cancel := context.WithTimeout(ctx, listTime)
-		defer cancel()
+	type page struct {
+		entries []rejected.Entry
+		next    string
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	p, err := run(ctx, d, func() (p page, err error) {
 		keys, after, err := d.scan(ctx, q, cursor)
 		if err != nil {
-			return err
+			return page{}, err
 		}
 		if after > 0 {
-			next = strconv.FormatUint(after, 10)
+			p.next = strconv.FormatUint(after, 10)
 		}
-		page, err = d.read(ctx, keys, expire)
-		return err
+		p.entries, err = d.read(ctx, keys, expire)
+		return p, err
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	return page, next, nil
+	return p.entries, p.next, err
 }
 
 // parseCursor checks a query, and returns where Redis goes on; 0 is the beginning, and never the cursor of a further page.
@@ -79,7 +79,7 @@ func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys
 		count := min((q.Size()-len(keys))*stride, maxCount)
 		names, after, err := d.Client.Scan(ctx, cursor, pattern, int64(count)).Result()
 		if err != nil {
-			return nil, 0, fmt.Errorf("redis: %w", err)
+			return nil, 0, err
 		}
 		before := len(keys)
 		for _, name := range names {
@@ -109,7 +109,7 @@ func (d *shelf) read(ctx context.Context, keys []rejected.Key, expire time.Durat
 	}
 	values, err := d.Client.MGet(ctx, names...).Result()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, err
 	}
 	for i, key := range keys {
 		value, _ := values[i].(string)

@@ -19,9 +19,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// timeouts are long, as the machine may be busy.
+const timeouts = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	url := redistest.Start(t).URL + "?read_timeout=10s&write_timeout=10s&pool_timeout=10s" // the machine may be busy
+	url := redistest.Start(t).URL + timeouts
 	rejectedtest.Run(t, rejectedtest.Harness{
 		New: func(t *testing.T, now func() time.Time) rejected.Store {
 			return opened(t, &Store{URL: url, Prefix: rand.Text(), now: now})
@@ -34,6 +37,10 @@ func TestConformance(t *testing.T) {
 			old := s.(*Store)
 			cleanup(t, old)
 			return opened(t, &Store{URL: old.URL, Prefix: old.Prefix, now: old.now})
+		},
+		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+			server := redistest.Start(t)
+			return opened(t, &Store{URL: server.URL + timeouts, now: now}), server.Pause
 		},
 		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
 	})

@@ -2,38 +2,64 @@ package redis
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
 const (
 	// lookupTime is how long a request waits for Redis.
 	lookupTime = 100 * time.Millisecond
-	// maxSwaps bounds how often a write is begun anew because others changed the record meanwhile.
-	maxSwaps = 100
+	// maxCalls bounds how many calls go on at a time. Redis has connections for a part of them.
+	maxCalls = 4096
 )
 
-var (
-	//go:embed cas.lua
-	casLua    string
-	casScript = redis.NewScript(casLua)
+// run keeps the connections open while fn uses them, and ends with the context, which go-redis heeds only if it has a deadline. What fn
+// says of Redis becomes an error that says so.
+func run[T any](ctx context.Context, d *shelf, fn func() (T, error)) (T, error) {
+	value, err := until.Run(ctx, d.calls, func() (value T, err error) {
+		err = d.Enter(func() error {
+			value, err = fn()
+			return err
+		})
+		return value, err
+	})
+	if err != nil {
+		var none T
+		return none, failed(ctx, err)
+	}
+	return value, nil
+}
 
-	errContended = errors.New("redis: others keep changing the record")
-)
+func (d *shelf) do(ctx context.Context, fn func() error) error {
+	_, err := run(ctx, d, func() (struct{}, error) { return struct{}{}, fn() })
+	return err
+}
+
+// failed is the error of a call. Of one that did not end in time it wraps the context's, whatever the network says of it.
+func failed(ctx context.Context, err error) error {
+	end := ctx.Err()
+	switch {
+	case errors.Is(err, rejected.ErrNotOpen), errors.Is(err, rejected.ErrNotFound):
+		return err
+	case end != nil && !errors.Is(err, end):
+		return fmt.Errorf("redis: %w: %w", end, err)
+	default:
+		return fmt.Errorf("redis: %w", err)
+	}
+}
 
 func (d *shelf) name(k rejected.Key) string { return d.base + k.String() }
 
 func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark, expire time.Duration) error {
-	return d.Enter(func() error {
+	var missing []int
+	err := d.Enter(func() error {
 		now := d.now()
-		var missing []int
 		for i, key := range keys {
 			m, touch, ok := d.front.lookup(key, now, touchInterval(expire))
 			if !ok {
@@ -45,15 +71,16 @@ func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 				d.touches.add(key, sighting{now, expire})
 			}
 		}
-		return d.ask(ctx, keys, missing, marks, expire)
+		return nil
 	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return d.ask(ctx, keys, missing, marks, expire)
 }
 
 // ask fills in the marks of those keys that are missing.
 func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, expire time.Duration) error {
-	if len(missing) == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	names, seen := make([]string, len(missing)), make([]time.Time, len(missing))
@@ -61,9 +88,9 @@ func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, mar
 		names[n], seen[n] = d.name(keys[i]), d.front.seen(keys[i])
 	}
 	generation, now := d.front.generation(), d.now()
-	values, err := d.Client.MGet(ctx, names...).Result()
+	values, err := run(ctx, d, func() ([]any, error) { return d.Client.MGet(ctx, names...).Result() })
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return err
 	}
 	var touched []rejected.Key
 	for n, i := range missing {
@@ -99,69 +126,17 @@ func (d *shelf) current(value string, seen time.Time, expire time.Duration) (r r
 	return r, stored, true
 }
 
-func (d *shelf) reject(key rejected.Key, v rejected.Verdict, expire time.Duration) error {
-	return d.Enter(func() error {
-		return d.change(context.Background(), key, expire, func(value string, seen time.Time) (rejected.Record, bool) {
-			r, _, _ := d.current(value, seen, expire)
-			return r.Add(v), true
-		})
-	})
-}
-
-// revision makes another record of a value in Redis, and of when this process last saw the record; or says that it stays.
-type revision func(value string, seen time.Time) (rejected.Record, bool)
-
-// change puts what fn makes of a key's value in place of it. If another gateway did so meanwhile, fn is asked again.
-func (d *shelf) change(ctx context.Context, key rejected.Key, expire time.Duration, fn revision) error {
-	for swaps := range maxSwaps {
-		seen := d.front.seen(key)
-		before, err := d.Client.Get(ctx, d.name(key)).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("redis: %w", err)
-		}
-		r, ok := fn(before, seen)
-		if !ok {
-			return nil
-		}
-		after, err := encode(r)
-		if err != nil {
-			return err
-		}
-		swapped, err := casScript.Run(ctx, d.Client, []string{d.name(key)}, before, after, expire.Milliseconds()).Bool()
-		switch {
-		case err != nil:
-			return fmt.Errorf("redis: %w", err)
-		case swapped:
-			d.front.remove(key)
-			return nil
-		}
-		time.Sleep(rand.N(time.Millisecond * time.Duration(min(swaps+1, 20)))) //nolint:gosec // no secret
-	}
-	return errContended
-}
-
-func (d *shelf) get(ctx context.Context, key rejected.Key, expire time.Duration) (r rejected.Record, err error) {
-	err = d.Enter(func() error {
+func (d *shelf) get(ctx context.Context, key rejected.Key, expire time.Duration) (rejected.Record, error) {
+	return run(ctx, d, func() (rejected.Record, error) {
 		seen := d.front.seen(key)
 		value, err := d.Client.Get(ctx, d.name(key)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("redis: %w", err)
+			return rejected.Record{}, err
 		}
-		var ok bool
-		if r, _, ok = d.current(value, seen, expire); !ok {
-			return rejected.ErrNotFound
+		r, _, ok := d.current(value, seen, expire)
+		if !ok {
+			return rejected.Record{}, rejected.ErrNotFound
 		}
-		return nil
-	})
-	return r, err
-}
-
-func (d *shelf) forget(key rejected.Key) error {
-	return d.Enter(func() error {
-		if err := d.Client.Del(context.Background(), d.name(key)).Err(); err != nil {
-			return fmt.Errorf("redis: %w", err)
-		}
-		d.front.remove(key)
-		return nil
+		return r, nil
 	})
 }

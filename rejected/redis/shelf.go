@@ -9,6 +9,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
 // shelf is what a process has of the store. It is made closed, opened by the first configuration that goes live, and closed with the
@@ -16,10 +17,12 @@ import (
 type shelf struct {
 	*redisclient.Tenancy
 	key     string // in the pool
-	base    string // what keys in Redis begin with
+	base    string // what the keys of records in Redis begin with
+	hosts   string // and those of the hosts that took a push
 	now     func() time.Time
 	front   *front
 	touches touches
+	calls   until.Calls
 }
 
 // Configurations of one URL and prefix share a shelf.
@@ -30,7 +33,8 @@ func share(url, prefix, gateway string, now func() time.Time) (*shelf, error) {
 	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *shelf {
 		return &shelf{
 			Tenancy: redisclient.NewTenancy(client, rejected.ErrNotOpen),
-			key:     key, base: fmt.Sprintf("{%s}:rejected:", prefix), now: now, front: newFront(), touches: newTouches(),
+			key:     key, base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix), now: now,
+			front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls),
 		}
 	})
 }

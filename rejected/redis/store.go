@@ -111,13 +111,28 @@ func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 	return err
 }
 
-// Reject records a verdict and returns when Redis has it. The context does not end the wait: what became of a write that was cut off is
-// not known.
-func (s *Store) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
+// Reject records a verdict and returns when Redis has it. It ends a suspicion.
+func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
 	}
-	return s.shelf.reject(key, v, time.Duration(s.Expire))
+	return s.shelf.reject(ctx, key, v, time.Duration(s.Expire))
+}
+
+// Suspect records a look and returns when Redis has it. The looks of all gateways count together.
+func (s *Store) Suspect(ctx context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	if s.shelf == nil {
+		return rejected.Suspicion{}, rejected.ErrNotOpen
+	}
+	return s.shelf.suspect(ctx, key, v, time.Duration(s.Expire))
+}
+
+// Acquit ends a suspicion and returns when it is gone from Redis.
+func (s *Store) Acquit(ctx context.Context, key rejected.Key) error {
+	if s.shelf == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.shelf.acquit(ctx, key, time.Duration(s.Expire))
 }
 
 // Get returns what is known of a key.
@@ -129,11 +144,27 @@ func (s *Store) Get(ctx context.Context, key rejected.Key) (rejected.Record, err
 }
 
 // Forget removes a record and returns when it is gone from Redis. Other gateways may go on rejecting for 5 s.
-func (s *Store) Forget(_ context.Context, key rejected.Key) error {
+func (s *Store) Forget(ctx context.Context, key rejected.Key) error {
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
 	}
-	return s.shelf.forget(key)
+	return s.shelf.forget(ctx, key)
+}
+
+// Delivered notes for all gateways that a host took a push, for 48 hours.
+func (s *Store) Delivered(ctx context.Context, host rejected.Key, at time.Time) error {
+	if s.shelf == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.shelf.delivered(ctx, host, at)
+}
+
+// LastDelivered is when a host last took a push of any gateway, if that was within 48 hours.
+func (s *Store) LastDelivered(ctx context.Context, host rejected.Key) (time.Time, error) {
+	if s.shelf == nil {
+		return time.Time{}, rejected.ErrNotOpen
+	}
+	return s.shelf.lastDelivered(ctx, host)
 }
 
 // List returns a page of the records, in no order, as they are in Redis. It takes at most 5 s.
@@ -152,4 +183,5 @@ var (
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
+	_ rejected.Witness   = (*Store)(nil)
 )

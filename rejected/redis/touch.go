@@ -77,16 +77,16 @@ func (d *shelf) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	for key, one := range d.touches.take() {
-		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, bool) {
+		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, revision) {
 			r, ok := decode(value)
 			if !ok || !one.seen.After(r.LastSeen) {
-				return r, false
+				return r, toKeep
 			}
 			r.LastSeen = one.seen
-			return r, true
+			return r, toPut
 		})
 		if err != nil {
-			d.Log().Debug("that pushkeys were asked for cannot be written down", "error", err)
+			d.Log().Debug("that pushkeys were asked for cannot be written down", "error", failed(ctx, err))
 			return
 		}
 	}

@@ -14,7 +14,7 @@ import (
 func operate(f *fixture, worker, n int) error {
 	ctx := context.Background()
 	key := []rejected.Key{keyA, keyB, keyC}[(worker+n)%3]
-	switch (worker + n) % 6 {
+	switch (worker + n) % 8 {
 	case 0:
 		return f.s.Reject(ctx, key, f.verdict(ts(int64(n))))
 	case 1:
@@ -31,6 +31,11 @@ func operate(f *fixture, worker, n int) error {
 		}
 		_, _, err := l.List(ctx, rejected.Query{})
 		return err
+	case 4:
+		_, err := f.s.Suspect(ctx, key, f.look())
+		return err
+	case 5:
+		return f.s.Acquit(ctx, key)
 	default:
 		return f.s.Lookup(ctx, []rejected.Key{keyC, keyA, keyB}, make([]rejected.Mark, 3))
 	}
@@ -67,6 +72,46 @@ func concurrency(t *testing.T, h Harness) {
 	if got := f.get(shared); got.Condemned != ts(workers*rounds-1) || got.Verdicts != 1 {
 		t.Errorf("verdicts of %d workers at once merged into %+v", workers, got)
 	}
+}
+
+// suspectConcurrently has every worker suspect and acquit a key that others do not touch, and all of them look at two others together:
+// one of those is acquitted in the end.
+func suspectConcurrently(t *testing.T, h Harness) {
+	f := newFixture(t, h)
+	const workers, rounds = 16, 10
+	own := func(worker int) rejected.Key { return nth("worker", worker) }
+	shared, acquitted := nth("shared", 0), nth("shared", 1)
+	f.reject(acquitted, f.verdict(ts(0)))
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() {
+			for range rounds {
+				for _, k := range []rejected.Key{shared, acquitted, own(i)} {
+					if s, err := f.s.Suspect(t.Context(), k, f.look()); err != nil || s.Looks != 1 || !s.Since.Equal(f.clock.Now()) {
+						t.Errorf("looks that were under way together came to %+v, %v", s, err)
+						return
+					}
+				}
+				if err := errors.Join(f.s.Acquit(t.Context(), acquitted), f.s.Acquit(t.Context(), own(i))); err != nil {
+					t.Error(err)
+					return
+				}
+				if m := f.mark(own(i)); m != (rejected.Mark{}) {
+					t.Errorf("a pushkey that was acquitted has the mark %+v", m)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	f.expectRecord(shared, rejected.Record{}.Suspect(f.look()))
+	f.expectMark(shared, rejected.Record{}.Suspect(f.look()))
+	f.acquit(acquitted)
+	f.expectRecord(acquitted, rejected.Record{}.Add(f.verdict(ts(0))))
+	f.expectMark(acquitted, rejected.Record{}.Add(f.verdict(ts(0))))
+	for i := range workers {
+		f.expectGone(own(i))
+	}
+	f.expectLen(2)
 }
 
 func listConcurrently(t *testing.T, h Harness) {

@@ -42,6 +42,29 @@ func (f *fixture) reject(k rejected.Key, v rejected.Verdict) {
 	}
 }
 
+// look is what a look at a key learns now. It says all that a verdict says, and none of that condemns.
+func (f *fixture) look() rejected.Verdict {
+	v := f.verdict(ts(1000))
+	v.Reason, v.Since = "not_found", time.UnixMilli(ts(1000))
+	return v
+}
+
+func (f *fixture) suspect(k rejected.Key) rejected.Suspicion {
+	f.Helper()
+	s, err := f.s.Suspect(f.Context(), k, f.look())
+	if err != nil {
+		f.Fatalf("Suspect: %v", err)
+	}
+	return s
+}
+
+func (f *fixture) acquit(k rejected.Key) {
+	f.Helper()
+	if err := f.s.Acquit(f.Context(), k); err != nil {
+		f.Fatalf("Acquit: %v", err)
+	}
+}
+
 func (f *fixture) forget(k rejected.Key) {
 	f.Helper()
 	if err := f.s.Forget(f.Context(), k); err != nil {
@@ -56,6 +79,15 @@ func (f *fixture) lookup(keys ...rejected.Key) []rejected.Mark {
 		f.Fatalf("Lookup: %v", err)
 	}
 	return marks
+}
+
+// mark is lookup for a goroutine.
+func (f *fixture) mark(k rejected.Key) rejected.Mark {
+	marks := make([]rejected.Mark, 1)
+	if err := f.s.Lookup(f.Context(), []rejected.Key{k}, marks); err != nil {
+		f.Errorf("Lookup: %v", err)
+	}
+	return marks[0]
 }
 
 func (f *fixture) get(k rejected.Key) rejected.Record {
@@ -98,10 +130,23 @@ func (f *fixture) expectRecord(k rejected.Key, want rejected.Record) {
 	}
 }
 
+// expectMark looks a record up, which so was seen now, and expects its mark.
+func (f *fixture) expectMark(k rejected.Key, want rejected.Record) {
+	f.Helper()
+	if got := f.lookup(k)[0]; got != want.Mark() {
+		f.Errorf("the mark differs\n got %+v\nwant %+v", got, want.Mark())
+	}
+}
+
 func sameRecord(got, want rejected.Record) bool {
 	return got.App == want.App && got.Reason == want.Reason && got.Condemned == want.Condemned && got.Since == want.Since &&
 		got.FirstSeen.UnixMilli() == want.FirstSeen.UnixMilli() && got.LastSeen.UnixMilli() == want.LastSeen.UnixMilli() &&
-		got.ProbeAt.UnixMilli() == want.ProbeAt.UnixMilli() && got.Verdicts == want.Verdicts
+		got.ProbeAt.UnixMilli() == want.ProbeAt.UnixMilli() && got.Verdicts == want.Verdicts && sameSuspicion(got.Suspicion, want.Suspicion)
+}
+
+func sameSuspicion(got, want rejected.Suspicion) bool {
+	return got.Suspected() == want.Suspected() && got.Since.UnixMilli() == want.Since.UnixMilli() && got.Looks == want.Looks &&
+		got.LookAt.UnixMilli() == want.LookAt.UnixMilli()
 }
 
 func (f *fixture) expectGone(k rejected.Key) {
@@ -124,9 +169,20 @@ func (f *fixture) expectNotOpen() {
 		f.Errorf("Lookup: mark %+v beside the error, want the zero mark", marks[0])
 	}
 	f.wantNotOpen("Reject", f.s.Reject(f.Context(), keyA, f.verdict(0)))
+	suspicion, err := f.s.Suspect(f.Context(), keyA, f.look())
+	f.wantNotOpen("Suspect", err)
+	if suspicion.Suspected() {
+		f.Errorf("Suspect: %+v beside the error", suspicion)
+	}
+	f.wantNotOpen("Acquit", f.s.Acquit(f.Context(), keyA))
 	_, err = f.s.Get(f.Context(), keyA)
 	f.wantNotOpen("Get", err)
 	f.wantNotOpen("Forget", f.s.Forget(f.Context(), keyA))
+	if w, ok := f.s.(rejected.Witness); ok {
+		f.wantNotOpen("Delivered", w.Delivered(f.Context(), keyA, f.clock.Now()))
+		_, err := w.LastDelivered(f.Context(), keyA)
+		f.wantNotOpen("LastDelivered", err)
+	}
 	if l, ok := f.s.(rejected.Lister); ok {
 		page, next, err := l.List(f.Context(), rejected.Query{})
 		f.wantNotOpen("List", err)

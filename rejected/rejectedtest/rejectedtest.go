@@ -4,8 +4,8 @@
 //		rejectedtest.Run(t, rejectedtest.Harness{New: newStore})
 //	}
 //
-// The subtests run in parallel, each with a store of its own; run them with -race. Those of [rejected.Lister] and [rejected.Sizer] are
-// skipped if the store is none.
+// The subtests run in parallel, each with its own store; run them with -race. Those of [rejected.Lister], [rejected.Sizer] and
+// [rejected.Witness] are skipped if the store is none.
 package rejectedtest
 
 import (
@@ -34,6 +34,10 @@ type Harness struct {
 	// Elapsed is called after the clock was set forward by d: the store does what it does in the background during such a time.
 	// It is nil if the store looks at the clock alone.
 	Elapsed func(t *testing.T, s rejected.Store, d time.Duration)
+
+	// Stalling is New, and returns what makes all that the store's calls wait for stall, as a disk or a network does, until goOn is called.
+	// It is nil if they wait for nothing.
+	Stalling func(t *testing.T, now func() time.Time) (s rejected.Store, stall func() (goOn func()))
 
 	// Expire is how long the stores of New keep a record unseen; rejected.DefaultExpire if zero. It is at least a day.
 	Expire time.Duration
@@ -75,6 +79,17 @@ func Run(t *testing.T, h Harness) {
 		{"a record that expired is not listed", false, listExpired},
 		{"that a record is listed does not count as having seen it", false, listUnseen},
 		{"a listing is safe for concurrent use", false, listConcurrently},
+		{"a suspected key is not rejected, and its record has no verdict", false, suspected},
+		{"looks add up, and those under way together are one", false, looks},
+		{"a suspicion stands beside verdicts", false, suspectedBesideVerdicts},
+		{"a verdict ends a suspicion", false, verdictEndsSuspicion},
+		{"an acquittal ends a suspicion, and nothing else", false, acquittal},
+		{"a suspicion that nobody asks for expires", false, suspicionExpires},
+		{"a look after the record expired starts a new one", false, suspicionAfterExpiry},
+		{"suspicions are listed and counted", false, suspicionListed},
+		{"suspicions are safe for concurrent use", false, suspectConcurrently},
+		{"a call whose context is done returns", false, done},
+		{"a witness knows the newest delivery of a host", false, witness},
 		{"records are counted", false, count},
 		{"before it is opened it answers ErrNotOpen", h.Unopened == nil, unopened},
 		{"after it is closed it answers ErrNotOpen", h.Close == nil, closed},
@@ -84,6 +99,8 @@ func Run(t *testing.T, h Harness) {
 		{"a forgotten record stays gone after a restart", h.Reopen == nil, restartAfterForget},
 		{"that a record was seen outlives a restart", h.Reopen == nil, restartAfterLookup},
 		{"a record that expired meanwhile is gone after a restart", h.Reopen == nil, restartAfterExpiry},
+		{"a suspicion, and that it ended, outlives a restart", h.Reopen == nil, restartWithSuspicion},
+		{"a call that the store keeps waiting ends with its context", h.Stalling == nil, stalled},
 	} {
 		if tt.skip {
 			continue

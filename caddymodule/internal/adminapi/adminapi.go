@@ -94,7 +94,8 @@ type Entry struct {
 // NewEntry is an entry for an operator.
 func NewEntry(w outbox.Waiting) Entry {
 	return Entry{
-		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Badge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts, w.Running,
+		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts,
+		w.Running,
 	}
 }
 

@@ -33,8 +33,8 @@ type PlannedApp struct {
 	// CredentialExpiry is when the credential ends; zero if it does not.
 	CredentialExpiry time.Time
 	Warnings         []string
-	// Checker tries the credentials; nil if there is nothing to try.
-	Checker providers.Checker
+	// Check tries the credentials; nil if there is nothing to try.
+	Check func(context.Context) error
 }
 
 // report is what check has to say.
@@ -180,14 +180,14 @@ func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (f
 	defer cancel()
 	var asked sync.WaitGroup
 	for n := range plan.Apps {
-		app, checker := &r.Apps[n], plan.Apps[n].Checker
-		if checker == nil {
+		app, check := &r.Apps[n], plan.Apps[n].Check
+		if check == nil {
 			app.Live = liveNothing
 			continue
 		}
 		asked.Go(func() {
 			app.Live = liveOK
-			if err := checker.Check(ctx); err != nil {
+			if err := check(ctx); err != nil {
 				app.Live, app.LiveError = liveFailed, err.Error()
 				if errors.Is(err, context.DeadlineExceeded) {
 					app.LiveError = fmt.Sprintf("no answer within %s", within)

@@ -46,7 +46,7 @@ func apps() []PlannedApp {
 		{App: "*", Provider: "unifiedpush", Content: "event_id_only", Wait: 5 * time.Second, TTL: 24 * time.Hour},
 		{
 			App: "org.example.ios", Provider: "apns", Content: "full", TTL: time.Hour, CredentialExpiry: today.Add(72 * time.Hour),
-			Warnings: []string{"the credential expires within 30 days"}, Checker: checker{},
+			Warnings: []string{"the credential expires within 30 days"}, Check: checker{}.Check,
 		},
 	}
 }
@@ -77,7 +77,7 @@ func TestCredentialsAreChecked(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			plan := Plan{Apps: apps()}
-			plan.Apps[1].Checker = checker{tt.err}
+			plan.Apps[1].Check = checker{tt.err}.Check
 			w, config, _ := planned(t, plan)
 			r := w.run(t, "check", "--config", config, "--live", "--timeout", "10ms")
 			r.want(t, tt.code, tt.want, "nothing to check")

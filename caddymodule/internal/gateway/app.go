@@ -3,15 +3,13 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -21,7 +19,10 @@ type App struct {
 	Pattern string
 	// ProviderName is the provider's module name, such as "webpush".
 	ProviderName string
-	Provider     providers.Provider
+	// Provider is called by the methods in guest.go only.
+	Provider providers.Provider
+	// Panicked is called for the first panic of the provider.
+	Panicked func(*App, Panic)
 	// Wait is how long a request waits for a verdict.
 	Wait time.Duration
 	// TTL is how long a notification is worth delivering.
@@ -31,8 +32,13 @@ type App struct {
 	// Limit bounds the pushes in flight.
 	Limit *limit.Limiter
 
+	// hosts and fuse are those of all configurations that have the app: New sets them.
+	hosts *hosts
+	fuse  *fuse
+
 	// proven says that the provider took a push with the app's current settings.
-	proven atomic.Bool
+	proven   atomic.Bool
+	panicked atomic.Bool
 }
 
 // workers is how many of the app's pushes may come from the outbox at a time; the others are left for new ones.
@@ -41,56 +47,49 @@ func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }
 // attemptTimeout bounds one attempt: longer than any homeserver's patience, short enough that a stuck one holds no slot for long.
 const attemptTimeout = 30 * time.Second
 
+// MaxFlight is how long it takes at most from the beginning of an attempt until all is written down that follows from it.
+const MaxFlight = attemptTimeout + 2*outbox.WriteTime
+
 // attempt makes one attempt to deliver a push, within the app's bounds, unless where it goes is known to be down.
-func (g *Gateway) attempt(a *App, p *providers.Push) providers.Outcome {
-	k := breakerKey{app: a.Pattern, host: a.host(p.Device)}
-	b := g.Shared.breakers.of(k)
-	before := b.State()
-	if before == gobreaker.StateOpen {
-		return broken() // without a place in the queue behind those that wait for it
+func (g *Gateway) attempt(f *flight) providers.Outcome {
+	admitted := f.app.hosts.admit(f.host, g.trialPatience(f), g.Now())
+	g.breakerChanged(f.app, f.host, admitted.change)
+	if admitted.turnedAway {
+		f.turnedAway = true
+		return turnedAway()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
-	if err := a.Limit.Acquire(ctx); err != nil {
-		return providers.Retry("app_busy", 0, err)
-	}
-	defer a.Limit.Release()
-	finish, err := b.Allow()
-	if err != nil {
-		return broken()
-	}
-	o := a.push(ctx, p)
-	finish(fault(o))
-	switch after := b.State(); {
-	case before == gobreaker.StateClosed && after == gobreaker.StateOpen:
-		g.Observer.BreakerOpened(a, k.host)
-	case before == gobreaker.StateHalfOpen && after == gobreaker.StateClosed:
-		g.Observer.BreakerClosed(a, k.host)
-		g.rouse(a)
-	}
-	return o
-}
-
-// host is where a push for the device goes; empty if all pushes of the app go to one service.
-func (a *App) host(d *providers.Device) string {
-	if h, ok := a.Provider.(providers.Hoster); ok {
-		return h.Host(d)
-	}
-	return ""
-}
-
-// push asks the provider.
-func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
-	defer func() {
-		if r := recover(); r != nil { // a third party's provider must not take down all of Caddy
-			o = providers.Retry("panic", 0, fmt.Errorf("the provider panicked with a %T", r))
+	if f.attempt.trial = admitted.trial; !admitted.trial { // a trial is not held up by those that hang
+		if err := f.app.Limit.Acquire(ctx); err != nil {
+			return providers.Busy("app_busy", err)
 		}
-	}()
-	o = a.Provider.Push(ctx, p)
-	if o.Kind == providers.KindDelivered {
-		a.proven.Store(true)
+		defer f.app.Limit.Release()
 	}
+	f.app.hosts.begin(&f.attempt, f.host, g.Now())
+	o := f.app.Push(ctx, f.push)
+	g.breakerChanged(f.app, f.host, f.app.hosts.end(&f.attempt, f.key, o, f.ownSite(), g.Now()))
 	return o
+}
+
+// trialPatience is how much longer than a pending push a request's waits to be a trial: it is for pending ones, since a request would have
+// to wait for it, unless there is none to be had.
+func (g *Gateway) trialPatience(f *flight) time.Duration {
+	if f.leased || g.box.queue == nil {
+		return 0
+	}
+	return breakerPause
+}
+
+// breakerChanged reports that a breaker opened or closed.
+func (g *Gateway) breakerChanged(app *App, host string, c change) {
+	switch c {
+	case opened:
+		g.Observer.BreakerOpened(app, host)
+	case closed:
+		g.Observer.BreakerClosed(app, host)
+		g.box.rouseHost(app, host, 0)
+	}
 }
 
 // errNoBadges explains a badge update that is not delivered.
@@ -106,10 +105,7 @@ func (a *App) view(n *providers.Notification, d *providers.Device) *providers.No
 	}
 	content := a.Content
 	if content == providers.ContentDefault {
-		content = providers.ContentIDs
-		if p, ok := a.Provider.(providers.ContentDefaulter); ok {
-			content = p.DefaultContent(d)
-		}
+		content = a.DefaultContent(d)
 	}
 	if content == providers.ContentFull {
 		return n
@@ -117,7 +113,7 @@ func (a *App) view(n *providers.Notification, d *providers.Device) *providers.No
 	return n.Reduced()
 }
 
-// disablesBadge says whether the client counts for itself,
+// disablesBadge reports whether the client counts for itself,
 // https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
 func disablesBadge(d *providers.Device) bool {
 	if !bytes.Contains(d.Data, []byte("disable_badge_count")) {
@@ -127,7 +123,7 @@ func disablesBadge(d *providers.Device) bool {
 		Stable   any `json:"disable_badge_count"`
 		Unstable any `json:"org.matrix.msc4076.disable_badge_count"`
 	}
-	if json.Unmarshal(d.Data, &data) != nil {
+	if lenient.Unmarshal(d.Data, &data) != nil {
 		return false
 	}
 	return data.Stable == true || data.Unstable == true

@@ -1,93 +1,293 @@
 package gateway
 
 import (
-	"errors"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/sony/gobreaker/v2"
-
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 const (
-	// A breaker opens when of the attempts in breakerWindow, at least breakerMin, more than breakerShare failed.
+	// A breaker opens when of the verdicts of breakerWindow, at least breakerMin, more than breakerShare are failures.
 	breakerWindow = 30 * time.Second
 	breakerMin    = 10
 	breakerShare  = 0.6
-	// breakerPause is how long it stays open before one attempt is let through.
+	// breakerPause is how long it is from one trial to the next while it is open.
 	breakerPause = 10 * time.Second
-	// maxBreakers bounds those that are kept: strangers choose the hosts of some apps.
-	maxBreakers = 4096
+
+	// An attempt that runs for longer than slowAfter is a failure as long as nothing was delivered since it began. A service that is
+	// only slow takes some time for its first delivery, so these count once the first of them has run for hungAfter.
+	slowAfter = 5 * time.Second
+	hungAfter = 10 * time.Second
+
+	// witnesses is how many distinct devices have to get a 5xx from a host that devices choose before it is the host's failure.
+	witnesses = 3
 )
 
-// breaker keeps attempts off a push service that is down, so that none waits for it. It rejects nobody: what it keeps off is for later.
-type breaker = gobreaker.TwoStepCircuitBreaker[struct{}]
+// breaker keeps attempts off a push service that is down, so no request waits for it. It rejects nobody: what it turns away is for later.
+//
+// A verdict counts when it comes, and an attempt that hangs does not have to end to count. Any delivery closes the breaker. While it is
+// open, one attempt each breakerPause is a trial. It is not safe for concurrent use: its table's lock guards it.
+type breaker struct {
+	// chosen means that devices choose the host: then a 5xx, which a single path may answer, needs witnesses.
+	chosen bool
 
-// breakers has one for each app and host that its pushes go to.
-type breakers struct {
-	cache *lru.Cache[breakerKey, *breaker]
+	verdicts window
+	failed   [witnesses]rejected.Key // distinct devices that got a 5xx since the last delivery
+	devices  int                     // of them
+
+	// The attempts under way since the last delivery, the oldest first, and how many of them are slow: those before fast.
+	first, last, fast *attempt
+	slow              int
+	// deliveries counts them: what began before the latest one does not count as slow.
+	deliveries int
+
+	open    bool
+	trialAt time.Time // when the next trial may begin
+	offerAt time.Time // when a pending push is to be made due for it
+	trials  int       // under way
+	changes int       // how often it opened or closed
 }
 
-// breakerKey is an app's pattern and a host, which is empty where all pushes of the app go to the same service.
-type breakerKey struct{ app, host string }
-
-func newBreakers() breakers {
-	cache, err := lru.New[breakerKey, *breaker](maxBreakers)
-	if err != nil {
-		panic(err) // the size is not positive
-	}
-	return breakers{cache}
+// attempt is an attempt under way, in its breaker's list.
+type attempt struct {
+	host       *host
+	began      time.Time
+	deliveries int // of the breaker when it began
+	slow       bool
+	trial      bool
+	prev, next *attempt
 }
 
-func (b breakers) of(k breakerKey) *breaker {
-	if found, ok := b.cache.Get(k); ok {
-		return found
+// change is what a breaker did.
+type change uint8
+
+const (
+	unchanged change = iota
+	opened
+	closed
+)
+
+// look opens the breaker if the attempts under way, or the verdicts, say so.
+func (b *breaker) look(now time.Time) change {
+	if b.open {
+		return unchanged
 	}
-	made := gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Interval:     breakerWindow,
-		BucketPeriod: breakerWindow / 6,
-		Timeout:      breakerPause,
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.Requests >= breakerMin && float64(c.TotalFailures) > breakerShare*float64(c.Requests)
-		},
-	})
-	if earlier, ok, _ := b.cache.PeekOrAdd(k, made); ok {
-		return earlier
+	c := b.verdicts.sum(now)
+	bad := c.unreached + b.hung(now)
+	if !b.chosen || c.delivered == 0 && b.devices == witnesses {
+		bad += c.broken
 	}
-	return made
+	if all := c.good + bad; all < breakerMin || float64(bad) <= breakerShare*float64(all) {
+		return unchanged
+	}
+	b.open, b.trialAt, b.offerAt = true, now.Add(breakerPause), now.Add(breakerPause)
+	b.changes++
+	return opened
 }
 
-// state is that of an app's breaker; open is how many of an app's hosts are left alone, where devices choose the host.
-func (b breakers) state(app *App) (state string, open int) {
-	if _, ok := app.Provider.(providers.Hoster); !ok {
-		found, ok := b.cache.Peek(breakerKey{app: app.Pattern})
-		if !ok {
-			return gobreaker.StateClosed.String(), 0
+// mayTry reports whether an attempt that begins now may be a trial.
+func (b *breaker) mayTry(now time.Time, patience time.Duration) bool {
+	return !now.Before(b.trialAt.Add(patience))
+}
+
+// try begins a trial.
+func (b *breaker) try(now time.Time) {
+	b.trialAt, b.offerAt = now.Add(breakerPause), now.Add(breakerPause)
+}
+
+// begin takes an attempt in.
+func (b *breaker) begin(a *attempt, now time.Time) {
+	a.began, a.deliveries = now, b.deliveries
+	if a.trial {
+		b.trials++
+	}
+	a.prev = b.last
+	if b.last == nil {
+		b.first = a
+	} else {
+		b.last.next = a
+	}
+	b.last = a
+	if b.fast == nil {
+		b.fast = a
+	}
+}
+
+// hung is how many attempts count as failures though they have not ended.
+func (b *breaker) hung(now time.Time) int {
+	for b.fast != nil && now.Sub(b.fast.began) >= slowAfter {
+		b.fast.slow = true
+		b.slow++
+		b.fast = b.fast.next
+	}
+	if b.first == nil || now.Sub(b.first.began) < hungAfter {
+		return 0
+	}
+	return b.slow
+}
+
+// end takes an attempt out, and counts its verdict.
+func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.Time) change {
+	late := a.deliveries != b.deliveries // something was delivered since it began
+	b.remove(a)
+	if a.trial {
+		b.trials--
+	}
+	switch {
+	case o.Kind == providers.KindDelivered:
+		b.verdicts.at(now).delivered++
+		b.delivered()
+		return b.close()
+	case isFault(o):
+		if late && o.Cause == providers.CauseNetwork && now.Sub(a.began) >= slowAfter {
+			return unchanged // it hung when others did, and the service works by now
 		}
-		return found.State().String(), 0
-	}
-	for _, k := range b.cache.Keys() {
-		if k.app != app.Pattern {
-			continue
-		}
-		if found, ok := b.cache.Peek(k); ok && found.State() == gobreaker.StateOpen {
-			open++
+		b.fail(k, o, now)
+		return b.look(now)
+	case answered(o):
+		b.verdicts.at(now).good++
+		if a.trial {
+			return b.close()
 		}
 	}
-	return "", open
+	return unchanged
 }
 
-var errFault = errors.New("the push service is at fault")
-
-// fault is an error if an outcome says that the push service is out of order. A dead pushkey, one that has to wait, a push that it
-// does not like, and credentials that it refuses are none.
-func fault(o providers.Outcome) error {
-	if o.Kind == providers.KindRetry && !o.Limited {
-		return errFault
+// remove takes an attempt out of the list, if it is still there.
+func (b *breaker) remove(a *attempt) {
+	if a.deliveries != b.deliveries {
+		return // the list is a new one since
 	}
-	return nil
+	if a.slow {
+		b.slow--
+	}
+	if b.fast == a {
+		b.fast = a.next
+	}
+	if a.prev == nil {
+		b.first = a.next
+	} else {
+		a.prev.next = a.next
+	}
+	if a.next == nil {
+		b.last = a.prev
+	} else {
+		a.next.prev = a.prev
+	}
+	a.prev, a.next = nil, nil
 }
 
-// broken is the outcome of a push that the breaker kept off.
-func broken() providers.Outcome { return providers.Retry("breaker_open", breakerPause, nil) }
+// delivered forgets what only counts as long as nothing is delivered.
+func (b *breaker) delivered() {
+	b.deliveries++
+	b.first, b.last, b.fast, b.slow, b.devices = nil, nil, nil, 0, 0
+}
+
+func (b *breaker) close() change {
+	if !b.open {
+		return unchanged
+	}
+	b.open = false
+	b.verdicts = window{}
+	b.changes++
+	return closed
+}
+
+func (b *breaker) fail(k rejected.Key, o providers.Outcome, now time.Time) {
+	c := b.verdicts.at(now)
+	if o.Cause == providers.CauseNetwork {
+		c.unreached++
+		return
+	}
+	c.broken++
+	for _, other := range b.failed[:b.devices] {
+		if other == k {
+			return
+		}
+	}
+	if b.devices < witnesses {
+		b.failed[b.devices] = k
+		b.devices++
+	}
+}
+
+// state is the breaker in a word.
+func (b *breaker) state() string {
+	switch {
+	case !b.open:
+		return breakerClosed
+	case b.trials > 0:
+		return breakerHalfOpen
+	default:
+		return breakerOpen
+	}
+}
+
+// The states of a breaker, as operators read them.
+const (
+	breakerClosed   = "closed"
+	breakerOpen     = "open"
+	breakerHalfOpen = "half-open"
+)
+
+// isFault reports whether an outcome means that the push service is out of order. A dead pushkey, one that has to wait, a push that it
+// does not like, credentials that it refuses, and a bound of the gateway's do not.
+func isFault(o providers.Outcome) bool {
+	return o.Kind == providers.KindRetry && (o.Cause == providers.CauseService || o.Cause == providers.CauseNetwork)
+}
+
+// answered reports whether an outcome shows that the push service was reached and works, though it delivered nothing.
+func answered(o providers.Outcome) bool {
+	switch o.Kind {
+	case providers.KindRejected:
+		return !o.Unusable
+	case providers.KindRetry:
+		return o.Cause == providers.CauseDevice
+	default:
+		return o.Kind == providers.KindSuspected
+	}
+}
+
+// turnedAway is the outcome of a push that the breaker kept off.
+func turnedAway() providers.Outcome {
+	o := providers.Busy("breaker_open", nil)
+	o.RetryAfter = breakerPause
+	return o
+}
+
+// window counts the verdicts of the last breakerWindow, by when they came.
+type window [breakerWindow / bucketTime]counts
+
+// bucketTime is how exact a window is.
+const bucketTime = 5 * time.Second
+
+// counts are the verdicts of a while.
+type counts struct {
+	while int64 // since 1970, in units of bucketTime
+	// good are verdicts that are no failures, delivered among them in a sum; unreached and broken are failures with and without an answer.
+	good, delivered, unreached, broken int
+}
+
+// at is where to count a verdict that comes now.
+func (w *window) at(now time.Time) *counts {
+	while := now.UnixNano() / int64(bucketTime)
+	c := &w[while%int64(len(w))]
+	if c.while != while {
+		*c = counts{while: while}
+	}
+	return c
+}
+
+func (w *window) sum(now time.Time) (sum counts) {
+	while := now.UnixNano() / int64(bucketTime)
+	for _, c := range w {
+		if while-c.while < int64(len(w)) {
+			sum.good += c.good + c.delivered
+			sum.delivered += c.delivered
+			sum.unreached += c.unreached
+			sum.broken += c.broken
+		}
+	}
+	return sum
+}

@@ -63,7 +63,7 @@ func (hosted) Host(d *providers.Device) string { return d.Pushkey }
 
 func TestAHostThatIsDownIsLeftAloneWithoutTheOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := byPushkey(map[string]providers.Outcome{"down": providers.Retry("network", 0, nil), "fine": providers.Delivered()})
+		p := byPushkey(map[string]providers.Outcome{"down": providers.Unreachable("network", nil), "fine": providers.Delivered()})
 		r := newRig(t, appFor("app", hosted{p}), appFor("other", hosted{p}))
 		for i := range 2 * breakerMin {
 			r.notify(event(fmt.Sprint("$", i), device("down")))
@@ -82,8 +82,7 @@ func TestABreakerOutlivesTheConfiguration(t *testing.T) {
 		for i := range breakerMin {
 			first.notify(event(fmt.Sprint("$", i), device("key")))
 		}
-		second := newRig(t, appFor("app", p))
-		second.Shared = first.Shared
+		second := newRig(t, appFor("app", p)).sharing(first)
 		wantLine(t, second.notify(event("$e", device("key"))), `503 after 10s`)
 		wantPushes(t, p, breakerMin)
 	})

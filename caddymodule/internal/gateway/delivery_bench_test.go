@@ -47,10 +47,10 @@ func BenchmarkDelivery(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			app := appFor("app", quiet{post})
 			r := newRig(b, app)
-			r.Outbox = new(off.Box)
+			r.use(new(off.Box))
 			r.Observer = deaf{}
 			if name == "file" {
-				r.Outbox = openFile(b, b.TempDir()+"/outbox.db")
+				r.use(openFile(b, b.TempDir()+"/outbox.db"))
 				ctx, stop := context.WithCancel(context.Background())
 				defer stop()
 				go r.Work(ctx)
@@ -81,13 +81,13 @@ func (q quiet) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 // deaf is an observer that does not remember what it saw.
 type deaf struct{}
 
-func (deaf) Attempted(Attempt)          {}
-func (deaf) Answered(*App, Result)      {}
-func (deaf) BreakerOpened(*App, string) {}
-func (deaf) BreakerClosed(*App, string) {}
-func (deaf) FuseTripped(string, int)    {}
-func (deaf) FuseReset(string, bool)     {}
-func (deaf) StoreFailed(string, error)  {}
+func (deaf) Attempted(Attempt)               {}
+func (deaf) Answered(*App, Result)           {}
+func (deaf) BreakerOpened(*App, string)      {}
+func (deaf) BreakerClosed(*App, string)      {}
+func (deaf) FuseTripped(string, string, int) {}
+func (deaf) FuseReset(string, string, bool)  {}
+func (deaf) StoreFailed(string, error)       {}
 
 func BenchmarkDedupe(b *testing.B) {
 	b.ReportAllocs()

@@ -175,12 +175,13 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 	if o.Err != nil {
 		t.Detail = o.Err.Error()
 	}
-	held := g.Fuse.Share < 1 && g.Shared.Fuses.of(app.Pattern).status(app.Pattern).Tripped != nil
-	kept := failed
-	if _, ok := g.Outbox.(outbox.Queue); ok {
-		kept = done
+	c := circumstances{
+		pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d)), suspicion: failed, store: done, outbox: failed,
 	}
-	t.Result = decide(o, circumstances{pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: held, store: done, outbox: kept}).result.String()
+	if g.box.queue != nil {
+		c.outbox = done
+	}
+	t.Result = decide(o, c).result.String()
 	return t, nil
 }
 
@@ -192,8 +193,8 @@ func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, 
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if err := app.Limit.Acquire(ctx); err != nil {
-		return providers.Retry("app_busy", 0, err)
+		return providers.Busy("app_busy", err)
 	}
 	defer app.Limit.Release()
-	return app.push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
+	return app.Push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
 }

@@ -80,17 +80,17 @@ func TestAnExplanationTellsWhoServesADevice(t *testing.T) {
 		{"nobody", rejected.KeyOf("three", "key"), "three", "", false},
 		{"nobody that is known", rejected.KeyOf("three", "key"), "", "", false},
 	} {
-		r.Outbox = new(memoryBox)
+		r.use(new(memoryBox))
 		e, err := r.Explain(t.Context(), tt.key, tt.appID)
 		if err != nil || e.App != tt.app || e.Known() != tt.known {
 			t.Errorf("%s: explained as %+v: %v", tt.name, e, err)
 		}
 	}
-	r.Outbox = r.box
+	r.use(r.box)
 	if e, err := r.Explain(t.Context(), waiting, ""); err != nil || !e.Waiting || e.App == "" {
 		t.Errorf("by the outbox: explained as %+v: %v", e, err)
 	}
-	r.Outbox = &memoryBox{err: errBroken}
+	r.use(&memoryBox{err: errBroken})
 	if _, err := r.Explain(t.Context(), k, "one"); !errors.Is(err, errBroken) {
 		t.Errorf("an outbox that cannot tell: %v", err)
 	}
@@ -149,7 +149,7 @@ func TestATrialTellsTheVerdictAndChangesNothing(t *testing.T) {
 			app.proven.Store(!tt.unproven)
 			r := newRig(t, app)
 			if tt.outbox {
-				r.Outbox = &inspectedBox{memoryBox: r.withOutbox().box}
+				r.use(&inspectedBox{memoryBox: r.withOutbox().box})
 			}
 			request, _ := Decode([]byte(event("$1", device("key"))), 1)
 			site := providers.Site{Host: "push.example.org", Port: "443"}

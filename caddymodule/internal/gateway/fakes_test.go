@@ -25,6 +25,7 @@ type scripted struct {
 
 	mu     sync.Mutex
 	pushes []*providers.Push
+	times  []time.Time
 }
 
 // always answers each push the same.
@@ -64,17 +65,45 @@ func byPushkey(outcomes map[string]providers.Outcome) *scripted {
 	}}
 }
 
+// byPrefix answers by the host that a pushkey begins with.
+func byPrefix(outcomes map[string]providers.Outcome) func(context.Context, *providers.Push) providers.Outcome {
+	return func(_ context.Context, p *providers.Push) providers.Outcome {
+		host, _, _ := strings.Cut(p.Device.Pushkey, "/")
+		return outcomes[host]
+	}
+}
+
 func (s *scripted) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 	s.mu.Lock()
-	s.pushes = append(s.pushes, p)
+	s.pushes, s.times = append(s.pushes, p), append(s.times, time.Now())
+	script := s.script
 	s.mu.Unlock()
-	return s.script(ctx, p)
+	return script(ctx, p)
+}
+
+// become changes the script.
+func (s *scripted) become(script func(context.Context, *providers.Push) providers.Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.script = script
 }
 
 func (s *scripted) asked() []*providers.Push {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*providers.Push(nil), s.pushes...)
+}
+
+// began is when the provider was last asked to deliver a push.
+func (s *scripted) began(p *providers.Push) (at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.pushes {
+		if other == p {
+			at = s.times[i]
+		}
+	}
+	return at
 }
 
 // memoryStore is a rejected store in memory that fails on demand.
@@ -104,6 +133,27 @@ func (s *memoryStore) Reject(_ context.Context, key rejected.Key, v rejected.Ver
 		return s.failNext
 	}
 	s.records[key] = s.records[key].Add(v)
+	return nil
+}
+
+func (s *memoryStore) Suspect(_ context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failNext != nil {
+		return rejected.Suspicion{}, s.failNext
+	}
+	s.records[key] = s.records[key].Suspect(v)
+	return s.records[key].Suspicion, nil
+}
+
+func (s *memoryStore) Acquit(_ context.Context, key rejected.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, some := s.records[key].Acquit(); some {
+		s.records[key] = r
+	} else {
+		delete(s.records, key)
+	}
 	return nil
 }
 
@@ -156,7 +206,7 @@ func (b *memoryBox) Settle(_ context.Context, r outbox.Ref) error {
 	return nil
 }
 
-func (b *memoryBox) Release(_ context.Context, r outbox.Ref, due time.Time) error {
+func (b *memoryBox) Release(_ context.Context, r outbox.Ref, due time.Time, _ bool) error {
 	b.conclude(r.ID, "release in "+time.Until(due).String())
 	return nil
 }
@@ -226,11 +276,13 @@ func (w *witness) BreakerClosed(a *App, host string) {
 	w.see("breaker closed: " + a.Pattern + " " + host)
 }
 
-func (w *witness) FuseTripped(app string, pushkeys int) {
-	w.see(fmt.Sprintf("fuse of %q trips at %d", app, pushkeys))
+func (w *witness) FuseTripped(app, host string, pushkeys int) {
+	w.see(fmt.Sprintf("fuse of %q trips at %d", app+host, pushkeys))
 }
 
-func (w *witness) FuseReset(app string, _ bool) { w.see(fmt.Sprintf("fuse of %q reset", app)) }
+func (w *witness) FuseReset(app, host string, _ bool) {
+	w.see(fmt.Sprintf("fuse of %q reset", app+host))
+}
 
 func (w *witness) see(change string) {
 	w.mu.Lock()
@@ -274,10 +326,10 @@ func newRig(t testing.TB, apps ...*App) *rig {
 		t: t, store: &memoryStore{records: make(map[rejected.Key]rejected.Record)},
 		box: &memoryBox{err: outbox.ErrOff}, saw: new(witness),
 	}
-	r.Gateway = &Gateway{
+	r.Gateway = New(Options{
 		Router: router, Rejected: r.store, Outbox: r.box, Dedupe: 24 * time.Hour, Fuse: FuseOptions{Share: 1}, Shared: NewShared(), Observer: r.saw, Now: time.Now,
 		Jitter: func(time.Duration) time.Duration { return 0 },
-	}
+	})
 	t.Cleanup(func() { r.Shared.Drain(context.Background()) })
 	return r
 }
@@ -286,6 +338,19 @@ func newRig(t testing.TB, apps ...*App) *rig {
 func (r *rig) attempts() []Attempt {
 	r.Shared.Drain(context.Background())
 	return r.saw.attempts
+}
+
+// sharing makes it a gateway of the same process as another one.
+func (r *rig) sharing(with *rig) *rig {
+	r.Options.Shared = with.Shared
+	r.Gateway = New(r.Options)
+	return r
+}
+
+// use puts another outbox in place of the fake one.
+func (r *rig) use(b outbox.Box) {
+	r.Outbox = b
+	r.Gateway.box = newBox(b, r.Observer)
 }
 
 // withOutbox turns the outbox on.

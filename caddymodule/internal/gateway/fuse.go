@@ -1,13 +1,12 @@
 package gateway
 
 import (
-	"context"
+	"maps"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -24,6 +23,8 @@ const (
 	fuseMin = 20
 	// maxFuseKeys bounds the pushkeys that are counted in half a window.
 	maxFuseKeys = 100_000
+	// maxFuseChanges bounds the hosts of which it is remembered when their part of a fuse changed.
+	maxFuseChanges = 1024
 )
 
 // Fuses has one for each app, and one for devices of unknown apps. They outlive configurations.
@@ -41,105 +42,183 @@ func (f *Fuses) of(app string) *fuse {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fuses[app] == nil {
-		f.fuses[app] = &fuse{}
+		f.fuses[app] = newFuse()
 	}
 	return f.fuses[app]
 }
 
-// fuse counts the distinct pushkeys of an app by the last verdict on each: alive or dead. It trips when too many are dead. It is safe
-// for concurrent use.
+// fuse counts the distinct pushkeys of an app by the last verdict on each: alive or dead. It trips when too many are dead: for a host that
+// devices choose, if they are dead there, and else for the app. What a tripped host says does not count for the app. It is safe for
+// concurrent use.
 type fuse struct {
-	// recording is held for reading while a verdict is noted and recorded, so that none is recorded after those of a tripped fuse were
-	// withdrawn.
-	recording sync.RWMutex
-
 	mu sync.Mutex
 	// Verdicts are kept for one to two halves of the window: the older half is forgotten as a whole.
 	young, old fuseHalf
-	tripped    time.Time // zero while it is not
-	changes    int       // how often it tripped or was reset
+	tripped    time.Time            // zero while the app's is not
+	hosts      map[string]time.Time // the hosts for which it is
+	// seq counts the times that it tripped or was reset; latest is the last one for the app, and changes those for hosts.
+	seq, latest int
+	changes     *simplelru.LRU[string, int]
 }
 
+func newFuse() *fuse {
+	changes, err := simplelru.NewLRU[string, int](maxFuseChanges, nil)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
+	return &fuse{hosts: make(map[string]time.Time), changes: changes}
+}
+
+// tally counts pushkeys.
+type tally struct{ dead, all int }
+
+func (t tally) over(share float64) bool {
+	return t.dead >= fuseMin && float64(t.dead) > share*float64(t.all)
+}
+
+func (t tally) plus(o tally) tally { return tally{t.dead + o.dead, t.all + o.all} }
+
+func (t tally) minus(o tally) tally { return tally{t.dead - o.dead, t.all - o.all} }
+
+// fuseHalf are the verdicts of half a window.
 type fuseHalf struct {
-	born  time.Time
-	dead  map[rejected.Key]bool // whether the pushkey is dead
-	count int                   // of the dead ones
+	born     time.Time
+	verdicts map[rejected.Key]fuseVerdict
+	all      tally
+	hosts    map[string]*tally
 }
 
-func (h *fuseHalf) set(k rejected.Key, dead bool) {
-	before, ok := h.dead[k]
-	if !ok && len(h.dead) >= maxFuseKeys {
+type fuseVerdict struct {
+	dead bool
+	host *tally // nil if all pushes of the app go to the same service
+}
+
+func newFuseHalf(now time.Time) fuseHalf {
+	return fuseHalf{born: now, verdicts: make(map[rejected.Key]fuseVerdict), hosts: make(map[string]*tally)}
+}
+
+func (h *fuseHalf) set(k rejected.Key, host string, dead bool) {
+	if _, ok := h.verdicts[k]; !ok && len(h.verdicts) >= maxFuseKeys {
 		return
 	}
-	if before && !dead {
-		h.count--
+	h.forget(k)
+	v := fuseVerdict{dead: dead}
+	if host != "" {
+		if v.host = h.hosts[host]; v.host == nil {
+			v.host = new(tally)
+			h.hosts[host] = v.host
+		}
 	}
-	if dead && !before {
-		h.count++
-	}
-	h.dead[k] = dead
+	h.verdicts[k] = v
+	h.count(v, 1)
 }
 
 func (h *fuseHalf) forget(k rejected.Key) {
-	if h.dead[k] {
-		h.count--
+	if v, ok := h.verdicts[k]; ok {
+		h.count(v, -1)
+		delete(h.verdicts, k)
 	}
-	delete(h.dead, k)
 }
 
-// note counts a verdict, and says whether the fuse is tripped after it, and whether that or its end is news. If it trips of it, dead are
-// the pushkeys that were rejected in its window.
-func (f *fuse) note(k rejected.Key, isDead bool, o FuseOptions, now time.Time) (s fuseState) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.age(o, now)
-	f.old.forget(k)
-	f.young.set(k, isDead)
-	dead, all := f.young.count+f.old.count, len(f.young.dead)+len(f.old.dead)
-	over := dead >= fuseMin && float64(dead) > o.Share*float64(all)
-	switch was := !f.tripped.IsZero(); {
-	case over && !was:
-		f.tripped = now
-		f.changes++
-		s.trips, s.dead = true, f.dead()
-	case !over && was:
-		f.tripped = time.Time{}
-		f.changes++
-		s.reset = true
+func (h *fuseHalf) count(v fuseVerdict, n int) {
+	for _, t := range [...]*tally{&h.all, v.host} {
+		if t == nil {
+			continue
+		}
+		t.all += n
+		if v.dead {
+			t.dead += n
+		}
 	}
-	s.tripped = !f.tripped.IsZero()
-	return s
+}
+
+func (h *fuseHalf) of(host string) tally {
+	if t := h.hosts[host]; t != nil {
+		return *t
+	}
+	return tally{}
+}
+
+// of counts a host's pushkeys.
+func (f *fuse) of(host string) tally { return f.young.of(host).plus(f.old.of(host)) }
+
+// all counts the app's pushkeys, but for those of tripped hosts.
+func (f *fuse) all() tally {
+	all := f.young.all.plus(f.old.all)
+	for host := range f.hosts {
+		all = all.minus(f.of(host))
+	}
+	return all
 }
 
 // fuseState is what became of a fuse.
 type fuseState struct {
-	tripped, trips, reset bool
-	dead                  []rejected.Key
+	// held means that the verdict is not to be believed.
+	held bool
+	// trips are what tripped, and resets what is believed again: hosts, or "" for the app.
+	trips  []trip
+	resets []string
 }
 
-// age forgets what is older than the window.
-func (f *fuse) age(o FuseOptions, now time.Time) {
-	if f.young.dead == nil {
-		f.young = fuseHalf{born: now, dead: make(map[rejected.Key]bool)}
-	}
-	if now.Sub(f.young.born) >= o.Window/2 {
-		f.old, f.young = f.young, fuseHalf{born: now, dead: make(map[rejected.Key]bool)}
-	}
-	if now.Sub(f.old.born) >= o.Window*3/2 {
-		f.old = fuseHalf{}
-	}
+// trip is a part of a fuse that has tripped, and the pushkeys that were rejected within the window.
+type trip struct {
+	host string
+	dead []rejected.Key
 }
 
-func (f *fuse) changed() int {
+// note counts a verdict.
+func (f *fuse) note(k rejected.Key, host string, dead bool, o FuseOptions, now time.Time) (s fuseState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.changes
+	s.resets = f.age(o, now)
+	f.old.forget(k)
+	f.young.set(k, host, dead)
+	if host != "" {
+		f.judgeHost(host, o, now, &s)
+	}
+	f.judge(o, now, &s)
+	s.held = !f.tripped.IsZero() || !f.hosts[host].IsZero()
+	return s
 }
 
-func (f *fuse) dead() (keys []rejected.Key) {
+func (f *fuse) judgeHost(host string, o FuseOptions, now time.Time, s *fuseState) {
+	over, was := f.of(host).over(o.Share), !f.hosts[host].IsZero()
+	switch {
+	case over && !was:
+		f.hosts[host] = now
+		s.trips = append(s.trips, trip{host, f.dead(func(t *tally) bool { return f.tallyOf(host, t) })})
+		f.changed(host)
+	case !over && was:
+		delete(f.hosts, host)
+		s.resets = append(s.resets, host)
+		f.changed(host)
+	}
+}
+
+func (f *fuse) judge(o FuseOptions, now time.Time, s *fuseState) {
+	over, was := f.all().over(o.Share), !f.tripped.IsZero()
+	switch {
+	case over && !was:
+		f.tripped = now
+		s.trips = append(s.trips, trip{"", f.dead(func(*tally) bool { return true })})
+		f.changed("")
+	case !over && was:
+		f.tripped = time.Time{}
+		s.resets = append(s.resets, "")
+		f.changed("")
+	}
+}
+
+// tallyOf reports whether a tally is a host's.
+func (f *fuse) tallyOf(host string, t *tally) bool {
+	return t != nil && (t == f.young.hosts[host] || t == f.old.hosts[host])
+}
+
+// dead are the pushkeys that were rejected within the window, of the hosts that are wanted.
+func (f *fuse) dead(wanted func(host *tally) bool) (keys []rejected.Key) {
 	for _, h := range []fuseHalf{f.young, f.old} {
-		for k, dead := range h.dead {
-			if dead {
+		for k, v := range h.verdicts {
+			if v.dead && wanted(v.host) {
 				keys = append(keys, k)
 			}
 		}
@@ -147,131 +226,71 @@ func (f *fuse) dead() (keys []rejected.Key) {
 	return keys
 }
 
-// recordUnlessTripped records a verdict, unless the app's fuse is tripped, or trips of it: then the verdicts of its window are withdrawn.
-func (g *Gateway) recordUnlessTripped(record func() effect, c cargo) (recorded effect, held bool) {
-	if g.Fuse.Share >= 1 {
-		return record(), false
+// age forgets what is older than the window. Hosts of which nothing is left are believed again.
+func (f *fuse) age(o FuseOptions, now time.Time) (resets []string) {
+	if f.young.verdicts == nil {
+		f.young = newFuseHalf(now)
 	}
-	fuse := g.Shared.Fuses.of(c.app.Pattern)
-	fuse.recording.RLock()
-	if fuse.changed() != c.fuse { // the verdict is of other times
-		fuse.recording.RUnlock()
-		return untried, true
+	aged := false
+	if now.Sub(f.young.born) >= o.Window/2 {
+		f.old, f.young, aged = f.young, newFuseHalf(now), true
 	}
-	s := fuse.note(c.key, true, g.Fuse, g.Now())
-	if !s.tripped {
-		recorded = record()
+	if now.Sub(f.old.born) >= o.Window*3/2 {
+		f.old = fuseHalf{}
 	}
-	fuse.recording.RUnlock()
-	if s.trips {
-		fuse.recording.Lock()
-		defer fuse.recording.Unlock()
-		g.withdraw(s.dead)
-		g.Observer.FuseTripped(c.app.Pattern, len(s.dead))
+	if !aged {
+		return nil
 	}
-	return recorded, s.tripped
+	for host := range f.hosts {
+		if f.of(host).all == 0 {
+			delete(f.hosts, host)
+			f.changed(host)
+			resets = append(resets, host)
+		}
+	}
+	return resets
 }
 
-// fuseOf is how often an app's fuse has changed, to be compared when an attempt has ended.
-func (g *Gateway) fuseOf(app *App) int { return g.Shared.Fuses.of(app.Pattern).changed() }
-
-// alive notes that an app's pushkey is alive, which may mend the app's fuse.
-func (g *Gateway) alive(c cargo) {
-	if g.Fuse.Share >= 1 {
-		return
-	}
-	if g.Shared.Fuses.of(c.app.Pattern).note(c.key, false, g.Fuse, g.Now()).reset {
-		g.Observer.FuseReset(c.app.Pattern, false)
-		g.rouse(c.app)
+// changed notes that a part of the fuse tripped or was reset.
+func (f *fuse) changed(host string) {
+	f.seq++
+	if host == "" {
+		f.latest = f.seq
+	} else {
+		f.changes.Add(host, f.seq)
 	}
 }
 
-// maxWithdrawn is how many records are withdrawn at a time.
-const maxWithdrawn = 64
-
-func (g *Gateway) withdraw(keys []rejected.Key) {
-	var group errgroup.Group
-	group.SetLimit(maxWithdrawn)
-	for _, k := range keys {
-		group.Go(func() error { return g.Rejected.Forget(context.Background(), k) })
-	}
-	if err := group.Wait(); err != nil {
-		g.Observer.StoreFailed("withdrawing rejections", err)
-	}
-}
-
-// unknown decides a device of an app that is not configured: it is rejected, unless so many are that it is rather the configuration.
-func (g *Gateway) unknown(k rejected.Key) decision {
-	if g.Fuse.Share >= 1 {
-		return decide(providers.Unusable("unknown_app", nil), circumstances{})
-	}
-	s := g.Shared.Fuses.of(unknownApps).note(k, true, g.Fuse, g.Now())
-	if s.trips {
-		g.Observer.FuseTripped(unknownApps, len(s.dead))
-	}
-	return decide(providers.Unusable("unknown_app", nil), circumstances{held: s.tripped})
-}
-
-// known notes a device of an app that is configured.
-func (g *Gateway) known(k rejected.Key) {
-	if g.Fuse.Share < 1 && g.Shared.Fuses.of(unknownApps).note(k, false, g.Fuse, g.Now()).reset {
-		g.Observer.FuseReset(unknownApps, false)
-	}
-}
-
-// Fuses are the states of the fuses of the gateway's apps, and of that of unknown ones.
-func (g *Gateway) Fuses() []FuseStatus {
-	status := []FuseStatus{g.Shared.Fuses.of(unknownApps).status(unknownApps)}
-	for _, app := range g.Router.Apps() {
-		status = append(status, g.Shared.Fuses.of(app.Pattern).status(app.Pattern))
-	}
-	return status
-}
-
-// ResetFuse believes rejections again, and forgets those that were counted. It says whether they were held; an app that there is not
-// has no fuse.
-func (g *Gateway) ResetFuse(pattern string) (was, ok bool) {
-	app := g.Router.Configured(pattern)
-	if app == nil && pattern != unknownApps {
-		return false, false
-	}
-	if was = g.Shared.Fuses.of(pattern).reset(); was {
-		g.Observer.FuseReset(pattern, true)
-	}
-	if app != nil {
-		g.rouse(app)
-	}
-	return was, true
-}
-
-// FuseStatus is what an operator learns of a fuse.
-type FuseStatus struct {
-	// App is the pattern of the app; empty for devices that no app serves.
-	App string `json:"app"`
-	// Tripped is since when rejections are held; absent while they are not.
-	Tripped *time.Time `json:"tripped,omitempty"`
-	// Dead and Pushkeys are how many pushkeys got a rejection, and any verdict, within the window.
-	Dead     int `json:"dead"`
-	Pushkeys int `json:"pushkeys"`
-}
-
-func (f *fuse) status(app string) FuseStatus {
+// now is the number of the latest change, to be compared when an attempt has ended.
+func (f *fuse) now() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := FuseStatus{App: app, Dead: f.young.count + f.old.count, Pushkeys: len(f.young.dead) + len(f.old.dead)}
+	return f.seq
+}
+
+// changedSince reports whether the part of the fuse for a host changed since a number.
+func (f *fuse) changedSince(seq int, host string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.latest > seq {
+		return true
+	}
+	latest, ok := f.changes.Peek(host)
+	return ok && latest > seq
+}
+
+// reset forgets everything, and returns what was tripped: hosts, or "" for the app.
+func (f *fuse) reset() (was []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !f.tripped.IsZero() {
-		tripped := f.tripped
-		s.Tripped = &tripped
+		was = append(was, "")
 	}
-	return s
-}
-
-// reset forgets everything, and says whether the fuse was tripped.
-func (f *fuse) reset() (was bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	was = !f.tripped.IsZero()
-	f.changes++
+	for host := range maps.Keys(f.hosts) {
+		was = append(was, host)
+	}
+	f.changed("")
 	f.young, f.old, f.tripped = fuseHalf{}, fuseHalf{}, time.Time{}
+	clear(f.hosts)
 	return was
 }

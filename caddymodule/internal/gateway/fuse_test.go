@@ -43,6 +43,7 @@ func TestTheFuseBlowsWhenTooManyPushkeysDieAtOnce(t *testing.T) {
 		if got["rejected"] != fuseMin-1 || got["503 after 1m0s"] != 50-fuseMin+1 {
 			t.Errorf("answered %v", got)
 		}
+		synctest.Wait()
 		if n := len(r.store.records); n != 0 {
 			t.Errorf("%d records are left", n)
 		}
@@ -105,7 +106,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				p := newOutage(providers.Rejected("device_token_not_for_topic"))
 				r := fused(t, appFor("app", p))
-				r.Outbox = openFile(t, t.TempDir()+"/outbox.db")
+				r.use(openFile(t, t.TempDir()+"/outbox.db"))
 				r.Jitter = func(time.Duration) time.Duration { return time.Second }
 				r.works()
 				if got := r.notifyEach("app", 0, 100); got["rejected"] != fuseMin-1 || got["[]"] != 100-fuseMin+1 {
@@ -114,9 +115,10 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 				if status := r.Fuses()[1]; status.Tripped == nil || status.Dead != 100 || status.Pushkeys != 100 || status.App != "app" {
 					t.Errorf("the status is %+v", status)
 				}
+				synctest.Wait()
+				before := len(p.asked())
 				p.mended.Store(true)
 				mend(r)
-				before := len(p.asked())
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
 				wantPushes(t, p.scripted, before+100-fuseMin+1)
@@ -143,7 +145,7 @@ func TestAVerdictOfBeforeTheResetIsNotBelieved(t *testing.T) {
 			return providers.Rejected("device_token_not_for_topic")
 		}
 		r := fused(t, appFor("app", slow))
-		r.Outbox = openFile(t, t.TempDir()+"/outbox.db")
+		r.use(openFile(t, t.TempDir()+"/outbox.db"))
 		r.Jitter = func(time.Duration) time.Duration { return time.Second }
 		r.works()
 		answer := make(chan string)
@@ -168,6 +170,7 @@ func TestNoneIsRecordedBesideThoseThatAreWithdrawn(t *testing.T) {
 		group.Go(func() { r.notify(event("$e", device(fmt.Sprint("key", i)))) })
 	}
 	group.Wait()
+	r.Shared.Drain(t.Context())
 	if n := len(r.store.records); n != 0 {
 		t.Errorf("%d records are left", n)
 	}

@@ -17,7 +17,8 @@ import (
 func newQuietRig(t testing.TB) *rig {
 	t.Helper()
 	r := newRig(t, appFor("org.example.app.ios.*", quiet{always(providers.Delivered())}))
-	r.Observer, r.Outbox = deaf{}, new(off.Box)
+	r.Observer = deaf{}
+	r.use(new(off.Box))
 	r.Fuse = FuseOptions{Share: 0.5, Window: 10 * time.Minute}
 	return r
 }

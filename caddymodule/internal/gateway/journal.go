@@ -84,7 +84,7 @@ func (j *journal) note(a Attempt, now time.Time) {
 	switch {
 	case a.Outcome.Kind == providers.KindDelivered:
 		c.delivered = now
-	case a.Alarm, a.Outcome.Kind == providers.KindRetry, a.Outcome.Kind == providers.KindDropped:
+	case a.Alarm, a.Outcome.Kind == providers.KindRetry, a.Outcome.Kind == providers.KindDropped, a.Outcome.Kind == providers.KindSuspected:
 		if t := c.add(account); t != nil {
 			t.Alarm, t.settings = a.Alarm, a.Alarm && (a.Outcome.Kind == providers.KindMisconfigured || a.Outcome.Doubtful)
 		}
@@ -128,6 +128,12 @@ func (j *journal) account(k rejected.Key) (Account, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.accounts.Peek(k)
+}
+
+// delivered reports whether the latest attempt at a device delivered something.
+func (j *journal) delivered(k rejected.Key) bool {
+	a, ok := j.account(k)
+	return ok && a.Outcome == providers.KindDelivered.String()
 }
 
 // matching are the devices whose keys begin with a prefix in hexadecimal.

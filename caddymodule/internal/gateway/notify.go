@@ -1,9 +1,6 @@
-// Package gateway is the engine: it decodes a notify request, routes each device to its app, dispatches the pushes, and turns
-// outcomes into the answer by one policy. It knows nothing of HTTP servers or of Caddy.
 package gateway
 
 import (
-	"context"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -15,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Gateway delivers notifications by one configuration. Its fields are set before its first use and not changed.
-type Gateway struct {
+// Options are what a gateway is made of.
+type Options struct {
 	Router   *Router
 	Rejected rejected.Store
 	Outbox   outbox.Box
@@ -29,9 +26,23 @@ type Gateway struct {
 	Now      func() time.Time
 	// Jitter is a random duration below the given one.
 	Jitter func(time.Duration) time.Duration
+}
 
+// Gateway delivers notifications by one configuration.
+type Gateway struct {
+	Options
+
+	box *box
 	// retired says that another configuration took over.
 	retired atomic.Bool
+}
+
+// New makes a gateway. Its apps belong to it alone.
+func New(o Options) *Gateway {
+	for _, app := range o.Router.Apps() {
+		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
+	}
+	return &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
 }
 
 // Observer learns what happens, to tell the operator. It is called from many goroutines and must not block.
@@ -40,15 +51,16 @@ type Observer interface {
 	Attempted(Attempt)
 	// Answered is called for each device of a request when it is answered; the app is nil if none serves the device.
 	Answered(app *App, result Result)
-	// BreakerOpened is called when so many attempts failed that no more are made for a while; the host is empty if all of the app's go to one.
+	// BreakerOpened is called once when so many attempts failed that no more are made for a while; the host is empty if all of the app's
+	// go to one.
 	BreakerOpened(app *App, host string)
-	// BreakerClosed is called when the first attempt after that did not fail.
+	// BreakerClosed is called once when it works again.
 	BreakerClosed(app *App, host string)
-	// FuseTripped is called when so many pushkeys of an app were rejected that the rejections were withdrawn, and no more are believed; the
-	// app is empty for devices of unknown apps.
-	FuseTripped(app string, pushkeys int)
+	// FuseTripped is called when so many pushkeys of an app, or of one of its hosts, were rejected that the rejections are withdrawn, and
+	// no more are believed; the app is empty for devices of unknown apps.
+	FuseTripped(app, host string, pushkeys int)
 	// FuseReset is called when rejections are believed again, because their share fell or the operator says so.
-	FuseReset(app string, byOperator bool)
+	FuseReset(app, host string, byOperator bool)
 	// StoreFailed is called when a store could not do something. The error has no pushkey in it.
 	StoreFailed(doing string, err error)
 }
@@ -67,9 +79,11 @@ type Attempt struct {
 }
 
 // Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, and one of an earlier registration than
-// the device's is outdated: they rejected nobody.
+// the device's is outdated: they rejected nobody. A suspicion that has lasted is a rejection.
 func (a *Attempt) Kind() string {
 	switch {
+	case a.Outcome.Kind == providers.KindSuspected && a.Result.dead():
+		return providers.KindRejected.String()
 	case a.Outcome.Kind != providers.KindRejected || a.Result.dead():
 		return a.Outcome.Kind.String()
 	case a.Alarm:
@@ -84,6 +98,10 @@ const (
 	maxParallel = 32
 	// DefaultWait is how long an app's requests wait for a verdict unless it says otherwise.
 	DefaultWait = 5 * time.Second
+	// storeWait is how much longer a request waits for the stores.
+	storeWait = 900 * time.Millisecond
+	// trialWait is how long a request waits for a verdict while the breaker is open: what is not turned away is a trial.
+	trialWait = time.Second
 )
 
 // delivery is one device of a request on its way to a decision.
@@ -92,14 +110,20 @@ type delivery struct {
 	app      *App // nil if none serves the device
 	key      rejected.Key
 	flight   *flight // nil once decided
+	decided  bool    // without a flight
 	decision decision
 }
 
+// decide is the end of it.
+func (d *delivery) decide(by decision) { d.decision, d.decided = by, true }
+
 // Notify delivers a request's notification to each of its devices, and returns the answer when each has been decided. The
-// devices' pushes run at the same time, each within its app's patience from now on; serves says which apps this site serves.
+// devices' pushes run at the same time, each within its app's patience from now on; serves says which apps this site serves. No store is
+// asked on the request's own goroutine: the answer comes in time whatever they do.
 func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool) Answer {
 	start := g.Now()
 	deliveries := g.route(r, serves)
+	g.judge(deliveries, site, start)
 	marks := g.lookup(deliveries)
 	for i := range deliveries {
 		if i >= maxParallel {
@@ -129,99 +153,85 @@ func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
 	return deliveries
 }
 
-// lookup asks the rejected store once about all devices. A store that cannot tell lets them through.
-func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
-	marks := make([]rejected.Mark, len(deliveries))
-	keys := make([]rejected.Key, len(deliveries))
+// judge decides the devices that nothing could ever be delivered to: that is known at once, so it does not depend on how long anybody
+// waits for what.
+func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Time) {
 	for i := range deliveries {
-		keys[i] = deliveries[i].key
+		d := &deliveries[i]
+		if d.app == nil {
+			continue
+		}
+		err := d.app.Usable(d.device, site)
+		if err == nil {
+			continue
+		}
+		o := providers.Unusable("unusable", err)
+		var why *providers.UnusableError
+		if errors.As(err, &why) {
+			o.Reason = why.Reason
+		}
+		g.known(d.key)
+		d.decide(decide(o, circumstances{}))
+		a := Attempt{App: d.app, Key: d.key, Outcome: o, Result: d.decision.result}
+		g.Shared.journal.note(a, now)
+		g.Observer.Attempted(a)
 	}
-	if len(keys) == 0 {
-		return marks
-	}
-	if err := g.Rejected.Lookup(context.Background(), keys, marks); err != nil {
-		g.Observer.StoreFailed("looking up rejections", err)
-		clear(marks)
-	}
-	return marks
 }
 
 // dispatch decides a device at once where it can, and otherwise puts it on a flight.
 func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site providers.Site, now time.Time) {
 	switch {
+	case d.decided:
+		return
 	case d.app == nil:
-		d.decision = g.unknown(rejected.KeyOf(d.device.AppID, d.device.Pushkey))
+		d.decide(g.unknown(rejected.KeyOf(d.device.AppID, d.device.Pushkey)))
 		return
 	case mark.Rejects(d.device.PushkeyTS, now):
-		d.decision = decision{result: RejectedBefore}
+		d.decide(decision{result: RejectedBefore})
 		return
 	}
 	g.known(d.key)
 	view := d.app.view(r.Notification, d.device)
 	if view == nil {
-		d.decision = decide(providers.Dropped("no_badges", errNoBadges), circumstances{})
+		d.decide(decide(providers.Dropped("no_badges", errNoBadges), circumstances{}))
 		return
 	}
-	c := cargo{app: d.app, key: d.key, event: keyOfEvent(r.event, d.device), accepted: now, fuse: g.fuseOf(d.app), span: r.Span, push: &providers.Push{
+	c := cargo{app: d.app, key: d.key, host: d.app.Host(d.device), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
 		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
-	}}
+	}, lookAt: mark.LookAt}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
-		d.decision = decision{result: Duplicate}
+		d.decide(decision{result: Duplicate})
 		return
 	}
 	d.flight = f
 	if leader {
-		g.depart(f)
+		g.launch(f)
 	}
 }
 
 // newID identifies a push.
 func newID() string { return uuid.NewString() }
 
-// depart launches a flight, unless another gateway has the event, or the device's earlier pushes are waiting in the outbox: then it
-// joins behind them, or waits for the homeserver to send it again.
-func (g *Gateway) depart(f *flight) {
-	switch g.claim(f.event) {
-	case outbox.Claimed:
-	case outbox.Done:
-		g.pass(f, decision{result: Duplicate, remember: true})
-		return
-	case outbox.Taken:
-		g.pass(f, decision{result: Unavailable, retryAfter: pendingRetry})
-		return
-	}
-	waiting, err := g.Outbox.Waiting(context.Background(), f.app.Pattern, f.key)
-	if err != nil {
-		g.outboxFailed("looking for pushes of a device", err)
-	}
-	if waiting {
-		g.land(f, providers.Retry("behind_others", 0, nil))
-		return
-	}
-	g.launch(f)
-}
-
 // await waits for a device's decision as long as its app says, counted from the request's start.
 func (g *Gateway) await(d *delivery, start time.Time) {
 	if d.flight == nil {
 		return
 	}
-	if d.flight.await(d.app.Wait - g.Now().Sub(start)) {
+	wait := d.app.Wait
+	if d.app.hosts.isOpen(d.flight.host) {
+		wait = min(wait, trialWait)
+	}
+	left := func(wait time.Duration) time.Duration { return wait - g.Now().Sub(start) }
+	if d.flight.await(left(wait)) {
 		d.decision = d.flight.verdict(d.device)
 		return
 	}
-	d.decision = g.handOver(d.flight, d.device)
-	if d.decision.result == Unavailable && d.app.Wait == 0 {
-		// The outbox took nothing, so that this app waits like the others.
-		if d.flight.await(DefaultWait - g.Now().Sub(start)) {
+	var took effect
+	if d.decision, took = g.handOver(d.flight, d.device, left(wait+storeWait)); (took == failed || took == unsure) && d.app.Wait == 0 {
+		// The outbox took nothing, so this app waits like the others.
+		if d.flight.await(left(DefaultWait)) {
 			d.decision = d.flight.verdict(d.device)
 		}
-	}
-}
-
-func (g *Gateway) outboxFailed(doing string, err error) {
-	if !errors.Is(err, outbox.ErrOff) && !errors.Is(err, outbox.ErrFull) {
-		g.Observer.StoreFailed(doing, err)
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,11 +73,11 @@ func TestAnEntryHoldsThePush(t *testing.T) {
 		}
 		e.Push = nil
 		want := outbox.Entry{
-			ID: push.ID, App: "app*", Device: rejected.KeyOf("app1", "key"), Badge: true, PushkeyTS: 1_000_000,
+			ID: push.ID, App: "app*", Device: rejected.KeyOf("app1", "key"), Replace: outbox.ReplaceBadge, PushkeyTS: 1_000_000,
 			Expires: time.Now().Add(24 * time.Hour),
 		}
 		if !e.Expires.Equal(want.Expires) || e.ID != want.ID || e.App != want.App || e.Device != want.Device || e.Event != want.Event ||
-			e.Badge != want.Badge || e.PushkeyTS != want.PushkeyTS || e.Running != want.Running {
+			e.Replace != want.Replace || e.Host != want.Host || e.PushkeyTS != want.PushkeyTS || e.Running != want.Running {
 			t.Errorf("got  %+v\nwant %+v", e, want)
 		}
 	})
@@ -212,7 +213,7 @@ func TestWhatMayHaveBeenAcceptedIsSettledWhenItIsDelivered(t *testing.T) {
 		app := appFor("app", after(time.Second, providers.Delivered()))
 		app.Wait = 0
 		r := newRig(t, app).withOutbox()
-		r.Outbox = unsureBox{r.box}
+		r.use(unsureBox{r.box})
 		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
 		r.Shared.Drain(t.Context())
 		if got, want := r.box.happened(), "accept running, settle"; got != want {
@@ -226,7 +227,7 @@ type unsureBox struct{ *memoryBox }
 
 func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) error {
 	_ = b.memoryBox.Accept(ctx, e)
-	return errBroken
+	return fmt.Errorf("no answer: %w", outbox.ErrUnsure)
 }
 
 func TestAPushJoinsBehindThoseThatWait(t *testing.T) {
@@ -249,10 +250,10 @@ func TestAPushThatCannotJoinThoseThatWaitIsSentAgain(t *testing.T) {
 		p := inTurn(providers.Retry("busy", 0, nil), providers.Delivered())
 		r := newRig(t, appFor("app", p)).withOutbox()
 		wantLine(t, r.notify(event("$1", device("key"))), `[]`)
-		r.Outbox = fullBox{r.box}
+		r.use(fullBox{r.box})
 		wantLine(t, r.notify(event("$2", device("key"))), `503 after 5s`)
 		wantPushes(t, p, 1)
-		r.Outbox = r.box
+		r.use(r.box)
 		wantLine(t, r.notify(event("$2", device("key"))), `[]`)
 		wantPushes(t, p, 1)
 	})

@@ -25,6 +25,14 @@ type circumstances struct {
 	proven bool
 	// held says that the fuse is tripped: no rejection is believed.
 	held bool
+	// pending says that the push came out of the outbox, and trusted that the device was delivered to before.
+	pending, trusted bool
+	// turnedAway says that the breaker kept the push off.
+	turnedAway bool
+	// suspicion is done if a suspicion is proved; untried, before the store was asked, or if it is time to look again in lookIn; failed if
+	// the store could not tell.
+	suspicion effect
+	lookIn    time.Duration
 	// store says how recording the rejection went.
 	store effect
 	// outbox says how handing the push over went.
@@ -40,6 +48,10 @@ type decision struct {
 	// notBefore is how long the outbox leaves the device alone at least: as long as the push service asked for, or as it takes a person
 	// to mend something.
 	notBefore time.Duration
+	// park: the breaker wakes the push when it closes.
+	park bool
+	// suspect: have the rejected store record a look, and say what it proves.
+	suspect bool
 	// record: write the verdict to the rejected store, durably, before anything else.
 	record bool
 	// handOver: give the push to the outbox.
@@ -69,7 +81,12 @@ func decide(o providers.Outcome, c circumstances) decision {
 	case providers.KindDelivered:
 		return decision{result: Delivered, remember: true, settle: true}
 	case providers.KindDropped:
+		if o.Blocked && (c.pending || c.trusted) {
+			return decideLater(misconfiguredRetry, misconfiguredRetry, c) // a reload may have caused it, and another one may end it
+		}
 		return decision{result: Dropped, settle: true}
+	case providers.KindSuspected:
+		return decideSuspected(o, c)
 	case providers.KindRejected:
 		return decideRejected(o, c)
 	case providers.KindMisconfigured:
@@ -82,7 +99,25 @@ func decide(o providers.Outcome, c circumstances) decision {
 		if after <= 0 {
 			after = transientRetry
 		}
-		return decideLater(after, o.RetryAfter, c)
+		d := decideLater(after, o.RetryAfter, c)
+		d.park = c.turnedAway
+		return d
+	}
+}
+
+// decideSuspected is about what may be another's word: see [rejected.Suspicion].
+func decideSuspected(o providers.Outcome, c circumstances) decision {
+	switch {
+	case c.suspicion == done:
+		return decideRejected(o, c)
+	case c.suspicion == failed:
+		return decideLater(misconfiguredRetry, misconfiguredRetry, c)
+	case c.lookIn > 0:
+		return decideLater(c.lookIn, c.lookIn, c)
+	default:
+		d := decideLater(misconfiguredRetry, misconfiguredRetry, c)
+		d.suspect = true
+		return d
 	}
 }
 

@@ -128,6 +128,7 @@ func TestDecidePending(t *testing.T) {
 		{"an attempt outlasts the request: to the outbox", untried, decision{handOver: true, retryAfter: pendingRetry}},
 		{"kept", done, decision{result: Queued, remember: true, retryAfter: pendingRetry}},
 		{"not kept", failed, decision{retryAfter: pendingRetry}},
+		{"nobody knows", unsure, decision{retryAfter: pendingRetry}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,13 +146,17 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 	everyOutcome(func(o providers.Outcome) {
 		everyCircumstance(func(c circumstances) {
 			d := decide(o, c)
-			rejected := o.Kind == providers.KindRejected
+			proved := o.Kind == providers.KindSuspected && c.suspicion == done
+			rejected := o.Kind == providers.KindRejected || proved
 			judged := rejected || o.Kind == providers.KindDelivered || o.Kind == providers.KindDropped
 			promises := []struct {
 				name string
 				kept bool
 			}{
 				{"only a provider's rejection makes a pushkey dead", !d.result.dead() || rejected},
+				{"what is only suspected makes none dead", !d.result.dead() || o.Kind != providers.KindSuspected || proved},
+				{"a suspicion is asked about once", !d.suspect || o.Kind == providers.KindSuspected && c.suspicion == untried && c.lookIn == 0},
+				{"a pending push that the operator's settings keep back is not given up", !d.settle || !o.Blocked || !c.pending || o.Kind != providers.KindDropped},
 				{"an unproven app's doubt makes none dead", !d.result.dead() || o.Unusable || !o.Doubtful || c.proven},
 				{"a tripped fuse makes none dead", !d.result.dead() || !c.held},
 				{"and has nothing recorded", !d.record || !c.held},
@@ -173,9 +178,9 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 }
 
 func everyOutcome(f func(providers.Outcome)) {
-	for kind := range providers.Kind(7) { // two more than there are
-		for flags := range 8 {
-			o := providers.Outcome{Kind: kind, Unusable: flags&1 != 0, Doubtful: flags&2 != 0}
+	for kind := range providers.Kind(8) { // two more than there are
+		for flags := range 16 {
+			o := providers.Outcome{Kind: kind, Unusable: flags&1 != 0, Doubtful: flags&2 != 0, Blocked: flags&8 != 0}
 			if flags&4 != 0 {
 				o.Since, o.RetryAfter = died, time.Hour
 			}
@@ -188,10 +193,18 @@ func everyCircumstance(f func(circumstances)) {
 	for _, ts := range []int64{0, before, within, since} {
 		for _, proven := range []bool{false, true} {
 			for _, store := range []effect{untried, done, failed} {
-				for _, outbox := range []effect{untried, done, failed} {
-					for _, held := range []bool{false, true} {
-						f(circumstances{pushkeyTS: ts, proven: proven, held: held, store: store, outbox: outbox})
+				for _, outbox := range []effect{untried, done, failed, unsure} {
+					for flags := range 16 {
+						f(circumstances{
+							pushkeyTS: ts, proven: proven, store: store, outbox: outbox,
+							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0,
+						})
 					}
+					for _, suspicion := range []effect{done, failed} {
+						f(circumstances{pushkeyTS: ts, proven: proven, store: store, outbox: outbox, suspicion: suspicion})
+						f(circumstances{pushkeyTS: ts, proven: proven, store: store, outbox: outbox, suspicion: suspicion, held: true})
+					}
+					f(circumstances{pushkeyTS: ts, proven: proven, store: store, outbox: outbox, lookIn: time.Minute})
 				}
 			}
 		}

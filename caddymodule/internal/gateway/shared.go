@@ -6,17 +6,21 @@ import (
 	"time"
 )
 
-// Shared is what outlives a configuration: the pushes in flight, the events delivered, the breakers, the fuses, and the journal. Every gateway of the process shares one.
+// Shared is what outlives a configuration: the pushes in flight, the events delivered, what is known of hosts, the fuses, and the journal.
+// Every gateway of the process shares one.
 type Shared struct {
 	mu        sync.Mutex
 	flights   map[eventKey]*flight
 	delivered deliveredSet
+	hosts     map[string]*hosts // by app
 
-	breakers breakers
 	// Fuses are the apps' fuses.
 	Fuses *Fuses
 
-	journal *journal
+	journal  *journal
+	suspects suspects
+	doubts   doubts
+	closing  chan struct{}
 
 	// running counts the attempts under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
 	// served when the process ends may start one while another goroutine waits.
@@ -26,9 +30,25 @@ type Shared struct {
 
 // NewShared makes the state that gateways share.
 func NewShared() *Shared {
-	s := &Shared{flights: make(map[eventKey]*flight), breakers: newBreakers(), Fuses: newFuses(), journal: newJournal(), running: make(map[string]int)}
+	s := &Shared{
+		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), journal: newJournal(),
+		closing: make(chan struct{}), running: make(map[string]int),
+	}
 	s.idle = sync.NewCond(&s.mu)
 	return s
+}
+
+// Close ends what goes on in the background for longer than a flight. It is called once.
+func (s *Shared) Close() { close(s.closing) }
+
+// hostsOf is what is known of the hosts that an app's pushes go to.
+func (s *Shared) hostsOf(app string) *hosts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts[app] == nil {
+		s.hosts[app] = newHosts()
+	}
+	return s.hosts[app]
 }
 
 // Drain waits until no attempt is running, or ctx is done.

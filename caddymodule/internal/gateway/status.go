@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
@@ -27,7 +25,11 @@ type AppStatus struct {
 	// CredentialExpiry is when the credential in use ends; absent if it does not.
 	CredentialExpiry *time.Time `json:"credential_expiry,omitempty"`
 	// Proven says that the push service took a push with the current settings: only then are doubtful rejections believed.
-	Proven        bool       `json:"proven"`
+	Proven bool `json:"proven"`
+	// Suspected is how many pushkeys look dead without proof, as far as this process has seen: their pushes wait.
+	Suspected int `json:"suspected,omitempty"`
+	// Failing is since when pushes fail, if the latest ones all did for a while and nothing was delivered; absent if that is not so.
+	Failing       *time.Time `json:"failing,omitempty"`
 	LastDelivered *time.Time `json:"last_delivered,omitempty"`
 	// Troubles are why pushes were not delivered since the process began, the latest first.
 	Troubles []Trouble `json:"troubles"`
@@ -49,12 +51,10 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 	for i, app := range apps {
 		s := AppStatus{
 			App: app.Pattern, Provider: app.ProviderName, InFlight: g.Shared.inFlight(app),
-			Fuse: g.Shared.Fuses.of(app.Pattern).status(app.Pattern), Proven: app.proven.Load(), Troubles: []Trouble{},
+			Fuse: app.fuse.status(app.Pattern), Proven: app.proven.Load(), Suspected: g.Shared.suspects.count(app.Pattern),
+			Failing: present(app.hosts.failing()), CredentialExpiry: present(app.CredentialExpiry()), Troubles: []Trouble{},
 		}
-		s.Breaker, s.OpenHosts = g.Shared.breakers.state(app)
-		if p, ok := app.Provider.(providers.Expirer); ok {
-			s.CredentialExpiry = present(p.CredentialExpiry())
-		}
+		s.Breaker, s.OpenHosts = app.breakers()
 		delivered, troubles := g.Shared.journal.of(app)
 		s.LastDelivered = present(delivered)
 		s.Troubles = append(s.Troubles, troubles...)
@@ -71,11 +71,20 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 	return status
 }
 
+// breakers are the state of the breaker and how many hosts are left alone: the one or the other, as devices choose the host or not.
+func (a *App) breakers() (state string, open int) {
+	state, open = a.hosts.state()
+	if _, ok := a.Provider.(providers.Hoster); ok && state == breakerClosed {
+		state = ""
+	}
+	return state, open
+}
+
 // Degradation is something that an operator should look into, though the gateway answers.
 type Degradation struct {
 	// App is the pattern of the app; empty if it is not one's, such as the fuse for devices of unknown apps.
 	App string `json:"app"`
-	// Reason is breaker_open, fuse_tripped, credential_expired, misconfigured or outbox_unreadable.
+	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured or outbox_unreadable.
 	Reason string `json:"reason"`
 	// Detail is the trouble that makes an app misconfigured.
 	Detail string `json:"detail,omitempty"`
@@ -89,15 +98,17 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 	add := func(app, reason string, since *time.Time) {
 		degraded = append(degraded, Degradation{App: app, Reason: reason, Since: since})
 	}
-	_, inspected := g.Outbox.(outbox.Inspector)
-	if inspected && slices.ContainsFunc(apps, func(s AppStatus) bool { return s.Outbox == nil }) {
+	if g.box.inspector != nil && slices.ContainsFunc(apps, func(s AppStatus) bool { return s.Outbox == nil }) {
 		add("", "outbox_unreadable", nil)
 	}
 	if unknown := g.Shared.Fuses.of(unknownApps).status(unknownApps); unknown.Tripped != nil {
 		add("", "fuse_tripped", unknown.Tripped)
 	}
 	for _, s := range apps {
-		if s.Breaker == gobreaker.StateOpen.String() {
+		if s.Failing != nil {
+			add(s.App, "failing", s.Failing)
+		}
+		if s.Breaker == breakerOpen || s.Breaker == breakerHalfOpen {
 			add(s.App, "breaker_open", nil)
 		}
 		if s.Fuse.Tripped != nil {
@@ -133,13 +144,12 @@ func present(t time.Time) *time.Time {
 // Depths is how much waits for each app, and whether that is known. Apps that nothing waits for are missing, and such as are not
 // configured any more may be there.
 func (g *Gateway) Depths(ctx context.Context) (depths []outbox.Depth, known bool) {
-	box, ok := g.Outbox.(outbox.Inspector)
-	if !ok {
+	if g.box.inspector == nil {
 		return nil, false
 	}
-	depths, err := box.Depths(ctx)
+	depths, err := g.box.inspector.Depths(ctx)
 	if err != nil {
-		g.outboxFailed("looking at the outbox", err)
+		g.box.failed("looking at the outbox", err)
 		return nil, false
 	}
 	return depths, true

@@ -34,6 +34,8 @@ func (b *inspectedBox) List(context.Context, string, string, int) ([]outbox.Wait
 	return nil, "", nil
 }
 
+func (b *inspectedBox) RouseHost(context.Context, string, string, int) (int, error) { return 0, nil }
+
 func (b *inspectedBox) RouseDevice(context.Context, string, [16]byte) (bool, error) {
 	return false, nil
 }
@@ -94,7 +96,7 @@ func TestAnAppsStatusTellsWhatIsUnderWayAndWhatWaits(t *testing.T) {
 		a.Wait = time.Second
 		r := newRig(t, a, appFor("other", always(providers.Delivered()))).withOutbox()
 		oldest := time.Now()
-		r.Outbox = &inspectedBox{memoryBox: r.box, depths: []outbox.Depth{{App: "app", Entries: 3, Devices: 2, Oldest: oldest}, {App: "gone", Entries: 9}}}
+		r.use(&inspectedBox{memoryBox: r.box, depths: []outbox.Depth{{App: "app", Entries: 3, Devices: 2, Oldest: oldest}, {App: "gone", Entries: 9}}})
 		r.notify(event("$1", device("key")))
 		status := r.Status(t.Context())
 		if s := status[0]; s.InFlight != 1 || s.Outbox == nil || s.Outbox.Entries != 3 || s.Outbox.Devices != 2 || !s.Outbox.Oldest.Equal(oldest) {
@@ -115,7 +117,7 @@ func TestWhatDoesNotWorkIsADegradation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := time.Now().Add(-time.Hour)
 		r := newRig(t, appFor("app", always(providers.Retry("http_503", 0, nil))), appFor("old", expiring{always(providers.Delivered()), ended}))
-		r.Outbox = &inspectedBox{memoryBox: r.box, broken: errBroken}
+		r.use(&inspectedBox{memoryBox: r.box, broken: errBroken})
 		r.Fuse = FuseOptions{Share: 0.5, Window: time.Hour}
 		for i := range fuseMin {
 			r.notify(event("$"+string(rune('a'+i)), device("key"))) // the breaker opens

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -23,67 +22,67 @@ const (
 	// (full jitter), but no longer than maxBackoff.
 	firstBackoff = 2 * time.Second
 	maxBackoff   = 5 * time.Minute
+	// parkTime is when a push that the breaker turned away is tried again if the breaker's end does not wake it, as that of another
+	// gateway that has died.
+	parkTime = 5 * time.Minute
 )
 
 // Work delivers what waits in the outbox, for each app on its own, until ctx is done. Attempts that have begun by then go on. Several
 // gateways may work on one outbox, such as an old configuration and the new one.
 func (g *Gateway) Work(ctx context.Context) {
-	queue, ok := g.Outbox.(outbox.Queue)
-	if !ok {
+	if g.box.queue == nil {
 		return
 	}
 	var workers sync.WaitGroup
 	for _, app := range g.Router.Apps() {
-		workers.Go(func() { g.work(ctx, queue, app) })
+		workers.Go(func() { g.work(ctx, app) })
+		workers.Go(func() { g.offerTrials(ctx, app) })
 	}
 	workers.Wait()
 }
 
 // Recall remembers the events that an earlier process delivered, and lets all that waits be tried at once: what kept it may have been
-// mended.
+// corrected.
 func (g *Gateway) Recall(ctx context.Context) error {
-	_, asked := g.Outbox.(outbox.Claimer) // which is asked about each event anyway
-	if ledger, ok := g.Outbox.(outbox.Ledger); ok && !asked && g.Dedupe > 0 {
+	// An outbox with claims is asked about each event anyway.
+	if g.box.ledger != nil && g.box.claimer == nil && g.Dedupe > 0 {
 		now := g.Now()
-		if err := ledger.Recall(ctx, func(event [16]byte) { g.Shared.remember(event, now) }); err != nil {
+		if err := g.box.ledger.Recall(ctx, func(event [16]byte) { g.Shared.remember(event, now) }); err != nil {
 			return err
 		}
 	}
-	for _, app := range g.Router.Apps() {
-		g.rouse(app)
-	}
+	g.box.rouse(g.Router.Apps()...)
 	return nil
 }
 
-// Retire lets all that waits be tried at once by the configuration that took over: what this one found may have been mended by it. The
+// Retire lets all that waits be tried at once by the configuration that took over: what this one found may have been corrected by it. The
 // two work side by side for a moment, so that this one may have taken, and failed with, what the other was about to try.
 func (g *Gateway) Retire() {
 	g.retired.Store(true)
-	for _, app := range g.Router.Apps() {
-		g.rouse(app)
-	}
+	g.box.rouse(g.Router.Apps()...)
 }
 
 // deferred is called after a push was left to the outbox for later. What is due later because of settings that are not in force any more,
-// or of a fuse that has changed meanwhile, is due now.
-func (g *Gateway) deferred(c cargo) {
-	if g.retired.Load() || g.fuseOf(c.app) != c.fuse {
-		g.rouse(c.app)
+// of a fuse that has changed meanwhile, or of a breaker that has closed, is due now.
+func (g *Gateway) deferred(c *cargo) {
+	switch {
+	case g.retired.Load(), c.app.fuse.changedSince(c.fuse, ""):
+		g.box.rouse(c.app)
+	case c.app.fuse.changedSince(c.fuse, c.host), c.turnedAway && !c.app.hosts.isOpen(c.host):
+		g.box.rouseHost(c.app, c.host, 0)
 	}
 }
 
-// rouse lets all that waits for an app's provider be tried now.
-func (g *Gateway) rouse(app *App) {
-	queue, ok := g.Outbox.(outbox.Queue)
-	if !ok {
-		return
-	}
-	if err := queue.Rouse(context.Background(), app.Pattern); err != nil {
-		g.outboxFailed("rousing pushes", err)
+// rousePart lets the pushes be tried that a part of an app's fuse held: those for a host, or all.
+func (g *Gateway) rousePart(app *App, host string) {
+	if host == "" {
+		g.box.rouse(app)
+	} else {
+		g.box.rouseHost(app, host, 0)
 	}
 }
 
-func (g *Gateway) work(ctx context.Context, queue outbox.Queue, app *App) {
+func (g *Gateway) work(ctx context.Context, app *App) {
 	slots := semaphore.NewWeighted(app.workers())
 	for {
 		if slots.Acquire(ctx, 1) != nil {
@@ -95,7 +94,7 @@ func (g *Gateway) work(ctx context.Context, queue outbox.Queue, app *App) {
 				n++
 			}
 		}
-		leased, err := queue.Lease(ctx, app.Pattern, n)
+		leased, err := g.box.queue.Lease(ctx, app.Pattern, n)
 		slots.Release(int64(n - len(leased)))
 		for _, entry := range leased {
 			g.Shared.began(app)
@@ -111,47 +110,69 @@ func (g *Gateway) work(ctx context.Context, queue outbox.Queue, app *App) {
 		if ctx.Err() != nil {
 			return
 		}
-		g.outboxFailed("leasing pushes", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(workPause):
-		}
+		g.box.failed("leasing pushes", err)
+		pause(ctx, workPause)
 	}
 }
 
-// awaitBreaker waits while an app's push service is known to be down, and says whether it may get more than one push: a queue of those
-// that the breaker turns away would only go round in circles.
+// awaitBreaker waits while an app's one push service is known to be down and no trial is due, and reports whether it may get more than
+// one push: those that the breaker turns away would only go round in circles.
 func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
-	b := g.Shared.breakers.of(breakerKey{app: app.Pattern})
-	for b.State() == gobreaker.StateOpen {
-		select {
-		case <-ctx.Done():
+	for app.hosts.isOpen("") {
+		if app.hosts.trialDue(g.Now()) {
 			return false
-		case <-time.After(workPause):
+		}
+		if !pause(ctx, trialTick) {
+			return false
 		}
 	}
-	return b.State() == gobreaker.StateClosed
+	return true
 }
 
 // retry makes an attempt at an entry of the outbox.
 func (g *Gateway) retry(app *App, entry outbox.Leased) {
-	c := cargo{app: app, push: new(providers.Push), key: entry.Device, accepted: entry.Accepted, tries: entry.Attempts, fuse: g.fuseOf(app)}
+	if g.Shared.doubts.has(entry.ID) {
+		// It was delivered, or accepted, by a call that the outbox has not answered yet: who makes it again has to have it.
+		g.box.release(entry.Ref(), g.Now().Add(doubtPause), false)
+		return
+	}
+	f := newFlight(cargo{
+		app: app, push: new(providers.Push), key: entry.Device, host: entry.Host, accepted: entry.Accepted, leased: true, tries: entry.Attempts,
+		fuse: app.fuse.now(),
+	})
 	o := providers.Dropped("expired", nil)
 	start := g.Now()
-	switch err := json.Unmarshal(entry.Push, c.push); {
-	case err != nil || c.push.Device == nil || c.push.Notification == nil:
-		c.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
+	switch err := json.Unmarshal(entry.Push, f.push); {
+	case err != nil || f.push.Device == nil || f.push.Notification == nil:
+		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
 		o = providers.Dropped("unreadable", nil) // what encoding/json says may quote it
 	case start.Before(entry.Expires):
-		o = g.attempt(app, c.push)
+		if f.host == "" {
+			f.host = app.Host(f.push.Device) // the entry may be of an earlier version
+		}
+		f.lookAt = g.suspected(f.key)
+		o = g.attempt(f)
 	}
-	f := newFlight(c)
-	f.handed = done
 	g.attempted(f, o, start)
 }
 
 // backoff is how long the outbox leaves a device alone.
 func (g *Gateway) backoff(d decision, tries int) time.Duration {
+	if d.park {
+		return parkTime + g.Jitter(firstBackoff)
+	}
 	ceiling := min(firstBackoff<<min(tries, 16), maxBackoff)
 	return d.notBefore + g.Jitter(ceiling)
+}
+
+// pause waits for a time, and reports whether it is over rather than ctx.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }

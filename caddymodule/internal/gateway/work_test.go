@@ -38,7 +38,7 @@ func openFile(t testing.TB, path string) *file.Box {
 func keeping(t *testing.T, apps ...*App) (r *rig, stop func()) {
 	t.Helper()
 	r = newRig(t, apps...)
-	r.Outbox = openFile(t, filepath.Join(t.TempDir(), "outbox.db"))
+	r.use(openFile(t, filepath.Join(t.TempDir(), "outbox.db")))
 	r.Jitter = func(time.Duration) time.Duration { return 500 * time.Millisecond }
 	return r, r.works()
 }
@@ -248,7 +248,7 @@ func TestARestartRemembersWhatWasDeliveredAndWhatWasNot(t *testing.T) {
 		app := appFor("app", p)
 		first := newRig(t, app)
 		box := openFile(t, path)
-		first.Outbox = box
+		first.use(box)
 		wantLine(t, first.notify(event("$delivered", device("key"))), `[]`)
 		wantLine(t, first.notify(event("$accepted", device("key"))), `[]`)
 		wantPushes(t, p, 2)
@@ -257,7 +257,7 @@ func TestARestartRemembersWhatWasDeliveredAndWhatWasNot(t *testing.T) {
 		}
 
 		second := newRig(t, app)
-		second.Outbox = openFile(t, path)
+		second.use(openFile(t, path))
 		if err := second.Recall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +342,7 @@ func TestOfSeveralGatewaysOneDelivers(t *testing.T) {
 				p := always(tt.o)
 				r := newRig(t, appFor("app", p)).withOutbox()
 				box := &sharedBox{memoryBox: r.box, claim: tt.claim, err: tt.err}
-				r.Outbox = box
+				r.use(box)
 				wantLine(t, r.notify(event("$e", device("key"))), tt.want)
 				wantPushes(t, p, tt.pushes)
 				if got := strings.Join(box.noted, " "); got != tt.noted {

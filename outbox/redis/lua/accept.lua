@@ -1,14 +1,24 @@
--- Takes an entry in, with the note that its event needs no other delivery. 1: it is in, or needs not be; 0: there is no room.
-local apps, note = KEYS[8], KEYS[9]
+-- Takes an entry in, with the note that its event needs no other delivery. 1: it is in, or needs not be; 0: there is no room; 2: it was
+-- settled or discarded before it came.
+local apps, note, gone, discarded = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local app, key, owner, push = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local a = cjson.decode(ARGV[5]) -- id, size, badge, ts, running, delay, expires, remember, lease, entries, per_device, max_size
+local a = cjson.decode(ARGV[5]) -- see acceptance in queue.go
 local t = now()
+
+if redis.call('EXISTS', gone) == 1 then return 2 end
+local before = redis.call('GET', discarded)
+if before then
+  local ts, at = string.match(before, '^(%S+) (%S+)$')
+  -- These two times are of the gateways' clocks: when the push came, and when the device's were discarded.
+  if a.ts <= tonumber(ts) and a.accepted > 0 and a.accepted < tonumber(at) then return 2 end
+end
 
 local d = load(key)
 if d and find(d, a.id) then
   -- It was accepted before, and the answer was lost.
   if not a.running then
-    release(d, a.id, owner, t + a.delay)
+    local unleased = d.holder == ''
+    if release(d, a.id, owner, t + a.delay, 1) == 1 and unleased then d.due = t + a.delay end
     save(d)
   end
   return 1
@@ -19,9 +29,9 @@ if a.remember > 0 and redis.call('GET', note) == 'done' then
 end
 
 local replaced, freed = {}, 0
-if d and a.badge then
+if d and a.replace ~= '' then
   for i, it in ipairs(d.items) do
-    if it.badge and idle(d, it, t) then
+    if about(it) == a.replace and idle(d, it, t) then
       table.insert(replaced, 1, i) -- the last one first
       freed = freed + it.size
     end
@@ -35,7 +45,8 @@ if entries - #replaced >= a.entries or size - freed + a.size > a.max_size
 end
 
 local it = {seq = redis.call('HINCRBY', counts, 'seq', 1), id = a.id, size = a.size, ts = a.ts}
-if a.badge then it.badge = true end
+if a.host ~= '' then it.host = a.host end
+if a.replace ~= '' then it.replace = a.replace end
 if a.running then it.runs, it.owner = t + a.lease, owner end
 if not d then
   d = {key = key, tries = 0, due = t, holder = '', items = {}}

@@ -1,11 +1,14 @@
--- Removes the entries of a device whose pushkey_ts is not newer. Returns how many.
-local key, ts = ARGV[1], tonumber(ARGV[2])
+-- Removes the entries of a device whose pushkey_ts is not newer. Those that came to a gateway before this time, by its clock, do not come
+-- back if they are accepted late. Returns how many.
+local discarded = KEYS[9]
+local key, ts, at, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 unstoppable()
+redis.call('SET', discarded, ts .. ' ' .. at, 'PX', lasts)
 local d = load(key)
 if not d then return 0 end
 local removed = 0
 for i = #d.items, 1, -1 do
-  if d.items[i].ts <= ts then
+  if d.items[i].ts <= tonumber(ts) then
     remove(d, i)
     removed = removed + 1
   end

@@ -1,5 +1,6 @@
 -- Leases devices that are due. Returns in how many milliseconds the next one is (-1: there is none, 0: something was leased), then the
--- device, the entry's id, its push, and the device's tries of each.
+-- device, the entry's id, its push, and the device's tries of each. A device that cannot be read is due no more: it is returned without an
+-- id once.
 local owner, n, duration = ARGV[1], ARGV[2], tonumber(ARGV[3])
 unstoppable()
 local t = now()
@@ -13,6 +14,9 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', number(t), 'LIMIT'
   end
   if not d then
     redis.call('ZREM', due, key)
+    if redis.call('HEXISTS', devices, key) == 1 then
+      for _, v in ipairs({key, '', '', 0}) do table.insert(result, v) end
+    end
   elseif push then
     d.holder, d.due = owner .. '/' .. d.items[1].id, t + duration
     for _, v in ipairs({key, d.items[1].id, push, d.tries}) do table.insert(result, v) end

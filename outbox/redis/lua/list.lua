@@ -1,5 +1,5 @@
 -- Shows at most so many entries, by device: those behind an entry, which is named by its device and its number. Returns the name of the
--- last one if there may be more, or else '' and 0; and then of each entry: its device, its id, its size, whether it is a badge update, in
+-- last one if there may be more, or else '' and 0; and then of each entry: its device, its id, its size, what it is about, its host, in
 -- how many milliseconds its device is due, the device's tries, whether an attempt is under way, and its head.
 local from, after, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local t = now()
@@ -14,7 +14,7 @@ for _, key in ipairs(keys) do
       local runs, at = not idle(d, it, t), d.due
       if runs and not leased(d, it) then at = it.runs end
       for _, v in ipairs({
-        key, it.id, it.size, it.badge and 1 or 0, at - t, d.tries, runs and 1 or 0, head(number(it.seq)),
+        key, it.id, it.size, about(it) or '', it.host or '', at - t, d.tries, runs and 1 or 0, head(number(it.seq)),
       }) do table.insert(result, v) end
       shown, result[1], result[2] = shown + 1, key, number(it.seq)
     end

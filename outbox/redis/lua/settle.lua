@@ -1,6 +1,9 @@
--- Removes an entry, and ends the gateway's lease of it. Returns how many entries the device has left.
-local key, id, owner = ARGV[1], ARGV[2], ARGV[3]
+-- Removes an entry, and ends the gateway's lease of it. It does not come back if it is accepted late. Returns how many entries the device
+-- has left.
+local gone = KEYS[9]
+local key, id, owner, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 unstoppable()
+redis.call('SET', gone, '', 'PX', lasts)
 local d = load(key)
 if not d then return 0 end
 local i = find(d, id)

@@ -1,7 +1,7 @@
 -- Removes entries that expired longer ago than the grace, but for those that may be under way. It looks at no more than `most` of them,
 -- behind those that were skipped; it returns how many it looked at, how many of these it skipped, and how many it removed. An app
 -- without entries is forgotten.
-local apps = KEYS[8]
+local apps = KEYS[9]
 local app, grace, skip, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 unstoppable()
 local t = now()
@@ -26,6 +26,6 @@ for _, member in ipairs(old) do
 end
 if redis.call('EXISTS', devices) == 0 then
   redis.call('SREM', apps, app)
-  redis.call('DEL', due, leases, pushes, expiry, counts, listing)
+  redis.call('DEL', due, leases, pushes, expiry, counts, listing, hosts)
 end
 return {#old, skipped, removed}

@@ -1,0 +1,83 @@
+// Package gateway is the engine: it decodes a notify request, routes each device to its app, dispatches the pushes, and turns outcomes into
+// the answer by one policy. It knows nothing of HTTP servers or of Caddy.
+//
+// # The life of a push
+//
+//	request ─ Decode ─ route ─ judge ──▶ unusable: Rejected
+//	                             │
+//	                          lookup ──▶ on record: RejectedBefore
+//	                             │
+//	                        view, join ──▶ delivered before: Duplicate
+//	                             │   └───▶ the flight of another request: wait for it
+//	                             ▼
+//	                          launch ─────────────── the flight's goroutine ───────────────┐
+//	                             │                                                         ▼
+//	                           await                 clear: another gateway's? ──▶ pass: Duplicate, Unavailable
+//	                             │                          pending pushes?    ──▶ land: joins behind them
+//	                             │                          not yet worth a look? ─▶ land: waits
+//	                             │                                                         │
+//	                             │                   fly: admit (breaker) ─ Limit ─ Provider.Push
+//	                             │                                                         │ outcome
+//	            patience is over │                                                         ▼
+//	                          handOver ─▶ hand: outbox (running)          land: decide
+//	                             │                 │                         suspect? ─ decide
+//	                             │                 └──── waited for by ────▶ record?  ─ decide
+//	                             ▼                                           accept?  ─ decide
+//	                          answer  ◀───────── finish ◀────────────────── settle or release, remember, leave
+//	                                                                                       │
+//	                                                      doubt: the outbox gave no answer, so the call is made again
+//
+// A push out of the outbox has the second half of this life: work leases it, retry makes the flight, and it lands with its entry.
+//
+// Nothing on the request's own goroutine waits for a store but lookup (at most [rejected.AskTime]) and handOver (at most storeWait), so a
+// request is answered within its app's wait and a second. decide is the only code that gives an outcome a meaning. It is a pure function of
+// the outcome and the circumstances, and is asked again as these grow.
+//
+// # Locks
+//
+//	lock             guards                                        during I/O
+//	Shared.mu        flights by event, delivered events, hosts     never
+//	                 by app, attempts under way
+//	flight.mu        phase, handing, handed                        never
+//	flight.landed    outcome, decision: read only once it is       closed after the I/O that
+//	                 closed                                        the answer stands on
+//	hosts.mu         an app's hosts: breakers, deliveries, health  never
+//	fuse.mu          an app's verdicts within the window           never
+//	journal.mu       latest attempts                               never
+//	doubts.mu,       what their names say                          never
+//	suspects.mu
+//
+// None is taken while another one is held.
+//
+// # Goroutines
+//
+//	goroutine             started by       ends                            waited for by
+//	a flight              launch           when it has landed              Shared.Drain
+//	hand                  handOver, fly    at [outbox.WriteTime] at the    its flight's end
+//	                                       latest
+//	lookup                Notify           at [rejected.AskTime] at the    Notify, until then
+//	                                       latest, if the store heeds it
+//	work, one an app      Work             with Work's context             Work
+//	offerTrials, one an   Work             with Work's context             Work
+//	app
+//	retry                 work             when its push has landed        Shared.Drain
+//	withdraw              a fuse's trip    when all is withdrawn           Shared.Drain
+//	doubt                 land             when the outbox has answered,   nobody: a process that ends leaves it to
+//	                                       or with Shared.Close            the outbox, which knows what it has
+//
+// # What lives how long
+//
+// One configuration: [Gateway], [Router], [App] with its limit, and whether the provider proved its settings (App.proven). One process, in
+// [Shared]: flights, delivered events, each app's hosts and fuse, the journal, suspects and doubts. Over restarts, in the stores: verdicts
+// and suspicions, accepted pushes, delivered events.
+//
+// # Where to change what
+//
+//	an outcome             providers/outcome.go; decide and the promises in policy_test.go; isFault and answered in breaker.go;
+//	                       Attempt.Kind; the journal's note
+//	a provider's ability   an interface in providers/provider.go; a guarded method in guest.go, which a test asks for
+//	an outbox's ability    an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
+//	a store's ability      rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
+//	when a host is down    breaker.go, whose rules are pure; hosts.go keeps them in a bounded table
+//	when an app is ill     health.go and Degradations in status.go
+package gateway

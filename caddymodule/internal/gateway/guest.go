@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// The methods in this file are the only calls of an app's provider, which may be a third party's: what it panics with is an error, or the
+// answer that costs nobody anything, and not the end of Caddy.
+
+// Panic is what an operator, and the provider's author, learn of one.
+type Panic struct {
+	// Method is that of the provider, Type that of the value that it panicked with: the value itself may be a secret.
+	Method, Type string
+	// Stack has the function, file and line of each frame, the innermost first, and no values.
+	Stack []string
+}
+
+func (p *Panic) Error() string { return fmt.Sprintf("the provider panicked with a %s", p.Type) }
+
+// guard calls a method of the provider, and returns the panic that it ends with. The first one of an app is reported.
+func (a *App) guard(method string, call func()) (caught *Panic) {
+	defer func() {
+		if v := recover(); v != nil {
+			caught = &Panic{Method: method, Type: fmt.Sprintf("%T", v), Stack: stack()}
+			if a.Panicked != nil && a.panicked.CompareAndSwap(false, true) {
+				a.Panicked(a, *caught)
+			}
+		}
+	}()
+	call()
+	return nil
+}
+
+// maxFrames is how much of a stack is told.
+const maxFrames = 64
+
+// stack is that of the panic that is being recovered.
+func stack() (lines []string) {
+	pcs := make([]uintptr, maxFrames)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)]) // without Callers, this function and the deferred one
+	for {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, "runtime.") {
+			lines = append(lines, fmt.Sprintf("%s (%s:%d)", f.Function, f.File, f.Line))
+		}
+		if !more {
+			return lines
+		}
+	}
+}
+
+// Push makes one attempt to deliver.
+func (a *App) Push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
+	if caught := a.guard("Push", func() { o = a.Provider.Push(ctx, p) }); caught != nil {
+		return providers.Limited("panic", 0, caught) // it may be of this push alone
+	}
+	if o.Kind == providers.KindDelivered {
+		a.proven.Store(true)
+	}
+	return o
+}
+
+// Usable returns why nothing could ever be delivered to a device.
+func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
+	if p, ok := a.Provider.(providers.Usable); ok {
+		a.guard("Usable", func() { err = p.Usable(d, site) })
+	}
+	return err
+}
+
+// Host is where a push for the device goes; empty if all pushes of the app go to one service.
+func (a *App) Host(d *providers.Device) (host string) {
+	if p, ok := a.Provider.(providers.Hoster); ok {
+		a.guard("Host", func() { host = p.Host(d) })
+	}
+	return host
+}
+
+// DefaultContent is what may leave for a device when the operator did not say.
+func (a *App) DefaultContent(d *providers.Device) (c providers.Content) {
+	c = providers.ContentIDs
+	if p, ok := a.Provider.(providers.ContentDefaulter); ok {
+		a.guard("DefaultContent", func() { c = p.DefaultContent(d) })
+	}
+	return c
+}
+
+// DefaultWait is how long a request waits when the operator did not say.
+func (a *App) DefaultWait() (d time.Duration) {
+	d = DefaultWait
+	if p, ok := a.Provider.(providers.WaitDefaulter); ok {
+		a.guard("DefaultWait", func() { d = p.DefaultWait() })
+	}
+	return d
+}
+
+// Start does what there is to do when the configuration goes live.
+func (a *App) Start(ctx context.Context) (err error) {
+	if p, ok := a.Provider.(providers.Starter); ok {
+		if caught := a.guard("Start", func() { err = p.Start(ctx) }); caught != nil {
+			return caught
+		}
+	}
+	return err
+}
+
+// Warm gets ready for the first push.
+func (a *App) Warm(ctx context.Context) (err error) {
+	if p, ok := a.Provider.(providers.Warmer); ok {
+		if caught := a.guard("Warm", func() { err = p.Warm(ctx) }); caught != nil {
+			return caught
+		}
+	}
+	return err
+}
+
+// CredentialExpiry is when the credential in use ends; zero if it does not.
+func (a *App) CredentialExpiry() (end time.Time) {
+	if p, ok := a.Provider.(providers.Expirer); ok {
+		a.guard("CredentialExpiry", func() { end = p.CredentialExpiry() })
+	}
+	return end
+}
+
+// Check tries the credentials, if the provider can.
+func (a *App) Check(ctx context.Context) (err error) {
+	if p, ok := a.Provider.(providers.Checker); ok {
+		if caught := a.guard("Check", func() { err = p.Check(ctx) }); caught != nil {
+			return caught
+		}
+	}
+	return err
+}
+
+// Advertise is what the endpoint's GET document says of the app.
+func (a *App) Advertise() (ad providers.Advertisement) {
+	if p, ok := a.Provider.(providers.Advertiser); ok {
+		a.guard("Advertise", func() { ad = p.Advertise() })
+	}
+	return ad
+}

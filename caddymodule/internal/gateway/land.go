@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// land is the end of a flight without an attempt.
+func (g *Gateway) land(f *flight, o providers.Outcome) {
+	f.finish(o, g.carryOut(f, o))
+}
+
+// carryOut carries out what the policy decides about the outcome, but for telling those who wait.
+func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
+	c := circumstances{
+		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.Shared.journal.delivered(f.key),
+		turnedAway: f.turnedAway, outbox: f.land(),
+	}
+	if f.leased {
+		c.outbox = done
+	}
+	handed := c.outbox
+	d := decide(o, c)
+	if d.suspect {
+		c.suspicion, c.lookIn = g.suspect(&f.cargo, o)
+		d = decide(o, c)
+	}
+	if d.record {
+		c.store, c.held = g.recordUnlessHeld(&f.cargo, func() effect { return g.record(&f.cargo, o) })
+		d = decide(o, c)
+	}
+	if c.store == done {
+		g.box.discard(&f.cargo)
+	}
+	if o.Kind == providers.KindDelivered {
+		g.alive(&f.cargo)
+	}
+	if d.handOver {
+		c.outbox = g.offer(&f.cargo, acceptance{due: g.due(d, f)})
+		d = decide(o, c)
+	}
+	settled := true
+	if handed == done || handed == unsure && d.settle {
+		settled = g.conclude(f, d)
+	}
+	if d.remember {
+		g.remember(f.event, c.outbox == done)
+	}
+	if inDoubt := c.outbox == unsure && !d.settle; inDoubt || !settled {
+		g.Shared.doubt(f, func() bool { return g.resolve(f, d) })
+	} else {
+		g.leave(f, d)
+	}
+	return d
+}
+
+// leave ends a flight's part in duplicate suppression.
+func (g *Gateway) leave(f *flight, d decision) {
+	if !d.remember && g.remembers(f.event) {
+		g.box.unclaim(f.event)
+	}
+	g.Shared.leave(f.event)
+}
+
+// pass lands a flight that another gateway has made needless.
+func (g *Gateway) pass(f *flight, d decision) {
+	f.land()
+	if d.remember {
+		g.Shared.remember(f.event, g.Now())
+	}
+	g.Shared.leave(f.event)
+	f.finish(providers.Outcome{}, d)
+}
+
+// record writes a verdict down. Nothing that happens to a request may interrupt it.
+func (g *Gateway) record(c *cargo, o providers.Outcome) effect {
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
+	defer cancel()
+	v := c.verdict(o, g.Now())
+	if err := g.Rejected.Reject(ctx, c.key, v); err != nil {
+		g.Observer.StoreFailed("recording a rejection", err)
+		return failed
+	}
+	g.Shared.suspects.remove(c.app.Pattern, c.key)
+	return done
+}
+
+// verdict is what the rejected store is told of an outcome.
+func (c *cargo) verdict(o providers.Outcome, now time.Time) rejected.Verdict {
+	return rejected.Verdict{App: c.app.Pattern, Reason: o.Reason, PushkeyTS: c.push.Device.PushkeyTS, Since: o.Since, At: now}
+}
+
+// acceptance is how the outbox takes a push: with its attempt running, or to be tried first when it is due.
+type acceptance struct {
+	running bool
+	due     time.Time
+}
+
+// offer gives a push to the outbox, unless that hangs: what it may have got already is enough to find out.
+func (g *Gateway) offer(c *cargo, a acceptance) effect {
+	if g.Shared.doubts.full() {
+		return failed
+	}
+	return g.accept(c, a)
+}
+
+// accept gives a push to the outbox.
+func (g *Gateway) accept(c *cargo, a acceptance) effect {
+	alone := *c.push
+	alone.Notification = alone.Notification.Alone()
+	push, err := json.Marshal(&alone)
+	if err != nil {
+		g.box.failed("accepting a push", err)
+		return failed
+	}
+	e := outbox.Entry{
+		ID: c.push.ID, App: c.app.Pattern, Device: c.key, EventUntil: g.Now().Add(g.Dedupe), Host: c.host,
+		PushkeyTS: c.push.Device.PushkeyTS, Push: push, Accepted: c.accepted, Expires: c.push.Expires, Running: a.running, Due: a.due,
+	}
+	if g.remembers(c.event) {
+		e.Event = c.event
+	}
+	if c.push.Notification.Badge {
+		e.Replace = outbox.ReplaceBadge
+	}
+	took := g.box.accept(e)
+	if took == done && !a.running {
+		g.deferred(c)
+	}
+	return took
+}
+
+// conclude reports the end of an attempt at an entry to the outbox, and returns whether that is sure.
+func (g *Gateway) conclude(f *flight, d decision) bool {
+	if d.settle {
+		return g.box.settle(f.ref()) == nil
+	}
+	g.box.release(f.ref(), g.due(d, f), !f.turnedAway)
+	g.deferred(&f.cargo)
+	return true
+}
+
+// due is when a push is tried again.
+func (g *Gateway) due(d decision, f *flight) time.Time {
+	return g.Now().Add(g.backoff(d, f.tries))
+}
+
+// delivered is what is left to do after a push was delivered, which nobody waits for.
+func (g *Gateway) delivered(f *flight) {
+	if f.lookAt > 0 {
+		g.acquit(&f.cargo)
+	}
+	if f.host != "" {
+		g.testify(f)
+	}
+}
+
+// remembers reports whether an event is one that is delivered once.
+func (g *Gateway) remembers(event eventKey) bool { return event != (eventKey{}) && g.Dedupe > 0 }
+
+// remember notes that an event needs no further delivery. An outbox that took it over has noted it already.
+func (g *Gateway) remember(event eventKey, noted bool) {
+	now := g.Now()
+	g.Shared.remember(event, now)
+	if g.box.ledger != nil && !noted && g.remembers(event) {
+		g.box.ledger.Note(event, now.Add(g.Dedupe))
+	}
+}
+
+// claim asks the other gateways for an event.
+func (g *Gateway) claim(event eventKey) outbox.Claim {
+	if !g.remembers(event) {
+		return outbox.Claimed
+	}
+	return g.box.claim(event)
+}

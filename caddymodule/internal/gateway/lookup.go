@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// lookup asks the rejected store once about all devices. A store that cannot tell, or not in time, lets them through: the push service says
+// the same again.
+func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
+	keys := make([]rejected.Key, len(deliveries))
+	asked := false
+	for i := range deliveries {
+		keys[i] = deliveries[i].key
+		asked = asked || deliveries[i].app != nil && !deliveries[i].decided
+	}
+	if !asked {
+		return make([]rejected.Mark, len(keys))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
+	defer cancel()
+	answer := make(chan []rejected.Mark, 1)
+	go func() { answer <- g.marks(ctx, keys) }() // a store that hangs may not heed its context
+	select {
+	case marks := <-answer:
+		return marks
+	case <-ctx.Done():
+		g.Observer.StoreFailed("looking up rejections", ctx.Err())
+		return make([]rejected.Mark, len(keys))
+	}
+}
+
+func (g *Gateway) marks(ctx context.Context, keys []rejected.Key) []rejected.Mark {
+	marks := make([]rejected.Mark, len(keys))
+	if err := g.Rejected.Lookup(ctx, keys, marks); err != nil {
+		if ctx.Err() == nil {
+			g.Observer.StoreFailed("looking up rejections", err)
+		}
+		clear(marks)
+	}
+	return marks
+}

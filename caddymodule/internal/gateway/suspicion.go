@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// suspect has the rejected store record a look that found a pushkey missing, and returns whether that proves it dead: done if so, failed if
+// the store could not tell, and otherwise untried and in how long to look again.
+func (g *Gateway) suspect(c *cargo, o providers.Outcome) (proved effect, lookIn time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
+	defer cancel()
+	now := g.Now()
+	s, err := g.Rejected.Suspect(ctx, c.key, c.verdict(o, now))
+	if err != nil {
+		g.Observer.StoreFailed("recording a suspicion", err)
+		return failed, 0
+	}
+	g.Shared.suspects.add(c.app.Pattern, c.key)
+	if s.Proved(now, g.lastDelivered(c)) {
+		return done, 0
+	}
+	return untried, max(time.Second, s.LookAt.Sub(now))
+}
+
+// lastDelivered is when the host of a push last took one, of this gateway or of another one that shares the rejected store.
+func (g *Gateway) lastDelivered(c *cargo) time.Time {
+	here := c.app.hosts.lastDelivered(c.host)
+	store, ok := g.Rejected.(rejected.Witness)
+	if !ok {
+		return here
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
+	defer cancel()
+	there, err := store.LastDelivered(ctx, hostKey(c))
+	if err != nil {
+		g.Observer.StoreFailed("asking when a host took a push", err)
+	}
+	if there.After(here) {
+		return there
+	}
+	return here
+}
+
+// testify has other gateways know that a host took a push.
+func (g *Gateway) testify(f *flight) {
+	store, ok := g.Rejected.(rejected.Witness)
+	now := g.Now()
+	if !ok || !f.app.hosts.toWitness(&f.attempt, now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
+	defer cancel()
+	if err := store.Delivered(ctx, hostKey(&f.cargo), now); err != nil {
+		g.Observer.StoreFailed("noting that a host took a push", err)
+	}
+}
+
+// hostKey names the host of a push to the rejected store.
+func hostKey(c *cargo) rejected.Key { return rejected.KeyOf(c.app.Pattern, c.host) }
+
+// suspected is the second from which on a device is worth an attempt; 0 if it is not suspected, or that cannot be told.
+func (g *Gateway) suspected(k rejected.Key) uint32 {
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
+	defer cancel()
+	return g.marks(ctx, []rejected.Key{k})[0].LookAt
+}
+
+// acquit ends the suspicion of a pushkey that took a push.
+func (g *Gateway) acquit(c *cargo) {
+	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
+	defer cancel()
+	if err := g.Rejected.Acquit(ctx, c.key); err != nil {
+		g.Observer.StoreFailed("ending a suspicion", err)
+		return
+	}
+	g.Shared.suspects.remove(c.app.Pattern, c.key)
+}
+
+// maxSuspects bounds the suspected pushkeys of an app that are counted.
+const maxSuspects = 10_000
+
+// suspects are the pushkeys that this process knows to be suspected, by app: so many are shown. Safe for concurrent use.
+type suspects struct {
+	mu   sync.Mutex
+	apps map[string]map[rejected.Key]struct{}
+}
+
+func (s *suspects) add(app string, k rejected.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.apps == nil {
+		s.apps = make(map[string]map[rejected.Key]struct{})
+	}
+	if s.apps[app] == nil {
+		s.apps[app] = make(map[rejected.Key]struct{})
+	}
+	if len(s.apps[app]) < maxSuspects {
+		s.apps[app][k] = struct{}{}
+	}
+}
+
+func (s *suspects) remove(app string, k rejected.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.apps[app], k)
+}
+
+func (s *suspects) count(app string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.apps[app])
+}

@@ -1,0 +1,263 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// missing is a provider whose host says 404 to the devices that are missing.
+type missing struct {
+	*scripted
+	mu  sync.Mutex
+	who map[string]bool
+}
+
+func newMissing(who ...string) *missing {
+	m := &missing{who: make(map[string]bool)}
+	for _, pushkey := range who {
+		m.who[pushkey] = true
+	}
+	m.scripted = &scripted{script: func(_ context.Context, p *providers.Push) providers.Outcome {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.who[p.Device.Pushkey] {
+			return providers.Suspected("not_found")
+		}
+		return providers.Delivered()
+	}}
+	return m
+}
+
+func (m *missing) back() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.who)
+}
+
+// trio is an app with three devices at one host.
+var trio = []string{"host/a", "host/b", "host/c"}
+
+// gateways is how a scene is served.
+type gateways func(t *testing.T, app func() *App) []*rig
+
+// one gateway, with an outbox or without; or two that share the rejected store, of which each gets every other event.
+var scenes = map[string]gateways{
+	"one gateway": func(t *testing.T, app func() *App) []*rig {
+		r, _ := keeping(t, app())
+		return []*rig{r}
+	},
+	"one without an outbox": func(t *testing.T, app func() *App) []*rig { return []*rig{newRig(t, app())} },
+	"two on one store": func(t *testing.T, app func() *App) []*rig {
+		store := &sharedStore{memoryStore: &memoryStore{records: make(map[rejected.Key]rejected.Record)}}
+		var rigs []*rig
+		for range 2 {
+			r := newRig(t, app())
+			r.Options.Rejected, r.store = store, store.memoryStore
+			r.Gateway = New(r.Options)
+			rigs = append(rigs, r)
+		}
+		return rigs
+	},
+}
+
+// sharedStore is a store that several gateways share.
+type sharedStore struct {
+	*memoryStore
+	hosts map[rejected.Key]time.Time
+}
+
+func (s *sharedStore) Delivered(_ context.Context, host rejected.Key, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts == nil {
+		s.hosts = make(map[rejected.Key]time.Time)
+	}
+	s.hosts[host] = at
+	return nil
+}
+
+func (s *sharedStore) LastDelivered(_ context.Context, host rejected.Key) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hosts[host], nil
+}
+
+// converse sends each device an event a minute, and returns who was named as rejected.
+func converse(rigs []*rig, minutes int, devices []string) (rejected []string) {
+	named := make(map[string]bool)
+	for minute := range minutes {
+		for i, pushkey := range devices {
+			r := rigs[(minute+i)%len(rigs)]
+			answer := r.notify(event(fmt.Sprint("$", time.Now().Unix(), pushkey), device(pushkey)))
+			if strings.Contains(answer, pushkey) {
+				named[pushkey] = true
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+	}
+	return slices.Sorted(maps.Keys(named))
+}
+
+// F10: ten of ten pushers were lost to a proxy that said 404 for five seconds.
+func TestAHostThatSays404ToAllOfItsDevicesRejectsNobody(t *testing.T) {
+	t.Parallel()
+	for name, scene := range scenes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				m := newMissing()
+				rigs := scene(t, func() *App { return appFor("app", byHost{m}) })
+				converse(rigs, 5, trio) // they were delivered to
+				m.mu.Lock()
+				for _, pushkey := range trio {
+					m.who[pushkey] = true
+				}
+				m.mu.Unlock()
+				if got := converse(rigs, 30, trio); len(got) != 0 {
+					t.Errorf("rejected are %q", got)
+				}
+				if s := rigs[0].Status(t.Context())[0]; s.Suspected == 0 {
+					t.Errorf("the status is %+v", s)
+				}
+				m.back()
+				before := len(m.asked())
+				if got := converse(rigs, 45, trio); len(got) != 0 {
+					t.Errorf("rejected are %q", got)
+				}
+				for _, pushkey := range trio {
+					if len(m.since(before, pushkey)) < 10 {
+						t.Errorf("%s got %d pushes", pushkey, len(m.since(before, pushkey)))
+					}
+				}
+				if n := len(rigs[0].store.records); n != 0 {
+					t.Errorf("%d records are left", n)
+				}
+			})
+		})
+	}
+}
+
+func TestADeviceThatIsMissingWhileOthersAreThereIsDeadAfterTenMinutes(t *testing.T) {
+	t.Parallel()
+	for name, scene := range scenes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				m := newMissing("host/b")
+				rigs := scene(t, func() *App { return appFor("app", byHost{m}) })
+				if got := converse(rigs, 10, trio); len(got) != 0 {
+					t.Errorf("rejected after ten minutes are %q", got)
+				}
+				if got := converse(rigs, 3, trio); !slices.Equal(got, []string{"host/b"}) {
+					t.Errorf("rejected are %q", got)
+				}
+				if looks := len(m.since(0, "host/b")); looks > 5 {
+					t.Errorf("it was looked at %d times", looks)
+				}
+				if got := converse(rigs, 60, trio); !slices.Equal(got, []string{"host/b"}) {
+					t.Errorf("rejected are %q", got)
+				}
+			})
+		})
+	}
+}
+
+func TestADeviceThatIsAloneAtItsHostIsDeadAfterADay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMissing("host/a")
+		r, _ := keeping(t, appFor("app", byHost{m}))
+		for hour := range 26 {
+			got := r.notify(event(fmt.Sprint("$", hour), device("host/a")))
+			if dead := got != "[]"; dead != (hour > 24) {
+				t.Errorf("after %d hours it is answered %s", hour, got)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+		}
+	})
+}
+
+func TestASuspicionEndsWithADelivery(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMissing("host/a")
+		r, _ := keeping(t, appFor("app", byHost{m}))
+		wantLine(t, r.notify(event("$1", device("host/a"))), `[]`)
+		if s := r.Status(t.Context())[0]; s.Suspected != 1 {
+			t.Errorf("the status is %+v", s)
+		}
+		m.back()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		wantPushes(t, m.scripted, 2)
+		if s := r.Status(t.Context())[0]; s.Suspected != 0 || len(r.store.records) != 0 {
+			t.Errorf("the status is %+v, on record are %d", s, len(r.store.records))
+		}
+	})
+}
+
+func TestASuspectedDeviceIsNotLookedAtForEachEvent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMissing("host/a")
+		r := newRig(t, appFor("app", byHost{m})) // the homeserver sends it again when it is told to
+		wantLine(t, r.notify(event("$1", device("host/a"))), `503 after 1m0s`)
+		wantLine(t, r.notify(event("$2", device("host/a"))), `503 after 1m0s`)
+		time.Sleep(40 * time.Second)
+		wantLine(t, r.notify(event("$1", device("host/a"))), `503 after 20s`)
+		wantPushes(t, m.scripted, 1)
+		time.Sleep(20 * time.Second)
+		wantLine(t, r.notify(event("$1", device("host/a"))), `503 after 2m0s`)
+		wantPushes(t, m.scripted, 2)
+	})
+}
+
+func TestASuspicionThatCannotBeRecordedIsNone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m := newMissing("host/a")
+		r := newRig(t, appFor("app", byHost{m}))
+		r.store.failNext = errBroken
+		wantLine(t, r.notify(event("$1", device("host/a"))), `503 after 1m0s`)
+		if !slices.Equal(r.saw.failures, []string{"recording a suspicion"}) {
+			t.Errorf("the observer saw %q", r.saw.failures)
+		}
+	})
+}
+
+func TestTheFuseHoldsWhatSuspicionsProve(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var many []string
+		for i := range 22 {
+			many = append(many, fmt.Sprint("host/", i))
+		}
+		m := newMissing(many...)
+		r, _ := keeping(t, appFor("app", byHost{m}))
+		r.Fuse = FuseOptions{Share: 0.5, Window: 10 * time.Minute}
+		if got := converse([]*rig{r}, 13, append(many, "host/alive")); len(got) >= fuseMin {
+			t.Errorf("%d are rejected", len(got))
+		}
+		synctest.Wait()
+		if n := r.verdicts(); n != 0 {
+			t.Errorf("%d verdicts are on record", n)
+		}
+	})
+}
+
+// verdicts is how many pushkeys are on record as dead.
+func (r *rig) verdicts() (n int) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	for _, record := range r.store.records {
+		if record.Verdicts > 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,58 @@
+package redis
+
+import (
+	"context"
+	"sync"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// owed are the entries that were settled while Redis did not take it. They are not handed out any more by this process, and are settled
+// when Redis takes it again.
+type owed struct {
+	mu      sync.Mutex
+	entries map[outbox.Ref]struct{}
+}
+
+func newOwed() owed { return owed{entries: make(map[outbox.Ref]struct{})} }
+
+func (o *owed) add(r outbox.Ref) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.entries) < maxNotes {
+		o.entries[r] = struct{}{}
+	}
+}
+
+func (o *owed) remove(r outbox.Ref) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.entries, r)
+}
+
+func (o *owed) has(r outbox.Ref) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.entries[r]
+	return ok
+}
+
+func (o *owed) all() (refs []outbox.Ref) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for r := range o.entries {
+		refs = append(refs, r)
+	}
+	return refs
+}
+
+// settleOwed settles what is owed, up to the first error.
+func (q *queue) settleOwed(ctx context.Context) error {
+	for _, r := range q.owed.all() {
+		if err := q.settleOnce(ctx, r); err != nil {
+			return err
+		}
+		q.owed.remove(r)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+)
+
+// maxBatch bounds how many devices or entries a script goes through: Redis does nothing else meanwhile.
+const maxBatch = 500
+
+func (q *queue) rouse(ctx context.Context, app string) error {
+	defer q.wakers.wake(app)
+	for skip := int64(0); ; {
+		reply, err := q.change(ctx, rouseScript, q.keys.of(app), skip, maxBatch)
+		if err != nil {
+			return err
+		}
+		seen, err := reply.Int64Slice()
+		if err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		if seen[0] < maxBatch {
+			return nil
+		}
+		skip += seen[1]
+	}
+}
+
+// rouseHost goes through a host's devices, in the order of their names. To make some of them due it begins anywhere: if one device is to
+// try a host, it is not always the same one.
+func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
+	defer q.wakers.wake(app)
+	if most <= 0 {
+		return q.rouseBehind(ctx, app, host, "", -1)
+	}
+	start := hostPlace(host, deviceKey(randomDevice()))
+	if due, err = q.rouseBehind(ctx, app, host, start, most); err != nil || due >= most {
+		return due, err
+	}
+	// Those before the start are the first; behind it, those that were made due are found again.
+	return q.rouseBehind(ctx, app, host, "", most)
+}
+
+// rouseBehind makes devices due that stand behind a place, until so many are; -1 for all.
+func (q *queue) rouseBehind(ctx context.Context, app, host, from string, most int) (due int, err error) {
+	for {
+		left := most
+		if most > 0 {
+			left -= due
+		}
+		reply, err := q.change(ctx, rouseHostScript, q.keys.of(app), host, from, left, maxBatch)
+		if err != nil {
+			return due, err
+		}
+		values, err := reply.Slice()
+		if err != nil {
+			return due, fmt.Errorf("redis: %w", err)
+		}
+		due += int(values[0].(int64))
+		if from = values[1].(string); from == "" || due == most {
+			return due, nil
+		}
+	}
+}
+
+// hostPlace is where a device stands among those of a host.
+func hostPlace(host, device string) string {
+	if host == "" {
+		return device
+	}
+	return host + " " + device
+}
+
+func randomDevice() (device [16]byte) {
+	for i := range device {
+		device[i] = byte(rand.Uint32()) //nolint:gosec // no secret
+	}
+	return device
+}

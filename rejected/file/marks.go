@@ -1,0 +1,54 @@
+package file
+
+import "github.com/matrix-push/caddy-matrix-push/rejected"
+
+// marks are those of a shard's records. Few pushkeys are suspected, so the others do without the third number of a mark. The zero marks
+// are empty, and ready for use.
+type marks struct {
+	dead  map[rejected.Key]dead   // of all records
+	looks map[rejected.Key]uint32 // LookAt, of those that are suspected
+}
+
+// dead is what verdicts are to a mark; zero if the pushkey is only suspected.
+type dead struct{ condemned, probeAt uint32 }
+
+func makeMarks(size int) marks { return marks{dead: make(map[rejected.Key]dead, size)} }
+
+func (m *marks) len() int { return len(m.dead) }
+
+func (m *marks) get(k rejected.Key) (mark rejected.Mark, ok bool) {
+	d, ok := m.dead[k]
+	if !ok {
+		return rejected.Mark{}, false
+	}
+	mark = rejected.Mark{Condemned: d.condemned, ProbeAt: d.probeAt}
+	if len(m.looks) > 0 {
+		mark.LookAt = m.looks[k]
+	}
+	return mark, true
+}
+
+// put puts a mark in, or the key out if the mark says nothing.
+func (m *marks) put(k rejected.Key, mark rejected.Mark) {
+	if mark == (rejected.Mark{}) {
+		m.remove(k)
+		return
+	}
+	if m.dead == nil {
+		m.dead = make(map[rejected.Key]dead)
+	}
+	m.dead[k] = dead{mark.Condemned, mark.ProbeAt}
+	if mark.LookAt == 0 {
+		delete(m.looks, k)
+		return
+	}
+	if m.looks == nil {
+		m.looks = make(map[rejected.Key]uint32)
+	}
+	m.looks[k] = mark.LookAt
+}
+
+func (m *marks) remove(k rejected.Key) {
+	delete(m.dead, k)
+	delete(m.looks, k)
+}

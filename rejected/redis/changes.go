@@ -1,0 +1,118 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// maxSwaps bounds how often a write is begun anew because others changed the record meanwhile.
+const maxSwaps = 100
+
+var (
+	//go:embed cas.lua
+	casLua    string
+	casScript = redis.NewScript(casLua)
+
+	errContended = errors.New("others keep changing the record")
+)
+
+func (d *shelf) reject(ctx context.Context, key rejected.Key, v rejected.Verdict, expire time.Duration) error {
+	return d.do(ctx, func() error {
+		return d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision) {
+			r, _, _ := d.current(value, seen, expire)
+			return r.Add(v), toPut
+		})
+	})
+}
+
+func (d *shelf) suspect(ctx context.Context, key rejected.Key, v rejected.Verdict, expire time.Duration) (rejected.Suspicion, error) {
+	return run(ctx, d, func() (s rejected.Suspicion, err error) {
+		err = d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision) {
+			r, _, _ := d.current(value, seen, expire)
+			r = r.Suspect(v)
+			s = r.Suspicion
+			return r, toPut
+		})
+		return s, err
+	})
+}
+
+// acquit costs one question where there is no suspicion.
+func (d *shelf) acquit(ctx context.Context, key rejected.Key, expire time.Duration) error {
+	return d.do(ctx, func() error {
+		return d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision) {
+			r, _, _ := d.current(value, seen, expire)
+			if !r.Suspicion.Suspected() {
+				return r, toKeep
+			}
+			left, some := r.Acquit()
+			if !some {
+				return left, toDelete
+			}
+			return left, toPut
+		})
+	})
+}
+
+func (d *shelf) forget(ctx context.Context, key rejected.Key) error {
+	return d.do(ctx, func() error {
+		err := d.Client.Del(ctx, d.name(key)).Err()
+		d.front.remove(key) // also after an error: it may have happened
+		return err
+	})
+}
+
+// revision is what becomes of a value.
+type revision int
+
+const (
+	toKeep revision = iota
+	toPut
+	toDelete
+)
+
+// change does with a key's value in Redis what fn says, which is told when this process last saw the record, too. If another gateway
+// changed it meanwhile, fn is asked again.
+func (d *shelf) change(
+	ctx context.Context, key rejected.Key, expire time.Duration, fn func(value string, seen time.Time) (rejected.Record, revision),
+) error {
+	for swaps := range maxSwaps {
+		seen := d.front.seen(key)
+		before, err := d.Client.Get(ctx, d.name(key)).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		r, to := fn(before, seen)
+		if to == toKeep {
+			return nil
+		}
+		after := ""
+		if to == toPut {
+			if after, err = encode(r); err != nil {
+				return err
+			}
+		}
+		swapped, err := casScript.Run(ctx, d.Client, []string{d.name(key)}, before, after, expire.Milliseconds()).Bool()
+		switch {
+		case err != nil:
+			d.front.remove(key) // it may have happened
+			return err
+		case swapped:
+			d.front.remove(key)
+			return nil
+		}
+		select {
+		case <-time.After(rand.N(time.Millisecond * time.Duration(min(swaps+1, 20)))): //nolint:gosec // no secret
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errContended
+}

@@ -1,0 +1,43 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// witnessTime is how long it is remembered that a host took a push: longer than a suspicion lasts that nobody else of its host ends.
+const witnessTime = 48 * time.Hour
+
+var (
+	//go:embed newer.lua
+	newerLua    string
+	newerScript = redis.NewScript(newerLua)
+)
+
+func (d *shelf) delivered(ctx context.Context, host rejected.Key, at time.Time) error {
+	return d.do(ctx, func() error {
+		return newerScript.Run(ctx, d.Client, []string{d.hosts + host.String()}, at.UnixMilli(), witnessTime.Milliseconds()).Err()
+	})
+}
+
+// lastDelivered takes what is no time for none.
+func (d *shelf) lastDelivered(ctx context.Context, host rejected.Key) (time.Time, error) {
+	return run(ctx, d, func() (time.Time, error) {
+		value, err := d.Client.Get(ctx, d.hosts+host.String()).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return time.Time{}, err
+		}
+		ms, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || ms <= 0 {
+			return time.Time{}, nil //nolint:nilerr // no delivery is known
+		}
+		return time.UnixMilli(ms), nil
+	})
+}
