@@ -197,6 +197,17 @@ func TestOnlyAMessageWithATextHasOne(t *testing.T) {
 	}
 }
 
+// Guards against what review 2.8 found: the alert lost its text.
+func TestAMemberInOtherCapitalsIsNotTheContents(t *testing.T) {
+	t.Parallel()
+	for _, c := range []string{`{"msgtype": "m.text", "body": "b", "Body": 1}`, `{"MSGTYPE": "m.image", "msgtype": "m.text", "body": "b"}`} {
+		key, args := locKey(notice(content(c)))
+		if key != "MSG_FROM_USER_IN_ROOM_WITH_CONTENT" || !slices.Equal(args, []string{"Alice", "Ops", "b"}) {
+			t.Errorf("%s: %s %q", c, key, args)
+		}
+	}
+}
+
 func TestACallIsVoiceUnlessItOffersVideo(t *testing.T) {
 	t.Parallel()
 	for _, c := range []string{``, `{}`, `{"offer": null}`, `{"offer": "m=video"}`, `{"offer": {"sdp": 1}}`, `{"sdp": "m=video"}`} {

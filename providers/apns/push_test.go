@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
@@ -306,4 +308,21 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 			t.Errorf("got %+v", o)
 		}
 	}
+}
+
+// Guards against the loss of a pusher for a wish that nobody can fulfil (issue 12).
+func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	if b.faults == nil {
+		t.Fatal("nothing would be reported")
+	}
+	var reported *observer.ObservedLogs
+	b.faults, reported = messagetest.Faults()
+	for _, data := range []string{`{"default_payload": "secret"}`, `{"default_payload": {"aps": ["secret"]}}`} {
+		push := alert()
+		push.Device.AppID, push.Device.Data = "org.example", []byte(data)
+		b.want(t, push, providers.KindDelivered, "delivered")
+	}
+	messagetest.WantReported(t, reported, "data.default_payload")
 }

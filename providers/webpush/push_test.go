@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -228,4 +231,23 @@ func TestASubjectIsRequiredAndAHalfProvisionedProviderCleansUp(t *testing.T) {
 			t.Errorf("Cleanup: %v", err)
 		}
 	}
+}
+
+// Guards against the loss of a pusher for a wish that nobody can fulfil (issue 12).
+func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
+	t.Parallel()
+	service, p := bench(t)
+	if p.faults == nil {
+		t.Fatal("nothing would be reported")
+	}
+	var reported *observer.ObservedLogs
+	p.faults, reported = messagetest.Faults()
+	for range 2 {
+		sub := service.Subscribe()
+		d := device(sub, `, "default_payload": ["secret"]`)
+		d.AppID = "org.example"
+		want(t, p.Push(t.Context(), pushOf(alert(), d)), providers.KindDelivered, "delivered")
+		golden(t, "full", service.Messages(sub.Path)[0].Body)
+	}
+	messagetest.WantReported(t, reported, "data.default_payload")
 }

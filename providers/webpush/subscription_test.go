@@ -88,3 +88,24 @@ func FuzzSubscription(f *testing.F) {
 		}
 	})
 }
+
+// Guards against what review 2.8 found: the first had its pusher deleted, and the second had its pushes sent elsewhere.
+func TestAMemberInOtherCapitalsIsNotTheSubscriptions(t *testing.T) {
+	t.Parallel()
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	for _, added := range []string{`, "AUTH": 1`, `, "Endpoint": "https://other.example/"`, `, "Events_Only": true, "DEFAULT_PAYLOAD": 1`} {
+		d := &providers.Device{
+			Pushkey: sub.P256dh, Data: fmt.Appendf(nil, `{"endpoint": "https://push.example/a", "auth": %q%s}`, sub.Auth, added),
+		}
+		if err := new(Provider).Usable(d, providers.Site{}); err != nil {
+			t.Errorf("with %s: %v", added, err)
+		}
+		p, err := parsePusher(d)
+		if err != nil || p.endpoint.String() != "https://push.example/a" || p.eventsOnly || len(p.defaultPayload) != 0 {
+			t.Errorf("with %s: got %+v (%v)", added, p, err)
+		}
+		if host := new(Provider).Host(d); host != "push.example:443" {
+			t.Errorf("with %s: the host is %s", added, host)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -211,7 +212,11 @@ func TestOneHostGetsABoundedNumberOfRequests(t *testing.T) {
 		group.Go(func() { outcomes <- post(t.Context(), t, c, server.URL, providers.Site{}) })
 	}
 	for range surplus {
-		want(t, <-outcomes, providers.KindRetry, "host_busy")
+		o := <-outcomes
+		want(t, o, providers.KindRetry, "host_busy")
+		if o.Cause != providers.CauseGateway {
+			t.Errorf("the cause is %d: the push server was not asked", o.Cause)
+		}
 	}
 	for range hostRunning {
 		<-arrived
@@ -238,7 +243,20 @@ func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := h.acquire(ctx, "busy.example:443")
+		left <- err
+	}()
+	for inLine := 0; inLine != hostRunning+1; runtime.Gosched() {
+		h.mu.Lock()
+		inLine = h.m["busy.example:443"].users
+		h.mu.Unlock()
+	}
 	cancel()
+	if err := <-left; !errors.Is(err, errInLine) {
+		t.Errorf("got %v", err)
+	}
 	if _, err := h.acquire(ctx, "busy.example:443"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

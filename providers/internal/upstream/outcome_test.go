@@ -63,6 +63,20 @@ func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
 	}
 }
 
+func TestAnAnswerSaysWhomARetryConcerns(t *testing.T) {
+	t.Parallel()
+	for cause, statuses := range map[providers.Cause][]int{
+		providers.CauseDevice:  {429, 507},
+		providers.CauseService: {301, 302, 307, 308, 408, 425, 500, 502, 503, 504, 599},
+	} {
+		for _, status := range statuses {
+			if o := Outcome(Response{Status: status}, noon); o.Kind != providers.KindRetry || o.Cause != cause {
+				t.Errorf("%d is %+v, want the cause %d", status, o, cause)
+			}
+		}
+	}
+}
+
 func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{307, 408, 425, 429, 500, 503, 507} {
@@ -125,7 +139,7 @@ func TestAnErrorIsClassifiedWithoutShowingTheEndpoint(t *testing.T) {
 		err          error
 	}{
 		{"the guard", "blocked", providers.KindDropped, &net.OpError{Op: "dial", Err: errBlocked}},
-		{"a busy host", "host_busy", providers.KindRetry, errInLine},
+		{"a busy host", "host_busy", providers.KindRetry, fmt.Errorf("/secret: %w", errInLine)},
 		{"a deadline", "timeout", providers.KindRetry, fmt.Errorf("/secret: %w", context.DeadlineExceeded)},
 		{"an end", "timeout", providers.KindRetry, fmt.Errorf("/secret: %w", context.Canceled)},
 		{"a dial that takes too long", "timeout", providers.KindRetry, &net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}},
@@ -138,6 +152,16 @@ func TestAnErrorIsClassifiedWithoutShowingTheEndpoint(t *testing.T) {
 			t.Parallel()
 			o := Failed(test.err)
 			want(t, o, test.kind, test.reason)
+			cause := providers.CauseNetwork
+			switch test.reason {
+			case "host_busy":
+				cause = providers.CauseGateway
+			case "blocked":
+				cause = 0
+			}
+			if o.Cause != cause || o.Blocked != (test.reason == "blocked") {
+				t.Errorf("the outcome is %+v, want the cause %d", o, cause)
+			}
 			wantNoSecret(t, o)
 		})
 	}

@@ -52,7 +52,7 @@ func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	client, _, err := http.NewResponseController(w).Hijack()
+	client, begun, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		_ = server.Close()
 		return
@@ -60,11 +60,11 @@ func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.conns = append(p.conns, client, server)
 	p.mu.Unlock()
-	relay := func(to, from net.Conn) {
+	relay := func(to net.Conn, from io.Reader) {
 		_, _ = io.Copy(to, from)
 		_ = to.Close()
 	}
-	p.group.Go(func() { relay(server, client) })
+	p.group.Go(func() { relay(server, begun) }) // what the client sent already was read
 	p.group.Go(func() { relay(client, server) })
 }
 
