@@ -30,6 +30,19 @@ const dead = `{"pushkey_hash":"` + hashA + `","app":"org.example.ios","record":{
 
 const alive = `{"pushkey_hash":"` + hashA + `","app":"","waiting":true}`
 
+const suspicion = `"suspicion":{"since":"2026-03-14T11:58:00Z","looks":2,"look_at":"2026-03-14T12:01:00Z"}`
+
+const suspectedOnly = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","record":{"pushkey_hash":"` + hashA + `","app":"org.example.up","reason":"not_found",` +
+	`"first_seen":"2026-03-14T11:58:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":0,` + suspicion + `},` +
+	`"last":{"at":"2026-03-14T11:59:00Z","app":"org.example.up","outcome":"suspected","reason":"not_found"},"waiting":true}`
+
+const deadAndSuspected = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","record":{"pushkey_hash":"` + hashA + `","app":"org.example.up","reason":"gone",` +
+	`"first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":1,"condemned_until":"2026-03-09T08:00:00Z","probe_at":"2026-03-14T13:00:00Z",` + suspicion + `},"waiting":true}`
+
+func suspectedRecord(hash string, verdicts string) string {
+	return `{"pushkey_hash":"` + hash + `","app":"org.example.up","reason":"not_found","first_seen":"2026-03-14T11:58:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":` + verdicts + `,` + suspicion + `}`
+}
+
 func record(hash string) string {
 	return `{"pushkey_hash":"` + hash + `","app":"org.example.ios","reason":"unregistered","first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:00:00Z","verdicts":2,"probe_at":"2026-03-14T13:00:00Z"}`
 }
@@ -50,6 +63,18 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"status-strict", "apps", degraded, []string{"status", "--strict"}, 3},
 		{"explain-dead", "rejected/explain", dead, []string{"rejected", "explain", "--hash", "ab12"}, 3},
 		{"explain-alive", "rejected/explain", alive, []string{"rejected", "explain", "--hash", hashA}, 0},
+		{"explain-suspected", "rejected/explain", suspectedOnly, []string{"rejected", "explain", "--hash", "ab12"}, 0},
+		{"explain-dead-suspected", "rejected/explain", deadAndSuspected, []string{"rejected", "explain", "--hash", "ab12"}, 3},
+		{
+			"explain-suspected-due", "rejected/explain", strings.ReplaceAll(suspectedOnly, "12:01:00", "11:59:00"),
+			[]string{"rejected", "explain", "--hash", "ab12"},
+			0,
+		},
+		{
+			"list-suspected", "rejected", `{"records":[` + suspectedRecord(hashA, "0") + `,` + suspectedRecord(hashB, "1") + `,` + record(hashA) + `]}`,
+			[]string{"rejected", "list"},
+			0,
+		},
 		{"list", "rejected", `{"records":[` + record(hashA) + `,` + record(hashB) + `]}`, []string{"rejected", "list"}, 0},
 		{"list-none", "rejected", `{"records":[]}`, []string{"rejected", "list"}, 0},
 		{"forget", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":1}`, []string{"rejected", "forget", "--hash", "ab12"}, 0},
