@@ -100,7 +100,7 @@ type offBox struct{}
 
 func (offBox) Accept(context.Context, outbox.Entry) error                  { return outbox.ErrOff }
 func (offBox) Settle(context.Context, outbox.Ref) error                    { return nil }
-func (offBox) Release(context.Context, outbox.Ref, time.Time) error        { return nil }
+func (offBox) Release(context.Context, outbox.Ref, time.Time, bool) error  { return nil }
 func (offBox) Waiting(context.Context, string, [16]byte) (bool, error)     { return false, nil }
 func (offBox) Lease(context.Context, string, int) ([]outbox.Leased, error) { return nil, nil }
 
@@ -123,6 +123,8 @@ func (b *fakeBox) Rouse(_ context.Context, app string) error {
 	b.roused = append(b.roused, app)
 	return b.err
 }
+
+func (b *fakeBox) RouseHost(context.Context, string, string, int) (int, error) { return 0, b.err }
 
 func (b *fakeBox) Depths(ctx context.Context) (depths []outbox.Depth, err error) {
 	if b.err != nil {
