@@ -138,15 +138,12 @@ func (b *fakeBox) Waiting(_ context.Context, app string, device [16]byte) (bool,
 
 func (b *fakeBox) Discard(context.Context, string, [16]byte, int64) error { return b.err }
 
-func (b *fakeBox) RouseHost(_ context.Context, app, _ string, _ int) (int, error) {
-	b.roused = append(b.roused, app)
-	return 0, b.err
-}
-
 func (b *fakeBox) Rouse(_ context.Context, app string) error {
 	b.roused = append(b.roused, app)
 	return b.err
 }
+
+func (b *fakeBox) RouseHost(context.Context, string, string, int) (int, error) { return 0, b.err }
 
 func (b *fakeBox) Depths(ctx context.Context) (depths []outbox.Depth, err error) {
 	if b.err != nil {
