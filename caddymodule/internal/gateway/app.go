@@ -31,9 +31,10 @@ type App struct {
 	// Limit bounds the pushes in flight.
 	Limit *limit.Limiter
 
-	// hosts and fuse are those of all configurations that have the app: New sets them.
+	// hosts and fuse are those of all configurations that have the app, and load is the number of this one: New sets them.
 	hosts *hosts
 	fuse  *fuse
+	load  int64
 
 	// proven says that the provider took a push with the app's current settings.
 	proven   atomic.Bool
@@ -67,7 +68,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	}
 	f.app.hosts.begin(&f.attempt, f.host, g.Now())
 	o := f.app.Push(ctx, f.push)
-	g.breakerChanged(f.app, f.host, f.app.hosts.end(&f.attempt, f.key, o, f.ownSite(), g.Now()))
+	g.breakerChanged(f.app, f.host, f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite()}, g.Now()))
 	return o
 }
 

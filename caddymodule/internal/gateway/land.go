@@ -21,6 +21,9 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.Shared.journal.delivered(f.key),
 		turnedAway: f.turnedAway, outbox: f.land(),
 	}
+	if o.Kind == providers.KindMisconfigured {
+		c.stranger = !f.app.hosts.blames(f.host, f.app.load)
+	}
 	if f.leased {
 		c.outbox = done
 	}

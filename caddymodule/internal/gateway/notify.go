@@ -37,9 +37,14 @@ type Gateway struct {
 	retired atomic.Bool
 }
 
+// loads counts the gateways that were made.
+var loads atomic.Int64
+
 // New makes a gateway. Its apps belong to it alone.
 func New(o Options) *Gateway {
+	load := loads.Add(1)
 	for _, app := range o.Router.Apps() {
+		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
 	}
 	return &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
