@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -163,11 +164,12 @@ func TestRecordsOfAnEarlierGatewayAreReadAndWrittenAsTheyWere(t *testing.T) {
 func TestASuspicionThatCannotBeReadSuspectsNobody(t *testing.T) {
 	t.Parallel()
 	s := opened(t, &Store{URL: redistest.Start(t).URL})
-	for n, value := range []string{
-		`{"verdicts":0,"suspicion":{}}`, `{"suspicion":null}`, `{"suspicion":7}`, `{"suspicion":{"since":-1,"looks":1,"look_at":1}}`,
-		`{"suspicion":{"since":1,"looks":0,"look_at":1}}`, `{"suspicion":{"since":1,"looks":1}}`, `{"condemned":5000,"probe_at":5000}`,
-		`{"verdicts":-1,"suspicion":{"since":1,"looks":1,"look_at":1}}`, "\x00\xff", "[]", `{"suspicion":{"since":"x"}}`,
+	for n, members := range []string{
+		`"verdicts":0,"suspicion":{}`, `"suspicion":null`, `"suspicion":7`, `"suspicion":{"since":-1,"looks":1,"look_at":1}`,
+		`"suspicion":{"since":1,"looks":0,"look_at":1}`, `"suspicion":{"since":1,"looks":1}`, `"condemned":5000,"probe_at":5000`,
+		`"verdicts":-1,"suspicion":{"since":1,"looks":1,"look_at":1}`, `"suspicion":{"since":"x"}`, `"suspicion":[]`, `"suspicion":{`,
 	} {
+		value := fmt.Sprintf(`{"reason":"gone","last_seen":%d,%s}`, s.now().UnixMilli(), members)
 		if err := s.shelf.Client.Set(t.Context(), s.shelf.name(key(n)), value, 0).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 func (p *program) rejected() *cobra.Command {
-	return p.group("rejected", "Shows and forgets which pushkeys are on record as dead or suspected", p.rejectedList(), p.rejectedExplain(), p.rejectedForget())
+	return p.group("rejected", "Shows and forgets which pushkeys are on record as dead or suspected",
+		p.rejectedList(), p.rejectedExplain(), p.rejectedForget())
 }
 
 func (p *program) rejectedList() *cobra.Command {
