@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -70,8 +71,9 @@ func TestAReloadThatForgetsAllowPrivateLosesNothing(t *testing.T) {
 	s.reload()
 	s.set(mood{}, a, b)
 	accepted(t, s.notify("$meanwhile", a))
-	s.gateway.logs("push dropped")
-	if n := strings.Count(s.gateway.log.String(), `"blocked"`); n == 0 {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if !s.gateway.log.wait(ctx, `"reason":"blocked"`) {
 		t.Error("nothing was blocked")
 	}
 	s.config = right

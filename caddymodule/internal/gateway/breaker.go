@@ -52,7 +52,8 @@ type breaker struct {
 type attempt struct {
 	host       *host
 	began      time.Time
-	deliveries int // of the breaker when it began
+	before     time.Time // when the host had last taken a push by then
+	deliveries int       // of the breaker when it began
 	slow       bool
 	trial      bool
 	prev, next *attempt

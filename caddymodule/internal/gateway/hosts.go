@@ -143,6 +143,7 @@ func (h *hosts) begin(a *attempt, name string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a.host = h.of(name)
+	a.before = a.host.delivered
 	a.host.breaker.begin(a, now)
 }
 
@@ -236,16 +237,6 @@ func (h *hosts) isOpen(name string) bool {
 	defer h.mu.Unlock()
 	_, ok := h.open[name]
 	return ok
-}
-
-// lastDelivered is when a host last took a push; zero if that is not known.
-func (h *hosts) lastDelivered(name string) time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if one := h.find(name); one != nil {
-		return one.delivered
-	}
-	return time.Time{}
 }
 
 // witnessEvery is how often other gateways are told that a host took a push.

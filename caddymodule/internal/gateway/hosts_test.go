@@ -46,7 +46,7 @@ func TestMadeUpHostsEvictNoneThatIsRealAndTakeLittleRoom(t *testing.T) {
 		t.Errorf("they take %d MiB", took>>20)
 	}
 	for i := range 1000 {
-		if h.lastDelivered(fmt.Sprint("real", i)).IsZero() {
+		if one := h.find(fmt.Sprint("real", i)); one == nil || one.delivered.IsZero() {
 			t.Fatalf("real host %d is forgotten", i)
 		}
 	}

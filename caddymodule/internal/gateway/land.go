@@ -30,7 +30,7 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 	handed := c.outbox
 	d := decide(o, c)
 	if d.suspect {
-		c.suspicion, c.lookIn = g.suspect(&f.cargo, o)
+		c.suspicion, c.lookIn = g.suspect(f, o)
 		d = decide(o, c)
 	}
 	if d.record {
@@ -155,7 +155,7 @@ func (g *Gateway) due(d decision, f *flight) time.Time {
 
 // delivered is what is left to do after a push was delivered, which nobody waits for.
 func (g *Gateway) delivered(f *flight) {
-	if f.lookAt > 0 {
+	if f.mark.LookAt > 0 {
 		g.acquit(&f.cargo)
 	}
 	if f.host != "" {

@@ -203,7 +203,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 	c := cargo{app: d.app, key: d.key, host: d.app.Host(d.device), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
 		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
-	}, lookAt: mark.LookAt}
+	}, mark: mark}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
 		d.decide(decision{result: Duplicate})
