@@ -45,9 +45,6 @@ func findProgram(name string) (string, error) {
 
 // prepareBuilds returns the options with which both builds are measured, once the other one has shown that it is a server.
 func prepareBuilds(ctx context.Context, o *options, folder string, out io.Writer) (*options, error) {
-	if err := printBuilds(out, o); err != nil {
-		return nil, err
-	}
 	mine, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -56,24 +53,23 @@ func prepareBuilds(ctx context.Context, o *options, folder string, out io.Writer
 	if err != nil {
 		return nil, err
 	}
-	return apart, probe(ctx, apart)
+	if err := probe(ctx, apart); err != nil {
+		return nil, err
+	}
+	printBuilds(out, o)
+	return apart, nil
 }
 
 // printBuilds says what a ratio of two builds is, and in what they differ besides their commits.
-func printBuilds(out io.Writer, o *options) error {
-	other, err := buildinfo.ReadFile(o.Against.Program)
-	if err != nil {
-		return fmt.Errorf("%s is not a Go program: %w; %s", o.Against.Name, err, cure)
-	}
+func printBuilds(out io.Writer, o *options) {
 	fmt.Fprintf(out, "the gateway of this build, beside that of %s; a ratio is this build's number divided by the other's\n", o.Against.Name)
 	mine, ok := debug.ReadBuildInfo()
-	if !ok {
-		return nil // another build system than Go's
-	}
-	if d := differences(mine, other); len(d) > 0 {
+	other, err := buildinfo.ReadFile(o.Against.Program)
+	if err != nil || !ok { // a script that starts the other build, for example
+		fmt.Fprintln(out, "note: whether the two were built in the same way is not known")
+	} else if d := differences(mine, other); len(d) > 0 {
 		fmt.Fprintf(out, "note: not only the commits differ (this build, the other): %s\n", strings.Join(d, "; "))
 	}
-	return nil
 }
 
 // runApart copies both builds, so that each server runs a file that nothing else runs. Processes of the same file share its memory: a

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,25 +66,37 @@ func config(t *testing.T, b *bench) string {
 	return strings.NewReplacer(b.dir, "DIR", s.Origins[0], "ORIGIN", b.dialer.address()[len("127.0.0.1"):], ":PORT").Replace(string(text))
 }
 
-func TestPairsAreComparedWithAnotherBuildAndTheOptionsStay(t *testing.T) {
+func TestPairsAreComparedWithACopyOfAnotherBuild(t *testing.T) {
 	t.Parallel()
-	path := anotherBuild(t)
+	log := filepath.Join(t.TempDir(), "log")
+	path := script(t, fmt.Sprintf("#!/bin/sh\necho \"$0 $%s\" >>%s\nexec %s\n", roleKey, log, anotherBuild(t)))
 	o := small(t, "-provider unifiedpush -against "+path)
 	before := *o
 	var out strings.Builder
 	if err := run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"this build's number divided by the other's", "gateway  ", "  " + path, "CPU for each"} {
+	for _, want := range []string{"this build's number divided by the other's", "gateway  ", "  " + path, "CPU for each", "is not known"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, &out)
 		}
 	}
-	if strings.Contains(out.String(), "not only the commits differ") {
-		t.Errorf("a build differs from itself:\n%s", &out)
-	}
 	if *o != before {
 		t.Errorf("the options became %+v", o)
+	}
+	started, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(started)), "\n")
+	if len(lines) != 1+o.Pairs {
+		t.Errorf("it was started %d times, want once before and once in each pair", len(lines))
+	}
+	for _, line := range lines {
+		copied, role, _ := strings.Cut(line, " ")
+		if _, err := os.Stat(copied); copied == path || role != roleServer || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was started as %s, and is there still: %v", copied, role, err)
+		}
 	}
 }
 
@@ -142,7 +157,7 @@ func TestAProgramThatIsNotThisOneIsRefusedBeforeAnythingIsMeasured(t *testing.T)
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := small(t, "-against "+script(t, test.program))
-			err := probe(t.Context(), o)
+			_, err := prepareBuilds(t.Context(), o, t.TempDir(), io.Discard)
 			for _, want := range []string{o.Against.Name + " is not a server", "go build -o FILE ./examples/loadtest", test.want} {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("there is no %q in the error %v", want, err)
@@ -150,14 +165,6 @@ func TestAProgramThatIsNotThisOneIsRefusedBeforeAnythingIsMeasured(t *testing.T)
 			}
 		})
 	}
-	t.Run("it is not of Go", func(t *testing.T) {
-		t.Parallel()
-		var out strings.Builder
-		o := small(t, "-against "+script(t, "#!/bin/sh\n"))
-		if err := run(t.Context(), o, &out); err == nil || !strings.Contains(err.Error(), "-against: "+o.Against.Name+" is not a Go program") {
-			t.Errorf("the error is %v", err)
-		}
-	})
 }
 
 func TestAProgramThatSaysNothingIsNotWaitedForAsLongAsItRuns(t *testing.T) {
@@ -169,6 +176,15 @@ func TestAProgramThatSaysNothingIsNotWaitedForAsLongAsItRuns(t *testing.T) {
 	_, err := start(ctx, roleServer, t.TempDir(), variant{Program: silent}, new(any))
 	if err == nil || !strings.Contains(err.Error(), errSilent.Error()) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestABuildDoesNotDifferFromItself(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	printBuilds(&out, small(t, "-against "+anotherBuild(t)))
+	if strings.Contains(out.String(), "note") {
+		t.Errorf("it prints\n%s", &out)
 	}
 }
 
