@@ -254,7 +254,7 @@ func TestTheCommandResetsAFuse(t *testing.T) {
 		service.Answer("/up/"+name, answerGone)
 		hs.notify(alert("$1", d))
 	}
-	gateway.running("", "status").want(t, 0, "too many pushkeys were rejected", "tripped (20 of 20 dead)", "degraded")
+	gateway.running("", "status").want(t, 0, "too many pushkeys were rejected", "tripped for 1 host (20 of 20 dead)", "degraded")
 	gateway.running("", "status", "--strict").want(t, 3)
 	gateway.running("", "fuse", "reset", "--app", "org.example.up").want(t, 0, "The fuse is reset")
 	gateway.running("", "status", "--strict").want(t, 0, "The gateway is ready.")

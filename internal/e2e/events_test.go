@@ -81,9 +81,10 @@ func TestSubscribersHearOfRejectionsAndFuses(t *testing.T) {
 	for range 19 {
 		reject("$2")
 	}
-	gateway.event("fuse_tripped app=org.example.web pushkeys=20")
+	host := strings.TrimPrefix(service.URL, "https://")
+	gateway.event("fuse_tripped app=org.example.web host=" + host + " pushkeys=20")
 	gateway.adminDo(http.MethodPost, "/matrix_push/fuses/reset", `{"app":"org.example.web"}`)
-	gateway.event("fuse_reset app=org.example.web by_operator=true")
+	gateway.event("fuse_reset app=org.example.web by_operator=true host=" + host)
 	if err := gateway.load(subscribed(gatewayConfig(service.global("rejected memory\nfuse 50% 11m"), "matrix_push"))); err != nil {
 		t.Fatal(err)
 	}

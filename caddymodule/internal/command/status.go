@@ -127,10 +127,11 @@ func (i *invocation) fuseState(f gateway.FuseStatus) string {
 	if f.Tripped == nil {
 		return "ok"
 	}
+	where := ""
 	if len(f.Hosts) > 0 {
-		return "tripped for " + count(len(f.Hosts), "host", "hosts")
+		where = " for " + count(len(f.Hosts), "host", "hosts")
 	}
-	return fmt.Sprintf("tripped (%d of %d dead)", f.Dead, f.Pushkeys)
+	return fmt.Sprintf("tripped%s (%d of %d dead)", where, f.Dead, f.Pushkeys)
 }
 
 func (i *invocation) waiting(o *gateway.OutboxStatus) string {
