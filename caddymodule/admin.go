@@ -21,7 +21,7 @@ func init() {
 //	GET  /matrix_push/health/ready       whether a gateway has started, and what is wrong with it
 //	GET  /matrix_push/fuses              the state of each app's fuse
 //	POST /matrix_push/fuses/reset        believes an app's rejections again
-//	GET  /matrix_push/rejected           the pushkeys that are on record as dead, by their hashes
+//	GET  /matrix_push/rejected           the pushkeys that are on record as dead or suspected, by their hashes
 //	POST /matrix_push/rejected/explain   all that is known of a device
 //	POST /matrix_push/rejected/forget    forgets a rejection, or an app's since a time
 //	GET  /matrix_push/outbox             what waits

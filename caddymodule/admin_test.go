@@ -151,7 +151,7 @@ func TestReadinessTellsWhatToLookInto(t *testing.T) {
 func TestReadinessIsNoTroubleWithoutAnOutbox(t *testing.T) {
 	t.Parallel()
 	r := newAdminRig(t)
-	r.app.gateway.Outbox = offBox{}
+	r.serve(r.app.gateway.Rejected, offBox{})
 	r.want(http.StatusOK, "GET", "/matrix_push/health/ready", "", `{"status":"ready","degraded":[]}`)
 }
 
@@ -167,7 +167,7 @@ func TestAFuseIsReset(t *testing.T) {
 func TestAStoreThatCannotBeLookedThroughSaysSo(t *testing.T) {
 	t.Parallel()
 	r := newAdminRig(t)
-	r.app.gateway.Rejected, r.app.gateway.Outbox = r.store, offBox{}
+	r.serve(r.store, offBox{})
 	k := r.reject("org.example.ios", "org.example.ios", canary, today)
 	r.want(http.StatusNotImplemented, "GET", "/matrix_push/rejected", "", "cannot be looked through")
 	r.want(http.StatusNotImplemented, "POST", "/matrix_push/rejected/forget", `{"app":"org.example.ios","since":"2026-01-01T00:00:00Z"}`, "cannot be looked through")
@@ -227,7 +227,7 @@ func TestATestNotificationIsSentAndTheVerdictTold(t *testing.T) {
 	if p := r.provider.pushed; !p.Notification.Badge || p.Site != (providers.Site{Host: "push.example.org", Port: "443"}) {
 		t.Errorf("no badge update, or another site: %+v at %+v", p.Notification, p.Site)
 	}
-	r.app.gateway.Outbox = offBox{}
+	r.serve(r.app.gateway.Rejected, offBox{})
 	r.want(http.StatusOK, "POST", "/matrix_push/send", `{"notification":{"devices":[`+device+`]}}`, `"result":"unavailable"`)
 
 	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"notification":{"devices":[{"app_id":"com.example","pushkey":"`+canary+`"}]}}`, "no app serves it")

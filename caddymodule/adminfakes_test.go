@@ -50,6 +50,25 @@ func (s *fakeStore) Reject(_ context.Context, k rejected.Key, v rejected.Verdict
 	return s.err
 }
 
+func (s *fakeStore) Suspect(_ context.Context, k rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[k] = s.records[k].Suspect(v)
+	return s.records[k].Suspicion, s.err
+}
+
+func (s *fakeStore) Acquit(_ context.Context, k rejected.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[k], _ = s.records[k].Acquit()
+	return s.err
+}
+
+// LookupNow answers from memory, as the stores in this repository do.
+func (s *fakeStore) LookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
+	return s.Lookup(context.Background(), keys, marks) == nil
+}
+
 func (s *fakeStore) Get(_ context.Context, k rejected.Key) (rejected.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +119,7 @@ type offBox struct{}
 
 func (offBox) Accept(context.Context, outbox.Entry) error                  { return outbox.ErrOff }
 func (offBox) Settle(context.Context, outbox.Ref) error                    { return nil }
-func (offBox) Release(context.Context, outbox.Ref, time.Time) error        { return nil }
+func (offBox) Release(context.Context, outbox.Ref, time.Time, bool) error  { return nil }
 func (offBox) Waiting(context.Context, string, [16]byte) (bool, error)     { return false, nil }
 func (offBox) Lease(context.Context, string, int) ([]outbox.Leased, error) { return nil, nil }
 
@@ -123,6 +142,8 @@ func (b *fakeBox) Rouse(_ context.Context, app string) error {
 	b.roused = append(b.roused, app)
 	return b.err
 }
+
+func (b *fakeBox) RouseHost(context.Context, string, string, int) (int, error) { return 0, b.err }
 
 func (b *fakeBox) Depths(ctx context.Context) (depths []outbox.Depth, err error) {
 	if b.err != nil {
@@ -223,13 +244,20 @@ func newAdminRig(t *testing.T) *adminRig {
 	}
 	started := make(chan struct{})
 	close(started)
-	r.app = &App{started: started, gateway: &gateway.Gateway{
+	r.app = &App{started: started, gateway: gateway.New(gateway.Options{
 		Router: router, Rejected: listedStore{r.store}, Outbox: r.box, Fuse: gateway.FuseOptions{Share: 0.5, Window: time.Hour},
 		Shared: gateway.NewShared(), Observer: &observer{logger: zap.NewNop()}, Now: func() time.Time { return today },
 		Jitter: func(time.Duration) time.Duration { return 0 },
-	}}
+	})}
 	r.admin = &Admin{find: func() *App { return r.app }}
 	return r
+}
+
+// serve puts other stores in place of the gateway's.
+func (r *adminRig) serve(store rejected.Store, box outbox.Box) {
+	options := r.app.gateway.Options
+	options.Rejected, options.Outbox = store, box
+	r.app.gateway = gateway.New(options)
 }
 
 // reject puts a device on record.

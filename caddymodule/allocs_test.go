@@ -95,11 +95,11 @@ func newQuietHandler(t *testing.T) *Handler {
 		t.Fatal(err)
 	}
 	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zapcore.InfoLevel))
-	app := &App{MaxBody: defaultMaxBody, MaxDevices: defaultMaxDevices, started: make(chan struct{}), gateway: &gateway.Gateway{
+	app := &App{MaxBody: defaultMaxBody, MaxDevices: defaultMaxDevices, started: make(chan struct{}), gateway: gateway.New(gateway.Options{
 		Router: router, Rejected: store, Outbox: offBox{}, Dedupe: defaultDedupe, Fuse: gateway.FuseOptions{Share: 0.5, Window: time.Hour},
 		Shared: gateway.NewShared(), Observer: &observer{logger: logger}, Now: time.Now,
 		Jitter: func(time.Duration) time.Duration { return 0 },
-	}}
+	})}
 	close(app.started)
 	t.Cleanup(func() { app.gateway.Shared.Drain(context.Background()) })
 	return &Handler{Plaintext: "allow", app: app, serves: func(*gateway.App) bool { return true }}

@@ -57,7 +57,7 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	m.push(gateway.Attempt{App: app, Outcome: providers.Delivered(), Result: gateway.Delivered})
 	m.storeFailed("leasing pushes")
 	state := told{app: &App{
-		gateway: &gateway.Gateway{Router: router, Shared: gateway.NewShared(), Outbox: fullBox{}}, store: fullStore{},
+		gateway: gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared(), Outbox: fullBox{}}), store: fullStore{},
 	}}
 	// A pedantic registry, as Caddy's are, fails for what is collected without having been described.
 	counted, gauged := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()

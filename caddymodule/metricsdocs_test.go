@@ -127,7 +127,7 @@ func TestThePageHasEachResultAndOutcome(t *testing.T) {
 func TestThePageHasEachOperationOfAStoreThatMayFail(t *testing.T) {
 	t.Parallel()
 	var operations []string
-	for _, list := range said(parsed(t, "."), "StoreFailed", "outboxFailed") {
+	for _, list := range said(parsed(t, "."), "StoreFailed", "failed", "change") {
 		for _, doing := range list {
 			operations = append(operations, strings.ReplaceAll(doing, " ", "_"))
 		}

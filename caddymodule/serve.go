@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 const (

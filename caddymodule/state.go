@@ -37,6 +37,8 @@ var (
 	outboxAge        = state("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if none waits.", "app")
 	breakersOpen     = state("breakers_open", "Push servers that are left alone as they do not work; of an app with one, until it works again.", "app", "provider")
 	fuseTripped      = state("fuse_tripped", "Whether the fuse is tripped: 1 while rejections are held.", "app")
+	appFailing       = state("app_failing", "Whether an app fails: 1 while its latest pushes all failed for a while and nothing was delivered since.", "app", "provider")
+	suspected        = state("pushkeys_suspected", "Pushkeys that look dead without proof: their pushes wait.", "app", "provider")
 	rejectedRecords  = state("rejected_records", "Records in the rejected store, where it knows how many.")
 	credentialExpiry = state("credential_expiry_timestamp_seconds", "When the credential in use ends, in seconds since 1970.", "app", "provider")
 )
@@ -44,7 +46,7 @@ var (
 // Describe implements prometheus.Collector.
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, fuseTripped, rejectedRecords, credentialExpiry,
+		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, appFailing, suspected, fuseTripped, rejectedRecords, credentialExpiry,
 	} {
 		ch <- d
 	}
@@ -72,6 +74,8 @@ func (a *App) collect(ctx context.Context, gauge func(d *prometheus.Desc, value 
 			open = 1
 		}
 		gauge(breakersOpen, float64(open), s.App, s.Provider)
+		gauge(appFailing, flag(s.Failing != nil), s.App, s.Provider)
+		gauge(suspected, float64(s.Suspected), s.App, s.Provider)
 		if s.CredentialExpiry != nil {
 			gauge(credentialExpiry, float64(s.CredentialExpiry.Unix()), s.App, s.Provider)
 		}
@@ -82,15 +86,19 @@ func (a *App) collect(ctx context.Context, gauge func(d *prometheus.Desc, value 
 		}
 	}
 	for _, f := range a.gateway.Fuses() {
-		tripped := 0.0
-		if f.Tripped != nil {
-			tripped = 1
-		}
-		gauge(fuseTripped, tripped, orUnknown(f.App))
+		gauge(fuseTripped, flag(f.Tripped != nil), orUnknown(f.App))
 	}
 	if store, ok := a.store.(rejected.Sizer); ok {
 		gauge(rejectedRecords, float64(store.Len()))
 	}
+}
+
+// flag is a truth as a number.
+func flag(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // age is how long ago something was, in seconds; 0 if it never was.

@@ -51,7 +51,7 @@ func warming(t *testing.T, provided map[string]providers.Provider) (a *App, logs
 	}
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	a = &App{
-		gateway: &gateway.Gateway{Router: router}, events: &events{ready: make(chan struct{})},
+		gateway: gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared()}), events: &events{ready: make(chan struct{})},
 		observer: &observer{logger: zap.New(core), emit: func(name string, _ map[string]any) { t.Errorf("event %s", name) }},
 	}
 	ctx, stop := context.WithCancel(t.Context())

@@ -21,7 +21,11 @@ type Box interface {
 	// arrive there later; accepting the same entry again makes sure. After any other error the entry is not in the box.
 	//
 	// An entry whose ID is in the box already is accepted without being stored twice, and its device is due as the newer call says.
-	// An entry that was settled or discarded is accepted without being stored at all: a late Accept never brings a push back.
+	// Neither is an entry stored whose event the device has in the box already, as another entry. An entry that was settled or
+	// discarded is accepted without being stored at all: a late Accept never brings a push back.
+	//
+	// When the attempt at an entry ends that was accepted as Running, the caller settles or releases it, or accepts it again without
+	// Running, also after ErrUnsure.
 	Accept(ctx context.Context, e Entry) error
 
 	// Settle removes an entry that needs no further attempt, and returns when that is durable. The lease on its device ends, and the
@@ -47,14 +51,14 @@ type Queue interface {
 	Lease(ctx context.Context, app string, n int) ([]Leased, error)
 
 	// Discard removes a device's entries but for those of a later registration, whose PushkeyTS is newer than the given one. Like
-	// Settle, it keeps an Accept that is still on its way from having an effect.
+	// Settle, it keeps an Accept that is still on its way from having an effect: that of an entry whose Accepted is before the call.
 	Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error
 
 	// Rouse makes all devices of an app due that are not leased.
 	Rouse(ctx context.Context, app string) error
 
-	// RouseHost makes devices due whose oldest entry goes to the host and that are not leased: at most so many, or all if most is 0.
-	// It returns how many of the host's devices are due by then that were not leased; those that were due before count.
+	// RouseHost makes devices due whose oldest entry goes to the host and that are not leased: until so many are due, or all if most
+	// is 0. It returns how many are due; those that it found due count. Which ones it begins with differs from call to call.
 	RouseHost(ctx context.Context, app, host string, most int) (due int, err error)
 
 	// RouseDevice makes a device due, unless it is leased, and reports whether it has entries.

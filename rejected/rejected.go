@@ -41,6 +41,12 @@ type Store interface {
 	Forget(ctx context.Context, key Key) error
 }
 
+// Prompt is implemented by a store that can answer most lookups from memory, so nobody has to wait for it with a clock in hand.
+type Prompt interface {
+	// LookupNow is Lookup if that needs to wait for nothing; otherwise it returns false, and what is in marks has no meaning.
+	LookupNow(keys []Key, marks []Mark) bool
+}
+
 // Opener is implemented by a store that holds a resource: it is opened when its configuration goes live, not while it is merely
 // validated. Until then the store answers ErrNotOpen. An error fails the load.
 type Opener interface {

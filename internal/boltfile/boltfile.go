@@ -57,7 +57,8 @@ func OpenFile(path string) (db *bbolt.DB, file *os.File, err error) {
 		return nil, file, err
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, nil, fmt.Errorf("%s is locked, most likely by another Caddy process; a running one is changed with `caddy reload`: %w", path, err)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum),
+		cutShort(path):
 		return nil, nil, Damaged(path, err)
 	default:
 		return nil, nil, fmt.Errorf("%s cannot be opened: %w", path, err)
@@ -75,6 +76,12 @@ func Guard(path string, use func() error) (err error) {
 	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a file cut short faults when its missing pages are read
 	return use()
+}
+
+// cutShort reports whether a file has fewer than the two pages that bbolt begins with, for which it has no error value.
+func cutShort(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0 && info.Size() < int64(2*os.Getpagesize())
 }
 
 // Damaged is the error for a file that cannot be read.

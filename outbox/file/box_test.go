@@ -92,6 +92,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	depths, depthsErr := b.Depths(ctx)
 	page, _, listErr := b.List(ctx, app, "", 10)
 	_, rouseErr := b.RouseDevice(ctx, app, deviceOf("a"))
+	_, hostErr := b.RouseHost(ctx, app, "one", 1)
 	_, dropErr := b.Drop(ctx, app, deviceOf("a"), "")
 	if len(depths) != 0 || len(page) != 0 {
 		t.Errorf("it shows %v and %v", depths, page)
@@ -101,7 +102,8 @@ func wantNotOpen(t *testing.T, b *Box) {
 		"Settle":  b.Settle(ctx, ref("a", "1")),
 		"Discard": b.Discard(ctx, app, deviceOf("a"), 1000),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
-		"Waiting": waiting, "Lease": lease, "Depths": depthsErr, "List": listErr, "RouseDevice": rouseErr, "Drop": dropErr,
+		"Waiting": waiting, "Lease": lease, "Depths": depthsErr, "List": listErr, "RouseDevice": rouseErr, "RouseHost": hostErr,
+		"Drop": dropErr,
 	} {
 		if !errors.Is(err, outbox.ErrNotOpen) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)

@@ -75,7 +75,7 @@ func TestADamagedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}{
 		{"text", bytes.Repeat([]byte("not a database\n"), 1000), todo},
 		{"a few bytes", []byte("x"), todo},
-		{"only its first page", good[:page], "file size too small"},
+		{"only its first page", good[:page], todo},
 		{"only its first three pages", good[:3*page], todo},
 		{"zeros in place of its pages", over(2, 0), todo},
 		{"noise in place of its pages", over(2, 0xA5), todo},

@@ -17,6 +17,7 @@ type graves struct {
 	seed       maphash.Seed
 	young, old generation
 	since      time.Time // the young generation's first
+	most       int       // in a generation
 }
 
 type generation struct {
@@ -31,7 +32,7 @@ type discarded struct {
 }
 
 func newGraves() graves {
-	return graves{seed: maphash.MakeSeed(), young: newGeneration(), old: newGeneration()}
+	return graves{seed: maphash.MakeSeed(), young: newGeneration(), old: newGeneration(), most: maxGraves}
 }
 
 func newGeneration() generation {
@@ -42,7 +43,7 @@ func (g *graves) hash(r outbox.Ref) uint64 { return maphash.Comparable(g.seed, r
 
 // age begins a new generation when it is time.
 func (g *graves) age(now time.Time) {
-	if now.Sub(g.since) < outbox.LeaseTime && len(g.young.entries) < maxGraves && len(g.young.devices) < maxGraves {
+	if now.Sub(g.since) < outbox.LeaseTime && len(g.young.entries) < g.most && len(g.young.devices) < g.most {
 		return
 	}
 	g.since, g.old = now, g.young

@@ -29,6 +29,7 @@ type writer struct {
 	writes  []*write
 	notes   []note
 	removed []uint64 // entries that could not be removed when they were settled
+	owed    int      // how many of them are in the transaction under way
 	closed  bool
 
 	asked chan struct{} // there are writes, or the writer is closed
@@ -134,7 +135,7 @@ func (w *writer) removeLater(seqs ...uint64) {
 func (w *writer) owes() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.removed) > 0
+	return len(w.removed)+w.owed > 0
 }
 
 // close commits what was asked for, and ends the writer.
@@ -177,7 +178,7 @@ func (w *writer) run() {
 func (w *writer) commit() (last bool) {
 	w.mu.Lock()
 	writes, notes, removed := w.writes, w.notes, w.removed
-	w.writes, w.notes, w.removed = nil, nil, nil
+	w.writes, w.notes, w.removed, w.owed = nil, nil, nil, len(removed)
 	last = w.closed
 	w.mu.Unlock()
 	if len(writes) == 0 && len(notes) == 0 && len(removed) == 0 {
@@ -187,6 +188,8 @@ func (w *writer) commit() (last bool) {
 	if err != nil {
 		err = fmt.Errorf("%s cannot be written: %w", w.path, err)
 		w.keep(notes, removed)
+	} else if len(removed) > 0 {
+		w.paid()
 	}
 	for _, one := range writes {
 		one.end(err)
@@ -202,9 +205,16 @@ func (w *writer) keep(notes []note, removed []uint64) {
 	w.mu.Lock()
 	w.notes = append(notes, w.notes...)
 	w.notes = w.notes[:min(len(w.notes), maxNotes)]
-	w.removed = append(removed, w.removed...)
+	w.removed, w.owed = append(removed, w.removed...), 0
 	w.mu.Unlock()
 	signal(w.noted)
+}
+
+// paid says that the transaction removed what it had to.
+func (w *writer) paid() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.owed = 0
 }
 
 func (w *writer) transact(writes []*write, notes []note, removed []uint64) error {

@@ -20,14 +20,13 @@ func (f *fixture) drop(dev, id string, want int) {
 
 func (f *fixture) rouseDevice(dev string, want bool) {
 	f.Helper()
-	found, err := f.inspector().RouseDevice(f.Context(), app, device(dev))
+	found, err := f.q.RouseDevice(f.Context(), app, device(dev))
 	if err != nil || found != want {
 		f.Errorf("RouseDevice %s: %v, %v; want %v", dev, found, err, want)
 	}
 }
 
 func rouseDevice(f *fixture) {
-	f.inspector()
 	f.rouseDevice("a", false)
 	later := entry("d", "4")
 	later.Due = time.Now().Add(time.Hour)
@@ -48,11 +47,10 @@ func rouseDevice(f *fixture) {
 	f.rouseDevice("b", true)
 	f.settle(f.leaseOne("2", 1))
 	f.rouseDevice("b", false)
-	f.expectDepths("roused", app+": 3 of 3")
+	f.nothing()
 }
 
 func rouseDeviceDue(f *fixture) {
-	f.inspector()
 	f.accept(entry("a", "1"))
 	time.Sleep(moment)
 	f.accept(entry("b", "2"))
@@ -64,7 +62,6 @@ func rouseDeviceDue(f *fixture) {
 }
 
 func rouseDeviceWakes(f *fixture) {
-	f.inspector()
 	e := entry("a", "1")
 	e.Due = time.Now().Add(time.Hour)
 	f.accept(e)

@@ -45,6 +45,7 @@ func Run(t *testing.T, h Harness) {
 		{"settling an entry that is gone is no error", settleUnknown},
 		{"releasing an entry that is gone is no error", releaseUnknown},
 		{"a released device is due when it was told, and counts its attempts", release},
+		{"a release without an attempt does not count one", released},
 		{"settling an entry starts the count of attempts anew", attemptsReset},
 		{"a lease lapses", lapse},
 		{"a lease waits for an entry", leaseWaits},
@@ -65,9 +66,31 @@ func Run(t *testing.T, h Harness) {
 		{"a badge update that runs stays", badgeRunning},
 		{"a badge update is due when the one was that it removes", badgeDue},
 
+		{"an entry takes the place of those about the same, and of no others", replaced},
+		{"an entry under way stays when one about the same comes", replacedUnderWay},
+
+		{"an entry that was settled first has no effect when it is accepted", settledFirst},
+		{"an entry that was settled does not come back when it is accepted again", settledOnce},
+		{"an entry that was discarded first has no effect when it is accepted", discardedFirst},
+		{"an entry that is accepted again is there once, and due as the newer call says", acceptedAgain},
+		{"an entry that is accepted again takes no room", acceptedAgainFull},
+		{"an entry that many accept at once is there once", acceptedAtOnce},
+		{"an event that is accepted again is there once", acceptedEvent},
+
+		{"an entry whose Accept came too late is in for sure when it is accepted again", acceptOver},
+		{"calls end with their context", callsOver},
+		{"an entry whose Settle came too late does not come back", settleOver},
+		{"what many accept and settle while their contexts end is there once, in order", acceptsCutOff},
+
 		{"entries go with the registration they are for", discard},
 		{"a leased entry that goes ends its lease when it is settled", discardLeased},
 		{"roused devices are due, but for leased ones", rouse},
+
+		{"roused devices of a host are due, but for leased ones", rouseHost},
+		{"no more devices of a host are roused than asked for", rouseHostMost},
+		{"a device is its oldest entry's host's", rouseHostOldest},
+		{"a device is another host's when its oldest entry was dropped", rouseHostDropped},
+		{"devices are their hosts' after a restart", rouseHostRestart},
 
 		{"an app is full", fullApp},
 		{"a device is full", fullDevice},

@@ -55,6 +55,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	_, depths := b.Depths(ctx)
 	_, _, list := b.List(ctx, app, "", 10)
 	_, rouse := b.RouseDevice(ctx, app, device("a"))
+	_, host := b.RouseHost(ctx, app, "one", 1)
 	_, drop := b.Drop(ctx, app, device("a"), "")
 	for op, err := range map[string]error{
 		"Accept":  b.Accept(ctx, entry("a", "1")),
@@ -64,7 +65,8 @@ func wantNotOpen(t *testing.T, b *Box) {
 		"Rouse":   b.Rouse(ctx, app),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
 		"Unclaim": b.Unclaim(ctx, device("event")),
-		"Waiting": waiting, "Lease": lease, "Claim": claim, "Depths": depths, "List": list, "RouseDevice": rouse, "Drop": drop,
+		"Waiting": waiting, "Lease": lease, "Claim": claim, "Depths": depths, "List": list, "RouseDevice": rouse, "RouseHost": host,
+		"Drop": drop,
 	} {
 		if !errors.Is(err, outbox.ErrNotOpen) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
@@ -138,7 +140,7 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 		"+time", "+info")
 	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:right@", 1)})
 	e := entry("a", "1")
-	e.Event, e.EventUntil = device("event"), e.Expires
+	e.Event, e.EventUntil, e.Host = device("event"), e.Expires, "push.example.org"
 	accept(t, b, e)
 	claim(t, b, "event", outbox.Done)
 	if page, _, err := b.List(t.Context(), app, "", 10); err != nil || len(page) != 1 {
@@ -146,8 +148,10 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	}
 	_, depths := b.Depths(t.Context())
 	_, rouse := b.RouseDevice(t.Context(), app, device("a"))
+	_, host := b.RouseHost(t.Context(), app, e.Host, 1)
 	_, drop := b.Drop(t.Context(), app, device("a"), "another")
-	if err := errors.Join(depths, rouse, drop); err != nil {
+	discard := b.Discard(t.Context(), app, device("b"), 1000)
+	if err := errors.Join(depths, rouse, host, drop, discard); err != nil {
 		t.Error(err)
 	}
 	if ids := drain(t, b); len(ids) != 1 {

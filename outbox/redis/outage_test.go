@@ -23,6 +23,7 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 		"Release":     func() error { return b.Release(ctx, ref("z", "none"), time.Now(), true) },
 		"Discard":     func() error { return b.Discard(ctx, app, device("z"), 1000) },
 		"Rouse":       func() error { return b.Rouse(ctx, app) },
+		"RouseHost":   func() error { _, err := b.RouseHost(ctx, app, "one", 0); return err },
 		"Waiting":     func() error { _, err := b.Waiting(ctx, app, device("a")); return err },
 		"Lease":       func() error { _, err := b.Lease(ctx, app, 1); return err },
 		"Claim":       func() error { _, err := b.Claim(ctx, device("event")); return err },

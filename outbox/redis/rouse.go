@@ -32,24 +32,24 @@ func (q *queue) rouse(ctx context.Context, app string) error {
 func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
 	defer q.wakers.wake(app)
 	if most <= 0 {
-		return q.rouseBehind(ctx, app, host, "", -1)
+		return q.rouseBetween(ctx, app, host, "", "", -1)
 	}
 	start := hostPlace(host, deviceKey(randomDevice()))
-	if due, err = q.rouseBehind(ctx, app, host, start, most); err != nil || due >= most {
+	if due, err = q.rouseBetween(ctx, app, host, start, "", most); err != nil || due == most {
 		return due, err
 	}
-	// Those before the start are the first; behind it, those that were made due are found again.
-	return q.rouseBehind(ctx, app, host, "", most)
+	more, err := q.rouseBetween(ctx, app, host, "", start, most-due)
+	return due + more, err
 }
 
-// rouseBehind makes devices due that stand behind a place, until so many are; -1 for all.
-func (q *queue) rouseBehind(ctx context.Context, app, host, from string, most int) (due int, err error) {
+// rouseBetween makes devices due that stand behind a place, up to another, until so many are; -1 for all.
+func (q *queue) rouseBetween(ctx context.Context, app, host, from, upto string, most int) (due int, err error) {
 	for {
 		left := most
 		if most > 0 {
 			left -= due
 		}
-		reply, err := q.change(ctx, rouseHostScript, q.keys.of(app), host, from, left, maxBatch)
+		reply, err := q.change(ctx, rouseHostScript, q.keys.of(app), host, from, upto, left, maxBatch)
 		if err != nil {
 			return due, err
 		}

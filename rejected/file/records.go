@@ -19,16 +19,7 @@ func (d *database) lookup(ctx context.Context, keys []rejected.Key, marks []reje
 		return rejected.ErrNotOpen
 	}
 	now := second(d.clock.now())
-	crowded := false
-	var missing []int
-	for i, key := range keys {
-		m, c, loaded := d.index.lookup(key, now)
-		if !loaded {
-			missing = append(missing, i)
-			continue
-		}
-		marks[i], crowded = m, crowded || c
-	}
+	missing, crowded := d.known(keys, marks, now)
 	if len(missing) > 0 {
 		c, err := d.ask(ctx, keys, missing, marks, now)
 		if err != nil {
@@ -37,13 +28,42 @@ func (d *database) lookup(ctx context.Context, keys []rejected.Key, marks []reje
 		}
 		crowded = crowded || c
 	}
-	if crowded {
-		select {
-		case d.crowd <- struct{}{}:
-		default: // it is on its way
-		}
-	}
+	d.crowding(crowded)
 	return nil
+}
+
+// lookupNow looks up keys of which all are loaded; otherwise it returns false.
+func (d *database) lookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
+	if !d.opened.Load() {
+		return false
+	}
+	missing, crowded := d.known(keys, marks, second(d.clock.now()))
+	d.crowding(crowded)
+	return len(missing) == 0
+}
+
+// known fills in the marks of the keys that are loaded, and returns the others.
+func (d *database) known(keys []rejected.Key, marks []rejected.Mark, now uint32) (missing []int, crowded bool) {
+	for i, key := range keys {
+		m, c, loaded := d.index.lookup(key, now)
+		if !loaded {
+			missing = append(missing, i)
+			continue
+		}
+		marks[i], crowded = m, crowded || c
+	}
+	return missing, crowded
+}
+
+// crowding has what was seen written down, if it is time.
+func (d *database) crowding(crowded bool) {
+	if !crowded {
+		return
+	}
+	select {
+	case d.crowd <- struct{}{}:
+	default: // it is on its way
+	}
 }
 
 // ask asks the file for the keys that are not loaded yet.

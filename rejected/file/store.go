@@ -123,6 +123,11 @@ func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 	return s.db.lookup(ctx, keys, marks)
 }
 
+// LookupNow is Lookup from memory, once the keys are loaded.
+func (s *Store) LookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
+	return s.db != nil && s.db.lookupNow(keys, marks)
+}
+
 // Reject records a verdict and returns when it is on disk. It ends a suspicion. If the write fails, the pushkey is still rejected until
 // the process ends. A write that began goes on when the context is done.
 func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
@@ -190,6 +195,7 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Prompt    = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Sizer     = (*Store)(nil)
 )

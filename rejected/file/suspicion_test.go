@@ -156,9 +156,11 @@ func TestAnAcquittalWithoutASuspicionTouchesNoDisk(t *testing.T) {
 	for _, name := range []string{"nothing", "a verdict"} {
 		s, _, was := before(t, histories[name])
 		goOn := stall(s)
-		if err := s.Acquit(t.Context(), key(1)); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		if err := s.Acquit(ctx, key(1)); err != nil {
 			t.Error(err)
 		}
+		cancel()
 		goOn()
 		expectBoth(t, s, 1, was)
 	}

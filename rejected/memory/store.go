@@ -107,6 +107,11 @@ func (s *Store) Lookup(_ context.Context, keys []rejected.Key, marks []rejected.
 	return s.table.lookup(keys, marks)
 }
 
+// LookupNow is Lookup.
+func (s *Store) LookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
+	return s.table != nil && s.table.lookup(keys, marks) == nil
+}
+
 // Reject records a verdict. It ends a suspicion.
 func (s *Store) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
 	if s.table == nil {
@@ -170,6 +175,7 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Prompt    = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Sizer     = (*Store)(nil)
 )

@@ -19,7 +19,8 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		good, "", "null", "[]", "{}", `{"verdicts":0}`, `{"verdicts":-1}`, `{"verdicts":1.5}`, `{"verdicts":1,"condemned":9223372036854775807}`,
 		`{"verdicts":1,"condemned":-1,"since":-1,"probe_at":-62135596800001}`, `{"verdicts":1,"verdicts":2,"VERDICTS":3}`, `{"verdicts":99999999999999999999}`,
-		`{"verdicts":1,"reason":"\ud800"}`, good + good,
+		`{"verdicts":1,"reason":"\ud800"}`, good + good, `{"verdicts":0,"suspicion":{"since":1,"looks":1,"look_at":2}}`,
+		`{"verdicts":1,"suspicion":{"since":-62135596800000,"looks":1,"look_at":9223372036854775807}}`, `{"verdicts":1,"suspicion":[]}`,
 	} {
 		f.Add(seed)
 	}
@@ -31,8 +32,11 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if r.Verdicts < 1 {
+		if r.Verdicts < 0 || r.Verdicts == 0 && !r.Suspicion.Suspected() {
 			t.Errorf("%q is a record of %d verdicts", value, r.Verdicts)
+		}
+		if r.Verdicts == 0 && r.Mark().Rejects(0, time.Unix(1, 0)) {
+			t.Errorf("%q rejects, and it has no verdict", value)
 		}
 		encoded, err := encode(r)
 		if err != nil {

@@ -27,23 +27,29 @@ func TestConformance(t *testing.T) {
 	url := redistest.Start(t).URL + timeouts
 	rejectedtest.Run(t, rejectedtest.Harness{
 		New: func(t *testing.T, now func() time.Time) rejected.Store {
-			return opened(t, &Store{URL: url, Prefix: rand.Text(), now: now})
+			return patient(opened(t, &Store{URL: url, Prefix: rand.Text(), now: now}))
 		},
 		Unopened: func(t *testing.T) rejected.Store {
-			return provision(t, &Store{URL: url, Prefix: rand.Text()})
+			return patient(provision(t, &Store{URL: url, Prefix: rand.Text()}))
 		},
 		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
 		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
 			old := s.(*Store)
 			cleanup(t, old)
-			return opened(t, &Store{URL: old.URL, Prefix: old.Prefix, now: old.now})
+			return patient(opened(t, &Store{URL: old.URL, Prefix: old.Prefix, now: old.now}))
 		},
 		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
 			server := redistest.Start(t)
-			return opened(t, &Store{URL: server.URL + timeouts, now: now}), server.Pause
+			return patient(opened(t, &Store{URL: server.URL + timeouts, now: now})), server.Pause
 		},
 		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
 	})
+}
+
+// patient lets lookups of a store wait longer for Redis than a request does.
+func patient(s *Store) *Store {
+	s.shelf.lookupTime = 10 * time.Second
+	return s
 }
 
 func tryProvision(t testing.TB, s *Store) error {

@@ -44,6 +44,9 @@ func (d *shelf) do(ctx context.Context, fn func() error) error {
 // failed is the error of a call. Of one that did not end in time it wraps the context's, whatever the network says of it.
 func failed(ctx context.Context, err error) error {
 	end := ctx.Err()
+	if deadline, ok := ctx.Deadline(); ok && end == nil && !time.Now().Before(deadline) {
+		end = context.DeadlineExceeded // the connection noticed it before the context
+	}
 	switch {
 	case errors.Is(err, rejected.ErrNotOpen), errors.Is(err, rejected.ErrNotFound):
 		return err
@@ -81,7 +84,7 @@ func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 
 // ask fills in the marks of those keys that are missing.
 func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, expire time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	ctx, cancel := context.WithTimeout(ctx, d.lookupTime)
 	defer cancel()
 	names, seen := make([]string, len(missing)), make([]time.Time, len(missing))
 	for n, i := range missing {

@@ -23,6 +23,8 @@ type shelf struct {
 	front   *front
 	touches touches
 	calls   until.Calls
+
+	lookupTime time.Duration // lookupTime, but for tests
 }
 
 // Configurations of one URL and prefix share a shelf.
@@ -34,7 +36,7 @@ func share(url, prefix, gateway string, now func() time.Time) (*shelf, error) {
 		return &shelf{
 			Tenancy: redisclient.NewTenancy(client, rejected.ErrNotOpen),
 			key:     key, base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix), now: now,
-			front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls),
+			front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls), lookupTime: lookupTime,
 		}
 	})
 }

@@ -27,17 +27,21 @@ func (d *shelf) delivered(ctx context.Context, host rejected.Key, at time.Time) 
 	})
 }
 
-// lastDelivered takes what is no time for none.
 func (d *shelf) lastDelivered(ctx context.Context, host rejected.Key) (time.Time, error) {
 	return run(ctx, d, func() (time.Time, error) {
 		value, err := d.Client.Get(ctx, d.hosts+host.String()).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return time.Time{}, err
 		}
-		ms, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || ms <= 0 {
-			return time.Time{}, nil //nolint:nilerr // no delivery is known
-		}
-		return time.UnixMilli(ms), nil
+		return parseTime(value), nil
 	})
+}
+
+// parseTime reads a time in milliseconds; zero for what is not one.
+func parseTime(value string) time.Time {
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || ms <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }

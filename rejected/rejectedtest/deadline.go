@@ -81,7 +81,7 @@ func stalled(t *testing.T, h Harness) {
 	} {
 		for n, a := range f.asks(nth(name, 0)) {
 			ctx, cancel := start()
-			err, in := ended(ctx, a.do)
+			in, err := ended(ctx, a.do)
 			switch {
 			case !in:
 				goOn()
@@ -103,15 +103,15 @@ func stalled(t *testing.T, h Harness) {
 	f.expectMark(keyA, dead)
 }
 
-// ended runs a call, and reports whether it ended soon after its context.
-func ended(ctx context.Context, do func(context.Context) error) (err error, in bool) { //nolint:revive // an error is what it is about
+// ended runs a call, and reports whether it ended soon after its context, and with which error.
+func ended(ctx context.Context, do func(context.Context) error) (in bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- do(ctx) }()
 	select {
 	case err := <-done:
-		return err, true
+		return true, err
 	case <-time.After(soon + patience):
-		return nil, false
+		return false, nil
 	}
 }
 
@@ -133,7 +133,7 @@ func done(t *testing.T, h Harness) {
 	}
 	f.reject(keyA, f.verdict(ts(0)))
 	for _, a := range f.asks(nth("done", 2)) {
-		if _, in := ended(ctx, a.do); !in {
+		if in, _ := ended(ctx, a.do); !in {
 			t.Errorf("%s goes on, and its context was done before", a.name)
 		}
 	}

@@ -2,6 +2,7 @@ package rejectedtest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,7 +79,24 @@ func (f *fixture) lookup(keys ...rejected.Key) []rejected.Mark {
 	if err := f.s.Lookup(f.Context(), keys, marks); err != nil {
 		f.Fatalf("Lookup: %v", err)
 	}
+	f.promptly(keys, marks)
 	return marks
+}
+
+// promptly checks that a store which can answer at once gives the same answer.
+func (f *fixture) promptly(keys []rejected.Key, marks []rejected.Mark) {
+	f.Helper()
+	prompt, ok := f.s.(rejected.Prompt)
+	if !ok {
+		return
+	}
+	now := make([]rejected.Mark, len(keys))
+	for i := range now {
+		now[i] = rejected.Mark{Condemned: 1, ProbeAt: 1, LookAt: 1} // which it must not leave there
+	}
+	if prompt.LookupNow(keys, now) && !slices.Equal(now, marks) {
+		f.Fatalf("LookupNow: %v, and Lookup: %v", now, marks)
+	}
 }
 
 // mark is lookup for a goroutine.

@@ -25,7 +25,7 @@ type Overview struct {
 	// Rejected and Outbox are the names of the stores' modules.
 	Rejected string `json:"rejected"`
 	Outbox   string `json:"outbox"`
-	// Records is how many pushkeys are on record as dead; absent if the store does not know.
+	// Records is how many pushkeys are on record as dead or suspected; absent if the store does not know.
 	Records *int                `json:"rejected_records,omitempty"`
 	Apps    []gateway.AppStatus `json:"apps"`
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 // Plan is what a provisioned configuration would do.

@@ -18,7 +18,7 @@ const healthy = `{"status":"ready","degraded":[],"rejected":"file","outbox":"fil
 	`{"app":"org.example.ios","provider":"apns","breaker":"closed","in_flight":3,"fuse":{"app":"org.example.ios","dead":1,"pushkeys":40},"outbox":{"entries":4,"devices":2,"oldest":"2026-03-14T11:20:00Z"},"credential_expiry":"2026-05-01T00:00:00Z","proven":true,"last_delivered":"2026-03-14T11:59:18Z","troubles":[]}]}`
 
 const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
-	`{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
+	`{"app":"org.example.ios","reason":"failing","since":"2026-03-14T11:50:00Z"},{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
 	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"misconfigured","detail":"invalid_provider_token","since":"2026-03-14T11:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
 	`{"app":"org.example.ios","provider":"apns","breaker":"open","in_flight":0,"fuse":{"app":"org.example.ios","tripped":"2026-03-14T11:55:00Z","dead":30,"pushkeys":40},"credential_expiry":"2026-03-12T00:00:00Z","proven":false,"troubles":[` +
 	`{"reason":"invalid_provider_token","count":7,"first":"2026-03-14T11:00:00Z","last":"2026-03-14T11:58:00Z","detail":"InvalidProviderToken\u001b[2J","alarm":true},` +
@@ -29,6 +29,19 @@ const dead = `{"pushkey_hash":"` + hashA + `","app":"org.example.ios","record":{
 	`"last":{"at":"2026-03-10T12:00:00Z","app":"org.example.ios","outcome":"rejected","reason":"unregistered","detail":"apns answered 410"},"waiting":false}`
 
 const alive = `{"pushkey_hash":"` + hashA + `","app":"","waiting":true}`
+
+const suspicion = `"suspicion":{"since":"2026-03-14T11:58:00Z","looks":2,"look_at":"2026-03-14T12:01:00Z"}`
+
+const suspectedOnly = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","record":{"pushkey_hash":"` + hashA + `","app":"org.example.up","reason":"not_found",` +
+	`"first_seen":"2026-03-14T11:58:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":0,` + suspicion + `},` +
+	`"last":{"at":"2026-03-14T11:59:00Z","app":"org.example.up","outcome":"suspected","reason":"not_found"},"waiting":true}`
+
+const deadAndSuspected = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","record":{"pushkey_hash":"` + hashA + `","app":"org.example.up","reason":"gone",` +
+	`"first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":1,"condemned_until":"2026-03-09T08:00:00Z","probe_at":"2026-03-14T13:00:00Z",` + suspicion + `},"waiting":true}`
+
+func suspectedRecord(hash string, verdicts string) string {
+	return `{"pushkey_hash":"` + hash + `","app":"org.example.up","reason":"not_found","first_seen":"2026-03-14T11:58:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":` + verdicts + `,` + suspicion + `}`
+}
 
 func record(hash string) string {
 	return `{"pushkey_hash":"` + hash + `","app":"org.example.ios","reason":"unregistered","first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:00:00Z","verdicts":2,"probe_at":"2026-03-14T13:00:00Z"}`
@@ -50,6 +63,18 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"status-strict", "apps", degraded, []string{"status", "--strict"}, 3},
 		{"explain-dead", "rejected/explain", dead, []string{"rejected", "explain", "--hash", "ab12"}, 3},
 		{"explain-alive", "rejected/explain", alive, []string{"rejected", "explain", "--hash", hashA}, 0},
+		{"explain-suspected", "rejected/explain", suspectedOnly, []string{"rejected", "explain", "--hash", "ab12"}, 0},
+		{"explain-dead-suspected", "rejected/explain", deadAndSuspected, []string{"rejected", "explain", "--hash", "ab12"}, 3},
+		{
+			"explain-suspected-due", "rejected/explain", strings.ReplaceAll(suspectedOnly, "12:01:00", "11:59:00"),
+			[]string{"rejected", "explain", "--hash", "ab12"},
+			0,
+		},
+		{
+			"list-suspected", "rejected", `{"records":[` + suspectedRecord(hashA, "0") + `,` + suspectedRecord(hashB, "1") + `,` + record(hashA) + `]}`,
+			[]string{"rejected", "list"},
+			0,
+		},
 		{"list", "rejected", `{"records":[` + record(hashA) + `,` + record(hashB) + `]}`, []string{"rejected", "list"}, 0},
 		{"list-none", "rejected", `{"records":[]}`, []string{"rejected", "list"}, 0},
 		{"forget", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":1}`, []string{"rejected", "forget", "--hash", "ab12"}, 0},

@@ -13,13 +13,14 @@ import (
 )
 
 func (p *program) rejected() *cobra.Command {
-	return p.group("rejected", "Shows and forgets which pushkeys are on record as dead", p.rejectedList(), p.rejectedExplain(), p.rejectedForget())
+	return p.group("rejected", "Shows and forgets which pushkeys are on record as dead or suspected",
+		p.rejectedList(), p.rejectedExplain(), p.rejectedForget())
 }
 
 func (p *program) rejectedList() *cobra.Command {
 	var app, prefix string
 	var limit int
-	cmd := p.leaf("list", "Lists the pushkeys that are on record as dead, by their hashes", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists the pushkeys that are on record as dead or suspected, by their hashes", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
@@ -76,24 +77,37 @@ func set(query url.Values, name, value string) {
 
 func (i *invocation) records(records []gateway.RecordStatus) {
 	if len(records) == 0 {
-		i.say(plain, "No pushkey is on record as dead.")
+		i.say(plain, "No pushkey is on record as dead or suspected.")
 		return
 	}
-	t := newTable("PUSHKEY HASH", "APP", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")
+	t := newTable("PUSHKEY HASH", "APP", "STATE", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")
 	for _, r := range records {
-		t.add(cells(r.PushkeyHash, r.App, r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
+		t.add(cells(r.PushkeyHash, r.App, state(r), r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
 	}
 	t.write(i.out, i.style)
 }
 
+// state says in a word what a record is. A pushkey that is dead and suspected was registered again.
+func state(r gateway.RecordStatus) string {
+	switch {
+	case r.Suspicion == nil:
+		return "dead"
+	case r.Dead():
+		return "dead, suspected"
+	default:
+		return "suspected"
+	}
+}
+
 func (p *program) rejectedExplain() *cobra.Command {
 	var device selectorFlags
-	cmd := p.leaf("explain", "Tells all that is known of a device", `Tells why a device is rejected, since when and by which verdict, what the
-latest attempt at it came to, and whether pushes wait for it. The device is
-named by its hash, of which the beginning is enough if no other's begins so,
-such as the 8 characters in a log, or by its app_id and pushkey.
+	cmd := p.leaf("explain", "Tells all that is known of a device", `Tells why a device is rejected or suspected, since when and by which verdict,
+what the latest attempt at it came to, and whether pushes wait for it. The
+device is named by its hash, of which the beginning is enough if no other's
+begins so, such as the 8 characters in a log, or by its app_id and pushkey.
 
-Exits with 3 if the pushkey is on record as dead.
+Exits with 3 if the pushkey is on record as dead, and with 0 if it is only
+suspected: it is not rejected.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -118,7 +132,7 @@ func explain(i *invocation, device *selectorFlags) error {
 	} else {
 		i.explanation(e)
 	}
-	if e.Record != nil {
+	if e.Record != nil && e.Record.Dead() {
 		return errFound
 	}
 	return nil
@@ -130,14 +144,15 @@ func (i *invocation) explanation(e gateway.Explanation) {
 		app = "none that is configured: a device of it is rejected"
 	}
 	rows := [][2]string{{"Pushkey hash", e.PushkeyHash}, {"App", app}}
-	if r := e.Record; r != nil {
-		i.say(red, "The pushkey is on record as dead.")
-		rows = append(rows, [2]string{"Verdict", r.Reason + ", by the app " + r.App}, [2]string{"First seen", i.when(r.FirstSeen)},
-			[2]string{"Last seen", i.when(r.LastSeen)}, [2]string{"Verdicts", fmt.Sprint(r.Verdicts)},
-			[2]string{"Dead since", i.whenever(r.ServiceTime)}, [2]string{"Rejected", i.condemned(r)},
-			[2]string{"Next probe", i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"})
-	} else {
+	switch r := e.Record; {
+	case r == nil:
 		i.say(green, "The pushkey is not on record as dead.")
+	case r.Dead():
+		i.say(red, "The pushkey is on record as dead.")
+		rows = append(append(rows, i.verdict(r)...), i.suspicion(r)...)
+	default:
+		i.say(yellow, "The pushkey is suspected to be dead. It is not rejected.")
+		rows = append(append(rows, [2]string{"Reason", r.Reason + ", by the app " + r.App}), i.suspicion(r)...)
 	}
 	if l := e.Last; l != nil {
 		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason}, [2]string{"Detail", l.Detail})
@@ -151,6 +166,34 @@ func (i *invocation) explanation(e gateway.Explanation) {
 		if row[1] != "" {
 			i.say(plain, "%-16s%s", row[0], row[1])
 		}
+	}
+}
+
+func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
+	return [][2]string{
+		{"Verdict", r.Reason + ", by the app " + r.App}, {"First seen", i.when(r.FirstSeen)}, {"Last seen", i.when(r.LastSeen)},
+		{"Verdicts", fmt.Sprint(r.Verdicts)}, {"Dead since", i.whenever(r.ServiceTime)}, {"Rejected", i.condemned(r)},
+		{"Next probe", i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"},
+	}
+}
+
+// suspicion says what a suspicion rests on, and what ends it: see rejected.Suspicion.
+func (i *invocation) suspicion(r *gateway.RecordStatus) [][2]string {
+	s := r.Suspicion
+	if s == nil {
+		return nil
+	}
+	next := i.when(s.LookAt) + "; pushes wait until then"
+	if !s.LookAt.After(i.now()) {
+		next = "due since " + i.when(s.LookAt) + "; the next push is sent"
+	}
+	return [][2]string{
+		{"Suspected since", i.when(s.Since)},
+		{"Found missing", count(s.Looks, "time", "times")},
+		{"Next look", next},
+		{"Cleared by", "a push that the push server takes"},
+		{"Proved by", "another miss at least 10 minutes after the first, if the host took a push for another device in between"},
+		{"Or by", "another miss at least 24 hours after the first, with at least 3 misses in all"},
 	}
 }
 

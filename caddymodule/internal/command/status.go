@@ -60,7 +60,18 @@ func (i *invocation) overview(o adminapi.Overview) {
 		apps.add(i.app(a, o.Degraded)...)
 	}
 	apps.write(i.out, i.style)
+	i.suspected(o.Apps)
 	i.troubles(o.Apps)
+}
+
+// suspected shows how many pushkeys look dead without proof.
+func (i *invocation) suspected(apps []gateway.AppStatus) {
+	for _, a := range apps {
+		if a.Suspected > 0 {
+			i.say(plain, "\napp %s: %s suspected: the push server does not know them, or a proxy in front of it answers; their pushes wait.",
+				a.App, count(a.Suspected, "pushkey is", "pushkeys are"))
+		}
+	}
 }
 
 // degradation is what to look into, as a sentence.
@@ -70,6 +81,8 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 		of = "devices of unknown apps"
 	}
 	switch d.Reason {
+	case "failing":
+		return of + ": nothing was delivered, and the latest pushes all failed, since " + i.whenever(d.Since)
 	case "breaker_open":
 		return of + ": the push service does not work, and is left alone for a while (breaker)"
 	case "fuse_tripped":
@@ -113,6 +126,9 @@ func breaker(a gateway.AppStatus) string {
 func (i *invocation) fuseState(f gateway.FuseStatus) string {
 	if f.Tripped == nil {
 		return "ok"
+	}
+	if len(f.Hosts) > 0 {
+		return "tripped for " + count(len(f.Hosts), "host", "hosts")
 	}
 	return fmt.Sprintf("tripped (%d of %d dead)", f.Dead, f.Pushkeys)
 }

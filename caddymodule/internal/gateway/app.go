@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -32,9 +31,10 @@ type App struct {
 	// Limit bounds the pushes in flight.
 	Limit *limit.Limiter
 
-	// hosts and fuse are those of all configurations that have the app: New sets them.
+	// hosts and fuse are those of all configurations that have the app, and load is the number of this one: New sets them.
 	hosts *hosts
 	fuse  *fuse
+	load  int64
 
 	// proven says that the provider took a push with the app's current settings.
 	proven   atomic.Bool
@@ -68,7 +68,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	}
 	f.app.hosts.begin(&f.attempt, f.host, g.Now())
 	o := f.app.Push(ctx, f.push)
-	g.breakerChanged(f.app, f.host, f.app.hosts.end(&f.attempt, f.key, o, f.ownSite(), g.Now()))
+	g.breakerChanged(f.app, f.host, f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite()}, g.Now()))
 	return o
 }
 
@@ -116,7 +116,7 @@ func (a *App) view(n *providers.Notification, d *providers.Device) *providers.No
 // disablesBadge reports whether the client counts for itself,
 // https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
 func disablesBadge(d *providers.Device) bool {
-	if !bytes.Contains(d.Data, []byte("disable_badge_count")) {
+	if !lenient.MayHave(d.Data, "disable_badge_count") {
 		return false
 	}
 	var data struct {

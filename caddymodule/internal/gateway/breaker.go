@@ -33,8 +33,7 @@ type breaker struct {
 	chosen bool
 
 	verdicts window
-	failed   [witnesses]rejected.Key // distinct devices that got a 5xx since the last delivery
-	devices  int                     // of them
+	failed   distinct // devices that got a 5xx since the last delivery
 
 	// The attempts under way since the last delivery, the oldest first, and how many of them are slow: those before fast.
 	first, last, fast *attempt
@@ -53,7 +52,8 @@ type breaker struct {
 type attempt struct {
 	host       *host
 	began      time.Time
-	deliveries int // of the breaker when it began
+	before     time.Time // when the host had last taken a push by then
+	deliveries int       // of the breaker when it began
 	slow       bool
 	trial      bool
 	prev, next *attempt
@@ -75,7 +75,7 @@ func (b *breaker) look(now time.Time) change {
 	}
 	c := b.verdicts.sum(now)
 	bad := c.unreached + b.hung(now)
-	if !b.chosen || c.delivered == 0 && b.devices == witnesses {
+	if !b.chosen || c.delivered == 0 && b.failed.n == witnesses {
 		bad += c.broken
 	}
 	if all := c.good + bad; all < breakerMin || float64(bad) <= breakerShare*float64(all) {
@@ -181,7 +181,7 @@ func (b *breaker) remove(a *attempt) {
 // delivered forgets what only counts as long as nothing is delivered.
 func (b *breaker) delivered() {
 	b.deliveries++
-	b.first, b.last, b.fast, b.slow, b.devices = nil, nil, nil, 0, 0
+	b.first, b.last, b.fast, b.slow, b.failed = nil, nil, nil, 0, distinct{}
 }
 
 func (b *breaker) close() change {
@@ -201,15 +201,7 @@ func (b *breaker) fail(k rejected.Key, o providers.Outcome, now time.Time) {
 		return
 	}
 	c.broken++
-	for _, other := range b.failed[:b.devices] {
-		if other == k {
-			return
-		}
-	}
-	if b.devices < witnesses {
-		b.failed[b.devices] = k
-		b.devices++
-	}
+	b.failed.add(k)
 }
 
 // state is the breaker in a word.

@@ -18,7 +18,7 @@ type Explanation struct {
 	PushkeyHash string `json:"pushkey_hash"`
 	// App is the pattern of the app that serves it, or did; empty if none does.
 	App string `json:"app"`
-	// Record is why it is rejected; absent if no verdict is on record.
+	// Record is why it is rejected or suspected; absent if there is neither a verdict nor a suspicion.
 	Record *RecordStatus `json:"record,omitempty"`
 	// Last is the latest attempt that is remembered; absent if none is.
 	Last *Account `json:"last,omitempty"`
@@ -33,16 +33,31 @@ type RecordStatus struct {
 	Reason      string    `json:"reason"`
 	FirstSeen   time.Time `json:"first_seen"`
 	LastSeen    time.Time `json:"last_seen"`
-	// Verdicts is how many probes gave the same verdict.
+	// Verdicts is how many probes gave the same verdict; 0 if the pushkey is only suspected, and so not rejected.
 	Verdicts int `json:"verdicts"`
 	// CondemnedUntil is the newest pushkey_ts that is answered as rejected: a pusher that was registered later is delivered to. Absent
 	// if no verdict named a time.
 	CondemnedUntil *time.Time `json:"condemned_until,omitempty"`
 	// ServiceTime is since when the push service says that the pushkey is invalid; absent if it did not say.
 	ServiceTime *time.Time `json:"service_time,omitempty"`
-	// ProbeAt is from when on a notification without pushkey_ts is tried again.
-	ProbeAt time.Time `json:"probe_at"`
+	// ProbeAt is from when on a notification without pushkey_ts is tried again; absent if there is no verdict.
+	ProbeAt time.Time `json:"probe_at,omitzero"`
+	// Suspicion is that the pushkey may be dead, without proof; absent if it is not suspected.
+	Suspicion *SuspicionStatus `json:"suspicion,omitempty"`
 }
+
+// SuspicionStatus is what is known of a pushkey that may be dead.
+type SuspicionStatus struct {
+	// Since is when the pushkey was first found missing.
+	Since time.Time `json:"since"`
+	// Looks is how many attempts found it missing. Those that were under way together are one.
+	Looks int `json:"looks"`
+	// LookAt is from when on the next push is sent to see whether it is still missing. Until then pushes wait.
+	LookAt time.Time `json:"look_at"`
+}
+
+// Dead reports whether there is a verdict, and not a suspicion alone.
+func (s RecordStatus) Dead() bool { return s.Verdicts > 0 }
 
 // NewRecordStatus is a record as an operator sees it.
 func NewRecordStatus(k rejected.Key, r rejected.Record) RecordStatus {
@@ -54,6 +69,9 @@ func NewRecordStatus(k rejected.Key, r rejected.Record) RecordStatus {
 	}
 	if r.Since > 0 {
 		s.ServiceTime = present(time.UnixMilli(r.Since))
+	}
+	if r.Suspicion.Suspected() {
+		s.Suspicion = &SuspicionStatus{Since: r.Suspicion.Since, Looks: r.Suspicion.Looks, LookAt: r.Suspicion.LookAt}
 	}
 	return s
 }

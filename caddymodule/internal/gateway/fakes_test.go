@@ -126,6 +126,14 @@ func (s *memoryStore) Lookup(_ context.Context, keys []rejected.Key, marks []rej
 	return s.failLookup
 }
 
+// LookupNow answers from memory, as the stores in this repository do.
+func (s *memoryStore) LookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
+	s.mu.Lock()
+	slow := s.failLookup != nil
+	s.mu.Unlock()
+	return !slow && s.Lookup(context.Background(), keys, marks) == nil
+}
+
 func (s *memoryStore) Reject(_ context.Context, key rejected.Key, v rejected.Verdict) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,8 +61,8 @@ type cargo struct {
 	tries  int
 	// fuse is the number of the app's latest fuse change when the attempt began.
 	fuse int
-	// lookAt is the second from which on the device is worth an attempt; 0 if it is not suspected.
-	lookAt uint32
+	// mark is the device's in the rejected store, which may suspect it.
+	mark rejected.Mark
 	// turnedAway says that the breaker kept it off: there was no attempt.
 	turnedAway bool
 }
@@ -104,8 +104,8 @@ func (g *Gateway) clear(f *flight) bool {
 		g.land(f, providers.Limited("behind_others", 0, nil))
 		return false
 	}
-	if wait := time.Unix(int64(f.lookAt), 0).Sub(g.Now()); f.lookAt > 0 && wait > 0 {
-		g.land(f, providers.Limited("suspected", wait, nil))
+	if now := g.Now(); f.mark.Waits(now) {
+		g.land(f, providers.Limited("suspected", time.Unix(int64(f.mark.LookAt), 0).Sub(now), nil))
 		return false
 	}
 	return true

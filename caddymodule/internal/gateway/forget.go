@@ -35,7 +35,7 @@ func (g *Gateway) ForgetSince(
 	var group errgroup.Group
 	group.SetLimit(maxWithdrawn)
 	for _, e := range page {
-		if e.Record.App != app || e.Record.FirstSeen.Before(since) {
+		if e.Record.App != app || e.Record.Verdicts == 0 || e.Record.FirstSeen.Before(since) {
 			continue
 		}
 		n++

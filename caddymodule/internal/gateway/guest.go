@@ -58,7 +58,7 @@ func stack() (lines []string) {
 // Push makes one attempt to deliver.
 func (a *App) Push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
 	if caught := a.guard("Push", func() { o = a.Provider.Push(ctx, p) }); caught != nil {
-		return providers.Limited("panic", 0, caught) // it may be of this push alone
+		return providers.Busy("panic", caught) // which is nobody's fault outside
 	}
 	if o.Kind == providers.KindDelivered {
 		a.proven.Store(true)

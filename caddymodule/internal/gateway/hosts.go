@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,10 @@ type host struct {
 	delivered time.Time
 	trusted   [maxTrusted]rejected.Key
 	newest    int // of trusted
+	// proof is the load of the app's with which it last took a push, and refused are distinct devices whose pushes it refused since, with
+	// 401 or 403: whether the fault is the operator's key, or those devices'.
+	proof   int64
+	refused distinct
 	// witnessed is when other gateways were last told of a delivery.
 	witnessed time.Time
 }
@@ -138,18 +143,32 @@ func (h *hosts) begin(a *attempt, name string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a.host = h.of(name)
+	a.before = a.host.delivered
 	a.host.breaker.begin(a, now)
 }
 
+// verdict is what is told of an attempt that has ended.
+type verdict struct {
+	key     rejected.Key
+	outcome providers.Outcome
+	load    int64 // of the app
+	own     bool  // the host is the operator's own site
+}
+
 // end counts the verdict of an attempt.
-func (h *hosts) end(a *attempt, k rejected.Key, o providers.Outcome, own bool, now time.Time) change {
+func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if o.Kind == providers.KindDelivered {
+	k, o := v.key, v.outcome
+	switch o.Kind {
+	case providers.KindDelivered:
 		h.keep(a.host)
 		a.host.took(k, now)
+		a.host.proof, a.host.refused = v.load, distinct{}
+	case providers.KindMisconfigured:
+		a.host.refused.add(k)
 	}
-	h.health.note(a.host.name, own, o, now)
+	h.health.note(a.host.name, v.own, o, now)
 	c := a.host.breaker.end(a, k, o, now)
 	switch c {
 	case opened:
@@ -179,13 +198,34 @@ func (h *hosts) opening(one *host) {
 // took notes that a host took a device's push.
 func (o *host) took(k rejected.Key, now time.Time) {
 	o.delivered = now
-	for _, other := range o.trusted {
-		if other == k {
-			return
-		}
+	if slices.Contains(o.trusted[:], k) {
+		return
 	}
 	o.newest = (o.newest + 1) % maxTrusted
 	o.trusted[o.newest] = k
+}
+
+// blames reports whether what a host refuses is the operator's fault. Where devices choose the host, a subscription that was made for
+// another key is a matter of its device, unless several are refused and none was delivered to with the current settings.
+func (h *hosts) blames(name string, load int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one := h.find(name)
+	return name == "" || one != nil && one.refused.n == witnesses && one.proof != load
+}
+
+// distinct are devices, as many as it takes to believe that something is not a matter of one of them.
+type distinct struct {
+	keys [witnesses]rejected.Key
+	n    int
+}
+
+func (d *distinct) add(k rejected.Key) {
+	if d.n == witnesses || slices.Contains(d.keys[:d.n], k) {
+		return
+	}
+	d.keys[d.n] = k
+	d.n++
 }
 
 // isOpen reports whether a host's pushes are kept off.
@@ -197,16 +237,6 @@ func (h *hosts) isOpen(name string) bool {
 	defer h.mu.Unlock()
 	_, ok := h.open[name]
 	return ok
-}
-
-// lastDelivered is when a host last took a push; zero if that is not known.
-func (h *hosts) lastDelivered(name string) time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if one := h.find(name); one != nil {
-		return one.delivered
-	}
-	return time.Time{}
 }
 
 // witnessEvery is how often other gateways are told that a host took a push.

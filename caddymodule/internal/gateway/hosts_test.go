@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +21,7 @@ func (h *hosts) attemptAt(host, pushkey string, o providers.Outcome, now time.Ti
 	}
 	var a attempt
 	h.begin(&a, host, now)
-	return h.end(&a, rejected.KeyOf("app", pushkey), o, false, now)
+	return h.end(&a, verdict{key: rejected.KeyOf("app", pushkey), outcome: o}, now)
 }
 
 // Not parallel: it looks at the process's memory.
@@ -44,7 +46,7 @@ func TestMadeUpHostsEvictNoneThatIsRealAndTakeLittleRoom(t *testing.T) {
 		t.Errorf("they take %d MiB", took>>20)
 	}
 	for i := range 1000 {
-		if h.lastDelivered(fmt.Sprint("real", i)).IsZero() {
+		if one := h.find(fmt.Sprint("real", i)); one == nil || one.delivered.IsZero() {
 			t.Fatalf("real host %d is forgotten", i)
 		}
 	}
@@ -150,7 +152,7 @@ func TestVerdictsCountWhenTheyComeAndForHalfAMinute(t *testing.T) {
 	}
 	now = now.Add(29 * time.Second)
 	for i := range late { // they began half a minute ago, and fail now
-		h.end(&late[i], rejected.Key{}, providers.Unreachable("timeout", nil), false, now)
+		h.end(&late[i], verdict{outcome: providers.Unreachable("timeout", nil)}, now)
 	}
 	if !h.isOpen("") {
 		t.Error("what comes late does not count")
@@ -293,4 +295,63 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 			}
 		})
 	}
+}
+
+// receivers.md 3: one device, with a server that says 403, paged the operator.
+func TestWhatAHostRefusesIsTheOperatorsFaultOnlyIfItRefusesSeveral(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		refuses := map[string]bool{}
+		var mu sync.Mutex
+		p := &scripted{script: func(_ context.Context, p *providers.Push) providers.Outcome {
+			mu.Lock()
+			defer mu.Unlock()
+			if refuses[p.Device.Pushkey] {
+				return providers.Misconfigured("http_403", nil)
+			}
+			return providers.Delivered()
+		}}
+		r := newRig(t, appFor("app", byHost{p}))
+		n := 0
+		alarms := func(pushkeys ...string) (alarms int) {
+			before := len(r.attempts())
+			for _, pushkey := range pushkeys {
+				n++
+				r.notify(event(fmt.Sprint("$", n), device(pushkey)))
+			}
+			for _, a := range r.attempts()[before:] {
+				if a.Alarm {
+					alarms++
+				}
+			}
+			return alarms
+		}
+		refuse := func(pushkeys ...string) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, pushkey := range pushkeys {
+				refuses[pushkey] = true
+			}
+		}
+		refuse("h/1", "h/2", "h/3", "h/4", "k/1")
+		for _, tt := range []struct {
+			name     string
+			pushkeys []string
+			want     int
+		}{
+			{"one device, again and again", []string{"h/1", "h/1", "h/1", "h/1"}, 0},
+			{"one at another host", []string{"k/1"}, 0},
+			{"a third one", []string{"h/2", "h/3"}, 1},
+			{"from then on", []string{"h/1"}, 1},
+			{"after one was delivered to", []string{"h/fine", "h/1", "h/2", "h/3", "h/4"}, 0},
+		} {
+			if got := alarms(tt.pushkeys...); got != tt.want {
+				t.Errorf("%s: %d alarms, want %d", tt.name, got, tt.want)
+			}
+		}
+		r.Gateway = New(r.Options) // a reload, with another key
+		refuse("h/fine")
+		if got := alarms("h/1", "h/2", "h/3", "h/4", "h/fine"); got < 3 {
+			t.Errorf("after a reload that lost the key: %d alarms", got)
+		}
+	})
 }

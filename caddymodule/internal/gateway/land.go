@@ -21,13 +21,16 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.Shared.journal.delivered(f.key),
 		turnedAway: f.turnedAway, outbox: f.land(),
 	}
+	if o.Kind == providers.KindMisconfigured {
+		c.stranger = !f.app.hosts.blames(f.host, f.app.load)
+	}
 	if f.leased {
 		c.outbox = done
 	}
 	handed := c.outbox
 	d := decide(o, c)
 	if d.suspect {
-		c.suspicion, c.lookIn = g.suspect(&f.cargo, o)
+		c.suspicion, c.lookIn = g.suspect(f, o)
 		d = decide(o, c)
 	}
 	if d.record {
@@ -152,7 +155,7 @@ func (g *Gateway) due(d decision, f *flight) time.Time {
 
 // delivered is what is left to do after a push was delivered, which nobody waits for.
 func (g *Gateway) delivered(f *flight) {
-	if f.lookAt > 0 {
+	if f.mark.LookAt > 0 {
 		g.acquit(&f.cargo)
 	}
 	if f.host != "" {

@@ -18,6 +18,11 @@ func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
 	if !asked {
 		return make([]rejected.Mark, len(keys))
 	}
+	if store, ok := g.Rejected.(rejected.Prompt); ok {
+		if marks := make([]rejected.Mark, len(keys)); store.LookupNow(keys, marks) {
+			return marks
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
 	defer cancel()
 	answer := make(chan []rejected.Mark, 1)

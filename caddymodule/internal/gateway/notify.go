@@ -37,9 +37,14 @@ type Gateway struct {
 	retired atomic.Bool
 }
 
+// loads counts the gateways that were made.
+var loads atomic.Int64
+
 // New makes a gateway. Its apps belong to it alone.
 func New(o Options) *Gateway {
+	load := loads.Add(1)
 	for _, app := range o.Router.Apps() {
+		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
 	}
 	return &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
@@ -198,7 +203,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 	c := cargo{app: d.app, key: d.key, host: d.app.Host(d.device), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
 		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
-	}, lookAt: mark.LookAt}
+	}, mark: mark}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
 		d.decide(decision{result: Duplicate})

@@ -27,6 +27,8 @@ type circumstances struct {
 	held bool
 	// pending says that the push came out of the outbox, and trusted that the device was delivered to before.
 	pending, trusted bool
+	// stranger says that what the push service refuses is a matter of the device, which chose the service.
+	stranger bool
 	// turnedAway says that the breaker kept the push off.
 	turnedAway bool
 	// suspicion is done if a suspicion is proved; untried, before the store was asked, or if it is time to look again in lookIn; failed if
@@ -92,7 +94,7 @@ func decide(o providers.Outcome, c circumstances) decision {
 	case providers.KindMisconfigured:
 		after := max(o.RetryAfter, misconfiguredRetry)
 		d := decideLater(after, after, c)
-		d.alarm = true
+		d.alarm = !c.stranger
 		return d
 	default:
 		after := o.RetryAfter

@@ -166,7 +166,7 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 				{"the outbox is asked once", !d.handOver || c.outbox == untried},
 				{"nothing that still has to be delivered is settled", !d.settle || judged},
 				{"what is tried again is so after a while", d.settle || d.retryAfter > 0},
-				{"a misconfiguration alarms", d.alarm || o.Kind != providers.KindMisconfigured},
+				{"a misconfiguration alarms", d.alarm == !c.stranger || o.Kind != providers.KindMisconfigured},
 			}
 			for _, p := range promises {
 				if !p.kept {
@@ -194,10 +194,10 @@ func everyCircumstance(f func(circumstances)) {
 		for _, proven := range []bool{false, true} {
 			for _, store := range []effect{untried, done, failed} {
 				for _, outbox := range []effect{untried, done, failed, unsure} {
-					for flags := range 16 {
+					for flags := range 32 {
 						f(circumstances{
 							pushkeyTS: ts, proven: proven, store: store, outbox: outbox,
-							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0,
+							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0, stranger: flags&16 != 0,
 						})
 					}
 					for _, suspicion := range []effect{done, failed} {

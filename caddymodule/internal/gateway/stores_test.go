@@ -42,6 +42,8 @@ type stallingStore struct {
 	lookup, reject, forget time.Duration
 }
 
+func (s *stallingStore) LookupNow([]rejected.Key, []rejected.Mark) bool { return false }
+
 func (s *stallingStore) Lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	time.Sleep(s.lookup)
 	return s.memoryStore.Lookup(ctx, keys, marks)

@@ -11,36 +11,37 @@ import (
 
 // suspect has the rejected store record a look that found a pushkey missing, and returns whether that proves it dead: done if so, failed if
 // the store could not tell, and otherwise untried and in how long to look again.
-func (g *Gateway) suspect(c *cargo, o providers.Outcome) (proved effect, lookIn time.Duration) {
+func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
-	now := g.Now()
-	s, err := g.Rejected.Suspect(ctx, c.key, c.verdict(o, now))
+	c, at := &f.cargo, f.attempt.began
+	s, err := g.Rejected.Suspect(ctx, c.key, c.verdict(o, at))
 	if err != nil {
 		g.Observer.StoreFailed("recording a suspicion", err)
 		return failed, 0
 	}
 	g.Shared.suspects.add(c.app.Pattern, c.key)
-	if s.Proved(now, g.lastDelivered(c)) {
+	if s.Proved(at, g.lastDelivered(f)) {
 		return done, 0
 	}
-	return untried, max(time.Second, s.LookAt.Sub(now))
+	return untried, max(time.Second, s.LookAt.Sub(g.Now()))
 }
 
-// lastDelivered is when the host of a push last took one, of this gateway or of another one that shares the rejected store.
-func (g *Gateway) lastDelivered(c *cargo) time.Time {
-	here := c.app.hosts.lastDelivered(c.host)
+// lastDelivered is when the host of a push had last taken one when an attempt began, of this gateway or of another one that shares the
+// rejected store.
+func (g *Gateway) lastDelivered(f *flight) time.Time {
+	here := f.attempt.before
 	store, ok := g.Rejected.(rejected.Witness)
 	if !ok {
 		return here
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
-	there, err := store.LastDelivered(ctx, hostKey(c))
+	there, err := store.LastDelivered(ctx, hostKey(&f.cargo))
 	if err != nil {
 		g.Observer.StoreFailed("asking when a host took a push", err)
 	}
-	if there.After(here) {
+	if there.After(here) && !there.After(f.attempt.began) {
 		return there
 	}
 	return here
@@ -63,11 +64,11 @@ func (g *Gateway) testify(f *flight) {
 // hostKey names the host of a push to the rejected store.
 func hostKey(c *cargo) rejected.Key { return rejected.KeyOf(c.app.Pattern, c.host) }
 
-// suspected is the second from which on a device is worth an attempt; 0 if it is not suspected, or that cannot be told.
-func (g *Gateway) suspected(k rejected.Key) uint32 {
+// markOf is the mark of a device; zero if there is none, or that cannot be told.
+func (g *Gateway) markOf(k rejected.Key) rejected.Mark {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
 	defer cancel()
-	return g.marks(ctx, []rejected.Key{k})[0].LookAt
+	return g.marks(ctx, []rejected.Key{k})[0]
 }
 
 // acquit ends the suspicion of a pushkey that took a push.

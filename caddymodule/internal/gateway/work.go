@@ -150,7 +150,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		if f.host == "" {
 			f.host = app.Host(f.push.Device) // the entry may be of an earlier version
 		}
-		f.lookAt = g.suspected(f.key)
+		f.mark = g.markOf(f.key)
 		o = g.attempt(f)
 	}
 	g.attempted(f, o, start)

@@ -1,15 +1,14 @@
--- Makes devices due whose first entry goes to a host and that are not leased, until so many are due. Of those that stand behind a place,
--- it looks at no more than `batch`. It returns how many are due, and the place to go on from, or '' if there are no more. The places of
--- devices without a host are those in `listing`.
-local host, from, most, batch = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+-- Makes devices due whose first entry goes to a host and that are not leased, until so many are due. Of those that stand behind a place, up
+-- to another ('' for the first and the last), it looks at no more than `batch`. It returns how many are due, and the place to go on from,
+-- or '' if there are no more. The places of devices without a host are those in `listing`.
+local host, from, upto, most, batch = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 unstoppable()
 local t = now()
-local places, first, last
-if host == '' then
-  places = redis.call('ZRANGEBYLEX', listing, from == '' and '-' or '(' .. from, '+', 'LIMIT', 0, batch)
-else
-  places = redis.call('ZRANGEBYLEX', hosts, from == '' and '[' .. host .. ' ' or '(' .. from, '(' .. host .. '!', 'LIMIT', 0, batch)
-end
+local index, first, last = hosts, '[' .. host .. ' ', '(' .. host .. '!'
+if host == '' then index, first, last = listing, '-', '+' end
+if from ~= '' then first = '(' .. from end
+if upto ~= '' then last = '[' .. upto end
+local places = redis.call('ZRANGEBYLEX', index, first, last, 'LIMIT', 0, batch)
 local roused = 0
 for n, place in ipairs(places) do
   local key = host == '' and place or string.sub(place, #host + 2)

@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// Providers as a third party may write them, which only these tests' Caddy has.
+func init() {
+	caddy.RegisterModule(new(stubborn))
+	caddy.RegisterModule(new(volcanic))
+}
+
+// noOptions is a provider's Caddyfile without options.
+type noOptions struct{}
+
+func (noOptions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() || d.NextBlock(d.Nesting()) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// stubborn never returns from Push, whatever its context says.
+type stubborn struct{ noOptions }
+
+func (*stubborn) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.stubborn", New: func() caddy.Module { return new(stubborn) }}
+}
+
+func (*stubborn) Push(context.Context, *providers.Push) providers.Outcome { select {} }
+
+// volcanic panics whatever it is asked.
+type volcanic struct{ noOptions }
+
+func (*volcanic) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.volcanic", New: func() caddy.Module { return new(volcanic) }}
+}
+
+func (*volcanic) Push(context.Context, *providers.Push) providers.Outcome { panic("magma") }
+func (*volcanic) Host(*providers.Device) string                           { panic("magma") }
+func (*volcanic) Usable(*providers.Device, providers.Site) error          { panic("magma") }
+func (*volcanic) DefaultContent(*providers.Device) providers.Content      { panic("magma") }
+func (*volcanic) DefaultWait() time.Duration                              { panic("magma") }
+func (*volcanic) Warm(context.Context) error                              { panic("magma") }
+func (*volcanic) CredentialExpiry() time.Time                             { panic("magma") }
+func (*volcanic) Check(context.Context) error                             { panic("magma") }
+func (*volcanic) Advertise() providers.Advertisement                      { panic("magma") }
+
+// A third party's panic in Host ended the process, and from the outbox, each process after it.
+func TestAProviderThatPanicsTakesNothingElseDown(t *testing.T) {
+	t.Parallel()
+	s := newSafeScene(t, "app org.example.volcanic {\nvolcanic\nwait 1s\n}\n")
+	volcanic, fine := device{AppID: "org.example.volcanic", Pushkey: "key", PushkeyTS: at(1)}, s.phone("fine")
+	accepted(t, s.notify("$1", volcanic, fine))
+	s.awaitTaken(fine, "$1")
+	s.killAndStart() // the outbox has the push that it panics with
+	accepted(t, s.notify("$2", volcanic, fine))
+	s.awaitTaken(fine, "$1", "$2")
+	for path, want := range map[string]int{"/matrix_push/apps": http.StatusOK, "/metrics": http.StatusOK} {
+		if status, answer := s.gateway.adminDo(http.MethodGet, path, ""); status != want {
+			t.Errorf("%s: %d %s", path, status, answer)
+		}
+	}
+	log := s.gateway.log.String()
+	if n := strings.Count(log, `"the provider panicked"`); n != 1 {
+		t.Errorf("that it panicked was said %d times", n)
+	}
+	if !strings.Contains(log, "volcanic)") || strings.Contains(log, "magma") {
+		t.Error("the log has no stack, or what it panicked with")
+	}
+}
+
+// A Push that ignores its context keeps a process alive no longer than the grace period, which is 10 s in these tests.
+func TestAProviderThatNeverReturnsDoesNotKeepTheProcessAlive(t *testing.T) {
+	t.Parallel()
+	gateway := startGateway(t, durable+"app org.example.stubborn {\nstubborn\nwait 100ms\n}\n", "matrix_push")
+	accepted(t, gateway.homeserver().notify(alert("$1", device{AppID: "org.example.stubborn", Pushkey: "key", PushkeyTS: at(1)})))
+	start := time.Now()
+	gateway.terminate() // which waits for its end, and fails the test if there is none
+	if took := time.Since(start); took < 5*time.Second || took > 20*time.Second {
+		t.Errorf("it ended after %s, and the grace period is 10 s", took)
+	}
+}
