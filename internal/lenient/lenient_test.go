@@ -71,7 +71,9 @@ func TestAMemberIsNeverMissed(t *testing.T) {
 
 // FuzzMayHave wants what was not looked for not to be there.
 func FuzzMayHave(f *testing.F) {
-	for _, seed := range []string{`{"auth": 1}`, `{"\u0061uth": 1}`, `{"AUTH": 1}`, `{"a": {"auth": 1}}`, `{"aut\u0068": null, "b": 1}`, `{"author": ""}`} {
+	for _, seed := range []string{
+		`{"auth": 1}`, `{"\u0061uth": 1}`, `{"AUTH": 1}`, `{"a": {"auth": 1}}`, `{"aut\u0068": null, "b": 1}`, `{"author": ""}`,
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data string) {

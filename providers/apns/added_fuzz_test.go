@@ -8,10 +8,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what the
-// provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
+// the provider decides, and nothing of what it sends but that it may be passed on itself.
 func FuzzAnAddedMember(f *testing.F) {
-	names := []string{"default_payload", "aps", "alert", "body", "msgtype", "offer", "sdp", "loc-args", "loc-key", "badge", "room_id", "event_id"}
+	names := []string{
+		"default_payload", "aps", "alert", "body", "msgtype", "offer", "sdp", "loc-args", "loc-key", "badge", "room_id", "event_id",
+	}
 	for i := range names {
 		for _, letters := range []uint32{0, 1, 2, 6, 0xffffffff} {
 			f.Add(uint8(i), letters, `1`, false)

@@ -31,7 +31,9 @@ func TestConformance(t *testing.T) {
 		Unusable: []providers.Device{
 			{}, {Pushkey: "not!base64"}, {Pushkey: "A"}, {Pushkey: "===="}, {Pushkey: pushkey + "\n"}, {Pushkey: "https://push.example/up"},
 		},
-		Usable:  []providers.Device{{Pushkey: "AAAA"}, {Pushkey: strings.Repeat("0", 160)}, {Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)}},
+		Usable: []providers.Device{
+			{Pushkey: "AAAA"}, {Pushkey: strings.Repeat("0", 160)}, {Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)},
+		},
 		Secrets: []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},

@@ -59,7 +59,7 @@ func decodeToken(token *[maxToken]byte, pushkey string) (n int, err error) {
 	}
 	var characters [maxPushkey]byte
 	encoded := characters[:copy(characters[:], digits)]
-	if len(pushkey) == 64 {
+	if len(encoded) == 64 {
 		if n, err := hex.Decode(token[:], encoded); err == nil {
 			return n, nil
 		}

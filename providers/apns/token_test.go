@@ -24,6 +24,7 @@ func TestEveryWayToWriteATokenIsRead(t *testing.T) {
 		{"hexadecimal digits in upper case", strings.Repeat("0A", 32), strings.Repeat("0a", 32)},
 		{"64 digits that are not hexadecimal", strings.Repeat("0g", 32), hex.EncodeToString(unbase64(t, strings.Repeat("0g", 32)))},
 		{"62 hexadecimal digits are base64", strings.Repeat("ab", 30) + "aa", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 30)+"aa"))},
+		{"and so they are with padding", strings.Repeat("ab", 30) + "aa==", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 30)+"aa"))},
 		{"Sygnal's example", "spqr", "b29aab"},
 		{"bits that are left over", "spq", "b29a"},
 		{"one byte", "_w==", "ff"},

@@ -9,8 +9,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what the
-// provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
+// the provider decides, and nothing of what it sends but that it may be passed on itself.
 func FuzzAnAddedMember(f *testing.F) {
 	names := []string{
 		"default_payload", "data_message", "client_name", "sound", "body", "msgtype", "cs", "event_id", "room_id", "prio", "unread", "counts",

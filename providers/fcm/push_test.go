@@ -40,10 +40,12 @@ func TestConformance(t *testing.T) {
 		},
 		HTTP2Only: true,
 		Unusable: []providers.Device{
-			{}, {Pushkey: " "}, {Pushkey: "\t\r\n"}, {Pushkey: "\x00"}, {Pushkey: pushkey + "\x00"}, {Pushkey: pushkey + " " + pushkey}, {Pushkey: "a\ufffdb"},
+			{}, {Pushkey: " "}, {Pushkey: "\t\r\n"}, {Pushkey: "\x00"}, {Pushkey: pushkey + "\x00"}, {Pushkey: pushkey + " " + pushkey},
+			{Pushkey: "a\ufffdb"},
 		},
 		Usable: []providers.Device{
-			{Pushkey: "x"}, {Pushkey: "https://push.example/up"}, {Pushkey: pushkey + "\n"}, {Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)},
+			{Pushkey: "x"}, {Pushkey: "https://push.example/up"}, {Pushkey: pushkey + "\n"},
+			{Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)},
 		},
 		Secrets: []string{
 			pushkey, token, strings.Split(accountOf(t, readFile(t, account))["private_key"], "\n")[1], "very-secret-client", "a < b", "$event",

@@ -17,8 +17,8 @@ var (
 	errBadToken = errors.New("the pushkey is not a registration token: it has white space or control characters in it")
 )
 
-// Usable returns an error if the pushkey is not a registration token. Google does not say what a token consists of, so the error is only about
-// what no token of an app can have in it; FCM judges the rest.
+// Usable returns an error if the pushkey is not a registration token. Google does not say what a token consists of, so the error is only
+// about what no token of an app can have in it; FCM judges the rest.
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	token := strings.TrimSpace(d.Pushkey)
 	switch {

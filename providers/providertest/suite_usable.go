@@ -157,12 +157,14 @@ func (b *bench) testCheap(t *testing.T, u providers.Usable) {
 func strangeDevices(good *providers.Device) []providers.Device {
 	var devices []providers.Device
 	pushkeys := []string{
-		"", " ", "\x00", "\xff", "=", "{", "{}", "[", `{"endpoint":1,"keys":[]}`, "https://", "https://[::1", "https://\x00/", "%", ":", "https:///a@b",
+		"", " ", "\x00", "\xff", "=", "{", "{}", "[", `{"endpoint":1,"keys":[]}`, "https://", "https://[::1", "https://\x00/", "%", ":",
+		"https:///a@b",
 		strings.Repeat("A", 513), strings.Repeat("ü", 600), good.Pushkey + "\n", " " + good.Pushkey, good.Pushkey + good.Pushkey,
 	}
 	data := []string{
 		``, `{}`, `[]`, `null`, `1`, `"x"`, `{`, `{"endpoint":null,"auth":{},"p256dh":[],"keys":1}`, `{"keys":{"p256dh":"","auth":""}}`,
-		`{"default_payload":null}`, `{"default_payload":[1]}`, "{\"\\ud800\":\"\xff\"}", strings.Repeat(`{"a":`, 2000) + "1" + strings.Repeat("}", 2000),
+		`{"default_payload":null}`, `{"default_payload":[1]}`, "{\"\\ud800\":\"\xff\"}",
+		strings.Repeat(`{"a":`, 2000) + "1" + strings.Repeat("}", 2000),
 		string(good.Data) + " ",
 	}
 	for _, pushkey := range append(pushkeys, good.Pushkey) {

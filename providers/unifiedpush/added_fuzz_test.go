@@ -14,10 +14,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what the
-// provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
+// the provider decides, and nothing of what it sends but that it may be passed on itself.
 func FuzzAnAddedMember(f *testing.F) {
-	names := []string{"p256dh", "auth", "keys", "notification", "content", "room_name", "room_alias", "sender_display_name", "counts", "event_id"}
+	names := []string{
+		"p256dh", "auth", "keys", "notification", "content", "room_name", "room_alias", "sender_display_name", "counts", "event_id",
+	}
 	for i := range names {
 		for _, letters := range []uint32{0, 1, 2, 6, 0xffffffff} {
 			f.Add(uint8(i), letters, `1`, false)
@@ -27,7 +29,8 @@ func FuzzAnAddedMember(f *testing.F) {
 	sub := providertest.New(providertest.Options{}).SubscribeDemo("fuzz")
 	registered := []string{
 		`{"format": "event_id_only", "default_payload": {"cs": "s"}}`,
-		fmt.Sprintf(`{"p256dh": %q, "auth": %q}`, sub.P256dh, sub.Auth), fmt.Sprintf(`{"keys": {"p256dh": %q, "auth": %q}}`, sub.P256dh, sub.Auth),
+		fmt.Sprintf(`{"p256dh": %q, "auth": %q}`, sub.P256dh, sub.Auth),
+		fmt.Sprintf(`{"keys": {"p256dh": %q, "auth": %q}}`, sub.P256dh, sub.Auth),
 	}
 	body := string(alert().Body)
 	f.Fuzz(func(t *testing.T, number uint8, letters uint32, value string, first bool) {

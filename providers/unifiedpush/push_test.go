@@ -75,9 +75,11 @@ func unusable(sub providertest.Subscription) (devices []providers.Device) {
 func usable(sub providertest.Subscription) (devices []providers.Device) {
 	for _, pushkey := range []string{
 		"https://localhost:8443/up/very-secret", "https://10.0.0.1/very-secret", "https://[::1]/very-secret", "https://ntfy/very-secret",
-		"https://ntfy.local/very-secret", "https://ntfy.internal/very-secret", "https://abc.onion/very-secret", "https://push.example:25/very-secret",
+		"https://ntfy.local/very-secret", "https://ntfy.internal/very-secret", "https://abc.onion/very-secret",
+		"https://push.example:25/very-secret",
 	} {
-		devices = append(devices, providers.Device{Pushkey: pushkey}, providers.Device{Pushkey: pushkey, Data: data(sub, `{"p256dh": %q, "auth": %q}`)})
+		encrypted := providers.Device{Pushkey: pushkey, Data: data(sub, `{"p256dh": %q, "auth": %q}`)}
+		devices = append(devices, providers.Device{Pushkey: pushkey}, encrypted)
 	}
 	return devices
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what the
-// provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
+// the provider decides, and nothing of what it sends but that it may be passed on itself.
 func FuzzAnAddedMember(f *testing.F) {
 	names := []string{
-		"endpoint", "auth", "keys", "p256dh", "events_only", "only_last_per_room", "default_payload", "body", "ciphertext", "formatted_body", "content",
+		"endpoint", "auth", "keys", "p256dh", "events_only", "only_last_per_room", "default_payload", "body", "ciphertext", "formatted_body",
+		"content",
 	}
 	for i := range names {
 		for _, letters := range []uint32{0, 1, 2, 6, 0xffffffff} {

@@ -72,7 +72,8 @@ func unusable(sub providertest.Subscription) []providers.Device {
 func usable(sub providertest.Subscription) (devices []providers.Device) {
 	for _, endpoint := range []string{
 		"https://localhost:8443/up/very-secret", "https://10.0.0.1/very-secret", "https://[::1]/very-secret", "https://ntfy/very-secret",
-		"https://ntfy.local/very-secret", "https://ntfy.internal/very-secret", "https://abc.onion/very-secret", "https://push.example:25/very-secret",
+		"https://ntfy.local/very-secret", "https://ntfy.internal/very-secret", "https://abc.onion/very-secret",
+		"https://push.example:25/very-secret",
 	} {
 		devices = append(devices, subscriber{endpoint, sub.P256dh, sub.Auth}.devices()...)
 	}

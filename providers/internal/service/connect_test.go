@@ -183,17 +183,17 @@ func relay(t *testing.T, target string, asked *atomic.Int64) *httptest.Server {
 			return
 		}
 		w.WriteHeader(http.StatusOK)
-		client, _, err := http.NewResponseController(w).Hijack()
+		client, begun, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		for _, way := range [][2]net.Conn{{server, client}, {client, server}} {
-			conns.Go(func() {
-				_, _ = io.Copy(way[0], way[1])
-				_ = way[0].Close()
-			})
+		pass := func(to net.Conn, from io.Reader) {
+			_, _ = io.Copy(to, from)
+			_ = to.Close()
 		}
+		conns.Go(func() { pass(server, begun) }) // what the client sent already was read
+		conns.Go(func() { pass(client, server) })
 	}))
 	t.Cleanup(func() {
 		proxy.Close()

@@ -97,8 +97,8 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	return r, nil
 }
 
-// notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3) unless
-// the operator allows private addresses.
+// notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3)
+// unless the operator allows private addresses.
 func (c *Client) notToBeResolved(host string) bool {
 	return isBelow(host, "onion") || isBelow(host, "localhost") && len(c.settings.allow) == 0
 }

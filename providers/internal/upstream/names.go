@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// specialNames are the ends of names that are not in the public DNS (https://www.iana.org/assignments/special-use-domain-names, and .internal,
-// which ICANN set aside). Each may well be one in a private network.
+// specialNames are the ends of names that are not in the public DNS (https://www.iana.org/assignments/special-use-domain-names, and
+// .internal, which ICANN set aside). Each may well be one in a private network.
 var specialNames = []string{"alt", "home.arpa", "internal", "local", "localhost", "onion", "test"}
 
 // neverPublic reports whether a host shows by its name alone that it is not on the public internet.

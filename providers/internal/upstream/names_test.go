@@ -54,7 +54,9 @@ func TestAPrivateNameIsLeftToTheNetworkWhereAPrivateNetworkIsAllowed(t *testing.
 
 func TestAPublicNameThatDoesNotResolveIsForLater(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"push.example", "local.example.org", "push.notlocal.example", "push.locals", "arpa.example.net", "push.example.net."} {
+	for _, name := range []string{
+		"push.example", "local.example.org", "push.notlocal.example", "push.locals", "arpa.example.net", "push.example.net.",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := resolving(t, netip.Addr{}, Options{Options: network.Options{Proxy: "none"}})

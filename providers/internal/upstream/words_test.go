@@ -21,7 +21,10 @@ func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 		{"Traefik's", text, "404 page not found\n", providers.KindSuspected},
 		{"a page", "text/html", "<html>Not Found</html>", providers.KindSuspected},
 		{"nothing at all", "", "", providers.KindSuspected},
-		{"autopush's invalid token", object, `{"code":404,"errno":102,"error":"Not Found","message":"Invalid token","more_info":"http://…"}`, providers.KindRejected},
+		{
+			"autopush's invalid token", object, `{"code":404,"errno":102,"error":"Not Found","message":"Invalid token","more_info":"http://…"}`,
+			providers.KindRejected,
+		},
 		{"with a charset", "Application/JSON; charset=utf-8", `{"code":404,"errno":102}`, providers.KindRejected},
 		{"no such subscription", object, `{"code":410,"errno":106}`, providers.KindRejected},
 		{"no such user agent", object, `{"errno":103}`, providers.KindRejected},
