@@ -68,7 +68,6 @@ func TestAnEntryThatIsSettledWhileItIsBeingWrittenIsGone(t *testing.T) {
 				if err := errors.Join(<-accepted, <-ended); err != nil {
 					t.Error(err)
 				}
-				settle(t, b, e.Ref()) // of an attempt that went on
 				accept(t, b, later)
 				want := []string{"older", later.ID}
 				if name == "in its transaction" { // which took the place of the older one
@@ -84,9 +83,40 @@ func TestAnEntryThatIsSettledWhileItIsBeingWrittenIsGone(t *testing.T) {
 				wantFull(t, b)
 				drain(t, b)
 				cleanup(t, b)
-				wantNotOpen(t, b) // no attempt holds it
+				waitFor(t, func() bool { _, shared := pool.References(b.Path); return !shared }) // no attempt holds it
 			})
 		}
+	}
+}
+
+// Its first transaction may end before that which removes it.
+func TestNobodyGetsAnEntryThatWasSettledWhileItWasBeingWritten(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{Path: tempPath(t)})
+	accepted, goOn := underWay()["in its transaction"](t, b, entry("a", "1"))
+	ended := make(chan error, 2)
+	go func() { ended <- b.Settle(context.Background(), ref("a", "1")) }()
+	waitFor(t, func() bool { return queued(b) == 1 })
+	next := make(chan func())
+	go func() { next <- busy(t, b) }()
+	waitFor(t, func() bool { return queued(b) == 2 })
+	goOn()
+	if err := <-accepted; err != nil {
+		t.Error(err)
+	}
+	last := <-next // the entry is on disk, and being removed
+	if granted, _, _ := b.db.index.take(app, 10, time.Now()); len(granted) != 0 {
+		t.Errorf("%s was leased", granted[0].item.id)
+	}
+	if waits, err := b.Waiting(within(t), app, deviceOf("a")); waits || err != nil {
+		t.Errorf("Waiting: %v, %v", waits, err)
+	}
+	last()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := keys(t, b, entryBucket); n != 0 {
+		t.Errorf("%d entries are left on disk", n)
 	}
 }
 
@@ -123,13 +153,16 @@ func TestAnEntryThatIsReleasedWhileItIsBeingWrittenIsDueThen(t *testing.T) {
 			if err := <-accepted; err != nil {
 				t.Error(err)
 			}
-			leased, err := b.Lease(within(t), app, 1)
-			if err != nil || len(leased) != 1 || leased[0].Attempts != tt.tries {
-				t.Fatalf("Lease: %+v, %v; want 1 with %d attempts", leased, err, tt.tries)
+			page, _, err := b.List(within(t), app, "", 1)
+			if err != nil || len(page) != 1 || page[0].Attempts != tt.tries || page[0].Running {
+				t.Errorf("listed are %+v, %v; want 1 with %d attempts", page, err, tt.tries)
 			}
-			settle(t, b, e.Ref())
 			cleanup(t, b)
-			wantNotOpen(t, b) // no attempt holds it
+			waitFor(t, func() bool { _, shared := pool.References(b.Path); return !shared }) // no attempt holds it
+			b = opened(t, &Box{Path: b.Path})
+			if ids := drain(t, b); !slices.Equal(ids, []string{"1"}) {
+				t.Errorf("the file has %q", ids)
+			}
 		})
 	}
 }

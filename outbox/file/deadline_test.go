@@ -118,14 +118,15 @@ func TestAnEntryThatIsBeingSettledIsNobodys(t *testing.T) {
 		ran.Running = true
 		badge, newer := entry("a", "1"), entry("a", "newer")
 		badge.Replace, newer.Replace = outbox.ReplaceBadge, outbox.ReplaceBadge
-		accept(t, b, badge, ran)
+		behind := ref("a", "behind")
+		accept(t, b, badge, entry("a", "behind"), ran)
 		leased, err := b.Lease(t.Context(), app, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		goOn := busy(t, b)
 		for range 2 {
-			for _, r := range []outbox.Ref{leased[0].Ref(), ran.Ref()} {
+			for _, r := range []outbox.Ref{leased[0].Ref(), behind, ran.Ref()} {
 				wantUnsure(t, "Settle", func(ctx context.Context) error { return b.Settle(ctx, r) })
 				if err := b.Release(t.Context(), r, time.Now(), true); err != nil {
 					t.Error(err)
@@ -143,6 +144,7 @@ func TestAnEntryThatIsBeingSettledIsNobodys(t *testing.T) {
 		goOn()
 		settle(t, b, leased[0].Ref())
 		settle(t, b, ran.Ref())
+		settle(t, b, behind)
 		if n := keys(t, b, entryBucket); n != 0 {
 			t.Errorf("%d entries are left on disk", n)
 		}
