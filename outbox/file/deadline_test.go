@@ -109,142 +109,6 @@ func TestAWriteThatFailsAfterItsCallerWentGivesTheRoomBack(t *testing.T) {
 	})
 }
 
-// underWay are ways to have the write of an entry under way: it ends with goOn.
-func underWay() map[string]func(t *testing.T, b *Box, e outbox.Entry) (accepted chan error, goOn func()) {
-	begin := func(b *Box, e outbox.Entry) chan error {
-		accepted := make(chan error, 1)
-		go func() { accepted <- b.Accept(context.Background(), e) }()
-		return accepted
-	}
-	return map[string]func(t *testing.T, b *Box, e outbox.Entry) (chan error, func()){
-		"before its transaction": func(t *testing.T, b *Box, e outbox.Entry) (chan error, func()) {
-			goOn := busy(t, b)
-			accepted := begin(b, e)
-			waitFor(t, func() bool { return queued(b) == 1 })
-			return accepted, goOn
-		},
-		"in its transaction": func(t *testing.T, b *Box, e outbox.Entry) (chan error, func()) {
-			first := busy(t, b)
-			accepted := begin(b, e)
-			waitFor(t, func() bool { return queued(b) == 1 })
-			second := make(chan func())
-			go func() { second <- busy(t, b) }()
-			waitFor(t, func() bool { return queued(b) == 2 })
-			first()
-			return accepted, <-second
-		},
-	}
-}
-
-func TestAnEntryThatIsSettledWhileItIsBeingWrittenIsGone(t *testing.T) {
-	t.Parallel()
-	for name, begin := range underWay() {
-		for how, end := range map[string]func(b *Box, r outbox.Ref) error{
-			"settled":   func(b *Box, r outbox.Ref) error { return b.Settle(context.Background(), r) },
-			"discarded": func(b *Box, r outbox.Ref) error { return b.Discard(context.Background(), app, r.Device, 1000) },
-		} {
-			t.Run(how+" "+name, func(t *testing.T) {
-				t.Parallel()
-				b := opened(t, &Box{Path: tempPath(t), MaxPerApp: 3})
-				older, e, later := entry("a", "older"), entry("a", "1"), entry("a", "later registration")
-				older.Replace, e.Replace, e.Running, later.PushkeyTS = "room", "room", true, 2000
-				older.PushkeyTS = 2000
-				accept(t, b, older)
-				accepted, goOn := begin(t, b, e)
-				before := queued(b)
-				ended := make(chan error, 1)
-				go func() { ended <- end(b, e.Ref()) }()
-				waitFor(t, func() bool { return queued(b) == before+1 })
-				select {
-				case err := <-ended:
-					t.Errorf("it ended before it was on disk: %v", err)
-				default:
-				}
-				if err := b.Accept(t.Context(), e); err != nil { // once more
-					t.Errorf("Accept again: %v", err)
-				}
-				goOn()
-				if err := errors.Join(<-accepted, <-ended); err != nil {
-					t.Error(err)
-				}
-				settle(t, b, e.Ref()) // of an attempt that went on
-				accept(t, b, later)
-				want := []string{"older", later.ID}
-				if name == "in its transaction" { // which took the place of the older one
-					want = want[1:]
-				}
-				if ids := onDisk(t, b); !slices.Equal(ids, want) {
-					t.Errorf("on disk are %q, want %q", ids, want)
-				}
-				if ids := drain(t, b); !slices.Equal(ids, want) {
-					t.Errorf("it has %q, want %q", ids, want)
-				}
-				accept(t, b, entry("x", "1"), entry("x", "2"), entry("x", "3"))
-				wantFull(t, b)
-				drain(t, b)
-				cleanup(t, b)
-				wantNotOpen(t, b) // no attempt holds it
-			})
-		}
-	}
-}
-
-func TestAnEntryThatIsReleasedWhileItIsBeingWrittenIsDueThen(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name  string
-		end   func(b *Box, e outbox.Entry) error
-		tries int
-	}{
-		{"released", func(b *Box, e outbox.Entry) error {
-			return b.Release(context.Background(), e.Ref(), time.Now().Add(-time.Second), true)
-		}, 1},
-		{"released without an attempt", func(b *Box, e outbox.Entry) error {
-			return b.Release(context.Background(), e.Ref(), time.Now().Add(-time.Second), false)
-		}, 0},
-		{"accepted again", func(b *Box, e outbox.Entry) error {
-			e.Running = false
-			ctx, cancel := context.WithCancel(context.Background())
-			cancel()
-			go func() { _ = b.Accept(context.Background(), e) }()
-			waitForRelease(b, e)
-			return ctx.Err()
-		}, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			b := opened(t, &Box{Path: tempPath(t)})
-			e := entry("a", "1")
-			e.Running = true
-			accepted, goOn := underWay()["in its transaction"](t, b, e)
-			if err := tt.end(b, e); err != nil && !errors.Is(err, context.Canceled) {
-				t.Error(err)
-			}
-			goOn()
-			if err := <-accepted; err != nil {
-				t.Error(err)
-			}
-			leased, err := b.Lease(within(t), app, 1)
-			if err != nil || len(leased) != 1 || leased[0].Attempts != tt.tries {
-				t.Fatalf("Lease: %+v, %v; want 1 with %d attempts", leased, err, tt.tries)
-			}
-			settle(t, b, e.Ref())
-			cleanup(t, b)
-			wantNotOpen(t, b) // no attempt holds it
-		})
-	}
-}
-
-// waitForRelease waits until the entry that is being written is not under way any more.
-func waitForRelease(b *Box, e outbox.Entry) {
-	for runs := true; runs; {
-		b.db.index.mu.Lock()
-		a := b.db.index.queue(e.App).arriving(e.Ref())
-		runs = a != nil && a.runs
-		b.db.index.mu.Unlock()
-	}
-}
-
 // What was delivered is not to be delivered again, however long the disk takes.
 func TestAnEntryThatIsBeingSettledIsNobodys(t *testing.T) {
 	t.Parallel()
@@ -254,14 +118,15 @@ func TestAnEntryThatIsBeingSettledIsNobodys(t *testing.T) {
 		ran.Running = true
 		badge, newer := entry("a", "1"), entry("a", "newer")
 		badge.Replace, newer.Replace = outbox.ReplaceBadge, outbox.ReplaceBadge
-		accept(t, b, badge, ran)
+		behind := ref("a", "behind")
+		accept(t, b, badge, entry("a", "behind"), ran)
 		leased, err := b.Lease(t.Context(), app, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		goOn := busy(t, b)
 		for range 2 {
-			for _, r := range []outbox.Ref{leased[0].Ref(), ran.Ref()} {
+			for _, r := range []outbox.Ref{leased[0].Ref(), behind, ran.Ref()} {
 				wantUnsure(t, "Settle", func(ctx context.Context) error { return b.Settle(ctx, r) })
 				if err := b.Release(t.Context(), r, time.Now(), true); err != nil {
 					t.Error(err)
@@ -279,6 +144,7 @@ func TestAnEntryThatIsBeingSettledIsNobodys(t *testing.T) {
 		goOn()
 		settle(t, b, leased[0].Ref())
 		settle(t, b, ran.Ref())
+		settle(t, b, behind)
 		if n := keys(t, b, entryBucket); n != 0 {
 			t.Errorf("%d entries are left on disk", n)
 		}

@@ -233,8 +233,16 @@ func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 		}
 	}
 	hostsInRedis(t, b)
+	if err := c.ZAdd(ctx, keys[7], redis.Z{Member: "three " + deviceKey(device("gone"))}).Err(); err != nil {
+		t.Fatal(err)
+	}
 	drain(t, b)
-	hostsInRedis(t, b)
+	if err := b.queue.sweep(ctx); err != nil {
+		t.Error(err)
+	}
+	if left := c.Exists(ctx, keys...).Val(); left != 0 {
+		t.Errorf("%d keys of the app are left", left)
+	}
 }
 
 func TestWhatIsGoneIsRememberedAsLongAsALease(t *testing.T) {
