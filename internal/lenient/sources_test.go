@@ -107,13 +107,16 @@ func decoders(t *testing.T, name string, source []byte) (found []string) {
 		}
 		from, ok := selector.X.(*ast.Ident)
 		if ok && packages[from.Name] && (strings.HasPrefix(selector.Sel.Name, "Unmarshal") || strings.Contains(selector.Sel.Name, "Decode")) &&
-			selector.Sel.Name != "Unmarshaler" && selector.Sel.Name != "UnmarshalTypeError" {
+			!slices.Contains(types, selector.Sel.Name) {
 			found = append(found, fmt.Sprintf("%s: %s.%s", set.Position(selector.Pos()), from.Name, selector.Sel.Name))
 		}
 		return true
 	})
 	return found
 }
+
+// types are what such a package has under names like those of its functions.
+var types = []string{"Decoder", "Unmarshaler", "UnmarshalTypeError"}
 
 // isOptions reports whether an argument is lenient.Options.
 func isOptions(e ast.Expr) bool {

@@ -20,6 +20,9 @@ var (
 // Usable returns an error if the pushkey is not a registration token. Google does not say what a token consists of, so the error is only
 // about what no token of an app can have in it; FCM judges the rest.
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
+	if isPlain(d.Pushkey) {
+		return nil
+	}
 	token := strings.TrimSpace(d.Pushkey)
 	switch {
 	case token == "":
@@ -28,6 +31,16 @@ func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 		return &providers.UnusableError{Reason: badToken, Err: errBadToken}
 	}
 	return nil
+}
+
+// isPlain reports whether a pushkey consists of the printable characters of ASCII, as nearly all do.
+func isPlain(pushkey string) bool {
+	for i := range len(pushkey) {
+		if c := pushkey[i]; c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return pushkey != ""
 }
 
 // neverInToken reports whether a character cannot be part of a token. The replacement character stands for what was not Unicode.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	webpushgo "github.com/SherClockHolmes/webpush-go"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -27,11 +28,31 @@ type pusher struct {
 
 // pusherData is a pusher's data; only `true` turns an option on, and a member of another type is as good as absent.
 type pusherData struct {
-	Endpoint        json.RawMessage `json:"endpoint"`
-	Auth            json.RawMessage `json:"auth"`
+	Endpoint        text            `json:"endpoint"`
+	Auth            text            `json:"auth"`
 	EventsOnly      json.RawMessage `json:"events_only"`
 	OnlyLastPerRoom json.RawMessage `json:"only_last_per_room"`
 	DefaultPayload  json.RawMessage `json:"default_payload"`
+}
+
+// text is a JSON string, if what is given is one. It is read as a part of the data: to decode it on its own would be a good part of
+// [Provider.Usable].
+type text struct {
+	value string
+	given bool
+}
+
+// UnmarshalJSONFrom makes no error of another type, which may not matter.
+func (s *text) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
+	*s = text{}
+	if decoder.PeekKind() != '"' {
+		return decoder.SkipValue()
+	}
+	token, err := decoder.ReadToken()
+	if err == nil {
+		*s = text{value: token.String(), given: true}
+	}
+	return err
 }
 
 // badSubscription is the reason for a device without a subscription to send to.
@@ -89,13 +110,13 @@ func subscription(pushkey string, data pusherData) (webpushgo.Subscription, erro
 		return parseSubscription(pushkey)
 	}
 	var sub webpushgo.Subscription
-	sub.Keys.P256dh = pushkey
-	if lenient.Unmarshal(data.Endpoint, &sub.Endpoint) != nil {
+	switch {
+	case !data.Endpoint.given:
 		return sub, errors.New("data.endpoint is not a string")
-	}
-	if lenient.Unmarshal(data.Auth, &sub.Keys.Auth) != nil {
+	case !data.Auth.given:
 		return sub, errors.New("data.auth is not a string")
 	}
+	sub.Endpoint, sub.Keys.Auth, sub.Keys.P256dh = data.Endpoint.value, data.Auth.value, pushkey
 	return sub, nil
 }
 
