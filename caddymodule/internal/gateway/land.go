@@ -18,7 +18,7 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 // carryOut carries out what the policy decides about the outcome, but for telling those who wait.
 func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 	c := circumstances{
-		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.Shared.journal.delivered(f.key),
+		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.box.queue != nil && g.Shared.journal.delivered(f.key),
 		turnedAway: f.turnedAway, outbox: f.land(),
 	}
 	if o.Kind == providers.KindMisconfigured {

@@ -100,7 +100,7 @@ func (a *Attempt) Kind() string {
 
 const (
 	// maxParallel bounds how many devices of one request are under way at a time.
-	maxParallel = 32
+	maxParallel = 128
 	// DefaultWait is how long an app's requests wait for a verdict unless it says otherwise.
 	DefaultWait = 5 * time.Second
 	// storeWait is how much longer a request waits for the stores.

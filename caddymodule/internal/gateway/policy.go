@@ -25,7 +25,8 @@ type circumstances struct {
 	proven bool
 	// held says that the fuse is tripped: no rejection is believed.
 	held bool
-	// pending says that the push came out of the outbox, and trusted that the device was delivered to before.
+	// pending says that the push came out of the outbox, and trusted that the device was delivered to before, and an outbox is there to
+	// hold what it gets.
 	pending, trusted bool
 	// stranger says that what the push service refuses is a matter of the device, which chose the service.
 	stranger bool
