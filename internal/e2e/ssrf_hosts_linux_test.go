@@ -176,8 +176,8 @@ var notations = []struct {
 	{".", blocked},
 	{"..", unresolved},
 	{"127..0.0.1", blocked},
-	{strings.Repeat("a", 64) + ".test", unresolved},
-	{strings.Repeat("a.", 200) + "test", unresolved},
+	{strings.Repeat("a", 64) + ".test", blocked},
+	{strings.Repeat("a.", 200) + "test", blocked},
 
 	// Whoever logs in is somebody else.
 	{"public.test@127.0.0.1", unusable},
