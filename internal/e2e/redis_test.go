@@ -336,3 +336,66 @@ func (s *sharedScene) judgeWithoutRedis(gone, back time.Time, healthy, waiting [
 		}
 	}
 }
+
+// stalls is how often Redis stalls; E2E_STALLS says otherwise.
+func stalls() int {
+	if n, err := strconv.Atoi(os.Getenv("E2E_STALLS")); err == nil && n > 0 {
+		return n
+	}
+	return 2
+}
+
+// TestRedisThatStallsLosesAndDoublesNothing has Redis stop again and again for longer than any call may take, with its connections open: what
+// a gateway asked it meanwhile happens late. The push servers are each down half of the time. Users send one event after another, and send it
+// again when it is not answered with 200.
+func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSharedScene(t, 1, "", "max_per_device 40")
+	gateway := s.gateways[0]
+	w := newWeather(s.unreliable)
+	var devices []device
+	for i := range 16 {
+		devices = append(devices, s.phoneOf([]string{"org.example.soon", "org.example.async"}[i%2], fmt.Sprint("phone", i)))
+	}
+	w.devices = devices
+	var over atomic.Bool
+	var running sync.WaitGroup
+	hs := gateway.homeserver()
+	for _, d := range devices {
+		u := &user{fate: w, t: t, pause: 50 * time.Millisecond, endures: 4 * patience, hs: hs, devices: []device{d}}
+		running.Go(func() {
+			for n := 1; !over.Load() && u.send(fmt.Sprint("$", n)); n++ {
+				<-time.After(u.pause)
+			}
+		})
+	}
+	changing := make(chan struct{})
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	running.Go(func() { w.change(random, changing) })
+	for range stalls() {
+		<-time.After(time.Second)
+		resume := s.redis.Pause()
+		<-time.After(outbox.WriteTime + time.Second)
+		resume()
+	}
+	<-time.After(2 * time.Second)
+	close(changing)
+	over.Store(true)
+	running.Wait()
+	s.set(mood{}, devices...)
+	report := s.drainedWithin(outbox.LeaseTime + patience)
+	logReport(t, report)
+	if least := len(devices) * stalls(); report.Taken < least {
+		t.Errorf("%d events arrived, want at least %d", report.Taken, least)
+	}
+	s.evidence.mu.Lock()
+	defer s.evidence.mu.Unlock()
+	for _, q := range s.requests {
+		if took := q.Answered.Sub(q.Sent); q.Status != 0 && took > 500*time.Millisecond+time.Second+generous {
+			t.Errorf("a request took %s", took)
+		}
+		if len(q.Rejected) > 0 {
+			t.Errorf("%s was rejected", q.Devices[0].Name)
+		}
+	}
+}

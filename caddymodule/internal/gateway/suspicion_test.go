@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -11,8 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/file"
 )
 
 // missing is a provider whose host says 404 to the devices that are missing.
@@ -260,4 +265,56 @@ func (r *rig) verdicts() (n int) {
 		}
 	}
 	return n
+}
+
+// openStore opens a rejected store in a file; it is closed when the test ends.
+func openStore(t *testing.T, path string) *file.Store {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	store := &file.Store{Path: path}
+	if err := store.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Cleanup() })
+	if err := store.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// The file is copied while it is open, as a kill leaves it; all that was in memory is gone.
+func TestASuspicionCountsOverAKill(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ missing, want []string }{
+		"one of three is missing": {[]string{"host/b"}, []string{"host/b"}},
+		"all are":                 {trio, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				m := newMissing(tt.missing...)
+				path := filepath.Join(t.TempDir(), "rejected.db")
+				start := func() *rig {
+					r := newRig(t, appFor("app", byHost{m}))
+					r.Options.Rejected = openStore(t, path)
+					r.Gateway = New(r.Options)
+					return r
+				}
+				if got := converse([]*rig{start()}, 6, trio); len(got) != 0 {
+					t.Errorf("rejected after six minutes are %q", got)
+				}
+				killed, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				path = filepath.Join(t.TempDir(), "rejected.db")
+				if err := os.WriteFile(path, killed, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if got := converse([]*rig{start()}, 7, trio); !slices.Equal(got, tt.want) {
+					t.Errorf("rejected are %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
 }
