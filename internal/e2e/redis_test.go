@@ -383,7 +383,8 @@ func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 	over.Store(true)
 	running.Wait()
 	s.set(mood{}, devices...)
-	report := s.drainedWithin(outbox.LeaseTime + patience)
+	// Where nobody can tell whether earlier pushes of a device are pending, one may overtake them rather than not arrive.
+	report := s.drainedWithin(outbox.LeaseTime+patience, checker.Reordered)
 	logReport(t, report)
 	if least := len(devices) * stalls(); report.Taken < least {
 		t.Errorf("%d events arrived, want at least %d", report.Taken, least)

@@ -3,6 +3,7 @@ package providertest
 import (
 	"io"
 	"net/http"
+	"time"
 )
 
 // Answer is what an endpoint is told to answer to a push that breaks no rule.
@@ -11,6 +12,8 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
+	// Delay is how long it takes to answer.
+	Delay time.Duration
 	// Hang gives no answer until the client goes away or the service is closed.
 	Hang bool
 	// Drop closes the connection (HTTP/2: the stream) instead of answering.
@@ -50,8 +53,13 @@ func (s *PushService) takeAnswer(e *endpoint) (Answer, bool) {
 
 // write gives the answer. A request that hung until closed is dropped.
 func (a Answer) write(w http.ResponseWriter, r *http.Request, closed <-chan struct{}) {
-	if a.Hang {
+	var late <-chan time.Time // never, if it hangs
+	if a.Delay > 0 && !a.Hang {
+		late = time.After(a.Delay)
+	}
+	if a.Hang || a.Delay > 0 {
 		select {
+		case <-late:
 		case <-r.Context().Done():
 		case <-closed:
 		}

@@ -43,12 +43,14 @@ func (f *FCM) programmed(r FCMRequest) *Answer {
 	}
 	answer, left := fcmTake(f.answers[token])
 	f.answers[token] = left
+	delay := answer.Delay
 	switch {
 	case answer.usual() && fcmNobody(r.Token):
 		answer = FCMErrorFor("INVALID_ARGUMENT")
 	case answer.usual():
 		answer = f.accept(r.ValidateOnly)
 	}
+	answer.Delay = delay
 	return &answer
 }
 

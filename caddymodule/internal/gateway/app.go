@@ -52,6 +52,8 @@ const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 
 // attempt makes one attempt to deliver a push, within the app's bounds, unless where it goes is known to be down.
 func (g *Gateway) attempt(f *flight) providers.Outcome {
+	f.app.hosts.flying.Add(1)
+	defer f.app.hosts.flying.Add(-1)
 	admitted := f.app.hosts.admit(f.host, g.trialPatience(f), g.Now())
 	g.breakerChanged(f.app, f.host, admitted.change)
 	if admitted.turnedAway {

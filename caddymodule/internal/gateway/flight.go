@@ -132,8 +132,8 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Att
 	now := g.Now()
 	a := Attempt{App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm}
 	g.Shared.journal.note(a, now)
-	f.finish(o, d)
 	g.Observer.Attempted(a)
+	f.finish(o, d)
 	if o.Kind == providers.KindDelivered {
 		g.delivered(f)
 	}

@@ -35,6 +35,8 @@ type hosts struct {
 	opened chan struct{}    // gets one when a breaker has opened
 
 	health health
+
+	flying atomic.Int64 // attempts under way, those that wait for their turn included
 }
 
 // host is what is known of a host. The table's lock guards it.

@@ -22,7 +22,7 @@ type Shared struct {
 	doubts   doubts
 	closing  chan struct{}
 
-	// running counts the attempts under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
+	// running counts the flights under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
 	// served when the process ends may start one while another goroutine waits.
 	running map[string]int
 	idle    *sync.Cond
@@ -80,13 +80,6 @@ func (s *Shared) ended(app *App) {
 	if len(s.running) == 0 {
 		s.idle.Broadcast()
 	}
-}
-
-// inFlight is how many attempts of an app are under way, those that wait for their turn included.
-func (s *Shared) inFlight(app *App) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.running[app.Pattern]
 }
 
 // join says what to do about an event for a device: nothing, as it was delivered; wait for the flight that delivers it already; or

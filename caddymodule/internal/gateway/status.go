@@ -50,7 +50,7 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 	status := make([]AppStatus, len(apps))
 	for i, app := range apps {
 		s := AppStatus{
-			App: app.Pattern, Provider: app.ProviderName, InFlight: g.Shared.inFlight(app),
+			App: app.Pattern, Provider: app.ProviderName, InFlight: int(app.hosts.flying.Load()),
 			Fuse: app.fuse.status(app.Pattern), Proven: app.proven.Load(), Suspected: g.Shared.suspects.count(app.Pattern),
 			Failing: present(app.hosts.failing()), CredentialExpiry: present(app.CredentialExpiry()), Troubles: []Trouble{},
 		}
