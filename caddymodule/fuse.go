@@ -13,10 +13,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Fuse says when so many pushkeys die at once that it is rather a mistake in the configuration: more than the share, and at least 20, of
-// an app's pushkeys within the window. Then the rejections of the window are withdrawn, and further ones are held: the pushes go to the
-// outbox, or are answered so that the homeserver sends them again. The same goes for devices of unknown apps, of which a gateway has
-// one fuse. It mends by itself when the share falls.
+// Fuse decides when so many pushkeys die at once that the configuration is probably wrong: more than the share, and at least 20, of an
+// app's pushkeys within the window. Then the rejections of the window are withdrawn, and further ones are held: the pushes go to the
+// outbox, or are answered so that the homeserver sends them again. Where devices choose the push server, each server's pushkeys are counted
+// as well; if it is one server, only its rejections are held. Devices of unknown apps have one fuse together. A fuse resets by itself when
+// the share falls.
 type Fuse struct {
 	// The share of pushkeys that may be rejected, between 0 and 1. 1 turns the fuse off. Default: 0.5.
 	Share float64 `json:"share,omitempty"`
