@@ -47,7 +47,8 @@ func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }
 // attemptTimeout bounds one attempt: longer than any homeserver's patience, short enough that a stuck one holds no slot for long.
 const attemptTimeout = 30 * time.Second
 
-// MaxFlight is how long it takes at most from the beginning of an attempt until all is written down that follows from it.
+// MaxFlight is how long a process that ends without a grace period waits for what is under way: an attempt, and stores that take their time
+// to write down what follows from it. What takes longer is in the outbox, or is sent again.
 const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 
 // attempt makes one attempt to deliver a push, within the app's bounds, unless where it goes is known to be down.
@@ -68,9 +69,14 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 		}
 		defer f.app.Limit.Release()
 	}
-	f.app.hosts.begin(&f.attempt, f.host, g.Now())
+	f.app.hosts.begin(&f.attempt, f.host, f.key, g.Now())
 	o := f.app.Push(ctx, f.push)
-	g.breakerChanged(f.app, f.host, f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite()}, g.Now()))
+	now := g.Now()
+	if ctx.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
+		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left
+	}
+	f.change = f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite()}, now)
+	g.breakerChanged(f.app, f.host, f.change)
 	return o
 }
 
@@ -90,7 +96,6 @@ func (g *Gateway) breakerChanged(app *App, host string, c change) {
 		g.Observer.BreakerOpened(app, host)
 	case closed:
 		g.Observer.BreakerClosed(app, host)
-		g.box.rouseHost(app, host, 0)
 	}
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,7 @@ type box struct {
 	inspector outbox.Inspector // nil if it cannot be looked into
 
 	observer Observer
+	doubts   atomic.Int64 // calls that it did not answer in time, and that are made again
 }
 
 func newBox(b outbox.Box, o Observer) *box {
@@ -143,6 +145,9 @@ func (b *box) rouseHost(app *App, host string, most int) (due int) {
 
 // rouseDevice lets a device's pushes be tried now, and reports whether it has some.
 func (b *box) rouseDevice(app *App, device [16]byte) (found bool) {
+	if b.queue == nil {
+		return false
+	}
 	_ = b.change("rousing pushes", func(ctx context.Context) (err error) {
 		found, err = b.queue.RouseDevice(ctx, app.Pattern, device)
 		return err

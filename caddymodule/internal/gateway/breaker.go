@@ -45,7 +45,8 @@ type breaker struct {
 	trialAt time.Time // when the next trial may begin
 	offerAt time.Time // when a pending push is to be made due for it
 	trials  int       // under way
-	changes int       // how often it opened or closed
+	// offered says that a pending push of a device that was delivered to before was made due for the next trial.
+	offered bool
 }
 
 // attempt is an attempt under way, in its breaker's list.
@@ -53,11 +54,14 @@ type attempt struct {
 	host       *host
 	began      time.Time
 	before     time.Time // when the host had last taken a push by then
-	deliveries int       // of the breaker when it began
+	deliveries int       // of the breaker when it began; detached if it is in no list
 	slow       bool
 	trial      bool
 	prev, next *attempt
 }
+
+// detached is the number of deliveries of an attempt that is in no breaker's list.
+const detached = -1
 
 // change is what a breaker did.
 type change uint8
@@ -81,8 +85,7 @@ func (b *breaker) look(now time.Time) change {
 	if all := c.good + bad; all < breakerMin || float64(bad) <= breakerShare*float64(all) {
 		return unchanged
 	}
-	b.open, b.trialAt, b.offerAt = true, now.Add(breakerPause), now.Add(breakerPause)
-	b.changes++
+	b.open, b.offered, b.trialAt, b.offerAt = true, false, now.Add(breakerPause), now.Add(breakerPause)
 	return opened
 }
 
@@ -93,7 +96,7 @@ func (b *breaker) mayTry(now time.Time, patience time.Duration) bool {
 
 // try begins a trial.
 func (b *breaker) try(now time.Time) {
-	b.trialAt, b.offerAt = now.Add(breakerPause), now.Add(breakerPause)
+	b.trialAt, b.offerAt, b.offered = now.Add(breakerPause), now.Add(breakerPause), false
 }
 
 // begin takes an attempt in.
@@ -147,7 +150,7 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 		return b.look(now)
 	case answered(o):
 		b.verdicts.at(now).good++
-		if a.trial {
+		if a.trial && o.Kind != providers.KindSuspected { // which a proxy in front of a dead service says as well
 			return b.close()
 		}
 	}
@@ -190,7 +193,7 @@ func (b *breaker) close() change {
 	}
 	b.open = false
 	b.verdicts = window{}
-	b.changes++
+	b.delivered() // or those that hang would open it again at once
 	return closed
 }
 

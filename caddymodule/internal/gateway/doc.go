@@ -43,6 +43,7 @@
 //	                 closed                                        the answer stands on
 //	hosts.mu         an app's hosts: breakers, deliveries, health  never
 //	fuse.mu          an app's verdicts within the window           never
+//	Fuses.mu         the fuses by app                              never
 //	journal.mu       latest attempts                               never
 //	doubts.mu,       what their names say                          never
 //	suspects.mu
@@ -58,8 +59,8 @@
 //	lookup                Notify           at [rejected.AskTime] at the    Notify, until then
 //	                                       latest, if the store heeds it
 //	work, one an app      Work             with Work's context             Work
-//	offerTrials, one an   Work             with Work's context             Work
-//	app
+//	offerTrials, one an   Work             with Work's context, after the  Work
+//	app                                    call that it makes
 //	retry                 work             when its push has landed        Shared.Drain
 //	withdraw              a fuse's trip    when all is withdrawn           Shared.Drain
 //	doubt                 land             when the outbox has answered,   nobody: a process that ends leaves it to

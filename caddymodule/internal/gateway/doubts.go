@@ -1,15 +1,19 @@
 package gateway
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 const (
-	// maxDoubts bounds the pushes of which it is not known whether the outbox has them: while it hangs, no more are offered to it.
+	// maxDoubts bounds the pushes of which it is not known whether an outbox has them: while it hangs, no more are offered to it.
 	maxDoubts = 1000
-	// doubtPause is how long to leave an outbox alone that did not answer.
-	doubtPause = time.Second
+	// doubtPause and maxDoubtPause are how long to leave an outbox alone that did not answer: at first, and in the end.
+	doubtPause    = time.Second
+	maxDoubtPause = 10 * time.Second
 )
 
 // doubts are the pushes of which it is not known whether the outbox has them, or still has them, since it did not answer in time. The
@@ -18,13 +22,6 @@ const (
 type doubts struct {
 	mu  sync.Mutex
 	ids map[string]struct{}
-}
-
-// full reports whether the outbox hangs.
-func (d *doubts) full() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.ids) >= maxDoubts
 }
 
 // has reports whether there is a doubt about a push.
@@ -52,14 +49,16 @@ func (d *doubts) remove(id string) {
 
 // doubt resolves a doubt in the background. It does not keep a process from ending: what the outbox has then is told by the outbox itself,
 // with the events that it took over.
-func (s *Shared) doubt(f *flight, resolve func() (resolved bool)) {
-	s.doubts.add(f.push.ID)
+func (g *Gateway) doubt(f *flight, d decision) {
+	g.Shared.doubts.add(f.push.ID)
+	g.box.doubts.Add(1)
 	go func() {
-		defer s.doubts.remove(f.push.ID)
-		for !resolve() {
+		defer g.box.doubts.Add(-1)
+		defer g.Shared.doubts.remove(f.push.ID)
+		for wait := doubtPause; !g.resolve(f, d); wait = min(2*wait, maxDoubtPause) {
 			select {
-			case <-time.After(doubtPause):
-			case <-s.closing:
+			case <-time.After(wait):
+			case <-g.Shared.closing:
 				return
 			}
 		}
@@ -69,7 +68,8 @@ func (s *Shared) doubt(f *flight, resolve func() (resolved bool)) {
 // resolve makes once more the call that the outbox did not answer in time, and reports whether it did now.
 func (g *Gateway) resolve(f *flight, d decision) bool {
 	if d.settle {
-		if g.box.settle(f.ref()) != nil && g.Now().Before(f.push.Expires) {
+		// An outbox that is closed has kept its word: what is settled may come back with a restart only.
+		if err := g.box.settle(f.ref()); err != nil && !errors.Is(err, outbox.ErrNotOpen) && g.Now().Before(f.push.Expires) {
 			return false
 		}
 		g.leave(f, d)

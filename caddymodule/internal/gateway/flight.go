@@ -15,7 +15,9 @@ import (
 // same one, and it lands after the last of them was answered if need be. See doc.go for its life.
 type flight struct {
 	cargo
+	gateway *Gateway // that launched it: one of an earlier configuration has another outbox
 	attempt attempt
+	change  change // of the breaker, by the attempt's verdict
 
 	landed   chan struct{}
 	outcome  providers.Outcome // once landed, as is the decision
@@ -77,6 +79,7 @@ func (c *cargo) ownSite() bool {
 
 // launch starts the flight on a goroutine of its own, since it may outlast the request and must not end with it.
 func (g *Gateway) launch(f *flight) {
+	f.gateway = g
 	g.Shared.began(f.app)
 	go func() {
 		defer g.Shared.ended(f.app)
@@ -134,9 +137,7 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Att
 	g.Shared.journal.note(a, now)
 	g.Observer.Attempted(a)
 	f.finish(o, d)
-	if o.Kind == providers.KindDelivered {
-		g.delivered(f)
-	}
+	g.afterwards(f, o)
 	return a
 }
 
@@ -147,7 +148,7 @@ func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Du
 	if f.handing == nil && f.phase != landing {
 		f.handing = make(chan struct{})
 		if f.phase == flying {
-			go g.hand(f)
+			go f.gateway.hand(f)
 		}
 	}
 	handing := f.handing // nil if it is landing: then its end is all that there is to wait for

@@ -19,7 +19,11 @@ func (g *Gateway) Forget(ctx context.Context, k rejected.Key) (known bool, err e
 	if err != nil {
 		return false, err
 	}
-	return true, g.Rejected.Forget(ctx, k)
+	if err := g.Rejected.Forget(ctx, k); err != nil {
+		return true, err
+	}
+	g.Shared.suspects.forget(k)
+	return true, nil
 }
 
 // ForgetSince removes the records of an app's pushkeys that were first rejected at a time or later: what a mistake in the settings cost,

@@ -85,16 +85,22 @@ type fuseHalf struct {
 	born     time.Time
 	verdicts map[rejected.Key]fuseVerdict
 	all      tally
-	hosts    map[string]*tally
+	hosts    map[string]*hostTally
+}
+
+// hostTally counts a host's pushkeys.
+type hostTally struct {
+	tally
+	name string
 }
 
 type fuseVerdict struct {
 	dead bool
-	host *tally // nil if all pushes of the app go to the same service
+	host *hostTally // nil if all pushes of the app go to the same service
 }
 
 func newFuseHalf(now time.Time) fuseHalf {
-	return fuseHalf{born: now, verdicts: make(map[rejected.Key]fuseVerdict), hosts: make(map[string]*tally)}
+	return fuseHalf{born: now, verdicts: make(map[rejected.Key]fuseVerdict), hosts: make(map[string]*hostTally)}
 }
 
 func (h *fuseHalf) set(k rejected.Key, host string, dead bool) {
@@ -105,7 +111,7 @@ func (h *fuseHalf) set(k rejected.Key, host string, dead bool) {
 	v := fuseVerdict{dead: dead}
 	if host != "" {
 		if v.host = h.hosts[host]; v.host == nil {
-			v.host = new(tally)
+			v.host = &hostTally{name: host}
 			h.hosts[host] = v.host
 		}
 	}
@@ -117,24 +123,29 @@ func (h *fuseHalf) forget(k rejected.Key) {
 	if v, ok := h.verdicts[k]; ok {
 		h.count(v, -1)
 		delete(h.verdicts, k)
+		if v.host != nil && v.host.all == 0 {
+			delete(h.hosts, v.host.name)
+		}
 	}
 }
 
 func (h *fuseHalf) count(v fuseVerdict, n int) {
-	for _, t := range [...]*tally{&h.all, v.host} {
-		if t == nil {
-			continue
-		}
-		t.all += n
-		if v.dead {
-			t.dead += n
-		}
+	h.all.add(v.dead, n)
+	if v.host != nil {
+		v.host.add(v.dead, n)
+	}
+}
+
+func (t *tally) add(dead bool, n int) {
+	t.all += n
+	if dead {
+		t.dead += n
 	}
 }
 
 func (h *fuseHalf) of(host string) tally {
 	if t := h.hosts[host]; t != nil {
-		return *t
+		return t.tally
 	}
 	return tally{}
 }
@@ -186,7 +197,7 @@ func (f *fuse) judgeHost(host string, o FuseOptions, now time.Time, s *fuseState
 	switch {
 	case over && !was:
 		f.hosts[host] = now
-		s.trips = append(s.trips, trip{host, f.dead(func(t *tally) bool { return f.tallyOf(host, t) })})
+		s.trips = append(s.trips, trip{host, f.dead(func(of *hostTally) bool { return of != nil && of.name == host })})
 		f.changed(host)
 	case !over && was:
 		delete(f.hosts, host)
@@ -200,7 +211,7 @@ func (f *fuse) judge(o FuseOptions, now time.Time, s *fuseState) {
 	switch {
 	case over && !was:
 		f.tripped = now
-		s.trips = append(s.trips, trip{"", f.dead(func(*tally) bool { return true })})
+		s.trips = append(s.trips, trip{"", f.dead(func(*hostTally) bool { return true })})
 		f.changed("")
 	case !over && was:
 		f.tripped = time.Time{}
@@ -209,13 +220,8 @@ func (f *fuse) judge(o FuseOptions, now time.Time, s *fuseState) {
 	}
 }
 
-// tallyOf reports whether a tally is a host's.
-func (f *fuse) tallyOf(host string, t *tally) bool {
-	return t != nil && (t == f.young.hosts[host] || t == f.old.hosts[host])
-}
-
 // dead are the pushkeys that were rejected within the window, of the hosts that are wanted.
-func (f *fuse) dead(wanted func(host *tally) bool) (keys []rejected.Key) {
+func (f *fuse) dead(wanted func(of *hostTally) bool) (keys []rejected.Key) {
 	for _, h := range []fuseHalf{f.young, f.old} {
 		for k, v := range h.verdicts {
 			if v.dead && wanted(v.host) {

@@ -87,18 +87,26 @@ func (g *Gateway) unknown(k rejected.Key) decision {
 	if g.Fuse.Share >= 1 {
 		return decide(providers.Unusable("unknown_app", nil), circumstances{})
 	}
-	s := g.Shared.Fuses.of(unknownApps).note(k, "", true, g.Fuse, g.Now())
-	for _, t := range s.trips {
-		g.Observer.FuseTripped(unknownApps, "", len(t.dead))
-	}
-	return decide(providers.Unusable("unknown_app", nil), circumstances{held: s.held})
+	return decide(providers.Unusable("unknown_app", nil), circumstances{held: g.noteUnknown(k, true)})
 }
 
 // known notes a device of an app that is configured.
 func (g *Gateway) known(k rejected.Key) {
-	if g.Fuse.Share < 1 && len(g.Shared.Fuses.of(unknownApps).note(k, "", false, g.Fuse, g.Now()).resets) > 0 {
+	if g.Fuse.Share < 1 {
+		g.noteUnknown(k, false)
+	}
+}
+
+// noteUnknown counts whether a device's app is unknown, and reports whether rejections for that are held.
+func (g *Gateway) noteUnknown(k rejected.Key, unknown bool) (held bool) {
+	s := g.Shared.Fuses.of(unknownApps).note(k, "", unknown, g.Fuse, g.Now())
+	for _, t := range s.trips {
+		g.Observer.FuseTripped(unknownApps, "", len(t.dead))
+	}
+	for range s.resets {
 		g.Observer.FuseReset(unknownApps, "", false)
 	}
+	return s.held
 }
 
 // Fuses are the states of the fuses of the gateway's apps, and of that of unknown ones.

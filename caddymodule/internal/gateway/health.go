@@ -15,16 +15,13 @@ const (
 // health is whether an app's pushes arrive at all. Where devices choose the host, one that fails alone is a stranger's matter: it takes two
 // of them, or the operator's own. A rate limit, or a bound of the gateway's, is no failure. Not safe for concurrent use.
 type health struct {
-	since time.Time // of the first failure since the last delivery
-	last  [failures]failure
-	count int // since the last delivery
-}
-
-// failure is an attempt that failed.
-type failure struct {
-	at   time.Time
-	host string
-	own  bool // the operator's: the app's one service, or a site of this server
+	// since and latest are when the first and the latest attempt failed since the last delivery, and count is how many did.
+	since, latest time.Time
+	count         int
+	// host is that of the first. Several says that there was another one, and own that one was the operator's: the app's one service, or a
+	// site of this server.
+	host         string
+	several, own bool
 }
 
 // note counts an attempt.
@@ -34,29 +31,18 @@ func (h *health) note(host string, own bool, o providers.Outcome, now time.Time)
 		*h = health{}
 	case isFault(o):
 		if h.count == 0 {
-			h.since = now
+			h.since, h.host = now, host
 		}
-		h.last[h.count%failures] = failure{now, host, own || host == ""}
 		h.count++
+		h.latest = now
+		h.several = h.several || host != h.host
+		h.own = h.own || own || host == ""
 	}
 }
 
 // failing is since when the app fails; zero if it does not.
 func (h *health) failing() time.Time {
-	if h.count < failures {
-		return time.Time{}
-	}
-	first, latest, own, several := h.last[0].at, h.last[0].at, false, false
-	for _, f := range h.last {
-		if f.at.Before(first) {
-			first = f.at
-		}
-		if f.at.After(latest) {
-			latest = f.at
-		}
-		own, several = own || f.own, several || f.host != h.last[0].host
-	}
-	if latest.Sub(first) < failingFor || !own && !several {
+	if h.count < failures || h.latest.Sub(h.since) < failingFor || !h.own && !h.several {
 		return time.Time{}
 	}
 	return h.since

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// maxStrange and maxKnown bound the hosts of an app that are remembered: those that only ever failed, and those that took a push or
-	// have tripped something. Devices choose them, so anyone can make up any number of the first kind. A host takes some 500 bytes.
+	// maxStrange, maxDown and maxKnown bound the hosts of an app that are remembered: those that never took a push, those of them that the
+	// breaker opened for, and those that did. Devices choose them, so anyone can make up any number of the first two kinds. A host takes
+	// some 500 bytes.
 	maxStrange = 4096
+	maxDown    = 4096
 	maxKnown   = 16384
 	// maxTrusted is how many devices a host remembers as delivered to: one of them is best for a trial.
 	maxTrusted = 4
@@ -27,8 +29,8 @@ type hosts struct {
 	mu sync.Mutex
 	// single is where all pushes go that have no host of their own.
 	single *host
-	// strange hosts give way to each other, and never take the place of a known one.
-	strange, known *simplelru.LRU[string, *host]
+	// tiers are the strange, the down and the known hosts: each gives way to others of its own tier only.
+	tiers [tiers]*simplelru.LRU[string, *host]
 
 	open   map[string]*host // whose breaker is open
 	opens  atomic.Int64     // how many
@@ -39,37 +41,50 @@ type hosts struct {
 	flying atomic.Int64 // attempts under way, those that wait for their turn included
 }
 
+// tier is how much a host is worth remembering.
+type tier int
+
+const (
+	strange tier = iota
+	down
+	known
+	tiers
+)
+
 // host is what is known of a host. The table's lock guards it.
 type host struct {
 	name    string
 	breaker breaker
-	// delivered is when it last took a push, of a device in trusted.
-	delivered time.Time
-	trusted   [maxTrusted]rejected.Key
-	newest    int // of trusted
-	// proof is the load of the app's with which it last took a push, and refused are distinct devices whose pushes it refused since, with
-	// 401 or 403: whether the fault is the operator's key, or those devices'.
-	proof   int64
-	refused distinct
+	moving  bool // from a tier to a higher one
+	// delivered is when it last took a push, latest for which device, and other when it last took one for any other device.
+	delivered, other time.Time
+	latest           rejected.Key
+	// trusted are devices that it took pushes for.
+	trusted [maxTrusted]rejected.Key
+	newest  int // of trusted
+	// proof is the load of the app's with which it last took a push, and refused are distinct devices whose pushes it refused with the load
+	// refusing, with 401 or 403: whether the fault is the operator's key, or those devices'.
+	proof, refusing int64
+	refused         distinct
 	// witnessed is when other gateways were last told of a delivery.
 	witnessed time.Time
 }
 
 func newHosts() *hosts {
 	h := &hosts{single: &host{}, open: make(map[string]*host), opened: make(chan struct{}, 1)}
-	var err error
-	if h.strange, err = simplelru.NewLRU[string, *host](maxStrange, nil); err != nil {
-		panic(err) // the size is not positive
-	}
-	if h.known, err = simplelru.NewLRU(maxKnown, h.evicted); err != nil {
-		panic(err)
+	for i, size := range [tiers]int{maxStrange, maxDown, maxKnown} {
+		lru, err := simplelru.NewLRU(size, h.evicted)
+		if err != nil {
+			panic(err) // the size is not positive
+		}
+		h.tiers[i] = lru
 	}
 	return h
 }
 
-// evicted forgets a known host whose place another one needs. The pushes that it keeps off become due by themselves.
+// evicted forgets a host whose place another one needs, and not one that moves up. The pushes that it keeps off become due by themselves.
 func (h *hosts) evicted(name string, gone *host) {
-	if h.open[name] == gone {
+	if h.open[name] == gone && !gone.moving {
 		delete(h.open, name)
 		h.opens.Add(-1)
 	}
@@ -80,14 +95,13 @@ func (h *hosts) of(name string) *host {
 	if name == "" {
 		return h.single
 	}
-	if found, ok := h.known.Get(name); ok {
-		return found
-	}
-	if found, ok := h.strange.Get(name); ok {
-		return found
+	for _, lru := range h.tiers {
+		if found, ok := lru.Get(name); ok {
+			return found
+		}
 	}
 	made := &host{name: name, breaker: breaker{chosen: true}}
-	h.strange.Add(name, made)
+	h.tiers[strange].Add(name, made)
 	return made
 }
 
@@ -96,22 +110,30 @@ func (h *hosts) find(name string) *host {
 	if name == "" {
 		return h.single
 	}
-	if found, ok := h.known.Peek(name); ok {
-		return found
+	for _, lru := range h.tiers {
+		if found, ok := lru.Peek(name); ok {
+			return found
+		}
 	}
-	found, _ := h.strange.Peek(name)
-	return found
+	return nil
 }
 
-// keep makes a host a known one. The caller holds mu.
-func (h *hosts) keep(one *host) {
+// keep has a host remembered as of a tier, or of the higher one that it is in. The caller holds mu.
+func (h *hosts) keep(one *host, as tier) {
 	if one.name == "" {
 		return
 	}
-	if _, ok := h.known.Peek(one.name); !ok {
-		h.strange.Remove(one.name)
-		h.known.Add(one.name, one)
+	for _, lru := range h.tiers[as:] {
+		if _, ok := lru.Peek(one.name); ok {
+			return
+		}
 	}
+	one.moving = true
+	for _, lru := range h.tiers[:as] {
+		lru.Remove(one.name)
+	}
+	one.moving = false
+	h.tiers[as].Add(one.name, one)
 }
 
 // admission is whether an attempt may begin.
@@ -141,11 +163,13 @@ func (h *hosts) admit(name string, patience time.Duration, now time.Time) (d adm
 }
 
 // begin takes an attempt in that was admitted.
-func (h *hosts) begin(a *attempt, name string, now time.Time) {
+func (h *hosts) begin(a *attempt, name string, k rejected.Key, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a.host = h.of(name)
-	a.before = a.host.delivered
+	if a.before = a.host.delivered; a.host.latest == k {
+		a.before = a.host.other
+	}
 	a.host.breaker.begin(a, now)
 }
 
@@ -161,13 +185,19 @@ type verdict struct {
 func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if there := h.find(a.host.name); there != nil && there != a.host { // it was evicted, and came back
+		a.host, a.deliveries, a.trial = there, detached, false
+	}
 	k, o := v.key, v.outcome
 	switch o.Kind {
 	case providers.KindDelivered:
-		h.keep(a.host)
+		h.keep(a.host, known)
 		a.host.took(k, now)
 		a.host.proof, a.host.refused = v.load, distinct{}
 	case providers.KindMisconfigured:
+		if a.host.refusing != v.load {
+			a.host.refusing, a.host.refused = v.load, distinct{}
+		}
 		a.host.refused.add(k)
 	}
 	h.health.note(a.host.name, v.own, o, now)
@@ -186,7 +216,7 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 
 // opening notes that a breaker has opened. The caller holds mu.
 func (h *hosts) opening(one *host) {
-	h.keep(one)
+	h.keep(one, down)
 	if _, ok := h.open[one.name]; !ok {
 		h.opens.Add(1)
 	}
@@ -199,6 +229,9 @@ func (h *hosts) opening(one *host) {
 
 // took notes that a host took a device's push.
 func (o *host) took(k rejected.Key, now time.Time) {
+	if o.latest != k {
+		o.latest, o.other = k, o.delivered
+	}
 	o.delivered = now
 	if slices.Contains(o.trusted[:], k) {
 		return
@@ -213,7 +246,7 @@ func (h *hosts) blames(name string, load int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.find(name)
-	return name == "" || one != nil && one.refused.n == witnesses && one.proof != load
+	return name == "" || one != nil && one.refusing == load && one.refused.n == witnesses && one.proof != load
 }
 
 // distinct are devices, as many as it takes to believe that something is not a matter of one of them.
@@ -255,10 +288,23 @@ func (h *hosts) toWitness(a *attempt, now time.Time) bool {
 	return due
 }
 
+// pass leaves the open breakers to the configuration that took over.
+func (h *hosts) pass() {
+	if h.opens.Load() > 0 {
+		select {
+		case h.opened <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// offerPause is how long a pending push that was made due has to become a trial.
+const offerPause = time.Second
+
 // offer is a host whose breaker wants a pending push for a trial.
 type offer struct {
 	host    string
-	trusted []rejected.Key // the device that was delivered to last comes first
+	trusted []rejected.Key // devices to prefer, the one that was delivered to last first
 }
 
 // offers are the hosts for which a trial is to be made due, and when to look again; zero if no breaker is open.
@@ -268,8 +314,14 @@ func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 	for name, one := range h.open {
 		b := &one.breaker
 		if !now.Before(b.offerAt) {
-			b.offerAt = now.Add(breakerPause)
-			due = append(due, offer{name, one.latest()})
+			o := offer{host: name}
+			if b.offered = !b.offered; b.offered {
+				// If it becomes no trial, since the device's push is under way still, another device has its turn.
+				b.offerAt, o.trusted = now.Add(offerPause), one.recent()
+			} else {
+				b.offerAt = now.Add(breakerPause - offerPause)
+			}
+			due = append(due, o)
 		}
 		if next.IsZero() || b.offerAt.Before(next) {
 			next = b.offerAt
@@ -278,8 +330,8 @@ func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 	return due, next
 }
 
-// latest are the devices that were delivered to, the latest first.
-func (o *host) latest() (keys []rejected.Key) {
+// recent are the devices that were delivered to, the latest first.
+func (o *host) recent() (keys []rejected.Key) {
 	for i := range maxTrusted {
 		if k := o.trusted[(o.newest-i+maxTrusted)%maxTrusted]; k != (rejected.Key{}) {
 			keys = append(keys, k)

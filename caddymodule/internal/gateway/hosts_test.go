@@ -20,7 +20,7 @@ func (h *hosts) attemptAt(host, pushkey string, o providers.Outcome, now time.Ti
 		return d.change
 	}
 	var a attempt
-	h.begin(&a, host, now)
+	h.begin(&a, host, rejected.KeyOf("app", pushkey), now)
 	return h.end(&a, verdict{key: rejected.KeyOf("app", pushkey), outcome: o}, now)
 }
 
@@ -53,7 +53,7 @@ func TestMadeUpHostsEvictNoneThatIsRealAndTakeLittleRoom(t *testing.T) {
 	if !h.isOpen("down") {
 		t.Error("a host that is down is not kept off any more")
 	}
-	if n := h.strange.Len() + h.known.Len(); n > maxStrange+maxKnown {
+	if n := h.tiers[strange].Len() + h.tiers[down].Len() + h.tiers[known].Len(); n > maxStrange+maxDown+maxKnown {
 		t.Errorf("%d hosts are kept", n)
 	}
 	runtime.KeepAlive(h)
@@ -148,7 +148,7 @@ func TestVerdictsCountWhenTheyComeAndForHalfAMinute(t *testing.T) {
 	}
 	var late [breakerMin]attempt
 	for i := range late {
-		h.begin(&late[i], "", now)
+		h.begin(&late[i], "", rejected.Key{}, now)
 	}
 	now = now.Add(29 * time.Second)
 	for i := range late { // they began half a minute ago, and fail now
@@ -267,6 +267,9 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 	}{
 		{"three failures over half a minute", []step{{0, "", false, down}, {10, "", false, down}, {20, "", false, down}}, 0},
 		{"three failures in a moment", []step{{0, "", false, down}, {1, "", false, down}, {1, "", false, down}}, -1},
+		{"trials", []step{{0, "", false, down}, {10, "", false, down}, {10, "", false, down}, {10, "", false, down}}, 0},
+		{"one a second", slices.Repeat([]step{{1, "", false, down}}, 40), 1},
+		{"two hosts, of which one is left", append([]step{{0, "b", false, down}}, slices.Repeat([]step{{10, "a", false, down}}, 5)...), 0},
 		{"two failures", []step{{0, "", false, down}, {60, "", false, down}}, -1},
 		{"rate limits", []step{{0, "", false, limited}, {20, "", false, limited}, {20, "", false, limited}}, -1},
 		{"bounds of ours", []step{{0, "", false, turnedAway()}, {20, "", false, turnedAway()}, {20, "", false, turnedAway()}}, -1},

@@ -41,6 +41,9 @@ type Account struct {
 	Outcome string    `json:"outcome"`
 	Reason  string    `json:"reason"`
 	Detail  string    `json:"detail,omitempty"`
+
+	// delivered is when a push was last delivered to the device; zero if none was since a verdict that it is dead.
+	delivered time.Time
 }
 
 // Trouble is a reason for which an app's pushes were not delivered.
@@ -75,6 +78,12 @@ func (j *journal) note(a Attempt, now time.Time) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	switch last, _ := j.accounts.Peek(a.Key); {
+	case a.Outcome.Kind == providers.KindDelivered:
+		account.delivered = now
+	case !a.Result.dead():
+		account.delivered = last.delivered
+	}
 	j.accounts.Add(a.Key, account)
 	c := j.apps[account.App]
 	if c == nil {
@@ -130,10 +139,13 @@ func (j *journal) account(k rejected.Key) (Account, bool) {
 	return j.accounts.Peek(k)
 }
 
-// delivered reports whether the latest attempt at a device delivered something.
-func (j *journal) delivered(k rejected.Key) bool {
+// delivered reports whether something was delivered to a device, and it did not die since.
+func (j *journal) delivered(k rejected.Key) bool { return j.deliveredSince(k, time.Time{}) }
+
+// deliveredSince reports whether something was delivered to a device after a time.
+func (j *journal) deliveredSince(k rejected.Key, since time.Time) bool {
 	a, ok := j.account(k)
-	return ok && a.Outcome == providers.KindDelivered.String()
+	return ok && a.delivered.After(since)
 }
 
 // matching are the devices whose keys begin with a prefix in hexadecimal.

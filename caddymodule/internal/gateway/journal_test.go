@@ -20,7 +20,7 @@ func TestTheJournalKnowsTheLatestAttemptAtADevice(t *testing.T) {
 	j.note(attemptOf("app", "key", providers.Delivered()), now)
 	j.note(attemptOf("app", "key", providers.Retry("timeout", 0, errors.New("it took too long"))), now.Add(time.Second))
 	j.note(attemptOf("app", "other", providers.Delivered()), now.Add(2*time.Second))
-	want := Account{At: now.Add(time.Second), App: "app", Outcome: "retry", Reason: "timeout", Detail: "it took too long"}
+	want := Account{At: now.Add(time.Second), App: "app", Outcome: "retry", Reason: "timeout", Detail: "it took too long", delivered: now}
 	if got, ok := j.account(rejected.KeyOf("app", "key")); !ok || got != want {
 		t.Errorf("it has %+v, want %+v", got, want)
 	}

@@ -40,9 +40,6 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 	if c.store == done {
 		g.box.discard(&f.cargo)
 	}
-	if o.Kind == providers.KindDelivered {
-		g.alive(&f.cargo)
-	}
 	if d.handOver {
 		c.outbox = g.offer(&f.cargo, acceptance{due: g.due(d, f)})
 		d = decide(o, c)
@@ -55,7 +52,7 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 		g.remember(f.event, c.outbox == done)
 	}
 	if inDoubt := c.outbox == unsure && !d.settle; inDoubt || !settled {
-		g.Shared.doubt(f, func() bool { return g.resolve(f, d) })
+		g.doubt(f, d)
 	} else {
 		g.leave(f, d)
 	}
@@ -106,7 +103,7 @@ type acceptance struct {
 
 // offer gives a push to the outbox, unless that hangs: what it may have got already is enough to find out.
 func (g *Gateway) offer(c *cargo, a acceptance) effect {
-	if g.Shared.doubts.full() {
+	if g.box.doubts.Load() >= maxDoubts {
 		return failed
 	}
 	return g.accept(c, a)
@@ -153,9 +150,16 @@ func (g *Gateway) due(d decision, f *flight) time.Time {
 	return g.Now().Add(g.backoff(d, f.tries))
 }
 
-// delivered is what is left to do after a push was delivered, which nobody waits for.
-func (g *Gateway) delivered(f *flight) {
-	if f.mark.LookAt > 0 {
+// afterwards is what is left to do after an attempt, which nobody waits for.
+func (g *Gateway) afterwards(f *flight, o providers.Outcome) {
+	if f.change == closed {
+		g.box.rouseHost(f.app, f.host, 0)
+	}
+	if o.Kind != providers.KindDelivered {
+		return
+	}
+	g.alive(&f.cargo)
+	if g.Shared.suspects.remove(f.app.Pattern, f.key) || f.mark.LookAt > 0 {
 		g.acquit(&f.cargo)
 	}
 	if f.host != "" {

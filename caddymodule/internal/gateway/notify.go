@@ -84,11 +84,14 @@ type Attempt struct {
 }
 
 // Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, and one of an earlier registration than
-// the device's is outdated: they rejected nobody. A suspicion that has lasted is a rejection.
+// the device's is outdated: they rejected nobody. A suspicion that has lasted is a rejection. What a server that the device chose refuses is unauthorized, and not
+// misconfigured.
 func (a *Attempt) Kind() string {
 	switch {
 	case a.Outcome.Kind == providers.KindSuspected && a.Result.dead():
 		return providers.KindRejected.String()
+	case a.Outcome.Kind == providers.KindMisconfigured && !a.Alarm:
+		return "unauthorized"
 	case a.Outcome.Kind != providers.KindRejected || a.Result.dead():
 		return a.Outcome.Kind.String()
 	case a.Alarm:
@@ -123,8 +126,8 @@ type delivery struct {
 func (d *delivery) decide(by decision) { d.decision, d.decided = by, true }
 
 // Notify delivers a request's notification to each of its devices, and returns the answer when each has been decided. The
-// devices' pushes run at the same time, each within its app's patience from now on; serves says which apps this site serves. No store is
-// asked on the request's own goroutine: the answer comes in time whatever they do.
+// devices' pushes run at the same time, each within its app's patience from now on; serves says which apps this site serves. The request's
+// own goroutine waits for no store without a deadline.
 func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool) Answer {
 	start := g.Now()
 	deliveries := g.route(r, serves)
@@ -235,7 +238,12 @@ func (g *Gateway) await(d *delivery, start time.Time) {
 	var took effect
 	if d.decision, took = g.handOver(d.flight, d.device, left(wait+storeWait)); (took == failed || took == unsure) && d.app.Wait == 0 {
 		// The outbox took nothing, so this app waits like the others.
-		if d.flight.await(left(DefaultWait)) {
+		if d.app.hosts.isOpen(d.flight.host) {
+			wait = trialWait
+		} else {
+			wait = DefaultWait
+		}
+		if d.flight.await(left(wait)) {
 			d.decision = d.flight.verdict(d.device)
 		}
 	}

@@ -285,7 +285,7 @@ func TestAPushThatTheOutboxMayHaveIsNeitherLostNorDeliveredTwice(t *testing.T) {
 					}
 				}
 				box.work()
-				time.Sleep(10 * time.Second)
+				time.Sleep(maxDoubtPause + time.Second)
 				synctest.Wait()
 				wantLine(t, r.notify(event("$e", device("key"))), `[]`)
 				synctest.Wait()

@@ -21,6 +21,10 @@ func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn
 		return failed, 0
 	}
 	g.Shared.suspects.add(c.app.Pattern, c.key)
+	if g.Shared.journal.deliveredSince(c.key, at) { // by another push, that did not know of the suspicion yet
+		g.acquit(c)
+		return failed, 0
+	}
 	if s.Proved(at, g.lastDelivered(f)) {
 		return done, 0
 	}
@@ -105,10 +109,22 @@ func (s *suspects) add(app string, k rejected.Key) {
 	}
 }
 
-func (s *suspects) remove(app string, k rejected.Key) {
+// remove forgets a pushkey, and reports whether it was there.
+func (s *suspects) remove(app string, k rejected.Key) (was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	_, was = s.apps[app][k]
 	delete(s.apps[app], k)
+	return was
+}
+
+// forget forgets a pushkey of whatever app.
+func (s *suspects) forget(k rejected.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, keys := range s.apps {
+		delete(keys, k)
+	}
 }
 
 func (s *suspects) count(app string) int {
