@@ -181,11 +181,13 @@ func TestAMarkIsZeroWithoutVerdictAndSuspicionAloneAndFitsItsSeconds(t *testing.
 			Mark{Condemned: maxSecond, ProbeAt: maxSecond, LookAt: maxSecond},
 		},
 		{
-			"milliseconds are cut off", Record{Verdicts: 1, Condemned: 5999, ProbeAt: time.UnixMilli(7999)},
+			"milliseconds are cut off",
+			Record{Verdicts: 1, Condemned: 5999, ProbeAt: time.UnixMilli(7999)},
 			Mark{Condemned: 5, ProbeAt: 7},
 		},
 		{
-			"the second of death itself is not condemned", Record{Verdicts: 1, Since: 5999, ProbeAt: time.Unix(7, 0)},
+			"the second of death itself is not condemned",
+			Record{Verdicts: 1, Since: 5999, ProbeAt: time.Unix(7, 0)},
 			Mark{Condemned: 4, ProbeAt: 7},
 		},
 		{"a suspicion has a mark without a verdict", Record{Suspicion: suspected(time.Unix(7, 0))}, Mark{LookAt: 7}},

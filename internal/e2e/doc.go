@@ -21,7 +21,7 @@
 //   - abuse_*_test.go are what a stranger may try who sends notifications: slow hosts, floods, large answers.
 //   - The other files are the tests, named after what they show.
 //
-// E2E_APPS, E2E_CHAOS, E2E_FLOOD, E2E_KILLS, E2E_RELOADS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for
+// E2E_APPS, E2E_CHAOS, E2E_FLOOD, E2E_HANG, E2E_KILLS, E2E_RELOADS, E2E_STALLS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for
 // the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse; without one, and without synapse_homeserver in the PATH,
 // its tests are skipped, unless CI_REQUIRE_SYNAPSE is set.
 package e2e

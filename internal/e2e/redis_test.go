@@ -24,6 +24,7 @@ type sharedScene struct {
 	*unreliable
 	t        *testing.T
 	redis    *redistest.Server
+	config   string
 	gateways []*process
 }
 
@@ -32,11 +33,11 @@ func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *
 	t.Helper()
 	s := &sharedScene{t: t, redis: redistest.Start(t), unreliable: newUnreliable(t)}
 	url := s.redis.URL + urlOptions
-	config := gatewayConfig(s.global("rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n"+
+	s.config = gatewayConfig(s.global("rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n"+
 		s.moreUp("org.example.soon", "wait 500ms")+s.moreUp("org.example.async", "wait 0")), "matrix_push")
 	for range gateways {
 		p := newProcess(t)
-		p.start(config)
+		p.start(s.config)
 		s.gateways = append(s.gateways, p)
 	}
 	return s
@@ -346,8 +347,8 @@ func stalls() int {
 }
 
 // TestRedisThatStallsLosesAndDoublesNothing has Redis stop again and again for longer than any call may take, with its connections open: what
-// a gateway asked it meanwhile happens late. The push servers are each down half of the time. Users send one event after another, and send it
-// again when it is not answered with 200.
+// a gateway asked it meanwhile happens late. Every other time, the gateway is killed in the middle of that. The push servers are each down
+// half of the time. Users send one event after another, and send it again when it is not answered with 200.
 func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSharedScene(t, 1, "", "max_per_device 40")
@@ -372,11 +373,21 @@ func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 	changing := make(chan struct{})
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	running.Go(func() { w.change(random, changing) })
-	for range stalls() {
+	for i := range stalls() {
 		<-time.After(time.Second)
 		resume := s.redis.Pause()
-		<-time.After(outbox.WriteTime + time.Second)
+		<-time.After((outbox.WriteTime + time.Second) / 2)
+		if i%2 == 1 {
+			s.killed(func() {
+				gateway.kill()
+				s.hangUp()
+			})
+		}
+		<-time.After((outbox.WriteTime + time.Second) / 2)
 		resume()
+		if i%2 == 1 {
+			gateway.start(s.config)
+		}
 	}
 	<-time.After(2 * time.Second)
 	close(changing)

@@ -25,7 +25,7 @@ import (
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	token, err := deviceToken(push.Device.Pushkey)
 	if err != nil {
-		return providers.Unusable(badToken, err)
+		return providers.Unusable(undecodable, err)
 	}
 	m, err := build(push.Notification, push.Device, options{threadRoom: p.ThreadID == "room", faults: p.faults}, p.maxPayload)
 	switch {

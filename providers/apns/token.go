@@ -17,8 +17,8 @@ const (
 	// assumed; 32 is the usual one.
 	maxToken = maxPushkey / 4 * 3
 
-	// badToken is the reason for a pushkey that is not a device token.
-	badToken = "undecodable_token"
+	// undecodable is the reason for a pushkey that is not a device token.
+	undecodable = "undecodable_token"
 )
 
 // errBadToken does not quote the pushkey, nor do the errors of the decoders that it stands for get out.
@@ -28,7 +28,7 @@ var errBadToken = errors.New("the pushkey is no device token: neither 64 hexadec
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	var token [maxToken]byte
 	if _, err := decodeToken(&token, d.Pushkey); err != nil {
-		return &providers.UnusableError{Reason: badToken, Err: err}
+		return &providers.UnusableError{Reason: undecodable, Err: err}
 	}
 	return nil
 }

@@ -40,11 +40,18 @@ func TestConformance(t *testing.T) {
 		},
 		HTTP2Only: true,
 		Unusable: []providers.Device{
-			{}, {Pushkey: " "}, {Pushkey: "\t\r\n"}, {Pushkey: "\x00"}, {Pushkey: pushkey + "\x00"}, {Pushkey: pushkey + " " + pushkey},
+			{},
+			{Pushkey: " "},
+			{Pushkey: "\t\r\n"},
+			{Pushkey: "\x00"},
+			{Pushkey: pushkey + "\x00"},
+			{Pushkey: pushkey + " " + pushkey},
 			{Pushkey: "a\ufffdb"},
 		},
 		Usable: []providers.Device{
-			{Pushkey: "x"}, {Pushkey: "https://push.example/up"}, {Pushkey: pushkey + "\n"},
+			{Pushkey: "x"},
+			{Pushkey: "https://push.example/up"},
+			{Pushkey: pushkey + "\n"},
 			{Pushkey: pushkey, Data: []byte(`{"default_payload": 1}`)},
 		},
 		Secrets: []string{

@@ -171,8 +171,12 @@ func (i *invocation) explanation(e gateway.Explanation) {
 
 func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
 	return [][2]string{
-		{"Verdict", r.Reason + ", by the app " + r.App}, {"First seen", i.when(r.FirstSeen)}, {"Last seen", i.when(r.LastSeen)},
-		{"Verdicts", fmt.Sprint(r.Verdicts)}, {"Dead since", i.whenever(r.ServiceTime)}, {"Rejected", i.condemned(r)},
+		{"Verdict", r.Reason + ", by the app " + r.App},
+		{"First seen", i.when(r.FirstSeen)},
+		{"Last seen", i.when(r.LastSeen)},
+		{"Verdicts", fmt.Sprint(r.Verdicts)},
+		{"Dead since", i.whenever(r.ServiceTime)},
+		{"Rejected", i.condemned(r)},
 		{"Next probe", i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"},
 	}
 }

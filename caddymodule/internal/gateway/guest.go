@@ -69,7 +69,7 @@ func (a *App) Push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 // Usable returns why nothing could ever be delivered to a device.
 func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	if p, ok := a.Provider.(providers.Usable); ok {
-		a.guard("Usable", func() { err = p.Usable(d, site) })
+		_ = a.guard("Usable", func() { err = p.Usable(d, site) })
 	}
 	return err
 }
@@ -77,7 +77,7 @@ func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 // Host is where a push for the device goes; empty if all pushes of the app go to one service.
 func (a *App) Host(d *providers.Device) (host string) {
 	if p, ok := a.Provider.(providers.Hoster); ok {
-		a.guard("Host", func() { host = p.Host(d) })
+		_ = a.guard("Host", func() { host = p.Host(d) })
 	}
 	return host
 }
@@ -86,7 +86,7 @@ func (a *App) Host(d *providers.Device) (host string) {
 func (a *App) DefaultContent(d *providers.Device) (c providers.Content) {
 	c = providers.ContentIDs
 	if p, ok := a.Provider.(providers.ContentDefaulter); ok {
-		a.guard("DefaultContent", func() { c = p.DefaultContent(d) })
+		_ = a.guard("DefaultContent", func() { c = p.DefaultContent(d) })
 	}
 	return c
 }
@@ -95,7 +95,7 @@ func (a *App) DefaultContent(d *providers.Device) (c providers.Content) {
 func (a *App) DefaultWait() (d time.Duration) {
 	d = DefaultWait
 	if p, ok := a.Provider.(providers.WaitDefaulter); ok {
-		a.guard("DefaultWait", func() { d = p.DefaultWait() })
+		_ = a.guard("DefaultWait", func() { d = p.DefaultWait() })
 	}
 	return d
 }
@@ -123,7 +123,7 @@ func (a *App) Warm(ctx context.Context) (err error) {
 // CredentialExpiry is when the credential in use ends; zero if it does not.
 func (a *App) CredentialExpiry() (end time.Time) {
 	if p, ok := a.Provider.(providers.Expirer); ok {
-		a.guard("CredentialExpiry", func() { end = p.CredentialExpiry() })
+		_ = a.guard("CredentialExpiry", func() { end = p.CredentialExpiry() })
 	}
 	return end
 }
@@ -141,7 +141,7 @@ func (a *App) Check(ctx context.Context) (err error) {
 // Advertise is what the endpoint's GET document says of the app.
 func (a *App) Advertise() (ad providers.Advertisement) {
 	if p, ok := a.Provider.(providers.Advertiser); ok {
-		a.guard("Advertise", func() { ad = p.Advertise() })
+		_ = a.guard("Advertise", func() { ad = p.Advertise() })
 	}
 	return ad
 }

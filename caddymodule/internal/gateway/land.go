@@ -15,18 +15,22 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 	f.finish(o, g.carryOut(f, o))
 }
 
-// carryOut carries out what the policy decides about the outcome, but for telling those who wait.
-func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
+// circumstances are those of an outcome before anything was done about it. From now on, nothing is handed over any more.
+func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	c := circumstances{
-		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, trusted: o.Blocked && g.box.queue != nil && g.Shared.journal.delivered(f.key),
-		turnedAway: f.turnedAway, outbox: f.land(),
-	}
-	if o.Kind == providers.KindMisconfigured {
-		c.stranger = !f.app.hosts.blames(f.host, f.app.load)
+		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, turnedAway: f.turnedAway, outbox: f.land(),
 	}
 	if f.leased {
 		c.outbox = done
 	}
+	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.journal.delivered(f.key)
+	c.stranger = o.Kind == providers.KindMisconfigured && !f.app.hosts.blames(f.host, f.app.load)
+	return c
+}
+
+// carryOut carries out what the policy decides about the outcome, but for telling those who wait.
+func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
+	c := g.circumstances(f, o)
 	handed := c.outbox
 	d := decide(o, c)
 	if d.suspect {

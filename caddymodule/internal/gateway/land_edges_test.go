@@ -35,7 +35,7 @@ func TestADeviceThatTookAPushBesideALookIsNotProvedDeadByIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var turn int
 		p := &scripted{}
-		p.script = func(_ context.Context, q *providers.Push) providers.Outcome {
+		p.script = func(context.Context, *providers.Push) providers.Outcome {
 			turn = len(p.asked())
 			switch turn {
 			case 1: // meets the restart

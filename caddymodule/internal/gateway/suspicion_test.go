@@ -15,9 +15,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 	"github.com/matrix-push/caddy-matrix-push/rejected/file"
+	"github.com/matrix-push/caddy-matrix-push/rejected/redis"
 )
 
 // missing is a provider whose host says 404 to the devices that are missing.
@@ -312,6 +314,52 @@ func TestASuspicionCountsOverAKill(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := converse([]*rig{start()}, 7, trio); !slices.Equal(got, tt.want) {
+					t.Errorf("rejected are %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// openRedis opens a rejected store in Redis; it is closed when the test ends.
+func openRedis(t *testing.T, url string) *redis.Store {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	store := &redis.Store{URL: url}
+	if err := store.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Cleanup() })
+	if err := store.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// Each gateway gets every other event of a device, and what one of them finds out, the other knows.
+func TestTwoGatewaysOnOneRedisJudgeTogether(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ missing, want []string }{
+		"one of three is missing": {[]string{"host/b"}, []string{"host/b"}},
+		"all are":                 {trio, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			synctest.Test(t, func(t *testing.T) {
+				m := newMissing(tt.missing...)
+				var rigs []*rig
+				for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // or else they would share what is in memory
+					r := newRig(t, appFor("app", byHost{m}))
+					r.Options.Rejected = openRedis(t, server.URL+options)
+					r.Gateway = New(r.Options)
+					rigs = append(rigs, r)
+				}
+				if got := converse(rigs, 9, trio); len(got) != 0 {
+					t.Errorf("rejected after nine minutes are %q", got)
+				}
+				if got := converse(rigs, 4, trio); !slices.Equal(got, tt.want) {
 					t.Errorf("rejected are %q, want %q", got, tt.want)
 				}
 			})
