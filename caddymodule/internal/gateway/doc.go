@@ -79,6 +79,6 @@
 //	a provider's ability   an interface in providers/provider.go; a guarded method in guest.go, which a test asks for
 //	an outbox's ability    an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
 //	a store's ability      rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
-//	when a host is down    breaker.go, whose rules are pure; hosts.go keeps them in a bounded table
+//	when a host is down    breaker.go, whose rules are pure; hosts.go keeps them in a bounded table, trials.go tries again
 //	when an app is ill     health.go and Degradations in status.go
 package gateway

@@ -240,29 +240,6 @@ func (o *host) took(k rejected.Key, now time.Time) {
 	o.trusted[o.newest] = k
 }
 
-// blames reports whether what a host refuses is the operator's fault. Where devices choose the host, a subscription that was made for
-// another key is a matter of its device, unless several are refused and none was delivered to with the current settings.
-func (h *hosts) blames(name string, load int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	one := h.find(name)
-	return name == "" || one != nil && one.refusing == load && one.refused.n == witnesses && one.proof != load
-}
-
-// distinct are devices, as many as it takes to believe that something is not a matter of one of them.
-type distinct struct {
-	keys [witnesses]rejected.Key
-	n    int
-}
-
-func (d *distinct) add(k rejected.Key) {
-	if d.n == witnesses || slices.Contains(d.keys[:d.n], k) {
-		return
-	}
-	d.keys[d.n] = k
-	d.n++
-}
-
 // isOpen reports whether a host's pushes are kept off.
 func (h *hosts) isOpen(name string) bool {
 	if h.opens.Load() == 0 {
@@ -296,55 +273,6 @@ func (h *hosts) pass() {
 		default:
 		}
 	}
-}
-
-// offerPause is how long a pending push that was made due has to become a trial.
-const offerPause = time.Second
-
-// offer is a host whose breaker wants a pending push for a trial.
-type offer struct {
-	host    string
-	trusted []rejected.Key // devices to prefer, the one that was delivered to last first
-}
-
-// offers are the hosts for which a trial is to be made due, and when to look again; zero if no breaker is open.
-func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for name, one := range h.open {
-		b := &one.breaker
-		if !now.Before(b.offerAt) {
-			o := offer{host: name}
-			if b.offered = !b.offered; b.offered {
-				// If it becomes no trial, since the device's push is under way still, another device has its turn.
-				b.offerAt, o.trusted = now.Add(offerPause), one.recent()
-			} else {
-				b.offerAt = now.Add(breakerPause - offerPause)
-			}
-			due = append(due, o)
-		}
-		if next.IsZero() || b.offerAt.Before(next) {
-			next = b.offerAt
-		}
-	}
-	return due, next
-}
-
-// recent are the devices that were delivered to, the latest first.
-func (o *host) recent() (keys []rejected.Key) {
-	for i := range maxTrusted {
-		if k := o.trusted[(o.newest-i+maxTrusted)%maxTrusted]; k != (rejected.Key{}) {
-			keys = append(keys, k)
-		}
-	}
-	return keys
-}
-
-// trialDue reports whether the app's one service may get a trial, where its breaker is open.
-func (h *hosts) trialDue(now time.Time) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.single.breaker.mayTry(now, 0)
 }
 
 // state is that of the breaker of an app's one service, and how many hosts are kept off where devices choose them.

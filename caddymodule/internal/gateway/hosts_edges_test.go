@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,4 +268,33 @@ func TestMadeUpHostsThatTripTheirBreakersEvictNoneThatIsReal(t *testing.T) {
 	if gone > 0 || len(due) > maxDown {
 		t.Errorf("%d real hosts are forgotten, and %d hosts want a trial", gone, len(due))
 	}
+}
+
+func TestBeingTurnedAwayIsNoTry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, _ := keeping(t, appFor("app", byHost{always(providers.Unreachable("network", nil))}))
+		for i := range 2 * breakerMin {
+			r.notify(event("$e", device(fmt.Sprint("host/", i))))
+		}
+		synctest.Wait()
+		attempts := func() (all []int) {
+			page, _, err := r.Gateway.box.inspector.List(t.Context(), "app", "", 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, entry := range page {
+				all = append(all, entry.Attempts)
+			}
+			return all
+		}
+		before := attempts()
+		for range 3 { // an operator, or another gateway
+			r.Gateway.box.rouseHost(r.Router.Apps()[0], "host", 0)
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		if after := attempts(); len(after) != 2*breakerMin || !slices.Equal(after, before) {
+			t.Errorf("tries were %v, and are %v", before, after)
+		}
+	})
 }

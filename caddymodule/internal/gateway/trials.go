@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 // trialTick is how often to look, at least, whether a breaker that is open wants a trial.
@@ -46,4 +48,53 @@ func (g *Gateway) offerTrial(app *App, o offer) {
 		}
 	}
 	g.box.rouseHost(app, o.host, 1)
+}
+
+// offerPause is how long a pending push that was made due has to become a trial.
+const offerPause = time.Second
+
+// offer is a host whose breaker wants a pending push for a trial.
+type offer struct {
+	host    string
+	trusted []rejected.Key // devices to prefer, the one that was delivered to last first
+}
+
+// offers are the hosts for which a trial is to be made due, and when to look again; zero if no breaker is open.
+func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, one := range h.open {
+		b := &one.breaker
+		if !now.Before(b.offerAt) {
+			o := offer{host: name}
+			if b.offered = !b.offered; b.offered {
+				// If it becomes no trial, since the device's push is under way still, another device has its turn.
+				b.offerAt, o.trusted = now.Add(offerPause), one.recent()
+			} else {
+				b.offerAt = now.Add(breakerPause - offerPause)
+			}
+			due = append(due, o)
+		}
+		if next.IsZero() || b.offerAt.Before(next) {
+			next = b.offerAt
+		}
+	}
+	return due, next
+}
+
+// recent are the devices that were delivered to, the latest first.
+func (o *host) recent() (keys []rejected.Key) {
+	for i := range maxTrusted {
+		if k := o.trusted[(o.newest-i+maxTrusted)%maxTrusted]; k != (rejected.Key{}) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// trialDue reports whether the app's one service may get a trial, where its breaker is open.
+func (h *hosts) trialDue(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.single.breaker.mayTry(now, 0)
 }
