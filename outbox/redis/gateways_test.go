@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -248,5 +249,30 @@ func TestAnEventIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	accept(t, b, named("after its delivery", "event"))
 	if ids := drain(t, b); len(ids) != 0 {
 		t.Errorf("it had %q", ids)
+	}
+}
+
+// A gateway that was killed while Redis stalled had asked it to accept a push. The homeserver had no answer, and sent the event to another
+// gateway. Redis gets both when it goes on, in any order.
+func TestALateAcceptOfAnEventThatAnotherGatewayHasIsRefused(t *testing.T) {
+	t.Parallel()
+	a, b := gateways(t, redistest.Start(t))
+	ctx := t.Context()
+	e := entry("a", "late")
+	e.Event, e.EventUntil, e.Running = [16]byte{1}, time.Now().Add(time.Hour), true
+	if claim, err := b.Claim(ctx, e.Event); err != nil || claim != outbox.Claimed {
+		t.Fatalf("claimed: %v, %v", claim, err)
+	}
+	if err := a.Accept(ctx, e); !errors.Is(err, outbox.ErrFull) {
+		t.Errorf("accepted: %v", err)
+	}
+	if n := inRedis(t, a); n != 0 {
+		t.Errorf("%d entries", n)
+	}
+	if err := b.Accept(ctx, e); err != nil { // whose event it is
+		t.Error(err)
+	}
+	if n := inRedis(t, b); n != 1 {
+		t.Errorf("%d entries", n)
 	}
 }

@@ -101,8 +101,12 @@ type acceptance struct {
 const (
 	full = iota
 	accepted
-	late // it was settled or discarded before
+	late  // it was settled or discarded before
+	taken // another gateway has its event
 )
+
+// errTaken says that the homeserver has sent the event to another gateway, which delivers it: there is no room for it a second time.
+var errTaken = fmt.Errorf("another gateway has the event: %w", outbox.ErrFull)
 
 func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) error {
 	a := acceptance{
@@ -129,6 +133,8 @@ func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) er
 	switch n, err := reply.Int(); {
 	case err != nil || n == full:
 		return outbox.ErrFull
+	case n == taken:
+		return errTaken
 	case n == late:
 	case e.Running:
 		q.held.Hold(e.ID)

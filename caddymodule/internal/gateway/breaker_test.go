@@ -30,8 +30,8 @@ func TestAPushServiceThatIsDownCostsNobodyAWait(t *testing.T) {
 		for i := range 10 {
 			wantLine(t, r.notify(event(fmt.Sprint("$again", i), device("key"))), `[]`)
 		}
-		if want := []string{"breaker opened: app ", "breaker closed: app "}; !slices.Equal(r.saw.changes, want) {
-			t.Errorf("the observer saw %q, want %q", r.saw.changes, want)
+		if want := []string{"breaker opened: app ", "breaker closed: app "}; !slices.Equal(r.saw.seen(), want) {
+			t.Errorf("the observer saw %q, want %q", r.saw.seen(), want)
 		}
 	})
 }

@@ -50,8 +50,8 @@ func TestTheFuseBlowsWhenTooManyPushkeysDieAtOnce(t *testing.T) {
 		if got := r.notifyEach("other", 0, 5); got["rejected"] != 5 {
 			t.Errorf("another app is answered %v", got)
 		}
-		if want := []string{`fuse of "app" trips at 20`}; !slices.Equal(r.saw.changes, want) {
-			t.Errorf("the observer saw %q", r.saw.changes)
+		if want := []string{`fuse of "app" trips at 20`}; !slices.Equal(r.saw.seen(), want) {
+			t.Errorf("the observer saw %q", r.saw.seen())
 		}
 	})
 }
@@ -189,8 +189,8 @@ func TestTooManyUnknownAppsAreRatherTheConfiguration(t *testing.T) {
 		if got := r.notifyEach("ap", 0, 50); got["rejected"] != 50 { // a few among many
 			t.Errorf("answered %v", got)
 		}
-		if want := []string{`fuse of "" trips at 20`, `fuse of "" reset`}; !slices.Equal(r.saw.changes, want) {
-			t.Errorf("the observer saw %q", r.saw.changes)
+		if want := []string{`fuse of "" trips at 20`, `fuse of "" reset`}; !slices.Equal(r.saw.seen(), want) {
+			t.Errorf("the observer saw %q", r.saw.seen())
 		}
 	})
 }

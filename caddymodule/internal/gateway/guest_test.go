@@ -153,8 +153,8 @@ func TestAPanicCostsItsPushAndNoOther(t *testing.T) {
 		for i := range 3 * breakerMin {
 			wantLine(t, r.notify(event("$e", device("bad"), device(string(rune('a'+i))))), `[]`)
 		}
-		if len(r.saw.changes) != 0 {
-			t.Errorf("the observer saw %q", r.saw.changes)
+		if len(r.saw.seen()) != 0 {
+			t.Errorf("the observer saw %q", r.saw.seen())
 		}
 	})
 }

@@ -82,8 +82,8 @@ func TestAServiceThatNeverAnswersIsLeftAloneAfterAFewSeconds(t *testing.T) {
 						t.Errorf("request %d was answered %s", i, answers[i])
 					}
 				}
-				if !slices.Equal(r.saw.changes, []string{"breaker opened: app "}) {
-					t.Errorf("the observer saw %q", r.saw.changes)
+				if !slices.Equal(r.saw.seen(), []string{"breaker opened: app "}) {
+					t.Errorf("the observer saw %q", r.saw.seen())
 				}
 				recovered := time.Now()
 				p.recovered.Store(true)
@@ -186,8 +186,8 @@ func TestAServiceThatIsOnlySlowIsNotLeftAlone(t *testing.T) {
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				wantPushes(t, asked, pushes)
-				if len(r.saw.changes) > 0 {
-					t.Errorf("the observer saw %q", r.saw.changes)
+				if len(r.saw.seen()) > 0 {
+					t.Errorf("the observer saw %q", r.saw.seen())
 				}
 			})
 		})
@@ -203,8 +203,8 @@ func TestATripIsToldOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
 			group.Go(func() { r.notify(event("$e", device(fmt.Sprint(i)))) })
 		}
 		group.Wait()
-		if !slices.Equal(r.saw.changes, []string{"breaker opened: app "}) {
-			t.Errorf("the observer saw %q", r.saw.changes)
+		if !slices.Equal(r.saw.seen(), []string{"breaker opened: app "}) {
+			t.Errorf("the observer saw %q", r.saw.seen())
 		}
 	})
 }
@@ -227,8 +227,8 @@ func TestTimeOutsOfBeforeTheRecoveryDoNotOpenTheBreakerAgain(t *testing.T) {
 			wantLine(t, r.notify(event(fmt.Sprint("$", i), device("key"))), `[]`)
 			time.Sleep(time.Second)
 		}
-		if want := []string{"breaker opened: app ", "breaker closed: app "}; !slices.Equal(r.saw.changes, want) {
-			t.Errorf("the observer saw %q, want %q", r.saw.changes, want)
+		if want := []string{"breaker opened: app ", "breaker closed: app "}; !slices.Equal(r.saw.seen(), want) {
+			t.Errorf("the observer saw %q, want %q", r.saw.seen(), want)
 		}
 	})
 }

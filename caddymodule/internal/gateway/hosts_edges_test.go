@@ -226,8 +226,8 @@ func TestWaitingForATurnIsNoFaultOfTheHost(t *testing.T) {
 			go r.notify(event("$e", device(fmt.Sprint("good/", i))))
 		}
 		time.Sleep(time.Minute)
-		if len(r.saw.changes) > 0 {
-			t.Errorf("%q", r.saw.changes)
+		if len(r.saw.seen()) > 0 {
+			t.Errorf("%q", r.saw.seen())
 		}
 	})
 }
@@ -242,8 +242,8 @@ func TestAFuseThatTripsByTheAgeOfOthersIsReported(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		r.notifyEach("app", 200, 201)
 		s := r.Shared.Fuses.of(unknownApps).status(unknownApps)
-		if s.Tripped == nil || len(r.saw.changes) == 0 {
-			t.Errorf("tripped: %v, reported: %q", s.Tripped, r.saw.changes)
+		if s.Tripped == nil || len(r.saw.seen()) == 0 {
+			t.Errorf("tripped: %v, reported: %q", s.Tripped, r.saw.seen())
 		}
 	})
 }

@@ -234,8 +234,8 @@ func TestAHostThatRejectsAllOfItsDevicesTripsItsOwnFuse(t *testing.T) {
 		if answers["503"] != 40-fuseMin+1 || r.verdicts() != 0 {
 			t.Errorf("answered %v, and %d verdicts are left", answers, r.verdicts())
 		}
-		if want := []string{`fuse of "appbad" trips at 20`}; !slices.Equal(r.saw.changes, want) {
-			t.Errorf("the observer saw %q", r.saw.changes)
+		if want := []string{`fuse of "appbad" trips at 20`}; !slices.Equal(r.saw.seen(), want) {
+			t.Errorf("the observer saw %q", r.saw.seen())
 		}
 		s := r.Fuses()[1]
 		if s.Tripped == nil || len(s.Hosts) != 1 || s.Hosts[0].Host != "bad" || s.Hosts[0].Dead != 40 {

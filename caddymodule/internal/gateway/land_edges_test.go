@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,11 +34,9 @@ func TestAnOutboxThatHangsDoesNotHoldUpItsSuccessor(t *testing.T) {
 // Two pushes of one device are under way when its push server restarts: no other device is at that host.
 func TestADeviceThatTookAPushBesideALookIsNotProvedDeadByIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var turn int
 		p := &scripted{}
 		p.script = func(context.Context, *providers.Push) providers.Outcome {
-			turn = len(p.asked())
-			switch turn {
+			switch len(p.asked()) {
 			case 1: // meets the restart
 				time.Sleep(100 * time.Millisecond)
 				return providers.Suspected("not_found")
@@ -100,9 +99,8 @@ func TestAPushIsHandedOverByTheConfigurationThatMakesTheAttempt(t *testing.T) {
 		r := newRig(t, oldApp) // outbox off
 		go r.notify(event("$e", device("key")))
 		time.Sleep(time.Second)
-		second, _ := keeping(t, newApp)
-		box := second.Gateway.box.Box
-		second.Options.Shared, second.Options.Outbox = r.Shared, box
+		second := newRig(t, newApp)
+		second.Options.Shared, second.Options.Outbox = r.Shared, openFile(t, filepath.Join(t.TempDir(), "outbox.db"))
 		second.Gateway = New(second.Options)
 		second.works()
 		second.notify(event("$e", device("key"))) // the homeserver sends it again
@@ -153,8 +151,9 @@ func TestAnOutboxThatIsClosedIsNotAskedForEver(t *testing.T) {
 		r.use(closedBox{r.box})
 		r.notify(event("$", device("k")))
 		time.Sleep(23 * time.Hour)
-		if len(r.saw.failures) > 3 || len(r.Shared.flights) > 0 {
-			t.Errorf("%d failures were reported for one push, and %d flights are left", len(r.saw.failures), len(r.Shared.flights))
+		synctest.Wait()
+		if len(r.saw.reported()) > 3 || len(r.Shared.flights) > 0 {
+			t.Errorf("%d failures were reported for one push, and %d flights are left", len(r.saw.reported()), len(r.Shared.flights))
 		}
 	})
 }

@@ -155,8 +155,8 @@ func TestAStoreThatFails(t *testing.T) {
 			r.store.failLookup = errBroken
 			wantLine(t, r.notify(event("$e", device("key"))), `[]`)
 			wantPushes(t, p, 1)
-			if !reflect.DeepEqual(r.saw.failures, []string{"looking up rejections"}) {
-				t.Errorf("the observer saw %q", r.saw.failures)
+			if !reflect.DeepEqual(r.saw.reported(), []string{"looking up rejections"}) {
+				t.Errorf("the observer saw %q", r.saw.reported())
 			}
 		})
 	})
@@ -169,8 +169,8 @@ func TestAStoreThatFails(t *testing.T) {
 				wantLine(t, r.notify(event("$e", device("key"))), `["key"]`)
 			}
 			wantPushes(t, p, 2)
-			if !reflect.DeepEqual(r.saw.failures, []string{"recording a rejection", "recording a rejection"}) {
-				t.Errorf("the observer saw %q", r.saw.failures)
+			if !reflect.DeepEqual(r.saw.reported(), []string{"recording a rejection", "recording a rejection"}) {
+				t.Errorf("the observer saw %q", r.saw.reported())
 			}
 		})
 	})

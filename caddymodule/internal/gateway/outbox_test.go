@@ -194,10 +194,10 @@ func TestAnOutboxThatTakesNothing(t *testing.T) {
 							t.Errorf("waited %v, want %v", waited, w.waited)
 						}
 						r.Shared.Drain(context.Background())
-						if len(r.saw.failures) > tt.failures {
-							t.Errorf("the observer saw %q", r.saw.failures)
+						if len(r.saw.reported()) > tt.failures {
+							t.Errorf("the observer saw %q", r.saw.reported())
 						}
-						if tt.failures > 0 && len(r.saw.failures) == 0 {
+						if tt.failures > 0 && len(r.saw.reported()) == 0 {
 							t.Error("the observer saw nothing")
 						}
 					})

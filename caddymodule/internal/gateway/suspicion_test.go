@@ -232,8 +232,8 @@ func TestASuspicionThatCannotBeRecordedIsNone(t *testing.T) {
 		r := newRig(t, appFor("app", byHost{m}))
 		r.store.failNext = errBroken
 		wantLine(t, r.notify(event("$1", device("host/a"))), `503 after 1m0s`)
-		if !slices.Equal(r.saw.failures, []string{"recording a suspicion"}) {
-			t.Errorf("the observer saw %q", r.saw.failures)
+		if !slices.Equal(r.saw.reported(), []string{"recording a suspicion"}) {
+			t.Errorf("the observer saw %q", r.saw.reported())
 		}
 	})
 }

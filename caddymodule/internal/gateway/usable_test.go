@@ -41,8 +41,8 @@ func TestADeviceThatNothingCanBeDeliveredToIsNamedEachTime(t *testing.T) {
 				}
 				r.Shared.Drain(context.Background())
 				wantPushes(t, p.scripted, 1)
-				if len(r.store.records) != 0 || r.Fuses()[1].Dead != 0 || len(r.saw.changes) != 0 {
-					t.Errorf("on record are %d, the fuse is %+v, the observer saw %q", len(r.store.records), r.Fuses()[1], r.saw.changes)
+				if len(r.store.records) != 0 || r.Fuses()[1].Dead != 0 || len(r.saw.seen()) != 0 {
+					t.Errorf("on record are %d, the fuse is %+v, the observer saw %q", len(r.store.records), r.Fuses()[1], r.saw.seen())
 				}
 				if a := r.saw.attempts[0]; a.Outcome.Reason != "bad_token" || a.Kind() != "rejected" {
 					t.Errorf("the attempt is %+v", a)

@@ -1,5 +1,5 @@
 -- Takes an entry in, with the note that its event needs no other delivery. 1: it is in, or needs not be; 0: there is no room; 2: it was
--- settled or discarded before it came.
+-- settled or discarded before it came; 3: another gateway has the event.
 local apps, note, gone, discarded = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local app, key, owner, push = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local a = cjson.decode(ARGV[5]) -- see acceptance in queue.go
@@ -23,9 +23,13 @@ if d and find(d, a.id) then
   end
   return 1
 end
-if a.remember > 0 and redis.call('GET', note) == 'done' then
+local holder = a.remember > 0 and redis.call('GET', note)
+if holder == 'done' then
   -- So was the event, with an answer that was lost, or it was delivered: the homeserver sent it again while nobody could be asked whose it is.
   return 1
+elseif holder and holder ~= owner then
+  -- The homeserver sent it again, to a gateway that is delivering it by now. This one could not ask, or is dead, and its words come late.
+  return 3
 end
 
 local replaced, freed = {}, 0
