@@ -54,8 +54,12 @@ func isUnsure(err error) bool {
 }
 
 // accept takes a push over.
-func (b *box) accept(e outbox.Entry) effect {
-	err := b.change("accepting a push", func(ctx context.Context) error { return b.Accept(ctx, e) })
+func (b *box) accept(e outbox.Entry) error {
+	return b.change("accepting a push", func(ctx context.Context) error { return b.Accept(ctx, e) })
+}
+
+// effectOf is what an error says about a change.
+func effectOf(err error) effect {
 	switch {
 	case err == nil:
 		return done

@@ -75,14 +75,13 @@ func (g *Gateway) resolve(f *flight, d decision) bool {
 		g.leave(f, d)
 		return true
 	}
-	switch g.accept(&f.cargo, acceptance{due: g.due(d, f)}) {
-	case unsure:
-		if g.Now().Before(f.push.Expires) {
-			return false
-		}
-	case done:
+	// That it is refused this time does not say that it was before: the first call may still be on its way.
+	switch err := g.accept(&f.cargo, acceptance{due: g.due(d, f)}); {
+	case err == nil:
 		d.remember = true
 		g.remember(f.event, true)
+	case !errors.Is(err, outbox.ErrNotOpen) && g.Now().Before(f.push.Expires):
+		return false
 	}
 	g.leave(f, d)
 	return true

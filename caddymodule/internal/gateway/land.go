@@ -110,17 +110,17 @@ func (g *Gateway) offer(c *cargo, a acceptance) effect {
 	if g.box.doubts.Load() >= maxDoubts {
 		return failed
 	}
-	return g.accept(c, a)
+	return effectOf(g.accept(c, a))
 }
 
 // accept gives a push to the outbox.
-func (g *Gateway) accept(c *cargo, a acceptance) effect {
+func (g *Gateway) accept(c *cargo, a acceptance) error {
 	alone := *c.push
 	alone.Notification = alone.Notification.Alone()
 	push, err := json.Marshal(&alone)
 	if err != nil {
 		g.box.failed("accepting a push", err)
-		return failed
+		return err
 	}
 	e := outbox.Entry{
 		ID: c.push.ID, App: c.app.Pattern, Device: c.key, EventUntil: g.Now().Add(g.Dedupe), Host: c.host,
@@ -132,11 +132,13 @@ func (g *Gateway) accept(c *cargo, a acceptance) effect {
 	if c.push.Notification.Badge {
 		e.Replace = outbox.ReplaceBadge
 	}
-	took := g.box.accept(e)
-	if took == done && !a.running {
+	if err := g.box.accept(e); err != nil {
+		return err
+	}
+	if !a.running {
 		g.deferred(c)
 	}
-	return took
+	return nil
 }
 
 // conclude reports the end of an attempt at an entry to the outbox, and returns whether that is sure.

@@ -169,6 +169,9 @@ type hangingBox struct {
 	entries  map[string]outbox.Entry
 	settled  map[string]bool
 	accepted int
+	// refuses says that every Accept but the first of an entry is refused, without being kept for later, while it hangs.
+	refuses bool
+	asked   map[string]bool
 }
 
 func newHangingBox() *hangingBox {
@@ -210,12 +213,31 @@ func (b *hangingBox) late(ctx context.Context, do func()) error {
 }
 
 func (b *hangingBox) Accept(ctx context.Context, e outbox.Entry) error {
+	if b.refused(e.ID) {
+		return errBroken
+	}
 	return b.late(ctx, func() {
 		if !b.settled[e.ID] {
 			b.entries[e.ID] = e
 			b.accepted++
 		}
 	})
+}
+
+func (b *hangingBox) refused(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.asked == nil {
+		b.asked = make(map[string]bool)
+	}
+	again := b.asked[id]
+	b.asked[id] = true
+	select {
+	case <-b.hangs:
+		return false
+	default:
+		return again && b.refuses
+	}
 }
 
 func (b *hangingBox) Settle(ctx context.Context, r outbox.Ref) error {
@@ -252,12 +274,15 @@ func TestAPushThatTheOutboxMayHaveIsNeitherLostNorDeliveredTwice(t *testing.T) {
 		wait      time.Duration
 		takes     time.Duration
 		o         providers.Outcome
-		delivered int // by the push service
-		pending   int // in the outbox, once it works again
+		refuses   bool // the outbox refuses what it is asked again
+		delivered int  // by the push service
+		pending   int  // in the outbox, once it works again
 	}{
-		{"delivered after the request was answered", 0, 20 * time.Second, providers.Delivered(), 1, 0},
-		{"failed after the request was answered", 0, 20 * time.Second, providers.Retry("unavailable", 0, nil), 0, 1},
-		{"failed before", 5 * time.Second, 0, providers.Retry("unavailable", 0, nil), 0, 1},
+		{"delivered after the request was answered", 0, 20 * time.Second, providers.Delivered(), false, 1, 0},
+		{"failed after the request was answered", 0, 20 * time.Second, providers.Retry("unavailable", 0, nil), false, 0, 1},
+		{"failed, and the outbox refuses it when it is asked again", 0, 20 * time.Second, providers.Retry("unavailable", 0, nil), true, 0, 1},
+		{"failed before", 5 * time.Second, 0, providers.Retry("unavailable", 0, nil), false, 0, 1},
+		{"failed before, and the outbox refuses it when it is asked again", 5 * time.Second, 0, providers.Retry("unavailable", 0, nil), true, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -273,6 +298,7 @@ func TestAPushThatTheOutboxMayHaveIsNeitherLostNorDeliveredTwice(t *testing.T) {
 				app.Wait = tt.wait
 				r := newRig(t, app)
 				box := newHangingBox()
+				box.refuses = tt.refuses
 				r.use(box)
 				box.hang()
 				if got := r.notify(event("$e", device("key"))); !strings.HasPrefix(got, "503") {
