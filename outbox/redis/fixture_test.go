@@ -171,15 +171,17 @@ func TestEntriesJoinThoseOfAnEarlierVersion(t *testing.T) {
 func TestADeviceThatCannotBeReadHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	for name, packed := range map[string]string{
-		"cut in half":           `{"items":[{"ts":1772366400123,"size":38,"id":"d1","seq":`,
-		"garbage":               "\x00\xff not JSON",
-		"a list":                `[1,2]`,
-		"a number":              `7`,
-		"no entries":            `{"tries":0,"items":[]}`,
-		"entries of a new form": `{"tries":0,"items":{"v":2}}`,
-		"an entry of a list":    `{"tries":0,"items":[[1]]}`,
-		"no number":             `{"tries":0,"items":[{"id":"d1","size":1,"ts":0,"seq":"3"}]}`,
-		"no owner":              `{"tries":0,"items":[{"id":"d1","size":1,"ts":0,"seq":3,"runs":5}]}`,
+		"cut in half":            `{"items":[{"ts":1772366400123,"size":38,"id":"d1","seq":`,
+		"garbage":                "\x00\xff not JSON",
+		"a list":                 `[1,2]`,
+		"a number":               `7`,
+		"no entries":             `{"tries":0,"items":[]}`,
+		"entries of a new form":  `{"tries":0,"items":{"v":2}}`,
+		"an entry of a list":     `{"tries":0,"items":[[1]]}`,
+		"no number":              `{"tries":0,"items":[{"id":"d1","size":1,"ts":0,"seq":"3"}]}`,
+		"a host of another form": `{"tries":0,"items":[{"id":"d1","size":1,"ts":0,"seq":3,"host":{"name":"d"}}]}`,
+		"a replace of another":   `{"tries":0,"items":[{"id":"d1","size":1,"ts":0,"seq":3,"replace":[1]}]}`,
+		"no owner":               `{"tries":0,"items":[{"id":"d1","size":1,"ts":0,"seq":3,"runs":5}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

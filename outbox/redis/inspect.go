@@ -45,19 +45,16 @@ func (q *queue) depths(ctx context.Context) (depths []outbox.Depth, err error) {
 }
 
 func (q *queue) depth(ctx context.Context, app string) (d outbox.Depth, err error) {
-	reply, err := q.ask(ctx, depthScript, q.keys.of(app))
+	answer, err := q.ask(ctx, depthScript, q.keys.of(app))
 	if err != nil {
 		return d, err
 	}
-	values, err := reply.Slice()
-	if err != nil {
-		return d, fmt.Errorf("redis: %w", err)
-	}
-	d = outbox.Depth{App: app, Entries: int(values[0].(int64)), Devices: int(values[1].(int64))}
-	if e, err := decodeHead(values[2].(string)); err == nil {
+	v := read(answer)
+	d = outbox.Depth{App: app, Entries: int(v.number()), Devices: int(v.number())}
+	if e, err := decodeHead(v.text()); err == nil {
 		d.Oldest = e.Accepted
 	}
-	return d, nil
+	return d, v.err()
 }
 
 // list pages by device, in the order of their names in Redis. A cursor names the last entry of its page.
@@ -82,28 +79,29 @@ func (q *queue) list(ctx context.Context, app, cursor string, limit int) (page [
 
 // show returns a part of a page, and the position behind which it goes on: the zero one if there is no more.
 func (q *queue) show(ctx context.Context, app string, from position, most int) (some []outbox.Waiting, last position, err error) {
-	reply, err := q.ask(ctx, listScript, q.keys.of(app), from.device, from.seq, most)
+	answer, err := q.ask(ctx, listScript, q.keys.of(app), from.device, from.seq, most)
 	if err != nil {
 		return nil, last, err
 	}
-	values, err := reply.Slice()
-	if err != nil {
-		return nil, last, fmt.Errorf("redis: %w", err)
+	v := read(answer)
+	device, number := v.text(), v.text()
+	if err := v.err(); err != nil {
+		return nil, last, err
 	}
 	now := time.Now() // which Redis' clock need not agree with
-	for v := values[2:]; len(v) >= 9; v = v[9:] {
+	for len(v.rest) > 0 {
 		w := outbox.Waiting{
-			App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string), Size: int(v[2].(int64)),
-			Replace: v[3].(string), Host: v[4].(string), Due: now.Add(time.Duration(v[5].(int64) * int64(time.Millisecond))),
-			Attempts: int(v[6].(int64)), Running: v[7].(int64) == 1,
+			App: app, Device: deviceOf(v.text()), ID: v.text(), Size: int(v.number()),
+			Replace: v.text(), Host: v.text(), Due: now.Add(time.Duration(v.number() * int64(time.Millisecond))),
+			Attempts: int(v.number()), Running: v.number() == 1,
 		}
-		if e, err := decodeHead(v[8].(string)); err == nil { // or else, it can still be dropped
+		if e, err := decodeHead(v.text()); err == nil { // or else, it can still be dropped
 			w.Accepted, w.Expires = e.Accepted, e.Expires
 		}
 		some = append(some, w)
 	}
-	if device := values[0].(string); device != "" {
-		seq, err := strconv.ParseUint(values[1].(string), 10, 64)
+	if device != "" {
+		seq, err := strconv.ParseUint(number, 10, 64)
 		if err != nil {
 			return nil, last, fmt.Errorf("redis: %w", err)
 		}

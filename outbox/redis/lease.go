@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -35,30 +34,32 @@ func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, 
 func (q *queue) take(ctx context.Context, app string, n int) (leased []outbox.Leased, next time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outbox.AskTime)
 	defer cancel()
-	reply, err := q.ask(ctx, leaseScript, q.keys.of(app), q.owner, n, outbox.LeaseTime.Milliseconds())
+	answer, err := q.ask(ctx, leaseScript, q.keys.of(app), q.owner, n, outbox.LeaseTime.Milliseconds())
 	if err != nil {
 		return nil, 0, err
 	}
-	values, err := reply.Slice()
-	if err != nil {
-		return nil, 0, fmt.Errorf("redis: %w", err)
+	v := read(answer)
+	ms := v.number()
+	if err := v.err(); err != nil {
+		return nil, 0, err
 	}
-	for v := values[1:]; len(v) >= 4; v = v[4:] {
-		r := outbox.Ref{App: app, Device: deviceOf(v[0].(string)), ID: v[1].(string)}
+	for len(v.rest) > 0 {
+		r := outbox.Ref{App: app, Device: deviceOf(v.text()), ID: v.text()}
+		push, attempts := v.text(), v.number()
 		if q.owed.has(r) {
 			_ = q.settle(ctx, r) // or it is tried again later
 			continue
 		}
-		e, err := decode(v[2].(string))
+		e, err := decode(push)
 		if err != nil {
 			q.unreadable(ctx, r)
 			continue
 		}
 		q.held.Hold(e.ID)
-		leased = append(leased, outbox.Leased{Entry: *e, Attempts: int(v[3].(int64))})
+		leased = append(leased, outbox.Leased{Entry: *e, Attempts: int(attempts)})
 	}
 	next = pollInterval
-	if ms := values[0].(int64); ms >= 0 && ms < pollInterval.Milliseconds() {
+	if ms >= 0 && ms < pollInterval.Milliseconds() {
 		next = time.Duration(ms * int64(time.Millisecond))
 	}
 	return leased, next, nil

@@ -145,8 +145,8 @@ func (q *queue) claim(ctx context.Context, event [16]byte) (outbox.Claim, error)
 		return outbox.Claimed, err
 	}
 	switch n, err := reply.Int(); {
-	case err != nil:
-		return outbox.Claimed, err
+	case err != nil || n < 0 || n > 2:
+		return outbox.Claimed, errNonsense
 	case n == 2:
 		return outbox.Done, nil
 	case n == 1:

@@ -90,6 +90,48 @@ func TestARedisThatDoesNotAnswerHoldsNothingUp(t *testing.T) {
 	accept(t, b, entry("a", "2"))
 }
 
+func TestAServerThatAnswersNonsenseGetsAndGivesNothing(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"a page":                 "HTTP/1.1 400 Bad Request\r\n\r\n",
+		"noise":                  "\x00\xff\x17",
+		"a negative number":      ":-7\r\n",
+		"a number":               ":7\r\n",
+		"a word":                 "+OK\r\n",
+		"nil":                    "$-1\r\n",
+		"an empty array":         "*0\r\n",
+		"an array of another":    "*2\r\n*1\r\n:1\r\n*1\r\n:1\r\n",
+		"a number without words": "*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n",
+		"nothing":                "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := opened(t, &Box{URL: redistest.Nonsense(t, answer)})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := b.Accept(ctx, entry("z", "refused")); err == nil {
+				t.Error("Accept: no error")
+			}
+			if got, err := b.Lease(ctx, app, 1); err == nil || len(got) > 0 {
+				t.Errorf("Lease: %v, %v", got, err)
+			}
+			if got, err := b.Claim(ctx, device("event")); err == nil || got != outbox.Claimed {
+				t.Errorf("Claim: %v, %v", got, err)
+			}
+			if got, err := b.Depths(ctx); len(got) > 0 {
+				t.Errorf("Depths: %v, %v", got, err)
+			}
+			if got, _, err := b.List(ctx, app, "", 1); err == nil {
+				t.Errorf("List: %v, %v", got, err)
+			}
+			_ = errors.Join(b.Rouse(ctx, app), b.queue.sweep(ctx), b.Recall(ctx, func([16]byte) { t.Error("Recall has an event") }))
+			for _, change := range changes(b) {
+				_ = change(ctx) // nothing panics
+			}
+		})
+	}
+}
+
 func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -131,7 +131,9 @@ func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) er
 		return err
 	}
 	switch n, err := reply.Int(); {
-	case err != nil || n == full:
+	case err != nil || n < full || n > taken:
+		return errNonsense
+	case n == full:
 		return outbox.ErrFull
 	case n == taken:
 		return errTaken
@@ -162,7 +164,11 @@ func (q *queue) settleOnce(ctx context.Context, r outbox.Ref) error {
 	if err != nil {
 		return err
 	}
-	if left, err := reply.Int(); err == nil && left > 0 {
+	left, err := reply.Int()
+	if err != nil {
+		return errNonsense
+	}
+	if left > 0 {
 		q.wakers.wake(r.App)
 	}
 	return nil

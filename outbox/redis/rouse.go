@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 )
 
@@ -12,18 +11,16 @@ const maxBatch = 500
 func (q *queue) rouse(ctx context.Context, app string) error {
 	defer q.wakers.wake(app)
 	for skip := int64(0); ; {
-		reply, err := q.change(ctx, rouseScript, q.keys.of(app), skip, maxBatch)
+		answer, err := q.change(ctx, rouseScript, q.keys.of(app), skip, maxBatch)
 		if err != nil {
 			return err
 		}
-		seen, err := reply.Int64Slice()
-		if err != nil {
-			return fmt.Errorf("redis: %w", err)
+		v := read(answer)
+		seen, skipped := v.number(), v.number()
+		if seen < maxBatch {
+			return v.err()
 		}
-		if seen[0] < maxBatch {
-			return nil
-		}
-		skip += seen[1]
+		skip += skipped
 	}
 }
 
@@ -49,17 +46,14 @@ func (q *queue) rouseBetween(ctx context.Context, app, host, from, upto string, 
 		if most > 0 {
 			left -= due
 		}
-		reply, err := q.change(ctx, rouseHostScript, q.keys.of(app), host, from, upto, left, maxBatch)
+		answer, err := q.change(ctx, rouseHostScript, q.keys.of(app), host, from, upto, left, maxBatch)
 		if err != nil {
 			return due, err
 		}
-		values, err := reply.Slice()
-		if err != nil {
-			return due, fmt.Errorf("redis: %w", err)
-		}
-		due += int(values[0].(int64))
-		if from = values[1].(string); from == "" || due == most {
-			return due, nil
+		v := read(answer)
+		due += int(v.number())
+		if from = v.text(); from == "" || due == most {
+			return due, v.err()
 		}
 	}
 }

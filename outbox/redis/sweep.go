@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -55,18 +54,16 @@ func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err er
 		if err := ctx.Err(); err != nil {
 			return removed, err
 		}
-		reply, err := q.ask(ctx, sweepScript, append(q.keys.of(app), q.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
+		answer, err := q.ask(ctx, sweepScript, append(q.keys.of(app), q.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
 		if err != nil {
 			return removed, err
 		}
-		seen, err := reply.Int64Slice()
-		if err != nil {
-			return removed, fmt.Errorf("redis: %w", err)
+		v := read(answer)
+		seen, skipped := v.number(), v.number()
+		removed += v.number()
+		if seen < maxBatch {
+			return removed, v.err()
 		}
-		removed += seen[2]
-		if seen[0] < maxBatch {
-			return removed, nil
-		}
-		skip += seen[1]
+		skip += skipped
 	}
 }

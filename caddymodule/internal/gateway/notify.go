@@ -84,8 +84,8 @@ type Attempt struct {
 }
 
 // Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, and one of an earlier registration than
-// the device's is outdated: they rejected nobody. A suspicion that has lasted is a rejection. What a server that the device chose refuses is unauthorized, and not
-// misconfigured.
+// the device's is outdated: they rejected nobody. A suspicion that has lasted is a rejection. What a server that the device chose refuses
+// is unauthorized, and not misconfigured.
 func (a *Attempt) Kind() string {
 	switch {
 	case a.Outcome.Kind == providers.KindSuspected && a.Result.dead():

@@ -1,9 +1,9 @@
 -- Shows at most so many entries, by device: those behind an entry, which is named by its device and its number. Returns the name of the
--- last one if there may be more, or else '' and 0; and then of each entry: its device, its id, its size, what it is about, its host, in
+-- last one if there may be more, or else '' and '0'; and then of each entry: its device, its id, its size, what it is about, its host, in
 -- how many milliseconds its device is due, the device's tries, whether an attempt is under way, and its head.
 local from, after, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local t = now()
-local shown, result = 0, {'', 0}
+local shown, result = 0, {'', '0'}
 local keys = redis.call('ZRANGEBYLEX', listing, '[' .. from, '+', 'LIMIT', 0, most + 1)
 for _, key in ipairs(keys) do
   if key ~= from then after = 0 end
@@ -23,6 +23,6 @@ end
 if #keys > most then
   result[1], result[2] = keys[#keys], '9007199254740991' -- behind all that it has
 else
-  result[1], result[2] = '', 0
+  result[1], result[2] = '', '0'
 end
 return result

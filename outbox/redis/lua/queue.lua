@@ -28,7 +28,8 @@ local function readable(d)
   if type(d) ~= 'table' or type(d.tries) ~= 'number' or type(d.items) ~= 'table' or #d.items == 0 then return false end
   for _, it in ipairs(d.items) do
     if type(it) ~= 'table' or type(it.seq) ~= 'number' or type(it.id) ~= 'string' or type(it.size) ~= 'number'
-        or type(it.ts) ~= 'number' or (it.runs and (type(it.runs) ~= 'number' or type(it.owner) ~= 'string')) then
+        or type(it.ts) ~= 'number' or type(it.host or '') ~= 'string' or type(it.replace or '') ~= 'string'
+        or (it.runs and (type(it.runs) ~= 'number' or type(it.owner) ~= 'string')) then
       return false
     end
   end
