@@ -337,6 +337,17 @@ func openRedis(t *testing.T, url string) *redis.Store {
 	return store
 }
 
+// onOneRedis are two gateways that share a Redis.
+func onOneRedis(t *testing.T, url string, m *missing) (rigs []*rig) {
+	for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // or else they would share what is in memory
+		r := newRig(t, appFor("app", byHost{m}))
+		r.Options.Rejected = openRedis(t, url+options)
+		r.Gateway = New(r.Options)
+		rigs = append(rigs, r)
+	}
+	return rigs
+}
+
 // Each gateway gets every other event of a device, and what one of them finds out, the other knows.
 func TestTwoGatewaysOnOneRedisJudgeTogether(t *testing.T) {
 	t.Parallel()
@@ -349,13 +360,7 @@ func TestTwoGatewaysOnOneRedisJudgeTogether(t *testing.T) {
 			server := redistest.Start(t)
 			synctest.Test(t, func(t *testing.T) {
 				m := newMissing(tt.missing...)
-				var rigs []*rig
-				for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // or else they would share what is in memory
-					r := newRig(t, appFor("app", byHost{m}))
-					r.Options.Rejected = openRedis(t, server.URL+options)
-					r.Gateway = New(r.Options)
-					rigs = append(rigs, r)
-				}
+				rigs := onOneRedis(t, server.URL, m)
 				if got := converse(rigs, 9, trio); len(got) != 0 {
 					t.Errorf("rejected after nine minutes are %q", got)
 				}
@@ -365,4 +370,20 @@ func TestTwoGatewaysOnOneRedisJudgeTogether(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One gateway gets the events of the device that is missing, and another one those of a device at the same host that is there.
+func TestWhatAnotherGatewayDeliversProvesASuspicion(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	synctest.Test(t, func(t *testing.T) {
+		rigs := onOneRedis(t, server.URL, newMissing("host/b"))
+		for minute := 0; minute < 14; minute += 2 {
+			named := converse(rigs[:1], 1, trio[1:2])
+			if dead := minute >= 10; len(named) > 0 != dead {
+				t.Errorf("named in minute %d: %q", minute, named)
+			}
+			converse(rigs[1:], 1, trio[:1])
+		}
+	})
 }
