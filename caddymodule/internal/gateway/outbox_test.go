@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,6 +229,34 @@ type unsureBox struct{ *memoryBox }
 func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) error {
 	_ = b.memoryBox.Accept(ctx, e)
 	return fmt.Errorf("no answer: %w", outbox.ErrUnsure)
+}
+
+func TestASettleThatWasLostIsMadeAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		app := appFor("app", after(time.Second, providers.Delivered()))
+		app.Wait = 0
+		r := newRig(t, app).withOutbox()
+		r.use(&losingBox{memoryBox: r.box})
+		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got, want := r.box.happened(), "accept running, settle"; got != want {
+			t.Errorf("the outbox saw %q, want %q", got, want)
+		}
+	})
+}
+
+// losingBox is an outbox that the first Settle does not reach, which nobody knows.
+type losingBox struct {
+	*memoryBox
+	lost atomic.Bool
+}
+
+func (b *losingBox) Settle(ctx context.Context, r outbox.Ref) error {
+	if b.lost.CompareAndSwap(false, true) {
+		return outbox.ErrUnsure
+	}
+	return b.memoryBox.Settle(ctx, r)
 }
 
 func TestAPushJoinsBehindThoseThatWait(t *testing.T) {

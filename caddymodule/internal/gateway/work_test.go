@@ -356,3 +356,21 @@ func TestOfSeveralGatewaysOneDelivers(t *testing.T) {
 		})
 	}
 }
+
+// A call that the outbox has not answered yet may say that the push was delivered.
+func TestAPushInDoubtIsNotTriedUntilTheOutboxHasAnswered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := inTurn(providers.Retry("busy", 0, nil), providers.Delivered())
+		r, _ := keeping(t, appFor("app", p))
+		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
+		id := p.asked()[0].ID
+		r.Shared.doubts.add(id)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		wantPushes(t, p, 1)
+		r.Shared.doubts.remove(id)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		wantPushes(t, p, 2)
+	})
+}
