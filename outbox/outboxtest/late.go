@@ -61,12 +61,13 @@ func discardedFirst(f *fixture) {
 	f.late(before("a", "2", 1000), before("b", "3", 0), running(before("b", "4", 999)))
 	f.expectWaiting(app, "a", false)
 	f.expectWaiting(app, "b", false)
-	time.Sleep(moment)
 	later := entry("a", "later registration")
 	later.PushkeyTS, later.Accepted = 1001, time.Now().Add(-time.Second)
+	laterPush := entry("b", "later push")
+	laterPush.Accepted = time.Now().Add(time.Second) // by any clock
 	other := before("a", "other", 1000)
 	other.App = otherApp
-	f.accept(later, other, entry("b", "later push"))
+	f.accept(later, other, laterPush)
 	f.lease("later registration", "later push")
 	f.expectWaiting(otherApp, "a", true)
 }

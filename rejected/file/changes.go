@@ -7,13 +7,14 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/revision"
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
 // reject records a verdict. One that cannot be written still counts until the process ends.
 func (d *database) reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	return d.late(ctx, until.Do(ctx, d.writes, func() error {
-		err := d.revise(key, func(r rejected.Record) (rejected.Record, revision) { return r.Add(v), toPut })
+		err := d.revise(key, func(r rejected.Record) (rejected.Record, revision.Fate) { return r.Add(v), revision.Put })
 		if err != nil && d.opened.Load() {
 			d.index.raise(key, rejected.Record{}.Add(v).Mark())
 		}
@@ -24,10 +25,10 @@ func (d *database) reject(ctx context.Context, key rejected.Key, v rejected.Verd
 // suspect records a look. One that cannot be written does not count.
 func (d *database) suspect(ctx context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
 	s, err := until.Run(ctx, d.writes, func() (s rejected.Suspicion, err error) {
-		err = d.revise(key, func(r rejected.Record) (rejected.Record, revision) {
+		err = d.revise(key, func(r rejected.Record) (rejected.Record, revision.Fate) {
 			r = r.Suspect(v)
 			s = r.Suspicion
-			return r, toPut
+			return r, revision.Put
 		})
 		return s, err
 	})
@@ -57,16 +58,7 @@ func (d *database) acquit(ctx context.Context, key rejected.Key) error {
 		return nil
 	}
 	return d.late(ctx, until.Do(ctx, d.writes, func() error {
-		return d.revise(key, func(r rejected.Record) (rejected.Record, revision) {
-			if !r.Suspicion.Suspected() {
-				return r, toKeep
-			}
-			left, some := r.Acquit()
-			if !some {
-				return left, toDelete
-			}
-			return left, toPut
-		})
+		return d.revise(key, revision.Acquit)
 	}))
 }
 
@@ -83,30 +75,21 @@ func (d *database) forget(ctx context.Context, key rejected.Key) error {
 	}))
 }
 
-// revision is what becomes of a record.
-type revision int
-
-const (
-	toKeep revision = iota
-	toPut
-	toDelete
-)
-
 // revise does with a key's record what fn says, and returns when that is on disk. It changes the index inside the transaction, where
 // the changes of a key have an order, however late it comes. If it fails, the index says again what is on disk.
-func (d *database) revise(key rejected.Key, fn func(rejected.Record) (rejected.Record, revision)) error {
+func (d *database) revise(key rejected.Key, fn func(rejected.Record) (rejected.Record, revision.Fate)) error {
 	err := d.update(func(b *bbolt.Bucket) error {
 		value := b.Get(key[:])
 		before, ok := d.current(key, value)
 		r, to := fn(before)
-		if to == toKeep {
+		if to == revision.Keep {
 			d.index.set(key, before.Mark())
 			return nil
 		}
 		if !ok && value != nil {
 			d.index.remove(key) // nothing of what expired counts any more
 		}
-		if to == toDelete {
+		if to == revision.Delete {
 			d.index.set(key, rejected.Mark{}) // an unwritten verdict stays
 			return b.Delete(key[:])
 		}

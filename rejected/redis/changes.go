@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/revision"
 )
 
 // maxSwaps bounds how often a write is begun anew because others changed the record meanwhile.
@@ -25,20 +26,16 @@ var (
 
 func (d *shelf) reject(ctx context.Context, key rejected.Key, v rejected.Verdict, expire time.Duration) error {
 	return d.do(ctx, func() error {
-		return d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision) {
-			r, _, _ := d.current(value, seen, expire)
-			return r.Add(v), toPut
-		})
+		return d.revise(ctx, key, expire, func(r rejected.Record) (rejected.Record, revision.Fate) { return r.Add(v), revision.Put })
 	})
 }
 
 func (d *shelf) suspect(ctx context.Context, key rejected.Key, v rejected.Verdict, expire time.Duration) (rejected.Suspicion, error) {
 	return run(ctx, d, func() (s rejected.Suspicion, err error) {
-		err = d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision) {
-			r, _, _ := d.current(value, seen, expire)
+		err = d.revise(ctx, key, expire, func(r rejected.Record) (rejected.Record, revision.Fate) {
 			r = r.Suspect(v)
 			s = r.Suspicion
-			return r, toPut
+			return r, revision.Put
 		})
 		return s, err
 	})
@@ -46,19 +43,7 @@ func (d *shelf) suspect(ctx context.Context, key rejected.Key, v rejected.Verdic
 
 // acquit costs one question where there is no suspicion.
 func (d *shelf) acquit(ctx context.Context, key rejected.Key, expire time.Duration) error {
-	return d.do(ctx, func() error {
-		return d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision) {
-			r, _, _ := d.current(value, seen, expire)
-			if !r.Suspicion.Suspected() {
-				return r, toKeep
-			}
-			left, some := r.Acquit()
-			if !some {
-				return left, toDelete
-			}
-			return left, toPut
-		})
-	})
+	return d.do(ctx, func() error { return d.revise(ctx, key, expire, revision.Acquit) })
 }
 
 func (d *shelf) forget(ctx context.Context, key rejected.Key) error {
@@ -69,19 +54,20 @@ func (d *shelf) forget(ctx context.Context, key rejected.Key) error {
 	})
 }
 
-// revision is what becomes of a value.
-type revision int
-
-const (
-	toKeep revision = iota
-	toPut
-	toDelete
-)
+// revise does with a key's record what fn says.
+func (d *shelf) revise(
+	ctx context.Context, key rejected.Key, expire time.Duration, fn func(rejected.Record) (rejected.Record, revision.Fate),
+) error {
+	return d.change(ctx, key, expire, func(value string, seen time.Time) (rejected.Record, revision.Fate) {
+		r, _, _ := d.current(value, seen, expire)
+		return fn(r)
+	})
+}
 
 // change does with a key's value in Redis what fn says, which is told when this process last saw the record, too. If another gateway
 // changed it meanwhile, fn is asked again.
 func (d *shelf) change(
-	ctx context.Context, key rejected.Key, expire time.Duration, fn func(value string, seen time.Time) (rejected.Record, revision),
+	ctx context.Context, key rejected.Key, expire time.Duration, fn func(value string, seen time.Time) (rejected.Record, revision.Fate),
 ) error {
 	for swaps := range maxSwaps {
 		seen := d.front.seen(key)
@@ -90,11 +76,11 @@ func (d *shelf) change(
 			return err
 		}
 		r, to := fn(before, seen)
-		if to == toKeep {
+		if to == revision.Keep {
 			return nil
 		}
 		after := ""
-		if to == toPut {
+		if to == revision.Put {
 			if after, err = encode(r); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/internal/revision"
 )
 
 const (
@@ -77,13 +78,13 @@ func (d *shelf) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	for key, one := range d.touches.take() {
-		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, revision) {
+		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, revision.Fate) {
 			r, ok := decode(value)
 			if !ok || !one.seen.After(r.LastSeen) {
-				return r, toKeep
+				return r, revision.Keep
 			}
 			r.LastSeen = one.seen
-			return r, toPut
+			return r, revision.Put
 		})
 		if err != nil {
 			d.Log().Debug("that pushkeys were asked for cannot be written down", "error", failed(ctx, err))

@@ -269,12 +269,19 @@ func (r *rig) verdicts() (n int) {
 	return n
 }
 
-// openStore opens a rejected store in a file; it is closed when the test ends.
-func openStore(t *testing.T, path string) *file.Store {
+// moduleStore is a rejected store that is a module of Caddy's.
+type moduleStore interface {
+	rejected.Store
+	caddy.Provisioner
+	caddy.CleanerUpper
+	rejected.Opener
+}
+
+// openStore opens a rejected store; it is closed when the test ends.
+func openStore(t *testing.T, store moduleStore) rejected.Store {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
-	store := &file.Store{Path: path}
 	if err := store.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +305,7 @@ func TestASuspicionCountsOverAKill(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "rejected.db")
 				start := func() *rig {
 					r := newRig(t, appFor("app", byHost{m}))
-					r.Options.Rejected = openStore(t, path)
+					r.Options.Rejected = openStore(t, &file.Store{Path: path})
 					r.Gateway = New(r.Options)
 					return r
 				}
@@ -321,27 +328,11 @@ func TestASuspicionCountsOverAKill(t *testing.T) {
 	}
 }
 
-// openRedis opens a rejected store in Redis; it is closed when the test ends.
-func openRedis(t *testing.T, url string) *redis.Store {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	store := &redis.Store{URL: url}
-	if err := store.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Cleanup() })
-	if err := store.Open(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return store
-}
-
 // onOneRedis are two gateways that share a Redis.
 func onOneRedis(t *testing.T, url string, m *missing) (rigs []*rig) {
 	for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // or else they would share what is in memory
 		r := newRig(t, appFor("app", byHost{m}))
-		r.Options.Rejected = openRedis(t, url+options)
+		r.Options.Rejected = openStore(t, &redis.Store{URL: url + options})
 		r.Gateway = New(r.Options)
 		rigs = append(rigs, r)
 	}

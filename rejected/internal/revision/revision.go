@@ -1,0 +1,26 @@
+// Package revision is how stores that keep records elsewhere change one: a function says what becomes of what is there.
+package revision
+
+import "github.com/matrix-push/caddy-matrix-push/rejected"
+
+// Fate is what becomes of a record.
+type Fate int
+
+// The fates of a record.
+const (
+	Keep Fate = iota
+	Put
+	Delete
+)
+
+// Acquit ends a record's suspicion, if there is one.
+func Acquit(r rejected.Record) (rejected.Record, Fate) {
+	if !r.Suspicion.Suspected() {
+		return r, Keep
+	}
+	left, some := r.Acquit()
+	if !some {
+		return left, Delete
+	}
+	return left, Put
+}
