@@ -80,6 +80,18 @@ type Ledger interface {
 	Recall(ctx context.Context, yield func(event [16]byte)) error
 }
 
+// Voucher is implemented by a box that remembers over a restart which devices, and which groups of hosts, took a push.
+type Voucher interface {
+	// Vouch remembers one until a time. It goes with the next commit, which is not waited for.
+	Vouch(key [16]byte, until time.Time)
+
+	// Vouched calls yield for each that is still remembered: of more than [MaxVouched], the latest.
+	Vouched(ctx context.Context, yield func(key [16]byte)) error
+}
+
+// MaxVouched is how many devices and groups of hosts are remembered at most.
+const MaxVouched = 500_000
+
 // Inspector is implemented by a box that an operator can look into.
 type Inspector interface {
 	Queue
@@ -181,6 +193,10 @@ type Entry struct {
 	EventUntil time.Time
 	// Host is where the push goes, where devices choose that; empty where all pushes of the app go to the same service.
 	Host string
+	// Group is whom the host belongs to, a registrable domain or a block of addresses, and Standing what is known of where the push goes: by
+	// these, pushes share the room where devices choose the host.
+	Group    string
+	Standing Standing
 	// Replace is what the push is about, if only a device's newest such push is worth keeping, such as [ReplaceBadge]: accepting it
 	// removes the device's entries with the same Replace at which no attempt is under way. Empty for a push that keeps its place.
 	Replace string
@@ -195,6 +211,18 @@ type Entry struct {
 	// Due is when to try it first, if no other entry of the device goes before and none is running; zero for at once.
 	Due time.Time
 }
+
+// Standing is what is known of where a push goes, the least first. A sender can make up any number of strangers.
+type Standing uint8
+
+const (
+	// Stranger means that neither the device nor its host ever took a push.
+	Stranger Standing = iota
+	// Guest means that the host took pushes, and this device none so far.
+	Guest
+	// Proven means that the device took a push before.
+	Proven
+)
 
 // ReplaceBadge is the Replace of a badge update.
 const ReplaceBadge = "badge"
