@@ -107,7 +107,7 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	case concurrency == 0:
 		concurrency = defaultConcurrency
 	}
-	app.Limit = limit.New(concurrency, queuePerSlot*concurrency)
+	app.Limit = limit.NewFair(concurrency, queuePerSlot*concurrency)
 	return nil
 }
 
