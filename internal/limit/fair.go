@@ -60,6 +60,7 @@ type host struct {
 	name    string
 	of      *group
 	slots   int // at most
+	open    int // of them for those that do not go first
 	running int
 	others  int       // running that do not go first
 	first   list.List // the waiters that go first, and the rest
@@ -170,6 +171,9 @@ func (f *Fair) host(p Party) *host {
 		if p.Host != "" {
 			h.slots = min(g.slots, hostSlots)
 		}
+		if h.open = h.slots; !p.Stranger { // of whom none goes first
+			h.open = max(1, h.slots-h.slots/firstSlots)
+		}
 		g.hosts[p.Host] = h
 	}
 	return h
@@ -182,7 +186,7 @@ func (f *Fair) mayRun(h *host, first bool) bool {
 }
 
 func (h *host) mayRun(first bool) bool {
-	return h.running < h.slots && (first || h.others < max(1, h.slots-h.slots/firstSlots))
+	return h.running < h.slots && (first || h.others < h.open)
 }
 
 // free reports whether a party may have a slot at once: nobody of its host is before it. Whoever else waits cannot run now.

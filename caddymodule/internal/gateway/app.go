@@ -49,8 +49,8 @@ const (
 	// attemptTimeout bounds one attempt, with the wait for its turn: longer than any homeserver's patience, short enough that a stuck one
 	// holds no slot for long.
 	attemptTimeout = 30 * time.Second
-	// strangerTimeout bounds an attempt at a host that nothing is known of: as long as a service may take that is only slow.
-	strangerTimeout = 10 * time.Second
+	// strangerTimeout bounds an attempt at a host that nothing is known of. It is longer than it takes the breaker to notice one that hangs.
+	strangerTimeout = 15 * time.Second
 )
 
 // MaxFlight is how long a process that ends without a grace period waits for what is under way: an attempt, and stores that take their time

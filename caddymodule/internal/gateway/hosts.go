@@ -172,7 +172,7 @@ func (h *hosts) begin(a *attempt, name string, k rejected.Key, s outbox.Standing
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a.host, a.proven = h.of(name), s == outbox.Proven
-	if b := &a.host.breaker; b.chosen && s != outbox.Stranger {
+	if b := &a.host.breaker; b.chosen && a.proven { // another host of its group tells nothing of this one
 		b.known = true
 	}
 	h.proven = h.proven || a.proven
