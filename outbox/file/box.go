@@ -166,6 +166,14 @@ func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 	return b.db.recall(ctx, yield)
 }
 
+// Vouch remembers a key. A crash forgets those of the last tenth of a second.
+func (b *Box) Vouch(key [16]byte, until time.Time) { b.db.vouch(key, until) }
+
+// Vouched reads the keys that are remembered.
+func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
+	return b.db.vouched(ctx, yield)
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner  = (*Box)(nil)
@@ -173,4 +181,5 @@ var (
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
+	_ outbox.Voucher     = (*Box)(nil)
 )

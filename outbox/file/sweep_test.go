@@ -110,7 +110,7 @@ func TestNotesAreSweptWhenTheirTimeIsOver(t *testing.T) {
 		for n := range values {
 			wg.Go(func() {
 				err := b.db.writer.do(func(tx *bbolt.Tx) error {
-					return putNotes(tx.Bucket(noteBucket), []note{{deviceOf(fmt.Sprint(n)), time.Now().Add(time.Second)}})
+					return b.db.writer.putNotes(tx, []note{{deviceOf(fmt.Sprint(n)), time.Now().Add(time.Second)}})
 				})
 				if err != nil {
 					t.Error(err)
