@@ -140,6 +140,7 @@ func TestAFailingSweepIsLoggedAndTriedAgain(t *testing.T) {
 		e := entry("a", "1")
 		e.Expires = time.Now().Add(-sweepGrace)
 		accept(t, b, e)
+		synctest.Wait() // for the sweep that comes with opening
 		goOn := busy(t, b)
 		failed := make(chan error, 1)
 		go func() { failed <- b.db.writer.do(func(*bbolt.Tx) error { return syscall.ENOSPC }) }()
@@ -165,6 +166,7 @@ func TestClosingWaitsForASweepThatLogs(t *testing.T) {
 		e := entry("a", "1")
 		e.Expires = time.Now().Add(-sweepGrace)
 		accept(t, b, e)
+		synctest.Wait() // for the sweep that comes with opening
 		goOn := busy(t, b)
 		sweepOnce()
 		closed := make(chan error)
