@@ -39,7 +39,7 @@ func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 		}
 		if target, err := filepath.EvalSymlinks(path); err == nil {
 			if err := removeLeftover(target); err != nil {
-				log.Warn("what is left of a copy of the database file cannot be removed", "file", target+suffix, "error", err)
+				log.Warn("an unfinished copy of the database file cannot be removed", "file", target+suffix, "error", err)
 			}
 		}
 		warn(log, path, file)

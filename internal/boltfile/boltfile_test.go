@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -386,6 +387,60 @@ func TestAFileThatWasReplacedIsNotOpened(t *testing.T) {
 	if err := os.Remove(path); err != nil || !moved(path, waiting) {
 		t.Errorf("it is not noticed that it is gone: %v", err)
 	}
+}
+
+func TestWhoWaitsForAFileThatIsReplacedGetsTheNewOne(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("it takes /proc to see who has opened a file")
+	}
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, file := opened(t, path)
+	put1000(t, db)
+	type result struct {
+		db  *bbolt.DB
+		err error
+	}
+	second := make(chan result)
+	go func() {
+		db, _, err := Open(path, slog.New(slog.DiscardHandler))
+		second <- result{db, err}
+	}()
+	for opened := 0; opened < 2; opened = openOf(t, path) { // it waits for the lock
+	}
+	r := filled(t, path, db, file)
+	update(t, db, func(b *bbolt.Bucket) error { return b.Put([]byte("late"), []byte("x")) })
+	want := dump(t, db)
+	if err := errors.Join(replace(db, file, r), db.Close(), r.DB.Close()); err != nil {
+		t.Fatal(err)
+	}
+	got := <-second
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	update(t, got.db, func(b *bbolt.Bucket) error { return b.Put([]byte("later"), []byte("y")) })
+	if err := got.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, _ = opened(t, path)
+	if has := dump(t, db); len(has) <= len(want) {
+		t.Error("what was written last is in no file")
+	}
+}
+
+// openOf is how often this process has a file open.
+func openOf(t *testing.T, path string) (n int) {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink(fd); err == nil && to == path {
+			n++
+		}
+	}
+	return n
 }
 
 func TestADatabaseFileThatOthersCanUseGetsAWarning(t *testing.T) {

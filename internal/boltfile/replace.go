@@ -31,6 +31,8 @@ const CanReplace = runtime.GOOS != "windows"
 type Replacement struct {
 	DB   *bbolt.DB
 	File *os.File
+	// SyncDir has on disk which names a directory has; that of the system, but for tests.
+	SyncDir func(dir string) error
 
 	name, temp  string
 	bucket, key []byte // the last one that was copied
@@ -42,7 +44,7 @@ func NewReplacement(path string, old *os.File) (r *Replacement, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r = &Replacement{name: target, temp: target + suffix}
+	r = &Replacement{SyncDir: syncDir, name: target, temp: target + suffix}
 	if err := r.stillThere(old); err != nil {
 		return nil, err
 	}
@@ -174,8 +176,8 @@ func (r *Replacement) Replace(from *bbolt.Tx, old *os.File) error {
 	}
 	r.temp = "" // it is no more
 	dir := filepath.Dir(r.name)
-	if err := syncDir(dir); err != nil {
-		return &NotDurableError{dir, err}
+	if err := r.SyncDir(dir); err != nil {
+		return &NotDurableError{dir, r.SyncDir, err}
 	}
 	return nil
 }
@@ -244,8 +246,9 @@ func (r *Replacement) Discard() error {
 
 // NotDurableError says that a file has another name, and that this may not be on disk.
 type NotDurableError struct {
-	dir string
-	err error
+	dir  string
+	sync func(dir string) error
+	err  error
 }
 
 func (e *NotDurableError) Error() string {
@@ -256,8 +259,8 @@ func (e *NotDurableError) Unwrap() error { return e.err }
 
 // Again tries once more.
 func (e *NotDurableError) Again() error {
-	if err := syncDir(e.dir); err != nil {
-		return &NotDurableError{e.dir, err}
+	if err := e.sync(e.dir); err != nil {
+		return &NotDurableError{e.dir, e.sync, err}
 	}
 	return nil
 }

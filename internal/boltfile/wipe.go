@@ -10,16 +10,16 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// What bbolt frees stays in the file until the page is used again, which may be never: it marks pages as free, and no more. Whoever reads the
-// file, or a backup of it, finds what was removed long ago. So a file with content is wiped:
+// bbolt marks pages as free and leaves their content until it uses them again, which may be never. Whoever reads the file, or a backup of
+// it, finds what was removed long ago. So a file with content is wiped:
 //
-//   - Overwriting free pages takes no space, needs no permission but that to write, and works under every file system that writes in
-//     place. It goes in steps, between two transactions, so nobody waits for long.
-//   - To copy the database to a new file each hour instead would need as much space again, a directory that may be written, and a system that
-//     replaces open files; and it would write all that is pending, and millions of notes, over and over. [Replacement] does that, but
-//     only to shrink a file that is mostly free.
-//   - Encryption with keys that are thrown away would need a key for each entry, in a second file that is synced before each entry counts. A
-//     key for an hour or a day stays as long as its longest entry, and with it all that was delivered meanwhile.
+//   - Overwriting free pages takes no space, and needs no permission but that to write the file. It goes in steps between two
+//     transactions, so nobody waits for long.
+//   - A new copy of the database each hour would take as much space again, a directory that may be written, and a system that replaces
+//     open files. It would write all that is pending, and a million notes, over and over. [Replacement] makes such a copy, but only to
+//     shrink a file that is mostly free.
+//   - Encryption with keys that are thrown away would take a key for each entry, in a second file that is synced before the entry counts.
+//     A key for an hour or a day stays as long as the longest entry it is for, and with it all that was delivered meanwhile.
 //
 // A database of hashes, as that of rejected pushkeys, has nothing to wipe.
 
@@ -34,13 +34,12 @@ type Wiper struct {
 	Seen, Unused, Wiped int // pages since the first step
 }
 
-// Step looks at [Pages] pages from one on, and returns the next one; 0 at the end of the file. Nothing else writes meanwhile. Readers
-// takes the lock that those who read the database hold for reading. It is held for the moment in which they must be none: bbolt keeps pages
-// for them that it calls free, too.
+// Step looks at [Pages] pages from one on, and returns the next one; 0 at the end of the file. Nothing else writes meanwhile. Readers is
+// the lock that those who read the database hold for reading: there must be none while a step begins, since bbolt keeps pages for them
+// that it calls free, too.
 //
-// What is free of a database whose latest transaction is on disk, bbolt would write to with its next one: it makes no difference to a
-// crash that zeros are written there now. The caller sees to it that the latest transaction is on disk. No transaction comes of it, and what
-// is written here is on disk with the next sync.
+// The caller makes sure that the latest transaction is on disk. Then bbolt itself may write to the free pages at any time, so a crash
+// finds nothing missing. What a step writes is on disk with the next sync.
 func (w *Wiper) Step(db *bbolt.DB, file *os.File, readers sync.Locker, from int) (next int, err error) {
 	readers.Lock()
 	tx, err := db.Begin(true)

@@ -19,8 +19,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// childVariable makes this program a gateway that accepts pushes into the file it names until it is killed, and all the while wipes that, and
-// replaces it by a smaller one.
+// childVariable makes this program a gateway that accepts pushes into the file it names until it is killed. All the while it wipes the
+// file, and replaces it by a smaller one.
 const childVariable = "OUTBOX_FILE_CHILD"
 
 // droppedMark stands before the ID of a push that was dropped.
@@ -128,8 +128,8 @@ func onDisk(t *testing.T, b *Box) (ids []string) {
 	return ids
 }
 
-// smaller is what the log says when the file was replaced.
-const smaller = "file is smaller now"
+// smaller is what the log says when the file was replaced by a smaller one.
+const smaller = "the outbox file was shrunk"
 
 // killed runs a gateway, kills it after a while, and adds the IDs that it said. It returns how often the file was replaced.
 func killed(t *testing.T, path string, ids map[string]bool) (replaced int) {

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,7 +197,7 @@ func TestAFileThatCannotShrinkIsWipedAndStaysInUse(t *testing.T) {
 				remove := obstruct(t, b.Path)
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				if n := strings.Count(log.String(), "stays as large as it is"); n != 1 || !strings.Contains(log.String(), b.Path) {
+				if n := strings.Count(log.String(), "cannot be shrunk"); n != 1 || !strings.Contains(log.String(), b.Path) {
 					t.Errorf("logged %d times: %s", n, log.String())
 				}
 				if err := remove(); err != nil {
@@ -226,25 +228,34 @@ func TestAFileThatCannotShrinkIsWipedAndStaysInUse(t *testing.T) {
 func TestNothingIsAcceptedBeforeTheNewNameIsOnDisk(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
-	broken := &boltfile.NotDurableError{}
-	asked := 0
-	err := b.db.writer.between(t.Context(), func() {
-		b.db.writer.confirm = func() error {
-			if asked++; asked == 1 {
-				return broken
-			}
-			return nil
-		}
-	})
+	accept(t, b, entry("a", "1"))
+	r, err := boltfile.NewReplacement(b.Path, b.db.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Accept(t.Context(), entry("a", "1")); !errors.Is(err, broken) || errors.Is(err, outbox.ErrUnsure) {
-		t.Errorf("Accept: error %v", err)
+	asked := 0
+	r.SyncDir = func(string) error {
+		if asked++; asked <= 3 {
+			return syscall.EIO
+		}
+		return nil
 	}
-	accept(t, b, entry("a", "1"), entry("a", "2"))
-	if asked != 2 {
-		t.Errorf("asked %d times", asked)
+	if waitErr := b.db.writer.between(t.Context(), func() { err = b.db.replace(r) }); waitErr != nil || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("error %v, %v", err, waitErr)
+	}
+	for range 2 {
+		if err := b.Accept(t.Context(), entry("a", "2")); !errors.Is(err, syscall.EIO) || errors.Is(err, outbox.ErrUnsure) {
+			t.Errorf("Accept: error %v", err)
+		}
+	}
+	accept(t, b, entry("a", "3"), entry("a", "4"))
+	if asked != 4 {
+		t.Errorf("the directory was synced %d times, want until it succeeded", asked)
+	}
+	cleanup(t, b)
+	b = opened(t, &Box{Path: b.Path})
+	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "3", "4"}) {
+		t.Errorf("the file has %q", ids)
 	}
 }
 

@@ -183,8 +183,8 @@ func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	admin := opened(t, &Box{URL: s.URL})
-	if err := admin.queue.Client.Do(t.Context(), "ACL", "SETUSER", "push", "on", ">password", "~{matrix_push}:*", "+@read", "+@write", "+@scripting",
-		"+@connection", "+time", "+info").Err(); err != nil {
+	if err := admin.queue.Client.Do(t.Context(), "ACL", "SETUSER", "push", "on", ">password", "~{matrix_push}:*",
+		"+@read", "+@write", "+@scripting", "+@connection", "+time", "+info").Err(); err != nil {
 		t.Fatal(err)
 	}
 	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:password@", 1)})
