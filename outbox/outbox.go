@@ -82,7 +82,7 @@ type Ledger interface {
 
 // Voucher is implemented by a box that remembers over a restart which devices, and which groups of hosts, took a push.
 type Voucher interface {
-	// Vouch remembers one until a time. It goes with the next commit, which is not waited for.
+	// Vouch remembers one until a time; of two times, the later counts. It goes with one of the next commits, which is not waited for.
 	Vouch(key [16]byte, until time.Time)
 
 	// Vouched calls yield for each that is still remembered: of more than [MaxVouched], the latest.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -18,18 +19,49 @@ import (
 
 const lockTimeout = 2 * time.Second
 
-// Open opens the file, or makes it with its directory. One process at a time can have it open.
-func Open(path string) (*bbolt.DB, error) {
-	db, _, err := OpenFile(path)
-	return db, err
-}
-
-// OpenFile is Open, and returns what bbolt reads from as well; it is closed with the database. Whoever opens and closes the file
-// beside bbolt would lose the lock on some systems.
-func OpenFile(path string) (db *bbolt.DB, file *os.File, err error) {
+// Open opens the file, or makes it with its directory, and returns what bbolt reads from as well; it is closed with the database. Whoever
+// opens and closes the file beside bbolt would lose the lock on some systems. One process at a time can have it open. A file that others
+// can read or write is one warning in the log.
+func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
 	}
+	for range maxMoved {
+		db, file, err := open(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if moved(path, file) { // it was replaced while this process waited for the lock
+			if err := db.Close(); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			if err := removeLeftover(target); err != nil {
+				log.Warn("an unfinished copy of the database file cannot be removed", "file", target+suffix, "error", err)
+			}
+		}
+		warn(log, path, file)
+		return db, file, nil
+	}
+	return nil, nil, fmt.Errorf("%s is replaced again and again", path)
+}
+
+// maxMoved bounds how often a file may be replaced while it is being opened.
+const maxMoved = 5
+
+// moved reports whether the file has lost its name to another one.
+func moved(path string, file *os.File) bool {
+	is, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && !os.SameFile(is, named) || errors.Is(err, fs.ErrNotExist)
+}
+
+func open(path string) (db *bbolt.DB, file *os.File, err error) {
 	// bbolt panics on some damaged files, and then leaves the file open and locked.
 	defer func() {
 		if err != nil && errors.Is(err, errPanicked) {

@@ -52,7 +52,7 @@ func BenchmarkAccept(b *testing.B) {
 		if err != nil {
 			return err
 		}
-		return single.db.bolt.Update(func(tx *bbolt.Tx) error { return single.db.put(tx, &arrival{e: &e, seq: n}, value) })
+		return single.db.bolt.Update(func(tx *bbolt.Tx) error { return single.db.put(tx, single.db.writer, &arrival{e: &e, seq: n}, value) })
 	})
 	box := opened(b, &Box{Path: tempPath(b), MaxPerApp: 1 << 30, MaxPerDevice: 1 << 30, MaxSize: 1 << 40})
 	b.ReportAllocs()

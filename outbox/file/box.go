@@ -2,7 +2,8 @@
 //
 //	Box       the module: one in each configuration
 //	database  the open file, shared through a pool by all configurations that name it, and by the attempts under way
-//	writer    commits together what many ask for: entries, and notes of delivered events
+//	writer    commits together what many ask for: entries, notes of delivered events, and vouches
+//	sweep     removes what has expired, and overwrites in the file what was removed; see wipe.go
 //	index     in memory: the queue of each device, which are due, which go to a host, and the roll of all entries
 //
 // A call may end before the write that it asked for. Who began the write does not matter then: the writer tells the index what became of
@@ -29,6 +30,9 @@ func init() {
 // Box keeps accepted pushes in a file, until they are delivered or their app's `ttl` is over. An entry has the notification after the
 // app's `content` policy, the pushkey, and the pusher's data. The file is readable by Caddy's user alone. One process at a time can have
 // it open.
+//
+// What is removed is overwritten in the file within an hour, so that no copy made later has it. A file of at least 8 MiB of which three
+// quarters are free is replaced by a smaller one. For a moment, that takes a second file beside it, `outbox.db.compact`.
 type Box struct {
 	// Path is the file; it is created with its directory if it does not exist. A relative path starts at the working directory of
 	// the process. Placeholders such as `{env.NAME}` are replaced while loading.
@@ -166,6 +170,14 @@ func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 	return b.db.recall(ctx, yield)
 }
 
+// Vouch remembers a key. A crash forgets those of the last tenth of a second.
+func (b *Box) Vouch(key [16]byte, until time.Time) { b.db.vouch(key, until) }
+
+// Vouched reads the keys that are remembered.
+func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
+	return b.db.vouched(ctx, yield)
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner  = (*Box)(nil)
@@ -173,4 +185,5 @@ var (
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
+	_ outbox.Voucher     = (*Box)(nil)
 )

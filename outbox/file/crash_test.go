@@ -2,6 +2,7 @@ package file
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// childVariable makes this program a gateway that accepts pushes into the file it names until it is killed.
+// childVariable makes this program a gateway that accepts pushes into the file it names until it is killed. All the while it wipes the
+// file, and replaces it by a smaller one.
 const childVariable = "OUTBOX_FILE_CHILD"
 
 // droppedMark stands before the ID of a push that was dropped.
@@ -31,6 +34,7 @@ func acceptUntilKilled(path string) {
 	if err := b.Provision(ctx); err != nil {
 		panic(err)
 	}
+	b.db.every, b.db.shrinks = time.Millisecond, func(int64, int64) bool { return true }
 	if err := b.Open(ctx); err != nil {
 		panic(err)
 	}
@@ -65,9 +69,13 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 	}
 	path := tempPath(t)
 	answered := make(map[string]bool)
+	replaced := 0
 	for range 5 {
-		killed(t, path, answered)
+		replaced += killed(t, path, answered)
 		b := opened(t, &Box{Path: path})
+		if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 1 {
+			t.Errorf("beside the file are %v, %v", names, err)
+		}
 		missing := maps.Clone(answered)
 		inOrder := make(map[string]int)
 		for _, id := range onDisk(t, b) {
@@ -97,12 +105,15 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 			t.Error("nothing was dropped")
 		}
 	}
+	if replaced == 0 {
+		t.Error("the file was never replaced")
+	}
 }
 
 // onDisk are the IDs of the entries in the file.
 func onDisk(t *testing.T, b *Box) (ids []string) {
 	t.Helper()
-	err := b.db.bolt.View(func(tx *bbolt.Tx) error {
+	err := b.db.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket(entryBucket).ForEach(func(key, value []byte) error {
 			e, err := decode(binary.BigEndian.Uint64(key), value)
 			if err == nil {
@@ -117,8 +128,11 @@ func onDisk(t *testing.T, b *Box) (ids []string) {
 	return ids
 }
 
-// killed runs a gateway, kills it after a while, and adds the IDs that it said.
-func killed(t *testing.T, path string, ids map[string]bool) {
+// smaller is what the log says when the file was replaced by a smaller one.
+const smaller = "the outbox file was shrunk"
+
+// killed runs a gateway, kills it after a while, and adds the IDs that it said. It returns how often the file was replaced.
+func killed(t *testing.T, path string, ids map[string]bool) (replaced int) {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -126,7 +140,8 @@ func killed(t *testing.T, path string, ids map[string]bool) {
 	}
 	child := exec.CommandContext(t.Context(), program)
 	child.Env = append(os.Environ(), childVariable+"="+path)
-	child.Stderr = os.Stderr
+	var complaints bytes.Buffer
+	child.Stderr = &complaints
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +167,12 @@ func killed(t *testing.T, path string, ids map[string]bool) {
 		case id, more := <-said:
 			if !more {
 				_ = child.Wait() // that it was killed
-				return
+				for line := range strings.Lines(complaints.String()) {
+					if !strings.Contains(line, smaller) {
+						t.Errorf("it said %s", line)
+					}
+				}
+				return strings.Count(complaints.String(), smaller)
 			}
 			ids[id] = true
 			if kill == nil && strings.HasPrefix(id, droppedMark) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ import (
 var (
 	entryBucket = []byte("entries") // sequence number: entry
 	noteBucket  = []byte("notes")   // sequence number: notes, see putNotes
+	// key: until when it is vouched for, and that time and the key: nothing. See vouches.go. Older files have neither.
+	vouchBucket, vouchOrderBucket = []byte("vouched"), []byte("vouched_order")
 )
 
 var errClosed = outbox.ErrNotOpen
@@ -35,8 +38,17 @@ type database struct {
 	// gate is held for reading during every use of what follows it, so closing waits for what is in flight. Nobody waits to read: while
 	// somebody waits to write, the file is not open yet, or not any more.
 	gate   sync.RWMutex
-	bolt   *bbolt.DB // nil when it is not open
-	writer *writer
+	bolt   *bbolt.DB // it and its file are reads', too: a smaller one may take their place
+	file   *os.File
+	writer *writer // nil when it is not open
+
+	// reads is held for reading by who reads from bolt, for moments. See wipe.go for who has to be alone.
+	reads sync.RWMutex
+	tidy  tidy
+
+	// every is how often the file is swept, and shrinks whether it is made smaller; sweepInterval and mostlyFree, but for tests.
+	every   time.Duration
+	shrinks func(used, size int64) bool
 
 	life   sync.Mutex // opening, closing, and live
 	live   []*Box     // whose settings may apply, newest last
@@ -49,7 +61,7 @@ type database struct {
 }
 
 func newDatabase(path string) *database {
-	return &database{path: path, index: newIndex(), held: holds.New(pool, path)}
+	return &database{path: path, index: newIndex(), held: holds.New(pool, path), every: sweepInterval, shrinks: mostlyFree}
 }
 
 // open opens the file if it is not open yet, and makes b the newest configuration that went live.
@@ -78,22 +90,21 @@ func (d *database) open(ctx context.Context, b *Box) error {
 
 // start opens the file and reads it; the caller holds life.
 func (d *database) start(log *slog.Logger) error {
-	bolt, err := boltfile.Open(d.path)
+	bolt, file, err := boltfile.Open(d.path, log)
 	if err != nil {
 		return err
 	}
 	var skipped int
+	w := newWriter(d.path, bolt)
 	err = boltfile.Guard(d.path, func() error {
 		return bolt.Update(func(tx *bbolt.Tx) error {
-			_, err := tx.CreateBucketIfNotExists(noteBucket)
-			if err != nil {
-				return err
+			for _, name := range [][]byte{entryBucket, noteBucket, vouchBucket, vouchOrderBucket} {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
 			}
-			entries, err := tx.CreateBucketIfNotExists(entryBucket)
-			if err != nil {
-				return err
-			}
-			skipped, err = d.load(entries)
+			w.count(tx)
+			skipped, err = d.load(tx.Bucket(entryBucket))
 			return err
 		})
 	})
@@ -105,8 +116,10 @@ func (d *database) start(log *slog.Logger) error {
 		log.Warn("unreadable entries were skipped", "file", d.path, "entries", skipped)
 	}
 	d.gate.Lock()
-	d.bolt, d.writer = bolt, newWriter(d.path, bolt)
+	d.bolt, d.file, d.writer = bolt, file, w
 	d.gate.Unlock()
+	d.tidy = tidy{}
+	go w.run()
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stop, d.swept = cancel, make(chan struct{})
 	go func() {
@@ -168,9 +181,16 @@ func (d *database) Destruct() error {
 	d.gate.Lock()
 	defer d.gate.Unlock()
 	d.writer.close()
-	err := d.bolt.Close()
-	d.bolt, d.writer = nil, nil
+	err := errors.Join(d.lastWipe(), d.bolt.Close())
+	d.bolt, d.file, d.writer = nil, nil, nil
 	return err
+}
+
+// view runs a function in a transaction that reads. It is to take a moment.
+func (d *database) view(fn func(*bbolt.Tx) error) error {
+	d.reads.RLock()
+	defer d.reads.RUnlock()
+	return boltfile.Guard(d.path, func() error { return d.bolt.View(fn) })
 }
 
 // enter keeps the file open while fn runs.
@@ -179,7 +199,7 @@ func (d *database) enter(fn func() error) error {
 		return errClosed
 	}
 	defer d.gate.RUnlock()
-	if d.bolt == nil {
+	if d.writer == nil {
 		return errClosed
 	}
 	return fn()

@@ -43,7 +43,7 @@ func TestADamagedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 		return nil
 	})
 	var pages []int // of entries
-	if err := b.db.bolt.View(func(tx *bbolt.Tx) error {
+	if err := b.db.view(func(tx *bbolt.Tx) error {
 		for id := 0; ; id++ {
 			p, err := tx.Page(id)
 			if err != nil || p == nil {

@@ -6,7 +6,6 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -47,9 +46,10 @@ func (d *database) acceptedAgain(e *outbox.Entry) {
 func (d *database) write(a *arrival) {
 	value, err := encode(a.seq, a.e)
 	a.write.then = func(err error) { d.arrived(a, err) }
-	a.write.do = func(tx *bbolt.Tx) error { return d.put(tx, a, value) }
+	w := d.writer
+	a.write.do = func(tx *bbolt.Tx) error { return d.put(tx, w, a, value) }
 	if err == nil {
-		err = d.writer.submit(a.write)
+		err = w.submit(a.write)
 	}
 	if err != nil {
 		a.write.end(err)
@@ -57,9 +57,9 @@ func (d *database) write(a *arrival) {
 }
 
 // put writes an entry in place of others, and that its event needs no other delivery.
-func (d *database) put(tx *bbolt.Tx, a *arrival, value []byte) error {
+func (d *database) put(tx *bbolt.Tx, w *writer, a *arrival, value []byte) error {
 	if a.e.Event != ([16]byte{}) {
-		if err := putNotes(tx.Bucket(noteBucket), []note{{a.e.Event, a.e.EventUntil}}); err != nil {
+		if err := w.putNotes(tx, []note{{a.e.Event, a.e.EventUntil}}); err != nil {
 			return err
 		}
 	}
@@ -191,23 +191,21 @@ func (d *database) lease(ctx context.Context, app string, n int) ([]outbox.Lease
 // of it.
 func (d *database) read(granted []grant) (leased []outbox.Leased, err error) {
 	err = d.enter(func() error {
-		return boltfile.Guard(d.path, func() error {
-			return d.bolt.View(func(tx *bbolt.Tx) error {
-				for _, g := range granted {
-					value := tx.Bucket(entryBucket).Get(sequence(g.item.seq))
-					e, err := decode(g.item.seq, value)
-					if err != nil {
-						if value != nil {
-							d.log.Load().Error("an entry of the outbox is unreadable", "file", d.path, "app", g.app)
-						}
-						d.index.settle(outbox.Ref{App: g.app, Device: g.device, ID: g.item.id}, time.Now())
-						continue
+		return d.view(func(tx *bbolt.Tx) error {
+			for _, g := range granted {
+				value := tx.Bucket(entryBucket).Get(sequence(g.item.seq))
+				e, err := decode(g.item.seq, value)
+				if err != nil {
+					if value != nil {
+						d.log.Load().Error("an entry of the outbox is unreadable", "file", d.path, "app", g.app)
 					}
-					d.held.Hold(e.ID)
-					leased = append(leased, outbox.Leased{Entry: *e, Attempts: g.tries})
+					d.index.settle(outbox.Ref{App: g.app, Device: g.device, ID: g.item.id}, time.Now())
+					continue
 				}
-				return nil
-			})
+				d.held.Hold(e.ID)
+				leased = append(leased, outbox.Leased{Entry: *e, Attempts: g.tries})
+			}
+			return nil
 		})
 	})
 	return leased, err

@@ -144,7 +144,7 @@ func recalled(t testing.TB, b *Box) map[[16]byte]bool {
 // keys is how many keys a bucket has on disk.
 func keys(t testing.TB, b *Box, bucket []byte) (n int) {
 	t.Helper()
-	if err := b.db.bolt.View(func(tx *bbolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil }); err != nil {
+	if err := b.db.view(func(tx *bbolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n

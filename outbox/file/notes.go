@@ -1,24 +1,51 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
-
-	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 )
 
-// noteSize is how much one note takes: the time until which it counts, in milliseconds, and the event.
-const noteSize = 8 + 16
+const (
+	// noteSize is how much one note takes: the time until which it counts, in milliseconds, and the event.
+	noteSize = 8 + 16
+	// valueNotes is how many notes a value has at most: the oldest go value by value.
+	valueNotes = 1024
+	// maxNoted bounds the notes on disk, as those in memory are: see deliveredSet in the gateway.
+	maxNoted = 1_000_000
+)
 
 // putNotes writes notes as one value, whose key is behind those of all earlier ones: to append is much cheaper for a tree than to
-// insert here and there.
-func putNotes(b *bbolt.Bucket, notes []note) error {
-	if len(notes) == 0 {
-		return nil
+// insert here and there. Beyond the bound, the oldest value makes room.
+func (w *writer) putNotes(tx *bbolt.Tx, notes []note) error {
+	b := tx.Bucket(noteBucket)
+	for some := range slices.Chunk(notes, valueNotes) {
+		if err := appendNotes(b, some); err != nil {
+			return err
+		}
 	}
+	w.counts.notes += len(notes)
+	for w.counts.notes > w.most.notes {
+		oldest, _ := b.Cursor().First()
+		if err := w.deleteNotes(tx, oldest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteNotes deletes a value. It may be gone already.
+func (w *writer) deleteNotes(tx *bbolt.Tx, key []byte) error {
+	b := tx.Bucket(noteBucket)
+	w.counts.notes -= len(b.Get(key)) / noteSize
+	return b.Delete(key)
+}
+
+func appendNotes(b *bbolt.Bucket, notes []note) error {
 	seq, err := b.NextSequence()
 	if err != nil {
 		return err
@@ -41,24 +68,47 @@ func getNotes(value []byte) (notes []note) {
 	return notes
 }
 
-// recall reads the notes that still count.
+// recall reads the notes that still count, some values at a time: readers are to be short.
 func (d *database) recall(ctx context.Context, yield func(event [16]byte)) error {
 	now := time.Now()
-	return d.enter(func() error {
-		return boltfile.Guard(d.path, func() error {
-			return d.bolt.View(func(tx *bbolt.Tx) error {
-				return tx.Bucket(noteBucket).ForEach(func(_, value []byte) error {
-					for _, n := range getNotes(value) {
-						if n.until.After(now) {
-							yield(n.event)
-						}
-					}
-					return ctx.Err()
-				})
-			})
-		})
-	})
+	for from := []byte{}; from != nil; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var some []note
+		if err := d.enter(func() (err error) {
+			some, from, err = d.notesFrom(from)
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, n := range some {
+			if n.until.After(now) {
+				yield(n.event)
+			}
+		}
+	}
+	return nil
 }
+
+// notesFrom reads the notes of some values, and the key of the next one, which is nil at the end.
+func (d *database) notesFrom(from []byte) (some []note, next []byte, err error) {
+	err = d.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(noteBucket).Cursor()
+		for key, value := c.Seek(from); key != nil; key, value = c.Next() {
+			if len(some) >= maxRead {
+				next = bytes.Clone(key)
+				return nil
+			}
+			some = append(some, getNotes(value)...)
+		}
+		return nil
+	})
+	return some, next, err
+}
+
+// maxRead bounds how much one transaction reads of notes and vouches, but for the last value.
+const maxRead = 4096
 
 func (d *database) note(event [16]byte, until time.Time) {
 	_ = d.enter(func() error {

@@ -3,39 +3,49 @@ package file
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
-
-	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 )
 
 const (
+	// sweepInterval, sweepGrace and the time that a sweep takes are less than an hour together: that is how long what is delivered, dropped
+	// or expired can be found in the file at most.
 	sweepInterval = 10 * time.Minute
-	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more.
-	sweepGrace = 2 * time.Hour
+	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more, and for devices
+	// that are left alone for long.
+	sweepGrace = 30 * time.Minute
 	// maxSwept bounds a transaction: it holds up the pushes that are accepted meanwhile.
 	maxSwept = 1024
 )
 
-// sweep removes what has expired, until the context ends.
+// sweep removes what has expired, and what was removed from the file, until the context ends. It begins with the file as an earlier process
+// left it.
 func (d *database) sweep(ctx context.Context) {
+	d.sweepOnce(ctx, d.wipe)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(sweepInterval):
+		case <-time.After(d.every):
 		}
-		err := d.enter(func() error {
-			if err := d.sweepEntries(); err != nil {
-				return err
-			}
-			return d.sweepNotes()
-		})
-		if err != nil {
-			d.log.Load().Error("the outbox cannot be swept", "file", d.path, "error", err)
+		d.sweepOnce(ctx, func(context.Context) error { return d.sweepEntries() }, func(context.Context) error { return d.sweepNotes() },
+			d.sweepVouches, d.wipe)
+	}
+}
+
+// sweepOnce does all that it can of what there is to do.
+func (d *database) sweepOnce(ctx context.Context, do ...func(context.Context) error) {
+	err := d.enter(func() (err error) {
+		for _, one := range do {
+			err = errors.Join(err, one(ctx))
 		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		d.log.Load().Error("the outbox cannot be swept", "file", d.path, "error", err)
 	}
 }
 
@@ -66,7 +76,7 @@ func (d *database) sweepNotes() error {
 		}
 		err = d.writer.do(func(tx *bbolt.Tx) error {
 			for _, key := range over {
-				if err := tx.Bucket(noteBucket).Delete(key); err != nil {
+				if err := d.writer.deleteNotes(tx, key); err != nil {
 					return err
 				}
 			}
@@ -79,17 +89,15 @@ func (d *database) sweepNotes() error {
 }
 
 func (d *database) oldNotes(now time.Time) (over [][]byte, err error) {
-	err = boltfile.Guard(d.path, func() error {
-		return d.bolt.View(func(tx *bbolt.Tx) error {
-			c := tx.Bucket(noteBucket).Cursor()
-			for key, value := c.First(); key != nil && len(over) < maxSwept; key, value = c.Next() {
-				if slices.ContainsFunc(getNotes(value), func(n note) bool { return n.until.After(now) }) {
-					break
-				}
-				over = append(over, bytes.Clone(key))
+	err = d.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(noteBucket).Cursor()
+		for key, value := c.First(); key != nil && len(over) < maxSwept; key, value = c.Next() {
+			if slices.ContainsFunc(getNotes(value), func(n note) bool { return n.until.After(now) }) {
+				break
 			}
-			return nil
-		})
+			over = append(over, bytes.Clone(key))
+		}
+		return nil
 	})
 	return over, err
 }

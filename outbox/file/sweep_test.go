@@ -110,7 +110,7 @@ func TestNotesAreSweptWhenTheirTimeIsOver(t *testing.T) {
 		for n := range values {
 			wg.Go(func() {
 				err := b.db.writer.do(func(tx *bbolt.Tx) error {
-					return putNotes(tx.Bucket(noteBucket), []note{{deviceOf(fmt.Sprint(n)), time.Now().Add(time.Second)}})
+					return b.db.writer.putNotes(tx, []note{{deviceOf(fmt.Sprint(n)), time.Now().Add(time.Second)}})
 				})
 				if err != nil {
 					t.Error(err)
@@ -140,6 +140,7 @@ func TestAFailingSweepIsLoggedAndTriedAgain(t *testing.T) {
 		e := entry("a", "1")
 		e.Expires = time.Now().Add(-sweepGrace)
 		accept(t, b, e)
+		synctest.Wait() // for the sweep that comes with opening
 		goOn := busy(t, b)
 		failed := make(chan error, 1)
 		go func() { failed <- b.db.writer.do(func(*bbolt.Tx) error { return syscall.ENOSPC }) }()
@@ -165,6 +166,7 @@ func TestClosingWaitsForASweepThatLogs(t *testing.T) {
 		e := entry("a", "1")
 		e.Expires = time.Now().Add(-sweepGrace)
 		accept(t, b, e)
+		synctest.Wait() // for the sweep that comes with opening
 		goOn := busy(t, b)
 		sweepOnce()
 		closed := make(chan error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -18,6 +19,8 @@ const (
 	noteDelay = 100 * time.Millisecond
 	// maxNotes bounds what waits while the disk fails.
 	maxNotes = 100_000
+	// maxVouches bounds how many vouches a transaction writes: each touches another page.
+	maxVouches = 1024
 )
 
 // writer commits together what many ask for: while one transaction is synced, the next gathers.
@@ -25,17 +28,28 @@ type writer struct {
 	path string
 	bolt *bbolt.DB
 
+	// These are the goroutine's.
+	most, counts counts
+	shaky        bool         // the latest transaction may not be on disk
+	confirm      func() error // what has to succeed before the next transaction; nil for nothing
+	begun        atomic.Int64 // transactions so far
+
 	mu      sync.Mutex
 	writes  []*write
 	notes   []note
+	vouches map[[16]byte]time.Time
 	removed []uint64 // entries that could not be removed when they were settled
 	owed    int      // how many of them are in the transaction under way
 	closed  bool
 
 	asked chan struct{} // there are writes, or the writer is closed
 	noted chan struct{} // there are notes
+	chore chan func()
 	ended chan struct{}
 }
+
+// counts are how many there are on disk of what is bounded.
+type counts struct{ notes, vouched int }
 
 // write is a part of a transaction.
 type write struct {
@@ -79,11 +93,19 @@ type note struct {
 }
 
 func newWriter(path string, bolt *bbolt.DB) *writer {
-	w := &writer{
-		path: path, bolt: bolt, asked: make(chan struct{}, 1), noted: make(chan struct{}, 1), ended: make(chan struct{}),
+	return &writer{
+		path: path, bolt: bolt, most: counts{maxNoted, outbox.MaxVouched}, vouches: make(map[[16]byte]time.Time),
+		asked: make(chan struct{}, 1), noted: make(chan struct{}, 1), chore: make(chan func()), ended: make(chan struct{}),
 	}
-	go w.run()
-	return w
+}
+
+// count counts what is on disk.
+func (w *writer) count(tx *bbolt.Tx) {
+	c := tx.Bucket(noteBucket).Cursor()
+	for key, value := c.First(); key != nil; key, value = c.Next() {
+		w.counts.notes += len(value) / noteSize
+	}
+	w.counts.vouched = tx.Bucket(vouchOrderBucket).Stats().KeyN
 }
 
 // submit has a write done in a transaction with others. It waits for nothing.
@@ -121,6 +143,40 @@ func (w *writer) note(n note) {
 	if first { // to wake the writer for each would cost more than the note
 		signal(w.noted)
 	}
+}
+
+// vouch has a vouch written with one of the next transactions.
+func (w *writer) vouch(key [16]byte, until time.Time) {
+	w.mu.Lock()
+	first := len(w.vouches) == 0
+	if before, ok := w.vouches[key]; ok || len(w.vouches) < maxNotes {
+		if until.After(before) {
+			w.vouches[key] = until
+		}
+	}
+	w.mu.Unlock()
+	if first {
+		signal(w.noted)
+	}
+}
+
+// takeVouches takes some of the vouches that wait, or all. The caller holds mu.
+func (w *writer) takeVouches(all bool) map[[16]byte]time.Time {
+	taken := w.vouches
+	if all || len(taken) <= maxVouches {
+		w.vouches = make(map[[16]byte]time.Time)
+		return taken
+	}
+	taken = make(map[[16]byte]time.Time, maxVouches)
+	for key, until := range w.vouches {
+		if len(taken) == maxVouches {
+			break
+		}
+		taken[key] = until
+		delete(w.vouches, key)
+	}
+	signal(w.noted)
+	return taken
 }
 
 // removeLater has entries removed with the next transaction that succeeds.
@@ -161,6 +217,12 @@ func (w *writer) run() {
 		select {
 		case <-w.asked:
 		case <-late:
+		case chore := <-w.chore:
+			if w.waited() {
+				w.commit()
+			}
+			chore()
+			continue
 		case <-w.noted:
 			if late == nil {
 				late = time.After(noteDelay)
@@ -174,20 +236,41 @@ func (w *writer) run() {
 	}
 }
 
+// between has a function run between two transactions, and waits for it. What others wait for goes first.
+func (w *writer) between(ctx context.Context, fn func()) error {
+	done := make(chan struct{})
+	select {
+	case w.chore <- func() { defer close(done); fn() }:
+		<-done
+		return nil
+	case <-w.ended:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// waited reports whether there are writes that somebody waits for.
+func (w *writer) waited() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.writes) > 0
+}
+
 // commit writes what has gathered, and says whether there is no more to come.
 func (w *writer) commit() (last bool) {
 	w.mu.Lock()
-	writes, notes, removed := w.writes, w.notes, w.removed
-	w.writes, w.notes, w.removed, w.owed = nil, nil, nil, len(removed)
 	last = w.closed
+	writes, removed, words := w.writes, w.removed, words{w.notes, w.takeVouches(last)}
+	w.writes, w.notes, w.removed, w.owed = nil, nil, nil, len(removed)
 	w.mu.Unlock()
-	if len(writes) == 0 && len(notes) == 0 && len(removed) == 0 {
+	if len(writes) == 0 && words.none() && len(removed) == 0 {
 		return last
 	}
-	err := w.transact(writes, notes, removed)
+	err := w.transact(writes, words, removed)
 	if err != nil {
 		err = fmt.Errorf("%s cannot be written: %w", w.path, err)
-		w.keep(notes, removed)
+		w.keep(words, removed)
 	} else if len(removed) > 0 {
 		w.paid()
 	}
@@ -197,14 +280,27 @@ func (w *writer) commit() (last bool) {
 	return last
 }
 
-// keep has notes and removals that could not be written go with the next commit, as many notes as there is room for.
-func (w *writer) keep(notes []note, removed []uint64) {
-	if len(notes) == 0 && len(removed) == 0 {
+// words are what a transaction takes along.
+type words struct {
+	notes   []note
+	vouches map[[16]byte]time.Time
+}
+
+func (w *words) none() bool { return len(w.notes) == 0 && len(w.vouches) == 0 }
+
+// keep has what could not be written go with the next commit, as many notes and vouches as there is room for.
+func (w *writer) keep(old words, removed []uint64) {
+	if old.none() && len(removed) == 0 {
 		return
 	}
 	w.mu.Lock()
-	w.notes = append(notes, w.notes...)
+	w.notes = append(old.notes, w.notes...)
 	w.notes = w.notes[:min(len(w.notes), maxNotes)]
+	for key, until := range old.vouches {
+		if before, ok := w.vouches[key]; (ok || len(w.vouches) < maxNotes) && until.After(before) {
+			w.vouches[key] = until
+		}
+	}
 	w.removed, w.owed = append(removed, w.removed...), 0
 	w.mu.Unlock()
 	signal(w.noted)
@@ -217,8 +313,16 @@ func (w *writer) paid() {
 	w.owed = 0
 }
 
-func (w *writer) transact(writes []*write, notes []note, removed []uint64) error {
+func (w *writer) transact(writes []*write, words words, removed []uint64) error {
+	if w.confirm != nil {
+		if err := w.confirm(); err != nil {
+			return err
+		}
+		w.confirm = nil
+	}
 	var id int
+	w.begun.Add(1)
+	before := w.counts
 	err := boltfile.Guard(w.path, func() error {
 		return w.bolt.Update(func(tx *bbolt.Tx) error {
 			id = tx.ID()
@@ -232,11 +336,17 @@ func (w *writer) transact(writes []*write, notes []note, removed []uint64) error
 					return err
 				}
 			}
-			return putNotes(tx.Bucket(noteBucket), notes)
+			if err := w.putNotes(tx, words.notes); err != nil {
+				return err
+			}
+			return w.putVouches(tx, words.vouches)
 		})
 	})
-	if err != nil && w.committed(id) {
+	if w.shaky = err != nil && w.committed(id); w.shaky {
 		return fmt.Errorf("%w: %w", outbox.ErrUnsure, err)
+	}
+	if err != nil {
+		w.counts = before
 	}
 	return err
 }

@@ -156,7 +156,7 @@ func TestWhatIsAcceptedAtTheSameTimeSharesASync(t *testing.T) {
 // txid is the number of the last transaction that wrote.
 func txid(t *testing.T, b *Box) (id int) {
 	t.Helper()
-	if err := b.db.bolt.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
+	if err := b.db.view(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return id

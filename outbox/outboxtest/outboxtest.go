@@ -125,6 +125,12 @@ func Run(t *testing.T, h Harness) {
 		{"entries outlive a restart, in order", restart},
 		{"delivered events are recalled after a restart, until their time", ledger},
 		{"the event of an accepted entry is recalled, settled or not", ledgerOfEntries},
+
+		{"who is vouched for is remembered over a restart, until their time", vouched},
+		{"of two times that one is vouched for, the later counts", vouchedAgain},
+		{"many that are vouched for are all remembered", vouchedMany},
+		{"vouches are no events, and events no vouches", vouchedApart},
+		{"a box that was closed vouches for nobody", vouchedClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

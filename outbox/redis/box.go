@@ -113,7 +113,11 @@ func (b *Box) Cleanup() error {
 // Accept takes a push over and returns when Redis has it. An entry that is accepted once more is in the outbox once, and so is an event
 // that comes as another entry.
 func (b *Box) Accept(ctx context.Context, e outbox.Entry) error {
-	return b.queue.accept(ctx, &e, b.options().Bounds())
+	err := b.queue.accept(ctx, &e, b.options().Bounds())
+	if err == nil {
+		b.queue.noteOf(&e)
+	}
+	return err
 }
 
 // Settle removes an entry and returns when it is gone. After an error, it is tried again until Redis takes it.
@@ -174,6 +178,14 @@ func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 	return b.queue.recall(ctx, yield)
 }
 
+// Vouch remembers a key. A crash forgets those of the last tenth of a second. While Redis does not answer, they wait.
+func (b *Box) Vouch(key [16]byte, until time.Time) { b.queue.vouch(key, until) }
+
+// Vouched reads the keys that are remembered, of all gateways.
+func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
+	return b.queue.vouched(ctx, yield)
+}
+
 // Claim takes an event for this process.
 func (b *Box) Claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
 	return b.queue.claim(ctx, event)
@@ -189,4 +201,5 @@ var (
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
+	_ outbox.Voucher     = (*Box)(nil)
 )

@@ -5,11 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
@@ -28,21 +27,34 @@ const (
 // done is the value of an event that was delivered or accepted. A gateway's name is another one.
 const done = "done"
 
+// maxNoted bounds the events that Redis remembers, as those in a gateway's memory are: see deliveredSet in the gateway.
+const maxNoted = 1_000_000
+
 // notes are the events that were delivered and are not written down yet.
 type notes struct {
 	mu      sync.Mutex
-	waiting map[[16]byte]time.Time // until when they count
+	waiting map[[16]byte]note
 	noted   chan struct{}
+	most    int // in Redis
+
+	flushing sync.Mutex // one at a time: who has flushed knows that all is written down
 }
 
-func newNotes() notes {
-	return notes{waiting: make(map[[16]byte]time.Time), noted: make(chan struct{}, 1)}
+// note is until when an event counts, and whether it counts already: then it only has to be counted.
+type note struct {
+	until time.Time
+	known bool
 }
 
-func (n *notes) add(event [16]byte, until time.Time) {
+func newNotes() *notes {
+	return &notes{waiting: make(map[[16]byte]note), noted: make(chan struct{}, 1), most: maxNoted}
+}
+
+func (n *notes) add(event [16]byte, one note) {
 	n.mu.Lock()
-	if len(n.waiting) < maxNotes {
-		n.waiting[event] = until
+	if before, ok := n.waiting[event]; ok || len(n.waiting) < maxNotes {
+		one.known = one.known && (!ok || before.known)
+		n.waiting[event] = one
 	}
 	n.mu.Unlock()
 	n.signal()
@@ -56,15 +68,15 @@ func (n *notes) signal() {
 	}
 }
 
-func (n *notes) take() map[[16]byte]time.Time {
+func (n *notes) take() map[[16]byte]note {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	taken := n.waiting
-	n.waiting = make(map[[16]byte]time.Time)
+	n.waiting = make(map[[16]byte]note)
 	return taken
 }
 
-func (n *notes) giveBack(taken map[[16]byte]time.Time) {
+func (n *notes) giveBack(taken map[[16]byte]note) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	maps.Copy(taken, n.waiting) // the newer ones count
@@ -73,9 +85,16 @@ func (n *notes) giveBack(taken map[[16]byte]time.Time) {
 
 func (q *queue) note(event [16]byte, until time.Time) {
 	_ = q.enter(func() error {
-		q.notes.add(event, until)
+		q.notes.add(event, note{until: until})
 		return nil
 	})
+}
+
+// noteOf has the event of an entry counted among those that are remembered: accept.lua only remembers it.
+func (q *queue) noteOf(e *outbox.Entry) {
+	if e.Event != ([16]byte{}) {
+		q.notes.add(e.Event, note{e.EventUntil, true})
+	}
 }
 
 // writeNotes writes notes down, and settles what is owed, until the context ends, and then once more.
@@ -117,7 +136,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // flush writes down what waits.
 func (q *queue) flush(ctx context.Context) error {
-	return errors.Join(q.flushNotes(ctx), q.settleOwed(ctx))
+	q.notes.flushing.Lock()
+	defer q.notes.flushing.Unlock()
+	return errors.Join(q.flushNotes(ctx), q.flushVouches(ctx), q.settleOwed(ctx))
 }
 
 func (q *queue) flushNotes(ctx context.Context) error {
@@ -125,18 +146,24 @@ func (q *queue) flushNotes(ctx context.Context) error {
 	if len(taken) == 0 {
 		return nil
 	}
-	_, err := q.Client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for event, until := range taken {
-			if ms := delay(until); ms > 0 {
-				p.Set(ctx, q.keys.event(event), done, time.Duration(ms)*time.Millisecond)
+	args := make([]any, 0, len(taken)*3)
+	for event, one := range taken {
+		if ms := delay(one.until); ms > 0 {
+			write := "1"
+			if one.known {
+				write = "0"
 			}
+			args = append(args, hex.EncodeToString(event[:]), clamp(ms), write)
 		}
-		return nil
-	})
-	if err != nil {
-		q.notes.giveBack(taken)
 	}
-	return err
+	base := strings.TrimSuffix(q.keys.event([16]byte{}), hex.EncodeToString(make([]byte, 16)))
+	for some := range slices.Chunk(args, 3*maxBatch) {
+		if err := noteScript.Run(ctx, q.Client, []string{q.keys.events}, append([]any{base, q.notes.most}, some...)...).Err(); err != nil {
+			q.notes.giveBack(taken)
+			return err
+		}
+	}
+	return nil
 }
 
 func (q *queue) claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {

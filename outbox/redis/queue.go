@@ -24,13 +24,14 @@ const pollInterval = 500 * time.Millisecond
 // configuration and no lease uses it any more.
 type queue struct {
 	*redisclient.Tenancy
-	key    string // in the pool
-	keys   keys
-	owner  string // this process, in leases and claims
-	notes  notes
-	wakers wakers
-	owed   owed
-	held   *holds.Holds
+	key     string // in the pool
+	keys    keys
+	owner   string // this process, in leases and claims
+	notes   *notes
+	vouches *vouches
+	wakers  wakers
+	owed    owed
+	held    *holds.Holds
 }
 
 // Configurations of one URL and prefix share a queue.
@@ -48,7 +49,7 @@ func newQueue(client *redisclient.Client, key, prefix string) *queue {
 	_, _ = rand.Read(owner) // never fails
 	return &queue{
 		Tenancy: redisclient.NewTenancy(client, outbox.ErrNotOpen), key: key, keys: newKeys(prefix), owner: hex.EncodeToString(owner),
-		notes: newNotes(), wakers: newWakers(), owed: newOwed(), held: holds.New(pool, key),
+		notes: newNotes(), vouches: newVouches(), wakers: newWakers(), owed: newOwed(), held: holds.New(pool, key),
 	}
 }
 

@@ -45,6 +45,10 @@ var (
 	claimLua string
 	//go:embed lua/unclaim.lua
 	unclaimLua string
+	//go:embed lua/note.lua
+	noteLua string
+	//go:embed lua/vouch.lua
+	vouchLua string
 )
 
 var (
@@ -62,6 +66,8 @@ var (
 	sweepScript       = redis.NewScript(queueLua + sweepLua)
 	claimScript       = redis.NewScript(claimLua)
 	unclaimScript     = redis.NewScript(unclaimLua)
+	noteScript        = redis.NewScript(noteLua)
+	vouchScript       = redis.NewScript(vouchLua)
 )
 
 // ask runs a script while the queue is open. It ends with its context.
@@ -86,11 +92,11 @@ func (q *queue) change(ctx context.Context, script *redis.Script, keys []string,
 }
 
 // keys names what is in Redis. The hash tag puts all of it into one slot of a cluster.
-type keys struct{ base, apps, sweep string }
+type keys struct{ base, apps, sweep, events, vouched string }
 
 func newKeys(prefix string) keys {
 	base := fmt.Sprintf("{%s}:outbox:", prefix)
-	return keys{base: base, apps: base + "apps", sweep: base + "sweep"}
+	return keys{base: base, apps: base + "apps", sweep: base + "sweep", events: base + "events", vouched: base + "vouched"}
 }
 
 // of are the keys of an app's queue, in the order that the scripts expect.

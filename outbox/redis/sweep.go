@@ -7,8 +7,9 @@ import (
 
 const (
 	sweepInterval = 10 * time.Minute
-	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more.
-	sweepGrace = 2 * time.Hour
+	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more, and for devices
+	// that are left alone for long.
+	sweepGrace = 30 * time.Minute
 )
 
 // sweepEvery removes what has expired, of all apps, until the context ends. In each interval one gateway does it.

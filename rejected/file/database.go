@@ -85,7 +85,7 @@ func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) 
 		return 0, err
 	}
 	if !d.opened.Load() {
-		if skipped, err = d.start(ctx, time.Duration(s.Expire)); err != nil {
+		if skipped, err = d.start(ctx, s); err != nil {
 			return 0, err
 		}
 	}
@@ -97,8 +97,8 @@ func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) 
 }
 
 // start opens the file, starts loading it, and waits a moment for the end of that; the caller holds life.
-func (d *database) start(ctx context.Context, expire time.Duration) (skipped int, err error) {
-	bolt, file, err := boltfile.OpenFile(d.path)
+func (d *database) start(ctx context.Context, s *Store) (skipped int, err error) {
+	bolt, file, err := boltfile.Open(d.path, s.log)
 	if err != nil {
 		return 0, err
 	}
@@ -109,7 +109,7 @@ func (d *database) start(ctx context.Context, expire time.Duration) (skipped int
 	bolt.MaxBatchDelay = batchDelay
 	d.bolt, d.write, d.read = bolt, bolt.Batch, bolt.View
 	d.gate.Unlock()
-	d.expire.Store(int64(expire))
+	d.expire.Store(int64(s.Expire))
 
 	running, stop := context.WithCancel(context.Background())
 	d.stop, d.stopped = stop, make(chan struct{})

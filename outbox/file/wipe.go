@@ -1,0 +1,163 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+)
+
+// What is removed has to be gone from the file: boltfile.Wiper says why by overwriting. A sweep goes through the file from its start to its
+// end, a step at a time between two transactions, and shrinks it if most of it is free. So do the opening and the closing of the file:
+// a process that runs for minutes only leaves nothing behind.
+
+const (
+	// shrinkFrom is the size from which a file shrinks. Smaller ones are not worth it.
+	shrinkFrom = 8 << 20
+	// shrinkShare is the part of a file that is in use when it shrinks, at most: a quarter.
+	shrinkShare = 4
+	// maxShrunk bounds what is in use of a file that shrinks: for a moment, all wait while it is compared with its copy.
+	maxShrunk = 128 << 20
+	// fillStep is how much of it is copied at a time: readers are to be short.
+	fillStep = 1 << 20
+	// shrinkPause is how long a file is left alone that could not be made smaller.
+	shrinkPause = 6 * time.Hour
+)
+
+// tidy is what the sweeper knows of the file.
+type tidy struct {
+	wiped  int64     // how many transactions had begun when the file was wiped to the end
+	shrink time.Time // from when on it may be made smaller
+}
+
+// wipe overwrites what was removed, and makes the file smaller if most of it is free.
+func (d *database) wipe(ctx context.Context) error {
+	begun := d.writer.begun.Load()
+	if d.tidy.wiped == begun+1 {
+		return nil // nothing was written since
+	}
+	var w boltfile.Wiper
+	for from, more := 0, true; more; more = from > 0 {
+		var err error
+		wiped := w.Wiped
+		if waitErr := d.writer.between(ctx, func() { from, err = d.wipeStep(&w, from) }); waitErr != nil {
+			return errors.Join(waitErr, err)
+		}
+		if err == nil && w.Wiped > wiped {
+			err = d.file.Sync() // here, where nobody waits for it
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.tidy.wiped = begun + 1
+	return d.shrinkAfter(ctx, &w)
+}
+
+// lastWipe is wipe for a file that nobody uses any more.
+func (d *database) lastWipe() error {
+	if d.tidy.wiped == d.writer.begun.Load()+1 {
+		return nil
+	}
+	var w boltfile.Wiper
+	for from, more := 0, true; more; more = from > 0 {
+		var err error
+		if from, err = d.wipeStep(&w, from); err != nil {
+			return err
+		}
+	}
+	if w.Wiped == 0 {
+		return nil
+	}
+	return d.file.Sync()
+}
+
+// wipeStep runs where nothing else writes.
+func (d *database) wipeStep(w *boltfile.Wiper, from int) (next int, err error) {
+	if d.writer.shaky { // what the file shows is to be on disk: what was free before may be needed yet
+		if err := d.writer.transact(nil, words{}, nil); err != nil {
+			return 0, err
+		}
+	}
+	err = boltfile.Guard(d.path, func() error {
+		next, err = w.Step(d.bolt, d.file, &d.reads, from)
+		return err
+	})
+	return next, err
+}
+
+// shrinkAfter makes a file smaller that was found to be mostly free. What goes wrong is no harm but to the disk's free space.
+func (d *database) shrinkAfter(ctx context.Context, w *boltfile.Wiper) error {
+	used, size := int64(w.Seen-w.Unused)*int64(w.PageSize), int64(w.Seen)*int64(w.PageSize)
+	if !boltfile.CanReplace || !d.shrinks(used, size) || time.Now().Before(d.tidy.shrink) {
+		return nil
+	}
+	err := d.shrink(ctx)
+	var undurable *boltfile.NotDurableError
+	switch {
+	case errors.As(err, &undurable):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		d.tidy.shrink = time.Now().Add(shrinkPause)
+		d.log.Load().Warn("the outbox file cannot be shrunk", "file", d.path, "error", err)
+		return nil
+	}
+	d.log.Load().Info("the outbox file was shrunk", "file", d.path, "was", size, "used", used)
+	return nil
+}
+
+// mostlyFree reports whether so little of a file is in use that it is worth making it smaller.
+func mostlyFree(used, size int64) bool {
+	return size >= shrinkFrom && used <= size/shrinkShare && used <= maxShrunk
+}
+
+// shrink copies the database to a smaller file, which takes its place.
+func (d *database) shrink(ctx context.Context) error {
+	r, err := boltfile.NewReplacement(d.path, d.file)
+	if err != nil {
+		return err
+	}
+	for done := false; !done; {
+		err := ctx.Err()
+		if err == nil {
+			err = d.view(func(tx *bbolt.Tx) (err error) { done, err = r.Fill(tx, fillStep); return err })
+		}
+		if err != nil {
+			return errors.Join(err, r.Discard())
+		}
+	}
+	if err := r.Sync(); err != nil {
+		return errors.Join(err, r.Discard())
+	}
+	if waitErr := d.writer.between(ctx, func() { err = d.replace(r) }); waitErr != nil {
+		return errors.Join(waitErr, r.Discard())
+	}
+	return err
+}
+
+// replace runs where nothing else writes, and nobody reads.
+func (d *database) replace(r *boltfile.Replacement) error {
+	w := d.writer
+	if w.shaky || w.confirm != nil {
+		return errors.Join(errors.New("the latest write may not be on disk"), r.Discard())
+	}
+	d.reads.Lock()
+	defer d.reads.Unlock()
+	err := boltfile.Guard(d.path, func() error {
+		return d.bolt.View(func(tx *bbolt.Tx) error { return r.Replace(tx, d.file) })
+	})
+	var undurable *boltfile.NotDurableError
+	if errors.As(err, &undurable) {
+		w.confirm = undurable.Again
+	} else if err != nil {
+		return errors.Join(err, r.Discard())
+	}
+	old := d.bolt
+	d.bolt, d.file, w.bolt = r.DB, r.File, r.DB
+	return errors.Join(err, old.Close())
+}

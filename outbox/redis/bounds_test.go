@@ -1,0 +1,199 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// flushed writes down what waits.
+func flushed(t *testing.T, b *Box) {
+	t.Helper()
+	if err := b.queue.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func recalled(t *testing.T, b *Box) map[[16]byte]bool {
+	t.Helper()
+	got := make(map[[16]byte]bool)
+	if err := b.Recall(t.Context(), func(event [16]byte) { got[event] = true }); err != nil {
+		t.Errorf("Recall: %v", err)
+	}
+	return got
+}
+
+func vouchedFor(t *testing.T, b *Box) map[[16]byte]bool {
+	t.Helper()
+	got := make(map[[16]byte]bool)
+	if err := b.Vouched(t.Context(), func(key [16]byte) { got[key] = true }); err != nil {
+		t.Errorf("Vouched: %v", err)
+	}
+	return got
+}
+
+func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := gateways(t, s)
+	const most = 100
+	a.queue.notes.most, b.queue.notes.most = most, most
+	event := func(n int) [16]byte { return device(fmt.Sprint("event ", n)) }
+	until := time.Now().Add(time.Hour)
+	for n := range most {
+		a.Note(event(n), until.Add(time.Duration(n)*time.Second))
+	}
+	flushed(t, a)
+	if n := len(recalled(t, a)); n != most {
+		t.Errorf("%d events are recalled, want all", n)
+	}
+	// Those of another gateway count, and so do those of entries.
+	for n := most; n < most+20; n++ {
+		b.Note(event(n), until.Add(time.Duration(n)*time.Second))
+	}
+	flushed(t, b)
+	for n := most + 20; n < most+40; n++ {
+		e := entry("a", fmt.Sprint(n))
+		e.Event, e.EventUntil = event(n), until.Add(time.Duration(n)*time.Second)
+		accept(t, a, e)
+	}
+	flushed(t, a)
+	got := recalled(t, a)
+	for n := range most + 40 {
+		if want := n >= 40; got[event(n)] != want {
+			t.Errorf("event %d is recalled: %v", n, got[event(n)])
+		}
+	}
+	// One that is noted again takes no other's place.
+	for range 5 {
+		a.Note(event(most+39), until.Add(time.Hour))
+		flushed(t, a)
+	}
+	if n := len(recalled(t, a)); n != most {
+		t.Errorf("%d events are recalled", n)
+	}
+}
+
+func TestAnEventThatGoesIsNotTakenFromWhoHasItByNow(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b.queue.notes.most = 1
+	first, second := device("first"), device("second")
+	b.Note(first, time.Now().Add(time.Minute))
+	flushed(t, b)
+	if err := b.queue.Client.Del(t.Context(), b.queue.keys.event(first)).Err(); err != nil { // its time is over
+		t.Fatal(err)
+	}
+	if c, err := b.Claim(t.Context(), first); c != outbox.Claimed || err != nil {
+		t.Fatal(c, err)
+	}
+	b.Note(second, time.Now().Add(time.Hour))
+	flushed(t, b)
+	if v, err := b.queue.Client.Get(t.Context(), b.queue.keys.event(first)).Result(); v != b.queue.owner || err != nil {
+		t.Errorf("the claim is %q, %v", v, err)
+	}
+}
+
+func TestWhatCountsEventsAndVouchesIsGoneWithTheLast(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	until := time.Now().Add(time.Hour)
+	b.Note(device("a"), until)
+	b.Note(device("b"), until.Add(time.Hour))
+	b.Vouch(device("a"), until)
+	b.Vouch(device("b"), until.Add(time.Hour))
+	flushed(t, b)
+	for _, key := range []string{b.queue.keys.events, b.queue.keys.vouched} {
+		left, err := b.queue.Client.PTTL(t.Context(), key).Result()
+		if want := time.Until(until.Add(time.Hour)); err != nil || left > want+time.Second || left < want-time.Minute {
+			t.Errorf("%s is left for %v, %v", key, left, err)
+		}
+	}
+}
+
+func TestBeyondTheBoundTheVouchesGoThatEndFirst(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	a, b := gateways(t, s)
+	const most = 100
+	a.queue.vouches.most, b.queue.vouches.most = most, most
+	until := time.Now().Add(time.Hour)
+	for n := range 2 * most {
+		box := []*Box{a, b}[n%2]
+		box.Vouch(device(fmt.Sprint(n)), until.Add(time.Duration((n*7)%(2*most))*time.Minute))
+		if n%20 == 0 {
+			flushed(t, box)
+		}
+	}
+	flushed(t, a)
+	flushed(t, b)
+	got := vouchedFor(t, a)
+	for n := range 2 * most {
+		if want := (n*7)%(2*most) >= most; got[device(fmt.Sprint(n))] != want {
+			t.Errorf("%d is vouched for: %v", n, got[device(fmt.Sprint(n))])
+		}
+	}
+	if n, err := a.queue.Client.ZCard(t.Context(), a.queue.keys.vouched).Result(); n != most || err != nil {
+		t.Errorf("%d are in Redis, %v", n, err)
+	}
+}
+
+func TestNotesAndVouchesThatRedisDoesNotTakeWait(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{URL: redistest.Start(t).URL, Prefix: rand.Text()})
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.queue.notes.add(device("event"), note{until: time.Now().Add(time.Hour)})
+	b.queue.vouches.add(device("a"), time.Now().Add(time.Hour))
+	if err := b.queue.flush(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	b.queue.vouches.add(device("b"), time.Now().Add(time.Hour))
+	flushed(t, b)
+	if n := len(recalled(t, b)); n != 1 {
+		t.Errorf("%d events are recalled", n)
+	}
+	if n := len(vouchedFor(t, b)); n != 2 {
+		t.Errorf("%d are vouched for", n)
+	}
+}
+
+func TestWhatGathersWhileRedisIsGoneIsBounded(t *testing.T) {
+	t.Parallel()
+	n, v := newNotes(), newVouches()
+	for i := range maxNotes + 10 {
+		key := device(fmt.Sprint(i))
+		n.add(key, note{until: time.Now().Add(time.Hour)})
+		v.add(key, time.Now().Add(time.Hour))
+	}
+	if len(n.waiting) != maxNotes || len(v.waiting) != maxNotes {
+		t.Errorf("%d notes and %d vouches wait, want %d each", len(n.waiting), len(v.waiting), maxNotes)
+	}
+}
+
+// A user as docs/redis.md describes may do all of it.
+func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := opened(t, &Box{URL: s.URL})
+	if err := admin.queue.Client.Do(t.Context(), "ACL", "SETUSER", "push", "on", ">password", "~{matrix_push}:*",
+		"+@read", "+@write", "+@scripting", "+@connection", "+time", "+info").Err(); err != nil {
+		t.Fatal(err)
+	}
+	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:password@", 1)})
+	b.queue.notes.most = 1
+	b.Note(device("event"), time.Now().Add(time.Minute))
+	b.Note(device("another"), time.Now().Add(time.Hour))
+	b.Vouch(device("a"), time.Now().Add(time.Hour))
+	flushed(t, b)
+	if len(recalled(t, b)) != 1 || len(vouchedFor(t, b)) != 1 {
+		t.Errorf("%d events are recalled, and %d are vouched for", len(recalled(t, b)), len(vouchedFor(t, b)))
+	}
+}
