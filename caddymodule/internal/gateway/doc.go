@@ -45,6 +45,7 @@
 //	fuse.mu          an app's verdicts within the window           never
 //	Fuses.mu         the fuses by app                              never
 //	journal.mu       latest attempts                               never
+//	refusals.mu      when apps found no room                       never
 //	doubts.mu,       what their names say                          never
 //	suspects.mu
 //

@@ -20,6 +20,7 @@ type Shared struct {
 	journal  *journal
 	suspects suspects
 	doubts   doubts
+	refusals refusals
 	closing  chan struct{}
 
 	// running counts the flights under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
