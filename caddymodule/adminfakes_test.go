@@ -117,7 +117,7 @@ func (s listedStore) List(_ context.Context, q rejected.Query) (page []rejected.
 // offBox is the outbox that keeps nothing.
 type offBox struct{}
 
-func (offBox) Accept(context.Context, outbox.Entry) error                  { return outbox.ErrOff }
+func (offBox) Accept(context.Context, outbox.Entry) ([]outbox.Ref, error)  { return nil, outbox.ErrOff }
 func (offBox) Settle(context.Context, outbox.Ref) error                    { return nil }
 func (offBox) Release(context.Context, outbox.Ref, time.Time, bool) error  { return nil }
 func (offBox) Waiting(context.Context, string, [16]byte) (bool, error)     { return false, nil }

@@ -55,7 +55,8 @@ func depths(w http.ResponseWriter, r *http.Request, app *App, box outbox.Inspect
 	apps := make([]adminapi.Depth, len(all))
 	for i, d := range all {
 		apps[i] = adminapi.Depth{
-			App: d.App, Entries: d.Entries, Devices: d.Devices, Oldest: d.Oldest, Configured: app.gateway.Router.Configured(d.App) != nil,
+			App: d.App, Entries: d.Entries, Devices: d.Devices, Oldest: d.Oldest, Full: d.Full,
+			Configured: app.gateway.Router.Configured(d.App) != nil,
 		}
 	}
 	return respond(w, http.StatusOK, adminapi.Depths{Apps: apps})

@@ -28,7 +28,7 @@ func TestWhatWaitsIsListed(t *testing.T) {
 		`{"app":"org.example.gone","entries":1,"devices":1,"oldest":"2026-03-14T11:00:00Z","configured":false}`)
 	r.want(http.StatusOK, "GET", "/matrix_push/outbox?app=org.example.ios&limit=2", "",
 		`{"id":"0","app":"org.example.ios","pushkey_hash":"`+k.String()+`","badge":false,"size":300,"accepted":"2026-03-14T11:00:00Z",`+
-			`"expires":"2026-03-14T13:00:00Z","due":"2026-03-14T12:00:00Z","attempts":0,"running":true}`,
+			`"expires":"2026-03-14T13:00:00Z","due":"2026-03-14T12:00:00Z","attempts":0,"running":true,"standing":"stranger"}`,
 		`"id":"1","app":"org.example.ios","pushkey_hash":"`+k.String()+`","badge":false`, `"next":"1"`)
 	r.want(http.StatusOK, "GET", "/matrix_push/outbox?app=org.example.ios&cursor=1", "",
 		`"id":"2","app":"org.example.ios","pushkey_hash":"`+k.String()+`","badge":true`)

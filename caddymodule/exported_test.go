@@ -56,6 +56,7 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	m.device(app, gateway.Delivered)
 	m.push(gateway.Attempt{App: app, Outcome: providers.Delivered(), Result: gateway.Delivered})
 	m.storeFailed("leasing pushes")
+	m.refusedByOutbox(app, gateway.RefusedFull)
 	state := told{app: &App{
 		gateway: gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared(), Outbox: fullBox{}}), store: fullStore{},
 	}}

@@ -45,6 +45,7 @@ type metricSet struct {
 	pushSeconds          *prometheus.HistogramVec
 	deliveryAge          *prometheus.HistogramVec
 	storeErrors          *prometheus.CounterVec
+	outboxRefusals       *prometheus.CounterVec
 
 	series sync.Map // of pushes, by seriesKey
 	many   atomic.Int64
@@ -76,6 +77,8 @@ func newMetrics() *metricSet {
 		pushSeconds: histogram("push_duration_seconds", "Duration of an attempt to deliver a push.", latencyBuckets, "app", "provider"),
 		deliveryAge: histogram("delivery_age_seconds", "Time from a notification's acceptance to its delivery.", ageBuckets, "app", "provider"),
 		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by what was tried.", "operation"),
+		outboxRefusals: counter("outbox_refusals_total", "Pushes that the outbox had no room for, by whose room is used up.",
+			"app", "provider", "reason"),
 	}
 }
 
@@ -83,6 +86,7 @@ func newMetrics() *metricSet {
 func (m *metricSet) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.notifications, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge, m.storeErrors,
+		m.outboxRefusals,
 		stateCollector{},
 	} {
 		var there prometheus.AlreadyRegisteredError
@@ -115,7 +119,9 @@ func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 func (m *metricSet) push(a gateway.Attempt) {
 	app, provider := a.App.Pattern, a.App.ProviderName
 	m.pushesOf(seriesKey{app, provider, a.Kind(), a.Outcome.Reason}).Inc()
-	m.pushSeconds.WithLabelValues(app, provider).Observe(a.Duration.Seconds())
+	if !a.Untried {
+		m.pushSeconds.WithLabelValues(app, provider).Observe(a.Duration.Seconds())
+	}
 	if a.Outcome.Kind == providers.KindDelivered {
 		m.deliveryAge.WithLabelValues(app, provider).Observe(a.Age.Seconds())
 	}
@@ -135,6 +141,11 @@ func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
 // storeFailed counts a failure of a store.
 func (m *metricSet) storeFailed(doing string) {
 	m.storeErrors.WithLabelValues(strings.ReplaceAll(doing, " ", "_")).Inc()
+}
+
+// refusedByOutbox counts a push that the outbox had no room for.
+func (m *metricSet) refusedByOutbox(app *gateway.App, why gateway.Refusal) {
+	m.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)).Inc()
 }
 
 // Provision puts the metrics on the registry that the admin API serves: of a configuration whose load fails, the app may never have had

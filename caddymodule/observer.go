@@ -74,6 +74,15 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 	}
 }
 
+// Refused tells that the outbox had no room for a push. That of a stranger, or of one device alone, is nobody's trouble but theirs.
+func (o *observer) Refused(a *gateway.App, why gateway.Refusal) {
+	metrics.refusedByOutbox(a, why)
+	if why == gateway.RefusedFull && o.news("outbox full "+a.Pattern) {
+		o.logger.Warn("outbox full: pushes are refused", append(nameOf(a),
+			zap.String("hint", "find out what is down with `caddy matrix-push status`; max_per_app and max_size of the outbox are the app's room"))...)
+	}
+}
+
 // Answered counts a device. Caddy's access log has what there is to say of a request.
 func (o *observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 

@@ -3,7 +3,11 @@ package caddymodule
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
@@ -72,4 +76,59 @@ func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
 	if n := logs.Len(); n != 3 {
 		t.Errorf("another reason is news, but there are %d lines", n)
 	}
+}
+
+// A full outbox is a warning a minute for each app. What strangers are refused, and what one device is, is no trouble of the operator's.
+func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := zapobserver.New(zapcore.InfoLevel)
+		o := &observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
+		ios, all := &gateway.App{Pattern: "full.ios", ProviderName: "apns"}, &gateway.App{Pattern: "full.*", ProviderName: "unifiedpush"}
+		counted := func(app *gateway.App, why gateway.Refusal) float64 {
+			return valueOf(t, metrics.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)))
+		}
+		for range 3 {
+			for range 10 {
+				o.Refused(ios, gateway.RefusedFull)
+				o.Refused(all, gateway.RefusedFull)
+				o.Refused(all, gateway.RefusedStranger)
+				o.Refused(all, gateway.RefusedDevice)
+			}
+			time.Sleep(repeatAfter)
+		}
+		if n := len(logs.FilterLevelExact(zapcore.WarnLevel).FilterMessage("outbox full: pushes are refused").All()); n != 6 || logs.Len() != 6 {
+			t.Errorf("%d warnings in %d lines, want 6", n, logs.Len())
+		}
+		for _, why := range []gateway.Refusal{gateway.RefusedFull, gateway.RefusedStranger, gateway.RefusedDevice} {
+			if n := counted(all, why); n != 30 {
+				t.Errorf("%v were counted as %s, want 30", n, why)
+			}
+		}
+	})
+}
+
+// A push that made way is counted, and is no attempt.
+func TestAPushThatMadeWayIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	m := newMetrics()
+	app := &gateway.App{Pattern: "a", ProviderName: "unifiedpush"}
+	m.push(gateway.Attempt{App: app, Outcome: providers.Dropped("displaced", nil), Result: gateway.Dropped, Untried: true})
+	if n := valueOf(t, m.pushes.WithLabelValues("a", "unifiedpush", "dropped", "displaced")); n != 1 {
+		t.Errorf("%v were counted, want 1", n)
+	}
+	durations := make(chan prometheus.Metric, 1)
+	m.pushSeconds.Collect(durations)
+	if n := len(durations); n != 0 {
+		t.Errorf("%d durations were observed, want none", n)
+	}
+}
+
+func valueOf(t *testing.T, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }

@@ -4,6 +4,25 @@
 // package outboxtest against one. Its model is a queue for each device, and an order of the devices of an app by when they are due. A
 // device is leased as a whole, so that its pushes keep their order.
 //
+// # Room
+//
+// An app has room for so many entries and so many bytes. A push that finds none displaces others, so one sender cannot use up what others
+// need. Where devices choose the host, entries have a group: whom the host belongs to.
+//
+//   - All entries of a group have at most three quarters of the room.
+//   - All entries of strangers have at most half of it.
+//   - The proven entries of a group have at most three times what is left of the room by all proven ones: however many groups somebody
+//     makes up, a further one finds room.
+//   - A push that would not fit displaces entries of a lower standing: the lowest first, of the group that has most of that standing, the
+//     newest first. Beyond its group's share, it displaces entries of its group.
+//   - Then it displaces entries of its own standing, of a group that has more of them than its own group would have with it.
+//   - A proven entry is never displaced, nor is one at which an attempt is under way.
+//   - A push displaces at most 64 entries. If that does not make room, it is refused with [ErrFull], and nothing is displaced.
+//
+// Entries without a group are displaced by those of a higher standing only, and displace none of their own. They have no shares.
+//
+// # Calls
+//
 // A call ends with its context at the latest. The caller sets a deadline of [AskTime] for a question and of [WriteTime] for a change.
 // A change that did not end in time returns an error that is [ErrUnsure]: it may have happened, or may happen later.
 package outbox
@@ -11,6 +30,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -22,11 +42,15 @@ type Box interface {
 	//
 	// An entry whose ID is in the box already is accepted without being stored twice, and its device is due as the newer call says.
 	// Neither is an entry stored whose event the device has in the box already, as another entry. An entry that was settled or
-	// discarded is accepted without being stored at all: a late Accept never brings a push back.
+	// discarded, or that gave way, is accepted without being stored at all: a late Accept never brings a push back.
+	//
+	// Where there is no room, entries of a lower [Standing] give way, and of the same one those of the [Entry.Group] that has most, in the
+	// same transaction: see the package's comment. They are returned, for the caller to report; also with ErrUnsure, as far as they are
+	// known. If that call's answer was lost, the call that makes sure returns them.
 	//
 	// When the attempt at an entry ends that was accepted as Running, the caller settles or releases it, or accepts it again without
 	// Running, also after ErrUnsure.
-	Accept(ctx context.Context, e Entry) error
+	Accept(ctx context.Context, e Entry) (displaced []Ref, err error)
 
 	// Settle removes an entry that needs no further attempt, and returns when that is durable. The lease on its device ends, and the
 	// device's next entry is due at once. An entry that is not there is no error: if its Accept is still on its way, it has no effect
@@ -115,6 +139,8 @@ type Depth struct {
 	Entries, Devices int
 	// Oldest is when the entry that expires first was accepted: the oldest one, where all of an app's are kept for the same time.
 	Oldest time.Time
+	// Full reports whether the room is used up: all of it, but for what strangers' groups have, as that makes way.
+	Full bool
 }
 
 // Waiting is what an operator may see of an entry.
@@ -123,6 +149,8 @@ type Waiting struct {
 	App               string
 	Device            [16]byte
 	Host, Replace     string
+	Group             string
+	Standing          Standing
 	Size              int // of the push, in bytes
 	Accepted, Expires time.Time
 	// Due is when the entry's device is tried next, and until when the lease lasts if Running.
@@ -172,6 +200,10 @@ var (
 	ErrOff = errors.New("there is no outbox")
 	// ErrFull says that the bound of the app or the device is reached.
 	ErrFull = errors.New("the outbox is full")
+	// ErrDeviceFull is an ErrFull that says that the device's own bound is reached: the app may have room.
+	ErrDeviceFull = fmt.Errorf("for this device, %w", ErrFull)
+	// ErrTaken is an ErrFull that says that another gateway has the event: there is no room for it a second time.
+	ErrTaken = fmt.Errorf("another gateway has the event: %w", ErrFull)
 	// ErrUnsure says that a change did not end in time, or that its answer was lost: it may have happened, or may happen later.
 	ErrUnsure = errors.New("it is not known whether the outbox has it")
 	// ErrCursor says that a cursor is none that the box gave out, or too old.
@@ -194,7 +226,7 @@ type Entry struct {
 	// Host is where the push goes, where devices choose that; empty where all pushes of the app go to the same service.
 	Host string
 	// Group is whom the host belongs to, a registrable domain or a block of addresses, and Standing what is known of where the push goes: by
-	// these, pushes share the room where devices choose the host.
+	// these, pushes share the room where devices choose the host. A group has no spaces.
 	Group    string
 	Standing Standing
 	// Replace is what the push is about, if only a device's newest such push is worth keeping, such as [ReplaceBadge]: accepting it
@@ -223,6 +255,26 @@ const (
 	// Proven means that the device took a push before.
 	Proven
 )
+
+// standings are the words for them.
+var standings = [...]string{Stranger: "stranger", Guest: "guest", Proven: "proven"}
+
+// String is the standing in a word.
+func (s Standing) String() string { return standings[min(s, Proven)] }
+
+// MarshalText writes the word.
+func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the word. One that it does not know, as of a later version, is a guest's.
+func (s *Standing) UnmarshalText(text []byte) error {
+	*s = Guest
+	for standing, word := range standings {
+		if word == string(text) {
+			*s = Standing(standing)
+		}
+	}
+	return nil
+}
 
 // ReplaceBadge is the Replace of a badge update.
 const ReplaceBadge = "badge"

@@ -13,8 +13,14 @@ type arrival struct {
 	e        *outbox.Entry
 	seq      uint64
 	size     int
+	group    unique.Handle[string]
+	standing outbox.Standing
 	replaced []*item
 	write    *write
+	// displaced are the entries that make way, and toll their names, once they have.
+	displaced []place
+	toll      *toll
+	strays    []uint64 // of them, those that may be on disk still, and must not
 
 	runs  bool      // an attempt is under way
 	due   time.Time // when to try it first
@@ -22,6 +28,9 @@ type arrival struct {
 	put   bool // it is in the transaction
 	gone  bool // it was settled or discarded meanwhile
 }
+
+// toll are the names of the entries that made way for one, until somebody has reported them.
+type toll struct{ refs []outbox.Ref }
 
 // admission is what becomes of an entry that is accepted.
 type admission uint8
@@ -44,31 +53,75 @@ func (x *index) reserve(e *outbox.Entry, now time.Time) (a *arrival, as admissio
 	if a, as = q.again(e, now); as != fresh {
 		return a, as, nil
 	}
-	size := len(e.Push)
 	var replaced []*item
-	count, left := len(q.coming[e.Device]), q.size
+	count := len(q.coming[e.Device])
 	if d := q.devices[e.Device]; d != nil {
 		count += len(d.items)
 		if e.Replace != "" {
 			replaced = d.replaceable(unique.Make(e.Replace), now)
 		}
 	}
-	for _, it := range replaced {
-		left -= int64(it.size)
+	if count-len(replaced) >= x.bounds.PerDevice {
+		return nil, fresh, outbox.ErrDeviceFull
 	}
-	b := x.bounds
-	if q.entries-len(replaced) >= b.PerApp || left+int64(size) > b.Size || count-len(replaced) >= b.PerDevice {
+	a = &arrival{
+		e: e, size: len(e.Push), group: unique.Make(e.Group), standing: min(e.Standing, outbox.Proven), replaced: replaced, write: newWrite(),
+		runs: e.Running, due: e.Due,
+	}
+	if !x.makeRoom(q, a, now) {
 		return nil, fresh, outbox.ErrFull
 	}
 	x.seq++
-	a = &arrival{e: e, seq: x.seq, size: size, replaced: replaced, write: newWrite(), runs: e.Running, due: e.Due}
+	a.seq = x.seq
 	if e.Due.After(now) {
 		a.tries = 1
 	}
 	q.coming[e.Device] = append(q.coming[e.Device], a)
-	q.entries++
-	q.size += int64(size)
+	q.room.book(a.standing, a.group, a.size, 1)
 	return a, fresh, nil
+}
+
+// makeRoom takes entries out that have to make way, and reports whether there is room then. Those that are replaced are gone then, too.
+func (x *index) makeRoom(q *queue, a *arrival, now time.Time) bool {
+	for _, it := range a.replaced {
+		q.room.leave(it)
+	}
+	n := &newcomer{room: &q.room, standing: a.standing, group: a.group, size: int64(a.size), now: now}
+	ok := n.squeeze(x.bounds)
+	out := n.out
+	n.back() // they are removed as all others are
+	for _, it := range a.replaced {
+		q.room.enter(it)
+	}
+	for _, it := range out {
+		p := place{a.e.App, it.device.key, it}
+		a.displaced = append(a.displaced, p)
+		x.out[p.ref()] = it
+		x.graves.bury(p.ref(), now)
+		q.withdraw(p)
+	}
+	return ok
+}
+
+// took are the names of the entries that made way for one, if they are not reported yet.
+func (x *index) took(a *arrival) (refs []outbox.Ref) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if a.toll != nil {
+		refs, a.toll.refs = a.toll.refs, nil
+	}
+	return refs
+}
+
+// outgoing are the numbers of the entries that go when this one is written.
+func (a *arrival) outgoing() (seqs []uint64) {
+	for _, it := range a.replaced {
+		seqs = append(seqs, it.seq)
+	}
+	for _, p := range a.displaced {
+		seqs = append(seqs, p.item.seq)
+	}
+	return seqs
 }
 
 // again finds an entry that was accepted before, or another one of the same event. Accepting an entry again without an attempt under way
@@ -84,7 +137,7 @@ func (q *queue) again(e *outbox.Entry, now time.Time) (*arrival, admission) {
 				if !e.Running {
 					q.acceptedAgain(d, it, e.Due)
 				}
-				return nil, known
+				return &arrival{toll: it.toll}, known
 			case event && it.event == e.Event:
 				return nil, known
 			}
@@ -112,6 +165,7 @@ func (q *queue) again(e *outbox.Entry, now time.Time) (*arrival, admission) {
 // acceptedAgain ends the attempt at an entry, as the caller does who had no answer when it was accepted first.
 func (q *queue) acceptedAgain(d *device, it *item, due time.Time) {
 	it.runs = time.Time{}
+	q.room.offer(it)
 	switch {
 	case d.holder == it.id:
 		q.reschedule(d, due, d.tries+1)
@@ -145,9 +199,9 @@ func (x *index) arrived(a *arrival, err error, now time.Time) (runs bool) {
 	defer x.mu.Unlock()
 	q := x.queue(a.e.App)
 	q.came(a)
+	x.concede(q, a, err)
 	if err != nil || a.gone {
-		q.entries--
-		q.size -= int64(a.size)
+		q.room.book(a.standing, a.group, a.size, -1)
 	} else {
 		q.insert(a, now) // first: the device keeps when it is due, and who has it
 	}
@@ -157,6 +211,29 @@ func (x *index) arrived(a *arrival, err error, now time.Time) (runs bool) {
 		}
 	}
 	return err == nil && !a.gone && a.runs
+}
+
+// concede makes what was displaced by an entry gone for good, or takes it in again: unless it was settled or discarded meanwhile. What may
+// be on disk or not is gone.
+func (x *index) concede(q *queue, a *arrival, err error) {
+	if len(a.displaced) == 0 {
+		return
+	}
+	a.toll = new(toll)
+	for _, p := range a.displaced {
+		delete(x.out, p.ref())
+		gone := a.put && (err == nil || unsure(err))
+		switch {
+		case gone:
+			a.toll.refs = append(a.toll.refs, p.ref())
+		case !p.item.leaving:
+			x.graves.unbury(p.ref())
+			q.restore(p)
+		}
+		if gone && err != nil || !gone && p.item.leaving {
+			a.strays = append(a.strays, p.item.seq)
+		}
+	}
 }
 
 // came forgets an entry that is not being written any more.

@@ -14,7 +14,7 @@ import (
 func underWay() map[string]func(t *testing.T, b *Box, e outbox.Entry) (accepted chan error, goOn func()) {
 	begin := func(b *Box, e outbox.Entry) chan error {
 		accepted := make(chan error, 1)
-		go func() { accepted <- b.Accept(context.Background(), e) }()
+		go func() { accepted <- tryAccept(context.Background(), b, e) }()
 		return accepted
 	}
 	return map[string]func(t *testing.T, b *Box, e outbox.Entry) (chan error, func()){
@@ -61,7 +61,7 @@ func TestAnEntryThatIsSettledWhileItIsBeingWrittenIsGone(t *testing.T) {
 					t.Errorf("it ended before it was on disk: %v", err)
 				default:
 				}
-				if err := b.Accept(t.Context(), e); err != nil { // once more
+				if _, err := b.Accept(t.Context(), e); err != nil { // once more
 					t.Errorf("Accept again: %v", err)
 				}
 				goOn()
@@ -135,7 +135,7 @@ func TestAnEntryThatIsReleasedWhileItIsBeingWrittenIsDueThen(t *testing.T) {
 		}, 0},
 		{"accepted again", func(b *Box, e outbox.Entry) error {
 			e.Running = false
-			go func() { _ = b.Accept(context.Background(), e) }() // which waits for the first one's write
+			go func() { _ = tryAccept(context.Background(), b, e) }() // which waits for the first one's write
 			waitForRelease(b, e)
 			return nil
 		}, 0},

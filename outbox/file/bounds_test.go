@@ -85,7 +85,7 @@ func TestAFailedTransactionCountsNothing(t *testing.T) {
 	b := opened(t, &Box{Path: tempPath(t)})
 	e := entry("a", "1")
 	e.Event, e.EventUntil = deviceOf("event"), time.Now().Add(time.Hour)
-	failing(t, b, func() error { return b.Accept(t.Context(), e) })
+	failing(t, b, func() error { _, err := b.Accept(t.Context(), e); return err })
 	if n := counted(t, b); n != (counts{}) {
 		t.Errorf("counted are %+v", n)
 	}

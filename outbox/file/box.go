@@ -39,8 +39,8 @@ type Box struct {
 	// Default: `matrix_push/outbox.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
-	// How many pushes one app may have in the outbox. Further ones are answered so that the homeserver sends them again.
-	// Default: 100000.
+	// How many pushes one app may have in the outbox. When that is used up, pushes to devices and hosts that never took one make way for
+	// others, and what finds no room is answered so that the homeserver sends it again. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
 	// How many pushes one device may have in the outbox. Default: 200.
@@ -106,7 +106,9 @@ func (b *Box) Cleanup() error {
 }
 
 // Accept takes a push over and returns when it is on disk. If the context ends before that, it may still get there.
-func (b *Box) Accept(ctx context.Context, e outbox.Entry) error { return b.db.accept(ctx, e) }
+func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
+	return b.db.accept(ctx, e)
+}
 
 // Settle removes an entry and returns when it is gone from the disk.
 func (b *Box) Settle(ctx context.Context, r outbox.Ref) error { return b.db.settle(ctx, r) }

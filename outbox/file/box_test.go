@@ -98,7 +98,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 		t.Errorf("it shows %v and %v", depths, page)
 	}
 	for op, err := range map[string]error{
-		"Accept":  b.Accept(ctx, entry("a", "1")),
+		"Accept":  tryAccept(ctx, b, entry("a", "1")),
 		"Settle":  b.Settle(ctx, ref("a", "1")),
 		"Discard": b.Discard(ctx, app, deviceOf("a"), 1000),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),

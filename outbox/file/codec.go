@@ -20,11 +20,14 @@ type stored struct {
 	Device    []byte `json:"device"`
 	Event     []byte `json:"event,omitempty"` // older entries have none, and no host
 	Host      string `json:"host,omitempty"`
+	Group     string `json:"group,omitempty"`
 	Replace   string `json:"replace,omitempty"`
 	Badge     bool   `json:"badge,omitempty"` // of older entries, in place of replace
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
 	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
 	Expires   int64  `json:"expires"`
+	// Older entries have none, and are guests'.
+	Standing *outbox.Standing `json:"standing,omitempty"`
 }
 
 var (
@@ -36,8 +39,8 @@ const checksumSize = 4
 
 func encode(seq uint64, e *outbox.Entry) ([]byte, error) {
 	s := stored{
-		ID: e.ID, App: e.App, Device: e.Device[:], Host: e.Host, Replace: e.Replace, PushkeyTS: e.PushkeyTS,
-		Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
+		ID: e.ID, App: e.App, Device: e.Device[:], Host: e.Host, Group: e.Group, Replace: e.Replace, PushkeyTS: e.PushkeyTS,
+		Standing: &e.Standing, Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
 	}
 	if e.Event != ([16]byte{}) {
 		s.Event = e.Event[:]
@@ -61,11 +64,14 @@ func decode(seq uint64, b []byte) (*outbox.Entry, error) {
 		return nil, errGarbage
 	}
 	e := &outbox.Entry{
-		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Host: s.Host, Replace: s.Replace, PushkeyTS: s.PushkeyTS,
-		Expires: time.UnixMilli(s.Expires), Push: bytes.Clone(push),
+		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Host: s.Host, Group: s.Group, Replace: s.Replace, PushkeyTS: s.PushkeyTS,
+		Standing: outbox.Guest, Expires: time.UnixMilli(s.Expires), Push: bytes.Clone(push),
 	}
 	if s.Badge && s.Replace == "" {
 		e.Replace = outbox.ReplaceBadge
+	}
+	if s.Standing != nil {
+		e.Standing = *s.Standing
 	}
 	if len(s.Event) == len(e.Event) {
 		e.Event = [16]byte(s.Event)

@@ -43,7 +43,7 @@ func acceptUntilKilled(path string) {
 			for n := 0; ; n++ {
 				e := entry(fmt.Sprint(i), fmt.Sprint(os.Getpid(), "-", i, "-", n))
 				e.Running = n%2 == 0
-				if err := b.Accept(ctx, e); err != nil {
+				if _, err := b.Accept(ctx, e); err != nil {
 					panic(err)
 				}
 				_, _ = os.Stdout.WriteString(e.ID + "\n")
@@ -52,7 +52,7 @@ func acceptUntilKilled(path string) {
 	}
 	for n := 0; ; n++ {
 		e := entry("dropped", fmt.Sprint(droppedMark, os.Getpid(), "-", n))
-		if err := b.Accept(ctx, e); err != nil {
+		if _, err := b.Accept(ctx, e); err != nil {
 			panic(err)
 		}
 		if dropped, err := b.Drop(ctx, app, e.Device, e.ID); dropped != 1 {

@@ -94,7 +94,7 @@ func TestADamagedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 			if err := b.Open(t.Context()); err != nil {
 				t.Fatalf("after the file was replaced: %v", err)
 			}
-			if n := b.db.index.queue(app).entries; n != entries {
+			if n := b.db.index.queue(app).room.all.Entries; n != entries {
 				t.Errorf("%d entries count, want %d", n, entries)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 // within returns a context that ends after a write's time.
@@ -55,8 +56,8 @@ func TestADiskThatStallsHoldsNobodyUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		goOn := busy(t, b)
-		wantUnsure(t, "Accept", func(ctx context.Context) error { return b.Accept(ctx, entry("d", "4")) })
-		wantUnsure(t, "Accept again", func(ctx context.Context) error { return b.Accept(ctx, entry("d", "4")) })
+		wantUnsure(t, "Accept", func(ctx context.Context) error { return tryAccept(ctx, b, entry("d", "4")) })
+		wantUnsure(t, "Accept again", func(ctx context.Context) error { return tryAccept(ctx, b, entry("d", "4")) })
 		wantFull(t, b) // what is being written has its room
 		wantUnsure(t, "Settle", func(ctx context.Context) error { return b.Settle(ctx, leased[0].Ref()) })
 		wantUnsure(t, "Discard", func(ctx context.Context) error { return b.Discard(ctx, app, deviceOf("b"), 1000) })
@@ -79,8 +80,8 @@ func TestADiskThatStallsHoldsNobodyUp(t *testing.T) {
 		if n := keys(t, b, entryBucket); n != 0 {
 			t.Errorf("%d entries are left on disk", n)
 		}
-		if q := b.db.index.queue(app); q.entries != 0 || q.size != 0 || len(q.coming) != 0 || len(q.hosts) != 0 {
-			t.Errorf("the index counts %d entries of %d bytes, %d are coming", q.entries, q.size, len(q.coming))
+		if q := b.db.index.queue(app); q.room.all != (bounds.Amount{}) || len(q.coming) != 0 || len(q.hosts) != 0 {
+			t.Errorf("the index counts %d entries of %d bytes, %d are coming", q.room.all.Entries, q.room.all.Size, len(q.coming))
 		}
 	})
 }
@@ -90,11 +91,11 @@ func TestAWriteThatFailsAfterItsCallerWentGivesTheRoomBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := opened(t, &Box{Path: tempPath(t), MaxPerApp: 1})
 		goOn := busy(t, b)
-		wantUnsure(t, "Accept", func(ctx context.Context) error { return b.Accept(ctx, entry("a", "1")) })
+		wantUnsure(t, "Accept", func(ctx context.Context) error { return tryAccept(ctx, b, entry("a", "1")) })
 		failed := make(chan error, 1)
 		go func() { failed <- b.db.writer.do(func(*bbolt.Tx) error { return syscall.ENOSPC }) }()
 		again := make(chan error, 1)
-		go func() { again <- b.Accept(context.Background(), entry("a", "1")) }() // waits for the first one's write
+		go func() { again <- tryAccept(context.Background(), b, entry("a", "1")) }() // waits for the first one's write
 		synctest.Wait()
 		goOn()
 		<-failed
@@ -179,7 +180,7 @@ func TestATransactionThatFailsWhenItIsWrittenIsUnsure(t *testing.T) {
 	b := opened(t, &Box{Path: tempPath(t)})
 	goOn := busy(t, b)
 	accepted := make(chan error, 1)
-	go func() { accepted <- b.Accept(context.Background(), entry("a", "1")) }()
+	go func() { accepted <- tryAccept(context.Background(), b, entry("a", "1")) }()
 	waitFor(t, func() bool { return queued(b) == 1 })
 	failed := make(chan error, 1)
 	go func() {

@@ -41,7 +41,7 @@ func TestAFileThatMayNotGrow(t *testing.T) {
 	accept := func() error {
 		e := entry("a", fmt.Sprint(len(want)))
 		e.Push = make([]byte, 50_000)
-		err := b.Accept(t.Context(), e)
+		_, err := b.Accept(t.Context(), e)
 		if err == nil {
 			want = append(want, e.ID)
 		}

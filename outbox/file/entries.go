@@ -9,27 +9,30 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-func (d *database) accept(ctx context.Context, e outbox.Entry) error {
+func (d *database) accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	return d.enter(func() error {
+	err = d.enter(func() error {
 		a, as, err := d.index.reserve(&e, time.Now())
 		if err != nil || as == late {
 			return err
 		}
 		if as == fresh {
 			d.write(a)
-			return a.write.wait(ctx)
+		}
+		if as == fresh || as == joined {
+			err = a.write.wait(ctx)
 		}
 		if a != nil {
-			if err := a.write.wait(ctx); err != nil {
-				return err
-			}
+			displaced = d.index.took(a)
 		}
-		d.acceptedAgain(&e)
-		return nil
+		if err == nil && as != fresh {
+			d.acceptedAgain(&e)
+		}
+		return err
 	})
+	return displaced, err
 }
 
 // acceptedAgain keeps the file open for the attempt at an entry that was accepted before, or ends that attempt.
@@ -66,8 +69,8 @@ func (d *database) put(tx *bbolt.Tx, w *writer, a *arrival, value []byte) error 
 	if !d.index.put(a) {
 		return nil
 	}
-	for _, it := range a.replaced {
-		if err := tx.Bucket(entryBucket).Delete(sequence(it.seq)); err != nil {
+	for _, seq := range a.outgoing() {
+		if err := tx.Bucket(entryBucket).Delete(sequence(seq)); err != nil {
 			return err
 		}
 	}
@@ -82,8 +85,12 @@ func (d *database) arrived(a *arrival, err error) {
 	if runs := d.index.arrived(a, err, time.Now()); err == nil && a.e.Running && !runs {
 		d.held.LetGoSoon(a.e.ID) // the attempt ended before the write did
 	}
+	strays := a.strays
 	if unsure(err) {
-		d.writer.removeLater(a.seq)
+		strays = append(strays, a.seq)
+	}
+	if len(strays) > 0 {
+		d.writer.removeLater(strays...)
 	}
 }
 

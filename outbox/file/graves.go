@@ -56,6 +56,13 @@ func (g *graves) bury(r outbox.Ref, now time.Time) {
 	g.young.entries[g.hash(r)] = struct{}{}
 }
 
+// unbury forgets that an entry was settled: it was not.
+func (g *graves) unbury(r outbox.Ref) {
+	h := g.hash(r)
+	delete(g.young.entries, h)
+	delete(g.old.entries, h)
+}
+
 // buryOlder remembers that a device's entries were discarded.
 func (g *graves) buryOlder(app string, device [16]byte, pushkeyTS int64, now time.Time) {
 	g.age(now)

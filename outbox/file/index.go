@@ -19,6 +19,7 @@ type index struct {
 	queues map[string]*queue // by app
 	seq    uint64            // the last one given out
 	graves graves
+	out    map[outbox.Ref]*item // what makes way for entries that are being written
 }
 
 // queue are the entries of an app.
@@ -26,8 +27,7 @@ type queue struct {
 	devices map[[16]byte]*device
 	order   order // of the devices that have entries
 	roll    roll  // of all entries
-	entries int   // with those that are being written
-	size    int64
+	room    room
 	changed chan struct{} // closed when something may be due earlier
 
 	coming map[[16]byte][]*arrival             // the entries of a device that are being written
@@ -55,12 +55,16 @@ type item struct {
 	size      int
 	host      unique.Handle[string]
 	replace   unique.Handle[string]
+	group     unique.Handle[string]
+	standing  outbox.Standing
 	event     [16]byte
 	pushkeyTS int64
 	accepted  time.Time
 	expires   time.Time
 	device    *device
 	turn      int // in the order of expiry
+	spot      int // among those of its crowd that may make way, from 1 on; 0 if it is not
+	toll      *toll
 	// runs is until when an attempt is under way that was when the entry was accepted; zero if none is.
 	runs time.Time
 	// leaving says that the entry is being settled: nobody gets it any more.
@@ -87,14 +91,16 @@ func (x *index) skip(seq uint64) {
 	x.seq = max(x.seq, seq)
 }
 
-func newIndex() *index { return &index{queues: make(map[string]*queue), graves: newGraves()} }
+func newIndex() *index {
+	return &index{queues: make(map[string]*queue), graves: newGraves(), out: make(map[outbox.Ref]*item)}
+}
 
 func (x *index) queue(app string) *queue {
 	q := x.queues[app]
 	if q == nil {
 		q = &queue{
 			devices: make(map[[16]byte]*device), changed: make(chan struct{}), coming: make(map[[16]byte][]*arrival),
-			hosts: make(map[unique.Handle[string]][]*device),
+			hosts: make(map[unique.Handle[string]][]*device), room: newRoom(),
 		}
 		x.queues[app] = q
 	}
@@ -120,17 +126,17 @@ func (x *index) load(e *outbox.Entry, seq uint64, size int, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue(e.App)
-	q.entries++
-	q.size += int64(size)
 	x.seq = max(x.seq, seq)
-	q.insert(&arrival{e: e, seq: seq, size: size}, now)
+	a := &arrival{e: e, seq: seq, size: size, group: unique.Make(e.Group), standing: min(e.Standing, outbox.Proven)}
+	q.room.book(a.standing, a.group, a.size, 1)
+	q.insert(a, now)
 }
 
 func (q *queue) insert(a *arrival, now time.Time) {
 	e := a.e
 	it := &item{
 		seq: a.seq, id: e.ID, size: a.size, host: unique.Make(e.Host), replace: unique.Make(e.Replace), event: e.Event,
-		pushkeyTS: e.PushkeyTS, accepted: e.Accepted, expires: e.Expires,
+		group: a.group, standing: a.standing, pushkeyTS: e.PushkeyTS, accepted: e.Accepted, expires: e.Expires, toll: a.toll,
 	}
 	if a.runs {
 		it.runs = now.Add(outbox.LeaseTime)
@@ -165,6 +171,7 @@ func (q *queue) enlist(d *device, it *item) {
 	d.items = slices.Insert(d.items, at, it)
 	q.house(d)
 	q.roll.add(it)
+	q.room.offer(it)
 	q.wake()
 }
 
@@ -179,8 +186,7 @@ func (q *queue) remove(key [16]byte, seq uint64) {
 		return
 	}
 	q.roll.remove(d.items[i])
-	q.entries--
-	q.size -= int64(d.items[i].size)
+	q.room.leave(d.items[i])
 	d.items = slices.Delete(d.items, i, i+1)
 	switch {
 	case len(d.items) == 0:

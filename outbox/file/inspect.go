@@ -86,6 +86,7 @@ func (x *index) depths() (depths []outbox.Depth) {
 			first := q.roll.expiry[0]
 			depths = append(depths, outbox.Depth{
 				App: app, Entries: len(q.roll.expiry), Devices: len(q.devices), Oldest: first.accepted,
+				Full: x.bounds.Full(q.room.known()),
 			})
 		}
 	}
@@ -114,6 +115,7 @@ func (it *item) show(app string, now time.Time) outbox.Waiting {
 	d := it.device
 	w := outbox.Waiting{
 		ID: it.id, App: app, Device: d.key, Host: it.host.Value(), Replace: it.replace.Value(), Size: it.size,
+		Group: it.group.Value(), Standing: it.standing,
 		Accepted: it.accepted, Expires: it.expires, Due: d.due, Attempts: d.tries, Running: !d.idle(it, now),
 	}
 	if w.Running && it.id != d.holder {

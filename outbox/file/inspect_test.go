@@ -17,7 +17,7 @@ func TestDepthsAndListsAreOfWhatIsWritten(t *testing.T) {
 	accept(t, b, entry("a", "1"))
 	goOn := busy(t, b)
 	accepted := make(chan error)
-	go func() { accepted <- b.Accept(t.Context(), entry("b", "2")) }()
+	go func() { accepted <- tryAccept(t.Context(), b, entry("b", "2")) }()
 	waitFor(t, func() bool { return queued(b) == 1 })
 	depths, err := b.Depths(t.Context())
 	page, _, listErr := b.List(t.Context(), app, "", 10)
@@ -122,7 +122,7 @@ func TestWhatCannotBeDroppedStaysAsItWas(t *testing.T) {
 	if w := page[3]; w.Attempts != 1 || !w.Due.Equal(late.Due) {
 		t.Errorf("the one that is due later: %+v", w)
 	}
-	if depths, err := b.Depths(t.Context()); err != nil || depths[0] != (outbox.Depth{App: app, Entries: 4, Devices: 2}) {
+	if depths, err := b.Depths(t.Context()); err != nil || depths[0] != (outbox.Depth{App: app, Entries: 4, Devices: 2, Full: true}) {
 		t.Errorf("what waits is %v, %v", depths, err)
 	}
 	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "2", "3"}) {

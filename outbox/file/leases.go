@@ -14,6 +14,9 @@ func (x *index) leave(r outbox.Ref, now time.Time) (seq uint64, found bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.graves.bury(r, now)
+	if it := x.out[r]; it != nil {
+		it.leaving = true
+	}
 	q := x.queue(r.App)
 	if d := q.devices[r.Device]; d != nil {
 		if i := d.find(r.ID); i >= 0 {
@@ -69,6 +72,7 @@ func (x *index) release(r outbox.Ref, due time.Time, tried bool) {
 			return
 		}
 		d.items[i].runs = time.Time{}
+		q.room.offer(d.items[i])
 	}
 	if d.holder == r.ID {
 		q.reschedule(d, due, d.tries+more)

@@ -30,12 +30,12 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	outboxtest.Run(t, outboxtest.Harness{
 		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-			return opened(t, &Box{Path: tempPath(t), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice})
+			return opened(t, &Box{Path: tempPath(t), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
 		},
 		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
 			old := q.(*Box)
 			cleanup(t, old)
-			return opened(t, &Box{Path: old.Path, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice})
+			return opened(t, &Box{Path: old.Path, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize})
 		},
 		FakeTime: true,
 	})
@@ -102,7 +102,7 @@ func ref(dev, id string) outbox.Ref { return outbox.Ref{App: app, Device: device
 func accept(t testing.TB, b *Box, entries ...outbox.Entry) {
 	t.Helper()
 	for _, e := range entries {
-		if err := b.Accept(context.Background(), e); err != nil {
+		if _, err := b.Accept(context.Background(), e); err != nil {
 			t.Fatalf("Accept %s: %v", e.ID, err)
 		}
 	}
@@ -199,3 +199,9 @@ func (l *logBuffer) String() string {
 }
 
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// tryAccept is Accept of an entry for which nothing makes way.
+func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
+	_, err := b.Accept(ctx, e)
+	return err
+}

@@ -1,6 +1,10 @@
 package file
 
-import "time"
+import (
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
 
 // place is an entry and where it is.
 type place struct {
@@ -8,6 +12,8 @@ type place struct {
 	device [16]byte
 	item   *item
 }
+
+func (p place) ref() outbox.Ref { return outbox.Ref{App: p.app, Device: p.device, ID: p.item.id} }
 
 // older are a device's entries but for those of a later registration, and the numbers of those of them that are being written: these have
 // no effect any more when they arrive, and neither has one that is accepted late.
@@ -21,6 +27,11 @@ func (x *index) older(app string, key [16]byte, pushkeyTS int64, now time.Time) 
 			if it.pushkeyTS <= pushkeyTS {
 				found = append(found, place{app, key, it})
 			}
+		}
+	}
+	for r, it := range x.out {
+		if r.App == app && r.Device == key && it.pushkeyTS <= pushkeyTS {
+			it.leaving = true
 		}
 	}
 	for _, a := range q.coming[key] {
@@ -76,12 +87,17 @@ func (x *index) withdraw(app string, key [16]byte, id string, now time.Time) (pl
 		}
 	}
 	for _, p := range places {
-		if d.holder == p.item.id {
-			d.holder = "" // a lease that has lapsed
-		}
-		q.remove(key, p.item.seq)
+		q.withdraw(p)
 	}
 	return places
+}
+
+// withdraw forgets an entry at which no attempt can be under way.
+func (q *queue) withdraw(p place) {
+	if d := p.item.device; d.holder == p.item.id {
+		d.holder = "" // a lease that has lapsed
+	}
+	q.remove(p.device, p.item.seq)
 }
 
 // restore takes entries in again that could not be removed.
@@ -89,14 +105,16 @@ func (x *index) restore(places ...place) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, p := range places {
-		q := x.queue(p.app)
-		d := q.devices[p.device]
-		if d == nil { // it had no other entries
-			d = p.item.device
-			q.admit(d)
-		}
-		q.entries++
-		q.size += int64(p.item.size)
-		q.enlist(d, p.item)
+		x.queue(p.app).restore(p)
 	}
+}
+
+func (q *queue) restore(p place) {
+	d := q.devices[p.device]
+	if d == nil { // it had no other entries
+		d = p.item.device
+		q.admit(d)
+	}
+	q.room.book(p.item.standing, p.item.group, p.item.size, 1)
+	q.enlist(d, p.item)
 }

@@ -40,7 +40,7 @@ func TestConfigurationsShareAFileAndTheNewestBoundsApply(t *testing.T) {
 
 func wantFull(t *testing.T, b *Box) {
 	t.Helper()
-	if err := b.Accept(t.Context(), entry("full", "full")); !errors.Is(err, outbox.ErrFull) {
+	if _, err := b.Accept(t.Context(), entry("full", "full")); !errors.Is(err, outbox.ErrFull) {
 		t.Errorf("Accept: error %v, want ErrFull", err)
 	}
 }
@@ -158,7 +158,7 @@ func TestAnAttemptThatBeginsTooLateKeepsNothingOpen(t *testing.T) {
 	e.Running = true
 	goOn := busy(t, old)
 	accepted, closed := make(chan error), make(chan error)
-	go func() { accepted <- old.Accept(t.Context(), e) }()
+	go func() { accepted <- tryAccept(t.Context(), old, e) }()
 	waitFor(t, func() bool { return queued(old) == 1 })
 	go func() { closed <- old.Cleanup() }()
 	waitFor(t, func() bool { _, shared := pool.References(old.Path); return !shared })

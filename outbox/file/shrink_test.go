@@ -244,7 +244,7 @@ func TestNothingIsAcceptedBeforeTheNewNameIsOnDisk(t *testing.T) {
 		t.Fatalf("error %v, %v", err, waitErr)
 	}
 	for range 2 {
-		if err := b.Accept(t.Context(), entry("a", "2")); !errors.Is(err, syscall.EIO) || errors.Is(err, outbox.ErrUnsure) {
+		if _, err := b.Accept(t.Context(), entry("a", "2")); !errors.Is(err, syscall.EIO) || errors.Is(err, outbox.ErrUnsure) {
 			t.Errorf("Accept: error %v", err)
 		}
 	}

@@ -62,9 +62,9 @@ func TestAFullDiskAcceptsNothingByHalves(t *testing.T) {
 		errs := failing(t, b,
 			func() error {
 				b.Note(deviceOf("delivered"), time.Now().Add(time.Hour)) // in the transaction that fails
-				return b.Accept(t.Context(), newer)
+				return tryAccept(t.Context(), b, newer)
 			},
-			func() error { return b.Accept(t.Context(), running) },
+			func() error { return tryAccept(t.Context(), b, running) },
 		)
 		for _, err := range errs {
 			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), b.Path) {
@@ -219,7 +219,7 @@ func TestClosingWaitsForWhatIsBeingWritten(t *testing.T) {
 		go func() {
 			for n := 0; ; n++ {
 				e := entry(fmt.Sprint(i), fmt.Sprint(i, "-", n))
-				if err := errors.Join(b.Accept(t.Context(), e), b.Settle(t.Context(), e.Ref())); err != nil {
+				if err := errors.Join(tryAccept(t.Context(), b, e), b.Settle(t.Context(), e.Ref())); err != nil {
 					errs <- err
 					return
 				}

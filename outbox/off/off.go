@@ -38,7 +38,7 @@ func (*Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Accept takes nothing.
-func (*Box) Accept(context.Context, outbox.Entry) error { return outbox.ErrOff }
+func (*Box) Accept(context.Context, outbox.Entry) ([]outbox.Ref, error) { return nil, outbox.ErrOff }
 
 // Settle has nothing to remove.
 func (*Box) Settle(context.Context, outbox.Ref) error { return nil }

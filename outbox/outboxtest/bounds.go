@@ -72,7 +72,7 @@ func boundsAtOnce(f *fixture) {
 		var wg sync.WaitGroup
 		for n := range callers {
 			wg.Go(func() {
-				switch err := f.q.Accept(f.Context(), entry(tt.dev(n), fmt.Sprint(n))); {
+				switch _, err := f.q.Accept(f.Context(), entry(tt.dev(n), fmt.Sprint(n))); {
 				case err == nil:
 					accepted.Add(1)
 				case !errors.Is(err, outbox.ErrFull):

@@ -93,7 +93,7 @@ func concurrency(f *fixture) {
 	for i := range devices {
 		c.wg.Go(func() {
 			for n := range entries {
-				if err := f.q.Accept(f.Context(), entry(fmt.Sprint(i), fmt.Sprint(n))); err != nil {
+				if _, err := f.q.Accept(f.Context(), entry(fmt.Sprint(i), fmt.Sprint(n))); err != nil {
 					f.Errorf("Accept: %v", err)
 				}
 			}
@@ -126,7 +126,7 @@ func badgesAtOnce(f *fixture) {
 	for i := range devices {
 		c.wg.Go(func() {
 			for n := range updates {
-				if err := f.q.Accept(f.Context(), badge(fmt.Sprint(i), fmt.Sprint(n))); err != nil {
+				if _, err := f.q.Accept(f.Context(), badge(fmt.Sprint(i), fmt.Sprint(n))); err != nil {
 					f.Errorf("Accept: %v", err)
 				}
 			}

@@ -34,7 +34,7 @@ func acceptOver(f *fixture) {
 	for name, ctx := range f.over() {
 		e := entry(name, "1")
 		began := time.Now()
-		err := f.q.Accept(ctx, e)
+		_, err := f.q.Accept(ctx, e)
 		f.expectEnded("Accept", began, err)
 		waits, askErr := f.q.Waiting(f.Context(), app, e.Device)
 		switch {
@@ -160,13 +160,13 @@ func (f *fixture) acceptCutOff(e outbox.Entry) {
 	for tries := 0; tries < 5; tries++ {
 		ctx, cancel := f.soon()
 		began := time.Now()
-		err := f.q.Accept(ctx, e)
+		_, err := f.q.Accept(ctx, e)
 		cancel()
 		if f.expectEnded("Accept", began, err); err == nil {
 			return
 		}
 	}
-	if err := f.q.Accept(f.Context(), e); err != nil {
+	if _, err := f.q.Accept(f.Context(), e); err != nil {
 		f.Errorf("Accept: %v", err)
 	}
 }

@@ -238,7 +238,7 @@ func dropsAtOnce(f *fixture) {
 	for dev := range devices {
 		c.wg.Go(func() {
 			for n := range entries {
-				if err := f.q.Accept(f.Context(), entry(fmt.Sprint(dev), fmt.Sprint(n))); err != nil {
+				if _, err := f.q.Accept(f.Context(), entry(fmt.Sprint(dev), fmt.Sprint(n))); err != nil {
 					f.Errorf("Accept: %v", err)
 				}
 			}

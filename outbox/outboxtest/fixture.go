@@ -100,7 +100,7 @@ func running(e outbox.Entry) outbox.Entry {
 func (f *fixture) accept(entries ...outbox.Entry) {
 	f.Helper()
 	for _, e := range entries {
-		if err := f.q.Accept(f.Context(), e); err != nil {
+		if _, err := f.q.Accept(f.Context(), e); err != nil {
 			f.Fatalf("Accept %s: %v", e.ID, err)
 		}
 		if e.Running {
@@ -112,7 +112,7 @@ func (f *fixture) accept(entries ...outbox.Entry) {
 // refuse expects that there is no room for an entry.
 func (f *fixture) refuse(e outbox.Entry) {
 	f.Helper()
-	if err := f.q.Accept(f.Context(), e); !errors.Is(err, outbox.ErrFull) {
+	if _, err := f.q.Accept(f.Context(), e); !errors.Is(err, outbox.ErrFull) {
 		f.Errorf("Accept %s: error %v, want ErrFull", e.ID, err)
 	}
 }
@@ -223,6 +223,7 @@ func (f *fixture) expectWaiting(app, dev string, want bool) {
 func (f *fixture) expectWhole(got outbox.Leased, want outbox.Entry) {
 	f.Helper()
 	if got.ID != want.ID || got.App != want.App || got.Device != want.Device || got.Host != want.Host || got.Replace != want.Replace ||
+		got.Group != want.Group || got.Standing != want.Standing ||
 		got.PushkeyTS != want.PushkeyTS || string(got.Push) != string(want.Push) ||
 		got.Accepted.UnixMilli() != want.Accepted.UnixMilli() || got.Expires.UnixMilli() != want.Expires.UnixMilli() {
 		f.Errorf("the entry differs\n got %+v\nwant %+v", got.Entry, want)

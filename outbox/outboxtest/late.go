@@ -12,7 +12,7 @@ import (
 func (f *fixture) late(entries ...outbox.Entry) {
 	f.Helper()
 	for _, e := range entries {
-		if err := f.q.Accept(f.Context(), e); err != nil {
+		if _, err := f.q.Accept(f.Context(), e); err != nil {
 			f.Errorf("Accept %s: %v", e.ID, err)
 		}
 		if e.Running {
@@ -106,7 +106,7 @@ func acceptedAtOnce(f *fixture) {
 	for range callers {
 		wg.Go(func() {
 			for n := range entries {
-				if err := f.q.Accept(f.Context(), entry(fmt.Sprint(n%5), fmt.Sprint(n))); err != nil {
+				if _, err := f.q.Accept(f.Context(), entry(fmt.Sprint(n%5), fmt.Sprint(n))); err != nil {
 					f.Errorf("Accept: %v", err)
 				}
 			}

@@ -237,7 +237,7 @@ func pageBound(f *fixture) {
 	for i := range callers {
 		wg.Go(func() {
 			for n := range each {
-				if err := f.q.Accept(f.Context(), entry(fmt.Sprint(n), fmt.Sprint(i, "-", n))); err != nil {
+				if _, err := f.q.Accept(f.Context(), entry(fmt.Sprint(n), fmt.Sprint(i, "-", n))); err != nil {
 					f.Errorf("Accept: %v", err)
 				}
 			}

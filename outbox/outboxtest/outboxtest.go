@@ -28,7 +28,10 @@ type Harness struct {
 }
 
 // Bounds are those of a queue; 0 stands for more than any test accepts.
-type Bounds struct{ PerApp, PerDevice int }
+type Bounds struct {
+	PerApp, PerDevice int
+	Size              int64
+}
 
 // Run runs the suite.
 func Run(t *testing.T, h Harness) {
@@ -96,6 +99,30 @@ func Run(t *testing.T, h Harness) {
 		{"a device is full", fullDevice},
 		{"what is gone makes room", room},
 		{"bounds hold for those who come at once", boundsAtOnce},
+
+		{"the lowest standing makes way, of the group that has most, the newest first", makesWay},
+		{"the group with most bytes makes way when bytes are short", makesWayBySize},
+		{"a group has three quarters of the room at most", groupShare},
+		{"a group has three quarters of the bytes at most", groupShareOfSize},
+		{"strangers have half of the room at most", strangersShare},
+		{"strangers have half of the bytes at most", strangersShareOfSize},
+		{"a group that has more makes way for one of the same standing", rivals},
+		{"however many groups are proven, another one finds room", provenShare},
+		{"what is proven makes no way", provenStay},
+		{"an entry under way makes no way", underWayStays},
+		{"an entry that ended its attempt makes way", endedMakesWay},
+		{"nothing makes way if that is not enough", notEnough},
+		{"no more than 64 make way for one", mostDisplaced},
+		{"entries without a group make way for a higher standing only", ungrouped},
+		{"what made way does not come back", displacedOnce},
+		{"an older entry of the same device makes way", ownDevice},
+		{"shares and standings outlive a restart", roomRestart},
+		{"what is gone makes room in the shares", shareRoom},
+		{"what is replaced makes room in the shares", shareReplaced},
+		{"an entry that displaces is accepted again", displacedAgain},
+		{"each entry makes way, stays, or is settled once, by many at once", roomAtOnce},
+		{"room is used up, but not by strangers", roomFull},
+		{"a full device displaces nothing", deviceFull},
 
 		{"each entry is settled once, in order, by many at once", concurrency},
 		{"badge updates at once stall no device, and the newest arrives", badgesAtOnce},

@@ -46,8 +46,8 @@ type Box struct {
 	// Prefix is what the keys in Redis begin with, in braces. Gateways that share an outbox have the same. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How many pushes one app may have in the outbox, of all gateways. Further ones are answered so that the homeserver sends them
-	// again. Default: 100000.
+	// How many pushes one app may have in the outbox, of all gateways. When that is used up, pushes to devices and hosts that never took one
+	// make way for others, and what finds no room is answered so that the homeserver sends it again. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
 	// How many pushes one device may have in the outbox. Default: 200.
@@ -112,12 +112,12 @@ func (b *Box) Cleanup() error {
 
 // Accept takes a push over and returns when Redis has it. An entry that is accepted once more is in the outbox once, and so is an event
 // that comes as another entry.
-func (b *Box) Accept(ctx context.Context, e outbox.Entry) error {
-	err := b.queue.accept(ctx, &e, b.options().Bounds())
+func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
+	displaced, err = b.queue.accept(ctx, &e, b.options().Bounds())
 	if err == nil {
 		b.queue.noteOf(&e)
 	}
-	return err
+	return displaced, err
 }
 
 // Settle removes an entry and returns when it is gone. After an error, it is tried again until Redis takes it.
@@ -153,7 +153,9 @@ func (b *Box) RouseHost(ctx context.Context, app, host string, most int) (due in
 }
 
 // Depths says how much waits, of all gateways. It takes 5 s at most.
-func (b *Box) Depths(ctx context.Context) ([]outbox.Depth, error) { return b.queue.depths(ctx) }
+func (b *Box) Depths(ctx context.Context) ([]outbox.Depth, error) {
+	return b.queue.depths(ctx, b.options().Bounds())
+}
 
 // List shows an app's entries, a device's together. A page has at most 1000. It takes 5 s at most.
 func (b *Box) List(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {

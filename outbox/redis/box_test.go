@@ -58,7 +58,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	_, host := b.RouseHost(ctx, app, "one", 1)
 	_, drop := b.Drop(ctx, app, device("a"), "")
 	for op, err := range map[string]error{
-		"Accept":  b.Accept(ctx, entry("a", "1")),
+		"Accept":  tryAccept(ctx, b, entry("a", "1")),
 		"Settle":  b.Settle(ctx, ref("a", "1")),
 		"Release": b.Release(ctx, ref("a", "1"), entry("a", "1").Due, true),
 		"Discard": b.Discard(ctx, app, device("a"), 1000),
@@ -140,9 +140,13 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 		"+time", "+info")
 	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:right@", 1)})
 	e := entry("a", "1")
-	e.Event, e.EventUntil, e.Host = device("event"), e.Expires, "push.example.org"
+	e.Event, e.EventUntil, e.Host, e.Standing = device("event"), e.Expires, "push.example.org", outbox.Proven
 	accept(t, b, e)
 	claim(t, b, "event", outbox.Done)
+	b.MaxPerApp = 2
+	accept(t, b, grouped("g", outbox.Guest, "guest"))
+	displace(t, b, grouped("p", outbox.Proven, "proven"), "guest")
+	settle(t, b, ref("proven", "proven"))
 	if page, _, err := b.List(t.Context(), app, "", 10); err != nil || len(page) != 1 {
 		t.Errorf("listed are %v, %v", page, err)
 	}

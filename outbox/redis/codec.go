@@ -15,19 +15,22 @@ type stored struct {
 	App       string `json:"app"`
 	Device    []byte `json:"device"`
 	Host      string `json:"host,omitempty"`
+	Group     string `json:"group,omitempty"`
 	Replace   string `json:"replace,omitempty"`
 	Badge     bool   `json:"badge,omitempty"` // of older entries, in place of replace
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
 	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
 	Expires   int64  `json:"expires"`
+	// Older entries have none, and are guests'.
+	Standing *outbox.Standing `json:"standing,omitempty"`
 }
 
 var errGarbage = errors.New("unreadable entry")
 
 func encode(e *outbox.Entry) ([]byte, error) {
 	head, err := json.Marshal(stored{
-		ID: e.ID, App: e.App, Device: e.Device[:], Host: e.Host, Replace: e.Replace, PushkeyTS: e.PushkeyTS,
-		Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
+		ID: e.ID, App: e.App, Device: e.Device[:], Host: e.Host, Group: e.Group, Replace: e.Replace, PushkeyTS: e.PushkeyTS,
+		Standing: &e.Standing, Accepted: max(0, e.Accepted.UnixMilli()), Expires: e.Expires.UnixMilli(),
 	})
 	if err != nil {
 		return nil, err
@@ -55,11 +58,14 @@ func decodeHead(head string) (*outbox.Entry, error) {
 		return nil, errGarbage
 	}
 	e := &outbox.Entry{
-		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Host: s.Host, Replace: s.Replace, PushkeyTS: s.PushkeyTS,
-		Expires: time.UnixMilli(s.Expires),
+		ID: s.ID, App: s.App, Device: [16]byte(s.Device), Host: s.Host, Group: s.Group, Replace: s.Replace, PushkeyTS: s.PushkeyTS,
+		Standing: outbox.Guest, Expires: time.UnixMilli(s.Expires),
 	}
 	if s.Badge && s.Replace == "" {
 		e.Replace = outbox.ReplaceBadge
+	}
+	if s.Standing != nil {
+		e.Standing = *s.Standing
 	}
 	if s.Accepted > 0 {
 		e.Accepted = time.UnixMilli(s.Accepted)

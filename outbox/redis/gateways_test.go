@@ -29,6 +29,7 @@ func inRedis(t *testing.T, b *Box) int64 {
 		t.Errorf("%d pushes, %d expire, %d counted with %d bytes; %d devices, %d due, %d listed",
 			pushes, expiry, counted, size, devices, due, listed)
 	}
+	checkRoom(t, b)
 	return pushes
 }
 
@@ -214,7 +215,7 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 	refused := entry("a", "2")
 	refused.Event, refused.EventUntil = device("refused"), time.Now().Add(time.Hour)
 	full := opened(t, &Box{URL: a.URL, gateway: "a", MaxPerApp: 1})
-	if err := full.Accept(t.Context(), refused); err == nil {
+	if _, err := full.Accept(t.Context(), refused); err == nil {
 		t.Error("accepted beyond the bound")
 	}
 	claim(t, b, "refused", outbox.Claimed)
@@ -263,13 +264,13 @@ func TestALateAcceptOfAnEventThatAnotherGatewayHasIsRefused(t *testing.T) {
 	if claim, err := b.Claim(ctx, e.Event); err != nil || claim != outbox.Claimed {
 		t.Fatalf("claimed: %v, %v", claim, err)
 	}
-	if err := a.Accept(ctx, e); !errors.Is(err, outbox.ErrFull) {
+	if _, err := a.Accept(ctx, e); !errors.Is(err, outbox.ErrFull) {
 		t.Errorf("accepted: %v", err)
 	}
 	if n := inRedis(t, a); n != 0 {
 		t.Errorf("%d entries", n)
 	}
-	if err := b.Accept(ctx, e); err != nil { // whose event it is
+	if _, err := b.Accept(ctx, e); err != nil { // whose event it is
 		t.Error(err)
 	}
 	if n := inRedis(t, b); n != 1 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	maxShown = 100
 )
 
-func (q *queue) depths(ctx context.Context) (depths []outbox.Depth, err error) {
+func (q *queue) depths(ctx context.Context, b bounds.Bounds) (depths []outbox.Depth, err error) {
 	ctx, cancel := context.WithTimeout(ctx, inspectTime)
 	defer cancel()
 	var apps []string
@@ -33,7 +34,7 @@ func (q *queue) depths(ctx context.Context) (depths []outbox.Depth, err error) {
 	}
 	slices.Sort(apps)
 	for _, app := range apps {
-		d, err := q.depth(ctx, app)
+		d, err := q.depth(ctx, app, b)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +45,7 @@ func (q *queue) depths(ctx context.Context) (depths []outbox.Depth, err error) {
 	return depths, nil
 }
 
-func (q *queue) depth(ctx context.Context, app string) (d outbox.Depth, err error) {
+func (q *queue) depth(ctx context.Context, app string, b bounds.Bounds) (d outbox.Depth, err error) {
 	answer, err := q.ask(ctx, depthScript, q.keys.of(app))
 	if err != nil {
 		return d, err
@@ -54,6 +55,8 @@ func (q *queue) depth(ctx context.Context, app string) (d outbox.Depth, err erro
 	if e, err := decodeHead(v.text()); err == nil {
 		d.Oldest = e.Accepted
 	}
+	size, strangers, theirs := v.number(), v.number(), v.number()
+	d.Full = b.Full(bounds.Amount{Entries: d.Entries - int(strangers), Size: size - theirs})
 	return d, v.err()
 }
 
@@ -96,7 +99,7 @@ func (q *queue) show(ctx context.Context, app string, from position, most int) (
 			Attempts: int(v.number()), Running: v.number() == 1,
 		}
 		if e, err := decodeHead(v.text()); err == nil { // or else, it can still be dropped
-			w.Accepted, w.Expires = e.Accepted, e.Expires
+			w.Accepted, w.Expires, w.Group, w.Standing = e.Accepted, e.Expires, e.Group, e.Standing
 		}
 		some = append(some, w)
 	}

@@ -25,12 +25,12 @@ func TestConformance(t *testing.T) {
 	server := redistest.Start(t)
 	outboxtest.Run(t, outboxtest.Harness{
 		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-			return opened(t, &Box{URL: server.URL, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice})
+			return opened(t, &Box{URL: server.URL, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
 		},
 		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
 			old := q.(*Box)
 			cleanup(t, old)
-			return opened(t, &Box{URL: old.URL, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice})
+			return opened(t, &Box{URL: old.URL, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize})
 		},
 	})
 }
@@ -96,7 +96,7 @@ func ref(dev, id string) outbox.Ref { return outbox.Ref{App: app, Device: device
 func accept(t testing.TB, b *Box, entries ...outbox.Entry) {
 	t.Helper()
 	for _, e := range entries {
-		if err := b.Accept(context.Background(), e); err != nil {
+		if _, err := b.Accept(context.Background(), e); err != nil {
 			t.Fatalf("Accept %s: %v", e.ID, err)
 		}
 	}
@@ -160,3 +160,9 @@ func (l *logBuffer) String() string {
 }
 
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// tryAccept is Accept of an entry for which nothing makes way.
+func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
+	_, err := b.Accept(ctx, e)
+	return err
+}

@@ -18,7 +18,7 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 	t.Helper()
 	ctx := context.Background()
 	for op, fn := range map[string]func() error{
-		"Accept":      func() error { return b.Accept(ctx, entry("z", "refused")) },
+		"Accept":      func() error { return tryAccept(ctx, b, entry("z", "refused")) },
 		"Settle":      func() error { return b.Settle(ctx, ref("z", "none")) },
 		"Release":     func() error { return b.Release(ctx, ref("z", "none"), time.Now(), true) },
 		"Discard":     func() error { return b.Discard(ctx, app, device("z"), 1000) },
@@ -109,7 +109,7 @@ func TestAServerThatAnswersNonsenseGetsAndGivesNothing(t *testing.T) {
 			b := opened(t, &Box{URL: redistest.Nonsense(t, answer)})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			if err := b.Accept(ctx, entry("z", "refused")); err == nil {
+			if _, err := b.Accept(ctx, entry("z", "refused")); err == nil {
 				t.Error("Accept: no error")
 			}
 			if got, err := b.Lease(ctx, app, 1); err == nil || len(got) > 0 {
@@ -169,7 +169,7 @@ func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	limit("1")
 	e := entry("c", "refused")
 	e.Event, e.EventUntil = device("event"), e.Expires
-	if err := b.Accept(t.Context(), e); err == nil || !strings.Contains(err.Error(), "OOM") {
+	if _, err := b.Accept(t.Context(), e); err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("Accept: %v", err)
 	}
 	if n := inRedis(t, b); n != 5 {

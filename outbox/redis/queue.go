@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -96,7 +97,19 @@ type acceptance struct {
 	Entries   int    `json:"entries"`
 	PerDevice int    `json:"per_device"`
 	MaxSize   int64  `json:"max_size"`
+
+	Group           string `json:"group"`
+	Standing        uint8  `json:"standing"`
+	GroupEntries    int    `json:"group_entries"`
+	GroupSize       int64  `json:"group_size"`
+	StrangerEntries int    `json:"stranger_entries"`
+	StrangerSize    int64  `json:"stranger_size"`
+	MostDisplaced   int    `json:"most_displaced"`
+	Looks           int    `json:"looks"`
 }
+
+// maxLooks bounds how many entries a script looks at to find those that make way: with what earlier versions left, these may be more.
+const maxLooks = 4 * bounds.MaxDisplaced
 
 // What accept.lua returns.
 const (
@@ -104,40 +117,53 @@ const (
 	accepted
 	late  // it was settled or discarded before
 	taken // another gateway has its event
+	deviceFull
 )
 
-// errTaken says that the homeserver has sent the event to another gateway, which delivers it: there is no room for it a second time.
-var errTaken = fmt.Errorf("another gateway has the event: %w", outbox.ErrFull)
-
-func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) error {
+func newAcceptance(e *outbox.Entry, b bounds.Bounds) acceptance {
+	group, strangers := b.OfGroup(), b.OfStrangers()
 	a := acceptance{
 		ID: e.ID, Size: len(e.Push), Host: e.Host, Replace: e.Replace, PushkeyTS: clamp(e.PushkeyTS), Accepted: milli(e.Accepted),
 		Running: e.Running, Delay: delay(e.Due), Expires: time.Until(e.Expires).Milliseconds(), Lease: outbox.LeaseTime.Milliseconds(),
 		Entries: b.PerApp, PerDevice: b.PerDevice, MaxSize: clamp(b.Size),
+		Group: strings.ReplaceAll(e.Group, " ", "_"), Standing: uint8(min(e.Standing, outbox.Proven)),
+		GroupEntries: group.Entries, GroupSize: clamp(group.Size), StrangerEntries: strangers.Entries, StrangerSize: clamp(strangers.Size),
+		MostDisplaced: bounds.MaxDisplaced, Looks: maxLooks,
 	}
 	if e.Event != ([16]byte{}) {
 		a.Remember = delay(e.EventUntil)
 	}
+	return a
+}
+
+func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (displaced []outbox.Ref, err error) {
 	value, err := encode(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	args, err := json.Marshal(a)
+	args, err := json.Marshal(newAcceptance(e, b))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	keys := append(q.keys.of(e.App), q.keys.apps, q.keys.event(e.Event), q.keys.gone(e.Ref()), q.keys.discarded(e.App, e.Device))
-	reply, err := q.change(ctx, acceptScript, keys, e.App, deviceKey(e.Device), q.owner, value, args)
+	answer, err := q.change(ctx, acceptScript, keys, e.App, deviceKey(e.Device), q.owner, value, args)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	switch n, err := reply.Int(); {
-	case err != nil || n < full || n > taken:
-		return errNonsense
+	v := read(answer)
+	n := v.number()
+	for len(v.rest) > 0 {
+		displaced = append(displaced, outbox.Ref{App: e.App, Device: deviceOf(v.text()), ID: v.text()})
+	}
+	switch err := v.err(); {
+	case err != nil || n < full || n > deviceFull:
+		return nil, errNonsense
 	case n == full:
-		return outbox.ErrFull
+		return nil, outbox.ErrFull
+	case n == deviceFull:
+		return nil, outbox.ErrDeviceFull
 	case n == taken:
-		return errTaken
+		return nil, outbox.ErrTaken
 	case n == late:
 	case e.Running:
 		q.held.Hold(e.ID)
@@ -145,7 +171,7 @@ func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) er
 		q.held.LetGo(ctx, e.ID)
 		q.wakers.wake(e.App)
 	}
-	return nil
+	return displaced, nil
 }
 
 // settle tries again later what fails: what was delivered is not to be delivered again.

@@ -41,6 +41,8 @@ var (
 	listLua string
 	//go:embed lua/sweep.lua
 	sweepLua string
+	//go:embed lua/mend.lua
+	mendLua string
 	//go:embed lua/claim.lua
 	claimLua string
 	//go:embed lua/unclaim.lua
@@ -64,6 +66,7 @@ var (
 	depthScript       = redis.NewScript(queueLua + depthLua)
 	listScript        = redis.NewScript(queueLua + listLua)
 	sweepScript       = redis.NewScript(queueLua + sweepLua)
+	mendScript        = redis.NewScript(queueLua + mendLua)
 	claimScript       = redis.NewScript(claimLua)
 	unclaimScript     = redis.NewScript(unclaimLua)
 	noteScript        = redis.NewScript(noteLua)
@@ -110,6 +113,10 @@ func (k keys) of(app string) []string {
 		k.base + "counts:" + app,  // hash: entries, size in bytes, and the last seq given out
 		k.base + "listing:" + app, // sorted set of devices, all with the same score: in the order of their names
 		k.base + "hosts:" + app,   // sorted set of hosts and devices, as listing
+		k.base + "idle:" + app,    // sorted set of entries, as listing: by standing and group
+		k.base + "busy:" + app,    // sorted set of the others, at which an attempt is under way
+		k.base + "shares:" + app,  // hash: how much each group has
+		k.base + "most:" + app,    // sorted set of groups, by how much they have
 	}
 }
 

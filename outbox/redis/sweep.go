@@ -62,9 +62,35 @@ func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err er
 		v := read(answer)
 		seen, skipped := v.number(), v.number()
 		removed += v.number()
+		astray := v.number()
 		if seen < maxBatch {
-			return removed, v.err()
+			if err := v.err(); err != nil || astray == 0 {
+				return removed, err
+			}
+			return removed, q.mend(ctx, app)
 		}
 		skip += skipped
 	}
+}
+
+// mend finds what gateways of an earlier version left in what says who has how much of the room, or left out.
+func (q *queue) mend(ctx context.Context, app string) error {
+	for _, where := range []string{"idle", "busy", "listing"} {
+		for from := ""; ; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			answer, err := q.ask(ctx, mendScript, q.keys.of(app), where, from, maxBatch)
+			if err != nil {
+				return err
+			}
+			if from, err = answer.Text(); err != nil {
+				return errNonsense
+			}
+			if from == "" {
+				break
+			}
+		}
+	}
+	return nil
 }

@@ -18,7 +18,7 @@ import (
 // changes are all calls that change something, of a device that has nothing.
 func changes(b *Box) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
-		"Accept":      func(ctx context.Context) error { return b.Accept(ctx, entry("z", "accepted")) },
+		"Accept":      func(ctx context.Context) error { return tryAccept(ctx, b, entry("z", "accepted")) },
 		"Settle":      func(ctx context.Context) error { return b.Settle(ctx, ref("z", "none")) },
 		"Release":     func(ctx context.Context) error { return b.Release(ctx, ref("z", "none"), time.Now(), true) },
 		"Discard":     func(ctx context.Context) error { return b.Discard(ctx, app, device("y"), 1000) },
@@ -73,7 +73,7 @@ func TestAFullRedisIsNotUnsure(t *testing.T) {
 	if err := b.queue.Client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Accept(t.Context(), entry("a", "1")); err == nil || errors.Is(err, outbox.ErrUnsure) {
+	if _, err := b.Accept(t.Context(), entry("a", "1")); err == nil || errors.Is(err, outbox.ErrUnsure) {
 		t.Errorf("Accept: error %v, want OOM, which is not ErrUnsure", err)
 	}
 	if err := errors.Join(b.Settle(t.Context(), ref("a", "1")), b.Discard(t.Context(), app, device("a"), 1000)); err != nil {
@@ -139,7 +139,7 @@ func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 		e := entry("a", fmt.Sprint(n))
 		e.Running = true
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		if err := b.Accept(ctx, e); !errors.Is(err, outbox.ErrUnsure) {
+		if _, err := b.Accept(ctx, e); !errors.Is(err, outbox.ErrUnsure) {
 			t.Errorf("Accept: error %v, want ErrUnsure", err)
 		}
 		settleErr := b.Settle(ctx, e.Ref())

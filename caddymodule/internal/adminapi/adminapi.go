@@ -65,6 +65,8 @@ type Depth struct {
 	Devices int    `json:"devices"`
 	// Oldest is when the oldest entry was accepted.
 	Oldest time.Time `json:"oldest,omitzero"`
+	// Full says that the app's room is used up: all of it, but for what strangers have.
+	Full bool `json:"full,omitempty"`
 	// Configured says whether the app is; the entries of one that is not wait until they expire.
 	Configured bool `json:"configured"`
 }
@@ -89,13 +91,17 @@ type Entry struct {
 	// Attempts is how often in a row the device could not be served.
 	Attempts int  `json:"attempts"`
 	Running  bool `json:"running"`
+	// Group is whom the host belongs to, where devices choose it, and Standing what was known of device and host when the entry was
+	// accepted: stranger, guest or proven. When the outbox is full, they decide what makes way.
+	Group    string `json:"group,omitempty"`
+	Standing string `json:"standing,omitempty"`
 }
 
 // NewEntry is an entry for an operator.
 func NewEntry(w outbox.Waiting) Entry {
 	return Entry{
 		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts,
-		w.Running,
+		w.Running, w.Group, w.Standing.String(),
 	}
 }
 

@@ -91,6 +91,8 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 		return of + ": the credential expired on " + i.whenever(d.Since)
 	case "misconfigured":
 		return of + ": the push service refuses what is set up, " + d.Detail + ", since " + i.whenever(d.Since)
+	case "outbox_full":
+		return of + ": pushes find no room in the outbox"
 	case "outbox_unreadable":
 		return "the outbox cannot be read"
 	default:

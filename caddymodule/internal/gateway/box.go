@@ -55,9 +55,13 @@ func isUnsure(err error) bool {
 	return errors.Is(err, outbox.ErrUnsure) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// accept takes a push over.
-func (b *box) accept(e outbox.Entry) error {
-	return b.change("accepting a push", func(ctx context.Context) error { return b.Accept(ctx, e) })
+// accept takes a push over, and returns what made way for it.
+func (b *box) accept(e outbox.Entry) (displaced []outbox.Ref, err error) {
+	err = b.change("accepting a push", func(ctx context.Context) (err error) {
+		displaced, err = b.Accept(ctx, e)
+		return err
+	})
+	return displaced, err
 }
 
 // effectOf is what an error says about a change.

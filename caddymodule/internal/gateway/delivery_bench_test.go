@@ -82,6 +82,7 @@ func (q quiet) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 type deaf struct{}
 
 func (deaf) Attempted(Attempt)               {}
+func (deaf) Refused(*App, Refusal)           {}
 func (deaf) Answered(*App, Result)           {}
 func (deaf) BreakerOpened(*App, string)      {}
 func (deaf) BreakerClosed(*App, string)      {}

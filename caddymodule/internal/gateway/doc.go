@@ -46,6 +46,7 @@
 //	Fuses.mu         the fuses by app                              never
 //	journal.mu       latest attempts                               never
 //	proven.mu        who took pushes                               never
+//	refusals.mu      when apps found no room                       never
 //	doubts.mu,       what their names say                          never
 //	suspects.mu
 //

@@ -192,11 +192,11 @@ type memoryBox struct {
 	log []string
 }
 
-func (b *memoryBox) Accept(_ context.Context, e outbox.Entry) error {
+func (b *memoryBox) Accept(_ context.Context, e outbox.Entry) ([]outbox.Ref, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
-		return b.err
+		return nil, b.err
 	}
 	b.entries = append(b.entries, e)
 	doing := "accept"
@@ -204,7 +204,7 @@ func (b *memoryBox) Accept(_ context.Context, e outbox.Entry) error {
 		doing += " running"
 	}
 	b.log = append(b.log, doing)
-	return nil
+	return nil, nil
 }
 
 func (b *memoryBox) Settle(_ context.Context, r outbox.Ref) error {
@@ -288,6 +288,10 @@ func (w *witness) Answered(a *App, r Result) {
 		app = a.Pattern
 	}
 	w.answers = append(w.answers, app+" "+r.String())
+}
+
+func (w *witness) Refused(a *App, why Refusal) {
+	w.see("outbox refused: " + a.Pattern + " " + string(why))
 }
 
 func (w *witness) BreakerOpened(a *App, host string) {

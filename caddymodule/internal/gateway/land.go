@@ -133,7 +133,7 @@ func (g *Gateway) accept(c *cargo, a acceptance) error {
 	if c.push.Notification.Badge {
 		e.Replace = outbox.ReplaceBadge
 	}
-	if err := g.box.accept(e); err != nil {
+	if err := g.place(c.app, e); err != nil {
 		return err
 	}
 	if !a.running {

@@ -52,8 +52,10 @@ func New(o Options) *Gateway {
 
 // Observer learns what happens, to tell the operator. It is called from many goroutines and must not block.
 type Observer interface {
-	// Attempted is called when an attempt to deliver has ended.
+	// Attempted is called when an attempt to deliver has ended, and for a push that made way for another one in the outbox.
 	Attempted(Attempt)
+	// Refused is called when the outbox had no room for a push.
+	Refused(app *App, why Refusal)
 	// Answered is called for each device of a request when it is answered; the app is nil if none serves the device.
 	Answered(app *App, result Result)
 	// BreakerOpened is called once when so many attempts failed that no more are made for a while; the host is empty if all of the app's
@@ -81,6 +83,8 @@ type Attempt struct {
 	// Result is what the policy made of the outcome, and Alarm says that the operator has to act.
 	Result Result
 	Alarm  bool
+	// Untried says that there was no attempt: the push made way for another one in the outbox.
+	Untried bool
 }
 
 // Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, and one of an earlier registration than

@@ -226,9 +226,9 @@ func TestWhatMayHaveBeenAcceptedIsSettledWhenItIsDelivered(t *testing.T) {
 // unsureBox is an outbox that accepts, and does not know.
 type unsureBox struct{ *memoryBox }
 
-func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) error {
-	_ = b.memoryBox.Accept(ctx, e)
-	return fmt.Errorf("no answer: %w", outbox.ErrUnsure)
+func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) ([]outbox.Ref, error) {
+	_, _ = b.memoryBox.Accept(ctx, e)
+	return nil, fmt.Errorf("no answer: %w", outbox.ErrUnsure)
 }
 
 func TestASettleThatWasLostIsMadeAgain(t *testing.T) {
@@ -291,7 +291,9 @@ func TestAPushThatCannotJoinThoseThatWaitIsSentAgain(t *testing.T) {
 // fullBox is an outbox that takes no more.
 type fullBox struct{ *memoryBox }
 
-func (fullBox) Accept(context.Context, outbox.Entry) error { return outbox.ErrFull }
+func (fullBox) Accept(context.Context, outbox.Entry) ([]outbox.Ref, error) {
+	return nil, outbox.ErrFull
+}
 
 func TestDrainWaitsForTheLastAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -22,6 +22,7 @@ type Shared struct {
 	proven   proven
 	suspects suspects
 	doubts   doubts
+	refusals refusals
 	closing  chan struct{}
 
 	// running counts the flights under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still

@@ -41,6 +41,8 @@ type OutboxStatus struct {
 	Devices int `json:"devices"`
 	// Oldest is when the oldest entry was accepted; absent if there is none.
 	Oldest *time.Time `json:"oldest,omitempty"`
+	// Full says that the app's room is used up: all of it, but for what strangers have, as that makes way.
+	Full bool `json:"full,omitempty"`
 }
 
 // Status is how each app is. It asks no push service.
@@ -63,7 +65,7 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		}
 		for _, d := range depths {
 			if d.App == app.Pattern {
-				s.Outbox = &OutboxStatus{d.Entries, d.Devices, present(d.Oldest)}
+				s.Outbox = &OutboxStatus{d.Entries, d.Devices, present(d.Oldest), d.Full}
 			}
 		}
 		status[i] = s
@@ -84,7 +86,7 @@ func (a *App) breakers() (state string, open int) {
 type Degradation struct {
 	// App is the pattern of the app; empty if it is not one's, such as the fuse for devices of unknown apps.
 	App string `json:"app"`
-	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured or outbox_unreadable.
+	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full or outbox_unreadable.
 	Reason string `json:"reason"`
 	// Detail is the trouble that makes an app misconfigured.
 	Detail string `json:"detail,omitempty"`
@@ -116,6 +118,9 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 		}
 		if end := s.CredentialExpiry; end != nil && !end.After(g.Now()) {
 			add(s.App, "credential_expired", end)
+		}
+		if since := present(g.Shared.refusals.since(s.App, g.Now())); since != nil || s.Outbox != nil && s.Outbox.Full {
+			add(s.App, "outbox_full", since)
 		}
 		if t, ok := s.refused(); ok {
 			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Since: &t.First})

@@ -26,7 +26,7 @@ func (b *stallingBox) Waiting(ctx context.Context, app string, device [16]byte) 
 	return b.memoryBox.Waiting(ctx, app, device)
 }
 
-func (b *stallingBox) Accept(ctx context.Context, e outbox.Entry) error {
+func (b *stallingBox) Accept(ctx context.Context, e outbox.Entry) ([]outbox.Ref, error) {
 	time.Sleep(b.accept)
 	return b.memoryBox.Accept(ctx, e)
 }
@@ -212,11 +212,11 @@ func (b *hangingBox) late(ctx context.Context, do func()) error {
 	}
 }
 
-func (b *hangingBox) Accept(ctx context.Context, e outbox.Entry) error {
+func (b *hangingBox) Accept(ctx context.Context, e outbox.Entry) ([]outbox.Ref, error) {
 	if b.refused(e.ID) {
-		return errBroken
+		return nil, errBroken
 	}
-	return b.late(ctx, func() {
+	return nil, b.late(ctx, func() {
 		if !b.settled[e.ID] {
 			b.entries[e.ID] = e
 			b.accepted++

@@ -280,7 +280,7 @@ func TestAnEntryThatCannotBeReadIsGivenUp(t *testing.T) {
 		p := always(providers.Delivered())
 		r, _ := keeping(t, appFor("app", p))
 		for i, push := range []string{`{}`, `"x"`, `{"Device":{}}`} {
-			err := r.Outbox.Accept(t.Context(), outbox.Entry{
+			_, err := r.Outbox.Accept(t.Context(), outbox.Entry{
 				ID: fmt.Sprint(i), App: "app", Device: [16]byte{1}, Push: []byte(push), Expires: time.Now().Add(time.Hour),
 			})
 			if err != nil {

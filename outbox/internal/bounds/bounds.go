@@ -22,6 +22,38 @@ type Bounds struct {
 	Size              int64
 }
 
+// Amount is a part of the room: how many pushes, and how many bytes.
+type Amount struct {
+	Entries int
+	Size    int64
+}
+
+// MaxDisplaced bounds how many entries make way for one: the box does nothing else meanwhile.
+const MaxDisplaced = 64
+
+// Room is what all of an app's entries may have.
+func (b Bounds) Room() Amount { return Amount{b.PerApp, b.Size} }
+
+// OfGroup is what those of one group may have: three quarters, so the others find a quarter.
+func (b Bounds) OfGroup() Amount { return Amount{b.PerApp - b.PerApp/4, b.Size - b.Size/4} }
+
+// OfStrangers is what those of all strangers may have: half.
+func (b Bounds) OfStrangers() Amount { return Amount{b.PerApp - b.PerApp/2, b.Size - b.Size/2} }
+
+// Shut reports whether a group may have no more proven entries: its own are three times what is left of the room by all proven ones. A group
+// that is alone gets three quarters, of two each gets three sevenths, and so on: a further group always finds something.
+func (b Bounds) Shut(own, all Amount) bool {
+	return own.Entries >= 3*(b.PerApp-all.Entries) || own.Size >= 3*(b.Size-all.Size)
+}
+
+// fullPush is more than what a push takes, as push services take some 4 KB at most.
+const fullPush = 8 << 10
+
+// Full reports whether so much uses the room up.
+func (b Bounds) Full(used Amount) bool {
+	return used.Entries >= b.PerApp || used.Size > b.Size-min(fullPush, b.Size/64)
+}
+
 // Options are where an outbox has the bounds in its configuration: max_per_app, max_per_device and max_size. 0 stands for the default.
 type Options struct {
 	PerApp, PerDevice *int

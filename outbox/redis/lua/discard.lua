@@ -1,6 +1,6 @@
 -- Removes the entries of a device whose pushkey_ts is not newer. Those that came to a gateway before this time, by its clock, do not come
 -- back if they are accepted late. Returns how many.
-local discarded = KEYS[9]
+local discarded = KEYS[13]
 local key, ts, at, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 unstoppable()
 redis.call('SET', discarded, ts .. ' ' .. at, 'PX', lasts)

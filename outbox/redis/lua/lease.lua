@@ -19,6 +19,7 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', number(t), 'LIMIT'
     end
   elseif push then
     d.holder, d.due = owner .. '/' .. d.items[1].id, t + duration
+    stand(d, d.items[1], t)
     for _, v in ipairs({key, d.items[1].id, push, d.tries}) do table.insert(result, v) end
     save(d)
   else

@@ -6,15 +6,26 @@
 --   size     of the push, in bytes
 --   host     where it goes; nil if all pushes of the app go to the same service
 --   replace  what it is about, if only the newest such entry is kept
+--   group    whom the host belongs to; nil for none
+--   standing 0 a stranger's, 1 a guest's, 2 of a proven device; nil in entries of earlier versions, which count as 1
+--   took     the devices and ids of what made way for it, until it is accepted again
 --   badge    true for a badge update, in entries of earlier versions, which have no host and no replace
 --   ts       its pushkey_ts
 --   runs     until when an attempt is under way that was when the entry was accepted; nil if none is
 --   owner    the gateway of that attempt
 -- When the device is due is its score in `due`. If an entry of it is leased until then, `leases` has the holder: the gateway, a slash,
 -- and the entry's id. The device's host is that of its first item, under which it stands in `hosts`, as the host, a space and the device.
+--
+-- Each entry is in `idle` or, if an attempt is under way, in `busy`, as its standing, group, number, device and size; proven ones are always
+-- in `idle`. `shares` has how many entries (e) and bytes (b) there are of each standing, as in e0, and of each group of it, as in `e0 group`.
+-- `most` has the groups that have entries in `idle`, but for proven ones, by these two. Gateways of earlier versions do not know of the four:
+-- what they left, or left out, is mended when it is come across, and by mend.lua.
+--
 -- Times are in milliseconds, and of this server's clock alone.
 local due, leases, devices = KEYS[1], KEYS[2], KEYS[3]
 local pushes, expiry, counts, listing, hosts = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local idles, busies, shares, most = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local guest, proven = 1, 2
 
 local function now()
   local t = redis.call('TIME')
@@ -29,6 +40,7 @@ local function readable(d)
   for _, it in ipairs(d.items) do
     if type(it) ~= 'table' or type(it.seq) ~= 'number' or type(it.id) ~= 'string' or type(it.size) ~= 'number'
         or type(it.ts) ~= 'number' or type(it.host or '') ~= 'string' or type(it.replace or '') ~= 'string'
+        or type(it.group or '') ~= 'string' or (it.standing and it.standing ~= 0 and it.standing ~= guest and it.standing ~= proven) or type(it.took or {}) ~= 'table'
         or (it.runs and (type(it.runs) ~= 'number' or type(it.owner) ~= 'string')) then
       return false
     end
@@ -106,8 +118,88 @@ local function idle(d, it, t)
   return not it.runs or t >= it.runs
 end
 
+-- newest returns the newest of a group's entries of a standing that may make way, as it is in `idle`.
+local function newest(standing, group)
+  local name = standing .. ' ' .. group
+  return redis.call('ZREVRANGEBYLEX', idles, '(' .. name .. '!', '[' .. name .. ' ', 'LIMIT', 0, 1)[1]
+end
+
+-- has returns how many entries and bytes a group has of a standing, or all groups if it is nil.
+local function has(standing, group)
+  local name = group and standing .. ' ' .. group or standing
+  local amount = redis.call('HMGET', shares, 'e' .. name, 'b' .. name)
+  return tonumber(amount[1] or 0), tonumber(amount[2] or 0)
+end
+
+-- floor is where in `most` the groups of a standing begin, by entries or bytes ('e' or 'b'): `room` behind each other.
+local room = 2 ^ 50
+local function floor(standing, measure) return (standing * 2 + (measure == 'b' and 1 or 0)) * room end
+
+-- rank puts a group where it belongs in `most`.
+local function rank(standing, group)
+  if standing == proven then return end
+  local name = standing .. ' ' .. group
+  if not newest(standing, group) then
+    redis.call('ZREM', most, 'e' .. name, 'b' .. name)
+    return
+  end
+  local entries, bytes = has(standing, group)
+  redis.call('ZADD', most, number(floor(standing, 'e') + entries), 'e' .. name, number(floor(standing, 'b') + bytes), 'b' .. name)
+end
+
+-- count counts entries of a group, or does not count them any more.
+local function count(standing, group, size, n)
+  local name = standing .. ' ' .. group
+  for _, field in ipairs({'e' .. standing, 'e' .. name}) do
+    if redis.call('HINCRBY', shares, field, n) <= 0 then redis.call('HDEL', shares, field) end
+  end
+  for _, field in ipairs({'b' .. standing, 'b' .. name}) do
+    if redis.call('HINCRBY', shares, field, number(n * size)) <= 0 then redis.call('HDEL', shares, field) end
+  end
+  rank(standing, group)
+end
+
+-- label is what an entry is called in `idle` and `busy`.
+local function label(d, it)
+  return string.format('%d %s %016.0f %s %.0f', it.standing or guest, it.group or '', it.seq, d.key, it.size)
+end
+
+-- stand puts an entry where it belongs, in `idle` or `busy`, and counts it if it was in neither.
+local function stand(d, it, t)
+  local standing, group, name = it.standing or guest, it.group or '', label(d, it)
+  local to, from = idles, busies
+  if standing ~= proven and not idle(d, it, t) then to, from = busies, idles end
+  if redis.call('ZADD', to, 0, name) == 0 then return end
+  if redis.call('ZREM', from, name) == 0 then
+    count(standing, group, it.size, 1)
+  else
+    rank(standing, group)
+  end
+end
+
+-- unstand takes an entry out, and does not count it any more if it was.
+local function unstand(d, it)
+  local standing, group, name = it.standing or guest, it.group or '', label(d, it)
+  if redis.call('ZREM', idles, name) + redis.call('ZREM', busies, name) > 0 then count(standing, group, it.size, -1) end
+end
+
+-- parse reads what is in `idle` or `busy`.
+local function parse(name)
+  local standing, group, seq, key, size = string.match(name, '^(%d) (.*) (%d+) (%x+) (%d+)$')
+  return tonumber(standing), group, tonumber(seq), key, tonumber(size)
+end
+
+-- numbered returns the place of an entry in its device by its number.
+local function numbered(d, seq)
+  for i, it in ipairs(d.items) do
+    if it.seq == seq then return i end
+  end
+  return nil
+end
+
 local function remove(d, i)
   local it = table.remove(d.items, i)
+  unstand(d, it)
   redis.call('HDEL', pushes, number(it.seq))
   redis.call('ZREM', expiry, number(it.seq) .. ':' .. d.key)
   redis.call('HINCRBY', counts, 'entries', -1)
@@ -126,6 +218,7 @@ local function release(d, id, owner, at, tried)
   local i = find(d, id)
   if i then d.items[i].runs, d.items[i].owner = nil, nil end
   if d.holder == owner .. '/' .. id then reschedule(d, at, d.tries + tried) end
+  if i then stand(d, d.items[i], now()) end
   return i
 end
 

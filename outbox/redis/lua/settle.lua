@@ -1,6 +1,6 @@
 -- Removes an entry, and ends the gateway's lease of it. It does not come back if it is accepted late. Returns how many entries the device
 -- has left.
-local gone = KEYS[9]
+local gone = KEYS[13]
 local key, id, owner, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 unstoppable()
 redis.call('SET', gone, '', 'PX', lasts)

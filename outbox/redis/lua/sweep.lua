@@ -1,19 +1,16 @@
--- Removes entries that expired longer ago than the grace, but for those that may be under way. It looks at no more than `most` of them,
--- behind those that were skipped; it returns how many it looked at, how many of these it skipped, and how many it removed. An app
--- without entries is forgotten.
-local apps = KEYS[9]
-local app, grace, skip, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+-- Removes entries that expired longer ago than the grace, but for those that may be under way. It looks at no more than `batch` of them,
+-- behind those that were skipped; it returns how many it looked at, how many of these it skipped, how many it removed, and whether
+-- `idle` and `busy` are not what is there (1 or 0). An app without entries is forgotten.
+local apps = KEYS[13]
+local app, grace, skip, batch = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 unstoppable()
 local t = now()
-local old = redis.call('ZRANGEBYSCORE', expiry, '-inf', number(t - grace), 'LIMIT', skip, most)
+local old = redis.call('ZRANGEBYSCORE', expiry, '-inf', number(t - grace), 'LIMIT', skip, batch)
 local skipped, removed = 0, 0
 for _, member in ipairs(old) do
   local seq, key = string.match(member, '(%d+):(.*)')
   local d = load(key)
-  local at
-  for i, it in ipairs(d and d.items or {}) do
-    if number(it.seq) == seq then at = i end
-  end
+  local at = d and numbered(d, tonumber(seq))
   if not at then
     redis.call('ZREM', expiry, member)
   elseif idle(d, d.items[at], t) then
@@ -26,6 +23,8 @@ for _, member in ipairs(old) do
 end
 if redis.call('EXISTS', devices) == 0 then
   redis.call('SREM', apps, app)
-  redis.call('DEL', due, leases, pushes, expiry, counts, listing, hosts)
+  redis.call('DEL', due, leases, pushes, expiry, counts, listing, hosts, idles, busies, shares, most)
 end
-return {#old, skipped, removed}
+local entries = tonumber(redis.call('HGET', counts, 'entries') or 0)
+local stood = redis.call('ZCARD', idles) + redis.call('ZCARD', busies)
+return {#old, skipped, removed, stood == entries and 0 or 1}

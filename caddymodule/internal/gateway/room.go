@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// Refusal is why the outbox had no room for a push.
+type Refusal string
+
+const (
+	// RefusedFull is about a push of a device or host that was delivered to before, or of an app with one push service: the room that the
+	// app has, or the group that the host is of, is used up.
+	RefusedFull Refusal = "full"
+	// RefusedStranger is about a push of a device and a host that never took one. What strangers have used up is their own.
+	RefusedStranger Refusal = "stranger"
+	// RefusedDevice is about a device that has as many pending pushes as it may have.
+	RefusedDevice Refusal = "device"
+)
+
+// refusedFor is how long a refusal degrades the app.
+const refusedFor = time.Minute
+
+// refusalOf is why an outbox did not accept an entry; false if it was not for want of room.
+func refusalOf(e *outbox.Entry, err error) (why Refusal, refused bool) {
+	switch {
+	case !errors.Is(err, outbox.ErrFull), errors.Is(err, outbox.ErrTaken):
+		return "", false
+	case errors.Is(err, outbox.ErrDeviceFull):
+		return RefusedDevice, true
+	case e.Standing == outbox.Stranger && e.Group != "":
+		return RefusedStranger, true
+	default:
+		return RefusedFull, true
+	}
+}
+
+// refusals are when each app's pushes were refused because its room is used up. Safe for concurrent use.
+type refusals struct {
+	mu   sync.Mutex
+	apps map[string]refusing
+}
+
+// refusing is a time in which pushes were refused, without a minute between two of them.
+type refusing struct{ since, latest time.Time }
+
+func (r *refusals) note(app string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.apps == nil {
+		r.apps = make(map[string]refusing)
+	}
+	of := r.apps[app]
+	if now.Sub(of.latest) > refusedFor {
+		of.since = now
+	}
+	of.latest = now
+	r.apps[app] = of
+}
+
+// since is since when an app's pushes are refused; zero if none was within the last minute.
+func (r *refusals) since(app string, now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if of := r.apps[app]; now.Sub(of.latest) <= refusedFor {
+		return of.since
+	}
+	return time.Time{}
+}
+
+// place gives an entry to the outbox, and reports what made way for it, or that there was no room.
+func (g *Gateway) place(app *App, e outbox.Entry) error {
+	displaced, err := g.box.accept(e)
+	for _, r := range displaced {
+		a := Attempt{App: app, Key: rejected.Key(r.Device), Outcome: providers.Dropped("displaced", nil), Result: Dropped, Untried: true}
+		g.Shared.journal.note(a, g.Now())
+		g.Observer.Attempted(a)
+	}
+	if why, refused := refusalOf(&e, err); refused {
+		if why == RefusedFull {
+			g.Shared.refusals.note(app.Pattern, g.Now())
+		}
+		g.Observer.Refused(app, why)
+	}
+	return err
+}

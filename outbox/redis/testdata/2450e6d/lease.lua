@@ -1,0 +1,31 @@
+-- Leases devices that are due. Returns in how many milliseconds the next one is (-1: there is none, 0: something was leased), then the
+-- device, the entry's id, its push, and the device's tries of each. A device that cannot be read is due no more: it is returned without an
+-- id once.
+local owner, n, duration = ARGV[1], ARGV[2], tonumber(ARGV[3])
+unstoppable()
+local t = now()
+local result = {0}
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', number(t), 'LIMIT', 0, n)) do
+  local d = load(key)
+  local push
+  while d and #d.items > 0 and not push do
+    push = redis.call('HGET', pushes, number(d.items[1].seq))
+    if not push then remove(d, 1) end -- it cannot be lost, unless someone removed it by hand
+  end
+  if not d then
+    redis.call('ZREM', due, key)
+    if redis.call('HEXISTS', devices, key) == 1 then
+      for _, v in ipairs({key, '', '', 0}) do table.insert(result, v) end
+    end
+  elseif push then
+    d.holder, d.due = owner .. '/' .. d.items[1].id, t + duration
+    for _, v in ipairs({key, d.items[1].id, push, d.tries}) do table.insert(result, v) end
+    save(d)
+  else
+    save(d)
+  end
+end
+if #result > 1 then return result end
+local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+if #first == 0 then return {-1} end
+return {math.max(1, tonumber(first[2]) - t)}
