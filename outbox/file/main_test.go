@@ -119,7 +119,7 @@ func settle(t testing.TB, b *Box, r outbox.Ref) {
 func drain(t testing.TB, b *Box) (ids []string) {
 	t.Helper()
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		leased, err := b.Lease(ctx, app, 100)
 		cancel()
 		if err != nil {

@@ -197,15 +197,17 @@ func TestWhatAFailingDiskGathersIsBounded(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
 	goOn := busy(t, b)
-	for range maxNotes + 10 {
+	for n := range maxNotes + 10 {
 		b.Note([16]byte{1}, time.Now().Add(time.Hour))
+		b.Vouch([16]byte{byte(n), byte(n >> 8), byte(n >> 16)}, time.Now().Add(time.Hour))
 	}
 	b.db.writer.mu.Lock()
-	n := len(b.db.writer.notes)
+	n, v := len(b.db.writer.notes), len(b.db.writer.vouches)
+	clear(b.db.writer.vouches)
 	b.db.writer.mu.Unlock()
 	goOn()
-	if n != maxNotes {
-		t.Errorf("%d notes are kept, want %d", n, maxNotes)
+	if n != maxNotes || v != maxNotes {
+		t.Errorf("%d notes and %d vouches are kept, want %d", n, v, maxNotes)
 	}
 }
 
