@@ -70,7 +70,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 		defer f.app.Limit.Release()
 	}
 	f.app.hosts.begin(&f.attempt, f.host, f.key, g.Now())
-	o := f.app.Push(ctx, f.push)
+	o := g.orNowhere(f, f.app.Push(ctx, f.push))
 	now := g.Now()
 	if ctx.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
 		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left
