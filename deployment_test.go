@@ -67,6 +67,15 @@ func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
 	}
 }
 
+func TestTheContainersImagesHaveDigests(t *testing.T) {
+	t.Parallel()
+	for _, i := range instructions(t) {
+		if i[0] == "FROM" && i[1] != "scratch" && !regexp.MustCompile(`^\S+:\S+@sha256:[0-9a-f]{64} AS \w+$`).MatchString(i[1]) {
+			t.Errorf("FROM %s: what its tag means may change, want a digest", i[1])
+		}
+	}
+}
+
 func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
 	t.Parallel()
 	if last := instruction(t, "FROM"); last != "scratch" {

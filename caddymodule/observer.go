@@ -54,9 +54,17 @@ func (o *observer) Attempted(a gateway.Attempt) {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
 	if a.Outcome.Blocked {
-		fields = append(fields, zap.String("hint", "if the push server is yours, allow its network with allow_private"))
+		fields = append(fields, zap.String("hint", blockedHint(a.Outcome.Reason)))
 	}
 	entry.Write(fields...)
+}
+
+// blockedHint is what may be done about a push that the configuration keeps back.
+func blockedHint(reason string) string {
+	if reason == "own_path" {
+		return "if pushes belong there, add the path to own_paths"
+	}
+	return "if the push server is yours, allow its network with allow_private"
 }
 
 func (o *observer) level(a gateway.Attempt) zapcore.Level {

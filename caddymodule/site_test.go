@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,34 +15,115 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-func TestASiteIsProvedByANameThatTheOperatorGaveIt(t *testing.T) {
+func TestASiteIsProvedByTheVeryNameThatTheOperatorGaveIt(t *testing.T) {
 	t.Parallel()
-	named := caddyhttp.Route{MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{"push.example.org", "*.home.example.org"}}}}
-	byPath := caddyhttp.Route{MatcherSets: caddyhttp.MatcherSets{{caddyhttp.MatchPath{"/*"}}}}
+	sites := func(matchers ...any) caddyhttp.RouteList {
+		return caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{matchers}}}
+	}
+	hosts := func(names ...string) *caddyhttp.MatchHost {
+		m := caddyhttp.MatchHost(names)
+		if err := m.Provision(caddy.Context{}); err != nil {
+			t.Fatal(err)
+		}
+		return &m
+	}
+	push := sites(hosts("push.example.org"))
+	wildcard := sites(hosts("*.wild.example.org", "gw.wild.example.org"))
+	byPath := sites(caddyhttp.MatchPath{"/*"})
+	nested := caddyhttp.RouteList{{Handlers: []caddyhttp.MiddlewareHandler{&caddyhttp.Subroute{Routes: push}}}}
+	many := []string{"*.wild.example.org"}
+	for i := range 200 { // Caddy sorts that many
+		many = append(many, fmt.Sprintf("n%d.example.org", i))
+	}
 	tests := []struct {
 		name, host, serverName string
 		routes                 caddyhttp.RouteList
 		want                   string
 	}{
-		{"its name", "push.example.org:8443", "push.example.org", caddyhttp.RouteList{named}, "push.example.org"},
-		{"its name in capitals", "Push.Example.ORG", "push.example.org", caddyhttp.RouteList{named}, "push.example.org"},
-		{"a name that its wildcard covers", "up.home.example.org", "up.home.example.org", caddyhttp.RouteList{byPath, named}, "up.home.example.org"},
-		{"another Host than the TLS server name", "push.example.org", "up.home.example.org", caddyhttp.RouteList{named}, ""},
-		{"no TLS server name", "push.example.org", "", caddyhttp.RouteList{named}, ""},
+		{"its name", "push.example.org:8443", "push.example.org", push, "push.example.org"},
+		{"its name in capitals", "Push.Example.ORG", "push.EXAMPLE.org", push, "push.example.org"},
+		{"a name that is configured in capitals", "push.example.org", "push.example.org", sites(hosts("PUSH.Example.org")), "push.example.org"},
+		{"a name in other letters", "xn--bcher-kva.example", "xn--bcher-kva.example", sites(hosts("Bücher.example")), "xn--bcher-kva.example"},
+		{"a name in other letters, as it is written", "bücher.example", "xn--bcher-kva.example", sites(hosts("bücher.example")), ""},
+		{"one of many names", "n77.example.org", "n77.example.org", sites(hosts(many...)), "n77.example.org"},
+		{"a name beside a wildcard", "gw.wild.example.org", "gw.wild.example.org", wildcard, "gw.wild.example.org"},
+		// Finding 7: each of these resolves to what its owner, or a network with names of its own, likes.
+		{"a name that a wildcard covers", "priv-10-0-0-5.wild.example.org", "priv-10-0-0-5.wild.example.org", wildcard, ""},
+		{"a name that a wildcard among many covers", "priv.wild.example.org", "priv.wild.example.org", sites(hosts(many...)), ""},
+		{"the wildcard as it is written", "*.wild.example.org", "*.wild.example.org", wildcard, ""},
+		{"a name of another level", "priv.example.org", "priv.example.org", sites(hosts("priv.*.org")), ""},
+		{"a name that a placeholder gives", "gw.example.org", "gw.example.org", sites(hosts("{site.name}")), ""},
+		{"a name of which a placeholder gives a part", "gw.example.org", "gw.example.org", sites(hosts("{site.label}.example.org")), ""},
+		{"the sender's own name, of a placeholder", "stranger.example", "stranger.example", sites(hosts("{http.request.host}")), ""},
+		{"a name that the site excludes", "push.example.org", "push.example.org", sites(hosts("push.example.org"), notHost("push.example.org")), ""},
+		{"a name that the site only excludes", "push.example.org", "push.example.org", sites(notHost("push.example.org")), ""},
+		{"a name of which another path is a site", "push.example.org", "push.example.org", sites(hosts("push.example.org"), caddyhttp.MatchPath{"/up*"}), ""},
+		{"a name that is nested in a site", "push.example.org", "push.example.org", nested, ""},
+		{"another Host than the TLS server name", "push.example.org", "gw.wild.example.org", append(push, wildcard...), ""},
+		{"no TLS server name", "push.example.org", "", push, ""},
 		{"a name that the sender chose, at a site for every name", "stranger.example", "stranger.example", caddyhttp.RouteList{{}}, ""},
-		{"the same beside a site with a name", "stranger.example", "stranger.example", caddyhttp.RouteList{named, {}}, ""},
-		{"a site that only a path makes", "stranger.example", "stranger.example", caddyhttp.RouteList{byPath}, ""},
+		{"the same beside a site with a name", "stranger.example", "stranger.example", append(push, caddyhttp.Route{}), ""},
+		{"a site that only a path makes", "stranger.example", "stranger.example", byPath, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := httptest.NewRequest(http.MethodPost, "https://"+tt.host+endpoint, nil)
-			r.TLS = &tls.ConnectionState{ServerName: tt.serverName}
-			ctx := context.WithValue(r.Context(), caddyhttp.ServerCtxKey, &caddyhttp.Server{Routes: tt.routes})
-			ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
-			ctx = context.WithValue(ctx, http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8443})
-			if got := site(r.WithContext(ctx)); got != (providers.Site{Host: tt.want, Port: "8443"}) {
-				t.Errorf("got %+v", got)
+			replacer := caddy.NewReplacer()
+			replacer.Set("site.name", "gw.example.org")
+			replacer.Set("site.label", "gw")
+			replacer.Set("http.request.host", "stranger.example")
+			r := requestTo(tt.host, tt.serverName, tt.routes, replacer)
+			want := providers.Site{Host: tt.want, Port: "8443"}
+			if tt.want != "" {
+				want.Client = "192.0.2.1"
+			}
+			if got := site(r); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// notHost is a matcher that excludes a host.
+func notHost(name string) *caddyhttp.MatchNot {
+	return &caddyhttp.MatchNot{MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{name}}}}
+}
+
+// requestTo is a notify request over TLS to a server with these routes, from 192.0.2.1.
+func requestTo(host, serverName string, routes caddyhttp.RouteList, replacer *caddy.Replacer) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "https://"+host+endpoint, nil)
+	r.Host = host
+	r.TLS = &tls.ConnectionState{ServerName: serverName}
+	ctx := context.WithValue(r.Context(), caddyhttp.ServerCtxKey, &caddyhttp.Server{Routes: routes})
+	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, replacer)
+	ctx = context.WithValue(ctx, http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8443})
+	return r.WithContext(ctx)
+}
+
+func TestTheSenderIsWhomCaddyKnows(t *testing.T) {
+	t.Parallel()
+	push := caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{"push.example.org"}}}}}
+	for _, tt := range []struct {
+		name, remote string
+		vars         map[string]any
+		want         string
+	}{
+		{"who a trusted proxy says it is", "10.0.0.1:4711", map[string]any{caddyhttp.ClientIPVarKey: "198.51.100.7"}, "198.51.100.7"},
+		{"who is connected", "198.51.100.8:4711", nil, "198.51.100.8"},
+		{"who is connected over IPv6", "[2001:db8::1]:4711", map[string]any{caddyhttp.ClientIPVarKey: ""}, "2001:db8::1"},
+		{"one of IPv4 over IPv6", "[::ffff:198.51.100.9]:4711", nil, "198.51.100.9"},
+		{"nobody with an address", "@", map[string]any{caddyhttp.ClientIPVarKey: "@"}, ""},
+		{"nothing that is an address", "@", map[string]any{caddyhttp.ClientIPVarKey: "1.2.3.4\r\nEvil: yes"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := requestTo("push.example.org", "push.example.org", push, caddy.NewReplacer())
+			r.RemoteAddr = tt.remote
+			if tt.vars != nil {
+				r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, tt.vars))
+			}
+			if got := site(r).Client; got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -76,6 +76,10 @@ type Outcome struct {
 	// For KindDropped: a push that is pending is held until its end, since a reload may have caused it.
 	Blocked bool
 
+	// NoSuchName means that the name of a host that the device chose does not exist. For KindRetry: a push for a device and a host that
+	// nothing was delivered to is dropped, as a Blocked one is, or the answer would tell which names the operator's resolver knows.
+	NoSuchName bool
+
 	// Err is the detail behind the reason, for the log. It must not contain a pushkey, an endpoint's path, a token or content.
 	Err error
 }

@@ -45,14 +45,18 @@ func (p *Push) TTL(now time.Time) int {
 }
 
 // Site is the place a notification came in at, as far as it is proved. It lets a provider tell the operator's own push server,
-// which may stand in a private network, from a stranger's.
+// which may stand in a private network, from a stranger's. The outbox keeps it with the push, as JSON.
 type Site struct {
-	// Host is the lower-case host name that the request's Host header and its TLS server name agree on, and that the operator named a site;
-	// empty if they do not, or the site is one for every name.
+	// Host is the lower-case host name that the request's Host header and its TLS server name agree on, and that the operator gave a site
+	// exactly so; empty if they do not, or the site has a wildcard, a placeholder or no name.
 	Host string
 
 	// Port is the local TCP port the request came in at.
 	Port string
+
+	// Client is the IP address of who sent the request, as Caddy knows it; empty if there is no Host, or if it is not known, as of a push
+	// that an earlier version kept.
+	Client string `json:",omitempty"`
 }
 
 // Usable is implemented by a provider that can tell from a device alone whether anything could ever be delivered to it.

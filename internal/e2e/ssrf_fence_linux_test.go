@@ -20,11 +20,12 @@ import (
 type verdict string
 
 const (
-	// blocked: the homeserver is answered 200 and nothing is connected to. It is not rejected: the operator may allow it yet.
+	// blocked: the homeserver is answered 200 and nothing is connected to. It is not rejected: the operator may allow it yet. A name that does
+	// not exist is answered the same.
 	blocked verdict = "blocked"
 	// unusable: the pushkey is rejected and nothing is connected to, nor is a name looked up.
 	unusable verdict = "unusable"
-	// unresolved: no such name, or nobody there; the homeserver is told to send it again.
+	// unresolved: nobody there, or an outage of the resolver; the homeserver is told to send it again.
 	unresolved verdict = "unresolved"
 	// delivered: the address was connected to, and the push taken.
 	delivered verdict = "delivered"

@@ -80,7 +80,7 @@ var notations = []struct {
 }{
 	{"127.0.0.1", blocked},
 	{"127.0.0.1:", blocked},
-	{"127.0.0.1.", unresolved},
+	{"127.0.0.1.", blocked},
 	{"127.0.0.1:00443", blocked},
 	{"localhost", blocked},
 	{"localhost.", blocked},
@@ -174,7 +174,7 @@ var notations = []struct {
 	{"127.0.0.1,public.test", blocked},
 	{"*", blocked},
 	{".", blocked},
-	{"..", unresolved},
+	{"..", blocked},
 	{"127..0.0.1", blocked},
 	{strings.Repeat("a", 64) + ".test", blocked},
 	{strings.Repeat("a.", 200) + "test", blocked},

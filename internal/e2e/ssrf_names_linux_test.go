@@ -109,12 +109,13 @@ func TestNoRedirectIsConnectedTo(t *testing.T) {
 	} {
 		for status := 300; status <= 308; status++ {
 			n++
-			name := fmt.Sprintf("n%d.public.test", n) // another server, so that none is left alone for its failures
-			f.names.set(name, []string{abroad})
+			// Another server, so that none is left alone for its failures, at another address, so that none gets too many connections.
+			name, address := fmt.Sprintf("n%d.public.test", n), fmt.Sprintf("9.9.9.%d", n)
+			f.names.set(name, []string{address})
 			form := endpointForms[n%len(endpointForms)]
 			d := form.device(f, name)
 			f.service.Answer(path(d), providertest.Answer{Status: status, Header: http.Header{"Location": {to}, "Refresh": {"0; url=" + to}}})
-			if got, connected := f.push(d); got != unresolved || !slices.Equal(connected, []netip.AddrPort{netip.MustParseAddrPort(abroad + ":443")}) {
+			if got, connected := f.push(d); got != unresolved || !slices.Equal(connected, []netip.AddrPort{netip.MustParseAddrPort(address + ":443")}) {
 				t.Errorf("%s, %d to %s: it is %s, and connected to are %v", form.name, status, to, got, connected)
 			}
 		}

@@ -6,6 +6,7 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 //
 //	unifiedpush {
 //		allow_private  <cidr…>
+//		own_paths      <path…>
 //		vapid_subject  <mailto: or https: URL>
 //		vapid_key_file <file>
 //		endpoint       <url>

@@ -20,6 +20,7 @@ func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
 		vapid_key_file vapid.pem
 		allow_private 10.0.0.0/8 ::1
 		allow_private 127.0.0.1
+		own_paths /up* /a
 		endpoint https://relay.example
 		trusted_ca ca.pem
 		proxy none
@@ -31,6 +32,7 @@ func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
 		Options: upstream.Options{
 			Options:      network.Options{Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none"},
 			AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},
+			OwnPaths:     []string{"/up*", "/a"},
 		},
 		VapidSubject: "mailto:ops@example.org", VapidKeyFile: "vapid.pem",
 	}
@@ -49,6 +51,7 @@ func TestAWrongCaddyfileIsRefused(t *testing.T) {
 		{"an option without its argument", "unifiedpush {\nendpoint\n}", "argument"},
 		{"an option with an empty argument", "unifiedpush {\ntrusted_ca \"\"\n}", "argument"},
 		{"an option with two arguments", "unifiedpush {\nvapid_key_file a b\n}", "argument"},
+		{"no path", "unifiedpush {\nown_paths\n}", "argument"},
 		{"no network", "unifiedpush {\nallow_private\n}", "argument"},
 	}
 	for _, test := range tests {

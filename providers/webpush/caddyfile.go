@@ -8,6 +8,7 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 //		vapid_subject  <mailto: or https: URL>
 //		vapid_key_file <file>
 //		allow_private  <cidr…>
+//		own_paths      <path…>
 //		endpoint       <url>
 //		trusted_ca     <file>
 //		proxy          <url>|none

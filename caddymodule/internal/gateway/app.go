@@ -78,7 +78,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 		defer slot.Release()
 	}
 	f.app.hosts.begin(&f.attempt, f.host, f.key, standing, g.Now())
-	o := f.deliver(ctx, standing)
+	o := g.orNowhere(f, f.deliver(ctx, standing))
 	now := g.Now()
 	if ctx.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
 		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left

@@ -139,9 +139,6 @@ func (j *journal) account(k rejected.Key) (Account, bool) {
 	return j.accounts.Peek(k)
 }
 
-// delivered reports whether something was delivered to a device, and it did not die since.
-func (j *journal) delivered(k rejected.Key) bool { return j.deliveredSince(k, time.Time{}) }
-
 // deliveredSince reports whether something was delivered to a device after a time.
 func (j *journal) deliveredSince(k rejected.Key, since time.Time) bool {
 	a, ok := j.account(k)

@@ -3,14 +3,18 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
@@ -19,9 +23,19 @@ import (
 type Client struct {
 	ctx        caddy.Context
 	settings   *settings
+	guard      *guard
 	transports *transports
 	hosts      hosts
 	key        string
+}
+
+// shared is the key in the pool of what all clients of the process have in common.
+type shared struct{}
+
+// surroundings are what all clients of the process have in common: this machine's addresses, and the connections to everybody else's.
+type surroundings struct {
+	*addresses
+	machine *machine
 }
 
 // NewClient checks the options and takes hold of their transports. Close must be called once.
@@ -30,9 +44,20 @@ func NewClient(ctx caddy.Context, o *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{ctx: ctx, settings: s, key: s.key()}
-	t, _, err := pool.LoadOrNew(c.key, func() (caddy.Destructor, error) { return newTransports(s), nil })
+	common, _, err := pool.LoadOrNew(shared{}, func() (caddy.Destructor, error) {
+		return surroundings{newAddresses(time.Now), &machine{now: time.Now, lookUp: net.InterfaceAddrs}}, nil
+	})
 	if err != nil {
+		return nil, err
+	}
+	around := common.(surroundings)
+	if err := around.machine.err(); err != nil {
+		ctx.Logger().Warn("this machine's addresses cannot be read; endpoints at them are not recognized", zap.Error(err))
+	}
+	c := &Client{ctx: ctx, settings: s, guard: newGuard(s.allow, around.machine, around.addresses), key: s.key()}
+	t, _, err := pool.LoadOrNew(c.key, func() (caddy.Destructor, error) { return newTransports(s, c.guard), nil })
+	if err != nil {
+		_, _ = pool.Delete(shared{})
 		return nil, err
 	}
 	c.transports = t.(*transports)
@@ -48,7 +73,8 @@ func (c *Client) Close() error {
 		return nil
 	}
 	_, err := pool.Delete(c.key)
-	return err
+	_, sharedErr := pool.Delete(shared{})
+	return errors.Join(err, sharedErr)
 }
 
 // Response is what matters of a push server's answer.
@@ -73,6 +99,14 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 		return Response{}, err
 	}
 	defer release()
+	if transport == c.transports.own {
+		header = markOwn(header, site)
+	}
+	var used usage
+	if transport == c.transports.guarded {
+		ctx = used.watch(ctx)
+		defer used.end()
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return Response{}, err
@@ -80,10 +114,13 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	req.Header = header
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		if transport == c.transports.guarded && c.cannotExist(target, err) {
-			return Response{}, errBlocked
+		if transport == c.transports.guarded {
+			err = c.explain(target, err)
 		}
 		return Response{}, err
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		used.took()
 	}
 	defer resp.Body.Close()
 	r := Response{Status: resp.StatusCode, Header: resp.Header}
@@ -103,11 +140,50 @@ func (c *Client) notToBeResolved(host string) bool {
 	return isBelow(host, "onion") || isBelow(host, "localhost") && len(c.settings.allow) == 0
 }
 
-// cannotExist reports whether a host could not be resolved because its name is not one of the public internet's. With allow_private, the
-// name may be one of the operator's network, which is merely away.
-func (c *Client) cannotExist(target *url.URL, err error) bool {
+// explain is what an error means if the host's name does not exist. Where no private network is allowed, one that is not of the public
+// internet cannot exist. With allow_private, it may be one of the operator's network, which is merely away.
+func (c *Client) explain(target *url.URL, err error) error {
 	var dns *net.DNSError
-	return errors.As(err, &dns) && dns.IsNotFound && len(c.settings.allow) == 0 && neverPublic(target.Hostname())
+	switch {
+	case !errors.As(err, &dns) || !dns.IsNotFound:
+		return err
+	case len(c.settings.allow) == 0 && neverPublic(target.Hostname()):
+		return errBlocked
+	default:
+		return errNoSuchName
+	}
+}
+
+// usage is what a request knows of the connection that it is sent on.
+type usage struct{ on *connection }
+
+// watch is a context for the request. What is noted is noted before the request is sent, by who sends it.
+func (u *usage) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		u.end() // it is sent once more if the connection that it was to be sent on was closed meanwhile
+		secure, ok := info.Conn.(*tls.Conn)
+		if !ok {
+			return
+		}
+		if u.on, ok = secure.NetConn().(*connection); ok {
+			u.on.use()
+		}
+	}})
+}
+
+// took is called when the push was taken.
+func (u *usage) took() {
+	if u.on != nil {
+		u.on.took()
+	}
+}
+
+// end is called when the request has ended.
+func (u *usage) end() {
+	if u.on != nil {
+		u.on.leave()
+		u.on = nil
+	}
 }
 
 // Host returns the host and port of an endpoint, by which servers are told apart. It is empty if the endpoint is not a URL, and if the
@@ -131,6 +207,9 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 		return c.transports.open, &target, nil
 	}
 	if site.Host != "" && strings.EqualFold(endpoint.Hostname(), site.Host) && port == site.Port {
+		if !c.settings.paths.allow(endpoint) {
+			return nil, nil, errOwnPath
+		}
 		return c.transports.own, endpoint, nil
 	}
 	proxy, err := c.settings.Proxy(endpoint)
@@ -143,7 +222,7 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 		return c.transports.guarded, endpoint, nil
 	}
 	// The proxy resolves names, but it needs no help to see that this is none of the public internet.
-	if plainlyPrivate(endpoint.Hostname(), port, guardedDialer(c.settings.allow)) {
+	if c.guard.plainlyPrivate(endpoint.Hostname(), port) {
 		return nil, nil, errBlocked
 	}
 	return c.transports.open, endpoint, nil

@@ -3,12 +3,13 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,11 +20,27 @@ import (
 // errBlocked says that the guard kept a request from being made.
 var errBlocked = errors.New("the endpoint is not an address and port of the public internet")
 
+// errThisMachine says the same of one of this machine's own addresses.
+var errThisMachine = fmt.Errorf("%w: it is one of this machine's own, which allow_private does not name", errBlocked)
+
 const dialTimeout = 5 * time.Second
 
-// guardedDialer connects to addresses of the public internet and of the networks allowed, and to nothing else. It looks at the
-// address that is dialled, after the name was resolved, so that a name cannot change its address in between.
-func guardedDialer(allow []netip.Prefix) *net.Dialer {
+// cloudAddresses are addresses of the public internet's ranges at which a cloud answers its own machines, and nobody else. Other clouds use
+// addresses that are special anyway, such as 169.254.169.254, 100.100.100.200, 192.0.0.192 and fd00:ec2::254.
+var cloudAddresses = []netip.Prefix{
+	netip.MustParsePrefix("168.63.129.16/32"), // Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+}
+
+// guard connects to addresses of the public internet and of the networks allowed, and to nothing else. It looks at the address that is
+// dialled, after the name was resolved, so that a name cannot change its address in between.
+type guard struct {
+	allow     []netip.Prefix
+	ranges    *ssrf.Guardian
+	machine   *machine   // nil for none
+	addresses *addresses // nil for no bounds
+}
+
+func newGuard(allow []netip.Prefix, m *machine, a *addresses) *guard {
 	var v4, v6 []netip.Prefix
 	for _, p := range allow {
 		if p.Addr().Is4() {
@@ -32,45 +49,144 @@ func guardedDialer(allow []netip.Prefix) *net.Dialer {
 			v6 = append(v6, p)
 		}
 	}
-	guardian := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	control := func(network, address string, c syscall.RawConn) error {
-		if isAdmin(address) || guardian.Safe(network, address, c) != nil {
-			return errBlocked
-		}
-		if to, inner := isatap(address); inner.IsValid() && !contains(v6, to) && guardian.SafeAddr(inner) != nil {
-			return errBlocked
-		}
-		return nil
+	return &guard{
+		allow: allow, machine: m, addresses: a,
+		ranges: ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)),
 	}
+}
+
+// check returns an error if an address is not to be connected to.
+func (g *guard) check(network, address string) error {
+	if isAdmin(address) || g.ranges.Safe(network, address, nil) != nil {
+		return errBlocked
+	}
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return errBlocked
+	}
+	to, inner := ap.Addr(), isatap(ap.Addr())
+	switch {
+	case contains(g.allow, to):
+		return nil
+	case inner.IsValid() && (g.ranges.SafeAddr(inner) != nil || contains(cloudAddresses, inner) || g.machine.has(inner)), contains(cloudAddresses, to):
+		return errBlocked
+	case g.machine.has(to):
+		return errThisMachine
+	}
+	return nil
+}
+
+// attempt is that to connect to a name, of which each address is dialled until one answers, two at a time if need be.
+type attempt struct {
+	guard *guard
+	host  string // and port
+
+	mu     sync.Mutex
+	passed bool // the guard let an address pass
+	busy   bool // one of these has too many connections
+	ended  bool
+	dialed []*connection
+}
+
+// attemptKey is where a dialer's context has the attempt.
+type attemptKey struct{}
+
+// errEnded says that an attempt is over.
+var errEnded = errors.New("another address of the host was connected to")
+
+// dialer is for one address at a time. Each is checked, and counted, before anything is sent to it.
+func (g *guard) dialer() *net.Dialer {
 	return &net.Dialer{
 		Timeout: dialTimeout,
-		Control: control,
-		ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
-			err := control(network, address, c)
-			if passed, ok := ctx.Value(passedKey{}).(*atomic.Bool); ok && err == nil {
-				passed.Store(true)
+		ControlContext: func(ctx context.Context, network, address string, _ syscall.RawConn) error {
+			if err := g.check(network, address); err != nil {
+				return err
 			}
-			return err
+			if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+				return a.dial(address)
+			}
+			return nil
 		},
 	}
 }
 
-// passedKey is where a context has whether the guard let an address of the name pass.
-type passedKey struct{}
+// dial counts a connection to an address that the guard lets pass. One that allow_private names is the operator's choice, and has no bound.
+func (a *attempt) dial(address string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		return errEnded
+	}
+	a.passed = true
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || a.guard.addresses == nil || contains(a.guard.allow, ap.Addr().Unmap()) {
+		return err
+	}
+	c, err := a.guard.addresses.dial(a.host, ap.Addr())
+	if err != nil {
+		a.busy = true
+		return err
+	}
+	a.dialed = append(a.dialed, c)
+	return nil
+}
+
+// end counts none of the attempt's connections any more but the one that was made, if one was, and returns that.
+func (a *attempt) end(made net.Conn) net.Conn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	var counted net.Conn = made
+	var to netip.Prefix
+	if made != nil {
+		if remote, err := netip.ParseAddrPort(made.RemoteAddr().String()); err == nil {
+			to = block(remote.Addr())
+		}
+	}
+	for _, c := range a.dialed {
+		if to.IsValid() && c.where.at == to {
+			c.made(made)
+			counted, to = c, netip.Prefix{}
+		} else {
+			c.discount()
+		}
+	}
+	return counted
+}
 
 var errUnreachable = errors.New("those of the host's addresses that are of the public internet cannot be reached")
 
-// dialing is how a transport connects. Of a name with several addresses, what net tells is the failure of one of them: it is blocked only if
-// no other could have been connected to at another time.
-func dialing(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+// dialing is how a transport connects through one of the guard's dialers. Of a name with several addresses, what net tells is the failure of
+// one of them: it is blocked only if no other could have been connected to at another time.
+func (g *guard) dialing(dialer *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		var passed atomic.Bool
-		conn, err := dialer.DialContext(context.WithValue(ctx, passedKey{}, &passed), network, address)
-		if errors.Is(err, errBlocked) && passed.Load() {
+		a := &attempt{guard: g, host: address}
+		conn, err := dialer.DialContext(context.WithValue(ctx, attemptKey{}, a), network, g.absolute(address))
+		if err == nil {
+			return a.end(conn), nil
+		}
+		a.end(nil)
+		switch {
+		case a.busy:
+			return nil, errAddressBusy
+		case errors.Is(err, errBlocked) && a.passed:
 			return nil, errUnreachable
 		}
-		return conn, err
+		return nil, err
 	}
+}
+
+// absolute is the address with its name as one of the DNS's root, below which no resolver looks for it in other domains: that would tell
+// whether such a name exists by how long it takes. Where private networks are allowed, the operator may count on it.
+func (g *guard) absolute(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || len(g.allow) > 0 || strings.HasSuffix(host, ".") {
+		return address
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return address
+	}
+	return net.JoinHostPort(host+".", port)
 }
 
 // openDialer connects to whatever the operator named, save Caddy's admin endpoint.
@@ -104,19 +220,18 @@ func portAllowed(port string) bool {
 	return err == nil && (n == 443 || n >= 1024)
 }
 
-// isatap is the address that is dialled, and the IPv4 address that a router on the way may send it to, if its interface identifier has one
-// (RFC 5214 section 6.1). Any prefix may stand before it, so that the ranges of the guard say nothing of it. The other embeddings have prefixes of
+// isatap is the IPv4 address that a router on the way may send what is for an address to, if its interface identifier has one (RFC 5214
+// section 6.1). Any prefix may stand before it, so that the ranges of the guard say nothing of it. The other embeddings have prefixes of
 // their own, which are blocked as a whole.
-func isatap(address string) (to, inner netip.Addr) {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil || !ap.Addr().Is6() {
-		return to, inner
+func isatap(to netip.Addr) (inner netip.Addr) {
+	if !to.Is6() {
+		return inner
 	}
-	b := ap.Addr().As16()
+	b := to.As16()
 	if b[8]&^0x02 != 0 || b[9] != 0 || b[10] != 0x5e || b[11] != 0xfe { // the bit is set if the IPv4 address is a unique one
-		return to, inner
+		return inner
 	}
-	return ap.Addr(), netip.AddrFrom4([4]byte(b[12:]))
+	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
 func contains(list []netip.Prefix, ip netip.Addr) bool {
@@ -124,7 +239,7 @@ func contains(list []netip.Prefix, ip netip.Addr) bool {
 }
 
 // plainlyPrivate says whether a host shows by itself that the guard would keep a request from it, without its name being looked up.
-func plainlyPrivate(host, port string, guard *net.Dialer) bool {
+func (g *guard) plainlyPrivate(host, port string) bool {
 	host = strings.TrimSuffix(host, ".")
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	if last == "localhost" { // and whatever is below it, RFC 6761 section 6.3
@@ -139,7 +254,7 @@ func plainlyPrivate(host, port string, guard *net.Dialer) bool {
 	if ip.Is4() {
 		network = "tcp4"
 	}
-	return guard.Control(network, net.JoinHostPort(ip.String(), port), nil) != nil
+	return g.check(network, net.JoinHostPort(ip.String(), port)) != nil
 }
 
 // isNumber says whether a host's last label makes inet_aton and browsers take all of it for an IPv4 address

@@ -29,6 +29,13 @@ func TestTheGuardLetsNothingThroughButThePublicInternet(t *testing.T) {
 		{"192.168/16", "tcp4", "192.168.1.1:443", false},
 		{"link-local, where clouds keep credentials", "tcp4", "169.254.169.254:443", false},
 		{"carrier-grade NAT", "tcp4", "100.64.0.1:443", false},
+		{"Azure's answers for its own machines", "tcp4", "168.63.129.16:443", false},
+		{"ISATAP of that", "tcp6", "[2620:fe::5efe:a83f:8110]:443", false},
+		{"its neighbour", "tcp4", "168.63.129.17:443", true},
+		{"Alibaba's credentials", "tcp4", "100.100.100.200:443", false},
+		{"Oracle's credentials", "tcp4", "192.0.0.192:443", false},
+		{"Amazon's credentials over IPv6", "tcp6", "[fd00:ec2::254]:443", false},
+		{"Google's credentials over IPv6", "tcp6", "[fd20:ce::254]:443", false},
 		{"benchmarks", "tcp4", "198.18.0.1:443", false},
 		{"documentation", "tcp4", "192.0.2.1:443", false},
 		{"240/4", "tcp4", "240.0.0.1:443", false},
@@ -59,11 +66,11 @@ func TestTheGuardLetsNothingThroughButThePublicInternet(t *testing.T) {
 		{"something that is not TCP", "udp4", "9.9.9.9:443", false},
 		{"something that is no address", "tcp4", "push.example:443", false},
 	}
-	guard := guardedDialer(nil)
+	guard := newGuard(nil, nil, nil)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if err := guard.Control(test.network, test.address, nil); (err == nil) != test.allowed {
+			if err := guard.check(test.network, test.address); (err == nil) != test.allowed {
 				t.Errorf("%s: %v", test.address, err)
 			}
 		})
@@ -72,7 +79,7 @@ func TestTheGuardLetsNothingThroughButThePublicInternet(t *testing.T) {
 
 func TestAllowPrivateOpensWhatItListsAndNothingElse(t *testing.T) {
 	t.Parallel()
-	allow, err := prefixes([]string{"10.1.0.0/16", "192.168.1.7", "fd00:1::/32", "::1", "2620:fe::/48"})
+	allow, err := prefixes([]string{"10.1.0.0/16", "192.168.1.7", "fd00:1::/32", "::1", "2620:fe::/48", "168.63.129.16"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,12 +102,13 @@ func TestAllowPrivateOpensWhatItListsAndNothingElse(t *testing.T) {
 		{"tcp6", "[2620:ff::5efe:a01:203]:443", true},
 		{"tcp6", "[::1]:2019", false},
 		{"tcp4", "9.9.9.9:443", true},
+		{"tcp4", "168.63.129.16:443", true},
 	}
-	guard := guardedDialer(allow)
+	guard := newGuard(allow, nil, nil)
 	for _, test := range tests {
 		t.Run(test.address, func(t *testing.T) {
 			t.Parallel()
-			if err := guard.Control(test.network, test.address, nil); (err == nil) != test.allowed {
+			if err := guard.check(test.network, test.address); (err == nil) != test.allowed {
 				t.Errorf("%v", err)
 			}
 		})
@@ -285,10 +293,11 @@ func resolvingBy(t *testing.T, dial func() (net.Conn, error), o Options) *Client
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialer := guardedDialer(s.allow)
+	g := newGuard(s.allow, nil, nil)
+	dialer := g.dialer()
 	dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return dial() }}
-	c := &Client{settings: s, transports: newTransports(s)}
-	c.transports.guarded = newTransport(dialer, s.Roots)
+	c := &Client{settings: s, guard: g, transports: newTransports(s, g)}
+	c.transports.guarded = newTransport(g.dialing(dialer), s.Roots)
 	t.Cleanup(func() { _ = c.transports.Destruct() })
 	return c
 }
@@ -315,7 +324,7 @@ func answerDNS(conn net.Conn, address netip.Addr) {
 	}
 	answer := append([]byte{query[0], query[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, query[12:end]...)
 	if !address.IsValid() {
-		answer[3] |= 3
+		answer[3] |= 3 // NXDOMAIN
 	}
 	if address.IsValid() && query[end-3] == kind {
 		answer[7] = 1

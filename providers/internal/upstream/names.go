@@ -1,10 +1,14 @@
 package upstream
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 )
+
+// errNoSuchName means that the resolver knows a host's name not to exist, or to have no address. An outage of the resolver is another error.
+var errNoSuchName = errors.New("the host's name does not exist")
 
 // specialNames are the ends of names that are not in the public DNS (https://www.iana.org/assignments/special-use-domain-names, and
 // .internal, which ICANN set aside). Each may well be one in a private network.

@@ -60,8 +60,34 @@ func TestAPublicNameThatDoesNotResolveIsForLater(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := resolving(t, netip.Addr{}, Options{Options: network.Options{Proxy: "none"}})
-			wantUnreachable(t, post(t.Context(), t, c, "https://"+name+"/up/secret", providers.Site{}), "dns")
+			o := post(t.Context(), t, c, "https://"+name+"/up/secret", providers.Site{})
+			wantUnreachable(t, o, "dns")
+			if !o.NoSuchName {
+				t.Error("the gateway is not told that there is no such name")
+			}
 		})
+	}
+}
+
+// A resolver's search list would have it look for a stranger's name in the operator's domains, too, and take longer for names that are none.
+func TestAResolverIsAskedForAStrangersNameOnly(t *testing.T) {
+	t.Parallel()
+	allow, _ := prefixes([]string{"10.0.0.1"})
+	for _, test := range []struct {
+		address, want string
+		allow         []netip.Prefix
+	}{
+		{"push.example:443", "push.example.:443", nil},
+		{"push:443", "push.:443", nil},
+		{"push.example.:443", "push.example.:443", nil},
+		{"9.9.9.9:443", "9.9.9.9:443", nil},
+		{"[2620:fe::9]:443", "[2620:fe::9]:443", nil},
+		{"[fe80::1%lo]:443", "[fe80::1%lo]:443", nil},
+		{"ntfy:443", "ntfy:443", allow}, // such as one of the operator's cluster
+	} {
+		if got := newGuard(test.allow, nil, nil).absolute(test.address); got != test.want {
+			t.Errorf("%s becomes %s, want %s", test.address, got, test.want)
+		}
 	}
 }
 
@@ -72,7 +98,11 @@ func TestAnOutageOfDNSSaysNothingAboutAPrivateName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := resolvingBy(t, func() (net.Conn, error) { return nil, errors.New("refused") }, Options{Options: network.Options{Proxy: "none"}})
-			wantUnreachable(t, post(t.Context(), t, c, "https://"+name+"/up/secret", providers.Site{}), "dns")
+			o := post(t.Context(), t, c, "https://"+name+"/up/secret", providers.Site{})
+			wantUnreachable(t, o, "dns")
+			if o.NoSuchName {
+				t.Error("an outage is taken for an answer")
+			}
 		})
 	}
 }

@@ -24,12 +24,17 @@ type Options struct {
 	// Private networks, as CIDR ranges or single addresses, in which endpoints may lie. An endpoint that resolves to any other
 	// address that is not of the public internet is not contacted. Default: none.
 	AllowPrivate []string `json:"allow_private,omitempty"`
+
+	// The paths at which the push server of the site that a notification came in at may be, such as `/up*`: exact ones, or what begins with
+	// what stands before a `*` at the end. A push to any other path of that site is not sent. Capitals count. Default: all paths.
+	OwnPaths []string `json:"own_paths,omitempty"`
 }
 
 // settings are the options once resolved and checked.
 type settings struct {
 	*network.Settings
 	allow []netip.Prefix
+	paths ownPaths
 }
 
 // resolve reads and checks everything that the options name, and names the option that is wrong.
@@ -42,7 +47,11 @@ func (o *Options) resolve() (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("allow_private: %w", err)
 	}
-	return &settings{Settings: resolved, allow: allow}, nil
+	paths, err := parseOwnPaths(o.OwnPaths)
+	if err != nil {
+		return nil, fmt.Errorf("own_paths: %w", err)
+	}
+	return &settings{Settings: resolved, allow: allow, paths: paths}, nil
 }
 
 // key identifies the transports that the settings need: configurations with the same settings share them.
@@ -74,13 +83,21 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 
 // UnmarshalOption reads the option that the dispenser is at, and says whether it is one of these.
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
-	if d.Val() != "allow_private" {
-		return o.Options.UnmarshalOption(d)
+	switch d.Val() {
+	case "allow_private":
+		return true, more(d, &o.AllowPrivate)
+	case "own_paths":
+		return true, more(d, &o.OwnPaths)
 	}
+	return o.Options.UnmarshalOption(d)
+}
+
+// more reads an option's arguments, of which it has at least one.
+func more(d *caddyfile.Dispenser, into *[]string) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return true, d.ArgErr()
+		return d.ArgErr()
 	}
-	o.AllowPrivate = append(o.AllowPrivate, args...)
-	return true, nil
+	*into = append(*into, args...)
+	return nil
 }

@@ -70,7 +70,9 @@ func TestOptionsAreReadFromACaddyfile(t *testing.T) {
 		trusted_ca ca.pem
 		proxy none
 		allow_private 10.0.0.0/8 ::1
-		allow_private 127.0.0.1`)
+		own_paths /up* /exactly
+		allow_private 127.0.0.1
+		own_paths /other/*`)
 	var got Options
 	for d.Next() {
 		if known, err := got.UnmarshalOption(d); err != nil || !known {
@@ -80,6 +82,7 @@ func TestOptionsAreReadFromACaddyfile(t *testing.T) {
 	want := Options{
 		Options:      network.Options{Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none"},
 		AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},
+		OwnPaths:     []string{"/up*", "/exactly", "/other/*"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)

@@ -45,10 +45,20 @@ func Outcome(r Response, now time.Time) providers.Outcome {
 // Failed classifies an error of Post. It keeps of the error what tells an operator something and cannot contain a secret.
 func Failed(err error) providers.Outcome {
 	switch {
+	case errors.Is(err, errThisMachine):
+		return providers.Blocked("blocked", errThisMachine)
 	case errors.Is(err, errBlocked):
 		return providers.Blocked("blocked", errBlocked)
+	case errors.Is(err, errOwnPath):
+		return providers.Blocked("own_path", errOwnPath)
 	case errors.Is(err, errInLine):
 		return providers.Busy("host_busy", errInLine)
+	case errors.Is(err, errAddressBusy):
+		return providers.Busy("address_busy", errAddressBusy)
+	case errors.Is(err, errNoSuchName):
+		o := providers.Unreachable("dns", errNoSuchName)
+		o.NoSuchName = true
+		return o
 	default:
 		return network.Failed(err)
 	}

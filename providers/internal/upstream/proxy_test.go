@@ -143,7 +143,8 @@ func TestTheEnvironmentsProxyIsUsedUnlessTheOptionSaysNone(t *testing.T) {
 		if (got == nil) != (used == "") || (got != nil && got.String() != used) {
 			t.Errorf("with %q, the proxy is %v, want %q", option, got, used)
 		}
-		c := &Client{settings: s, transports: newTransports(s)}
+		g := newGuard(nil, nil, nil)
+		c := &Client{settings: s, guard: g, transports: newTransports(s, g)}
 		way, _, err := c.way(endpoint, providers.Site{})
 		if err != nil {
 			t.Fatal(err)

@@ -29,27 +29,34 @@ type transports struct {
 	ownRoots atomic.Pointer[x509.CertPool]
 }
 
-func newTransports(s *settings) *transports {
+func newTransports(s *settings, g *guard) *transports {
 	t := &transports{
-		guarded: newTransport(guardedDialer(s.allow), s.Roots),
-		open:    newTransport(openDialer(), s.Roots),
-		own:     newTransport(openDialer(), s.Roots),
+		guarded: newTransport(g.dialing(g.dialer()), s.Roots),
+		open:    newTransport(openDialer().DialContext, s.Roots),
+		own:     newTransport(openDialer().DialContext, s.Roots),
 	}
 	t.open.Proxy = func(r *http.Request) (*url.URL, error) { return s.Proxy(r.URL) }
 	t.own.DialTLSContext = t.dialOwn
 	return t
 }
 
-// newTransport bounds everything that a hostile server could stretch. The number of requests is bounded before it, by host.
-func newTransport(dialer *net.Dialer, roots *x509.CertPool) *http.Transport {
+// dialFunc is how a transport connects.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// handshakeTimeout is how long TLS may take to be agreed upon.
+const handshakeTimeout = 5 * time.Second
+
+// newTransport bounds everything that a hostile server could stretch. The number of requests is bounded before it, by host, and
+// that of connections by the guard, by address.
+func newTransport(dial dialFunc, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		DialContext:            dialing(dialer),
+		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    5 * time.Second,
+		TLSHandshakeTimeout:    handshakeTimeout,
 		ResponseHeaderTimeout:  20 * time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    8,
+		MaxIdleConnsPerHost:    hostRunning, // or a server without HTTP/2 would get new connections all the time
 		MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
