@@ -435,6 +435,9 @@ func TestOfAddressesThatAreDialledAtTheSameTimeOneIsCounted(t *testing.T) {
 	if err := try.dial("9.9.9.10:443"); !errors.Is(err, errEnded) {
 		t.Errorf("an address that is dialled later: %v", err)
 	}
+	if err := try.explain(errUnreachable); !errors.Is(err, errUnreachable) {
+		t.Errorf("none of them is busy: %v", err)
+	}
 	if len(a.busy) != 1 || len(a.busy[block(victim)].counting) != 1 {
 		t.Errorf("counted are %v", a.busy)
 	}
@@ -463,5 +466,8 @@ func TestAHostIsBusyOnlyIfNoneOfItsAddressesCanBeConnectedTo(t *testing.T) {
 	}
 	if err := try.dial("9.9.9.10:443"); err != nil {
 		t.Errorf("the other address: %v", err)
+	}
+	if err := try.explain(errors.New("refused")); !errors.Is(err, errAddressBusy) {
+		t.Errorf("the other address refuses, and the first one was not asked: %v", err)
 	}
 }

@@ -166,14 +166,19 @@ func (g *guard) dialing(dialer *net.Dialer) dialFunc {
 			return a.end(conn), nil
 		}
 		a.end(nil)
-		switch {
-		case a.busy:
-			return nil, errAddressBusy
-		case errors.Is(err, errBlocked) && a.passed:
-			return nil, errUnreachable
-		}
-		return nil, err
+		return nil, a.explain(err)
 	}
+}
+
+// explain is why no connection was made, given what net tells of one of the addresses.
+func (a *attempt) explain(err error) error {
+	switch {
+	case a.busy:
+		return errAddressBusy
+	case errors.Is(err, errBlocked) && a.passed:
+		return errUnreachable
+	}
+	return err
 }
 
 // absolute is the address with its name as one of the DNS's root, below which no resolver looks for it in other domains: that would tell
