@@ -54,8 +54,13 @@ func TestATargetMakesAnotherDeviceOfTheSameFamily(t *testing.T) {
 	}
 	keys := map[Key]string{plain: "none"}
 	for _, tt := range [][3]string{
-		{"app", "key", "https://a.example/1"}, {"app", "key", "https://a.example/2"}, {"app", "key", "1"}, {"app", "key1", ""},
-		{"app", "ke", "yhttps://a.example/1"}, {"app", "key\x00https", "://a.example/1"}, {"ap", "pkey", "https://a.example/1"},
+		{"app", "key", "https://a.example/1"},
+		{"app", "key", "https://a.example/2"},
+		{"app", "key", "1"},
+		{"app", "key1", ""},
+		{"app", "ke", "yhttps://a.example/1"},
+		{"app", "key\x00https", "://a.example/1"},
+		{"ap", "pkey", "https://a.example/1"},
 	} {
 		k := KeyAt(tt[0], tt[1], tt[2])
 		if other, ok := keys[k]; ok {
