@@ -131,7 +131,7 @@ func (g *Gateway) DropUntargeted(ctx context.Context) (dropped map[string]int, e
 
 // dropBefore forgets the records of the apps that began before a time, and counts them. What was learned since is of this version.
 func (g *Gateway) dropBefore(ctx context.Context, lister rejected.Lister, began time.Time, dropped map[string]int) error {
-	for q := (rejected.Query{}); ; {
+	for q := (rejected.Query{Limit: rejected.MaxPage}); ; {
 		page, next, err := lister.List(ctx, q)
 		if err != nil {
 			return err
