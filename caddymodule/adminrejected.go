@@ -2,11 +2,13 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -80,24 +82,74 @@ func listRecords(ctx context.Context, lister rejected.Lister, q rejected.Query, 
 type deviceSelector struct {
 	AppID   string `json:"app_id"`
 	Pushkey string `json:"pushkey"`
-	Hash    string `json:"hash"`
+	// Endpoint is that in the pusher's data, for an app that tells devices with the same pushkey apart by it.
+	Endpoint string `json:"endpoint"`
+	Hash     string `json:"hash"`
 }
 
 func (s deviceSelector) given() bool { return s != deviceSelector{} }
 
-// find finds the device's key.
-func (s deviceSelector) find(ctx context.Context, app *App) (rejected.Key, error) {
+// maxFamily bounds the devices with the same pushkey that are worked on at a time.
+const maxFamily = 1000
+
+// find finds the device's key. Without an endpoint, there are several if the app tells devices apart by it: those that are on record or were
+// tried lately, and the key without one if there is none.
+func (s deviceSelector) find(ctx context.Context, app *App) ([]rejected.Key, error) {
 	switch {
-	case s.Hash != "" && (s.AppID != "" || s.Pushkey != ""):
-		return rejected.Key{}, refuse(http.StatusBadRequest, "hash: it cannot be given together with app_id and pushkey")
+	case s.Hash != "" && (s.AppID != "" || s.Pushkey != "" || s.Endpoint != ""):
+		return nil, refuse(http.StatusBadRequest, "hash: it cannot be given together with app_id, pushkey and endpoint")
 	case s.Hash != "":
-		return findHash(ctx, app, s.Hash)
+		key, err := findHash(ctx, app, s.Hash)
+		return []rejected.Key{key}, err
 	case s.AppID == "":
-		return rejected.Key{}, refuse(http.StatusBadRequest, "app_id is missing: give app_id and pushkey, or hash")
+		return nil, refuse(http.StatusBadRequest, "app_id is missing: give app_id and pushkey, or hash")
 	case s.Pushkey == "":
-		return rejected.Key{}, refuse(http.StatusBadRequest, "pushkey is missing: give app_id and pushkey, or hash")
+		return nil, refuse(http.StatusBadRequest, "pushkey is missing: give app_id and pushkey, or hash")
 	}
-	return rejected.KeyOf(s.AppID, s.Pushkey), nil
+	plain := rejected.KeyOf(s.AppID, s.Pushkey)
+	switch {
+	case s.Endpoint != "":
+		key, err := s.at(app.gateway.Router.Route(s.AppID))
+		return []rejected.Key{key}, err
+	case !s.anyEndpoint(app):
+		return []rejected.Key{plain}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, bulkTime)
+	defer cancel()
+	found, err := app.gateway.Find(ctx, plain.Family(), maxFamily)
+	if err != nil {
+		return nil, storeError("rejected", err)
+	}
+	if len(found) == 0 {
+		found = append(found, plain)
+	}
+	return found, nil
+}
+
+// anyEndpoint reports whether it may stand for devices with several endpoints.
+func (s deviceSelector) anyEndpoint(app *App) bool {
+	if s.Hash != "" || s.Endpoint != "" {
+		return false
+	}
+	serves := app.gateway.Router.Route(s.AppID)
+	return serves != nil && serves.Identifies()
+}
+
+// at is the key of the device at the endpoint.
+func (s deviceSelector) at(serves *gateway.App) (rejected.Key, error) {
+	if serves == nil || !serves.Identifies() {
+		return rejected.Key{}, refuse(http.StatusBadRequest, "endpoint: app_id and pushkey name the device of this app: leave it out")
+	}
+	data, err := json.Marshal(map[string]string{"endpoint": s.Endpoint})
+	if err != nil {
+		return rejected.Key{}, err
+	}
+	target := serves.Target(&providers.Device{AppID: s.AppID, Pushkey: s.Pushkey, Data: data})
+	if target == "" {
+		return rejected.Key{}, refuse(http.StatusBadRequest,
+			"endpoint: it has to be an https URL as in the pusher's data; leave it out if the pushkey is a whole subscription")
+	}
+	return rejected.KeyAt(s.AppID, s.Pushkey, target), nil
 }
 
 // findHash finds the key whose hash begins with what is given, among the devices on record and those that were tried lately.
@@ -129,16 +181,23 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request, app *App) error 
 	if err := decode(w, r, &device); err != nil {
 		return err
 	}
-	key, err := device.find(r.Context(), app)
+	keys, err := device.find(r.Context(), app)
 	if err != nil {
 		return err
 	}
+	if len(keys) > 1 {
+		return severalEndpoints(keys)
+	}
+	key := keys[0]
 	e, err := app.gateway.Explain(r.Context(), key, device.AppID)
 	if err != nil {
 		return storeError("explaining", err)
 	}
 	if device.Hash != "" && !e.Known() {
 		return refuse(http.StatusNotFound, "nothing is known of the device %s", key)
+	}
+	if !e.Known() && device.anyEndpoint(app) {
+		e.Note = "without the endpoint, only devices are found that are on record or were tried lately: give the endpoint of the pusher's data"
 	}
 	return respond(w, http.StatusOK, e)
 }
@@ -171,17 +230,22 @@ func (a *Admin) forget(w http.ResponseWriter, r *http.Request, app *App) error {
 }
 
 func forgetDevice(w http.ResponseWriter, r *http.Request, app *App, device deviceSelector) error {
-	key, err := device.find(r.Context(), app)
+	keys, err := device.find(r.Context(), app)
 	if err != nil {
 		return err
 	}
-	answer := adminapi.Forgotten{PushkeyHash: key.String()}
-	known, err := app.gateway.Forget(r.Context(), key)
-	if err != nil {
-		return storeError("rejected", err)
+	answer := adminapi.Forgotten{}
+	if len(keys) == 1 {
+		answer.PushkeyHash = keys[0].String()
 	}
-	if known {
-		answer.Forgotten = 1
+	for _, key := range keys {
+		known, err := app.gateway.Forget(r.Context(), key)
+		if err != nil {
+			return storeError("rejected", err)
+		}
+		if known {
+			answer.Forgotten++
+		}
 	}
 	return respond(w, http.StatusOK, answer)
 }

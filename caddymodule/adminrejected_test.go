@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -132,6 +133,67 @@ func TestAHashThatSeveralBeginWithIsAnsweredWithThem(t *testing.T) {
 	r.wait("org.example.ios", "2", b, false)
 	r.wait("org.example.ios", "3", rejected.Key{1}, false)
 	r.want(http.StatusConflict, "POST", "/matrix_push/outbox/drop", `{"app":"org.example.ios","hash":"abcd"}`, candidates)
+}
+
+// identifying is a provider whose pushes go to the endpoint in a device's data.
+type identifying struct{ *fakeProvider }
+
+func (identifying) Target(d *providers.Device) string {
+	var data struct{ Endpoint string }
+	_ = json.Unmarshal(d.Data, &data)
+	if !strings.HasPrefix(data.Endpoint, "https://") {
+		return ""
+	}
+	return strings.ToLower(data.Endpoint)
+}
+
+// withEndpoints makes the app org.example.ios one whose devices are told apart by their endpoints.
+func (r *adminRig) withEndpoints() {
+	r.app.gateway.Router.Configured("org.example.ios").Provider = identifying{r.provider}
+}
+
+func TestADeviceIsFoundByItsEndpointAndByItsPushkeyAlone(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	r.withEndpoints()
+	const explain, forget = "/matrix_push/rejected/explain", "/matrix_push/rejected/forget"
+	device := func(more string) string { return `{"app_id":"org.example.ios","pushkey":"` + canary + `"` + more + `}` }
+	one, two := `,"endpoint":"https://a.example/`+canary+`"`, `,"endpoint":"https://b.example/`+canary+`"`
+	at := func(endpoint string) rejected.Key {
+		return rejected.KeyAt("org.example.ios", canary, strings.ToLower(endpoint+canary))
+	}
+	a, b := at("https://a.example/"), at("https://b.example/")
+	reject := func(keys ...rejected.Key) {
+		for _, k := range keys {
+			_ = r.store.Reject(t.Context(), k, rejected.Verdict{App: "org.example.ios", Reason: "gone", At: today})
+		}
+	}
+	r.want(http.StatusOK, "POST", explain, device(""), `"waiting":false`, `"note":"without the endpoint`)
+	if answer := r.want(http.StatusOK, "POST", explain, device(one), `"pushkey_hash":"`+a.String()); strings.Contains(answer, "note") {
+		t.Errorf("it notes something: %s", answer)
+	}
+	reject(a)
+	r.want(http.StatusOK, "POST", explain, device(""), `"pushkey_hash":"`+a.String(), `"reason":"gone"`)
+	r.want(http.StatusOK, "POST", explain, device(strings.Replace(one, "a.example", "A.example", 1)), `"reason":"gone"`)
+	if answer := r.want(http.StatusOK, "POST", explain, device(two), `"pushkey_hash":"`+b.String()); strings.Contains(answer, "gone") {
+		t.Errorf("the other endpoint is explained as %s", answer)
+	}
+	r.want(http.StatusOK, "POST", forget, device(two), `"forgotten":0`)
+	reject(b)
+	r.want(http.StatusConflict, "POST", explain, device(""), `several endpoints`, a.String(), b.String())
+	r.want(http.StatusOK, "POST", forget, device(one), `"pushkey_hash":"`+a.String()+`","forgotten":1`)
+	reject(a, rejected.KeyOf("org.example.ios", canary), rejected.KeyOf("org.example.ios", "another"))
+	r.want(http.StatusOK, "POST", forget, device(""), `{"forgotten":3}`)
+	if len(r.store.records) != 1 {
+		t.Errorf("left are %v", r.store.records)
+	}
+	for _, refused := range []string{
+		device(`,"endpoint":"http://a.example/"`), `{"hash":"` + a.String() + `"` + one + `}`,
+		strings.Replace(device(one), "org.example.ios", "org.example.mac", 1), strings.Replace(device(one), "org.example.ios", "com.example", 1),
+	} {
+		r.want(http.StatusBadRequest, "POST", explain, refused)
+		r.want(http.StatusBadRequest, "POST", forget, refused)
+	}
 }
 
 func TestARejectionIsForgotten(t *testing.T) {

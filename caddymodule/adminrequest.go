@@ -126,8 +126,17 @@ type ambiguousError struct{ adminapi.Failure }
 func (e *ambiguousError) Error() string { return e.Failure.Error }
 
 func ambiguous(keys []rejected.Key) error {
-	e := &ambiguousError{adminapi.Failure{Error: "several hashes begin with this one: give more of it"}}
-	for _, k := range keys {
+	return candidates("several hashes begin with this one: give more of it", keys)
+}
+
+// severalEndpoints says that devices with the pushkey go to several endpoints.
+func severalEndpoints(keys []rejected.Key) error {
+	return candidates("several endpoints are known of this pushkey: give the endpoint of the pusher's data, or a hash", keys)
+}
+
+func candidates(problem string, keys []rejected.Key) error {
+	e := &ambiguousError{adminapi.Failure{Error: problem}}
+	for _, k := range keys[:min(len(keys), maxCandidates)] {
 		e.Candidates = append(e.Candidates, k.String())
 	}
 	return e

@@ -218,6 +218,7 @@ func (a *App) Start() error {
 	go a.events.run()
 	go a.observer.watchExpiry(live, a.gateway.Router.Apps())
 	go a.warm(live)
+	go a.dropUntargeted(live)
 	go a.gateway.Work(live)
 	close(a.started)
 	return nil

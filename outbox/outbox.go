@@ -218,7 +218,7 @@ type Entry struct {
 	ID string
 	// App is the pattern of the app it is for.
 	App string
-	// Device is the hash of app_id and pushkey that the rejected store uses too.
+	// Device is the hash of app_id, pushkey and, where these do not decide alone where pushes go, the target, that the rejected store uses too.
 	Device [16]byte
 	// Event is the push's key for duplicate suppression, which is remembered with the entry until EventUntil; zero if it has none.
 	Event      [16]byte

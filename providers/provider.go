@@ -121,6 +121,16 @@ type Hoster interface {
 	Host(d *Device) string
 }
 
+// Identifier is implemented by a provider whose pushes go where a device's data say, and not only its app_id and pushkey. Whoever knows the
+// pushkey can put it beside data of their own, and what becomes of their pushes must be none of the device's business: so a verdict, a
+// suspicion, pending pushes, and what else the gateway remembers of a device are kept for the app_id, the pushkey and the target.
+type Identifier interface {
+	// Target returns what of the device's data decides where its pushes go, such as an endpoint's URL, in the same spelling however the data
+	// spell it. It is empty if the pushkey decides alone, and for a device that is not usable. The gateway hashes it, and shows it to nobody.
+	// It depends on the pushkey and the data only, and is called for every device before anything else, so it is pure and cheap.
+	Target(d *Device) string
+}
+
 // Expirer is implemented by a provider whose credential ends at some time, so that the operator is told before.
 type Expirer interface {
 	// CredentialExpiry is when the credential in use now ends; zero if it does not.

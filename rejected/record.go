@@ -16,7 +16,8 @@ type Record struct {
 	App string
 	// Reason is that of the latest verdict, or of the latest look if there is no verdict.
 	Reason string
-	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one.
+	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one. One that is more than a day ahead of
+	// the clock counts as the time of the verdict: see [Registered].
 	Condemned int64
 	// Since is the newest time of death a push service gave, in milliseconds; 0 if none did.
 	Since int64
@@ -40,7 +41,7 @@ func (r Record) Add(v Verdict) Record {
 		r.FirstSeen = v.At
 	}
 	r.App, r.Reason = v.App, v.Reason
-	r.Condemned = max(r.Condemned, v.PushkeyTS)
+	r.Condemned = max(r.plausible(), Registered(v.PushkeyTS, v.At))
 	if !v.Since.IsZero() {
 		r.Since = max(r.Since, v.Since.UnixMilli())
 	}
@@ -54,6 +55,27 @@ func (r Record) Add(v Verdict) Record {
 	}
 	r.Suspicion = Suspicion{}
 	return r
+}
+
+// maxAhead is how far a homeserver's clock may run ahead of ours.
+const maxAhead = 24 * time.Hour
+
+// Registered is a pushkey_ts (milliseconds) as it may be believed at a time. One that is more than a day ahead is made up, or of a clock that
+// is wrong: it counts as that time, so what is learned with it condemns no registration that is yet to come.
+func Registered(pushkeyTS int64, at time.Time) int64 {
+	if now := at.UnixMilli(); pushkeyTS > now+maxAhead.Milliseconds() {
+		return max(now, 0)
+	}
+	return pushkeyTS
+}
+
+// plausible is Condemned, unless it is further ahead of the verdicts than a clock may be: earlier versions took any pushkey_ts. Each verdict
+// was learned before ProbeAt, so then it is the time of the one that ProbeAt was reckoned from.
+func (r Record) plausible() int64 {
+	if r.Verdicts == 0 || r.Condemned <= r.ProbeAt.Add(maxAhead).UnixMilli() {
+		return r.Condemned
+	}
+	return max(r.ProbeAt.Add(-probeInterval(r.Verdicts)).UnixMilli(), 0)
 }
 
 // Suspect is the record after a look that found the pushkey missing. Verdicts stay, and so does what they say.
@@ -103,7 +125,7 @@ func (r Record) Mark() Mark {
 	if r.Verdicts == 0 {
 		return m
 	}
-	condemned := r.Condemned / 1000
+	condemned := r.plausible() / 1000
 	if r.Since > 0 {
 		condemned = max(condemned, r.Since/1000-1)
 	}

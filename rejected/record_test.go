@@ -51,6 +51,12 @@ func TestARecordDecidesWhatIsRejected(t *testing.T) {
 		{"a time of death after the condemned one widens it", []Verdict{{PushkeyTS: ms(-9), Since: at(-2), At: noon}}, ms(-3), noon, true},
 		{"a time of death in the first second of 1970 condemns nothing", []Verdict{{Since: time.UnixMilli(500), At: noon}}, ms(0), noon, false},
 
+		{"a pushkey_ts a day ahead is one of a clock that is", []Verdict{{PushkeyTS: ms(24 * hour), At: noon}}, ms(24 * hour), at(1), true},
+		{"a pushkey_ts further ahead condemns until now", []Verdict{{PushkeyTS: ms(24*hour + 1), At: noon}}, ms(0), at(1), true},
+		{"a pushkey_ts further ahead condemns nothing beyond now", []Verdict{{PushkeyTS: ms(24*hour + 1), At: noon}}, ms(1), at(1), false},
+		{"a pushkey_ts of the end of time condemns nothing beyond now", []Verdict{{PushkeyTS: math.MaxInt64, At: noon}}, ms(1), at(1), false},
+		{"an honest verdict stands after one from the end of time", []Verdict{withTS, {PushkeyTS: math.MaxInt64, At: at(9)}}, ms(10), at(9), false},
+
 		{"a senseless pushkey_ts fails open", []Verdict{{PushkeyTS: math.MaxInt64, At: noon}}, math.MaxInt64, noon, false},
 		{"a negative verdict condemns nothing", []Verdict{{PushkeyTS: math.MinInt64, At: noon}}, ms(0), noon, false},
 	}
@@ -69,6 +75,29 @@ func TestARecordDecidesWhatIsRejected(t *testing.T) {
 				t.Errorf("Rejects = %v, want %v (mark %+v)", got, tt.want, m)
 			}
 		})
+	}
+}
+
+// Earlier versions took any pushkey_ts: their records said 2106, and are in stores.
+func TestARecordThatCondemnsTheFutureIsReadAsOneThatDoesNot(t *testing.T) {
+	t.Parallel()
+	old := Record{Reason: "gone", Condemned: math.MaxInt64, FirstSeen: noon, LastSeen: noon, ProbeAt: at(7200 + 3600), Verdicts: 2} // learned at at(3600)
+	for _, tt := range []struct {
+		name      string
+		r         Record
+		condemned int64
+	}{
+		{"as it is", old, ms(3600)},
+		{"beside a suspicion", old.Suspect(Verdict{At: at(4000)}), ms(3600)},
+		{"after a verdict without pushkey_ts", old.Add(Verdict{At: at(4000)}), ms(3600)},
+		{"after one with an older pushkey_ts", old.Add(Verdict{PushkeyTS: ms(-9), At: at(4000)}), ms(3600)},
+		{"after one with a newer pushkey_ts", old.Add(Verdict{PushkeyTS: ms(3900), At: at(4000)}), ms(3900)},
+		{"after a probe", old.Add(Verdict{At: at(20_000)}), ms(3600)},
+		{"with an honest pushkey_ts of a push in flight", Record{Condemned: ms(9000), ProbeAt: at(3600), Verdicts: 1}, ms(9000)},
+	} {
+		if got := int64(tt.r.Mark().Condemned) * 1000; got != tt.condemned {
+			t.Errorf("%s: condemned up to %d, want %d", tt.name, got-ms(0), tt.condemned-ms(0))
+		}
 	}
 }
 

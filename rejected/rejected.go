@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -89,6 +90,16 @@ type Witness interface {
 	LastDelivered(ctx context.Context, host Key) (time.Time, error)
 }
 
+// Migrator is implemented by a store that outlives the process: it remembers which changes its records went through, so that each is made
+// once. A change has a name, of any characters.
+type Migrator interface {
+	// Migrated reports whether a change was noted.
+	Migrated(ctx context.Context, change string) (bool, error)
+
+	// NoteMigrated notes that a change was made, and returns when that is durable.
+	NoteMigrated(ctx context.Context, change string) error
+}
+
 // Sizer is implemented by a store that knows at any time how many records it has.
 type Sizer interface {
 	Len() int
@@ -112,18 +123,46 @@ var (
 	ErrNotOpen = errors.New("the rejected store is not open")
 )
 
-// Key identifies a device to a store: the first half of the SHA-256 of its app_id and pushkey.
+// Key identifies a device to a store: a hash of what decides where its pushes go. That is its app_id and pushkey or, where they do not decide
+// it alone, these and a target, such as the endpoint of a Web Push subscription.
 type Key [16]byte
 
-// KeyOf is the key of a device. A NUL stands in no app_id that the gateway routes, so no two devices share a key.
-func KeyOf(appID, pushkey string) Key {
-	var buf [640]byte // an app_id has at most 64 bytes and a pushkey 512; longer ones cost an allocation
-	b := append(buf[:0], appID...)
-	b = append(b, 0)
-	b = append(b, pushkey...)
+// sharedBytes is how much of a key depends on app_id and pushkey only. Nobody finds another pushkey with the same first 48 bits by chance,
+// nor another target with the same 80 behind them on purpose.
+const sharedBytes = 6
+
+// KeyOf is the key of a device whose app_id and pushkey decide where its pushes go: the first half of their SHA-256. A NUL stands in no
+// app_id that the gateway routes, so no two devices share a key.
+func KeyOf(appID, pushkey string) Key { return hash(appID, pushkey) }
+
+// KeyAt is the key of a device whose pushes go to a target that app_id and pushkey do not decide alone. Without a target it is [KeyOf], and
+// with any it begins with the same family.
+func KeyAt(appID, pushkey, target string) Key {
+	k := KeyOf(appID, pushkey)
+	if target != "" {
+		// No app_id is empty, so this is not what KeyOf hashes for any device.
+		own := hash("", appID, strconv.Itoa(len(pushkey)), pushkey, target)
+		copy(k[sharedBytes:], own[:])
+	}
+	return k
+}
+
+// hash is the first half of the SHA-256 of the parts with a NUL between each two.
+func hash(parts ...string) Key {
+	var buf [1024]byte // an app_id has at most 64 bytes and a pushkey 512; longer ones cost an allocation
+	b := buf[:0]
+	for i, part := range parts {
+		if i > 0 {
+			b = append(b, 0)
+		}
+		b = append(b, part...)
+	}
 	sum := sha256.Sum256(b)
 	return Key(sum[:len(Key{})])
 }
+
+// Family is what the keys of all devices with the same app_id and pushkey begin with, in hexadecimal: a [Query.Prefix] that finds them.
+func (k Key) Family() string { return hex.EncodeToString(k[:sharedBytes]) }
 
 // String is the key in hexadecimal.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }

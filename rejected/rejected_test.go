@@ -46,9 +46,42 @@ func TestNoTwoDevicesShareAKey(t *testing.T) {
 	}
 }
 
+func TestATargetMakesAnotherDeviceOfTheSameFamily(t *testing.T) {
+	t.Parallel()
+	plain := KeyOf("app", "key")
+	if KeyAt("app", "key", "") != plain {
+		t.Error("without a target it is not KeyOf")
+	}
+	keys := map[Key]string{plain: "none"}
+	for _, tt := range [][3]string{
+		{"app", "key", "https://a.example/1"},
+		{"app", "key", "https://a.example/2"},
+		{"app", "key", "1"},
+		{"app", "key1", ""},
+		{"app", "ke", "yhttps://a.example/1"},
+		{"app", "key\x00https", "://a.example/1"},
+		{"ap", "pkey", "https://a.example/1"},
+	} {
+		k := KeyAt(tt[0], tt[1], tt[2])
+		if other, ok := keys[k]; ok {
+			t.Errorf("%q has the key of %q", tt, other)
+		}
+		keys[k] = strings.Join(tt[:], " ")
+		if same := tt[0] == "app" && tt[1] == "key"; same != strings.HasPrefix(k.String(), plain.Family()) {
+			t.Errorf("%q is of the family: %v, want %v", tt, !same, same)
+		}
+	}
+	if k := KeyAt("app", "key", "https://a.example/1").String(); k != "061dc47e77c1431a8be51dc1879bfd5c" {
+		t.Errorf("the key in stores is %s", k)
+	}
+}
+
 func TestKeyOfDoesNotAllocate(t *testing.T) {
 	appID, pushkey := strings.Repeat("a", 64), strings.Repeat("p", 512)
 	if n := testing.AllocsPerRun(100, func() { KeyOf(appID, pushkey) }); n != 0 {
 		t.Errorf("%v allocations, want none", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { KeyAt(appID[:32], pushkey[:88], pushkey[:250]) }); n > 1 { // the number
+		t.Errorf("%v allocations with a target", n)
 	}
 }

@@ -74,6 +74,7 @@ func Run(t *testing.T, s Suite) {
 	t.Helper()
 	t.Run("every answer has its verdict", s.testVerdicts)
 	t.Run("a device that can never be delivered to is known at once", s.testUsable)
+	t.Run("a device is told apart by all that decides where its pushes go", s.testTargets)
 	t.Run("concurrent pushes do not disturb each other", s.testConcurrency)
 	t.Run("a push ends with its context", s.testCancellation)
 	t.Run("a network that fails means try again", s.testNetwork)

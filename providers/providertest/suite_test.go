@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +56,50 @@ func (p *simple) Usable(d *providers.Device, _ providers.Site) error {
 		return &providers.UnusableError{Reason: "bad_endpoint", Err: errors.New("the endpoint is not an https URL")}
 	}
 	return nil
+}
+
+// targeted is a simple provider whose pushes go where a device's data say.
+type targeted struct {
+	*simple
+	asked atomic.Int64
+}
+
+func urlIn(d *providers.Device) string {
+	var data struct {
+		URL string `json:"url"`
+	}
+	_ = json.Unmarshal(d.Data, &data)
+	return data.URL
+}
+
+func (p *targeted) Usable(d *providers.Device, site providers.Site) error {
+	return p.simple.Usable(&providers.Device{Pushkey: urlIn(d)}, site)
+}
+
+func (p *targeted) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+	return p.simple.Push(ctx, &providers.Push{Notification: push.Notification, Device: &providers.Device{Pushkey: urlIn(push.Device)}})
+}
+
+func (p *targeted) Target(d *providers.Device) string {
+	switch p.flaw {
+	case "has one target for all":
+		return "the same"
+	case "has ever other targets":
+		return strconv.FormatInt(p.asked.Add(1), 10)
+	case "has a target for each registration":
+		return urlIn(d) + strconv.FormatInt(d.PushkeyTS, 10)
+	case "modifies the device in Target":
+		d.Pushkey = strings.TrimSpace(d.Pushkey)
+	case "panics in Target":
+		return string(d.Data[:1])
+	case "asks the network in Target":
+		if answer, err := p.client.Get(urlIn(d)); err == nil {
+			_ = answer.Body.Close()
+		}
+	case "is slow in Target":
+		time.Sleep(10 * time.Millisecond)
+	}
+	return urlIn(d)
 }
 
 func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outcome {
@@ -158,7 +204,25 @@ func suiteOf(flaw string) providertest.Suite {
 	if flaw == "has another verdict" {
 		suite.Verdicts[1].Kind = providers.KindDropped
 	}
+	if strings.Contains(flaw, "arget") {
+		suite.Unusable = []providers.Device{{Data: []byte("{}")}, {Data: []byte(`{"url":"http://127.0.0.1/up/very-secret"}`)}}
+		suite.Usable = []providers.Device{{Data: []byte(`{"url":"https://10.0.0.1/up/very-secret"}`)}}
+	}
 	suite.New = func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
+		if strings.Contains(flaw, "arget") {
+			push := &providers.Push{
+				Notification: &providers.Notification{EventID: "$e"},
+				Device:       &providers.Device{Pushkey: "key", Data: []byte(`{"url":"` + baseURL + `/up/very-secret"}`)},
+			}
+			p := &targeted{simple: newSimple(t, flaw, caFile)}
+			if flaw == "has no Target" {
+				return struct {
+					providers.Provider
+					providers.Usable
+				}{p, p}, push
+			}
+			return p, push
+		}
 		var p providers.Provider = newSimple(t, flaw, caFile)
 		if flaw == "has no Usable" {
 			p = struct{ providers.Provider }{p}
@@ -199,6 +263,11 @@ func TestTheSuitePassesAGoodProvider(t *testing.T) {
 	providertest.Run(t, suiteOf(""))
 }
 
+func TestTheSuitePassesAGoodProviderWithTargets(t *testing.T) {
+	t.Parallel()
+	providertest.Run(t, suiteOf("a good Target"))
+}
+
 func TestTheSuitePassesAProviderThatKnowsNothingBeforehand(t *testing.T) {
 	t.Parallel()
 	suite := suiteOf("has no Usable")
@@ -224,7 +293,16 @@ func TestTheSuiteCatchesABadProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	const known = "a device that can never be delivered to is known at once"
+	const apart = "a device is told apart by all that decides where its pushes go"
 	flaws := map[string]string{ // and the test that catches it
+		"has no Target":                           apart,
+		"has one target for all":                  apart,
+		"has ever other targets":                  apart,
+		"has a target for each registration":      apart,
+		"modifies the device in Target":           apart,
+		"panics in Target":                        apart,
+		"asks the network in Target":              apart,
+		"is slow in Target":                       apart,
 		"panics in Usable":                        known,
 		"asks the network in Usable":              known,
 		"modifies the device in Usable":           known,

@@ -58,3 +58,22 @@ func BenchmarkHost(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTarget is what the gateway does for each device to tell it from others with its pushkey.
+func BenchmarkTarget(b *testing.B) {
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub.Endpoint = "https://push.example.org" + sub.Endpoint
+	for name, d := range map[string]providers.Device{
+		"auth_and_endpoint": device(sub, ""),
+		"default_payload":   device(sub, `, "events_only": true, "default_payload": {"client": "x", "session": {"id": 1}}`),
+		"PushSubscription":  subscriber{sub.Endpoint, sub.P256dh, sub.Auth}.devices()[1],
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := new(Provider)
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Target(&d)
+			}
+		})
+	}
+}

@@ -68,6 +68,7 @@ var (
 	_ caddy.Provisioner          = (*Provider)(nil)
 	_ caddy.CleanerUpper         = (*Provider)(nil)
 	_ providers.Hoster           = (*Provider)(nil)
+	_ providers.Identifier       = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)

@@ -105,6 +105,21 @@ func (p *Provider) Host(d *providers.Device) string {
 	return p.sender.Host(data.Endpoint)
 }
 
+// Target is the endpoint, where the pushkey is the subscription's key only: everybody who was ever told the key could condemn the subscription
+// with an endpoint of their own. A pushkey that is the whole subscription has its endpoint.
+func (p *Provider) Target(d *providers.Device) string {
+	if isSubscription(d.Pushkey) || len(d.Data) == 0 {
+		return ""
+	}
+	var data struct {
+		Endpoint text `json:"endpoint"`
+	}
+	if lenient.Unmarshal(d.Data, &data) != nil {
+		return ""
+	}
+	return upstream.Target(data.Endpoint.value)
+}
+
 func subscription(pushkey string, data pusherData) (webpushgo.Subscription, error) {
 	if isSubscription(pushkey) {
 		return parseSubscription(pushkey)

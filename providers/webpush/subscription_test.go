@@ -47,6 +47,46 @@ func TestABrokenSubscriptionIsRefusedByTheMembersName(t *testing.T) {
 	}
 }
 
+func TestASubscriptionIsToldApartByItsEndpointHoweverItIsSpelled(t *testing.T) {
+	t.Parallel()
+	p := new(Provider)
+	target := func(pushkey, data string) string {
+		return p.Target(&providers.Device{AppID: "app", Pushkey: pushkey, Data: json.RawMessage(data)})
+	}
+	const good = `{"endpoint": "https://push.example/up/a?b=c", "auth": "x"}`
+	for _, same := range []string{
+		good,
+		`{"auth": "another", "default_payload": {"endpoint": "https://evil.example/"}, "endpoint": "https://push.example/up/a?b=c"}`,
+		`{"endpoint": "HTTPS://PUSH.example:443/up/a?b=c#fragment"}`, `{"endpoint": "https://push.example.:0443/up/a?b=c"}`,
+		`{"endpoint": "https://ｐush.example/up/a?b=c"}`, `{"endpoint": "https://evil.example/", "endpoint": "https://push.example/up/a?b=c"}`,
+		`{"\u0065ndpoint": "https:\/\/push.example/up/a?b=c"}`,
+	} {
+		if got := target("key", same); got != "push.example:443/up/a?b=c" {
+			t.Errorf("%s: %q", same, got)
+		}
+	}
+	for _, other := range []string{
+		`{"endpoint": "https://push.example:8443/up/a?b=c"}`, `{"endpoint": "https://push.example/up/A?b=c"}`, `{"endpoint": "https://push.example/up/a"}`,
+		`{"endpoint": "https://push.example/up/a?b=d"}`, `{"endpoint": "https://other.example/up/a?b=c"}`,
+	} {
+		if got := target("key", other); got == "" || got == target("key", good) {
+			t.Errorf("%s: %q", other, got)
+		}
+	}
+	if root := `{"endpoint": "https://push.example"}`; target("key", root) != target("key", `{"endpoint": "https://push.example/"}`) {
+		t.Errorf("%q", target("key", root))
+	}
+	for _, none := range []string{``, `{}`, `[]`, `{`, `{"endpoint": null}`, `{"endpoint": ["https://a.example/"]}`, `{"endpoint": "http://push.example/"}`} {
+		if got := target("key", none); got != "" {
+			t.Errorf("%s: %q", none, got)
+		}
+	}
+	whole := `{"endpoint": "https://push.example/up/a", "keys": {"p256dh": "x", "auth": "y"}}`
+	if got := target(whole, `{"endpoint": "https://evil.example/410"}`); got != "" {
+		t.Errorf("a whole subscription goes by %q", got)
+	}
+}
+
 func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 	t.Parallel()
 	sub := providertest.New(providertest.Options{}).Subscribe()

@@ -180,6 +180,22 @@ func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Ent
 	return s.db.list(ctx, q)
 }
 
+// Migrated reports whether it is noted in the file that its records went through a change.
+func (s *Store) Migrated(ctx context.Context, change string) (bool, error) {
+	if s.db == nil {
+		return false, rejected.ErrNotOpen
+	}
+	return s.db.migrated(ctx, change)
+}
+
+// NoteMigrated notes a change and returns when that is on disk. A write that began goes on when the context is done.
+func (s *Store) NoteMigrated(ctx context.Context, change string) error {
+	if s.db == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.db.noteMigrated(ctx, change)
+}
+
 // Len is how many records there are, among them those that expired and were not swept yet. While the file is loaded, it is how many are
 // in memory: to count the others takes as long as to load them.
 func (s *Store) Len() int {
@@ -198,4 +214,5 @@ var (
 	_ rejected.Prompt    = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Sizer     = (*Store)(nil)
+	_ rejected.Migrator  = (*Store)(nil)
 )

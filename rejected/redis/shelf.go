@@ -19,6 +19,7 @@ type shelf struct {
 	key     string // in the pool
 	base    string // what the keys of records in Redis begin with
 	hosts   string // and those of the hosts that took a push
+	changes string // the key of the changes that the records went through
 	now     func() time.Time
 	front   *front
 	touches touches
@@ -35,8 +36,8 @@ func share(url, prefix, gateway string, now func() time.Time) (*shelf, error) {
 	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *shelf {
 		return &shelf{
 			Tenancy: redisclient.NewTenancy(client, rejected.ErrNotOpen),
-			key:     key, base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix), now: now,
-			front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls), lookupTime: lookupTime,
+			key:     key, base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix),
+			changes: fmt.Sprintf("{%s}:migrated", prefix), now: now, front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls), lookupTime: lookupTime,
 		}
 	})
 }

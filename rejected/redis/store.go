@@ -167,6 +167,22 @@ func (s *Store) LastDelivered(ctx context.Context, host rejected.Key) (time.Time
 	return s.shelf.lastDelivered(ctx, host)
 }
 
+// Migrated reports whether it is noted in Redis that the records went through a change.
+func (s *Store) Migrated(ctx context.Context, change string) (bool, error) {
+	if s.shelf == nil {
+		return false, rejected.ErrNotOpen
+	}
+	return s.shelf.migrated(ctx, change)
+}
+
+// NoteMigrated notes a change for all gateways.
+func (s *Store) NoteMigrated(ctx context.Context, change string) error {
+	if s.shelf == nil {
+		return rejected.ErrNotOpen
+	}
+	return s.shelf.noteMigrated(ctx, change)
+}
+
 // List returns a page of the records, in no order, as they are in Redis. It takes at most 5 s.
 func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
 	if s.shelf == nil {
@@ -184,4 +200,5 @@ var (
 	_ rejected.Opener    = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Witness   = (*Store)(nil)
+	_ rejected.Migrator  = (*Store)(nil)
 )

@@ -53,6 +53,12 @@ func (f *fixture) asks(k rejected.Key) []ask {
 	if l, ok := f.s.(rejected.Lister); ok {
 		all = append(all, ask{"List", func(ctx context.Context) error { _, _, err := l.List(ctx, rejected.Query{}); return err }})
 	}
+	if m, ok := f.s.(rejected.Migrator); ok {
+		all = append(all,
+			ask{"Migrated", func(ctx context.Context) error { _, err := m.Migrated(ctx, "a change"); return err }},
+			ask{"NoteMigrated", func(ctx context.Context) error { return m.NoteMigrated(ctx, "a change") }},
+		)
+	}
 	if w, ok := f.s.(rejected.Witness); ok {
 		all = append(all,
 			ask{"Delivered", func(ctx context.Context) error { return w.Delivered(ctx, keyA, f.clock.Now()) }},

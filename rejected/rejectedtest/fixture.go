@@ -201,6 +201,11 @@ func (f *fixture) expectNotOpen() {
 		_, err := w.LastDelivered(f.Context(), keyA)
 		f.wantNotOpen("LastDelivered", err)
 	}
+	if m, ok := f.s.(rejected.Migrator); ok {
+		_, err := m.Migrated(f.Context(), "a change")
+		f.wantNotOpen("Migrated", err)
+		f.wantNotOpen("NoteMigrated", m.NoteMigrated(f.Context(), "a change"))
+	}
 	if l, ok := f.s.(rejected.Lister); ok {
 		page, next, err := l.List(f.Context(), rejected.Query{})
 		f.wantNotOpen("List", err)

@@ -4,8 +4,8 @@
 //		rejectedtest.Run(t, rejectedtest.Harness{New: newStore})
 //	}
 //
-// The subtests run in parallel, each with its own store; run them with -race. Those of [rejected.Lister], [rejected.Sizer] and
-// [rejected.Witness] are skipped if the store is none.
+// The subtests run in parallel, each with its own store; run them with -race. Those of [rejected.Lister], [rejected.Sizer],
+// [rejected.Witness] and [rejected.Migrator] are skipped if the store is none.
 package rejectedtest
 
 import (
@@ -59,6 +59,10 @@ func Run(t *testing.T, h Harness) {
 		{"a verdict concerns its key alone", false, scope},
 		{"a newer pushkey_ts is delivered, and the record stays", false, newerPushkeyTS},
 		{"a pushkey without pushkey_ts is probed", false, probing},
+		{"a pushkey_ts from the future condemns nothing beyond now", false, futurePushkeyTS},
+		{"a target's verdict concerns no other target of the pushkey", false, targets},
+		{"all targets of a pushkey are found by its family", false, listFamily},
+		{"a change is noted once, whatever its name", false, migrate},
 		{"a time of death condemns what registered before it", false, timeOfDeath},
 		{"verdicts merge into one record", false, merge},
 		{"a forgotten record is gone", false, forget},
@@ -100,6 +104,7 @@ func Run(t *testing.T, h Harness) {
 		{"that a record was seen outlives a restart", h.Reopen == nil, restartAfterLookup},
 		{"a record that expired meanwhile is gone after a restart", h.Reopen == nil, restartAfterExpiry},
 		{"a suspicion, and that it ended, outlives a restart", h.Reopen == nil, restartWithSuspicion},
+		{"a change that was noted stays noted after a restart", h.Reopen == nil, restartAfterMigration},
 		{"a call that the store keeps waiting ends with its context", h.Stalling == nil, stalled},
 	} {
 		if tt.skip {

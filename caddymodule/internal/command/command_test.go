@@ -79,6 +79,8 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"list-none", "rejected", `{"records":[]}`, []string{"rejected", "list"}, 0},
 		{"forget", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":1}`, []string{"rejected", "forget", "--hash", "ab12"}, 0},
 		{"forget-none", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":0}`, []string{"rejected", "forget", "--hash", hashA}, 0},
+		{"forget-endpoints", "rejected/forget", `{"forgotten":3}`, []string{"rejected", "forget", "--app-id", "org.example.web", "--pushkey", canary}, 0},
+		{"explain-note", "rejected/explain", strings.Replace(alive, "{", `{"note":"give the endpoint",`, 1), []string{"rejected", "explain", "--app-id", "org.example.web", "--pushkey", canary}, 0},
 		{"forget-since", "rejected/forget", `{"forgotten":7}`, []string{"rejected", "forget", "--app", "org.example.ios", "--since", "2h"}, 0},
 		{
 			"outbox", "outbox", `{"apps":[{"app":"org.example.ios","entries":4,"devices":2,"oldest":"2026-03-14T11:20:00Z","configured":true},{"app":"org.example.gone","entries":1,"devices":1,"oldest":"2026-03-14T11:20:00Z","configured":false}]}`,
@@ -142,6 +144,11 @@ func TestWhatIsAskedOfTheAdminAPI(t *testing.T) {
 	if err := os.WriteFile(file, []byte(canary+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	endpointFile := filepath.Join(t.TempDir(), "endpoint")
+	if err := os.WriteFile(endpointFile, []byte("https://push.example/"+canary+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const byEndpoint = `{"app_id":"org.example.web","endpoint":"https://push.example/` + canary + `","pushkey":"` + canary + `"}`
 	const byValue = `{"app_id":"org.example.ios","pushkey":"` + canary + `"}`
 	answers := map[string]string{
 		"rejected/explain": alive, "rejected/forget": `{"forgotten":0}`, "rejected": `{"records":[]}`, "outbox": `{"entries":[]}`, "outbox/retry": `{}`,
@@ -156,6 +163,8 @@ func TestWhatIsAskedOfTheAdminAPI(t *testing.T) {
 		{"rejected explain --app-id org.example.ios --pushkey -", canary + "\n", `POST rejected/explain ` + byValue},
 		{"rejected explain --app-id org.example.ios --pushkey-file " + file, "", `POST rejected/explain ` + byValue},
 		{"rejected forget --app-id org.example.ios --pushkey -", canary + "\r\n", `POST rejected/forget ` + byValue},
+		{"rejected explain --app-id org.example.web --pushkey - --endpoint https://push.example/" + canary, canary, `POST rejected/explain ` + byEndpoint},
+		{"rejected forget --app-id org.example.web --pushkey - --endpoint-file " + endpointFile, canary, `POST rejected/forget ` + byEndpoint},
 		{"rejected forget --app org.example.ios --since 2h", "", `POST rejected/forget {"app":"org.example.ios","since":"2026-03-14T10:00:00Z"}`},
 		{"rejected forget --app org.example.ios --since 2d", "", `POST rejected/forget {"app":"org.example.ios","since":"2026-03-12T12:00:00Z"}`},
 		{"rejected forget --app org.example.ios --since 2026-03-01T00:00:00+01:00", "", `POST rejected/forget {"app":"org.example.ios","since":"2026-02-28T23:00:00Z"}`},
@@ -247,10 +256,15 @@ func TestWrongUsageEndsWith2AndSaysWhatIsWrong(t *testing.T) {
 		"rejected explain --app-id b":             "--pushkey or --pushkey-file is missing",
 		"rejected explain --pushkey b":            "--app-id is missing",
 		"rejected explain --app-id b --pushkey -": "the pushkey is empty",
-		"rejected explain --app-id b --pushkey b --pushkey-file c": "cannot be given together",
-		"rejected forget --app a":                                  "have to be given together",
-		"rejected forget --hash ab --app a --since 1h":             "cannot be given together with a device",
-		"rejected forget --app a --since yesterday":                "--since",
+		"rejected explain --app-id b --pushkey b --pushkey-file c":               "cannot be given together",
+		"rejected explain --hash ab --endpoint b":                                "cannot be given together",
+		"rejected explain --endpoint b":                                          "--app-id is missing",
+		"rejected explain --app-id a --pushkey b --endpoint c --endpoint-file d": "cannot be given together",
+		"rejected explain --app-id a --pushkey b --endpoint-file /dev/null":      "the endpoint is empty",
+		"rejected forget --endpoint b --app a --since 1h":                        "cannot be given together with a device",
+		"rejected forget --app a":                                                "have to be given together",
+		"rejected forget --hash ab --app a --since 1h":                           "cannot be given together with a device",
+		"rejected forget --app a --since yesterday":                              "--since",
 		"fuse reset":                                   "--unknown-apps",
 		"fuse reset --app a --unknown-apps":            "--unknown-apps",
 		"send":                                         "--app-id is missing",

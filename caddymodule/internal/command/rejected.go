@@ -108,7 +108,7 @@ begins so, such as the 8 characters in a log, or by its app_id and pushkey.
 
 Exits with 3 if the pushkey is on record as dead, and with 0 if it is only
 suspected: it is not rejected.
-`+pushkeyHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
+`+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
 }
@@ -161,7 +161,7 @@ func (i *invocation) explanation(e gateway.Explanation) {
 	if e.Waiting {
 		waiting = "yes: see outbox list"
 	}
-	rows = append(rows, [2]string{"Pushes wait", waiting})
+	rows = append(rows, [2]string{"Pushes wait", waiting}, [2]string{"Note", e.Note})
 	for _, row := range rows {
 		if row[1] != "" {
 			i.say(plain, "%-16s%s", row[0], row[1])
@@ -218,7 +218,7 @@ enough if no other's begins so, or by its app_id and pushkey.
 
 With --app and --since, forgets all pushkeys of an app that were first rejected
 since then, when it was a mistake.
-`+pushkeyHelp, 0, 0, func(i *invocation) error {
+`+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error {
 		if app == "" && since == "" {
 			return forgetDevice(i, &device)
 		}
@@ -249,6 +249,8 @@ func forgetDevice(i *invocation, device *selectorFlags) error {
 		return err
 	case i.json:
 		i.raw(raw)
+	case answer.PushkeyHash == "":
+		i.say(green, "%s of the pushkey, with several endpoints, forgotten.", count(answer.Forgotten, "rejection", "rejections"))
 	case answer.Forgotten == 0:
 		i.say(plain, "There was no record of %s.", answer.PushkeyHash)
 	default:

@@ -40,6 +40,8 @@ type App struct {
 	// proven says that the provider took a push with the app's current settings.
 	proven   atomic.Bool
 	panicked atomic.Bool
+	// movedUntil is until when an earlier version's queues are looked for, in nanoseconds of Unix time.
+	movedUntil atomic.Int64
 }
 
 // workers is how many of the app's pushes may come from the outbox at a time; the others are left for new ones.

@@ -88,16 +88,18 @@ func (b *box) release(r outbox.Ref, due time.Time, tried bool) {
 func (b *box) discard(c *cargo) {
 	if b.queue != nil {
 		_ = b.change("discarding the pushes of a dead pushkey", func(ctx context.Context) error {
-			return b.queue.Discard(ctx, c.app.Pattern, c.key, c.push.Device.PushkeyTS)
+			return b.queue.Discard(ctx, c.app.Pattern, c.key, c.registered(c.push.Device))
 		})
 	}
 }
 
 // waiting reports whether a device has pending pushes. Where that cannot be told, it may be delivered out of order rather than not at all.
-func (b *box) waiting(c *cargo) bool {
+func (b *box) waiting(c *cargo) bool { return b.waitingFor(c.app, c.key) }
+
+func (b *box) waitingFor(app *App, device [16]byte) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), outbox.AskTime)
 	defer cancel()
-	waits, err := b.Waiting(ctx, c.app.Pattern, c.key)
+	waits, err := b.Waiting(ctx, app.Pattern, device)
 	b.failed("looking for pushes of a device", err)
 	return waits
 }

@@ -12,7 +12,7 @@ import (
 type eventKey [16]byte
 
 // keyOfEvent hashes what makes a push the same. The data is part of it, since two accounts on one device share app_id and
-// pushkey, get the same event, and tell it apart by their data.
+// pushkey, get the same event, and tell it apart by their data. So is where the push goes, for the data say it where the pushkey does not.
 func keyOfEvent(event string, d *providers.Device) eventKey {
 	if event == "" {
 		return eventKey{}

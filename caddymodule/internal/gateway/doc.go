@@ -90,6 +90,7 @@
 //
 //	an outcome             providers/outcome.go; decide and the promises in policy_test.go; isFault and answered in breaker.go;
 //	                       Attempt.Kind; the journal's note
+//	what a device is       App.keyOf in identity.go, which also deals with what earlier versions left
 //	a provider's ability   an interface in providers/provider.go; a guarded method in guest.go, which a test asks for
 //	an outbox's ability    an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
 //	a store's ability      rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest

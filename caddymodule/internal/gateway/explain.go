@@ -15,7 +15,7 @@ import (
 
 // Explanation is all that is known of a device.
 type Explanation struct {
-	// PushkeyHash is the hash of its app_id and pushkey, of which logs show the first 8 characters.
+	// PushkeyHash is the hash of its app_id, pushkey and, for webpush, endpoint, of which logs show the first 8 characters.
 	PushkeyHash string `json:"pushkey_hash"`
 	// App is the pattern of the app that serves it, or did; empty if none does.
 	App string `json:"app"`
@@ -25,6 +25,8 @@ type Explanation struct {
 	Last *Account `json:"last,omitempty"`
 	// Waiting says that the outbox has pushes for it.
 	Waiting bool `json:"waiting"`
+	// Note is what the answer leaves open; absent if nothing.
+	Note string `json:"note,omitempty"`
 }
 
 // RecordStatus is a record of the rejected store.
@@ -182,10 +184,10 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 	if app == nil {
 		return Trial{}, ErrUnknownApp
 	}
-	k := rejected.KeyOf(d.AppID, d.Pushkey)
+	k := app.keyOf(d)
 	t := Trial{App: app.Pattern, Provider: app.ProviderName, PushkeyHash: k.String()}
 	if record, err := g.Rejected.Get(ctx, k); err == nil {
-		t.OnRecord = record.Mark().Rejects(d.PushkeyTS, g.Now())
+		t.OnRecord = record.Mark().Rejects(rejected.Registered(d.PushkeyTS, g.Now()), g.Now())
 	}
 	start := g.Now()
 	o := g.try(ctx, app, r.Notification, d, site)
@@ -195,7 +197,7 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 		t.Detail = o.Err.Error()
 	}
 	c := circumstances{
-		pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d)), suspicion: failed, store: done, outbox: failed,
+		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d)), suspicion: failed, store: done, outbox: failed,
 	}
 	if g.box.queue != nil {
 		c.outbox = done

@@ -48,9 +48,11 @@ func newFlight(c cargo) *flight { return &flight{cargo: c, landed: make(chan str
 
 // cargo is what a flight carries.
 type cargo struct {
-	app   *App
-	push  *providers.Push
-	key   rejected.Key
+	app  *App
+	push *providers.Push
+	key  rejected.Key
+	// queue is the device's name in the outbox: the key, unless an earlier version accepted the push.
+	queue rejected.Key
 	event eventKey
 	// host is where the push goes, and group whom that belongs to; empty where all pushes of the app go to the same service.
 	host, group string
@@ -70,7 +72,9 @@ type cargo struct {
 }
 
 // ref is the name of the cargo's entry in the outbox.
-func (c *cargo) ref() outbox.Ref { return outbox.Ref{App: c.app.Pattern, Device: c.key, ID: c.push.ID} }
+func (c *cargo) ref() outbox.Ref {
+	return outbox.Ref{App: c.app.Pattern, Device: c.queue, ID: c.push.ID}
+}
 
 // ownSite reports whether the push goes to the site that it came in at.
 func (c *cargo) ownSite() bool {
@@ -103,6 +107,7 @@ func (g *Gateway) clear(f *flight) bool {
 		g.pass(f, decision{result: Unavailable, retryAfter: pendingRetry})
 		return false
 	}
+	g.awaitMoved(&f.cargo)
 	if g.box.waiting(&f.cargo) {
 		g.land(f, providers.Limited("behind_others", 0, nil))
 		return false
@@ -240,8 +245,8 @@ func (f *flight) await(deadline time.Duration) bool {
 // verdict is what was decided about the push of a landed flight, for a device that joined it: one that registered after the
 // pushkey died is not dead because the leader was.
 func (f *flight) verdict(d *providers.Device) decision {
-	if f.decision.result.dead() && registeredAfter(f.outcome.Since, d.PushkeyTS) {
-		return decide(f.outcome, circumstances{pushkeyTS: d.PushkeyTS})
+	if registered := f.registered(d); f.decision.result.dead() && registeredAfter(f.outcome.Since, registered) {
+		return decide(f.outcome, circumstances{pushkeyTS: registered})
 	}
 	return f.decision
 }

@@ -82,6 +82,14 @@ func (a *App) Host(d *providers.Device) (host string) {
 	return host
 }
 
+// Target is what decides where pushes for the device go, besides its app_id and pushkey; empty if these do alone.
+func (a *App) Target(d *providers.Device) (target string) {
+	if p, ok := a.Provider.(providers.Identifier); ok {
+		_ = a.guard("Target", func() { target = p.Target(d) })
+	}
+	return target
+}
+
 // DefaultContent is what may leave for a device when the operator did not say.
 func (a *App) DefaultContent(d *providers.Device) (c providers.Content) {
 	c = providers.ContentIDs

@@ -28,6 +28,7 @@ func (volcano) DefaultWait() time.Duration                              { panic(
 func (volcano) Start(context.Context) error                             { panic(magma) }
 func (volcano) Warm(context.Context) error                              { panic(magma) }
 func (volcano) Host(*providers.Device) string                           { panic(magma) }
+func (volcano) Target(*providers.Device) string                         { panic(magma) }
 func (volcano) CredentialExpiry() time.Time                             { panic(magma) }
 func (volcano) Check(context.Context) error                             { panic(magma) }
 func (volcano) Advertise() providers.Advertisement                      { panic(magma) }

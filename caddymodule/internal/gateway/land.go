@@ -18,7 +18,7 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 // circumstances are those of an outcome before anything was done about it. From now on, nothing is handed over any more.
 func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	c := circumstances{
-		pushkeyTS: f.push.Device.PushkeyTS, proven: f.app.proven.Load(), pending: f.leased, turnedAway: f.turnedAway, outbox: f.land(),
+		pushkeyTS: f.registered(f.push.Device), proven: f.app.proven.Load(), pending: f.leased, turnedAway: f.turnedAway, outbox: f.land(),
 	}
 	if f.leased {
 		c.outbox = done
@@ -97,7 +97,7 @@ func (g *Gateway) record(c *cargo, o providers.Outcome) effect {
 
 // verdict is what the rejected store is told of an outcome.
 func (c *cargo) verdict(o providers.Outcome, now time.Time) rejected.Verdict {
-	return rejected.Verdict{App: c.app.Pattern, Reason: o.Reason, PushkeyTS: c.push.Device.PushkeyTS, Since: o.Since, At: now}
+	return rejected.Verdict{App: c.app.Pattern, Reason: o.Reason, PushkeyTS: c.registered(c.push.Device), Since: o.Since, At: now}
 }
 
 // acceptance is how the outbox takes a push: with its attempt running, or to be tried first when it is due.
@@ -124,8 +124,9 @@ func (g *Gateway) accept(c *cargo, a acceptance) error {
 		return err
 	}
 	e := outbox.Entry{
-		ID: c.push.ID, App: c.app.Pattern, Device: c.key, EventUntil: g.Now().Add(g.Dedupe), Host: c.host, Group: c.group, Standing: g.standing(c),
-		PushkeyTS: c.push.Device.PushkeyTS, Push: push, Accepted: c.accepted, Expires: c.push.Expires, Running: a.running, Due: a.due,
+		ID: c.push.ID, App: c.app.Pattern, Device: c.queue, EventUntil: g.Now().Add(g.Dedupe),
+		Host: c.host, Group: c.group, Standing: g.standing(c),
+		PushkeyTS: c.registered(c.push.Device), Push: push, Accepted: c.accepted, Expires: c.push.Expires, Running: a.running, Due: a.due,
 	}
 	if g.remembers(c.event) {
 		e.Event = c.event

@@ -159,7 +159,7 @@ func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
 		d.device = &r.Devices[i]
 		if app := g.Router.Route(d.device.AppID); app != nil && serves(app) {
 			d.app = app
-			d.key = rejected.KeyOf(d.device.AppID, d.device.Pushkey)
+			d.key = app.keyOf(d.device)
 		}
 	}
 	return deliveries
@@ -198,7 +198,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	case d.app == nil:
 		d.decide(g.unknown(rejected.KeyOf(d.device.AppID, d.device.Pushkey)))
 		return
-	case mark.Rejects(d.device.PushkeyTS, now):
+	case mark.Rejects(rejected.Registered(d.device.PushkeyTS, now), now):
 		d.decide(decision{result: RejectedBefore})
 		return
 	}
@@ -209,9 +209,10 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 		return
 	}
 	host := d.app.Host(d.device)
-	c := cargo{app: d.app, key: d.key, host: host, group: groupOf(host), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
-		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
-	}, mark: mark}
+	c := cargo{
+		app: d.app, key: d.key, queue: d.key, host: host, group: groupOf(host), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span,
+		push: &providers.Push{Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site}, mark: mark,
+	}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
 		d.decide(decision{result: Duplicate})

@@ -44,9 +44,12 @@ func (g *Gateway) Work(ctx context.Context) {
 	workers.Wait()
 }
 
-// Recall remembers the events that an earlier process delivered, and who took pushes, and lets all that waits be tried at once: what kept it may have been
-// corrected.
+// Recall remembers the events that an earlier process delivered, and who took pushes, and lets all that waits be tried at once: what kept
+// it may have been corrected.
 func (g *Gateway) Recall(ctx context.Context) error {
+	for _, app := range g.Router.Apps() {
+		app.movedUntil.Store(g.Now().Add(movingTime).UnixNano())
+	}
 	// An outbox with claims is asked about each event anyway.
 	if g.box.ledger != nil && g.box.claimer == nil && g.Dedupe > 0 {
 		now := g.Now()
@@ -143,8 +146,8 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		return
 	}
 	f := newFlight(cargo{
-		app: app, push: new(providers.Push), key: entry.Device, host: entry.Host, group: entry.Group, accepted: entry.Accepted, leased: true, tries: entry.Attempts,
-		fuse: app.fuse.now(),
+		app: app, push: new(providers.Push), key: entry.Device, queue: entry.Device, host: entry.Host, group: entry.Group,
+		accepted: entry.Accepted, leased: true, tries: entry.Attempts, fuse: app.fuse.now(),
 	})
 	o := providers.Dropped("expired", nil)
 	start := g.Now()
@@ -153,6 +156,9 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
 		o = providers.Dropped("unreadable", nil) // what encoding/json says may quote it
 	case start.Before(entry.Expires):
+		if f.key = app.keyOf(f.push.Device); f.key != entry.Device && g.move(app, entry, f.push, f.key) {
+			return
+		}
 		if f.host == "" {
 			f.host = app.Host(f.push.Device) // the entry may be of an earlier version
 		}

@@ -85,6 +85,16 @@ func Host(raw string) string {
 	return hostName(u)
 }
 
+// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty if the
+// endpoint is none.
+func Target(raw string) string {
+	u, err := Endpoint(raw)
+	if err != nil {
+		return ""
+	}
+	return hostName(u) + u.RequestURI()
+}
+
 // hostName is the same for all ways to write a host, so that none of them gets more than its share.
 func hostName(u *url.URL) string {
 	return net.JoinHostPort(strings.TrimSuffix(canonicalHost(u.Hostname()), "."), portOf(u))

@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"maps"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// hostileServer is a push server, and below /hostile/ one that answers whoever asks with the status in the path.
+func hostileServer(t *testing.T) *pushServer {
+	t.Helper()
+	service := providertest.New(providertest.Options{RequireVAPID: true})
+	genuine := received(service)
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, hostile := strings.CutPrefix(r.URL.Path, "/hostile/")
+		if !hostile {
+			genuine.ServeHTTP(w, r)
+			return
+		}
+		status, _ := strconv.Atoi(path)
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(status)
+	}))
+	service.SetOrigin(server.URL)
+	t.Cleanup(service.Close)
+	return &pushServer{service, server}
+}
+
+// beside is a device with another's pushkey and another endpoint, as whoever was ever told the pushkey can make one up.
+func beside(d device, endpoint string) device {
+	d.Data = maps.Clone(d.Data)
+	d.Data["endpoint"], d.Data["auth"] = endpoint, "AAAAAAAAAAAAAAAAAAAAAA"
+	return d
+}
+
+// The review's inputs: one request of 310 bytes had the subscription rejected until 2106, or its pushes held up for an hour.
+func TestAnotherEndpointLeavesABrowsersSubscriptionAlone(t *testing.T) {
+	t.Parallel()
+	service := hostileServer(t)
+	gateway := startGateway(t, service.global(durable), "matrix_push")
+	s := scene{t, service, gateway, gateway.homeserver()}
+	sub, dead, busy := service.Subscribe(), service.TLSServer.URL+"/hostile/410", service.TLSServer.URL+"/hostile/503"
+	victim := registered(webPushDevice(sub), at(1_795_930_000))
+	wantBody(t, s.hs.notify(alert("$1", victim)), nothingRejected)
+	wantBody(t, s.hs.notify(alert("$2", registered(beside(victim, dead), at(math.MaxInt64)))), rejecting(victim.Pushkey))
+	wantBody(t, s.hs.notify(alert("$3", beside(victim, busy))), nothingRejected)
+	began := time.Now()
+	for id, ts := range map[string]*int64{"$4": at(1_795_930_001), "$5": at(4_102_444_800), "$6": nil} {
+		wantBody(t, s.hs.notify(alert(id, registered(victim, ts))), nothingRejected)
+	}
+	s.pushes(sub.Endpoint, 4)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	// In one request with it, nothing of the pushkey is listed; the dead endpoint alone still is.
+	wantBody(t, s.hs.notify(alert("$7", victim, beside(victim, dead))), nothingRejected)
+	wantBody(t, s.hs.notify(alert("$8", registered(beside(victim, dead), at(1_795_930_000)))), rejecting(victim.Pushkey))
+	s.pushes(sub.Endpoint, 5)
+
+	// What the operator sees: three endpoints, each of which explains itself.
+	device := []string{"--app-id", victim.AppID, "--pushkey", victim.Pushkey}
+	explain := append([]string{"rejected", "explain"}, device...)
+	if r := s.gateway.running("", explain...); r.code != 1 || !strings.Contains(r.err, "several endpoints") {
+		t.Errorf("it ends with %d: %s%s", r.code, r.out, r.err)
+	}
+	s.gateway.running("", append(explain, "--endpoint", sub.Endpoint)...).want(t, 0, "not on record", "delivered")
+	s.gateway.running("", append(explain, "--endpoint", dead)...).want(t, 3, "on record as dead", "Pushes wait     no")
+	s.gateway.running("", append(explain, "--endpoint", busy)...).want(t, 0, "not on record", "Pushes wait     yes")
+	forget := append([]string{"rejected", "forget"}, device...)
+	s.gateway.running("", append(forget, "--endpoint", sub.Endpoint)...).want(t, 0, "There was no record")
+	s.gateway.running("", forget...).want(t, 0, "1 rejection of the pushkey")
+}
+
+// What a gateway recorded that did not know endpoints is dropped at the first start, and only then, and only of webpush apps. Records of the
+// same form are those of an app that was served by unifiedpush.
+func TestRejectionsWithoutAnEndpointAreDroppedAtTheFirstStart(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	config := gatewayConfig(service.global("rejected file"), "matrix_push")
+	before := strings.Replace(strings.Replace(config, "webpush {", "unifiedpush {", 1), "org.example.up {", "org.example.other {", 1)
+	gateway := newProcess(t)
+	gateway.start(before)
+	hs := gateway.homeserver()
+	for name, appID := range map[string]string{"one": "org.example.web", "two": "org.example.web", "three": "org.example.other"} {
+		d := upDevice(service.Endpoint(name))
+		d.AppID = appID
+		service.Answer(d.Pushkey, answerGone)
+		wantBody(t, hs.notify(alert("$1", d)), rejecting(d.Pushkey))
+	}
+	gateway.terminate()
+	after := strings.Replace(config, "org.example.up {", "org.example.other {", 1)
+	gateway.start(after)
+	const message = "rejections of an earlier version dropped"
+	gateway.wantLogged(message)
+	records := func() (n int) {
+		_, answer := gateway.adminDo(http.MethodGet, "/matrix_push/rejected", "")
+		if !strings.Contains(answer, `"app":"org.example.other"`) {
+			t.Errorf("the other app's record is gone: %s", answer)
+		}
+		return strings.Count(answer, `"reason"`)
+	}
+	if n := records(); n != 1 {
+		t.Errorf("%d records are left", n)
+	}
+	sub := service.Subscribe()
+	service.Answer(sub.Endpoint, answerGone)
+	wantBody(t, gateway.homeserver().notify(alert("$2", webPushDevice(sub))), rejecting(sub.P256dh))
+	gateway.terminate()
+	gateway.start(after)
+	if n := records(); n != 2 {
+		t.Errorf("%d records are left after another start", n)
+	}
+}

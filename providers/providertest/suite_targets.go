@@ -1,0 +1,97 @@
+package providertest
+
+import (
+	"net/http"
+	"reflect"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// testTargets is about who else can speak for a device: see [providers.Identifier].
+func (s Suite) testTargets(t *testing.T) {
+	t.Parallel()
+	t.Run("pushes that go elsewhere are another device's", s.testElsewhere)
+	b := s.start(t, answers(500, nil, ""))
+	p, ok := b.provider.(providers.Identifier)
+	if !ok {
+		return
+	}
+	t.Cleanup(func() {
+		if n := b.server.Connections(); n != 0 {
+			t.Errorf("%d connections were made to the push service", n)
+		}
+	})
+	t.Run("nothing makes it panic, and it says the same again", func(t *testing.T) {
+		t.Parallel()
+		for _, d := range append(strangeDevices(b.push.Device), *b.push.Device) {
+			b.target(t, p, &d)
+		}
+	})
+	t.Run("it depends on the pushkey and the data alone", func(t *testing.T) {
+		t.Parallel()
+		d := *copyOf(b.push).Device
+		d.PushkeyTS, d.Tweaks = d.PushkeyTS+1000, []byte(`{"sound":"other"}`)
+		if b.target(t, p, &d) != b.target(t, p, b.push.Device) {
+			t.Error("another pushkey_ts and other tweaks have another target")
+		}
+	})
+	t.Run("it is cheap", func(t *testing.T) {
+		t.Parallel()
+		const calls = 4000
+		const limit = 2 * time.Second // it takes some 50 ms with the race detector
+		for n, began := 0, time.Now(); n < calls; n++ {
+			p.Target(b.push.Device)
+			if time.Since(began) > limit {
+				t.Fatalf("%d calls took %s", n+1, time.Since(began))
+			}
+		}
+	})
+}
+
+// target calls the method, and checks what is true of each call.
+func (b *bench) target(t *testing.T, p providers.Identifier, d *providers.Device) (target string) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("Target panics: %v", r)
+		}
+	}()
+	before := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
+	target = p.Target(d)
+	if p.Target(d) != target {
+		t.Error("the same device has another target when it is asked for again")
+	}
+	if after := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device; !reflect.DeepEqual(before, after) {
+		t.Error("the device was modified")
+	}
+	return target
+}
+
+// testElsewhere puts a device's pushkey beside the data of one of another server. If the push goes to that server, then whoever knows a pushkey
+// can have anybody answer for it, unless the two have different targets.
+func (s Suite) testElsewhere(t *testing.T) {
+	t.Parallel()
+	ca := NewCA(t)
+	b := s.startWith(t, ca, ca.File, true, answers(http.StatusServiceUnavailable, nil, ""))
+	var reached atomic.Bool
+	other := s.startWith(t, ca, ca.File, true, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reached.Store(true)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	push := copyOf(b.push)
+	push.Device.Data = other.push.Device.Data
+	o := b.provider.Push(t.Context(), push)
+	if !reached.Load() {
+		return // the pushkey, or the operator, says where to
+	}
+	p, ok := b.provider.(providers.Identifier)
+	switch {
+	case !ok:
+		t.Errorf("the data decide where a push goes (%s), and the provider does not implement providers.Identifier", o.Reason)
+	case b.target(t, p, push.Device) == b.target(t, p, b.push.Device):
+		t.Error("two devices with one pushkey have the same target, and their pushes go to different servers")
+	}
+}

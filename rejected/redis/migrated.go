@@ -1,0 +1,13 @@
+package redis
+
+import "context"
+
+// The changes that the records went through are a set in Redis, which earlier gateways do not know.
+
+func (d *shelf) migrated(ctx context.Context, change string) (bool, error) {
+	return run(ctx, d, func() (bool, error) { return d.Client.SIsMember(ctx, d.changes, change).Result() })
+}
+
+func (d *shelf) noteMigrated(ctx context.Context, change string) error {
+	return d.do(ctx, func() error { return d.Client.SAdd(ctx, d.changes, change).Err() })
+}
