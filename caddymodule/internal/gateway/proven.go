@@ -1,0 +1,7 @@
+package gateway
+
+import "github.com/matrix-push/caddy-matrix-push/rejected"
+
+// isProven reports whether something was delivered to a device before. The app is the pattern that serves the device, or unknownApps for a
+// device that no app serves any more.
+func (s *Shared) isProven(_ string, k rejected.Key) bool { return s.journal.delivered(k) }
