@@ -194,7 +194,7 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 		t.Detail = o.Err.Error()
 	}
 	c := circumstances{
-		pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d)), suspicion: failed, store: done, outbox: failed,
+		pushkeyTS: d.PushkeyTS, proven: app.proven.Load(), held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), g.Shared.isProven(app.Pattern, k)), suspicion: failed, store: done, outbox: failed,
 	}
 	if g.box.queue != nil {
 		c.outbox = done

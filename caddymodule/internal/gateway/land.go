@@ -38,7 +38,8 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 		d = decide(o, c)
 	}
 	if d.record {
-		c.store, c.held = g.recordUnlessHeld(&f.cargo, func() effect { return g.record(&f.cargo, o) })
+		c.store, c.held = g.recordUnlessHeld(f, func() effect { return g.record(&f.cargo, o) })
+		c.quiet = c.held && !f.app.fuse.alarms(f.host)
 		d = decide(o, c)
 	}
 	if c.store == done {

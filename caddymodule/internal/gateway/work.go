@@ -138,7 +138,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 	}
 	f := newFlight(cargo{
 		app: app, push: new(providers.Push), key: entry.Device, host: entry.Host, accepted: entry.Accepted, leased: true, tries: entry.Attempts,
-		fuse: app.fuse.now(),
+		fuse: app.fuse.now(), known: g.Shared.isProven(app.Pattern, entry.Device),
 	})
 	o := providers.Dropped("expired", nil)
 	start := g.Now()
