@@ -365,3 +365,60 @@ func TestStrangersFillTheRejectedStoreAtABoundedRate(t *testing.T) {
 		}
 	}
 }
+
+// Anyone can make up tokens that a push service refuses, and devices on a server of their own that answers 403, also just after a reload.
+func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
+	t.Parallel()
+	doubtful := providers.Outcome{Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true}
+	for _, tt := range []struct {
+		name     string
+		word     providers.Outcome
+		pushkeys string
+	}{
+		{"doubts of made-up tokens", doubtful, "made-up"},
+		{"403 of a host of their own", providers.Misconfigured("http_403", nil), "attacker/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wrong := false
+				p := &scripted{script: func(_ context.Context, p *providers.Push) providers.Outcome {
+					if strings.HasPrefix(p.Device.Pushkey, "honest") && !wrong {
+						return providers.Delivered()
+					}
+					return tt.word
+				}}
+				app := appFor("app", p)
+				if strings.HasSuffix(tt.pushkeys, "/") {
+					app = appFor("app", byHost{p})
+				}
+				r := fused(t, app)
+				alarms := func(pushkey string) (alarms int) {
+					before := len(r.attempts())
+					for i := range 5 {
+						r.notify(event(fmt.Sprint("$", before), device(fmt.Sprint(pushkey, i))))
+					}
+					for _, a := range r.attempts()[before:] {
+						if a.Alarm {
+							alarms++
+						}
+					}
+					return alarms
+				}
+				app.proven.Store(false)
+				if alarms(tt.pushkeys) == 0 {
+					t.Error("before anything was delivered, the operator is not called")
+				}
+				alarms("honest/")
+				app.proven.Store(false)
+				r.Gateway = New(r.Options) // a reload
+				if n := alarms(tt.pushkeys); n != 0 {
+					t.Errorf("%d alarms for made-up devices", n)
+				}
+				wrong = true
+				if alarms("honest/") == 0 {
+					t.Error("when devices that were delivered to are refused, the operator is not called")
+				}
+			})
+		})
+	}
+}

@@ -148,6 +148,14 @@ func (j *journal) deliveredSince(k rejected.Key, since time.Time) bool {
 	return ok && a.delivered.After(since)
 }
 
+// hasDelivered reports whether something was delivered for an app.
+func (j *journal) hasDelivered(app string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c := j.apps[app]
+	return c != nil && !c.delivered.IsZero()
+}
+
 // matching are the devices whose keys begin with a prefix in hexadecimal.
 func (j *journal) matching(prefix string) (keys []rejected.Key) {
 	j.mu.Lock()
