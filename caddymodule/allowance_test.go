@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
@@ -182,5 +183,24 @@ func TestAFuseThatStrangersTripCallsNobody(t *testing.T) {
 	l.FuseReset("*", "host1.example", false, true)
 	if l.emitted[eventFuseTripped] != 1 || l.emitted[eventFuseReset] != 1 || l.logs.FilterLevelExact(zapcore.ErrorLevel).Len() != 1 {
 		t.Errorf("when devices that were delivered to die, %v was emitted", l.emitted)
+	}
+}
+
+func TestARejectionCountsAsALossOnlyIfTheDeviceWasDeliveredTo(t *testing.T) {
+	t.Parallel()
+	m := newMetrics()
+	for i := range 10 {
+		a := rejection(i, i < 4, true)
+		if i == 0 {
+			a.Result, a.Alarm = gateway.Queued, true // it is not believed
+		}
+		m.push(a)
+	}
+	var counted dto.Metric
+	if err := m.lost.WithLabelValues("*", "unifiedpush").Write(&counted); err != nil {
+		t.Fatal(err)
+	}
+	if n := counted.GetCounter().GetValue(); n != 3 {
+		t.Errorf("%v are counted", n)
 	}
 }

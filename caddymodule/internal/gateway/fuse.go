@@ -201,7 +201,7 @@ func (f *fuse) note(v noted, o FuseOptions, now time.Time) (s fuseState) {
 	}
 	f.judge(o, now, &s)
 	s.held = f.app.holds(v.known) || f.hosts[v.host].holds(v.known)
-	if s.record = v.record && !s.held && len(f.young.recorded) < f.most && f.hasRoom(v.known, v.fresh, now); s.record {
+	if s.record = v.record && !s.held && f.hasRoom(v.known, v.fresh, now); s.record {
 		f.young.recorded[v.key] = grave{v.host, v.known}
 	}
 	return s
@@ -215,11 +215,11 @@ func (f *fuse) mayRecord(known, fresh bool, now time.Time) bool {
 }
 
 func (f *fuse) hasRoom(known, fresh bool, now time.Time) bool {
-	if known || !fresh || f.room.AllowN(now, 1) {
-		return true
+	room := len(f.young.recorded) < f.most && (known || !fresh || f.room.AllowN(now, 1))
+	if !room {
+		f.unrecorded++
 	}
-	f.unrecorded++
-	return false
+	return room
 }
 
 func (f *fuse) judgeHost(host string, o FuseOptions, now time.Time, s *fuseState) {
