@@ -25,9 +25,9 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	}
 	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.journal.delivered(f.key)
 	// Anyone can make up devices that are refused. Where others were delivered to, these are no reason to call anybody.
-	madeUp := !f.known && g.Shared.hasProven(f.app.Pattern)
-	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp || !f.app.hosts.blames(f.host, f.app.load))
-	c.quiet = o.Doubtful && madeUp
+	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
+	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
+	c.quiet = o.Doubtful && madeUp()
 	return c
 }
 
