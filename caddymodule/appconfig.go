@@ -33,7 +33,8 @@ type AppConfig struct {
 	// Whether badge updates and counts are delivered: `on` or `off`. Default: `on`.
 	Badges string `json:"badges,omitempty"`
 
-	// How many pushes of the app may be in flight at a time; three times as many more may wait for their turn. Default: 512.
+	// How many pushes of the app may be in flight at a time; three times as many more may wait for their turn. Where devices choose the push
+	// server, a host has at most 64 of them, a domain half, and all those together that never took a push an eighth. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 
@@ -107,7 +108,7 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	case concurrency == 0:
 		concurrency = defaultConcurrency
 	}
-	app.Limit = limit.New(concurrency, queuePerSlot*concurrency)
+	app.Limit = limit.NewFair(concurrency, queuePerSlot*concurrency)
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (c told) Collect(ch chan<- prometheus.Metric) {
 func exposed(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	app := &gateway.App{
-		Pattern: "org.example.*", ProviderName: "apns", Provider: &ending{at: time.Now().Add(time.Hour)}, Limit: limit.New(1, 1),
+		Pattern: "org.example.*", ProviderName: "apns", Provider: &ending{at: time.Now().Add(time.Hour)}, Limit: limit.NewFair(1, 1),
 	}
 	router, err := gateway.NewRouter([]*gateway.App{app})
 	if err != nil {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,7 @@ type App struct {
 	Content providers.Content
 	Badges  bool
 	// Limit bounds the pushes in flight.
-	Limit *limit.Limiter
+	Limit *limit.Fair
 
 	// hosts and fuse are those of all configurations that have the app, and load is the number of this one: New sets them.
 	hosts *hosts
@@ -44,8 +45,13 @@ type App struct {
 // workers is how many of the app's pushes may come from the outbox at a time; the others are left for new ones.
 func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }
 
-// attemptTimeout bounds one attempt: longer than any homeserver's patience, short enough that a stuck one holds no slot for long.
-const attemptTimeout = 30 * time.Second
+const (
+	// attemptTimeout bounds one attempt, with the wait for its turn: longer than any homeserver's patience, short enough that a stuck one
+	// holds no slot for long.
+	attemptTimeout = 30 * time.Second
+	// strangerTimeout bounds an attempt at a host that nothing is known of. It is longer than it takes the breaker to notice one that hangs.
+	strangerTimeout = 15 * time.Second
+)
 
 // MaxFlight is how long a process that ends without a grace period waits for what is under way: an attempt, and stores that take their time
 // to write down what follows from it. What takes longer is in the outbox, or is sent again.
@@ -55,7 +61,8 @@ const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 func (g *Gateway) attempt(f *flight) providers.Outcome {
 	f.app.hosts.flying.Add(1)
 	defer f.app.hosts.flying.Add(-1)
-	admitted := f.app.hosts.admit(f.host, g.trialPatience(f), g.Now())
+	standing := g.standing(&f.cargo)
+	admitted := f.app.hosts.admit(f.host, standing, g.trialPatience(f), g.Now())
 	g.breakerChanged(f.app, f.host, admitted.change)
 	if admitted.turnedAway {
 		f.turnedAway = true
@@ -63,21 +70,71 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
-	if f.attempt.trial = admitted.trial; !admitted.trial { // a trial is not held up by those that hang
-		if err := f.app.Limit.Acquire(ctx); err != nil {
+	if f.attempt.trial = admitted.trial; !admitted.trial || standing == outbox.Stranger { // a trial is not held up by those that hang
+		slot, err := f.slot(ctx, standing)
+		if err != nil {
 			return providers.Busy("app_busy", err)
 		}
-		defer f.app.Limit.Release()
+		defer slot.Release()
 	}
-	f.app.hosts.begin(&f.attempt, f.host, f.key, g.Now())
-	o := f.app.Push(ctx, f.push)
+	f.app.hosts.begin(&f.attempt, f.host, f.key, standing, g.Now())
+	o := f.deliver(ctx, standing)
 	now := g.Now()
 	if ctx.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
 		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left
 	}
-	f.change = f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite()}, now)
+	f.change = f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite(), standing}, now)
 	g.breakerChanged(f.app, f.host, f.change)
-	return o
+	return f.giveUp(o, standing)
+}
+
+// slot waits for the flight's turn. A stranger's push out of the outbox does not: it would keep its place there from others.
+func (f *flight) slot(ctx context.Context, s outbox.Standing) (limit.Slot, error) {
+	p := limit.Party{Host: f.host, Group: f.group, Stranger: s == outbox.Stranger, First: s == outbox.Proven}
+	if p.Stranger && f.leased {
+		return f.app.Limit.Try(p)
+	}
+	return f.app.Limit.Acquire(ctx, p)
+}
+
+// deliver has the provider make the attempt.
+func (f *flight) deliver(ctx context.Context, s outbox.Standing) providers.Outcome {
+	if s == outbox.Stranger {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, strangerTimeout)
+		defer cancel()
+	}
+	return f.app.Push(ctx, f.push)
+}
+
+// maxRefusals is how often in a row a push is refused before it is given up, where the device was never delivered to: anybody can name a
+// server that refuses everything, and have it asked in the gateway's name.
+const maxRefusals = 10
+
+// giveUp drops a push of a device that was never delivered to if what it named has refused it too often.
+func (f *flight) giveUp(o providers.Outcome, s outbox.Standing) providers.Outcome {
+	if !f.unproven(s) || f.tries+1 < maxRefusals || !refuses(o) {
+		return o
+	}
+	return providers.Dropped("given_up",
+		fmt.Errorf("%d attempts failed, the last one with %s, and nothing was ever delivered to the device", f.tries+1, o.Reason))
+}
+
+// unproven reports whether the gateway owes nothing to a device: it chose where its pushes go, and never took one.
+func (c *cargo) unproven(s outbox.Standing) bool {
+	return c.host != "" && s != outbox.Proven && !c.ownSite()
+}
+
+// refuses reports whether an outcome is the answer of a server that does not take the push, now or at all.
+func refuses(o providers.Outcome) bool {
+	switch o.Kind {
+	case providers.KindMisconfigured:
+		return true
+	case providers.KindRetry:
+		return o.Cause == providers.CauseDevice || o.Cause == providers.CauseService
+	default:
+		return false
+	}
 }
 
 // trialPatience is how much longer than a pending push a request's waits to be a trial: it is for pending ones, since a request would have

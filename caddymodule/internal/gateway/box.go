@@ -16,6 +16,7 @@ type box struct {
 	outbox.Box
 	queue     outbox.Queue     // nil if it keeps nothing
 	ledger    outbox.Ledger    // nil if it remembers no events
+	voucher   outbox.Voucher   // nil if it does not remember who took pushes
 	claimer   outbox.Claimer   // nil if no other gateways share it
 	inspector outbox.Inspector // nil if it cannot be looked into
 
@@ -27,6 +28,7 @@ func newBox(b outbox.Box, o Observer) *box {
 	found := &box{Box: b, observer: o}
 	found.queue, _ = b.(outbox.Queue)
 	found.ledger, _ = b.(outbox.Ledger)
+	found.voucher, _ = b.(outbox.Voucher)
 	found.claimer, _ = b.(outbox.Claimer)
 	found.inspector, _ = b.(outbox.Inspector)
 	return found

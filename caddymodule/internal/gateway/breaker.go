@@ -31,6 +31,8 @@ const (
 type breaker struct {
 	// chosen means that devices choose the host: then a 5xx, which a single path may answer, needs witnesses.
 	chosen bool
+	// known means that such a host took pushes before: then nobody's failures count but those of devices that it took them for.
+	known bool
 
 	verdicts window
 	failed   distinct // devices that got a 5xx since the last delivery
@@ -57,6 +59,7 @@ type attempt struct {
 	deliveries int       // of the breaker when it began; detached if it is in no list
 	slow       bool
 	trial      bool
+	proven     bool // the device was delivered to before
 	prev, next *attempt
 }
 
@@ -105,6 +108,10 @@ func (b *breaker) begin(a *attempt, now time.Time) {
 	if a.trial {
 		b.trials++
 	}
+	if !b.heeds(a) {
+		a.deliveries = detached
+		return
+	}
 	a.prev = b.last
 	if b.last == nil {
 		b.first = a
@@ -116,6 +123,9 @@ func (b *breaker) begin(a *attempt, now time.Time) {
 		b.fast = a
 	}
 }
+
+// heeds reports whether a failure of an attempt is the host's, and not only its device's.
+func (b *breaker) heeds(a *attempt) bool { return !b.chosen || !b.known || a.proven }
 
 // hung is how many attempts count as failures though they have not ended.
 func (b *breaker) hung(now time.Time) int {
@@ -140,9 +150,11 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 	switch {
 	case o.Kind == providers.KindDelivered:
 		b.verdicts.at(now).delivered++
+		b.known = b.chosen
 		b.delivered()
 		return b.close()
-	case isFault(o):
+	case !b.heeds(a) && !answered(o):
+	case isFault(o), b.chosen && !b.known && refuses(o):
 		if late && o.Cause == providers.CauseNetwork && now.Sub(a.began) >= slowAfter {
 			return unchanged // it hung when others did, and the service works by now
 		}

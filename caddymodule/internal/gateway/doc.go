@@ -45,6 +45,7 @@
 //	fuse.mu          an app's verdicts within the window           never
 //	Fuses.mu         the fuses by app                              never
 //	journal.mu       latest attempts                               never
+//	proven.mu        who took pushes                               never
 //	doubts.mu,       what their names say                          never
 //	suspects.mu
 //
@@ -69,8 +70,20 @@
 // # What lives how long
 //
 // One configuration: [Gateway], [Router], [App] with its limit, and whether the provider proved its settings (App.proven). One process, in
-// [Shared]: flights, delivered events, each app's hosts and fuse, the journal, suspects and doubts. Over restarts, in the stores: verdicts
-// and suspicions, accepted pushes, delivered events.
+// [Shared]: flights, delivered events, who took pushes, each app's hosts and fuse, the journal, suspects and doubts. Over restarts, in the
+// stores: verdicts and suspicions, accepted pushes, delivered events, who took pushes.
+//
+// # Strangers
+//
+// Where devices choose the host, anybody can make up devices and hosts, and choose what they answer. A push has a standing ([outbox.Standing]):
+// its device took one before, or its host's group did, or neither. What a device that never took one gets, decides for nobody else:
+//
+//	the breaker of a host that is known     breaker.heeds: its failures do not count, and it is no trial while others may be one
+//	slots and places in line                limit.Fair: strangers share an eighth, groups take turns, the proven go first
+//	room in the outbox                      outbox.Entry's Group and Standing
+//	time                                    strangerTimeout, and longer backoff
+//	attempts                                giveUp: ten refusals
+//	health, alarms                          verdict.tells
 //
 // # Where to change what
 //

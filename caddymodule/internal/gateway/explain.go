@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -210,9 +211,10 @@ func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	if err := app.Limit.Acquire(ctx); err != nil {
+	slot, err := app.Limit.Acquire(ctx, limit.Party{Host: app.Host(d), First: true})
+	if err != nil {
 		return providers.Busy("app_busy", err)
 	}
-	defer app.Limit.Release()
+	defer slot.Release()
 	return app.Push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
 }

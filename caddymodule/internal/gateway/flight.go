@@ -52,8 +52,8 @@ type cargo struct {
 	push  *providers.Push
 	key   rejected.Key
 	event eventKey
-	// host is where the push goes; empty where all pushes of the app go to the same service.
-	host string
+	// host is where the push goes, and group whom that belongs to; empty where all pushes of the app go to the same service.
+	host, group string
 	// accepted is when the gateway got it.
 	accepted time.Time
 	// span is that of the request that it came with; nil for a push out of the outbox.
@@ -134,6 +134,9 @@ func (g *Gateway) fly(f *flight) {
 func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Attempt {
 	ended := g.Now()
 	d := g.carryOut(f, o)
+	if o.Kind == providers.KindDelivered {
+		g.prove(&f.cargo)
+	}
 	now := g.Now()
 	a := Attempt{
 		App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm,

@@ -156,11 +156,17 @@ type fuseState struct {
 type trip struct {
 	host string
 	// dead are the pushkeys whose rejection was recorded within the window and is withdrawn.
-	dead []rejected.Key
+	dead []withdrawn
 	// pushkeys is how many were rejected within the window.
 	pushkeys int
 	// told means that it is news, and alarm that somebody is called.
 	told, alarm bool
+}
+
+// withdrawn is a device whose rejection is; known means that it was delivered to before.
+type withdrawn struct {
+	key   rejected.Key
+	known bool
 }
 
 // reset is a part of a fuse that is believed again; alarm means that somebody was called when it tripped.
@@ -291,16 +297,16 @@ func (f *fuse) became(host string, was, is part, c census, s *fuseState) {
 }
 
 // exhume returns the pushkeys whose rejection was recorded within the window, if they are wanted, and forgets that.
-func (f *fuse) exhume(wanted func(grave) bool) (keys []rejected.Key) {
+func (f *fuse) exhume(wanted func(grave) bool) (dead []withdrawn) {
 	for _, h := range []*fuseHalf{&f.young, &f.old} {
 		for k, g := range h.recorded {
 			if wanted(g) {
-				keys = append(keys, k)
+				dead = append(dead, withdrawn{k, g.known})
 				delete(h.recorded, k)
 			}
 		}
 	}
-	return keys
+	return dead
 }
 
 // age forgets what is older than the window. Hosts of which nothing is left are believed again.

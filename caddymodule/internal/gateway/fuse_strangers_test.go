@@ -24,9 +24,7 @@ func (r *rig) deliveredTo(appID string, i, j rune) {
 
 // meet has a device known as delivered to before.
 func (r *rig) meet(appID, pushkey string) {
-	r.Shared.journal.note(Attempt{
-		App: &App{Pattern: appID}, Key: rejected.KeyOf(appID, pushkey), Outcome: providers.Delivered(), Result: Delivered,
-	}, time.Now().Add(-time.Hour))
+	r.Shared.proven.add(rejected.KeyOf(appID, pushkey), time.Now())
 }
 
 // numbered is the key of a made-up device. Whoever makes it up can choose most of its bits.
@@ -159,6 +157,9 @@ func TestStrangersThatAlternateDoNotHideAHostThatForgotItsDevices(t *testing.T) 
 		for i := range 40 {
 			if _, err := r.store.Get(t.Context(), rejected.KeyOf("app", fmt.Sprint("ntfy/old", i))); err == nil {
 				t.Errorf("the record of device %d is left", i)
+			}
+			if k := rejected.KeyOf("app", fmt.Sprint("ntfy/old", i)); !r.Shared.isProven("app", k) {
+				t.Errorf("it is forgotten that device %d was delivered to", i)
 			}
 		}
 	})

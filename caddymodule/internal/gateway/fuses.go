@@ -36,7 +36,7 @@ func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded ef
 	recorded = record()
 	if fuse.changedSince(c.fuse, c.host) {
 		// It tripped meanwhile, and this record may have been written after those of its window were withdrawn.
-		g.forget(c.key)
+		g.forget(withdrawn{c.key, c.known})
 		return untried, true
 	}
 	return recorded, false
@@ -77,22 +77,26 @@ func (g *Gateway) fuseChanged(app *App, s fuseState) {
 const maxWithdrawn = 64
 
 // withdraw forgets records. It may take long: nobody waits for it.
-func (g *Gateway) withdraw(keys []rejected.Key) {
+func (g *Gateway) withdraw(dead []withdrawn) {
 	var group errgroup.Group
 	group.SetLimit(maxWithdrawn)
-	for _, k := range keys {
+	for _, d := range dead {
 		group.Go(func() error {
-			g.forget(k)
+			g.forget(d)
 			return nil
 		})
 	}
 	_ = group.Wait() // forget reports what fails
 }
 
-func (g *Gateway) forget(k rejected.Key) {
+// forget removes the record of a device that is not believed to be dead.
+func (g *Gateway) forget(d withdrawn) {
+	if d.known { // which ended with the record
+		g.Shared.proven.add(d.key, g.Now())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
-	if err := g.Rejected.Forget(ctx, k); err != nil {
+	if err := g.Rejected.Forget(ctx, d.key); err != nil {
 		g.Observer.StoreFailed("withdrawing rejections", err)
 	}
 }

@@ -178,10 +178,10 @@ func TestAServiceThatIsOnlySlowIsNotLeftAlone(t *testing.T) {
 				app := appFor("app", p)
 				app.Wait = 0
 				r, _ := keeping(t, app)
-				const pushes = 20 * 60 // 20 a second
+				const pushes = 5 * 60 // 5 a second: a host has 64 slots
 				for i := range pushes {
 					wantLine(t, r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint(host, "/", i)))), `[]`)
-					time.Sleep(50 * time.Millisecond)
+					time.Sleep(200 * time.Millisecond)
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
@@ -213,7 +213,7 @@ func TestTimeOutsOfBeforeTheRecoveryDoNotOpenTheBreakerAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newHanging(everyPush)
 		app := appFor("app", p)
-		app.Limit = limit.New(512, 512)
+		app.Limit = limit.NewFair(512, 512)
 		r, _ := keeping(t, app)
 		for i := range 100 { // all hang at once
 			go r.notify(event("$hangs", device(fmt.Sprint("hangs", i))))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -37,6 +38,7 @@ type hosts struct {
 	opened chan struct{}    // gets one when a breaker has opened
 
 	health health
+	proven bool // some device took a push, now or before a restart
 
 	flying atomic.Int64 // attempts under way, those that wait for their turn included
 }
@@ -145,10 +147,13 @@ type admission struct {
 
 // admit decides about an attempt that is to begin. Patience is how much longer than a pending push a request's waits for the time of a
 // trial. That an attempt is a trial means that no other will be for a while.
-func (h *hosts) admit(name string, patience time.Duration, now time.Time) (d admission) {
+func (h *hosts) admit(name string, s outbox.Standing, patience time.Duration, now time.Time) (d admission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(name)
+	if one.breaker.known && s != outbox.Proven {
+		patience += breakerPause // its failure would tell nothing of the host
+	}
 	if d.change = one.breaker.look(now); d.change == opened {
 		h.opening(one)
 	}
@@ -163,10 +168,14 @@ func (h *hosts) admit(name string, patience time.Duration, now time.Time) (d adm
 }
 
 // begin takes an attempt in that was admitted.
-func (h *hosts) begin(a *attempt, name string, k rejected.Key, now time.Time) {
+func (h *hosts) begin(a *attempt, name string, k rejected.Key, s outbox.Standing, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	a.host = h.of(name)
+	a.host, a.proven = h.of(name), s == outbox.Proven
+	if b := &a.host.breaker; b.chosen && a.proven { // another host of its group tells nothing of this one
+		b.known = true
+	}
+	h.proven = h.proven || a.proven
 	if a.before = a.host.delivered; a.host.latest == k {
 		a.before = a.host.other
 	}
@@ -179,6 +188,14 @@ type verdict struct {
 	outcome providers.Outcome
 	load    int64 // of the app
 	own     bool  // the host is the operator's own site
+	// standing is that of the device when the attempt began.
+	standing outbox.Standing
+}
+
+// tells reports whether the verdict tells something of the app, and not only of a device that chose where its pushes go: such a one does
+// only as long as the app has delivered nothing at all.
+func (v *verdict) tells(host string, proven bool) bool {
+	return host == "" || v.own || v.standing == outbox.Proven || !proven
 }
 
 // end counts the verdict of an attempt.
@@ -192,15 +209,20 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 	switch o.Kind {
 	case providers.KindDelivered:
 		h.keep(a.host, known)
+		h.proven = true
 		a.host.took(k, now)
 		a.host.proof, a.host.refused = v.load, distinct{}
 	case providers.KindMisconfigured:
 		if a.host.refusing != v.load {
 			a.host.refusing, a.host.refused = v.load, distinct{}
 		}
-		a.host.refused.add(k)
+		if v.tells(a.host.name, h.proven) {
+			a.host.refused.add(k)
+		}
 	}
-	h.health.note(a.host.name, v.own, o, now)
+	if v.tells(a.host.name, h.proven) {
+		h.health.note(a.host.name, v.own, o, now)
+	}
 	c := a.host.breaker.end(a, k, o, now)
 	switch c {
 	case opened:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -55,9 +56,12 @@ func TestATrialWaitsForNoDeviceWhosePushIsUnderWay(t *testing.T) {
 				r.Router.Apps()[0].Wait = 0
 				p.recovered.Store(true)
 				if known {
-					r.notify(event("$known", device("host/known")))
+					r.notify(event("$known", device("host/known"), device("host/opens")))
+					for i := range 30 {
+						r.notify(event("$known", device(fmt.Sprint("host/", i))))
+					}
 				}
-				time.Sleep(2 * time.Second)
+				time.Sleep(2 * breakerWindow)
 				synctest.Wait()
 				p.recovered.Store(false)
 				p.first.Store(nil)
@@ -107,22 +111,22 @@ func TestAHostThatWasForgottenWithAttemptsUnderWayIsStillOneHost(t *testing.T) {
 	h, now := newHosts(), time.Now()
 	var a1, a2 [breakerMin]attempt
 	for i := range a1 {
-		h.begin(&a1[i], "real", rejected.Key{}, now)
+		h.begin(&a1[i], "real", rejected.Key{}, outbox.Proven, now)
 	}
 	for i := range maxStrange {
 		h.attemptAt(fmt.Sprint("made-up", i), "k", providers.Unreachable("dns", nil), now)
 	}
 	for i := range a2 {
-		h.begin(&a2[i], "real", rejected.Key{}, now)
+		h.begin(&a2[i], "real", rejected.Key{}, outbox.Proven, now)
 	}
 	opens := 0
 	for i := range a1 {
-		if h.end(&a1[i], verdict{outcome: providers.Unreachable("timeout", nil)}, now) == opened {
+		if h.end(&a1[i], verdict{standing: outbox.Proven, outcome: providers.Unreachable("timeout", nil)}, now) == opened {
 			opens++
 		}
 	}
 	for i := range a2 {
-		if h.end(&a2[i], verdict{outcome: providers.Unreachable("timeout", nil)}, now) == opened {
+		if h.end(&a2[i], verdict{standing: outbox.Proven, outcome: providers.Unreachable("timeout", nil)}, now) == opened {
 			opens++
 		}
 	}
@@ -131,7 +135,7 @@ func TestAHostThatWasForgottenWithAttemptsUnderWayIsStillOneHost(t *testing.T) {
 		h.attemptAt("real", "k", providers.Delivered(), now)
 	}
 	if opens != 1 || h.isOpen("real") {
-		t.Errorf("opened %d times; after 100 deliveries it is open: %v, admit says %+v", opens, h.isOpen("real"), h.admit("real", 0, now))
+		t.Errorf("opened %d times; after 100 deliveries it is open: %v, admit says %+v", opens, h.isOpen("real"), h.admit("real", outbox.Proven, 0, now))
 	}
 }
 
@@ -142,18 +146,18 @@ func TestATrialThatIsAnsweredClosesTheBreakerForGood(t *testing.T) {
 		start := time.Now()
 		var hung [50]attempt
 		for i := range hung {
-			h.begin(&hung[i], "", rejected.Key{}, start)
+			h.begin(&hung[i], "", rejected.Key{}, outbox.Proven, start)
 		}
 		now := start.Add(11 * time.Second)
-		if h.admit("", 0, now).change != opened {
+		if h.admit("", outbox.Proven, 0, now).change != opened {
 			t.Fatal("it is not open")
 		}
 		now = now.Add(breakerPause)
-		d := h.admit("", 0, now)
+		d := h.admit("", outbox.Proven, 0, now)
 		a := attempt{trial: d.trial}
-		h.begin(&a, "", rejected.Key{}, now)
-		c := h.end(&a, verdict{outcome: providers.Rejected("unregistered")}, now.Add(100*time.Millisecond))
-		d = h.admit("", 0, now.Add(200*time.Millisecond))
+		h.begin(&a, "", rejected.Key{}, outbox.Proven, now)
+		c := h.end(&a, verdict{standing: outbox.Proven, outcome: providers.Rejected("unregistered")}, now.Add(100*time.Millisecond))
+		d = h.admit("", outbox.Proven, 0, now.Add(200*time.Millisecond))
 		if c != closed || d.change != unchanged {
 			t.Errorf("the trial does %d, and what comes after it does %d", c, d.change)
 		}
@@ -216,7 +220,7 @@ func TestWaitingForATurnIsNoFaultOfTheHost(t *testing.T) {
 			}
 		}}
 		app := appFor("app", byHost{p})
-		app.Limit = limit.New(20, 20)
+		app.Limit = limit.NewFair(20, 20)
 		r := newRig(t, app)
 		for i := range 20 {
 			go r.notify(event("$e", device(fmt.Sprintf("bad%d/1", i))))

@@ -10,18 +10,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 // attemptAt makes an attempt at a host that ends at once.
 func (h *hosts) attemptAt(host, pushkey string, o providers.Outcome, now time.Time) change {
-	if d := h.admit(host, 0, now); d.turnedAway || d.change != unchanged {
+	if d := h.admit(host, outbox.Proven, 0, now); d.turnedAway || d.change != unchanged {
 		return d.change
 	}
 	var a attempt
-	h.begin(&a, host, rejected.KeyOf("app", pushkey), now)
-	return h.end(&a, verdict{key: rejected.KeyOf("app", pushkey), outcome: o}, now)
+	h.begin(&a, host, rejected.KeyOf("app", pushkey), outbox.Proven, now)
+	return h.end(&a, verdict{key: rejected.KeyOf("app", pushkey), outcome: o, standing: outbox.Proven}, now)
 }
 
 // Not parallel: it looks at the process's memory.
@@ -148,11 +149,11 @@ func TestVerdictsCountWhenTheyComeAndForHalfAMinute(t *testing.T) {
 	}
 	var late [breakerMin]attempt
 	for i := range late {
-		h.begin(&late[i], "", rejected.Key{}, now)
+		h.begin(&late[i], "", rejected.Key{}, outbox.Proven, now)
 	}
 	now = now.Add(29 * time.Second)
 	for i := range late { // they began half a minute ago, and fail now
-		h.end(&late[i], verdict{outcome: providers.Unreachable("timeout", nil)}, now)
+		h.end(&late[i], verdict{standing: outbox.Proven, outcome: providers.Unreachable("timeout", nil)}, now)
 	}
 	if !h.isOpen("") {
 		t.Error("what comes late does not count")
@@ -167,7 +168,9 @@ func TestATrialIsThePendingPushOfADeviceThatWasDeliveredTo(t *testing.T) {
 		wantLine(t, r.notify(event("$known", device("host/known"))), `[]`)
 		p.mended.Store(false)
 		for i := range 2 * breakerMin {
-			wantLine(t, r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint("host/stranger", i)))), `[]`)
+			k := rejected.KeyOf("app", fmt.Sprint("host/forgotten", i)) // which took pushes, but not lately here
+			r.Shared.proven.add(k, r.Now())
+			wantLine(t, r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint("host/forgotten", i)))), `[]`)
 		}
 		wantLine(t, r.notify(event("$again", device("host/known"))), `[]`)
 		synctest.Wait()
@@ -351,9 +354,13 @@ func TestWhatAHostRefusesIsTheOperatorsFaultOnlyIfItRefusesSeveral(t *testing.T)
 				t.Errorf("%s: %d alarms, want %d", tt.name, got, tt.want)
 			}
 		}
+		alarms("h/fine2", "h/fine3", "h/fine4")
 		r.Gateway = New(r.Options) // a reload, with another key
-		refuse("h/fine")
-		if got := alarms("h/1", "h/2", "h/3", "h/4", "h/fine"); got != 1 { // the others were never delivered to
+		refuse("h/fine", "h/fine2", "h/fine3", "h/fine4")
+		if got := alarms("h/1", "h/2", "h/3", "h/4"); got != 0 {
+			t.Errorf("devices that were never delivered to: %d alarms", got)
+		}
+		if got := alarms("h/fine", "h/fine2", "h/fine3", "h/fine4"); got != 2 {
 			t.Errorf("after a reload that lost the key: %d alarms", got)
 		}
 	})

@@ -94,7 +94,7 @@ func TestTwoHundredFailuresAreTwoHundredOutcomes(t *testing.T) { // gorush lost 
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				app := appFor("app", after(time.Millisecond, tt.o))
-				app.Limit = limit.New(8, n)
+				app.Limit = limit.NewFair(8, n)
 				r := newRig(t, app)
 				wantLine(t, r.notify(event("$e", devices...)), tt.want)
 				if saw := r.attempts(); len(saw) != n {

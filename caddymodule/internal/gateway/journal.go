@@ -139,21 +139,10 @@ func (j *journal) account(k rejected.Key) (Account, bool) {
 	return j.accounts.Peek(k)
 }
 
-// delivered reports whether something was delivered to a device, and it did not die since.
-func (j *journal) delivered(k rejected.Key) bool { return j.deliveredSince(k, time.Time{}) }
-
 // deliveredSince reports whether something was delivered to a device after a time.
 func (j *journal) deliveredSince(k rejected.Key, since time.Time) bool {
 	a, ok := j.account(k)
 	return ok && a.delivered.After(since)
-}
-
-// hasDelivered reports whether something was delivered for an app.
-func (j *journal) hasDelivered(app string) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	c := j.apps[app]
-	return c != nil && !c.delivered.IsZero()
 }
 
 // matching are the devices whose keys begin with a prefix in hexadecimal.

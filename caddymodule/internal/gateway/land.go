@@ -23,7 +23,7 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	if f.leased {
 		c.outbox = done
 	}
-	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.journal.delivered(f.key)
+	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.app.Pattern, f.key)
 	// Anyone can make up devices that are refused. Where others were delivered to, these are no reason to call anybody.
 	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
 	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
@@ -97,6 +97,7 @@ func (g *Gateway) record(c *cargo, o providers.Outcome) effect {
 		return failed
 	}
 	g.Shared.suspects.remove(c.app.Pattern, c.key)
+	g.Shared.proven.remove(c.key)
 	return done
 }
 
@@ -129,7 +130,7 @@ func (g *Gateway) accept(c *cargo, a acceptance) error {
 		return err
 	}
 	e := outbox.Entry{
-		ID: c.push.ID, App: c.app.Pattern, Device: c.key, EventUntil: g.Now().Add(g.Dedupe), Host: c.host,
+		ID: c.push.ID, App: c.app.Pattern, Device: c.key, EventUntil: g.Now().Add(g.Dedupe), Host: c.host, Group: c.group, Standing: g.standing(c),
 		PushkeyTS: c.push.Device.PushkeyTS, Push: push, Accepted: c.accepted, Expires: c.push.Expires, Running: a.running, Due: a.due,
 	}
 	if g.remembers(c.event) {
@@ -159,7 +160,7 @@ func (g *Gateway) conclude(f *flight, d decision) bool {
 
 // due is when a push is tried again.
 func (g *Gateway) due(d decision, f *flight) time.Time {
-	return g.Now().Add(g.backoff(d, f.tries))
+	return g.Now().Add(g.backoff(d, f))
 }
 
 // afterwards is what is left to do after an attempt, which nobody waits for.

@@ -212,7 +212,8 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 		d.decide(decide(providers.Dropped("no_badges", errNoBadges), circumstances{}))
 		return
 	}
-	c := cargo{app: d.app, key: d.key, host: d.app.Host(d.device), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
+	host := d.app.Host(d.device)
+	c := cargo{app: d.app, key: d.key, host: host, group: groupOf(host), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
 		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
 	}, mark: mark, known: known}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)

@@ -229,7 +229,7 @@ func TestAProviderThatPanicsIsContained(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &scripted{script: func(_ context.Context, p *providers.Push) providers.Outcome { panic("secret " + p.Device.Pushkey) }}
 		app := appFor("app", p)
-		app.Limit = limit.New(1, 0)
+		app.Limit = limit.NewFair(1, 0)
 		r := newRig(t, app)
 		for range 2 { // its slot is given back
 			wantLine(t, r.notify(event("$e", device("key"))), `503 after 5s`)
@@ -247,7 +247,7 @@ func TestAnAppThatIsBusyRejectsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := after(2*time.Second, providers.Delivered())
 		app := appFor("app", p)
-		app.Limit = limit.New(1, 1)
+		app.Limit = limit.NewFair(1, 1)
 		r := newRig(t, app)
 		answers := make(chan string)
 		for _, id := range []string{"$1", "$2", "$3", "$4"} {

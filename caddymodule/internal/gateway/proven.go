@@ -1,10 +1,143 @@
 package gateway
 
-import "github.com/matrix-push/caddy-matrix-push/rejected"
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
 
-// isProven reports whether something was delivered to a device before. The app is the pattern that serves the device, or unknownApps for a
-// device that no app serves any more.
-func (s *Shared) isProven(_ string, k rejected.Key) bool { return s.journal.delivered(k) }
+	"golang.org/x/net/publicsuffix"
 
-// hasProven reports whether something was delivered to any device of an app.
-func (s *Shared) hasProven(app string) bool { return s.journal.hasDelivered(app) }
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+const (
+	// provenFor is how long a delivery counts, at least.
+	provenFor = 30 * 24 * time.Hour
+	// maxProven bounds the devices and groups of a generation: some 12 MB at worst.
+	maxProven = outbox.MaxVouched / 2
+)
+
+// proven are the devices, and the groups of hosts, that took a push: anybody can make up any number of others. It is two generations of a
+// map without pointers, like the delivered events. The outbox remembers it over a restart, if it can. Safe for concurrent use.
+type proven struct {
+	mu         sync.Mutex
+	young, old map[rejected.Key]day // of the latest delivery that was noted
+	born       time.Time
+}
+
+// day counts the days since 1970.
+type day int32
+
+func dayOf(t time.Time) day { return day(t.Unix() / (24 * 60 * 60)) }
+
+func (p *proven) has(k rejected.Key) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.young[k]; ok {
+		return true
+	}
+	_, ok := p.old[k]
+	return ok
+}
+
+// add notes a delivery, and reports whether it is the first one of the day.
+func (p *proven) add(k rejected.Key, now time.Time) (first bool) {
+	today := dayOf(now)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.young[k] == today {
+		return false
+	}
+	if len(p.young) >= maxProven || now.Sub(p.born) >= provenFor {
+		p.old, p.young = p.young, nil
+	}
+	if p.young == nil {
+		p.young, p.born = make(map[rejected.Key]day), now
+	}
+	p.young[k] = today
+	return true
+}
+
+// remove forgets a device that is dead.
+func (p *proven) remove(k rejected.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.young, k)
+	delete(p.old, k)
+}
+
+// isProven reports whether a device took a push before. The app is the pattern that serves it, or unknownApps if none does any more.
+func (s *Shared) isProven(_ string, k rejected.Key) bool { return s.proven.has(k) }
+
+// groupKey names a group of an app's hosts. No app_id has a NUL, so that no device is taken for one.
+func groupKey(app, group string) rejected.Key { return rejected.KeyOf(app+"\x00", group) }
+
+// hasProven reports whether any device of an app took a push before.
+func (s *Shared) hasProven(app string) bool { return s.proven.has(appKey(app)) }
+
+// appKey names an app: it is that of no group, since a group has a name.
+func appKey(app string) rejected.Key { return groupKey(app, "") }
+
+// standing is what is known of where a push goes.
+func (g *Gateway) standing(c *cargo) outbox.Standing {
+	switch {
+	case g.Shared.isProven(c.app.Pattern, c.key):
+		return outbox.Proven
+	case c.host == "", c.ownSite(), g.Shared.proven.has(groupKey(c.app.Pattern, c.group)):
+		return outbox.Guest
+	default:
+		return outbox.Stranger
+	}
+}
+
+// prove notes that a device took a push.
+func (g *Gateway) prove(c *cargo) {
+	now := g.Now()
+	keys := [...]rejected.Key{c.key, appKey(c.app.Pattern), groupKey(c.app.Pattern, c.group)}
+	for i, k := range keys {
+		if i > 1 && c.host == "" {
+			break
+		}
+		if g.Shared.proven.add(k, now) && g.box.voucher != nil {
+			g.box.voucher.Vouch(k, now.Add(provenFor))
+		}
+	}
+}
+
+// recallProven learns who took pushes of an earlier process.
+func (g *Gateway) recallProven(ctx context.Context) error {
+	if g.box.voucher == nil {
+		return nil
+	}
+	yesterday := g.Now().Add(-24 * time.Hour) // so that the next delivery is noted again
+	return g.box.voucher.Vouched(ctx, func(k [16]byte) { g.Shared.proven.add(k, yesterday) })
+}
+
+// groupOf is whom a host belongs to: the registrable domain of a name, the block of an address that one customer gets. It is empty for no
+// host.
+func groupOf(host string) string {
+	if host == "" {
+		return ""
+	}
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		bits := 48
+		if ip = ip.Unmap(); ip.Is4() {
+			bits = 24
+		}
+		block, _ := ip.WithZone("").Prefix(bits) // the bits are in range
+		return block.String()
+	}
+	name = strings.TrimSuffix(name, ".")
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
+		return domain
+	}
+	return name
+}

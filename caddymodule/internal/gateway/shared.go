@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Shared is what outlives a configuration: the pushes in flight, the events delivered, what is known of hosts, the fuses, and the journal.
+// Shared is what outlives a configuration: the pushes in flight, the events delivered, who took pushes, what is known of
+// hosts, the fuses, and the journal.
 // Every gateway of the process shares one.
 type Shared struct {
 	mu        sync.Mutex
@@ -18,6 +19,7 @@ type Shared struct {
 	Fuses *Fuses
 
 	journal  *journal
+	proven   proven
 	suspects suspects
 	doubts   doubts
 	closing  chan struct{}

@@ -22,6 +22,9 @@ const (
 	// (full jitter), but no longer than maxBackoff.
 	firstBackoff = 2 * time.Second
 	maxBackoff   = 5 * time.Minute
+	// A device that was never delivered to, and chose where its pushes go, is left alone for longer: ten attempts take about an hour.
+	firstUnproven = 8 * time.Second
+	maxUnproven   = 2 * time.Hour
 	// parkTime is when a push that the breaker turned away is tried again if the breaker's end does not wake it, as that of another
 	// gateway that has died.
 	parkTime = 5 * time.Minute
@@ -41,7 +44,7 @@ func (g *Gateway) Work(ctx context.Context) {
 	workers.Wait()
 }
 
-// Recall remembers the events that an earlier process delivered, and lets all that waits be tried at once: what kept it may have been
+// Recall remembers the events that an earlier process delivered, and who took pushes, and lets all that waits be tried at once: what kept it may have been
 // corrected.
 func (g *Gateway) Recall(ctx context.Context) error {
 	// An outbox with claims is asked about each event anyway.
@@ -50,6 +53,9 @@ func (g *Gateway) Recall(ctx context.Context) error {
 		if err := g.box.ledger.Recall(ctx, func(event [16]byte) { g.Shared.remember(event, now) }); err != nil {
 			return err
 		}
+	}
+	if err := g.recallProven(ctx); err != nil {
+		return err
 	}
 	g.box.rouse(g.Router.Apps()...)
 	return nil
@@ -137,7 +143,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		return
 	}
 	f := newFlight(cargo{
-		app: app, push: new(providers.Push), key: entry.Device, host: entry.Host, accepted: entry.Accepted, leased: true, tries: entry.Attempts,
+		app: app, push: new(providers.Push), key: entry.Device, host: entry.Host, group: entry.Group, accepted: entry.Accepted, leased: true, tries: entry.Attempts,
 		fuse: app.fuse.now(), known: g.Shared.isProven(app.Pattern, entry.Device),
 	})
 	o := providers.Dropped("expired", nil)
@@ -150,6 +156,9 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		if f.host == "" {
 			f.host = app.Host(f.push.Device) // the entry may be of an earlier version
 		}
+		if f.group == "" {
+			f.group = groupOf(f.host)
+		}
 		f.mark = g.markOf(f.key)
 		o = g.attempt(f)
 	}
@@ -157,11 +166,15 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 }
 
 // backoff is how long the outbox leaves a device alone.
-func (g *Gateway) backoff(d decision, tries int) time.Duration {
+func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 	if d.park {
 		return parkTime + g.Jitter(firstBackoff)
 	}
-	ceiling := min(firstBackoff<<min(tries, 16), maxBackoff)
+	first, most := firstBackoff, maxBackoff
+	if f.unproven(g.standing(&f.cargo)) {
+		first, most = firstUnproven, maxUnproven
+	}
+	ceiling := min(first<<min(f.tries, 16), most)
 	return d.notBefore + g.Jitter(ceiling)
 }
 

@@ -1,0 +1,264 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// line has parties wait for a slot, one after the other, and notes in which order they get it or are sent away.
+type line struct {
+	t    *testing.T
+	fair *Fair
+	mu   sync.Mutex
+	got  []string
+	away []string
+}
+
+func (l *line) wait(name string, p Party) {
+	go func() {
+		slot, err := l.fair.Acquire(l.t.Context(), p)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if err != nil {
+			l.away = append(l.away, name)
+			return
+		}
+		l.got = append(l.got, name)
+		go func() {
+			time.Sleep(time.Second)
+			slot.Release()
+		}()
+	}()
+	synctest.Wait()
+}
+
+// inLine runs a test of a limiter all of whose slots are taken for a second.
+func inLine(t *testing.T, running, waiting int, test func(t *testing.T, l *line)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{t: t, fair: NewFair(running, waiting)}
+		for i := range running {
+			l.wait("holder", Party{Host: fmt.Sprint("holder", i), Group: fmt.Sprint("holder", i)})
+		}
+		l.mu.Lock()
+		l.got = nil
+		l.mu.Unlock()
+		test(t, l)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(l.fair.known.groups)+len(l.fair.strange.groups) > 0 || l.fair.running > 0 || l.fair.known.waiting+l.fair.strange.waiting > 0 {
+			t.Errorf("what has ended is remembered: %+v", l.fair)
+		}
+	})
+}
+
+func (l *line) wantGot(want ...string)  { l.t.Helper(); l.want(&l.got, want) }
+func (l *line) wantAway(want ...string) { l.t.Helper(); l.want(&l.away, want) }
+
+func (l *line) want(names *[]string, want []string) {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if fmt.Sprint(*names) != fmt.Sprint(want) {
+		l.t.Errorf("got %v, want %v", *names, want)
+	}
+}
+
+func TestGroupsHaveTheirTurnsAndSoHaveTheirHosts(t *testing.T) {
+	inLine(t, 1, 100, func(_ *testing.T, l *line) {
+		for i := range 3 {
+			l.wait(fmt.Sprint("many", i), Party{Host: fmt.Sprint("a", i), Group: "many"})
+		}
+		l.wait("many again", Party{Host: "a0", Group: "many"})
+		l.wait("few", Party{Host: "few", Group: "few"})
+		time.Sleep(10 * time.Second)
+		l.wantGot("many0", "few", "many1", "many2", "many again")
+	})
+}
+
+func TestWhoWasDeliveredToGoesFirstAtItsHost(t *testing.T) {
+	inLine(t, 1, 100, func(_ *testing.T, l *line) {
+		for i := range 3 {
+			l.wait(fmt.Sprint("new", i), Party{Host: "h", Group: "g"})
+		}
+		l.wait("old", Party{Host: "h", Group: "g", First: true})
+		time.Sleep(10 * time.Second)
+		l.wantGot("old", "new0", "new1", "new2")
+	})
+}
+
+func TestStrangersShareAnEighthOfTheSlots(t *testing.T) {
+	t.Parallel()
+	f := NewFair(64, 0)
+	in := 0
+	for i := range 1000 {
+		if _, err := f.Try(Party{Host: fmt.Sprint(i), Group: fmt.Sprint(i), Stranger: true}); err == nil {
+			in++
+		}
+	}
+	if in != 8 {
+		t.Errorf("%d strangers are in, want 8", in)
+	}
+	if _, err := f.Try(Party{Host: "h", Group: "g"}); err != nil {
+		t.Errorf("one who is known gets %v", err)
+	}
+}
+
+func TestAGroupHasHalfOfTheSlotsAndAHost64(t *testing.T) {
+	t.Parallel()
+	f := NewFair(512, 0)
+	count := func(n int, party func(i int) Party) (in int) {
+		for i := range n {
+			if _, err := f.Try(party(i)); err == nil {
+				in++
+			}
+		}
+		return in
+	}
+	if in := count(512, func(int) Party { return Party{Host: "one", Group: "one"} }); in != 48 {
+		t.Errorf("a host has %d", in)
+	}
+	if in := count(512, func(int) Party { return Party{Host: "one", Group: "one", First: true} }); in != hostSlots-48 {
+		t.Errorf("a host has %d more for those that go first", in)
+	}
+	if in := count(512, func(i int) Party { return Party{Host: fmt.Sprint(i), Group: "many", First: true} }); in != 256 {
+		t.Errorf("a group has %d", in)
+	}
+	if in := count(512, func(int) Party { return Party{First: true} }); in != 512-256-hostSlots {
+		t.Errorf("what all goes to one place has %d", in)
+	}
+}
+
+func TestNobodyGoesPastOneInLine(t *testing.T) {
+	inLine(t, 1, 100, func(t *testing.T, l *line) {
+		l.wait("first", Party{Host: "h", Group: "g"})
+		if _, err := l.fair.Try(Party{Host: "h", Group: "g"}); !errors.Is(err, ErrBusy) {
+			t.Errorf("got %v", err)
+		}
+		l.wantGot()
+	})
+}
+
+func TestWhenThereIsNoPlaceTheGroupWithMostGivesOneUp(t *testing.T) {
+	inLine(t, 1, 4, func(_ *testing.T, l *line) {
+		for i := range 4 {
+			l.wait(fmt.Sprint("many", i), Party{Host: fmt.Sprint("a", i/2), Group: "many"})
+		}
+		l.wait("many4", Party{Host: "a0", Group: "many"}) // its own group has most
+		l.wait("few0", Party{Host: "few", Group: "few"})
+		l.wait("few1", Party{Host: "few", Group: "few"})
+		l.wait("few2", Party{Host: "few", Group: "few"}) // would have more
+		l.wantAway("many4", "many1", "many3", "few2")
+		time.Sleep(10 * time.Second)
+		l.wantGot("many0", "few0", "many2", "few1")
+	})
+}
+
+func TestAStrangersPlaceIsForWhoIsKnown(t *testing.T) {
+	inLine(t, 1, 8, func(_ *testing.T, l *line) {
+		for i := range 4 { // two of eight places are the strangers'
+			l.wait(fmt.Sprint("stranger", i), Party{Host: "s" + fmt.Sprint(i), Group: "s" + fmt.Sprint(i), Stranger: true})
+		}
+		l.wantAway("stranger2", "stranger3")
+		for i := range 8 {
+			l.wait(fmt.Sprint("known", i), Party{Host: "h", Group: "g"})
+		}
+		l.wantAway("stranger2", "stranger3", "stranger0", "stranger1")
+	})
+}
+
+func TestWhoWasDeliveredToKeepsItsPlace(t *testing.T) {
+	inLine(t, 1, 3, func(_ *testing.T, l *line) {
+		for i := range 3 {
+			l.wait(fmt.Sprint("old", i), Party{Host: "h", Group: "g", First: true})
+		}
+		l.wait("new", Party{Host: "other", Group: "other"})
+		l.wantAway("new")
+		l.wait("other old", Party{Host: "other", Group: "other", First: true})
+		l.wantAway("new", "old2")
+	})
+}
+
+func TestOneThatGoesFirstTakesAPlaceOfItsOwnHost(t *testing.T) {
+	inLine(t, 1, 2, func(_ *testing.T, l *line) {
+		l.wait("new0", Party{Host: "h", Group: "g"})
+		l.wait("new1", Party{Host: "h", Group: "g"})
+		l.wait("old", Party{Host: "h", Group: "g", First: true})
+		l.wantAway("new1")
+		time.Sleep(10 * time.Second)
+		l.wantGot("old", "new0")
+	})
+}
+
+func TestTheOnlyOneOfAHostGivesItsPlaceToOneThatGoesFirst(t *testing.T) {
+	inLine(t, 1, 1, func(_ *testing.T, l *line) {
+		l.wait("new", Party{Host: "h", Group: "g"})
+		l.wait("old", Party{Host: "h", Group: "g", First: true})
+		l.wait("old again", Party{Host: "h", Group: "g", First: true})
+		l.wantAway("new", "old again")
+		time.Sleep(10 * time.Second)
+		l.wantGot("old")
+	})
+}
+
+func TestWhoGivesUpWaitingLeavesNothingBehind(t *testing.T) {
+	inLine(t, 1, 1, func(t *testing.T, l *line) {
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			if _, err := l.fair.Acquire(ctx, Party{Host: "h", Group: "g"}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			cancel()
+		}
+	})
+}
+
+// With everything at random, no bound is ever passed, whoever waits gets an answer, and nothing is left.
+func TestTheBoundsHoldWhateverHappens(t *testing.T) {
+	t.Parallel()
+	const running, waiting = 32, 64
+	f := NewFair(running, waiting)
+	var in, strangers, most, mostStrangers atomic.Int64
+	note := func(n int64, most *atomic.Int64) {
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+	}
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 300 {
+				p := Party{Host: fmt.Sprint(random.IntN(8)), Stranger: random.IntN(2) == 0, First: random.IntN(2) == 0}
+				p.Group = fmt.Sprint(p.Host[0] % 3)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(1000))*time.Microsecond)
+				slot, err := f.Acquire(ctx, p)
+				cancel()
+				if err != nil {
+					continue
+				}
+				note(in.Add(1), &most)
+				if p.Stranger {
+					note(strangers.Add(1), &mostStrangers)
+					strangers.Add(-1)
+				}
+				in.Add(-1)
+				slot.Release()
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > running || mostStrangers.Load() > running/strangeSlots {
+		t.Errorf("%d were in, %d of them strangers", most.Load(), mostStrangers.Load())
+	}
+	if len(f.known.groups)+len(f.strange.groups) > 0 || f.running > 0 || f.known.waiting+f.strange.waiting > 0 {
+		t.Errorf("what has ended is remembered: %+v", f)
+	}
+}
