@@ -249,6 +249,7 @@ func (a *App) ready(ctx context.Context) bool {
 func (a *App) Stop() error {
 	a.stop()
 	a.events.retire()
+	a.observer.retire()
 	a.gateway.Retire()
 	a.shared.grace.Store(int64(gracePeriod(a.ctx)))
 	return nil

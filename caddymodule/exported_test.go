@@ -55,6 +55,7 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	m.answered(200, time.Second)
 	m.device(app, gateway.Delivered)
 	m.push(gateway.Attempt{App: app, Outcome: providers.Delivered(), Result: gateway.Delivered})
+	m.push(gateway.Attempt{App: app, Outcome: providers.Rejected("gone"), Result: gateway.Rejected, Known: true})
 	m.storeFailed("leasing pushes")
 	m.refusedByOutbox(app, gateway.RefusedFull)
 	state := told{app: &App{

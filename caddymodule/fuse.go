@@ -16,8 +16,10 @@ import (
 // Fuse decides when so many pushkeys die at once that the configuration is probably wrong: more than the share, and at least 20, of an
 // app's pushkeys within the window. Then the rejections of the window are withdrawn, and further ones are held: the pushes go to the
 // outbox, or are answered so that the homeserver sends them again. Where devices choose the push server, each server's pushkeys are counted
-// as well; if it is one server, only its rejections are held. Devices of unknown apps have one fuse together. A fuse resets by itself when
-// the share falls.
+// as well; if it is one server, only its rejections are held. Devices of unknown apps have one fuse together. Devices that were delivered to
+// before are also counted by themselves: if too many of them die, you are alerted, however many others live. Anyone can make up the others:
+// if only these trip the fuse, only their rejections are held, and it is a warning. A fuse resets by itself when the share falls, after a
+// tenth of the window at the earliest.
 type Fuse struct {
 	// The share of pushkeys that may be rejected, between 0 and 1. 1 turns the fuse off. Default: 0.5.
 	Share float64 `json:"share,omitempty"`

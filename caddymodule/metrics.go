@@ -44,6 +44,7 @@ type metricSet struct {
 	pushes               *prometheus.CounterVec
 	pushSeconds          *prometheus.HistogramVec
 	deliveryAge          *prometheus.HistogramVec
+	lost                 *prometheus.CounterVec
 	storeErrors          *prometheus.CounterVec
 	outboxRefusals       *prometheus.CounterVec
 
@@ -76,6 +77,7 @@ func newMetrics() *metricSet {
 		pushes:      counter("pushes_total", "Attempts to deliver a push by their outcome.", "app", "provider", "outcome", "reason"),
 		pushSeconds: histogram("push_duration_seconds", "Duration of an attempt to deliver a push.", latencyBuckets, "app", "provider"),
 		deliveryAge: histogram("delivery_age_seconds", "Time from a notification's acceptance to its delivery.", ageBuckets, "app", "provider"),
+		lost:        counter("known_pushkeys_rejected_total", "Rejections of devices that were delivered to before.", "app", "provider"),
 		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by what was tried.", "operation"),
 		outboxRefusals: counter("outbox_refusals_total", "Pushes that the outbox had no room for, by whose room is used up.",
 			"app", "provider", "reason"),
@@ -85,7 +87,7 @@ func newMetrics() *metricSet {
 // register puts the metrics on a configuration's registry, if they are not there yet.
 func (m *metricSet) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		m.notifications, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge, m.storeErrors,
+		m.notifications, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge, m.lost, m.storeErrors,
 		m.outboxRefusals,
 		stateCollector{},
 	} {
@@ -121,6 +123,9 @@ func (m *metricSet) push(a gateway.Attempt) {
 	m.pushesOf(seriesKey{app, provider, a.Kind(), a.Outcome.Reason}).Inc()
 	if !a.Untried {
 		m.pushSeconds.WithLabelValues(app, provider).Observe(a.Duration.Seconds())
+	}
+	if a.Known && a.Kind() == providers.KindRejected.String() {
+		m.lost.WithLabelValues(app, provider).Inc()
 	}
 	if a.Outcome.Kind == providers.KindDelivered {
 		m.deliveryAge.WithLabelValues(app, provider).Observe(a.Age.Seconds())

@@ -153,8 +153,8 @@ func TestThePageHasEachEventWithItsData(t *testing.T) {
 	o.Attempted(gateway.Attempt{App: app, Outcome: providers.Misconfigured("http_403", nil), Result: gateway.Queued, Alarm: true})
 	o.BreakerOpened(app, "")
 	o.BreakerClosed(app, "")
-	o.FuseTripped("a", "host", 20)
-	o.FuseReset("a", "host", false)
+	o.FuseTripped("a", "host", 20, true)
+	o.FuseReset("a", "host", false, true)
 	o.credentialExpires(app, time.Now())
 	if names, all := slices.Sorted(maps.Keys(emitted)), slices.Sorted(slices.Values(constants(parsed(t, "."), "event"))); !slices.Equal(names, all) {
 		t.Fatalf("this test emits %q, and there are %q", names, all)

@@ -11,7 +11,7 @@ import (
 )
 
 // observer passes what the engine tells on to the log, the metrics, and those who subscribed to Caddy's events: nothing secret, and in
-// the log nothing above debug for what is as it should be.
+// the log nothing above debug for what is as it should be. However much strangers cause, the lines and events of a minute are bounded.
 type observer struct {
 	logger *zap.Logger
 	emit   func(event string, data map[string]any)
@@ -19,6 +19,8 @@ type observer struct {
 	mu sync.Mutex
 	// said is when each thing was last said above debug: an endpoint that a stranger chose may fail as often as he likes.
 	said map[string]time.Time
+
+	lines, events allowance
 }
 
 // repeatAfter is how long the same trouble is not said again.
@@ -30,11 +32,14 @@ func (o *observer) Attempted(a gateway.Attempt) {
 	level := o.level(a)
 	switch {
 	case level == zapcore.ErrorLevel:
-		o.emit(eventAppMisconfigured, map[string]any{"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason})
+		o.tell(eventAppMisconfigured, map[string]any{"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason})
 	case level == zapcore.InfoLevel:
-		o.emit(eventPushkeyRejected, map[string]any{
+		o.tell(eventPushkeyRejected, map[string]any{
 			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "pushkey_hash": a.Key.Short(),
 		})
+	}
+	if level > zapcore.DebugLevel && !o.mayLog(level, "push "+a.Kind()) {
+		level = zapcore.DebugLevel
 	}
 	if !o.logger.Core().Enabled(level) { // as debug is nearly always: not even the message is needed
 		return
@@ -75,8 +80,8 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 		return zapcore.DebugLevel
 	case a.Outcome.Blocked && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.WarnLevel
-	case a.Kind() == "rejected" && !a.Outcome.Unusable:
-		return zapcore.InfoLevel // once for each pushkey: what is on record is not asked for again
+	case a.Kind() == "rejected" && !a.Outcome.Unusable && (a.Known || !a.Chosen):
+		return zapcore.InfoLevel // made-up pushkeys are nobody's news
 	default:
 		return zapcore.DebugLevel
 	}
@@ -100,8 +105,10 @@ func (o *observer) BreakerOpened(a *gateway.App, host string) {
 		o.logger.Debug("a push server does not work, and is left alone for a while", nameOf(a)...)
 		return
 	}
-	o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", nameOf(a)...)
-	o.emit(eventBreakerOpened, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
+	if o.mayLog(zapcore.WarnLevel, "breaker") {
+		o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", nameOf(a)...)
+	}
+	o.tell(eventBreakerOpened, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
 
 // BreakerClosed tells that a push service works again.
@@ -110,41 +117,61 @@ func (o *observer) BreakerClosed(a *gateway.App, host string) {
 		o.logger.Debug("a push server works again", nameOf(a)...)
 		return
 	}
-	o.logger.Info("the push service works again", nameOf(a)...)
-	o.emit(eventBreakerClosed, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
+	if o.mayLog(zapcore.InfoLevel, "breaker") {
+		o.logger.Info("the push service works again", nameOf(a)...)
+	}
+	o.tell(eventBreakerClosed, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
 
 func nameOf(a *gateway.App) []zap.Field {
 	return []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
 }
 
-// FuseTripped tells that rejections are held.
-func (o *observer) FuseTripped(app, host string, pushkeys int) {
-	o.emit(eventFuseTripped, withHost(host, map[string]any{"app": app, "pushkeys": pushkeys}))
-	if host != "" {
-		o.logger.Error("fuse tripped: a push server rejected too many pushkeys at once; the rejections are withdrawn and held",
-			zap.String("app", app), zap.String("host", host), zap.Int("pushkeys", pushkeys),
-			zap.String("hint", "look whether the push server works; reset the fuse if its users are really gone"))
+// FuseTripped tells that rejections are held. Somebody is called only if devices that were delivered to before are enough for it: the others
+// may be made up.
+func (o *observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
+	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
+	if !alarm {
+		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
+			o.logger.Warn("fuse tripped for devices that were never delivered to; their rejections are withdrawn and held",
+				append(fields, zap.String("hint", "somebody makes up pushkeys, or the gateway is new to its devices; nothing to do otherwise"))...)
+		}
 		return
 	}
-	if app == "" {
+	o.tell(eventFuseTripped, withHost(host, map[string]any{"app": app, "pushkeys": pushkeys}))
+	switch {
+	case !o.mayLog(zapcore.ErrorLevel, "fuse"):
+	case host != "":
+		o.logger.Error("fuse tripped: a push server rejected too many pushkeys at once; the rejections are withdrawn and held",
+			append(fields, zap.String("hint", "look whether the push server works; reset the fuse if its users are really gone"))...)
+	case app == "":
 		o.logger.Error("too many devices are of apps that are not configured: they are answered 503 instead of being rejected; "+
 			"look whether an app is missing, or reset the fuse", zap.Int("pushkeys", pushkeys))
-		return
+	default:
+		o.logger.Error("too many pushkeys were rejected at once: the rejections were withdrawn, and no more are believed; "+
+			"look at the app's credentials, environment and topic or project, or reset the fuse", fields...)
 	}
-	o.logger.Error("too many pushkeys were rejected at once: the rejections were withdrawn, and no more are believed; "+
-		"look at the app's credentials, environment and topic or project, or reset the fuse",
-		zap.String("app", app), zap.Int("pushkeys", pushkeys))
 }
 
-// FuseReset tells that rejections are believed again.
-func (o *observer) FuseReset(app, host string, byOperator bool) {
-	o.emit(eventFuseReset, withHost(host, map[string]any{"app": app, "by_operator": byOperator}))
-	fields := []zap.Field{zap.String("app", app), zap.Bool("by_operator", byOperator)}
+// FuseReset tells that rejections are believed again. If nobody was called when they were not, it is worth a line a minute.
+func (o *observer) FuseReset(app, host string, byOperator, alarm bool) {
+	if alarm || byOperator {
+		o.tell(eventFuseReset, withHost(host, map[string]any{"app": app, "by_operator": byOperator}))
+	} else if !o.news("fuse reset for strangers: " + app) {
+		return
+	}
+	if o.mayLog(zapcore.InfoLevel, "fuse") {
+		o.logger.Info("rejections are believed again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
+	}
+}
+
+// aboutFuse are the fields of a line about a fuse.
+func aboutFuse(app, host string, more ...zap.Field) []zap.Field {
+	fields := []zap.Field{zap.String("app", app)}
 	if host != "" {
 		fields = append(fields, zap.String("host", host))
 	}
-	o.logger.Info("rejections are believed again", fields...)
+	return append(fields, more...)
 }
 
 // withHost adds a push server to an event's data, if it is about one.
@@ -165,7 +192,7 @@ func (o *observer) Panicked(a *gateway.App, p gateway.Panic) {
 // StoreFailed tells that a store could not do something.
 func (o *observer) StoreFailed(doing string, err error) {
 	metrics.storeFailed(doing)
-	if o.news(doing) {
+	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "a store failed") {
 		o.logger.Warn("a store failed", zap.String("doing", doing), zap.Error(err))
 	}
 }

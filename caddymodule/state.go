@@ -37,6 +37,7 @@ var (
 	outboxAge        = state("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if none waits.", "app")
 	breakersOpen     = state("breakers_open", "Push servers that are left alone as they do not work; of an app with one, until it works again.", "app", "provider")
 	fuseTripped      = state("fuse_tripped", "Whether the fuse is tripped: 1 while rejections are held.", "app")
+	fuseAlarm        = state("fuse_alarm", "Whether too many of the devices that were delivered to before are among those whose rejections are held.", "app")
 	appFailing       = state("app_failing", "Whether an app fails: 1 while its latest pushes all failed for a while and nothing was delivered since.", "app", "provider")
 	suspected        = state("pushkeys_suspected", "Pushkeys that look dead without proof: their pushes wait.", "app", "provider")
 	rejectedRecords  = state("rejected_records", "Records in the rejected store, where it knows how many.")
@@ -46,7 +47,7 @@ var (
 // Describe implements prometheus.Collector.
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, appFailing, suspected, fuseTripped, rejectedRecords, credentialExpiry,
+		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, appFailing, suspected, fuseTripped, fuseAlarm, rejectedRecords, credentialExpiry,
 	} {
 		ch <- d
 	}
@@ -87,6 +88,7 @@ func (a *App) collect(ctx context.Context, gauge func(d *prometheus.Desc, value 
 	}
 	for _, f := range a.gateway.Fuses() {
 		gauge(fuseTripped, flag(f.Tripped != nil), orUnknown(f.App))
+		gauge(fuseAlarm, flag(f.Alarm != nil), orUnknown(f.App))
 	}
 	if store, ok := a.store.(rejected.Sizer); ok {
 		gauge(rejectedRecords, float64(store.Len()))

@@ -251,6 +251,7 @@ func TestTheCommandResetsAFuse(t *testing.T) {
 	for i := range 20 {
 		name := string(rune('a' + i))
 		d := upDevice(service.Endpoint(name))
+		wantBody(t, hs.notify(alert("$0", d)), nothingRejected)
 		service.Answer("/up/"+name, answerGone)
 		hs.notify(alert("$1", d))
 	}

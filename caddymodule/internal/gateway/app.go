@@ -85,7 +85,8 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	if ctx.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
 		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left
 	}
-	f.change = f.app.hosts.end(&f.attempt, verdict{f.key, o, f.app.load, f.ownSite(), standing}, now)
+	v := verdict{f.key, o, f.app.load, f.ownSite(), standing, g.Shared.hasProven(f.app.Pattern)}
+	f.change = f.app.hosts.end(&f.attempt, v, now)
 	g.breakerChanged(f.app, f.host, f.change)
 	return f.giveUp(o, standing)
 }

@@ -81,14 +81,14 @@ func (q quiet) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 // deaf is an observer that does not remember what it saw.
 type deaf struct{}
 
-func (deaf) Attempted(Attempt)               {}
-func (deaf) Refused(*App, Refusal)           {}
-func (deaf) Answered(*App, Result)           {}
-func (deaf) BreakerOpened(*App, string)      {}
-func (deaf) BreakerClosed(*App, string)      {}
-func (deaf) FuseTripped(string, string, int) {}
-func (deaf) FuseReset(string, string, bool)  {}
-func (deaf) StoreFailed(string, error)       {}
+func (deaf) Attempted(Attempt)                     {}
+func (deaf) Refused(*App, Refusal)                 {}
+func (deaf) Answered(*App, Result)                 {}
+func (deaf) BreakerOpened(*App, string)            {}
+func (deaf) BreakerClosed(*App, string)            {}
+func (deaf) FuseTripped(string, string, int, bool) {}
+func (deaf) FuseReset(string, string, bool, bool)  {}
+func (deaf) StoreFailed(string, error)             {}
 
 func BenchmarkDedupe(b *testing.B) {
 	b.ReportAllocs()

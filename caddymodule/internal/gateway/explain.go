@@ -197,7 +197,8 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 		t.Detail = o.Err.Error()
 	}
 	c := circumstances{
-		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d)), suspicion: failed, store: done, outbox: failed,
+		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), suspicion: failed, store: done, outbox: failed,
+		held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), g.Shared.isProven(app.Pattern, k)),
 	}
 	if g.box.queue != nil {
 		c.outbox = done

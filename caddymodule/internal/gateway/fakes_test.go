@@ -302,12 +302,20 @@ func (w *witness) BreakerClosed(a *App, host string) {
 	w.see("breaker closed: " + a.Pattern + " " + host)
 }
 
-func (w *witness) FuseTripped(app, host string, pushkeys int) {
-	w.see(fmt.Sprintf("fuse of %q trips at %d", app+host, pushkeys))
+func (w *witness) FuseTripped(app, host string, pushkeys int, alarm bool) {
+	w.see(fmt.Sprintf("fuse of %q trips at %d%s", app+host, pushkeys, loud(alarm)))
 }
 
-func (w *witness) FuseReset(app, host string, _ bool) {
-	w.see(fmt.Sprintf("fuse of %q reset", app+host))
+func (w *witness) FuseReset(app, host string, _, alarm bool) {
+	w.see(fmt.Sprintf("fuse of %q reset%s", app+host, loud(alarm)))
+}
+
+// loud marks what calls somebody.
+func loud(alarm bool) string {
+	if alarm {
+		return "!"
+	}
+	return ""
 }
 
 func (w *witness) see(change string) {

@@ -65,6 +65,8 @@ type cargo struct {
 	tries  int
 	// fuse is the number of the app's latest fuse change when the attempt began.
 	fuse int
+	// known says that something was delivered to the device before.
+	known bool
 	// mark is the device's in the rejected store, which may suspect it.
 	mark rejected.Mark
 	// turnedAway says that the breaker kept it off: there was no attempt.
@@ -141,7 +143,10 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Att
 		g.prove(&f.cargo)
 	}
 	now := g.Now()
-	a := Attempt{App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm}
+	a := Attempt{
+		App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm,
+		Known: f.known, Chosen: f.host != "",
+	}
 	g.Shared.journal.note(a, now)
 	g.Observer.Attempted(a)
 	f.finish(o, d)

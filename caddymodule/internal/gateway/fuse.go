@@ -1,11 +1,11 @@
 package gateway
 
 import (
-	"maps"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -21,10 +21,19 @@ type FuseOptions struct {
 const (
 	// fuseMin is how many rejections it takes at least.
 	fuseMin = 20
-	// maxFuseKeys bounds the pushkeys that are counted in half a window.
-	maxFuseKeys = 100_000
+	// maxFuseKeys bounds the pushkeys of a kind that are counted exactly in half a window; beyond it they are counted by a sample.
+	// maxUnknownKeys is the same for the fuse of unknown apps, where each device of each request counts.
+	maxFuseKeys    = 50_000
+	maxUnknownKeys = 8192
+	// maxFuseHosts bounds the hosts that are tripped at a time. Beyond it, what a host says counts for the app.
+	maxFuseHosts = 4096
 	// maxFuseChanges bounds the hosts of which it is remembered when their part of a fuse changed.
 	maxFuseChanges = 1024
+	// tripPart is the part of the window that a trip lasts at least: verdicts that alternate must not trip and reset it all the time.
+	tripPart = 10
+	// maxStrangers is how many records an app may get in an hour for devices that were never delivered to. Anyone can make up such devices,
+	// and nothing is lost when their rejection is answered and not recorded: the next push learns it again.
+	maxStrangers = 1000
 )
 
 // Fuses has one for each app, and one for devices of unknown apps. They outlive configurations.
@@ -42,123 +51,272 @@ func (f *Fuses) of(app string) *fuse {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fuses[app] == nil {
-		f.fuses[app] = newFuse()
+		most := maxFuseKeys
+		if app == unknownApps {
+			most = maxUnknownKeys
+		}
+		f.fuses[app] = newFuse(most)
 	}
 	return f.fuses[app]
 }
 
 // fuse counts the distinct pushkeys of an app by the last verdict on each: alive or dead. It trips when too many are dead: for a host that
-// devices choose, if they are dead there, and else for the app. What a tripped host says does not count for the app. It is safe for
-// concurrent use.
+// devices choose, if they are dead there, and else for the app. What a tripped host says does not count for the app. Known devices, which
+// were delivered to before, are weighed by themselves, so strangers neither trip their part nor hide it. It takes constant memory, and is
+// safe for concurrent use.
 type fuse struct {
-	mu sync.Mutex
+	mu   sync.Mutex
+	most int // pushkeys of a kind in a half
 	// Verdicts are kept for one to two halves of the window: the older half is forgotten as a whole.
 	young, old fuseHalf
-	tripped    time.Time            // zero while the app's is not
-	hosts      map[string]time.Time // the hosts for which it is
-	// seq counts the times that it tripped or was reset; latest is the last one for the app, and changes those for hosts.
-	seq, latest int
-	changes     *simplelru.LRU[string, int]
+	app        part
+	hosts      map[string]part // those that are tripped
+	// seq counts the times that it tripped or was reset; latest is the last one for the app, and changes those for hosts. Of hosts that
+	// changes had no room for, floor is the last one.
+	seq, latest, floor int
+	changes            *simplelru.LRU[string, int]
+	// room is for records of devices that were never delivered to, and unrecorded counts those that it had no place for.
+	room       *rate.Limiter
+	unrecorded int
 }
 
-func newFuse() *fuse {
-	changes, err := simplelru.NewLRU[string, int](maxFuseChanges, nil)
+func newFuse(most int) *fuse {
+	f := &fuse{most: most, hosts: make(map[string]part), room: rate.NewLimiter(rate.Every(time.Hour/maxStrangers), maxStrangers)}
+	changes, err := simplelru.NewLRU(maxFuseChanges, func(_ string, seq int) { f.floor = max(f.floor, seq) })
 	if err != nil {
 		panic(err) // the size is not positive
 	}
-	return &fuse{hosts: make(map[string]time.Time), changes: changes}
+	f.changes = changes
+	return f
+}
+
+// part is an app, or one of its hosts.
+type part struct {
+	// all and known are since when it is tripped; zero while it is not. What all counts trips it for devices that were never delivered to,
+	// and what the known ones are counted by, for every device.
+	all, known time.Time
+	// alarm is since when the known devices trip it by themselves: then somebody is called.
+	alarm time.Time
+}
+
+func (p part) tripped() bool { return !p.all.IsZero() || !p.known.IsZero() }
+
+// since is when it tripped first.
+func (p part) since() time.Time {
+	if p.all.IsZero() || !p.known.IsZero() && p.known.Before(p.all) {
+		return p.known
+	}
+	return p.all
+}
+
+// holds reports whether a verdict on a device is not to be believed.
+func (p part) holds(known bool) bool { return !p.known.IsZero() || !known && !p.all.IsZero() }
+
+// weigh trips or resets it. While it is tripped for strangers, a few known devices are enough: there may be no more of them.
+func (p *part) weigh(c census, o FuseOptions, now time.Time) {
+	turn(&p.all, c.all.over(o.Share, fuseMin), o, now)
+	least := fuseMin
+	if !p.all.IsZero() {
+		least = 1
+	}
+	turn(&p.known, c.known.over(o.Share, least), o, now)
+	switch {
+	case p.known.IsZero():
+		p.alarm = time.Time{}
+	case p.alarm.IsZero() && c.known.over(o.Share, fuseMin):
+		p.alarm = now
+	}
+}
+
+func turn(since *time.Time, over bool, o FuseOptions, now time.Time) {
+	switch {
+	case over && since.IsZero():
+		*since = now
+	case !over && !since.IsZero() && now.Sub(*since) >= o.Window/tripPart:
+		*since = time.Time{}
+	}
 }
 
 // of counts a host's pushkeys.
-func (f *fuse) of(host string) tally { return f.young.of(host).plus(f.old.of(host)) }
+func (f *fuse) of(host string) census { return f.young.of(host).plus(f.old.of(host)) }
 
-// all counts the app's pushkeys, but for those of tripped hosts.
-func (f *fuse) all() tally {
-	all := f.young.all.plus(f.old.all)
-	for host := range f.hosts {
-		all = all.minus(f.of(host))
-	}
-	return all
-}
+// inApp counts the app's pushkeys, but for those of tripped hosts.
+func (f *fuse) inApp() census { return f.young.inApp().plus(f.old.inApp()) }
 
 // fuseState is what became of a fuse.
 type fuseState struct {
-	// held means that the verdict is not to be believed.
-	held bool
-	// trips are what tripped, and resets what is believed again: hosts, or "" for the app.
+	// held means that the verdict is not to be believed, and record that there is room to record it.
+	held, record bool
+	// trips are what tripped, and resets what is believed again.
 	trips  []trip
-	resets []string
+	resets []reset
 }
 
-// trip is a part of a fuse that has tripped, and the pushkeys that were rejected within the window.
+// trip is a part of a fuse that has tripped: a host, or "" for the app.
 type trip struct {
 	host string
-	dead []rejected.Key
+	// dead are the pushkeys whose rejection was recorded within the window and is withdrawn.
+	dead []withdrawn
+	// pushkeys is how many were rejected within the window.
+	pushkeys int
+	// told means that it is news, and alarm that somebody is called.
+	told, alarm bool
+}
+
+// withdrawn is a device whose rejection is; known means that it was delivered to before.
+type withdrawn struct {
+	key   rejected.Key
+	known bool
+}
+
+// reset is a part of a fuse that is believed again; alarm means that somebody was called when it tripped.
+type reset struct {
+	host  string
+	alarm bool
+}
+
+// noted is a verdict on a device.
+type noted struct {
+	key  rejected.Key
+	host string
+	dead bool
+	// known means that the device was delivered to before, record that its rejection is to be recorded if it is believed, and fresh that the
+	// record would be a new one.
+	known, record, fresh bool
 }
 
 // note counts a verdict.
-func (f *fuse) note(k rejected.Key, host string, dead bool, o FuseOptions, now time.Time) (s fuseState) {
+func (f *fuse) note(v noted, o FuseOptions, now time.Time) (s fuseState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.resets = f.age(o, now)
-	f.old.forget(k)
-	f.young.set(k, host, dead)
-	if host != "" {
-		f.judgeHost(host, o, now, &s)
+	v.known = v.known || f.young.known.has(v.key) || f.old.known.has(v.key)
+	f.old.forget(v.key)
+	f.young.forget(v.key)
+	if !v.dead {
+		delete(f.old.recorded, v.key)
+		delete(f.young.recorded, v.key)
+	}
+	if v.known {
+		f.young.known.set(v.key, v.host, v.dead, !f.hosts[v.host].known.IsZero())
+	} else {
+		f.young.strange.set(v.key, v.host, v.dead, f.hosts[v.host].tripped())
+	}
+	if v.host != "" {
+		f.judgeHost(v.host, o, now, &s)
 	}
 	f.judge(o, now, &s)
-	s.held = !f.tripped.IsZero() || !f.hosts[host].IsZero()
+	s.held = f.app.holds(v.known) || f.hosts[v.host].holds(v.known)
+	if s.record = v.record && !s.held && f.hasRoom(v.known, v.fresh, now); s.record {
+		f.young.recorded[v.key] = grave{v.host, v.known}
+	}
 	return s
 }
 
+// mayRecord reports whether there is room to record something of a device.
+func (f *fuse) mayRecord(known, fresh bool, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hasRoom(known, fresh, now)
+}
+
+func (f *fuse) hasRoom(known, fresh bool, now time.Time) bool {
+	room := len(f.young.recorded) < f.most && (known || !fresh || f.room.AllowN(now, 1))
+	if !room {
+		f.unrecorded++
+	}
+	return room
+}
+
 func (f *fuse) judgeHost(host string, o FuseOptions, now time.Time, s *fuseState) {
-	over, was := f.of(host).over(o.Share), !f.hosts[host].IsZero()
-	switch {
-	case over && !was:
-		f.hosts[host] = now
-		s.trips = append(s.trips, trip{host, f.dead(func(of *hostTally) bool { return of != nil && of.name == host })})
-		f.changed(host)
-	case !over && was:
+	c, was := f.of(host), f.hosts[host]
+	next := was
+	next.weigh(c, o, now)
+	if next == was || !was.tripped() && !f.hasPlace(next) {
+		return
+	}
+	if next.tripped() {
+		f.hosts[host] = next
+	} else {
 		delete(f.hosts, host)
-		s.resets = append(s.resets, host)
-		f.changed(host)
+	}
+	f.mark(host, next)
+	f.became(host, was, next, c, s)
+}
+
+// hasPlace reports whether there is a place for another tripped host. One that is tripped for strangers gives way to one that is for known
+// devices.
+func (f *fuse) hasPlace(next part) bool {
+	if len(f.hosts) < maxFuseHosts {
+		return true
+	}
+	if next.known.IsZero() {
+		return false
+	}
+	for host, other := range f.hosts {
+		if other.known.IsZero() {
+			delete(f.hosts, host)
+			f.mark(host, part{})
+			f.changed(host)
+			return true
+		}
+	}
+	return false
+}
+
+// mark says which of a host's pushkeys count for the app.
+func (f *fuse) mark(host string, p part) {
+	for _, h := range []*fuseHalf{&f.young, &f.old} {
+		h.known.mark(host, !p.known.IsZero())
+		h.strange.mark(host, p.tripped())
 	}
 }
 
 func (f *fuse) judge(o FuseOptions, now time.Time, s *fuseState) {
-	over, was := f.all().over(o.Share), !f.tripped.IsZero()
-	switch {
-	case over && !was:
-		f.tripped = now
-		s.trips = append(s.trips, trip{"", f.dead(func(*hostTally) bool { return true })})
-		f.changed("")
-	case !over && was:
-		f.tripped = time.Time{}
-		s.resets = append(s.resets, "")
-		f.changed("")
+	c, was := f.inApp(), f.app
+	f.app.weigh(c, o, now)
+	if f.app != was {
+		f.became("", was, f.app, c, s)
 	}
 }
 
-// dead are the pushkeys that were rejected within the window, of the hosts that are wanted.
-func (f *fuse) dead(wanted func(of *hostTally) bool) (keys []rejected.Key) {
-	for _, h := range []fuseHalf{f.young, f.old} {
-		for k, v := range h.verdicts {
-			if v.dead && wanted(v.host) {
-				keys = append(keys, k)
+// became notes what follows from a part's change.
+func (f *fuse) became(host string, was, is part, c census, s *fuseState) {
+	all, known := was.all.IsZero() && !is.all.IsZero(), was.known.IsZero() && !is.known.IsZero()
+	alarm := was.alarm.IsZero() && !is.alarm.IsZero()
+	if all || known || alarm {
+		s.trips = append(s.trips, trip{
+			host: host, pushkeys: c.all.dead, told: alarm || !was.tripped(), alarm: alarm,
+			dead: f.exhume(func(g grave) bool { return (host == "" || g.host == host) && (!is.known.IsZero() || !g.known) }),
+		})
+	}
+	if over := !was.alarm.IsZero() && is.alarm.IsZero(); over || was.tripped() && !is.tripped() {
+		s.resets = append(s.resets, reset{host, over})
+	}
+	f.changed(host)
+}
+
+// exhume returns the pushkeys whose rejection was recorded within the window, if they are wanted, and forgets that.
+func (f *fuse) exhume(wanted func(grave) bool) (dead []withdrawn) {
+	for _, h := range []*fuseHalf{&f.young, &f.old} {
+		for k, g := range h.recorded {
+			if wanted(g) {
+				dead = append(dead, withdrawn{k, g.known})
+				delete(h.recorded, k)
 			}
 		}
 	}
-	return keys
+	return dead
 }
 
 // age forgets what is older than the window. Hosts of which nothing is left are believed again.
-func (f *fuse) age(o FuseOptions, now time.Time) (resets []string) {
-	if f.young.verdicts == nil {
-		f.young = newFuseHalf(now)
+func (f *fuse) age(o FuseOptions, now time.Time) (resets []reset) {
+	if f.young.recorded == nil {
+		f.young = newFuseHalf(now, f.most)
 	}
 	aged := false
 	if now.Sub(f.young.born) >= o.Window/2 {
-		f.old, f.young, aged = f.young, newFuseHalf(now), true
+		f.old, f.young, aged = f.young, newFuseHalf(now, f.most), true
 	}
 	if now.Sub(f.old.born) >= o.Window*3/2 {
 		f.old = fuseHalf{}
@@ -166,11 +324,11 @@ func (f *fuse) age(o FuseOptions, now time.Time) (resets []string) {
 	if !aged {
 		return nil
 	}
-	for host := range f.hosts {
-		if f.of(host).all == 0 {
+	for host, p := range f.hosts {
+		if f.of(host).all.all == 0 {
 			delete(f.hosts, host)
 			f.changed(host)
-			resets = append(resets, host)
+			resets = append(resets, reset{host, !p.alarm.IsZero()})
 		}
 	}
 	return resets
@@ -193,29 +351,34 @@ func (f *fuse) now() int {
 	return f.seq
 }
 
-// changedSince reports whether the part of the fuse for a host changed since a number.
+// changedSince reports whether the part of the fuse for a host changed since a number, or may have.
 func (f *fuse) changedSince(seq int, host string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.latest > seq {
 		return true
 	}
-	latest, ok := f.changes.Peek(host)
-	return ok && latest > seq
+	if host == "" {
+		return false
+	}
+	if latest, ok := f.changes.Peek(host); ok {
+		return latest > seq
+	}
+	return f.floor > seq
 }
 
-// reset forgets everything, and returns what was tripped: hosts, or "" for the app.
-func (f *fuse) reset() (was []string) {
+// reset forgets everything, and returns what was tripped.
+func (f *fuse) reset() (was []reset) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.tripped.IsZero() {
-		was = append(was, "")
+	if f.app.tripped() {
+		was = append(was, reset{"", !f.app.alarm.IsZero()})
 	}
-	for host := range maps.Keys(f.hosts) {
-		was = append(was, host)
+	for host, p := range f.hosts {
+		was = append(was, reset{host, !p.alarm.IsZero()})
 	}
 	f.changed("")
-	f.young, f.old, f.tripped = fuseHalf{}, fuseHalf{}, time.Time{}
+	f.young, f.old, f.app = fuseHalf{}, fuseHalf{}, part{}
 	clear(f.hosts)
 	return was
 }

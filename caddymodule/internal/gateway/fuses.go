@@ -12,49 +12,64 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// recordUnlessHeld records a verdict, unless the fuse is tripped, or trips of it: then the verdicts of its window are withdrawn.
-func (g *Gateway) recordUnlessHeld(c *cargo, record func() effect) (recorded effect, held bool) {
+// recordUnlessHeld records a verdict, unless the fuse is tripped, or trips of it: then the verdicts of its window are withdrawn. One for which
+// there is no room is believed, and not recorded.
+func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded effect, held bool) {
+	c, fuse := &f.cargo, f.app.fuse
 	if g.Fuse.Share >= 1 {
+		if !fuse.mayRecord(c.known, c.isNew(), g.Now()) {
+			return untried, false
+		}
 		return record(), false
 	}
-	fuse := c.app.fuse
 	if fuse.changedSince(c.fuse, c.host) { // the verdict is of other times
 		return untried, true
 	}
-	s := fuse.note(c.key, c.host, true, g.Fuse, g.Now())
+	s := fuse.note(noted{key: c.key, host: c.host, dead: true, known: c.known, record: true, fresh: c.isNew()}, g.Fuse, g.Now())
 	g.fuseChanged(c.app, s)
-	if s.held {
+	switch {
+	case s.held:
 		return untried, true
+	case !s.record:
+		return untried, false
 	}
 	recorded = record()
 	if fuse.changedSince(c.fuse, c.host) {
 		// It tripped meanwhile, and this record may have been written after those of its window were withdrawn.
-		g.forget(c.key)
+		g.forget(withdrawn{c.key, c.known})
 		return untried, true
 	}
 	return recorded, false
 }
 
+// isNew reports whether nothing is on record of the device.
+func (c *cargo) isNew() bool { return c.mark == (rejected.Mark{}) }
+
 // alive notes that an app's pushkey is alive, which may reset the fuse.
 func (g *Gateway) alive(c *cargo) {
 	if g.Fuse.Share < 1 {
-		g.fuseChanged(c.app, c.app.fuse.note(c.key, c.host, false, g.Fuse, g.Now()))
+		g.fuseChanged(c.app, c.app.fuse.note(noted{key: c.key, host: c.host, known: c.known}, g.Fuse, g.Now()))
 	}
 }
 
 // fuseChanged reports what became of an app's fuse, withdraws what was recorded in a trip's window, and has pushes tried that were held.
 func (g *Gateway) fuseChanged(app *App, s fuseState) {
 	for _, t := range s.trips {
-		g.Observer.FuseTripped(app.Pattern, t.host, len(t.dead))
+		if t.told {
+			g.Observer.FuseTripped(app.Pattern, t.host, t.pushkeys, t.alarm)
+		}
+		if len(t.dead) == 0 {
+			continue
+		}
 		g.Shared.began(app)
 		go func() {
 			defer g.Shared.ended(app)
 			g.withdraw(t.dead)
 		}()
 	}
-	for _, host := range s.resets {
-		g.Observer.FuseReset(app.Pattern, host, false)
-		g.rousePart(app, host)
+	for _, r := range s.resets {
+		g.Observer.FuseReset(app.Pattern, r.host, false, r.alarm)
+		g.rousePart(app, r.host)
 	}
 }
 
@@ -62,22 +77,26 @@ func (g *Gateway) fuseChanged(app *App, s fuseState) {
 const maxWithdrawn = 64
 
 // withdraw forgets records. It may take long: nobody waits for it.
-func (g *Gateway) withdraw(keys []rejected.Key) {
+func (g *Gateway) withdraw(dead []withdrawn) {
 	var group errgroup.Group
 	group.SetLimit(maxWithdrawn)
-	for _, k := range keys {
+	for _, d := range dead {
 		group.Go(func() error {
-			g.forget(k)
+			g.forget(d)
 			return nil
 		})
 	}
 	_ = group.Wait() // forget reports what fails
 }
 
-func (g *Gateway) forget(k rejected.Key) {
+// forget removes the record of a device that is not believed to be dead.
+func (g *Gateway) forget(d withdrawn) {
+	if d.known { // which ended with the record
+		g.Shared.proven.add(d.key, g.Now())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
-	if err := g.Rejected.Forget(ctx, k); err != nil {
+	if err := g.Rejected.Forget(ctx, d.key); err != nil {
 		g.Observer.StoreFailed("withdrawing rejections", err)
 	}
 }
@@ -87,24 +106,27 @@ func (g *Gateway) unknown(k rejected.Key) decision {
 	if g.Fuse.Share >= 1 {
 		return decide(providers.Unusable("unknown_app", nil), circumstances{})
 	}
-	return decide(providers.Unusable("unknown_app", nil), circumstances{held: g.noteUnknown(k, true)})
+	held := g.noteUnknown(noted{key: k, dead: true, known: g.Shared.isProven(unknownApps, k)})
+	return decide(providers.Unusable("unknown_app", nil), circumstances{held: held})
 }
 
-// known notes a device of an app that is configured.
-func (g *Gateway) known(k rejected.Key) {
+// served notes a device of an app that is configured; known means that it was delivered to before.
+func (g *Gateway) served(k rejected.Key, known bool) {
 	if g.Fuse.Share < 1 {
-		g.noteUnknown(k, false)
+		g.noteUnknown(noted{key: k, known: known})
 	}
 }
 
 // noteUnknown counts whether a device's app is unknown, and reports whether rejections for that are held.
-func (g *Gateway) noteUnknown(k rejected.Key, unknown bool) (held bool) {
-	s := g.Shared.Fuses.of(unknownApps).note(k, "", unknown, g.Fuse, g.Now())
+func (g *Gateway) noteUnknown(v noted) (held bool) {
+	s := g.Shared.Fuses.of(unknownApps).note(v, g.Fuse, g.Now())
 	for _, t := range s.trips {
-		g.Observer.FuseTripped(unknownApps, "", len(t.dead))
+		if t.told {
+			g.Observer.FuseTripped(unknownApps, "", t.pushkeys, t.alarm)
+		}
 	}
-	for range s.resets {
-		g.Observer.FuseReset(unknownApps, "", false)
+	for _, r := range s.resets {
+		g.Observer.FuseReset(unknownApps, "", false, r.alarm)
 	}
 	return s.held
 }
@@ -126,8 +148,8 @@ func (g *Gateway) ResetFuse(pattern string) (was, ok bool) {
 		return false, false
 	}
 	parts := g.Shared.Fuses.of(pattern).reset()
-	for _, host := range parts {
-		g.Observer.FuseReset(pattern, host, true)
+	for _, r := range parts {
+		g.Observer.FuseReset(pattern, r.host, true, r.alarm)
 	}
 	if app != nil {
 		g.box.rouse(app)
@@ -141,43 +163,67 @@ type FuseStatus struct {
 	App string `json:"app"`
 	// Tripped is since when rejections are held, for the app or for some of its hosts; absent while they are not.
 	Tripped *time.Time `json:"tripped,omitempty"`
-	// Dead and Pushkeys are how many pushkeys got a rejection, and any verdict, within the window.
+	// Alarm is since when too many of the devices that were delivered to before are among the dead, so that somebody is called; absent if
+	// that is not so.
+	Alarm *time.Time `json:"alarm,omitempty"`
+	// Dead and Pushkeys are how many pushkeys got a rejection, and any verdict, within the window. Large numbers are estimates.
 	Dead     int `json:"dead"`
 	Pushkeys int `json:"pushkeys"`
+	// Unrecorded is how many rejections and suspicions were not recorded since the process began, as too many were of devices that were
+	// never delivered to.
+	Unrecorded int `json:"unrecorded,omitempty"`
 	// Hosts are the push servers whose rejections are held, where devices choose the host; absent if those of the whole app are.
 	Hosts []HostFuseStatus `json:"hosts,omitempty"`
 }
 
 // HostFuseStatus is what an operator learns of the part of a fuse that is for one push server.
 type HostFuseStatus struct {
-	Host     string    `json:"host"`
-	Tripped  time.Time `json:"tripped"`
-	Dead     int       `json:"dead"`
-	Pushkeys int       `json:"pushkeys"`
+	Host    string    `json:"host"`
+	Tripped time.Time `json:"tripped"`
+	// Alarm is as in FuseStatus.
+	Alarm    *time.Time `json:"alarm,omitempty"`
+	Dead     int        `json:"dead"`
+	Pushkeys int        `json:"pushkeys"`
 }
 
 func (f *fuse) status(app string) FuseStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := f.young.all.plus(f.old.all)
-	s := FuseStatus{App: app, Dead: all.dead, Pushkeys: all.all, Tripped: present(f.tripped)}
-	if s.Tripped != nil {
-		return s
+	all := f.young.total().plus(f.old.total())
+	s := FuseStatus{
+		App: app, Dead: all.dead, Pushkeys: all.all, Unrecorded: f.unrecorded, Tripped: present(f.app.since()), Alarm: present(f.app.alarm),
 	}
-	for host, since := range f.hosts {
-		of := f.of(host)
-		s.Hosts = append(s.Hosts, HostFuseStatus{host, since, of.dead, of.all})
-		if s.Tripped == nil || since.Before(*s.Tripped) {
-			s.Tripped = &since
+	for host, p := range f.hosts {
+		s.Alarm = earlier(s.Alarm, present(p.alarm))
+		if f.app.holds(!p.known.IsZero()) { // the whole app's are held
+			continue
 		}
+		of := f.of(host).all
+		s.Hosts = append(s.Hosts, HostFuseStatus{host, p.since(), present(p.alarm), of.dead, of.all})
+		s.Tripped = earlier(s.Tripped, present(p.since()))
 	}
 	slices.SortFunc(s.Hosts, func(a, b HostFuseStatus) int { return cmp.Compare(a.Host, b.Host) })
 	return s
 }
 
-// holds reports whether the rejections of a host of the app's are held.
-func (f *fuse) holds(host string) bool {
+// earlier is the earlier of two times, of which either may be absent.
+func earlier(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.Before(*a) {
+		return b
+	}
+	return a
+}
+
+// holds reports whether the rejections of a host of the app's are held, of devices that were delivered to before or of others.
+func (f *fuse) holds(host string, known bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.tripped.IsZero() || !f.hosts[host].IsZero()
+	return f.app.holds(known) || f.hosts[host].holds(known)
+}
+
+// alarms reports whether somebody is called because rejections of a host of the app's are held.
+func (f *fuse) alarms(host string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.app.alarm.IsZero() || !f.hosts[host].alarm.IsZero()
 }

@@ -38,7 +38,6 @@ type hosts struct {
 	opened chan struct{}    // gets one when a breaker has opened
 
 	health health
-	proven bool // some device took a push, now or before a restart
 
 	flying atomic.Int64 // attempts under way, those that wait for their turn included
 }
@@ -175,7 +174,6 @@ func (h *hosts) begin(a *attempt, name string, k rejected.Key, s outbox.Standing
 	if b := &a.host.breaker; b.chosen && a.proven { // another host of its group tells nothing of this one
 		b.known = true
 	}
-	h.proven = h.proven || a.proven
 	if a.before = a.host.delivered; a.host.latest == k {
 		a.before = a.host.other
 	}
@@ -188,14 +186,15 @@ type verdict struct {
 	outcome providers.Outcome
 	load    int64 // of the app
 	own     bool  // the host is the operator's own site
-	// standing is that of the device when the attempt began.
-	standing outbox.Standing
+	// standing is that of the device when the attempt began, and delivered says that the app has delivered something to anybody.
+	standing  outbox.Standing
+	delivered bool
 }
 
 // tells reports whether the verdict tells something of the app, and not only of a device that chose where its pushes go: such a one does
 // only as long as the app has delivered nothing at all.
-func (v *verdict) tells(host string, proven bool) bool {
-	return host == "" || v.own || v.standing == outbox.Proven || !proven
+func (v *verdict) tells(host string) bool {
+	return host == "" || v.own || v.standing == outbox.Proven || !v.delivered
 }
 
 // end counts the verdict of an attempt.
@@ -209,18 +208,17 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 	switch o.Kind {
 	case providers.KindDelivered:
 		h.keep(a.host, known)
-		h.proven = true
 		a.host.took(k, now)
 		a.host.proof, a.host.refused = v.load, distinct{}
 	case providers.KindMisconfigured:
 		if a.host.refusing != v.load {
 			a.host.refusing, a.host.refused = v.load, distinct{}
 		}
-		if v.tells(a.host.name, h.proven) {
+		if v.tells(a.host.name) {
 			a.host.refused.add(k)
 		}
 	}
-	if v.tells(a.host.name, h.proven) {
+	if v.tells(a.host.name) {
 		h.health.note(a.host.name, v.own, o, now)
 	}
 	c := a.host.breaker.end(a, k, o, now)

@@ -195,12 +195,12 @@ func TestWhatWasRefusedBeforeAReloadDoesNotAlarmAfterIt(t *testing.T) {
 
 // One pushkey that names another host each time.
 func TestAFuseKeepsNoHostWithoutPushkeys(t *testing.T) {
-	f := newFuse()
+	f := newFuse(maxFuseKeys)
 	now := time.Now()
 	for i := range 1000 {
-		f.note(rejected.Key{1}, fmt.Sprint("host", i), false, FuseOptions{Share: .5, Window: time.Hour}, now)
+		f.note(noted{key: rejected.Key{1}, host: fmt.Sprint("host", i)}, FuseOptions{Share: .5, Window: time.Hour}, now)
 	}
-	if n := len(f.young.hosts); n != 1 {
+	if n := len(f.young.strange.hosts); n != 1 {
 		t.Errorf("%d hosts of one pushkey are kept", n)
 	}
 }

@@ -24,7 +24,10 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 		c.outbox = done
 	}
 	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.app.Pattern, f.key)
-	c.stranger = o.Kind == providers.KindMisconfigured && !f.app.hosts.blames(f.host, f.app.load)
+	// Anyone can make up devices that are refused. Where others were delivered to, these are no reason to call anybody.
+	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
+	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
+	c.quiet = o.Doubtful && madeUp()
 	return c
 }
 
@@ -38,7 +41,10 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 		d = decide(o, c)
 	}
 	if d.record {
-		c.store, c.held = g.recordUnlessHeld(&f.cargo, func() effect { return g.record(&f.cargo, o) })
+		c.store, c.held = g.recordUnlessHeld(f, func() effect { return g.record(&f.cargo, o) })
+		if c.held {
+			c.quiet = !f.app.fuse.alarms(f.host)
+		}
 		d = decide(o, c)
 	}
 	if c.store == done {

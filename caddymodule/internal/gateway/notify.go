@@ -64,10 +64,12 @@ type Observer interface {
 	// BreakerClosed is called once when it works again.
 	BreakerClosed(app *App, host string)
 	// FuseTripped is called when so many pushkeys of an app, or of one of its hosts, were rejected that the rejections are withdrawn, and
-	// no more are believed; the app is empty for devices of unknown apps.
-	FuseTripped(app, host string, pushkeys int)
-	// FuseReset is called when rejections are believed again, because their share fell or the operator says so.
-	FuseReset(app, host string, byOperator bool)
+	// no more are believed; the app is empty for devices of unknown apps. Alarm means that the devices that were delivered to before are
+	// enough for that. It is called again if they are so later.
+	FuseTripped(app, host string, pushkeys int, alarm bool)
+	// FuseReset is called when rejections are believed again, because their share fell or the operator says so. Alarm means that they were
+	// held with one.
+	FuseReset(app, host string, byOperator, alarm bool)
 	// StoreFailed is called when a store could not do something. The error has no pushkey in it.
 	StoreFailed(doing string, err error)
 }
@@ -85,11 +87,14 @@ type Attempt struct {
 	Alarm  bool
 	// Untried says that there was no attempt: the push made way for another one in the outbox.
 	Untried bool
+	// Known says that something was delivered to the device before, and Chosen that the device chose the push server: anyone can make up
+	// any number of pushkeys, and have a server call them dead.
+	Known, Chosen bool
 }
 
-// Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, and one of an earlier registration than
-// the device's is outdated: they rejected nobody. A suspicion that has lasted is a rejection. What a server that the device chose refuses
-// is unauthorized, and not misconfigured.
+// Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, or held if that is no reason to call
+// anybody, and one of an earlier registration than the device's is outdated: they rejected nobody. A suspicion that has lasted is a
+// rejection. What a server that the device chose refuses is unauthorized, and not misconfigured.
 func (a *Attempt) Kind() string {
 	switch {
 	case a.Outcome.Kind == providers.KindSuspected && a.Result.dead():
@@ -100,8 +105,10 @@ func (a *Attempt) Kind() string {
 		return a.Outcome.Kind.String()
 	case a.Alarm:
 		return "doubted"
-	default:
+	case a.Result == Dropped:
 		return "outdated"
+	default:
+		return "held"
 	}
 }
 
@@ -182,7 +189,7 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 		if errors.As(err, &why) {
 			o.Reason = why.Reason
 		}
-		g.known(d.key)
+		g.served(d.key, false)
 		d.decide(decide(o, circumstances{}))
 		a := Attempt{App: d.app, Key: d.key, Outcome: o, Result: d.decision.result}
 		g.Shared.journal.note(a, now)
@@ -202,7 +209,8 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 		d.decide(decision{result: RejectedBefore})
 		return
 	}
-	g.known(d.key)
+	known := g.Shared.isProven(d.app.Pattern, d.key)
+	g.served(d.key, known)
 	view := d.app.view(r.Notification, d.device)
 	if view == nil {
 		d.decide(decide(providers.Dropped("no_badges", errNoBadges), circumstances{}))
@@ -212,6 +220,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	c := cargo{
 		app: d.app, key: d.key, queue: d.key, host: host, group: groupOf(host), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span,
 		push: &providers.Push{Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site}, mark: mark,
+		known: known,
 	}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {

@@ -25,6 +25,8 @@ type circumstances struct {
 	proven bool
 	// held says that the fuse is tripped: no rejection is believed.
 	held bool
+	// quiet says that a rejection that is not believed is no reason to call anybody: anyone could have caused it.
+	quiet bool
 	// pending says that the push came out of the outbox, and trusted that the device was delivered to before, and an outbox is there to
 	// hold what it gets.
 	pending, trusted bool
@@ -132,7 +134,7 @@ func decideRejected(o providers.Outcome, c circumstances) decision {
 		return decision{result: Dropped, settle: true} // the verdict is about an earlier registration
 	case c.held, o.Doubtful && !c.proven:
 		d := decideLater(misconfiguredRetry, misconfiguredRetry, c)
-		d.alarm = true
+		d.alarm = !c.quiet
 		return d
 	default:
 		d := decision{result: Rejected, record: true, settle: true}

@@ -64,6 +64,8 @@ func TestDecide(t *testing.T) {
 
 		{"rejected while the fuse is tripped: the operator's fault", rejected, circumstances{held: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"doubtful of a proven app while the fuse is tripped", doubtful, circumstances{proven: true, held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
+		{"rejected while strangers have tripped the fuse", rejected, circumstances{held: true, quiet: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry}},
+		{"doubtful of a made-up device of an unproven app", doubtful, circumstances{quiet: true}, decision{handOver: true, retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry}},
 		{"died before it registered, while the fuse is tripped", dated, circumstances{held: true, pushkeyTS: since}, decision{result: Dropped, settle: true}},
 		{"unusable while the fuse is tripped", unusable, circumstances{held: true, outbox: failed}, decision{retryAfter: misconfiguredRetry, notBefore: misconfiguredRetry, alarm: true}},
 		{"delivered while the fuse is tripped", providers.Delivered(), circumstances{held: true}, decision{result: Delivered, remember: true, settle: true}},
@@ -166,6 +168,7 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 				{"the outbox is asked once", !d.handOver || c.outbox == untried},
 				{"nothing that still has to be delivered is settled", !d.settle || judged},
 				{"what is tried again is so after a while", d.settle || d.retryAfter > 0},
+				{"a rejection that is not believed alarms unless anyone could have caused it", d.alarm == !c.quiet || !rejected || d.settle || d.record || c.store == failed},
 				{"a misconfiguration alarms", d.alarm == !c.stranger || o.Kind != providers.KindMisconfigured},
 			}
 			for _, p := range promises {
@@ -194,10 +197,10 @@ func everyCircumstance(f func(circumstances)) {
 		for _, proven := range []bool{false, true} {
 			for _, store := range []effect{untried, done, failed} {
 				for _, outbox := range []effect{untried, done, failed, unsure} {
-					for flags := range 32 {
+					for flags := range 64 {
 						f(circumstances{
 							pushkeyTS: ts, proven: proven, store: store, outbox: outbox,
-							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0, stranger: flags&16 != 0,
+							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0, stranger: flags&16 != 0, quiet: flags&32 != 0,
 						})
 					}
 					for _, suspicion := range []effect{done, failed} {

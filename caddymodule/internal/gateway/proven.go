@@ -70,11 +70,17 @@ func (p *proven) remove(k rejected.Key) {
 	delete(p.old, k)
 }
 
-// isProven reports whether a device took a push before.
+// isProven reports whether a device took a push before. The app is the pattern that serves it, or unknownApps if none does any more.
 func (s *Shared) isProven(_ string, k rejected.Key) bool { return s.proven.has(k) }
 
 // groupKey names a group of an app's hosts. No app_id has a NUL, so that no device is taken for one.
 func groupKey(app, group string) rejected.Key { return rejected.KeyOf(app+"\x00", group) }
+
+// hasProven reports whether any device of an app took a push before.
+func (s *Shared) hasProven(app string) bool { return s.proven.has(appKey(app)) }
+
+// appKey names an app: it is that of no group, since a group has a name.
+func appKey(app string) rejected.Key { return groupKey(app, "") }
 
 // standing is what is known of where a push goes.
 func (g *Gateway) standing(c *cargo) outbox.Standing {
@@ -91,9 +97,9 @@ func (g *Gateway) standing(c *cargo) outbox.Standing {
 // prove notes that a device took a push.
 func (g *Gateway) prove(c *cargo) {
 	now := g.Now()
-	keys := [...]rejected.Key{c.key, groupKey(c.app.Pattern, c.group)}
+	keys := [...]rejected.Key{c.key, appKey(c.app.Pattern), groupKey(c.app.Pattern, c.group)}
 	for i, k := range keys {
-		if i > 0 && c.host == "" {
+		if i > 1 && c.host == "" {
 			break
 		}
 		if g.Shared.proven.add(k, now) && g.box.voucher != nil {

@@ -103,8 +103,8 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 	if g.box.inspector != nil && slices.ContainsFunc(apps, func(s AppStatus) bool { return s.Outbox == nil }) {
 		add("", "outbox_unreadable", nil)
 	}
-	if unknown := g.Shared.Fuses.of(unknownApps).status(unknownApps); unknown.Tripped != nil {
-		add("", "fuse_tripped", unknown.Tripped)
+	if unknown := g.Shared.Fuses.of(unknownApps).status(unknownApps); unknown.Alarm != nil {
+		add("", "fuse_tripped", unknown.Alarm)
 	}
 	for _, s := range apps {
 		if s.Failing != nil {
@@ -113,8 +113,8 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 		if s.Breaker == breakerOpen || s.Breaker == breakerHalfOpen {
 			add(s.App, "breaker_open", nil)
 		}
-		if s.Fuse.Tripped != nil {
-			add(s.App, "fuse_tripped", s.Fuse.Tripped)
+		if s.Fuse.Alarm != nil { // what strangers can cause is shown, and no degradation
+			add(s.App, "fuse_tripped", s.Fuse.Alarm)
 		}
 		if end := s.CredentialExpiry; end != nil && !end.After(g.Now()) {
 			add(s.App, "credential_expired", end)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,7 @@ func TestWhatDoesNotWorkIsADegradation(t *testing.T) {
 		r := newRig(t, appFor("app", always(providers.Retry("http_503", 0, nil))), appFor("old", expiring{always(providers.Delivered()), ended}))
 		r.use(&inspectedBox{memoryBox: r.box, broken: errBroken})
 		r.Fuse = FuseOptions{Share: 0.5, Window: time.Hour}
+		r.deliveredTo("unknown", 'a', 'a'+fuseMin)
 		for i := range fuseMin {
 			r.notify(event("$"+string(rune('a'+i)), device("key"))) // the breaker opens
 			r.notify(event("$u", deviceOf("unknown", string(rune('a'+i)), 1)))
@@ -168,6 +170,15 @@ func TestATrippedFuseOfAnAppIsADegradation(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, appFor("app", always(providers.Rejected("gone"))))
 	r.Fuse = FuseOptions{Share: 0.5, Window: time.Hour}
+	for i := range fuseMin {
+		r.notify(event("$1", device(fmt.Sprint("stranger", i))))
+	}
+	r.Shared.Drain(t.Context())
+	status := r.Status(t.Context())
+	if got := r.Degradations(status); len(got) != 0 || status[0].Fuse.Tripped == nil || status[0].Fuse.Alarm != nil {
+		t.Errorf("strangers alone: degraded is %+v, the fuse %+v", got, status[0].Fuse)
+	}
+	r.deliveredTo("app", 'a', 'a'+fuseMin)
 	for i := range fuseMin {
 		r.notify(event("$1", device(string(rune('a'+i)))))
 	}

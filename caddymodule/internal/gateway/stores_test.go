@@ -133,7 +133,7 @@ func TestAFuseThatWithdrawsManyRecordsHoldsUpNobody(t *testing.T) {
 		r.keep(&stallingStore{memoryStore: r.store, forget: time.Second})
 		fuse := r.Router.Apps()[0].fuse
 		for i := range dead { // known to be alive before
-			fuse.note(rejected.KeyOf("app", fmt.Sprint("key", i)), "", false, r.Fuse, time.Now())
+			fuse.note(noted{key: rejected.KeyOf("app", fmt.Sprint("key", i))}, r.Fuse, time.Now())
 		}
 		tripped := false
 		for i := 0; !tripped; i++ {

@@ -311,8 +311,8 @@ func TestWhoTookAPushIsRememberedOverARestart(t *testing.T) {
 			r.notify(event("$before"+newID(), device("push.example.org:443/201/known")))
 		}
 		r.Shared.Drain(t.Context())
-		if len(box.keys) != 2 {
-			t.Fatalf("%d keys are written, want one for the device and one for its group, once a day", len(box.keys))
+		if len(box.keys) != 3 {
+			t.Fatalf("%d keys are written, want one for each of the device, its group and the app, once a day", len(box.keys))
 		}
 		r.Options.Shared = NewShared()
 		r.Options.Outbox = box
@@ -338,7 +338,7 @@ func TestWhoTookAPushIsRememberedOverARestart(t *testing.T) {
 		}
 		r.notify(event("$after", device("push.example.org:443/201/known")))
 		r.Shared.Drain(t.Context())
-		if len(box.keys) != 4 {
+		if len(box.keys) != 6 {
 			t.Errorf("%d keys are written: a delivery after the restart makes it last", len(box.keys))
 		}
 	})

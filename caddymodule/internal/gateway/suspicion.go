@@ -10,11 +10,14 @@ import (
 )
 
 // suspect has the rejected store record a look that found a pushkey missing, and returns whether that proves it dead: done if so, failed if
-// the store could not tell, and otherwise untried and in how long to look again.
+// the store could not tell or has no room for more strangers, and otherwise untried and in how long to look again.
 func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
 	c, at := &f.cargo, f.attempt.began
+	if !c.app.fuse.mayRecord(c.known, c.isNew(), g.Now()) {
+		return failed, 0
+	}
 	s, err := g.Rejected.Suspect(ctx, c.key, c.verdict(o, at))
 	if err != nil {
 		g.Observer.StoreFailed("recording a suspicion", err)

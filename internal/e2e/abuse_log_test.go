@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// 20 requests of 50 devices each, of which every other one is alive: a review had 1000 log lines and 1000 events of them. Then the fuse is
+// tripped by such devices alone.
+func TestMadeUpPushkeysCauseNoLinesNoEventsAndCallNobody(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := newProcess(t)
+	gateway.start(subscribed(gatewayConfig(service.global("rejected memory\nfuse 50% 10m"), "matrix_push")))
+	hs := gateway.homeserver()
+	lines := func() int {
+		n := 0
+		for line := range strings.Lines(gateway.log.String()) {
+			if strings.Contains(line, `"logger":"matrix_push"`) && !strings.Contains(line, `"level":"debug"`) {
+				n++
+			}
+		}
+		return n
+	}
+	before := lines()
+	n := 0
+	post := func(requests, devices int, dead func(i int) bool) {
+		for range requests {
+			var list []device
+			for i := range devices {
+				d := upDevice(service.Endpoint(fmt.Sprint("made-up-", n)))
+				if dead(i) {
+					service.Answer(d.Pushkey, answerGone)
+				}
+				list = append(list, d)
+				n++
+			}
+			if _, err := hs.try(alert("$1", list...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	post(20, 50, func(i int) bool { return i%2 == 1 })
+	if caused := lines() - before; caused > 1 { // the warning of a fuse, if more dead than living are the first to be counted
+		t.Errorf("the requests caused %d lines", caused)
+	}
+	post(20, 50, func(int) bool { return true })
+	if f := gateway.fuses()["org.example.up"]; f.Tripped == nil {
+		t.Fatalf("the fuse has %+v", f)
+	}
+	gateway.running("", "status", "--strict").want(t, 0, "tripped for 1 host", "The gateway is ready.")
+	if caused := lines() - before; caused == 0 || caused > 2 {
+		t.Errorf("with the trip, %d lines, want a warning", caused)
+	}
+	for _, event := range []string{"pushkey_rejected", "fuse_tripped"} {
+		if strings.Contains(gateway.log.String(), `"event":"`+event) {
+			t.Errorf("there was an event %s", event)
+		}
+	}
+}
