@@ -10,13 +10,11 @@ import (
 
 func TestWhatIsReducedMakesTheSamePayloads(t *testing.T) {
 	t.Parallel()
-	for _, limit := range []int{4096, 5120} {
-		for _, o := range []options{{}, {threadRoom: true}} {
-			reducetest.Run(t, func(n *providers.Notification) *providers.Notification { return reduce(n, limit) },
-				func(n *providers.Notification, d *providers.Device) string {
-					m, err := build(n, d, o, limit)
-					return fmt.Sprintf("%s %t %v", m.payload, m.background, err)
-				})
-		}
+	for limit, o := range map[int]options{4096: {}, 5120: {threadRoom: true}} {
+		reducetest.Run(t, func(n *providers.Notification) *providers.Notification { return reduce(n, limit) },
+			func(n *providers.Notification, d *providers.Device) string {
+				m, err := build(n, d, o, limit)
+				return fmt.Sprintf("%s %t %v", m.payload, m.background, err)
+			})
 	}
 }

@@ -40,7 +40,7 @@ var data = []string{
 const control = `"\x01"`
 
 // stride is how many of the notifications are tested: each of so many. REDUCE_ALL=1 tests all, which takes minutes.
-const stride = 61
+const stride = 97
 
 // Run wants a provider's messages for many devices to be the same from a notification, from what the provider reduces it to, and from what
 // the outbox gives back of that, which is small.
@@ -81,7 +81,7 @@ func Run(t *testing.T, reduce func(*providers.Notification) *providers.Notificat
 		if i%stride != 0 && os.Getenv("REDUCE_ALL") == "" {
 			continue
 		}
-		n := all[name]
+		n := all[name]()
 		check(name, n)
 		check(name+", without counts", n.WithoutCounts())
 		check(name+", ids only", n.Reduced())
@@ -94,8 +94,11 @@ func Run(t *testing.T, reduce func(*providers.Notification) *providers.Notificat
 	}
 }
 
-func notifications() map[string]*providers.Notification {
-	all := map[string]*providers.Notification{"a badge": {Badge: true, Counts: counts(), Body: json.RawMessage(`{"notification":{"counts":{"unread":1}}}`)}}
+// notifications are by what is special about them.
+func notifications() map[string]func() *providers.Notification {
+	all := map[string]func() *providers.Notification{"a badge": func() *providers.Notification {
+		return &providers.Notification{Badge: true, Counts: counts(), Body: json.RawMessage(`{"notification":{"counts":{"unread":1}}}`)}
+	}}
 	for _, kind := range types {
 		for _, field := range fields {
 			for _, filler := range []string{"a", "\x01", "<é", "\U0001f680", "\u2028"} {
@@ -103,11 +106,15 @@ func notifications() map[string]*providers.Notification {
 					if len(filler) > 1 && (length < 999 || length > 5000) && length != 30_000 {
 						continue
 					}
-					all[fmt.Sprintf("type %q, %s of %d times %q", kind, field, length, filler)] = notification(kind, field, strings.Repeat(filler, length/len(filler)))
+					all[fmt.Sprintf("type %q, %s of %d times %q", kind, field, length, filler)] = func() *providers.Notification {
+						return notification(kind, field, strings.Repeat(filler, length/len(filler)))
+					}
 				}
 			}
 		}
-		all[fmt.Sprintf("type %q, all long", kind)] = notification(kind, strings.Join(fields[3:8], " ")+" "+strings.Join(fields[11:], " "), strings.Repeat("é<", 800))
+		all[fmt.Sprintf("type %q, all long", kind)] = func() *providers.Notification {
+			return notification(kind, strings.Join(fields[3:8], " ")+" "+strings.Join(fields[11:], " "), strings.Repeat("é<", 800))
+		}
 	}
 	return all
 }
