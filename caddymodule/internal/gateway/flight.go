@@ -16,6 +16,7 @@ import (
 type flight struct {
 	cargo
 	gateway *Gateway // that launched it: one of an earlier configuration has another outbox
+	hand    *Hand    // of its request, if it holds on to the body; nil otherwise
 	attempt attempt
 	change  change // of the breaker, by the attempt's verdict
 
@@ -48,8 +49,10 @@ func newFlight(c cargo) *flight { return &flight{cargo: c, landed: make(chan str
 
 // cargo is what a flight carries.
 type cargo struct {
-	app   *App
-	push  *providers.Push
+	app  *App
+	push *providers.Push
+	// view is the push's notification as it was made for its request; nil for a push out of the outbox.
+	view  *view
 	key   rejected.Key
 	event eventKey
 	// host is where the push goes; empty where all pushes of the app go to the same service.
@@ -83,6 +86,7 @@ func (g *Gateway) launch(f *flight) {
 	g.Shared.began(f.app)
 	go func() {
 		defer g.Shared.ended(f.app)
+		defer f.hand.Close()
 		if !g.clear(f) {
 			return
 		}

@@ -132,12 +132,19 @@ func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool
 	start := g.Now()
 	deliveries := g.route(r, serves)
 	g.judge(deliveries, site, start)
+	if !r.Hand.Grow(r.weigh(deliveries)) {
+		return g.turnDown(deliveries)
+	}
+	seen := views{n: r.Notification}
+	if len(deliveries) > 1 {
+		r.Notification.ShareMembers()
+	}
 	marks := g.lookup(deliveries)
 	for i := range deliveries {
 		if i >= maxParallel {
 			g.await(&deliveries[i-maxParallel], start)
 		}
-		g.dispatch(&deliveries[i], marks[i], r, site, start)
+		g.dispatch(&deliveries[i], marks[i], r, &seen, site, start)
 	}
 	for i := max(0, len(deliveries)-maxParallel); i < len(deliveries); i++ {
 		g.await(&deliveries[i], start)
@@ -187,7 +194,7 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 }
 
 // dispatch decides a device at once where it can, and otherwise puts it on a flight.
-func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site providers.Site, now time.Time) {
+func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, seen *views, site providers.Site, now time.Time) {
 	switch {
 	case d.decided:
 		return
@@ -199,14 +206,14 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 		return
 	}
 	g.known(d.key)
-	view := d.app.view(r.Notification, d.device)
+	view := seen.of(d.app, d.device)
 	if view == nil {
 		d.decide(decide(providers.Dropped("no_badges", errNoBadges), circumstances{}))
 		return
 	}
 	c := cargo{app: d.app, key: d.key, host: d.app.Host(d.device), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span, push: &providers.Push{
-		Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
-	}, mark: mark}
+		Notification: view.Notification, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site,
+	}, view: view, mark: mark}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
 		d.decide(decision{result: Duplicate})
@@ -214,8 +221,23 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 	d.flight = f
 	if leader {
+		if view.isWhole() {
+			f.hand = r.Hand
+			f.hand.share()
+		}
 		g.launch(f)
 	}
+}
+
+// turnDown answers a request for which there is no memory. Nothing has begun, so all of it may come again.
+func (g *Gateway) turnDown(deliveries []delivery) Answer {
+	a := Answer{Err: ErrBusy()}
+	a.RetryAfter = a.Err.RetryAfter
+	for i := range deliveries {
+		a.Results[Unavailable]++
+		g.Observer.Answered(deliveries[i].app, Unavailable)
+	}
+	return a
 }
 
 // newID identifies a push.
