@@ -87,7 +87,8 @@ func membersOf(body json.RawMessage) map[string]json.RawMessage {
 	if jsonv2.Unmarshal(body, &request, lenient.Options) != nil {
 		return nil
 	}
-	return without(request.Notification, "devices")
+	maps.DeleteFunc(request.Notification, named("devices"))
+	return request.Notification
 }
 
 // without are the members but for those that a client may take for the one named. It does not change what it is given.
@@ -95,11 +96,16 @@ func without(members map[string]json.RawMessage, unwanted string) map[string]jso
 	for name := range members {
 		if strings.EqualFold(name, unwanted) {
 			fewer := maps.Clone(members)
-			maps.DeleteFunc(fewer, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, unwanted) })
+			maps.DeleteFunc(fewer, named(unwanted))
 			return fewer
 		}
 	}
 	return members
+}
+
+// named reports whether a client may take a member for the one of that name.
+func named(unwanted string) func(name string, _ json.RawMessage) bool {
+	return func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, unwanted) }
 }
 
 // Alone is the notification as it may be kept for one device: the body has no other devices in it.
