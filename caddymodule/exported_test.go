@@ -53,6 +53,7 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	}
 	m := newMetrics()
 	m.answered(200, time.Second)
+	m.refusal("busy")
 	m.device(app, gateway.Delivered)
 	m.push(gateway.Attempt{App: app, Outcome: providers.Delivered(), Result: gateway.Delivered})
 	m.push(gateway.Attempt{App: app, Outcome: providers.Rejected("gone"), Result: gateway.Rejected, Known: true})

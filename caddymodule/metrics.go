@@ -38,6 +38,7 @@ var ageBuckets = []float64{.01, .05, .25, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600
 
 type metricSet struct {
 	notifications        *prometheus.CounterVec
+	notificationsRefused *prometheus.CounterVec
 	notificationSeconds  prometheus.Histogram
 	notificationInFlight prometheus.Gauge
 	devices              *prometheus.CounterVec
@@ -65,7 +66,8 @@ func newMetrics() *metricSet {
 		}, labels)
 	}
 	return &metricSet{
-		notifications: counter("notifications_total", "Notify requests by the status they were answered with.", "code"),
+		notifications:        counter("notifications_total", "Notify requests by the status they were answered with.", "code"),
+		notificationsRefused: counter("notifications_refused_total", "Notify requests that were refused as a whole, by the reason.", "reason"),
 		notificationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "notification_duration_seconds",
 			Help: "Time from a notify request to its answer.", Buckets: latencyBuckets,
@@ -87,8 +89,8 @@ func newMetrics() *metricSet {
 // register puts the metrics on a configuration's registry, if they are not there yet.
 func (m *metricSet) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		m.notifications, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge, m.lost, m.storeErrors,
-		m.outboxRefusals,
+		m.notifications, m.notificationsRefused, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge,
+		m.lost, m.storeErrors, m.outboxRefusals,
 		stateCollector{},
 	} {
 		var there prometheus.AlreadyRegisteredError
@@ -107,6 +109,9 @@ func (m *metricSet) answered(status int, took time.Duration) {
 
 // refused counts a request that was not read.
 func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// refusal counts a request that was refused as a whole. The reasons are the engine's.
+func (m *metricSet) refusal(reason string) { m.notificationsRefused.WithLabelValues(reason).Inc() }
 
 // device counts a device of a request.
 func (m *metricSet) device(app *gateway.App, result gateway.Result) {

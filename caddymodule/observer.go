@@ -99,6 +99,18 @@ func (o *observer) Refused(a *gateway.App, why gateway.Refusal) {
 // Answered counts a device. Caddy's access log has what there is to say of a request.
 func (o *observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 
+// refused counts a request that is refused as a whole. That it is for want of memory is a warning, as honest ones may be among them.
+func (o *observer) refused(err *gateway.Error) {
+	if err.Reason == "" {
+		return // its devices are counted
+	}
+	metrics.refusal(err.Reason)
+	if err.Reason == gateway.ReasonBusy && o.news(err.Reason) {
+		o.logger.Warn("requests refused: too many bytes in hand", zap.String("hint",
+			"homeservers send them again; see who sends large requests in the access log, and whether a push service is slow"))
+	}
+}
+
 // BreakerOpened tells that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
 func (o *observer) BreakerOpened(a *gateway.App, host string) {
 	if host != "" {

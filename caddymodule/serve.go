@@ -37,7 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case !h.secure(r):
 		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
-		metrics.refused(fail(w, gateway.ErrPlaintext()))
+		metrics.refused(h.refuse(w, gateway.ErrPlaintext()))
 	case r.URL.Path != endpoint:
 		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
 	case r.Method == http.MethodPost:
@@ -59,44 +59,64 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // notify serves POST: decode, deliver, answer. It returns the status.
 func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
-	body, err := h.read(w, r)
+	hand := h.app.gateway.Shared.Hand()
+	defer hand.Close()
+	body, err := h.read(w, r, hand)
 	if err != nil {
 		defer linger(w, r)
-		return fail(w, err)
+		return h.refuse(w, err)
+	}
+	if !hand.ForBody(len(body)) {
+		return h.refuse(w, gateway.ErrBusy())
 	}
 	request, err := gateway.Decode(body, h.app.MaxDevices)
 	if err != nil {
-		return fail(w, err)
+		return h.refuse(w, err)
 	}
 	if !h.app.ready(r.Context()) {
-		w.Header().Set("Retry-After", "1")
-		return fail(w, gateway.ErrStarting())
+		return h.refuse(w, gateway.ErrStarting())
 	}
-	request.Span = trace.SpanFromContext(r.Context())
+	request.Span, request.Hand = trace.SpanFromContext(r.Context()), hand
 	a := h.app.gateway.Notify(request, site(r), h.serves)
 	tell(r.Context(), len(request.Devices), a.Results)
 	status := http.StatusOK
 	if a.Err != nil {
+		h.app.observer.refused(a.Err)
 		status = a.Err.Status
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(a.RetryAfter.Seconds()))))
+		retryAfter(w, a.RetryAfter)
 	}
 	write(w, status, a.Body())
 	return status
 }
 
-// read reads the body, if it is no longer than it may be.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway.Error) {
+// refuse answers a request that nothing was done for, and returns the status.
+func (h *Handler) refuse(w http.ResponseWriter, err *gateway.Error) int {
+	h.app.observer.refused(err)
+	if err.RetryAfter > 0 {
+		retryAfter(w, err.RetryAfter)
+	}
+	return fail(w, err)
+}
+
+func retryAfter(w http.ResponseWriter, d time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
+}
+
+// read reads the body, if it is no longer than it may be. What a client has sent of a large one is in hand while the rest is waited for; a
+// small one is when it is there.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Hand) ([]byte, *gateway.Error) {
 	limit := h.app.MaxBody
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // nobody reads the rest
 		return nil, gateway.ErrTooLarge(limit)
 	}
 	hurries := hurry(w, r)
-	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
+	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, hand)
 	if hurries {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // what is read from now on is the next request
 	}
 	var tooLarge *http.MaxBytesError
+	var refused *gateway.Error
 	var handler caddyhttp.HandlerError // of Caddy's own request_body directive
 	switch {
 	case err == nil:
@@ -108,6 +128,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *gateway
 	default:
 		if r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "close") // what follows is the rest of the body, and no request
+		}
+		if errors.As(err, &refused) {
+			return nil, refused
 		}
 		return nil, gateway.ErrIncomplete()
 	}
@@ -146,9 +169,9 @@ func linger(w http.ResponseWriter, r *http.Request) {
 const mostBodies = 16 << 10
 
 // readAll is io.ReadAll with the room that the request says it needs, if that is not much: whoever announces more has to send it first.
-func readAll(r io.Reader, length int64) ([]byte, error) {
+func readAll(r io.Reader, length int64, hand *gateway.Hand) ([]byte, error) {
 	if length < 0 || length > mostBodies {
-		return io.ReadAll(r)
+		return io.ReadAll(hand.Reader(r))
 	}
 	body := make([]byte, length)
 	_, err := io.ReadFull(r, body)

@@ -61,7 +61,7 @@ func TestABodyIsNotWaitedForForEver(t *testing.T) {
 				listener := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
 				server := &http.Server{ReadTimeout: test.readTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					start := time.Now()
-					_, err := h.read(w, r)
+					_, err := h.read(w, r, nil)
 					if took := time.Since(start); took != test.after {
 						t.Errorf("it took %s, want %s", took, test.after)
 					}

@@ -1,9 +1,11 @@
 package providers
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"strings"
+	"sync"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -38,24 +40,72 @@ type Notification struct {
 	Badge bool
 
 	// Body is the request body that the notification came in: see [Notification.Members]. It is nil once the content policy
-	// reduced the notification.
+	// or the provider reduced the notification.
 	Body json.RawMessage `json:",omitempty"`
+
+	// Prepared is what a provider's [Reducer] made of the notification for its own Push, in a form that only this provider knows; nil for
+	// nothing.
+	Prepared json.RawMessage `json:",omitempty"`
+
+	decoded *decoded // of the body; nil if it is decoded at each call of Members
 }
 
+// decoded are the members of a body that is decoded once.
+type decoded struct {
+	once    sync.Once
+	members map[string]json.RawMessage
+}
+
+// ShareMembers lets the notification, and all that is derived from it from now on, decode the body once. It is called before the
+// notification is shared.
+func (n *Notification) ShareMembers() { n.decoded = new(decoded) }
+
 // Members are all members of the notification object as the homeserver sent them, also those that nobody knows, but for the
-// devices, as no device learns of another, and the counts where the device wants none. They are nil if the content policy reduced the notification.
+// devices, as no device learns of another, and the counts where the device wants none. They are nil if the content policy reduced the
+// notification. They may be shared with others: read only.
 func (n *Notification) Members() map[string]json.RawMessage {
+	var members map[string]json.RawMessage
+	switch {
+	case n.Body == nil:
+	case n.decoded == nil:
+		members = membersOf(n.Body)
+	default:
+		n.decoded.once.Do(func() { n.decoded.members = membersOf(n.Body) })
+		members = n.decoded.members
+	}
+	if n.Counts == (Counts{}) {
+		return without(members, "counts")
+	}
+	return members
+}
+
+// membersOf are the members of the notification in a body, without the devices.
+func membersOf(body json.RawMessage) map[string]json.RawMessage {
 	var request struct {
 		Notification map[string]json.RawMessage `json:"notification"`
 	}
-	if n.Body == nil || jsonv2.Unmarshal(n.Body, &request, lenient.Options) != nil {
+	if jsonv2.Unmarshal(body, &request, lenient.Options) != nil {
 		return nil
 	}
-	maps.DeleteFunc(request.Notification, func(name string, _ json.RawMessage) bool {
-		// A client may take any of these names for the member's.
-		return strings.EqualFold(name, "devices") || (n.Counts == Counts{} && strings.EqualFold(name, "counts"))
-	})
+	maps.DeleteFunc(request.Notification, named("devices"))
 	return request.Notification
+}
+
+// without are the members but for those that a client may take for the one named. It does not change what it is given.
+func without(members map[string]json.RawMessage, unwanted string) map[string]json.RawMessage {
+	for name := range members {
+		if strings.EqualFold(name, unwanted) {
+			fewer := maps.Clone(members)
+			maps.DeleteFunc(fewer, named(unwanted))
+			return fewer
+		}
+	}
+	return members
+}
+
+// named reports whether a client may take a member for the one of that name.
+func named(unwanted string) func(name string, _ json.RawMessage) bool {
+	return func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, unwanted) }
 }
 
 // Alone is the notification as it may be kept for one device: the body has no other devices in it.
@@ -64,8 +114,57 @@ func (n *Notification) Alone() *Notification {
 		return n
 	}
 	c := *n
-	c.Body, _ = json.Marshal(map[string]any{"notification": n.Members()}) // JSON that was decoded before
+	c.decoded = nil
+	c.Body = marshal(map[string]any{"notification": n.Members()})
 	return &c
+}
+
+// MaxKept is how many bytes of a notification are kept for later attempts, as JSON: of a larger one, [Notification.Kept] is kept.
+const MaxKept = 16 << 10
+
+// maxKeptID is how long an id may be in what is kept, as JSON. The specification allows 255 bytes.
+const maxKeptID = 7 << 10
+
+// Kept is the JSON of what is kept of a notification for later attempts: all of it, but for the other devices in its body, if that is no
+// more than [MaxKept]. What a [Reducer] returns is. Otherwise the body is left out, then the content too, and in the end everything but
+// ids, counts and priority.
+func (n *Notification) Kept() json.RawMessage {
+	poorer := []func(c *Notification){
+		func(*Notification) {},
+		func(c *Notification) { c.Body, c.Prepared = nil, nil },
+		func(c *Notification) { c.Content = nil },
+		func(c *Notification) { *c = *c.Reduced() },
+		func(c *Notification) { c.Encrypted = Encrypted{} },
+	}
+	c := *n.Alone()
+	for _, leaveOut := range poorer {
+		leaveOut(&c)
+		if len(c.Content)+len(c.Prepared)+len(c.Body) > MaxKept {
+			continue
+		}
+		if kept := marshal(&c); len(kept) <= MaxKept {
+			return kept
+		}
+	}
+	// A cut id would be another one.
+	for _, id := range []*string{&c.EventID, &c.RoomID} {
+		if len(marshal(*id)) > maxKeptID {
+			*id = ""
+		}
+	}
+	return marshal(&c)
+}
+
+// marshal is json.Marshal that leaves <, > and & alone, so that raw JSON comes back as it was. What it gets can be marshalled: it was
+// decoded before.
+func marshal(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return nil
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
 // Counts are the numbers for the app's badge; nil where the homeserver sent none.
@@ -120,6 +219,16 @@ func (n *Notification) Reduced() *Notification {
 		Encrypted: n.Encrypted,
 		Badge:     n.Badge,
 	}
+}
+
+// WithoutBody is the notification without the body that it came in.
+func (n *Notification) WithoutBody() *Notification {
+	if n.Body == nil {
+		return n
+	}
+	c := *n
+	c.Body, c.decoded = nil, nil
+	return &c
 }
 
 // WithoutCounts is the notification without the numbers for a badge.

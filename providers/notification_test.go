@@ -81,6 +81,7 @@ func whole() *Notification {
 		EventID: "$e", RoomID: "!r", Type: "t", Sender: "@s", SenderDisplayName: "S", RoomName: "R", RoomAlias: "#r", Membership: "join",
 		UserIsTarget: true, Prio: PrioLow, Counts: Counts{Unread: number(1), MissedCalls: number(2)}, Content: json.RawMessage(`{"a":1}`),
 		Encrypted: Encrypted{"c", "e", "m"}, Badge: true, Body: json.RawMessage(`{"notification":{}}`),
+		Prepared: json.RawMessage(`{"p":1}`),
 	}
 }
 
@@ -88,7 +89,7 @@ func TestTheWholeNotificationHasEveryField(t *testing.T) {
 	t.Parallel()
 	v := reflect.ValueOf(*whole())
 	for i := range v.NumField() {
-		if v.Field(i).IsZero() {
+		if v.Type().Field(i).IsExported() && v.Field(i).IsZero() {
 			t.Errorf("%s is not set: the tests below prove nothing about it", v.Type().Field(i).Name)
 		}
 	}
@@ -173,5 +174,66 @@ func TestPrioritiesHaveTheProtocolsNames(t *testing.T) {
 	t.Parallel()
 	if PrioHigh.String() != "high" || PrioLow.String() != "low" {
 		t.Errorf("got %s and %s", PrioHigh, PrioLow)
+	}
+}
+
+func TestTheMembersAreDecodedOnceForAllThatShareThem(t *testing.T) {
+	t.Parallel()
+	n := &Notification{Counts: Counts{Unread: number(1)}, Body: json.RawMessage(`{"notification":{"a":1,"counts":{},"devices":[1]}}`)}
+	n.ShareMembers()
+	uncounted := n.WithoutCounts()
+	n.Members()["a"] = json.RawMessage(`2`) // nobody may do that: it shows who has the same
+	if got := fmt.Sprintf("%s %s %s", n.Members(), uncounted.Members(), n.Alone().Members()); got != "map[a:2 counts:{}] map[a:2] map[a:2 counts:{}]" {
+		t.Errorf("they have %s", got)
+	}
+}
+
+func TestWhatIsKeptIsBoundedAndKeepsTheIDs(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 20_000)
+	object := json.RawMessage(`{"a":"` + long + `"}`)
+	body := json.RawMessage(`{"notification":{"event_id":"$e","a":"` + long + `"}}`)
+	small := &Notification{EventID: "$e", RoomID: "!r", Content: json.RawMessage(`{"b": "<&\u003c>"}`), Body: json.RawMessage(`{"notification":{"event_id":"$e","x":"<","devices":[{}]}}`)}
+	tests := []struct {
+		name string
+		n    *Notification
+		want string
+	}{
+		{
+			"all of a small one, but for other devices, as it was written", small,
+			`"$e" "!r" "" {"b":"<&\u003c>"} {"notification":{"event_id":"$e","x":"<"}}`,
+		},
+		{
+			"no body of many devices counts", &Notification{EventID: "$e", Body: json.RawMessage(`{"notification":{"event_id":"$e","devices":["` + long + `"]}}`)},
+			`"$e" "" "" null {"notification":{"event_id":"$e"}}`,
+		},
+		{"no body that is too long", &Notification{EventID: "$e", Sender: "@s", Content: json.RawMessage(`{"b":1}`), Body: body}, `"$e" "" "@s" {"b":1} null`},
+		{"no content that is too long", &Notification{EventID: "$e", Sender: "@s", Content: object, Body: body}, `"$e" "" "@s" null null`},
+		{"nothing but ids if the texts are too long", &Notification{EventID: "$e", Sender: long, RoomName: "R"}, `"$e" "" "" null null`},
+		{"nothing but ids if a text is longer as JSON", &Notification{EventID: "$e", Sender: strings.Repeat("\x01", 3000)}, `"$e" "" "" null null`},
+		{"nothing but ids if what is encrypted is too long", &Notification{RoomID: "!r", Encrypted: Encrypted{MAC: long}}, `"" "!r" "" null null`},
+		{"no id that is too long, and no part of it", &Notification{EventID: long, RoomID: "!r", Content: object}, `"" "!r" "" null null`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			kept := tt.n.Kept()
+			if len(kept) > MaxKept {
+				t.Errorf("%d bytes are kept", len(kept))
+			}
+			var got Notification
+			if err := json.Unmarshal(kept, &got); err != nil {
+				t.Fatal(err)
+			}
+			raw := func(r json.RawMessage) string {
+				if r == nil {
+					return "null"
+				}
+				return string(r)
+			}
+			if got := fmt.Sprintf("%q %q %q %s %s", got.EventID, got.RoomID, got.Sender, raw(got.Content), raw(got.Body)); got != tt.want {
+				t.Errorf("got  %.200s\nwant %.200s", got, tt.want)
+			}
+		})
 	}
 }

@@ -22,8 +22,8 @@ type Provider interface {
 
 // Push is one notification on its way to one device.
 type Push struct {
-	// Notification is what to deliver, after the app's content and badge options were applied to it. It is shared with the
-	// request's other devices: read only.
+	// Notification is what to deliver, after the app's content and badge options were applied to it, and the provider's [Reducer]. It is
+	// shared with the request's other devices: read only.
 	Notification *Notification
 
 	// Device is where to deliver it.
@@ -86,6 +86,18 @@ func (e *UnusableError) Error() string {
 
 // Unwrap returns the detail.
 func (e *UnusableError) Unwrap() error { return e.Err }
+
+// Reducer is implemented by a provider that knows how little of a notification its push service takes.
+type Reducer interface {
+	// Reduce returns what Push needs of the notification for whatever device, a few KiB, or n if that is as little. From both, Push makes
+	// the same request for any one device: also the smaller one that it may make after the first was too large. Reduce is called once for
+	// each request, app and content, after the app's content and badges options, and before the first attempt. All devices of the request
+	// share what it returns, and the outbox keeps it. It is pure, makes no request, and modifies nothing; Push takes what was not reduced
+	// as well.
+	//
+	// Without it, each attempt of a request gets all of the notification, and one out of the outbox what [Notification.Kept] is of it.
+	Reduce(n *Notification) *Notification
+}
 
 // ContentDefaulter is implemented by a provider that wants another default for the app's content option than [ContentIDs].
 type ContentDefaulter interface {

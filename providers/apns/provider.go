@@ -172,6 +172,7 @@ var (
 	_ caddy.CleanerUpper      = (*Provider)(nil)
 	_ providers.Provider      = (*Provider)(nil)
 	_ providers.Usable        = (*Provider)(nil)
+	_ providers.Reducer       = (*Provider)(nil)
 	_ providers.WaitDefaulter = (*Provider)(nil)
 	_ providers.Expirer       = (*Provider)(nil)
 	_ providers.Checker       = (*Provider)(nil)

@@ -19,6 +19,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
+// Reduce leaves what an alert has of a notification, cut to what fits.
+func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
+	return reduce(n, p.maxPayload)
+}
+
 // Push posts the notification to APNs. The one call is not apns2's: that one ignores its context while it connects, opens connections
 // without bound, loses Retry-After and the status of an answer that is not JSON, and cannot send an expiration of 0. Its
 // credentials and reasons are used.

@@ -43,6 +43,44 @@ func data(n *providers.Notification, d *providers.Device, limit int, faults *pay
 	return m.defaults, nil
 }
 
+// reduce is what data needs of a notification for whatever device.
+func reduce(n *providers.Notification, limit int) *providers.Notification {
+	if payload.IsSmall(n, limit) {
+		return n.WithoutBody()
+	}
+	size := func(text string) int { return len(text) }
+	if ids, too := payload.OversizeIDs(n, limit, size); too {
+		return ids
+	}
+	reduced := n.Reduced()
+	var tooLarge bool
+	keep := maxText
+	if reduced.Encrypted, tooLarge = payload.OversizeEncrypted(n.Encrypted, limit, size); tooLarge {
+		keep = len(ellipsis) // it goes last, when all the rest has gone; but that there was a sender, no default_payload may say another
+	}
+	reduced.Type, reduced.Sender, reduced.Membership = cut(n.Type, keep), cut(n.Sender, keep), cut(n.Membership, keep)
+	reduced.SenderDisplayName, reduced.RoomName = cut(n.SenderDisplayName, keep), cut(n.RoomName, keep)
+	reduced.RoomAlias, reduced.UserIsTarget = cut(n.RoomAlias, keep), n.UserIsTarget
+	if len(n.Content) == 0 || tooLarge {
+		return reduced
+	}
+	if whole := payload.Marshal(n.Content); len(whole) <= limit {
+		reduced.Content = whole
+	} else { // which Hedwig's form does without
+		reduced.Prepared = payload.Marshal(contentTexts(n, limit))
+	}
+	return reduced
+}
+
+// contentTexts are those of a content's texts that fit into limit bytes: the ones that Sygnal's form has, if there is nothing else in it.
+func contentTexts(n *providers.Notification, limit int) map[string]string {
+	texts := make(map[string]string)
+	setContent(texts, n)
+	m := newDraft(texts, nil, limit)
+	m.dropContent()
+	return m.own
+}
+
 // hasClearText says whether a client learns something without decrypting anything.
 func hasClearText(n *providers.Notification) bool {
 	return n.EventID != "" || n.RoomID != "" || n.Counts != providers.Counts{}
@@ -54,7 +92,7 @@ func hasClearText(n *providers.Notification) bool {
 func sygnalMembers(n *providers.Notification) map[string]string {
 	own := eventMembers(n)
 	set(own, "membership", cut(n.Membership, maxText))
-	setContent(own, n.Content)
+	setContent(own, n)
 	own["prio"] = "high"
 	if n.Prio == providers.PrioLow {
 		own["prio"] = "normal"
@@ -152,9 +190,15 @@ func eventMembers(n *providers.Notification) map[string]string {
 }
 
 // setContent sets the texts of an event's content. What is no text has no place in the form.
-func setContent(own map[string]string, content json.RawMessage) {
+func setContent(own map[string]string, n *providers.Notification) {
+	if n.Prepared != nil { // reduce has set them
+		var texts map[string]string
+		_ = lenient.Unmarshal(n.Prepared, &texts)
+		maps.Copy(own, texts)
+		return
+	}
 	var members map[string]json.RawMessage
-	if len(content) == 0 || lenient.Unmarshal(content, &members) != nil {
+	if len(n.Content) == 0 || lenient.Unmarshal(n.Content, &members) != nil {
 		return
 	}
 	for name, value := range members {

@@ -126,6 +126,7 @@ var (
 	_ caddy.CleanerUpper = (*Provider)(nil)
 	_ providers.Provider = (*Provider)(nil)
 	_ providers.Usable   = (*Provider)(nil)
+	_ providers.Reducer  = (*Provider)(nil)
 	_ providers.Checker  = (*Provider)(nil)
 	_ providers.Warmer   = (*Provider)(nil)
 )

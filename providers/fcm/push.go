@@ -9,6 +9,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 )
 
+// Reduce leaves what a message has of a notification, as far as it fits.
+func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
+	return reduce(n, p.template.room)
+}
+
 // Push sends the notification to FCM.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	if err := p.Usable(push.Device, push.Site); err != nil {

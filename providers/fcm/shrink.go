@@ -40,13 +40,22 @@ func (m *draft) shrinkSygnal(n *providers.Notification) {
 	if m.over <= 0 {
 		return
 	}
-	const body, msgtype = contentPrefix + "body", contentPrefix + "msgtype"
-	m.drop(m.own, largestFirst(m.own, func(name string) bool {
-		return strings.HasPrefix(name, contentPrefix) && name != body && name != msgtype
-	})...)
-	m.cutOrDrop(body)
-	m.drop(m.own, msgtype, "room_alias", "room_name", "sender_display_name", "membership", "type", "sender")
+	m.dropContent()
+	m.cutOrDrop(contentBody)
+	m.drop(m.own, contentMsgtype, "room_alias", "room_name", "sender_display_name", "membership", "type", "sender")
 	m.dropLast(n)
+}
+
+const contentBody, contentMsgtype = contentPrefix + "body", contentPrefix + "msgtype"
+
+// dropContent drops the content's members that are less than what it says.
+func (m *draft) dropContent() {
+	if m.over <= 0 {
+		return
+	}
+	m.drop(m.own, largestFirst(m.own, func(name string) bool {
+		return strings.HasPrefix(name, contentPrefix) && name != contentBody && name != contentMsgtype
+	})...)
 }
 
 // shrinkHedwig makes a message of Hedwig's form fit, as far as it can.

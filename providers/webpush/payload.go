@@ -8,12 +8,15 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
+// parts are what a message has beside ids, in the order in which it can do without.
+var parts = []func(map[string]any, *providers.Notification){quote, name, describe}
+
 // bodies are the forms of a notification, from the whole of it to its ids. The members are Sygnal's.
 func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
-	parts := []func(map[string]any, *providers.Notification){quote, name, describe} // in the order in which they can be done without
 	return func(yield func([]byte) bool) {
 		for i := range len(parts) + 1 {
 			members := withDefaults(ids(n), defaults)
@@ -26,6 +29,42 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter
 		}
 		yield(payload.Marshal(ids(n)))
 	}
+}
+
+// Reduce leaves out the parts that do not fit, not even for a device that wants nothing more in its messages, and of the content what no
+// message has.
+func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
+	if payload.IsSmall(n, message.MaxEncrypted) {
+		return n.WithoutBody()
+	}
+	if ids, too := payload.OversizeIDs(n, message.MaxEncrypted, payload.Size); too {
+		return ids
+	}
+	reduced := &providers.Notification{EventID: n.EventID, RoomID: n.RoomID, Prio: n.Prio, Counts: n.Counts, Badge: n.Badge}
+	members := ids(n)
+	for i := len(parts) - 1; i >= 0; i-- {
+		parts[i](members, n)
+		if len(payload.Marshal(members)) > message.MaxEncrypted {
+			break
+		}
+		copies[i](reduced, n)
+	}
+	return reduced
+}
+
+// copies copy what the parts have.
+var copies = []func(to, from *providers.Notification){
+	func(to, from *providers.Notification) {
+		if content := trim(from.Content); len(content) > 0 {
+			to.Content = payload.Marshal(content)
+		}
+	},
+	func(to, from *providers.Notification) {
+		to.RoomName, to.RoomAlias, to.SenderDisplayName = from.RoomName, from.RoomAlias, from.SenderDisplayName
+	},
+	func(to, from *providers.Notification) {
+		to.Type, to.Sender, to.Membership, to.UserIsTarget = from.Type, from.Sender, from.Membership, from.UserIsTarget
+	},
 }
 
 func ids(n *providers.Notification) map[string]any {

@@ -71,6 +71,7 @@ var (
 	_ providers.Identifier       = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
+	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)

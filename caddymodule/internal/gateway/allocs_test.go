@@ -9,11 +9,11 @@ import "testing"
 var budget = map[Result]float64{
 	// And the answer's list, and the pushkey in it.
 	RejectedBefore: 5,
-	// And what would be sent: the reduced notification, the push, and its id (2).
-	Duplicate: 7,
+	// And what would be sent: the reduced notification, what the request's devices share of it, the push, and its id (2).
+	Duplicate: 8,
 	// And the name of the event, which is this test's; the flight, what tells of its landing, and its goroutine (3); the deadline of the
 	// question to the outbox (4); the end of the attempt's time (5), and the end of the request's patience (3).
-	Delivered: 23,
+	Delivered: 24,
 }
 
 // Not parallel: the count is the process's.

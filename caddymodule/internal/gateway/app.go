@@ -2,12 +2,10 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -157,41 +155,4 @@ func (g *Gateway) breakerChanged(app *App, host string, c change) {
 	case closed:
 		g.Observer.BreakerClosed(app, host)
 	}
-}
-
-// errNoBadges explains a badge update that is not delivered.
-var errNoBadges = errors.New("this device or app wants no badge updates")
-
-// view is the notification as this device may see it, after the app's content and badges options; nil if it may see nothing.
-func (a *App) view(n *providers.Notification, d *providers.Device) *providers.Notification {
-	if !a.Badges || disablesBadge(d) {
-		if n.Badge {
-			return nil
-		}
-		n = n.WithoutCounts()
-	}
-	content := a.Content
-	if content == providers.ContentDefault {
-		content = a.DefaultContent(d)
-	}
-	if content == providers.ContentFull {
-		return n
-	}
-	return n.Reduced()
-}
-
-// disablesBadge reports whether the client counts for itself,
-// https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
-func disablesBadge(d *providers.Device) bool {
-	if !lenient.MayHave(d.Data, "disable_badge_count") {
-		return false
-	}
-	var data struct {
-		Stable   any `json:"disable_badge_count"`
-		Unstable any `json:"org.matrix.msc4076.disable_badge_count"`
-	}
-	if lenient.Unmarshal(d.Data, &data) != nil {
-		return false
-	}
-	return data.Stable == true || data.Unstable == true
 }

@@ -19,7 +19,11 @@ type Request struct {
 	Devices      []providers.Device
 	// Span is the request's, below which each push has one of its own; nil for none.
 	Span trace.Span
+	// Hand is what the request has in hand; nil for no bound.
+	Hand *Hand
 
+	// size is that of the body.
+	size int64
 	// event identifies the notification for duplicate suppression; empty if it must not be deduplicated.
 	event string
 	// verbatim holds, for a device whose pushkey is not valid Unicode, the JSON string it was sent as, to echo it byte for byte.
@@ -72,6 +76,9 @@ func Decode(body []byte, maxDevices int) (*Request, *Error) {
 	if !utf8.Valid(body) || tooDeep(body) {
 		return nil, errNotJSON() // RFC 8259 section 8.1; the decoder would replace the bytes, and no pushkey may change
 	}
+	if where, tooMany := tooManyMembers(body); tooMany {
+		return nil, errBadJSON("%s has more than %d members", where, maxMembers)
+	}
 	if err := jsonv2.Unmarshal(body, &w, lenient.Options); err != nil {
 		return nil, shapeError(body, err)
 	}
@@ -96,7 +103,7 @@ func Decode(body []byte, maxDevices int) (*Request, *Error) {
 			return nil, errBadJSON("notification.devices[%d].pushkey is missing", i)
 		}
 	}
-	r := &Request{Notification: n.notification(content, body)}
+	r := &Request{Notification: n.notification(content, body), size: int64(len(body))}
 	r.event = dedupeID(n)
 	r.addDevices(n.Devices, body)
 	return r, nil

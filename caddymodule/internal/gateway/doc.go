@@ -71,7 +71,8 @@
 // # What lives how long
 //
 // One configuration: [Gateway], [Router], [App] with its limit, and whether the provider proved its settings (App.proven). One process, in
-// [Shared]: flights, delivered events, who took pushes, each app's hosts and fuse, the journal, suspects and doubts. Over restarts, in the
+// [Shared]: flights, delivered events, who took pushes, each app's hosts and fuse, the journal, suspects and doubts, and how many bytes all
+// requests have in hand ([Hand]). One request, and its flights: what its devices see of the notification (view). Over restarts, in the
 // stores: verdicts and suspicions, accepted pushes, delivered events, who took pushes.
 //
 // # Strangers

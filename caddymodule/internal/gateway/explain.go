@@ -208,7 +208,7 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 }
 
 func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site) providers.Outcome {
-	view := app.view(n, d)
+	view := (&views{n: n}).of(app, d)
 	if view == nil {
 		return providers.Dropped("no_badges", errNoBadges)
 	}
@@ -219,5 +219,5 @@ func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, 
 		return providers.Busy("app_busy", err)
 	}
 	defer slot.Release()
-	return app.Push(ctx, &providers.Push{Notification: view, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
+	return app.Push(ctx, &providers.Push{Notification: view.Notification, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
 }

@@ -16,6 +16,7 @@ import (
 type flight struct {
 	cargo
 	gateway *Gateway // that launched it: one of an earlier configuration has another outbox
+	hand    *Hand    // of its request, if it holds on to the body; nil otherwise
 	attempt attempt
 	change  change // of the breaker, by the attempt's verdict
 
@@ -53,6 +54,8 @@ type cargo struct {
 	key  rejected.Key
 	// queue is the device's name in the outbox: the key, unless an earlier version accepted the push.
 	queue rejected.Key
+	// view is the push's notification as it was made for its request; nil for a push out of the outbox.
+	view  *view
 	event eventKey
 	// host is where the push goes, and group whom that belongs to; empty where all pushes of the app go to the same service.
 	host, group string
@@ -89,6 +92,7 @@ func (g *Gateway) launch(f *flight) {
 	g.Shared.began(f.app)
 	go func() {
 		defer g.Shared.ended(f.app)
+		defer f.hand.Close()
 		if !g.clear(f) {
 			return
 		}

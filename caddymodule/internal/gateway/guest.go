@@ -74,6 +74,23 @@ func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	return err
 }
 
+// Reduce is what the provider needs of a notification; all of it if the provider does not say.
+func (a *App) Reduce(n *providers.Notification) *providers.Notification {
+	reduced := n
+	if p, ok := a.Provider.(providers.Reducer); ok {
+		if caught := a.guard("Reduce", func() { reduced = p.Reduce(n) }); caught != nil || reduced == nil {
+			return n
+		}
+	}
+	return reduced
+}
+
+// reduces reports whether the provider says what it needs of a notification.
+func (a *App) reduces() bool {
+	_, ok := a.Provider.(providers.Reducer)
+	return ok
+}
+
 // Host is where a push for the device goes; empty if all pushes of the app go to one service.
 func (a *App) Host(d *providers.Device) (host string) {
 	if p, ok := a.Provider.(providers.Hoster); ok {

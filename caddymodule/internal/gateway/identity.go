@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,7 +57,7 @@ func (g *Gateway) move(app *App, entry outbox.Leased, p *providers.Push, to reje
 	e.Event, e.EventUntil = [16]byte{}, time.Time{}
 	p.ID = e.ID
 	var err error
-	if e.Push, err = json.Marshal(p); err != nil || g.place(app, e) != nil {
+	if e.Push, err = marshalKept(p, again(app, p.Notification).stored()); err != nil || g.place(app, e) != nil {
 		p.ID = entry.ID
 		return false
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -122,9 +121,7 @@ func (g *Gateway) offer(c *cargo, a acceptance) effect {
 
 // accept gives a push to the outbox.
 func (g *Gateway) accept(c *cargo, a acceptance) error {
-	alone := *c.push
-	alone.Notification = alone.Notification.Alone()
-	push, err := json.Marshal(&alone)
+	push, err := c.marshal()
 	if err != nil {
 		g.box.failed("accepting a push", err)
 		return err
@@ -147,6 +144,14 @@ func (g *Gateway) accept(c *cargo, a acceptance) error {
 		g.deferred(c)
 	}
 	return nil
+}
+
+// marshal is the push as the outbox keeps it.
+func (c *cargo) marshal() ([]byte, error) {
+	if c.view == nil {
+		c.view = again(c.app, c.push.Notification)
+	}
+	return marshalKept(c.push, c.view.stored())
 }
 
 // conclude reports the end of an attempt at an entry to the outbox, and returns whether that is sure.

@@ -143,12 +143,19 @@ func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool
 	start := g.Now()
 	deliveries := g.route(r, serves)
 	g.judge(deliveries, site, start)
+	if !r.Hand.Grow(r.weigh(deliveries)) {
+		return g.turnDown(deliveries)
+	}
+	seen := views{n: r.Notification}
+	if len(deliveries) > 1 {
+		r.Notification.ShareMembers()
+	}
 	marks := g.lookup(deliveries)
 	for i := range deliveries {
 		if i >= maxParallel {
 			g.await(&deliveries[i-maxParallel], start)
 		}
-		g.dispatch(&deliveries[i], marks[i], r, site, start)
+		g.dispatch(&deliveries[i], marks[i], r, &seen, site, start)
 	}
 	for i := max(0, len(deliveries)-maxParallel); i < len(deliveries); i++ {
 		g.await(&deliveries[i], start)
@@ -198,7 +205,7 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 }
 
 // dispatch decides a device at once where it can, and otherwise puts it on a flight.
-func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site providers.Site, now time.Time) {
+func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, seen *views, site providers.Site, now time.Time) {
 	switch {
 	case d.decided:
 		return
@@ -211,7 +218,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 	known := g.Shared.isProven(d.app.Pattern, d.key)
 	g.served(d.key, known)
-	view := d.app.view(r.Notification, d.device)
+	view := seen.of(d.app, d.device)
 	if view == nil {
 		d.decide(decide(providers.Dropped("no_badges", errNoBadges), circumstances{}))
 		return
@@ -219,8 +226,8 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	host := d.app.Host(d.device)
 	c := cargo{
 		app: d.app, key: d.key, queue: d.key, host: host, group: groupOf(host), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span,
-		push: &providers.Push{Notification: view, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site}, mark: mark,
-		known: known,
+		push: &providers.Push{Notification: view.Notification, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site}, mark: mark,
+		known: known, view: view,
 	}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
 	if delivered {
@@ -229,8 +236,23 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, site pro
 	}
 	d.flight = f
 	if leader {
+		if view.isWhole() {
+			f.hand = r.Hand
+			f.hand.share()
+		}
 		g.launch(f)
 	}
+}
+
+// turnDown answers a request for which there is no memory. Nothing has begun, so all of it may come again.
+func (g *Gateway) turnDown(deliveries []delivery) Answer {
+	a := Answer{Err: ErrBusy()}
+	a.RetryAfter = a.Err.RetryAfter
+	for i := range deliveries {
+		a.Results[Unavailable]++
+		g.Observer.Answered(deliveries[i].app, Unavailable)
+	}
+	return a
 }
 
 // newID identifies a push.

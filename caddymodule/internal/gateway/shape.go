@@ -30,7 +30,7 @@ func field(at jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range at.Tokens() {
 		switch {
-		case '0' <= token[0] && token[0] <= '9': // no field begins with a digit
+		case token != "" && '0' <= token[0] && token[0] <= '9': // no field begins with a digit
 			b.WriteString("[" + token + "]")
 			continue
 		case b.Len() > 0:

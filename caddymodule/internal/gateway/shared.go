@@ -23,6 +23,7 @@ type Shared struct {
 	suspects suspects
 	doubts   doubts
 	refusals refusals
+	inHand   *inHand
 	closing  chan struct{}
 
 	// running counts the flights under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
@@ -35,7 +36,7 @@ type Shared struct {
 func NewShared() *Shared {
 	s := &Shared{
 		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), journal: newJournal(),
-		closing: make(chan struct{}), running: make(map[string]int),
+		inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s

@@ -31,16 +31,19 @@ type Message struct {
 	Topic string
 }
 
-// maxBody is what every push service has to accept, RFC 8030 section 7.2, and the most that UnifiedPush allows.
-const maxBody = 4096
+// MaxBody is what every push service has to accept, RFC 8030 section 7.2, and the most that UnifiedPush allows.
+const MaxBody = 4096
+
+// MaxEncrypted is how much of a message fits into that once it is encrypted.
+const MaxEncrypted = ece.MaxPlaintext
 
 var errTooLarge = errors.New("the notification does not fit, however much is left out")
 
 // Send makes one attempt to send the message, and one more with a smaller body if the push server wants that.
 func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Push) providers.Outcome {
-	limit := maxBody
+	limit := MaxBody
 	if to.Keys != nil {
-		limit = ece.MaxPlaintext
+		limit = MaxEncrypted
 	}
 	body := firstFit(m.Bodies, limit)
 	if body == nil {

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// view is a notification as some of a request's devices see it: after the app's content and badges options, and reduced to what the
+// provider can send of it. It is made once for them, and so is what the outbox keeps of it.
+type view struct {
+	*providers.Notification
+	seenBy
+
+	once sync.Once
+	kept json.RawMessage
+}
+
+// seenBy are those who see the same.
+type seenBy struct {
+	app          *App
+	full, counts bool
+}
+
+// stored is what is kept of it for later attempts.
+func (v *view) stored() json.RawMessage {
+	v.once.Do(func() { v.kept = v.Kept() })
+	return v.kept
+}
+
+// isWhole reports whether it holds on to the request's body: its provider has not reduced it.
+func (v *view) isWhole() bool {
+	return v.Body != nil || len(v.Content)+len(v.Prepared) > providers.MaxKept
+}
+
+// views are those of one notification. They are for one goroutine; what they return is for all.
+type views struct {
+	n     *providers.Notification
+	first *view // most requests have no other
+	more  []*view
+}
+
+// of is the notification as a device may see it; nil if it may see nothing.
+func (v *views) of(app *App, d *providers.Device) *view {
+	by := seenBy{app: app, full: app.showsAll(d), counts: app.Badges && !disablesBadge(d)}
+	if v.n.Badge && !by.counts {
+		return nil
+	}
+	if v.first != nil && v.first.seenBy == by {
+		return v.first
+	}
+	for _, made := range v.more {
+		if made.seenBy == by {
+			return made
+		}
+	}
+	n := v.n
+	if !by.counts {
+		n = n.WithoutCounts()
+	}
+	if !by.full {
+		n = n.Reduced()
+	}
+	made := &view{Notification: app.Reduce(n), seenBy: by}
+	if v.first == nil {
+		v.first = made
+	} else {
+		v.more = append(v.more, made)
+	}
+	return made
+}
+
+// again is the view of a notification out of the outbox, which an earlier version may have kept as a whole.
+func again(app *App, n *providers.Notification) *view {
+	if n.Prepared == nil {
+		n = app.Reduce(n)
+	}
+	return &view{Notification: n}
+}
+
+// errNoBadges explains a badge update that is not delivered.
+var errNoBadges = errors.New("this device or app wants no badge updates")
+
+// showsAll reports whether all of a notification may leave for a device, by the app's content option.
+func (a *App) showsAll(d *providers.Device) bool {
+	content := a.Content
+	if content == providers.ContentDefault {
+		content = a.DefaultContent(d)
+	}
+	return content == providers.ContentFull
+}
+
+// disablesBadge reports whether the client counts for itself,
+// https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
+func disablesBadge(d *providers.Device) bool {
+	if !lenient.MayHave(d.Data, "disable_badge_count") {
+		return false
+	}
+	var data struct {
+		Stable   any `json:"disable_badge_count"`
+		Unstable any `json:"org.matrix.msc4076.disable_badge_count"`
+	}
+	if lenient.Unmarshal(d.Data, &data) != nil {
+		return false
+	}
+	return data.Stable == true || data.Unstable == true
+}
+
+// keptPush is a [providers.Push] as the outbox keeps it: the same as JSON, with the notification as JSON already.
+type keptPush struct {
+	Notification json.RawMessage
+	Device       *providers.Device
+	ID           string
+	Expires      time.Time
+	Site         providers.Site
+}
+
+// marshalKept is a push with its notification's JSON.
+func marshalKept(p *providers.Push, notification json.RawMessage) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(len(notification) + len(p.Device.Data) + len(p.Device.Pushkey) + roomForRest)
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // which would change raw JSON
+	err := e.Encode(keptPush{notification, p.Device, p.ID, p.Expires, p.Site})
+	return bytes.TrimRight(b.Bytes(), "\n"), err
+}
+
+// roomForRest is what a push that is kept has beside what is long.
+const roomForRest = 512

@@ -1,0 +1,28 @@
+package webpush
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/reducetest"
+)
+
+// sent are the messages that may be sent: the first that fits, and the last.
+func sent(n *providers.Notification, d *providers.Device) string {
+	all := slices.Collect(bodies(n, payload.Default(d, nil)))
+	fits := func(form []byte) bool { return len(form) <= message.MaxEncrypted }
+	i := slices.IndexFunc(all, fits)
+	if i < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s\n%s", all[i], all[len(all)-1])
+}
+
+func TestWhatIsReducedMakesTheSameMessages(t *testing.T) {
+	t.Parallel()
+	reducetest.Run(t, new(Provider).Reduce, sent)
+}
