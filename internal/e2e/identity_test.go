@@ -35,7 +35,7 @@ func hostileServer(t *testing.T) *pushServer {
 // beside is a device with another's pushkey and another endpoint, as whoever was ever told the pushkey can make one up.
 func beside(d device, endpoint string) device {
 	d.Data = maps.Clone(d.Data)
-	d.Data["endpoint"], d.Data["auth"] = endpoint, "AAAAAAAAAAAAAAAAAAAAAA"
+	d.Data["endpoint"], d.Data["auth"] = endpoint, base64.RawURLEncoding.EncodeToString([]byte("another's secret"))
 	return d
 }
 

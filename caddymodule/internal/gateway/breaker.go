@@ -43,10 +43,13 @@ type breaker struct {
 	// deliveries counts them: what began before the latest one does not count as slow.
 	deliveries int
 
-	open    bool
-	trialAt time.Time // when the next trial may begin
-	offerAt time.Time // when a pending push is to be made due for it
-	trials  int       // under way
+	open bool
+	// refusing means that it is open for the answers alone of a host that never took a push: then each push may be tried once. Who named the
+	// server has it asked no more often than they ask, and a newcomer that it does take pushes for is not kept off for others.
+	refusing bool
+	trialAt  time.Time // when the next trial may begin
+	offerAt  time.Time // when a pending push is to be made due for it
+	trials   int       // under way
 	// offered says that a pending push of a device that was delivered to before was made due for the next trial.
 	offered bool
 }
@@ -81,13 +84,15 @@ func (b *breaker) look(now time.Time) change {
 		return unchanged
 	}
 	c := b.verdicts.sum(now)
-	bad := c.unreached + b.hung(now)
+	down := c.unreached + b.hung(now)
+	bad := down
 	if !b.chosen || c.delivered == 0 && b.failed.n == witnesses {
 		bad += c.broken
 	}
 	if all := c.good + bad; all < breakerMin || float64(bad) <= breakerShare*float64(all) {
 		return unchanged
 	}
+	b.refusing = b.chosen && !b.known && down == 0
 	b.open, b.offered, b.trialAt, b.offerAt = true, false, now.Add(breakerPause), now.Add(breakerPause)
 	return opened
 }
@@ -159,6 +164,7 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 			return unchanged // it hung when others did, and the service works by now
 		}
 		b.fail(k, o, now)
+		b.refusing = b.refusing && o.Cause != providers.CauseNetwork
 		return b.look(now)
 	case answered(o):
 		b.verdicts.at(now).good++

@@ -144,22 +144,29 @@ type admission struct {
 	change     change
 }
 
-// admit decides about an attempt that is to begin. Patience is how much longer than a pending push a request's waits for the time of a
-// trial. That an attempt is a trial means that no other will be for a while.
-func (h *hosts) admit(name string, s outbox.Standing, patience time.Duration, now time.Time) (d admission) {
+// applicant is an attempt that is to begin.
+type applicant struct {
+	standing outbox.Standing
+	// again means that the push was tried before, and patience is how much longer than a pending push this one waits for the time of a trial.
+	again    bool
+	patience time.Duration
+}
+
+// admit decides about an attempt that is to begin. That it is a trial means that no other will be for a while.
+func (h *hosts) admit(name string, a applicant, now time.Time) (d admission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(name)
-	if one.breaker.known && s != outbox.Proven {
-		patience += breakerPause // its failure would tell nothing of the host
+	if one.breaker.known && a.standing != outbox.Proven {
+		a.patience += breakerPause // its failure would tell nothing of the host
 	}
 	if d.change = one.breaker.look(now); d.change == opened {
 		h.opening(one)
 	}
-	if !one.breaker.open {
+	if !one.breaker.open || one.breaker.refusing && !a.again {
 		return d
 	}
-	if d.trial = one.breaker.mayTry(now, patience); d.trial {
+	if d.trial = one.breaker.mayTry(now, a.patience); d.trial {
 		one.breaker.try(now)
 	}
 	d.turnedAway = !d.trial

@@ -135,7 +135,7 @@ func TestAHostThatWasForgottenWithAttemptsUnderWayIsStillOneHost(t *testing.T) {
 		h.attemptAt("real", "k", providers.Delivered(), now)
 	}
 	if opens != 1 || h.isOpen("real") {
-		t.Errorf("opened %d times; after 100 deliveries it is open: %v, admit says %+v", opens, h.isOpen("real"), h.admit("real", outbox.Proven, 0, now))
+		t.Errorf("opened %d times; after 100 deliveries it is open: %v, admit says %+v", opens, h.isOpen("real"), h.admit("real", applicant{standing: outbox.Proven}, now))
 	}
 }
 
@@ -149,15 +149,15 @@ func TestATrialThatIsAnsweredClosesTheBreakerForGood(t *testing.T) {
 			h.begin(&hung[i], "", rejected.Key{}, outbox.Proven, start)
 		}
 		now := start.Add(11 * time.Second)
-		if h.admit("", outbox.Proven, 0, now).change != opened {
+		if h.admit("", applicant{standing: outbox.Proven}, now).change != opened {
 			t.Fatal("it is not open")
 		}
 		now = now.Add(breakerPause)
-		d := h.admit("", outbox.Proven, 0, now)
+		d := h.admit("", applicant{standing: outbox.Proven}, now)
 		a := attempt{trial: d.trial}
 		h.begin(&a, "", rejected.Key{}, outbox.Proven, now)
 		c := h.end(&a, verdict{standing: outbox.Proven, outcome: providers.Rejected("unregistered")}, now.Add(100*time.Millisecond))
-		d = h.admit("", outbox.Proven, 0, now.Add(200*time.Millisecond))
+		d = h.admit("", applicant{standing: outbox.Proven}, now.Add(200*time.Millisecond))
 		if c != closed || d.change != unchanged {
 			t.Errorf("the trial does %d, and what comes after it does %d", c, d.change)
 		}

@@ -17,7 +17,7 @@ import (
 
 // attemptAt makes an attempt at a host that ends at once.
 func (h *hosts) attemptAt(host, pushkey string, o providers.Outcome, now time.Time) change {
-	if d := h.admit(host, outbox.Proven, 0, now); d.turnedAway || d.change != unchanged {
+	if d := h.admit(host, applicant{standing: outbox.Proven}, now); d.turnedAway || d.change != unchanged {
 		return d.change
 	}
 	var a attempt

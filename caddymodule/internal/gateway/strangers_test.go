@@ -109,6 +109,38 @@ func TestAHostThatIsDownForThoseItTookPushesForIsKeptOff(t *testing.T) {
 	})
 }
 
+// A host that never took a push, and refuses all, is asked once for each push. One that is taken opens it for all.
+func TestAHostThatRefusesStrangersTakesANewcomersPush(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"302", "403", "429", "503"} {
+		t.Run(answer, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p, saw := answers(t)
+				r, _ := keeping(t, appFor("app", p))
+				r.Jitter = jittered
+				var refused []string
+				for i := range 100 {
+					refused = append(refused, device(fmt.Sprint("host/", answer, "/", i)))
+				}
+				wantLine(t, r.notify(event("$e", refused...)), `[]`)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				if !r.Router.Apps()[0].hosts.isOpen("host") {
+					t.Error("what was refused is not kept off")
+				}
+				if n := asked(saw, "host/"+answer); n > 150 {
+					t.Errorf("asked %d times for 100 pushes", n)
+				}
+				wantLine(t, r.notify(event("$new", device("host/201/newcomer"))), `[]`)
+				synctest.Wait()
+				if n := asked(saw, "host/201"); n != 1 || r.Router.Apps()[0].hosts.isOpen("host") {
+					t.Errorf("the newcomer was asked for %d times", n)
+				}
+			})
+		})
+	}
+}
+
 // Of a host that is down, a stranger's pushes take none of the trials that the others' need.
 func TestAStrangersPushIsNoTrialWhileAnothersMayBe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
