@@ -6,10 +6,11 @@ import (
 	"testing"
 )
 
-// An attacker's pushes that cannot be delivered fill what room there is for his device, and then for his app, and no other's.
+// An attacker's pushes that cannot be delivered fill what room there is for his device, and then the half of his app's room that is for
+// strangers, and no other's.
 func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 	t.Parallel()
-	const perDevice, perApp = 5, 30
+	const perDevice, perApp, strangers = 5, 30, 15
 	for _, wait := range []string{"wait 0", "wait 300ms"} {
 		t.Run(wait, func(t *testing.T) {
 			t.Parallel()
@@ -39,16 +40,16 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 				events []string
 			}
 			var room []filled
-			for taken := 0; taken < perApp; {
+			for taken := 0; taken < strangers; {
 				d := s.phoneOf("org.example.attacked", fmt.Sprint("made-up-", len(room)))
 				got := fill(d)
-				if want := min(perDevice, perApp-taken); len(got) != want {
+				if want := min(perDevice, strangers-taken); len(got) != want {
 					t.Fatalf("device %d got room for %d pushes, want %d", len(room), len(got), want)
 				}
 				room = append(room, filled{d, got})
 				taken += len(got)
 			}
-			// One more device of the app gets none, but what can be delivered needs none.
+			// One more stranger gets none, but what can be delivered needs none.
 			late, fine := s.phoneOf("org.example.attacked", "late"), s.phoneOf("org.example.attacked", "fine")
 			if got := fill(late); len(got) != 0 {
 				t.Errorf("there was room for %q", got)
@@ -63,7 +64,7 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 			}
 			all, _ := s.gateway.scrape()
 			mine, others := all.total("outbox_entries", `"org.example.attacked"`), all.total("outbox_entries", `"org.example.other"`)
-			if mine != perApp || others != perDevice {
+			if mine != strangers || others != perDevice {
 				t.Errorf("the outbox has %v and %v entries", mine, others)
 			}
 			// Nothing that was accepted is lost, of the attacker's neither.

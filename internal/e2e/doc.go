@@ -15,13 +15,17 @@
 //     and trusting the authority of the gateways' certificates. synapse_client_test.go are its users, who do what clients do.
 //     synapse_devices_test.go are their devices, and synapse_scene_test.go is all of that around a gateway. What arrives for each kind
 //     of event is in testdata/synapse (-update writes it: read it).
-//   - ssrf_*_test.go push to hostile endpoints in a network namespace where every address is this machine's, with a tap that sees each
-//     connection that is tried and a DNS server that says what it is told to. No such connection may be made outside of it.
+//   - namespace_linux_test.go runs a test in a network namespace where every address is this machine's, tap_linux_test.go sees each
+//     connection that is tried there, and nameserver_test.go is a DNS server that says what it is told to. unraced_test.go builds the
+//     tests without the race detector, for those that measure time and memory.
+//   - ssrf_*_test.go push to hostile endpoints in such a namespace. No such connection may be made outside of it.
 //   - hostile_*_test.go are requests that no homeserver sends: bodies, connections, multitudes.
 //   - abuse_*_test.go are what a stranger may try who sends notifications: slow hosts, floods, large answers.
+//   - attack_*_test.go are attacks by one stranger on a gateway with default configuration, in such a namespace: attack_lab_linux_test.go
+//     is the network, attack_senders_linux_test.go are the stranger and those who are not to notice.
 //   - The other files are the tests, named after what they show.
 //
-// E2E_APPS, E2E_CHAOS, E2E_FLOOD, E2E_HANG, E2E_KILLS, E2E_RELOADS, E2E_STALLS and E2E_STEPS make tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for
-// the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse; without one, and without synapse_homeserver in the PATH,
-// its tests are skipped, unless CI_REQUIRE_SYNAPSE is set.
+// E2E_APPS, E2E_ATTACK, E2E_CHAOS, E2E_FLOOD, E2E_HANG, E2E_KILLS, E2E_RELOADS, E2E_STALLS and E2E_STEPS make tests longer, E2E_SEED
+// repeats one, and E2E_LOGS names a folder for the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse; without
+// one, and without synapse_homeserver in the PATH, its tests are skipped, unless CI_REQUIRE_SYNAPSE is set.
 package e2e

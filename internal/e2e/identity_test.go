@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"maps"
 	"math"
 	"net/http"

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	canaries.failed(sharedSynapse.stop())
+	unraced.remove()
 	os.Exit(canaries.verdict(code, os.Stderr))
 }
 
