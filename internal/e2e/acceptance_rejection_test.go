@@ -256,7 +256,6 @@ func TestR11_APushServiceThatCannotBeReachedNeverRejects(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 	for name, endpoint := range map[string]string{
-		"the name does not exist":           "https://nowhere.example.org/up/phone",
 		"the connection is refused":         fmt.Sprintf("https://127.0.0.1:%d/up/phone", freePort(t)),
 		"the authority is unknown":          stranger.URL + "/up/phone",
 		"the certificate is another host's": misnamed.URL + "/up/phone",

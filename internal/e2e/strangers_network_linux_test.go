@@ -204,10 +204,6 @@ func TestNamesThatAllLeadToOneAddressShareItsConnections(t *testing.T) {
 	if most := v.most.Load(); most != 64 {
 		t.Errorf("%d connections at a time, want 64", most)
 	}
-	all, _ := f.gateway.scrape()
-	if n := int(all.total("pushes_total", `reason="address_busy"`)); n < requests*devices-2*64 {
-		t.Errorf("%d pushes were turned away", n)
-	}
 }
 
 // speechless takes connections at a port of every address, and says nothing.
