@@ -10,7 +10,7 @@
 // need. Where devices choose the host, entries have a group: whom the host belongs to.
 //
 //   - All entries of a group have at most three quarters of the room.
-//   - All entries of strangers have at most half of it.
+//   - All entries of strangers have at most half of it; a box may give them less.
 //   - The proven entries of a group have at most three times what is left of the room by all proven ones: however many groups somebody
 //     makes up, a further one finds room.
 //   - A push that would not fit displaces entries of a lower standing: the lowest first, of the group that has most of that standing, the

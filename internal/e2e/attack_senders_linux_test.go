@@ -321,7 +321,12 @@ func (l *attackLab) pushAll(clients []*client, pace, howLong time.Duration) *lat
 }
 
 // peakMemory is the largest amount of memory that the process ever had resident, in bytes.
-func (p *process) peakMemory() int {
+func (p *process) peakMemory() int { p.t.Helper(); return p.memory()["VmHWM"] }
+
+// ownMemory is how many bytes the process has resident now that are no file's: the system cannot drop them and read them again.
+func (p *process) ownMemory() int { p.t.Helper(); return p.memory()["RssAnon"] }
+
+func (p *process) memory() map[string]int {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -339,7 +344,7 @@ func (p *process) peakMemory() int {
 		}
 	}
 	p.t.Logf("resident at most %d bytes; now %d, and %d of files", sizes["VmHWM"], sizes["RssAnon"], sizes["RssFile"])
-	return sizes["VmHWM"]
+	return sizes
 }
 
 // cpu is how much time of processors the process took so far.

@@ -74,7 +74,9 @@ func (d *database) put(tx *bbolt.Tx, w *writer, a *arrival, value []byte) error 
 			return err
 		}
 	}
-	return tx.Bucket(entryBucket).Put(sequence(a.seq), value)
+	entries := tx.Bucket(entryBucket)
+	entries.FillPercent = 1 // nothing is ever put between two of them
+	return entries.Put(sequence(a.seq), value)
 }
 
 // arrived is told by the writer what became of an entry.

@@ -37,8 +37,13 @@ func (b Bounds) Room() Amount { return Amount{b.PerApp, b.Size} }
 // OfGroup is what those of one group may have: three quarters, so the others find a quarter.
 func (b Bounds) OfGroup() Amount { return Amount{b.PerApp - b.PerApp/4, b.Size - b.Size/4} }
 
-// OfStrangers is what those of all strangers may have: half.
-func (b Bounds) OfStrangers() Amount { return Amount{b.PerApp - b.PerApp/2, b.Size - b.Size/2} }
+// maxStrangers bounds what strangers have however much room there is: an entry takes half a kilobyte of memory as well.
+var maxStrangers = Amount{25_000, 64 << 20}
+
+// OfStrangers is what those of all strangers may have: half, and no more than maxStrangers.
+func (b Bounds) OfStrangers() Amount {
+	return Amount{min(b.PerApp-b.PerApp/2, maxStrangers.Entries), min(b.Size-b.Size/2, maxStrangers.Size)}
+}
 
 // Shut reports whether a group may have no more proven entries: its own are three times what is left of the room by all proven ones. A group
 // that is alone gets three quarters, of two each gets three sevenths, and so on: a further group always finds something.
