@@ -34,7 +34,7 @@ type AppConfig struct {
 	Badges string `json:"badges,omitempty"`
 
 	// How many pushes of the app may be in flight at a time; three times as many more may wait for their turn. Where devices choose the push
-	// server, a host has at most 64 of them, a domain half, and all those together that never took a push an eighth. Default: 512.
+	// server, a host has at most 80 of them, a domain half, and all those together that never took a push an eighth. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 

@@ -12,20 +12,22 @@ type Party struct {
 	Host, Group string
 	// Stranger means that nothing was ever delivered to the group: strangers share a small part of the slots and places.
 	Stranger bool
-	// First means that others of the same host let it go first, and leave it a part of the host's slots.
+	// First means that others of the same host let it go first, and that the host has more slots for it.
 	First bool
 }
 
 const (
-	// hostSlots is how many slots a host may have at a time.
-	hostSlots = 64
+	// hostSlots is how many slots a host may have at a time, and firstSlots how many more for those that go first: the others may be slow on
+	// purpose.
+	hostSlots, firstSlots = 64, 16
 	// Strangers may have one in strangeSlots of the slots, and one in strangePlaces of the places in line, all together.
 	strangeSlots, strangePlaces = 8, 4
 	// A group may have one in groupSlots of the slots.
 	groupSlots = 2
-	// One in firstSlots of a host's slots is left for those that go first.
-	firstSlots = 4
 )
+
+// HostSlots is how many slots a host may have at a time, at most.
+const HostSlots = hostSlots + firstSlots
 
 // Fair is a [Limiter] whose holders differ by whom they are for. The groups have their turns one after the other, as have the hosts of a
 // group, so that nobody gets more by asking more often. When all places in line are taken, the group with most of them gives one up.
@@ -167,12 +169,9 @@ func (f *Fair) host(p Party) *host {
 	}
 	h := g.hosts[p.Host]
 	if h == nil {
-		h = &host{name: p.Host, of: g, slots: g.slots}
+		h = &host{name: p.Host, of: g, slots: g.slots, open: g.slots}
 		if p.Host != "" {
-			h.slots = min(g.slots, hostSlots)
-		}
-		if h.open = h.slots; !p.Stranger { // of whom none goes first
-			h.open = max(1, h.slots-h.slots/firstSlots)
+			h.slots, h.open = min(g.slots, HostSlots), min(g.slots, hostSlots)
 		}
 		g.hosts[p.Host] = h
 	}

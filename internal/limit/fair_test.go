@@ -112,7 +112,7 @@ func TestStrangersShareAnEighthOfTheSlots(t *testing.T) {
 	}
 }
 
-func TestAGroupHasHalfOfTheSlotsAndAHost64(t *testing.T) {
+func TestAGroupHasHalfOfTheSlotsAndAHost64And16MoreForTheFirst(t *testing.T) {
 	t.Parallel()
 	f := NewFair(512, 0)
 	count := func(n int, party func(i int) Party) (in int) {
@@ -123,16 +123,16 @@ func TestAGroupHasHalfOfTheSlotsAndAHost64(t *testing.T) {
 		}
 		return in
 	}
-	if in := count(512, func(int) Party { return Party{Host: "one", Group: "one"} }); in != 48 {
+	if in := count(512, func(int) Party { return Party{Host: "one", Group: "one"} }); in != 64 {
 		t.Errorf("a host has %d", in)
 	}
-	if in := count(512, func(int) Party { return Party{Host: "one", Group: "one", First: true} }); in != hostSlots-48 {
+	if in := count(512, func(int) Party { return Party{Host: "one", Group: "one", First: true} }); in != 16 {
 		t.Errorf("a host has %d more for those that go first", in)
 	}
 	if in := count(512, func(i int) Party { return Party{Host: fmt.Sprint(i), Group: "many", First: true} }); in != 256 {
 		t.Errorf("a group has %d", in)
 	}
-	if in := count(512, func(int) Party { return Party{First: true} }); in != 512-256-hostSlots {
+	if in := count(512, func(int) Party { return Party{First: true} }); in != 512-256-80 {
 		t.Errorf("what all goes to one place has %d", in)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 )
 
-// One host gets at most this many requests at a time, and has at most this many waiting: half of what an app may have in flight by
-// default, so that a host that never answers leaves the other half to the others.
+// One host gets at most this many requests at a time, and has at most this many waiting. The gateway sends no more of one app's itself: it
+// knows whose turn it is.
 const (
-	hostRunning = 64
+	hostRunning = limit.HostSlots
 	hostWaiting = 192
 )
 
