@@ -62,7 +62,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	f.app.hosts.flying.Add(1)
 	defer f.app.hosts.flying.Add(-1)
 	standing := g.standing(&f.cargo)
-	admitted := f.app.hosts.admit(f.host, applicant{standing, f.leased, g.trialPatience(f)}, g.Now())
+	admitted := f.app.hosts.admit(f.host, applicant{f.queue, standing, f.leased, g.trialPatience(f)}, g.Now())
 	g.breakerChanged(f.app, f.host, admitted.change)
 	if admitted.turnedAway {
 		f.turnedAway = true

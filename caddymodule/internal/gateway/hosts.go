@@ -20,7 +20,8 @@ const (
 	maxStrange = 4096
 	maxDown    = 4096
 	maxKnown   = 16384
-	// maxTrusted is how many devices a host remembers as delivered to: one of them is best for a trial.
+	// maxTrusted is how many devices a host remembers as delivered to, and how many of those that it kept waiting: one of them is best for a
+	// trial.
 	maxTrusted = 4
 )
 
@@ -60,9 +61,8 @@ type host struct {
 	// delivered is when it last took a push, latest for which device, and other when it last took one for any other device.
 	delivered, other time.Time
 	latest           rejected.Key
-	// trusted are devices that it took pushes for.
-	trusted [maxTrusted]rejected.Key
-	newest  int // of trusted
+	// trusted are devices that it took pushes for, and wanting are such whose latest push failed, or was kept off.
+	trusted, wanting latest
 	// proof is the load of the app's with which it last took a push, and refused are distinct devices whose pushes it refused with the load
 	// refusing, with 401 or 403: whether the fault is the operator's key, or those devices'.
 	proof, refusing int64
@@ -146,6 +146,7 @@ type admission struct {
 
 // applicant is an attempt that is to begin.
 type applicant struct {
+	key      rejected.Key
 	standing outbox.Standing
 	// again means that the push was tried before, and patience is how much longer than a pending push this one waits for the time of a trial.
 	again    bool
@@ -169,7 +170,9 @@ func (h *hosts) admit(name string, a applicant, now time.Time) (d admission) {
 	if d.trial = one.breaker.mayTry(now, a.patience); d.trial {
 		one.breaker.try(now)
 	}
-	d.turnedAway = !d.trial
+	if d.turnedAway = !d.trial; d.turnedAway && a.standing == outbox.Proven {
+		one.wanting.add(a.key)
+	}
 	return d
 }
 
@@ -228,6 +231,9 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 	if v.tells(a.host.name) {
 		h.health.note(a.host.name, v.own, o, now)
 	}
+	if v.standing == outbox.Proven && isFault(o) {
+		a.host.wanting.add(k)
+	}
 	c := a.host.breaker.end(a, k, o, now)
 	switch c {
 	case opened:
@@ -260,11 +266,31 @@ func (o *host) took(k rejected.Key, now time.Time) {
 		o.latest, o.other = k, o.delivered
 	}
 	o.delivered = now
-	if slices.Contains(o.trusted[:], k) {
+	o.trusted.add(k)
+}
+
+// latest are the latest few devices of some.
+type latest struct {
+	keys   [maxTrusted]rejected.Key
+	newest int
+}
+
+func (l *latest) add(k rejected.Key) {
+	if slices.Contains(l.keys[:], k) {
 		return
 	}
-	o.newest = (o.newest + 1) % maxTrusted
-	o.trusted[o.newest] = k
+	l.newest = (l.newest + 1) % maxTrusted
+	l.keys[l.newest] = k
+}
+
+// all are the devices, the latest first.
+func (l *latest) all() (keys []rejected.Key) {
+	for i := range maxTrusted {
+		if k := l.keys[(l.newest-i+maxTrusted)%maxTrusted]; k != (rejected.Key{}) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // isOpen reports whether a host's pushes are kept off.

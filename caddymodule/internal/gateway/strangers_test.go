@@ -173,6 +173,43 @@ func TestAStrangersPushIsNoTrialWhileAnothersMayBe(t *testing.T) {
 	})
 }
 
+// Finding 1: what a stranger left pending became nearly all of the trials, and others' pushes waited for minutes after the host was back.
+func TestAStrangersLeftoversAreNoTrials(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newOutage(providers.Unreachable("network", nil))
+		p.mended.Store(true)
+		r, _ := keeping(t, appFor("app", byHost{p}))
+		r.Jitter = jittered
+		for i := range 100 {
+			wantLine(t, r.notify(event("$before", device(fmt.Sprint("h/", i)))), `[]`)
+		}
+		time.Sleep(2 * breakerWindow)
+		p.mended.Store(false)
+		var strangers []string
+		for i := range 500 {
+			strangers = append(strangers, device(fmt.Sprint("h/stranger", i)))
+		}
+		r.notify(event("$s", strangers...))
+		for i := range 2 * breakerMin { // none of those that were delivered to last
+			wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
+		}
+		time.Sleep(time.Hour)
+		before := len(p.asked())
+		p.mended.Store(true)
+		time.Sleep(breakerPause + 2*time.Second)
+		synctest.Wait()
+		got := 0
+		for _, push := range p.asked()[before:] {
+			if !strings.Contains(push.Device.Pushkey, "stranger") {
+				got++
+			}
+		}
+		if got != 2*breakerMin {
+			t.Errorf("%d of %d pushes came within %s", got, 2*breakerMin, breakerPause+2*time.Second)
+		}
+	})
+}
+
 // Finding 8: a day of 400 to 580 requests for each push of 54 bytes.
 func TestAPushThatIsRefusedIsGivenUpWhereTheDeviceNeverTookOne(t *testing.T) {
 	t.Parallel()

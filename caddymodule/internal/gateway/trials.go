@@ -56,7 +56,7 @@ const offerPause = time.Second
 // offer is a host whose breaker wants a pending push for a trial.
 type offer struct {
 	host    string
-	trusted []rejected.Key // devices to prefer, the one that was delivered to last first
+	trusted []rejected.Key // devices to prefer: those that were delivered to last, and those that wait
 }
 
 // offers are the hosts for which a trial is to be made due, and when to look again; zero if no breaker is open.
@@ -69,7 +69,7 @@ func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 			o := offer{host: name}
 			if b.offered = !b.offered; b.offered {
 				// If it becomes no trial, since the device's push is under way still, another device has its turn.
-				b.offerAt, o.trusted = now.Add(offerPause), one.recent()
+				b.offerAt, o.trusted = now.Add(offerPause), append(one.trusted.all(), one.wanting.all()...)
 			} else {
 				b.offerAt = now.Add(breakerPause - offerPause)
 			}
@@ -80,16 +80,6 @@ func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 		}
 	}
 	return due, next
-}
-
-// recent are the devices that were delivered to, the latest first.
-func (o *host) recent() (keys []rejected.Key) {
-	for i := range maxTrusted {
-		if k := o.trusted[(o.newest-i+maxTrusted)%maxTrusted]; k != (rejected.Key{}) {
-			keys = append(keys, k)
-		}
-	}
-	return keys
 }
 
 // trialDue reports whether the app's one service may get a trial, where its breaker is open.
