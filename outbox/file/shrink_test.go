@@ -228,6 +228,8 @@ func TestAFileThatCannotShrinkIsWipedAndStaysInUse(t *testing.T) {
 func TestNothingIsAcceptedBeforeTheNewNameIsOnDisk(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
+	b.db.stop() // or the file's first sweep would look at what is replaced
+	<-b.db.swept
 	accept(t, b, entry("a", "1"))
 	r, err := boltfile.NewReplacement(b.Path, b.db.file)
 	if err != nil {

@@ -371,7 +371,9 @@ func newRig(t testing.TB, apps ...*App) *rig {
 // attempts are those that the observer saw, once all have ended.
 func (r *rig) attempts() []Attempt {
 	r.Shared.Drain(context.Background())
-	return r.saw.attempts
+	r.saw.mu.Lock()
+	defer r.saw.mu.Unlock()
+	return slices.Clone(r.saw.attempts)
 }
 
 // sharing makes it a gateway of the same process as another one.
