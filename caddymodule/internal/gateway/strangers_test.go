@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,6 +174,27 @@ func TestAStrangersPushIsNoTrialWhileAnothersMayBe(t *testing.T) {
 	})
 }
 
+func TestATrialIsForWhomAHostIsKnownToTakePushesFor(t *testing.T) {
+	t.Parallel()
+	h, now := newHosts(), time.Now()
+	h.attemptAt("host", "known", providers.Delivered(), now)
+	now = now.Add(2 * breakerWindow)
+	for range breakerMin {
+		h.attemptAt("host", "known", providers.Unreachable("network", nil), now)
+	}
+	now = now.Add(breakerPause)
+	if d := h.admit("host", applicant{standing: outbox.Guest}, now); !d.turnedAway {
+		t.Error("a guest's push is the trial")
+	}
+	if d := h.admit("host", applicant{standing: outbox.Guest}, now.Add(breakerPause)); !d.trial {
+		t.Error("with no other push for ten seconds, a guest's is no trial")
+	}
+	now = now.Add(2 * breakerPause)
+	if d := h.admit("host", applicant{standing: outbox.Proven}, now); !d.trial {
+		t.Error("a push of a device that took one before is no trial")
+	}
+}
+
 // Finding 1: what a stranger left pending became nearly all of the trials, and others' pushes waited for minutes after the host was back.
 func TestAStrangersLeftoversAreNoTrials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -320,6 +342,126 @@ func TestSlowEndpointsOnThousandsOfHostsDelayNobody(t *testing.T) {
 			if asked(saw, "healthy") != before+1 {
 				t.Errorf("after %d hosts, the victim's push waits", 100*i)
 			}
+		}
+	})
+}
+
+func TestAStrangersAttemptHasLessTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newHanging(everyPush)
+		r := newRig(t, appFor("app", byHost{p}))
+		p.recovered.Store(true)
+		r.notify(event("$before", device("known/1")))
+		p.recovered.Store(false)
+		r.notify(event("$e", device("known/1"), device("known/2"), device("unknown/1")))
+		want := map[rejected.Key]time.Duration{
+			rejected.KeyOf("app", "known/1"): attemptTimeout, rejected.KeyOf("app", "known/2"): attemptTimeout,
+			rejected.KeyOf("app", "unknown/1"): strangerTimeout,
+		}
+		for _, a := range r.attempts()[1:] {
+			if a.Duration != want[a.Key] {
+				t.Errorf("an attempt took %s, want %s", a.Duration, want[a.Key])
+			}
+		}
+	})
+}
+
+// Finding 6: what strangers have pending took all workers, so that what others had pending was not even tried.
+func TestStrangersPushesKeepNoWorkerFromOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, saw := answers(t)
+		app := appFor("app", p)
+		app.Wait = 0
+		r, _ := keeping(t, app)
+		r.Jitter = func(time.Duration) time.Duration { return time.Second }
+		wantLine(t, r.notify(event("$before", device("healthy.example/201/victim"))), `[]`)
+		var devices []string
+		for i := range 900 {
+			devices = append(devices, device(fmt.Sprintf("11.0.%d.1:443/slow/x", i)))
+		}
+		r.notify(event("$e", devices...))
+		time.Sleep(time.Minute)
+		for i := range 30 { // accepted with its host down, and due again and again
+			victim := cargo{
+				app: app, key: rejected.KeyOf("app", "healthy.example/201/victim"), host: "healthy.example", group: "healthy.example", accepted: r.Now(),
+				push: &providers.Push{
+					Notification: &providers.Notification{EventID: fmt.Sprint("$", i)}, ID: newID(), Expires: r.Now().Add(time.Hour),
+					Device: &providers.Device{AppID: "app", Pushkey: "healthy.example/201/victim"},
+				},
+			}
+			victim.queue = victim.key
+			if err := r.accept(&victim, acceptance{}); err != nil {
+				t.Fatal(err)
+			}
+			before := asked(saw, "healthy")
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if asked(saw, "healthy") != before+1 {
+				t.Fatalf("the victim's pending push %d waits", i)
+			}
+		}
+	})
+}
+
+// Neither do their trials have more than their part of the slots, when the breakers of hundreds of their hosts are open.
+func TestStrangersNeverHaveMoreThanTheirPartOfTheSlots(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		var hang atomic.Bool // first they fail at once
+		p := &scripted{script: func(ctx context.Context, _ *providers.Push) providers.Outcome {
+			if !hang.Load() {
+				return providers.Unreachable("network", nil)
+			}
+			n := now.Add(1)
+			defer now.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			<-ctx.Done()
+			return providers.Unreachable("timeout", ctx.Err())
+		}}
+		app := appFor("app", byHost{p})
+		app.Wait = 0
+		r, _ := keeping(t, app)
+		r.Jitter = jittered
+		for i := range 40 {
+			var devices []string
+			for j := range 100 {
+				devices = append(devices, device(fmt.Sprintf("11.0.%d.1:443/%d", (i*100+j)%150, i*100+j)))
+			}
+			r.notify(event(fmt.Sprint("$", i), devices...))
+		}
+		time.Sleep(5 * time.Second)
+		if opens := app.hosts.opens.Load(); opens != 150 {
+			t.Errorf("%d breakers are open", opens)
+		}
+		hang.Store(true)
+		time.Sleep(time.Minute)
+		if most.Load() != 512/8 {
+			t.Errorf("%d attempts at a time, want %d", most.Load(), 512/8)
+		}
+	})
+}
+
+// The outbox shares its room by what it is told.
+func TestTheOutboxIsToldWhomAPushIsFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newOutage(providers.Limited("rate_limited", time.Hour, nil))
+		p.mended.Store(true)
+		r, _ := keeping(t, appFor("app", byHost{p}))
+		r.notify(event("$before", device("push.example.org:443/known")))
+		p.mended.Store(false)
+		r.notify(event("$e", device("push.example.org:443/known"), device("push.example.org:443/new"), device("9.9.9.9:443/new")))
+		page, _, err := r.Gateway.box.inspector.List(t.Context(), "app", "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range page {
+			got = append(got, w.Group+" "+w.Standing.String())
+		}
+		slices.Sort(got)
+		if want := []string{"9.9.9.0/24 stranger", "example.org guest", "example.org proven"}; !slices.Equal(got, want) {
+			t.Errorf("the outbox was told %q, want %q", got, want)
 		}
 	})
 }
