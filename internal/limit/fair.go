@@ -98,18 +98,6 @@ func NewFair(running, waiting int) *Fair {
 // Size is how many are let in at a time.
 func (f *Fair) Size() int { return f.size }
 
-// Try takes a slot if one is free for the party.
-func (f *Fair) Try(p Party) (Slot, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	h := f.host(p)
-	if !f.free(h, p) {
-		h.forget()
-		return Slot{}, ErrBusy
-	}
-	return f.take(h, p.First), nil
-}
-
 // Acquire waits for a slot. It returns ErrBusy if there is no place in line, at once or later, when others need it more, and the context's
 // error if that ends first. After a nil error, the slot must be released once.
 func (f *Fair) Acquire(ctx context.Context, p Party) (Slot, error) {

@@ -89,13 +89,9 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	return f.giveUp(o, standing)
 }
 
-// slot waits for the flight's turn. A stranger's push out of the outbox does not: it would keep its place there from others.
+// slot waits for the flight's turn.
 func (f *flight) slot(ctx context.Context, s outbox.Standing) (limit.Slot, error) {
-	p := limit.Party{Host: f.host, Group: f.group, Stranger: s == outbox.Stranger, First: s == outbox.Proven}
-	if p.Stranger && f.leased {
-		return f.app.Limit.Try(p)
-	}
-	return f.app.Limit.Acquire(ctx, p)
+	return f.app.Limit.Acquire(ctx, limit.Party{Host: f.host, Group: f.group, Stranger: s == outbox.Stranger, First: s == outbox.Proven})
 }
 
 // deliver has the provider make the attempt.

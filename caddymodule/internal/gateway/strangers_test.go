@@ -366,44 +366,7 @@ func TestAStrangersAttemptHasLessTime(t *testing.T) {
 	})
 }
 
-// Finding 6: what strangers have pending took all workers, so that what others had pending was not even tried.
-func TestStrangersPushesKeepNoWorkerFromOthers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, saw := answers(t)
-		app := appFor("app", p)
-		app.Wait = 0
-		r, _ := keeping(t, app)
-		r.Jitter = func(time.Duration) time.Duration { return time.Second }
-		wantLine(t, r.notify(event("$before", device("healthy.example/201/victim"))), `[]`)
-		var devices []string
-		for i := range 900 {
-			devices = append(devices, device(fmt.Sprintf("11.0.%d.1:443/slow/x", i)))
-		}
-		r.notify(event("$e", devices...))
-		time.Sleep(time.Minute)
-		for i := range 30 { // accepted with its host down, and due again and again
-			victim := cargo{
-				app: app, key: rejected.KeyOf("app", "healthy.example/201/victim"), host: "healthy.example", group: "healthy.example", accepted: r.Now(),
-				push: &providers.Push{
-					Notification: &providers.Notification{EventID: fmt.Sprint("$", i)}, ID: newID(), Expires: r.Now().Add(time.Hour),
-					Device: &providers.Device{AppID: "app", Pushkey: "healthy.example/201/victim"},
-				},
-			}
-			victim.queue = victim.key
-			if err := r.accept(&victim, acceptance{}); err != nil {
-				t.Fatal(err)
-			}
-			before := asked(saw, "healthy")
-			time.Sleep(2 * time.Second)
-			synctest.Wait()
-			if asked(saw, "healthy") != before+1 {
-				t.Fatalf("the victim's pending push %d waits", i)
-			}
-		}
-	})
-}
-
-// Neither do their trials have more than their part of the slots, when the breakers of hundreds of their hosts are open.
+// Nor do they with their trials, when the breakers of hundreds of their hosts are open.
 func TestStrangersNeverHaveMoreThanTheirPartOfTheSlots(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var now, most atomic.Int64
