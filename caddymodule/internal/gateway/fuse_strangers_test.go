@@ -94,7 +94,7 @@ func TestATripWithdrawsEveryRecordOfItsWindowHoweverManyPushkeysThereWere(t *tes
 			return providers.Delivered()
 		}}
 		r := fused(t, appFor("app", p))
-		r.Router.Apps()[0].fuse.most = 50
+		r.Router.Apps()[0].fuse.most = 200
 		for i := range 400 {
 			r.notify(event("$e", device(fmt.Sprint("alive", i))))
 		}
