@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// provenFor is how long a delivery counts, at least.
-	provenFor = 30 * 24 * time.Hour
+	// provenFor is how long a delivery counts that was noted, at least: 30 days, and the week in which no other one is noted.
+	provenFor = 30*24*time.Hour + weekTime
 	// maxProven bounds the devices and groups of a generation: some 12 MB at worst.
 	maxProven = outbox.MaxVouched / 2
 )
@@ -25,14 +25,16 @@ const (
 // map without pointers, like the delivered events. The outbox remembers it over a restart, if it can. Safe for concurrent use.
 type proven struct {
 	mu         sync.Mutex
-	young, old map[rejected.Key]day // of the latest delivery that was noted
+	young, old map[rejected.Key]week // of the latest delivery that was noted
 	born       time.Time
 }
 
-// day counts the days since 1970.
-type day int32
+// week counts the weeks since 1970. A delivery is noted once in each: to write it down costs as much as a good part of a push.
+type week int32
 
-func dayOf(t time.Time) day { return day(t.Unix() / (24 * 60 * 60)) }
+const weekTime = 7 * 24 * time.Hour
+
+func weekOf(t time.Time) week { return week(t.Unix() / int64(weekTime/time.Second)) }
 
 func (p *proven) has(k rejected.Key) bool {
 	p.mu.Lock()
@@ -44,21 +46,21 @@ func (p *proven) has(k rejected.Key) bool {
 	return ok
 }
 
-// add notes a delivery, and reports whether it is the first one of the day.
+// add notes a delivery, and reports whether it is the first one of the week.
 func (p *proven) add(k rejected.Key, now time.Time) (first bool) {
-	today := dayOf(now)
+	this := weekOf(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.young[k] == today {
+	if p.young[k] == this {
 		return false
 	}
 	if len(p.young) >= maxProven || now.Sub(p.born) >= provenFor {
 		p.old, p.young = p.young, nil
 	}
 	if p.young == nil {
-		p.young, p.born = make(map[rejected.Key]day), now
+		p.young, p.born = make(map[rejected.Key]week), now
 	}
-	p.young[k] = today
+	p.young[k] = this
 	return true
 }
 
@@ -113,8 +115,8 @@ func (g *Gateway) recallProven(ctx context.Context) error {
 	if g.box.voucher == nil {
 		return nil
 	}
-	yesterday := g.Now().Add(-24 * time.Hour) // so that the next delivery is noted again
-	return g.box.voucher.Vouched(ctx, func(k [16]byte) { g.Shared.proven.add(k, yesterday) })
+	before := g.Now().Add(-weekTime) // so that the next delivery is noted again
+	return g.box.voucher.Vouched(ctx, func(k [16]byte) { g.Shared.proven.add(k, before) })
 }
 
 // groupOf is whom a host belongs to: the registrable domain of a name, the block of an address that one customer gets. It is empty for no

@@ -486,7 +486,7 @@ func TestWhoTookAPushIsRememberedOverARestart(t *testing.T) {
 		}
 		r.Shared.Drain(t.Context())
 		if len(box.keys) != 3 {
-			t.Fatalf("%d keys are written, want one for each of the device, its group and the app, once a day", len(box.keys))
+			t.Fatalf("%d keys are written, want one for each of the device, its group and the app, once a week", len(box.keys))
 		}
 		r.Options.Shared = NewShared()
 		r.Options.Outbox = box
