@@ -55,6 +55,8 @@ type decision struct {
 	notBefore time.Duration
 	// park: the breaker wakes the push when it closes.
 	park bool
+	// busy: a bound of the gateway's kept the push back, and nobody was asked.
+	busy bool
 	// suspect: have the rejected store record a look, and say what it proves.
 	suspect bool
 	// record: write the verdict to the rejected store, durably, before anything else.
@@ -105,7 +107,7 @@ func decide(o providers.Outcome, c circumstances) decision {
 			after = transientRetry
 		}
 		d := decideLater(after, o.RetryAfter, c)
-		d.park = c.turnedAway
+		d.park, d.busy = c.turnedAway, o.Cause == providers.CauseGateway
 		return d
 	}
 }

@@ -318,6 +318,29 @@ func TestTenAttemptsAtAnUnknownDeviceTakeAboutAnHour(t *testing.T) {
 	})
 }
 
+// Thousands of new devices of a push server that works are no attack: what finds no place comes as soon as there is one.
+func TestNewcomersOfAKnownHostComeWhenThereIsRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := after(50*time.Millisecond, providers.Delivered())
+		app := appFor("app", byHost{p})
+		app.Wait = 0
+		r, _ := keeping(t, app)
+		r.Jitter = func(d time.Duration) time.Duration { return d }
+		r.notify(event("$before", device("host/known")))
+		time.Sleep(time.Second)
+		for i := range 3 {
+			var devices []string
+			for j := range 1000 {
+				devices = append(devices, device(fmt.Sprint("host/new", i, "-", j)))
+			}
+			go r.notify(event("$e", devices...))
+		}
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		wantPushes(t, p, 3001)
+	})
+}
+
 // Finding 6: slow endpoints on made-up hosts took all places of the app, and others' pushes came half a minute late.
 func TestSlowEndpointsOnThousandsOfHostsDelayNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {

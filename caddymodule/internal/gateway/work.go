@@ -178,7 +178,7 @@ func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 		return parkTime + g.Jitter(firstBackoff)
 	}
 	first, most := firstBackoff, maxBackoff
-	if f.unproven(g.standing(&f.cargo)) {
+	if s := g.standing(&f.cargo); f.unproven(s) && (s == outbox.Stranger || !d.busy) { // a known host's newcomers come when there is room
 		first, most = firstUnproven, maxUnproven
 	}
 	ceiling := min(first<<min(f.tries, 16), most)
