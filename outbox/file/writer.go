@@ -86,12 +86,6 @@ func (o *write) wait(ctx context.Context) error {
 
 func unsure(err error) bool { return errors.Is(err, outbox.ErrUnsure) }
 
-// note is an event to remember.
-type note struct {
-	event [16]byte
-	until time.Time
-}
-
 func newWriter(path string, bolt *bbolt.DB) *writer {
 	return &writer{
 		path: path, bolt: bolt, most: counts{maxNoted, outbox.MaxVouched}, vouches: make(map[[16]byte]time.Time),
@@ -130,53 +124,6 @@ func (w *writer) do(fn func(*bbolt.Tx) error) error {
 	}
 	<-one.done
 	return one.err
-}
-
-// note has an event written with the next transaction.
-func (w *writer) note(n note) {
-	w.mu.Lock()
-	first := len(w.notes) == 0
-	if len(w.notes) < maxNotes {
-		w.notes = append(w.notes, n)
-	}
-	w.mu.Unlock()
-	if first { // to wake the writer for each would cost more than the note
-		signal(w.noted)
-	}
-}
-
-// vouch has a vouch written with one of the next transactions.
-func (w *writer) vouch(key [16]byte, until time.Time) {
-	w.mu.Lock()
-	first := len(w.vouches) == 0
-	if before, ok := w.vouches[key]; ok || len(w.vouches) < maxNotes {
-		if until.After(before) {
-			w.vouches[key] = until
-		}
-	}
-	w.mu.Unlock()
-	if first {
-		signal(w.noted)
-	}
-}
-
-// takeVouches takes some of the vouches that wait, or all. The caller holds mu.
-func (w *writer) takeVouches(all bool) map[[16]byte]time.Time {
-	taken := w.vouches
-	if all || len(taken) <= maxVouches {
-		w.vouches = make(map[[16]byte]time.Time)
-		return taken
-	}
-	taken = make(map[[16]byte]time.Time, maxVouches)
-	for key, until := range w.vouches {
-		if len(taken) == maxVouches {
-			break
-		}
-		taken[key] = until
-		delete(w.vouches, key)
-	}
-	signal(w.noted)
-	return taken
 }
 
 // removeLater has entries removed with the next transaction that succeeds.
@@ -278,32 +225,6 @@ func (w *writer) commit() (last bool) {
 		one.end(err)
 	}
 	return last
-}
-
-// words are what a transaction takes along.
-type words struct {
-	notes   []note
-	vouches map[[16]byte]time.Time
-}
-
-func (w *words) none() bool { return len(w.notes) == 0 && len(w.vouches) == 0 }
-
-// keep has what could not be written go with the next commit, as many notes and vouches as there is room for.
-func (w *writer) keep(old words, removed []uint64) {
-	if old.none() && len(removed) == 0 {
-		return
-	}
-	w.mu.Lock()
-	w.notes = append(old.notes, w.notes...)
-	w.notes = w.notes[:min(len(w.notes), maxNotes)]
-	for key, until := range old.vouches {
-		if before, ok := w.vouches[key]; (ok || len(w.vouches) < maxNotes) && until.After(before) {
-			w.vouches[key] = until
-		}
-	}
-	w.removed, w.owed = append(removed, w.removed...), 0
-	w.mu.Unlock()
-	signal(w.noted)
 }
 
 // paid says that the transaction removed what it had to.
