@@ -198,7 +198,7 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 	}
 	c := circumstances{
 		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), suspicion: failed, store: done, outbox: failed,
-		held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), g.Shared.isProven(app.Pattern, k)),
+		held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), g.Shared.isProven(k)),
 	}
 	if g.box.queue != nil {
 		c.outbox = done

@@ -158,7 +158,7 @@ func TestStrangersThatAlternateDoNotHideAHostThatForgotItsDevices(t *testing.T) 
 			if _, err := r.store.Get(t.Context(), rejected.KeyOf("app", fmt.Sprint("ntfy/old", i))); err == nil {
 				t.Errorf("the record of device %d is left", i)
 			}
-			if k := rejected.KeyOf("app", fmt.Sprint("ntfy/old", i)); !r.Shared.isProven("app", k) {
+			if k := rejected.KeyOf("app", fmt.Sprint("ntfy/old", i)); !r.Shared.isProven(k) {
 				t.Errorf("it is forgotten that device %d was delivered to", i)
 			}
 		}

@@ -106,7 +106,7 @@ func (g *Gateway) unknown(k rejected.Key) decision {
 	if g.Fuse.Share >= 1 {
 		return decide(providers.Unusable("unknown_app", nil), circumstances{})
 	}
-	held := g.noteUnknown(noted{key: k, dead: true, known: g.Shared.isProven(unknownApps, k)})
+	held := g.noteUnknown(noted{key: k, dead: true, known: g.Shared.isProven(k)})
 	return decide(providers.Unusable("unknown_app", nil), circumstances{held: held})
 }
 

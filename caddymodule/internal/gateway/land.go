@@ -22,7 +22,7 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	if f.leased {
 		c.outbox = done
 	}
-	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.app.Pattern, f.key)
+	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.key)
 	// Anyone can make up devices that are refused. Where others were delivered to, these are no reason to call anybody.
 	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
 	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))

@@ -216,7 +216,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, seen *vi
 		d.decide(decision{result: RejectedBefore})
 		return
 	}
-	known := g.Shared.isProven(d.app.Pattern, d.key)
+	known := g.Shared.isProven(d.key)
 	g.served(d.key, known)
 	view := seen.of(d.app, d.device)
 	if view == nil {

@@ -14,7 +14,7 @@ func (g *Gateway) orNowhere(f *flight, o providers.Outcome) providers.Outcome {
 
 // tookBefore reports whether a push was delivered to the device, or to another one at its host.
 func (g *Gateway) tookBefore(f *flight) bool {
-	return g.Shared.isProven(f.app.Pattern, f.key) || f.app.hosts.tookPush(f.host)
+	return g.Shared.isProven(f.key) || f.app.hosts.tookPush(f.host)
 }
 
 // tookPush reports whether a host that devices chose is known to have taken a push.

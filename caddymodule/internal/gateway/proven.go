@@ -72,8 +72,8 @@ func (p *proven) remove(k rejected.Key) {
 	delete(p.old, k)
 }
 
-// isProven reports whether a device took a push before. The app is the pattern that serves it, or unknownApps if none does any more.
-func (s *Shared) isProven(_ string, k rejected.Key) bool { return s.proven.has(k) }
+// isProven reports whether a device took a push before.
+func (s *Shared) isProven(k rejected.Key) bool { return s.proven.has(k) }
 
 // groupKey names a group of an app's hosts. No app_id has a NUL, so that no device is taken for one.
 func groupKey(app, group string) rejected.Key { return rejected.KeyOf(app+"\x00", group) }
@@ -87,7 +87,7 @@ func appKey(app string) rejected.Key { return groupKey(app, "") }
 // standing is what is known of where a push goes.
 func (g *Gateway) standing(c *cargo) outbox.Standing {
 	switch {
-	case g.Shared.isProven(c.app.Pattern, c.key):
+	case g.Shared.isProven(c.key):
 		return outbox.Proven
 	case c.host == "", c.ownSite(), g.Shared.proven.has(groupKey(c.app.Pattern, c.group)):
 		return outbox.Guest

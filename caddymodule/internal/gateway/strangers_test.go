@@ -553,13 +553,13 @@ func TestWhoIsDeadIsNotProvenAnyMore(t *testing.T) {
 		r := newRig(t, appFor("app", byHost{p}))
 		r.notify(event("$1", device("h/x")))
 		k := rejected.KeyOf("app", "h/x")
-		if !r.Shared.isProven("app", k) {
+		if !r.Shared.isProven(k) {
 			t.Error("it took a push")
 		}
 		r.Shared.Drain(t.Context())
 		dead = true
 		r.notify(event("$2", device("h/x")))
-		if r.Shared.isProven("app", k) {
+		if r.Shared.isProven(k) {
 			t.Error("it is dead")
 		}
 	})

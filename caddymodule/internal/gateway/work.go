@@ -165,7 +165,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		if f.group == "" {
 			f.group = groupOf(f.host)
 		}
-		f.known = g.Shared.isProven(app.Pattern, f.key)
+		f.known = g.Shared.isProven(f.key)
 		f.mark = g.markOf(f.key)
 		o = g.attempt(f)
 	}
