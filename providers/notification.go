@@ -209,6 +209,20 @@ const (
 	ContentFull
 )
 
+// Badges says which counts are delivered.
+type Badges uint8
+
+const (
+	// BadgesDefault leaves it to the provider.
+	BadgesDefault Badges = iota
+	// BadgesOn delivers badge updates, and counts with events.
+	BadgesOn
+	// BadgesWithEvents delivers counts with events, and no badge updates: a browser that is woken and shows nothing cancels the subscription.
+	BadgesWithEvents
+	// BadgesOff delivers no counts.
+	BadgesOff
+)
+
 // Reduced is the notification with only what [ContentIDs] lets leave.
 func (n *Notification) Reduced() *Notification {
 	return &Notification{

@@ -134,7 +134,7 @@ func TestAPushIsTheSameAfterTheOutboxKeptIt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := &Push{Notification: tt.n, Device: tt.d, ID: "id", Expires: expires, Site: Site{"push.example.org", "443", "198.51.100.7"}}
+			p := &Push{Notification: tt.n, Device: tt.d, ID: "id", Expires: expires, Site: Site{"push.example.org", "443", "8443", "198.51.100.7"}}
 			b, err := json.Marshal(p)
 			if err != nil {
 				t.Fatal(err)

@@ -54,8 +54,16 @@ type Outcome struct {
 	// operator reads. Never anything taken from a request, and nothing secret.
 	Reason string
 
+	// Word is the push service's own word for what happened, such as APNs' BadDeviceToken or an errno of autopush, as [Word] returns it;
+	// empty if it gave none. It is shown beside the reason, and is no label of a metric.
+	Word string
+
 	// RetryAfter is how long the push service asked to be left alone; 0 if it did not say. For KindRetry and KindMisconfigured.
 	RetryAfter time.Duration
+
+	// MaxTries is how many attempts in a row may end with this outcome before the push is dropped for its reason; 0 for any number. For
+	// KindRetry.
+	MaxTries int
 
 	// Cause is what kept the push from being delivered now, and so whom else it concerns. For KindRetry.
 	Cause Cause
@@ -72,6 +80,10 @@ type Outcome struct {
 	// only once the app has delivered something with its current settings.
 	Doubtful bool
 
+	// WrongKey means that the push service refuses the key that the gateway signs with, since the device subscribed with another one. It
+	// is counted for each host, and kills no pushkey: a key that is restored finds its devices again. For KindMisconfigured.
+	WrongKey bool
+
 	// Blocked means that the operator's configuration keeps the push from being sent, such as a private address that no option allows.
 	// For KindDropped: a push that is pending is held until its end, since a reload may have caused it.
 	Blocked bool
@@ -82,6 +94,25 @@ type Outcome struct {
 
 	// Err is the detail behind the reason, for the log. It must not contain a pushkey, an endpoint's path, a token or content.
 	Err error
+}
+
+// maxWord is how many characters a push service's word has at most.
+const maxWord = 64
+
+// Word returns what a push service said if that is a word: at most 64 ASCII letters, digits and underscores. Anything else, which may repeat
+// what it was sent, is left out. [Outcome.Word] holds one.
+func Word(said string) string {
+	if len(said) > maxWord {
+		return ""
+	}
+	for i := range len(said) {
+		switch c := said[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_':
+		default:
+			return ""
+		}
+	}
+	return said
 }
 
 // Cause is what kept a push from being delivered now.

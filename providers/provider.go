@@ -54,6 +54,10 @@ type Site struct {
 	// Port is the local TCP port the request came in at.
 	Port string
 
+	// PublicPort is the port that the request's Host header names, which a proxy or a container may map to Port; empty if it names none,
+	// or if there is no Host.
+	PublicPort string `json:",omitempty"`
+
 	// Client is the IP address of who sent the request, as Caddy knows it; empty if there is no Host, or if it is not known, as of a push
 	// that an earlier version kept.
 	Client string `json:",omitempty"`
@@ -103,6 +107,27 @@ type Reducer interface {
 type ContentDefaulter interface {
 	// DefaultContent says what may leave for this device when the operator did not say.
 	DefaultContent(d *Device) Content
+}
+
+// BadgesDefaulter is implemented by a provider that wants another default for the app's badges option than [BadgesOn].
+type BadgesDefaulter interface {
+	// DefaultBadges returns which counts are delivered when the operator did not say.
+	DefaultBadges() Badges
+}
+
+// Replacer is implemented by a provider whose clients may want a push to take the place of an earlier one that is still pending.
+type Replacer interface {
+	// Replace returns what the push tells: of a device's pending pushes that tell the same, only the newest is kept. It is empty for a push
+	// that stands for itself. Badge updates replace each other without it. It is pure and cheap, and called before a push is kept.
+	Replace(n *Notification, d *Device) string
+}
+
+// Mounted is implemented by a provider that wants to know at which sites its app is mounted, such as to name one to its push service.
+type Mounted interface {
+	// Mounted gets the host names of these sites that may be in the public DNS, in the order of the configuration: no wildcard, no address, no
+	// special-use name; none if there is no such site. It is called once when the configuration goes live, before [Starter]. An error fails the
+	// load.
+	Mounted(hosts []string) error
 }
 
 // WaitDefaulter is implemented by a provider for which a homeserver should wait shorter or longer than the usual 5 s.

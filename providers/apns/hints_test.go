@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
 )
 
 func TestEachReasonForTheOperatorHasAHint(t *testing.T) {
 	t.Parallel()
-	for _, v := range reasons {
-		if v.kind == providers.KindMisconfigured && hints[v.reason] == "" {
-			t.Errorf("%s has none", v.reason)
+	for _, v := range apnsreason.Verdicts {
+		if v.Kind == providers.KindMisconfigured && hints[v.Reason] == "" {
+			t.Errorf("%s has none", v.Reason)
 		}
 	}
 	for kind := providers.KindRetry; kind <= providers.KindMisconfigured; kind++ {
@@ -50,9 +51,9 @@ func TestAHintNamesTheOptionsThatTheDocsName(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range reasons {
-		if v.kind == providers.KindMisconfigured && !slices.Contains(documented, v.reason) {
-			t.Errorf("%s is not in the docs", v.reason)
+	for _, v := range apnsreason.Verdicts {
+		if v.Kind == providers.KindMisconfigured && !slices.Contains(documented, v.Reason) {
+			t.Errorf("%s is not in the docs", v.Reason)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
 )
 
 // documented are the answers in Apple's table,
@@ -37,6 +38,7 @@ var documented = []struct {
 	{403, "MissingProviderToken", providers.KindMisconfigured},
 	{403, "UnrelatedKeyIdInToken", providers.KindMisconfigured},
 	{403, "BadEnvironmentKeyIdInToken", providers.KindMisconfigured},
+	{403, "BadEnvironmentKeyInToken", providers.KindMisconfigured}, // what APNs sends: https://github.com/swift-server-community/APNSwift/pull/229
 	{404, "BadPath", providers.KindMisconfigured},
 	{405, "MethodNotAllowed", providers.KindMisconfigured},
 	{410, "ExpiredToken", providers.KindRejected},
@@ -51,12 +53,12 @@ var documented = []struct {
 
 func TestEveryDocumentedReasonHasItsRow(t *testing.T) {
 	t.Parallel()
-	if len(reasons) != len(documented) {
-		t.Errorf("%d reasons are known, %d are documented", len(reasons), len(documented))
+	if len(apnsreason.Verdicts) != len(documented) {
+		t.Errorf("%d reasons are known, %d are documented", len(apnsreason.Verdicts), len(documented))
 	}
 	for _, d := range documented {
-		v, known := reasons[d.reason]
-		if o := (answer{status: d.status, reason: d.reason}).outcome(); !known || o.Kind != d.want || o.Reason != v.reason {
+		v, known := apnsreason.Verdicts[d.reason]
+		if o := (answer{status: d.status, reason: d.reason}).outcome(); !known || o.Kind != d.want || o.Reason != v.Reason {
 			t.Errorf("%d %s is %s (%s), want %s", d.status, d.reason, o.Kind, o.Reason, d.want)
 		}
 	}
