@@ -19,6 +19,7 @@ func init() {
 //	GET  /matrix_push/apps               how each app is
 //	GET  /matrix_push/health/live        whether the process answers
 //	GET  /matrix_push/health/ready       whether a gateway has started, and what is wrong with it
+//	GET  /matrix_push/keys               the public keys that clients subscribe with
 //	GET  /matrix_push/fuses              the state of each app's fuse
 //	POST /matrix_push/fuses/reset        believes an app's rejections again
 //	GET  /matrix_push/rejected           the pushkeys that are on record as dead or suspected, by their hashes
@@ -53,6 +54,7 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "/matrix_push/health/live", Handler: method("GET, HEAD", alive)},
 		{Pattern: "/matrix_push/health/ready", Handler: method("GET, HEAD", a.ready)},
 		get("apps", a.apps),
+		get("keys", a.keys),
 		get("fuses", a.fuses),
 		post("fuses/reset", a.resetFuse),
 		get("rejected", a.rejected),

@@ -17,7 +17,7 @@ import (
 func TestARouteServesItsMethodAlone(t *testing.T) {
 	t.Parallel()
 	r := newAdminRig(t)
-	reads := map[string]bool{"apps": true, "health/live": true, "health/ready": true, "fuses": true, "rejected": true, "outbox": true}
+	reads := map[string]bool{"apps": true, "health/live": true, "health/ready": true, "fuses": true, "keys": true, "rejected": true, "outbox": true}
 	for _, route := range r.admin.Routes() {
 		allowed, others := "POST", []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch}
 		if reads[strings.TrimPrefix(route.Pattern, "/matrix_push/")] {

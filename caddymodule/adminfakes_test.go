@@ -235,7 +235,7 @@ func newAdminRig(t *testing.T) *adminRig {
 	var apps []*gateway.App
 	for _, pattern := range []string{"org.example.*", "org.example.ios"} {
 		apps = append(apps, &gateway.App{
-			Pattern: pattern, ProviderName: "fake", Provider: r.provider, TTL: time.Hour, Badges: true, Limit: limit.NewFair(8, 8),
+			Pattern: pattern, ProviderName: "fake", Provider: r.provider, TTL: time.Hour, Badges: providers.BadgesOn, Limit: limit.NewFair(8, 8),
 		})
 	}
 	router, err := gateway.NewRouter(apps)

@@ -89,7 +89,7 @@ func newQuietHandler(t *testing.T) *Handler {
 	}
 	router, err := gateway.NewRouter([]*gateway.App{{
 		Pattern: "app", ProviderName: "fake", Provider: &fakeProvider{outcome: providers.Delivered()}, Wait: gateway.DefaultWait,
-		TTL: time.Hour, Badges: true, Limit: limit.NewFair(8, 8),
+		TTL: time.Hour, Badges: providers.BadgesOn, Limit: limit.NewFair(8, 8),
 	}})
 	if err != nil {
 		t.Fatal(err)

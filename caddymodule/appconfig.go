@@ -30,7 +30,9 @@ type AppConfig struct {
 	// Default: the provider's.
 	Content string `json:"content,omitempty"`
 
-	// Whether badge updates and counts are delivered: `on` or `off`. Default: `on`.
+	// Which counts are delivered: `on` (badge updates, and counts with events), `with_events` (counts with events, and no badge updates) or
+	// `off` (no counts at all). Default: the provider's, which is `with_events` for `webpush`, as browsers cancel a subscription that gets
+	// pushes without a notification to show, and `on` otherwise.
 	Badges string `json:"badges,omitempty"`
 
 	// How many pushes of the app may be in flight at a time; three times as many more may wait for their turn. Where devices choose the push
@@ -95,11 +97,16 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 		return fmt.Errorf("content: %q is neither event_id_only nor full", c.Content)
 	}
 	switch c.Badges {
-	case "", "on":
-		app.Badges = true
+	case "":
+		app.Badges = app.DefaultBadges()
+	case "on":
+		app.Badges = providers.BadgesOn
+	case "with_events":
+		app.Badges = providers.BadgesWithEvents
 	case "off":
+		app.Badges = providers.BadgesOff
 	default:
-		return fmt.Errorf("badges: %q is neither on nor off", c.Badges)
+		return fmt.Errorf("badges: %q is none of on, with_events and off", c.Badges)
 	}
 	concurrency := c.Concurrency
 	switch {

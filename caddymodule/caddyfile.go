@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -81,7 +82,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			wait        <duration>
 //			ttl         <duration>
 //			content     event_id_only|full
-//			badges      on|off
+//			badges      on|with_events|off
 //			concurrency <n>
 //		}
 //		rejected    <store> …
@@ -182,7 +183,7 @@ func (c *AppConfig) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "content":
 		return once(d, &c.Content, "event_id_only", "full")
 	case "badges":
-		return once(d, &c.Badges, "on", "off")
+		return once(d, &c.Badges, "on", "with_events", "off")
 	case "concurrency":
 		return positive(d, &c.Concurrency)
 	default:
@@ -249,7 +250,8 @@ func once(d *caddyfile.Dispenser, into *string, words ...string) error {
 			return nil
 		}
 	}
-	return d.Errf("%s: %q is none of %q", option, *into, words)
+	last := len(words) - 1
+	return d.Errf("%s: %q is none of %s and %s", option, *into, strings.Join(words[:last], ", "), words[last])
 }
 
 func duration(d *caddyfile.Dispenser, into **caddy.Duration) error {

@@ -69,6 +69,9 @@ func planned(a *gateway.App, now time.Time) command.PlannedApp {
 	if a.Content == providers.ContentFull && !encrypts {
 		p.Warnings = append(p.Warnings, "content full: the push service can read what it delivers")
 	}
+	if a.Badges == providers.BadgesOn && a.DefaultBadges() != providers.BadgesOn {
+		p.Warnings = append(p.Warnings, "badges on: browsers cancel subscriptions that get badge updates; with_events sends counts with events only")
+	}
 	p.CredentialExpiry = a.CredentialExpiry()
 	switch left := p.CredentialExpiry.Sub(now); {
 	case p.CredentialExpiry.IsZero():

@@ -46,7 +46,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		start := time.Now()
 		metrics.answered(h.notify(w, r), time.Since(start))
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		h.describe(w)
+		h.describe(w, r)
 	case r.Method == http.MethodOptions:
 		w.Header().Set("Access-Control-Allow-Methods", methods)
 		w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, Authorization")
@@ -176,42 +176,6 @@ func readAll(r io.Reader, length int64, hand *gateway.Hand) ([]byte, error) {
 	body := make([]byte, length)
 	_, err := io.ReadFull(r, body)
 	return body, err
-}
-
-// describe serves GET: what this site is a gateway for.
-func (h *Handler) describe(w http.ResponseWriter) {
-	type marker struct {
-		Gateway string `json:"gateway"`
-	}
-	type keys struct {
-		ApplicationServerKey string `json:"application_server_key"`
-	}
-	var doc struct {
-		Gateway     string          `json:"gateway,omitempty"` // an older form of the same, which some clients look for
-		UnifiedPush *marker         `json:"unifiedpush,omitempty"`
-		WebPush     map[string]keys `json:"webpush,omitempty"`
-	}
-	for _, app := range h.app.gateway.Router.Apps() {
-		if !h.serves(app) {
-			continue
-		}
-		ad := app.Advertise()
-		if ad.UnifiedPush {
-			doc.Gateway, doc.UnifiedPush = "matrix", &marker{"matrix"}
-		}
-		if ad.ApplicationServerKey != "" {
-			if doc.WebPush == nil {
-				doc.WebPush = make(map[string]keys)
-			}
-			doc.WebPush[app.Pattern] = keys{ad.ApplicationServerKey}
-		}
-	}
-	if doc.UnifiedPush == nil && doc.WebPush == nil {
-		h.methodNotAllowed(w) // to a UnifiedPush client: there is no gateway here, use your default
-		return
-	}
-	body, _ := json.Marshal(doc)
-	write(w, http.StatusOK, body)
 }
 
 func (h *Handler) methodNotAllowed(w http.ResponseWriter) {

@@ -193,7 +193,7 @@ type Advertisement struct {
 	// https://unifiedpush.org/developers/gateway/.
 	UnifiedPush bool
 
-	// ApplicationServerKey is the VAPID public key (RFC 8292) that a browser subscribes with: base64url, unpadded, of the
-	// 65-byte uncompressed point. Empty if the app has none.
+	// ApplicationServerKey is the VAPID public key (RFC 8292) that a browser or a UnifiedPush client subscribes with: base64url, unpadded, of
+	// the 65-byte uncompressed point. Empty if the app has none, or before [Starter].
 	ApplicationServerKey string
 }

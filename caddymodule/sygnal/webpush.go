@@ -18,6 +18,7 @@ func (a *app) webpush() {
 		a.set("vapid_subject", "mailto:"+email)
 	}
 	a.ttl()
+	a.updates()
 	a.allowedEndpoints()
 	a.maxConnections()
 	if a.adaptation.proxy != "" {
@@ -36,6 +37,15 @@ func (a *app) ttl() {
 		seconds = 60
 	}
 	a.config.TTL = (time.Duration(seconds) * time.Second).String()
+}
+
+// updates keeps the badge updates that Sygnal sends to browsers, although this gateway's default for webpush is with_events. No key of
+// Sygnal's turns them off for this type.
+func (a *app) updates() {
+	a.config.Badges = "on"
+	a.warn(a.value.line, a.path, "it sends badge updates as Sygnal does (badges on), and a browser cancels a subscription that gets pushes without "+
+		"a notification to show: Firefox after about 25, Safari after three. Next: say badges with_events in the configuration that caddy adapt "+
+		"writes, or have clients register with events_only: true: docs/sygnal.md")
 }
 
 // allowedEndpoints reads which push services Sygnal may ask. An empty list allows all.

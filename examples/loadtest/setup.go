@@ -61,7 +61,7 @@ func (s *setup) write(dir string) error {
 }
 
 // The same Caddy for both: the gateway with the defaults that an operator has, but for the fuse, which would not believe that
-// all pushkeys are dead.
+// all pushkeys are dead, and for badge updates, which browsers get as well.
 var caddyfile = template.Must(template.New("").Parse(`{
 	admin off
 	persist_config off
@@ -91,6 +91,9 @@ var caddyfile = template.Must(template.New("").Parse(`{
 				trusted_ca {{.Dir}}/{{.CAFile}}
 				proxy none
 			}
+{{- if eq .Provider "webpush"}}
+			badges on
+{{- end}}
 			wait {{.Wait}}
 		}
 		rejected file {{or .RecordsFile (print .Dir "/rejected.db")}}

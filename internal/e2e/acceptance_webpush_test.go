@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -250,6 +251,100 @@ func TestW07_EventsOnlyWantsNoBadgeUpdates(t *testing.T) {
 		wantBody(t, s.hs.notify(alert(fmt.Sprint("$", i), d)), nothingRejected)
 		s.pushes(sub.Endpoint, tt.pushes)
 	}
+}
+
+// A browser cancels a subscription that gets pushes without a notification to show, and the next event is lost as well: Firefox 153 did so at
+// the 25th badge update, three times of three; for Safari see https://webkit.org/blog/12945/meet-web-push/.
+func TestABrowserIsNotWokenForBadgeUpdates(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	byDefault := strings.Replace(service.global("rejected memory"), "badges on\n", "", 1)
+	for name, tt := range map[string]struct {
+		config string
+		pushes int
+	}{
+		"by default":                         {byDefault, 1},
+		"where the operator wants them":      {service.global("rejected memory"), 21},
+		"where the operator says so":         {strings.Replace(service.global("rejected memory"), "badges on", "badges with_events", 1), 1},
+		"where the operator wants no counts": {strings.Replace(service.global("rejected memory"), "badges on", "badges off", 1), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gateway := startGateway(t, tt.config, "matrix_push")
+			s := scene{t, service, gateway, gateway.homeserver()}
+			sub := s.service.Subscribe()
+			d := webPushDevice(sub)
+			for unread := range 20 {
+				wantBody(t, s.hs.notify(badge(unread, d)), nothingRejected)
+			}
+			wantBody(t, s.hs.notify(alert("$1", d)), nothingRejected)
+			received := s.pushes(sub.Endpoint, tt.pushes)
+			var message struct {
+				EventID string `json:"event_id"`
+				Unread  *int   `json:"unread"`
+			}
+			if err := json.Unmarshal(received[len(received)-1].Body, &message); err != nil || message.EventID != "$1" ||
+				(message.Unread != nil) != !strings.Contains(tt.config, "badges off") {
+				t.Errorf("the event arrived as %s", received[len(received)-1].Body)
+			}
+		})
+	}
+}
+
+// A page knows its app_id, and not which pattern the operator wrote. The key is another one than the gateway's own.
+func TestAPageAndAPersonFindTheKeyOfAnAppID(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := newProcess(t)
+	file := filepath.Join(gateway.dir, "vapid.pem")
+	gateway.ask("", "vapid-keygen", file).want(t, 0, "Public key: ")
+	pages := strings.Replace(service.moreUp("org.example.pages.*", "wait 20s"), "unifiedpush {",
+		"webpush {\nvapid_subject mailto:ops@example.org\nvapid_key_file "+file, 1)
+	gateway.start(gatewayConfig(service.global("rejected memory\n"+pages), "matrix_push"))
+	get := func(appID string) (document struct {
+		WebPush map[string]struct {
+			ApplicationServerKey string `json:"application_server_key"`
+		} `json:"webpush"`
+		UnifiedPush struct {
+			ApplicationServerKey string `json:"application_server_key"`
+		} `json:"unifiedpush"`
+	},
+	) {
+		t.Helper()
+		r, err := gateway.homeserver().do(http.MethodGet, gateway.url()+"?app_id="+appID, "")
+		if err != nil || r.Status != http.StatusOK || r.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Fatalf("it is answered %d %s, %v", r.Status, r.Body, err)
+		}
+		if err := json.Unmarshal([]byte(r.Body), &document); err != nil {
+			t.Fatal(err)
+		}
+		return document
+	}
+	const appID = "org.example.pages.1"
+	key := get(appID).WebPush[appID].ApplicationServerKey
+	sub := service.SubscribeFor(key)
+	d := webPushDevice(sub)
+	d.AppID = appID
+	s := scene{t, service, gateway, gateway.homeserver()}
+	wantBody(t, s.hs.notify(alert("$1", d)), nothingRejected)
+	s.pushes(sub.Endpoint, 1)
+
+	shared := get("org.example.web").WebPush["org.example.web"].ApplicationServerKey
+	if up := get("org.example.up").UnifiedPush.ApplicationServerKey; up == "" || up != shared || up == key {
+		t.Errorf("the keys are %q, %q and %q", key, shared, up)
+	}
+	for asked, want := range map[string]string{appID: key, "org.example.pages.*": key, "org.example.web": shared, "org.example.up": shared} {
+		if r := gateway.running("", "vapid-key", asked); r.out != want+"\n" || r.code != 0 {
+			t.Errorf("the command prints %+v for %s, not %s", r, asked, want)
+		}
+	}
+	gateway.running("", "vapid-key").want(t, 0, "org.example.pages.*  webpush      "+key, "org.example.up       unifiedpush  "+shared)
+	gateway.running("", "vapid-key", "org.example.other").want(t, 1, `no app serves "org.example.other": there are org.example.pages.*, org.example.up, org.example.web`)
+	r, err := gateway.homeserver().do(http.MethodGet, gateway.url()+"?app_id=org.example.other", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, r, http.StatusNotFound, "M_NOT_FOUND")
 }
 
 func TestABrowserSubscribesWithTheKeyOfTheGETDocument(t *testing.T) {

@@ -78,7 +78,7 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 	known, _ := json.Marshal(map[string]string{"app_id": dead.AppID, "pushkey": dead.Pushkey})
 	for _, path := range []string{
 		"/metrics", "/config/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/pprof/cmdline", "/debug/vars", "/pki/ca/local",
-		"/reverse_proxy/upstreams", "/matrix_push/apps", "/matrix_push/health/live", "/matrix_push/health/ready", "/matrix_push/fuses",
+		"/reverse_proxy/upstreams", "/matrix_push/apps", "/matrix_push/health/live", "/matrix_push/health/ready", "/matrix_push/fuses", "/matrix_push/keys",
 		"/matrix_push/rejected", "/matrix_push/outbox", "/matrix_push/outbox?app=org.example.phone", "/matrix_push/outbox?app=org.example.android",
 	} {
 		if status, answer := gateway.adminDo(http.MethodGet, path, ""); status != http.StatusOK && status != http.StatusNotFound {
@@ -94,7 +94,7 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 			t.Errorf("POST %s is answered %d %s", path, status, answer)
 		}
 	}
-	for _, args := range [][]string{{"status"}, {"rejected", "list"}, {"outbox", "list", "--app", "org.example.phone"}} {
+	for _, args := range [][]string{{"status"}, {"vapid-key"}, {"rejected", "list"}, {"outbox", "list", "--app", "org.example.phone"}} {
 		cmd := gateway.command(append(append([]string{"matrix-push"}, args...), "--address", "unix/"+filepath.Join(gateway.dir, "admin.sock"))...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", args, err, out)

@@ -50,6 +50,7 @@ func (*volcanic) Push(context.Context, *providers.Push) providers.Outcome { pani
 func (*volcanic) Host(*providers.Device) string                           { panic("magma") }
 func (*volcanic) Usable(*providers.Device, providers.Site) error          { panic("magma") }
 func (*volcanic) DefaultContent(*providers.Device) providers.Content      { panic("magma") }
+func (*volcanic) DefaultBadges() providers.Badges                         { panic("magma") }
 func (*volcanic) DefaultWait() time.Duration                              { panic("magma") }
 func (*volcanic) Warm(context.Context) error                              { panic("magma") }
 func (*volcanic) CredentialExpiry() time.Time                             { panic("magma") }

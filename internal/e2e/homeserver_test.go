@@ -196,6 +196,7 @@ func (s *pushServer) global(more string) string {
 			allow_private 127.0.0.0/8
 			proxy none
 		}
+		badges on
 		wait 20s
 	}
 	app org.example.up {

@@ -254,6 +254,13 @@ func (s *sygnalScene) wantSygnalsPushes() {
 	if len(m.Violations) > 0 || !m.Encrypted || !m.VAPID || m.Subject != "mailto:ops@example.org" || m.TTL > 900 || m.TTL < 840 {
 		t.Errorf("encrypted %v, signed %v by %q, for %d s; violations: %q", m.Encrypted, m.VAPID, m.Subject, m.TTL, m.Violations)
 	}
+
+	wantBody(t, s.homeserver().notify(badge(2, browser)), nothingRejected) // which this gateway alone would not send: badges with_events
+	if received = s.browsers.Messages(sub.Path); len(received) != 2 {
+		t.Fatalf("%d messages reached the browser after a badge update", len(received))
+	}
+	wantJSON(t, received[1].Body, `{"unread":2}`)
+
 	want := []string{appleHost, fcmHost, oauthHost, mozillaHost}
 	if got := s.internet.hosts(); !slices.Equal(got, want) {
 		t.Errorf("the proxy was asked for %q, want %q", got, want)
@@ -265,7 +272,7 @@ func (s *sygnalScene) wantLog() {
 	log := s.logged()
 	for _, text := range []string{
 		`"log.setup: not carried over: `, `"http.bind_addresses: it listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `, `"proxy: its password `,
-		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps nothing; `,
+		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps nothing; `, `"apps.com.example.web: it sends badge updates as Sygnal does (badges on)`,
 		`"uri":"/_matrix/push/v1/notify"`,
 	} {
 		if !strings.Contains(log, text) {

@@ -7,7 +7,7 @@ import (
 func TestI03_TheBadgeFallsToZeroWithSynapsesReadReceipts(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string {
-		return durable + p.apps(".sync", "wait 20s") + p.apps(".async", "wait 0")
+		return durable + p.apps(".sync", "badges on\nwait 20s") + p.apps(".async", "badges on\nwait 0")
 	})
 	tea, croquet := s.alice.room("Mad Tea Party", s.bob), s.alice.room("Croquet Ground", s.bob)
 	devices := append(s.handsets(".sync", "event_id_only"), s.handsets(".async", "")...)

@@ -52,9 +52,9 @@ func (p *Provider) DefaultContent(d *providers.Device) providers.Content {
 	return providers.ContentIDs
 }
 
-// Advertise tells clients that the endpoint is a gateway for UnifiedPush.
+// Advertise tells clients that the endpoint is a gateway for UnifiedPush, and the key to subscribe with.
 func (p *Provider) Advertise() providers.Advertisement {
-	return providers.Advertisement{UnifiedPush: true}
+	return providers.Advertisement{UnifiedPush: true, ApplicationServerKey: p.sender.PublicKey()}
 }
 
 // Interface guards

@@ -58,6 +58,10 @@ func (p *Provider) Cleanup() error { return p.sender.Close() }
 // DefaultContent lets everything leave: only the subscriber can read it.
 func (p *Provider) DefaultContent(*providers.Device) providers.Content { return providers.ContentFull }
 
+// DefaultBadges lets counts come with events only. A browser cancels the subscription of a page that is woken by pushes and shows nothing:
+// Firefox after some 25 badge updates, Safari after three, https://webkit.org/blog/12945/meet-web-push/.
+func (p *Provider) DefaultBadges() providers.Badges { return providers.BadgesWithEvents }
+
 // Advertise tells browsers the key to subscribe with.
 func (p *Provider) Advertise() providers.Advertisement {
 	return providers.Advertisement{ApplicationServerKey: p.sender.PublicKey()}
@@ -74,5 +78,6 @@ var (
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
+	_ providers.BadgesDefaulter  = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)
 )

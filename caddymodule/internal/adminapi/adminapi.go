@@ -30,6 +30,20 @@ type Overview struct {
 	Apps    []gateway.AppStatus `json:"apps"`
 }
 
+// Keys are the application server keys of the apps that have one.
+type Keys struct {
+	Keys []Key `json:"keys"`
+}
+
+// Key is the public half of the key that an app signs with, which its clients subscribe with.
+type Key struct {
+	// App is its pattern.
+	App      string `json:"app"`
+	Provider string `json:"provider"`
+	// ApplicationServerKey is the key as RFC 8292 has it: base64url of the uncompressed point.
+	ApplicationServerKey string `json:"application_server_key"`
+}
+
 // Readiness is the answer to the check of whether the gateway takes notifications.
 type Readiness struct {
 	// Status is Ready, Degraded or NotReady.

@@ -78,7 +78,7 @@ func (p *program) addTo(cmd *cobra.Command) {
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	cmd.AddCommand(p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKeygen(), p.check())
+	cmd.AddCommand(p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check())
 }
 
 // group makes a command of subcommands alone.

@@ -39,6 +39,9 @@ const suspectedOnly = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","r
 const deadAndSuspected = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","record":{"pushkey_hash":"` + hashA + `","app":"org.example.up","reason":"gone",` +
 	`"first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":1,"condemned_until":"2026-03-09T08:00:00Z","probe_at":"2026-03-14T13:00:00Z",` + suspicion + `},"waiting":true}`
 
+const keys = `{"keys":[{"app":"org.example.up","provider":"unifiedpush","application_server_key":"BCVx-_9"},` +
+	`{"app":"org.example.web*","provider":"webpush","application_server_key":"BMSF-_8"}]}`
+
 func suspectedRecord(hash string, verdicts string) string {
 	return `{"pushkey_hash":"` + hash + `","app":"org.example.up","reason":"not_found","first_seen":"2026-03-14T11:58:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":` + verdicts + `,` + suspicion + `}`
 }
@@ -94,6 +97,9 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"retry-device", "outbox/retry", `{"app":"org.example.ios","pushkey_hash":"` + hashA + `","configured":true}`, []string{"outbox", "retry", "--app", "org.example.ios", "--hash", "ab12"}, 0},
 		{"retry-gone", "outbox/retry", `{"app":"org.example.gone","configured":false}`, []string{"outbox", "retry", "--app", "org.example.gone"}, 0},
 		{"drop", "outbox/drop", `{"app":"org.example.ios","pushkey_hash":"` + hashA + `","dropped":1}`, []string{"outbox", "drop", "--app", "org.example.ios", "--hash", "ab12"}, 0},
+		{"keys", "keys", keys, []string{"vapid-key"}, 0},
+		{"keys-none", "keys", `{"keys":[]}`, []string{"vapid-key"}, 0},
+		{"key", "keys", `{"keys":[{"app":"org.example.web*","provider":"webpush","application_server_key":"BMSF-_8"}]}`, []string{"vapid-key", "org.example.web1"}, 0},
 		{"fuse", "fuses/reset", `{"was_tripped":true}`, []string{"fuse", "reset", "--app", "org.example.ios"}, 0},
 		{"fuse-untripped", "fuses/reset", `{"was_tripped":false}`, []string{"fuse", "reset", "--unknown-apps"}, 0},
 		{
@@ -152,7 +158,7 @@ func TestWhatIsAskedOfTheAdminAPI(t *testing.T) {
 	const byValue = `{"app_id":"org.example.ios","pushkey":"` + canary + `"}`
 	answers := map[string]string{
 		"rejected/explain": alive, "rejected/forget": `{"forgotten":0}`, "rejected": `{"records":[]}`, "outbox": `{"entries":[]}`, "outbox/retry": `{}`,
-		"outbox/drop": `{}`, "fuses/reset": `{}`, "send": `{"outcome":"delivered"}`,
+		"outbox/drop": `{}`, "keys": `{"keys":[]}`, "fuses/reset": `{}`, "send": `{"outcome":"delivered"}`,
 	}
 	for _, tt := range []struct {
 		args        string // separated by spaces
@@ -173,6 +179,8 @@ func TestWhatIsAskedOfTheAdminAPI(t *testing.T) {
 		{"outbox retry --app a --hash ab12", "", `POST outbox/retry {"app":"a","hash":"ab12"}`},
 		{"outbox drop --app a --hash ab12 --id 7", "", `POST outbox/drop {"app":"a","hash":"ab12","id":"7"}`},
 		{"outbox drop --app a --all", "", `POST outbox/drop {"app":"a","all":true}`},
+		{"vapid-key", "", `GET keys`},
+		{"vapid-key org.example.web*&b", "", `GET keys?app_id=org.example.web%2A%26b`},
 		{"fuse reset --app a", "", `POST fuses/reset {"app":"a"}`},
 		{"fuse reset --unknown-apps", "", `POST fuses/reset {}`},
 		{"send --app-id org.example.ios --pushkey -", canary, `POST send {"notification":{"devices":[` + byValue + `]}}`},
@@ -272,13 +280,15 @@ func TestWrongUsageEndsWith2AndSaysWhatIsWrong(t *testing.T) {
 		"send --app-id a --pushkey b --data {":         "--data is not JSON",
 		"send --app-id a --pushkey b --badge --body c": "--badge sends no event",
 		"vapid-keygen":                                 "missing",
+		"vapid-key a b":                                "too many",
 	} {
 		r := world{}.run(t, strings.Fields(args)...)
 		if r.want(t, exitUsage, want, "--help"); r.out != "" || strings.Count(r.err, "\n") != 2 {
 			t.Errorf("%s prints\n%s%s", args, r.out, r.err)
 		}
 	}
-	world{}.run(t).want(t, 0, "vapid-keygen")
+	world{}.run(t, "vapid-key", "").want(t, exitUsage, "the app_id is empty", "--help")
+	world{}.run(t).want(t, 0, "vapid-keygen", "vapid-key ")
 }
 
 func TestWhatFailsIsSaidInOneSentence(t *testing.T) {
@@ -289,6 +299,7 @@ func TestWhatFailsIsSaidInOneSentence(t *testing.T) {
 		{"no JSON", "apps", "hello", "status", "is not expected"},
 		{"a hash that several begin with", "rejected/explain", failing(http.StatusConflict, `{"error":"several","candidates":["`+hashA+`","`+hashB+`"]}`), "rejected explain --hash ab", hashA + ", " + hashB},
 		{"nothing known", "rejected/explain", failing(http.StatusNotFound, `{"error":"nothing is known of it"}`), "rejected explain --hash ab12", "nothing is known of it"},
+		{"an app_id that no app serves", "keys", failing(http.StatusNotFound, `{"error":"no app serves \"b\": there are a"}`), "vapid-key b", `no app serves "b": there are a`},
 		{"a store that fails", "outbox", failing(http.StatusInternalServerError, `{"error":"on fire\u001b[2J"}`), "outbox list", "on fire"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,7 +26,8 @@ type App struct {
 	// TTL is how long a notification is worth delivering.
 	TTL     time.Duration
 	Content providers.Content
-	Badges  bool
+	// Badges is which counts are delivered: the provider's default has been asked for.
+	Badges providers.Badges
 	// Limit bounds the pushes in flight.
 	Limit *limit.Fair
 

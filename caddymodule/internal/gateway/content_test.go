@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -20,29 +22,35 @@ func TestWhatADeviceSees(t *testing.T) {
 	off := `,"data":{"disable_badge_count":true}`
 	unstable := `,"data":{"org.matrix.msc4076.disable_badge_count":true}`
 	full := "[com.example content counts ciphertext event_id room_id sender type]"
+	const on, withEvents, never = providers.BadgesOn, providers.BadgesWithEvents, providers.BadgesOff
 	noCounts := strings.Replace(full, "counts ", "", 1)
 	tests := []struct {
 		name    string
 		body    string
 		content providers.Content
-		badges  bool
+		badges  providers.Badges
 		members string // of the raw notification
 		secret  bool
 		unread  bool
 		asked   int
 	}{
-		{"full: everything but the devices", fmt.Sprintf(message, ""), providers.ContentFull, true, full, true, true, 1},
-		{"event_id_only: ids and counts", fmt.Sprintf(message, ""), providers.ContentIDs, true, "[]", false, true, 1},
-		{"by default: ids and counts", fmt.Sprintf(message, ""), providers.ContentDefault, true, "[]", false, true, 1},
-		{"badges off: no counts", fmt.Sprintf(message, ""), providers.ContentFull, false, noCounts, true, false, 1},
-		{"badges off and event_id_only: ids", fmt.Sprintf(message, ""), providers.ContentIDs, false, "[]", false, false, 1},
-		{"a client that counts for itself: no counts (MSC4076)", fmt.Sprintf(message, off), providers.ContentFull, true, noCounts, true, false, 1},
-		{"the same by its unstable name", fmt.Sprintf(message, unstable), providers.ContentFull, true, noCounts, true, false, 1},
-		{"a client that does not say so: counts", fmt.Sprintf(message, `,"data":{"disable_badge_count":false}`), providers.ContentFull, true, full, true, true, 1},
-		{"a client that says so elsewhere: counts", fmt.Sprintf(message, `,"data":{"x":{"disable_badge_count":true}}`), providers.ContentFull, true, full, true, true, 1},
-		{"a badge update", fmt.Sprintf(update, ""), providers.ContentFull, true, "[counts]", false, true, 1},
-		{"badges off: no badge update", fmt.Sprintf(update, ""), providers.ContentFull, false, "", false, false, 0},
-		{"a client that counts for itself: no badge update", fmt.Sprintf(update, off), providers.ContentFull, true, "", false, false, 0},
+		{"full: everything but the devices", fmt.Sprintf(message, ""), providers.ContentFull, on, full, true, true, 1},
+		{"event_id_only: ids and counts", fmt.Sprintf(message, ""), providers.ContentIDs, on, "[]", false, true, 1},
+		{"by default: ids and counts", fmt.Sprintf(message, ""), providers.ContentDefault, on, "[]", false, true, 1},
+		{"badges off: no counts", fmt.Sprintf(message, ""), providers.ContentFull, never, noCounts, true, false, 1},
+		{"badges off and event_id_only: ids", fmt.Sprintf(message, ""), providers.ContentIDs, never, "[]", false, false, 1},
+		{"a client that counts for itself: no counts (MSC4076)", fmt.Sprintf(message, off), providers.ContentFull, on, noCounts, true, false, 1},
+		{"the same by its unstable name", fmt.Sprintf(message, unstable), providers.ContentFull, on, noCounts, true, false, 1},
+		{"a client that does not say so: counts", fmt.Sprintf(message, `,"data":{"disable_badge_count":false}`), providers.ContentFull, on, full, true, true, 1},
+		{"a client that says so elsewhere: counts", fmt.Sprintf(message, `,"data":{"x":{"disable_badge_count":true}}`), providers.ContentFull, on, full, true, true, 1},
+		{"a badge update", fmt.Sprintf(update, ""), providers.ContentFull, on, "[counts]", false, true, 1},
+		{"badges off: no badge update", fmt.Sprintf(update, ""), providers.ContentFull, never, "", false, false, 0},
+		{"badges with_events: an event has its counts", fmt.Sprintf(message, ""), providers.ContentFull, withEvents, full, true, true, 1},
+		{"badges with_events and event_id_only: ids and counts", fmt.Sprintf(message, ""), providers.ContentIDs, withEvents, "[]", false, true, 1},
+		{"badges with_events, a client that counts for itself: no counts", fmt.Sprintf(message, off), providers.ContentFull, withEvents, noCounts, true, false, 1},
+		{"badges with_events: no badge update", fmt.Sprintf(update, ""), providers.ContentFull, withEvents, "", false, false, 0},
+		{"badges that nobody chose: a badge update", fmt.Sprintf(update, ""), providers.ContentFull, providers.BadgesDefault, "[counts]", false, true, 1},
+		{"a client that counts for itself: no badge update", fmt.Sprintf(update, off), providers.ContentFull, on, "", false, false, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -108,4 +116,50 @@ func sortWords(list string) string {
 	words := strings.Fields(strings.Trim(list, "[]"))
 	slices.Sort(words)
 	return fmt.Sprint(words)
+}
+
+func TestABadgeUpdateThatAnEarlierConfigurationKeptIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for badges, asked := range map[providers.Badges]int{providers.BadgesOn: 1, providers.BadgesWithEvents: 0, providers.BadgesOff: 0} {
+			p := always(providers.Delivered())
+			app := appFor("app", p)
+			app.Badges = badges
+			r := newRig(t, app)
+			r.retry(app, outbox.Leased{Entry: outbox.Entry{
+				ID: "id", App: "app", Push: []byte(strings.Replace(keptEarlier, `"Badge":false`, `"Badge":true`, 1)),
+				Accepted: time.Now(), Expires: time.Now().Add(time.Hour),
+			}})
+			wantPushes(t, p, asked)
+			if _, troubles := r.Shared.journal.of(app); asked == 0 && (len(troubles) != 1 || troubles[0].Reason != "no_badges") {
+				t.Errorf("the troubles are %+v", troubles)
+			}
+		}
+	})
+}
+
+// counting is a provider with a default for the badges of its own.
+type counting struct {
+	*scripted
+	badges providers.Badges
+}
+
+func (c counting) DefaultBadges() providers.Badges { return c.badges }
+
+func TestAProviderHasADefaultForBadges(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		p    providers.Provider
+		want providers.Badges
+	}{
+		{"one that does not say", always(providers.Delivered()), providers.BadgesOn},
+		{"one that wants them with events", counting{always(providers.Delivered()), providers.BadgesWithEvents}, providers.BadgesWithEvents},
+		{"one that wants none", counting{always(providers.Delivered()), providers.BadgesOff}, providers.BadgesOff},
+		{"one that says nothing", counting{always(providers.Delivered()), providers.BadgesDefault}, providers.BadgesOn},
+		{"one that panics", volcano{}, providers.BadgesOn},
+	} {
+		if got := appFor("app", tt.p).DefaultBadges(); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
 }

@@ -52,6 +52,18 @@ func ErrUnrecognized(status int) *Error {
 	return &Error{Status: status, Code: "M_UNRECOGNIZED", Message: "there is no such endpoint"}
 }
 
+// ErrInvalidParam is the answer to a query that cannot be used. The message names the parameter, and repeats nothing of it.
+func ErrInvalidParam(format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "M_INVALID_PARAM", Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrNoKey is the answer to a client that asks for the application server key of an app_id for which there is none.
+func ErrNoKey() *Error {
+	return &Error{
+		Status: http.StatusNotFound, Code: "M_NOT_FOUND", Message: "no app of this site has an application server key for this app_id",
+	}
+}
+
 // ErrPlaintext is the answer to a request that came without TLS.
 func ErrPlaintext() *Error {
 	return &Error{

@@ -343,7 +343,7 @@ type rig struct {
 func appFor(pattern string, p providers.Provider) *App {
 	a := &App{
 		Pattern: pattern, ProviderName: "scripted", Provider: p, Wait: DefaultWait, TTL: 24 * time.Hour,
-		Badges: true, Limit: limit.NewFair(512, 512),
+		Badges: providers.BadgesOn, Limit: limit.NewFair(512, 512),
 	}
 	a.proven.Store(true)
 	return a

@@ -125,6 +125,17 @@ func (a *App) DefaultWait() (d time.Duration) {
 	return d
 }
 
+// DefaultBadges is which counts are delivered when the operator did not say; never [providers.BadgesDefault].
+func (a *App) DefaultBadges() (b providers.Badges) {
+	if p, ok := a.Provider.(providers.BadgesDefaulter); ok {
+		_ = a.guard("DefaultBadges", func() { b = p.DefaultBadges() })
+	}
+	if b == providers.BadgesDefault {
+		return providers.BadgesOn
+	}
+	return b
+}
+
 // Start does what there is to do when the configuration goes live.
 func (a *App) Start(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Starter); ok {

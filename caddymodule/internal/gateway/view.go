@@ -47,8 +47,8 @@ type views struct {
 
 // of is the notification as a device may see it; nil if it may see nothing.
 func (v *views) of(app *App, d *providers.Device) *view {
-	by := seenBy{app: app, full: app.showsAll(d), counts: app.Badges && !disablesBadge(d)}
-	if v.n.Badge && !by.counts {
+	by := seenBy{app: app, full: app.showsAll(d), counts: app.showsCounts(d)}
+	if v.n.Badge && !(by.counts && app.updatesBadges()) {
 		return nil
 	}
 	if v.first != nil && v.first.seenBy == by {
@@ -84,7 +84,17 @@ func again(app *App, n *providers.Notification) *view {
 }
 
 // errNoBadges explains a badge update that is not delivered.
-var errNoBadges = errors.New("this device or app wants no badge updates")
+var errNoBadges = errors.New("the app's badges option or the pusher's disable_badge_count turns badge updates off")
+
+// updatesBadges reports whether the app delivers badge updates.
+func (a *App) updatesBadges() bool {
+	return a.Badges != providers.BadgesOff && a.Badges != providers.BadgesWithEvents
+}
+
+// showsCounts reports whether counts leave for a device.
+func (a *App) showsCounts(d *providers.Device) bool {
+	return a.Badges != providers.BadgesOff && !disablesBadge(d)
+}
 
 // showsAll reports whether all of a notification may leave for a device, by the app's content option.
 func (a *App) showsAll(d *providers.Device) bool {

@@ -155,6 +155,8 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 	case err != nil || f.push.Device == nil || f.push.Notification == nil:
 		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
 		o = providers.Dropped("unreadable", nil) // what encoding/json says may quote it
+	case f.push.Notification.Badge && !app.updatesBadges():
+		o = providers.Dropped("no_badges", errNoBadges) // kept before a reload changed the option
 	case start.Before(entry.Expires):
 		if f.key = app.keyOf(f.push.Device); f.key != entry.Device && g.move(app, entry, f.push, f.key) {
 			return
