@@ -39,10 +39,13 @@ func byStatus(status int, fromAPNs bool) apnsreason.Verdict {
 
 // cause is whom a retry concerns. Too many provider tokens are a 429 as well, but no device's.
 func (a answer) cause() providers.Cause {
-	if a.status == http.StatusTooManyRequests && a.reason != apns2.ReasonTooManyProviderTokenUpdates {
+	switch {
+	case a.reason == apns2.ReasonTooManyRequests,
+		a.status == http.StatusTooManyRequests && a.reason != apns2.ReasonTooManyProviderTokenUpdates:
 		return providers.CauseDevice
+	default:
+		return providers.CauseService
 	}
-	return providers.CauseService
 }
 
 const (
