@@ -3,6 +3,8 @@ package sygnal
 import (
 	"slices"
 	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 )
 
 // pushTypes are those that Sygnal knows.
@@ -23,12 +25,25 @@ func (a *app) apns() {
 		a.fail(m.line, a.at("push_type"), "%q is none of %s", pushType, strings.Join(pushTypes, ", "))
 	}
 	a.set("push_type", pushType)
+	a.typeFitsTopic(pushType)
 	if !a.boolean("convert_device_token_to_hex", true) {
-		a.warn(a.line("convert_device_token_to_hex"), a.at("convert_device_token_to_hex"), "not carried over: a pushkey of 64 hexadecimal "+
-			"digits is a device token as it is, with every app; any other is read as base64, also where Sygnal would pass it on")
+		a.warn(a.line("convert_device_token_to_hex"), a.at("convert_device_token_to_hex"), "not carried over: a pushkey of an even number "+
+			"of hexadecimal digits, 64 or more, is a device token as it is, with every app; any other is read as base64, also where Sygnal would "+
+			"pass it on")
 	}
 	a.badges()
 	a.full()
+}
+
+// typeFitsTopic refuses a push type that Apple would refuse with each push. With a certificate, which is not read here, the provider does.
+func (a *app) typeFitsTopic(pushType string) {
+	topic, _ := a.config.Provider["topic"].(string)
+	if topic == "" || strings.Contains(topic, "{") { // a placeholder, which the provider resolves
+		return
+	}
+	if field, misfit := pushtype.Misfit(pushType, topic); misfit != "" {
+		a.fail(a.line(field), a.at(field), "%s", misfit)
+	}
 }
 
 // appleCredential reads a certificate, which goes before a key, or a key.

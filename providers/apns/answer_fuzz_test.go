@@ -1,6 +1,7 @@
 package apns
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -15,6 +16,9 @@ import (
 
 // reasonForm is what a reason may look like: it becomes the value of a metric's label.
 var reasonForm = regexp.MustCompile(`^[a-z0-9_]{2,40}$`)
+
+// wordForm is what a push service's word may look like: it is shown to the operator.
+var wordForm = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but the words that Apple documents for a
 // dead token.
@@ -32,6 +36,11 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(429, `{"reason":"TooManyRequests","reason":"Unregistered"}`, "86401")
 	f.Add(503, strings.Repeat("[", 5000), "Wed, 01 Jul 2099 12:00:00 GMT")
 	f.Add(200, `{"reason":"BadDeviceToken"}`, "")
+	f.Add(403, "\ufeff"+`{"reason":"SomethingNew"}`, "7200")
+	f.Add(400, utf16Of(`{"reason":"BadTopic"}`, binary.LittleEndian), "60")
+	f.Add(400, utf16Of("\ufeff"+`{"reason":"BadTopic"}`, binary.BigEndian), "")
+	f.Add(422, `{"reason":"`+strings.Repeat("a", 65)+`"}`, "9")
+	f.Add(403, `{"reason":"two\nlines"}`, "")
 	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
 		a := answer{status: 100 + int(uint(status)%900)}
 		if status >= 100 && status < 1000 {
@@ -45,6 +54,12 @@ func FuzzAnswer(f *testing.F) {
 		if !reasonForm.MatchString(o.Reason) || o.Err != nil || o.Unusable || o.RetryAfter < 0 || o.RetryAfter > 24*time.Hour {
 			t.Errorf("%d %s is %+v", a.status, body, o)
 		}
+		if word := o.Word; word != "" && (word != a.reason || len(word) > 64 || !wordForm.MatchString(word)) {
+			t.Errorf("%d %s has the word %q", a.status, body, word)
+		}
+		if o.Cause == providers.CauseDevice && o.RetryAfter > time.Hour || o.MaxTries != 0 && (o.Kind != providers.KindRetry || o.MaxTries != 3) {
+			t.Errorf("%d %s is %+v", a.status, body, o)
+		}
 		if (a.status == http.StatusOK) != (o.Kind == providers.KindDelivered) {
 			t.Errorf("%d %s is %s", a.status, body, o.Kind)
 		}
@@ -56,7 +71,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		dead := []string{"Unregistered", "ExpiredToken"}
 		doubtful := []string{"BadDeviceToken", "DeviceTokenNotForTopic"}
-		said := reasonsIn(body)
+		said := reasonsIn(string(asUTF8([]byte(body))))
 		proved := slices.ContainsFunc(said, func(reason string) bool { return slices.Contains(dead, reason) })
 		if !proved && !o.Doubtful {
 			t.Errorf("%d %s rejects without a doubt", a.status, body)

@@ -127,7 +127,7 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 		{"InvalidProviderToken", providertest.APNsAnswer{Reason: "InvalidProviderToken"}, words{"invalid_provider_token", "key_id", "team_id"}},
 		{"ExpiredProviderToken for ever", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Times: -1}, words{"expired_provider_token", "clock"}},
 		{"MissingProviderToken", providertest.APNsAnswer{Reason: "MissingProviderToken"}, words{"missing_provider_token", "proxy"}},
-		{"UnrelatedKeyIdInToken", providertest.APNsAnswer{Reason: "UnrelatedKeyIdInToken"}, words{"unrelated_key_id_in_token", "endpoint"}},
+		{"UnrelatedKeyIdInToken", providertest.APNsAnswer{Reason: "UnrelatedKeyIdInToken", Times: -1}, words{"unrelated_key_id_in_token", "endpoint"}},
 		{"BadEnvironmentKeyIdInToken", providertest.APNsAnswer{Reason: "BadEnvironmentKeyIdInToken"}, words{"change environment"}},
 		{"BadCertificate", providertest.APNsAnswer{Reason: "BadCertificate"}, words{"bad_certificate", "get a new one"}},
 		{"BadCertificateEnvironment", providertest.APNsAnswer{Reason: "BadCertificateEnvironment"}, words{"change environment"}},

@@ -57,3 +57,43 @@ func TestAHintNamesTheOptionsThatTheDocsName(t *testing.T) {
 		}
 	}
 }
+
+// Each reason that the provider gives is on its page, with what to do or what it means.
+func TestEachReasonHasARowOnThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/apns.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## What goes wrong")
+	section, _, _ = strings.Cut(section, "### The configuration does not load")
+	reasons := []string{"credential", "certificate_refused", undecodable, "nothing_to_do", "not_for_push_type", "payload_too_large"}
+	for _, v := range apnsreason.Verdicts {
+		reasons = append(reasons, v.Reason)
+	}
+	for _, status := range []int{400, 401, 403, 404, 410, 413, 422, 429} {
+		reasons = append(reasons, byStatus(status, true).Reason)
+	}
+	for _, reason := range reasons {
+		row := slices.ContainsFunc(strings.Split(section, "\n"), func(line string) bool {
+			return strings.HasPrefix(line, "| ") && strings.Contains(line, "`"+reason+"`")
+		})
+		if !row {
+			t.Errorf("%s has no row", reason)
+		}
+	}
+}
+
+func TestACheckShowsApplesOwnWord(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{"BadEnvironmentKeyInToken", "InvalidPushType", "SomethingNew"} {
+		o := answer{status: 403, reason: reason}.outcome()
+		if err := checked(o); err == nil || !strings.HasPrefix(err.Error(), o.Reason+": ") || !strings.Contains(err.Error(), "Apple says "+reason) {
+			t.Errorf("it found %v", err)
+		}
+	}
+	o := answer{status: 403, reason: "a secret/token"}.outcome()
+	if err := checked(o); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("it found %v", err)
+	}
+}

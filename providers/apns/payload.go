@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
@@ -26,6 +27,10 @@ type options struct {
 	threadRoom bool
 	// faults reports a default_payload that was left out; nil if nobody wants to know.
 	faults *payload.Faults
+	// pushType is the name of the push type; empty is alert.
+	pushType string
+	// now is the time of a Live Activity's update.
+	now time.Time
 }
 
 // message is what goes to a device.
@@ -40,118 +45,54 @@ type message struct {
 // build makes the payload of a notification for a device; it has at most limit bytes. The members are Sygnal's.
 func build(n *providers.Notification, to *providers.Device, o options, limit int) (message, error) {
 	badge, counted := badgeOf(n.Counts)
+	key, args := "", []string(nil)
+	if n.Type != "" {
+		key, args = locKey(n)
+	}
+	tells := !n.Badge && (n.Type == "" || key != "") // an event that somebody is told of
 	switch {
-	case n.Badge && counted:
-		return message{payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, badge)}, nil
-	case n.Badge:
+	case !tells && !counted:
 		return message{}, errNothing
+	case n.Badge, o.pushType == pushtype.Widgets, o.pushType == pushtype.Controls:
+		return badgeUpdate(n.Counts, badge, o)
+	case !tells && !takesCounts(o.pushType):
+		return message{}, errUnsuited
 	}
 	d := newDocument(to, o.faults)
+	if tells {
+		d.setIDs(n)
+	}
 	switch {
 	case n.Type == "": // the pusher's format is event_id_only, or the content policy made it so
-		d.setIDs(n)
 		d.setCounts(n.Counts)
 		d.setEncrypted(n.Encrypted, limit)
+	case !showsAlerts(o.pushType):
+		d.setCounts(n.Counts)
 	default:
-		key, args := locKey(n)
-		if key == "" && !counted {
-			return message{}, errNothing
-		}
 		if counted {
 			d.aps["badge"] = badge
 		}
 		if key != "" {
-			d.setIDs(n)
 			d.setAlert(key, args, limit)
 		}
 	}
-	background := n.Type == "" && !d.hasAlert()
-	if background {
-		d.aps = wakeUp()
-	}
+	background := d.setType(n, o)
 	if o.threadRoom && n.RoomID != "" && d.hasAlert() {
 		d.aps["thread-id"] = n.RoomID
 	}
 	if fitting, ok := d.fit(limit); ok {
 		return message{payload: fitting, background: background}, nil
 	}
-	return bare(n, limit)
-}
-
-// maxWord is how much is kept of what is only compared: longer than any word that it is compared with.
-const maxWord = 64
-
-// reduce is what build needs of a notification for whatever device.
-func reduce(n *providers.Notification, limit int) *providers.Notification {
-	if payload.IsSmall(n, limit) {
-		return n.WithoutBody()
-	}
-	reduced, tooLarge := payload.OversizeIDs(n, limit, payload.Size)
-	if !tooLarge {
-		reduced = n.Reduced()
-		reduced.Encrypted, _ = payload.OversizeEncrypted(n.Encrypted, limit, payload.Size)
-	}
-	if n.Type == "" {
-		return reduced
-	}
-	reduced.Encrypted = providers.Encrypted{} // build has no place for it
-	reduced.Type, reduced.Membership, reduced.UserIsTarget = cutTo(n.Type, maxWord), cutTo(n.Membership, maxWord), n.UserIsTarget
-	if tooLarge {
-		return reduced // nothing with the ids in it is sent, and what has no ids has no texts
-	}
-	keep := textsThatFit(n, limit)
-	reduced.SenderDisplayName = cutTo(firstCharacters(firstOf(n.SenderDisplayName, n.Sender), maxName), keep)
-	reduced.RoomName = cutTo(firstCharacters(firstOf(n.RoomName, n.RoomAlias), maxName), keep)
-	reduced.Content = reducedContent(n, keep)
-	return reduced
-}
-
-// textsThatFit is how many bytes of each of an alert's texts are enough to make it of them: what fit would leave of them if there were
-// nothing but them, and a character.
-func textsThatFit(n *providers.Notification, limit int) int {
-	_, args := locKey(n)
-	var all size
-	texts := make([]*string, len(args))
-	for i := range args {
-		args[i] = cutTo(args[i], limit) // as setAlert does
-		texts[i] = &args[i]
-		for _, r := range args[i] {
-			all = all.plus(sizeOf(r))
-		}
-	}
-	if !all.over(limit) {
-		return limit + utf8.UTFMax
-	}
-	cut(texts, all, limit)
-	longest := 0
-	for _, arg := range args {
-		longest = max(longest, len(arg))
-	}
-	return longest + utf8.UTFMax
-}
-
-// reducedContent is what locKey looks for in the content.
-func reducedContent(n *providers.Notification, keep int) json.RawMessage {
-	switch n.Type {
-	case "m.room.message", "m.room.encrypted":
-		if msgtype, body := textOf(n.Content); msgtype != "" || body != "" {
-			return payload.Marshal(map[string]string{"msgtype": cutTo(msgtype, maxWord), "body": cutTo(body, keep)})
-		}
-	case "m.call.invite":
-		if isVideo(n.Content) {
-			return json.RawMessage(`{"offer":{"sdp":"m=video"}}`)
-		}
-	}
-	return nil
+	return bare(n, o, limit)
 }
 
 // bare is what remains of a notification that does not fit, not even with all its texts cut: the app may fetch what happened.
-func bare(n *providers.Notification, limit int) (message, error) {
-	d := &document{members: make(map[string]any), aps: wakeUp()}
+func bare(n *providers.Notification, o options, limit int) (message, error) {
+	d := &document{members: make(map[string]any), aps: make(map[string]any)}
 	d.setIDs(n)
 	d.setCounts(n.Counts)
-	m := message{payload: d.marshal(), background: true}
-	if len(m.payload) > limit {
+	m := message{background: d.setType(n.Reduced(), o)}
+	if m.payload = d.marshal(); len(m.payload) > limit {
 		return message{}, errTooLarge
 	}
 	return m, nil
@@ -177,6 +118,8 @@ func badgeOf(c providers.Counts) (badge int64, counted bool) {
 type document struct {
 	members map[string]any // all but aps
 	aps     map[string]any
+	// mayLackAPS says that an empty aps is left out.
+	mayLackAPS bool
 }
 
 // newDocument is the pusher's default_payload. What Apple would not take of it is left out.
@@ -297,7 +240,9 @@ func (d *document) hasAlert() bool {
 }
 
 func (d *document) marshal() []byte {
-	d.members["aps"] = d.aps
+	if d.members["aps"] = d.aps; len(d.aps) == 0 && d.mayLackAPS {
+		delete(d.members, "aps")
+	}
 	b := payload.Marshal(d.members)
 	if utf8.Valid(b) {
 		return b

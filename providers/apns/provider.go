@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/sideshow/apns2"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
@@ -20,7 +21,8 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to Apple's devices. The pushkey is the device token: 64 hexadecimal characters, or base64 or base64url of its bytes.
+// Provider delivers to Apple's devices. The pushkey is the device token: hexadecimal, an even number of digits from 64 on, or base64 or
+// base64url of its bytes.
 //
 // It proves who it is with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). The files are
 // read again when they are replaced; a replacement that cannot be used is logged as an error, and the credential stays as it was.
@@ -36,8 +38,8 @@ type Provider struct {
 	// device tokens of its own, so that each needs an app_id of its own. Default: `production`.
 	Environment string `json:"environment,omitempty"`
 
-	// The topic: the app's bundle ID, followed by what the push type wants, such as `.voip`. Placeholders are allowed. Default: the one
-	// that the certificate is for; required with a key.
+	// The topic: the app's bundle ID, followed by the ending of the push type, such as `.voip`. The ending decides the push type.
+	// Placeholders are allowed. Default: the one that the certificate is for; required with a key.
 	Topic string `json:"topic,omitempty"`
 
 	// The file of the key for provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
@@ -59,7 +61,8 @@ type Provider struct {
 	CertificatePassword string `json:"certificate_password,omitempty"`
 
 	// The push type: `alert`, `background`, `voip`, `complication`, `fileprovider`, `location`, `liveactivity`, `pushtotalk`, `widgets`,
-	// `controls` or `mdm`. Default: `alert`, and `background` for a push with nothing to show.
+	// `controls` or `mdm`. It must fit the topic. Default: the type that the topic's ending is for, such as `voip` for `.voip`; without an
+	// ending, `alert`, and `background` for a push with nothing to show.
 	PushType string `json:"push_type,omitempty"`
 
 	// Which pushes take the place of an earlier one that is still shown or waiting: those of the same `room`, or of the same `event`.
@@ -70,11 +73,12 @@ type Provider struct {
 	ThreadID string `json:"thread_id,omitempty"`
 
 	topic      string
+	pushType   pushtype.Type
 	faults     *payload.Faults
 	server     *url.URL
-	maxPayload int
 	credential credential
 	client     *service.Client
+	renewal    *renewal
 }
 
 // CaddyModule returns the module's name and constructor.
@@ -96,12 +100,12 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if err := p.checkOptions(); err != nil {
 		return err
 	}
-	p.faults = payload.NewFaults(ctx.Logger())
+	p.faults, p.renewal = payload.NewFaults(ctx.Logger()), new(renewal)
 	if p.credential, err = p.loadCredential(ctx.Logger(), p.renewConnections); err != nil {
 		return err
 	}
-	if p.topic, err = p.checkTopic(); err != nil {
-		return fmt.Errorf("topic: %w", err)
+	if err = p.decideTopic(); err != nil {
+		return err
 	}
 	if settings.Endpoint != nil {
 		p.server = settings.Endpoint
@@ -123,12 +127,8 @@ func (p *Provider) checkOptions() error {
 		return fmt.Errorf("environment: %q is neither production nor sandbox", p.Environment)
 	}
 	p.server, _ = url.Parse(host)
-	if _, known := topicSuffixes[p.PushType]; !known {
-		return fmt.Errorf("push_type: %q is none of Apple's", p.PushType)
-	}
-	p.maxPayload = 4096
-	if p.PushType == string(apns2.PushTypeVOIP) {
-		p.maxPayload = 5120
+	if _, known := pushtype.Named(p.PushType); !known && p.PushType != "" {
+		return fmt.Errorf("push_type: %q is none of Apple's: leave it out, and the topic's ending decides", p.PushType)
 	}
 	switch p.CollapseID {
 	case "", "off", "room", "event":

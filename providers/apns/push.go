@@ -3,10 +3,8 @@ package apns
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/sideshow/apns2"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
@@ -21,7 +20,7 @@ import (
 
 // Reduce leaves what an alert has of a notification, cut to what fits.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
-	return reduce(n, p.maxPayload)
+	return reduce(n, p.pushType.MaxPayload)
 }
 
 // Push posts the notification to APNs. The one call is not apns2's: that one ignores its context while it connects, opens connections
@@ -32,29 +31,44 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	if err != nil {
 		return providers.Unusable(undecodable, err)
 	}
-	m, err := build(push.Notification, push.Device, options{threadRoom: p.ThreadID == "room", faults: p.faults}, p.maxPayload)
+	m, err := build(push.Notification, push.Device, p.options(), p.pushType.MaxPayload)
 	switch {
 	case errors.Is(err, errNothing):
 		return providers.Dropped("nothing_to_do", nil)
+	case errors.Is(err, errUnsuited):
+		return providers.Dropped("not_for_push_type", err)
 	case err != nil:
 		return providers.Dropped("payload_too_large", err)
 	}
 	return p.send(ctx, token, p.header(push, m), m.payload)
 }
 
-// send makes the request with the credential, and once more with a fresh provider token if APNs finds that one expired.
+// options are those that the operator chose.
+func (p *Provider) options() options {
+	return options{threadRoom: p.ThreadID == "room", faults: p.faults, pushType: p.pushType.Name, now: time.Now()}
+}
+
+// send makes the request with the credential, and once more with a fresh provider token if APNs finds that one expired, or on a new connection
+// if APNs knows the connection for another key's.
 func (p *Provider) send(ctx context.Context, token string, header http.Header, body []byte) providers.Outcome {
 	bearer, err := p.credential.bearer()
 	if err != nil {
 		return providers.Misconfigured("credential", err)
 	}
+	began := time.Now()
 	a, err := p.post(ctx, token, bearer, header, body)
-	if err == nil && a.reason == apns2.ReasonExpiredProviderToken {
-		if bearer, err = p.credential.renewed(bearer); err == nil && bearer != "" {
-			a, err = p.post(ctx, token, bearer, header, body)
+	switch {
+	case err != nil:
+		return failed(err)
+	case a.reason == apns2.ReasonExpiredProviderToken:
+		if bearer, err = p.credential.renewed(bearer); err != nil || bearer == "" {
+			return a.outcome()
 		}
+	case a.reason == unrelatedKey && p.renewal.since(began, p.client.Renew): // once more, on a new connection
+	default:
+		return a.outcome()
 	}
-	if err != nil {
+	if a, err = p.post(ctx, token, bearer, header, body); err != nil {
 		return failed(err)
 	}
 	return a.outcome()
@@ -68,22 +82,25 @@ var (
 // header are the headers of the push, but for the provider token,
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns.
 func (p *Provider) header(push *providers.Push, m message) http.Header {
-	pushType := p.PushType
-	switch {
-	case m.background && (pushType == "" || pushType == string(apns2.PushTypeAlert)):
-		pushType = string(apns2.PushTypeBackground)
-	case pushType == "":
-		pushType = string(apns2.PushTypeAlert)
+	pushType := p.pushType
+	if m.background && pushType.Name == pushtype.Alert {
+		pushType, _ = pushtype.Named(pushtype.Background)
 	}
-	priority := apns2.PriorityHigh
-	if pushType == string(apns2.PushTypeBackground) || push.Notification.Prio == providers.PrioLow {
+	priority, expiration := apns2.PriorityHigh, push.Expires.Unix()
+	if push.Notification.Prio == providers.PrioLow {
 		priority = apns2.PriorityLow
+	}
+	if pushType.Priority != 0 {
+		priority = pushType.Priority
+	}
+	if pushType.Once {
+		expiration = 0
 	}
 	header := http.Header{
 		"Apns-Topic":      {p.topic},
-		"Apns-Push-Type":  {pushType},
+		"Apns-Push-Type":  {pushType.Name},
 		"Apns-Priority":   {strconv.Itoa(priority)},
-		"Apns-Expiration": {strconv.FormatInt(push.Expires.Unix(), 10)},
+		"Apns-Expiration": {strconv.FormatInt(expiration, 10)},
 		"Apns-Id":         {push.ID},
 		"Content-Type":    contentType,
 		"User-Agent":      userAgent,
@@ -104,9 +121,6 @@ func (p *Provider) collapseID(push *providers.Push) string {
 	}
 	return ""
 }
-
-// maxAnswer is how much of an answer is read: a reason and a timestamp are far less.
-const maxAnswer = 4 << 10
 
 // post makes one request.
 func (p *Provider) post(ctx context.Context, token, bearer string, header http.Header, body []byte) (answer, error) {
@@ -130,29 +144,4 @@ func (p *Provider) post(ctx context.Context, token, bearer string, header http.H
 		a.read(resp.Body)
 	}
 	return a, nil
-}
-
-// read takes reason and timestamp out of an answer's body. Whatever else stands there did not come from APNs.
-func (a *answer) read(body io.Reader) {
-	var said struct {
-		Reason    string `json:"reason"`
-		Timestamp int64  `json:"timestamp"` // in milliseconds
-	}
-	data, _ := io.ReadAll(io.LimitReader(body, maxAnswer))
-	if json.Unmarshal(data, &said) != nil {
-		return
-	}
-	a.reason = said.Reason
-	if said.Timestamp > 0 {
-		a.timestamp = time.UnixMilli(said.Timestamp)
-	}
-}
-
-// failed classifies a request that got no answer. APNs refuses a bad certificate by ending the connection.
-func failed(err error) providers.Outcome {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "remote error" {
-		return providers.Misconfigured("certificate_refused", op.Err)
-	}
-	return network.Failed(err)
 }

@@ -12,15 +12,24 @@ import (
 )
 
 // byStatus is the verdict where APNs gives no reason, or one that is not documented. A 410 says by itself that the token is dead; but
-// only APNs can say so, and not whatever answered in its place.
+// only APNs can say so, and not whatever answered in its place. Who refuses the gateway with 401, 403 or 407 is for the operator, who chose
+// the way there: https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns.
 func byStatus(status int, fromAPNs bool) apnsreason.Verdict {
 	v := apnsreason.Verdict{Reason: "http_" + strconv.Itoa(status)}
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		v.Kind = providers.KindMisconfigured
+		return v
+	case http.StatusRequestEntityTooLarge:
+		v.Kind = providers.KindDropped
+		return v
+	}
 	switch {
-	case status == http.StatusGone && fromAPNs:
-		v.Kind, v.Doubtful = providers.KindRejected, true
 	case !fromAPNs, status == http.StatusTooManyRequests, status < 400, status >= 500:
 		v.Kind = providers.KindRetry
-	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge:
+	case status == http.StatusGone:
+		v.Kind, v.Doubtful = providers.KindRejected, true
+	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity:
 		v.Kind = providers.KindDropped
 	default:
 		v.Kind = providers.KindMisconfigured
@@ -28,38 +37,67 @@ func byStatus(status int, fromAPNs bool) apnsreason.Verdict {
 	return v
 }
 
-// answer is what matters of an answer of APNs.
-type answer struct {
-	status     int
-	reason     string
-	timestamp  time.Time
-	retryAfter time.Duration
-}
-
 // cause is whom a retry concerns. Too many provider tokens are a 429 as well, but no device's.
 func (a answer) cause() providers.Cause {
-	if a.status == http.StatusTooManyRequests && a.reason != apns2.ReasonTooManyProviderTokenUpdates {
+	switch {
+	case a.reason == apns2.ReasonTooManyRequests,
+		a.status == http.StatusTooManyRequests && a.reason != apns2.ReasonTooManyProviderTokenUpdates:
 		return providers.CauseDevice
+	default:
+		return providers.CauseService
 	}
-	return providers.CauseService
 }
 
-// outcome classifies the answer.
+const (
+	// maxLimited is how long one device is left alone at most.
+	maxLimited = time.Hour
+	// maxRefused is how often a push is tried again that the answer calls wrong and asks for later all the same.
+	maxRefused = 3
+)
+
+// limited is the outcome of a 4xx that names no documented reason and a time to come again: it concerns this device.
+func (a answer) limited() providers.Outcome {
+	o := providers.Limited(byStatus(a.status, false).Reason, a.retryAfter, nil)
+	if a.status == http.StatusBadRequest || a.status == http.StatusUnprocessableEntity {
+		o.MaxTries = maxRefused
+	}
+	return o
+}
+
+// isLimited reports whether an answer without a documented reason is for later because it says so. A 410 and a 413 are final.
+func (a answer) isLimited() bool {
+	return a.retryAfter > 0 && a.status >= 400 && a.status < 500 &&
+		a.status != http.StatusGone && a.status != http.StatusRequestEntityTooLarge
+}
+
+// outcome classifies the answer: by its reason if that is a documented one, or else by 410, 413, Retry-After and the status, in this order.
 func (a answer) outcome() providers.Outcome {
 	if a.status == http.StatusOK {
 		return providers.Delivered()
 	}
+	o := a.verdict()
+	o.Word = providers.Word(a.reason)
+	if o.Cause == providers.CauseDevice {
+		o.RetryAfter = min(o.RetryAfter, maxLimited)
+	}
+	return o
+}
+
+func (a answer) verdict() providers.Outcome {
 	v, documented := apnsreason.Verdicts[a.reason]
-	if !documented {
+	switch {
+	case documented:
+	case a.isLimited():
+		return a.limited()
+	default:
 		v = byStatus(a.status, a.reason != "")
 	}
-	o := providers.Outcome{Kind: v.Kind, Reason: v.Reason, Word: providers.Word(a.reason)}
+	o := providers.Outcome{Kind: v.Kind, Reason: v.Reason}
 	switch v.Kind {
 	case providers.KindRejected:
 		o.Since, o.Doubtful = a.timestamp, v.Doubtful
 	case providers.KindRetry, providers.KindMisconfigured:
-		o.RetryAfter = a.retryAfter
-		o.Cause = a.cause()
+		o.RetryAfter, o.Cause = a.retryAfter, a.cause()
 	}
 	return o
 }

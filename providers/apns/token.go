@@ -14,15 +14,17 @@ const (
 	// https://spec.matrix.org/v1.15/client-server-api/#post_matrixclientv3pushersset.
 	maxPushkey = 512
 	// maxToken is the most bytes a device token can have, since a pushkey can have no more. Apple fixes no length and asks for none to be
-	// assumed; 32 is the usual one.
+	// assumed; 32 is the usual one, and a Live Activity's has 80: https://developer.apple.com/forums/thread/712499.
 	maxToken = maxPushkey / 4 * 3
+	// usualToken is how many hexadecimal digits the usual token has.
+	usualToken = 64
 
 	// undecodable is the reason for a pushkey that is not a device token.
 	undecodable = "undecodable_token"
 )
 
 // errBadToken does not quote the pushkey, nor do the errors of the decoders that it stands for get out.
-var errBadToken = errors.New("the pushkey is no device token: neither 64 hexadecimal digits nor base64")
+var errBadToken = errors.New("the pushkey is no device token: neither hexadecimal (an even number of digits, 64 or more) nor base64")
 
 // Usable returns an error if the pushkey is not a device token.
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
@@ -47,11 +49,13 @@ func deviceToken(pushkey string) (string, error) {
 // of each request.
 //
 // Matrix asks for base64, https://spec.matrix.org/v1.15/push-gateway-api/#recommendations-for-apns, which clients write in each of
-// its forms. 64 hexadecimal digits are base64 as well, but then of 48 bytes: they are a token of the usual length, written as
-// Apple's own examples write it.
+// its forms. Hexadecimal digits are base64 as well. An even number of them, as many as the usual token has or more, is a token as Apple's own
+// examples write it: of a token in base64, each character is such a digit by a chance of 22 in 64, and so not one in 10^29 looks like this.
+// Fewer digits, an odd number, or padding behind them are base64.
 func decodeToken(token *[maxToken]byte, pushkey string) (n int, err error) {
 	digits := strings.TrimRight(pushkey, "=")
-	if padding := len(pushkey) - len(digits); padding != 0 && padding != (4-len(digits)%4)%4 {
+	padding := len(pushkey) - len(digits)
+	if padding != 0 && padding != (4-len(digits)%4)%4 {
 		return 0, errBadToken
 	}
 	if len(digits) > maxPushkey || strings.ContainsAny(digits, "\r\n") { // package base64 would skip them
@@ -59,7 +63,7 @@ func decodeToken(token *[maxToken]byte, pushkey string) (n int, err error) {
 	}
 	var characters [maxPushkey]byte
 	encoded := characters[:copy(characters[:], digits)]
-	if len(encoded) == 64 {
+	if padding == 0 && len(encoded) >= usualToken && len(encoded)%2 == 0 {
 		if n, err := hex.Decode(token[:], encoded); err == nil {
 			return n, nil
 		}

@@ -22,6 +22,13 @@ func TestEveryWayToWriteATokenIsRead(t *testing.T) {
 		{"base64url without padding", base64.RawURLEncoding.EncodeToString(usual), hex.EncodeToString(usual)},
 		{"64 hexadecimal digits, which are base64 as well", strings.Repeat("0a", 32), strings.Repeat("0a", 32)},
 		{"hexadecimal digits in upper case", strings.Repeat("0A", 32), strings.Repeat("0a", 32)},
+		{"66 digits", strings.Repeat("0A", 33), strings.Repeat("0a", 33)},
+		{"160 digits of a Live Activity", strings.Repeat("fE", 80), strings.Repeat("fe", 80)}, // forums/712499, AppleApnPush#80, rpush#462
+		{"200 digits", strings.Repeat("09afAF", 33) + "00", strings.Repeat("09afaf", 33) + "00"},
+		{"as many as a pushkey can have", strings.Repeat("ab", 256), strings.Repeat("ab", 256)},
+		{"67 digits are base64, of which bits are left over", strings.Repeat("ab", 33) + "a", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 33)+"a"))},
+		{"66 digits with padding", strings.Repeat("ab", 33) + "==", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 33)))},
+		{"160 digits of which one is not hexadecimal", strings.Repeat("ab", 79) + "ag", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 79)+"ag"))},
 		{"64 digits that are not hexadecimal", strings.Repeat("0g", 32), hex.EncodeToString(unbase64(t, strings.Repeat("0g", 32)))},
 		{"62 hexadecimal digits are base64", strings.Repeat("ab", 30) + "aa", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 30)+"aa"))},
 		{"and so they are with padding", strings.Repeat("ab", 30) + "aa==", hex.EncodeToString(unbase64(t, strings.Repeat("ab", 30)+"aa"))},
@@ -62,6 +69,7 @@ func TestWhatIsNoTokenIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 		{"a line break at the end", "spqr\r\n"},
 		{"a token of Firebase", "dQw4w9WgXcQ:APA91bHPRgkF3JUikC4ENAHEeMrd41Zxv3hVZjC9KtT8OvPVGJ"},
 		{"one character too many", "spqrs"},
+		{"65 hexadecimal digits, which are neither", strings.Repeat("a", 65)},
 		{"too little padding", "_w="},
 		{"too much padding", "spq=="},
 		{"padding that none needs", "spqr===="},
@@ -86,7 +94,7 @@ func TestWhatIsNoTokenIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 }
 
 func FuzzDeviceToken(f *testing.F) {
-	for _, seed := range []string{"spqr", "spq", "sp qr", "_w==", "+_+_", "spqr\n", "====", strings.Repeat("0A", 32), strings.Repeat("/", 512)} {
+	for _, seed := range []string{"spqr", "spq", "sp qr", "_w==", "+_+_", "spqr\n", "====", strings.Repeat("0A", 32), strings.Repeat("0A", 80), strings.Repeat("/", 512)} {
 		f.Add(seed)
 	}
 	digits := regexp.MustCompile(`^([0-9a-f]{2})+$`)
@@ -101,11 +109,20 @@ func FuzzDeviceToken(f *testing.F) {
 		if !digits.MatchString(got) || len(got) > 2*maxToken {
 			t.Errorf("got %s", got)
 		}
-		if again, err := deviceToken(base64.StdEncoding.EncodeToString(unhex(t, got))); err != nil || again != got {
+		encoded := base64.StdEncoding.EncodeToString(unhex(t, got))
+		if again, err := deviceToken(encoded); !hexadecimalForm.MatchString(encoded) && (err != nil || again != got) {
 			t.Errorf("the same in base64 is %s (%v)", again, err)
+		}
+		if len(got) >= 64 && len(got) <= maxPushkey {
+			if again, err := deviceToken(got); err != nil || again != got {
+				t.Errorf("the same in hexadecimal is %s (%v)", again, err)
+			}
 		}
 	})
 }
+
+// hexadecimalForm is what base64 looks like by a chance of one in 10^29.
+var hexadecimalForm = regexp.MustCompile(`^([0-9a-fA-F]{2}){32,}$`)
 
 func unhex(t *testing.T, s string) []byte {
 	t.Helper()

@@ -3,66 +3,78 @@ package apns
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/sideshow/apns2"
-
+	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
 )
-
-// topicSuffixes are Apple's push types, and what each wants at the end of the topic,
-// https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns.
-var topicSuffixes = map[string]string{
-	"":                                 "",
-	string(apns2.PushTypeAlert):        "",
-	string(apns2.PushTypeBackground):   "",
-	string(apns2.PushTypeLocation):     ".location-query",
-	string(apns2.PushTypeVOIP):         ".voip",
-	string(apns2.PushTypeComplication): ".complication",
-	string(apns2.PushTypeFileProvider): ".pushkit.fileprovider",
-	string(apns2.PushTypeMDM):          "",
-	string(apns2.PushTypeLiveActivity): ".push-type.liveactivity",
-	string(apns2.PushTypePushToTalk):   ".voip-ptt",
-	"widgets":                          ".push-type.widgets",
-	"controls":                         ".push-type.controls",
-}
 
 // bundleID is what a bundle ID may consist of,
 // https://developer.apple.com/documentation/bundleresources/information-property-list/cfbundleidentifier.
 var bundleID = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 
-// checkTopic is the topic, if it can be right.
-func (p *Provider) checkTopic() (string, error) {
+// decideTopic finds the topic and the push type that goes with it. They have to fit: Apple refuses each push of a type that its topic is not
+// for with InvalidPushType.
+func (p *Provider) decideTopic() error {
 	topic, err := keyfile.Resolve(p.Topic)
 	if err != nil {
-		return "", err
+		return fmt.Errorf("topic: %w", err)
 	}
 	certified := p.credential.topics()
-	suffix := topicSuffixes[p.PushType]
 	if topic == "" {
-		if len(certified) == 0 {
-			return "", errors.New("it is missing: the app's bundle ID")
+		if topic, err = p.certifiedTopic(certified); err != nil {
+			return err
 		}
-		topic = strings.TrimSuffix(certified[0], suffix) + suffix
 	}
-	switch {
-	case !bundleID.MatchString(topic):
-		return "", fmt.Errorf("%q is not a bundle ID", topic)
-	case !strings.HasSuffix(topic, suffix):
-		return "", fmt.Errorf("%q does not end with %s, which the push type %s wants", topic, suffix, p.PushType)
-	case len(certified) > 0 && !covers(certified, topic):
-		return "", fmt.Errorf("%q is not among those of the certificate: %s", topic, strings.Join(certified, ", "))
+	if !bundleID.MatchString(topic) {
+		return fmt.Errorf("topic: %q is not a bundle ID", topic)
 	}
-	return topic, nil
+	if field, misfit := pushtype.Misfit(p.PushType, topic); misfit != "" {
+		return fmt.Errorf("%s: %s", field, misfit)
+	}
+	if len(certified) > 0 && !covers(certified, topic) {
+		return fmt.Errorf("topic: %q is not among those of the certificate: %s", topic, strings.Join(certified, ", "))
+	}
+	p.topic, p.pushType = topic, pushtype.Of(topic)
+	if p.PushType != "" {
+		p.pushType, _ = pushtype.Named(p.PushType)
+	}
+	if p.pushType.KeyOnly && p.credential.clientCertificate() != nil {
+		return fmt.Errorf("topic: %q is for the push type %s, which Apple takes with no certificate: "+
+			"give key_file, key_id and team_id in place of certificate_file", topic, p.pushType.Name)
+	}
+	return nil
 }
 
-// covers says whether a certificate's topics cover a topic: a certificate may name the bundle ID alone.
+// certifiedTopic returns the topic that a certificate is for: the first one that push_type goes with, or the first one without a push_type.
+func (p *Provider) certifiedTopic(certified []string) (string, error) {
+	if len(certified) == 0 {
+		return "", errors.New("topic: it is missing: the app's bundle ID")
+	}
+	wanted, explicit := pushtype.Named(p.PushType)
+	if !explicit {
+		return certified[0], nil
+	}
+	for _, topic := range certified {
+		if wanted.Fits(topic) {
+			return topic, nil
+		}
+	}
+	for _, topic := range certified {
+		if derived := topic + wanted.Ending; wanted.Fits(derived) && covers(certified, derived) {
+			return derived, nil
+		}
+	}
+	return "", fmt.Errorf("push_type: %q does not go with the topic of the certificate, %s: leave push_type out, or take a certificate for %s",
+		p.PushType, strings.Join(certified, ", "), wanted.TopicFor(certified[0]))
+}
+
+// covers reports whether a certificate's topics cover a topic: one that is a bundle ID without an ending stands for each ending, too.
 func covers(certified []string, topic string) bool {
 	return slices.ContainsFunc(certified, func(c string) bool {
-		rest, ok := strings.CutPrefix(topic, c)
-		return ok && slices.Contains(slices.Collect(maps.Values(topicSuffixes)), rest)
+		ending, ok := strings.CutPrefix(topic, c)
+		return ok && (ending == "" || pushtype.Of(c).Name == pushtype.Alert && pushtype.IsEnding(ending))
 	})
 }

@@ -28,7 +28,8 @@ type APNsAnswer struct {
 	// Drop closes the TCP connection instead of answering.
 	Drop bool
 	// GoAway sends a GOAWAY by which this request and those after it were not processed, and closes the connection when the
-	// requests before it are done.
+	// requests before it are done. With Drop, this request was processed, the GOAWAY has the Reason or the Body, and the connection is
+	// closed at once.
 	GoAway bool
 	// Refuse resets the stream with REFUSED_STREAM.
 	Refuse bool
@@ -126,7 +127,9 @@ const apnsBadPayload = "BadPayload"
 func apnsStatus(reason string) int {
 	switch reason {
 	case "BadCertificate", "BadCertificateEnvironment", "ExpiredProviderToken", "Forbidden", "InvalidProviderToken",
-		"MissingProviderToken", "UnrelatedKeyIdInToken", "BadEnvironmentKeyIdInToken":
+		"MissingProviderToken", "UnrelatedKeyIdInToken",
+		// The table's spelling, and the one on the wire: https://github.com/swift-server-community/APNSwift/pull/229.
+		"BadEnvironmentKeyIdInToken", "BadEnvironmentKeyInToken":
 		return http.StatusForbidden
 	case "BadPath":
 		return http.StatusNotFound

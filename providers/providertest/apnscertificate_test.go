@@ -37,10 +37,20 @@ func TestAPNsTakesAClientCertificateInPlaceOfAProviderToken(t *testing.T) {
 	f.expect(t, f.request(t), http.StatusOK, "")
 	f.expect(t, f.typed(t, "voip", `{"aps":{}}`), http.StatusOK, "")
 	f.advance(time.Second)
-	expectAPNsRefusal(t, f, f.typed(t, "location", `{"aps":{}}`), 400, "TopicDisallowed", "certificate's")
+	expectAPNsRefusal(t, f, f.typed(t, "complication", `{"aps":{}}`), 400, "TopicDisallowed", "certificate's")
 	r := f.request(t)
 	r.Header.Del("Apns-Topic")
 	expectAPNsRefusal(t, f, r, 400, "MissingTopic", "no apns-topic")
+}
+
+func TestAPNsWantsAProviderTokenForLocationAndLiveActivity(t *testing.T) {
+	t.Parallel()
+	ca := providertest.NewCA(t)
+	certificate, key := ca.APNsCertificate(t, []string{apnsApp, apnsApp + ".location-query", apnsApp + ".push-type.liveactivity"}, bothAPNs, nextYear)
+	f := withCertificate(t, ca, certificate, key)
+	expectAPNsRefusal(t, f, f.typed(t, "location", `{"aps":{}}`), 403, "MissingProviderToken", "with a certificate")
+	update := `{"aps":{"timestamp":1,"event":"update","content-state":{}}}`
+	expectAPNsRefusal(t, f, f.typed(t, "liveactivity", update), 403, "MissingProviderToken", "with a certificate")
 }
 
 func TestAPNsKnowsTheTopicOfACertificateWithOne(t *testing.T) {

@@ -22,6 +22,10 @@ func apnsFaultf(reason, format string, args ...any) apnsFault {
 
 const apnsPath = "/3/device/"
 
+// apnsTokenBytes is the length of the shortest device token that anybody has seen. Apple wants no length to be assumed:
+// https://developer.apple.com/forums/thread/712499 has one of 80 bytes.
+const apnsTokenBytes = 32
+
 // apnsTypes are the values of apns-push-type and what they append to the bundle id in apns-topic.
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
 // https://developer.apple.com/documentation/widgetkit/updating-widgets-with-widgetkit-push-notifications
@@ -73,7 +77,7 @@ func (s *apnsStream) read(c *apnsConn, f *http2.MetaHeadersFrame) {
 func (c *apnsConn) check(s *apnsStream) (reason string) {
 	now := c.fake.options.Now()
 	for _, fault := range []apnsFault{
-		s.checkMethod(), s.checkPath(), s.checkDuplicates(), c.checkIdentity(s, now), c.checkTopic(s), s.checkToken(), s.checkType(),
+		s.checkMethod(), s.checkPath(), s.checkDuplicates(), c.checkIdentity(s, now), c.checkTopic(s), s.checkToken(), s.checkType(), c.checkAuthentication(s),
 		s.checkPriority(), s.checkExpiration(now), s.checkID(), s.checkCollapseID(), s.checkSize(), s.checkPayload(),
 	} {
 		if fault.violation == "" {
@@ -107,8 +111,15 @@ func (s *apnsStream) checkToken() apnsFault {
 	if ok && token == "" {
 		return apnsFaultf("MissingDeviceToken", "there is no device token in the path")
 	}
-	if _, err := hex.DecodeString(token); ok && err != nil && !strings.ContainsAny(token, "/?#%") {
+	if !ok || strings.ContainsAny(token, "/?#%") {
+		return apnsFault{} // checkPath says so
+	}
+	raw, err := hex.DecodeString(token)
+	switch {
+	case err != nil:
 		return apnsFaultf("BadDeviceToken", "the device token is not hexadecimal of whole bytes")
+	case len(raw) < apnsTokenBytes:
+		return apnsFaultf("BadDeviceToken", "the device token has fewer than %d bytes", apnsTokenBytes)
 	}
 	return apnsFault{}
 }
@@ -192,6 +203,20 @@ func (s *apnsStream) checkType() apnsFault {
 	if s.request.Topic != "" && actual != suffix {
 		return apnsFaultf("InvalidPushType", "apns-push-type %s does not go with an apns-topic that ends in %q", s.request.PushType, actual)
 	}
+	// "If you're sending a notification of this type, you must set apns-topic to the UID attribute in the subject of your MDM push
+	// certificate", and those are Apple's to give.
+	if managed := strings.HasPrefix(s.request.Topic, "com.apple.mgmt."); s.request.Topic != "" && managed != (s.request.PushType == "mdm") {
+		return apnsFaultf("InvalidPushType", "apns-push-type %s does not go with the apns-topic", s.request.PushType)
+	}
+	return apnsFault{}
+}
+
+// checkAuthentication wants a provider token for what a certificate cannot send: "The location push type isn't supported by
+// certificate-based connections", and neither is liveactivity.
+func (c *apnsConn) checkAuthentication(s *apnsStream) apnsFault {
+	if t := s.request.PushType; c.certificate != nil && (t == "location" || t == "liveactivity") {
+		return apnsFaultf("MissingProviderToken", "apns-push-type %s is sent with a certificate", t)
+	}
 	return apnsFault{}
 }
 
@@ -203,14 +228,23 @@ func (s *apnsStream) checkPriority() apnsFault {
 	if s.request.PushType == "background" && s.request.Priority != 5 {
 		return apnsFaultf("BadPriority", "apns-priority of a background push is not 5")
 	}
+	// https://developer.apple.com/documentation/pushtotalk/creating-a-push-to-talk-app: priority 10, and expiration 0.
+	if s.request.PushType == "pushtotalk" && s.request.Priority != 10 {
+		return apnsFaultf("BadPriority", "apns-priority of a pushtotalk push is not 10")
+	}
+	if s.request.PushType == "liveactivity" && s.request.Priority == 1 {
+		return apnsFaultf("BadPriority", "apns-priority of a liveactivity push is neither 5 nor 10")
+	}
 	return apnsFault{}
 }
 
 func (s *apnsStream) checkExpiration(now time.Time) apnsFault {
-	if _, ok := s.request.Header["Apns-Expiration"]; !ok {
+	if _, ok := s.request.Header["Apns-Expiration"]; !ok && s.request.PushType != "pushtotalk" {
 		return apnsFault{}
 	}
 	switch {
+	case s.request.PushType == "pushtotalk" && s.request.Expiration != 0:
+		return apnsFaultf("BadExpirationDate", "apns-expiration of a pushtotalk push is not 0")
 	case s.request.Expiration < 0:
 		return apnsFaultf("BadExpirationDate", "apns-expiration is not a number of seconds")
 	case s.request.Expiration > 0 && s.request.Expiration <= now.Unix():

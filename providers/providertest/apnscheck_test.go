@@ -63,6 +63,7 @@ func TestAPNsCatchesEveryBrokenRuleOfARequest(t *testing.T) {
 		{"something after the token", path("/3/device/" + apnsToken + "/"), 404, "BadPath", "path"},
 		{"no token", path("/3/device/"), 400, "MissingDeviceToken", "device token"},
 		{"a token of half a byte", path("/3/device/" + apnsToken[1:]), 400, "BadDeviceToken", "hexadecimal"},
+		{"a token of 31 bytes", path("/3/device/" + apnsToken[2:]), 400, "BadDeviceToken", "fewer than 32 bytes"},
 		{"a token in base64", path("/3/device/spqrspqrspqrspqr"), 400, "BadDeviceToken", "hexadecimal"},
 		{"two topics", header("Apns-Topic", apnsApp, apnsApp), 400, "DuplicateHeaders", "Apns-Topic"},
 		{"no topic", header("Apns-Topic"), 400, "MissingTopic", "no apns-topic"},
@@ -145,6 +146,12 @@ func TestAPNsCatchesEveryBrokenRuleOfAPayload(t *testing.T) {
 		{"background with content 0", "background", `{"aps":{"content-available":0}}`, 400, "BadPayload", "content-available"},
 		{"background with an alert", "background", `{"aps":{"content-available":1,"alert":"a"}}`, 400, "BadPayload", "has alert"},
 		{"background with a badge", "background", `{"aps":{"content-available":1,"badge":1}}`, 400, "BadPayload", "has badge"},
+		{"widgets without a change", "widgets", `{"aps":{}}`, 400, "BadPayload", "content-changed"},
+		{"widgets whose change is 1", "widgets", `{"aps":{"content-changed":1}}`, 400, "BadPayload", "content-changed"},
+		{"controls that have not changed", "controls", `{"aps":{"content-changed":false}}`, 400, "BadPayload", "content-changed"},
+		{"a Live Activity without a time", "liveactivity", `{"aps":{"event":"update","content-state":{}}}`, 400, "BadPayload", "timestamp"},
+		{"a Live Activity without an event", "liveactivity", `{"aps":{"timestamp":1,"content-state":{}}}`, 400, "BadPayload", "event"},
+		{"a Live Activity without a state", "liveactivity", `{"aps":{"timestamp":1,"event":"update"}}`, 400, "BadPayload", "content-state"},
 		{"background with a sound", "background", `{"aps":{"content-available":1,"sound":""}}`, 400, "BadPayload", "has sound"},
 	}
 	for _, test := range tests {
@@ -156,15 +163,26 @@ func TestAPNsCatchesEveryBrokenRuleOfAPayload(t *testing.T) {
 	}
 }
 
+// apnsManaged is the topic of an MDM certificate, which the key may send to, too.
+const apnsManaged = "com.apple.mgmt.External.5f0d1a8c"
+
 // typed is a push of a type, with the topic and the priority that go with it.
 func (f apnsFixture) typed(t *testing.T, pushType, body string) *http.Request {
 	t.Helper()
 	r := f.request(t)
-	suffixes := map[string]string{"voip": ".voip", "liveactivity": ".push-type.liveactivity", "location": ".location-query"}
+	suffixes := map[string]string{
+		"voip": ".voip", "complication": ".complication", "fileprovider": ".pushkit.fileprovider", "location": ".location-query",
+		"liveactivity": ".push-type.liveactivity", "pushtotalk": ".voip-ptt", "widgets": ".push-type.widgets", "controls": ".push-type.controls",
+	}
 	r.Header.Set("Apns-Push-Type", pushType)
 	r.Header.Set("Apns-Topic", apnsApp+suffixes[pushType])
-	if pushType == "background" {
+	switch pushType {
+	case "background":
 		r.Header.Set("Apns-Priority", "5")
+	case "pushtotalk":
+		r.Header.Set("Apns-Expiration", "0")
+	case "mdm":
+		r.Header.Set("Apns-Topic", apnsManaged)
 	}
 	apnsBody(r, body)
 	return r
@@ -180,20 +198,72 @@ func TestAPNsTakesWhatAppleDocuments(t *testing.T) {
 		{"a critical sound", "alert", `{"aps":{"sound":{"critical":1,"name":"n","volume":0.5}}}`},
 		{"a background push", "background", `{"aps":{"content-available":1},"room_id":"!r"}`},
 		{"a live activity", "liveactivity", `{"aps":{"timestamp":1,"event":"update","content-state":{}}}`},
+		{"the end of a live activity", "liveactivity", `{"aps":{"timestamp":1,"event":"end"}}`},
+		{"a complication", "complication", `{"unread":1}`},
+		{"a file provider", "fileprovider", `{"container-identifier":"c","domain":"d"}`},
+		{"a speaker", "pushtotalk", `{"aps":{},"speaker":"s"}`},
+		{"widgets", "widgets", `{"aps":{"content-changed":true}}`},
+		{"controls", "controls", `{"aps":{"content-changed":true}}`},
 		{"a question for the location", "location", `{"aps":{}}`},
 		{"a command for a managed device", "mdm", `{"mdm":"magic"}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			f := newAPNsFixture(t)
+			f := newAPNsFixture(t, func(o *providertest.APNsOptions) { o.Keys[0].Topics = append(o.Keys[0].Topics, apnsManaged) })
 			r := f.typed(t, test.pushType, test.body)
-			r.Header.Set("Apns-Expiration", strconv.FormatInt(noon.Add(time.Second).Unix(), 10))
+			if test.pushType != "pushtotalk" {
+				r.Header.Set("Apns-Expiration", strconv.FormatInt(noon.Add(time.Second).Unix(), 10))
+			}
 			f.expect(t, r, http.StatusOK, "")
 			if string(f.Pushes()[0].Payload) != test.body {
 				t.Error("the payload is another one")
 			}
 		})
+	}
+}
+
+func TestAPNsCatchesWhatAPushTypeRulesOut(t *testing.T) {
+	t.Parallel()
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	const update = `{"aps":{"timestamp":1,"event":"update","content-state":{}}}`
+	tests := []struct {
+		name, pushType, body string
+		change               func(*http.Request)
+		reason, violation    string
+	}{
+		{"a speaker with priority 5", "pushtotalk", `{"aps":{}}`, set("Apns-Priority", "5"), "BadPriority", "not 10"},
+		{"a speaker for later", "pushtotalk", `{"aps":{}}`, set("Apns-Expiration", strconv.FormatInt(noon.Unix()+9, 10)), "BadExpirationDate", "not 0"},
+		{
+			"a speaker for whenever", "pushtotalk", `{"aps":{}}`, func(r *http.Request) { r.Header.Del("Apns-Expiration") },
+			"BadExpirationDate", "not 0",
+		},
+		{"a Live Activity with priority 1", "liveactivity", update, set("Apns-Priority", "1"), "BadPriority", "neither 5 nor 10"},
+		{"mdm for an app", "mdm", `{"mdm":"m"}`, set("Apns-Topic", apnsApp), "InvalidPushType", "mdm does not go with"},
+		{"an alert for a managed device", "alert", `{"aps":{"alert":"a"}}`, set("Apns-Topic", apnsManaged), "InvalidPushType", "alert does not go with"},
+		{"background for calls", "background", `{"aps":{"content-available":1}}`, set("Apns-Topic", apnsApp+".voip"), "InvalidPushType", `".voip"`},
+		{"voip for a complication", "voip", `{"aps":{}}`, set("Apns-Topic", apnsApp+".complication"), "InvalidPushType", `".complication"`},
+		{"voip for push to talk", "voip", `{"aps":{}}`, set("Apns-Topic", apnsApp+".voip-ptt"), "InvalidPushType", `".voip-ptt"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newAPNsFixture(t, func(o *providertest.APNsOptions) { o.Keys[0].Topics = append(o.Keys[0].Topics, apnsManaged) })
+			r := f.typed(t, test.pushType, test.body)
+			test.change(r)
+			expectAPNsRefusal(t, f, r, 400, test.reason, test.violation)
+		})
+	}
+}
+
+func TestAPNsKnowsBothSpellingsOfAKeyForTheOtherEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{"BadEnvironmentKeyIdInToken", "BadEnvironmentKeyInToken"} {
+		f := newAPNsFixture(t)
+		f.Answer("", providertest.APNsAnswer{Reason: reason})
+		f.expect(t, f.request(t), http.StatusForbidden, reason)
 	}
 }
 

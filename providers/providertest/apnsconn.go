@@ -224,6 +224,12 @@ func (c *apnsConn) goAway(last uint32) {
 	c.finish()
 }
 
+// farewell says that the streams up to last are processed, and why the connection ends, and ends it without answering them. The lock is held.
+func (c *apnsConn) farewell(last uint32, why []byte) {
+	c.out.put(func(f *http2.Framer) error { return f.WriteGoAway(last, http2.ErrCodeNo, why) })
+	c.drop()
+}
+
 // finish closes the connection when it is going away and nothing is left to do. The lock is held.
 func (c *apnsConn) finish() {
 	if c.away && len(c.streams) == 0 && !c.dropped {

@@ -92,6 +92,30 @@ func apnsTypeViolation(aps map[string]any, pushType string) string {
 		if key := has("alert", "badge", "sound"); key != "" {
 			return "aps of a background push has " + key
 		}
+	case "widgets", "controls":
+		// https://developer.apple.com/documentation/widgetkit/updating-widgets-with-widgetkit-push-notifications
+		if aps["content-changed"] != true {
+			return "aps of a push for " + pushType + " has no content-changed of true"
+		}
+	case "liveactivity":
+		return apnsActivityViolation(aps)
+	}
+	return ""
+}
+
+// apnsActivityViolation judges whether aps is an update that ActivityKit takes.
+// https://developer.apple.com/documentation/activitykit/starting-and-updating-live-activities-with-activitykit-push-notifications
+func apnsActivityViolation(aps map[string]any) string {
+	if number, ok := aps["timestamp"].(json.Number); !ok || !apnsCount.MatchString(number.String()) {
+		return "aps of a push for a Live Activity has no timestamp in seconds"
+	}
+	switch aps["event"] {
+	case "start", "update", "end":
+	default:
+		return "aps of a push for a Live Activity has no event that is start, update or end"
+	}
+	if _, ok := aps["content-state"].(map[string]any); !ok && aps["event"] != "end" {
+		return "aps of a push for a Live Activity has no object content-state"
 	}
 	return ""
 }

@@ -126,6 +126,8 @@ func (c *apnsConn) judge(s *apnsStream) {
 // give does what the answer says. The lock is held.
 func (c *apnsConn) give(s *apnsStream, answer *APNsAnswer) {
 	switch {
+	case answer.Drop && answer.GoAway:
+		c.farewell(s.id, answer.body(c.fake.options.Now()))
 	case answer.Drop:
 		c.drop()
 	case answer.GoAway:

@@ -37,7 +37,8 @@ func (c *apnsConn) checkProviderToken(s *apnsStream, now time.Time) apnsFault {
 	}
 	s.key = token.key
 	if e := token.key.Environment; e != "" && e != c.fake.options.Environment {
-		return apnsFaultf("BadEnvironmentKeyIdInToken", "the key of the provider token is for %s only", e)
+		// Its table spells this BadEnvironmentKeyIdInToken: https://github.com/swift-server-community/APNSwift/pull/229.
+		return apnsFaultf("BadEnvironmentKeyInToken", "the key of the provider token is for %s only", e)
 	}
 	// A time of issue that is not within the last hour is answered like this, whichever side it is on:
 	// https://developer.apple.com/library/archive/documentation/NetworkingInternet/Conceptual/RemoteNotificationsPG/CommunicatingwithAPNs.html

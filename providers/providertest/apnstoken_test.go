@@ -76,7 +76,7 @@ func TestAPNsRefusesAKeyOfTheOtherEnvironment(t *testing.T) {
 		if environment == "sandbox" {
 			f.expect(t, f.request(t), http.StatusOK, "")
 		} else {
-			expectAPNsRefusal(t, f, f.request(t), http.StatusForbidden, "BadEnvironmentKeyIdInToken", "production only")
+			expectAPNsRefusal(t, f, f.request(t), http.StatusForbidden, "BadEnvironmentKeyInToken", "production only")
 		}
 	}
 }

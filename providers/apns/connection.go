@@ -1,0 +1,59 @@
+package apns
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/service"
+)
+
+// unrelatedKey is APNs' reason for a provider token of another key than the connection began with.
+const unrelatedKey = "UnrelatedKeyIdInToken"
+
+// reconnectEvery is how often connections are made again at most because of their answers: Apple takes a client that opens many for an attacker.
+const reconnectEvery = time.Minute
+
+// renewal remembers when the connections were made again because of an answer.
+type renewal struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// since reports whether a request that began at this time may be sent again, since there are new connections now. It calls renew for them,
+// unless another request just did.
+func (r *renewal) since(began time.Time, renew func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.at.After(began):
+		return true
+	case !r.at.IsZero() && time.Since(r.at) < reconnectEvery:
+		return false
+	}
+	renew()
+	r.at = time.Now()
+	return true
+}
+
+// failed classifies a request that got no answer. APNs refuses a bad certificate by ending the connection, and may give its reason in the
+// GOAWAY with which it ends one. That is not about a device, so it can be the operator's and nothing worse.
+func failed(err error) providers.Outcome {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return providers.Misconfigured("certificate_refused", op.Err)
+	}
+	o := network.Failed(err)
+	if farewell, ok := service.Farewell(err); ok {
+		reason, _ := reasonIn([]byte(farewell))
+		if v := apnsreason.Verdicts[reason]; v.Kind == providers.KindMisconfigured {
+			o = providers.Misconfigured(v.Reason, nil)
+		}
+		o.Word, o.Err = providers.Word(reason), errors.New("the server ended the connection with a GOAWAY")
+	}
+	return o
+}

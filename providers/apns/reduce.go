@@ -1,0 +1,76 @@
+package apns
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+)
+
+// maxWord is how much is kept of what is only compared: longer than any word that it is compared with.
+const maxWord = 64
+
+// reduce is what build needs of a notification for whatever device.
+func reduce(n *providers.Notification, limit int) *providers.Notification {
+	if payload.IsSmall(n, limit) {
+		return n.WithoutBody()
+	}
+	reduced, tooLarge := payload.OversizeIDs(n, limit, payload.Size)
+	if !tooLarge {
+		reduced = n.Reduced()
+		reduced.Encrypted, _ = payload.OversizeEncrypted(n.Encrypted, limit, payload.Size)
+	}
+	if n.Type == "" {
+		return reduced
+	}
+	reduced.Encrypted = providers.Encrypted{} // build has no place for it
+	reduced.Type, reduced.Membership, reduced.UserIsTarget = cutTo(n.Type, maxWord), cutTo(n.Membership, maxWord), n.UserIsTarget
+	if tooLarge {
+		return reduced // nothing with the ids in it is sent, and what has no ids has no texts
+	}
+	keep := textsThatFit(n, limit)
+	reduced.SenderDisplayName = cutTo(firstCharacters(firstOf(n.SenderDisplayName, n.Sender), maxName), keep)
+	reduced.RoomName = cutTo(firstCharacters(firstOf(n.RoomName, n.RoomAlias), maxName), keep)
+	reduced.Content = reducedContent(n, keep)
+	return reduced
+}
+
+// textsThatFit is how many bytes of each of an alert's texts are enough to make it of them: what fit would leave of them if there were
+// nothing but them, and a character.
+func textsThatFit(n *providers.Notification, limit int) int {
+	_, args := locKey(n)
+	var all size
+	texts := make([]*string, len(args))
+	for i := range args {
+		args[i] = cutTo(args[i], limit) // as setAlert does
+		texts[i] = &args[i]
+		for _, r := range args[i] {
+			all = all.plus(sizeOf(r))
+		}
+	}
+	if !all.over(limit) {
+		return limit + utf8.UTFMax
+	}
+	cut(texts, all, limit)
+	longest := 0
+	for _, arg := range args {
+		longest = max(longest, len(arg))
+	}
+	return longest + utf8.UTFMax
+}
+
+// reducedContent is what locKey looks for in the content.
+func reducedContent(n *providers.Notification, keep int) json.RawMessage {
+	switch n.Type {
+	case "m.room.message", "m.room.encrypted":
+		if msgtype, body := textOf(n.Content); msgtype != "" || body != "" {
+			return payload.Marshal(map[string]string{"msgtype": cutTo(msgtype, maxWord), "body": cutTo(body, keep)})
+		}
+	case "m.call.invite":
+		if isVideo(n.Content) {
+			return json.RawMessage(`{"offer":{"sdp":"m=video"}}`)
+		}
+	}
+	return nil
+}
