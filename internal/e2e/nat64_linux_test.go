@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// onlyIPv6 leaves the namespace no way to any address of IPv4 but loopback's, as on an IPv6-only host. Those of NAT64's prefix are still this
-// machine's: the push server that answers there is what a translator would lead to.
+// onlyIPv6 leaves the namespace no way to any address of IPv4 but loopback's, as on an IPv6-only host. Those of NAT64's prefix are still
+// this machine's: the push server that answers there is what a translator would lead to.
 func onlyIPv6(t *testing.T) {
 	t.Helper()
 	if out, err := exec.Command("ip", "route", "del", "local", "0.0.0.0/0", "dev", "lo").CombinedOutput(); err != nil {
@@ -28,7 +28,8 @@ func onlyIPv6(t *testing.T) {
 	}
 }
 
-// Guards against the reports keeperhub#1269, romm#3675 and cinny#2356: on an IPv6-only host with DNS64, every IPv4-only push server was blocked.
+// Guards against the reports keeperhub#1269, romm#3675 and cinny#2356: on an IPv6-only host with DNS64, every IPv4-only push server was
+// blocked.
 func TestOnAnIPv6OnlyHostPublicPushServersAreReachedThroughNAT64AndPrivateOnesAreNot(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {

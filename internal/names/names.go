@@ -72,8 +72,8 @@ var (
 	errNoName  = errors.New("not a name")
 )
 
-// Public returns an error that says what a host is if it cannot be a name on the public internet, however it is written: an address, a single
-// label, a special-use name, or what no name can be.
+// Public returns an error that says what a host is if it cannot be a name on the public internet, however it is written: an address, a
+// single label, a special-use name, or what no name can be.
 func Public(host string) error {
 	host = Canonical(host)
 	last := Last(host)

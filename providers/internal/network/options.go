@@ -26,8 +26,8 @@ type Options struct {
 	// Default: the system's alone.
 	TrustedCA string `json:"trusted_ca,omitempty"`
 
-	// The proxy to send through: an http, https, socks5 or socks5h URL, host:port for an http one, or `none`. With socks5, too, the proxy resolves
-	// names. Placeholders are allowed. Default: what the environment variables HTTPS_PROXY and NO_PROXY say.
+	// The proxy to send through: an http, https, socks5 or socks5h URL, host:port for an http one, or `none`. With socks5, too, the proxy
+	// resolves names. Placeholders are allowed. Default: what the environment variables HTTPS_PROXY and NO_PROXY say.
 	Proxy string `json:"proxy,omitempty"`
 }
 

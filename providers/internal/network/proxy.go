@@ -35,8 +35,8 @@ func proxy(raw string) (func(*url.URL) (*url.URL, error), string, error) {
 	return func(*url.URL) (*url.URL, error) { return u, nil }, u.String(), nil
 }
 
-// proxyURL takes what HTTPS_PROXY takes (https://pkg.go.dev/golang.org/x/net/http/httpproxy), which reads a host without a scheme as an http URL.
-// It refuses what could never work, and a single word, which is more likely meant for none. An error shows no user information.
+// proxyURL takes what HTTPS_PROXY takes (https://pkg.go.dev/golang.org/x/net/http/httpproxy), which reads a host without a scheme as an
+// http URL. It refuses what could never work, and a single word, which is more likely meant for none. An error shows no user information.
 func proxyURL(raw string) (*url.URL, error) {
 	bare := !strings.Contains(raw, "://")
 	if bare {

@@ -1,7 +1,9 @@
-// Package sockstest is a SOCKS5 proxy (RFC 1928, RFC 1929) for tests, which finds everybody at one address and remembers what it was asked for.
+// Package sockstest is a SOCKS5 proxy (RFC 1928, RFC 1929) for tests, which finds everybody at one address and remembers what it was
+// asked for.
 package sockstest
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,7 +28,8 @@ type Proxy struct {
 // New starts a proxy that leads to an address.
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx := t.Context()
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +43,7 @@ func New(t testing.TB, target string) *Proxy {
 			p.keep(conn)
 			p.group.Go(func() {
 				defer conn.Close()
-				if err := p.serve(conn); err != nil {
+				if err := p.serve(ctx, conn); err != nil {
 					p.note(err.Error())
 				}
 			})
@@ -77,7 +80,7 @@ func (p *Proxy) keep(conn net.Conn) {
 	p.conns = append(p.conns, conn)
 }
 
-func (p *Proxy) serve(conn net.Conn) error {
+func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	user, err := logIn(conn)
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func (p *Proxy) serve(conn net.Conn) error {
 		return err
 	}
 	p.note(user + asked)
-	server, err := net.Dial("tcp", p.target)
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", p.target)
 	if err != nil {
 		_, _ = conn.Write([]byte{5, 5, 0, 1, 0, 0, 0, 0, 0, 0}) // connection refused
 		return nil

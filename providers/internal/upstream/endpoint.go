@@ -60,9 +60,9 @@ func isHalfAddress(u *url.URL) bool {
 	return err != nil || strings.ContainsAny(u.Hostname(), "[]")
 }
 
-// canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does it
-// (a digit of full width is a digit), capitals are none, and an IPv6 address is as RFC 5952 has it, or the IPv4 address that is mapped in it. One
-// of NAT64 stays what it is: an IPv6-only host could not connect to the IPv4 address in it.
+// canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does
+// it (a digit of full width is a digit), capitals are none, and an IPv6 address is as RFC 5952 has it, or the IPv4 address that is mapped
+// in it. One of NAT64 stays what it is: an IPv6-only host could not connect to the IPv4 address in it.
 func canonicalHost(host string) string {
 	host = names.ASCII(host)
 	if strings.Contains(host, ":") {
@@ -82,8 +82,8 @@ func Host(raw string) string {
 	return hostName(u)
 }
 
-// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty if the
-// endpoint is none.
+// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty
+// if the endpoint is none.
 func Target(raw string) string {
 	u, err := Endpoint(raw)
 	if err != nil {

@@ -58,8 +58,8 @@ func newGuard(allow []netip.Prefix, m *machine, a *addresses) *guard {
 	}
 }
 
-// check returns an error if an address is not to be connected to. One that a NAT64 translates (RFC 6052) leads to the IPv4 address in it, which
-// decides, unless allow_private names the address as it is: on an IPv6-only host, every IPv4-only push server has such an address.
+// check returns an error if an address is not to be connected to. One that a NAT64 translates (RFC 6052) leads to the IPv4 address in it,
+// which decides, unless allow_private names the address as it is: on an IPv6-only host, every IPv4-only push server has such an address.
 func (g *guard) check(network, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil || isAdmin(address) {
@@ -166,8 +166,8 @@ func (a *attempt) end(made net.Conn) net.Conn {
 
 var errUnreachable = errors.New("those of the host's addresses that are of the public internet cannot be reached")
 
-// dialing is how a transport connects through one of the guard's dialers. Of a name with several addresses, what net tells is the failure of
-// one of them: it is blocked only if no other could have been connected to at another time.
+// dialing is how a transport connects through one of the guard's dialers. Of a name with several addresses, what net tells is the failure
+// of one of them: it is blocked only if no other could have been connected to at another time.
 func (g *guard) dialing(dialer *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		a := &attempt{guard: g, host: address}

@@ -80,8 +80,8 @@ func TestAnAddressOfNAT64IsJudgedByTheIPv4AddressInIt(t *testing.T) {
 	}
 }
 
-// The other rows of IANA's registry for IPv6, https://www.iana.org/assignments/iana-ipv6-special-registry, and what is no NAT64 although it looks
-// like one, with a public IPv4 address in it where there is room for one.
+// The other rows of IANA's registry for IPv6, https://www.iana.org/assignments/iana-ipv6-special-registry, and what is no NAT64 although
+// it looks like one, with a public IPv4 address in it where there is room for one.
 func TestNoOtherSpecialAddressIsLetThrough(t *testing.T) {
 	t.Parallel()
 	guard := newGuard(nil, nil, nil)
