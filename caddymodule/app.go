@@ -205,10 +205,8 @@ func (a *App) Start() error {
 			return fmt.Errorf("outbox: %w", err)
 		}
 	}
-	for _, app := range a.gateway.Router.Apps() {
-		if err := app.Start(ctx); err != nil {
-			return fmt.Errorf("app %q: %w", app.Pattern, err)
-		}
+	if err := a.startApps(ctx); err != nil {
+		return err
 	}
 	if err := a.gateway.Recall(ctx); err != nil {
 		return fmt.Errorf("outbox: %w", err)
@@ -221,6 +219,20 @@ func (a *App) Start() error {
 	go a.dropUntargeted(live)
 	go a.gateway.Work(live)
 	close(a.started)
+	return nil
+}
+
+// startApps has each app's provider know its sites, and start.
+func (a *App) startApps(ctx context.Context) error {
+	sites := mounts(a.ctx)
+	for _, app := range a.gateway.Router.Apps() {
+		if err := app.Mounted(publicHosts(sites, app)); err != nil {
+			return fmt.Errorf("app %q: %w", app.Pattern, err)
+		}
+		if err := app.Start(ctx); err != nil {
+			return fmt.Errorf("app %q: %w", app.Pattern, err)
+		}
+	}
 	return nil
 }
 

@@ -31,7 +31,12 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 	plan := &command.Plan{
 		Rejected: guestName(app.gateway.Rejected), Outbox: guestName(app.gateway.Outbox), Warnings: app.warnings(), Close: app.release,
 	}
+	sites := mounts(ctx)
 	for _, a := range app.gateway.Router.Apps() {
+		if err := a.Mounted(publicHosts(sites, a)); err != nil { // as it would when the configuration goes live
+			plan.Close()
+			return nil, fmt.Errorf("app %q: %w", a.Pattern, err)
+		}
 		plan.Apps = append(plan.Apps, planned(a, time.Now()))
 	}
 	return plan, nil

@@ -83,9 +83,9 @@ func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 		{"unifiedpush: an endpoint with a path", up(`"endpoint":"https://relay.example.org/up"`), []string{"endpoint: ", "path"}},
 		{"unifiedpush: a CA file that is missing", up(fmt.Sprintf(`"trusted_ca":%q`, missing)), []string{"trusted_ca: ", "missing.pem"}},
 		{"unifiedpush: a CA file without a certificate", up(fmt.Sprintf(`"trusted_ca":%q`, garbage)), []string{"trusted_ca: ", "garbage.pem"}},
-		{"unifiedpush: a proxy that is no URL", up(`"proxy":"proxy.example.org"`), []string{"proxy: "}},
+		{"unifiedpush: a proxy that is no URL", up(`"proxy":"socks5h://"`), []string{"proxy: ", "the host is missing"}},
 		{"unifiedpush: a network that is none", up(`"allow_private":["10.0.0.0/8","home"]`), []string{"allow_private: ", `"home"`}},
-		{"webpush: no subject", provider(`"name":"webpush"`), []string{`app "org.example.x"`, `provider "webpush"`, "vapid_subject is missing"}},
+		{"webpush: a subject that cannot be on the internet", webpush(`"vapid_subject":"mailto:ops@gateway.invalid"`), []string{"vapid_subject: ", "gateway.invalid", "Apple"}},
 		{"webpush: a subject that is no URL", webpush(`"vapid_subject":"ops"`), []string{`provider "webpush"`, "vapid_subject: "}},
 		{"webpush: a key file that is no key", webpush(fmt.Sprintf(`"vapid_subject":"mailto:ops@example.org","vapid_key_file":%q`, garbage)), []string{"vapid_key_file: "}},
 

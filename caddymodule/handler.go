@@ -23,9 +23,9 @@ type Handler struct {
 	// one of an unknown app. Default: all.
 	Apps []string `json:"apps,omitempty"`
 
-	// What becomes of a request that came without TLS: `refuse` answers 403, `trusted_proxy` believes the `X-Forwarded-Proto` of
-	// a proxy that the server's `trusted_proxies` names, `allow` takes it. With `refuse`, a server that could never speak TLS fails
-	// to load. Default: `refuse`.
+	// What becomes of a request that came without TLS: `refuse` answers 403, `trusted_proxy` believes the `X-Forwarded-Proto` of a proxy
+	// that the server's `trusted_proxies` names, if all of it says https, `allow` takes it. With `refuse`, a server that could never speak
+	// TLS fails to load. Default: `refuse`.
 	Plaintext string `json:"plaintext,omitempty"`
 
 	app    *App

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
 // The values of the handler's plaintext option.
@@ -43,9 +45,30 @@ func (h *Handler) secure(r *http.Request) bool {
 		return true
 	case h.Plaintext == plaintextTrustedProxy:
 		trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-		protos := r.Header.Values("X-Forwarded-Proto")
-		return trusted && len(protos) == 1 && strings.EqualFold(strings.TrimSpace(protos[0]), "https")
+		return trusted && allHTTPS(r.Header.Values("X-Forwarded-Proto"))
 	default:
 		return false
 	}
+}
+
+// allHTTPS reports whether each proxy on the way says https. Several add to the header, as a list or as one more field (RFC 9110 section
+// 5.3; waitress#442, discourse#19651). One that says anything else, or nothing, got the request in plaintext.
+func allHTTPS(protos []string) bool {
+	for _, proto := range protos {
+		for one := range strings.SplitSeq(proto, ",") {
+			if !strings.EqualFold(strings.TrimSpace(one), "https") {
+				return false
+			}
+		}
+	}
+	return len(protos) > 0
+}
+
+// errPlaintext is the answer to a request that is not secure.
+func (h *Handler) errPlaintext() *gateway.Error {
+	err := gateway.ErrPlaintext()
+	if h.Plaintext == plaintextTrustedProxy {
+		err.Message += ": a proxy of trusted_proxies has to send X-Forwarded-Proto, and all of it has to say https"
+	}
+	return err
 }

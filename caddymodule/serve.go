@@ -37,7 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case !h.secure(r):
 		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
-		metrics.refused(h.refuse(w, gateway.ErrPlaintext()))
+		metrics.refused(h.refuse(w, h.errPlaintext()))
 	case r.URL.Path != endpoint:
 		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
 	case r.Method == http.MethodPost:

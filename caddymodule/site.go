@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,13 +15,16 @@ import (
 // site is what the request proves about where it came in.
 func site(r *http.Request) providers.Site {
 	var s providers.Site
-	host, _, err := net.SplitHostPort(r.Host)
+	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
-		host = r.Host
+		host, port = r.Host, ""
 	}
 	if r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(host, r.TLS.ServerName) && named(r, r.TLS.ServerName) {
 		s.Host = strings.ToLower(r.TLS.ServerName)
 		s.Client = clientIP(r)
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
+			s.PublicPort = strconv.FormatUint(n, 10)
+		}
 	}
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		_, s.Port, _ = net.SplitHostPort(addr.String())

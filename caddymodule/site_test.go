@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -76,6 +77,7 @@ func TestASiteIsProvedByTheVeryNameThatTheOperatorGaveIt(t *testing.T) {
 			want := providers.Site{Host: tt.want, Port: "8443"}
 			if tt.want != "" {
 				want.Client = "192.0.2.1"
+				_, want.PublicPort, _ = strings.Cut(tt.host, ":")
 			}
 			if got := site(r); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -98,6 +100,31 @@ func requestTo(host, serverName string, routes caddyhttp.RouteList, replacer *ca
 	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, replacer)
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8443})
 	return r.WithContext(ctx)
+}
+
+func TestTheSitesPublicPortIsTheOneThatTheHostHeaderNames(t *testing.T) {
+	t.Parallel()
+	push := caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{"push.example.org"}}}}}
+	for _, tt := range []struct{ name, host, want string }{
+		{"none", "push.example.org", ""},
+		{"the one it came in at", "push.example.org:8443", "8443"},
+		{"one that a container maps", "push.example.org:443", "443"},
+		{"with zeros", "push.example.org:0443", "443"},
+		{"an empty one", "push.example.org:", ""},
+		{"0", "push.example.org:0", ""},
+		{"what is no port", "push.example.org:65536", ""},
+		{"what is no number", "push.example.org:https", ""},
+		{"one of a host that is not the site's", "stranger.example:8443", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := requestTo("push.example.org", "push.example.org", push, caddy.NewReplacer())
+			r.Host = tt.host
+			if got := site(r); got.PublicPort != tt.want || got.Port != "8443" {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
 }
 
 func TestTheSenderIsWhomCaddyKnows(t *testing.T) {

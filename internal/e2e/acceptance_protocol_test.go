@@ -788,18 +788,21 @@ func TestA22_OnlyATrustedProxyMayVouchForTLS(t *testing.T) {
 		header []string
 		secure bool
 	}{
-		"a trusted proxy that says https":           {p.port, []string{"X-Forwarded-Proto: https"}, true},
-		"a trusted proxy that shouts it":            {p.port, []string{"X-Forwarded-Proto: HTTPS"}, true},
-		"a trusted proxy that says http":            {p.port, []string{"X-Forwarded-Proto: http"}, false},
-		"a trusted proxy that says nothing":         {p.port, nil, false},
-		"a trusted proxy that says both":            {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, false},
-		"a trusted proxy that says both in a list":  {p.port, []string{"X-Forwarded-Proto: https, http"}, false},
-		"a stranger who says https":                 {p.port2, []string{"X-Forwarded-Proto: https"}, false},
-		"a stranger who says to come from a proxy":  {p.port2, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"}, false},
-		"a stranger who says it in another header":  {p.port2, []string{"Forwarded: proto=https", "X-Forwarded-Ssl: on"}, false},
-		"a stranger who says nothing":               {p.port2, nil, false},
-		"a trusted proxy with a header of its own":  {p.port, []string{"Forwarded: proto=https"}, false},
-		"a trusted proxy that forwards a forwarded": {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.7"}, true},
+		"a trusted proxy that says https":            {p.port, []string{"X-Forwarded-Proto: https"}, true},
+		"a trusted proxy that shouts it":             {p.port, []string{"X-Forwarded-Proto: HTTPS"}, true},
+		"a trusted proxy that says http":             {p.port, []string{"X-Forwarded-Proto: http"}, false},
+		"a trusted proxy that says nothing":          {p.port, nil, false},
+		"a trusted proxy that says both":             {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, false},
+		"a trusted proxy that says both in a list":   {p.port, []string{"X-Forwarded-Proto: https, http"}, false},
+		"proxies that all say https (waitress#442)":  {p.port, []string{"X-Forwarded-Proto: https, https"}, true},
+		"proxies that say it in fields of their own": {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: HTTPS ,https"}, true},
+		"a trusted proxy that says an empty element": {p.port, []string{"X-Forwarded-Proto: https,"}, false},
+		"a stranger who says https":                  {p.port2, []string{"X-Forwarded-Proto: https"}, false},
+		"a stranger who says to come from a proxy":   {p.port2, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"}, false},
+		"a stranger who says it in another header":   {p.port2, []string{"Forwarded: proto=https", "X-Forwarded-Ssl: on"}, false},
+		"a stranger who says nothing":                {p.port2, nil, false},
+		"a trusted proxy with a header of its own":   {p.port, []string{"Forwarded: proto=https"}, false},
+		"a trusted proxy that forwards a forwarded":  {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.7"}, true},
 	}
 	for i, name := range slices.Sorted(maps.Keys(proxies)) {
 		test := proxies[name]

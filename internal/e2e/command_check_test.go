@@ -38,7 +38,8 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 	gateway.start(config)
 	running := filepath.Join(gateway.dir, "Caddyfile")
 	r := gateway.ask("", "check", "--config", running, "--live")
-	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off")
+	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off",
+		"the VAPID subject is at a name for documentation")
 	t.Log("\n" + r.out)
 	gateway.ask("", "check", "--config", running, "--strict").want(t, 3)
 
@@ -47,6 +48,8 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 		{"an option that is wrong", strings.Replace(config, "wait 20s", "wait 26s", 1), "wait: 26s"},
 		{"a site without TLS", config + "http://other.test:{port2} {\nmatrix_push\n}\n", "plaintext"},
 		{"an app that a site wants and there is not", strings.Replace(config, "\nmatrix_push\n}", "\nmatrix_push {\napps org.example.x\n}\n}", 1), "org.example.x"},
+		{"a subject that Apple refuses", strings.Replace(config, "ops@example.org", "ops@gateway.invalid", 1), "gateway.invalid"},
+		{"web push without a subject or a public name", strings.Replace(config, "vapid_subject mailto:ops@example.org", "", 1), "vapid_subject is missing"},
 		{"no gateway at all", head + "https://other.test:{port2} {\n" + certificate + "\nrespond 200\n}\n", "no Matrix push gateway is configured"},
 	} {
 		if err := os.WriteFile(other, []byte(gateway.expand(tt.config)), 0o600); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,9 @@ type nameserver struct {
 	asked map[string]int       // for addresses of IPv4
 	// otherwise is what all other names have; none for no other names.
 	otherwise []string
+	// dns64 says that names without an address of IPv6 get one of NAT64 for each of IPv4 (RFC 6147 section 5.1), private ones included: BIND
+	// does it by default, whatever RFC 6052 section 3.1 says.
+	dns64 bool
 }
 
 func newNameserver(t *testing.T) *nameserver {
@@ -127,7 +131,7 @@ func (s *nameserver) answer(query []byte) ([]byte, error) {
 		owner = dnsmessage.MustNewName(found.cname)
 		m.Answers = append(m.Answers, resource(q.Name, &dnsmessage.CNAMEResource{CNAME: owner}))
 	}
-	for _, address := range found.addresses {
+	for _, address := range s.withNAT64(found.addresses) {
 		switch ip := netip.MustParseAddr(address); {
 		case ip.Is4() && q.Type == dnsmessage.TypeA:
 			m.Answers = append(m.Answers, resource(owner, &dnsmessage.AResource{A: ip.As4()}))
@@ -136,6 +140,18 @@ func (s *nameserver) answer(query []byte) ([]byte, error) {
 		}
 	}
 	return m.Pack()
+}
+
+// withNAT64 adds what DNS64 makes of a name's addresses, if the nameserver does that.
+func (s *nameserver) withNAT64(addresses []string) []string {
+	if !s.dns64 || slices.ContainsFunc(addresses, func(a string) bool { return netip.MustParseAddr(a).Is6() }) {
+		return addresses
+	}
+	all := slices.Clone(addresses)
+	for _, address := range addresses {
+		all = append(all, "64:ff9b::"+address)
+	}
+	return all
 }
 
 func resource(name dnsmessage.Name, body dnsmessage.ResourceBody) dnsmessage.Resource {

@@ -320,7 +320,8 @@ func TestBehindAProxySygnalsConfigurationBelievesNobodyElse(t *testing.T) {
 	}{
 		{"a homeserver without a proxy", nil, http.StatusForbidden},
 		{"a proxy that a request reached without TLS", []string{"http"}, http.StatusForbidden},
-		{"a proxy that says two things", []string{"https", "https"}, http.StatusForbidden},
+		{"a proxy that says two things", []string{"https", "http"}, http.StatusForbidden},
+		{"two proxies that ended TLS", []string{"https", "https"}, http.StatusOK},
 		{"a proxy that ended TLS", []string{"https"}, http.StatusOK},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -38,6 +38,13 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 // Provision checks the options.
 func (p *Provider) Provision(ctx caddy.Context) error { return p.sender.Provision(ctx, &p.Options) }
 
+// Mounted names one of the sites to push servers, if there is one. Those that UnifiedPush has want no subject; autopush does not either,
+// from 1.74.0 on (autopush-rs#831).
+func (p *Provider) Mounted(hosts []string) error {
+	p.sender.Mounted(hosts)
+	return nil
+}
+
 // Start makes the VAPID key if there is none yet.
 func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx) }
 
@@ -63,6 +70,7 @@ var (
 	_ caddy.CleanerUpper         = (*Provider)(nil)
 	_ providers.Hoster           = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
+	_ providers.Mounted          = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)

@@ -40,17 +40,30 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.providers.webpush", New: func() caddy.Module { return new(Provider) }}
 }
 
-// Provision checks the options. A subject is required: Apple refuses a push without one.
+// Provision checks the options.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	if p.VapidSubject == "" {
-		return errors.New("vapid_subject is missing: push services want to know how to reach you")
-	}
 	p.faults = payload.NewFaults(ctx.Logger())
 	return p.sender.Provision(ctx, &p.Options)
 }
 
+var errNoSubject = errors.New("vapid_subject is missing: push services want to know how to reach you: " +
+	"set it, or give a site that mounts the app a public name")
+
+// Mounted makes sure that there is a subject: Apple refuses a push without one.
+func (p *Provider) Mounted(hosts []string) error {
+	if !p.sender.Mounted(hosts) {
+		return errNoSubject
+	}
+	return nil
+}
+
 // Start makes the VAPID key if there is none yet.
-func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx) }
+func (p *Provider) Start(ctx context.Context) error {
+	if err := p.Mounted(nil); err != nil { // nobody asked
+		return err
+	}
+	return p.sender.Start(ctx)
+}
 
 // Cleanup lets go of the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
@@ -74,6 +87,7 @@ var (
 	_ providers.Hoster           = (*Provider)(nil)
 	_ providers.Identifier       = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
+	_ providers.Mounted          = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)

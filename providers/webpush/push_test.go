@@ -222,10 +222,16 @@ func TestBeforeTheKeyIsKnownAPushIsForLater(t *testing.T) {
 
 func TestASubjectIsRequiredAndAHalfProvisionedProviderCleansUp(t *testing.T) {
 	t.Parallel()
-	for _, subject := range []string{"", "ops@example.org", "mailto:ops@localhost"} {
+	for _, subject := range []string{"", "ops@example.org", "mailto:ops@localhost", "mailto:ops@gateway.invalid"} {
 		p := new(Provider)
 		p.VapidSubject = subject
-		if err := p.Provision(newContext(t)); err == nil || !strings.HasPrefix(err.Error(), "vapid_subject") {
+		err := p.Provision(newContext(t))
+		if subject == "" && err == nil { // a site may give it one
+			if err = p.Mounted(nil); err == nil || p.Start(t.Context()) == nil {
+				t.Error("it starts without a subject")
+			}
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), "vapid_subject") {
 			t.Errorf("with %q: %v", subject, err)
 		}
 		if err := p.Cleanup(); err != nil {

@@ -136,6 +136,16 @@ func (a *App) DefaultBadges() (b providers.Badges) {
 	return b
 }
 
+// Mounted has the provider know which sites mount the app.
+func (a *App) Mounted(hosts []string) (err error) {
+	if p, ok := a.Provider.(providers.Mounted); ok {
+		if caught := a.guard("Mounted", func() { err = p.Mounted(hosts) }); caught != nil {
+			return caught
+		}
+	}
+	return err
+}
+
 // Start does what there is to do when the configuration goes live.
 func (a *App) Start(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Starter); ok {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/nat64"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -131,10 +132,10 @@ func groupOf(host string) string {
 	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		bits := 48
-		if ip = ip.Unmap(); ip.Is4() {
+		if ip = nat64.Unwrap(ip); ip.Is4() { // all of IPv4 is in one block of NAT64's
 			bits = 24
 		}
-		block, _ := ip.WithZone("").Prefix(bits) // the bits are in range
+		block, _ := ip.Prefix(bits) // the bits are in range
 		return block.String()
 	}
 	name = strings.TrimSuffix(name, ".")

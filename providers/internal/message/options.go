@@ -22,7 +22,9 @@ import (
 type Options struct {
 	upstream.Options
 
-	// How push services can reach the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL. Placeholders are allowed.
+	// How push services can reach the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL of a public name. Placeholders are
+	// allowed. Default: `https://` and the first public name of the sites that mount the app. If there is none, `webpush` does not load, and
+	// `unifiedpush` names no subject.
 	VapidSubject string `json:"vapid_subject,omitempty"`
 
 	// The file of the VAPID private key (RFC 8292): PEM of a P-256 key, or the base64url of its 32 bytes. Subscriptions are made
@@ -68,7 +70,8 @@ type Sender struct {
 	ctx     caddy.Context
 	client  *upstream.Client
 	subject string
-	signer  atomic.Pointer[vapid.Signer] // nil until the key is known
+	key     atomic.Pointer[vapid.Key]    // nil until it is known
+	signer  atomic.Pointer[vapid.Signer] // nil until the configuration goes live: by then, key and subject are known
 	pooled  string                       // the signer's key in the pool; empty until there is one
 }
 
@@ -92,6 +95,7 @@ func (s *Sender) Provision(ctx caddy.Context, o *Options) error {
 		if err := vapid.ValidateSubject(s.subject); err != nil {
 			return fmt.Errorf("vapid_subject: %w", err)
 		}
+		s.warnOfExample(ctx.Logger())
 	}
 	if o.VapidKeyFile != "" {
 		if err := s.loadKey(o.VapidKeyFile); err != nil {
@@ -122,43 +126,57 @@ func (s *Sender) loadKey(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return s.use(key)
+	s.key.Store(key)
+	return nil
 }
 
-func (s *Sender) use(key *vapid.Key) error {
+// warnOfExample warns of a subject that was copied out of some documentation.
+func (s *Sender) warnOfExample(logger *zap.Logger) {
+	if vapid.IsExample(s.subject) {
+		logger.Warn("the VAPID subject is at a name for documentation, where nobody reads what a push service has to say",
+			zap.String("vapid_subject", s.subject), zap.String("hint", "set vapid_subject to an address or URL of yours"))
+	}
+}
+
+// Mounted takes the first of the hosts for the subject, unless the operator named one, and reports whether there is one now.
+func (s *Sender) Mounted(hosts []string) (named bool) {
+	if s.subject == "" && len(hosts) > 0 {
+		s.subject = "https://" + hosts[0]
+	}
+	return s.subject != ""
+}
+
+// keyName is the name in Caddy's storage of the key that all apps share which name no file.
+const keyName = "default"
+
+// Start makes the key when the configuration goes live, if none was named and none was made before, and what signs with it.
+func (s *Sender) Start(ctx context.Context) error {
+	s.client.Start()
+	key := s.key.Load()
+	if key == nil {
+		var err error
+		if key, err = vapid.FromStorage(ctx, s.ctx.Storage(), keyName); err != nil {
+			return fmt.Errorf("the VAPID key in Caddy's storage: %w", err)
+		}
+		s.key.Store(key)
+	}
 	name := key.PublicKey() + " " + s.subject
 	signer, _, err := signers.LoadOrNew(name, func() (caddy.Destructor, error) {
 		signer, err := vapid.NewSigner(key, s.subject)
 		return pooledSigner{signer}, err
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("vapid_subject: %w", err)
 	}
 	s.pooled = name
 	s.signer.Store(signer.(pooledSigner).Signer)
 	return nil
 }
 
-// keyName is the name in Caddy's storage of the key that all apps share which name no file.
-const keyName = "default"
-
-// Start makes the key when the configuration goes live, if none was named and none was made before.
-func (s *Sender) Start(ctx context.Context) error {
-	s.client.Start()
-	if s.signer.Load() != nil {
-		return nil
-	}
-	key, err := vapid.FromStorage(ctx, s.ctx.Storage(), keyName)
-	if err != nil {
-		return fmt.Errorf("the VAPID key in Caddy's storage: %w", err)
-	}
-	return s.use(key)
-}
-
 // PublicKey is the public half of the key; empty until it is known.
 func (s *Sender) PublicKey() string {
-	if signer := s.signer.Load(); signer != nil {
-		return signer.Key().PublicKey()
+	if key := s.key.Load(); key != nil {
+		return key.PublicKey()
 	}
 	return ""
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -27,8 +26,8 @@ type Options struct {
 	// Default: the system's alone.
 	TrustedCA string `json:"trusted_ca,omitempty"`
 
-	// The HTTP proxy to send through: an http, https or socks5 URL, or `none`. Placeholders are allowed. Default: what the environment
-	// variables HTTPS_PROXY and NO_PROXY say.
+	// The proxy to send through: an http, https, socks5 or socks5h URL, host:port for an http one, or `none`. With socks5, too, the proxy
+	// resolves names. Placeholders are allowed. Default: what the environment variables HTTPS_PROXY and NO_PROXY say.
 	Proxy string `json:"proxy,omitempty"`
 }
 
@@ -108,24 +107,6 @@ func SystemRoots() *x509.CertPool {
 		return pool
 	}
 	return x509.NewCertPool()
-}
-
-func proxy(raw string) (func(*url.URL) (*url.URL, error), string, error) {
-	if raw == "" {
-		return func(u *url.URL) (*url.URL, error) { return http.ProxyFromEnvironment(&http.Request{URL: u}) }, "", nil
-	}
-	resolved, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
-	if err != nil {
-		return nil, "", err
-	}
-	if resolved == "none" {
-		return func(*url.URL) (*url.URL, error) { return nil, nil }, resolved, nil
-	}
-	u, err := url.Parse(resolved)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {
-		return nil, "", errors.New("must be an http, https or socks5 URL, or none")
-	}
-	return func(*url.URL) (*url.URL, error) { return u, nil }, resolved, nil
 }
 
 // UnmarshalOption reads the option that the dispenser is at, and says whether it is one of these.

@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/sockstest"
 )
 
 func connect(t *testing.T, c *Client) {
@@ -226,4 +228,26 @@ func TestAConnectionIsMadeAheadThroughTheProxyAndTriedAgainIfThatFailed(t *testi
 		t.Errorf("the proxy was asked %d times", n)
 	}
 	s.want(t, 1)
+}
+
+// Guards against the report git-lfs#3677, where socks5h was refused.
+func TestASOCKSProxyIsConnectedThroughAndResolvesTheName(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"socks5", "socks5h"} {
+		s := newServer(t, 100, ok)
+		proxy := sockstest.New(t, s.Listener.Addr().String())
+		settings, err := (&network.Options{TrustedCA: s.ca.File, Proxy: scheme + "://user:pass@" + proxy.Addr().String()}).Resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewClient(Options{Server: &url.URL{Scheme: "https", Host: "push.example"}, Settings: settings, Identity: t.Name() + scheme})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeClient(t, c) })
+		wantOK(t, c)
+		if asked := strings.Join(proxy.Asked(), ", "); asked != "user:pass name push.example:443" {
+			t.Errorf("%s: the proxy was asked for %s", scheme, asked)
+		}
+	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/nat64"
 )
 
 const (
@@ -80,9 +82,9 @@ func newAddresses(now func() time.Time) *addresses {
 // Destruct is called when no configuration uses it any more.
 func (a *addresses) Destruct() error { return nil }
 
-// block is what counts as one address: of IPv6, the network that everybody gets at least.
+// block is what counts as one address: of IPv6, the network that everybody gets at least. All of IPv4 is in one such network of NAT64's.
 func block(ip netip.Addr) netip.Prefix {
-	ip = ip.Unmap().WithZone("")
+	ip = nat64.Unwrap(ip)
 	bits := 64
 	if ip.Is4() {
 		bits = 32

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/names"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -137,7 +138,7 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 // notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3)
 // unless the operator allows private addresses.
 func (c *Client) notToBeResolved(host string) bool {
-	return isBelow(host, "onion") || isBelow(host, "localhost") && len(c.settings.allow) == 0
+	return names.IsBelow(host, "onion") || names.IsBelow(host, "localhost") && len(c.settings.allow) == 0
 }
 
 // explain is what an error means if the host's name does not exist. Where no private network is allowed, one that is not of the public

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/idna"
+	"github.com/matrix-push/caddy-matrix-push/internal/names"
 )
 
 // Endpoint parses an endpoint's URL as RFC 8030 and the gateway's rules want it. What comes out has one spelling of its host and port,
@@ -27,7 +27,7 @@ func Endpoint(raw string) (*url.URL, error) {
 		return nil, errors.New("a URL with user information")
 	}
 	host, port := canonicalHost(u.Hostname()), portOf(u)
-	if isBelow(host, "invalid") { // RFC 6761 section 6.4
+	if names.IsBelow(host, "invalid") { // RFC 6761 section 6.4
 		return nil, errors.New("a URL of a name below .invalid, which does not exist")
 	}
 	if len(port) > 1 && port[0] == '0' {
@@ -60,20 +60,17 @@ func isHalfAddress(u *url.URL) bool {
 	return err != nil || strings.ContainsAny(u.Hostname(), "[]")
 }
 
-// canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does it
-// (a digit of full width is a digit), capitals are none, and an IPv6 address is as RFC 5952 has it, or the IPv4 address that is mapped in it.
+// canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does
+// it (a digit of full width is a digit), capitals are none, and an IPv6 address is as RFC 5952 has it, or the IPv4 address that is mapped
+// in it. One of NAT64 stays what it is: an IPv6-only host could not connect to the IPv4 address in it.
 func canonicalHost(host string) string {
-	if strings.ContainsFunc(host, func(c rune) bool { return c >= 0x80 }) {
-		if ascii, err := idna.Lookup.ToASCII(host); err == nil {
-			host = ascii
-		}
-	}
+	host = names.ASCII(host)
 	if strings.Contains(host, ":") {
 		if ip, err := netip.ParseAddr(host); err == nil {
 			return ip.Unmap().String()
 		}
 	}
-	return strings.ToLower(host)
+	return host
 }
 
 // Host is the host and port of an endpoint, by which servers are told apart; empty if it is none.
@@ -85,8 +82,8 @@ func Host(raw string) string {
 	return hostName(u)
 }
 
-// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty if the
-// endpoint is none.
+// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty
+// if the endpoint is none.
 func Target(raw string) string {
 	u, err := Endpoint(raw)
 	if err != nil {

@@ -15,6 +15,9 @@ import (
 
 	"code.dny.dev/ssrf"
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/names"
+	"github.com/matrix-push/caddy-matrix-push/internal/nat64"
 )
 
 // errBlocked says that the guard kept a request from being made.
@@ -55,13 +58,20 @@ func newGuard(allow []netip.Prefix, m *machine, a *addresses) *guard {
 	}
 }
 
-// check returns an error if an address is not to be connected to.
+// check returns an error if an address is not to be connected to. One that a NAT64 translates (RFC 6052) leads to the IPv4 address in it,
+// which decides, unless allow_private names the address as it is: on an IPv6-only host, every IPv4-only push server has such an address.
 func (g *guard) check(network, address string) error {
-	if isAdmin(address) || g.ranges.Safe(network, address, nil) != nil {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || isAdmin(address) {
 		return errBlocked
 	}
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
+	if inner, ok := nat64.IPv4(ap.Addr()); ok && network == "tcp6" && !contains(g.allow, ap.Addr()) {
+		if g.machine.has(ap.Addr()) {
+			return errThisMachine
+		}
+		return g.check("tcp4", netip.AddrPortFrom(inner, ap.Port()).String())
+	}
+	if g.ranges.Safe(network, address, nil) != nil {
 		return errBlocked
 	}
 	to, inner := ap.Addr(), isatap(ap.Addr())
@@ -119,7 +129,7 @@ func (a *attempt) dial(address string) error {
 	}
 	a.passed = true
 	ap, err := netip.ParseAddrPort(address)
-	if err != nil || a.guard.addresses == nil || contains(a.guard.allow, ap.Addr().Unmap()) {
+	if err != nil || a.guard.addresses == nil || a.guard.allows(ap.Addr()) {
 		return err
 	}
 	c, err := a.guard.addresses.dial(a.host, ap.Addr())
@@ -156,8 +166,8 @@ func (a *attempt) end(made net.Conn) net.Conn {
 
 var errUnreachable = errors.New("those of the host's addresses that are of the public internet cannot be reached")
 
-// dialing is how a transport connects through one of the guard's dialers. Of a name with several addresses, what net tells is the failure of
-// one of them: it is blocked only if no other could have been connected to at another time.
+// dialing is how a transport connects through one of the guard's dialers. Of a name with several addresses, what net tells is the failure
+// of one of them: it is blocked only if no other could have been connected to at another time.
 func (g *guard) dialing(dialer *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		a := &attempt{guard: g, host: address}
@@ -239,6 +249,11 @@ func isatap(to netip.Addr) (inner netip.Addr) {
 	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
+// allows reports whether allow_private names an address, or the IPv4 address in it.
+func (g *guard) allows(ip netip.Addr) bool {
+	return contains(g.allow, ip.Unmap()) || contains(g.allow, nat64.Unwrap(ip))
+}
+
 func contains(list []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
@@ -246,13 +261,13 @@ func contains(list []netip.Prefix, ip netip.Addr) bool {
 // plainlyPrivate says whether a host shows by itself that the guard would keep a request from it, without its name being looked up.
 func (g *guard) plainlyPrivate(host, port string) bool {
 	host = strings.TrimSuffix(host, ".")
-	last := host[strings.LastIndexByte(host, '.')+1:]
+	last := names.Last(host)
 	if last == "localhost" { // and whatever is below it, RFC 6761 section 6.3
 		host = "127.0.0.1"
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return isNumber(last)
+		return names.IsNumber(last)
 	}
 	ip = ip.Unmap()
 	network := "tcp6"
@@ -260,13 +275,4 @@ func (g *guard) plainlyPrivate(host, port string) bool {
 		network = "tcp4"
 	}
 	return g.check(network, net.JoinHostPort(ip.String(), port)) != nil
-}
-
-// isNumber says whether a host's last label makes inet_aton and browsers take all of it for an IPv4 address
-// (https://url.spec.whatwg.org/#ends-in-a-number-checker). No top-level domain is a number, and no endpoint has to be written so.
-func isNumber(label string) bool {
-	if hex, ok := strings.CutPrefix(label, "0x"); ok {
-		return strings.Trim(hex, "0123456789abcdef") == ""
-	}
-	return label != "" && strings.Trim(label, "0123456789") == ""
 }

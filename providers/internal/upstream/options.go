@@ -22,7 +22,7 @@ type Options struct {
 	network.Options
 
 	// Private networks, as CIDR ranges or single addresses, in which endpoints may lie. An endpoint that resolves to any other
-	// address that is not of the public internet is not contacted. Default: none.
+	// address that is not of the public internet is not contacted. An IPv4 address is also allowed as NAT64 writes it. Default: none.
 	AllowPrivate []string `json:"allow_private,omitempty"`
 
 	// The paths at which the push server of the site that a notification came in at may be, such as `/up*`: exact ones, or what begins with

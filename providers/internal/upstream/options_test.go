@@ -32,7 +32,7 @@ func TestAWrongOptionIsNamed(t *testing.T) {
 		{"the authority's file is not there", "trusted_ca: ", Options{Options: network.Options{TrustedCA: filepath.Join(t.TempDir(), "no.pem")}}},
 		{"the authority's file has no certificate", "trusted_ca: ", Options{Options: network.Options{TrustedCA: empty}}},
 		{"the authority's placeholder is empty", "trusted_ca: ", Options{Options: network.Options{TrustedCA: "{env.NOT_SET_IN_THIS_TEST}"}}},
-		{"the proxy is no URL", "proxy: ", Options{Options: network.Options{Proxy: "proxy.example:3128"}}},
+		{"the proxy is no URL", "proxy: ", Options{Options: network.Options{Proxy: "user:secret@proxy example:3128"}}},
 		{"the proxy has another scheme", "proxy: ", Options{Options: network.Options{Proxy: "ftp://user:secret@proxy.example"}}},
 		{"the proxy's placeholder is empty", "proxy: ", Options{Options: network.Options{Proxy: "{env.NOT_SET_IN_THIS_TEST}"}}},
 		{"the network is a name", "allow_private: ", Options{AllowPrivate: []string{"localhost"}}},

@@ -5,11 +5,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/sockstest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -82,6 +84,24 @@ func TestAProxyIsSentThroughAndResolvesNames(t *testing.T) {
 	want(t, post(t.Context(), t, c, "https://push.example/secret", providers.Site{}), providers.KindDelivered, "delivered")
 	if asked := proxy.requests(); len(asked) != 1 || asked[0] != "CONNECT push.example:443" {
 		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+// Guards against the report git-lfs#3677, where socks5h was refused.
+func TestASOCKSProxyResolvesNames(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"socks5", "socks5h"} {
+		server := providertest.NewTLSServer(t, created, "push.example", "abcdefgh.onion", "9.9.9.9")
+		proxy := sockstest.New(t, server.Listener.Addr().String())
+		c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: scheme + "://user:pass@" + proxy.Addr().String()}})
+		for _, host := range []string{"push.example", "abcdefgh.onion", "9.9.9.9:8443"} {
+			want(t, post(t.Context(), t, c, "https://"+host+"/secret", providers.Site{}), providers.KindDelivered, "delivered")
+		}
+		want(t, post(t.Context(), t, c, "https://10.0.0.1/", providers.Site{}), providers.KindDropped, "blocked")
+		asked := strings.Join(proxy.Asked(), ", ")
+		if asked != "user:pass name push.example:443, user:pass name abcdefgh.onion:443, user:pass address 9.9.9.9:8443" {
+			t.Errorf("%s: the proxy was asked for %s", scheme, asked)
+		}
 	}
 }
 

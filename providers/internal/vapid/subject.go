@@ -2,39 +2,66 @@ package vapid
 
 import (
 	"errors"
+	"fmt"
 	"net/mail"
 	"net/url"
+	"strconv"
 	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/names"
 )
 
 var (
-	errSubject   = errors.New(`the VAPID subject is neither "mailto:" and an e-mail address nor an https URL`)
-	errLocalhost = errors.New("the VAPID subject is at localhost, which Apple's push service refuses (BadJwtToken)")
+	errForm      = errors.New(`neither "mailto:" and an e-mail address nor an https URL: write one, such as mailto:ops@example.org`)
+	errNotPublic = errors.New(`which Apple's push service refuses (403 BadJwtToken): ` +
+		`write an address or URL of yours on the internet, such as mailto:ops@example.org`)
 )
 
-// ValidateSubject says whether push services will accept the subject: "mailto:" and an e-mail address, or an https URL (RFC 8292
-// section 2.1). Apple's answers BadJwtToken to every push otherwise, also to one with a space or a display name in it.
+// ValidateSubject returns an error if push services won't accept the subject, which is to be "mailto:" and an e-mail address, or an https
+// URL (RFC 8292 section 2.1). Apple's answers BadJwtToken to every push otherwise, also to one with a space or a display name in it, and
+// to one at a name that is not on the internet (web-push#947, omp-session-gateway#173, herdr-mobile-relay#7).
 func ValidateSubject(s string) error {
+	host, err := subjectHost(s)
+	if err != nil {
+		return fmt.Errorf("%s is %w", shown(s), err)
+	}
+	if why := names.Public(host); why != nil {
+		return fmt.Errorf("%s is at %q, %w, %w", shown(s), host, why, errNotPublic)
+	}
+	return nil
+}
+
+// IsExample reports whether a valid subject is at a name for documentation, where nobody reads it.
+func IsExample(s string) bool {
+	host, err := subjectHost(s)
+	return err == nil && names.IsExample(names.Canonical(host))
+}
+
+// subjectHost returns the name or address that a subject is at.
+func subjectHost(s string) (string, error) {
 	scheme, rest, _ := strings.Cut(s, ":")
-	host := ""
 	switch scheme {
 	case "mailto":
 		address, err := mail.ParseAddress(rest)
 		if err != nil || address.Address != rest || strings.ContainsAny(rest, ` ?"`) {
-			return errSubject
+			return "", errForm
 		}
-		host = rest[strings.LastIndexByte(rest, '@')+1:]
+		return rest[strings.LastIndexByte(rest, '@')+1:], nil
 	case "https":
 		u, err := url.Parse(s)
 		if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, " \t\r\n") {
-			return errSubject
+			return "", errForm
 		}
-		host = u.Hostname()
+		return u.Hostname(), nil
 	default:
-		return errSubject
+		return "", errForm
 	}
-	if strings.EqualFold(host, "localhost") {
-		return errLocalhost
+}
+
+// shown is a subject as an error may show it: a URL may have a password in it.
+func shown(s string) string {
+	if u, err := url.Parse(s); err != nil || u.User != nil {
+		return "the subject"
 	}
-	return nil
+	return strconv.Quote(s)
 }

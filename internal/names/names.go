@@ -1,0 +1,98 @@
+// Package names knows which host names cannot be on the public internet.
+package names
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// special are the ends of names that are not in the public DNS (https://www.iana.org/assignments/special-use-domain-names, and
+// .internal, which ICANN set aside). Each but .invalid may well be one in a private network.
+var special = []string{"alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"}
+
+// examples are for documentation (RFC 6761 section 6.5). Some of them resolve, and nobody reads their mail.
+var examples = []string{"example", "example.com", "example.net", "example.org"}
+
+// Canonical returns a host in the one spelling that names are compared in: what is not ASCII is mapped as net/http does it (a digit of full
+// width is a digit), and there are no capitals and no dot at the end.
+func Canonical(host string) string {
+	return strings.TrimSuffix(ASCII(host), ".")
+}
+
+// ASCII returns a host as net/http would look it up, in lower case.
+func ASCII(host string) string {
+	if strings.ContainsFunc(host, func(c rune) bool { return c >= 0x80 }) {
+		if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+			host = ascii
+		}
+	}
+	return strings.ToLower(host)
+}
+
+// IsBelow reports whether a host in lower case is a name or below it.
+func IsBelow(host, name string) bool {
+	rest, ok := strings.CutSuffix(strings.TrimSuffix(host, "."), name)
+	return ok && (rest == "" || rest[len(rest)-1] == '.')
+}
+
+// Special returns the special-use name that a host in lower case is or is below; empty for none.
+func Special(host string) string { return find(special, host) }
+
+// IsExample reports whether a host in lower case is one for documentation.
+func IsExample(host string) bool { return find(examples, host) != "" }
+
+func find(list []string, host string) string {
+	for _, name := range list {
+		if IsBelow(host, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// IsNumber reports whether a host's last label makes inet_aton and browsers take all of it for an IPv4 address
+// (https://url.spec.whatwg.org/#ends-in-a-number-checker). No top-level domain is a number.
+func IsNumber(label string) bool {
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return label != "" && strings.Trim(label, "0123456789") == ""
+}
+
+// Last returns the last label of a host without a dot at the end.
+func Last(host string) string { return host[strings.LastIndexByte(host, '.')+1:] }
+
+var (
+	errAddress = errors.New("an address")
+	errLabel   = errors.New("a name without a dot")
+	errNoName  = errors.New("not a name")
+)
+
+// Public returns an error that says what a host is if it cannot be a name on the public internet, however it is written: an address, a
+// single label, a special-use name, or what no name can be.
+func Public(host string) error {
+	host = Canonical(host)
+	last := Last(host)
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || IsNumber(last) {
+		return errAddress
+	}
+	if name := Special(host); name != "" {
+		return fmt.Errorf("a name of .%s", name)
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return errNoName
+		}
+	}
+	switch {
+	case len(host) > 253:
+		return errNoName
+	case last == host:
+		return errLabel
+	}
+	return nil
+}
