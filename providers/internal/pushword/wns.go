@@ -20,7 +20,7 @@ const (
 	wnsContinueAfter      = "X-Wns-Continue-After"
 )
 
-// wnsStates are what became of the notification. Beside an error, "dropped" says no more than the error.
+// wnsStates are what became of the notification.
 var wnsStates = map[string]bool{"received": true, "dropped": true, "channelthrottled": true, "revoked": true}
 
 // wnsAnswer is an answer of WNS.
@@ -43,13 +43,13 @@ func readWNS(s *said) (reading, bool) {
 	return reading{word: w.word(), decides: ok, means: means}, true
 }
 
-// word is the description of an error, if that is a word, and otherwise what became of the notification.
+// word is the description of an error, if that is a word, and otherwise what became of the notification. Each error has "dropped", too.
 func (w wnsAnswer) word() string {
 	if d := providers.Word(strings.TrimSpace(w.Header.Get(wnsDescription))); d != "" && w.refuses() && !w.repeats(d) {
 		return d
 	}
 	for _, state := range w.states {
-		if wnsStates[state] {
+		if wnsStates[state] && (state != "dropped" || !w.refuses()) {
 			return state
 		}
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,19 +67,35 @@ func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 	}
 }
 
-func TestA404WhoseWordIsCutOffIsForLater(t *testing.T) {
+// Half a word may be that of a proxy, of another key or of a dead token: only where no word changes what the status means, it decides.
+func TestAnAnswerWhoseWordIsCutOffIsForLater(t *testing.T) {
 	t.Parallel()
-	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", "100")
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(`{"errno":1`))
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}))
-	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
-	o := post(t.Context(), t, c, server.URL, providers.Site{})
-	if o.Kind != providers.KindRetry || o.Cause != providers.CauseNetwork {
-		t.Errorf("the outcome is %+v", o)
+	for status, want := range map[int]providers.Outcome{
+		400: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		401: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		403: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		404: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		410: {Kind: providers.KindRejected, Reason: "gone"},
+		413: {Kind: providers.KindDropped, Reason: "too_large"},
+		429: {Kind: providers.KindRetry, Reason: "rate_limited", Cause: providers.CauseDevice},
+		500: {Kind: providers.KindRetry, Reason: "server_error"},
+	} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.Header().Set("Content-Length", "100")
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(`{"reason":"Quantum"`))
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			}))
+			c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
+			o := post(t.Context(), t, c, server.URL, providers.Site{})
+			o.Err = nil
+			if o != want {
+				t.Errorf("the outcome is %+v, want %+v", o, want)
+			}
+		})
 	}
 }
