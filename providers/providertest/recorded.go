@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// RecordedAnswer is what a real push service answers to a push, as it or somebody who got it says.
+// RecordedAnswer is what a push service, or what stands in front of one, answers to a push: as its source or page says, or somebody who got it.
 type RecordedAnswer struct {
 	// Service is whose answer it is, and Name what for. Both together are unique.
 	Service, Name string

@@ -108,7 +108,7 @@ var meanings = map[string]providers.Outcome{
 	"WNS: a revoked channel":                      said("revoked", dead("gone")),
 	"WNS: a blocked domain":                       misconfigured("sender_blocked"),
 	"WNS: too large":                              tooLarge,
-	"WNS: an internal error":                      said("dropped", serverError),
+	"WNS: an internal error":                      serverError,
 	"WNS: unavailable":                            after(5*time.Minute, serverError),
 	"ntfy: 40009":                                 said("40009", refused),
 	"ntfy: 40010":                                 said("40010", refused),

@@ -138,5 +138,16 @@ func (s *said) anyWord() string {
 			return providers.Word(strings.TrimSpace(string(s.object[name])))
 		}
 	}
-	return ""
+	return s.googleStatus()
+}
+
+// googleStatus returns the status that Google's APIs name in an error, as in FCM's.
+func (s *said) googleStatus() string {
+	var e struct {
+		Status string `json:"status"`
+	}
+	if lenient.Unmarshal(s.object["error"], &e) != nil {
+		return ""
+	}
+	return providers.Word(e.Status)
 }

@@ -23,6 +23,8 @@ func TestAWordThatNoTableHasIsShownUnlessItMayRepeatWhatWasSent(t *testing.T) {
 		{"a code", `{"code":"E_1"}`, "E_1"},
 		{"an error", `{"error":"too_bad"}`, "too_bad"},
 		{"Matrix' errcode", `{"errcode":"M_UNKNOWN","error":"No"}`, "M_UNKNOWN"},
+		{"an error of a Google API", `{"error":{"code":403,"message":"No such token","status":"PERMISSION_DENIED"}}`, "PERMISSION_DENIED"},
+		{"an error of a Google API that repeats the path", `{"error":{"status":"exampleToken"}}`, ""},
 		{"a text of one word", "InvalidRegistration\n", "InvalidRegistration"},
 		{"the status is none", `{"code":403}`, ""},
 		{"a sentence is none", `{"reason":"it is full"}`, ""},

@@ -45,21 +45,25 @@ func readWNS(s *said) (reading, bool) {
 
 // word is the description of an error, if that is a word, and otherwise what became of the notification. Each error has "dropped", too.
 func (w wnsAnswer) word() string {
-	if d := providers.Word(strings.TrimSpace(w.Header.Get(wnsDescription))); d != "" && w.refuses() && !w.repeats(d) {
-		return d
-	}
-	for _, state := range w.states {
-		if wnsStates[state] && (state != "dropped" || !w.refuses()) {
-			return state
+	taken := w.taken()
+	for _, name := range []string{wnsDescription, wnsStatus, wnsNotificationStatus} {
+		word := providers.Word(strings.TrimSpace(w.Header.Get(name)))
+		switch known := wnsStates[strings.ToLower(word)]; {
+		case word == "", !taken && strings.EqualFold(word, "dropped"):
+		case known, !taken && !w.repeats(word):
+			return word
 		}
 	}
 	return ""
 }
 
+// taken reports whether the status is a success.
+func (w wnsAnswer) taken() bool { return w.Status >= 200 && w.Status < 300 }
+
 func (w wnsAnswer) is(state string) bool { return w.states[0] == state || w.states[1] == state }
 
 func (w wnsAnswer) means() (o providers.Outcome, ok bool) {
-	switch taken := w.Status >= 200 && w.Status < 300; {
+	switch taken := w.taken(); {
 	case taken && w.is("channelthrottled"):
 		return w.throttled(), true
 	case taken && w.is("dropped"):
