@@ -141,6 +141,8 @@ func recordedWNS() (all []RecordedAnswer) {
 	add("an unknown channel", sourceMicrosoft, 404, "dropped", "Channel expired")
 	add("another method", sourceMicrosoft, 405, "dropped", "")
 	add("throttled", sourceMicrosoft+"; github.com/web-push-libs/web-push-php#348", 406, "channelthrottled", "", "Retry-After", "120")
+	add("throttled, without a time", sourceMicrosoft, 406, "channelthrottled", "")
+	add("dropped, with 406", sourceMicrosoft, 406, "dropped", "")
 	add("throttled, without a state", "github.com/zaru/webpush#109: no headers are known", 406, "", "", "Retry-After", "120")
 	add("an expired channel", sourceMicrosoft, 410, "dropped", "Channel expired")
 	add("a revoked channel", "github.com/microsoft/WindowsAppSDK#4446", 410, "revoked", "Revoked channel URL")

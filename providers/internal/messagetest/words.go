@@ -103,6 +103,8 @@ var meanings = map[string]providers.Outcome{
 	"WNS: an unknown channel":                     dead("not_found"),
 	"WNS: another method":                         refused,
 	"WNS: throttled":                              said("channelthrottled", after(2*time.Minute, limited("throttled"))),
+	"WNS: throttled, without a time":              said("channelthrottled", limited("throttled")),
+	"WNS: dropped, with 406":                      limited("throttled"),
 	"WNS: throttled, without a state":             after(2*time.Minute, limited("throttled")),
 	"WNS: an expired channel":                     dead("gone"),
 	"WNS: a revoked channel":                      said("revoked", dead("gone")),

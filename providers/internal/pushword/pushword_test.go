@@ -71,6 +71,7 @@ func TestAWordDecidesOnlyInItsServicesForm(t *testing.T) {
 		body   string
 	}{
 		{"ntfy's code beside another status", 404, `{"code":42901,"http":429,"error":"limit reached"}`},
+		{"ntfy's code beside a status of its kind", 400, `{"code":40401,"http":404,"error":"page not found"}`},
 		{"ntfy's code without its status", 404, `{"code":40401,"error":"page not found"}`},
 		{"ntfy's code without its sentence", 404, `{"code":40401,"http":404}`},
 		{"ntfy's code that is not the status'", 404, `{"code":40101,"http":404,"error":"no"}`},
@@ -83,6 +84,7 @@ func TestAWordDecidesOnlyInItsServicesForm(t *testing.T) {
 		{"a reason inside of something", 400, `{"error":{"reason":"BadWebPushToken"}}`},
 		{"NextPush's with another status", 400, `{"success":false}`},
 		{"Google's sentence with a 503", 503, "push subscription has unsubscribed or expired."},
+		{"Google's sentence about a token with a 503", 503, "invalid JWT provided"},
 		{"Google's sentence of a death with a 403", 403, "push subscription has unsubscribed or expired."},
 		{"Google's short sentence in a longer one", 403, "token has expired, log in again"},
 	}
