@@ -3,9 +3,9 @@ package pushword
 import "github.com/matrix-push/caddy-matrix-push/providers"
 
 // Apple's Web Push answers {"reason"}. Source: "Handling error responses from Apple Push Notification service" in
-// https://developer.apple.com/documentation/usernotifications/sending-web-push-notifications-in-web-apps-and-browsers, which lists statuses and
-// reasons apart. BadWebPushToken is not on the page: it is what an endpoint that never was, or is no more, gets with a 400 (seen in public
-// code, 2025 and 2026). VapidPkHashMismatch comes with a 400, and in some logs with a 403.
+// https://developer.apple.com/documentation/usernotifications/sending-web-push-notifications-in-web-apps-and-browsers, which lists statuses
+// and reasons apart. BadWebPushToken is not on the page: an endpoint that never was, or is no more, gets it with a 400 (seen in public code,
+// 2025 and 2026). VapidPkHashMismatch comes with a 400, and in some logs with a 403.
 var appleReasons = map[string]func(*said) providers.Outcome{
 	"BadWebPushToken": (*said).dead,
 

@@ -11,8 +11,8 @@ import (
 // Mozilla's autopush answers {"code", "errno", "error", "message", "more_info"}. Sources: error.rs, headers/vapid.rs and routers/mod.rs in
 // https://github.com/mozilla-services/autopush-rs/tree/master/autoendpoint/src, and errors.md in docs/src, which has some more.
 //
-// Linux has errno 102, 103, 105 as well (ENETRESET, ECONNABORTED, ENOBUFS), and a proxy may show them as JSON: so an errno is autopush's only
-// beside the code, a number, that it belongs to.
+// Linux has errno 102, 103, 105 as well (ENETRESET, ECONNABORTED, ENOBUFS), and a proxy may show them as JSON. So an errno is
+// autopush's only beside the code, a number, that it belongs to.
 type errno struct {
 	code  int                                // the status that autopush gives it with; 0 for several
 	means func(*said, int) providers.Outcome // nil if the status decides
@@ -44,9 +44,9 @@ var autopushErrnos = map[int]errno{
 // readAutopush reads an errno.
 func readAutopush(s *said) (reading, bool) {
 	n, ok := s.number("errno")
-	code, hasCode := s.number("code")
+	code, _ := s.number("code") // no status is 0
 	e, known := autopushErrnos[n]
-	if !ok || !hasCode || !known || code != e.code && e.code != 0 {
+	if !ok || !known || code != e.code && e.code != 0 {
 		return reading{}, false
 	}
 	if code != s.Status && !(code == http.StatusGone && s.Status == http.StatusNotFound) {

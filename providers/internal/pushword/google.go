@@ -10,7 +10,7 @@ import (
 
 // Google's Web Push (fcm.googleapis.com, /fcm/send/ and /wp/) answers a sentence in plain text, so that there is no word to show. Sources:
 // GetResposneBodyEnum in Chromium's components/gcm_driver/web_push_common.cc, 2019; for the dead, https://github.com/zaru/webpush/issues/69
-// and https://github.com/web-push-libs/web-push/issues/940; for the key, https://github.com/web-push-libs/web-push/issues/457 and public logs.
+// and https://github.com/web-push-libs/web-push/issues/940; for the key, issue 457 there and public logs.
 type sentence struct {
 	says  string // in lower case
 	whole bool   // it is all that there is, or else how the text begins
@@ -59,7 +59,8 @@ func bad(hint string) func(*said) providers.Outcome {
 }
 
 // googlePage is one of those pages. What is there beside the title has no more in it.
-var googlePage = regexp.MustCompile(`(?is)^<html>\s*<head>\s*<title>\s*(\w{1,64})\s*</title>\s*</head>\s*<body[^>]*>\s*<h1>\s*(\w{1,64})\s*</h1>`)
+var googlePage = regexp.MustCompile(`(?is)^<html>\s*<head>\s*<title>\s*(\w{1,64})\s*</title>\s*</head>` +
+	`\s*<body[^>]*>\s*<h1>\s*(\w{1,64})\s*</h1>`)
 
 // readGoogle reads a sentence, or the title of a page.
 func readGoogle(s *said) (reading, bool) {

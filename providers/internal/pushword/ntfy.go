@@ -8,10 +8,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// ntfy answers {"code", "http", "error", "link"}: the status is in http, and the code has it in front of two digits. Source: server/errors.go in
-// https://github.com/binwiederhier/ntfy.
+// readNtfy reads the code of {"code", "http", "error", "link"}: the status is in http, and the code has it in front of two digits. Source:
+// server/errors.go in https://github.com/binwiederhier/ntfy.
 //
-// readNtfy reads a code. All codes of a status mean what the status does: 41301 and 41302 too large, 42901 requests, 42905 bandwidth, 42908
+// All codes of a status mean what the status does: 41301 and 41302 too large, 42901 requests, 42905 bandwidth, 42908
 // messages a day, 42909 failed logins, 50701 nobody to charge the message to. Only 404 is not what it is elsewhere.
 func readNtfy(s *said) (reading, bool) {
 	code, ok := s.number("code")

@@ -44,7 +44,7 @@ func badToken(hint string) providers.Outcome {
 const (
 	badSignature = "the push service refuses the VAPID token: look at the clock, the subject and the key"
 	badClock     = "the push service says that the VAPID token has expired or is too far ahead: look at the clock"
-	badAudience  = "the push service says that the VAPID token is for another server: look at the option endpoint, and at proxies in front of it"
+	badAudience  = "the push service says that the VAPID token is for another server: look at the option endpoint, and at proxies"
 	badKeyForm   = "the push service refuses the form of the VAPID key: look at vapid_key_file"
 	noToken      = "the push service wants a VAPID token: the device registered without keys, or a proxy removes the header"
 	badSubject   = "the push service refuses a claim of the VAPID token: look at vapid_subject and the clock"

@@ -1,9 +1,9 @@
 // Package pushword reads a push service's own word out of its answer, which decides before the status does: services give one thing with
 // several statuses, and several things with one. There is a file for each service, with its table and the sources of it.
 //
-// Which service it is shows in the form of the answer, and not in the host: anyone can run autopush, ntfy or a proxy in front of them. So a
-// word decides only in the exact form that its service gives it; a proxy's JSON with a "reason" or a "code" of its own does not. Where devices
-// choose the host, an answer concerns one device alone: whoever makes up a word harms nobody but the devices that chose their server.
+// A service is known by the form of its answer, and not by its host: anyone can run autopush, ntfy or a proxy in front of them. So a word
+// decides only in the exact form that its service gives it; a proxy's JSON with a "reason" or a "code" of its own does not. Where devices
+// choose the host, an answer concerns one device only: whoever makes up a word harms nobody but the devices that chose their server.
 package pushword
 
 import (
@@ -110,8 +110,8 @@ func (s *said) number(name string) (value int, ok bool) {
 	return value, true
 }
 
-// refuses reports whether the status is a 4xx. With any other, what a word says about a subscription or a key is not the service's last word:
-// a 5xx is a proxy's or a bridge's as well.
+// refuses reports whether the status is a 4xx. With any other, what a word says about a subscription or a key is not the service's last: a 5xx
+// is a proxy's or a bridge's as well.
 func (s *said) refuses() bool { return s.Status >= 400 && s.Status < 500 }
 
 // unknownWord returns the word of a service that no table knows, as it came; empty if there is none, or if it may repeat what was sent.

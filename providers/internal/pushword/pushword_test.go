@@ -11,7 +11,10 @@ import (
 
 // sent is what the tests' requests had.
 var sent = Answer{
-	Secrets: []string{"/wpush/v2/gAAAAABexampleToken_98", "token=Zm9vYmFyYmF6", "vapid t=eyJ0eXAi.eyJhdWQi.c2lnbmF0dXJl, k=BNbexampleKeyBNb", "topicTopic1"},
+	Secrets: []string{
+		"/wpush/v2/gAAAAABexampleToken_98", "/up/alice", "token=Zm9vYmFyYmF6",
+		"vapid t=eyJ0eXAi.eyJhdWQi.c2lnbmF0dXJl, k=BNbexampleKeyBNb", "topicTopic1",
+	},
 	Content: `{"notification":{"event_id":"$event","room_id":"!room:example.org"}}`,
 }
 
@@ -33,6 +36,7 @@ func TestAWordThatNoTableHasIsShownUnlessItMayRepeatWhatWasSent(t *testing.T) {
 		{"a part of the path", `{"reason":"exampletoken"}`, ""},
 		{"a small part of the path", `{"reason":"_98"}`, ""},
 		{"more than the path has, with a part of it", `{"reason":"lostGAAAAABexampleToken_98"}`, ""},
+		{"a short part of a path among other letters", `{"reason":"No_Alice_Here"}`, ""},
 		{"a run of the path", `{"reason":"x_ABexampleT_y"}`, ""},
 		{"a part of the query", `{"reason":"Zm9vYmFyYmF6"}`, ""},
 		{"a part of the token", `{"reason":"c2lnbmF0dXJl"}`, ""},
@@ -112,7 +116,9 @@ func TestABlockedDomainRejectsNobodyWhateverItsStatus(t *testing.T) {
 }
 
 // deadWords are what a body must have in lower case to reject anybody but by a 410; \u may be any letter of them.
-var deadWords = []string{"errno", "badwebpushtoken", "push subscription has unsubscribed", "a valid push subscription endpoint", "success", `\u`}
+var deadWords = []string{
+	"errno", "badwebpushtoken", "push subscription has unsubscribed", "a valid push subscription endpoint", "success", `\u`,
+}
 
 // FuzzAnswer wants no answer to panic, to reject without a word for it, or to show anything that was sent.
 func FuzzAnswer(f *testing.F) {

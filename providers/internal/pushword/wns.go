@@ -98,7 +98,7 @@ func (w wnsAnswer) throttled() providers.Outcome {
 // notDelivered is a notification that was taken and dropped, "because of an error or because the client has explicitly rejected these
 // notifications", or because the device is offline. The channel is fine.
 func notDelivered() providers.Outcome {
-	o := providers.Limited("not_delivered", droppedWait, errors.New("the push service dropped it: the device is offline or takes no notifications"))
+	o := providers.Limited("not_delivered", droppedWait, errors.New("the device is offline or takes no notifications"))
 	o.MaxTries = droppedTries
 	return o
 }
