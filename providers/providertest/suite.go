@@ -136,7 +136,10 @@ func (b *bench) check(t *testing.T, o providers.Outcome) {
 	if o.Blocked && o.Kind != providers.KindDropped || o.Unusable && o.Kind != providers.KindRejected {
 		t.Errorf("the outcome is %s, blocked: %t, unusable: %t", o.Kind, o.Blocked, o.Unusable)
 	}
-	shown := o.Reason
+	if providers.Word(o.Word) != o.Word {
+		t.Errorf("the word %q is none", o.Word)
+	}
+	shown := o.Reason + " " + o.Word
 	if o.Err != nil {
 		shown += " " + o.Err.Error()
 	}

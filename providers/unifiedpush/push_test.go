@@ -47,7 +47,14 @@ func TestConformance(t *testing.T) {
 						Name: "429 is for later", Status: 429, Header: http.Header{"Retry-After": {"7"}},
 						Kind: providers.KindRetry, Cause: providers.CauseDevice, RetryAfter: 7 * time.Second,
 					},
-					{Name: "507 is for later", Status: 507, Kind: providers.KindRetry, Cause: providers.CauseDevice, Reason: "no_subscriber"},
+					{
+						Name: "507 is for later", Status: 507,
+						Kind: providers.KindRetry, Cause: providers.CauseDevice, Reason: "no_subscriber", RetryAfter: time.Minute,
+					},
+					{
+						Name: "406 with a Retry-After is for later", Status: 406, Header: http.Header{"Retry-After": {"7"}},
+						Kind: providers.KindRetry, Cause: providers.CauseDevice, Reason: "throttled", RetryAfter: 7 * time.Second,
+					},
 				},
 			})
 		})

@@ -37,6 +37,16 @@ func TestConformance(t *testing.T) {
 				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"code":404,"errno":102,"error":"Not Found"}`,
 				Kind: providers.KindRejected, Reason: "not_found",
 			},
+			{
+				Name: "400 with Apple's word for a dead one is rejected", Status: 400,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"reason":"BadWebPushToken"}`,
+				Kind: providers.KindRejected, Reason: "not_found",
+			},
+			{
+				Name: "400 with Apple's word for another key is the operator's", Status: 400,
+				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"reason":"VapidPkHashMismatch"}`,
+				Kind: providers.KindMisconfigured, Reason: "vapid_key_mismatch", RetryAfter: time.Hour,
+			},
 			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
 			{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 			{Name: "401 is the operator's", Status: 401, Kind: providers.KindMisconfigured},

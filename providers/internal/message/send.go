@@ -47,14 +47,20 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 	}
 	body := firstFit(m.Bodies, limit)
 	if body == nil {
-		return providers.Dropped("too_large", errTooLarge)
+		return providers.Dropped(upstream.TooLarge, errTooLarge)
 	}
-	resp, err := s.post(ctx, to, m.Topic, body, p)
-	if err == nil && resp.Status == http.StatusRequestEntityTooLarge {
+	o := s.attempt(ctx, to, m.Topic, body, p)
+	if o.Kind == providers.KindDropped && o.Reason == upstream.TooLarge {
 		if smallest := last(m.Bodies); len(smallest) < len(body) {
-			resp, err = s.post(ctx, to, m.Topic, smallest, p)
+			o = s.attempt(ctx, to, m.Topic, smallest, p)
 		}
 	}
+	return o
+}
+
+// attempt posts a body and classifies the answer.
+func (s *Sender) attempt(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) providers.Outcome {
+	resp, err := s.post(ctx, to, topic, body, p)
 	if err != nil {
 		return upstream.Failed(err)
 	}

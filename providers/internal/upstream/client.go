@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -78,17 +77,6 @@ func (c *Client) Close() error {
 	return errors.Join(err, sharedErr)
 }
 
-// Response is what matters of a push server's answer.
-type Response struct {
-	Status int
-	Header http.Header
-	// Body is there only if it may have a word that decides. It has at most maxResponse bytes.
-	Body []byte
-}
-
-// maxResponse is how much of an answer is read, so that its connection can serve the next push.
-const maxResponse = 4 << 10
-
 // Post makes one request, without following redirects. The error is nil, or one that Failed classifies.
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
 	transport, target, err := c.way(endpoint, site)
@@ -124,15 +112,7 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 		used.took()
 	}
 	defer resp.Body.Close()
-	r := Response{Status: resp.StatusCode, Header: resp.Header}
-	if !hasWords(r.Status, r.Header) {
-		_, _ = io.CopyN(io.Discard, resp.Body, maxResponse)
-		return r, nil
-	}
-	if r.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxResponse)); err != nil {
-		return Response{}, err // half a word would read as that of a proxy
-	}
-	return r, nil
+	return responseOf(resp, req, body)
 }
 
 // notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3)

@@ -56,7 +56,11 @@ func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
 			t.Parallel()
 			o := Outcome(Response{Status: test.status}, noon)
 			want(t, o, test.kind, test.reason)
-			if o.Unusable || o.Doubtful || o.RetryAfter != 0 {
+			first := time.Duration(0)
+			if test.status == 507 {
+				first = time.Minute // next.md 3: a topic's subscriber hardly comes sooner
+			}
+			if o.Unusable || o.Doubtful || o.RetryAfter != first {
 				t.Errorf("the outcome is %+v", o)
 			}
 		})
@@ -79,12 +83,62 @@ func TestAnAnswerSaysWhomARetryConcerns(t *testing.T) {
 
 func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{307, 408, 425, 429, 500, 503, 507} {
-		for _, after := range []string{"7", "Wed, 01 Jul 2026 12:00:07 GMT"} {
+	for _, status := range []int{307, 400, 402, 404, 406, 408, 409, 422, 425, 429, 451, 499, 500, 503, 507} {
+		for _, after := range []string{"77", "Wed, 01 Jul 2026 12:01:17 GMT"} {
 			o := Outcome(Response{Status: status, Header: http.Header{"Retry-After": {after}}}, noon)
-			if o.Kind != providers.KindRetry || o.RetryAfter != 7*time.Second {
+			if o.Kind != providers.KindRetry || o.RetryAfter != 77*time.Second {
 				t.Errorf("%d with Retry-After %s is %+v", status, after, o)
 			}
+		}
+	}
+	if o := Outcome(Response{Status: 507, Header: http.Header{"Retry-After": {"7"}}}, noon); o.RetryAfter != time.Minute {
+		t.Errorf("507 is looked at again after %s, want a minute at least", o.RetryAfter)
+	}
+}
+
+// Guards against losing a push that its server wants later (F04's class 1), and against a server that holds its own devices up for a day.
+func TestA4xxWithARetryAfterConcernsThisDeviceForAnHourAtMost(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status, tries int
+		reason        string
+	}{
+		{400, 3, "refused"},
+		{401, 0, "throttled"},
+		{403, 0, "throttled"},
+		{404, 0, "throttled"},
+		{406, 0, "throttled"}, // WNS' way to say 429: https://github.com/web-push-libs/web-push-php/issues/348
+		{408, 0, "http_408"},
+		{422, 3, "refused"},
+		{425, 0, "http_425"},
+		{429, 0, "rate_limited"},
+		{451, 0, "throttled"},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.status), func(t *testing.T) {
+			t.Parallel()
+			for after, wait := range map[string]time.Duration{
+				"0": 0, "60": time.Minute, "7200": time.Hour, "99999999999999": time.Hour,
+				"Wed, 01 Jul 2026 11:00:00 GMT": 0, "Fri, 03 Jul 2026 12:00:00 GMT": time.Hour,
+			} {
+				o := Outcome(Response{Status: test.status, Header: http.Header{"Retry-After": {after}}}, noon)
+				want(t, o, providers.KindRetry, test.reason)
+				if o.Cause != providers.CauseDevice || o.MaxTries != test.tries || o.RetryAfter != wait {
+					t.Errorf("with Retry-After %s, it is %+v", after, o)
+				}
+			}
+			for _, after := range []string{"", "soon", "-1", "1.5"} {
+				o := Outcome(Response{Status: test.status, Header: http.Header{"Retry-After": {after}}}, noon)
+				if plain := Outcome(Response{Status: test.status}, noon); o != plain {
+					t.Errorf("with Retry-After %q, it is %+v, want %+v", after, o, plain)
+				}
+			}
+		})
+	}
+	for _, status := range []int{410, 413} {
+		o := Outcome(Response{Status: status, Header: http.Header{"Retry-After": {"60"}}}, noon)
+		if o.Kind == providers.KindRetry || o.RetryAfter != 0 {
+			t.Errorf("%d with a Retry-After is %+v", status, o)
 		}
 	}
 }

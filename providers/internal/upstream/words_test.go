@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,9 +28,23 @@ func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 		},
 		{"with a charset", "Application/JSON; charset=utf-8", `{"code":404,"errno":102}`, providers.KindRejected},
 		{"no such subscription", object, `{"code":410,"errno":106}`, providers.KindRejected},
-		{"no such user agent", object, `{"errno":103}`, providers.KindRejected},
-		{"a user agent that went meanwhile", object, `{"errno":105}`, providers.KindRejected},
+		{"no such user agent", object, `{"code":410,"errno":103}`, providers.KindRejected},
+		{"a user agent that went meanwhile", object, `{"code":410,"errno":105}`, providers.KindRejected},
+		{"without its Content-Type", "", `{"code":404,"errno":102,"error":"Not Found"}`, providers.KindRejected},
+		{"with a byte order mark", text, "\xef\xbb\xbf" + `{"code":404,"errno":102}`, providers.KindRejected},
 		{"another of autopush's words", object, `{"code":404,"errno":110}`, providers.KindSuspected},
+		{"an errno of Linux: ECONNABORTED", object, `{"errno":103,"strerror":"Software caused connection abort"}`, providers.KindSuspected},
+		{"an errno of Linux and its name", object, `{"errno":105,"code":"ENOBUFS"}`, providers.KindSuspected},
+		{"an errno of Linux and the status", object, `{"errno":103,"code":404}`, providers.KindSuspected},
+		{"Google's sentence", text, "A valid push subscription endpoint should be specified in the URL as such: https://x/wp/y\n", providers.KindRejected},
+		{"Google's sentence on a page", "text/html", "<p>push subscription has unsubscribed or expired.</p>", providers.KindSuspected},
+		{"NextPush's", object, `{"success":false}`, providers.KindRejected},
+		{"NextPush's, but of who knows what", "text/html", `{"success":false}`, providers.KindSuspected},
+		{"NextPush's and something else", object, `{"success":false,"message":"No route"}`, providers.KindSuspected},
+		{"Kubernetes'", object, `{"kind":"Status","status":"Failure","reason":"NotFound","code":404}`, providers.KindSuspected},
+		{"a problem of RFC 9457", "application/problem+json", `{"title":"Not Found","status":404}`, providers.KindSuspected},
+		{"Apple's for a URL that is none of its", object, `{"reason":"BadPath"}`, providers.KindSuspected},
+		{"Apple's in other capitals", object, `{"reason":"badwebpushtoken"}`, providers.KindSuspected},
 		{"no word", object, `{"code":404,"errno":null}`, providers.KindSuspected},
 		{"a word of another type", object, `{"errno":"102"}`, providers.KindSuspected},
 		{"a word inside of something", object, `{"error":{"errno":102}}`, providers.KindSuspected},
@@ -52,19 +67,35 @@ func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 	}
 }
 
-func TestA404WhoseWordIsCutOffIsForLater(t *testing.T) {
+// Half a word may be that of a proxy, of another key or of a dead token: only where no word changes what the status means, it decides.
+func TestAnAnswerWhoseWordIsCutOffIsForLater(t *testing.T) {
 	t.Parallel()
-	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", "100")
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(`{"errno":1`))
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}))
-	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
-	o := post(t.Context(), t, c, server.URL, providers.Site{})
-	if o.Kind != providers.KindRetry || o.Cause != providers.CauseNetwork {
-		t.Errorf("the outcome is %+v", o)
+	for status, want := range map[int]providers.Outcome{
+		400: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		401: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		403: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		404: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
+		410: {Kind: providers.KindRejected, Reason: "gone"},
+		413: {Kind: providers.KindDropped, Reason: "too_large"},
+		429: {Kind: providers.KindRetry, Reason: "rate_limited", Cause: providers.CauseDevice},
+		500: {Kind: providers.KindRetry, Reason: "server_error"},
+	} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.Header().Set("Content-Length", "100")
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(`{"reason":"Quantum"`))
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			}))
+			c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
+			o := post(t.Context(), t, c, server.URL, providers.Site{})
+			o.Err = nil
+			if o != want {
+				t.Errorf("the outcome is %+v, want %+v", o, want)
+			}
+		})
 	}
 }

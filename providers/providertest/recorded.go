@@ -1,0 +1,63 @@
+package providertest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// RecordedAnswer is what a push service, or what stands in front of one, answers to a push: as its source or page says, or somebody who got it.
+type RecordedAnswer struct {
+	// Service is whose answer it is, and Name what for. Both together are unique.
+	Service, Name string
+	// Source is where the answer is from.
+	Source string
+	// Answer is for [PushService.Answer]. A {path} in its body stands for the path of the endpoint that was pushed to: see
+	// [RecordedAnswer.To].
+	Answer Answer
+}
+
+const (
+	recordedJSON = "application/json"
+	recordedText = "text/plain; charset=utf-8"
+	recordedHTML = "text/html; charset=UTF-8"
+
+	sourceAutopush  = "github.com/mozilla-services/autopush-rs: autoendpoint/src/error.rs, routers/mod.rs, headers/vapid.rs, docs/src/errors.md"
+	sourcePython    = "WebFundamentals, Web Push: Common Issues and Reporting Bugs, 2017"
+	sourceApple     = "developer.apple.com: Sending web push notifications in web apps and browsers"
+	sourceSeen      = "seen in public code and logs, 2025 and 2026"
+	sourceChromium  = "Chromium: components/gcm_driver/web_push_common.cc, 2019"
+	sourceMicrosoft = "github.com/MicrosoftDocs/windows-dev-docs: push-request-response-headers.md"
+	sourceNtfy      = "github.com/binwiederhier/ntfy: server/errors.go"
+	sourceNextPush  = "codeberg.org/NextPush/uppush, 2023"
+)
+
+// RecordedAnswers returns what push services answer to Web Push and UnifiedPush, in their own words, headers and content types. It knows
+// nothing of what a provider makes of them.
+func RecordedAnswers() []RecordedAnswer {
+	var all []RecordedAnswer
+	for _, some := range [][]RecordedAnswer{
+		recordedAutopush(), recordedGoogle(), recordedApple(), recordedWNS(), recordedNtfy(), recordedNextPush(), recordedOthers(),
+	} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// recorded is an answer with a body.
+func recorded(service, name, source string, status int, contentType, body string, header ...string) RecordedAnswer {
+	h := http.Header{}
+	if contentType != "" {
+		h.Set("Content-Type", contentType)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	return RecordedAnswer{Service: service, Name: name, Source: source, Answer: Answer{Status: status, Header: h, Body: body}}
+}
+
+// To returns the answer as it comes from an endpoint with this path.
+func (r RecordedAnswer) To(path string) Answer {
+	a := r.Answer
+	a.Body = strings.ReplaceAll(a.Body, "{path}", path)
+	return a
+}
