@@ -24,15 +24,18 @@ const magma = "secret-in-a-panic"
 func (volcano) Push(context.Context, *providers.Push) providers.Outcome { panic(magma) }
 func (volcano) Usable(*providers.Device, providers.Site) error          { panic(magma) }
 func (volcano) Reduce(*providers.Notification) *providers.Notification  { panic(magma) }
-func (volcano) DefaultContent(*providers.Device) providers.Content      { panic(magma) }
-func (volcano) DefaultWait() time.Duration                              { panic(magma) }
-func (volcano) Start(context.Context) error                             { panic(magma) }
-func (volcano) Warm(context.Context) error                              { panic(magma) }
-func (volcano) Host(*providers.Device) string                           { panic(magma) }
-func (volcano) Target(*providers.Device) string                         { panic(magma) }
-func (volcano) CredentialExpiry() time.Time                             { panic(magma) }
-func (volcano) Check(context.Context) error                             { panic(magma) }
-func (volcano) Advertise() providers.Advertisement                      { panic(magma) }
+func (volcano) Replace(*providers.Notification, *providers.Device) string {
+	panic(magma)
+}
+func (volcano) DefaultContent(*providers.Device) providers.Content { panic(magma) }
+func (volcano) DefaultWait() time.Duration                         { panic(magma) }
+func (volcano) Start(context.Context) error                        { panic(magma) }
+func (volcano) Warm(context.Context) error                         { panic(magma) }
+func (volcano) Host(*providers.Device) string                      { panic(magma) }
+func (volcano) Target(*providers.Device) string                    { panic(magma) }
+func (volcano) CredentialExpiry() time.Time                        { panic(magma) }
+func (volcano) Check(context.Context) error                        { panic(magma) }
+func (volcano) Advertise() providers.Advertisement                 { panic(magma) }
 
 // interfaceMethods are the methods of the contract's interfaces, by its source: one that is added has to be guarded.
 func interfaceMethods(t *testing.T) (methods []string) {
@@ -117,7 +120,7 @@ func TestNobodyElseCallsAProvider(t *testing.T) {
 	t.Parallel()
 	// What a provider can do may be asked anywhere; the value is thrown away.
 	allowed := regexp.MustCompile(`_, \w+ :?= \w+\.Provider\.\(providers\.\w+\)`)
-	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Starter|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|Usable|Reducer)\)`)
+	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Starter|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|Usable|Reducer|Replacer)\)`)
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
