@@ -32,13 +32,13 @@ func (o *observer) Attempted(a gateway.Attempt) {
 	level := o.level(a)
 	switch {
 	case level == zapcore.ErrorLevel:
-		o.tell(eventAppMisconfigured, map[string]any{
-			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "word": a.Outcome.Word,
-		})
+		o.tell(eventAppMisconfigured, withWord(a.Outcome.Word, map[string]any{
+			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason,
+		}))
 	case level == zapcore.InfoLevel && !a.Outcome.Unusable:
-		o.tell(eventPushkeyRejected, map[string]any{
-			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "word": a.Outcome.Word, "pushkey_hash": a.Key.Short(),
-		})
+		o.tell(eventPushkeyRejected, withWord(a.Outcome.Word, map[string]any{
+			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "pushkey_hash": a.Key.Short(),
+		}))
 	}
 	if a.WrongKeys > 0 {
 		o.wrongKeys(a)
@@ -211,6 +211,14 @@ func withHostField(host string, fields []zap.Field) []zap.Field {
 		return fields
 	}
 	return append(fields, zap.String("host", host))
+}
+
+// withWord adds a push service's word to an event's data, if it gave one.
+func withWord(word string, data map[string]any) map[string]any {
+	if word != "" {
+		data["word"] = word
+	}
+	return data
 }
 
 // withHost adds a push server to an event's data, if it is about one.
