@@ -156,6 +156,10 @@ func TestNothingIsSentInAPauseAndNothingIsLost(t *testing.T) {
 				wantPushes(t, p.scripted, 3)
 				wantLine(t, r.notify(event("$other", device("other/1"))), `[]`)
 				wantPushes(t, p.scripted, 4) // of another host
+				time.Sleep(10 * time.Second)
+				if got := append(p.since(3, "h/3"), p.since(3, "h/9")...); len(got) != 0 {
+					t.Errorf("when the pause ends, %q come at once", got)
+				}
 				time.Sleep(time.Until(begins.Add(tt.max)))
 				synctest.Wait()
 				if n := r.Status(t.Context())[0].PausedHosts; n != 0 {

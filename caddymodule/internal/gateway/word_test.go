@@ -33,6 +33,7 @@ func TestAPushServicesWordIsShownUnlessItMayBeASecret(t *testing.T) {
 		{"the pushkey in capitals", strings.ToUpper(token), token, "", ""},
 		{"part of the pushkey", token[20:30], token, "", ""},
 		{"part of the pushkey behind a word", "BadToken_" + token[20:40], token, "", ""},
+		{"part of a pushkey without digits behind a word", "Bad_ghijklmnopqrs", "abcdefghijklmnopqrstuvwxyz", "", ""},
 		{"the whole pushkey within a word", "Bad_device17_", "device17", "", ""},
 		{"part of the endpoint", "gAAAAABsecretOf", "key", endpoint, ""},
 		{"part of the endpoint, which the data spell in another way", "gAAAAABsecretOf", "key", escaped, ""},

@@ -255,6 +255,9 @@ func TestADeviceWithAnotherKeyIsExplained(t *testing.T) {
 			return e
 		}
 		r.notify(event("$1", device("fcm/1")))
+		if n := len(r.Status(t.Context())[0].WrongKeys); n != 1 {
+			t.Errorf("the status has %d hosts", n)
+		}
 		if e := explain(); e.Note != noteWrongKey || e.Last.Reason != "wrong_key" || e.Last.Word != "VapidPkHashMismatch" || e.Record != nil {
 			t.Errorf("explained is %+v", e)
 		}
@@ -263,6 +266,9 @@ func TestADeviceWithAnotherKeyIsExplained(t *testing.T) {
 		r.Shared.Drain(t.Context())
 		if e := explain(); e.Note != "" {
 			t.Errorf("the note is still %q", e.Note)
+		}
+		if n := len(r.Status(t.Context())[0].WrongKeys); n != 0 {
+			t.Errorf("the host took a push, and the status has it still")
 		}
 	})
 }
@@ -294,5 +300,12 @@ func TestWrongKeysAreBoundedAndStrangersDisplaceNobody(t *testing.T) {
 	refuse("fcm", "known", outbox.Proven, 8)
 	if got := h.wrongKeys(8); len(got) != 1 || got[0].Devices != 1 {
 		t.Errorf("the next configuration has %+v", got)
+	}
+	for i := range maxWrongHosts {
+		refuse(fmt.Sprint("known", i), "known", outbox.Proven, 8)
+	}
+	refuse("host", "stranger", outbox.Stranger, 8)
+	if h.wrong.hosts["host"] != nil || len(h.wrong.hosts) != maxWrongHosts {
+		t.Error("a stranger's host has displaced one that matters")
 	}
 }
