@@ -152,6 +152,25 @@ func (s deviceSelector) at(serves *gateway.App) (rejected.Key, error) {
 	return rejected.KeyAt(s.AppID, s.Pushkey, target), nil
 }
 
+// device is the device as far as it is known, for what makes one unusable; nil if too little of it is.
+func (s deviceSelector) device(app *App) *providers.Device {
+	d := &providers.Device{AppID: s.AppID, Pushkey: s.Pushkey}
+	serves := app.gateway.Router.Route(s.AppID)
+	switch {
+	case s.AppID == "", s.Pushkey == "", serves == nil, s.Endpoint != "" && !serves.Identifies():
+		return nil
+	case s.Endpoint != "":
+		// The pusher's auth is a secret that nobody is asked for: any one will do.
+		d.Data, _ = json.Marshal(map[string]string{"endpoint": s.Endpoint, "auth": anyAuth})
+	case serves.Identifies() && serves.Target(d) == "":
+		return nil // its data decide
+	}
+	return d
+}
+
+// anyAuth is the authentication secret of a subscription (RFC 8291 section 3.2): 16 bytes in base64url.
+const anyAuth = "AAAAAAAAAAAAAAAAAAAAAA"
+
 // findHash finds the key whose hash begins with what is given, among the devices on record and those that were tried lately.
 func findHash(ctx context.Context, app *App, hash string) (rejected.Key, error) {
 	prefix, key, whole, err := parseHash(hash)
@@ -181,7 +200,14 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request, app *App) error 
 	if err := decode(w, r, &device); err != nil {
 		return err
 	}
+	var unusable *gateway.UnusableStatus
+	if d := device.device(app); d != nil {
+		unusable = app.gateway.Unusable(d)
+	}
 	keys, err := device.find(r.Context(), app)
+	if err != nil && unusable != nil && device.Endpoint != "" {
+		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an endpoint that is none tells no devices apart
+	}
 	if err != nil {
 		return err
 	}
@@ -196,7 +222,8 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request, app *App) error 
 	if device.Hash != "" && !e.Known() {
 		return refuse(http.StatusNotFound, "nothing is known of the device %s", key)
 	}
-	if !e.Known() && device.anyEndpoint(app) {
+	e.Unusable = unusable
+	if !e.Known() && unusable == nil && device.anyEndpoint(app) {
 		e.Note = "without the endpoint, only devices are found that are on record or were tried lately: give the endpoint of the pusher's data"
 	}
 	return respond(w, http.StatusOK, e)

@@ -1,7 +1,9 @@
 package caddymodule
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -220,4 +222,62 @@ func TestAnAppsRejectionsSinceATimeAreForgotten(t *testing.T) {
 		t.Errorf("left are %v", r.store.records)
 	}
 	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", `{"app":"com.example","since":"1970-01-01T00:00:00Z"}`, `{"forgotten":0}`)
+}
+
+// picky is a provider that finds out about a device as those of unifiedpush and webpush do: https alone, and with data a whole subscription.
+type picky struct{ *fakeProvider }
+
+func (picky) Usable(d *providers.Device, _ providers.Site) error {
+	if !strings.HasPrefix(d.Pushkey, "https:") {
+		return &providers.UnusableError{Reason: "bad_endpoint", Err: errors.New("it is not an https URL")}
+	}
+	return nil
+}
+
+type pickySubscription struct{ identifying }
+
+func (pickySubscription) Usable(d *providers.Device, _ providers.Site) error {
+	var data struct{ Endpoint, Auth string }
+	_ = json.Unmarshal(d.Data, &data)
+	auth, err := base64.RawURLEncoding.DecodeString(data.Auth)
+	switch {
+	case !strings.HasPrefix(data.Endpoint, "https:"):
+		return &providers.UnusableError{Reason: "bad_subscription", Err: errors.New("endpoint: it is not an https URL")}
+	case err != nil || len(auth) != 16:
+		return &providers.UnusableError{Reason: "bad_subscription", Err: errors.New("auth: it has not 16 bytes")}
+	case strings.HasPrefix(d.Pushkey, "short"):
+		return &providers.UnusableError{Reason: "bad_subscription", Err: errors.New("p256dh: it is not a point of P-256")}
+	}
+	return nil
+}
+
+// https://github.com/binwiederhier/ntfy-android/issues/130: such a pushkey was rejected, and nothing said why.
+func TestAnUnusableDeviceIsExplained(t *testing.T) {
+	t.Parallel()
+	r := newAdminRig(t)
+	r.app.gateway.Router.Apps()[0].Provider = picky{r.provider}
+	r.app.gateway.Router.Apps()[1].Provider = pickySubscription{identifying{fakeProvider: r.provider}}
+	const path, picky, subscription = "/matrix_push/rejected/explain", `"app_id":"org.example.up","pushkey":`, `"app_id":"org.example.ios","pushkey":`
+	hash := rejected.KeyOf("org.example.up", "http://192.168.1.10:8080/"+canary)
+	for _, tt := range []struct {
+		name, device, want string
+	}{
+		{"an endpoint that is not https", picky + `"http://192.168.1.10:8080/` + canary + `"`, `"unusable":{"reason":"bad_endpoint","detail":"it is not an https URL"}`},
+		{"one that is", picky + `"https://192.168.1.10:8080/` + canary + `"`, ``},
+		{"one that only its hash names", `"hash":"` + hash.String() + `"`, ``},
+		{"a subscription at an endpoint that is not https", subscription + `"p256dh","endpoint":"http://a.example/` + canary + `"`, `"unusable":{"reason":"bad_subscription","detail":"endpoint: it is not an https URL"}`},
+		{"one whose key is none", subscription + `"short","endpoint":"https://a.example/` + canary + `"`, `"detail":"p256dh: it is not a point of P-256"`},
+		{"a subscription whose auth nobody is asked for", subscription + `"p256dh","endpoint":"https://a.example/` + canary + `"`, ``},
+		{"a subscription without its endpoint, of which too little is known", subscription + `"short"`, ``},
+		{"of no app", `"app_id":"com.example","pushkey":"http://a.example"`, ``},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			_, _, answer := r.do("POST", path, "{"+tt.device+"}")
+			if got := strings.Contains(answer, "unusable"); got != (tt.want != "") || !strings.Contains(answer, tt.want) {
+				t.Errorf("answered %s, want %q", answer, tt.want)
+			}
+		})
+	}
 }

@@ -32,11 +32,16 @@ func (o *observer) Attempted(a gateway.Attempt) {
 	level := o.level(a)
 	switch {
 	case level == zapcore.ErrorLevel:
-		o.tell(eventAppMisconfigured, map[string]any{"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason})
-	case level == zapcore.InfoLevel:
-		o.tell(eventPushkeyRejected, map[string]any{
+		o.tell(eventAppMisconfigured, withWord(a.Outcome.Word, map[string]any{
+			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason,
+		}))
+	case level == zapcore.InfoLevel && !a.Outcome.Unusable:
+		o.tell(eventPushkeyRejected, withWord(a.Outcome.Word, map[string]any{
 			"app": a.App.Pattern, "provider": a.App.ProviderName, "reason": a.Outcome.Reason, "pushkey_hash": a.Key.Short(),
-		})
+		}))
+	}
+	if a.WrongKeys > 0 {
+		o.wrongKeys(a)
 	}
 	if level > zapcore.DebugLevel && !o.mayLog(level, "push "+a.Kind()) {
 		level = zapcore.DebugLevel
@@ -55,6 +60,9 @@ func (o *observer) Attempted(a gateway.Attempt) {
 		zap.String("pushkey_hash", a.Key.Short()),
 		zap.Duration("duration", a.Duration),
 	}
+	if a.Outcome.Word != "" {
+		fields = append(fields, zap.String("word", a.Outcome.Word))
+	}
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
@@ -62,6 +70,14 @@ func (o *observer) Attempted(a gateway.Attempt) {
 		fields = append(fields, zap.String("hint", blockedHint(a.Outcome.Reason)))
 	}
 	entry.Write(fields...)
+}
+
+// wrongKeys warns that devices at a host have another key than the app's. The engine says so once a minute for each host.
+func (o *observer) wrongKeys(a gateway.Attempt) {
+	if o.mayLog(zapcore.WarnLevel, "wrong key") {
+		o.logger.Warn("subscriptions were made for another key", append(withHostField(a.Host, nameOf(a.App)), zap.Int("devices", a.WrongKeys),
+			zap.String("hint", "restore the VAPID key that they were made for; if it is gone, their clients must subscribe again"))...)
+	}
 }
 
 // blockedHint is what may be done about a push that the configuration keeps back.
@@ -80,6 +96,8 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 		return zapcore.DebugLevel
 	case a.Outcome.Blocked && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.WarnLevel
+	case a.Outcome.Unusable && o.news(a.App.Pattern+" unusable "+a.Outcome.Reason):
+		return zapcore.InfoLevel // one of them is: the client, or who set it up, got something wrong
 	case a.Kind() == "rejected" && !a.Outcome.Unusable && (a.Known || !a.Chosen):
 		return zapcore.InfoLevel // made-up pushkeys are nobody's news
 	default:
@@ -109,6 +127,11 @@ func (o *observer) refused(err *gateway.Error) {
 		o.logger.Warn("requests refused: too many bytes in hand", zap.String("hint",
 			"homeservers send them again; see who sends large requests in the access log, and whether a push service is slow"))
 	}
+}
+
+// HostPaused reports that a push server that devices chose limits the gateway. It is nobody's trouble but that of its users.
+func (o *observer) HostPaused(a *gateway.App, host string) {
+	o.logger.Debug("push server limits the gateway; its pushes pause", withHostField(host, nameOf(a))...)
 }
 
 // BreakerOpened tells that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
@@ -179,11 +202,23 @@ func (o *observer) FuseReset(app, host string, byOperator, alarm bool) {
 
 // aboutFuse are the fields of a line about a fuse.
 func aboutFuse(app, host string, more ...zap.Field) []zap.Field {
-	fields := []zap.Field{zap.String("app", app)}
-	if host != "" {
-		fields = append(fields, zap.String("host", host))
+	return append(withHostField(host, []zap.Field{zap.String("app", app)}), more...)
+}
+
+// withHostField adds a push server to a line's fields, if it is about one.
+func withHostField(host string, fields []zap.Field) []zap.Field {
+	if host == "" {
+		return fields
 	}
-	return append(fields, more...)
+	return append(fields, zap.String("host", host))
+}
+
+// withWord adds a push service's word to an event's data, if it gave one.
+func withWord(word string, data map[string]any) map[string]any {
+	if word != "" {
+		data["word"] = word
+	}
+	return data
 }
 
 // withHost adds a push server to an event's data, if it is about one.

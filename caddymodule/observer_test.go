@@ -30,7 +30,7 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 	}{
 		{"a delivery is no news", providers.Delivered(), gateway.Delivered, false, "", zapcore.DebugLevel, "push delivered"},
 		{"a failure that passes is no news", providers.Retry("timeout", 0, nil), gateway.Queued, false, "", zapcore.DebugLevel, "push retry"},
-		{"what a client got wrong is no news", providers.Unusable("bad_endpoint", nil), gateway.Rejected, false, "", zapcore.DebugLevel, "push rejected"},
+		{"what a client got wrong is worth a line, and is no push service's verdict", providers.Unusable("bad_endpoint", nil), gateway.Rejected, false, "", zapcore.InfoLevel, "push rejected"},
 		{"a dead pushkey is worth a line", providers.Rejected("gone"), gateway.Rejected, false, eventPushkeyRejected, zapcore.InfoLevel, "push rejected"},
 		{"what the operator has to mend is an error", providers.Misconfigured("http_403", nil), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push misconfigured"},
 		{"a verdict on an earlier registration is no news", providers.Rejected("gone"), gateway.Dropped, false, "", zapcore.DebugLevel, "push outdated"},
@@ -75,6 +75,76 @@ func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
 	o.Attempted(attempt)
 	if n := logs.Len(); n != 3 {
 		t.Errorf("another reason is news, but there are %d lines", n)
+	}
+}
+
+// Anyone can make such devices up: https://github.com/binwiederhier/ntfy-android/issues/130 is somebody who did not find out why.
+func TestAnUnusableDeviceIsOneLineAMinuteForEachAppAndReason(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := zapobserver.New(zapcore.InfoLevel)
+		o := &observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
+		for range 3 {
+			for i := range 100 {
+				for _, reason := range []string{"bad_endpoint", "bad_subscription"} {
+					o.Attempted(gateway.Attempt{
+						App: &gateway.App{Pattern: "a", ProviderName: "unifiedpush"}, Key: rejected.KeyOf("a", string(rune('a'+i))),
+						Outcome: providers.Unusable(reason, errors.New("it is not an https URL")), Result: gateway.Rejected,
+					})
+				}
+			}
+			time.Sleep(repeatAfter)
+		}
+		if n := logs.Len(); n != 6 {
+			t.Fatalf("%d lines, want one a minute for each reason", n)
+		}
+		line := logs.All()[0].ContextMap()
+		if line["reason"] != "bad_endpoint" || line["error"] != "it is not an https URL" || line["pushkey_hash"] != rejected.KeyOf("a", "a").Short() {
+			t.Errorf("the line has %v", line)
+		}
+	})
+}
+
+func TestAPushServicesWordIsInTheLineAndInTheEvent(t *testing.T) {
+	t.Parallel()
+	core, logs := zapobserver.New(zapcore.DebugLevel)
+	events := map[string]any{}
+	o := &observer{logger: zap.New(core), emit: func(event string, data map[string]any) { events[event] = data["word"] }}
+	app := &gateway.App{Pattern: "a", ProviderName: "apns"}
+	attempt := func(out providers.Outcome, word string, result gateway.Result, alarm bool) {
+		out.Word = word
+		o.Attempted(gateway.Attempt{App: app, Outcome: out, Result: result, Alarm: alarm})
+	}
+	attempt(providers.Misconfigured("http_403", nil), "BadEnvironmentKeyInToken", gateway.Queued, true)
+	attempt(providers.Rejected("unregistered"), "Unregistered", gateway.Rejected, false)
+	attempt(providers.Retry("server_error", 0, nil), "", gateway.Queued, false)
+	lines := logs.All()
+	if lines[0].ContextMap()["word"] != "BadEnvironmentKeyInToken" || lines[1].ContextMap()["word"] != "Unregistered" {
+		t.Errorf("logged %+v", lines)
+	}
+	if _, there := lines[2].ContextMap()["word"]; there {
+		t.Error("a line has a word where there is none")
+	}
+	if events[eventAppMisconfigured] != "BadEnvironmentKeyInToken" || events[eventPushkeyRejected] != "Unregistered" {
+		t.Errorf("emitted %v", events)
+	}
+}
+
+func TestAnotherKeyIsAWarningWithWhatToDo(t *testing.T) {
+	t.Parallel()
+	core, logs := zapobserver.New(zapcore.InfoLevel)
+	o := &observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
+	app := &gateway.App{Pattern: "a", ProviderName: "webpush"}
+	wrong := providers.Misconfigured("wrong_key", nil)
+	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443"})
+	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443", WrongKeys: 2})
+	lines := logs.All()
+	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].Message != "subscriptions were made for another key" {
+		t.Fatalf("logged %+v", lines)
+	}
+	fields := lines[0].ContextMap()
+	if fields["app"] != "a" || fields["host"] != "push.example.org:443" || fields["devices"] != int64(2) || fields["hint"] == "" {
+		t.Errorf("the line has %v", fields)
 	}
 }
 

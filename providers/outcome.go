@@ -68,6 +68,10 @@ type Outcome struct {
 	// Cause is what kept the push from being delivered now, and so whom else it concerns. For KindRetry.
 	Cause Cause
 
+	// Throttled means that the push service limits how many pushes the gateway sends it, as with a 429. For KindRetry with CauseDevice: where
+	// devices choose the host, one that says so to several of them is left alone for a while.
+	Throttled bool
+
 	// Since is when the pushkey became invalid by the push service's own clock (APNs says so); zero if it did not say. For
 	// KindRejected: a device that registered later is not dead.
 	Since time.Time

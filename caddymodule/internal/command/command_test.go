@@ -54,6 +54,17 @@ func entry(id string, more string) string {
 	return `{"id":"` + id + `","app":"org.example.ios","pushkey_hash":"` + hashA + `","badge":false,"size":300,"accepted":"2026-03-14T11:00:00Z","expires":"2026-03-15T11:00:00Z","due":"2026-03-14T12:05:00Z","attempts":3,"running":false` + more + `}`
 }
 
+// lost is a gateway whose VAPID key was replaced, beside a push server that limits it.
+const lost = `{"status":"degraded","degraded":[{"app":"org.example.web","reason":"misconfigured","detail":"wrong_key","word":"VapidPkHashMismatch","since":"2026-03-14T11:50:00Z"}],"rejected":"file","outbox":"file","apps":[` +
+	`{"app":"org.example.web","provider":"webpush","open_hosts":1,"paused_hosts":2,"in_flight":0,"fuse":{"app":"org.example.web","dead":0,"pushkeys":9},"proven":true,` +
+	`"wrong_keys":[{"host":"fcm.googleapis.com:443","devices":3,"since":"2026-03-14T11:50:00Z"},{"host":"push.example.org:443","devices":1,"since":"2026-03-14T11:59:00Z"}],` +
+	`"troubles":[{"reason":"wrong_key","count":3,"first":"2026-03-14T11:50:00Z","last":"2026-03-14T11:58:00Z","word":"VapidPkHashMismatch","alarm":true}]}]}`
+
+const wrongKey = `{"pushkey_hash":"` + hashA + `","app":"org.example.web","last":{"at":"2026-03-14T11:59:00Z","app":"org.example.web","outcome":"unauthorized","reason":"wrong_key","word":"VapidPkHashMismatch"},` +
+	`"waiting":true,"note":"the device subscribed with another key"}`
+
+const unusable = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","unusable":{"reason":"bad_endpoint","detail":"it is not an https URL"},"waiting":false}`
+
 func TestWhatPeopleAndScriptsSee(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -65,6 +76,14 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"status-degraded", "apps", degraded, []string{"status"}, 0},
 		{"status-strict", "apps", degraded, []string{"status", "--strict"}, 3},
 		{"explain-dead", "rejected/explain", dead, []string{"rejected", "explain", "--hash", "ab12"}, 3},
+		{"status-wrong-key", "apps", lost, []string{"status", "--strict"}, 3},
+		{"explain-wrong-key", "rejected/explain", wrongKey, []string{"rejected", "explain", "--hash", "ab12"}, 0},
+		{"explain-unusable", "rejected/explain", unusable, []string{"rejected", "explain", "--app-id", "org.example.up", "--pushkey", canary}, 3},
+		{
+			"send-word", "send", `{"app":"org.example.ios","provider":"apns","pushkey_hash":"` + hashA + `","outcome":"misconfigured","reason":"http_403","word":"BadEnvironmentKeyInToken","result":"queued","on_record":false,"duration":0.5}`,
+			[]string{"send", "--app-id", "org.example.ios", "--pushkey", canary},
+			3,
+		},
 		{"explain-alive", "rejected/explain", alive, []string{"rejected", "explain", "--hash", hashA}, 0},
 		{"explain-suspected", "rejected/explain", suspectedOnly, []string{"rejected", "explain", "--hash", "ab12"}, 0},
 		{"explain-dead-suspected", "rejected/explain", deadAndSuspected, []string{"rejected", "explain", "--hash", "ab12"}, 3},

@@ -106,8 +106,8 @@ what the latest attempt at it came to, and whether pushes wait for it. The
 device is named by its hash, of which the beginning is enough if no other's
 begins so, such as the 8 characters in a log, or by its app_id and pushkey.
 
-Exits with 3 if the pushkey is on record as dead, and with 0 if it is only
-suspected: it is not rejected.
+Exits with 3 if the pushkey is on record as dead, or can never be delivered to,
+and with 0 if it is only suspected: it is not rejected.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -132,7 +132,7 @@ func explain(i *invocation, device *selectorFlags) error {
 	} else {
 		i.explanation(e)
 	}
-	if e.Record != nil && e.Record.Dead() {
+	if e.Unusable != nil || e.Record != nil && e.Record.Dead() {
 		return errFound
 	}
 	return nil
@@ -145,6 +145,9 @@ func (i *invocation) explanation(e gateway.Explanation) {
 	}
 	rows := [][2]string{{"Pushkey hash", e.PushkeyHash}, {"App", app}}
 	switch r := e.Record; {
+	case e.Unusable != nil && r == nil:
+		i.say(red, "This pushkey can never be delivered to: each notification is answered with its rejection.")
+		rows = append(rows, [2]string{"Unusable", e.Unusable.Reason + ": " + e.Unusable.Detail})
 	case r == nil:
 		i.say(green, "The pushkey is not on record as dead.")
 	case r.Dead():
@@ -155,7 +158,8 @@ func (i *invocation) explanation(e gateway.Explanation) {
 		rows = append(append(rows, [2]string{"Reason", r.Reason + ", by the app " + r.App}), i.suspicion(r)...)
 	}
 	if l := e.Last; l != nil {
-		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason}, [2]string{"Detail", l.Detail})
+		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason},
+			[2]string{"Service's word", l.Word}, [2]string{"Detail", l.Detail})
 	}
 	waiting := "no"
 	if e.Waiting {

@@ -150,7 +150,7 @@ func (i *invocation) trial(t gateway.Trial) {
 	}
 	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}}
 	if t.Outcome != t.Reason {
-		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Detail", t.Detail})
+		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service's word", t.Word}, [2]string{"Detail", t.Detail})
 	}
 	if t.RetryAfter > 0 {
 		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})

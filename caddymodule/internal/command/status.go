@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,6 +62,7 @@ func (i *invocation) overview(o adminapi.Overview) {
 	}
 	apps.write(i.out, i.style)
 	i.suspected(o.Apps)
+	i.wrongKeys(o.Apps)
 	i.troubles(o.Apps)
 }
 
@@ -68,10 +70,38 @@ func (i *invocation) overview(o adminapi.Overview) {
 func (i *invocation) suspected(apps []gateway.AppStatus) {
 	for _, a := range apps {
 		if a.Suspected > 0 {
-			i.say(plain, "\napp %s: %s suspected: the push server does not know them, or a proxy in front of it answers; their pushes wait.",
+			fmt.Fprintln(i.out)
+			i.say(plain, "app %s: %s suspected: the push server does not know them, or a proxy in front of it answers; their pushes wait.",
 				a.App, count(a.Suspected, "pushkey is", "pushkeys are"))
 		}
 	}
+}
+
+// wrongKeys shows at which hosts devices subscribed with another key than the gateway's.
+func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
+	for _, a := range apps {
+		for _, w := range a.WrongKeys {
+			host := w.Host
+			if host == "" {
+				host = "the push service"
+			}
+			were := "were"
+			if w.Devices == 1 {
+				were = "was"
+			}
+			fmt.Fprintln(i.out)
+			i.say(plain, "app %s: %s at %s %s made for another key, since %s. Restore that key; if it is gone, their clients must subscribe again.",
+				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, i.when(w.Since))
+		}
+	}
+}
+
+// withWord is a reason with the push service's own word for it.
+func withWord(reason, word string) string {
+	if word == "" {
+		return reason
+	}
+	return reason + " (" + word + ")"
 }
 
 // degradation is what to look into, as a sentence.
@@ -90,7 +120,7 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 	case "credential_expired":
 		return of + ": the credential expired on " + i.whenever(d.Since)
 	case "misconfigured":
-		return of + ": the push service refuses what is set up, " + d.Detail + ", since " + i.whenever(d.Since)
+		return of + ": the push service refuses what is set up, " + withWord(d.Detail, d.Word) + ", since " + i.whenever(d.Since)
 	case "outbox_full":
 		return of + ": pushes find no room in the outbox"
 	case "outbox_unreadable":
@@ -115,14 +145,20 @@ func (i *invocation) app(a gateway.AppStatus, degraded []gateway.Degradation) []
 }
 
 func breaker(a gateway.AppStatus) string {
-	switch {
-	case a.Breaker != "":
+	if a.Breaker != "" {
 		return a.Breaker
-	case a.OpenHosts > 0:
-		return count(a.OpenHosts, "host open", "hosts open")
-	default:
+	}
+	var hosts []string
+	if a.OpenHosts > 0 {
+		hosts = append(hosts, count(a.OpenHosts, "host open", "hosts open"))
+	}
+	if a.PausedHosts > 0 {
+		hosts = append(hosts, count(a.PausedHosts, "host paused", "hosts paused"))
+	}
+	if len(hosts) == 0 {
 		return "closed"
 	}
+	return strings.Join(hosts, ", ")
 }
 
 func (i *invocation) fuseState(f gateway.FuseStatus) string {
@@ -152,7 +188,7 @@ func (i *invocation) troubles(apps []gateway.AppStatus) {
 	troubles := newTable("APP", "TROUBLE", "TIMES", "LAST", "ACT", "DETAIL")
 	for _, a := range apps {
 		for _, t := range a.Troubles {
-			row := cells(a.App, t.Reason, fmt.Sprint(t.Count), i.when(t.Last), "no", t.Detail)
+			row := cells(a.App, withWord(t.Reason, t.Word), fmt.Sprint(t.Count), i.when(t.Last), "no", t.Detail)
 			if t.Alarm {
 				row[1].colour, row[4] = red, cell{"yes", red}
 			}

@@ -67,6 +67,9 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	g.breakerChanged(f.app, f.host, admitted.change)
 	if admitted.turnedAway {
 		f.turnedAway = true
+		if f.paused = admitted.paused > 0; f.paused {
+			return hostPaused(admitted.paused)
+		}
 		return turnedAway()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
@@ -87,7 +90,10 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	v := verdict{f.key, o, f.app.load, f.ownSite(), standing, g.Shared.hasProven(f.app.Pattern)}
 	f.change = f.app.hosts.end(&f.attempt, v, now)
 	g.breakerChanged(f.app, f.host, f.change)
-	return f.giveUp(o, standing)
+	if f.attempt.paused {
+		g.Observer.HostPaused(f.app, f.host)
+	}
+	return g.limitTries(f, f.giveUp(o, standing))
 }
 
 // slot waits for the flight's turn.

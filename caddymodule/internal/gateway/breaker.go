@@ -63,6 +63,9 @@ type attempt struct {
 	slow       bool
 	trial      bool
 	proven     bool // the device was delivered to before
+	// paused says that its answer made the host pause, and wrongKeys how many devices of the host have another key, if that is to be reported.
+	paused     bool
+	wrongKeys  int
 	prev, next *attempt
 }
 

@@ -85,6 +85,7 @@ func (deaf) Attempted(Attempt)                     {}
 func (deaf) Refused(*App, Refusal)                 {}
 func (deaf) Answered(*App, Result)                 {}
 func (deaf) BreakerOpened(*App, string)            {}
+func (deaf) HostPaused(*App, string)               {}
 func (deaf) BreakerClosed(*App, string)            {}
 func (deaf) FuseTripped(string, string, int, bool) {}
 func (deaf) FuseReset(string, string, bool, bool)  {}

@@ -16,7 +16,7 @@
 //	                             │                          pending pushes?    ──▶ land: joins behind them
 //	                             │                          not yet worth a look? ─▶ land: waits
 //	                             │                                                         │
-//	                             │                   fly: admit (breaker) ─ Limit ─ Provider.Push
+//	                             │            fly: admit (breaker, pause) ─ Limit ─ Provider.Push
 //	                             │                                                         │ outcome
 //	            patience is over │                                                         ▼
 //	                          handOver ─▶ hand: outbox (running)          land: decide
@@ -48,7 +48,8 @@
 //	proven.mu        who took pushes                               never
 //	refusals.mu      when apps found no room                       never
 //	doubts.mu,       what their names say                          never
-//	suspects.mu
+//	suspects.mu,
+//	tries.mu
 //
 // None is taken while another one is held.
 //
@@ -71,8 +72,8 @@
 // # What lives how long
 //
 // One configuration: [Gateway], [Router], [App] with its limit, and whether the provider proved its settings (App.proven). One process, in
-// [Shared]: flights, delivered events, who took pushes, each app's hosts and fuse, the journal, suspects and doubts, and how many bytes all
-// requests have in hand ([Hand]). One request, and its flights: what its devices see of the notification (view). Over restarts, in the
+// [Shared]: flights, delivered events, who took pushes, each app's hosts and fuse, the journal, suspects and doubts, how often pushes got
+// an outcome that ends after some tries, and how many bytes all requests have in hand ([Hand]). One request, and its flights: what its devices see of the notification (view). Over restarts, in the
 // stores: verdicts and suspicions, accepted pushes, delivered events, who took pushes.
 //
 // # Strangers
@@ -85,6 +86,8 @@
 //	room in the outbox                      outbox.Entry's Group and Standing
 //	time                                    strangerTimeout, and longer backoff
 //	attempts                                giveUp: ten refusals
+//	the pause of a host that throttles      pauses: at a known host, theirs is for newcomers only
+//	another key than the app's              wrongKeys: it is counted, and reported only if it tells
 //	health, alarms                          verdict.tells
 //
 // # Where to change what
@@ -95,6 +98,8 @@
 //	a provider's ability   an interface in providers/provider.go; a guarded method in guest.go, which a test asks for
 //	an outbox's ability    an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
 //	a store's ability      rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
+//	a push service's word  wordFor in word.go, which keeps secrets out of it; where it is shown: the journal, and the observer
+//	a host that throttles  pause.go; attempt turns pushes away, decide has them come back
 //	when a host is down    breaker.go, whose rules are pure; hosts.go keeps them in a bounded table, trials.go tries again
 //	when an app is ill     health.go and Degradations in status.go
 package gateway

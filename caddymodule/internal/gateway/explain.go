@@ -25,8 +25,17 @@ type Explanation struct {
 	Last *Account `json:"last,omitempty"`
 	// Waiting says that the outbox has pushes for it.
 	Waiting bool `json:"waiting"`
-	// Note is what the answer leaves open; absent if nothing.
+	// Unusable is why nothing could ever be delivered to it: each notification is answered with its rejection. Absent if that is not so, or
+	// cannot be told from what is known of the device.
+	Unusable *UnusableStatus `json:"unusable,omitempty"`
+	// Note is what the answer leaves open, or what there is to do; absent if nothing.
 	Note string `json:"note,omitempty"`
+}
+
+// UnusableStatus is why nothing could ever be delivered to a device.
+type UnusableStatus struct {
+	Reason string `json:"reason"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // RecordStatus is a record of the rejected store.
@@ -92,6 +101,9 @@ func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Ex
 	}
 	if a, ok := g.Shared.journal.account(k); ok {
 		e.Last, e.App = &a, a.App
+		if a.wrongKey {
+			e.Note = noteWrongKey
+		}
 	}
 	if appID != "" {
 		e.App = ""
@@ -100,6 +112,22 @@ func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Ex
 		}
 	}
 	return e, g.explainWaiting(ctx, k, &e)
+}
+
+// noteWrongKey is what there is to do about a device that has another key than the app's.
+const noteWrongKey = "the device subscribed with another key than the gateway's: restore that key, or its client must subscribe again"
+
+// Unusable returns why nothing could ever be delivered to a device; nil if something may be, or if no app serves it.
+func (g *Gateway) Unusable(d *providers.Device) *UnusableStatus {
+	app := g.Router.Route(d.AppID)
+	if app == nil {
+		return nil
+	}
+	o, unusable := app.judge(d, providers.Site{})
+	if !unusable {
+		return nil
+	}
+	return &UnusableStatus{Reason: o.Reason, Detail: o.Err.Error()}
 }
 
 // explainWaiting looks for a device in the outbox: under its app or, after a restart that left only its hash, under each.
@@ -159,7 +187,9 @@ type Trial struct {
 	// Outcome is the provider's verdict, Reason and Detail why.
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
-	Detail  string `json:"detail,omitempty"`
+	// Word is the push service's own word; absent if it gave none.
+	Word   string `json:"word,omitempty"`
+	Detail string `json:"detail,omitempty"`
 	// Result is what would become of a homeserver's push: delivered, rejected or dropped; queued, or unavailable without an outbox, if it is
 	// to be tried again.
 	Result string `json:"result"`
@@ -193,6 +223,7 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 	o := g.try(ctx, app, r.Notification, d, site)
 	t.Duration = g.Now().Sub(start).Seconds()
 	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
+	t.Word = o.Word
 	if o.Err != nil {
 		t.Detail = o.Err.Error()
 	}

@@ -294,6 +294,10 @@ func (w *witness) Refused(a *App, why Refusal) {
 	w.see("outbox refused: " + a.Pattern + " " + string(why))
 }
 
+func (w *witness) HostPaused(a *App, host string) {
+	w.see("host paused: " + a.Pattern + " " + host)
+}
+
 func (w *witness) BreakerOpened(a *App, host string) {
 	w.see("breaker opened: " + a.Pattern + " " + host)
 }

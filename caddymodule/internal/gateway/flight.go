@@ -72,8 +72,8 @@ type cargo struct {
 	known bool
 	// mark is the device's in the rejected store, which may suspect it.
 	mark rejected.Mark
-	// turnedAway says that the breaker kept it off: there was no attempt.
-	turnedAway bool
+	// turnedAway says that the breaker kept it off, or its host's pause if it is paused: there was no attempt.
+	turnedAway, paused bool
 }
 
 // ref is the name of the cargo's entry in the outbox.
@@ -149,7 +149,7 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Att
 	now := g.Now()
 	a := Attempt{
 		App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm,
-		Known: f.known, Chosen: f.host != "",
+		Known: f.known, Chosen: f.host != "", Host: f.host, WrongKeys: f.attempt.wrongKeys,
 	}
 	g.Shared.journal.note(a, now)
 	g.Observer.Attempted(a)

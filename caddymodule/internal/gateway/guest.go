@@ -2,11 +2,15 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -63,6 +67,9 @@ func (a *App) Push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 	if o.Kind == providers.KindDelivered {
 		a.proven.Store(true)
 	}
+	if o.Word != "" {
+		o.Word = wordFor(o.Word, p.Device)
+	}
 	return o
 }
 
@@ -72,6 +79,35 @@ func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 		_ = a.guard("Usable", func() { err = p.Usable(d, site) })
 	}
 	return err
+}
+
+// judge returns the outcome for a device that nothing could ever be delivered to, and whether it is one.
+func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outcome, unusable bool) {
+	err := a.Usable(d, site)
+	if err == nil {
+		return o, false
+	}
+	o = providers.Unusable("unusable", err)
+	var why *providers.UnusableError
+	if errors.As(err, &why) {
+		o.Reason = why.Reason
+	}
+	return o, true
+}
+
+// Replace is what of a device's pending pushes a push takes the place of, in a form for the outbox; empty if it stands for itself.
+func (a *App) Replace(n *providers.Notification, d *providers.Device) (what string) {
+	if n.Badge {
+		return outbox.ReplaceBadge
+	}
+	if p, ok := a.Provider.(providers.Replacer); ok {
+		_ = a.guard("Replace", func() { what = p.Replace(n, d) })
+	}
+	if what == "" {
+		return ""
+	}
+	hash := sha256.Sum256([]byte(what)) // it may name a room, and be of any length
+	return "told " + hex.EncodeToString(hash[:16])
 }
 
 // Reduce is what the provider needs of a notification; all of it if the provider does not say.

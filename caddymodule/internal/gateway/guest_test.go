@@ -36,6 +36,8 @@ func (volcano) CredentialExpiry() time.Time                             { panic(
 func (volcano) Check(context.Context) error                             { panic(magma) }
 func (volcano) Advertise() providers.Advertisement                      { panic(magma) }
 
+func (volcano) Replace(*providers.Notification, *providers.Device) string { panic(magma) }
+
 // interfaceMethods are the methods of the contract's interfaces, by its source: one that is added has to be guarded.
 func interfaceMethods(t *testing.T) (methods []string) {
 	t.Helper()
@@ -119,7 +121,7 @@ func TestNobodyElseCallsAProvider(t *testing.T) {
 	t.Parallel()
 	// What a provider can do may be asked anywhere; the value is thrown away.
 	allowed := regexp.MustCompile(`_, \w+ :?= \w+\.Provider\.\(providers\.\w+\)`)
-	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer)\)`)
+	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer)\)`)
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

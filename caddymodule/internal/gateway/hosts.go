@@ -38,6 +38,9 @@ type hosts struct {
 	opens  atomic.Int64     // how many
 	opened chan struct{}    // gets one when a breaker has opened
 
+	paused map[string]*host // that throttle the gateway
+	wrong  wrongKeys
+
 	health health
 
 	flying atomic.Int64 // attempts under way, those that wait for their turn included
@@ -67,12 +70,14 @@ type host struct {
 	// refusing, with 401 or 403: whether the fault is the operator's key, or those devices'.
 	proof, refusing int64
 	refused         distinct
+	// pauses are those of a host that throttles the gateway; nil if it never did.
+	pauses *pauses
 	// witnessed is when other gateways were last told of a delivery.
 	witnessed time.Time
 }
 
 func newHosts() *hosts {
-	h := &hosts{single: &host{}, open: make(map[string]*host), opened: make(chan struct{}, 1)}
+	h := &hosts{single: &host{}, open: make(map[string]*host), paused: make(map[string]*host), opened: make(chan struct{}, 1)}
 	for i, size := range [tiers]int{maxStrange, maxDown, maxKnown} {
 		lru, err := simplelru.NewLRU(size, h.evicted)
 		if err != nil {
@@ -88,6 +93,9 @@ func (h *hosts) evicted(name string, gone *host) {
 	if h.open[name] == gone && !gone.moving {
 		delete(h.open, name)
 		h.opens.Add(-1)
+	}
+	if h.paused[name] == gone && !gone.moving {
+		delete(h.paused, name)
 	}
 }
 
@@ -140,8 +148,10 @@ func (h *hosts) keep(one *host, as tier) {
 // admission is whether an attempt may begin.
 type admission struct {
 	turnedAway bool
-	trial      bool
-	change     change
+	// paused is how much longer the host pauses, if that is why.
+	paused time.Duration
+	trial  bool
+	change change
 }
 
 // applicant is an attempt that is to begin.
@@ -158,6 +168,10 @@ func (h *hosts) admit(name string, a applicant, now time.Time) (d admission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(name)
+	if d.paused = one.pauses.rest(a.standing == outbox.Proven, now); d.paused > 0 {
+		d.turnedAway = true
+		return d
+	}
 	if one.breaker.known && a.standing != outbox.Proven {
 		a.patience += breakerPause // its failure would tell nothing of the host
 	}
@@ -220,12 +234,21 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 		h.keep(a.host, known)
 		a.host.took(k, now)
 		a.host.proof, a.host.refused = v.load, distinct{}
+		a.host.pauses.took()
+		h.wrong.took(a.host.name, v.load)
 	case providers.KindMisconfigured:
 		if a.host.refusing != v.load {
 			a.host.refusing, a.host.refused = v.load, distinct{}
 		}
 		if v.tells(a.host.name) {
 			a.host.refused.add(k)
+		}
+		if o.WrongKey && a.host.proof != v.load {
+			a.wrongKeys = h.wrong.note(a.host.name, &v, now)
+		}
+	case providers.KindRetry:
+		if o.Throttled && h.throttled(a, k, o.RetryAfter, now) {
+			a.paused = true
 		}
 	}
 	if v.tells(a.host.name) {

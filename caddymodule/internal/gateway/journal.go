@@ -40,8 +40,12 @@ type Account struct {
 	App     string    `json:"app"`
 	Outcome string    `json:"outcome"`
 	Reason  string    `json:"reason"`
-	Detail  string    `json:"detail,omitempty"`
+	// Word is the push service's own word; absent if it gave none.
+	Word   string `json:"word,omitempty"`
+	Detail string `json:"detail,omitempty"`
 
+	// wrongKey says that the device subscribed with another key than the app's.
+	wrongKey bool
 	// delivered is when a push was last delivered to the device; zero if none was since a verdict that it is dead.
 	delivered time.Time
 }
@@ -53,6 +57,8 @@ type Trouble struct {
 	Count int       `json:"count"`
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
+	// Word is the push service's own word for the latest; absent if it gave none.
+	Word string `json:"word,omitempty"`
 	// Detail is what more is known of the latest.
 	Detail string `json:"detail,omitempty"`
 	// Alarm says that the operator has to act.
@@ -60,6 +66,28 @@ type Trouble struct {
 
 	// settings says that wrong settings of the app's explain it, and not only the fuse.
 	settings bool
+	// blamed are the latest hosts that refused what is set up, where devices choose them.
+	blamed [maxBlamed]string
+}
+
+// maxBlamed is how many hosts a trouble remembers.
+const maxBlamed = 4
+
+// blame notes a host.
+func (t *Trouble) blame(host string) {
+	if host == "" || slices.Contains(t.blamed[:], host) {
+		return
+	}
+	copy(t.blamed[1:], t.blamed[:])
+	t.blamed[0] = host
+}
+
+// goesOn reports whether the operator still has to act on a trouble that the settings of the app explain, which delivered last then.
+func (t *Trouble) goesOn(app *App, delivered time.Time) bool {
+	if t.blamed[0] == "" {
+		return !delivered.After(t.Last)
+	}
+	return slices.ContainsFunc(t.blamed[:], func(host string) bool { return host != "" && app.hosts.blames(host, app.load) })
 }
 
 func newJournal() *journal {
@@ -72,7 +100,7 @@ func newJournal() *journal {
 
 // note keeps an attempt.
 func (j *journal) note(a Attempt, now time.Time) {
-	account := Account{At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason}
+	account := Account{At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason, Word: a.Outcome.Word, wrongKey: a.Outcome.WrongKey}
 	if a.Outcome.Err != nil {
 		account.Detail = a.Outcome.Err.Error()
 	}
@@ -96,6 +124,9 @@ func (j *journal) note(a Attempt, now time.Time) {
 	case a.Alarm, a.Outcome.Kind == providers.KindRetry, a.Outcome.Kind == providers.KindDropped, a.Outcome.Kind == providers.KindSuspected:
 		if t := c.add(account); t != nil {
 			t.Alarm, t.settings = a.Alarm, a.Alarm && (a.Outcome.Kind == providers.KindMisconfigured || a.Outcome.Doubtful)
+			if a.Alarm && a.Outcome.Kind == providers.KindMisconfigured {
+				t.blame(a.Host)
+			}
 		}
 	}
 }
@@ -111,7 +142,7 @@ func (c *chronicle) add(a Account) *Trouble {
 		c.troubles[a.Reason] = t
 	}
 	t.Count++
-	t.Last, t.Detail = a.At, a.Detail
+	t.Last, t.Word, t.Detail = a.At, a.Word, a.Detail
 	return t
 }
 

@@ -17,7 +17,7 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 // circumstances are those of an outcome before anything was done about it. From now on, nothing is handed over any more.
 func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	c := circumstances{
-		pushkeyTS: f.registered(f.push.Device), proven: f.app.proven.Load(), pending: f.leased, turnedAway: f.turnedAway, outbox: f.land(),
+		pushkeyTS: f.registered(f.push.Device), proven: f.app.proven.Load(), pending: f.leased, turnedAway: f.turnedAway, paused: f.paused, outbox: f.land(),
 	}
 	if f.leased {
 		c.outbox = done
@@ -128,14 +128,12 @@ func (g *Gateway) accept(c *cargo, a acceptance) error {
 	}
 	e := outbox.Entry{
 		ID: c.push.ID, App: c.app.Pattern, Device: c.queue, EventUntil: g.Now().Add(g.Dedupe),
-		Host: c.host, Group: c.group, Standing: g.standing(c),
+		Replace: c.app.Replace(c.push.Notification, c.push.Device),
+		Host:    c.host, Group: c.group, Standing: g.standing(c),
 		PushkeyTS: c.registered(c.push.Device), Push: push, Accepted: c.accepted, Expires: c.push.Expires, Running: a.running, Due: a.due,
 	}
 	if g.remembers(c.event) {
 		e.Event = c.event
-	}
-	if c.push.Notification.Badge {
-		e.Replace = outbox.ReplaceBadge
 	}
 	if err := g.place(c.app, e); err != nil {
 		return err

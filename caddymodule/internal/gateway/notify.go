@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +57,8 @@ type Observer interface {
 	Refused(app *App, why Refusal)
 	// Answered is called for each device of a request when it is answered; the app is nil if none serves the device.
 	Answered(app *App, result Result)
+	// HostPaused is called when a host that devices choose throttled so many of them that its pushes pause.
+	HostPaused(app *App, host string)
 	// BreakerOpened is called once when so many attempts failed that no more are made for a while; the host is empty if all of the app's
 	// go to one.
 	BreakerOpened(app *App, host string)
@@ -90,6 +91,10 @@ type Attempt struct {
 	// Known says that something was delivered to the device before, and Chosen that the device chose the push server: anyone can make up
 	// any number of pushkeys, and have a server call them dead.
 	Known, Chosen bool
+	// Host is where the push went; empty where all pushes of the app go to one service.
+	Host string
+	// WrongKeys is how many devices at the host subscribed with another key than the app's, if that is to be reported now.
+	WrongKeys int
 }
 
 // Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, or held if that is no reason to call
@@ -187,14 +192,9 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 		if d.app == nil {
 			continue
 		}
-		err := d.app.Usable(d.device, site)
-		if err == nil {
+		o, unusable := d.app.judge(d.device, site)
+		if !unusable {
 			continue
-		}
-		o := providers.Unusable("unusable", err)
-		var why *providers.UnusableError
-		if errors.As(err, &why) {
-			o.Reason = why.Reason
 		}
 		g.served(d.key, false)
 		d.decide(decide(o, circumstances{}))

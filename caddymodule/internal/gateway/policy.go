@@ -32,8 +32,8 @@ type circumstances struct {
 	pending, trusted bool
 	// stranger says that what the push service refuses is a matter of the device, which chose the service.
 	stranger bool
-	// turnedAway says that the breaker kept the push off.
-	turnedAway bool
+	// turnedAway says that the breaker kept the push off, or a pause of its host if it is paused.
+	turnedAway, paused bool
 	// suspicion is done if a suspicion is proved; untried, before the store was asked, or if it is time to look again in lookIn; failed if
 	// the store could not tell.
 	suspicion effect
@@ -55,6 +55,8 @@ type decision struct {
 	notBefore time.Duration
 	// park: the breaker wakes the push when it closes.
 	park bool
+	// spread: the push comes back after its host's pause, and not at the same time as the others.
+	spread bool
 	// busy: a bound of the gateway's kept the push back, and nobody was asked.
 	busy bool
 	// suspect: have the rejected store record a look, and say what it proves.
@@ -107,7 +109,7 @@ func decide(o providers.Outcome, c circumstances) decision {
 			after = transientRetry
 		}
 		d := decideLater(after, o.RetryAfter, c)
-		d.park, d.busy = c.turnedAway, o.Cause == providers.CauseGateway
+		d.park, d.spread, d.busy = c.turnedAway && !c.paused, c.turnedAway && c.paused, o.Cause == providers.CauseGateway
 		return d
 	}
 }

@@ -169,6 +169,7 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 				{"nothing that still has to be delivered is settled", !d.settle || judged},
 				{"what is tried again is so after a while", d.settle || d.retryAfter > 0},
 				{"a rejection that is not believed alarms unless anyone could have caused it", d.alarm == !c.quiet || !rejected || d.settle || d.record || c.store == failed},
+				{"what a pause kept off comes back by itself, and not all at once", d.spread == (c.turnedAway && c.paused && !judged && o.Kind != providers.KindMisconfigured && o.Kind != providers.KindSuspected) && !(d.park && d.spread)},
 				{"a misconfiguration alarms", d.alarm == !c.stranger || o.Kind != providers.KindMisconfigured},
 			}
 			for _, p := range promises {
@@ -197,10 +198,10 @@ func everyCircumstance(f func(circumstances)) {
 		for _, proven := range []bool{false, true} {
 			for _, store := range []effect{untried, done, failed} {
 				for _, outbox := range []effect{untried, done, failed, unsure} {
-					for flags := range 64 {
+					for flags := range 128 {
 						f(circumstances{
 							pushkeyTS: ts, proven: proven, store: store, outbox: outbox,
-							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0, stranger: flags&16 != 0, quiet: flags&32 != 0,
+							held: flags&1 != 0, pending: flags&2 != 0, trusted: flags&4 != 0, turnedAway: flags&8 != 0, stranger: flags&16 != 0, quiet: flags&32 != 0, paused: flags&64 != 0,
 						})
 					}
 					for _, suspicion := range []effect{done, failed} {

@@ -23,6 +23,7 @@ type Shared struct {
 	suspects suspects
 	doubts   doubts
 	refusals refusals
+	tries    *tries
 	inHand   *inHand
 	closing  chan struct{}
 
@@ -36,7 +37,7 @@ type Shared struct {
 func NewShared() *Shared {
 	s := &Shared{
 		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), journal: newJournal(),
-		inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
+		tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s

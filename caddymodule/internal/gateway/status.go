@@ -17,6 +17,8 @@ type AppStatus struct {
 	// Breaker is closed, open or half-open; absent where devices choose the host: then OpenHosts is how many are left alone.
 	Breaker   string `json:"breaker,omitempty"`
 	OpenHosts int    `json:"open_hosts,omitempty"`
+	// PausedHosts is how many hosts that devices chose are left alone for a while since they throttled several devices; absent if none is.
+	PausedHosts int `json:"paused_hosts,omitempty"`
 	// InFlight is how many attempts are under way, those that wait for their turn included.
 	InFlight int        `json:"in_flight"`
 	Fuse     FuseStatus `json:"fuse"`
@@ -31,6 +33,9 @@ type AppStatus struct {
 	// Failing is since when pushes fail, if the latest ones all did for a while and nothing was delivered; absent if that is not so.
 	Failing       *time.Time `json:"failing,omitempty"`
 	LastDelivered *time.Time `json:"last_delivered,omitempty"`
+	// WrongKeys are the hosts, up to 5, that refuse the key that the app signs with, as devices subscribed with another one, and that took no
+	// push with the current configuration; absent if there are none.
+	WrongKeys []WrongKeys `json:"wrong_keys,omitempty"`
 	// Troubles are why pushes were not delivered since the process began, the latest first.
 	Troubles []Trouble `json:"troubles"`
 }
@@ -59,7 +64,11 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		s.Breaker, s.OpenHosts = app.breakers()
 		delivered, troubles := g.Shared.journal.of(app)
 		s.LastDelivered = present(delivered)
-		s.Troubles = append(s.Troubles, troubles...)
+		for _, t := range troubles {
+			t.Alarm = t.Alarm && (!t.settings || t.goesOn(app, delivered))
+			s.Troubles = append(s.Troubles, t)
+		}
+		s.PausedHosts, s.WrongKeys = app.hosts.pausing(g.Now), app.hosts.wrongKeys(app.load)
 		if known {
 			s.Outbox = &OutboxStatus{}
 		}
@@ -88,8 +97,9 @@ type Degradation struct {
 	App string `json:"app"`
 	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full or outbox_unreadable.
 	Reason string `json:"reason"`
-	// Detail is the trouble that makes an app misconfigured.
+	// Detail is the trouble that makes an app misconfigured, and Word the push service's own word for it.
 	Detail string `json:"detail,omitempty"`
+	Word   string `json:"word,omitempty"`
 	// Since is since when; absent if that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
@@ -123,16 +133,16 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 			add(s.App, "outbox_full", since)
 		}
 		if t, ok := s.refused(); ok {
-			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Since: &t.First})
+			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Since: &t.First})
 		}
 	}
 	return degraded
 }
 
-// refused is the latest trouble of the app's that its settings explain, if nothing was delivered after it.
+// refused is the latest trouble of the app's that its settings explain, if it goes on.
 func (s *AppStatus) refused() (t Trouble, ok bool) {
-	i := slices.IndexFunc(s.Troubles, func(t Trouble) bool { return t.settings })
-	if i < 0 || s.LastDelivered != nil && s.LastDelivered.After(s.Troubles[i].Last) {
+	i := slices.IndexFunc(s.Troubles, func(t Trouble) bool { return t.settings && t.Alarm })
+	if i < 0 {
 		return t, false
 	}
 	return s.Troubles[i], true

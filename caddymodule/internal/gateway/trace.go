@@ -36,6 +36,9 @@ func endSpan(span trace.Span, a Attempt) {
 		attribute.String("matrix_push.outcome", a.Kind()),
 		attribute.String("matrix_push.reason", a.Outcome.Reason),
 	)
+	if a.Outcome.Word != "" {
+		span.SetAttributes(attribute.String("matrix_push.word", a.Outcome.Word))
+	}
 	if a.Alarm || a.Outcome.Kind == providers.KindRetry {
 		span.SetStatus(codes.Error, a.Outcome.Reason)
 	}

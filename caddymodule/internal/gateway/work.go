@@ -77,7 +77,7 @@ func (g *Gateway) deferred(c *cargo) {
 	switch {
 	case g.retired.Load(), c.app.fuse.changedSince(c.fuse, ""):
 		g.box.rouse(c.app)
-	case c.app.fuse.changedSince(c.fuse, c.host), c.turnedAway && !c.app.hosts.isOpen(c.host):
+	case c.app.fuse.changedSince(c.fuse, c.host), c.turnedAway && !c.paused && !c.app.hosts.isOpen(c.host):
 		g.box.rouseHost(c.app, c.host, 0)
 	}
 }
@@ -178,6 +178,9 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 	if d.park {
 		return parkTime + g.Jitter(firstBackoff)
+	}
+	if d.spread {
+		return d.notBefore + g.Jitter(pauseSpread)
 	}
 	first, most := firstBackoff, maxBackoff
 	if s := g.standing(&f.cargo); f.unproven(s) && (s == outbox.Stranger || !d.busy) { // a known host's newcomers come when there is room

@@ -40,6 +40,7 @@ func Outcome(r Response, now time.Time) providers.Outcome {
 	if o.Kind != providers.KindRetry && o.Kind != providers.KindMisconfigured {
 		return o
 	}
+	o.Throttled = r.Status == http.StatusTooManyRequests && o.Kind == providers.KindRetry
 	o.RetryAfter = max(o.RetryAfter, after)
 	if r.Status < 500 {
 		o.RetryAfter = min(o.RetryAfter, maxRefusalWait)

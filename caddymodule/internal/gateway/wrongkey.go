@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+const (
+	// maxWrongHosts and maxWrongDevices bound the hosts of an app at which devices have another key, and the devices that are counted at one.
+	maxWrongHosts   = 64
+	maxWrongDevices = 1000
+	// maxWrongShown is how many of the hosts are shown.
+	maxWrongShown = 5
+	// wrongKeyAgain is when the same host is reported again.
+	wrongKeyAgain = time.Minute
+)
+
+// WrongKeys are the devices at a host that subscribed with another key than the app's, while the host took no push that this one signed.
+type WrongKeys struct {
+	// Host is absent where all pushes of the app go to one service.
+	Host string `json:"host,omitempty"`
+	// Devices is how many, up to 1000.
+	Devices int       `json:"devices"`
+	Since   time.Time `json:"since"`
+}
+
+// wrongKeys are those of an app's hosts by the load of its configuration. Devices choose hosts, so both are bounded: a host whose devices
+// tell nothing of the app gives way first. The zero value is ready to use; the table's lock guards it.
+type wrongKeys struct {
+	load  int64
+	hosts map[string]*wrongAt
+}
+
+// wrongAt is what there is at a host.
+type wrongAt struct {
+	since, reported time.Time
+	devices         map[rejected.Key]struct{}
+	telling         int // how many of the devices are not a stranger's
+}
+
+// note counts a device, and returns how many there are at the host if that is to be reported now. What only strangers cause is not.
+func (w *wrongKeys) note(host string, v *verdict, now time.Time) (report int) {
+	if v.load < w.load {
+		return 0 // an attempt of the configuration before
+	}
+	if v.load > w.load || w.hosts == nil {
+		w.load, w.hosts = v.load, make(map[string]*wrongAt)
+	}
+	tells := v.tells(host)
+	at := w.hosts[host]
+	if at == nil {
+		if len(w.hosts) >= maxWrongHosts && !w.makeRoom(tells) {
+			return 0
+		}
+		at = &wrongAt{since: now, devices: make(map[rejected.Key]struct{})}
+		w.hosts[host] = at
+	}
+	if _, there := at.devices[v.key]; !there && len(at.devices) < maxWrongDevices {
+		at.devices[v.key] = struct{}{}
+		if tells {
+			at.telling++
+		}
+	}
+	if !tells || !at.reported.IsZero() && now.Sub(at.reported) < wrongKeyAgain {
+		return 0
+	}
+	at.reported = now
+	return len(at.devices)
+}
+
+// makeRoom forgets the host that matters least, unless it matters more than the one that it is for.
+func (w *wrongKeys) makeRoom(tells bool) bool {
+	least := ""
+	for host, at := range w.hosts {
+		if of := w.hosts[least]; of == nil || at.before(of) > 0 {
+			least = host
+		}
+	}
+	if w.hosts[least].telling > 0 && !tells {
+		return false
+	}
+	delete(w.hosts, least)
+	return true
+}
+
+// before orders hosts by what they tell of the app, then by devices, then by age.
+func (a *wrongAt) before(b *wrongAt) int {
+	return cmp.Or(cmp.Compare(b.telling, a.telling), cmp.Compare(len(b.devices), len(a.devices)), a.since.Compare(b.since))
+}
+
+// took ends it for a host that took a push with a load's key.
+func (w *wrongKeys) took(host string, load int64) {
+	if load == w.load {
+		delete(w.hosts, host)
+	}
+}
+
+// wrongKeys are the hosts that matter most of those at which devices have another key than that of a load.
+func (h *hosts) wrongKeys(load int64) (list []WrongKeys) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wrong.load != load {
+		return nil
+	}
+	names := make([]string, 0, len(h.wrong.hosts))
+	for name := range h.wrong.hosts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(h.wrong.hosts[a].before(h.wrong.hosts[b]), cmp.Compare(a, b))
+	})
+	for _, name := range names[:min(len(names), maxWrongShown)] {
+		at := h.wrong.hosts[name]
+		list = append(list, WrongKeys{name, len(at.devices), at.since})
+	}
+	return list
+}
