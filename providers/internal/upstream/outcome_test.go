@@ -81,6 +81,22 @@ func TestAnAnswerSaysWhomARetryConcerns(t *testing.T) {
 	}
 }
 
+func TestOnlyA429SaysThatTheHostLimitsTheGateway(t *testing.T) {
+	t.Parallel()
+	for status := 200; status < 600; status++ {
+		for _, header := range []http.Header{{}, {"Retry-After": {"30"}}} {
+			o := Outcome(Response{Status: status, Header: header}, time.Now())
+			if o.Throttled != (status == http.StatusTooManyRequests) {
+				t.Errorf("%d is throttled: %t", status, o.Throttled)
+			}
+		}
+	}
+	inSubscription := Response{Status: http.StatusNotAcceptable, Header: http.Header{"X-Wns-Status": {"channelthrottled"}}}
+	if Outcome(inSubscription, time.Now()).Throttled {
+		t.Error("the limit of one channel is the host's")
+	}
+}
+
 func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{307, 400, 402, 404, 406, 408, 409, 422, 425, 429, 451, 499, 500, 503, 507} {
