@@ -23,7 +23,7 @@ var (
 // FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but FCM's word for a dead token.
 func FuzzAnswer(f *testing.F) {
 	for _, code := range errorCodes {
-		if code != "UNSPECIFIED_ERROR" {
+		if code != "UNSPECIFIED_ERROR" && code != "APNS_AUTH_ERROR" {
 			a := providertest.FCMErrorFor(code)
 			f.Add(a.Status, a.Body, a.Header.Get("Retry-After"))
 		}
