@@ -78,7 +78,7 @@ var vendorAnswers = []struct {
 		"BadEnvironmentKeyInToken",
 	},
 	{
-		"firebase-admin-ruby third_party_auth_error.json", "a wrong key",
+		"cheddar-me/firebase-admin-sdk-ruby third_party_auth_error.json", "a wrong key",
 		providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "InvalidProviderToken"),
 		meaning{providers.KindMisconfigured, "apns_invalid_provider_token", false},
 		"InvalidProviderToken",
