@@ -89,12 +89,6 @@ func TestTheWholeMessageIsTakenAndMergedInEitherSpelling(t *testing.T) {
 			messagetest.Badge(), `{"background_sync": {}, "ttl": "60s", "collapse_key": "badge"}`,
 		},
 		{
-			"Apple: names of headers are the same in any case", "a header of the operator's", "apns",
-			options{apns: `{"headers": {"APNs-Priority": "1", "Apns-Expiration": "7"}}`},
-			messagetest.Alert().WithoutCounts(),
-			`{"headers": {"APNs-Priority": "1", "Apns-Expiration": "7"}}`,
-		},
-		{
 			"a badge makes no sound", "capitals in aps", "apns",
 			options{apns: `{"payload": {"aps": {"Alert": "x", "sound": {"critical": 1}, "SOUND": "x", "thread-id": "t"}, "own": {"alert": "x"}}}`},
 			unreadCount(3), `{"payload": {"aps": {"badge": 3, "thread-id": "t"}, "own": {"alert": "x"}}}`,
@@ -123,5 +117,25 @@ func TestTheSecondConfigurationForAndroidTakesThePlaceOfTheFirst(t *testing.T) {
 	}
 	if got := string(message["android_v2"]); got != `{"background_sync":{},"ttl":"90s"}` || message["android"] != nil {
 		t.Errorf("the message is %s", raw)
+	}
+}
+
+// RFC 9110 section 5.1: names of headers are the same in any case.
+func TestAHeaderOfTheOperatorsTakesThePlaceOfOursInAnyCase(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(_ *providertest.FCM, p *Provider) {
+		options{apns: `{"headers": {"APNs-Priority": "1", "Apns-Expiration": "7"}}`}.set(p)
+	})
+	b.want(t, alert(), providers.KindDelivered, "delivered")
+	var message struct {
+		APNS struct {
+			Headers map[string]string `json:"headers"`
+		} `json:"apns"`
+	}
+	if err := json.Unmarshal(b.sent(t).Raw, &message); err != nil {
+		t.Fatal(err)
+	}
+	if got := message.APNS.Headers; len(got) != 2 || got["APNs-Priority"] != "1" || got["Apns-Expiration"] != "7" {
+		t.Errorf("the headers are %v", got)
 	}
 }

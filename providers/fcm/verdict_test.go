@@ -186,6 +186,11 @@ func TestOnlyADeadTokenRejects(t *testing.T) {
 		{"a message that is too big", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big", "message"), dropped},
 		{"the option notification", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.notification"), option},
 		{"the option android", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.android.ttl"), option},
+		{"the option android_v2", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android_v2.remote_notification"), option},
+		{"it in the other spelling", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.androidV2"), option},
+		{"a part that begins like an option", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android_v3"), dropped},
+		{"the option fcm_options", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.fcm_options.analytics_label"), option},
+		{"an item in an option", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.apns[0]"), option},
 		{"the option apns", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.apns.payload.aps"), option},
 		{"the option webpush", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.webpush.headers"), option},
 	}
