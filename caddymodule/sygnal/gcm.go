@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
 )
 
 // gcm reads an app of type gcm.
@@ -41,43 +43,77 @@ func (a *app) fcmOptions() {
 		return
 	}
 	options := a.read(m.value, a.at(key))
+	spelled := make(map[string]string)
 	for _, o := range m.value.members {
-		switch o.key {
-		case "notification", "android", "apns", "webpush":
-			options.ignore(o.key)
-			a.fcmOption(options, o)
-		case "data", "token", "priority", "to", "registration_ids":
+		part, known := fcmmessage.Message.Member(o.key)
+		switch {
+		case slices.Contains([]string{"data", "token", "priority", "to", "registration_ids"}, o.key):
 			options.drop(o.key, "Sygnal overwrites it in every message")
-		case "name", "topic", "condition":
+		case slices.Contains([]string{"name", "topic", "condition", "fid"}, o.key):
 			options.drop(o.key, "a message goes to a token, and FCM refuses one with both")
-		case "fcm_options":
-			options.drop(o.key, "this gateway has no option for labels of FCM's analytics")
+		case known == nil:
+			options.drop(o.key, "FCM's v1 API knows no such member of a message"+didYouMean(fcmmessage.Message, o.key))
+		case spelled[part] != "":
+			a.fail(o.line, options.at(o.key), "it is the same as %s: leave one of them out", spelled[part])
 		default:
-			options.drop(o.key, "FCM's v1 API knows no such member of a message")
+			spelled[part] = o.key
+			options.ignore(o.key)
+			a.fcmOption(options, o, part, known)
 		}
 	}
 }
 
-func (a *app) fcmOption(options *section, o member) {
+// fcmOption makes an option of a part of the message.
+func (a *app) fcmOption(options *section, o member, part string, known *fcmmessage.Object) {
+	path := options.at(o.key)
 	if o.value.kind != mapping {
-		a.fail(o.line, options.at(o.key), "it is %s, not a mapping", o.value.kind)
+		a.fail(o.line, path, "it is %s, not a mapping", o.value.kind)
 		return
 	}
-	if o.key == "android" {
-		if android := options.read(o.value, options.at(o.key)); o.value.member("priority") != nil {
-			android.drop("priority", "Sygnal overwrites it in every message")
-			o.value = o.value.without("priority")
-		}
+	if part == "android" && o.value.member("priority") != nil {
+		options.read(o.value, path).drop("priority", "Sygnal overwrites it in every message")
+		o.value = o.value.without("priority")
 	}
-	v, err := o.value.jsonable()
+	v, err := a.fcmKnown(o.value, path, known).jsonable()
 	if err == nil {
 		var raw []byte
 		raw, err = json.Marshal(v)
-		a.config.Provider[o.key] = json.RawMessage(raw)
+		a.config.Provider[part] = json.RawMessage(raw)
 	}
 	if err != nil {
-		a.fail(o.line, options.at(o.key), "%s", err)
+		a.fail(o.line, path, "%s", err)
 	}
+}
+
+// fcmKnown is as much of a mapping as FCM knows, whatever the spelling. Sygnal passes everything on, and FCM refuses each message for what it
+// does not know; here a member is missing, and the pushes arrive.
+func (a *app) fcmKnown(v *value, path string, known *fcmmessage.Object) *value {
+	s := a.read(v, path)
+	kept := *v
+	kept.members = nil
+	for _, m := range v.members {
+		name, inner := known.Member(m.key)
+		switch why := known.Ours(m.key); {
+		case why != "":
+			s.drop(m.key, why)
+			continue
+		case name == "":
+			s.drop(m.key, "FCM's v1 API has no such member"+didYouMean(known, m.key))
+			continue
+		case inner != nil && m.value.kind == mapping:
+			m.value = a.fcmKnown(m.value, s.at(m.key), inner)
+		}
+		kept.members = append(kept.members, m)
+	}
+	return &kept
+}
+
+// didYouMean names the member that a key was probably meant for, if there is one.
+func didYouMean(known *fcmmessage.Object, key string) string {
+	if near := known.Nearest(key); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
 }
 
 // without is a mapping without a key.

@@ -125,8 +125,8 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 		{"credentials with a broken key", "fcm", changed("BEGIN PRIVATE KEY", "BEGIN "+secretMark), "credentials_file: private_key: it is not PEM"},
 		{"credentials without an endpoint", "fcm", changed(`"token_uri"`, `"uri"`), "credentials_file: token_uri is missing"},
 		{"no project", "fcm", "credentials_file " + user, "project_id: it is missing"},
-		{"a member that FCM does not know", "fcm", "credentials_file " + askedFCM.account + "\nnotification `{\"titel\": \"x\"}`", "notification: Firebase's SDK has no member titel"},
-		{"data in place of the notification's", "fcm", "credentials_file " + askedFCM.account + "\nandroid `{\"data\": {\"a\": \"b\"}}`", "android: data would take the place"},
+		{"a member that FCM does not know", "fcm", "credentials_file " + askedFCM.account + "\nnotification `{\"titel\": \"x\"}`", "notification.titel: FCM's v1 API has no such member; did you mean title?"},
+		{"data in place of the notification's", "fcm", "credentials_file " + askedFCM.account + "\nandroid `{\"data\": {\"a\": \"b\"}}`", "android.data: it would take the place of the notification's data"},
 	} {
 		wrong := asked.appWith("org.example.bad", tt.options, "")
 		if tt.provider == "fcm" {

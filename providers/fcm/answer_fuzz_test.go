@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -17,13 +18,15 @@ var (
 	// reasonForm is what a reason may look like: it becomes the value of a metric's label.
 	reasonForm = regexp.MustCompile(`^[a-z0-9_]{2,40}$`)
 	// complaintForm is what an error may say: the names of fields, and nothing that was sent.
-	complaintForm = regexp.MustCompile(`^FCM does not take message[a-z_.]*(, message[a-z_.]*)*$`)
+	complaintForm = regexp.MustCompile(`^FCM does not take message[a-zA-Z0-9_.]*(, message[a-zA-Z0-9_.]*)*$`)
+	// wordForm is what is repeated of what a push service says.
+	wordForm = regexp.MustCompile(`^[a-zA-Z0-9_]{0,64}$`)
 )
 
 // FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but FCM's word for a dead token.
 func FuzzAnswer(f *testing.F) {
 	for _, code := range errorCodes {
-		if code != "UNSPECIFIED_ERROR" {
+		if code != "UNSPECIFIED_ERROR" && code != "APNS_AUTH_ERROR" {
 			a := providertest.FCMErrorFor(code)
 			f.Add(a.Status, a.Body, a.Header.Get("Retry-After"))
 		}
@@ -36,6 +39,12 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(400, `{"error":{"status":"INVALID_ARGUMENT","details":[{"fieldViolations":[{"field":"message.token.x"},{"field":"message.tokens"}]}]}}`, "")
 	f.Add(400, `{"error":{"status":"INVALID_ARGUMENT","details":[{"fieldViolations":[{"field":"message.data[0].value","description":"secret"}]}]}}`, "-1")
 	f.Add(503, `{"error":{"details":[{"@type":"google.firebase.fcm.v1.FcmError","errorCode":"UNREGISTERED"},{"errorCode":7}]}}`, "1e9")
+	for reason := range apnsreason.Verdicts {
+		f.Add(400, providertest.FCMAppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", 400, reason).Body, "")
+		f.Add(401, providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, reason).Body, "")
+	}
+	f.Add(410, `{"error":{"status":"X","details":[{"@type":"google.firebase.fcm.v1.ApnsError","reason":"Unregistered\n","statusCode":"410"}]}}`, "")
+	f.Add(400, `{"error":{"details":[{"@type":"google.rpc.ErrorInfo","reason":"Unregistered"},{"@type":"google.rpc.QuotaFailure"}]}}`, "")
 	f.Add(200, `{"name":"projects/p/messages/1"}`, "")
 	f.Add(401, `{"error":[]}`, "")
 	f.Fuzz(func(t *testing.T, status int, body, retryAfter string) {
@@ -49,6 +58,9 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if o.Err != nil && !complaintForm.MatchString(o.Err.Error()) {
 			t.Errorf("%d %s says %q", a.status, body, o.Err)
+		}
+		if !wordForm.MatchString(o.Word) || (o.Word != "" && !slices.Contains(textsIn(body), o.Word)) {
+			t.Errorf("%d %s has the word %q", a.status, body, o.Word)
 		}
 		if (a.status/100 == 2) != (o.Kind == providers.KindDelivered) {
 			t.Errorf("%d %s is %s", a.status, body, o.Kind)
@@ -67,8 +79,13 @@ func FuzzAnswer(f *testing.F) {
 			return slices.ContainsFunc(said, func(text string) bool { return strings.Contains(text, part) })
 		}
 		dead := slices.Contains(said, "UNREGISTERED") && says("google.firebase.fcm.v1.FcmError")
-		invalid := slices.Contains(said, "INVALID_ARGUMENT") && (says("message.token") || says("not a valid FCM registration token"))
-		if !dead && !(invalid && o.Doubtful) {
+		invalid := slices.Contains(said, "INVALID_ARGUMENT") && (says("message.token") || says("message.fid") ||
+			says("not a valid FCM registration token") || says("Invalid registration token"))
+		apple := slices.ContainsFunc(said, func(text string) bool {
+			v, known := apnsreason.Verdicts[text]
+			return known && v.Kind == providers.KindRejected && v.Doubtful == o.Doubtful
+		}) && says("google.firebase.fcm.v1.ApnsError")
+		if !dead && !apple && !(invalid && o.Doubtful) {
 			t.Errorf("%d %s rejects, doubtful: %t", a.status, body, o.Doubtful)
 		}
 	})

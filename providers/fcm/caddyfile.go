@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 )
 
@@ -14,10 +15,13 @@ import (
 //	fcm {
 //		credentials_file <file>
 //		project_id       <id>
+//		target           token|fid
 //		notification     <json>
 //		android          <json>
+//		android_v2       <json>
 //		apns             <json>
 //		webpush          <json>
+//		fcm_options      <json>
 //		endpoint         <url>
 //		trusted_ca       <file>
 //		proxy            <url>|none
@@ -41,14 +45,23 @@ func (p *Provider) unmarshalOption(d *caddyfile.Dispenser) error {
 		return network.Once(d, &p.CredentialsFile)
 	case "project_id":
 		return network.Once(d, &p.ProjectID)
+	case "target":
+		return network.Once(d, &p.Target)
 	case "notification":
 		return unmarshalObject(d, &p.Notification)
 	case "android":
 		return unmarshalObject(d, &p.Android)
+	case "android_v2":
+		return unmarshalObject(d, &p.AndroidV2)
 	case "apns":
 		return unmarshalObject(d, &p.APNS)
 	case "webpush":
 		return unmarshalObject(d, &p.Webpush)
+	case "fcm_options":
+		return unmarshalObject(d, &p.FCMOptions)
+	}
+	if why := fcmmessage.Message.Ours(d.Val()); why != "" {
+		return d.Errf("%s: %s: leave it out", d.Val(), why)
 	}
 	known, err := p.UnmarshalOption(d)
 	if err == nil && !known {

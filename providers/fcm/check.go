@@ -26,13 +26,14 @@ func (p *Provider) Check(ctx context.Context) error {
 	push := &providers.Push{
 		Notification: &providers.Notification{}, Device: &providers.Device{Pushkey: nobody}, Expires: now.Add(time.Hour),
 	}
-	a, err := p.client.validate(ctx, p.template.message(push, nil, now))
+	a, err := p.client.send(ctx, p.template.request(validating, push, nil, now))
 	if err != nil {
 		return unsent(err)
 	}
-	o := a.outcome(now)
+	o := p.outcome(a, now)
 	if f := a.failure(); o.Reason == "invalid_token" && f.about(optionFields...) {
 		o = providers.Misconfigured("invalid_option", f.complaint()) // FCM names all that it does not like
+		o.Word = f.word()
 	}
 	return checked(o)
 }
@@ -50,42 +51,48 @@ func unsent(err error) error {
 
 // checked says what the operator has to do about the outcome of a check; nil if that is nothing.
 func checked(o providers.Outcome) error {
-	hint, ok := hints[o.Reason]
 	switch {
-	case o.Reason == "invalid_token", o.Reason == "unregistered":
+	case o.Reason == "invalid_token", o.Reason == unregistered:
 		return nil // it is about the device alone
 	case o.Kind == providers.KindDelivered:
 		return errors.New("what answered took a message for a device that there is not, so that it is not FCM: look at endpoint and proxy")
-	case !ok:
-		hint = hintsByKind[o.Kind]
 	}
-	return complain(o, hint)
+	return complain(o, hintFor(o))
 }
 
+// complain shows the reason, Google's or Apple's word for it, and what to do.
 func complain(o providers.Outcome, hint string) error {
-	if o.Err != nil {
-		return fmt.Errorf("%s: %w: %s", o.Reason, o.Err, hint)
+	reason := o.Reason
+	if o.Word != "" {
+		reason += " (" + o.Word + ")"
 	}
-	return fmt.Errorf("%s: %s", o.Reason, hint)
+	if o.Err != nil {
+		return fmt.Errorf("%s: %w: %s", reason, o.Err, hint)
+	}
+	return fmt.Errorf("%s: %s", reason, hint)
 }
 
-// grantHint says what to do about a refusal of the token endpoint. Of what that says, a known code alone is repeated: a description
-// may have in it what was sent.
+// grantHint says what to do about a refusal of the token endpoint. Nothing of the description is repeated: it may have in it what was sent.
 func grantHint(body []byte) string {
 	var said struct {
-		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}
 	_ = json.Unmarshal(body, &said) // whatever else stands there did not come from Google
-	hint := hints["credentials_refused"]
 	for _, g := range grantHints {
 		if strings.Contains(said.Description, g.says) {
-			hint = g.hint
-			break
+			return g.hint
 		}
 	}
-	if grantCodes[said.Code] {
-		return said.Code + ": " + hint
+	return hints["credentials_refused"]
+}
+
+// grantCode is the code in a refusal of the token endpoint, if it is one that there is. Whatever else stands there may be what was sent.
+func grantCode(body []byte) string {
+	var said struct {
+		Code string `json:"error"`
 	}
-	return hint
+	if json.Unmarshal(body, &said) != nil || !grantCodes[said.Code] {
+		return ""
+	}
+	return said.Code
 }

@@ -116,15 +116,24 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 		},
 		{"UNREGISTERED", providertest.FCMErrorFor("UNREGISTERED"), nil},
 		{"200", providertest.Answer{Status: 200, Body: `{"name": "projects/x/messages/fake_message_id"}`}, words{"not FCM", "endpoint"}},
-		{"an option", named("message.android.ttl"), words{"invalid_option", "message.android.ttl", "reference"}},
+		{"an option", named("message.android.ttl"), words{"invalid_option (INVALID_ARGUMENT)", "message.android.ttl", "reference"}},
 		{"an option and the token", named("message.token", "message.android.ttl"), words{"invalid_option", "message.android.ttl"}},
 		{"another part of the message", named("message.data"), words{"invalid_argument", "message.data"}},
 		{"400 for who knows what", named(), words{"invalid_argument", "try without"}},
 		{"no such project", providertest.FCMErrorFor("NOT_FOUND"), words{"not_found", "set project_id"}},
-		{"PERMISSION_DENIED", providertest.FCMErrorFor("PERMISSION_DENIED"), words{"permission_denied", "Firebase Cloud Messaging API Admin", "enable"}},
+		{"PERMISSION_DENIED", providertest.FCMErrorFor("PERMISSION_DENIED"), words{"permission_denied (PERMISSION_DENIED)", "Firebase Cloud Messaging API Admin", "enable"}},
 		{"SENDER_ID_MISMATCH", providertest.FCMErrorFor("SENDER_ID_MISMATCH"), words{"sender_id_mismatch", "google-services.json"}},
 		{"UNAUTHENTICATED for ever", providertest.FCMErrorFor("UNAUTHENTICATED"), words{"unauthenticated", "new key"}},
 		{"THIRD_PARTY_AUTH_ERROR", providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"), words{"third_party_auth_error", "APNs"}},
+		{
+			"a key for the other environment",
+			providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, "BadEnvironmentKeyInToken"),
+			words{"apns_bad_environment_key_id_in_token (BadEnvironmentKeyInToken)", "the other environment"},
+		},
+		{
+			"a reason of Apple's that is new", providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, "SomethingNew"),
+			words{"third_party_auth_error (SomethingNew)", "APNs"},
+		},
 		{"FAILED_PRECONDITION", providertest.FCMError(400, "FAILED_PRECONDITION", "", "No."), words{"failed_precondition", "console"}},
 		{"QUOTA_EXCEEDED", providertest.FCMErrorFor("QUOTA_EXCEEDED"), words{"quota_exceeded", "later"}},
 		{"UNAVAILABLE", providertest.FCMErrorFor("UNAVAILABLE"), words{"unavailable", "later"}},
@@ -158,7 +167,7 @@ func TestACheckFindsWhatIsWrongWithCredentialsOrProject(t *testing.T) {
 			"a key that was deleted", providertest.FCMOptions{}, func(f *providertest.FCM, p *Provider) {
 				p.CredentialsFile = f.ServiceAccount(t)
 				f.Forget(p.CredentialsFile)
-			}, []string{"credentials_refused", "invalid_grant", "key was deleted"},
+			}, []string{"credentials_refused (invalid_grant)", "key was deleted"},
 		},
 		{
 			"an account that was deleted", providertest.FCMOptions{}, func(f *providertest.FCM, p *Provider) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -20,7 +19,11 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers through Firebase Cloud Messaging, by its HTTP v1 API. The pushkey is the registration token.
+// Provider delivers through Firebase Cloud Messaging, by its HTTP v1 API. The pushkey is the registration token, or, with
+// `target fid`, the Firebase installation ID.
+//
+// The objects of FCM's may have their members in both spellings of FCM's JSON, `collapse_key` and `collapseKey`. They are checked when the
+// configuration loads: an unknown member, a value of another type or beyond FCM's limits, and a member that the gateway sets are errors.
 //
 // The message is data alone, as Sygnal sends it: the `default_payload` of the pusher's data, `event_id`, `room_id`, `prio`, `unread`,
 // `missed_calls`, and with `content full` the rest of the notification, too, each value a string of at most 1024 bytes. A pusher with
@@ -40,6 +43,10 @@ type Provider struct {
 	// The ID of the Firebase project. Placeholders are allowed. Default: that of the credentials.
 	ProjectID string `json:"project_id,omitempty"`
 
+	// What the pushkeys of this app are: `token` for registration tokens, `fid` for Firebase installation IDs, which FCM recommends in the
+	// place of registration tokens. Default: `token`.
+	Target string `json:"target,omitempty"`
+
 	// What is shown: a Notification object of FCM's (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages), in each
 	// message but badge updates. Default: none, the app decides.
 	Notification json.RawMessage `json:"notification,omitempty"`
@@ -48,11 +55,18 @@ type Provider struct {
 	// remains of the app's unless it is given. Default: none.
 	Android json.RawMessage `json:"android,omitempty"`
 
+	// An AndroidConfigV2 object of FCM's (https://firebase.google.com/docs/cloud-messaging/send/v2-api), to be merged into each message in the
+	// place of `android`. In a badge update, `background_sync` takes the place of `remote_notification`. Default: none.
+	AndroidV2 json.RawMessage `json:"android_v2,omitempty"`
+
 	// An ApnsConfig object of FCM's, for Apple devices behind FCM, to be merged into each message. Default: none.
 	APNS json.RawMessage `json:"apns,omitempty"`
 
 	// A WebpushConfig object of FCM's, to be merged into each message. Default: none.
 	Webpush json.RawMessage `json:"webpush,omitempty"`
+
+	// An FcmOptions object of FCM's, with the label for its analytics, to be merged into each message. Default: none.
+	FCMOptions json.RawMessage `json:"fcm_options,omitempty"`
 
 	template *template
 	faults   *payload.Faults
@@ -70,6 +84,9 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	settings, err := p.Resolve()
 	if err != nil {
 		return err
+	}
+	if p.Target != "" && p.Target != targetToken && p.Target != targetFID {
+		return fmt.Errorf("target: %q is neither token nor fid", p.Target)
 	}
 	p.faults = payload.NewFaults(ctx.Logger())
 	if p.template, err = newTemplate(p); err != nil {
@@ -90,8 +107,14 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if p.client, err = newClient(project, settings, tokens); err != nil {
 		return errors.Join(err, tokens.close())
 	}
-	return p.client.check(p.template.message(sample, nil, time.Now()))
+	return nil
 }
+
+// What a pushkey is.
+const (
+	targetToken = "token"
+	targetFID   = "fid"
+)
 
 // projectID is what the ID of a project may consist of; older ones begin with a domain.
 var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`)
@@ -113,9 +136,6 @@ func (p *Provider) project(tokens *tokens) (string, error) {
 	}
 	return project, nil
 }
-
-// sample is a push to look at the options with.
-var sample = &providers.Push{Notification: &providers.Notification{}, Device: &providers.Device{Pushkey: "token"}}
 
 // Cleanup lets go of the connections and the access token.
 func (p *Provider) Cleanup() error { return p.client.close() }

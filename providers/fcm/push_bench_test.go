@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -36,10 +35,7 @@ func BenchmarkPush(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		body, err := json.Marshal(map[string]any{"message": p.template.message(push, members, time.Now())})
-		if err != nil {
-			b.Fatal(err)
-		}
+		body := p.template.request(sending, push, members, time.Now())
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool(), MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
 		b.Cleanup(transport.CloseIdleConnections)
 		url := server.URL + "/v1/projects/demo-project/messages:send"

@@ -2,6 +2,7 @@ package fcm
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strconv"
 	"strings"
@@ -14,13 +15,20 @@ import (
 )
 
 // options are the options of a template, as JSON.
-type options struct{ notification, android, apns, webpush string }
+type options struct{ notification, android, androidV2, apns, webpush, fcmOptions string }
 
 func (o options) set(p *Provider) {
 	for _, option := range []struct {
 		raw  string
 		into *json.RawMessage
-	}{{o.notification, &p.Notification}, {o.android, &p.Android}, {o.apns, &p.APNS}, {o.webpush, &p.Webpush}} {
+	}{
+		{o.notification, &p.Notification},
+		{o.android, &p.Android},
+		{o.androidV2, &p.AndroidV2},
+		{o.apns, &p.APNS},
+		{o.webpush, &p.Webpush},
+		{o.fcmOptions, &p.FCMOptions},
+	} {
 		if option.raw != "" {
 			*option.into = json.RawMessage(option.raw)
 		}
@@ -39,41 +47,27 @@ func TestAWrongTemplateFailsTheLoad(t *testing.T) {
 		{"null", options{apns: `null`}, []string{"apns:", "not a JSON object"}},
 		{"half an object", options{webpush: `{"headers"`}, []string{"webpush:", "not a JSON object"}},
 
-		{"a member that FCM does not have", options{notification: `{"titel": "x"}`}, []string{"notification:", "Firebase's SDK has no member titel"}},
-		{"one inside of android", options{android: `{"notification": {"body": "x", "chanel_id": "y"}}`}, []string{"android:", "Firebase's SDK has no member notification.chanel_id"}},
-		{"one inside of apns", options{apns: `{"fcm_options": {"picture": "x"}}`}, []string{"apns:", "Firebase's SDK has no member fcm_options.picture"}},
-		{"one inside of an alert", options{apns: `{"payload": {"aps": {"alert": {"titel": "x"}}}}`}, []string{"apns:", "Firebase's SDK has no member payload.aps.alert.titel"}},
-		{"one inside of webpush", options{webpush: `{"header": {"TTL": "1"}}`}, []string{"webpush:", "Firebase's SDK has no member header"}},
-		{"one inside of a list", options{webpush: `{"notification": {"title": "x", "actions": [{"acton": "y"}]}}`}, []string{"webpush:", "no member notification.actions.0.acton"}},
-		{"a message instead of its part", options{android: `{"android": {"priority": "high"}}`}, []string{"android:", "Firebase's SDK has no member android"}},
-		{"a member in another case", options{android: `{"collapseKey": "x"}`}, []string{"android:", "Firebase's SDK has no member collapseKey"}},
+		{"a member that FCM does not have", options{notification: `{"titel": "x"}`}, []string{"notification.titel:", "did you mean title?"}},
+		{"one inside of android", options{android: `{"notification": {"body": "x", "chanel_id": "y"}}`}, []string{"android.notification.chanel_id:", "did you mean channel_id?"}},
+		{"one inside of apns", options{apns: `{"fcm_options": {"picture": "x"}}`}, []string{"apns.fcm_options.picture:", "no such member"}},
+		{"one inside of webpush", options{webpush: `{"header": {"TTL": "1"}}`}, []string{"webpush.header:", "did you mean headers?"}},
+		{"one of the second configuration for Android", options{androidV2: `{"backgroundSink": {}}`}, []string{"android_v2.backgroundSink:", "backgroundSync?"}},
+		{"one of the labels", options{fcmOptions: `{"label": "x"}`}, []string{"fcm_options.label:", "no such member"}},
+		{"a message instead of its part", options{android: `{"android": {"priority": "high"}}`}, []string{"android.android:", "no such member"}},
 
-		{"data in android", options{android: `{"data": {"room_id": "!other"}}`}, []string{"android:", "data would take the place"}},
+		{"data in android", options{android: `{"data": {"room_id": "!other"}}`}, []string{"android.data:", "would take the place", "leave it out"}},
+		{"a target", options{android: `{"token": "x"}`}, []string{"android.token:", "the gateway sets the device"}},
+		{"both configurations for Android", options{android: `{}`, androidV2: `{"background_sync": {}}`}, []string{"android_v2:", "takes the place of android"}},
 		{"a notification that leaves no room", options{notification: `{"body": "` + strings.Repeat("x", 2048) + `"}`}, []string{"notification:", "too little room"}},
 
-		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification:", "title"}},
-		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android:", "ttl"}},
-		{"a ttl in words", options{android: `{"ttl": "one hour"}`}, []string{"android:", "one hour"}},
-		{"a ttl before now", options{android: `{"ttl": "-1s"}`}, []string{"android: ttl:", `"-1s"`}},
-		{"a ttl without its unit", options{android: `{"ttl": "3600"}`}, []string{"android: ttl:", `"3600"`}},
-		{"a ttl that the SDK would spoil", options{android: `{"ttl": "3.5s"}`}, []string{"android: ttl:", `"3.5s"`}},
-		{"a ttl that is too long", options{android: `{"ttl": "2419201s"}`}, []string{"android: ttl:", "four weeks"}},
-		{"a ttl beyond all bounds", options{android: `{"ttl": "99999999999s"}`}, []string{"android: ttl:", "four weeks"}},
-		{"a light without a color", options{android: `{"notification": {"light_settings": {"light_on_duration": "1s", "light_off_duration": "1s"}}}`}, []string{"android:", "breaks Firebase's SDK"}},
-		{
-			"a light of a color that the SDK cannot write",
-			options{android: `{"notification": {"light_settings": {
-				"color": {"red": 0, "green": 1, "blue": 0, "alpha": 1}, "light_on_duration": "1s", "light_off_duration": "1s"
-			}}}`},
-			[]string{"breaks Firebase's SDK"},
-		},
-		{"a color by its name", options{android: `{"notification": {"color": "red"}}`}, []string{"color"}},
-		{"a visibility that there is not", options{android: `{"notification": {"visibility": "HIDDEN"}}`}, []string{"android:", "HIDDEN"}},
-		{"arguments for no key", options{android: `{"notification": {"title_loc_args": ["x"]}}`}, []string{"titleLocKey"}},
-		{"an image that is no URL", options{notification: `{"image": "picture"}`}, []string{"image URL"}},
-		{"a sound that is too loud", options{apns: `{"payload": {"aps": {"sound": {"name": "x", "volume": 11}}}}`}, []string{"volume"}},
-		{"a direction that there is not", options{webpush: `{"notification": {"dir": "up"}}`}, []string{"direction"}},
-		{"a link without TLS", options{webpush: `{"notification": {"title": "x"}, "fcm_options": {"link": "http://example.org"}}`}, []string{"link"}},
+		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification.title:", "it is a number, not a text"}},
+		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android.ttl:", `a text such as "3600s"`}},
+		{"a ttl that is too long", options{android: `{"ttl": "2419201s"}`}, []string{"android.ttl:", `"2419201s"`, "four weeks"}},
+		{"a light without a color", options{android: `{"notification": {"light_settings": {"light_on_duration": "1s", "light_off_duration": "1s"}}}`}, []string{"android.notification.light_settings.color:", "missing"}},
+		{"a color by its name", options{android: `{"notification": {"color": "red"}}`}, []string{"android.notification.color:", `"red"`, `"#00ff80"`}},
+		{"a sound that is too loud", options{apns: `{"payload": {"aps": {"sound": {"name": "x", "volume": 11}}}}`}, []string{"apns.payload.aps.sound.volume: 11"}},
+		{"a direction that there is not", options{webpush: `{"notification": {"dir": "up"}}`}, []string{"webpush.notification.dir:", "direction"}},
+		{"a link without TLS", options{webpush: `{"notification": {"title": "x"}, "fcm_options": {"link": "http://example.org"}}`}, []string{"webpush.fcm_options.link:", "https"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -83,6 +77,13 @@ func TestAWrongTemplateFailsTheLoad(t *testing.T) {
 			refuses(t, p, test.parts...)
 		})
 	}
+}
+
+func TestATargetIsATokenOrAnInstallation(t *testing.T) {
+	t.Parallel()
+	p := offline(t)
+	p.Target = "topic"
+	refuses(t, p, "target:", `"topic"`, "token", "fid")
 }
 
 func TestANotificationTakesItsRoomFromTheData(t *testing.T) {
@@ -106,6 +107,22 @@ var everything = options{
 		"alert": {"title": "New message", "loc-key": "K", "loc-args": ["a"]}, "custom": 1}, "extra": {"a": [1]}}}`,
 	webpush: `{"headers": {"Urgency": "high"}, "data": {"a": "b"},
 		"notification": {"title": "New message", "icon": "https://example.org/i.png", "custom": true}, "fcm_options": {"link": "https://example.org/"}}`,
+}
+
+// messageFor is the message for a push, with its data as far as it has any.
+func messageFor(t *testing.T, p *Provider, push *providers.Push, now time.Time) json.RawMessage {
+	t.Helper()
+	members, err := data(push.Notification, push.Device, p.template.room, nil)
+	if err != nil && !errors.Is(err, errNothing) {
+		t.Fatal(err)
+	}
+	var request struct {
+		Message json.RawMessage `json:"message"`
+	}
+	if err := json.Unmarshal(p.template.request(sending, push, members, now), &request); err != nil {
+		t.Fatal(err)
+	}
+	return request.Message
 }
 
 // part is a part of a message, without the members of android that are the provider's.
@@ -264,10 +281,7 @@ func TestAppleDevicesGetTheCountsAsABadge(t *testing.T) {
 			t.Parallel()
 			p := offline(t)
 			options{apns: test.apns}.set(p)
-			raw, err := json.Marshal(live(t, p).template.message(pushOf(test.n), nil, time.Now()))
-			if err != nil {
-				t.Fatal(err)
-			}
+			raw := messageFor(t, live(t, p), pushOf(test.n), time.Now())
 			wantPart(t, raw, "apns", test.want)
 		})
 	}
@@ -295,10 +309,7 @@ func TestAndroidsOptionsGiveWayToTheNotificationButForTTLAndCollapseKey(t *testi
 			now := time.Now()
 			push := pushOf(test.n)
 			push.Expires = now.Add(time.Hour)
-			raw, err := json.Marshal(live(t, p).template.message(push, nil, now))
-			if err != nil {
-				t.Fatal(err)
-			}
+			raw := messageFor(t, live(t, p), push, now)
 			got := android(t, providertest.FCMMessage{Raw: raw})
 			if got.Priority != test.priority || got.TTL != test.ttl || got.CollapseKey != test.collapseKey {
 				t.Errorf("got %+v", got)

@@ -234,5 +234,7 @@ func (e *credentialError) outcome() providers.Outcome {
 	if status := refused.Response.StatusCode; status == http.StatusTooManyRequests || status >= 500 {
 		return providers.Retry("token_unavailable", 0, errors.New("the token endpoint is out of order"))
 	}
-	return providers.Misconfigured("credentials_refused", errors.New("the token endpoint refuses the credentials"))
+	o := providers.Misconfigured("credentials_refused", errors.New("the token endpoint refuses the credentials"))
+	o.Word = grantCode(refused.Body)
+	return o
 }

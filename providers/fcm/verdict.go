@@ -1,10 +1,8 @@
 package fcm
 
 import (
-	"encoding/json"
-	"errors"
 	"net/http"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,71 +11,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 )
 
-// failure is the body of an error, https://cloud.google.com/apis/design/errors and
-// https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode.
-type failure struct {
-	Error struct {
-		Status  string `json:"status"`
-		Message string `json:"message"`
-		Details []struct {
-			Type            string `json:"@type"`
-			ErrorCode       string `json:"errorCode"`
-			FieldViolations []struct {
-				Field       string `json:"field"`
-				Description string `json:"description"`
-			} `json:"fieldViolations"`
-		} `json:"details"`
-	} `json:"error"`
-}
-
-func (a *answer) failure() (f failure) {
-	_ = json.Unmarshal(a.body, &f) // whatever else stands there did not come from FCM
-	return f
-}
-
-// code is FCM's own word for what happened; empty if it did not say.
-func (f *failure) code() string {
-	for _, d := range f.Error.Details {
-		if strings.HasSuffix(d.Type, "google.firebase.fcm.v1.FcmError") {
-			return d.ErrorCode
-		}
-	}
-	return ""
-}
-
-// about says whether a part of the message is what FCM does not like.
-func (f *failure) about(fields ...string) bool {
-	for _, d := range f.Error.Details {
-		for _, v := range d.FieldViolations {
-			for _, field := range fields {
-				if v.Field == field || strings.HasPrefix(v.Field, field+".") {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// fieldForm is what the name of a message's field may look like. What else FCM says may repeat what it was sent.
-var fieldForm = regexp.MustCompile(`^message(\.[a-z_]+)*$`)
-
-// complaint names the parts of the message that FCM does not like; nil if it named none.
-func (f *failure) complaint() error {
-	var fields []string
-	for _, d := range f.Error.Details {
-		for _, v := range d.FieldViolations {
-			if fieldForm.MatchString(v.Field) && len(v.Field) < 100 && len(fields) < 10 {
-				fields = append(fields, v.Field)
-			}
-		}
-	}
-	if len(fields) == 0 {
-		return nil
-	}
-	return errors.New("FCM does not take " + strings.Join(fields, ", "))
-}
-
 // verdict is what an error says about a push.
 type verdict struct {
 	kind     providers.Kind
@@ -85,13 +18,17 @@ type verdict struct {
 	doubtful bool
 }
 
+// unregistered is the reason of FCM's own word for a dead token.
+const unregistered = "unregistered"
+
 // codes are FCM's own error codes, https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode, but for INVALID_ARGUMENT. Only a dead
 // token rejects; the status says nothing: a wrong project is a 404 as well as a dead token.
 var codes = map[string]verdict{
-	"UNREGISTERED":           {kind: providers.KindRejected, reason: "unregistered"},
+	"UNREGISTERED":           {kind: providers.KindRejected, reason: unregistered},
 	"SENDER_ID_MISMATCH":     {kind: providers.KindMisconfigured, reason: "sender_id_mismatch"},
 	"THIRD_PARTY_AUTH_ERROR": {kind: providers.KindMisconfigured, reason: "third_party_auth_error"},
-	"QUOTA_EXCEEDED":         {kind: providers.KindRetry, reason: "quota_exceeded"},
+	"APNS_AUTH_ERROR":        {kind: providers.KindMisconfigured, reason: "third_party_auth_error"}, // its old name, in Firebase's SDKs
+	"QUOTA_EXCEEDED":         {kind: providers.KindRetry, reason: quotaExceeded},
 	"UNAVAILABLE":            {kind: providers.KindRetry, reason: "unavailable"},
 	"INTERNAL":               {kind: providers.KindRetry, reason: "internal"},
 	"UNSPECIFIED_ERROR":      {kind: providers.KindRetry, reason: "unspecified_error"},
@@ -104,40 +41,53 @@ var statuses = map[string]verdict{
 	"PERMISSION_DENIED":   {kind: providers.KindMisconfigured, reason: "permission_denied"},
 	"NOT_FOUND":           {kind: providers.KindMisconfigured, reason: "not_found"},
 	"FAILED_PRECONDITION": {kind: providers.KindMisconfigured, reason: "failed_precondition"},
-	"RESOURCE_EXHAUSTED":  {kind: providers.KindRetry, reason: "quota_exceeded"},
+	"RESOURCE_EXHAUSTED":  {kind: providers.KindRetry, reason: quotaExceeded},
 }
+
+const quotaExceeded = "quota_exceeded"
 
 // quotaDelay is how long to wait where FCM's quota is used up and it does not say for how long,
 // https://firebase.google.com/docs/cloud-messaging/scale-fcm#handle-retries.
 const quotaDelay = time.Minute
 
-// outcome classifies the answer.
+// outcome classifies the answer. APNs' word goes first, then FCM's own, then that of Google's APIs, and the HTTP status last.
 func (a *answer) outcome(now time.Time) providers.Outcome {
 	if a.status/100 == 2 {
 		return providers.Delivered()
 	}
 	f := a.failure()
 	v := f.verdict(a.status)
-	o := providers.Outcome{Kind: v.kind, Reason: v.reason, Doubtful: v.doubtful, Err: f.complaint()}
-	if v.kind == providers.KindRetry || v.kind == providers.KindMisconfigured {
-		o.RetryAfter = network.RetryAfter(a.header.Get("Retry-After"), now)
-		if o.RetryAfter == 0 && v.reason == "quota_exceeded" {
-			o.RetryAfter = quotaDelay
-		}
+	o := providers.Outcome{Kind: v.kind, Reason: v.reason, Doubtful: v.doubtful, Word: f.word(), Err: f.complaint()}
+	if v.kind != providers.KindRetry && v.kind != providers.KindMisconfigured {
+		return o
 	}
-	if v.kind == providers.KindRetry && (a.status == http.StatusTooManyRequests || v.reason == "quota_exceeded") {
+	o.RetryAfter = network.RetryAfter(a.header.Get("Retry-After"), now)
+	if v.kind == providers.KindMisconfigured {
+		return o
+	}
+	quota := a.status == http.StatusTooManyRequests || v.reason == quotaExceeded
+	if quota && o.RetryAfter == 0 {
+		o.RetryAfter = quotaDelay
+	}
+	if quota || strings.HasPrefix(v.reason, applePrefix) {
 		o.Cause = providers.CauseDevice // FCM is in order; whose quota it is, it does not always say
 	}
 	return o
 }
 
 func (f *failure) verdict(status int) verdict {
+	if v, ok := f.appleVerdict(); ok {
+		return v
+	}
 	code := f.code()
 	if v, ok := codes[code]; ok {
 		return v
 	}
 	if code == "INVALID_ARGUMENT" || f.Error.Status == "INVALID_ARGUMENT" {
 		return f.invalidArgument()
+	}
+	if f.of(quotaFailure) != nil {
+		return verdict{kind: providers.KindRetry, reason: quotaExceeded}
 	}
 	if v, ok := statuses[f.Error.Status]; ok {
 		return v
@@ -148,14 +98,23 @@ func (f *failure) verdict(status int) verdict {
 	return byStatus(status)
 }
 
-// optionFields are the parts of a message that the operator's options fill.
-var optionFields = []string{"message.notification", "message.android", "message.apns", "message.webpush"}
+// optionFields are the parts of a message that the operator's options fill, in both spellings.
+var optionFields = []string{
+	"message.notification", "message.android", "message.android_v2", "message.androidV2", "message.apns", "message.webpush",
+	"message.fcm_options", "message.fcmOptions",
+}
+
+// invalidToken are Google's words for what is not a registration token, where it names no field:
+// https://firebase.google.com/docs/cloud-messaging/error-codes, https://bloomberg.github.io/pushiko/fcm_responses.
+var invalidToken = []string{"not a valid FCM registration token", "Invalid registration token"}
 
 // invalidArgument tells a token that FCM does not know from a message that it does not like, and from what the operator wants in
-// each message.
+// each message. The fields that FCM names go before its text, which may repeat what it was sent.
 func (f *failure) invalidArgument() verdict {
+	unnamed := len(f.fields()) == 0
 	switch {
-	case f.about("message.token"), strings.Contains(f.Error.Message, "not a valid FCM registration token"):
+	case f.about("message.token", "message.fid"),
+		unnamed && slices.ContainsFunc(invalidToken, func(said string) bool { return strings.Contains(f.Error.Message, said) }):
 		return verdict{kind: providers.KindRejected, reason: "invalid_token", doubtful: true}
 	case f.about(optionFields...):
 		return verdict{kind: providers.KindMisconfigured, reason: "invalid_option"}
@@ -173,11 +132,11 @@ func byStatus(status int) verdict {
 	return v
 }
 
-// unauthenticated says whether it was the access token that FCM did not take.
+// unauthenticated reports whether it was the access token that FCM did not take, and not credentials for APNs or a browser.
 func (a *answer) unauthenticated() bool {
 	if a.status != http.StatusUnauthorized {
 		return false
 	}
 	f := a.failure()
-	return f.code() == "" // otherwise it is about APNs' or a browser's credentials
+	return f.code() == "" && f.of(apnsError) == nil
 }

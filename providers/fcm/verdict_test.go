@@ -17,6 +17,7 @@ import (
 var errorCodes = []string{
 	"UNSPECIFIED_ERROR", "INVALID_ARGUMENT", "UNREGISTERED", "SENDER_ID_MISMATCH", "QUOTA_EXCEEDED", "UNAVAILABLE", "INTERNAL",
 	"THIRD_PARTY_AUTH_ERROR",
+	"APNS_AUTH_ERROR", // the old name of the latter: https://github.com/firebase/firebase-admin-go/blob/v4.19.0/messaging/messaging.go#L42
 }
 
 // canonicalCodes are all errors of https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, with the HTTP status that
@@ -44,6 +45,7 @@ var wantErrorCodes = map[string]meaning{
 	"UNAVAILABLE":            {kind: providers.KindRetry, reason: "unavailable"},
 	"INTERNAL":               {kind: providers.KindRetry, reason: "internal"},
 	"THIRD_PARTY_AUTH_ERROR": {kind: providers.KindMisconfigured, reason: "third_party_auth_error"},
+	"APNS_AUTH_ERROR":        {kind: providers.KindMisconfigured, reason: "third_party_auth_error"},
 }
 
 // wantCanonicalCodes is what each canonical code means where FCM says nothing of its own.
@@ -184,6 +186,11 @@ func TestOnlyADeadTokenRejects(t *testing.T) {
 		{"a message that is too big", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big", "message"), dropped},
 		{"the option notification", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.notification"), option},
 		{"the option android", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.android.ttl"), option},
+		{"the option android_v2", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android_v2.remote_notification"), option},
+		{"it in the other spelling", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.androidV2"), option},
+		{"a part that begins like an option", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android_v3"), dropped},
+		{"the option fcm_options", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.fcm_options.analytics_label"), option},
+		{"an item in an option", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.apns[0]"), option},
 		{"the option apns", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.apns.payload.aps"), option},
 		{"the option webpush", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.webpush.headers"), option},
 	}
@@ -240,7 +247,7 @@ func TestOnlyA401OfGooglesIsAboutTheAccessToken(t *testing.T) {
 	t.Parallel()
 	about := map[string]bool{"UNAUTHENTICATED": true}
 	for _, code := range slices.Concat(errorCodes, slices.Collect(maps.Keys(statuses))) {
-		if code == "UNSPECIFIED_ERROR" || code == "FAILED_PRECONDITION" {
+		if code == "UNSPECIFIED_ERROR" || code == "FAILED_PRECONDITION" || code == "APNS_AUTH_ERROR" {
 			continue // the fake has no answer for them
 		}
 		if got := answerOf(providertest.FCMErrorFor(code)).unauthenticated(); got != about[code] {

@@ -56,6 +56,8 @@ type FCMMessage struct {
 	Time time.Time
 	// Token is the registration token that the message is for; empty if it is for a topic, say.
 	Token string
+	// FID is the Firebase installation ID that the message is for; empty if it is for a registration token, say.
+	FID string
 	// Data is the message's data: what an app without a notification of Google's own is handed.
 	Data map[string]string
 	// Raw is the whole message object.
@@ -108,10 +110,10 @@ func (f *FCM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.serveSend(w, r)
 }
 
-// Answer programs what sends to a registration token are answered from now on, unless they break a rule: each answer in turn as many
+// Answer programs what sends to a registration token, or an installation ID, are answered from now on, unless they break a rule: each answer in turn as many
 // times as it says, then 200 again. An answer without a Status is the usual one. Without answers, 200 at once. The token "" stands
 // for any that nothing is programmed for. A token of nothing but zeros is nobody's: its usual answer is 400 INVALID_ARGUMENT, whether the
-// message is only to be validated or not. See [FCMError].
+// message is only to be validated or not; that of such an installation ID is 404 UNREGISTERED. See [FCMError].
 func (f *FCM) Answer(token string, answers ...Answer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,10 +20,12 @@ type fcmViolation struct {
 	Description string `json:"description"`
 }
 
-// fcmDetail is one of an error's details: a google.firebase.fcm.v1.FcmError or a google.rpc.BadRequest.
+// fcmDetail is one of an error's details: a google.firebase.fcm.v1.FcmError or ApnsError, or a google.rpc.BadRequest.
 type fcmDetail struct {
 	Type            string         `json:"@type"`
 	ErrorCode       string         `json:"errorCode,omitempty"`
+	StatusCode      int            `json:"statusCode,omitempty"`
+	Reason          string         `json:"reason,omitempty"`
 	FieldViolations []fcmViolation `json:"fieldViolations,omitempty"`
 }
 
@@ -41,7 +43,15 @@ func FCMError(status int, grpcStatus, errorCode, message string, fields ...strin
 	return fcmAnswer(status, grpcStatus, errorCode, message, violations)
 }
 
-func fcmAnswer(status int, grpcStatus, errorCode, message string, violations []fcmViolation) Answer {
+// FCMAppleError is an answer as of [FCMError] with an ApnsError among its details, which repeats what Apple's service answered: its HTTP
+// status and its reason, such as 410 and Unregistered.
+func FCMAppleError(status int, grpcStatus, errorCode, message string, appleStatus int, reason string) Answer {
+	return fcmAnswer(status, grpcStatus, errorCode, message, nil, fcmDetail{
+		Type: "type.googleapis.com/google.firebase.fcm.v1.ApnsError", StatusCode: appleStatus, Reason: reason,
+	})
+}
+
+func fcmAnswer(status int, grpcStatus, errorCode, message string, violations []fcmViolation, more ...fcmDetail) Answer {
 	var details []fcmDetail
 	if errorCode != "" {
 		details = append(details, fcmDetail{Type: "type.googleapis.com/google.firebase.fcm.v1.FcmError", ErrorCode: errorCode})
@@ -49,6 +59,7 @@ func fcmAnswer(status int, grpcStatus, errorCode, message string, violations []f
 	if len(violations) > 0 {
 		details = append(details, fcmDetail{Type: "type.googleapis.com/google.rpc.BadRequest", FieldViolations: violations})
 	}
+	details = append(details, more...)
 	a := fcmJSON(status, map[string]any{"error": fcmStatus{status, message, grpcStatus, details}})
 	if status == http.StatusUnauthorized {
 		a.Header.Set("WWW-Authenticate", `Bearer realm="https://accounts.google.com/", error="invalid_token"`)

@@ -2,6 +2,8 @@ package providertest_test
 
 import (
 	"encoding/json"
+	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -67,4 +69,21 @@ func fcmCompact(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return string(compact)
+}
+
+// The body is that of third_party_auth_error.json among the tests of https://github.com/cheddar-me/firebase-admin-sdk-ruby.
+func TestFCMRepeatsWhatAppleSays(t *testing.T) {
+	t.Parallel()
+	a := providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "InvalidProviderToken")
+	const want = `{"error": {"code": 401, "message": "Auth error from APNS or Web Push Service", "status": "UNAUTHENTICATED", "details": [
+		{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": "THIRD_PARTY_AUTH_ERROR"},
+		{"@type": "type.googleapis.com/google.firebase.fcm.v1.ApnsError", "statusCode": 403, "reason": "InvalidProviderToken"}
+	]}}`
+	var got, wanted any
+	if err := errors.Join(json.Unmarshal([]byte(a.Body), &got), json.Unmarshal([]byte(want), &wanted)); err != nil {
+		t.Fatal(err)
+	}
+	if a.Status != 401 || !reflect.DeepEqual(got, wanted) {
+		t.Errorf("got %d, %s", a.Status, a.Body)
+	}
 }

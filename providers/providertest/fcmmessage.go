@@ -48,6 +48,7 @@ var fcmMessageSchema = fcmObject("Message", map[string]fcmField{
 	"data":         func(c *fcmCheck, at string, raw json.RawMessage) { c.data = c.payload(at, raw) },
 	"notification": fcmObject("Notification", map[string]fcmField{"title": fcmString, "body": fcmString, "image": fcmString}),
 	"android":      fcmAndroid,
+	"android_v2":   fcmReadAndroidV2,
 	"webpush": fcmObject("WebpushConfig", map[string]fcmField{
 		"headers": fcmStrings, "data": fcmStrings, "notification": fcmStruct,
 		"fcm_options": fcmObject("WebpushFcmOptions", map[string]fcmField{"link": fcmString, "analytics_label": fcmReadLabel}),
@@ -60,30 +61,57 @@ var fcmMessageSchema = fcmObject("Message", map[string]fcmField{
 	"token": func(c *fcmCheck, at string, raw json.RawMessage) {
 		c.token = c.match(at, raw, fcmToken, fcmInvalidToken)
 	},
-	"fid":       fcmString,
+	"fid": func(c *fcmCheck, at string, raw json.RawMessage) {
+		fcmString(c, at, raw)
+		_ = json.Unmarshal(raw, &c.fid)
+	},
 	"topic":     func(c *fcmCheck, at string, raw json.RawMessage) { c.match(at, raw, fcmTopic, "Invalid topic name") },
 	"condition": fcmString,
 })
 
-var fcmAndroid = fcmObject("AndroidConfig", map[string]fcmField{
+var fcmAndroid = fcmObject("AndroidConfig", fcmBoth(fcmAndroidFields, map[string]fcmField{
+	"priority": fcmEnum("AndroidMessagePriority", "NORMAL", "HIGH"),
+	"notification": fcmObject("AndroidNotification", fcmBoth(fcmShown, map[string]fcmField{
+		"bypass_proxy_notification": fcmBool,
+		"proxy":                     fcmEnum("AndroidNotification.Proxy", "PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"),
+	})),
+}))
+
+// fcmAndroidV2: https://firebase.google.com/docs/cloud-messaging/send/v2-api.
+var fcmAndroidV2 = fcmObject("AndroidConfigV2", fcmBoth(fcmAndroidFields, map[string]fcmField{
+	"remote_notification": fcmObject("AndroidRemoteNotification", map[string]fcmField{
+		"mutable_content": fcmBool, "use_as_v1_data_message": fcmBool,
+		"notification": fcmObject("AndroidNotificationV2", fcmBoth(fcmShown, map[string]fcmField{"id": fcmInt32})),
+	}),
+	"background_sync": fcmObject("AndroidBackgroundSyncMessage", nil),
+}))
+
+// fcmBoth are the fields of two maps.
+func fcmBoth(a, b map[string]fcmField) map[string]fcmField {
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	return both
+}
+
+// fcmAndroidFields are those of both configurations for Android.
+var fcmAndroidFields = map[string]fcmField{
 	"collapse_key":             fcmString,
-	"priority":                 fcmEnum("AndroidMessagePriority", "NORMAL", "HIGH"),
 	"ttl":                      fcmReadTTL,
 	"restricted_package_name":  fcmString,
 	"data":                     func(c *fcmCheck, at string, raw json.RawMessage) { c.payload(at, raw) },
-	"notification":             fcmAndroidNotification,
 	"fcm_options":              fcmObject("AndroidFcmOptions", map[string]fcmField{"analytics_label": fcmReadLabel}),
 	"direct_boot_ok":           fcmBool,
 	"bandwidth_constrained_ok": fcmBool,
 	"restricted_satellite_ok":  fcmBool,
-})
+}
 
-var fcmAndroidNotification = fcmObject("AndroidNotification", map[string]fcmField{
+// fcmShown are the fields of what both configurations show.
+var fcmShown = map[string]fcmField{
 	"title": fcmString, "title_loc_key": fcmString, "title_loc_args": fcmList(fcmString),
 	"body": fcmString, "body_loc_key": fcmString, "body_loc_args": fcmList(fcmString),
 	"icon": fcmString, "color": fcmString, "sound": fcmString, "tag": fcmString, "image": fcmString, "ticker": fcmString,
 	"click_action": fcmString, "channel_id": fcmString,
-	"sticky": fcmBool, "local_only": fcmBool, "bypass_proxy_notification": fcmBool,
+	"sticky": fcmBool, "local_only": fcmBool,
 	"default_sound": fcmBool, "default_vibrate_timings": fcmBool, "default_light_settings": fcmBool,
 	"event_time": fcmTimestamp, "vibrate_timings": fcmList(fcmDuration), "notification_count": fcmInt32,
 	"notification_priority": fcmEnum(
@@ -91,23 +119,43 @@ var fcmAndroidNotification = fcmObject("AndroidNotification", map[string]fcmFiel
 		"PRIORITY_UNSPECIFIED", "PRIORITY_MIN", "PRIORITY_LOW", "PRIORITY_DEFAULT", "PRIORITY_HIGH", "PRIORITY_MAX",
 	),
 	"visibility": fcmEnum("AndroidNotification.Visibility", "VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"),
-	"proxy":      fcmEnum("AndroidNotification.Proxy", "PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"),
 	"light_settings": fcmObject("LightSettings", map[string]fcmField{
 		"color": fcmObject("Color", map[string]fcmField{
 			"red": fcmFloat, "green": fcmFloat, "blue": fcmFloat, "alpha": fcmFloat,
 		}),
 		"light_on_duration": fcmDuration, "light_off_duration": fcmDuration,
 	}),
-})
+}
+
+// fcmReadAndroidV2 reads the second configuration for Android, which is for exactly one kind of message.
+func fcmReadAndroidV2(c *fcmCheck, at string, raw json.RawMessage) {
+	fcmAndroidV2(c, at, raw)
+	members, ok := fcmMembers(raw)
+	kinds := 0
+	for _, m := range members {
+		if name := m.name; string(m.value) != "null" && slices.Contains(fcmKinds, name) {
+			kinds++
+		}
+	}
+	if ok && kinds != 1 {
+		c.breaks(at, "Exactly one of remote_notification or background_sync must be specified")
+	}
+}
+
+var fcmKinds = []string{"remote_notification", "remoteNotification", "background_sync", "backgroundSync"}
 
 // fcmReadMessage reads the message object. It is for exactly one target.
 func fcmReadMessage(c *fcmCheck, at string, raw json.RawMessage) {
 	c.message = raw
 	fcmMessageSchema(c, at, raw)
 	members, ok := fcmMembers(raw)
-	targets := 0
+	targets, androids := 0, 0
 	for _, m := range members {
 		switch m.name {
+		case "android", "android_v2", "androidV2":
+			if string(m.value) != "null" {
+				androids++
+			}
 		case "token", "fid", "topic", "condition":
 			if string(m.value) == "null" {
 				continue
@@ -119,6 +167,9 @@ func fcmReadMessage(c *fcmCheck, at string, raw json.RawMessage) {
 	}
 	if ok && targets == 0 {
 		c.breaks(at, fcmNoRecipient)
+	}
+	if androids > 1 { // as Firebase's SDKs have it: https://github.com/firebase/firebase-admin-node/pull/3205
+		c.breaks(at, "Only one of android and android_v2 may be specified")
 	}
 }
 

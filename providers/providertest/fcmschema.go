@@ -21,7 +21,7 @@ type fcmCheck struct {
 	own    []fcmViolation // what FCM lets pass and this fake only records
 
 	message      json.RawMessage
-	token        string
+	token, fid   string
 	data         map[string]string
 	validateOnly bool
 }
@@ -90,15 +90,21 @@ func fcmMembers(raw json.RawMessage) (members []fcmMember, ok bool) {
 	return members, true
 }
 
-var fcmUpper = regexp.MustCompile(`[A-Z]`)
-
-// fcmName is a field's name in the schema: proto JSON takes collapseKey for collapse_key.
-func fcmName(name string) string {
-	return fcmUpper.ReplaceAllStringFunc(name, func(letter string) string { return "_" + strings.ToLower(letter) })
+// fcmCamel is a field's second name: proto JSON takes collapseKey for collapse_key, and no mixture of both.
+func fcmCamel(name string) string {
+	words := strings.Split(name, "_")
+	for i := 1; i < len(words); i++ {
+		words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
+	}
+	return strings.Join(words, "")
 }
 
 // fcmObject is a message of the proto schema.
 func fcmObject(kind string, fields map[string]fcmField) fcmField {
+	names := make(map[string]string)
+	for name := range fields {
+		names[name], names[fcmCamel(name)] = name, name
+	}
 	return func(c *fcmCheck, at string, raw json.RawMessage) {
 		members, ok := fcmMembers(raw)
 		if !ok {
@@ -111,7 +117,7 @@ func fcmObject(kind string, fields map[string]fcmField) fcmField {
 		}
 		seen := map[string]bool{}
 		for _, m := range members {
-			name := fcmName(m.name)
+			name := names[m.name]
 			read := fields[name]
 			switch {
 			case read == nil:

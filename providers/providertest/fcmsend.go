@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ func (f *FCM) serveSend(w http.ResponseWriter, r *http.Request) {
 func (f *FCM) programmed(r FCMRequest) *Answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	token := r.Token
+	token := cmp.Or(r.Token, r.FID)
 	if len(f.answers[token]) == 0 {
 		token = ""
 	}
@@ -47,6 +48,8 @@ func (f *FCM) programmed(r FCMRequest) *Answer {
 	switch {
 	case answer.usual() && fcmNobody(r.Token):
 		answer = FCMErrorFor("INVALID_ARGUMENT")
+	case answer.usual() && fcmNobody(r.FID): // integration/messaging of https://github.com/firebase/firebase-admin-go
+		answer = FCMErrorFor("UNREGISTERED")
 	case answer.usual():
 		answer = f.accept(r.ValidateOnly)
 	}
@@ -54,7 +57,7 @@ func (f *FCM) programmed(r FCMRequest) *Answer {
 	return &answer
 }
 
-// fcmNobody says whether a registration token is one that no app ever got.
+// fcmNobody reports whether a registration token or an installation ID is one that no app ever got.
 func fcmNobody(token string) bool { return token != "" && strings.Trim(token, "0") == "" }
 
 // accept is the answer to a message that was accepted, or would be. The lock is held.
@@ -98,7 +101,8 @@ func (f *FCM) checkSend(r *http.Request, body []byte) (FCMRequest, *Answer) {
 
 	c := new(fcmCheck)
 	fcmRequestSchema(c, "", body)
-	request.Token, request.Data, request.Raw, request.ValidateOnly = c.token, c.data, c.message, c.validateOnly
+	request.Token, request.FID, request.Data, request.Raw = c.token, c.fid, c.data, c.message
+	request.ValidateOnly = c.validateOnly
 	request.Violations = append(request.Violations, c.all()...)
 	if refusal == nil {
 		refusal = c.refusal()

@@ -180,6 +180,15 @@ func TestFCMRefusesAMessageThatIsNotOfTheSchema(t *testing.T) {
 		},
 		{"a payload that is a text", fcmWith(`"apns":{"payload":"{}"}`), "message.apns.payload", "protobuf.Struct"},
 		{"an aps that is a text", fcmWith(`"apns":{"payload":{"aps":"x"}}`), "message.apns.payload.aps", "protobuf.Struct"},
+		{"a mixture of both spellings", fcmWith(`"android":{"restricted_packageName":"x"}`), "message.android", unknown + `"restricted_packageName"`},
+		{"a name twice, in both spellings", fcmWith(`"android":{"collapse_key":"x","collapseKey":"x"}`), "message.android", "Duplicate name"},
+		{"a priority in android_v2", fcmWith(`"android_v2":{"background_sync":{},"priority":"high"}`), "message.android_v2", unknown + `"priority"`},
+		{
+			"a proxy in android_v2", fcmWith(`"androidV2":{"remoteNotification":{"notification":{"proxy":"DENY"}}}`),
+			"message.android_v2.remote_notification.notification", unknown + `"proxy"`,
+		},
+		{"a token and an installation", fcmWith(`"fid":"x"`), "message", "Cannot set 'fid'"},
+		{"an installation that is no text", `{"message":{"fid":1}}`, "message.fid", "TYPE_STRING"},
 		{"an unknown option", fcmWith(`"fcm_options":{"label":"x"}`), "message.fcm_options", unknown + `"label"`},
 	}
 	for _, test := range tests {
@@ -223,6 +232,11 @@ func TestFCMRefusesAMessageThatBreaksARuleOfFCM(t *testing.T) {
 		{"4100 bytes of android's data", fcmWith(`"android":{"data":` + big(4100) + `}`), "message.android.data", "too big"},
 		{"a negative ttl", fcmWith(`"android":{"ttl":"-1s"}`), "message.android.ttl", "between 0 and 4 weeks"},
 		{"a ttl beyond 4 weeks", fcmWith(`"android":{"ttl":"2419201s"}`), "message.android.ttl", "between 0 and 4 weeks"},
+		{"an android_v2 of no kind", fcmWith(`"android_v2":{"ttl":"1s"}`), "message.android_v2", "Exactly one of"},
+		{
+			"an android_v2 of both kinds", fcmWith(`"androidV2":{"remoteNotification":{},"background_sync":{}}`), "message.android_v2", "Exactly one of",
+		},
+		{"both of Android's", fcmWith(`"android":{},"android_v2":{"background_sync":{}}`), "message", "Only one of android"},
 		{"a label with a space", fcmWith(`"fcm_options":{"analytics_label":"a b"}`), "message.fcm_options.analytics_label", "label"},
 		{
 			"an APNs payload of more than 4096 bytes", fcmWith(`"apns":{"payload":{"aps":{},"x":"` + strings.Repeat("x", 4096) + `"}}`),
@@ -244,10 +258,14 @@ func TestFCMRefusesAMessageThatBreaksARuleOfFCM(t *testing.T) {
 func TestFCMTakesWhateverGoogleTakes(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"a topic":                 `{"message":{"topic":"news"}}`,
-		"a condition":             `{"message":{"condition":"'a' in topics"}}`,
-		"an installation":         `{"message":{"fid":"cIedIk5_QxmkYDgVzNP_1A"}}`,
-		"names in camel case":     fcmWith(`"android":{"collapseKey":"x","restrictedPackageName":"im.vector"}`),
+		"a topic":             `{"message":{"topic":"news"}}`,
+		"a condition":         `{"message":{"condition":"'a' in topics"}}`,
+		"an installation":     `{"message":{"fid":"cIedIk5_QxmkYDgVzNP_1A"}}`,
+		"names in camel case": fcmWith(`"android":{"collapseKey":"x","restrictedPackageName":"im.vector"}`),
+		"all of android_v2": fcmWith(`"androidV2":{"remoteNotification":{"mutableContent":true,"use_as_v1_data_message":true,` +
+			`"notification":{"id":7,"titleLocKey":"x"}},"ttl":"3.5s","bandwidthConstrainedOk":true,"restricted_satellite_ok":true}`),
+		"a sync":                  fcmWith(`"android_v2":{"backgroundSync":{}},"android":null`),
+		"labels":                  fcmWith(`"fcmOptions":{"analyticsLabel":"x"},"webpush":{"fcmOptions":{"analytics_label":"x"}}`),
 		"null for nothing":        fcmWith(`"topic":null,"android":null`),
 		"a high priority":         fcmWith(`"android":{"priority":"HIGH"}`),
 		"a normal priority":       fcmWith(`"android":{"priority":"normal"}`),

@@ -77,6 +77,7 @@ func TestFCMKnowsNoTokenOfZerosAndJudgesItLast(t *testing.T) {
 	}{
 		{"a message", `{` + zeros, nil, 400, "message.token"},
 		{"a message to be validated", `{"validate_only":true,` + zeros, nil, 400, "message.token"},
+		{"a message for an installation", `{"message":{"fid":"` + strings.Repeat("0", 22) + `"}}`, nil, 404, "UNREGISTERED"},
 		{
 			"and another project", `{"validate_only":true,` + zeros,
 			func(_ *providertest.FCM, r *http.Request) { r.URL.Path = "/v1/projects/other/messages:send" }, 403, "PERMISSION_DENIED",
