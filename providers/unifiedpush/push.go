@@ -24,7 +24,10 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: endpoint, Keys: keys},
-		message.Message{Bodies: bodies(push.Notification), Topic: message.BadgeTopic(push.Notification, push.Device)},
+		message.Message{
+			Bodies: bodies(push.Notification, push.Device, keys != nil),
+			Topic:  message.BadgeTopic(push.Notification, push.Device),
+		},
 		push)
 }
 

@@ -1,6 +1,7 @@
 package unifiedpush
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -154,7 +155,7 @@ func TestOnlyIDsLeaveInTheClearByDefault(t *testing.T) {
 func TestRegressionNtfyALongNotificationIsShortenedUntilItFits(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)
-	for _, size := range []int{100, 3_500, 5_000, 60_000} {
+	for _, size := range []int{100, 3_500, 5_000, 60_000} { // bytes of the body
 		endpoint := service.Endpoint(fmt.Sprint(size))
 		sub := service.Subscribe()
 		for _, d := range []providers.Device{{Pushkey: endpoint}, {Pushkey: sub.Endpoint, Data: data(sub, `{"p256dh": %q, "auth": %q}`)}} {
@@ -164,8 +165,11 @@ func TestRegressionNtfyALongNotificationIsShortenedUntilItFits(t *testing.T) {
 			if m.Size > 4096 || (m.Encrypted && len(m.Body) > 3993) {
 				t.Errorf("the message has %d bytes, %d on the wire", len(m.Body), m.Size)
 			}
-			if whole := strings.Contains(string(m.Body), `"content"`); whole != (size < 3_000) && size != 3_500 {
-				t.Errorf("%d bytes: the content is there: %v", size, whole)
+			if whole := strings.Contains(string(m.Body), `"formatted_body"`); whole != (size < 3_000) && size != 3_500 {
+				t.Errorf("%d bytes: all of the content is there: %v", size, whole)
+			}
+			if x := strings.Count(string(m.Body), "x"); x < min(size, 3_500) {
+				t.Errorf("%d bytes: %d of them are left: %s", size, x, m.Body)
 			}
 		}
 	}
@@ -253,6 +257,11 @@ func TestADeviceThatCannotBeReachedIsUnusableWithoutAsking(t *testing.T) {
 func TestTheGatewayIsAdvertised(t *testing.T) {
 	t.Parallel()
 	if got := new(Provider).Advertise(); got != (providers.Advertisement{UnifiedPush: true}) {
-		t.Errorf("got %+v", got)
+		t.Errorf("before the key is known: %+v", got)
+	}
+	_, p := bench(t)
+	got := p.Advertise()
+	if key, err := base64.RawURLEncoding.DecodeString(got.ApplicationServerKey); err != nil || len(key) != 65 || !got.UnifiedPush {
+		t.Errorf("got %+v (%v)", got, err)
 	}
 }

@@ -1,0 +1,138 @@
+package unifiedpush
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+)
+
+// toldDevice is what a client is told of its own device, in the protocol's shape: never the pushkey.
+type toldDevice struct {
+	AppID     string          `json:"app_id"`
+	PushkeyTS int64           `json:"pushkey_ts,omitempty"` // seconds
+	Data      any             `json:"data,omitempty"`
+	Tweaks    json.RawMessage `json:"tweaks,omitempty"`
+}
+
+// account is what a client with several accounts, which may share one endpoint, knows the right one by.
+type account struct {
+	// ClientName is FluffyChat's (clientName in https://github.com/krille-chan/fluffychat/blob/main/lib/utils/push_helper.dart). Without it,
+	// FluffyChat takes its first account.
+	ClientName string `json:"client_name,omitempty"`
+	// DefaultPayload has Sable's user_id.
+	DefaultPayload *accountPayload `json:"default_payload,omitempty"`
+}
+
+type accountPayload struct {
+	UserID string `json:"user_id"`
+}
+
+// devicesOf are lists of the one device, richest first: all that may leave of its data, if all is true, and what a client knows its account by.
+// There is none that tells a client nothing.
+func devicesOf(d *providers.Device, all bool) (lists [][]byte) {
+	if !all && !lenient.MayHave(d.Data, `"client_name"`, `"user_id"`) {
+		return nil
+	}
+	data, _ := payload.Members(d.Data)
+	a := accountOf(data)
+	if all {
+		whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Tweaks: tweaksOf(d)}
+		if public := publicOf(data, a); len(public) > 0 {
+			whole.Data = public
+		}
+		if whole.Data != nil || whole.Tweaks != nil {
+			lists = append(lists, payload.Marshal([]toldDevice{whole}))
+		}
+	}
+	if a != (account{}) {
+		lists = append(lists, payload.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
+	}
+	return lists
+}
+
+// accountOf is what the data have of an account: strings, as anything else is not what these clients registered.
+func accountOf(data map[string]json.RawMessage) (a account) {
+	_ = lenient.Unmarshal(data["client_name"], &a.ClientName)
+	defaults, _ := payload.Members(data["default_payload"])
+	var user string
+	if lenient.Unmarshal(defaults["user_id"], &user) == nil && user != "" {
+		a.DefaultPayload = &accountPayload{user}
+	}
+	return a
+}
+
+// secret are members of the data that a message never has, in whatever capitals: keys, as whoever has them can write messages in the gateway's
+// name, and the endpoint, by any name. The gateway's url is left out as well: the client has no use for it.
+var secret = []string{"auth", "p256dh", "keys", "pushkey", "endpoint"}
+
+func isSecret(name string) bool {
+	return slices.ContainsFunc(secret, func(s string) bool { return strings.EqualFold(name, s) })
+}
+
+// publicOf is what may leave of the data. A member that has a secret one anywhere in it, such as a whole subscription, is left out; of a
+// default_payload, what tells the account stays.
+func publicOf(data map[string]json.RawMessage, a account) map[string]json.RawMessage {
+	public := make(map[string]json.RawMessage)
+	for name, value := range data {
+		if !isSecret(name) && name != "url" && !hasSecret(value) {
+			public[name] = value
+		}
+	}
+	if public["default_payload"] == nil && a.DefaultPayload != nil {
+		public["default_payload"] = payload.Marshal(a.DefaultPayload)
+	}
+	return public
+}
+
+// hasSecret reports whether a secret member is anywhere in a value.
+func hasSecret(value json.RawMessage) bool {
+	if len(value) == 0 || value[0] != '{' && value[0] != '[' {
+		return false
+	}
+	var decoded any
+	return lenient.Unmarshal(value, &decoded) != nil || hasSecretIn(decoded)
+}
+
+func hasSecretIn(decoded any) bool {
+	switch v := decoded.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			if isSecret(name) || hasSecretIn(inner) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasSecretIn)
+	}
+	return false
+}
+
+// tweaksOf are the device's tweaks, nil if there are none. FluffyChat's parser throws at a sound that is not a string.
+func tweaksOf(d *providers.Device) json.RawMessage {
+	var known struct {
+		Sound *string `json:"sound"`
+	}
+	if members, ok := payload.Members(d.Tweaks); !ok || len(members) == 0 || lenient.Unmarshal(d.Tweaks, &known) != nil {
+		return nil
+	}
+	return d.Tweaks
+}
+
+// withDevices is a message with a list of devices as the notification's last member.
+func withDevices(form, devices []byte) []byte {
+	const end = `}}`
+	inside := bytes.TrimSuffix(form, []byte(end))
+	whole := make([]byte, 0, len(form)+len(`,"devices":`)+len(devices))
+	whole = append(whole, inside...)
+	if !bytes.HasSuffix(inside, []byte("{")) {
+		whole = append(whole, ',')
+	}
+	whole = append(whole, `"devices":`...)
+	whole = append(whole, devices...)
+	return append(whole, end...)
+}
