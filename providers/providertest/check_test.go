@@ -119,6 +119,15 @@ func TestABodyBeyond4096BytesIsTooLarge(t *testing.T) {
 	}
 }
 
+func TestTheOneDeviceOfAUnifiedPushIsTaken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	r := f.unifiedPush(t, `{"notification":{"event_id":"$e","devices":[{"app_id":"a","data":{"client_name":"c"}}]}}`)
+	if answer := f.do(r); answer.StatusCode != http.StatusCreated {
+		t.Errorf("the answer is %s", answer.Status)
+	}
+}
+
 func TestEveryBrokenRuleOfAUnifiedPushIsCaught(t *testing.T) {
 	t.Parallel()
 	const good = `{"notification":{"event_id":"$e"}}`

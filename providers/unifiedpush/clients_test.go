@@ -89,7 +89,8 @@ var readers = map[string]reader{
 		}
 		return accounts[0]
 	}},
-	// PushDataUnifiedPush in https://github.com/element-hq/element-x-android: the account is that of the connector's instance, and so of the endpoint.
+	// PushDataUnifiedPush in https://github.com/element-hq/element-x-android: the account is that of the connector's instance, and so of the
+	// endpoint.
 	"elementx": {
 		device: func(string) providers.Device { return elementX },
 		account: func(t *testing.T, message []byte, accounts []string, endpoint int) string {
@@ -167,7 +168,8 @@ func wantNothingOf(t *testing.T, message []byte, texts ...string) {
 
 func TestWhatLeavesOfADevicesData(t *testing.T) {
 	t.Parallel()
-	const fluffy, both = `[{"app_id":"a","data":{"client_name":"c"}}]`, `[{"app_id":"a","data":{"client_name":"c","default_payload":{"user_id":"@u:x"}}}]`
+	const fluffy = `[{"app_id":"a","data":{"client_name":"c"}}]`
+	const both = `[{"app_id":"a","data":{"client_name":"c","default_payload":{"user_id":"@u:x"}}}]`
 	tests := []struct {
 		name, data, brief, whole string
 	}{
@@ -195,7 +197,7 @@ func TestWhatLeavesOfADevicesData(t *testing.T) {
 		{"keys in other capitals", `{"client_name":"c","P256DH":"secret","Auth":"secret","\u212aeys":{"auth":"secret"}}`, fluffy, fluffy},
 		{"keys below keys", `{"client_name":"c","keys":{"p256dh":"secret","auth":"secret"}}`, fluffy, fluffy},
 		{"a whole subscription", `{"client_name":"c","subscription":[{"endpoint":"secret","keys":{"auth":"secret"}}]}`, fluffy, fluffy},
-		{"a whole subscription in the default_payload", `{"client_name":"c","default_payload":{"user_id":"@u:x","s":{"auth":"secret"}}}`, both, both},
+		{"one in the default_payload", `{"client_name":"c","default_payload":{"user_id":"@u:x","s":{"auth":"secret"}}}`, both, both},
 		{"the pushkey", `{"client_name":"c","pushkey":"secret","PUSHKEY":"secret"}`, fluffy, fluffy},
 	}
 	for _, test := range tests {
@@ -222,7 +224,8 @@ func TestWhatLeavesOfADevicesData(t *testing.T) {
 func TestTweaksThatNoClientReadsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	for tweaks, want := range map[string]string{
-		``: ``, `{}`: ``, `null`: ``, `[1]`: ``, `{"sound": 1}`: ``, `{"highlight": true}`: `[{"app_id":"a","pushkey_ts":7,"tweaks":{"highlight":true}}]`,
+		``: ``, `{}`: ``, `null`: ``, `[1]`: ``, `{"sound": 1}`: ``,
+		`{"highlight": true}`: `[{"app_id":"a","pushkey_ts":7,"tweaks":{"highlight":true}}]`,
 	} {
 		lists := devicesOf(&providers.Device{AppID: "a", PushkeyTS: 7999, Tweaks: json.RawMessage(tweaks)}, true)
 		if got := fmt.Sprintf("%s", lists); got != "["+want+"]" {

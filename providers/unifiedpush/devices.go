@@ -32,8 +32,8 @@ type accountPayload struct {
 	UserID string `json:"user_id"`
 }
 
-// devicesOf are lists of the one device, richest first: all that may leave of its data, if all is true, and what a client knows its account by.
-// There is none that tells a client nothing.
+// devicesOf are lists of the one device, richest first: with all that may leave of its data, if all is true, and with what a client knows its
+// account by. There is none that tells a client nothing.
 func devicesOf(d *providers.Device, all bool) (lists [][]byte) {
 	if !all && !lenient.MayHave(d.Data, `"client_name"`, `"user_id"`) {
 		return nil
@@ -66,8 +66,8 @@ func accountOf(data map[string]json.RawMessage) (a account) {
 	return a
 }
 
-// secret are members of the data that a message never has, in whatever capitals: keys, as whoever has them can write messages in the gateway's
-// name, and the endpoint, by any name. The gateway's url is left out as well: the client has no use for it.
+// secret are members of the data that a message never has, in whatever capitals: keys, as whoever has them can write messages in the
+// gateway's name, and the endpoint, by any name. The gateway's url is left out as well: the client has no use for it.
 var secret = []string{"auth", "p256dh", "keys", "pushkey", "endpoint"}
 
 func isSecret(name string) bool {

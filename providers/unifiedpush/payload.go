@@ -19,8 +19,8 @@ type body struct {
 
 // bodies are the forms of a notification for a device, from the whole of it to its ids.
 //
-// The device goes first, then the content as in webpush: what no client shows of it, then the end of its body, then all of it. Then the names go,
-// with which the content may have room again, and then all that is not ids, counts, priority or of MSC3013.
+// The device goes first, then the content as in webpush: what no client shows of it, then the end of its body, then all of it. Then the
+// names go, with which the content may have room again, and then all that is not ids, counts, priority or of MSC3013.
 func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		members := n.Members()
@@ -130,8 +130,8 @@ type part struct {
 
 func isPart(prepared json.RawMessage) bool { return bytes.HasSuffix(prepared, []byte(`"part":true}`)) }
 
-// Reduce makes the message that has all of the notification, if that fits in the clear, and else what all other messages are made of. What is
-// the device's own comes with Push.
+// Reduce makes the message that has all of the notification, if that fits in the clear, and else what all other messages are made of. What
+// is the device's own comes with Push.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if members := n.Members(); members != nil {
@@ -154,8 +154,8 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	return reduced
 }
 
-// partOf are the members without what is in no message: names that do not fit, not even without a content, and of the content what does not fit
-// without names. There are none if all the others do not fit.
+// partOf are the members without what is in no message: names that do not fit, not even without a content, and of the content what does not
+// fit without names. There are none if all the others do not fit.
 func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
 	fits := func(form []byte) bool { return len(form) <= message.MaxBody }
 	named, nameless := around(members, leftOut[0]), around(members, leftOut[1])

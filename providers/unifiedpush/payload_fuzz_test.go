@@ -12,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// FuzzBodies wants no form of a request to tell a device of another, or anybody its pushkey and keys, whatever the homeserver and the client
-// sent, and each to be JSON that is smaller than the one before; the ids are in those that are not the homeserver's own words.
+// FuzzBodies wants no form of a request to tell a device of another, or anybody its pushkey and keys, whatever the homeserver and the
+// client sent, and each to be JSON that is smaller than the one before; the ids are in those that are not the homeserver's own words.
 func FuzzBodies(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add([]byte(request.Body), []byte(request.Device().Data), true, false)

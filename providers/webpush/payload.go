@@ -14,9 +14,9 @@ import (
 
 // bodies are the forms of a notification, from the whole of it to its ids, each smaller than the one before. The members are Sygnal's.
 //
-// The content goes first: what no client shows of it, then the end of its body, then all of it. Then the names go, with which the content may
-// have room again, then sender and type, and with them the content, as no client shows one of nobody. What the client wants in every message
-// stays until there is nothing but the ids: by it, a client with several accounts knows which of them a message is for.
+// The content goes first: what no client shows of it, then the end of its body, then all of it. Then the names go, with which the content
+// may have room again, then sender and type, and with them the content, as no client shows one of nobody. What the client wants in every
+// message stays until there is nothing but the ids: by it, a client with several accounts knows which of them a message is for.
 func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
 	return payload.Shrinking(func(yield func([]byte) bool) {
 		content := trim(n.Content)

@@ -2,6 +2,7 @@ package webpush
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +13,10 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -178,7 +182,7 @@ func TestWhatAPusherAsksForIsDone(t *testing.T) {
 	})
 }
 
-// Guards against the loss of all text of a message that is too large (receivers.md, finding 7): 990 emoji, or a large member beside a short body.
+// Guards against the loss of all text of a message that is too large: 990 emoji, or a large member beside a short body.
 func TestAMessageThatIsTooLargeKeepsWhatClientsShow(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)
@@ -209,7 +213,8 @@ func TestAMessageThatIsTooLargeKeepsWhatClientsShow(t *testing.T) {
 			body:    strings.Repeat("\"\n", 200), cut: true, lacks: []string{`"x":`},
 		},
 		{
-			name: "990 control characters", content: `{"body": "` + strings.Repeat(`\u0001`, 990) + `"}`, body: strings.Repeat("\x01", 590), cut: true,
+			name: "990 control characters", content: `{"body": "` + strings.Repeat(`\u0001`, 990) + `"}`,
+			body: strings.Repeat("\x01", 590), cut: true,
 		},
 		{
 			name: "emoji beside a large default_payload", content: fmt.Sprintf(`{"body": %q}`, strings.Repeat("😀", 990)),
@@ -217,15 +222,17 @@ func TestAMessageThatIsTooLargeKeepsWhatClientsShow(t *testing.T) {
 			body:    strings.Repeat("😀", 150), cut: true, has: []string{long(3_000), named},
 		},
 		{
-			name: "a default_payload that leaves no room", content: `{"body": "hello"}`, members: fmt.Sprintf(`, "default_payload": {"session_id": %q}`, long(3_850)),
-			has: []string{long(3_850), `"event_id":"$event"`}, lacks: []string{"content", "Alice", "m.room.message"},
+			name: "a default_payload that leaves no room", content: `{"body": "hello"}`,
+			members: fmt.Sprintf(`, "default_payload": {"session_id": %q}`, long(3_850)),
+			has:     []string{long(3_850), `"event_id":"$event"`}, lacks: []string{"content", "Alice", "m.room.message"},
 		},
 		{
 			name: "a large name of the room", content: `{"body": "hello", "x": 1}`, room: long(5_000),
 			body: "hello", has: []string{`"x":1`, `"sender":"@alice:example.org"`}, lacks: []string{"room_name", "sender_display_name"},
 		},
 		{
-			name: "nothing that is shown", content: fmt.Sprintf(`{"org.example": %q}`, long(60_000)), has: []string{named}, lacks: []string{"content"},
+			name: "nothing that is shown", content: fmt.Sprintf(`{"org.example": %q}`, long(60_000)),
+			has: []string{named}, lacks: []string{"content"},
 		},
 		{
 			name: "a body that is not a text", content: fmt.Sprintf(`{"msgtype": "m.text", "body": [%q]}`, long(5_000)),
@@ -289,7 +296,8 @@ func TestAMessageReplacesAPendingOneOfItsRoomIfThePusherAsks(t *testing.T) {
 	another.RoomID = "!other:example.org"
 	topic := p.Replace(room, &d)
 	want(t, p.Push(t.Context(), pushOf(room, d)), providers.KindDelivered, "delivered")
-	if sent := service.Messages(sub.Path)[0].Topic; topic == "" || topic != sent || topic != p.Replace(room.Reduced(), &d) || topic == p.Replace(another, &d) {
+	sent := service.Messages(sub.Path)[0].Topic
+	if topic == "" || topic != sent || topic != p.Replace(room.Reduced(), &d) || topic == p.Replace(another, &d) {
 		t.Errorf("it replaces %q here and %q at the push service", topic, sent)
 	}
 	account := device(sub, wish+`, "default_payload": {"session_id": 2}`)
@@ -369,4 +377,28 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 		golden(t, "full", service.Messages(sub.Path)[0].Body)
 	}
 	messagetest.WantReported(t, reported, "data.default_payload")
+}
+
+func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
+	t.Parallel()
+	p := &Provider{Options: message.Options{
+		Options: upstream.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
+	}}
+	t.Cleanup(func() { _ = p.Cleanup() })
+	if err := p.Provision(newContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	site := providers.Site{Host: "push.example.org", Port: "443"}
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	for _, d := range (subscriber{"https://push.example.org:8080/up/secret", sub.P256dh, sub.Auth}).devices() {
+		var why *providers.UnusableError
+		err := p.Usable(&d, site)
+		if !errors.As(err, &why) || why.Reason != "bad_subscription" || !strings.Contains(err.Error(), "port 8080") ||
+			strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error is %v", err)
+		}
+		if err := p.Usable(&d, providers.Site{Host: "push.example.org", Port: "8080"}); err != nil {
+			t.Errorf("at the site's own port: %v", err)
+		}
+	}
 }

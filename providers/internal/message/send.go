@@ -108,6 +108,11 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 // Host returns the host and port of an endpoint, by which servers are told apart; empty if the operator chose one server for all.
 func (s *Sender) Host(endpoint string) string { return s.client.Host(endpoint) }
 
+// Astray returns an error if an endpoint is on the own site's host where no push server can be: see [upstream.Client.Astray].
+func (s *Sender) Astray(endpoint *url.URL, site providers.Site) error {
+	return s.client.Astray(endpoint, site)
+}
+
 // Starting is the outcome of a push that is to be encrypted before the key is known.
 func Starting() providers.Outcome {
 	return providers.Busy("starting", errors.New("the VAPID key is not there yet"))

@@ -74,8 +74,8 @@ func shorten(content map[string]json.RawMessage, limit int, message func(map[str
 	return short
 }
 
-// Cut returns a text that takes no more than limit bytes in JSON, as [Size] counts: the text itself, or as many of its characters as fit with
-// an ellipsis behind them. It is empty if not even one does. What is cut once and then to less is the same as what is cut to less at once.
+// Cut returns a text that takes no more than limit bytes in JSON, as [Size] counts: the text itself, or as many of its characters as fit
+// with an ellipsis behind them. It is empty if not even one does. Cut once and then to less, a text is the same as cut to less at once.
 func Cut(text string, limit int) string {
 	if Size(text) <= limit {
 		return text
