@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -205,8 +206,8 @@ func TestWhatLeavesOfADevicesData(t *testing.T) {
 			t.Parallel()
 			d := &providers.Device{AppID: "a", Pushkey: "https://push.example/secret", Data: json.RawMessage(test.data)}
 			richest := func(all bool) string {
-				if lists := devicesOf(d, all); len(lists) > 0 {
-					return string(lists[0])
+				for list := range devicesOf(d, all) {
+					return string(list)
 				}
 				return ""
 			}
@@ -227,7 +228,7 @@ func TestTweaksThatNoClientReadsAreLeftOut(t *testing.T) {
 		``: ``, `{}`: ``, `null`: ``, `[1]`: ``, `{"sound": 1}`: ``,
 		`{"highlight": true}`: `[{"app_id":"a","pushkey_ts":7,"tweaks":{"highlight":true}}]`,
 	} {
-		lists := devicesOf(&providers.Device{AppID: "a", PushkeyTS: 7999, Tweaks: json.RawMessage(tweaks)}, true)
+		lists := slices.Collect(devicesOf(&providers.Device{AppID: "a", PushkeyTS: 7999, Tweaks: json.RawMessage(tweaks)}, true))
 		if got := fmt.Sprintf("%s", lists); got != "["+want+"]" {
 			t.Errorf("with %s, they are %s", tweaks, got)
 		}

@@ -3,6 +3,7 @@ package unifiedpush
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 
@@ -34,33 +35,40 @@ type accountPayload struct {
 
 // devicesOf are lists of the one device, richest first: with all that may leave of its data, if all is true, and with what a client knows its
 // account by. There is none that tells a client nothing.
-func devicesOf(d *providers.Device, all bool) (lists [][]byte) {
-	if !all && !lenient.MayHave(d.Data, `"client_name"`, `"user_id"`) {
-		return nil
-	}
-	data, _ := payload.Members(d.Data)
-	a := accountOf(data)
-	if all {
-		whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Tweaks: tweaksOf(d)}
-		if public := publicOf(data, a); len(public) > 0 {
-			whole.Data = public
+func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if all {
+			whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Tweaks: tweaksOf(d)}
+			if public := publicOf(d.Data); len(public) > 0 {
+				whole.Data = public
+			}
+			if (whole.Data != nil || whole.Tweaks != nil) && !yield(payload.Marshal([]toldDevice{whole})) {
+				return
+			}
 		}
-		if whole.Data != nil || whole.Tweaks != nil {
-			lists = append(lists, payload.Marshal([]toldDevice{whole}))
+		if a := accountOf(d.Data); a != (account{}) {
+			yield(payload.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
 		}
 	}
-	if a != (account{}) {
-		lists = append(lists, payload.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
-	}
-	return lists
 }
 
 // accountOf is what the data have of an account: strings, as anything else is not what these clients registered.
-func accountOf(data map[string]json.RawMessage) (a account) {
-	_ = lenient.Unmarshal(data["client_name"], &a.ClientName)
-	defaults, _ := payload.Members(data["default_payload"])
+func accountOf(data json.RawMessage) (a account) {
+	if !lenient.MayHave(data, `"client_name"`, `"user_id"`) {
+		return a
+	}
+	var registered struct {
+		ClientName     json.RawMessage `json:"client_name"`
+		DefaultPayload json.RawMessage `json:"default_payload"`
+	}
+	_ = lenient.Unmarshal(data, &registered) // what is not an object has neither
+	_ = lenient.Unmarshal(registered.ClientName, &a.ClientName)
+	var defaults struct {
+		UserID json.RawMessage `json:"user_id"`
+	}
+	_ = lenient.Unmarshal(registered.DefaultPayload, &defaults)
 	var user string
-	if lenient.Unmarshal(defaults["user_id"], &user) == nil && user != "" {
+	if lenient.Unmarshal(defaults.UserID, &user) == nil && user != "" {
 		a.DefaultPayload = &accountPayload{user}
 	}
 	return a
@@ -76,15 +84,17 @@ func isSecret(name string) bool {
 
 // publicOf is what may leave of the data. A member that has a secret one anywhere in it, such as a whole subscription, is left out; of a
 // default_payload, what tells the account stays.
-func publicOf(data map[string]json.RawMessage, a account) map[string]json.RawMessage {
-	public := make(map[string]json.RawMessage)
-	for name, value := range data {
-		if !isSecret(name) && name != "url" && !hasSecret(value) {
-			public[name] = value
+func publicOf(data json.RawMessage) map[string]json.RawMessage {
+	public, _ := payload.Members(data)
+	for name, value := range public {
+		if isSecret(name) || name == "url" || hasSecret(value) {
+			delete(public, name)
 		}
 	}
-	if public["default_payload"] == nil && a.DefaultPayload != nil {
-		public["default_payload"] = payload.Marshal(a.DefaultPayload)
+	if public["default_payload"] == nil {
+		if a := accountOf(data); a.DefaultPayload != nil {
+			public["default_payload"] = payload.Marshal(a.DefaultPayload)
+		}
 	}
 	return public
 }

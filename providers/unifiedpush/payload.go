@@ -57,7 +57,7 @@ func richer(n *providers.Notification, members map[string]json.RawMessage, d *pr
 			first = payload.Marshal(body{message.IDsOf(n)})
 		}
 		if first != nil {
-			for _, devices := range devicesOf(d, encrypted || isFull(n, members)) {
+			for devices := range devicesOf(d, encrypted || isFull(n, members)) {
 				if !yield(withDevices(first, devices)) {
 					return
 				}

@@ -17,12 +17,12 @@ func (c *Client) Astray(endpoint *url.URL, site providers.Site) error {
 	if c == nil || c.settings == nil || site.Host == "" || len(c.settings.allow) > 0 || c.settings.Endpoint != nil {
 		return nil
 	}
-	port := portOf(endpoint)
-	if strings.TrimSuffix(endpoint.Hostname(), ".") != strings.TrimSuffix(site.Host, ".") || slices.Contains([]string{"443", site.Port, site.PublicPort}, port) {
+	port, sites := portOf(endpoint), []string{"443", site.Port, site.PublicPort}
+	if strings.TrimSuffix(endpoint.Hostname(), ".") != strings.TrimSuffix(site.Host, ".") || slices.Contains(sites, port) {
 		return nil
 	}
 	if proxy, err := c.settings.Proxy(endpoint); proxy != nil || err != nil {
-		return nil
+		return nil //nolint:nilerr // a proxy that cannot be known is Push's to report
 	}
 	at := site.PublicPort
 	if at == "" {
