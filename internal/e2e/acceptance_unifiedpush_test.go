@@ -72,7 +72,13 @@ func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
 		ends    string // the body
 	}{
 		{"fits", map[string]any{"body": "short"}, "The room", []string{"content", "room_name", "event_id"}, "short"},
-		{"without the rest of its content", map[string]any{"body": "short", "x": long}, "The room", []string{"content", "room_name", "event_id"}, "short"},
+		{
+			"without the rest of its content",
+			map[string]any{"body": "short", "x": long},
+			"The room",
+			[]string{"content", "room_name", "event_id"},
+			"short",
+		},
 		{"without the end of its body", map[string]any{"body": long}, "The room", []string{"content", "room_name", "event_id"}, "ä…"},
 		{"without its content", map[string]any{"x": long}, "The room", []string{"room_name", "event_id"}, ""},
 		{"without its names", map[string]any{"body": "short"}, long, []string{"content", "event_id"}, "short"},
@@ -93,7 +99,8 @@ func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
 				t.Errorf("%s: has %s is %v", tt.name, name, has)
 			}
 		}
-		if content, _ := n["content"].(map[string]any); tt.ends != "" && (content == nil || !strings.HasSuffix(fmt.Sprint(content["body"]), tt.ends)) {
+		content, _ := n["content"].(map[string]any)
+		if tt.ends != "" && !strings.HasSuffix(fmt.Sprint(content["body"]), tt.ends) {
 			t.Errorf("%s: the content is %.200v", tt.name, n["content"])
 		}
 	}

@@ -226,11 +226,16 @@ func TestTweaksThatNoClientReadsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	for tweaks, want := range map[string]string{
 		``: ``, `{}`: ``, `null`: ``, `[1]`: ``, `{"sound": 1}`: ``,
-		`{"highlight": true}`: `[{"app_id":"a","pushkey_ts":7,"tweaks":{"highlight":true}}]`,
+		`{"highlight": true}`: `,"tweaks":{"highlight":true}`,
 	} {
-		lists := slices.Collect(devicesOf(&providers.Device{AppID: "a", PushkeyTS: 7999, Tweaks: json.RawMessage(tweaks)}, true))
-		if got := fmt.Sprintf("%s", lists); got != "["+want+"]" {
-			t.Errorf("with %s, they are %s", tweaks, got)
+		d := &providers.Device{AppID: "a", PushkeyTS: 7999, Data: json.RawMessage(`{"x":1}`), Tweaks: json.RawMessage(tweaks)}
+		lists := slices.Collect(devicesOf(d, true))
+		if len(lists) != 1 || string(lists[0]) != `[{"app_id":"a","pushkey_ts":7,"data":{"x":1}`+want+`}]` {
+			t.Errorf("with %s, they are %s", tweaks, lists)
+		}
+		d.Data = json.RawMessage(`{"url":"https://push.example.org"}`)
+		if lists := slices.Collect(devicesOf(d, true)); len(lists) != 0 {
+			t.Errorf("without data, they are %s", lists)
 		}
 	}
 }

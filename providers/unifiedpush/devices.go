@@ -33,16 +33,14 @@ type accountPayload struct {
 	UserID string `json:"user_id"`
 }
 
-// devicesOf are lists of the one device, richest first: with all that may leave of its data, if all is true, and with what a client knows its
-// account by. There is none that tells a client nothing.
+// devicesOf are lists of the one device, richest first: with all that may leave of its data, if all is true, and with what a client knows
+// its account by. There is none without data: it is by them that a client knows itself.
 func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if all {
-			whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Tweaks: tweaksOf(d)}
-			if public := publicOf(d.Data); len(public) > 0 {
-				whole.Data = public
-			}
-			if (whole.Data != nil || whole.Tweaks != nil) && !yield(payload.Marshal([]toldDevice{whole})) {
+			public := publicOf(d.Data)
+			whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Data: public, Tweaks: tweaksOf(d)}
+			if len(public) > 0 && !yield(payload.Marshal([]toldDevice{whole})) {
 				return
 			}
 		}

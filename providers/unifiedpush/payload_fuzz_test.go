@@ -23,11 +23,13 @@ func FuzzBodies(f *testing.F) {
 		`{"notification":{"devices":[{"pushkey":"secret"}],"Devices":[],"dev\u0069ces":1,"DEVICES":{}}}`,
 		`{"notification":{"a":1},"notification":{"devices":[1],"content":{"devices":[2]}},"Notification":{"devices":[3]}}`,
 		`{"notification":{"counts":{"unread":1},"Counts":2,"content":"\ud800","room_name":[[[]],{}],"x":1e999}}`,
-		`{"notification":{"content":{"body":"` + strings.Repeat(`\ud83d\ude00é\u2028\n`, 300) + `","msgtype":"m.text","x":"` + strings.Repeat("x", 4000) + `"}}}`,
+		`{"notification":{"content":{"body":"` + strings.Repeat(`\ud83d\ude00é\u2028\n`, 300) + `","msgtype":"m.text","x":"` +
+			strings.Repeat("x", 4000) + `"}}}`,
 		`{"notification":{"room_name":"` + strings.Repeat("x", 5000) + `","content":{"body":"b","msgtype":7,"m.relates_to":{}}}}`,
 		`{"notification":{"x":"` + strings.Repeat("x", 5000) + `","content":{"m.relates_to":{"key":"k"}}}}`,
 	} {
-		f.Add([]byte(seed), []byte(`{"client_name":"c","default_payload":{"user_id":"@u:x","auth":"s"},"AUTH":"s","x":[{"endpoint":1}]}`), false, true)
+		const data = `{"client_name":"c","default_payload":{"user_id":"@u:x","auth":"s"},"AUTH":"s","x":[{"endpoint":1}]}`
+		f.Add([]byte(seed), []byte(data), false, true)
 		f.Add([]byte(seed), []byte(`{"client_name":"\ud800","default_payload":[],"keys":{"x":1e999},"x":1e999}`), true, false)
 	}
 	f.Fuzz(func(t *testing.T, request, data []byte, counted, encrypted bool) {
@@ -69,7 +71,8 @@ func checkForms(t *testing.T, n *providers.Notification, d *providers.Device, fo
 			RoomID  string `json:"room_id"`
 		}
 	}
-	if err := json.Unmarshal(forms[len(forms)-1], &last); err != nil || last.Notification.EventID != n.EventID || last.Notification.RoomID != n.RoomID {
+	err := json.Unmarshal(forms[len(forms)-1], &last)
+	if err != nil || last.Notification.EventID != n.EventID || last.Notification.RoomID != n.RoomID {
 		t.Errorf("the last form is %s", forms[len(forms)-1])
 	}
 }

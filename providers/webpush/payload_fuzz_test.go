@@ -66,7 +66,8 @@ func FuzzBodies(f *testing.F) {
 				t.Errorf("%s is not smaller than %s", form, forms[i-1])
 			}
 		}
-		if reduced := sent(new(Provider).Reduce(n), &providers.Device{Data: json.RawMessage(data)}); reduced != sent(n, &providers.Device{Data: json.RawMessage(data)}) {
+		d := &providers.Device{Data: json.RawMessage(data)}
+		if reduced := sent(new(Provider).Reduce(n), d); reduced != sent(n, d) {
 			t.Errorf("reduced, it is %s", reduced)
 		}
 		for name, value := range defaults {

@@ -31,10 +31,13 @@ func TestAnEndpointAtAnotherPortOfTheOwnSiteIsKnown(t *testing.T) {
 		settings       *settings
 		want           string
 	}{
-		{"another port", "https://push.example.org:8080/up/secret", site, plain, "at port 8080, where no push server can be reached: the site is at 443"},
+		{
+			"another port", "https://push.example.org:8080/up/secret", site, plain,
+			"at port 8080, where no push server can be reached: the site is at 443",
+		},
 		{"in other letters", "https://PUSH.example.org.:8080/up/secret", site, plain, "at port 8080"},
 		{"a port below 1024", "https://push.example.org:80/up/secret", site, plain, "at port 80,"},
-		{"another one beside a mapped one", "https://push.example.org:2586/up/secret", mapped, plain, "at port 2586, where no push server can be reached: the site is at 443"},
+		{"another one beside a mapped one", "https://push.example.org:2586/up/secret", mapped, plain, "at port 2586,"},
 		{"another one beside that of the URL", "https://push.example.org:2586/up/secret", other, plain, "the site is at 9443"},
 		{"the site's", "https://push.example.org/up/secret", site, plain, ""},
 		{"443 where a proxy or a container maps it", "https://push.example.org/up/secret", mapped, plain, ""},
