@@ -65,19 +65,29 @@ func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
 	s := scene{t, service, gateway, gateway.homeserver()}
 	long := strings.Repeat("ä", 3000)
 	tests := []struct {
-		name          string
-		content, room string
-		want          []string
+		name    string
+		content map[string]any
+		room    string
+		want    []string
+		ends    string // the body
 	}{
-		{"fits", "short", "The room", []string{"content", "room_name", "event_id"}},
-		{"without its content", long, "The room", []string{"room_name", "event_id"}},
-		{"without its names", "short", long, []string{"event_id"}},
+		{"fits", map[string]any{"body": "short"}, "The room", []string{"content", "room_name", "event_id"}, "short"},
+		{
+			"without the rest of its content",
+			map[string]any{"body": "short", "x": long},
+			"The room",
+			[]string{"content", "room_name", "event_id"},
+			"short",
+		},
+		{"without the end of its body", map[string]any{"body": long}, "The room", []string{"content", "room_name", "event_id"}, "ä…"},
+		{"without its content", map[string]any{"x": long}, "The room", []string{"room_name", "event_id"}, ""},
+		{"without its names", map[string]any{"body": "short"}, long, []string{"content", "event_id"}, "short"},
 	}
 	for i, tt := range tests {
 		d := device{AppID: "org.example.full", Pushkey: service.Endpoint(strconv.Itoa(i))}
 		body := compose(map[string]any{
 			"event_id": "$1", "room_id": "!room:hs.test", "type": "m.room.message", "room_name": tt.room,
-			"content": map[string]any{"body": tt.content}, "counts": map[string]any{"unread": 1},
+			"content": tt.content, "counts": map[string]any{"unread": 1},
 		}, []device{d})
 		wantBody(t, s.hs.notify(body), nothingRejected)
 		m, n := s.push(d.Pushkey)
@@ -88,6 +98,10 @@ func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
 			if _, has := n[name]; has != slices.Contains(tt.want, name) {
 				t.Errorf("%s: has %s is %v", tt.name, name, has)
 			}
+		}
+		content, _ := n["content"].(map[string]any)
+		if tt.ends != "" && !strings.HasSuffix(fmt.Sprint(content["body"]), tt.ends) {
+			t.Errorf("%s: the content is %.200v", tt.name, n["content"])
 		}
 	}
 	// No names are left out that need not be: what cannot fit at all is neither sent nor the pushkey's fault.

@@ -124,10 +124,11 @@ func TestOnlyTheOwnNameAndPortAreOpen(t *testing.T) {
 	s := newSentinel(t, "127.0.0.1:0")
 	path := strings.TrimPrefix(endpoint, o.here)
 	hs := o.at(o.here)
+	for i, pushkey := range []string{"https://localhost:" + s.port + path, "https://localhost:" + strconv.Itoa(o.gateway.port2) + path} {
+		wantBody(t, hs.notify(alert("$port"+strconv.Itoa(i), upDevice(pushkey))), rejecting(pushkey)) // a typing error
+	}
 	for i, pushkey := range []string{
-		"https://localhost:" + s.port + path,
 		"https://127.0.0.1:" + s.port + path,
-		"https://localhost:" + strconv.Itoa(o.gateway.port2) + path,
 		"https://127.0.0.1:" + strconv.Itoa(o.gateway.port) + path,
 		"https://[::1]:" + strconv.Itoa(o.gateway.port) + path,
 	} {

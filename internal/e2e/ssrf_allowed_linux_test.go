@@ -97,11 +97,15 @@ func TestOnlyTheOwnSiteMayBeAnywhere(t *testing.T) {
 		t.Errorf("connected to are %v", connected)
 	}
 	for _, authority := range []string{
-		"gateway.test", "gateway.test:8443", "gateway.test:" + port2, "gateway.test.:" + port, "a.gateway.test:" + port, "other.test:" + port,
+		"gateway.test", "gateway.test.:" + port, "a.gateway.test:" + port, "other.test:" + port,
 		"10.0.0.1:" + port, "stranger.test:" + port,
 	} {
 		f.names.set(strings.TrimSuffix(strings.Split(authority, ":")[0], "."), []string{"10.0.0.1"})
 		f.want(authority, blocked)
+	}
+	// At another port there is none: a typing error.
+	for _, authority := range []string{"gateway.test:8443", "gateway.test:" + port2, "gateway.test.:8443"} {
+		f.want(authority, unusable)
 	}
 
 	// A site for whatever name it is asked by: a name that the stranger chose is no proof of whose it is.

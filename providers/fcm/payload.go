@@ -53,6 +53,7 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 		return ids
 	}
 	reduced := n.Reduced()
+	reduced.Prepared = n.Prepared // of one that was reduced before
 	var tooLarge bool
 	keep := maxText
 	if reduced.Encrypted, tooLarge = payload.OversizeEncrypted(n.Encrypted, limit, size); tooLarge {

@@ -86,7 +86,7 @@ func (m *Message) readEncrypted(body []byte, sub *Subscription) (violation strin
 }
 
 // readPlain reads what a Matrix gateway for UnifiedPush sends, https://unifiedpush.org/developers/gateway/: the notification without
-// its devices. Gateways claim aes128gcm there too, since services want to see that.
+// its devices, or with the one that the message is for. Gateways claim aes128gcm there too, since services want to see that.
 func (m *Message) readPlain(body []byte) (violation string) {
 	if encoding := m.Header.Get("Content-Encoding"); encoding != "" && encoding != "aes128gcm" {
 		return "Content-Encoding is neither aes128gcm nor left out"
@@ -99,8 +99,32 @@ func (m *Message) readPlain(body []byte) (violation string) {
 	if err := json.Unmarshal(body, &push); err != nil || push.Notification == nil {
 		return `the body is not JSON with an object "notification"`
 	}
-	if _, ok := push.Notification["devices"]; ok || push.Devices != nil {
-		return `the body has "devices"`
+	if push.Devices != nil {
+		return `the body has "devices" beside the notification`
+	}
+	if devices, ok := push.Notification["devices"]; ok {
+		return readDevices(devices)
+	}
+	return ""
+}
+
+// readDevices wants the one device that a message is for, of which the push service learns neither the pushkey nor the keys.
+func readDevices(list json.RawMessage) (violation string) {
+	var devices []struct {
+		AppID   string                     `json:"app_id"`
+		Pushkey json.RawMessage            `json:"pushkey"`
+		Data    map[string]json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(list, &devices); err != nil || len(devices) != 1 || devices[0].AppID == "" {
+		return `the notification's "devices" are not a list of the one device`
+	}
+	if devices[0].Pushkey != nil {
+		return `the notification's "devices" have a pushkey`
+	}
+	for _, name := range []string{"p256dh", "auth", "keys"} {
+		if _, ok := devices[0].Data[name]; ok {
+			return `the notification's "devices" have "` + name + `" in data`
+		}
 	}
 	return ""
 }

@@ -119,6 +119,15 @@ func TestABodyBeyond4096BytesIsTooLarge(t *testing.T) {
 	}
 }
 
+func TestTheOneDeviceOfAUnifiedPushIsTaken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	r := f.unifiedPush(t, `{"notification":{"event_id":"$e","devices":[{"app_id":"a","data":{"client_name":"c"}}]}}`)
+	if answer := f.do(r); answer.StatusCode != http.StatusCreated {
+		t.Errorf("the answer is %s", answer.Status)
+	}
+}
+
 func TestEveryBrokenRuleOfAUnifiedPushIsCaught(t *testing.T) {
 	t.Parallel()
 	const good = `{"notification":{"event_id":"$e"}}`
@@ -131,6 +140,10 @@ func TestEveryBrokenRuleOfAUnifiedPushIsCaught(t *testing.T) {
 		{"a body without a notification", `{"event_id":"$e"}`, "", "", `"notification"`},
 		{"a notification that is no object", `{"notification":"$e"}`, "", "", `"notification"`},
 		{"devices in the notification", `{"notification":{"devices":[]}}`, "", "", `"devices"`},
+		{"two devices", `{"notification":{"devices":[{"app_id":"a"},{"app_id":"b"}]}}`, "", "", `"devices"`},
+		{"a device that is not one", `{"notification":{"devices":[1]}}`, "", "", `"devices"`},
+		{"a device with its pushkey", `{"notification":{"devices":[{"app_id":"a","pushkey":"k"}]}}`, "", "", "pushkey"},
+		{"a device with its keys", `{"notification":{"devices":[{"app_id":"a","data":{"auth":"a"}}]}}`, "", "", `"auth"`},
 		{"devices beside the notification", `{"notification":{},"devices":[]}`, "", "", `"devices"`},
 		{"another Content-Encoding", good, "Content-Encoding", "gzip", "Content-Encoding"},
 		{"no TTL", good, "Ttl", "", "TTL"},

@@ -11,11 +11,18 @@ func BenchmarkBodies(b *testing.B) {
 	for _, bench := range []struct {
 		name string
 		n    *providers.Notification
-	}{{"event_id_only", alert().Reduced()}, {"full", alert()}, {"badge", badge().Reduced()}} {
+		d    providers.Device
+	}{
+		{"event_id_only", alert().Reduced(), elementX},
+		{"full", alert(), elementX},
+		{"badge", badge().Reduced(), elementX},
+		{"event_id_only for FluffyChat", alert().Reduced(), fluffyChat("a")},
+		{"full for FluffyChat", alert(), fluffyChat("a")},
+	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				for body := range bodies(bench.n) { // the first fits
+				for body := range bodies(bench.n, &bench.d, false) { // the first fits
 					if len(body) == 0 {
 						b.Fatal("there is no body")
 					}

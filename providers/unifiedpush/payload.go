@@ -1,6 +1,7 @@
 package unifiedpush
 
 import (
+	"bytes"
 	"encoding/json"
 	"iter"
 	"maps"
@@ -16,25 +17,19 @@ type body struct {
 	Notification any `json:"notification"`
 }
 
-// bodies are the forms of a notification, from the whole of it to its ids. One that was reduced begins with the largest that was ever
-// going to be sent.
-func bodies(n *providers.Notification) iter.Seq[[]byte] {
+// bodies are the forms of a notification for a device, from the whole of it to its ids.
+//
+// The device goes first, then the content as in webpush: what no client shows of it, then the end of its body, then all of it. Then the
+// names go, with which the content may have room again, and then all that is not ids, counts, priority or of MSC3013.
+func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		members, forms := n.Members(), leftOut
-		if n.Prepared != nil {
-			if !yield(n.Prepared) {
+		members := n.Members()
+		for form := range payload.Shrinking(richer(n, members, d, encrypted)) {
+			if !yield(form) {
 				return
 			}
-			members, forms = membersIn(n.Prepared), leftOut[1:]
 		}
-		if members != nil {
-			for _, left := range forms {
-				if !yield(payload.Marshal(body{without(members, left...)})) {
-					return
-				}
-			}
-		}
-		if !yield(payload.Marshal(body{message.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
+		if isFull(n, members) && !yield(payload.Marshal(body{message.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
 			return
 		}
 		bare := *n
@@ -43,19 +38,106 @@ func bodies(n *providers.Notification) iter.Seq[[]byte] {
 	}
 }
 
-// leftOut is what each form leaves out that has the homeserver's own words.
-var leftOut = [][]string{nil, {"content"}, {"content", "room_name", "room_alias", "sender_display_name"}}
+// isFull reports whether a notification has the homeserver's own words, or had.
+func isFull(n *providers.Notification, members map[string]json.RawMessage) bool {
+	return n.Prepared != nil || members != nil
+}
 
-// Reduce makes the largest form that fits a message in the clear. All other forms that may be sent can be made of it and of the ids.
+// richer are the forms with the homeserver's own words, and if there are none, those of the ids.
+func richer(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		first := n.Prepared
+		switch {
+		case isPart(n.Prepared):
+			first = nil // all of it is known not to fit
+		case n.Prepared != nil:
+		case members != nil:
+			first = payload.Marshal(body{members})
+		default:
+			first = payload.Marshal(body{message.IDsOf(n)})
+		}
+		if first != nil {
+			for devices := range devicesOf(d, encrypted || isFull(n, members)) {
+				if !yield(withDevices(first, devices)) {
+					return
+				}
+			}
+			if !yield(first) {
+				return
+			}
+		}
+		own := members
+		if n.Prepared != nil {
+			own = membersIn(n.Prepared)
+		}
+		for form := range poorer(own, limit(encrypted)) {
+			if !yield(form) {
+				return
+			}
+		}
+	}
+}
+
+// limit is how large a message may be.
+func limit(encrypted bool) int {
+	if encrypted {
+		return message.MaxEncrypted
+	}
+	return message.MaxBody
+}
+
+// poorer are the forms that have some of the homeserver's own words, none if there are no members.
+func poorer(members map[string]json.RawMessage, limit int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if members == nil {
+			return
+		}
+		content, _ := payload.Members(members["content"])
+		for _, left := range leftOut {
+			for _, form := range payload.Contents(content, limit, around(members, left)) {
+				if !yield(form) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// leftOut are the members that are left out around the content.
+var leftOut = [][]string{{"content"}, {"content", "room_name", "room_alias", "sender_display_name"}}
+
+// around returns what makes a message of members with a content.
+func around(members map[string]json.RawMessage, left []string) func(content map[string]json.RawMessage) []byte {
+	frame := maps.Clone(members)
+	for _, name := range left {
+		delete(frame, name)
+	}
+	return func(content map[string]json.RawMessage) []byte {
+		if len(content) == 0 {
+			return payload.Marshal(body{frame})
+		}
+		whole := maps.Clone(frame)
+		whole["content"] = payload.Marshal(content)
+		return payload.Marshal(body{whole})
+	}
+}
+
+// part is what is prepared of a notification that does not fit: what messages are made of that may. It is told from a whole one by its end.
+type part struct {
+	Notification map[string]json.RawMessage `json:"notification,omitempty"`
+	Part         bool                       `json:"part"`
+}
+
+func isPart(prepared json.RawMessage) bool { return bytes.HasSuffix(prepared, []byte(`"part":true}`)) }
+
+// Reduce makes the message that has all of the notification, if that fits in the clear, and else what all other messages are made of. What
+// is the device's own comes with Push.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if members := n.Members(); members != nil {
 		reduced = n.Reduced()
-		for _, left := range leftOut {
-			if form := payload.Marshal(body{without(members, left...)}); len(form) <= message.MaxBody {
-				reduced.Prepared = form
-				break
-			}
+		if reduced.Prepared = payload.Marshal(body{members}); len(reduced.Prepared) > message.MaxBody {
+			reduced.Prepared = payload.Marshal(part{partOf(members), true})
 		}
 	}
 	if ids, too := payload.OversizeIDs(reduced, message.MaxBody, payload.Size); too {
@@ -64,27 +146,46 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	if _, too := payload.OversizeEncrypted(reduced.Encrypted, message.MaxBody, payload.Size); too {
 		bare := *reduced
 		bare.Encrypted = providers.Encrypted{}
+		if bare.Prepared == nil {
+			bare.Prepared = payload.Marshal(part{Part: true}) // the device does not fit beside them, and does not come back without them
+		}
 		return &bare
 	}
 	return reduced
 }
 
-// membersIn are the members of the notification in a form.
-func membersIn(form json.RawMessage) map[string]json.RawMessage {
+// partOf are the members without what is in no message: names that do not fit, not even without a content, and of the content what does not
+// fit without names. There are none if all the others do not fit.
+func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
+	fits := func(form []byte) bool { return len(form) <= message.MaxBody }
+	named, nameless := around(members, leftOut[0]), around(members, leftOut[1])
+	if !fits(nameless(nil)) {
+		return nil
+	}
+	kept, left := maps.Clone(members), leftOut[1]
+	if fits(named(nil)) {
+		left = leftOut[0]
+	}
+	for _, name := range left {
+		delete(kept, name)
+	}
+	content, _ := payload.Members(members["content"])
+	for shorter, form := range payload.Contents(content, message.MaxBody, nameless) {
+		if fits(form) {
+			if shorter != nil {
+				kept["content"] = payload.Marshal(shorter)
+			}
+			break
+		}
+	}
+	return kept
+}
+
+// membersIn are the members of the notification in what was prepared.
+func membersIn(prepared json.RawMessage) map[string]json.RawMessage {
 	var b struct {
 		Notification map[string]json.RawMessage `json:"notification"`
 	}
-	_ = lenient.Unmarshal(form, &b)
+	_ = lenient.Unmarshal(prepared, &b)
 	return b.Notification
-}
-
-func without(members map[string]json.RawMessage, names ...string) map[string]json.RawMessage {
-	if len(names) == 0 {
-		return members
-	}
-	fewer := maps.Clone(members)
-	for _, name := range names {
-		delete(fewer, name)
-	}
-	return fewer
 }

@@ -1,6 +1,7 @@
 package unifiedpush
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,52 +12,99 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// FuzzBodies wants no form of a request to tell a device of another, whatever the homeserver sent, and each to be JSON; the ids are in
-// those that are not the homeserver's own words.
+// FuzzBodies wants no form of a request to tell a device of another, or anybody its pushkey and keys, whatever the homeserver and the
+// client sent, and each to be JSON that is smaller than the one before; the ids are in those that are not the homeserver's own words.
 func FuzzBodies(f *testing.F) {
 	for _, request := range corpus.Requests() {
-		f.Add(request.Body, true)
+		f.Add(request.Body, []byte(request.Device().Data), true, false)
+		f.Add(request.Body, []byte(request.Device().Data), false, true)
 	}
 	for _, seed := range []string{
 		`{"notification":{"devices":[{"pushkey":"secret"}],"Devices":[],"dev\u0069ces":1,"DEVICES":{}}}`,
 		`{"notification":{"a":1},"notification":{"devices":[1],"content":{"devices":[2]}},"Notification":{"devices":[3]}}`,
-		`{"notification":{"counts":{"unread":1},"Counts":2,"content":"\ud800","room_name":[[[]]],"x":1e999}}`,
+		`{"notification":{"counts":{"unread":1},"Counts":2,"content":"\ud800","room_name":[[[]],{}],"x":1e999}}`,
+		`{"notification":{"content":{"body":"` + strings.Repeat(`\ud83d\ude00é\u2028\n`, 300) + `","msgtype":"m.text","x":"` +
+			strings.Repeat("x", 4000) + `"}}}`,
+		`{"notification":{"room_name":"` + strings.Repeat("x", 5000) + `","content":{"body":"b","msgtype":7,"m.relates_to":{}}}}`,
+		`{"notification":{"x":"` + strings.Repeat("x", 5000) + `","content":{"m.relates_to":{"key":"k"}}}}`,
 	} {
-		f.Add([]byte(seed), false)
+		const data = `{"client_name":"c","default_payload":{"user_id":"@u:x","auth":"s"},"AUTH":"s","x":[{"endpoint":1}]}`
+		f.Add([]byte(seed), []byte(data), false, true)
+		f.Add([]byte(seed), []byte(`{"client_name":"\ud800","default_payload":[],"keys":{"x":1e999},"x":1e999}`), true, false)
 	}
-	f.Fuzz(func(t *testing.T, body []byte, counted bool) {
-		if !utf8.Valid(body) || !json.Valid(body) {
+	f.Fuzz(func(t *testing.T, request, data []byte, counted, encrypted bool) {
+		if !utf8.Valid(request) || !json.Valid(request) || !utf8.Valid(data) || !json.Valid(data) {
 			t.Skip() // that is no request
 		}
-		n := &providers.Notification{EventID: "$event", RoomID: "!room", Body: body}
+		n := &providers.Notification{EventID: "$event", RoomID: "!room", Body: request}
 		if counted {
 			n.Counts.Unread = new(int64(2))
 		}
-		forms := slices.Collect(bodies(n))
-		for i, form := range forms {
-			var message map[string]map[string]json.RawMessage
-			if err := json.Unmarshal(form, &message); err != nil || !utf8.Valid(form) || len(message) != 1 {
-				t.Fatalf("%v in %s", err, form)
-			}
-			for name := range message["notification"] {
-				if strings.EqualFold(name, "devices") || strings.EqualFold(name, "counts") && !counted {
-					t.Errorf("%s is told %s", body, form)
-				}
-			}
-			if i > 0 && i < len(forms)-1 && len(form) > len(forms[i-1]) {
-				t.Errorf("%s is no less than %s", form, forms[i-1])
-			}
-		}
-		var last struct {
-			Notification struct {
-				EventID string `json:"event_id"`
-				RoomID  string `json:"room_id"`
-			}
-		}
-		if err := json.Unmarshal(forms[len(forms)-1], &last); err != nil || last.Notification.EventID != n.EventID || last.Notification.RoomID != n.RoomID {
-			t.Errorf("the last form is %s", forms[len(forms)-1])
+		d := &providers.Device{AppID: "org.example", Pushkey: "https://push.example/the-push-key", Data: data}
+		for _, n := range []*providers.Notification{n, n.Reduced(), new(Provider).Reduce(n)} {
+			checkForms(t, n, d, slices.Collect(bodies(n, d, encrypted)), counted, encrypted)
 		}
 	})
+}
+
+func checkForms(t *testing.T, n *providers.Notification, d *providers.Device, forms [][]byte, counted, encrypted bool) {
+	for i, form := range forms {
+		var message map[string]map[string]json.RawMessage
+		if err := json.Unmarshal(form, &message); err != nil || !utf8.Valid(form) || len(message) != 1 {
+			t.Fatalf("%v in %s", err, form)
+		}
+		for name, value := range message["notification"] {
+			switch {
+			case name == "devices":
+				wantOneDevice(t, value, d, encrypted || isFull(n, n.Members()))
+			case strings.EqualFold(name, "devices") || strings.EqualFold(name, "counts") && !counted:
+				t.Errorf("%s is told %s", n.Body, form)
+			}
+		}
+		if i > 0 && len(form) > limit(encrypted) && i < len(forms)-1 && len(form) > len(forms[i-1]) {
+			t.Errorf("%s is no less than %s", form, forms[i-1])
+		}
+	}
+	var last struct {
+		Notification struct {
+			EventID string `json:"event_id"`
+			RoomID  string `json:"room_id"`
+		}
+	}
+	err := json.Unmarshal(forms[len(forms)-1], &last)
+	if err != nil || last.Notification.EventID != n.EventID || last.Notification.RoomID != n.RoomID {
+		t.Errorf("the last form is %s", forms[len(forms)-1])
+	}
+}
+
+// wantOneDevice wants a list to be of one device without anything secret, and without all but its account if not all may leave.
+func wantOneDevice(t *testing.T, list json.RawMessage, d *providers.Device, all bool) {
+	var devices []struct {
+		AppID string                     `json:"app_id"`
+		Data  map[string]json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(list, &devices); err != nil || len(devices) != 1 || devices[0].AppID != d.AppID {
+		t.Fatalf("the devices are %s", list)
+	}
+	for name, value := range devices[0].Data {
+		if slices.ContainsFunc(secret, func(s string) bool { return strings.EqualFold(name, s) }) {
+			t.Errorf("%s has %s", list, name)
+		}
+		for _, s := range secret {
+			if bytes.Contains(value, []byte(`"`+s+`":`)) && !bytes.Contains(value, []byte(`\"`)) {
+				t.Errorf("%s has %s", list, s)
+			}
+		}
+		if !all && name != "client_name" && name != "default_payload" {
+			t.Errorf("%s has %s", list, name)
+		}
+	}
+	if defaults := devices[0].Data["default_payload"]; !all && defaults != nil {
+		var members map[string]string
+		if json.Unmarshal(defaults, &members) != nil || len(members) != 1 || members["user_id"] == "" {
+			t.Errorf("%s has more than a user_id", list)
+		}
+	}
 }
 
 // FuzzSubscriptionKeys wants nothing to be sent in the clear to a client that gave any part of its keys.

@@ -31,7 +31,7 @@ func TestPayloads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			golden(t, test.name, slices.Collect(bodies(test.n))[0])
+			golden(t, test.name, slices.Collect(bodies(test.n, new(providers.Device), false))[0])
 		})
 	}
 }
@@ -40,15 +40,18 @@ func TestPayloads(t *testing.T) {
 func TestEachFormIsSmallerAndNoneHasDevicesOrLacksTheIDs(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{100, 5_000, 60_000} {
-		all := slices.Collect(bodies(long(size)))
-		if len(all) != 4 {
-			t.Fatalf("there are %d forms", len(all))
-		}
-		for i, b := range all {
-			if i > 0 && len(b) >= len(all[i-1]) {
-				t.Errorf("form %d of %d bytes is not smaller than the one before", i, size)
+		for _, encrypted := range []bool{false, true} {
+			all := slices.Collect(bodies(long(size), new(providers.Device), encrypted))
+			if len(all) < 4 {
+				t.Fatalf("there are %d forms", len(all))
 			}
-			wantIDs(t, b)
+			for i, b := range all {
+				if i > 0 && len(b) >= len(all[i-1]) {
+					t.Errorf("form %d of %d bytes is not smaller than the one before", i, size)
+				}
+				wantIDs(t, b)
+				wantNothingOf(t, b, `"devices"`)
+			}
 		}
 	}
 }
@@ -60,7 +63,7 @@ func long(size int) *providers.Notification {
 	return n
 }
 
-// wantIDs fails the test unless all that a client needs is in the message, and nothing of another device.
+// wantIDs fails the test unless all that a client needs is in the message.
 func wantIDs(t *testing.T, body []byte) {
 	t.Helper()
 	var got struct {
@@ -69,7 +72,6 @@ func wantIDs(t *testing.T, body []byte) {
 			RoomID  string           `json:"room_id"`
 			Prio    string           `json:"prio"`
 			Counts  map[string]int64 `json:"counts"`
-			Devices json.RawMessage  `json:"devices"`
 		} `json:"notification"`
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
@@ -78,8 +80,5 @@ func wantIDs(t *testing.T, body []byte) {
 	n := got.Notification
 	if n.EventID != "$event" || n.RoomID != "!room:example.org" || n.Prio != "high" || fmt.Sprint(n.Counts) != "map[missed_calls:1 unread:2]" {
 		t.Errorf("the message lacks ids, counts or priority: %.300s", body)
-	}
-	if n.Devices != nil {
-		t.Error("the message has devices")
 	}
 }

@@ -15,15 +15,18 @@ func init() {
 }
 
 // Provider delivers to UnifiedPush endpoints: ntfy, NextPush, Mozilla's autopush and others. The pushkey is the endpoint's URL, the
-// message the notification as the homeserver sent it, without its devices:
+// message the notification as the homeserver sent it, with no more of its devices than the one it is for:
 //
-//	{"notification": {"event_id": "$…", "room_id": "!…", "prio": "high", "counts": {"unread": 1}}}
+//	{"notification": {"event_id": "$…", "room_id": "!…", "prio": "high", "counts": {"unread": 1},
+//	                  "devices": [{"app_id": "…", "data": {"client_name": "…"}}]}}
 //
 // If the pusher's data has the subscription's keys (`p256dh` and `auth`, directly or below `keys`), the message is encrypted as RFC
-// 8291 says, signed for as RFC 8292 says, and has everything in it. Otherwise it travels in the clear and has only ids, counts and the
-// members of MSC3013 in it, unless the app's `content` is `full`.
+// 8291 says, signed for as RFC 8292 says, and has everything in it. Otherwise it travels in the clear and has only ids, counts, the
+// members of MSC3013, and of the device's data `client_name` and `default_payload.user_id` in it, by which clients with several accounts
+// know the right one, unless the app's `content` is `full`. A pushkey or a key is never in it.
 //
-// A notification that does not fit into 4096 bytes loses its content first, then its names, then everything but ids and counts.
+// A notification that does not fit into 4096 bytes loses its device first, then its content but for what clients show, of which the body is
+// cut, then its names, then everything but ids and counts.
 type Provider struct {
 	message.Options
 
@@ -59,7 +62,8 @@ func (p *Provider) DefaultContent(d *providers.Device) providers.Content {
 	return providers.ContentIDs
 }
 
-// Advertise tells clients that the endpoint is a gateway for UnifiedPush, and the key to subscribe with.
+// Advertise tells clients that the endpoint is a gateway for UnifiedPush, and the key to subscribe with at push servers that want one
+// (https://unifiedpush.org/developers/spec/android/, version 3).
 func (p *Provider) Advertise() providers.Advertisement {
 	return providers.Advertisement{UnifiedPush: true, ApplicationServerKey: p.sender.PublicKey()}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
@@ -24,23 +25,34 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: endpoint, Keys: keys},
-		message.Message{Bodies: bodies(push.Notification), Topic: message.BadgeTopic(push.Notification, push.Device)},
+		message.Message{
+			Bodies: bodies(push.Notification, push.Device, keys != nil),
+			Topic:  message.BadgeTopic(push.Notification, push.Device),
+		},
 		push)
 }
 
-// Usable returns an error if the pushkey is not the URL of an endpoint, or the data have half a subscription.
-func (p *Provider) Usable(d *providers.Device, _ providers.Site) error {
-	if _, _, unusable := target(d); unusable != nil {
+// Usable returns an error if the pushkey is not the URL of an endpoint, or of one on the own site's host where there is none, or the data
+// have half a subscription. Push does not look at the site: what waits since before a reload is held, whatever the new configuration says.
+func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
+	endpoint, _, unusable := target(d)
+	if unusable != nil {
 		return unusable
+	}
+	if err := p.sender.Astray(endpoint, site); err != nil {
+		return &providers.UnusableError{Reason: badEndpoint, Err: fmt.Errorf("the endpoint: %w", err)}
 	}
 	return nil
 }
+
+// badEndpoint is the reason for a pushkey that is not an endpoint to send to.
+const badEndpoint = "bad_endpoint"
 
 // target is where a device's messages go, and the keys to encrypt them with; nil for none.
 func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
 	endpoint, err := upstream.Endpoint(d.Pushkey)
 	if err != nil {
-		return nil, nil, &providers.UnusableError{Reason: "bad_endpoint", Err: err}
+		return nil, nil, &providers.UnusableError{Reason: badEndpoint, Err: err}
 	}
 	keys, err := subscriptionKeys(d.Data)
 	if err != nil {

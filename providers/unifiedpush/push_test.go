@@ -1,7 +1,9 @@
 package unifiedpush
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +11,9 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -161,7 +166,7 @@ func TestOnlyIDsLeaveInTheClearByDefault(t *testing.T) {
 func TestRegressionNtfyALongNotificationIsShortenedUntilItFits(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)
-	for _, size := range []int{100, 3_500, 5_000, 60_000} {
+	for _, size := range []int{100, 3_500, 5_000, 60_000} { // bytes of the body
 		endpoint := service.Endpoint(fmt.Sprint(size))
 		sub := service.Subscribe()
 		for _, d := range []providers.Device{{Pushkey: endpoint}, {Pushkey: sub.Endpoint, Data: data(sub, `{"p256dh": %q, "auth": %q}`)}} {
@@ -171,8 +176,11 @@ func TestRegressionNtfyALongNotificationIsShortenedUntilItFits(t *testing.T) {
 			if m.Size > 4096 || (m.Encrypted && len(m.Body) > 3993) {
 				t.Errorf("the message has %d bytes, %d on the wire", len(m.Body), m.Size)
 			}
-			if whole := strings.Contains(string(m.Body), `"content"`); whole != (size < 3_000) && size != 3_500 {
-				t.Errorf("%d bytes: the content is there: %v", size, whole)
+			if whole := strings.Contains(string(m.Body), `"formatted_body"`); whole != (size < 3_000) && size != 3_500 {
+				t.Errorf("%d bytes: all of the content is there: %v", size, whole)
+			}
+			if x := strings.Count(string(m.Body), "x"); x < min(size, 3_500) {
+				t.Errorf("%d bytes: %d of them are left: %s", size, x, m.Body)
 			}
 		}
 	}
@@ -260,6 +268,56 @@ func TestADeviceThatCannotBeReachedIsUnusableWithoutAsking(t *testing.T) {
 func TestTheGatewayIsAdvertised(t *testing.T) {
 	t.Parallel()
 	if got := new(Provider).Advertise(); got != (providers.Advertisement{UnifiedPush: true}) {
-		t.Errorf("got %+v", got)
+		t.Errorf("before the key is known: %+v", got)
+	}
+	_, p := bench(t)
+	got := p.Advertise()
+	if key, err := base64.RawURLEncoding.DecodeString(got.ApplicationServerKey); err != nil || len(key) != 65 || !got.UnifiedPush {
+		t.Errorf("got %+v (%v)", got, err)
+	}
+}
+
+func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
+	t.Parallel()
+	p := &Provider{Options: message.Options{
+		Options: upstream.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
+	}}
+	t.Cleanup(func() { _ = p.Cleanup() })
+	if err := p.Provision(newContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	site := providers.Site{Host: "push.example.org", Port: "443"}
+	for _, d := range []providers.Device{{Pushkey: "https://push.example.org:8080/up/secret"}} {
+		var why *providers.UnusableError
+		err := p.Usable(&d, site)
+		if !errors.As(err, &why) || why.Reason != "bad_endpoint" || !strings.Contains(err.Error(), "port 8080") ||
+			strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error is %v", err)
+		}
+		if err := p.Usable(&d, providers.Site{Host: "push.example.org", Port: "8080"}); err != nil {
+			t.Errorf("at the site's own port: %v", err)
+		}
+	}
+}
+
+// WNS answers a TTL of 0 with 400 (https://github.com/SherClockHolmes/webpush-go/issues/66).
+func TestTheTTLIsNeverZero(t *testing.T) {
+	t.Parallel()
+	service, p := bench(t)
+	now := time.Now()
+	p.sender.Now = func() time.Time { return now }
+	for name, test := range map[string]struct {
+		left time.Duration
+		want int
+	}{
+		"half-a-second": {time.Second / 2, 1}, "nothing": {0, 1}, "less": {-time.Second, 1}, "a-second": {time.Second, 1},
+		"two": {2*time.Second + 1, 2},
+	} {
+		push := pushOf(alert(), providers.Device{Pushkey: service.Endpoint(name)})
+		push.Expires = now.Add(test.left)
+		want(t, p.Push(t.Context(), push), providers.KindDelivered, "delivered")
+		if m := only(t, service, push.Device.Pushkey); m.TTL != test.want {
+			t.Errorf("with %s left, the TTL is %d", test.left, m.TTL)
+		}
 	}
 }

@@ -3,33 +3,24 @@ package unifiedpush
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/reducetest"
 )
 
 // sent are the messages that may be sent: in the clear, encrypted, and when the first one was too large.
-func sent(n *providers.Notification, _ *providers.Device) string {
-	all := slices.Collect(bodies(n))
-	fitting := func(limit int) []byte {
-		for _, form := range all {
-			if len(form) <= limit {
-				return form
-			}
+func sent(n *providers.Notification, d *providers.Device) string {
+	var text strings.Builder
+	for _, encrypted := range []bool{false, true} {
+		all := slices.Collect(bodies(n, d, encrypted))
+		fits := func(form []byte) bool { return len(form) <= limit(encrypted) }
+		if i := slices.IndexFunc(all, fits); i >= 0 {
+			fmt.Fprintf(&text, "%s\n%s\n", all[i], all[len(all)-1])
 		}
-		return nil
 	}
-	return fmt.Sprintf("%s\n%s\n%s", fitting(message.MaxBody), fitting(message.MaxEncrypted), smallest(all[len(all)-1]))
-}
-
-// smallest is the form that is sent at last, if the push server may get it at all.
-func smallest(form []byte) []byte {
-	if len(form) > message.MaxBody {
-		return nil
-	}
-	return form
+	return text.String()
 }
 
 func TestWhatIsReducedMakesTheSameMessages(t *testing.T) {

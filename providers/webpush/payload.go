@@ -12,22 +12,41 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
 )
 
-// parts are what a message has beside ids, in the order in which it can do without.
-var parts = []func(map[string]any, *providers.Notification){quote, name, describe}
-
-// bodies are the forms of a notification, from the whole of it to its ids. The members are Sygnal's.
+// bodies are the forms of a notification, from the whole of it to its ids, each smaller than the one before. The members are Sygnal's.
+//
+// The content goes first: what no client shows of it, then the end of its body, then all of it. Then the names go, with which the content
+// may have room again, then sender and type, and with them the content, as no client shows one of nobody. What the client wants in every
+// message stays until there is nothing but the ids: by it, a client with several accounts knows which of them a message is for.
 func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for i := range len(parts) + 1 {
-			members := withDefaults(ids(n), defaults)
-			for _, add := range parts[i:] {
-				add(members, n)
-			}
-			if !yield(payload.Marshal(members)) {
-				return
+	return payload.Shrinking(func(yield func([]byte) bool) {
+		content := trim(n.Content)
+		for _, named := range []bool{true, false} {
+			for _, form := range payload.Contents(content, message.MaxEncrypted, described(n, defaults, named)) {
+				if !yield(form) {
+					return
+				}
 			}
 		}
-		yield(payload.Marshal(ids(n)))
+		if yield(payload.Marshal(withDefaults(ids(n), defaults))) {
+			yield(payload.Marshal(ids(n)))
+		}
+	})
+}
+
+// described returns what makes a message with a content.
+func described(
+	n *providers.Notification, defaults map[string]json.RawMessage, named bool,
+) func(content map[string]json.RawMessage) []byte {
+	return func(content map[string]json.RawMessage) []byte {
+		members := withDefaults(ids(n), defaults)
+		describe(members, n)
+		if named {
+			name(members, n)
+		}
+		if len(content) > 0 {
+			members["content"] = content
+		}
+		return payload.Marshal(members)
 	}
 }
 
@@ -41,30 +60,23 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 		return ids
 	}
 	reduced := &providers.Notification{EventID: n.EventID, RoomID: n.RoomID, Prio: n.Prio, Counts: n.Counts, Badge: n.Badge}
-	members := ids(n)
-	for i := len(parts) - 1; i >= 0; i-- {
-		parts[i](members, n)
-		if len(payload.Marshal(members)) > message.MaxEncrypted {
+	nameless := described(n, nil, false)
+	if len(nameless(nil)) > message.MaxEncrypted {
+		return reduced
+	}
+	reduced.Type, reduced.Sender, reduced.Membership, reduced.UserIsTarget = n.Type, n.Sender, n.Membership, n.UserIsTarget
+	if len(described(n, nil, true)(nil)) <= message.MaxEncrypted {
+		reduced.RoomName, reduced.RoomAlias, reduced.SenderDisplayName = n.RoomName, n.RoomAlias, n.SenderDisplayName
+	}
+	for content, form := range payload.Contents(trim(n.Content), message.MaxEncrypted, nameless) {
+		if len(form) <= message.MaxEncrypted {
+			if content != nil {
+				reduced.Content = payload.Marshal(content)
+			}
 			break
 		}
-		copies[i](reduced, n)
 	}
 	return reduced
-}
-
-// copies copy what the parts have.
-var copies = []func(to, from *providers.Notification){
-	func(to, from *providers.Notification) {
-		if content := trim(from.Content); len(content) > 0 {
-			to.Content = payload.Marshal(content)
-		}
-	},
-	func(to, from *providers.Notification) {
-		to.RoomName, to.RoomAlias, to.SenderDisplayName = from.RoomName, from.RoomAlias, from.SenderDisplayName
-	},
-	func(to, from *providers.Notification) {
-		to.Type, to.Sender, to.Membership, to.UserIsTarget = from.Type, from.Sender, from.Membership, from.UserIsTarget
-	},
 }
 
 func ids(n *providers.Notification) map[string]any {
@@ -93,12 +105,6 @@ func name(members map[string]any, n *providers.Notification) {
 	set(members, "room_name", n.RoomName)
 	set(members, "room_alias", n.RoomAlias)
 	set(members, "sender_display_name", n.SenderDisplayName)
-}
-
-func quote(members map[string]any, n *providers.Notification) {
-	if content := trim(n.Content); len(content) > 0 {
-		members["content"] = content
-	}
 }
 
 // withDefaults is what the pusher wants in every message, under what this message says itself.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -33,6 +34,8 @@ func FuzzBodies(f *testing.F) {
 	} {
 		f.Add(data, `{"body":7,"formatted_body":"<b>","ciphertext":["c"]}`)
 		f.Add(data, `{"body":"\ud800","body":"b","ciphertext":"c"}`)
+		f.Add(data, `{"body":"`+strings.Repeat(`\ud83d\ude00\u2028\n"`[:19], 300)+`","x":"`+strings.Repeat("x", 4000)+`"}`)
+		f.Add(data, `{"msgtype":7,"membership":"invite","m.relates_to":{"key":"k"},"x":"`+strings.Repeat("x", 4000)+`"}`)
 	}
 	f.Fuzz(func(t *testing.T, data, content string) {
 		if !isObject(content) || !utf8.ValidString(data) || !utf8.ValidString(content) || !json.Valid([]byte(data)) {
@@ -57,6 +60,15 @@ func FuzzBodies(f *testing.F) {
 			if c, ok := members["content"].(map[string]any); ok && c["formatted_body"] != nil && len(trim(n.Content)) > 0 && len(forms) == 1 {
 				t.Errorf("what nobody shows is in %s", form)
 			}
+		}
+		for i, form := range forms {
+			if i > 0 && len(form) >= len(forms[i-1]) {
+				t.Errorf("%s is not smaller than %s", form, forms[i-1])
+			}
+		}
+		d := &providers.Device{Data: json.RawMessage(data)}
+		if reduced := sent(new(Provider).Reduce(n), d); reduced != sent(n, d) {
+			t.Errorf("reduced, it is %s", reduced)
 		}
 		for name, value := range defaults {
 			wantMember(t, forms[0], name, value)

@@ -52,6 +52,30 @@ func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 	}
 }
 
+// The forms that nothing is dropped for twice: what is sent after a 413 is the last.
+func TestALargeMessageBecomesSmallerWithEachForm(t *testing.T) {
+	t.Parallel()
+	defaults := map[string]json.RawMessage{"session_id": json.RawMessage(`"` + strings.Repeat("s", 1000) + `"`)}
+	for _, content := range []string{
+		fmt.Sprintf(`{"msgtype": "m.text", "body": %q, "x": %q}`, strings.Repeat("😀", 2000), strings.Repeat("x", 500)),
+		fmt.Sprintf(`{"msgtype": "m.text", "body": "b", "x": %q}`, strings.Repeat("x", 5000)), `{"body": "b"}`, `{}`, ``,
+	} {
+		for _, room := range []string{"Ops", strings.Repeat("r", 3000), strings.Repeat("r", 5000)} {
+			n := alert()
+			n.Content, n.RoomName = json.RawMessage(content), room
+			all := slices.Collect(bodies(n, defaults))
+			for i, form := range all {
+				if i > 0 && len(form) >= len(all[i-1]) {
+					t.Errorf("form %d of %.20s is not smaller than the one before", i, content)
+				}
+			}
+			if got, want := string(all[len(all)-1]), string(slices.Collect(bodies(n.Reduced(), nil))[0]); got != want {
+				t.Errorf("the last form is %s, want %s", got, want)
+			}
+		}
+	}
+}
+
 func TestALongBodyIsCutBetweenCharacters(t *testing.T) {
 	t.Parallel()
 	for _, character := range []string{"x", "é", "€", "😀"} {

@@ -23,9 +23,10 @@ func init() {
 //
 //	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
 //
-// merged over the `default_payload` of the pusher's data. A message that does not fit loses its content first, then its names, then
-// everything but ids and counts. Further data of a pusher: `events_only: true` wants no badge updates, `only_last_per_room: true` lets
-// a message replace an earlier one of the same room that was not delivered yet.
+// merged over the `default_payload` of the pusher's data. A message that does not fit loses what clients do not show of its content first,
+// then the end of its body, then its names, then everything but ids and counts. Further data of a pusher: `events_only: true` wants no
+// badge updates, `only_last_per_room: true` lets a message replace an earlier one of the same room that was not delivered yet, at the push
+// service and while it is pending here.
 //
 // Browsers subscribe with the application server key that the endpoint's GET document shows.
 type Provider struct {
@@ -90,6 +91,7 @@ var (
 	_ providers.Mounted          = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
+	_ providers.Replacer         = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.BadgesDefaulter  = (*Provider)(nil)

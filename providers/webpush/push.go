@@ -3,6 +3,7 @@ package webpush
 import (
 	"context"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
@@ -23,10 +24,22 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	topic := message.BadgeTopic(n, push.Device)
 	if to.onlyLastPerRoom && n.RoomID != "" {
-		topic = payload.Topic(n.RoomID, push.Device)
+		topic = payload.Topic(n.RoomID, push.Device) // as in Replace
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: to.endpoint, Keys: &to.keys},
 		message.Message{Bodies: bodies(n, payload.DefaultIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
 		push)
+}
+
+// Replace has only the newest message of a room kept, if the pusher asks for that, as it is for the push service: by the same topic.
+func (p *Provider) Replace(n *providers.Notification, d *providers.Device) string {
+	const wish = "only_last_per_room"
+	if n.RoomID == "" || !lenient.MayHave(d.Data, `"`+wish+`"`) {
+		return ""
+	}
+	if data, _ := payload.Members(d.Data); string(data[wish]) != "true" {
+		return ""
+	}
+	return payload.Topic(n.RoomID, d)
 }

@@ -2,16 +2,21 @@ package webpush
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -187,18 +192,139 @@ func TestWhatAPusherAsksForIsDone(t *testing.T) {
 	})
 }
 
-func TestALongNotificationIsShortenedUntilItFits(t *testing.T) {
+// Guards against the loss of all text of a message that is too large: 990 emoji, or a large member beside a short body.
+func TestAMessageThatIsTooLargeKeepsWhatClientsShow(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)
-	for _, size := range []int{5_000, 60_000} {
-		sub := service.Subscribe()
-		n := alert()
-		n.Content = fmt.Appendf(nil, `{"org.example.long": %q}`, strings.Repeat("x", size))
-		want(t, p.Push(t.Context(), pushOf(n, device(sub, ""))), providers.KindDelivered, "delivered")
-		m := service.Messages(sub.Path)[0]
-		if m.Size > 4096 || !strings.Contains(string(m.Body), `"room_name":"Ops"`) || strings.Contains(string(m.Body), "content") {
-			t.Errorf("the message is %s", m.Body)
+	long := func(size int) string { return strings.Repeat("x", size) }
+	const named = `"room_name":"Ops"`
+	tests := []struct {
+		name, content, members string
+		room                   string // its name, if it is another
+		body                   string // what it begins with
+		cut                    bool
+		has, lacks             []string
+	}{
+		{
+			name: "a large unknown member", content: fmt.Sprintf(`{"msgtype": "m.text", "body": "hello", "org.example": %q}`, long(5_000)),
+			body: "hello", has: []string{`"msgtype":"m.text"`, named}, lacks: []string{"org.example"},
+		},
+		{
+			name: "many of them", content: `{"msgtype": "m.text", "body": "hello"` + strings.Repeat(`, "`+long(90)+`": {"a": [1]}`, 50) +
+				fmt.Sprintf(`, "info": {"x": %q}}`, long(60_000)), body: "hello", has: []string{named}, lacks: []string{"info", long(90)},
+		},
+		{
+			name: "990 emoji", content: fmt.Sprintf(`{"msgtype": "m.text", "body": %q}`, strings.Repeat("😀", 990)),
+			body: strings.Repeat("😀", 900), cut: true, has: []string{`"msgtype":"m.text"`, named, `"sender_display_name":"Alice"`},
+		},
+		{
+			name: "990 quotation marks and 990 line breaks", content: `{"body": "` + strings.Repeat(`\"\n`, 990) + `", "x": "` + long(3_000) + `"}`,
+			members: fmt.Sprintf(`, "default_payload": {"session_id": %q}`, long(2_500)),
+			body:    strings.Repeat("\"\n", 200), cut: true, lacks: []string{`"x":`},
+		},
+		{
+			name: "990 control characters", content: `{"body": "` + strings.Repeat(`\u0001`, 990) + `"}`,
+			body: strings.Repeat("\x01", 590), cut: true,
+		},
+		{
+			name: "emoji beside a large default_payload", content: fmt.Sprintf(`{"body": %q}`, strings.Repeat("😀", 990)),
+			members: fmt.Sprintf(`, "default_payload": {"session_id": %q}`, long(3_000)),
+			body:    strings.Repeat("😀", 150), cut: true, has: []string{long(3_000), named},
+		},
+		{
+			name: "a default_payload that leaves no room", content: `{"body": "hello"}`,
+			members: fmt.Sprintf(`, "default_payload": {"session_id": %q}`, long(3_850)),
+			has:     []string{long(3_850), `"event_id":"$event"`}, lacks: []string{"content", "Alice", "m.room.message"},
+		},
+		{
+			name: "a large name of the room", content: `{"body": "hello", "x": 1}`, room: long(5_000),
+			body: "hello", has: []string{`"x":1`, `"sender":"@alice:example.org"`}, lacks: []string{"room_name", "sender_display_name"},
+		},
+		{
+			name: "nothing that is shown", content: fmt.Sprintf(`{"org.example": %q}`, long(60_000)),
+			has: []string{named}, lacks: []string{"content"},
+		},
+		{
+			name: "a body that is not a text", content: fmt.Sprintf(`{"msgtype": "m.text", "body": [%q]}`, long(5_000)),
+			has: []string{`"content":{"msgtype":"m.text"}`},
+		},
+		{
+			name: "an invitation", content: fmt.Sprintf(`{"membership": "invite", "reason": %q}`, long(5_000)),
+			has: []string{`"content":{"membership":"invite"}`}, lacks: []string{"reason"},
+		},
+		{
+			name: "a reaction", content: fmt.Sprintf(`{"m.relates_to": {"key": "👍"}, "x": %q}`, long(5_000)),
+			has: []string{`"content":{"m.relates_to":{"key":"👍"}}`},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sub := service.Subscribe()
+			n := alert()
+			n.Content = json.RawMessage(test.content)
+			if test.room != "" {
+				n.RoomName = test.room
+			}
+			want(t, p.Push(t.Context(), pushOf(n, device(sub, test.members))), providers.KindDelivered, "delivered")
+			m := service.Messages(sub.Path)[0]
+			var read struct {
+				Content struct {
+					Body string `json:"body"`
+				} `json:"content"`
+			}
+			if err := json.Unmarshal(m.Body, &read); err != nil || m.Size > 4096 {
+				t.Fatalf("%d bytes (%v): %s", m.Size, err, m.Body)
+			}
+			text := read.Content.Body
+			if !strings.HasPrefix(text, test.body) || strings.HasSuffix(text, "…") != test.cut || strings.ContainsRune(text, utf8.RuneError) {
+				t.Errorf("the body is %q", text)
+			}
+			if test.cut && len(m.Body) < 3993-6 { // the longest character in JSON
+				t.Errorf("the message has %d bytes, though there is more to say", len(m.Body))
+			}
+			for _, member := range test.has {
+				if !strings.Contains(string(m.Body), member) {
+					t.Errorf("%.50s is missing: %s", member, m.Body)
+				}
+			}
+			for _, member := range test.lacks {
+				if strings.Contains(string(m.Body), member) {
+					t.Errorf("%.50s is there: %s", member, m.Body)
+				}
+			}
+		})
+	}
+}
+
+func TestAMessageReplacesAPendingOneOfItsRoomIfThePusherAsks(t *testing.T) {
+	t.Parallel()
+	service, p := bench(t)
+	sub := service.Subscribe()
+	const wish = `, "only_last_per_room": true`
+	d, room, another := device(sub, wish), alert(), alert()
+	another.RoomID = "!other:example.org"
+	topic := p.Replace(room, &d)
+	want(t, p.Push(t.Context(), pushOf(room, d)), providers.KindDelivered, "delivered")
+	sent := service.Messages(sub.Path)[0].Topic
+	if topic == "" || topic != sent || topic != p.Replace(room.Reduced(), &d) || topic == p.Replace(another, &d) {
+		t.Errorf("it replaces %q here and %q at the push service", topic, sent)
+	}
+	account := device(sub, wish+`, "default_payload": {"session_id": 2}`)
+	if p.Replace(room, &account) == topic {
+		t.Error("one account's replaces another's")
+	}
+	for name, members := range map[string]string{
+		"no wish": "", "a wish that is false": `, "only_last_per_room": false`, "one that is a text": `, "only_last_per_room": "true"`,
+		"one in other capitals": `, "Only_Last_Per_Room": true`, "one of somebody else": `, "default_payload": {"only_last_per_room": true}`,
+	} {
+		d := device(sub, members)
+		if got := p.Replace(room, &d); got != "" {
+			t.Errorf("%s: it replaces %q", name, got)
 		}
+	}
+	if got := p.Replace(badge(), &d); got != "" {
+		t.Errorf("a badge update, which replaces others anyway, replaces %q", got)
 	}
 }
 
@@ -267,4 +393,28 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 		golden(t, "full", service.Messages(sub.Path)[0].Body)
 	}
 	messagetest.WantReported(t, reported, "data.default_payload")
+}
+
+func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
+	t.Parallel()
+	p := &Provider{Options: message.Options{
+		Options: upstream.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
+	}}
+	t.Cleanup(func() { _ = p.Cleanup() })
+	if err := p.Provision(newContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	site := providers.Site{Host: "push.example.org", Port: "443"}
+	sub := providertest.New(providertest.Options{}).Subscribe()
+	for _, d := range (subscriber{"https://push.example.org:8080/up/secret", sub.P256dh, sub.Auth}).devices() {
+		var why *providers.UnusableError
+		err := p.Usable(&d, site)
+		if !errors.As(err, &why) || why.Reason != "bad_subscription" || !strings.Contains(err.Error(), "port 8080") ||
+			strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error is %v", err)
+		}
+		if err := p.Usable(&d, providers.Site{Host: "push.example.org", Port: "8080"}); err != nil {
+			t.Errorf("at the site's own port: %v", err)
+		}
+	}
 }

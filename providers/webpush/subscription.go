@@ -58,10 +58,15 @@ func (s *text) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 // badSubscription is the reason for a device without a subscription to send to.
 const badSubscription = "bad_subscription"
 
-// Usable returns an error if the device does not name a subscription.
-func (p *Provider) Usable(d *providers.Device, _ providers.Site) error {
-	if _, err := parsePusher(d); err != nil {
+// Usable returns an error if the device does not name a subscription, or one on the own site's host where there is no push server: Sable's
+// is at a UnifiedPush server that its user chose. Push does not look at the site, so that what waits since before a reload is held.
+func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
+	to, err := parsePusher(d)
+	if err != nil {
 		return &providers.UnusableError{Reason: badSubscription, Err: err}
+	}
+	if err := p.sender.Astray(to.endpoint, site); err != nil {
+		return &providers.UnusableError{Reason: badSubscription, Err: fmt.Errorf("endpoint: %w", err)}
 	}
 	return nil
 }

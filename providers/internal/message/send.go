@@ -24,8 +24,8 @@ type Target struct {
 
 // Message is what goes there.
 type Message struct {
-	// Bodies are forms of the payload, each smaller than the one before and poorer: the first that fits is sent, and if the push
-	// server finds that too large, the last one. Nearly always it is the first, so that the others are not made before they are needed.
+	// Bodies are forms of the payload, poorer and poorer: the first that fits is sent, and if the push server finds that too large, the
+	// last one, which is the smallest. Nearly always it is the first, so that the others are not made before they are needed.
 	Bodies iter.Seq[[]byte]
 	// Topic replaces an earlier message with the same topic that was not delivered yet, RFC 8030 section 5.4; empty for none.
 	Topic string
@@ -90,9 +90,10 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 		// Also in the clear: push servers that follow RFC 8291 to the letter refuse anything else, and the others do not look.
 		// UnifiedPush's own gateway does the same: https://codeberg.org/UnifiedPush/common-proxies.
 		"Content-Encoding": {"aes128gcm"},
-		"Ttl":              {strconv.Itoa(p.TTL(now))},
-		"Urgency":          {urgency(p.Notification)},
-		"User-Agent":       {"caddy-matrix-push"},
+		// Never 0, which WNS answers with 400 (https://github.com/SherClockHolmes/webpush-go/issues/66): in the last second, it is one.
+		"Ttl":        {strconv.Itoa(max(1, p.TTL(now)))},
+		"Urgency":    {urgency(p.Notification)},
+		"User-Agent": {"caddy-matrix-push"},
 	}
 	if topic != "" {
 		header.Set("Topic", topic)
@@ -112,6 +113,11 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 
 // Host returns the host and port of an endpoint, by which servers are told apart; empty if the operator chose one server for all.
 func (s *Sender) Host(endpoint string) string { return s.client.Host(endpoint) }
+
+// Astray returns an error if an endpoint is on the own site's host where no push server can be: see [upstream.Client.Astray].
+func (s *Sender) Astray(endpoint *url.URL, site providers.Site) error {
+	return s.client.Astray(endpoint, site)
+}
 
 // Starting is the outcome of a push that is to be encrypted before the key is known.
 func Starting() providers.Outcome {

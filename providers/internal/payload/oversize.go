@@ -10,16 +10,19 @@ import (
 // Size is how many bytes a text takes in JSON, as [Marshal] writes it, without the quotes.
 func Size(text string) (size int) {
 	for _, r := range text {
-		switch {
-		case r == '"', r == '\\', r == '\b', r == '\f', r == '\n', r == '\r', r == '\t':
-			size += 2
-		case r < ' ', r == '\u2028', r == '\u2029':
-			size += 6
-		default:
-			size += utf8.RuneLen(r)
-		}
+		size += sizeOf(r)
 	}
 	return size
+}
+
+func sizeOf(r rune) int {
+	switch {
+	case r == '"', r == '\\', r == '\b', r == '\f', r == '\n', r == '\r', r == '\t':
+		return 2
+	case r < ' ', r == '\u2028', r == '\u2029':
+		return 6
+	}
+	return utf8.RuneLen(r)
 }
 
 // IsSmall reports whether a notification is so small that nothing of it has to be left out of a message of limit bytes, however its texts

@@ -1,0 +1,146 @@
+package unifiedpush
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+)
+
+// toldDevice is what a client is told of its own device, in the protocol's shape: never the pushkey.
+type toldDevice struct {
+	AppID     string          `json:"app_id"`
+	PushkeyTS int64           `json:"pushkey_ts,omitempty"` // seconds
+	Data      any             `json:"data,omitempty"`
+	Tweaks    json.RawMessage `json:"tweaks,omitempty"`
+}
+
+// account is what a client with several accounts, which may share one endpoint, knows the right one by.
+type account struct {
+	// ClientName is FluffyChat's (clientName in https://github.com/krille-chan/fluffychat/blob/main/lib/utils/push_helper.dart). Without it,
+	// FluffyChat takes its first account.
+	ClientName string `json:"client_name,omitempty"`
+	// DefaultPayload has Sable's user_id.
+	DefaultPayload *accountPayload `json:"default_payload,omitempty"`
+}
+
+type accountPayload struct {
+	UserID string `json:"user_id"`
+}
+
+// devicesOf are lists of the one device, richest first: with all that may leave of its data, if all is true, and with what a client knows
+// its account by. There is none without data: it is by them that a client knows itself.
+func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if all {
+			public := publicOf(d.Data)
+			whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Data: public, Tweaks: tweaksOf(d)}
+			if len(public) > 0 && !yield(payload.Marshal([]toldDevice{whole})) {
+				return
+			}
+		}
+		if a := accountOf(d.Data); a != (account{}) {
+			yield(payload.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
+		}
+	}
+}
+
+// accountOf is what the data have of an account: strings, as anything else is not what these clients registered.
+func accountOf(data json.RawMessage) (a account) {
+	if !lenient.MayHave(data, `"client_name"`, `"user_id"`) {
+		return a
+	}
+	var registered struct {
+		ClientName     json.RawMessage `json:"client_name"`
+		DefaultPayload json.RawMessage `json:"default_payload"`
+	}
+	_ = lenient.Unmarshal(data, &registered) // what is not an object has neither
+	_ = lenient.Unmarshal(registered.ClientName, &a.ClientName)
+	var defaults struct {
+		UserID json.RawMessage `json:"user_id"`
+	}
+	_ = lenient.Unmarshal(registered.DefaultPayload, &defaults)
+	var user string
+	if lenient.Unmarshal(defaults.UserID, &user) == nil && user != "" {
+		a.DefaultPayload = &accountPayload{user}
+	}
+	return a
+}
+
+// secret are members of the data that a message never has, in whatever capitals: keys, as whoever has them can write messages in the
+// gateway's name, and the endpoint, by any name. The gateway's url is left out as well: the client has no use for it.
+var secret = []string{"auth", "p256dh", "keys", "pushkey", "endpoint"}
+
+func isSecret(name string) bool {
+	return slices.ContainsFunc(secret, func(s string) bool { return strings.EqualFold(name, s) })
+}
+
+// publicOf is what may leave of the data. A member that has a secret one anywhere in it, such as a whole subscription, is left out; of a
+// default_payload, what tells the account stays.
+func publicOf(data json.RawMessage) map[string]json.RawMessage {
+	public, _ := payload.Members(data)
+	for name, value := range public {
+		if isSecret(name) || name == "url" || hasSecret(value) {
+			delete(public, name)
+		}
+	}
+	if public["default_payload"] == nil {
+		if a := accountOf(data); a.DefaultPayload != nil {
+			public["default_payload"] = payload.Marshal(a.DefaultPayload)
+		}
+	}
+	return public
+}
+
+// hasSecret reports whether a secret member is anywhere in a value.
+func hasSecret(value json.RawMessage) bool {
+	if len(value) == 0 || value[0] != '{' && value[0] != '[' {
+		return false
+	}
+	var decoded any
+	return lenient.Unmarshal(value, &decoded) != nil || hasSecretIn(decoded)
+}
+
+func hasSecretIn(decoded any) bool {
+	switch v := decoded.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			if isSecret(name) || hasSecretIn(inner) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasSecretIn)
+	}
+	return false
+}
+
+// tweaksOf are the device's tweaks, nil if there are none. FluffyChat's parser throws at a sound that is not a string.
+func tweaksOf(d *providers.Device) json.RawMessage {
+	var known struct {
+		Sound *string `json:"sound"`
+	}
+	if members, ok := payload.Members(d.Tweaks); !ok || len(members) == 0 || lenient.Unmarshal(d.Tweaks, &known) != nil {
+		return nil
+	}
+	return d.Tweaks
+}
+
+// withDevices is a message with a list of devices as the notification's last member.
+func withDevices(form, devices []byte) []byte {
+	const end = `}}`
+	inside := bytes.TrimSuffix(form, []byte(end))
+	whole := make([]byte, 0, len(form)+len(`,"devices":`)+len(devices))
+	whole = append(whole, inside...)
+	if !bytes.HasSuffix(inside, []byte("{")) {
+		whole = append(whole, ',')
+	}
+	whole = append(whole, `"devices":`...)
+	whole = append(whole, devices...)
+	return append(whole, end...)
+}
