@@ -78,6 +78,9 @@ type UnusableError struct {
 	Reason string
 	// Err is the detail, without a secret in it.
 	Err error
+	// Doubtful means that a configuration other than the present one might deliver to the device. If a push was ever delivered to it, one did:
+	// it stays usable then.
+	Doubtful bool
 }
 
 // Error is the detail.

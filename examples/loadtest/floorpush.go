@@ -106,26 +106,25 @@ func (c *client) apns(authorization string) pusher {
 
 func (c *client) fcm(r *http.Request, n *notification, d *device) (int, error) {
 	type android struct {
-		TTL         string `json:"ttl"`
 		CollapseKey string `json:"collapse_key,omitempty"`
 		Priority    string `json:"priority"`
+		TTL         string `json:"ttl"`
 	}
 	type message struct {
-		Data    map[string]string `json:"data"`
 		Android android           `json:"android"`
+		Data    map[string]string `json:"data"`
 		Token   string            `json:"token"`
 	}
-	m := message{map[string]string{"prio": n.Prio, "unread": strconv.FormatInt(*n.Counts.Unread, 10)}, android{"86399s", "", "high"}, d.Pushkey}
+	m := message{android{"", "high", "86399s"}, map[string]string{"prio": n.Prio, "unread": strconv.FormatInt(*n.Counts.Unread, 10)}, d.Pushkey}
 	if n.badge() {
-		m.Android = android{"86399s", "badge", "normal"}
+		m.Android = android{"badge", "normal", "86399s"}
 		m.Data["prio"] = "high"
 	} else {
 		m.Data["event_id"], m.Data["room_id"] = n.EventID, n.RoomID
 	}
 	return c.post(r, c.Origins[0]+"/v1/projects/"+project+"/messages:send", http.Header{
 		"Content-Type": {"application/json"}, "Authorization": {"Bearer " + accessToken},
-		// What Firebase's SDK says of itself.
-		"X-Goog-Api-Client": {"gl-go/1.26 fire-admin/4.19.0"}, "X-Goog-Api-Format-Version": {"2"}, "X-Firebase-Client": {"fire-admin-go/4.19.0"},
+		"X-Goog-Api-Format-Version": {"2"},
 	}, marshal(map[string]message{"message": m}))
 }
 

@@ -153,7 +153,7 @@ func canonical(t *testing.T, provider string, subscription providertest.Subscrip
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		value := header.Get(name)
 		switch name {
-		case "Apns-Id", "Apns-Expiration", "Ttl", "X-Goog-Api-Client":
+		case "Apns-Id", "Apns-Expiration", "Ttl":
 			value = "…"
 		case "Authorization":
 			scheme, token, _ := strings.Cut(value, " ")

@@ -213,7 +213,6 @@ var (
 	anyVAPID      = regexp.MustCompile(`^vapid t=[\w-]+\.[\w-]+\.[\w-]+, ?k=[\w-]{87}$`)
 	anyUUID       = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	anyTopic      = regexp.MustCompile(`^[\w-]{32}$`)
-	anyVersion    = regexp.MustCompile(`/[0-9.]+`)
 	anyTTL        = regexp.MustCompile(`"ttl":"[0-9]+s"`)
 	anyExpiration = regexp.MustCompile(`"apns-expiration":"[0-9]+"`)
 	anyNumber     = regexp.MustCompile(`[0-9]+s?`)
@@ -232,8 +231,6 @@ func headerForm(name, value string, before, after time.Time) string {
 		return string(ttlForm([]byte(value)))
 	case "Topic": // a hash of the pusher's data, in which a subscription's endpoint has the push server's port
 		return anyTopic.ReplaceAllString(value, "<topic>")
-	case "X-Goog-Api-Client", "X-Firebase-Client": // Go's version, and the SDK's
-		return anyVersion.ReplaceAllString(value, "/<…>")
 	default:
 		return value
 	}

@@ -16,13 +16,11 @@ import (
 
 // otherJSON are the files that decode JSON in another way than [lenient.Unmarshal], and whose JSON it is.
 var otherJSON = map[string]string{
-	"providers/apns/push.go":               "an answer of APNs",
+	"providers/apns/answer.go":               "an answer of APNs",
 	"providers/fcm/check.go":               "an answer of Google's token endpoint",
-	"providers/fcm/verdict.go":             "an answer of FCM",
-	"providers/internal/upstream/words.go": "an answer of a push server",
+	"providers/fcm/failure.go":             "an answer of FCM",
 	"providers/fcm/credentials.go":         "the operator's credentials",
 	"providers/fcm/caddyfile.go":           "the operator's options",
-	"providers/fcm/template.go":            "the operator's options",
 	"caddymodule/internal/gateway/work.go": "an entry of the outbox, which the gateway wrote",
 }
 

@@ -40,7 +40,7 @@ func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
 		return unusable
 	}
 	if err := p.sender.Astray(endpoint, site); err != nil {
-		return &providers.UnusableError{Reason: badEndpoint, Err: fmt.Errorf("the endpoint: %w", err)}
+		return &providers.UnusableError{Reason: badEndpoint, Err: fmt.Errorf("the endpoint: %w", err), Doubtful: true}
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
 		return &providers.UnusableError{Reason: badSubscription, Err: err}
 	}
 	if err := p.sender.Astray(to.endpoint, site); err != nil {
-		return &providers.UnusableError{Reason: badSubscription, Err: fmt.Errorf("endpoint: %w", err)}
+		return &providers.UnusableError{Reason: badSubscription, Err: fmt.Errorf("endpoint: %w", err), Doubtful: true}
 	}
 	return nil
 }

@@ -336,6 +336,7 @@ func (w *witness) StoreFailed(doing string, _ error) {
 
 // rig is a gateway with a fake of everything around it.
 type rig struct {
+	site providers.Site // at which notifications come in
 	*Gateway
 	t     testing.TB
 	store *memoryStore
@@ -408,7 +409,7 @@ func (r *rig) notify(body string) string {
 	if err != nil {
 		r.t.Fatalf("%v: %s", err, body)
 	}
-	return line(r.Notify(request, providers.Site{}, everything))
+	return line(r.Notify(request, r.site, everything))
 }
 
 // line is an answer as these tests write it: `[]`, `["a","b"]`, or `503 after 5s`.

@@ -90,7 +90,7 @@ func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outco
 	o = providers.Unusable("unusable", err)
 	var why *providers.UnusableError
 	if errors.As(err, &why) {
-		o.Reason = why.Reason
+		o.Reason, o.Doubtful = why.Reason, why.Doubtful
 	}
 	return o, true
 }

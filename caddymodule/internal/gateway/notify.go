@@ -193,7 +193,7 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 			continue
 		}
 		o, unusable := d.app.judge(d.device, site)
-		if !unusable {
+		if !unusable || o.Doubtful && g.Shared.isProven(d.key) {
 			continue
 		}
 		g.served(d.key, false)

@@ -14,10 +14,12 @@ import (
 // choosy is a provider that can tell from a pushkey whether it is one.
 type choosy struct{ *scripted }
 
-func (choosy) Usable(d *providers.Device, _ providers.Site) error {
+func (choosy) Usable(d *providers.Device, site providers.Site) error {
 	switch {
 	case strings.HasPrefix(d.Pushkey, "bad"):
 		return &providers.UnusableError{Reason: "bad_token", Err: errors.New("it is not base64")}
+	case strings.HasPrefix(d.Pushkey, "astray") && site.Host != "":
+		return &providers.UnusableError{Reason: "bad_endpoint", Err: errors.New("it is at another port"), Doubtful: true}
 	case strings.HasPrefix(d.Pushkey, "worse"):
 		return errors.New("whatever")
 	}
@@ -50,6 +52,22 @@ func TestADeviceThatNothingCanBeDeliveredToIsNamedEachTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A reload that forgets allow_private makes the endpoints at another port of the own host look mistyped.
+func TestADeviceThatTookAPushIsNotUnusableForWhatASettingExplains(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := choosy{always(providers.Delivered())}
+		r, _ := keeping(t, appFor("app", p))
+		wantLine(t, r.notify(event("$before", device("astray/known"))), `[]`)
+		r.site = providers.Site{Host: "push.example.org", Port: "443"}
+		wantLine(t, r.notify(event("$e", device("astray/known"), device("astray/typo"))), `["astray/typo"]`)
+		r.Shared.Drain(t.Context())
+		wantPushes(t, p.scripted, 2)
+		if len(r.store.records) != 0 {
+			t.Errorf("on record are %+v", r.store.records)
+		}
+	})
 }
 
 // receivers.md 7: a reload that lacked allow_private dropped what was pending.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -60,7 +61,7 @@ func repeats(word, secret string) bool {
 // plain is a device's data in one spelling: JSON may write each letter of a string in another way.
 func plain(data json.RawMessage) []byte {
 	var v any
-	if json.Unmarshal(data, &v) != nil {
+	if lenient.Unmarshal(data, &v) != nil {
 		return data
 	}
 	b, err := json.Marshal(v)
