@@ -16,7 +16,7 @@ import (
 
 // otherJSON are the files that decode JSON in another way than [lenient.Unmarshal], and whose JSON it is.
 var otherJSON = map[string]string{
-	"providers/apns/answer.go":               "an answer of APNs",
+	"providers/apns/answer.go":             "an answer of APNs",
 	"providers/fcm/check.go":               "an answer of Google's token endpoint",
 	"providers/fcm/failure.go":             "an answer of FCM",
 	"providers/fcm/credentials.go":         "the operator's credentials",

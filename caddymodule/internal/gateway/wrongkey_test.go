@@ -184,12 +184,13 @@ func TestAnotherKeyIsTriedOnceAnHourAndFoundAgainAtOnceWhenItIsRestored(t *testi
 		p.mended.Store(true)
 		n := len(p.asked())
 		r.Retire()
+		stop()
+		synctest.Wait() // the attempts under way have the app, which the reload has once more
 		old := r.Gateway
 		r.Gateway = New(r.Options)
 		if err := r.Recall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		stop()
 		r.works()
 		time.Sleep(time.Second)
 		synctest.Wait()

@@ -37,7 +37,7 @@ var meanings = map[string]providers.Outcome{
 	"autopush: a negative TTL":                    said("114", refused),
 	"autopush: a bad router type":                 said("108", refused),
 	"autopush: a bad message id":                  refused,
-	"autopush: a limit of a bridge":               said("201", after(117*time.Second, limited("rate_limited"))),
+	"autopush: a limit of a bridge":               said("201", after(117*time.Second, rateLimited)),
 	"autopush: a database error":                  said("201", after(2*time.Minute, serverError)),
 	"autopush: an internal error":                 serverError,
 	"autopush: a bridge's login":                  said("901", serverError),
@@ -68,7 +68,7 @@ var meanings = map[string]providers.Outcome{
 	"Google: unauthorized, with 401":              said("UnauthorizedRegistration", badToken),
 	"Google: a bad TTL":                           said("InvalidTtlParameter", refused),
 	"Google: too large":                           tooLarge,
-	"Google: too many":                            after(30*time.Second, limited("rate_limited")),
+	"Google: too many":                            after(30*time.Second, rateLimited),
 	"Apple: BadWebPushToken with 400":             said("BadWebPushToken", dead("not_found")),
 	"Apple: Unregistered with 410":                said("Unregistered", dead("gone")),
 	"Apple: VapidPkHashMismatch with 400":         said("VapidPkHashMismatch", wrongKey),
@@ -86,7 +86,7 @@ var meanings = map[string]providers.Outcome{
 	"Apple: BadPath with 404":                     said("BadPath", suspected),
 	"Apple: MethodNotAllowed with 405":            said("MethodNotAllowed", refused),
 	"Apple: PayloadTooLarge with 413":             said("PayloadTooLarge", tooLarge),
-	"Apple: TooManyRequests with 429":             said("TooManyRequests", limited("rate_limited")),
+	"Apple: TooManyRequests with 429":             said("TooManyRequests", rateLimited),
 	"Apple: InternalServerError with 500":         said("InternalServerError", serverError),
 	"Apple: ServiceUnavailable with 503":          said("ServiceUnavailable", serverError),
 	"Apple: Shutdown with 503":                    said("Shutdown", serverError),
@@ -120,10 +120,10 @@ var meanings = map[string]providers.Outcome{
 	"ntfy: 40401":                                 said("40401", misconfigured("no_such_page")),
 	"ntfy: 41301":                                 said("41301", tooLarge),
 	"ntfy: 41302":                                 said("41302", tooLarge),
-	"ntfy: 42901":                                 said("42901", limited("rate_limited")),
-	"ntfy: 42905":                                 said("42905", limited("rate_limited")),
-	"ntfy: 42908":                                 said("42908", limited("rate_limited")),
-	"ntfy: 42909":                                 said("42909", limited("rate_limited")),
+	"ntfy: 42901":                                 said("42901", rateLimited),
+	"ntfy: 42905":                                 said("42905", rateLimited),
+	"ntfy: 42908":                                 said("42908", rateLimited),
+	"ntfy: 42909":                                 said("42909", rateLimited),
 	"ntfy: 50001":                                 said("50001", serverError),
 	"ntfy: 50003":                                 said("50003", serverError),
 	"ntfy: 50701":                                 said("50701", after(time.Minute, limited("no_subscriber"))),
@@ -148,6 +148,7 @@ var (
 	serverError  = providers.Outcome{Kind: providers.KindRetry, Reason: "server_error"}
 	badToken     = misconfigured("vapid_refused")
 	wrongKey     = providers.Outcome{Kind: providers.KindMisconfigured, Reason: "vapid_key_mismatch", WrongKey: true, RetryAfter: time.Hour}
+	rateLimited  = providers.Outcome{Kind: providers.KindRetry, Reason: "rate_limited", Cause: providers.CauseDevice, Throttled: true}
 	notDelivered = providers.Outcome{
 		Kind: providers.KindRetry, Reason: "not_delivered", Cause: providers.CauseDevice, RetryAfter: time.Minute, MaxTries: 3,
 	}
