@@ -57,7 +57,7 @@ func entry(id string, more string) string {
 // lost is a gateway whose VAPID key was replaced, beside a push server that limits it.
 const lost = `{"status":"degraded","degraded":[{"app":"org.example.web","reason":"misconfigured","detail":"wrong_key","word":"VapidPkHashMismatch","since":"2026-03-14T11:50:00Z"}],"rejected":"file","outbox":"file","apps":[` +
 	`{"app":"org.example.web","provider":"webpush","open_hosts":1,"paused_hosts":2,"in_flight":0,"fuse":{"app":"org.example.web","dead":0,"pushkeys":9},"proven":true,` +
-	`"wrong_keys":[{"host":"fcm.googleapis.com:443","devices":3,"since":"2026-03-14T11:50:00Z"},{"host":"push.example.org:443","devices":1,"since":"2026-03-14T11:59:00Z"}],` +
+	`"wrong_keys":[{"host":"fcm.googleapis.com:443","devices":3,"since":"2026-03-14T11:50:00Z"},{"host":"push.example.org:443","devices":1,"since":"2026-03-14T11:59:00Z","accepted":true}],` +
 	`"troubles":[{"reason":"wrong_key","count":3,"first":"2026-03-14T11:50:00Z","last":"2026-03-14T11:58:00Z","word":"VapidPkHashMismatch","alarm":true}]}]}`
 
 const wrongKey = `{"pushkey_hash":"` + hashA + `","app":"org.example.web","last":{"at":"2026-03-14T11:59:00Z","app":"org.example.web","outcome":"unauthorized","reason":"wrong_key","word":"VapidPkHashMismatch"},` +

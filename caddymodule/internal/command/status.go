@@ -90,8 +90,12 @@ func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 				were = "was"
 			}
 			fmt.Fprintln(i.out)
-			i.say(plain, "app %s: %s at %s %s made for another key, since %s. Restore that key; if it is gone, their clients must subscribe again.",
-				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, i.when(w.Since))
+			todo := "Restore that key; if it is gone, their clients must subscribe again."
+			if w.Accepted {
+				todo = "Others there have the right one, so their clients must subscribe again."
+			}
+			i.say(plain, "app %s: %s at %s %s made for another key, since %s. %s",
+				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, i.when(w.Since), todo)
 		}
 	}
 }

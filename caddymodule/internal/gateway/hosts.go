@@ -235,7 +235,7 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 		a.host.took(k, now)
 		a.host.proof, a.host.refused = v.load, distinct{}
 		a.host.pauses.took()
-		h.wrong.took(a.host.name, v.load)
+		h.wrong.took(a.host.name, k, v.load)
 	case providers.KindMisconfigured:
 		if a.host.refusing != v.load {
 			a.host.refusing, a.host.refused = v.load, distinct{}
@@ -243,8 +243,8 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 		if v.tells(a.host.name) {
 			a.host.refused.add(k)
 		}
-		if o.WrongKey && a.host.proof != v.load {
-			a.wrongKeys = h.wrong.note(a.host.name, &v, now)
+		if o.WrongKey {
+			a.wrongKeys = h.wrong.note(a.host.name, &v, a.host.proof == v.load, now)
 		}
 	case providers.KindRetry:
 		if o.Throttled && h.throttled(a, k, o.RetryAfter, now) {

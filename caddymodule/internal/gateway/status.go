@@ -33,8 +33,8 @@ type AppStatus struct {
 	// Failing is since when pushes fail, if the latest ones all did for a while and nothing was delivered; absent if that is not so.
 	Failing       *time.Time `json:"failing,omitempty"`
 	LastDelivered *time.Time `json:"last_delivered,omitempty"`
-	// WrongKeys are the hosts, up to 5, that refuse the key that the app signs with, as devices subscribed with another one, and that took no
-	// push with the current configuration; absent if there are none.
+	// WrongKeys are the hosts, up to 5, that refuse the key that the app signs with, as devices subscribed with another one; absent if there
+	// are none.
 	WrongKeys []WrongKeys `json:"wrong_keys,omitempty"`
 	// Troubles are why pushes were not delivered since the process began, the latest first.
 	Troubles []Trouble `json:"troubles"`

@@ -14,17 +14,21 @@ const (
 	maxWrongDevices = 1000
 	// maxWrongShown is how many of the hosts are shown.
 	maxWrongShown = 5
-	// wrongKeyAgain is when the same host is reported again.
+	// wrongKeyAgain is when the same host is reported again, and wrongKeyLater if it takes the app's key from others: then its clients have to
+	// subscribe again, which takes them as long as it takes.
 	wrongKeyAgain = time.Minute
+	wrongKeyLater = time.Hour
 )
 
-// WrongKeys are the devices at a host that subscribed with another key than the app's, while the host took no push that this one signed.
+// WrongKeys are the devices at a host that subscribed with another key than the app's.
 type WrongKeys struct {
 	// Host is absent where all pushes of the app go to one service.
 	Host string `json:"host,omitempty"`
 	// Devices is how many, up to 1000.
 	Devices int       `json:"devices"`
 	Since   time.Time `json:"since"`
+	// Accepted says that the host took a push for another device since the configuration was loaded, so it is no matter of a lost key.
+	Accepted bool `json:"accepted,omitempty"`
 }
 
 // wrongKeys are those of an app's hosts by the load of its configuration. Devices choose hosts, so both are bounded: a host whose devices
@@ -37,12 +41,12 @@ type wrongKeys struct {
 // wrongAt is what there is at a host.
 type wrongAt struct {
 	since, reported time.Time
-	devices         map[rejected.Key]struct{}
-	telling         int // how many of the devices are not a stranger's
+	devices         map[rejected.Key]bool // whether it is not a stranger's
+	telling         int                   // how many are not
 }
 
 // note counts a device, and returns how many there are at the host if that is to be reported now. What only strangers cause is not.
-func (w *wrongKeys) note(host string, v *verdict, now time.Time) (report int) {
+func (w *wrongKeys) note(host string, v *verdict, accepted bool, now time.Time) (report int) {
 	if v.load < w.load {
 		return 0 // an attempt of the configuration before
 	}
@@ -55,16 +59,20 @@ func (w *wrongKeys) note(host string, v *verdict, now time.Time) (report int) {
 		if len(w.hosts) >= maxWrongHosts && !w.makeRoom(tells) {
 			return 0
 		}
-		at = &wrongAt{since: now, devices: make(map[rejected.Key]struct{})}
+		at = &wrongAt{since: now, devices: make(map[rejected.Key]bool)}
 		w.hosts[host] = at
 	}
 	if _, there := at.devices[v.key]; !there && len(at.devices) < maxWrongDevices {
-		at.devices[v.key] = struct{}{}
+		at.devices[v.key] = tells
 		if tells {
 			at.telling++
 		}
 	}
-	if !tells || !at.reported.IsZero() && now.Sub(at.reported) < wrongKeyAgain {
+	again := wrongKeyAgain
+	if accepted {
+		again = wrongKeyLater
+	}
+	if !tells || !at.reported.IsZero() && now.Sub(at.reported) < again {
 		return 0
 	}
 	at.reported = now
@@ -91,9 +99,16 @@ func (a *wrongAt) before(b *wrongAt) int {
 	return cmp.Or(cmp.Compare(b.telling, a.telling), cmp.Compare(len(b.devices), len(a.devices)), a.since.Compare(b.since))
 }
 
-// took ends it for a host that took a push with a load's key.
-func (w *wrongKeys) took(host string, load int64) {
-	if load == w.load {
+// took ends it for a device whose push a host took with a load's key.
+func (w *wrongKeys) took(host string, k rejected.Key, load int64) {
+	at := w.hosts[host]
+	if at == nil || load != w.load {
+		return
+	}
+	if at.devices[k] {
+		at.telling--
+	}
+	if delete(at.devices, k); len(at.devices) == 0 {
 		delete(w.hosts, host)
 	}
 }
@@ -114,7 +129,8 @@ func (h *hosts) wrongKeys(load int64) (list []WrongKeys) {
 	})
 	for _, name := range names[:min(len(names), maxWrongShown)] {
 		at := h.wrong.hosts[name]
-		list = append(list, WrongKeys{name, len(at.devices), at.since})
+		one := h.find(name)
+		list = append(list, WrongKeys{name, len(at.devices), at.since, one != nil && one.proof == load})
 	}
 	return list
 }

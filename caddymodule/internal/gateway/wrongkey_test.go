@@ -84,7 +84,7 @@ func TestALostKeyCallsTheOperatorWithinThreeSubscriptions(t *testing.T) {
 				time.Sleep(time.Minute)
 				wantLine(t, r.notify(event("$elsewhere", device("ntfy/1"))), `[]`) // which takes any key
 				s := r.Status(t.Context())
-				if w := s[0].WrongKeys; len(w) != 1 || w[0] != (WrongKeys{"fcm", 3, begins}) {
+				if w := s[0].WrongKeys; len(w) != 1 || w[0] != (WrongKeys{"fcm", 3, begins, false}) {
 					t.Errorf("the status has %+v", w)
 				}
 				if d := r.Degradations(s); len(d) != 1 || d[0].Reason != "misconfigured" || d[0].Detail != "wrong_key" || d[0].Word != "VapidPkHashMismatch" {
@@ -115,12 +115,11 @@ func TestStrangersKeysCallNobody(t *testing.T) {
 		name    string
 		devices int
 		host    string
-		shown   bool
 	}{
-		{"one at a host that takes others' pushes", 1, "shared", false},
-		{"many at a host that takes others' pushes", 10, "shared", false},
-		{"one at a host of their own", 1, "own", true},
-		{"many at a host of their own", 10, "own", true},
+		{"one at a host that takes others' pushes", 1, "shared"},
+		{"many at a host that takes others' pushes", 10, "shared"},
+		{"one at a host of their own", 1, "own"},
+		{"many at a host of their own", 10, "own"},
 	} {
 		for _, wrongKey := range []bool{true, false} {
 			t.Run(fmt.Sprint(tt.name, ", wrong key ", wrongKey), func(t *testing.T) {
@@ -147,7 +146,7 @@ func TestStrangersKeysCallNobody(t *testing.T) {
 							t.Errorf("reported is %s, with %d keys", a.Kind(), a.WrongKeys)
 						}
 					}
-					if got := len(s[0].WrongKeys) == 1 && s[0].WrongKeys[0].Devices == tt.devices; got != (tt.shown && wrongKey) {
+					if got := len(s[0].WrongKeys) == 1 && s[0].WrongKeys[0].Devices == tt.devices; got != wrongKey {
 						t.Errorf("the status has %+v", s[0].WrongKeys)
 					}
 				})
@@ -269,7 +268,45 @@ func TestADeviceWithAnotherKeyIsExplained(t *testing.T) {
 			t.Errorf("the note is still %q", e.Note)
 		}
 		if n := len(r.Status(t.Context())[0].WrongKeys); n != 0 {
-			t.Errorf("the host took a push, and the status has it still")
+			t.Errorf("the device took a push, and the status has it still")
+		}
+	})
+}
+
+// About 2 % of the subscriptions at fcm.googleapis.com have another key for good (https://github.com/web-push-libs/web-push/issues/457).
+func TestStaleSubscriptionsAtAHostThatTakesTheKeyAreCountedAndReportedOnceAnHour(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := keyed()
+		p.mended.Store(true)
+		r := newRig(t, appFor("app", byHost{p}))
+		for _, d := range []string{"fcm/fresh", "fcm/1", "fcm/2"} {
+			r.notify(event("$before", device(d)))
+		}
+		r.Shared.Drain(t.Context())
+		begins := time.Now()
+		for i := range 4 {
+			p.mended.Store(false)
+			r.notify(event(fmt.Sprint("$stale", i), device("fcm/1"), device("fcm/2")))
+			p.mended.Store(true)
+			r.notify(event(fmt.Sprint("$fresh", i), device("fcm/fresh")))
+			time.Sleep(20 * time.Minute)
+		}
+		reported := 0
+		for _, a := range r.attempts() {
+			if a.WrongKeys > 0 {
+				reported++
+			}
+		}
+		if w := r.Status(t.Context())[0].WrongKeys; len(w) != 1 || w[0] != (WrongKeys{"fcm", 2, begins, true}) {
+			t.Errorf("the status has %+v", w)
+		}
+		if reported != 2 || r.alarms() != 0 {
+			t.Errorf("reported %d times in an hour and twenty minutes, with %d alarms", reported, r.alarms())
+		}
+		r.notify(event("$again", device("fcm/1"))) // its client subscribed again
+		r.Shared.Drain(t.Context())
+		if w := r.Status(t.Context())[0].WrongKeys; len(w) != 1 || w[0].Devices != 1 {
+			t.Errorf("then the status has %+v", w)
 		}
 	})
 }
@@ -291,7 +328,7 @@ func TestWrongKeysAreBoundedAndStrangersDisplaceNobody(t *testing.T) {
 		refuse("big", fmt.Sprint(i), outbox.Stranger, 7)
 	}
 	list := h.wrongKeys(7)
-	if len(list) != maxWrongShown || list[0].Host != "fcm" || list[1] != (WrongKeys{"big", maxWrongDevices, now}) || len(h.wrong.hosts) != maxWrongHosts {
+	if len(list) != maxWrongShown || list[0].Host != "fcm" || list[1] != (WrongKeys{"big", maxWrongDevices, now, false}) || len(h.wrong.hosts) != maxWrongHosts {
 		t.Errorf("%d hosts are kept, and shown are %+v", len(h.wrong.hosts), list)
 	}
 	refuse("late", "known", outbox.Proven, 6) // an attempt of the configuration before
