@@ -19,7 +19,7 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 				"rejected file {dir}/rejected.db\noutbox file {dir}/outbox.db {\nmax_per_device %d\nmax_per_app %d\n}\n", perDevice, perApp)+
 				u.moreUp("org.example.attacked", wait)+u.moreUp("org.example.other", wait), "matrix_push")}
 			s.start()
-			later := mood{status: http.StatusTooManyRequests} // which is no reason to leave the host alone
+			later := hasToWait
 			// fill sends events to a device until there is no room for them, and returns those that were accepted.
 			fill := func(d device) (events []string) {
 				s.set(later, d)

@@ -446,7 +446,7 @@ func TestS16_TheOrderOfADeviceIsKept(t *testing.T) {
 			devices = append(devices, s.phoneOf(appID, fmt.Sprint(appID, i)))
 		}
 	}
-	moods := []mood{{}, {}, {status: 503}, {dropped: true}, {}, {status: 429, retryAfter: "1"}}
+	moods := []mood{{}, {}, {status: 503}, {dropped: true}, {}, hasToWait}
 	var want []string
 	for i := range events {
 		for j, d := range devices {

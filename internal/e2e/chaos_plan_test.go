@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -75,7 +76,7 @@ var plans = []struct {
 	{"no TLS at all", 1, false, func(_ *rand.Rand, p *plan) { p.handshake = notTLS }},
 	{"slow answers", 1, false, func(r *rand.Rand, p *plan) { p.slow = between(r, 50*time.Millisecond, 3*time.Second) }},
 	{"503", 1, false, func(_ *rand.Rand, p *plan) { p.status = 503 }},
-	{"429 with Retry-After", 1, false, func(_ *rand.Rand, p *plan) { p.status, p.retryAfter = 429, "1" }},
+	{"a 4xx with Retry-After", 1, false, func(_ *rand.Rand, p *plan) { p.status, p.retryAfter = 429, "1" }},
 	{"500", 1, false, func(_ *rand.Rand, p *plan) { p.status = 500 }},
 	{"taken, then reset", 1, false, func(r *rand.Rand, p *plan) { p.cutAfter, p.breaks = 1+r.IntN(8), true }},
 	{"taken, then the stream reset", 1, true, func(r *rand.Rand, p *plan) { p.cutAfter = 1 + r.IntN(8) }},
@@ -125,6 +126,9 @@ func (d *deck) next() *plan {
 		p.name = plans[card].name
 		plans[card].draw(d.random, p)
 		http1 = http1 && !plans[card].http2
+		if d.http1 && p.status == http.StatusTooManyRequests { // the devices chose the host, which would be left alone for a minute
+			p.status = hasToWait.status
+		}
 	}
 	p.http1 = d.http1 && http1
 	return p

@@ -115,7 +115,7 @@ func someMood(random *rand.Rand, slot <-chan struct{}) mood {
 	case n < 70:
 		return mood{status: http.StatusServiceUnavailable}
 	case n < 80:
-		return mood{status: http.StatusTooManyRequests, retryAfter: "1"}
+		return hasToWait
 	case n < 90:
 		return mood{dropped: true}
 	default:

@@ -259,8 +259,7 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 		healthy = append(healthy, s.phone(fmt.Sprint("healthy", i)))
 		waiting = append(waiting, s.phoneOf("org.example.soon", fmt.Sprint("soon", i)), s.phoneOf("org.example.async", fmt.Sprint("async", i)))
 	}
-	// With another status, the push service would be taken for one that is down, and be left alone for longer.
-	s.set(mood{status: http.StatusTooManyRequests, retryAfter: "1"}, waiting...)
+	s.set(hasToWait, waiting...)
 	var over atomic.Bool
 	var running sync.WaitGroup
 	for _, d := range append(append([]device(nil), healthy...), waiting...) {

@@ -40,7 +40,7 @@ func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 		{Status: 502},
 		{Status: 503},
 		{Status: 504},
-		{Status: 429},
+		{Status: hasToWait.status, Header: http.Header{"Retry-After": {hasToWait.retryAfter}}},
 		{Status: 401},
 		{Status: 403},
 		{Drop: true},
@@ -48,6 +48,11 @@ func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 		{Status: 408},
 	}
 	var endpoints []string
+	for i := range 2 { // a third would have the host left alone for a minute
+		endpoint := s.service.Endpoint(fmt.Sprint("limited-", i))
+		s.service.Answer(endpoint, providertest.Answer{Status: http.StatusTooManyRequests})
+		endpoints = append(endpoints, endpoint)
+	}
 	for i := range 6 * len(outage) {
 		endpoint := s.service.Endpoint(strconv.Itoa(i))
 		s.service.Answer(endpoint, outage[i%len(outage)])

@@ -126,7 +126,8 @@ func (w *world) oneValue() {
 func (w *world) outage() {
 	for _, c := range w.traffic.clients {
 		w.service.Answer(c.endpoint,
-			providertest.Answer{Status: http.StatusServiceUnavailable, Times: 2}, providertest.Answer{Status: http.StatusTooManyRequests, Times: 1})
+			providertest.Answer{Status: http.StatusServiceUnavailable, Times: 2},
+			providertest.Answer{Status: hasToWait.status, Header: http.Header{"Retry-After": {hasToWait.retryAfter}}, Times: 1})
 	}
 }
 

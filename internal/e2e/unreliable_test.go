@@ -40,6 +40,10 @@ type mood struct {
 	until <-chan struct{}
 }
 
+// hasToWait has a device's pushes wait for a second. A 429 to three devices would have all of the host's wait for a minute, and a 5xx have it
+// taken for one that is down.
+var hasToWait = mood{status: http.StatusConflict, retryAfter: "1"}
+
 func newUnreliable(t *testing.T) *unreliable {
 	t.Helper()
 	u := &unreliable{

@@ -77,7 +77,7 @@ func TestAnAnswerWhoseWordIsCutOffIsForLater(t *testing.T) {
 		404: {Kind: providers.KindRetry, Reason: "network", Cause: providers.CauseNetwork},
 		410: {Kind: providers.KindRejected, Reason: "gone"},
 		413: {Kind: providers.KindDropped, Reason: "too_large"},
-		429: {Kind: providers.KindRetry, Reason: "rate_limited", Cause: providers.CauseDevice},
+		429: {Kind: providers.KindRetry, Reason: "rate_limited", Cause: providers.CauseDevice, Throttled: true},
 		500: {Kind: providers.KindRetry, Reason: "server_error"},
 	} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
