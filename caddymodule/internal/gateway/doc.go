@@ -73,8 +73,9 @@
 //
 // One configuration: [Gateway], [Router], [App] with its limit, and whether the provider proved its settings (App.proven). One process, in
 // [Shared]: flights, delivered events, who took pushes, each app's hosts and fuse, the journal, suspects and doubts, how often pushes got
-// an outcome that ends after some tries, and how many bytes all requests have in hand ([Hand]). One request, and its flights: what its devices see of the notification (view). Over restarts, in the
-// stores: verdicts and suspicions, accepted pushes, delivered events, who took pushes.
+// an outcome that ends after some tries, and how many bytes all requests have in hand ([Hand]). One request, and its flights: what its
+// devices see of the notification (view). Over restarts, in the stores: verdicts and suspicions, accepted pushes, delivered events, who took
+// pushes.
 //
 // # Strangers
 //
@@ -100,6 +101,7 @@
 //	a store's ability      rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
 //	a push service's word  wordFor in word.go, which keeps secrets out of it; where it is shown: the journal, and the observer
 //	a host that throttles  pause.go; attempt turns pushes away, decide has them come back
-//	when a host is down    breaker.go, whose rules are pure; hosts.go keeps them in a bounded table, trials.go tries again
+//	when a host is down    breaker.go, whose rules are pure; hosts.go keeps them in a bounded table, admission.go asks and tells
+//	                       them, trials.go tries again
 //	when an app is ill     health.go and Degradations in status.go
 package gateway
