@@ -80,6 +80,7 @@ func (a *Admin) retry(w http.ResponseWriter, r *http.Request, app *App) error {
 	}
 	answer := adminapi.Retried{App: request.App, Configured: app.gateway.Router.Configured(request.App) != nil}
 	if request.Hash == "" {
+		app.gateway.Resume(request.App)
 		if err := box.Rouse(r.Context(), request.App); err != nil {
 			return storeError("outbox", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -247,7 +248,10 @@ func TestU05_AnAppDiscoversTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantBody(t, r, `{"gateway":"matrix","unifiedpush":{"gateway":"matrix"}}`)
+	key := regexp.MustCompile(`^{"gateway":"matrix","unifiedpush":{"gateway":"matrix","application_server_key":"B[\w-]{86}"}}$`)
+	if r.Status != http.StatusOK || !key.MatchString(r.Body) {
+		t.Errorf("answered %d %s", r.Status, r.Body)
+	}
 	if origin := r.Header.Get("Access-Control-Allow-Origin"); origin != "*" {
 		t.Errorf("a browser's app may not read it: %q", origin)
 	}

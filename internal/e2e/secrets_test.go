@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -196,14 +197,29 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		g.Answer(telling.Pushkey, answer)
 		notify(ok, telling)
 	}
-	for i, answer := range []providertest.Answer{
-		providertest.FCMError(403, "PERMISSION_DENIED", secretMark, telling.Pushkey+secretMark),
-		providertest.FCMError(400, secretMark, secretMark, telling.Pushkey),
-		{Status: 502, Body: "<html>" + telling.Pushkey + secretMark + "</html>"},
-		{Status: 302, Header: http.Header{"Location": {g.URL + "/" + telling.Pushkey + secretMark}}},
-		{Drop: true},
+	const sentence = secretMark + " what you sent" // a word of FCM's is shown, whatever it is
+	for i, answer := range []func(pushkey string) providertest.Answer{
+		func(pushkey string) providertest.Answer {
+			return providertest.FCMError(403, "PERMISSION_DENIED", sentence, pushkey+secretMark)
+		},
+		func(pushkey string) providertest.Answer {
+			return providertest.FCMError(400, sentence, sentence, pushkey)
+		},
+		func(pushkey string) providertest.Answer { return providertest.FCMError(403, pushkey, pushkey, pushkey) },
+		func(pushkey string) providertest.Answer {
+			return providertest.FCMError(403, partOf(pushkey), partOf(pushkey), pushkey)
+		},
+		func(pushkey string) providertest.Answer {
+			return providertest.Answer{Status: 502, Body: "<html>" + pushkey + secretMark + "</html>"}
+		},
+		func(pushkey string) providertest.Answer {
+			return providertest.Answer{Status: 302, Header: http.Header{"Location": {g.URL + "/" + pushkey + secretMark}}}
+		},
+		func(string) providertest.Answer { return providertest.Answer{Drop: true} },
 	} {
-		d := robot("org.example.android.full", fmt.Sprint("telling", i), answer)
+		d := robot("org.example.android.full", fmt.Sprint("telling", i))
+		known[partOf(d.Pushkey)] = "a part of a pushkey"
+		g.Answer(d.Pushkey, answer(d.Pushkey))
 		notify(wantLater, d)
 	}
 	notify(wantMisconfigured, robot("org.example.android.refused", "refused"))
@@ -233,4 +249,14 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 			t.Errorf("the log shows %s, %q: …%s…", what, text, log[max(0, at-300):min(len(log), at+300)])
 		}
 	}
+}
+
+// partOf is the longest part of a pushkey that may be taken for a word.
+func partOf(pushkey string) (part string) {
+	for word := range strings.FieldsFuncSeq(pushkey, func(r rune) bool { return providers.Word(string(r)) == "" }) {
+		if word = word[:min(len(word), 64)]; len(word) > len(part) {
+			part = word
+		}
+	}
+	return part
 }

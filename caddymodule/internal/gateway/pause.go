@@ -114,6 +114,23 @@ func (h *hosts) countPaused(now time.Time) int {
 	return len(h.paused)
 }
 
+// resume ends the pauses: the operator says that the hosts may be asked again.
+func (h *hosts) resume() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, one := range h.paused {
+		one.pauses = nil
+	}
+	clear(h.paused)
+}
+
+// Resume ends the pauses of an app's hosts, so what is roused from now on is sent.
+func (g *Gateway) Resume(pattern string) {
+	if app := g.Router.Configured(pattern); app != nil {
+		app.hosts.resume()
+	}
+}
+
 // pausing is how many hosts pause.
 func (h *hosts) pausing(now func() time.Time) int {
 	h.mu.Lock()

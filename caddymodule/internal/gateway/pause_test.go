@@ -181,6 +181,27 @@ func TestNothingIsSentInAPauseAndNothingIsLost(t *testing.T) {
 	}
 }
 
+func TestAnOperatorWhoRetriesEndsThePauses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newOutage(throttling(10 * time.Minute))
+		r, _ := keeping(t, appFor("app", byHost{p}))
+		for i := range 4 {
+			wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
+		}
+		p.mended.Store(true) // the operator exempted the gateway's address
+		r.Resume("app")
+		r.Resume("none")
+		if err := r.Outbox.(outbox.Queue).Rouse(t.Context(), "app"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if depths, _ := r.Depths(t.Context()); len(depths) != 0 || r.Status(t.Context())[0].PausedHosts != 0 {
+			t.Errorf("pending are %+v", depths)
+		}
+	})
+}
+
 func TestWithoutAnOutboxAPauseIsAnsweredWithItsEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(throttling(3 * time.Minute))
