@@ -139,7 +139,8 @@ func (m *many) device(appID string, host, i int) device {
 // once waits until so many devices have got a message, and wants none to have got two.
 func (g *google) once(t *testing.T, devices int) []providertest.FCMMessage {
 	t.Helper()
-	for deadline := time.Now().Add(patience); len(g.Messages()) < devices && time.Now().Before(deadline); {
+	// What hung until the recovery is tried again when its attempt is over, which takes half a minute.
+	for deadline := time.Now().Add(2 * patience); len(g.Messages()) < devices && time.Now().Before(deadline); {
 		<-time.After(20 * time.Millisecond)
 	}
 	messages := g.Messages()

@@ -66,6 +66,7 @@ type attempt struct {
 	// paused says that its answer made the host pause, and wrongKeys how many devices of the host have another key, if that is to be reported.
 	paused     bool
 	wrongKeys  int
+	outlived   bool // it hung until the service worked again
 	prev, next *attempt
 }
 
@@ -164,7 +165,8 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 	case !b.heeds(a) && !answered(o):
 	case isFault(o), b.chosen && !b.known && refuses(o):
 		if late && o.Cause == providers.CauseNetwork && now.Sub(a.began) >= slowAfter {
-			return unchanged // it hung when others did, and the service works by now
+			a.outlived = true // it hung when others did, and the service works by now
+			return unchanged
 		}
 		b.fail(k, o, now)
 		b.refusing = b.refusing && o.Cause != providers.CauseNetwork

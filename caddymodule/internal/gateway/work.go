@@ -187,6 +187,9 @@ func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 		first, most = firstUnproven, maxUnproven
 	}
 	ceiling := min(first<<min(f.tries, 16), most)
+	if f.attempt.outlived { // the device was no reason for it
+		ceiling = first
+	}
 	return d.notBefore + g.Jitter(ceiling)
 }
 
