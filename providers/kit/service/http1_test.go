@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
@@ -144,4 +145,30 @@ func TestAnHTTP1AnswerThatIsNotReadCostsItsConnectionAndNoOtherRequest(t *testin
 		_ = resp.Body.Close()
 	}
 	wantOK(t, c)
+}
+
+// The connection has answered before, so that an HTTP/2 one would take both.
+func TestARequestDoesNotWaitBehindAnotherOneOfAnHTTP1Connection(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	arrived, let := make(chan struct{}), make(chan struct{})
+	s := newServer(t, http1, func(http.ResponseWriter, *http.Request) {
+		if asked.Add(1) == 2 {
+			close(arrived)
+			<-let
+		}
+	})
+	c := newClient(t, s.URL, s.ca.File)
+	wantOK(t, c)
+	var group sync.WaitGroup
+	group.Go(func() { wantOK(t, c) })
+	<-arrived
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if status, err := post(ctx, c); err != nil || status != http.StatusOK {
+		t.Errorf("got %d, %v", status, err)
+	}
+	close(let)
+	group.Wait()
+	s.want(t, 2)
 }
