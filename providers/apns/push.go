@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -14,8 +13,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // Reduce leaves what an alert has of a notification, cut to what fits.
@@ -125,7 +124,7 @@ func (p *Provider) collapseID(push *providers.Push) string {
 // post makes one request.
 func (p *Provider) post(ctx context.Context, token, bearer string, header http.Header, body []byte) (answer, error) {
 	req := (&http.Request{
-		Method: http.MethodPost, URL: &url.URL{Scheme: "https", Host: p.server.Host, Path: "/3/device/" + token},
+		Method: http.MethodPost, URL: p.client.URL("/3/device/" + token),
 		Proto: "HTTP/2.0", ProtoMajor: 2, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },

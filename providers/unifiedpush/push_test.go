@@ -12,8 +12,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -280,7 +280,7 @@ func TestTheGatewayIsAdvertised(t *testing.T) {
 func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
 	t.Parallel()
 	p := &Provider{Options: message.Options{
-		Options: upstream.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
+		Options: endpoint.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
 	}}
 	t.Cleanup(func() { _ = p.Cleanup() })
 	if err := p.Provision(newContext(t)); err != nil {
