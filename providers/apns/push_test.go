@@ -328,3 +328,22 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 	}
 	messagetest.WantReported(t, reported, "data.default_payload")
 }
+
+// Half an answer says nothing: it is neither Apple's, nor that of something in front of Apple.
+func TestAnAnswerThatIsCutOffIsNone(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusGone)
+		_, _ = w.Write([]byte(`{"reason":"Unreg`))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	_, p8 := providertest.NewAPNsKey(t)
+	p := live(t, &Provider{
+		Options: network.Options{Endpoint: server.URL, TrustedCA: server.CAFile, Proxy: "none"},
+		Topic:   bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID,
+	})
+	if o := p.Push(t.Context(), alert()); o.Kind != providers.KindRetry || o.Cause != providers.CauseNetwork {
+		t.Errorf("the outcome is %s (%s, %v), its cause %d", o.Kind, o.Reason, o.Err, o.Cause)
+	}
+}
