@@ -96,7 +96,10 @@ func TestTheProviderKeepsTheContract(t *testing.T) {
 		Verdicts: []providertest.Verdict{
 			{Name: "taken", Status: 202, Kind: providers.KindDelivered, Reason: "delivered"},
 			{Name: "a token that Bell does not know", Status: 401, Kind: providers.KindMisconfigured, Reason: "token_refused"},
-			{Name: "an app that was uninstalled", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
+			{
+				Name: "an app that was uninstalled", Status: 410, Kind: providers.KindRejected, Reason: "gone",
+				Documented: "https://bell.example.org/docs/answers",
+			},
 			{
 				Name: "a bell that rings too often", Status: 429, Header: http.Header{"Retry-After": {"30"}},
 				Kind: providers.KindRetry, Cause: providers.CauseDevice, RetryAfter: 30 * time.Second, Reason: "rate_limited",
@@ -108,6 +111,7 @@ func TestTheProviderKeepsTheContract(t *testing.T) {
 				Kind: providers.KindRetry, RetryAfter: 5 * time.Second, Reason: "server_error",
 			},
 		},
+		Rings:    func(_ *http.Request, body []byte) bool { return strings.Contains(string(body), `"ring":true`) },
 		Unusable: []providers.Device{{Pushkey: ""}, {Pushkey: "short"}, {Pushkey: strings.ToUpper(pushkey)}, {Pushkey: pushkey[:30] + "/.."}},
 		Secrets:  []string{token, pushkey, "Alice", "a < b"},
 		Wrap:     func(next http.Handler) http.Handler { return fake(t, next) },

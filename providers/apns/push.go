@@ -140,7 +140,11 @@ func (p *Provider) post(ctx context.Context, token, bearer string, header http.H
 	a := answer{status: resp.StatusCode}
 	if a.status != http.StatusOK {
 		a.retryAfter = network.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
-		a.read(resp.Body)
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		if err != nil {
+			return answer{}, err // half an answer would read as that of a proxy
+		}
+		a.read(bytes.NewReader(body))
 	}
 	return a, nil
 }
