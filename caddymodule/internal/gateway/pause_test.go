@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,10 +75,9 @@ func TestAHostThatLimitsTheGatewayIsLeftAlone(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := newBucket(60, 5*time.Second, 0)
 				r, _ := keeping(t, appFor("app", byHost{b}))
-				seed := 0
-				r.Jitter = func(d time.Duration) time.Duration { // spread, and the same each time
-					seed++
-					return d * time.Duration(seed*7919%1000) / 1000
+				var seed atomic.Int64
+				r.Jitter = func(d time.Duration) time.Duration { // spread
+					return d * time.Duration(seed.Add(1)*7919%1000) / 1000
 				}
 				var devices []string
 				for i := range 80 {
