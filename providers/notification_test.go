@@ -28,6 +28,16 @@ func TestMembersAreThoseThatTheHomeserverSent(t *testing.T) {
 		{"not those of an object that was not read", `{"notification":{"event_id":"$e"},"Notification":{"sender":"@s"}}`, counted, "event_id"},
 		{"the counts", `{"notification":{"event_id":"$e","counts":{"unread":1}}}`, counted, "counts event_id"},
 		{"not the counts where the device wants none", `{"notification":{"event_id":"$e","counts":{"unread":1},"Counts":{}}}`, uncounted, "event_id"},
+		{"those of a notification that comes twice", `{"notification":{"event_id":"$e"},"notification":{"room_id":"!r"}}`, counted, "event_id room_id"},
+		{"those behind a null", `{"notification":{"event_id":"$e"},"notification":null,"notification":{"room_id":"!r"}}`, counted, "room_id"},
+		{"an escaped name", `{"\u006eotification":{"event_\u0069d":"$e","\u0064evices":[]}}`, counted, "event_id"},
+		{"half of a surrogate pair", `{"notification":{"\ud800":"\udfff"},"\ud800":1}`, counted, "\uFFFD"},
+		{"a number that no float64 can be", `{"notification":{"com.example":1e999},"x":1e999}`, counted, "com.example"},
+		{"none of what goes on behind its end", `{"notification":{"event_id":"$e"}} {}`, counted, ""},
+		{"none of what is not JSON", `{"notification":{"event_id":"$e"},}`, counted, ""},
+		{"none of what is cut off", `{"notification":{"event_id":"$e"}`, counted, ""},
+		{"none if it is not an object", `{"notification":["event_id"]}`, counted, ""},
+		{"none if it is null", `{"notification":null}`, counted, ""},
 		{"none if the content policy reduced it", ``, counted, ""},
 	}
 	for _, tt := range tests {
@@ -45,6 +55,26 @@ func TestMembersAreThoseThatTheHomeserverSent(t *testing.T) {
 				t.Error("they are not nil")
 			}
 		})
+	}
+}
+
+func TestOfAMemberThatComesTwiceTheLastCounts(t *testing.T) {
+	t.Parallel()
+	n := &Notification{Body: json.RawMessage(`{"notification":{"a":1,"a":null,"b":{"c":1},"A":0},"notification":{"b": [ 2 ]}}`)}
+	if got := fmt.Sprintf("%s", n.Members()); got != "map[A:0 a:null b:[ 2 ]]" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestANotificationOfNothingHasMembersWhereNoneHasNone(t *testing.T) {
+	t.Parallel()
+	for body, none := range map[string]bool{
+		`{"notification":{}}`: false, `{"notification":{"devices":[{}]}}`: false,
+		`{"notification":null}`: true, `{}`: true, `null`: true, `[]`: true, `"notification"`: true, `{"notification":1}`: true, ``: true,
+	} {
+		if got := (&Notification{Body: json.RawMessage(body)}).Members(); (got == nil) != none || len(got) > 0 {
+			t.Errorf("%s: got %v", body, got)
+		}
 	}
 }
 
@@ -185,6 +215,24 @@ func TestTheMembersAreDecodedOnceForAllThatShareThem(t *testing.T) {
 	n.Members()["a"] = json.RawMessage(`2`) // nobody may do that: it shows who has the same
 	if got := fmt.Sprintf("%s %s %s", n.Members(), uncounted.Members(), n.Alone().Members()); got != "map[a:2 counts:{}] map[a:2] map[a:2 counts:{}]" {
 		t.Errorf("they have %s", got)
+	}
+}
+
+func TestTheBodyIsDecodedAsTheGatewayAsksFor(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	n := &Notification{Counts: Counts{Unread: number(1)}, Body: json.RawMessage(`{"notification":{"a":1}}`)}
+	n.DecodeBy(func(body json.RawMessage) map[string]json.RawMessage {
+		calls++
+		return map[string]json.RawMessage{"body": body, "counts": nil, "devices": nil, "DEVICES": nil}
+	})
+	n.ShareMembers()
+	if got := fmt.Sprintf("%s %s", n.Members(), n.WithoutCounts().Members()); calls != 1 ||
+		got != `map[body:{"notification":{"a":1}} counts:] map[body:{"notification":{"a":1}}]` {
+		t.Errorf("got %s by %d calls", got, calls)
+	}
+	if n.Reduced().Members() != nil || n.WithoutBody().Members() != nil || calls != 1 {
+		t.Errorf("%d calls for what has no body", calls)
 	}
 }
 

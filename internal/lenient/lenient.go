@@ -4,8 +4,9 @@ package lenient
 
 import (
 	"bytes"
+	"encoding/json"
 
-	"github.com/go-json-experiment/json"
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -14,10 +15,21 @@ import (
 //
 // The decoder is the one that Go has as encoding/json/v2 in an experiment. With encoding/json, the answer to a pushkey that is known to be
 // dead took 10 % more CPU.
-var Options = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+var Options = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // Unmarshal decodes JSON of a homeserver or a client into v. After an error, v may be half filled.
-func Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v, Options) }
+func Unmarshal(data []byte, v any) error { return jsonv2.Unmarshal(data, v, Options) }
+
+// Members returns all members of the notification in the body of a request; nil if there is none.
+func Members(body json.RawMessage) map[string]json.RawMessage {
+	var request struct {
+		Notification map[string]json.RawMessage `json:"notification"`
+	}
+	if Unmarshal(body, &request) != nil {
+		return nil
+	}
+	return request.Notification
+}
 
 // MayHave reports whether it is worth decoding a JSON value for members of these names: it is false only if none of them is there. An
 // escape sequence may stand for any letter of a name.

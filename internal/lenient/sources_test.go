@@ -16,6 +16,7 @@ import (
 
 // otherJSON are the files that decode JSON in another way than [lenient.Unmarshal], and whose JSON it is.
 var otherJSON = map[string]string{
+	"providers/notification.go":            "a request's body, by the standard library only: the gateway's FuzzMembers compares it",
 	"providers/apns/answer.go":             "an answer of APNs",
 	"providers/fcm/check.go":               "an answer of Google's token endpoint",
 	"providers/fcm/failure.go":             "an answer of FCM",

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -29,10 +30,13 @@ type typeDoc struct {
 	fields map[string]*ast.CommentGroup // by name; an embedded one by its type's
 }
 
-// Parse reads the code below the module's folder.
+// Parse reads the code below the module's folder, without that of modules in it.
 func Parse(root string) (*Source, error) {
 	s := &Source{types: make(map[string]typeDoc), methods: make(map[string]*ast.CommentGroup)}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != root && isModule(path) {
+			return fs.SkipDir
+		}
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -48,6 +52,12 @@ func Parse(root string) (*Source, error) {
 		return nil
 	})
 	return s, err
+}
+
+// isModule reports whether a folder is a module of its own.
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
 
 func (s *Source) add(pkg string, file *ast.File) {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // reasonForm is what a reason may look like: it becomes the value of a metric's label.

@@ -21,7 +21,7 @@ import (
 	"go.uber.org/zap"
 	"software.sslmate.com/src/go-pkcs12"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
 // clientCertificate is a client certificate of Apple's.

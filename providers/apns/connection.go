@@ -8,8 +8,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/service"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // unrelatedKey is APNs' reason for a provider token of another key than the connection began with.
@@ -48,8 +47,8 @@ func failed(err error) providers.Outcome {
 		return providers.Misconfigured("certificate_refused", op.Err)
 	}
 	o := network.Failed(err)
-	if farewell, ok := service.Farewell(err); ok {
-		reason, _ := reasonIn([]byte(farewell))
+	if said, ok := farewell(err); ok {
+		reason, _ := reasonIn([]byte(said))
 		if v := apnsreason.Verdicts[reason]; v.Kind == providers.KindMisconfigured {
 			o = providers.Misconfigured(v.Reason, nil)
 		}

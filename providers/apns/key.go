@@ -14,7 +14,7 @@ import (
 	"github.com/sideshow/apns2/token"
 	"go.uber.org/zap"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
 // key is a key for provider tokens.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 var (
@@ -26,7 +26,7 @@ type options struct {
 	// threadRoom groups an app's alerts by room: aps.thread-id is the room_id.
 	threadRoom bool
 	// faults reports a default_payload that was left out; nil if nobody wants to know.
-	faults *payload.Faults
+	faults *clientjson.Faults
 	// pushType is the name of the push type; empty is alert.
 	pushType string
 	// now is the time of a Live Activity's update.
@@ -123,8 +123,8 @@ type document struct {
 }
 
 // newDocument is the pusher's default_payload. What Apple would not take of it is left out.
-func newDocument(to *providers.Device, faults *payload.Faults) *document {
-	defaults := payload.Default(to, faults)
+func newDocument(to *providers.Device, faults *clientjson.Faults) *document {
+	defaults := clientjson.DefaultPayload(to, faults)
 	d := &document{members: make(map[string]any, len(defaults)+6)}
 	for name, value := range defaults {
 		switch name {
@@ -142,7 +142,7 @@ func newDocument(to *providers.Device, faults *payload.Faults) *document {
 }
 
 // defaultAPS is aps as the pusher wants it, as far as it can be one; nil if it is not an object.
-func defaultAPS(value json.RawMessage, to *providers.Device, faults *payload.Faults) map[string]any {
+func defaultAPS(value json.RawMessage, to *providers.Device, faults *clientjson.Faults) map[string]any {
 	if isNull(value) {
 		return nil
 	}
@@ -166,7 +166,7 @@ func isNull(value json.RawMessage) bool { return value[0] == 'n' }
 
 // object are the members of a JSON object, each a [json.RawMessage]: numbers stay as the client wrote them.
 func object(value json.RawMessage) (map[string]any, bool) {
-	raw, ok := payload.Members(value)
+	raw, ok := clientjson.Members(value)
 	if !ok {
 		return nil, false
 	}
@@ -243,7 +243,7 @@ func (d *document) marshal() []byte {
 	if d.members["aps"] = d.aps; len(d.aps) == 0 && d.mayLackAPS {
 		delete(d.members, "aps")
 	}
-	b := payload.Marshal(d.members)
+	b := clientjson.Marshal(d.members)
 	if utf8.Valid(b) {
 		return b
 	}

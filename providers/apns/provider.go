@@ -12,9 +12,9 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/service"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
 )
 
 func init() {
@@ -74,7 +74,7 @@ type Provider struct {
 
 	topic      string
 	pushType   pushtype.Type
-	faults     *payload.Faults
+	faults     *clientjson.Faults
 	server     *url.URL
 	credential credential
 	client     *service.Client
@@ -100,18 +100,16 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if err := p.checkOptions(); err != nil {
 		return err
 	}
-	p.faults, p.renewal = payload.NewFaults(ctx.Logger()), new(renewal)
+	p.faults, p.renewal = clientjson.NewFaults(ctx.Logger()), new(renewal)
 	if p.credential, err = p.loadCredential(ctx.Logger(), p.renewConnections); err != nil {
 		return err
 	}
 	if err = p.decideTopic(); err != nil {
 		return err
 	}
-	if settings.Endpoint != nil {
-		p.server = settings.Endpoint
-	}
 	p.client, err = service.NewClient(service.Options{
 		Server: p.server, Settings: settings, Certificate: p.credential.clientCertificate(), Identity: p.credential.identity(),
+		HTTP2Only: true,
 	})
 	return err
 }

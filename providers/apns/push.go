@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -14,8 +13,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // Reduce leaves what an alert has of a notification, cut to what fits.
@@ -125,7 +124,7 @@ func (p *Provider) collapseID(push *providers.Push) string {
 // post makes one request.
 func (p *Provider) post(ctx context.Context, token, bearer string, header http.Header, body []byte) (answer, error) {
 	req := (&http.Request{
-		Method: http.MethodPost, URL: &url.URL{Scheme: "https", Host: p.server.Host, Path: "/3/device/" + token},
+		Method: http.MethodPost, URL: p.client.URL("/3/device/" + token),
 		Proto: "HTTP/2.0", ProtoMajor: 2, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
@@ -141,7 +140,11 @@ func (p *Provider) post(ctx context.Context, token, bearer string, header http.H
 	a := answer{status: resp.StatusCode}
 	if a.status != http.StatusOK {
 		a.retryAfter = network.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
-		a.read(resp.Body)
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		if err != nil {
+			return answer{}, err // half an answer would read as that of a proxy
+		}
+		a.read(bytes.NewReader(body))
 	}
 	return a, nil
 }

@@ -2,6 +2,7 @@ package apns
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,9 +13,24 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
+
+// appleAnswers says which answers only a dead token gets.
+const appleAnswers = "https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns"
+
+// rings reports whether iOS shows or plays something, https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification.
+func rings(r *http.Request, body []byte) bool {
+	var payload struct {
+		APS struct {
+			Alert json.RawMessage `json:"alert"`
+			Sound json.RawMessage `json:"sound"`
+		} `json:"aps"`
+	}
+	alerts := json.Unmarshal(body, &payload) != nil || payload.APS.Alert != nil || payload.APS.Sound != nil
+	return alerts && r.Header.Get("Apns-Push-Type") != "background"
+}
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
@@ -27,7 +43,9 @@ func TestConformance(t *testing.T) {
 				Topic:   bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID,
 			}), alert()
 		},
-		HTTP2Only: true,
+		HTTP2Only:      true,
+		Rings:          rings,
+		DataThatLeaves: []string{"default_payload"},
 		Unusable: []providers.Device{
 			{}, {Pushkey: "not!base64"}, {Pushkey: "A"}, {Pushkey: "===="}, {Pushkey: pushkey + "\n"}, {Pushkey: "https://push.example/up"},
 		},
@@ -37,8 +55,8 @@ func TestConformance(t *testing.T) {
 		Secrets: []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
-			{Name: "Unregistered is rejected since Apple says", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds},
-			{Name: "ExpiredToken is rejected since Apple says", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds},
+			{Name: "Unregistered is rejected since Apple says", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds, Documented: appleAnswers},
+			{Name: "ExpiredToken is rejected since Apple says", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds, Documented: appleAnswers},
 			{Name: "BadDeviceToken is doubted", Status: 400, Body: `{"reason":"BadDeviceToken"}`, Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true},
 			{Name: "DeviceTokenNotForTopic is doubted", Status: 400, Body: `{"reason":"DeviceTokenNotForTopic"}`, Kind: providers.KindRejected, Reason: "device_token_not_for_topic", Doubtful: true},
 			{Name: "TopicDisallowed is the operator's", Status: 400, Body: `{"reason":"TopicDisallowed"}`, Kind: providers.KindMisconfigured, Reason: "topic_disallowed"},
@@ -327,4 +345,23 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 		b.want(t, push, providers.KindDelivered, "delivered")
 	}
 	messagetest.WantReported(t, reported, "data.default_payload")
+}
+
+// Half an answer says nothing: it is neither Apple's, nor that of something in front of Apple.
+func TestAnAnswerThatIsCutOffIsNone(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusGone)
+		_, _ = w.Write([]byte(`{"reason":"Unreg`))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	_, p8 := providertest.NewAPNsKey(t)
+	p := live(t, &Provider{
+		Options: network.Options{Endpoint: server.URL, TrustedCA: server.CAFile, Proxy: "none"},
+		Topic:   bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID,
+	})
+	if o := p.Push(t.Context(), alert()); o.Kind != providers.KindRetry || o.Cause != providers.CauseNetwork {
+		t.Errorf("the outcome is %s (%s, %v), its cause %d", o.Kind, o.Reason, o.Err, o.Cause)
+	}
 }

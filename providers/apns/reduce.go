@@ -6,6 +6,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // maxWord is how much is kept of what is only compared: longer than any word that it is compared with.
@@ -65,7 +66,7 @@ func reducedContent(n *providers.Notification, keep int) json.RawMessage {
 	switch n.Type {
 	case "m.room.message", "m.room.encrypted":
 		if msgtype, body := textOf(n.Content); msgtype != "" || body != "" {
-			return payload.Marshal(map[string]string{"msgtype": cutTo(msgtype, maxWord), "body": cutTo(body, keep)})
+			return clientjson.Marshal(map[string]string{"msgtype": cutTo(msgtype, maxWord), "body": cutTo(body, keep)})
 		}
 	case "m.call.invite":
 		if isVideo(n.Content) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
 // bundleID is what a bundle ID may consist of,

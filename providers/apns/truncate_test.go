@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // The vectors are what Sygnal was measured to do, and its own tests.
@@ -195,7 +195,7 @@ const shapes = 4
 // shaped is a notification and a pusher's data with these texts in them.
 func shaped(shape int, texts [3]string) (*providers.Notification, json.RawMessage) {
 	a, b, c := texts[0], texts[1], texts[2]
-	n := notice(content(string(payload.Marshal(map[string]any{"msgtype": "m.text", "body": c}))), func(n *providers.Notification) {
+	n := notice(content(string(clientjson.Marshal(map[string]any{"msgtype": "m.text", "body": c}))), func(n *providers.Notification) {
 		n.SenderDisplayName, n.RoomName = a, b
 	})
 	var inDefault any = map[string]any{"title": c, "body": a, "loc-args": []any{b, 7, c}}
@@ -208,7 +208,7 @@ func shaped(shape int, texts [3]string) (*providers.Notification, json.RawMessag
 		return n, nil
 	}
 	aps := map[string]any{"alert": inDefault}
-	return n, payload.Marshal(map[string]any{"default_payload": map[string]any{"aps": aps, "x": c}})
+	return n, clientjson.Marshal(map[string]any{"default_payload": map[string]any{"aps": aps, "x": c}})
 }
 
 // compare cuts a payload to less bytes than it has.
@@ -250,7 +250,7 @@ func decode(t *testing.T, p []byte) map[string]any {
 // sygnals cuts a payload by the letter of Sygnal's rule, written anew for each character; false if all is cut and it is still too
 // long.
 func sygnals(p map[string]any, limit int) bool {
-	for len(spaced(p)) > limit || len(payload.Marshal(p)) > limit {
+	for len(spaced(p)) > limit || len(clientjson.Marshal(p)) > limit {
 		aps := p["aps"].(map[string]any)
 		longest, shorten := "", func(string) {}
 		consider := func(value any, put func(string)) {
@@ -291,8 +291,8 @@ func spaced(value any) string {
 		}
 		return "[" + strings.Join(elements, ", ") + "]"
 	case string: // the two separators have three bytes each in Python
-		return string(payload.Marshal(strings.NewReplacer("\u2028", "€", "\u2029", "€").Replace(value)))
+		return string(clientjson.Marshal(strings.NewReplacer("\u2028", "€", "\u2029", "€").Replace(value)))
 	default:
-		return string(payload.Marshal(value))
+		return string(clientjson.Marshal(value))
 	}
 }

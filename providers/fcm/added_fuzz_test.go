@@ -6,7 +6,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
@@ -51,5 +51,5 @@ func messageOf(t *testing.T, content, pusher, tweaks string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return payload.Marshal(members)
+	return clientjson.Marshal(members)
 }

@@ -8,19 +8,19 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 func BenchmarkData(b *testing.B) {
 	large := messagetest.Alert()
-	large.Content = payload.Marshal(map[string]string{"msgtype": "m.text", "body": strings.Repeat("x", 60_000)})
+	large.Content = clientjson.Marshal(map[string]string{"msgtype": "m.text", "body": strings.Repeat("x", 60_000)})
 	// Dropping them one by one must not take the square of the time.
 	members := make(map[string]string)
 	for i := range 5_000 {
 		members[strconv.Itoa(i)] = "x"
 	}
 	many := messagetest.Alert()
-	many.Content = payload.Marshal(members)
+	many.Content = clientjson.Marshal(members)
 	for _, bench := range []struct {
 		name string
 		n    *providers.Notification

@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // UnmarshalCaddyfile reads the provider's block:

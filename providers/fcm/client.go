@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/service"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
 )
 
 // client sends messages. The request is our own, and not that of Firebase's SDK: see docs/decisions/fcm-message.md.
@@ -23,17 +23,13 @@ type client struct {
 var server = &url.URL{Scheme: "https", Host: "fcm.googleapis.com"}
 
 func newClient(project string, settings *network.Settings, tokens *tokens) (*client, error) {
-	connections, err := service.NewClient(service.Options{Server: server, Settings: settings})
+	connections, err := service.NewClient(service.Options{Server: server, Settings: settings, HTTP2Only: true})
 	if err != nil {
 		return nil, err
 	}
-	at := server
-	if settings.Endpoint != nil {
-		at = settings.Endpoint
-	}
 	return &client{
 		// https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send
-		url:     &url.URL{Scheme: "https", Host: at.Host, Path: "/v1/projects/" + project + "/messages:send"},
+		url:     connections.URL("/v1/projects/" + project + "/messages:send"),
 		service: connections,
 		tokens:  tokens,
 	}, nil

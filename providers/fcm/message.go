@@ -10,7 +10,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // slot is a place in a message for what is a push's own.
@@ -59,7 +59,7 @@ func (s *skeleton) write(v any) {
 	case object:
 		s.writeObject(v)
 	default:
-		last.constant = append(last.constant, payload.Marshal(v)...)
+		last.constant = append(last.constant, clientjson.Marshal(v)...)
 	}
 }
 

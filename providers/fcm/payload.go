@@ -12,6 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 var (
@@ -23,11 +24,11 @@ var (
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. Names and values together are at most limit bytes.
 //
 // The error is errNothing or errTooLarge if this notification cannot be a message. Faults may be nil.
-func data(n *providers.Notification, d *providers.Device, limit int, faults *payload.Faults) (map[string]string, error) {
+func data(n *providers.Notification, d *providers.Device, limit int, faults *clientjson.Faults) (map[string]string, error) {
 	if !hasClearText(n) && n.Encrypted == (providers.Encrypted{}) {
 		return nil, errNothing
 	}
-	defaults := payload.Default(d, faults)
+	defaults := clientjson.DefaultPayload(d, faults)
 	var m *draft
 	if isDataMessage(d) {
 		m = newDraft(hedwigMembers(n, d), defaultMembers(defaults, hedwigNames), limit)
@@ -65,10 +66,10 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 	if len(n.Content) == 0 || tooLarge {
 		return reduced
 	}
-	if whole := payload.Marshal(n.Content); len(whole) <= limit {
+	if whole := clientjson.Marshal(n.Content); len(whole) <= limit {
 		reduced.Content = whole
 	} else { // which Hedwig's form does without
-		reduced.Prepared = payload.Marshal(contentTexts(n, limit))
+		reduced.Prepared = clientjson.Marshal(contentTexts(n, limit))
 	}
 	return reduced
 }
@@ -278,5 +279,5 @@ func isForbidden(name string) bool {
 
 // jsonText is v as compact JSON. encoding/json passes on what is no UTF-8 inside of a [json.RawMessage]; FCM takes UTF-8 only.
 func jsonText(v any) string {
-	return strings.ToValidUTF8(string(payload.Marshal(v)), "\uFFFD")
+	return strings.ToValidUTF8(string(clientjson.Marshal(v)), "\uFFFD")
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // fcmLimit is FCM's limit, https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type.
@@ -73,7 +73,7 @@ func TestData(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			messagetest.Golden(t, test.name, payload.Marshal(members))
+			messagetest.Golden(t, test.name, clientjson.Marshal(members))
 			checkData(t, members, test.n, fcmLimit)
 			if isDataMessage(d) {
 				checkFluffyChatParses(t, members, d)
@@ -144,7 +144,7 @@ func TestALongTextIsCutBetweenCharacters(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			content := payload.Marshal(map[string]string{"body": test.text})
+			content := clientjson.Marshal(map[string]string{"body": test.text})
 			n := &providers.Notification{RoomID: "!r", RoomName: test.text, Content: content}
 			members, err := data(n, &providers.Device{}, fcmLimit, nil)
 			if err != nil {
@@ -274,7 +274,7 @@ func strangeContent() *providers.Notification {
 func largeFields() *providers.Notification {
 	n := messagetest.Alert()
 	n.RoomName = strings.Repeat("x", 1025)
-	n.Content = payload.Marshal(map[string]string{"body": "text", "other": strings.Repeat("x", 1020) + "⚑⚑"})
+	n.Content = clientjson.Marshal(map[string]string{"body": "text", "other": strings.Repeat("x", 1020) + "⚑⚑"})
 	return n
 }
 

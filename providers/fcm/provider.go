@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 func init() {
@@ -69,7 +69,7 @@ type Provider struct {
 	FCMOptions json.RawMessage `json:"fcm_options,omitempty"`
 
 	template *template
-	faults   *payload.Faults
+	faults   *clientjson.Faults
 	client   *client
 }
 
@@ -88,7 +88,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if p.Target != "" && p.Target != targetToken && p.Target != targetFID {
 		return fmt.Errorf("target: %q is neither token nor fid", p.Target)
 	}
-	p.faults = payload.NewFaults(ctx.Logger())
+	p.faults = clientjson.NewFaults(ctx.Logger())
 	if p.template, err = newTemplate(p); err != nil {
 		return err
 	}

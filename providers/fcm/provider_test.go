@@ -25,8 +25,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -65,7 +65,7 @@ func authorizedUser() map[string]string {
 
 func writeJSON(t testing.TB, members map[string]string) string {
 	t.Helper()
-	return writeFile(t, "credentials.json", payload.Marshal(members))
+	return writeFile(t, "credentials.json", clientjson.Marshal(members))
 }
 
 // offline is a provider that has nobody to ask.
@@ -138,33 +138,33 @@ func TestWrongCredentialsFailTheLoadAndNobodyIsAsked(t *testing.T) {
 		{"an empty file", nil, "not JSON"},
 		{"a file that is not JSON", []byte("very-secret"), "not JSON"},
 		{"a key without its file", []byte(key), "not JSON"},
-		{"half a file", payload.Marshal(account)[:200], "not JSON"},
+		{"half a file", clientjson.Marshal(account)[:200], "not JSON"},
 		{"a list", []byte(`["very-secret"]`), "not JSON"},
 		{"a member of the wrong type", []byte(`{"type": "service_account", "private_key": ["very-secret"]}`), "not JSON"},
 		{"the app's google-services.json", []byte(`{"project_info": {"project_id": "p"}, "client": [{"api_key": "very-secret"}]}`), "google-services.json"},
-		{"no type", payload.Marshal(without(account, "type")), "type is missing"},
-		{"a type that is not Google's", payload.Marshal(having(account, "type", "gdch_service_account")), `type: "gdch_service_account"`},
-		{"a federation without an audience", payload.Marshal(having(account, "type", "external_account")), "Audience"},
-		{"a federated user without a refresh token", payload.Marshal(having(account, "type", "external_account_authorized_user")), "credentials_file:"},
-		{"an impersonation of nobody", payload.Marshal(having(account, "type", "impersonated_service_account")), "service_account_impersonation_url"},
-		{"a private key that is not PEM", payload.Marshal(having(account, "private_key", "very-secret")), "private_key: it is not PEM"},
-		{"a private key that is cut off", payload.Marshal(having(account, "private_key", key[:len(key)-60])), "private_key: it is not PEM"},
+		{"no type", clientjson.Marshal(without(account, "type")), "type is missing"},
+		{"a type that is not Google's", clientjson.Marshal(having(account, "type", "gdch_service_account")), `type: "gdch_service_account"`},
+		{"a federation without an audience", clientjson.Marshal(having(account, "type", "external_account")), "Audience"},
+		{"a federated user without a refresh token", clientjson.Marshal(having(account, "type", "external_account_authorized_user")), "credentials_file:"},
+		{"an impersonation of nobody", clientjson.Marshal(having(account, "type", "impersonated_service_account")), "service_account_impersonation_url"},
+		{"a private key that is not PEM", clientjson.Marshal(having(account, "private_key", "very-secret")), "private_key: it is not PEM"},
+		{"a private key that is cut off", clientjson.Marshal(having(account, "private_key", key[:len(key)-60])), "private_key: it is not PEM"},
 		{
 			"a private key that is broken",
-			payload.Marshal(having(account, "private_key", "-----BEGIN PRIVATE KEY-----\ndmVyeS1zZWNyZXQ=\n-----END PRIVATE KEY-----\n")),
+			clientjson.Marshal(having(account, "private_key", "-----BEGIN PRIVATE KEY-----\ndmVyeS1zZWNyZXQ=\n-----END PRIVATE KEY-----\n")),
 			"private_key: it is not a readable RSA key",
 		},
-		{"a private key that is not RSA's", payload.Marshal(having(account, "private_key", ellipticKey(t))), "private_key: it is not a readable RSA key"},
-		{"a token_uri without TLS", payload.Marshal(having(account, "token_uri", "http://oauth2.googleapis.com/token")), "token_uri: it is not an https URL"},
-		{"a token_uri that is none", payload.Marshal(having(account, "token_uri", "%")), "token_uri: it is not an https URL"},
-		{"a service account without a project", payload.Marshal(without(account, "project_id")), "project_id: it is missing"},
-		{"a user without a project", payload.Marshal(without(user, "project_id")), "project_id: it is missing"},
+		{"a private key that is not RSA's", clientjson.Marshal(having(account, "private_key", ellipticKey(t))), "private_key: it is not a readable RSA key"},
+		{"a token_uri without TLS", clientjson.Marshal(having(account, "token_uri", "http://oauth2.googleapis.com/token")), "token_uri: it is not an https URL"},
+		{"a token_uri that is none", clientjson.Marshal(having(account, "token_uri", "%")), "token_uri: it is not an https URL"},
+		{"a service account without a project", clientjson.Marshal(without(account, "project_id")), "project_id: it is missing"},
+		{"a user without a project", clientjson.Marshal(without(user, "project_id")), "project_id: it is missing"},
 	}
 	for _, name := range []string{"client_email", "private_key", "token_uri"} {
-		tests = append(tests, row{"a service account without " + name, payload.Marshal(without(account, name)), name + " is missing"})
+		tests = append(tests, row{"a service account without " + name, clientjson.Marshal(without(account, name)), name + " is missing"})
 	}
 	for _, name := range []string{"client_id", "client_secret", "refresh_token"} {
-		tests = append(tests, row{"a user without " + name, payload.Marshal(without(user, name)), name + " is missing"})
+		tests = append(tests, row{"a user without " + name, clientjson.Marshal(without(user, name)), name + " is missing"})
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestTheCredentialsOfAFederationAreTakenForAToken(t *testing.T) {
 		sts := providertest.NewTLSServer(t, exchange)
 		p.TrustedCA = writeFile(t, "ca.pem", append(readFile(t, p.TrustedCA), readFile(t, sts.CAFile)...))
 		p.ProjectID = "demo-project"
-		p.CredentialsFile = writeFile(t, "federation.json", payload.Marshal(map[string]any{
+		p.CredentialsFile = writeFile(t, "federation.json", clientjson.Marshal(map[string]any{
 			"type": "external_account", "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/p",
 			"subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": sts.URL + "/v1/token",
 			"credential_source": map[string]string{"file": writeFile(t, "subject", []byte("the-subject"))},
@@ -398,7 +398,7 @@ func TestCredentialsThatCannotTakeTheOldOnesPlaceAreAnErrorInTheLog(t *testing.T
 	if len(entries) != 1 || entries[0].Level != zapcore.ErrorLevel {
 		t.Fatalf("the log says %v", entries)
 	}
-	shown := string(payload.Marshal(entries[0].ContextMap()))
+	shown := string(clientjson.Marshal(entries[0].ContextMap()))
 	if !strings.Contains(shown, path) || !strings.Contains(shown, "client_email is missing") || strings.Contains(shown, "very-secret") {
 		t.Errorf("the log says %s", shown)
 	}

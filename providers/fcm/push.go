@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // Reduce leaves what a message has of a notification, as far as it fits.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -38,7 +38,9 @@ func TestConformance(t *testing.T) {
 				CredentialsFile: account,
 			}), push
 		},
-		HTTP2Only: true,
+		HTTP2Only:      true,
+		Rings:          rings,
+		DataThatLeaves: []string{"default_payload"},
 		Unusable: []providers.Device{
 			{},
 			{Pushkey: " "},
@@ -62,6 +64,21 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// rings reports whether the app, which gets all messages as data, has an event to show, or Android shows something itself.
+func rings(_ *http.Request, body []byte) bool {
+	var request struct {
+		Message struct {
+			Data         map[string]string `json:"data"`
+			Notification json.RawMessage   `json:"notification"`
+			Android      struct {
+				Notification json.RawMessage `json:"notification"`
+			} `json:"android"`
+		} `json:"message"`
+	}
+	m := &request.Message
+	return json.Unmarshal(body, &request) != nil || m.Data["event_id"] != "" || m.Notification != nil || m.Android.Notification != nil
+}
+
 func suiteVerdicts() []providertest.Verdict {
 	row := func(name string, a providertest.Answer, kind providers.Kind, reason string) providertest.Verdict {
 		return providertest.Verdict{Name: name, Status: a.Status, Header: a.Header, Body: a.Body, Kind: kind, Reason: reason}
@@ -83,10 +100,12 @@ func suiteVerdicts() []providertest.Verdict {
 	html := func(status int) providertest.Answer {
 		return providertest.Answer{Status: status, Body: "<html>Error</html>"}
 	}
+	dead := row("UNREGISTERED is rejected", providertest.FCMErrorFor("UNREGISTERED"), providers.KindRejected, "unregistered")
+	dead.Documented = "https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"
 	return []providertest.Verdict{
 		row("200 is delivered", providertest.Answer{Status: 200, Body: `{"name": "projects/p/messages/1"}`}, providers.KindDelivered, "delivered"),
 		row("200 without a body is delivered", providertest.Answer{Status: 200}, providers.KindDelivered, "delivered"),
-		row("UNREGISTERED is rejected", providertest.FCMErrorFor("UNREGISTERED"), providers.KindRejected, "unregistered"),
+		dead,
 		doubted,
 		row("a message that FCM does not like is dropped", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.data"), providers.KindDropped, "invalid_argument"),
 		row("an option that FCM does not like is the operator's", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android.ttl"), providers.KindMisconfigured, "invalid_option"),

@@ -12,13 +12,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // One byte less at a time, the members go in the order that the type draft has.
 func TestWhatGoesFirst(t *testing.T) {
 	t.Parallel()
-	content := payload.Marshal(map[string]any{
+	content := clientjson.Marshal(map[string]any{
 		"body": strings.Repeat("b", 200), "msgtype": "m.text",
 		"formatted_body": strings.Repeat("f", 300), "filename": "file", "location": "here",
 	})
@@ -83,7 +83,7 @@ func difference(from, to map[string]string) []string {
 
 func TestACutBodyUsesTheRoomThereIs(t *testing.T) {
 	t.Parallel()
-	content := payload.Marshal(map[string]string{"body": strings.Repeat("😀", 100), "other": "x"})
+	content := clientjson.Marshal(map[string]string{"body": strings.Repeat("😀", 100), "other": "x"})
 	n := &providers.Notification{RoomID: "!r", Content: content}
 	for _, test := range []struct{ room, want int }{{400, 400}, {399, 399}, {398, 395}, {100, 99}, {99, 0}} {
 		rest := len("room_id!r" + "priohigh" + "content_body")
@@ -103,7 +103,7 @@ func TestTheSameMessageIsMadeEachTime(t *testing.T) {
 	for _, name := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
 		content[name] = strings.Repeat("x", 200)
 	}
-	n := &providers.Notification{RoomID: "!r", Content: payload.Marshal(content)}
+	n := &providers.Notification{RoomID: "!r", Content: clientjson.Marshal(content)}
 	first, err := data(n, &providers.Device{}, fcmLimit, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // maxData is what FCM takes of data and notification together,
@@ -43,7 +43,7 @@ func newTemplate(p *Provider) (*template, error) {
 	}
 	t := &template{room: maxData}
 	if shown, ok := parts["notification"]; ok {
-		t.room -= len(payload.Marshal(shown))
+		t.room -= len(clientjson.Marshal(shown))
 	}
 	if t.room < maxData/2 {
 		return nil, errors.New("notification: it leaves too little room for data: make it shorter")

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/keyfile"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // tokens are the access tokens of an app's credentials, which follow the file that those are in.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // verdict is what an error says about a push.

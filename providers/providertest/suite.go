@@ -12,9 +12,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// prompt is how soon a push must be over once nothing holds it up any more. Generous: it only tells prompt from never.
-const prompt = 10 * time.Second
-
 // Suite describes a provider to [Run].
 type Suite struct {
 	// New makes a provider that delivers to baseURL (https://127.0.0.1:<port>), trusts the authority in caFile and nobody else,
@@ -22,12 +19,27 @@ type Suite struct {
 	// registers the provider's clean-up with t.
 	New func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push)
 
-	// Verdicts is the provider's table of answers, and what each means.
+	// Verdicts is the provider's table of answers, and what each means. At least one is for a push that was delivered.
 	Verdicts []Verdict
 
-	// Unusable are devices that nothing could ever be delivered to, whatever the operator configures. If there are any, the provider
-	// implements [providers.Usable]; Push finds them unusable as well, without a request.
+	// Rings reports whether a request makes the device alert its user, by a text, a sound or a banner: also if it is the app that does so for
+	// what is in the request. New's push must ring, and no badge update may. The body is what the device reads: see Decrypt. Required.
+	Rings func(r *http.Request, body []byte) bool
+
+	// Decrypt returns what the device reads of a request's body, for a push service whose messages are encrypted. It is required if bodies are
+	// not text. For the body of another request it returns an error.
+	Decrypt func(body []byte) ([]byte, error)
+
+	// DataThatLeaves are the members of a device's data that may be in a request although the notification is reduced to ids, such as
+	// default_payload; "tweaks" for the device's tweaks.
+	DataThatLeaves []string
+
+	// Unusable are devices that nothing could ever be delivered to, whatever the operator configures. The provider implements
+	// [providers.Usable]; Push finds them unusable as well, without a request. Required, unless NothingUnusable is set.
 	Unusable []providers.Device
+
+	// NothingUnusable means that any pushkey may be good, with any data: the provider has no device for Unusable.
+	NothingUnusable bool
 
 	// Usable are devices that nothing is delivered to with the provider's configuration, and might be with another one: such as an
 	// endpoint in a private network.
@@ -49,6 +61,8 @@ type Suite struct {
 
 	// SkipRedirects leaves out that redirects are not followed.
 	SkipRedirects bool
+
+	run *run
 }
 
 // Verdict is an answer of the push service, and what the provider must make of it.
@@ -67,12 +81,28 @@ type Verdict struct {
 	Since      time.Time
 	Doubtful   bool
 	Reason     string
+
+	// Documented is where it is documented that only a dead pushkey gets this answer: a page of the push service's, a section of an RFC. It is
+	// required for each answer that is Rejected and not Doubtful: the homeserver deletes the pusher at once. An answer that a wrong
+	// credential, topic, project or URL of the operator's gets as well is Doubtful, whatever page says what.
+	Documented string
 }
 
 // Run tests a provider against the contract of [providers.Provider]: see each test's name. Run it with -race.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
+	if s.New == nil {
+		t.Fatal("Suite.New is missing: it makes the provider")
+	}
+	s.run = new(run)
+	if !t.Run("a push returns, and nothing makes it panic", s.testReturns) {
+		return
+	}
 	t.Run("every answer has its verdict", s.testVerdicts)
+	t.Run("an answer that a wrong setting gets as well proves no death", s.testDoubt)
+	t.Run("a badge update does not ring", s.testBadges)
+	t.Run("of a notification that is reduced to ids, no text leaves", s.testReduced)
+	t.Run("a push for an unusable device makes no request", s.testUnusable)
 	t.Run("a device that can never be delivered to is known at once", s.testUsable)
 	t.Run("a device is told apart by all that decides where its pushes go", s.testTargets)
 	t.Run("concurrent pushes do not disturb each other", s.testConcurrency)
@@ -107,15 +137,14 @@ func (s *Suite) startWith(t *testing.T, ca *CA, trusted string, http2 bool, hand
 		handler = s.Wrap(handler)
 	}
 	server := newTLSServer(t, ca, handler, http2)
-	provider, push := s.New(t, server.URL, trusted)
+	provider, push := s.make(t, server, server.URL, trusted)
 	return &bench{suite: s, server: server, provider: provider, push: push}
 }
 
 // do makes one push, and checks what is true of every outcome.
 func (b *bench) do(ctx context.Context, t *testing.T) providers.Outcome {
 	t.Helper()
-	outcome := b.provider.Push(ctx, b.push)
-	b.check(t, outcome)
+	outcome, _ := b.call(ctx, t, b.push, patience)
 	return outcome
 }
 
@@ -150,21 +179,10 @@ func (b *bench) check(t *testing.T, o providers.Outcome) {
 	}
 }
 
-// within runs a push, and fails the test if it is not over in time.
+// within makes a push, and fails the test if it is not over in time.
 func (b *bench) within(ctx context.Context, t *testing.T, limit time.Duration) (providers.Outcome, bool) {
 	t.Helper()
-	done := make(chan providers.Outcome, 1)
-	go func() { done <- b.provider.Push(ctx, b.push) }()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case outcome := <-done:
-		b.check(t, outcome)
-		return outcome, true
-	case <-timer.C:
-		t.Errorf("the push is not over after %s", limit)
-		return providers.Outcome{}, false
-	}
+	return b.call(ctx, t, b.push, limit)
 }
 
 // wantKind fails the test if the outcome is of another kind.

@@ -40,7 +40,7 @@ func (s Suite) testCuts(t *testing.T) {
 			}))
 			wire := newCutWire(t, b.server.URL)
 			fresh := func() providers.Outcome { // with all that a provider asks for once, such as an access token
-				b.provider, b.push = s.New(t, wire.url, b.server.CAFile)
+				b.provider, b.push = b.suite.make(t, b.server, wire.url, b.server.CAFile)
 				return b.do(t.Context(), t)
 			}
 			whole := wire.cut(-1, -1, fresh)

@@ -43,7 +43,9 @@ func (s Suite) testUsable(t *testing.T) {
 	for _, d := range s.Unusable {
 		t.Run("a device that nothing could be delivered to is unusable", func(t *testing.T) {
 			t.Parallel()
-			b.testUnusableDevice(t, u, &d)
+			if b.usable(t, u, &d) == nil {
+				t.Error("Usable finds it usable")
+			}
 		})
 	}
 	t.Run("nothing makes it panic", func(t *testing.T) {
@@ -61,15 +63,15 @@ func (s Suite) testUsable(t *testing.T) {
 // usable calls the method, and checks what is true of each call.
 func (b *bench) usable(t *testing.T, u providers.Usable, d *providers.Device) (err error) {
 	t.Helper()
-	defer func() {
-		if r := recover(); r != nil {
-			t.Errorf("Usable panics: %v", r)
-		}
-	}()
 	before := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
-	err = u.Usable(d, b.push.Site)
-	if again := u.Usable(d, b.push.Site); (again == nil) != (err == nil) {
-		t.Errorf("first it says %v, then %v", err, again)
+	both, ok := attempt(t, b.suite.run, "Usable", patience, func() [2]error {
+		return [2]error{u.Usable(d, b.push.Site), u.Usable(d, b.push.Site)}
+	})
+	if !ok {
+		t.FailNow()
+	}
+	if err = both[0]; (both[1] == nil) != (err == nil) {
+		t.Errorf("first it says %v, then %v", err, both[1])
 	}
 	after := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
 	if !reflect.DeepEqual(before, after) {
@@ -107,28 +109,44 @@ func (b *bench) testUsableDevice(t *testing.T, u providers.Usable, d *providers.
 	cancel()
 	push := *b.push
 	push.Device = d
-	o := b.provider.Push(ctx, &push)
-	b.check(t, o)
-	if o.Kind == providers.KindRejected || o.Unusable {
+	o, ok := b.call(ctx, t, &push, patience)
+	if ok && o.Kind == providers.KindRejected || o.Unusable {
 		t.Errorf("the outcome is %s (%s, unusable: %t)", o.Kind, o.Reason, o.Unusable)
 	}
 }
 
-// testUnusableDevice wants both Usable and Push to find the device unusable. That the push service was not asked, testUsable sees.
-func (b *bench) testUnusableDevice(t *testing.T, u providers.Usable, d *providers.Device) {
-	err := b.usable(t, u, d)
-	if err == nil {
-		t.Error("Usable finds it usable")
+// testUnusable pushes to each device that nothing could be delivered to, also for a provider that has no Usable: Push is asked, too, about
+// devices that an earlier version kept pushes for.
+func (s Suite) testUnusable(t *testing.T) {
+	t.Parallel()
+	switch {
+	case len(s.Unusable) == 0 && !s.NothingUnusable:
+		t.Fatal("Suite.Unusable is empty: list devices that nothing could ever be delivered to, such as one whose pushkey is no token or URL at " +
+			"all. Set NothingUnusable if there are none")
+	case len(s.Unusable) > 0 && s.NothingUnusable:
+		t.Error("Suite.NothingUnusable is set, and Suite.Unusable is not empty")
 	}
-	push := *b.push
-	push.Device = d
-	o := b.provider.Push(t.Context(), &push)
-	b.check(t, o)
-	if o.Kind != providers.KindRejected || !o.Unusable {
-		t.Errorf("the outcome is %s (%s, unusable: %t), want rejected as unusable", o.Kind, o.Reason, o.Unusable)
-	}
-	if reason := unusableReason(err); reason != "" && reason != o.Reason {
-		t.Errorf("the reason is %s for Usable, and %s for Push", reason, o.Reason)
+	b, all, _ := s.startRecorded(t)
+	for i, d := range s.Unusable {
+		push := copyOf(b.push)
+		push.Device = &d
+		o, ok := b.call(t.Context(), t, push, patience)
+		if !ok {
+			return
+		}
+		if o.Kind != providers.KindRejected || !o.Unusable {
+			t.Errorf("Unusable[%d]: the outcome is %s (%s, unusable: %t), want rejected as unusable", i, o.Kind, o.Reason, o.Unusable)
+		}
+		if n := len(all.take()); n > 0 {
+			t.Errorf("Unusable[%d]: %d requests were made", i, n)
+		}
+		u, ok := b.provider.(providers.Usable)
+		if !ok {
+			continue
+		}
+		if reason := unusableReason(b.usable(t, u, &d)); reason != "" && reason != o.Reason {
+			t.Errorf("Unusable[%d]: the reason is %s for Usable, and %s for Push", i, reason, o.Reason)
+		}
 	}
 }
 
@@ -140,11 +158,14 @@ func (b *bench) testCheap(t *testing.T, u providers.Usable) {
 	var group sync.WaitGroup
 	for range callers {
 		group.Go(func() {
-			for range calls {
-				if u.Usable(b.push.Device, b.push.Site) != nil || time.Since(began) > limit {
-					return // another test says so, or it failed already
+			attempt(t, b.suite.run, "Usable", patience, func() (_ struct{}) {
+				for range calls {
+					if u.Usable(b.push.Device, b.push.Site) != nil || time.Since(began) > limit {
+						return // another test says so, or it failed already
+					}
 				}
-			}
+				return
+			})
 		})
 	}
 	group.Wait()

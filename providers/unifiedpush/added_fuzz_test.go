@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -66,7 +66,7 @@ func decisionOn(t *testing.T, sub providertest.Subscription, data, body string) 
 	n.Body = json.RawMessage(body)
 	all := slices.Collect(bodies(n, d, keys != nil)) // there may be one more with a member that can be left out
 	forms := []json.RawMessage{all[0], all[len(all)-1]}
-	return payload.Marshal(map[string]any{
+	return clientjson.Marshal(map[string]any{
 		"host": p.Host(d), "endpoint": endpoint.String(), "encrypted": keys != nil, "content": p.DefaultContent(d), "forms": forms,
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
@@ -29,7 +29,7 @@ func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := message.Options{
-		Options: upstream.Options{
+		Options: endpoint.Options{
 			Options:      network.Options{Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none"},
 			AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},
 			OwnPaths:     []string{"/up*", "/a"},

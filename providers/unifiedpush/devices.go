@@ -9,7 +9,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // toldDevice is what a client is told of its own device, in the protocol's shape: never the pushkey.
@@ -40,12 +40,12 @@ func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
 		if all {
 			public := publicOf(d.Data)
 			whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Data: public, Tweaks: tweaksOf(d)}
-			if len(public) > 0 && !yield(payload.Marshal([]toldDevice{whole})) {
+			if len(public) > 0 && !yield(clientjson.Marshal([]toldDevice{whole})) {
 				return
 			}
 		}
 		if a := accountOf(d.Data); a != (account{}) {
-			yield(payload.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
+			yield(clientjson.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
 		}
 	}
 }
@@ -83,7 +83,7 @@ func isSecret(name string) bool {
 // publicOf is what may leave of the data. A member that has a secret one anywhere in it, such as a whole subscription, is left out; of a
 // default_payload, what tells the account stays.
 func publicOf(data json.RawMessage) map[string]json.RawMessage {
-	public, _ := payload.Members(data)
+	public, _ := clientjson.Members(data)
 	for name, value := range public {
 		if isSecret(name) || name == "url" || hasSecret(value) {
 			delete(public, name)
@@ -91,7 +91,7 @@ func publicOf(data json.RawMessage) map[string]json.RawMessage {
 	}
 	if public["default_payload"] == nil {
 		if a := accountOf(data); a.DefaultPayload != nil {
-			public["default_payload"] = payload.Marshal(a.DefaultPayload)
+			public["default_payload"] = clientjson.Marshal(a.DefaultPayload)
 		}
 	}
 	return public
@@ -125,7 +125,7 @@ func tweaksOf(d *providers.Device) json.RawMessage {
 	var known struct {
 		Sound *string `json:"sound"`
 	}
-	if members, ok := payload.Members(d.Tweaks); !ok || len(members) == 0 || lenient.Unmarshal(d.Tweaks, &known) != nil {
+	if members, ok := clientjson.Members(d.Tweaks); !ok || len(members) == 0 || lenient.Unmarshal(d.Tweaks, &known) != nil {
 		return nil
 	}
 	return d.Tweaks

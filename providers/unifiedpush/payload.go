@@ -10,6 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // body is what an endpoint receives.
@@ -29,12 +30,12 @@ func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter
 				return
 			}
 		}
-		if isFull(n, members) && !yield(payload.Marshal(body{message.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
+		if isFull(n, members) && !yield(clientjson.Marshal(body{message.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
 			return
 		}
 		bare := *n
 		bare.Encrypted = providers.Encrypted{} // the client can still fetch the event
-		yield(payload.Marshal(body{message.IDsOf(&bare)}))
+		yield(clientjson.Marshal(body{message.IDsOf(&bare)}))
 	}
 }
 
@@ -52,9 +53,9 @@ func richer(n *providers.Notification, members map[string]json.RawMessage, d *pr
 			first = nil // all of it is known not to fit
 		case n.Prepared != nil:
 		case members != nil:
-			first = payload.Marshal(body{members})
+			first = clientjson.Marshal(body{members})
 		default:
-			first = payload.Marshal(body{message.IDsOf(n)})
+			first = clientjson.Marshal(body{message.IDsOf(n)})
 		}
 		if first != nil {
 			for devices := range devicesOf(d, encrypted || isFull(n, members)) {
@@ -92,7 +93,7 @@ func poorer(members map[string]json.RawMessage, limit int) iter.Seq[[]byte] {
 		if members == nil {
 			return
 		}
-		content, _ := payload.Members(members["content"])
+		content, _ := clientjson.Members(members["content"])
 		for _, left := range leftOut {
 			for _, form := range payload.Contents(content, limit, around(members, left)) {
 				if !yield(form) {
@@ -114,11 +115,11 @@ func around(members map[string]json.RawMessage, left []string) func(content map[
 	}
 	return func(content map[string]json.RawMessage) []byte {
 		if len(content) == 0 {
-			return payload.Marshal(body{frame})
+			return clientjson.Marshal(body{frame})
 		}
 		whole := maps.Clone(frame)
-		whole["content"] = payload.Marshal(content)
-		return payload.Marshal(body{whole})
+		whole["content"] = clientjson.Marshal(content)
+		return clientjson.Marshal(body{whole})
 	}
 }
 
@@ -136,8 +137,8 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if members := n.Members(); members != nil {
 		reduced = n.Reduced()
-		if reduced.Prepared = payload.Marshal(body{members}); len(reduced.Prepared) > message.MaxBody {
-			reduced.Prepared = payload.Marshal(part{partOf(members), true})
+		if reduced.Prepared = clientjson.Marshal(body{members}); len(reduced.Prepared) > message.MaxBody {
+			reduced.Prepared = clientjson.Marshal(part{partOf(members), true})
 		}
 	}
 	if ids, too := payload.OversizeIDs(reduced, message.MaxBody, payload.Size); too {
@@ -147,7 +148,7 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 		bare := *reduced
 		bare.Encrypted = providers.Encrypted{}
 		if bare.Prepared == nil {
-			bare.Prepared = payload.Marshal(part{Part: true}) // the device does not fit beside them, and does not come back without them
+			bare.Prepared = clientjson.Marshal(part{Part: true}) // the device does not fit beside them, and does not come back without them
 		}
 		return &bare
 	}
@@ -169,11 +170,11 @@ func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
 	for _, name := range left {
 		delete(kept, name)
 	}
-	content, _ := payload.Members(members["content"])
+	content, _ := clientjson.Members(members["content"])
 	for shorter, form := range payload.Contents(content, message.MaxBody, nameless) {
 		if fits(form) {
 			if shorter != nil {
-				kept["content"] = payload.Marshal(shorter)
+				kept["content"] = clientjson.Marshal(shorter)
 			}
 			break
 		}

@@ -11,12 +11,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 )
 
 // Push posts the notification to the endpoint.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
-	endpoint, keys, unusable := target(push.Device)
+	to, keys, unusable := target(push.Device)
 	if unusable != nil {
 		return providers.Unusable(unusable.Reason, unusable.Err)
 	}
@@ -24,7 +24,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		return message.Starting()
 	}
 	return p.sender.Send(ctx,
-		message.Target{Endpoint: endpoint, Keys: keys},
+		message.Target{Endpoint: to, Keys: keys},
 		message.Message{
 			Bodies: bodies(push.Notification, push.Device, keys != nil),
 			Topic:  message.BadgeTopic(push.Notification, push.Device),
@@ -35,11 +35,11 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 // Usable returns an error if the pushkey is not the URL of an endpoint, or of one on the own site's host where there is none, or the data
 // have half a subscription. Push does not look at the site: what waits since before a reload is held, whatever the new configuration says.
 func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
-	endpoint, _, unusable := target(d)
+	to, _, unusable := target(d)
 	if unusable != nil {
 		return unusable
 	}
-	if err := p.sender.Astray(endpoint, site); err != nil {
+	if err := p.sender.Astray(to, site); err != nil {
 		return &providers.UnusableError{Reason: badEndpoint, Err: fmt.Errorf("the endpoint: %w", err), Doubtful: true}
 	}
 	return nil
@@ -50,7 +50,7 @@ const badEndpoint = "bad_endpoint"
 
 // target is where a device's messages go, and the keys to encrypt them with; nil for none.
 func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
-	endpoint, err := upstream.Endpoint(d.Pushkey)
+	to, err := endpoint.Parse(d.Pushkey)
 	if err != nil {
 		return nil, nil, &providers.UnusableError{Reason: badEndpoint, Err: err}
 	}
@@ -58,7 +58,7 @@ func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError)
 	if err != nil {
 		return nil, nil, &providers.UnusableError{Reason: "bad_subscription", Err: err}
 	}
-	return endpoint, keys, nil
+	return to, keys, nil
 }
 
 // Host is the endpoint's.

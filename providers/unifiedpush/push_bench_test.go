@@ -35,7 +35,7 @@ func BenchmarkPush(b *testing.B) {
 		push *providers.Push
 	}{
 		{"clear", pushOf(alert().Reduced(), providers.Device{Pushkey: endpoint})},
-		{"encrypted", pushOf(alert(), providers.Device{Pushkey: endpoint, Data: data(sub, `{"p256dh": %q, "auth": %q}`)})},
+		{"encrypted", pushOf(received(alert()), providers.Device{Pushkey: endpoint, Data: data(sub, `{"p256dh": %q, "auth": %q}`)})},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			benchtest.Run(b, func() error {

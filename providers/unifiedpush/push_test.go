@@ -12,8 +12,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -23,6 +23,10 @@ func TestConformance(t *testing.T) {
 		t.Run(fmt.Sprintf("encrypted is %v", encrypted), func(t *testing.T) {
 			t.Parallel()
 			sub := providertest.New(providertest.Options{}).Subscribe()
+			decrypt, leaves := sub.Decrypt, []string{"default_payload", "client_name", "org.example.data", "tweaks"}
+			if !encrypted { // the push server can read it
+				decrypt, leaves = nil, []string{"client_name"}
+			}
 			providertest.Run(t, providertest.Suite{
 				New: func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
 					d := providers.Device{Pushkey: baseURL + "/up/very-secret"}
@@ -31,6 +35,10 @@ func TestConformance(t *testing.T) {
 					}
 					return newProvider(t, caFile), pushOf(alert(), d)
 				},
+				Rings:          rings,
+				Decrypt:        decrypt,
+				DataThatLeaves: leaves,
+
 				Secrets:  []string{"very-secret", sub.Auth, "a < b"},
 				Unusable: unusable(sub),
 				Usable:   usable(sub),
@@ -42,9 +50,9 @@ func TestConformance(t *testing.T) {
 					{
 						Name: "404 with autopush's word for a dead one is rejected", Status: 404,
 						Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"code":404,"errno":102,"error":"Not Found"}`,
-						Kind: providers.KindRejected, Reason: "not_found",
+						Kind: providers.KindRejected, Reason: "not_found", Documented: "autopush-rs, docs/src/errors.md",
 					},
-					{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
+					{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone", Documented: "RFC 9110, section 15.5.11"},
 					{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 					{Name: "403 is the operator's", Status: 403, Kind: providers.KindMisconfigured},
 					{Name: "413 twice is dropped", Status: 413, Kind: providers.KindDropped, Reason: "too_large"},
@@ -64,6 +72,16 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+// rings reports whether an app has an event to show.
+func rings(_ *http.Request, body []byte) bool {
+	var message struct {
+		Notification struct {
+			EventID string `json:"event_id"`
+		} `json:"notification"`
+	}
+	return json.Unmarshal(body, &message) != nil || message.Notification.EventID != ""
 }
 
 // unusable are devices that nothing can be delivered to.
@@ -280,7 +298,7 @@ func TestTheGatewayIsAdvertised(t *testing.T) {
 func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
 	t.Parallel()
 	p := &Provider{Options: message.Options{
-		Options: upstream.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
+		Options: endpoint.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
 	}}
 	t.Cleanup(func() { _ = p.Cleanup() })
 	if err := p.Provision(newContext(t)); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -65,9 +65,9 @@ func decisionOn(t *testing.T, sub providertest.Subscription, pushkey, data, cont
 	}
 	n := alert()
 	n.Content = json.RawMessage(content)
-	all := slices.Collect(bodies(n, payload.DefaultIn(to.defaultPayload, d, nil))) // there may be one more with a member that can be left out
+	all := slices.Collect(bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, d, nil))) // there may be one more with a member that can be left out
 	forms := []json.RawMessage{all[0], all[len(all)-1]}
-	return payload.Marshal(map[string]any{
+	return clientjson.Marshal(map[string]any{
 		"host": p.Host(d), "endpoint": to.endpoint.String(), "forms": forms,
 		"options": []bool{to.eventsOnly, to.onlyLastPerRoom},
 	})

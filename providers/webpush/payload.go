@@ -10,6 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // bodies are the forms of a notification, from the whole of it to its ids, each smaller than the one before. The members are Sygnal's.
@@ -27,8 +28,8 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter
 				}
 			}
 		}
-		if yield(payload.Marshal(withDefaults(ids(n), defaults))) {
-			yield(payload.Marshal(ids(n)))
+		if yield(clientjson.Marshal(withDefaults(ids(n), defaults))) {
+			yield(clientjson.Marshal(ids(n)))
 		}
 	})
 }
@@ -46,7 +47,7 @@ func described(
 		if len(content) > 0 {
 			members["content"] = content
 		}
-		return payload.Marshal(members)
+		return clientjson.Marshal(members)
 	}
 }
 
@@ -71,7 +72,7 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	for content, form := range payload.Contents(trim(n.Content), message.MaxEncrypted, nameless) {
 		if len(form) <= message.MaxEncrypted {
 			if content != nil {
-				reduced.Content = payload.Marshal(content)
+				reduced.Content = clientjson.Marshal(content)
 			}
 			break
 		}
@@ -133,14 +134,14 @@ const (
 // trim leaves out of an event's content what a notification does not show: the formatted body, the rest of a long body, and a
 // ciphertext that would not fit anyhow.
 func trim(content json.RawMessage) map[string]json.RawMessage {
-	members, ok := payload.Members(content)
+	members, ok := clientjson.Members(content)
 	if !ok {
 		return nil
 	}
 	delete(members, "formatted_body")
 	var text string
 	if lenient.Unmarshal(members["body"], &text) == nil && utf8.RuneCountInString(text) > maxText {
-		members["body"] = payload.Marshal(string([]rune(text)[:maxText-1]) + "…")
+		members["body"] = clientjson.Marshal(string([]rune(text)[:maxText-1]) + "…")
 	}
 	var ciphertext string
 	if lenient.Unmarshal(members["ciphertext"], &ciphertext) == nil && len(ciphertext) > maxCiphertext {

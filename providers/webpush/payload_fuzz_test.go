@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // FuzzBodies merges a default_payload into a notification, and holds each form of it against what no client may bring about: another
@@ -43,7 +43,7 @@ func FuzzBodies(f *testing.F) {
 		}
 		var pusher pusherData
 		_ = lenient.Unmarshal([]byte(data), &pusher)
-		defaults := payload.DefaultIn(pusher.DefaultPayload, new(providers.Device), nil)
+		defaults := clientjson.DefaultPayloadIn(pusher.DefaultPayload, new(providers.Device), nil)
 		n := alert()
 		n.Content = json.RawMessage(content)
 		forms := slices.Collect(bodies(n, defaults))

@@ -9,7 +9,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 func init() {
@@ -33,7 +33,7 @@ type Provider struct {
 	message.Options
 
 	sender message.Sender
-	faults *payload.Faults
+	faults *clientjson.Faults
 }
 
 // CaddyModule returns the module's name and constructor.
@@ -43,7 +43,7 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the options.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	p.faults = payload.NewFaults(ctx.Logger())
+	p.faults = clientjson.NewFaults(ctx.Logger())
 	return p.sender.Provision(ctx, &p.Options)
 }
 

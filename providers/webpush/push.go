@@ -7,6 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // Push encrypts the notification and posts it to the subscription's push service.
@@ -28,7 +29,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	return p.sender.Send(ctx,
 		message.Target{Endpoint: to.endpoint, Keys: &to.keys},
-		message.Message{Bodies: bodies(n, payload.DefaultIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
+		message.Message{Bodies: bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
 		push)
 }
 
@@ -38,7 +39,7 @@ func (p *Provider) Replace(n *providers.Notification, d *providers.Device) strin
 	if n.RoomID == "" || !lenient.MayHave(d.Data, `"`+wish+`"`) {
 		return ""
 	}
-	if data, _ := payload.Members(d.Data); string(data[wish]) != "true" {
+	if data, _ := clientjson.Members(d.Data); string(data[wish]) != "true" {
 		return ""
 	}
 	return payload.Topic(n.RoomID, d)

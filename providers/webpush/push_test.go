@@ -15,8 +15,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -30,6 +30,10 @@ func TestConformance(t *testing.T) {
 			at.Endpoint = baseURL + sub.Endpoint
 			return newProvider(t, caFile), pushOf(alert(), device(at, ""))
 		},
+		Rings:          rings,
+		Decrypt:        sub.Decrypt,
+		DataThatLeaves: []string{"default_payload"},
+
 		Secrets:  []string{"very-secret", sub.Auth, sub.P256dh, "a < b"},
 		Unusable: unusable(sub),
 		Usable:   usable(sub),
@@ -40,19 +44,19 @@ func TestConformance(t *testing.T) {
 			{
 				Name: "404 with autopush's word for a dead one is rejected", Status: 404,
 				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"code":404,"errno":102,"error":"Not Found"}`,
-				Kind: providers.KindRejected, Reason: "not_found",
+				Kind: providers.KindRejected, Reason: "not_found", Documented: "autopush-rs, docs/src/errors.md",
 			},
 			{
 				Name: "400 with Apple's word for a dead one is rejected", Status: 400,
 				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"reason":"BadWebPushToken"}`,
-				Kind: providers.KindRejected, Reason: "not_found",
+				Kind: providers.KindRejected, Reason: "not_found", Documented: "seen: see pushword's appleReasons",
 			},
 			{
 				Name: "400 with Apple's word for another key is the operator's", Status: 400,
 				Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"reason":"VapidPkHashMismatch"}`,
 				Kind: providers.KindMisconfigured, Reason: "vapid_key_mismatch", RetryAfter: time.Hour,
 			},
-			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone"},
+			{Name: "410 is rejected", Status: 410, Kind: providers.KindRejected, Reason: "gone", Documented: "RFC 9110, section 15.5.11"},
 			{Name: "400 is dropped", Status: 400, Kind: providers.KindDropped},
 			{Name: "401 is the operator's", Status: 401, Kind: providers.KindMisconfigured},
 			{Name: "403 is the operator's", Status: 403, Kind: providers.KindMisconfigured},
@@ -64,6 +68,14 @@ func TestConformance(t *testing.T) {
 			{Name: "503 is for later", Status: 503, Kind: providers.KindRetry},
 		},
 	})
+}
+
+// rings reports whether a service worker has an event to show.
+func rings(_ *http.Request, body []byte) bool {
+	var message struct {
+		EventID string `json:"event_id"`
+	}
+	return json.Unmarshal(body, &message) != nil || message.EventID != ""
 }
 
 // unusable are devices that nothing can be delivered to.
@@ -398,7 +410,7 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
 	t.Parallel()
 	p := &Provider{Options: message.Options{
-		Options: upstream.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
+		Options: endpoint.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
 	}}
 	t.Cleanup(func() { _ = p.Cleanup() })
 	if err := p.Provision(newContext(t)); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 )
 
 // pusher is what a device says about itself.
@@ -87,7 +87,7 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 		eventsOnly: string(data.EventsOnly) == "true", onlyLastPerRoom: string(data.OnlyLastPerRoom) == "true",
 		defaultPayload: data.DefaultPayload,
 	}
-	if p.endpoint, err = upstream.Endpoint(sub.Endpoint); err != nil {
+	if p.endpoint, err = endpoint.Parse(sub.Endpoint); err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
 	if p.keys, err = ece.ParseKeys(sub.Keys.P256dh, sub.Keys.Auth); err != nil {
@@ -122,7 +122,7 @@ func (p *Provider) Target(d *providers.Device) string {
 	if lenient.Unmarshal(d.Data, &data) != nil {
 		return ""
 	}
-	return upstream.Target(data.Endpoint.value)
+	return endpoint.Target(data.Endpoint.value)
 }
 
 func subscription(pushkey string, data pusherData) (webpushgo.Subscription, error) {

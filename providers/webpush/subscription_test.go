@@ -8,8 +8,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -97,7 +97,7 @@ func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(payload.DefaultIn(p.defaultPayload, new(providers.Device), nil)) != 0 {
+		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(clientjson.DefaultPayloadIn(p.defaultPayload, new(providers.Device), nil)) != 0 {
 			t.Errorf("%s: got %+v", value, p)
 		}
 	}
@@ -123,7 +123,7 @@ func FuzzSubscription(f *testing.F) {
 		if err == nil && (p.endpoint.Scheme != "https" || p.endpoint.Hostname() == "" || p.endpoint.User != nil) {
 			t.Errorf("the endpoint is %s", p.endpoint)
 		}
-		if host := new(Provider).Host(d); err == nil && host != upstream.Host(p.endpoint.String()) {
+		if host := new(Provider).Host(d); err == nil && host != endpoint.Host(p.endpoint.String()) {
 			t.Errorf("the host of %s is %s", p.endpoint, host)
 		}
 	})

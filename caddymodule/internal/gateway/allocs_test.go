@@ -1,6 +1,13 @@
 package gateway
 
-import "testing"
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
 
 // budget is how often a request with one device allocates memory in the engine, by what becomes of the device. Counts are the same on
 // each machine, unlike times. Whoever needs more raises a number here, and says what for.
@@ -38,6 +45,25 @@ func TestToRouteAndToNameAnEventAllocatesNothing(t *testing.T) {
 	} {
 		if got := testing.AllocsPerRun(100, step); got > 0 {
 			t.Errorf("%s: %v allocations, want none", name, got)
+		}
+	}
+}
+
+// Not parallel either. What encoding/json allocates shows whose decoder it was: both read the same.
+func TestMembersAreDecodedByTheGatewayBeforeAndAfterTheOutbox(t *testing.T) {
+	var kept *providers.Notification
+	synctest.Test(t, func(t *testing.T) {
+		p := always(providers.Delivered())
+		r := newRig(t, appFor("app", p))
+		r.retry(r.Router.Apps()[0], outbox.Leased{Entry: outbox.Entry{
+			ID: "id", App: "app", Push: []byte(keptEarlier), Accepted: time.Now(), Expires: time.Now().Add(time.Hour),
+		}})
+		kept = p.asked()[0].Notification
+	})
+	for name, n := range map[string]*providers.Notification{"of a request": mustDecode(t, synapseBody).Notification, "of the outbox": kept} {
+		count := func(n *providers.Notification) float64 { return testing.AllocsPerRun(100, func() { n.Members() }) }
+		if got, slow := count(n), count(&providers.Notification{Body: n.Body, Counts: n.Counts}); got == 0 || got > slow*2/3 {
+			t.Errorf("%s: %v allocations, and %v by encoding/json", name, got, slow)
 		}
 	}
 }

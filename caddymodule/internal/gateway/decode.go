@@ -131,6 +131,7 @@ func (n *wireNotification) notification(content json.RawMessage, body []byte) *p
 	if n.Type == "m.room.member" && n.Membership == "" {
 		out.Membership = membershipIn(content)
 	}
+	out.DecodeBy(lenient.Members)
 	// The seeds of the specification call the event's id just `id`, https://spec.matrix.org/legacy/push_gateway/unstable.html.
 	if out.EventID == "" && strings.HasPrefix(n.ID, "$") {
 		out.EventID = n.ID

@@ -171,3 +171,16 @@ func TestADeviceOfAProviderThatPanicsAtItsHostIsStillServed(t *testing.T) {
 		wantLine(t, r.notify(event("$e", device("key"))), `503 after 5s`)
 	})
 }
+
+// void is a provider that reduces every notification to nothing.
+type void struct{ providers.Provider }
+
+func (void) Reduce(*providers.Notification) *providers.Notification { return nil }
+
+func TestAProviderThatReducesANotificationToNothingGetsAllOfIt(t *testing.T) {
+	t.Parallel()
+	n := &providers.Notification{EventID: "$1"}
+	if got := (&App{Provider: void{}}).Reduce(n); got != n {
+		t.Errorf("got %+v", got)
+	}
+}

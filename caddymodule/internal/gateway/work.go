@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
@@ -158,6 +159,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 	case f.push.Notification.Badge && !app.updatesBadges():
 		o = providers.Dropped("no_badges", errNoBadges) // kept before a reload changed the option
 	case start.Before(entry.Expires):
+		f.push.Notification.DecodeBy(lenient.Members)
 		if f.key = app.keyOf(f.push.Device); f.key != entry.Device && g.move(app, entry, f.push, f.key) {
 			return
 		}

@@ -13,14 +13,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // Options are the options of a provider that sends push messages.
 type Options struct {
-	upstream.Options
+	endpoint.Options
 
 	// How push services can reach the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL of a public name. Placeholders are
 	// allowed. Default: `https://` and the first public name of the sites that mount the app. If there is none, `webpush` does not load, and
@@ -45,30 +45,14 @@ func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error
 }
 
 // Unmarshal reads a provider's name and block that has these options alone.
-func (o *Options) Unmarshal(d *caddyfile.Dispenser) error {
-	d.Next() // the provider's name
-	name := d.Val()
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		known, err := o.UnmarshalOption(d)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return d.Errf("%s has no option %q", name, d.Val())
-		}
-	}
-	return nil
-}
+func (o *Options) Unmarshal(d *caddyfile.Dispenser) error { return network.Unmarshal(d, o, nil) }
 
 // Sender sends push messages as its options say. It is safe for concurrent use once provisioned.
 type Sender struct {
 	Now func() time.Time
 
 	ctx     caddy.Context
-	client  *upstream.Client
+	client  *endpoint.Client
 	subject string
 	key     atomic.Pointer[vapid.Key]    // nil until it is known
 	signer  atomic.Pointer[vapid.Signer] // nil until the configuration goes live: by then, key and subject are known
@@ -102,7 +86,7 @@ func (s *Sender) Provision(ctx caddy.Context, o *Options) error {
 			return fmt.Errorf("vapid_key_file: %w", err)
 		}
 	}
-	s.client, err = upstream.NewClient(ctx, &o.Options)
+	s.client, err = endpoint.NewClient(ctx, &o.Options)
 	return err
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 )
 
 // Target is where a message goes.
@@ -47,10 +47,10 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 	}
 	body := firstFit(m.Bodies, limit)
 	if body == nil {
-		return providers.Dropped(upstream.TooLarge, errTooLarge)
+		return providers.Dropped(endpoint.TooLarge, errTooLarge)
 	}
 	o := s.attempt(ctx, to, m.Topic, body, p)
-	if o.Kind == providers.KindDropped && o.Reason == upstream.TooLarge {
+	if o.Kind == providers.KindDropped && o.Reason == endpoint.TooLarge {
 		if smallest := last(m.Bodies); len(smallest) < len(body) {
 			o = s.attempt(ctx, to, m.Topic, smallest, p)
 		}
@@ -62,9 +62,9 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 func (s *Sender) attempt(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) providers.Outcome {
 	resp, err := s.post(ctx, to, topic, body, p)
 	if err != nil {
-		return upstream.Failed(err)
+		return endpoint.Failed(err)
 	}
-	return upstream.Outcome(resp, s.Now())
+	return endpoint.Outcome(resp, s.Now())
 }
 
 // firstFit is the first body that fits, nil if none does.
@@ -83,7 +83,7 @@ func last(bodies iter.Seq[[]byte]) (smallest []byte) {
 	return smallest
 }
 
-func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (upstream.Response, error) {
+func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (endpoint.Response, error) {
 	now := s.Now()
 	header := http.Header{
 		"Content-Type": {"application/octet-stream"},
@@ -101,11 +101,11 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 	if to.Keys != nil {
 		authorization, err := s.signer.Load().Authorization(vapid.Origin(to.Endpoint), now)
 		if err != nil {
-			return upstream.Response{}, err
+			return endpoint.Response{}, err
 		}
 		header.Set("Authorization", authorization)
 		if body, err = ece.Encrypt(body, *to.Keys); err != nil {
-			return upstream.Response{}, err
+			return endpoint.Response{}, err
 		}
 	}
 	return s.client.Post(ctx, to.Endpoint, p.Site, header, body)
@@ -114,7 +114,7 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 // Host returns the host and port of an endpoint, by which servers are told apart; empty if the operator chose one server for all.
 func (s *Sender) Host(endpoint string) string { return s.client.Host(endpoint) }
 
-// Astray returns an error if an endpoint is on the own site's host where no push server can be: see [upstream.Client.Astray].
+// Astray returns an error if an endpoint is on the own site's host where no push server can be: see [endpoint.Client.Astray].
 func (s *Sender) Astray(endpoint *url.URL, site providers.Site) error {
 	return s.client.Astray(endpoint, site)
 }

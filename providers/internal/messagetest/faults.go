@@ -6,13 +6,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // Faults are those of a provider, and what they report.
-func Faults() (*payload.Faults, *observer.ObservedLogs) {
+func Faults() (*clientjson.Faults, *observer.ObservedLogs) {
 	core, logs := observer.New(zap.InfoLevel)
-	return payload.NewFaults(zap.New(core)), logs
+	return clientjson.NewFaults(zap.New(core)), logs
 }
 
 // WantReported wants one warning about the field, with what to do about it, or no line at all if the field is empty.

@@ -15,8 +15,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/upstream"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -64,8 +64,8 @@ func NewContext(t testing.TB) caddy.Context {
 }
 
 // Options trust the authority and may reach loopback.
-func Options(caFile string) upstream.Options {
-	return upstream.Options{
+func Options(caFile string) endpoint.Options {
+	return endpoint.Options{
 		Options: network.Options{TrustedCA: caFile, Proxy: "none"}, AllowPrivate: []string{"127.0.0.1"},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // shownMembers are the members of an event's content that clients make a notification of, without asking their homeserver:
@@ -70,7 +71,7 @@ func shorten(content map[string]json.RawMessage, limit int, message func(map[str
 	if text = Cut(text, limit-len(message(short))); text == "" {
 		return nil
 	}
-	short["body"] = Marshal(text)
+	short["body"] = clientjson.Marshal(text)
 	return short
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 func TestATextIsCutToWhatFitsInJSON(t *testing.T) {
@@ -50,7 +52,7 @@ func FuzzCut(f *testing.F) {
 		limit, less = limit%10_000, less%10_000
 		less = min(less, limit)
 		cut := Cut(text, limit)
-		size := len(Marshal(cut)) - len(`""`)
+		size := len(clientjson.Marshal(cut)) - len(`""`)
 		if size > max(limit, 0) || size != Size(cut) || !utf8.ValidString(cut) {
 			t.Fatalf("%q in %d bytes is %q, of %d bytes", text, limit, cut, size)
 		}
@@ -78,8 +80,8 @@ func TestAContentKeepsWhatIsShown(t *testing.T) {
 		{`{"Body":"b"}`, `{}`},
 	}
 	for _, test := range tests {
-		content, _ := Members(json.RawMessage(test.content))
-		if got := string(Marshal(shownOf(content))); got != test.want {
+		content, _ := clientjson.Members(json.RawMessage(test.content))
+		if got := string(clientjson.Marshal(shownOf(content))); got != test.want {
 			t.Errorf("of %s, %s is shown, want %s", test.content, got, test.want)
 		}
 	}

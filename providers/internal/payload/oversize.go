@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Size is how many bytes a text takes in JSON, as [Marshal] writes it, without the quotes.
+// Size is how many bytes a text takes in JSON, as clientjson.Marshal writes it, without the quotes.
 func Size(text string) (size int) {
 	for _, r := range text {
 		size += sizeOf(r)

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // fields are the members of a notification that a homeserver may make as long as it likes.
@@ -70,7 +70,7 @@ func Run(t *testing.T, reduce func(*providers.Notification) *providers.Notificat
 			want := message(n, device)
 			different[want] = true
 			attempts := map[string]*providers.Notification{"reduced": reduced, "kept": kept, "reduced again": reduce(reduced)}
-			if strings.Contains(name, control) && len(payload.Marshal(reduced)) > providers.MaxKept {
+			if strings.Contains(name, control) && len(clientjson.Marshal(reduced)) > providers.MaxKept {
 				delete(attempts, "kept") // a control character is one byte to FCM and six in JSON; nobody writes thousands of them
 			}
 			for how, n := range attempts {

@@ -1,0 +1,132 @@
+// Package bell is a provider of a push service that is made up, in a module outside of the gateway's: JSON over HTTPS, with a token.
+package bell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
+)
+
+func init() { caddy.RegisterModule(new(Provider)) }
+
+// Provider delivers notifications through Bell. A pushkey is the 32 hexadecimal digits that Bell gave to the app.
+type Provider struct {
+	network.Options
+
+	// The file with the token that Bell gave to the operator. It is read again when it is replaced. Placeholders are allowed. Required.
+	TokenFile string `json:"token_file,omitempty"`
+
+	token  *keyfile.File[string]
+	client *service.Client
+}
+
+// CaddyModule names the module.
+func (*Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "matrix_push.providers.bell", New: func() caddy.Module { return new(Provider) }}
+}
+
+// UnmarshalCaddyfile reads the provider's block:
+//
+//	bell {
+//		token_file <file>
+//		endpoint   <url>
+//		trusted_ca <file>
+//		proxy      <url>|none
+//	}
+func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	return network.Unmarshal(d, &p.Options, map[string]*string{"token_file": &p.TokenFile})
+}
+
+// Provision reads the token, and makes the client, which connects when the first push is sent.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	settings, err := p.Resolve()
+	if err != nil {
+		return err
+	}
+	path, err := keyfile.Resolve(p.TokenFile)
+	if err != nil || path == "" {
+		return errors.Join(errors.New("token_file: must name the file with Bell's token"), err)
+	}
+	options := keyfile.Options[string]{Paths: []string{path}, Parse: keyfile.Line, Logger: ctx.Logger()}
+	if p.token, err = keyfile.Open(options); err != nil {
+		return fmt.Errorf("token_file: %w", err)
+	}
+	server := &url.URL{Scheme: "https", Host: "bell.example.org"}
+	p.client, err = service.NewClient(service.Options{Server: server, Settings: settings})
+	return err
+}
+
+// Cleanup lets go of the connections. It works however far Provision got.
+func (p *Provider) Cleanup() error { return p.client.Close() }
+
+// form is that of a pushkey.
+var form = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Usable returns an error for a pushkey that Bell never gave to anybody.
+func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
+	if !form.MatchString(d.Pushkey) {
+		return &providers.UnusableError{Reason: "bad_pushkey", Err: errors.New("the pushkey is not 32 hexadecimal digits")}
+	}
+	return nil
+}
+
+// Push rings a bell, once.
+func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
+	if err := p.Usable(push.Device, push.Site); err != nil {
+		return providers.Unusable("bad_pushkey", err)
+	}
+	header := http.Header{"Authorization": {"Bearer " + p.token.Get()}, "Content-Type": {"application/json"}}
+	answer, err := p.client.Post(ctx, "/v1/bells/"+push.Device.Pushkey, header, message(push.Notification))
+	if err != nil {
+		return network.Failed(err)
+	}
+	return outcome(answer.Status, network.RetryAfter(answer.Header.Get("Retry-After"), time.Now()))
+}
+
+// body is what Bell takes.
+type body struct {
+	Ring  bool   `json:"ring"` // otherwise, only the number changes
+	Badge *int64 `json:"badge,omitempty"`
+	Room  string `json:"room_id,omitempty"`
+	Event string `json:"event_id,omitempty"`
+	Title string `json:"title,omitempty"`
+	Text  string `json:"text,omitempty"`
+}
+
+// message makes the body of a notification. A badge update rings nothing: a room was read. Without content full, there is no text to show.
+func message(n *providers.Notification) []byte {
+	b := body{Ring: !n.Badge, Badge: n.Counts.Unread, Room: n.RoomID, Event: n.EventID, Title: n.SenderDisplayName}
+	content, _ := clientjson.Members(n.Content)
+	_ = clientjson.Unmarshal(content["body"], &b.Text) // what is not a text is not shown
+	return clientjson.Marshal(b)
+}
+
+// outcome is what Bell's documentation says of its answers, if there were any.
+func outcome(status int, after time.Duration) providers.Outcome {
+	switch {
+	case status >= 200 && status < 300:
+		return providers.Delivered()
+	case status == http.StatusUnauthorized:
+		return providers.Misconfigured("token_refused", errors.New("the token in token_file is refused"))
+	case status == http.StatusGone: // "The app was uninstalled." No setting of the operator's has it, or the outcome would be Doubtful.
+		return providers.Rejected("gone")
+	case status == http.StatusTooManyRequests: // "Each bell rings 60 times an hour." It concerns this device only.
+		return providers.Limited("rate_limited", after, nil)
+	case status >= 400 && status < 500 && status != http.StatusNotFound: // a proxy has a 404, too
+		return providers.Dropped("refused", nil)
+	default:
+		return providers.Retry("server_error", after, nil)
+	}
+}

@@ -1,0 +1,57 @@
+package clientjson
+
+import (
+	"encoding/json"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// DefaultPayload returns the members of the default_payload of a pusher's data: what the client wants in every message. What is not an object
+// is left out and reported: the client gets its messages, if not quite as it wants them. A nil faults reports nothing.
+func DefaultPayload(d *providers.Device, faults *Faults) map[string]json.RawMessage {
+	if !lenient.MayHave(d.Data, "default_payload") {
+		return nil
+	}
+	var pusher struct {
+		Default json.RawMessage `json:"default_payload"`
+	}
+	_ = Unmarshal(d.Data, &pusher) // what is not an object has no default_payload
+	return DefaultPayloadIn(pusher.Default, d, faults)
+}
+
+// DefaultPayloadIn is [DefaultPayload] for a provider that has decoded the data's members already: value is that of default_payload.
+func DefaultPayloadIn(value json.RawMessage, d *providers.Device, faults *Faults) map[string]json.RawMessage {
+	if len(value) == 0 || value[0] == 'n' { // null
+		return nil
+	}
+	members, ok := Members(value)
+	if !ok {
+		faults.LeftOut(d, "default_payload", "a JSON object")
+	}
+	return members
+}
+
+// Faults reports a pusher's data that a provider left out: once for each app and load of its configuration, since the client sends them
+// with every push. A nil Faults reports nothing.
+type Faults struct {
+	logger *zap.Logger
+	once   sync.Once
+}
+
+// NewFaults reports to the logger.
+func NewFaults(logger *zap.Logger) *Faults { return &Faults{logger: logger} }
+
+// LeftOut reports that a member of the device's data was left out, since it is not what it must be.
+func (f *Faults) LeftOut(d *providers.Device, member, must string) {
+	if f == nil {
+		return
+	}
+	f.once.Do(func() {
+		f.logger.Warn("part of a pusher's data left out",
+			zap.String("app_id", d.AppID), zap.String("field", "data."+member), zap.String("hint", "the client must register "+must+" as "+member))
+	})
+}

@@ -1,0 +1,220 @@
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/names"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// Client posts pushes to URLs that users chose. It is safe for concurrent use.
+type Client struct {
+	ctx        caddy.Context
+	settings   *settings
+	guard      *guard
+	transports *transports
+	hosts      hosts
+	key        string
+}
+
+// shared is the key in the pool of what all clients of the process have in common.
+type shared struct{}
+
+// surroundings are what all clients of the process have in common: this machine's addresses, and the connections to everybody else's.
+type surroundings struct {
+	*addresses
+	machine *machine
+}
+
+// NewClient checks the options and takes hold of their transports. Close must be called once.
+func NewClient(ctx caddy.Context, o *Options) (*Client, error) {
+	if o == nil {
+		return nil, errors.New("the client has no options")
+	}
+	s, err := o.resolve()
+	if err != nil {
+		return nil, err
+	}
+	common, _, err := pool.LoadOrNew(shared{}, func() (caddy.Destructor, error) {
+		return surroundings{newAddresses(time.Now), &machine{now: time.Now, lookUp: net.InterfaceAddrs}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	around := common.(surroundings)
+	if err := around.machine.err(); err != nil {
+		ctx.Logger().Warn("this machine's addresses cannot be read; endpoints at them are not recognized", zap.Error(err))
+	}
+	c := &Client{ctx: ctx, settings: s, guard: newGuard(s.allow, around.machine, around.addresses), key: s.key()}
+	t, _, err := pool.LoadOrNew(c.key, func() (caddy.Destructor, error) { return newTransports(s, c.guard), nil })
+	if err != nil {
+		_, _ = pool.Delete(shared{})
+		return nil, err
+	}
+	c.transports = t.(*transports)
+	return c, nil
+}
+
+// Start is called when the configuration goes live: by then Caddy's own certificate authorities are known.
+func (c *Client) Start() { c.transports.trustInternal(c.ctx) }
+
+// Close lets go of the transports. A nil Client has none.
+func (c *Client) Close() error {
+	if c == nil {
+		return nil
+	}
+	_, err := pool.Delete(c.key)
+	_, sharedErr := pool.Delete(shared{})
+	return errors.Join(err, sharedErr)
+}
+
+// errNotParsed says that a URL is none that [Parse] returns.
+var errNotParsed = errors.New("the endpoint is not an https URL with a host, and without user information")
+
+// Post makes one request to an endpoint that [Parse] returned, without following redirects. The site is that of the push: a push server on
+// that site may be in a private network. The error is nil, or one that [Failed] classifies.
+func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
+	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
+		return Response{}, errNotParsed
+	}
+	transport, target, err := c.way(endpoint, site)
+	if err != nil {
+		return Response{}, err
+	}
+	release, err := c.hosts.acquire(ctx, hostName(target))
+	if err != nil {
+		return Response{}, err
+	}
+	defer release()
+	if transport == c.transports.own {
+		header = markOwn(header, site)
+	}
+	var used usage
+	if transport == c.transports.guarded {
+		ctx = used.watch(ctx)
+		defer used.end()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return Response{}, err
+	}
+	req.Header = header
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		if transport == c.transports.guarded {
+			err = c.explain(target, err)
+		}
+		return Response{}, err
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		used.took()
+	}
+	defer resp.Body.Close()
+	return responseOf(resp, req, body)
+}
+
+// notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3)
+// unless the operator allows private addresses.
+func (c *Client) notToBeResolved(host string) bool {
+	return names.IsBelow(host, "onion") || names.IsBelow(host, "localhost") && len(c.settings.allow) == 0
+}
+
+// explain is what an error means if the host's name does not exist. Where no private network is allowed, one that is not of the public
+// internet cannot exist. With allow_private, it may be one of the operator's network, which is merely away.
+func (c *Client) explain(target *url.URL, err error) error {
+	var dns *net.DNSError
+	switch {
+	case !errors.As(err, &dns) || !dns.IsNotFound:
+		return err
+	case len(c.settings.allow) == 0 && neverPublic(target.Hostname()):
+		return errBlocked
+	default:
+		return errNoSuchName
+	}
+}
+
+// usage is what a request knows of the connection that it is sent on.
+type usage struct{ on *connection }
+
+// watch is a context for the request. What is noted is noted before the request is sent, by who sends it.
+func (u *usage) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		u.end() // it is sent once more if the connection that it was to be sent on was closed meanwhile
+		secure, ok := info.Conn.(*tls.Conn)
+		if !ok {
+			return
+		}
+		if u.on, ok = secure.NetConn().(*connection); ok {
+			u.on.use()
+		}
+	}})
+}
+
+// took is called when the push was taken.
+func (u *usage) took() {
+	if u.on != nil {
+		u.on.took()
+	}
+}
+
+// end is called when the request has ended.
+func (u *usage) end() {
+	if u.on != nil {
+		u.on.leave()
+		u.on = nil
+	}
+}
+
+// Host returns the host and port of an endpoint, by which servers are told apart. It is empty if the endpoint is not a URL, and if the
+// operator chose one server for all.
+func (c *Client) Host(endpoint string) string {
+	if c != nil && c.settings != nil && c.settings.Endpoint != nil {
+		return ""
+	}
+	return Host(endpoint)
+}
+
+// way chooses how an endpoint is reached.
+func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *url.URL, error) {
+	port := portOf(endpoint)
+	if !portAllowed(port) || isAdmin(net.JoinHostPort(endpoint.Hostname(), port)) {
+		return nil, nil, errBlocked
+	}
+	if relay := c.settings.Endpoint; relay != nil {
+		target := *endpoint
+		target.Scheme, target.Host = relay.Scheme, relay.Host
+		return c.transports.open, &target, nil
+	}
+	if site.Host != "" && strings.EqualFold(endpoint.Hostname(), site.Host) && port == site.Port {
+		if !c.settings.paths.allow(endpoint) {
+			return nil, nil, errOwnPath
+		}
+		return c.transports.own, endpoint, nil
+	}
+	proxy, err := c.settings.Proxy(endpoint)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case proxy == nil && c.notToBeResolved(endpoint.Hostname()):
+		return nil, nil, errBlocked
+	case proxy == nil:
+		return c.transports.guarded, endpoint, nil
+	}
+	// The proxy resolves names, but it needs no help to see that this is none of the public internet.
+	if c.guard.plainlyPrivate(endpoint.Hostname(), port) {
+		return nil, nil, errBlocked
+	}
+	return c.transports.open, endpoint, nil
+}

@@ -1,0 +1,105 @@
+package endpoint
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/names"
+)
+
+// Parse parses an endpoint's URL as RFC 8030 and the gateway's rules want it. What comes out has one spelling of its host and port,
+// however they were written: else a stranger had a share of a host's bound for each, and what looks at them would look at another host than
+// the one that is connected to. The error does not contain the URL.
+func Parse(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("not a URL")
+	case u.Scheme != "https":
+		return nil, errors.New("not an https URL")
+	case u.Hostname() == "" || u.Opaque != "" || isHalfAddress(u):
+		return nil, errors.New("a URL without a host")
+	case u.User != nil:
+		return nil, errors.New("a URL with user information")
+	}
+	host, port := canonicalHost(u.Hostname()), portOf(u)
+	if names.IsBelow(host, "invalid") { // RFC 6761 section 6.4
+		return nil, errors.New("a URL of a name below .invalid, which does not exist")
+	}
+	if len(port) > 1 && port[0] == '0' {
+		port = "0" + strings.TrimLeft(port, "0")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, errors.New("a URL with an impossible port")
+	}
+	switch {
+	case n != 443:
+		u.Host = net.JoinHostPort(host, strconv.FormatUint(n, 10))
+	case strings.Contains(host, ":"):
+		u.Host = "[" + host + "]"
+	default:
+		u.Host = host
+	}
+	u.Fragment, u.RawFragment = "", ""
+	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // net/http would write it into the request's first line as it is
+	return u, nil
+}
+
+// isHalfAddress says that a host is neither a name nor an address, though net/url takes it: half an IPv6 address, or one with a zone that
+// no request can be written with.
+func isHalfAddress(u *url.URL) bool {
+	if !strings.ContainsAny(u.Hostname(), "[]%") {
+		return false
+	}
+	_, err := url.Parse(u.String())
+	return err != nil || strings.ContainsAny(u.Hostname(), "[]")
+}
+
+// canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does
+// it (a digit of full width is a digit), capitals are none, and an IPv6 address is as RFC 5952 has it, or the IPv4 address that is mapped
+// in it. One of NAT64 stays what it is: an IPv6-only host could not connect to the IPv4 address in it.
+func canonicalHost(host string) string {
+	host = names.ASCII(host)
+	if strings.Contains(host, ":") {
+		if ip, err := netip.ParseAddr(host); err == nil {
+			return ip.Unmap().String()
+		}
+	}
+	return host
+}
+
+// Host is the host and port of an endpoint, by which servers are told apart; empty if it is none.
+func Host(raw string) string {
+	u, err := Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return hostName(u)
+}
+
+// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty
+// if the endpoint is none.
+func Target(raw string) string {
+	u, err := Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return hostName(u) + u.RequestURI()
+}
+
+// hostName is the same for all ways to write a host, so that none of them gets more than its share.
+func hostName(u *url.URL) string {
+	return net.JoinHostPort(strings.TrimSuffix(canonicalHost(u.Hostname()), "."), portOf(u))
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return "443"
+}

@@ -1,0 +1,50 @@
+package endpoint
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// A URL that was not read with Parse gets an outcome, and without TLS, no request.
+func TestAURLThatIsNoEndpointIsNotSentTo(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
+	t.Cleanup(plain.Close)
+	c := newClient(t, Options{AllowPrivate: []string{"127.0.0.1"}})
+	for _, raw := range []string{plain.URL + "/secret", "/secret", "https:///secret", "https://user:secret@" + plain.Listener.Addr().String(), ""} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Post(t.Context(), u, providers.Site{}, nil, nil)
+		if err == nil {
+			t.Errorf("%q: no error", raw)
+			continue
+		}
+		if o := Failed(err); o.Kind != providers.KindDropped || o.Reason != "bad_endpoint" || strings.Contains(o.Err.Error(), "secret") {
+			t.Errorf("%q: the outcome is %+v", raw, o)
+		}
+	}
+	if _, err := c.Post(t.Context(), nil, providers.Site{}, nil, nil); err == nil || Failed(err).Kind != providers.KindDropped {
+		t.Errorf("without a URL: got %v", err)
+	}
+	if asked.Load() {
+		t.Error("the server got a request")
+	}
+}
+
+func TestAClientWithoutOptionsIsAnError(t *testing.T) {
+	t.Parallel()
+	if c, err := NewClient(caddy.Context{}, nil); err == nil || c != nil {
+		t.Errorf("got %v, %v", c, err)
+	}
+}

@@ -1,0 +1,177 @@
+// Package keyfile reads credentials from files, and reads them again when they are replaced: Caddy ignores a reload of an unchanged
+// configuration, and a token or certificate that was renewed must not wait for someone to restart the gateway.
+//
+// A provider opens its files in Provision, and calls [File.Get] for each push. There is nothing to close, and no goroutine.
+//
+// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+package keyfile
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// lookEvery limits how often Get checks whether the files were replaced.
+const lookEvery = 5 * time.Second
+
+// Options say what to read.
+type Options[T any] struct {
+	// Paths are the files, which make one credential together.
+	Paths []string
+	// Parse makes the credential of the files' contents. Its errors must not show them.
+	Parse func(contents [][]byte) (T, error)
+	// Changed is called after a replacement was taken over; nil if nobody needs to know.
+	Changed func(T)
+	// Logger gets what the operator should know: that others can read the file, that it was replaced, that it cannot be used; nil for nobody.
+	Logger *zap.Logger
+	// Now is the clock; nil is the real one.
+	Now func() time.Time
+}
+
+// File is a credential in files. It is safe for concurrent use.
+type File[T any] struct {
+	options Options[T]
+	current atomic.Pointer[T]
+	looked  atomic.Int64 // when, in nanoseconds
+
+	mu     sync.Mutex
+	stamps []stamp
+}
+
+// stamp tells one state of a file from another; the zero value stands for a file that cannot be looked at.
+type stamp struct {
+	info os.FileInfo
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info}
+}
+
+func (s stamp) same(other stamp) bool {
+	if s.info == nil || other.info == nil {
+		return s.info == other.info
+	}
+	return os.SameFile(s.info, other.info) && s.info.Size() == other.info.Size() && s.info.ModTime().Equal(other.info.ModTime())
+}
+
+// Open reads the files for the first time. An error names the file, and a file that others can read gets a warning.
+func Open[T any](o Options[T]) (*File[T], error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	f := &File[T]{options: o}
+	f.looked.Store(o.Now().UnixNano())
+	f.stamps = f.look()
+	contents, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	if o.Parse == nil {
+		return nil, errors.New("nothing parses the credential")
+	}
+	value, err := o.Parse(contents)
+	if err != nil {
+		return nil, err
+	}
+	f.current.Store(&value)
+	f.warn(contents)
+	return f, nil
+}
+
+// warn tells the operator of secrets that others can read. A certificate alone is none.
+func (f *File[T]) warn(contents [][]byte) {
+	for i, path := range f.options.Paths {
+		public := bytes.Contains(contents[i], []byte("-----BEGIN")) && !bytes.Contains(contents[i], []byte("PRIVATE KEY-----"))
+		if s := f.stamps[i]; !public && s.info != nil && s.info.Mode().Perm()&0o077 != 0 {
+			f.options.Logger.Warn("others can read the credential", zap.String("file", path), zap.Stringer("mode", s.info.Mode().Perm()))
+		}
+	}
+}
+
+// Get returns the credential as it is now. At most every 5 s, it looks whether the files were replaced.
+func (f *File[T]) Get() T {
+	now := f.options.Now().UnixNano()
+	if last := f.looked.Load(); now-last >= int64(lookEvery) && f.looked.CompareAndSwap(last, now) {
+		f.Reread()
+	}
+	return *f.current.Load()
+}
+
+// Reread takes the files over if they were replaced. What cannot be taken over is logged once, and the credential stays as it was.
+func (f *File[T]) Reread() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	stamps := f.look()
+	if slices.EqualFunc(stamps, f.stamps, stamp.same) {
+		return
+	}
+	f.stamps = stamps
+	contents, err := f.read()
+	var value T
+	if err == nil {
+		value, err = f.options.Parse(contents)
+	}
+	if err != nil {
+		f.options.Logger.Error("a credential was replaced by one that cannot be used; the old one stays in use",
+			zap.Strings("files", f.options.Paths), zap.Error(err))
+		return
+	}
+	f.current.Store(&value)
+	f.options.Logger.Info("a credential was replaced", zap.Strings("files", f.options.Paths))
+	if f.options.Changed != nil {
+		f.options.Changed(value)
+	}
+}
+
+func (f *File[T]) look() []stamp {
+	stamps := make([]stamp, len(f.options.Paths))
+	for i, path := range f.options.Paths {
+		stamps[i] = stampOf(path)
+	}
+	return stamps
+}
+
+func (f *File[T]) read() (contents [][]byte, err error) {
+	contents = make([][]byte, len(f.options.Paths))
+	for i, path := range f.options.Paths {
+		if contents[i], err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	return contents, nil
+}
+
+// Line is a [Options.Parse] for a credential that is one word in one file, such as a token: without the white space around it. A file that is
+// empty or has several words or a control character in it is an error.
+func Line(contents [][]byte) (string, error) {
+	word := string(bytes.TrimSpace(bytes.Join(contents, nil)))
+	if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return "", errors.New("the file must have one word in one line")
+	}
+	return word, nil
+}
+
+// Resolve replaces the placeholders of an option, such as {env.SECRETS}. One that stands for nothing is an error.
+func Resolve(option string) (string, error) {
+	if option == "" {
+		return "", nil
+	}
+	return caddy.NewReplacer().ReplaceOrErr(option, true, true)
+}

@@ -1,0 +1,169 @@
+// Package network is what every provider has to do with the network: the options endpoint, trusted_ca and proxy, and what an error of a
+// request and a Retry-After mean.
+//
+// A provider embeds [Options] in its module, resolves them in Provision, and hands the [Settings] to a client: kit/service for a server that
+// the operator named. A provider that sends to URLs of users embeds the Options of kit/endpoint instead, which has these. Either way,
+// [Failed] makes an outcome of an error, without what must not be shown: an error of net/http has the URL in it.
+//
+// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+package network
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/roots"
+)
+
+// Options are the network options that every provider has.
+type Options struct {
+	// Sends to this server (an https URL of scheme, host and port) instead of the push service's own: a test double, a relay, another
+	// port. The path stays the push service's. Placeholders are allowed. Default: the push service's own server.
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// A PEM file of certificates that the server's certificate may be issued by, besides the system's. Placeholders are allowed.
+	// Default: the system's alone.
+	TrustedCA string `json:"trusted_ca,omitempty"`
+
+	// The proxy to send through: an http, https, socks5 or socks5h URL, host:port for an http one, or `none`. With socks5, too, the proxy
+	// resolves names. Placeholders are allowed. Default: what the environment variables HTTPS_PROXY and NO_PROXY say.
+	Proxy string `json:"proxy,omitempty"`
+}
+
+// Settings are the options once resolved and checked: see [Options.Resolve].
+type Settings struct {
+	// Endpoint is the server to send to; nil for the push service's own.
+	Endpoint *url.URL
+	// Roots are the certificates that a server's may be issued by; nil for the system's.
+	Roots *x509.CertPool
+	// Proxy returns the proxy for a URL; nil for none.
+	Proxy func(*url.URL) (*url.URL, error)
+
+	ca       []byte // what Roots was made from
+	proxyURL string // what Proxy was made from
+}
+
+// Resolve reads and checks what the options name, and names the option that is wrong.
+func (o *Options) Resolve() (*Settings, error) {
+	var s Settings
+	var err error
+	if s.Endpoint, err = serverURL(o.Endpoint); err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	if s.Roots, s.ca, err = trustedCA(o.TrustedCA); err != nil {
+		return nil, fmt.Errorf("trusted_ca: %w", err)
+	}
+	if s.Proxy, s.proxyURL, err = proxy(o.Proxy); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	return &s, nil
+}
+
+// TLS is the configuration for a client.
+func (s *Settings) TLS() *tls.Config {
+	return &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
+}
+
+// Identity tells settings apart which may not share a connection, but for their endpoint.
+func (s *Settings) Identity() string {
+	sum := sha256.Sum256(append([]byte(s.proxyURL+"\x00"), s.ca...))
+	return hex.EncodeToString(sum[:])
+}
+
+func serverURL(raw string) (*url.URL, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	raw, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.RequestURI(), "/") != "" {
+		return nil, errors.New("must be an https URL of a server, without a path")
+	}
+	return u, nil
+}
+
+func trustedCA(path string) (*x509.CertPool, []byte, error) {
+	if path == "" {
+		return nil, nil, nil
+	}
+	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := roots.System()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, nil, fmt.Errorf("%s has no PEM certificate", path)
+	}
+	return pool, pem, nil
+}
+
+// UnmarshalOption reads the option that the dispenser is at, and reports whether it is one of these. An option that is given twice is an error.
+func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "endpoint":
+		return true, Once(d, &o.Endpoint)
+	case "trusted_ca":
+		return true, Once(d, &o.TrustedCA)
+	case "proxy":
+		return true, Once(d, &o.Proxy)
+	}
+	return false, nil
+}
+
+// Unmarshal reads a provider's name and block: options of its own that have one argument, by their names, and those of embedded options,
+// such as [Options] or kit/endpoint's. An option that nobody knows, or that is given twice, is an error.
+func Unmarshal(d *caddyfile.Dispenser, embedded interface {
+	UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
+}, own map[string]*string,
+) error {
+	d.Next() // the provider's name
+	name := d.Val()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if into, ok := own[d.Val()]; ok {
+			if err := Once(d, into); err != nil {
+				return err
+			}
+			continue
+		}
+		known, err := embedded.UnmarshalOption(d)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return d.Errf("%s has no option %q", name, d.Val())
+		}
+	}
+	return nil
+}
+
+// Once reads an option's one argument, and refuses an option that was given before.
+func Once(d *caddyfile.Dispenser, into *string) error {
+	name := d.Val()
+	if *into != "" {
+		return d.Errf("%s is given twice", name)
+	}
+	if !d.AllArgs(into) || *into == "" {
+		return d.ArgErr()
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package network
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// ErrOtherServer says that a request to another server than the client's was not sent: a provider's mistake, such as to send to a URL out of
+// a pusher's data with kit/service and not with kit/endpoint.
+var ErrOtherServer = errors.New("the request is for another server than the push service's")
+
+// Failed classifies the error of a request that got no answer: nearly always, the push may be delivered later. It keeps of the error what
+// tells an operator something and cannot contain a secret.
+func Failed(err error) providers.Outcome {
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var unknownCA x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, ErrOtherServer):
+		return providers.Dropped("other_server", ErrOtherServer) // and no retry, of which many would have the breaker open
+	case errors.As(err, &certificate), errors.As(err, &unknownCA), errors.As(err, &hostname):
+		return providers.Unreachable("tls", errors.New("the server's certificate could not be verified"))
+	case errors.As(err, &record):
+		return providers.Unreachable("tls", errors.New("the server does not speak TLS"))
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
+		return providers.Unreachable("timeout", errors.New("no answer in time"))
+	case errors.As(err, &dns):
+		return providers.Unreachable("dns", errors.New("the host's name could not be resolved"))
+	case errors.As(err, &op):
+		return providers.Unreachable("network", op.Err)
+	default:
+		return providers.Unreachable("network", errors.New("the request failed"))
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+const maxRetryAfter = 24 * time.Hour
+
+// RetryAfter reads the header of RFC 9110 section 10.2.3: seconds, or a date. It is 0 if there is none or it makes no sense.
+func RetryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}

@@ -1,0 +1,231 @@
+// Package service is a client for the one server of a push service that the operator names, in a provider's code or with the option endpoint.
+// Its few connections outlive configurations, and every wait is bounded by the request's context.
+//
+// A provider makes a [Client] in Provision, of kit/network's settings, calls [Client.Post] in Push, and [Client.Close] in Cleanup. What is no
+// plain POST, it sends with [Client.RoundTrip]. All requests go to the server. For URLs that users choose there is kit/endpoint, which has a
+// guard.
+//
+// The client speaks HTTP/2, with many requests on a connection, and HTTP/1.1, with one at a time, as the server wants it. There are at most 8
+// connections; a request beyond that waits its turn, until its context is done.
+//
+// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+)
+
+// pool keeps the connections across reloads.
+var pool = caddy.NewUsagePool()
+
+// Client is an [http.RoundTripper] to one server. It follows no redirect, and is safe for concurrent use.
+type Client struct {
+	connections *connections
+	key         string
+	host        string // and port, as requests have to name it
+}
+
+// Options say how the server is reached.
+type Options struct {
+	// Server is an https URL of which only host and port matter.
+	Server *url.URL
+	// Settings are those of the network options. Their endpoint takes the place of Server.
+	Settings *network.Settings
+	// Certificate is the client's, asked for at each new connection; nil for none. It needs an Identity.
+	Certificate func() *tls.Certificate
+	// Identity tells clients apart that may not share a connection, such as those with other certificates. It is kept in memory only.
+	Identity string
+	// HTTP2Only says that a server that does not speak HTTP/2 is an error, as it cannot be the push service then. Default: HTTP/1.1 as well.
+	HTTP2Only bool
+}
+
+// server returns the server to send to, and what is wrong with the options.
+func (o *Options) server() (*url.URL, error) {
+	if o.Settings == nil {
+		return nil, errors.New("the client has no settings: they come from the network options")
+	}
+	server := o.Server
+	if o.Settings.Endpoint != nil {
+		server = o.Settings.Endpoint
+	}
+	switch {
+	case server == nil || server.Scheme != "https" || server.Hostname() == "" || server.User != nil:
+		return nil, errors.New("the server must be an https URL with a host, and without user information")
+	case o.Certificate != nil && o.Identity == "":
+		return nil, errors.New("a certificate needs an identity, or clients with others would use its connections")
+	}
+	return server, nil
+}
+
+// NewClient takes hold of the connections, which it shares with every client of the same options. Close must be called once.
+func NewClient(o Options) (*Client, error) {
+	server, err := o.server()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{key: o.key(server), host: server.Host}
+	pooled, _, err := pool.LoadOrNew(c.key, func() (caddy.Destructor, error) {
+		transport := newTransport(o)
+		address := net.JoinHostPort(server.Hostname(), portOf(server))
+		return &pooledConnections{&connections{dial: func(ctx context.Context) (*http.ClientConn, error) {
+			return transport.NewClientConn(ctx, "https", address)
+		}}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.connections = pooled.(*pooledConnections).connections
+	return c, nil
+}
+
+func (o *Options) key(server *url.URL) string {
+	return strings.Join([]string{server.Host, strconv.FormatBool(o.HTTP2Only), o.Settings.Identity(), o.Identity}, " ")
+}
+
+func newTransport(o Options) *http.Transport {
+	config := o.Settings.TLS()
+	if o.Certificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate(), nil }
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetHTTP1(!o.HTTP2Only)
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		Proxy:                  func(r *http.Request) (*url.URL, error) { return o.Settings.Proxy(r.URL) },
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    dialTimeout,
+		IdleConnTimeout:        time.Hour, // when APNs closes them, too
+		MaxResponseHeaderBytes: 16 << 10,
+		DisableCompression:     true,
+		Protocols:              protocols,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout:  15 * time.Second, // finds a connection that died without a word
+			PingTimeout:      5 * time.Second,
+			WriteByteTimeout: 10 * time.Second,
+		},
+	}
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return "443"
+}
+
+// pooledConnections are connections as Caddy's pool wants them.
+type pooledConnections struct{ *connections }
+
+// Destruct is called when no configuration uses the connections any more.
+func (p *pooledConnections) Destruct() error {
+	p.retire()
+	return nil
+}
+
+// URL returns the URL of a path on the server. Requests have to name the server as it does. A pushkey in the path must not be able to lead
+// elsewhere: see [url.PathEscape].
+func (c *Client) URL(path string) *url.URL {
+	return &url.URL{Scheme: "https", Host: c.host, Path: path}
+}
+
+// Renew makes new connections for all requests to come, for which the client's certificate is asked for again.
+func (c *Client) Renew() { c.connections.renew() }
+
+// Connect makes sure that there is a connection, so that the next request need not wait for one. It sends nothing: whether the server
+// takes what the client comes with, the first request finds out.
+func (c *Client) Connect(ctx context.Context) error { return c.connections.ensure(ctx) }
+
+// Close lets go of the connections. A nil Client has none.
+func (c *Client) Close() error {
+	if c == nil {
+		return nil
+	}
+	_, err := pool.Delete(c.key)
+	return err
+}
+
+// maxReplays bounds how often a request is sent again that the server did not look at.
+const maxReplays = 5
+
+// RoundTrip sends the request to the server. One whose URL names another server is not sent, and the error is [network.ErrOtherServer]. A
+// request that the server certainly did not process is sent again, as HTTP/2 allows (RFC 9113 section 8.7): one caught by the end of a
+// connection, or refused for its limit.
+//
+// The answer's body must be closed, which makes room for the next request; on HTTP/1.1, the connection serves that only if the body was
+// read to its end.
+func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, network.ErrOtherServer
+	}
+	for replays := 0; ; replays++ {
+		conn, err := c.connections.acquire(req.Context())
+		if err != nil {
+			return nil, err
+		}
+		resp, err := conn.RoundTrip(req)
+		if err == nil {
+			c.connections.prove(conn)
+			resp.Body = &body{ReadCloser: resp.Body, done: sync.OnceFunc(func() { c.connections.release(conn) })}
+			return resp, nil
+		}
+		again := unprocessed(err)
+		if again == onAnotherConnection {
+			c.connections.abandon(conn)
+		}
+		c.connections.release(conn)
+		if again == no || replays == maxReplays {
+			return nil, err
+		}
+		if req, err = rewound(req); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// rewound is the request with its body from the beginning.
+func rewound(req *http.Request) (*http.Request, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req, nil
+	}
+	if req.GetBody == nil {
+		return nil, errors.New("the request cannot be sent again")
+	}
+	fresh, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	again := *req
+	again.Body = fresh
+	return &again, nil
+}
+
+// body gives the request's slot back when it is closed.
+type body struct {
+	io.ReadCloser
+	done func()
+}
+
+// Close closes the body.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.done()
+	return err
+}

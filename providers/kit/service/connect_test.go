@@ -1,0 +1,253 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/sockstest"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+)
+
+func connect(t *testing.T, c *Client) {
+	t.Helper()
+	if err := c.Connect(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func (s *server) want(t *testing.T, connections int64) {
+	t.Helper()
+	if n := s.connections.Load(); n != connections {
+		t.Errorf("%d connections were made, want %d", n, connections)
+	}
+}
+
+// silentServer fails the test for each request that it gets before it is told that one may come.
+func silentServer(t *testing.T) (s *server, speak func()) {
+	t.Helper()
+	var expected atomic.Bool
+	return newServer(t, 100, func(http.ResponseWriter, *http.Request) {
+		if !expected.Load() {
+			t.Error("there was a request")
+		}
+	}), func() { expected.Store(true) }
+}
+
+func TestManyWhoWantAConnectionGetOneAndSendNothing(t *testing.T) {
+	t.Parallel()
+	s, speak := silentServer(t)
+	c := newClient(t, s.URL, s.ca.File)
+	var group sync.WaitGroup
+	for range 1000 {
+		group.Go(func() { connect(t, c) })
+	}
+	group.Wait()
+	s.want(t, 1)
+	speak()
+	wantOK(t, c)
+	s.want(t, 1)
+}
+
+func TestNoConnectionIsMadeAheadWhereThereIsOne(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	first := openClient(t, s.URL, s.ca.File)
+	wantOK(t, first)
+	connect(t, first)
+	second := newClient(t, s.URL, s.ca.File) // as after a reload
+	connect(t, second)
+	closeClient(t, first)
+	connect(t, second)
+	s.want(t, 1)
+	second.Renew()
+	connect(t, second)
+	s.want(t, 2)
+	wantOK(t, second)
+	s.want(t, 2)
+}
+
+// A new connection has one slot. Guards against its being taken, for however short a time, by who sends nothing.
+func TestAConnectionMadeAheadCostsARequestNoSlot(t *testing.T) {
+	t.Parallel()
+	arrived, let := make(chan struct{}), make(chan struct{})
+	s := newServer(t, 100, func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-let
+	})
+	c := newClient(t, s.URL, s.ca.File)
+	var group sync.WaitGroup
+	group.Go(func() { wantOK(t, c) })
+	for range 100 {
+		group.Go(func() { connect(t, c) })
+	}
+	<-arrived
+	connect(t, c) // the only slot is taken, and nobody waits for another
+	s.want(t, 1)
+	close(let)
+	group.Wait()
+	s.want(t, 1)
+}
+
+// APNs takes one request before it has seen a valid provider token.
+func TestAConnectionMadeAheadTakesOneRequestUntilThatIsAnswered(t *testing.T) {
+	t.Parallel()
+	arrived, let := make(chan struct{}), make(chan struct{})
+	s := newServer(t, 100, func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-let
+	})
+	c := newClient(t, s.URL, s.ca.File)
+	connect(t, c)
+	connect(t, c)
+	s.want(t, 1)
+	var group sync.WaitGroup
+	for connections := range int64(2) {
+		group.Go(func() { wantOK(t, c) })
+		<-arrived
+		s.want(t, connections+1)
+	}
+	close(let)
+	group.Wait()
+}
+
+// net/http lets a connection that ended unused take a request, to tell what ended it. But hours may lie between, and a push would be late
+// for it.
+func TestAConnectionMadeAheadThatEndedUnusedIsNotNoticed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	c := newClient(t, s.URL, s.ca.File)
+	connect(t, c)
+	ended := make(chan struct{})
+	c.connections.mu.Lock()
+	conn := c.connections.open[0]
+	c.connections.mu.Unlock()
+	conn.SetStateHook(func(conn *http.ClientConn) {
+		if conn.Err() != nil {
+			close(ended)
+		}
+	})
+	s.CloseClientConnections()
+	<-ended
+	wantOK(t, c)
+	s.want(t, 2)
+}
+
+func TestWhoWaitsForAConnectionWaitsNoLongerThanItsContext(t *testing.T) {
+	t.Parallel()
+	stalled, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stalled.Close() })
+	c := newClient(t, "https://"+stalled.Addr().String(), "")
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- c.Connect(ctx) }()
+	conn, err := stalled.Accept() // which says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Connect(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("at once: got %v", err)
+	}
+}
+
+// relay is a proxy that finds everybody at one address, and does not work when it is first asked.
+func relay(t *testing.T, target string, asked *atomic.Int64) *httptest.Server {
+	t.Helper()
+	var conns sync.WaitGroup
+	conns.Add(1) // its own
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Host != "push.example:443" {
+			t.Errorf("the proxy was asked for %s %s", r.Method, r.Host)
+		}
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		server, err := new(net.Dialer).DialContext(t.Context(), "tcp", target)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		client, begun, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		pass := func(to net.Conn, from io.Reader) {
+			_, _ = io.Copy(to, from)
+			_ = to.Close()
+		}
+		conns.Go(func() { pass(server, begun) }) // what the client sent already was read
+		conns.Go(func() { pass(client, server) })
+	}))
+	t.Cleanup(func() {
+		proxy.Close()
+		conns.Done()
+		conns.Wait()
+	})
+	return proxy
+}
+
+func TestAConnectionIsMadeAheadThroughTheProxyAndTriedAgainIfThatFailed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	var asked atomic.Int64
+	proxy := relay(t, s.Listener.Addr().String(), &asked)
+	settings, err := (&network.Options{TrustedCA: s.ca.File, Proxy: proxy.URL}).Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewClient(Options{Server: &url.URL{Scheme: "https", Host: "push.example"}, Settings: settings, Identity: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeClient(t, c) })
+	if err := c.Connect(t.Context()); err == nil {
+		t.Error("there is a connection through a proxy that does not work")
+	}
+	connect(t, c)
+	wantOK(t, c)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the proxy was asked %d times", n)
+	}
+	s.want(t, 1)
+}
+
+// Guards against the report git-lfs#3677, where socks5h was refused.
+func TestASOCKSProxyIsConnectedThroughAndResolvesTheName(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"socks5", "socks5h"} {
+		s := newServer(t, 100, ok)
+		proxy := sockstest.New(t, s.Listener.Addr().String())
+		settings, err := (&network.Options{TrustedCA: s.ca.File, Proxy: scheme + "://user:pass@" + proxy.Addr().String()}).Resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewClient(Options{Server: &url.URL{Scheme: "https", Host: "push.example"}, Settings: settings, Identity: t.Name() + scheme})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeClient(t, c) })
+		wantOK(t, c)
+		if asked := strings.Join(proxy.Asked(), ", "); asked != "user:pass name push.example:443" {
+			t.Errorf("%s: the proxy was asked for %s", scheme, asked)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package service_test
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
+)
+
+// A provider's server, which the option endpoint replaces by another one here, as an operator or a test does.
+func Example() {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintln(w, r.Method, r.URL.Path, r.Proto)
+	}))
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ca := filepath.Join(dir, "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(ca, certificate, 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	// In Provision:
+	settings, err := (&network.Options{Endpoint: server.URL, TrustedCA: ca, Proxy: "none"}).Resolve()
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := service.NewClient(service.Options{Server: &url.URL{Scheme: "https", Host: "push.example.org"}, Settings: settings})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close() // in Cleanup
+
+	// In Push:
+	answer, err := client.Post(context.Background(), "/messages", http.Header{"Content-Type": {"application/json"}}, []byte("{}"))
+	if err != nil {
+		log.Fatal(network.Failed(err).Reason)
+	}
+	fmt.Printf("%d %s", answer.Status, answer.Body)
+	// Output: 200 POST /messages HTTP/1.1
+}

@@ -1,0 +1,75 @@
+package service
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+)
+
+// What a user chose must go through kit/endpoint. Here it would reach the push service under a name that is not its own, with the
+// operator's credential; and as an outage, many such pushes would have the breaker open for everybody.
+func TestARequestToAnotherServerIsNotSentAndIsNoOutage(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	s := newServer(t, 100, func(http.ResponseWriter, *http.Request) { asked.Store(true) })
+	c := newClient(t, s.URL, s.ca.File)
+	for _, raw := range []string{
+		"https://user.example/push", "https://127.0.0.1/", "http://" + c.host + "/", "https://" + c.host + "0/", "//" + c.host, "/path", "",
+	} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.RoundTrip((&http.Request{Method: http.MethodPost, URL: u, Header: http.Header{}}).WithContext(t.Context()))
+		if !errors.Is(err, network.ErrOtherServer) {
+			t.Errorf("%q: got %v, %v", raw, resp, err)
+			continue
+		}
+		if o := network.Failed(err); o.Kind != providers.KindDropped || o.Reason != "other_server" || strings.Contains(o.Err.Error(), "example") {
+			t.Errorf("%q: the outcome is %+v", raw, o)
+		}
+	}
+	if _, err := c.RoundTrip(&http.Request{}); !errors.Is(err, network.ErrOtherServer) {
+		t.Errorf("without a URL: got %v", err)
+	}
+	if asked.Load() {
+		t.Error("the server got a request")
+	}
+	if named := c.URL("/a?b/c d").String(); named != s.URL+"/a%3Fb/c%20d" {
+		t.Errorf("the server's URL is %s", named)
+	}
+}
+
+func TestOptionsThatCouldNeverWorkAreAnErrorAtOnce(t *testing.T) {
+	t.Parallel()
+	settings, err := (&network.Options{Proxy: "none"}).Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &url.URL{Scheme: "https", Host: "push.example"}
+	certificate := func() *tls.Certificate { return new(tls.Certificate) }
+	for name, o := range map[string]Options{
+		"nothing":                           {},
+		"no settings":                       {Server: server},
+		"no server":                         {Settings: settings},
+		"a server without TLS":              {Settings: settings, Server: &url.URL{Scheme: "http", Host: "push.example"}},
+		"a server without a host":           {Settings: settings, Server: &url.URL{Scheme: "https", Host: ":443"}},
+		"a server with user information":    {Settings: settings, Server: &url.URL{Scheme: "https", Host: "push.example", User: url.User("secret")}},
+		"a certificate without an identity": {Settings: settings, Server: server, Certificate: certificate},
+	} {
+		c, err := NewClient(o)
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("%s: Close after that: %v", name, err)
+		}
+	}
+}
