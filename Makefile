@@ -20,11 +20,11 @@ fuzz: ## each fuzz target for its share of FUZZ_TOTAL seconds
 golden: ## write the goldens and the reference again: read the difference
 	go test ./caddymodule -run TestCaddyfileAdapts -update
 	go test ./caddymodule/sygnal ./caddymodule/internal/command ./providers/... -update 2>/dev/null || true
-	go test ./internal/e2e -run TestWhatEachServiceGets -update
-	go test . -run Reference -update
+	go test ./internal/test/e2e -run TestWhatEachServiceGets -update
+	go test ./internal/test/repository -run Reference -update
 
 e2e: ## the tests of the built program alone
-	go test -race -count=1 ./internal/e2e
+	go test -race -count=1 ./internal/test/e2e
 
 bench: ## the cost of a push in each provider, five times
 	go test -run '^$$' -bench Push -benchmem -count 5 ./providers/...

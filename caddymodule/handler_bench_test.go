@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/off"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )

@@ -110,9 +110,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Han
 		w.Header().Set("Connection", "close") // nobody reads the rest
 		return nil, gateway.ErrTooLarge(limit)
 	}
-	hurries := hurry(w, r)
+	limited := limitReading(w, r)
 	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, hand)
-	if hurries {
+	if limited {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // what is read from now on is the next request
 	}
 	var tooLarge *http.MaxBytesError
@@ -140,9 +140,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Han
 // minute. Caddy has no limit of its own, unless the operator sets read_body.
 const bodyTime = 30 * time.Second
 
-// hurry lets the reading of the body fail when it takes too long, if it can: a client that stops in the middle of it would hold its
+// limitReading lets the reading of the body fail when it takes too long, if it can: a client that stops in the middle of it would hold its
 // connection, and what was read, for as long as it likes. The operator's own limit counts if it is shorter.
-func hurry(w http.ResponseWriter, r *http.Request) bool {
+func limitReading(w http.ResponseWriter, r *http.Request) bool {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.ReadTimeout > 0 && server.ReadTimeout < bodyTime {
 		return false

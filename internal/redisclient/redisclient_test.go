@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/redisclient/redistest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/outboxtest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
 // FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what

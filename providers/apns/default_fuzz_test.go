@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 )
 
 // FuzzDefaultPayload merges a default_payload into a notification, and holds the result against the definition of it: every member as the

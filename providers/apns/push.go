@@ -13,7 +13,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/collapse"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
@@ -114,9 +114,9 @@ func (p *Provider) header(push *providers.Push, m message) http.Header {
 func (p *Provider) collapseID(push *providers.Push) string {
 	switch n := push.Notification; {
 	case p.CollapseID == "room" && n.RoomID != "":
-		return payload.Topic(n.RoomID, push.Device)
+		return collapse.Topic(n.RoomID, push.Device)
 	case p.CollapseID == "event" && n.EventID != "":
-		return payload.Topic(n.EventID, push.Device)
+		return collapse.Topic(n.EventID, push.Device)
 	}
 	return ""
 }

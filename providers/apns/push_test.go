@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -186,7 +186,7 @@ func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 	for name, change := range map[string]func(*providertest.APNsOptions){
 		"1 stream":                       func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 1 },
 		"100 streams":                    func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 100 },
-		"1 stream until a token is seen": func(o *providertest.APNsOptions) { o.OneUntilProven = true },
+		"1 stream until a token is seen": func(o *providertest.APNsOptions) { o.OneUntilAuthenticated = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

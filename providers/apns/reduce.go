@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagesize"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -14,13 +14,13 @@ const maxWord = 64
 
 // reduce is what build needs of a notification for whatever device.
 func reduce(n *providers.Notification, limit int) *providers.Notification {
-	if payload.IsSmall(n, limit) {
+	if messagesize.IsSmall(n, limit) {
 		return n.WithoutBody()
 	}
-	reduced, tooLarge := payload.OversizeIDs(n, limit, payload.Size)
+	reduced, tooLarge := messagesize.OversizeIDs(n, limit, messagesize.Size)
 	if !tooLarge {
 		reduced = n.Reduced()
-		reduced.Encrypted, _ = payload.OversizeEncrypted(n.Encrypted, limit, payload.Size)
+		reduced.Encrypted, _ = messagesize.OversizeEncrypted(n.Encrypted, limit, messagesize.Size)
 	}
 	if n.Type == "" {
 		return reduced

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/reducetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
 )
 
 func TestWhatIsReducedMakesTheSamePayloads(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/reducetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 

@@ -26,7 +26,7 @@ func (b *bench) warm(t *testing.T) {
 
 func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.OneUntilProven = true })
+	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.OneUntilAuthenticated = true })
 	before := time.Now()
 	var group sync.WaitGroup
 	for range 100 {
@@ -53,7 +53,7 @@ func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 // APNs takes one push before it has seen a valid provider token, and many that come at once after a start must not learn it the hard way.
 func TestAThousandFirstPushesFindOneConnectionThereAndLoseNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.OneUntilProven = true })
+	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.OneUntilAuthenticated = true })
 	b.warm(t)
 	var group sync.WaitGroup
 	for range 1000 {

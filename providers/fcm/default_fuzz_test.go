@@ -9,9 +9,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
 // FuzzDefaultPayload merges a default_payload into the data of a message, and holds the result against the definition of it: every member

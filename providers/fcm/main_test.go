@@ -12,9 +12,9 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )

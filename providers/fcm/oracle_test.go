@@ -13,7 +13,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
 // sdkLacks are the members that Firebase's SDK 4.19 for Go does not have. One that it comes to have must leave this list.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagesize"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -46,18 +46,18 @@ func data(n *providers.Notification, d *providers.Device, limit int, faults *cli
 
 // reduce is what data needs of a notification for whatever device.
 func reduce(n *providers.Notification, limit int) *providers.Notification {
-	if payload.IsSmall(n, limit) {
+	if messagesize.IsSmall(n, limit) {
 		return n.WithoutBody()
 	}
 	size := func(text string) int { return len(text) }
-	if ids, too := payload.OversizeIDs(n, limit, size); too {
+	if ids, too := messagesize.OversizeIDs(n, limit, size); too {
 		return ids
 	}
 	reduced := n.Reduced()
 	reduced.Prepared = n.Prepared // of one that was reduced before
 	var tooLarge bool
 	keep := maxText
-	if reduced.Encrypted, tooLarge = payload.OversizeEncrypted(n.Encrypted, limit, size); tooLarge {
+	if reduced.Encrypted, tooLarge = messagesize.OversizeEncrypted(n.Encrypted, limit, size); tooLarge {
 		keep = len(ellipsis) // it goes last, when all the rest has gone; but that there was a sender, no default_payload may say another
 	}
 	reduced.Type, reduced.Sender, reduced.Membership = cut(n.Type, keep), cut(n.Sender, keep), cut(n.Membership, keep)

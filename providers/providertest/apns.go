@@ -60,9 +60,9 @@ type APNsOptions struct {
 	DeviceTopic string
 	// MaxConcurrentStreams is the limit that a connection is told; 0 is 1000.
 	MaxConcurrentStreams uint32
-	// OneUntilProven allows one stream on a connection until the first request with a valid provider token, and
+	// OneUntilAuthenticated allows one stream on a connection until the first request with a valid provider token, and
 	// MaxConcurrentStreams from then on, as Apple documents.
-	OneUntilProven bool
+	OneUntilAuthenticated bool
 	// AllowTokenUpdates lets a key have new provider tokens more often than every 20 minutes.
 	AllowTokenUpdates bool
 	// Now is the clock that tokens, certificates and expirations are judged by; nil is the real one.

@@ -35,11 +35,11 @@ type apnsConn struct {
 	last    uint32 // with this as the last stream
 	dropped bool   // the connection is about to be closed
 
-	unproven      bool     // no valid provider token came yet, and that matters
-	allowed       uint32   // how many streams the client acknowledged to be allowed
-	announced     []uint32 // limits that it did not acknowledge yet
-	settingsSent  int
-	settingsAcked int
+	unauthenticated bool     // no valid provider token came yet, and that matters
+	allowed         uint32   // how many streams the client acknowledged to be allowed
+	announced       []uint32 // limits that it did not acknowledge yet
+	settingsSent    int
+	settingsAcked   int
 
 	key         *APNsKey // whose tokens come on this connection
 	certificate *apnsClient
@@ -63,9 +63,9 @@ func newAPNsConn(a *APNs, socket *tls.Conn, number int) *apnsConn {
 	if peer := socket.ConnectionState().PeerCertificates; len(peer) > 0 {
 		c.certificate = a.readCertificate(peer[0])
 	}
-	c.unproven = a.options.OneUntilProven && c.certificate == nil
+	c.unauthenticated = a.options.OneUntilAuthenticated && c.certificate == nil
 	limit := a.limit
-	if c.unproven {
+	if c.unauthenticated {
 		limit = 1
 	}
 	c.announceLimit(limit, http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: apnsHeaderList})
@@ -174,10 +174,10 @@ func (c *apnsConn) announceLimit(n uint32, more ...http2.Setting) {
 	c.out.put(func(f *http2.Framer) error { return f.WriteSettings(settings...) })
 }
 
-// prove lifts the limit of one stream. The lock is held.
-func (c *apnsConn) prove() {
-	if c.unproven {
-		c.unproven = false
+// authenticated lifts the limit of one stream. The lock is held.
+func (c *apnsConn) authenticated() {
+	if c.unauthenticated {
+		c.unauthenticated = false
 		c.announceLimit(c.fake.limit)
 	}
 }

@@ -21,14 +21,14 @@ func (a *APNs) StallHandshakes(on bool) {
 }
 
 // SetMaxConcurrentStreams announces another limit on every open connection, and on those to come; 0 allows none. With
-// OneUntilProven, a connection that is not proven keeps its limit of one until it is. It returns when every client acknowledged
+// OneUntilAuthenticated, a connection that is not authenticated keeps its limit of one until it is. It returns when every client acknowledged
 // the limit or went away: from then on, what is over it is refused.
 func (a *APNs) SetMaxConcurrentStreams(n uint32) {
 	a.mu.Lock()
 	a.limit = n
 	announced := map[*apnsConn]int{}
 	for c := range a.conns {
-		if !c.unproven {
+		if !c.unauthenticated {
 			c.announceLimit(n)
 			announced[c] = c.settingsSent
 		}

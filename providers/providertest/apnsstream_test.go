@@ -77,12 +77,12 @@ func TestAPNsServesAnOrdinaryClientWhateverTheLimit(t *testing.T) {
 
 func TestAPNsAllowsOneStreamUntilAValidProviderToken(t *testing.T) {
 	t.Parallel()
-	f := newAPNsFixture(t, func(o *providertest.APNsOptions) { o.OneUntilProven, o.MaxConcurrentStreams = true, 500 })
+	f := newAPNsFixture(t, func(o *providertest.APNsOptions) { o.OneUntilAuthenticated, o.MaxConcurrentStreams = true, 500 })
 	r, limit := newAPNsRaw(t, f)
 	if limit != 1 {
 		t.Errorf("the limit is %d", limit)
 	}
-	f.SetMaxConcurrentStreams(600) // for when it is proven
+	f.SetMaxConcurrentStreams(600) // for when it is authenticated
 	if status := r.answer(r.push("no token")); status != 403 {
 		t.Errorf("the status is %d", status)
 	}

@@ -55,7 +55,7 @@ func (c *apnsConn) checkProviderToken(s *apnsStream, now time.Time) apnsFault {
 		c.fake.tokens[text] = token
 	}
 	c.key = token.key
-	c.prove()
+	c.authenticated()
 	return apnsFault{}
 }
 

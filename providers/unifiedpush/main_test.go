@@ -3,8 +3,8 @@ package unifiedpush
 import (
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 )
 
 // What the tests of both providers of push messages need, by the names that it has here.
@@ -20,7 +20,7 @@ var (
 // newProvider is one that is live, trusts the authority and may reach loopback.
 func newProvider(t *testing.T, caFile string) *Provider {
 	t.Helper()
-	p := &Provider{Options: message.Options{Options: messagetest.Options(caFile), VapidSubject: "mailto:ops@example.org"}}
+	p := &Provider{Options: webpushmessage.Options{Options: messagetest.Options(caFile), VapidSubject: "mailto:ops@example.org"}}
 	t.Cleanup(func() {
 		if err := p.Cleanup(); err != nil {
 			t.Errorf("Cleanup: %v", err)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagesize"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -25,17 +25,17 @@ type body struct {
 func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		members := n.Members()
-		for form := range payload.Shrinking(richer(n, members, d, encrypted)) {
+		for form := range messagesize.Shrinking(richer(n, members, d, encrypted)) {
 			if !yield(form) {
 				return
 			}
 		}
-		if isFull(n, members) && !yield(clientjson.Marshal(body{message.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
+		if isFull(n, members) && !yield(clientjson.Marshal(body{webpushmessage.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
 			return
 		}
 		bare := *n
 		bare.Encrypted = providers.Encrypted{} // the client can still fetch the event
-		yield(clientjson.Marshal(body{message.IDsOf(&bare)}))
+		yield(clientjson.Marshal(body{webpushmessage.IDsOf(&bare)}))
 	}
 }
 
@@ -55,7 +55,7 @@ func richer(n *providers.Notification, members map[string]json.RawMessage, d *pr
 		case members != nil:
 			first = clientjson.Marshal(body{members})
 		default:
-			first = clientjson.Marshal(body{message.IDsOf(n)})
+			first = clientjson.Marshal(body{webpushmessage.IDsOf(n)})
 		}
 		if first != nil {
 			for devices := range devicesOf(d, encrypted || isFull(n, members)) {
@@ -82,9 +82,9 @@ func richer(n *providers.Notification, members map[string]json.RawMessage, d *pr
 // limit is how large a message may be.
 func limit(encrypted bool) int {
 	if encrypted {
-		return message.MaxEncrypted
+		return webpushmessage.MaxEncrypted
 	}
-	return message.MaxBody
+	return webpushmessage.MaxBody
 }
 
 // poorer are the forms that have some of the homeserver's own words, none if there are no members.
@@ -95,7 +95,7 @@ func poorer(members map[string]json.RawMessage, limit int) iter.Seq[[]byte] {
 		}
 		content, _ := clientjson.Members(members["content"])
 		for _, left := range leftOut {
-			for _, form := range payload.Contents(content, limit, around(members, left)) {
+			for _, form := range messagesize.Contents(content, limit, around(members, left)) {
 				if !yield(form) {
 					return
 				}
@@ -137,14 +137,14 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if members := n.Members(); members != nil {
 		reduced = n.Reduced()
-		if reduced.Prepared = clientjson.Marshal(body{members}); len(reduced.Prepared) > message.MaxBody {
+		if reduced.Prepared = clientjson.Marshal(body{members}); len(reduced.Prepared) > webpushmessage.MaxBody {
 			reduced.Prepared = clientjson.Marshal(part{partOf(members), true})
 		}
 	}
-	if ids, too := payload.OversizeIDs(reduced, message.MaxBody, payload.Size); too {
+	if ids, too := messagesize.OversizeIDs(reduced, webpushmessage.MaxBody, messagesize.Size); too {
 		return ids
 	}
-	if _, too := payload.OversizeEncrypted(reduced.Encrypted, message.MaxBody, payload.Size); too {
+	if _, too := messagesize.OversizeEncrypted(reduced.Encrypted, webpushmessage.MaxBody, messagesize.Size); too {
 		bare := *reduced
 		bare.Encrypted = providers.Encrypted{}
 		if bare.Prepared == nil {
@@ -158,7 +158,7 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 // partOf are the members without what is in no message: names that do not fit, not even without a content, and of the content what does not
 // fit without names. There are none if all the others do not fit.
 func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
-	fits := func(form []byte) bool { return len(form) <= message.MaxBody }
+	fits := func(form []byte) bool { return len(form) <= webpushmessage.MaxBody }
 	named, nameless := around(members, leftOut[0]), around(members, leftOut[1])
 	if !fits(nameless(nil)) {
 		return nil
@@ -171,7 +171,7 @@ func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
 		delete(kept, name)
 	}
 	content, _ := clientjson.Members(members["content"])
-	for shorter, form := range payload.Contents(content, message.MaxBody, nameless) {
+	for shorter, form := range messagesize.Contents(content, webpushmessage.MaxBody, nameless) {
 		if fits(form) {
 			if shorter != nil {
 				kept["content"] = clientjson.Marshal(shorter)

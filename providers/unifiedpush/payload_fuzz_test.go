@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 

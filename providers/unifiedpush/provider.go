@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 )
 
 func init() {
@@ -28,9 +28,9 @@ func init() {
 // A notification that does not fit into 4096 bytes loses its device first, then its content but for what clients show, of which the body is
 // cut, then its names, then everything but ids and counts.
 type Provider struct {
-	message.Options
+	webpushmessage.Options
 
-	sender message.Sender
+	sender webpushmessage.Sender
 }
 
 // CaddyModule returns the module's name and constructor.

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/ece"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 )
 
@@ -21,13 +21,13 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		return providers.Unusable(unusable.Reason, unusable.Err)
 	}
 	if keys != nil && !p.sender.Ready() {
-		return message.Starting()
+		return webpushmessage.Starting()
 	}
 	return p.sender.Send(ctx,
-		message.Target{Endpoint: to, Keys: keys},
-		message.Message{
+		webpushmessage.Target{Endpoint: to, Keys: keys},
+		webpushmessage.Message{
 			Bodies: bodies(push.Notification, push.Device, keys != nil),
-			Topic:  message.BadgeTopic(push.Notification, push.Device),
+			Topic:  webpushmessage.BadgeTopic(push.Notification, push.Device),
 		},
 		push)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -297,7 +297,7 @@ func TestTheGatewayIsAdvertised(t *testing.T) {
 
 func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
 	t.Parallel()
-	p := &Provider{Options: message.Options{
+	p := &Provider{Options: webpushmessage.Options{
 		Options: endpoint.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
 	}}
 	t.Cleanup(func() { _ = p.Cleanup() })

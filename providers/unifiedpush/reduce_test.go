@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/reducetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
 )
 
 // sent are the messages that may be sent: in the clear, encrypted, and when the first one was too large.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
@@ -28,7 +28,7 @@ func TestEveryOptionIsReadFromACaddyfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := message.Options{
+	want := webpushmessage.Options{
 		Options: endpoint.Options{
 			Options:      network.Options{Endpoint: "https://relay.example", TrustedCA: "ca.pem", Proxy: "none"},
 			AllowPrivate: []string{"10.0.0.0/8", "::1", "127.0.0.1"},

@@ -8,8 +8,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagesize"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -19,10 +19,10 @@ import (
 // may have room again, then sender and type, and with them the content, as no client shows one of nobody. What the client wants in every
 // message stays until there is nothing but the ids: by it, a client with several accounts knows which of them a message is for.
 func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
-	return payload.Shrinking(func(yield func([]byte) bool) {
+	return messagesize.Shrinking(func(yield func([]byte) bool) {
 		content := trim(n.Content)
 		for _, named := range []bool{true, false} {
-			for _, form := range payload.Contents(content, message.MaxEncrypted, described(n, defaults, named)) {
+			for _, form := range messagesize.Contents(content, webpushmessage.MaxEncrypted, described(n, defaults, named)) {
 				if !yield(form) {
 					return
 				}
@@ -54,23 +54,23 @@ func described(
 // Reduce leaves out the parts that do not fit, not even for a device that wants nothing more in its messages, and of the content what no
 // message has.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
-	if payload.IsSmall(n, message.MaxEncrypted) {
+	if messagesize.IsSmall(n, webpushmessage.MaxEncrypted) {
 		return n.WithoutBody()
 	}
-	if ids, too := payload.OversizeIDs(n, message.MaxEncrypted, payload.Size); too {
+	if ids, too := messagesize.OversizeIDs(n, webpushmessage.MaxEncrypted, messagesize.Size); too {
 		return ids
 	}
 	reduced := &providers.Notification{EventID: n.EventID, RoomID: n.RoomID, Prio: n.Prio, Counts: n.Counts, Badge: n.Badge}
 	nameless := described(n, nil, false)
-	if len(nameless(nil)) > message.MaxEncrypted {
+	if len(nameless(nil)) > webpushmessage.MaxEncrypted {
 		return reduced
 	}
 	reduced.Type, reduced.Sender, reduced.Membership, reduced.UserIsTarget = n.Type, n.Sender, n.Membership, n.UserIsTarget
-	if len(described(n, nil, true)(nil)) <= message.MaxEncrypted {
+	if len(described(n, nil, true)(nil)) <= webpushmessage.MaxEncrypted {
 		reduced.RoomName, reduced.RoomAlias, reduced.SenderDisplayName = n.RoomName, n.RoomAlias, n.SenderDisplayName
 	}
-	for content, form := range payload.Contents(trim(n.Content), message.MaxEncrypted, nameless) {
-		if len(form) <= message.MaxEncrypted {
+	for content, form := range messagesize.Contents(trim(n.Content), webpushmessage.MaxEncrypted, nameless) {
+		if len(form) <= webpushmessage.MaxEncrypted {
 			if content != nil {
 				reduced.Content = clientjson.Marshal(content)
 			}

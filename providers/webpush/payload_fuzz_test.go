@@ -10,8 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )

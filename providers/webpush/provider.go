@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -30,9 +30,9 @@ func init() {
 //
 // Browsers subscribe with the application server key that the endpoint's GET document shows.
 type Provider struct {
-	message.Options
+	webpushmessage.Options
 
-	sender message.Sender
+	sender webpushmessage.Sender
 	faults *clientjson.Faults
 }
 

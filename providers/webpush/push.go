@@ -5,8 +5,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/payload"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/collapse"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -21,15 +21,15 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		return providers.Dropped("events_only", nil)
 	}
 	if !p.sender.Ready() {
-		return message.Starting()
+		return webpushmessage.Starting()
 	}
-	topic := message.BadgeTopic(n, push.Device)
+	topic := webpushmessage.BadgeTopic(n, push.Device)
 	if to.onlyLastPerRoom && n.RoomID != "" {
-		topic = payload.Topic(n.RoomID, push.Device) // as in Replace
+		topic = collapse.Topic(n.RoomID, push.Device) // as in Replace
 	}
 	return p.sender.Send(ctx,
-		message.Target{Endpoint: to.endpoint, Keys: &to.keys},
-		message.Message{Bodies: bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
+		webpushmessage.Target{Endpoint: to.endpoint, Keys: &to.keys},
+		webpushmessage.Message{Bodies: bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
 		push)
 }
 
@@ -42,5 +42,5 @@ func (p *Provider) Replace(n *providers.Notification, d *providers.Device) strin
 	if data, _ := clientjson.Members(d.Data); string(data[wish]) != "true" {
 		return ""
 	}
-	return payload.Topic(n.RoomID, d)
+	return collapse.Topic(n.RoomID, d)
 }

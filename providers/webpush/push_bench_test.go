@@ -10,10 +10,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -50,7 +50,7 @@ func BenchmarkPush(b *testing.B) {
 
 func benchmarkProvider(b *testing.B, server *benchtest.Server) *Provider {
 	b.Helper()
-	p := &Provider{Options: message.Options{Options: messagetest.Options(server.CA.File), VapidSubject: "mailto:ops@example.org"}}
+	p := &Provider{Options: webpushmessage.Options{Options: messagetest.Options(server.CA.File), VapidSubject: "mailto:ops@example.org"}}
 	if err := p.Provision(newContext(b)); err != nil {
 		b.Fatal(err)
 	}

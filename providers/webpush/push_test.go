@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -409,7 +409,7 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 
 func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
 	t.Parallel()
-	p := &Provider{Options: message.Options{
+	p := &Provider{Options: webpushmessage.Options{
 		Options: endpoint.Options{Options: network.Options{Proxy: "none"}}, VapidSubject: "mailto:ops@example.org",
 	}}
 	t.Cleanup(func() { _ = p.Cleanup() })

@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/message"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/reducetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // sent are the messages that may be sent: the first that fits, and the last.
 func sent(n *providers.Notification, d *providers.Device) string {
 	all := slices.Collect(bodies(n, clientjson.DefaultPayload(d, nil)))
-	fits := func(form []byte) bool { return len(form) <= message.MaxEncrypted }
+	fits := func(form []byte) bool { return len(form) <= webpushmessage.MaxEncrypted }
 	i := slices.IndexFunc(all, fits)
 	if i < 0 {
 		return ""

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/corpus"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/outbox/off"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )

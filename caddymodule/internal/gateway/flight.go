@@ -144,7 +144,7 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Att
 	ended := g.Now()
 	d := g.carryOut(f, o)
 	if o.Kind == providers.KindDelivered {
-		g.prove(&f.cargo)
+		g.noteDelivered(&f.cargo)
 	}
 	now := g.Now()
 	a := Attempt{

@@ -97,8 +97,8 @@ func (g *Gateway) standing(c *cargo) outbox.Standing {
 	}
 }
 
-// prove notes that a device took a push.
-func (g *Gateway) prove(c *cargo) {
+// noteDelivered notes that a device took a push.
+func (g *Gateway) noteDelivered(c *cargo) {
 	now := g.Now()
 	keys := [...]rejected.Key{c.key, appKey(c.app.Pattern), groupKey(c.app.Pattern, c.group)}
 	for i, k := range keys {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/sockstest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/sockstest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )

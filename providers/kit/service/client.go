@@ -182,7 +182,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		resp, err := conn.RoundTrip(req)
 		if err == nil {
-			c.connections.prove(conn)
+			c.connections.confirm(conn)
 			resp.Body = &body{ReadCloser: resp.Body, done: sync.OnceFunc(func() { c.connections.release(conn) })}
 			return resp, nil
 		}

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/internal/sockstest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/sockstest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 

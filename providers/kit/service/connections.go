@@ -46,8 +46,8 @@ type connection struct {
 	*http.ClientConn
 	// load counts the requests that have a slot.
 	load int
-	// proven says that the server answered on it.
-	proven bool
+	// confirmed says that the server answered on it.
+	confirmed bool
 	// leaving says that the connection gets no more requests, and is closed after the last one.
 	leaving bool
 }
@@ -85,7 +85,7 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	place := c.waiting.PushBack(w)
 	c.wanted.Store(true)
 	c.mu.Unlock()
-	c.tend() // a slot may have become free before the wish for one was known
+	c.advance() // a slot may have become free before the wish for one was known
 
 	select {
 	case t := <-w.turn:
@@ -112,18 +112,18 @@ func (c *connections) release(conn *connection) {
 	idle := conn.leaving && conn.load == 0
 	c.mu.Unlock()
 	if idle || c.wanted.Load() {
-		c.tend()
+		c.advance()
 	}
 }
 
-// prove opens a connection for more than one request.
-func (c *connections) prove(conn *connection) {
+// confirm opens a connection for more than one request.
+func (c *connections) confirm(conn *connection) {
 	c.mu.Lock()
-	first := !conn.proven
-	conn.proven = true
+	first := !conn.confirmed
+	conn.confirmed = true
 	c.mu.Unlock()
 	if first && c.wanted.Load() {
-		c.tend()
+		c.advance()
 	}
 }
 
@@ -141,7 +141,7 @@ func (c *connections) renew() {
 		conn.leaving = true
 	}
 	c.mu.Unlock()
-	c.tend()
+	c.advance()
 }
 
 // retire closes each connection as soon as it is idle, from now on. Requests still under way go on.
@@ -150,11 +150,11 @@ func (c *connections) retire() {
 	c.retired = true
 	c.wanted.Store(true)
 	c.mu.Unlock()
-	c.tend()
+	c.advance()
 }
 
-// tend does whatever has become possible or necessary.
-func (c *connections) tend() {
+// advance does whatever has become possible or necessary.
+func (c *connections) advance() {
 	c.mu.Lock()
 	over := c.prune()
 	c.serve()
@@ -233,7 +233,7 @@ func (c *connections) ensure(ctx context.Context) error {
 func (c *connections) free() *connection {
 	for _, conn := range c.open {
 		switch {
-		case conn.leaving, !conn.proven && conn.load > 0, conn.Err() != nil:
+		case conn.leaving, !conn.confirmed && conn.load > 0, conn.Err() != nil:
 		case conn.Available() > conn.load-conn.InFlight():
 			return conn
 		}
@@ -274,9 +274,9 @@ func (c *connections) connect(this *dialing) {
 	if err == nil {
 		made.SetStateHook(func(*http.ClientConn) {
 			if c.wanted.Load() {
-				c.tend()
+				c.advance()
 			}
 		})
 	}
-	c.tend()
+	c.advance()
 }

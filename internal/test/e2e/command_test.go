@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// The command as an operator runs it, of the same binary as the process that it asks.
+
+// printed is what a command printed, and its exit code.
+type printed struct {
+	out, err string
+	code     int
+}
+
+// ask runs `caddy matrix-push`.
+func (p *process) ask(stdin string, args ...string) printed {
+	p.t.Helper()
+	cmd := p.command(append([]string{"matrix-push"}, args...)...)
+	var out, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		p.t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		p.t.Errorf("%v: there are colours though nobody reads them: %q", args, &out)
+	}
+	if text := out.String() + stderr.String(); strings.Contains(text, "/up/") || strings.Contains(text, "the secret content") {
+		p.t.Errorf("%v: it prints an endpoint's path, or content: %s", args, text)
+	}
+	return printed{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// running runs it with the address of the process's admin API.
+func (p *process) running(stdin string, args ...string) printed {
+	return p.ask(stdin, append(args, "--address", "unix/"+p.dir+"/admin.sock")...)
+}
+
+// want wants an exit code, and these texts: from the standard output, or from the standard error in one sentence if it failed.
+func (r printed) want(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	text := r.out
+	if code == 1 {
+		if text = r.err; strings.Count(r.err, "\n") != 1 || !strings.HasPrefix(r.err, "Error: ") {
+			t.Errorf("the error is no sentence: %q", r.err)
+		}
+	} else if r.err != "" {
+		t.Errorf("it says %q besides", r.err)
+	}
+	if r.code != code {
+		t.Errorf("it ends with %d, want %d:\n%s%s", r.code, code, r.out, r.err)
+	}
+	for _, want := range texts {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not print %q:\n%s%s", want, r.out, r.err)
+		}
+	}
+}
+
+func TestTheCommandTellsHowTheGatewayIs(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global(durable), "matrix_push")
+	if r := gateway.homeserver().notify(alert("$1", upDevice(service.Endpoint("phone")))); r.Status != http.StatusOK {
+		t.Fatalf("answered %d %s", r.Status, r.Body)
+	}
+	r := gateway.ask("", "status", "--config", filepath.Join(gateway.dir, "Caddyfile"))
+	r.want(t, 0, "The gateway is ready.", "Rejected store: file (0 records). Outbox: file.", "org.example.up", "unifiedpush", "ago)")
+	t.Log("\n" + r.out)
+	_, answer := gateway.adminDo(http.MethodGet, "/matrix_push/apps", "")
+	if r := gateway.running("", "status", "--json", "--strict"); r.out != answer || r.code != 0 {
+		t.Errorf("the JSON is %s, not the API's %s", r.out, answer)
+	}
+	gateway.running("", "nonsense").wantUsage(t, "unknown command")
+	gateway.running("", "outbox", "drop").wantUsage(t, "--app is missing")
+	gateway.ask("", "status", "--address", "127.0.0.1:1").want(t, 1, "cannot be reached")
+
+	if err := gateway.load(head + "https://gateway.test:{port} {\n" + certificate + "\nrespond 200\n}\n"); err != nil {
+		t.Fatal(err)
+	}
+	gateway.running("", "status").want(t, 1, "no Matrix push gateway is configured")
+	gateway.terminate()
+	gateway.running("", "status").want(t, 1, "cannot be reached")
+}
+
+func (r printed) wantUsage(t *testing.T, text string) {
+	t.Helper()
+	if r.code != 2 || !strings.Contains(r.err, text) || r.out != "" {
+		t.Errorf("it ends with %d and prints %q and %q", r.code, r.out, r.err)
+	}
+}
+
+func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global(durable), "matrix_push")
+	hs := gateway.homeserver()
+	var dead []device
+	for _, name := range []string{"one", "two", "three"} {
+		d := upDevice(service.Endpoint(name))
+		service.Answer("/up/"+name, answerGone)
+		wantBody(t, hs.notify(alert("$1", d)), rejecting(d.Pushkey))
+		dead = append(dead, d)
+	}
+	byValue := []string{"--app-id", "org.example.up", "--pushkey", "-"}
+	pushkey := dead[0].Pushkey + "\n"
+	r := gateway.running(pushkey, append([]string{"rejected", "explain"}, byValue...)...)
+	r.want(t, 3, "The pushkey is on record as dead.", "gone, by the app org.example.up", "Last attempt")
+	t.Log("\n" + r.out)
+	var list struct {
+		Records []struct {
+			PushkeyHash string `json:"pushkey_hash"`
+		} `json:"records"`
+	}
+	r = gateway.running("", "rejected", "list", "--json")
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list.Records) != 3 || r.code != 0 {
+		t.Fatalf("the list is %+v", r)
+	}
+	hash := list.Records[0].PushkeyHash
+	gateway.running("", "rejected", "list").want(t, 0, "PUSHKEY HASH", hash)
+	gateway.running("", "rejected", "list", "--app", "org.example.web").want(t, 0, "No pushkey is on record")
+	gateway.running("", "rejected", "explain", "--hash", hash[:8]).want(t, 3, hash, "gone")
+	gateway.running("", "rejected", "explain", "--hash", "00000000").want(t, 1, "nothing is known")
+	if !strings.Contains(gateway.log.String(), `"pushkey_hash":"`+hash[:8]+`"`) {
+		t.Error("the hash is none that the log shows")
+	}
+
+	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "is forgotten")
+	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "There was no record")
+	gateway.running(pushkey, append([]string{"rejected", "explain"}, byValue...)...).want(t, 0, "not on record as dead")
+	service.Answer("/up/one")
+	wantBody(t, hs.notify(alert("$2", dead[0])), nothingRejected)
+
+	gateway.running("", "rejected", "forget", "--app", "org.example.up", "--since", "1h").want(t, 0, "2 rejections of org.example.up forgotten")
+	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is on record")
+}
+
+func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
+	t.Parallel()
+	u := newUnreliable(t)
+	gateway := startGateway(t, durable+u.moreUp("org.example.up", "wait 200ms"), "matrix_push")
+	hs := gateway.homeserver()
+	up := func(name string) device {
+		d := upDevice(u.Endpoint(name))
+		d.AppID = "org.example.up"
+		return d
+	}
+	one, two, three := up("one"), up("two"), up("three")
+	u.set(behaviour{status: http.StatusServiceUnavailable, retryAfter: "3600"})
+	for _, d := range []device{one, two, three} {
+		for _, id := range []string{"$1", "$2"} {
+			wantBody(t, hs.notify(alert(id+d.Pushkey, d)), nothingRejected)
+		}
+	}
+	gateway.running("", "outbox", "list").want(t, 0, "org.example.up", "6        3")
+	r := gateway.running("", "outbox", "list", "--app", "org.example.up", "--json")
+	var list struct {
+		Entries []struct {
+			ID          string `json:"id"`
+			PushkeyHash string `json:"pushkey_hash"`
+		} `json:"entries"`
+	}
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list.Entries) != 6 {
+		t.Fatalf("the list is %s%s", r.out, r.err)
+	}
+	e := list.Entries[0]
+	r = gateway.running("", "outbox", "list", "--app", "org.example.up")
+	r.want(t, 0, e.ID, e.PushkeyHash, "alert", "(in 60m)")
+	t.Log("\n" + r.out)
+
+	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash, "--id", e.ID).want(t, 0, "1 entry dropped")
+	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash[:8]).want(t, 0, "1 entry dropped")
+	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash[:8]).want(t, 1, "nothing waits")
+	gateway.running("", "outbox", "list").want(t, 0, "4        2")
+
+	u.set(behaviour{})
+	for _, other := range list.Entries {
+		if other.PushkeyHash != e.PushkeyHash {
+			gateway.running("", "outbox", "retry", "--app", "org.example.up", "--hash", other.PushkeyHash).want(t, 0, "is tried now")
+			break
+		}
+	}
+	u.await("one device's pushes arrive", func() bool { return u.arrivals(one, two, three) >= 2 })
+	gateway.running("", "outbox", "retry", "--app", "org.example.up").want(t, 0, "What waits for the app org.example.up is tried now.")
+	u.await("all that was not dropped arrives", func() bool { return u.arrivals(one, two, three) == 4 })
+
+	u.set(behaviour{status: http.StatusServiceUnavailable, retryAfter: "3600"})
+	wantBody(t, hs.notify(alert("$3", one)), nothingRejected)
+	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--all").want(t, 0, "1 entry dropped")
+	gateway.running("", "outbox", "list").want(t, 0, "Nothing waits.")
+	gateway.running("", "outbox", "retry", "--app", "org.example.x").want(t, 1, "there is no app")
+}
+
+// arrivals are how many pushes were taken for devices.
+func (u *unreliable) arrivals(devices ...device) (n int) {
+	for _, d := range devices {
+		n += len(u.Messages(d.Pushkey))
+	}
+	return n
+}
+
+func TestTheCommandSendsATestNotification(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global(durable), "matrix_push")
+	endpoint, sub := service.Endpoint("phone"), service.Subscribe()
+	file := filepath.Join(gateway.dir, "pushkey")
+	if err := os.WriteFile(file, []byte(endpoint), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	send := []string{"send", "--app-id", "org.example.up", "--pushkey-file", file}
+	gateway.running("", send...).want(t, 0, "The push service took it", "org.example.up (unifiedpush)")
+	if m := service.Messages(endpoint); len(m) != 1 || !strings.Contains(string(m[0].Body), "$THIS_IS_A_FAKE_EVENT_ID") {
+		t.Errorf("arrived were %v", m)
+	}
+	data, _ := json.Marshal(map[string]string{"endpoint": sub.Endpoint, "auth": sub.Auth})
+	gateway.running(sub.P256dh, "send", "--app-id", "org.example.web", "--pushkey", "-", "--data", string(data), "--body", "Hello there").want(t, 0, "took it")
+	if m := service.Messages(sub.Endpoint); len(m) != 1 || !strings.Contains(string(m[0].Body), "Hello there") || len(m[0].Violations) > 0 {
+		t.Errorf("arrived were %+v", m)
+	}
+
+	service.Answer("/up/phone", answerGone)
+	r := gateway.running("", send...)
+	r.want(t, 3, "It was not delivered", "rejected: gone", "the homeserver would drop the pusher")
+	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is on record")
+	service.Answer("/up/phone", providertest.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"30"}}})
+	r = gateway.running("", append(send, "--json")...)
+	if r.code != 3 || !strings.Contains(r.out, `"outcome":"retry"`) || !strings.Contains(r.out, `"retry_after":30`) {
+		t.Errorf("ends with %d: %s%s", r.code, r.out, r.err)
+	}
+	gateway.running("", "outbox", "list").want(t, 0, "Nothing waits.")
+	gateway.running(endpoint, "send", "--app-id", "com.example", "--pushkey", "-").want(t, 1, "no app serves it")
+}
+
+func TestTheCommandResetsAFuse(t *testing.T) {
+	t.Parallel()
+	service := newPushServer(t)
+	gateway := startGateway(t, service.global("rejected memory\nfuse 50% 10m"), "matrix_push")
+	hs := gateway.homeserver()
+	for i := range 20 {
+		name := string(rune('a' + i))
+		d := upDevice(service.Endpoint(name))
+		wantBody(t, hs.notify(alert("$0", d)), nothingRejected)
+		service.Answer("/up/"+name, answerGone)
+		hs.notify(alert("$1", d))
+	}
+	gateway.running("", "status").want(t, 0, "too many pushkeys were rejected", "tripped for 1 host (20 of 20 dead)", "degraded")
+	gateway.running("", "status", "--strict").want(t, 3)
+	gateway.running("", "fuse", "reset", "--app", "org.example.up").want(t, 0, "The fuse is reset")
+	gateway.running("", "status", "--strict").want(t, 0, "The gateway is ready.")
+	gateway.running("", "fuse", "reset", "--unknown-apps").want(t, 0, "was not tripped")
+	gateway.running("", "fuse", "reset", "--app", "org.example.x").want(t, 1, "there is no app")
+}

@@ -1,0 +1,419 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// sharedScene is an unreliable push server, and gateways that keep everything in one Redis. Their apps are those of a safeScene.
+type sharedScene struct {
+	*unreliable
+	t        *testing.T
+	redis    *redistest.Server
+	config   string
+	gateways []*process
+}
+
+// newSharedScene starts so many gateways. The URL's options are such as "?read_timeout=1s".
+func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *sharedScene {
+	t.Helper()
+	s := &sharedScene{t: t, redis: redistest.Start(t), unreliable: newUnreliable(t)}
+	url := s.redis.URL + urlOptions
+	s.config = gatewayConfig(s.global("rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n"+
+		s.moreUp("org.example.soon", "wait 500ms")+s.moreUp("org.example.async", "wait 0")), "matrix_push")
+	for range gateways {
+		p := newProcess(t)
+		p.start(s.config)
+		s.gateways = append(s.gateways, p)
+	}
+	return s
+}
+
+// unhurried are a URL's options for a Redis that is never away, but may be slow on a busy machine: of an event of which a gateway
+// cannot ask whose it is, two may be delivered.
+const unhurried = "?dial_timeout=20s&read_timeout=20s&write_timeout=20s&pool_timeout=20s"
+
+// homeserver is one that connects to the first gateway that is there, of those that it prefers in this order.
+func (s *sharedScene) homeserver(prefers ...*process) *homeserver {
+	return s.homeserverOf(func() []*process { return prefers })
+}
+
+// balanced is a homeserver that connects to each gateway in turn, as behind a load balancer.
+func (s *sharedScene) balanced() *homeserver {
+	var turn atomic.Uint32
+	return s.homeserverOf(func() []*process {
+		n := int(turn.Add(1)) % len(s.gateways)
+		return append(append([]*process(nil), s.gateways[n:]...), s.gateways[:n]...)
+	})
+}
+
+func (s *sharedScene) homeserverOf(prefers func() []*process) *homeserver {
+	client := s.gateways[0].client(false)
+	client.Transport.(noting).DialContext = func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
+		for _, p := range prefers() {
+			conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)))
+			if err == nil {
+				return conn, nil
+			}
+		}
+		return nil, err
+	}
+	return &homeserver{t: s.t, client: client, url: s.gateways[0].url()}
+}
+
+// user is one with a device for whom nothing changes but what the test says.
+func (s *sharedScene) user(hs *homeserver, d device) *user {
+	return &user{fate: newWeather(s.unreliable), t: s.t, pause: 10 * time.Millisecond, endures: 2 * patience, hs: hs, devices: []device{d}}
+}
+
+// answered is how many requests for a device that were sent after a time were answered with a status.
+func (s *sharedScene) answered(d device, status int, after time.Time) (n int) {
+	s.evidence.mu.Lock()
+	defer s.evidence.mu.Unlock()
+	for _, q := range s.requests {
+		if q.Status == status && q.Sent.After(after) && q.Devices[0].Name == d.Pushkey {
+			n++
+		}
+	}
+	return n
+}
+
+func logReport(t *testing.T, r checker.Report) {
+	t.Helper()
+	var b strings.Builder
+	r.Write(&b)
+	t.Log("\n" + b.String())
+}
+
+// TestTwoGatewaysOnOneRedisLoseNothing has 64 users of four homeservers send one event after another to two gateways, in front of push
+// servers each of which is down half of the time. One gateway is killed for good, and the other one delivers what both had accepted,
+// after a while also what the dead one had in hand. The checker finds that nothing is lost, and nothing arrives twice but what the dead
+// one had no time to write down, and what had an answer that was cut off. E2E_SEED repeats the moment.
+func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Logf("E2E_SEED=%d", seed)
+	s := newSharedScene(t, 2, unhurried, "max_per_device 40")
+	dying, other := s.gateways[0], s.gateways[1]
+	w := newWeather(s.unreliable)
+	users := newUsers(w, []*homeserver{s.homeserver(dying, other), s.homeserver(other, dying), s.balanced(), s.balanced()})
+
+	var over atomic.Bool
+	var running sync.WaitGroup
+	for _, u := range users {
+		running.Go(func() { u.live(&over) })
+	}
+	changing := make(chan struct{})
+	running.Go(func() { w.change(rand.New(rand.NewPCG(seed, 1)), changing) })
+
+	// Whatever the moment, the dying gateway has in hand pushes that it accepted, and one that it has not answered for yet: one of each
+	// app, so that the push server, when it knows that these are cut off, knows that each of the gateway's connections is.
+	unanswered := s.phone("unanswered")
+	inHand := []device{s.phoneOf("org.example.soon", "soon"), s.phoneOf("org.example.async", "async"), unanswered}
+	release := s.hold(inHand...)
+	for _, d := range inHand[:2] {
+		accepted(t, s.alert(dying.homeserver(), "$in-hand", d))
+	}
+	running.Go(func() { s.user(s.homeserver(dying, other), unanswered).send("$in-hand") })
+	for _, d := range inHand {
+		s.arrived(d)
+	}
+	moment := 500 + rand.New(rand.NewPCG(seed, 0)).IntN(1500)
+	<-time.After(time.Duration(moment) * time.Millisecond) // it is what is random
+	s.killed(dying.kill)
+	killed := time.Now()
+	s.killed(func() { // what had come by then may still be taken
+		for _, d := range inHand {
+			s.await("the push server knows that one gateway is gone", func() bool { return s.tried(d) > 0 })
+		}
+		s.finish()
+	})
+	release()
+	<-time.After(time.Second)
+	close(changing)
+	over.Store(true)
+	running.Wait()
+	report := s.drainedWithin(outbox.LeaseTime + patience)
+	logReport(t, report)
+	t.Logf("all had arrived %s after one was killed", time.Since(killed).Round(time.Second))
+	for _, d := range inHand {
+		s.awaitTaken(d, "$in-hand")
+	}
+	if least := 2 * killClients; report.Taken < least {
+		t.Errorf("%d events arrived, want at least %d", report.Taken, least)
+	}
+}
+
+// While one gateway has an event in hand, the other one leaves it to the homeserver to ask again; then it knows that it was delivered.
+func TestAnEventThatAnotherGatewayHasInHandIsNotDelivered(t *testing.T) {
+	t.Parallel()
+	s := newSharedScene(t, 2, unhurried, "")
+	for i, d := range []device{s.phone("up"), s.phoneOf("org.example.soon", "soon"), s.phoneOf("org.example.async", "async")} {
+		release := s.hold(d)
+		first, second := s.gateways[i%2].homeserver(), s.gateways[(i+1)%2].homeserver()
+		answers := make(chan reply, 1)
+		go func() {
+			r, _ := s.try(first, "$1", alert("$1", d), d)
+			answers <- r
+		}()
+		s.arrived(d)
+		if r := s.alert(second, "$1", d); d.AppID == "org.example.up" {
+			wantUnavailable(t, r) // of the others, it may be known by now that they were accepted
+		}
+		release()
+		accepted(t, <-answers)
+		s.await("the other gateway knows", func() bool { return s.alert(second, "$1", d).Status == http.StatusOK })
+		s.awaitTaken(d, "$1")
+	}
+	s.drained()
+}
+
+func TestTheSameEventForTwoGatewaysAtTheSameMomentIsDeliveredOnce(t *testing.T) {
+	t.Parallel()
+	const events, phones = 25, 4
+	s := newSharedScene(t, 2, unhurried, "")
+	var running sync.WaitGroup
+	for i := range phones {
+		d := s.phone(fmt.Sprint("phone", i))
+		running.Go(func() {
+			users := []*user{s.user(s.gateways[0].homeserver(), d), s.user(s.gateways[1].homeserver(), d)}
+			for n := range events {
+				now := make(chan struct{})
+				var both sync.WaitGroup
+				for _, u := range users {
+					both.Go(func() {
+						<-now
+						u.send(fmt.Sprint("$", n))
+					})
+				}
+				close(now)
+				both.Wait()
+			}
+		})
+	}
+	running.Wait()
+	report := s.drained()
+	logReport(t, report)
+	if report.Taken != events*phones || report.Pushes != events*phones {
+		t.Errorf("%d of %d events arrived, with %d pushes", report.Taken, events*phones, report.Pushes)
+	}
+	if report.Refused == 0 {
+		t.Error("no two requests were ever there at the same moment")
+	}
+}
+
+func TestARejectionIsKnownToTheOtherGateway(t *testing.T) {
+	t.Parallel()
+	s := newSharedScene(t, 2, unhurried, "")
+	first, second := s.gateways[0], s.gateways[1]
+	for n := range 10 {
+		d := s.phone(fmt.Sprint("phone", n))
+		s.set(behaviour{status: http.StatusGone}, d)
+		wantBody(t, s.alert(first.homeserver(), "$1", d), rejecting(d.Pushkey))
+		wantBody(t, s.alert(second.homeserver(), "$2", d), rejecting(d.Pushkey))
+		if strings.Contains(second.log.String(), "looking up rejections") && s.tried(d) == 2 {
+			t.Log("the machine is too busy: Redis was not waited for") // once more
+			continue
+		}
+		if n := s.tried(d); n != 1 {
+			t.Errorf("the push service was asked %d times", n)
+		}
+		s.set(behaviour{}, d)
+		again := registered(d, at(*d.PushkeyTS+1))
+		accepted(t, s.alert(second.homeserver(), "$3", again))
+		s.awaitTaken(again, "$3")
+		s.drained()
+		return
+	}
+	t.Error("the other gateway never got an answer from Redis")
+}
+
+// soonEnough is within how much time requests are answered when Redis is gone.
+const soonEnough = 5 * time.Second
+
+// TestRedisGoneInTheMiddle kills Redis while some users' pushes are taken at once, and those of others wait in it.
+func TestRedisGoneInTheMiddle(t *testing.T) {
+	t.Parallel()
+	const each, sent = 4, 5
+	s := newSharedScene(t, 1, "", "")
+	hs := s.gateways[0].homeserver()
+	var healthy, waiting []device
+	for i := range each {
+		healthy = append(healthy, s.phone(fmt.Sprint("healthy", i)))
+		waiting = append(waiting, s.phoneOf("org.example.soon", fmt.Sprint("soon", i)), s.phoneOf("org.example.async", fmt.Sprint("async", i)))
+	}
+	s.set(hasToWait, waiting...)
+	var over atomic.Bool
+	var running sync.WaitGroup
+	for _, d := range append(append([]device(nil), healthy...), waiting...) {
+		u := s.user(hs, d)
+		running.Go(func() {
+			for n := 1; !over.Load() && u.send(fmt.Sprint("$", n)); n++ {
+				<-time.After(50 * time.Millisecond) // people are slower
+			}
+		})
+	}
+	all := func(devices []device, status int, after time.Time) func() bool {
+		return func() bool {
+			for _, d := range devices {
+				if s.answered(d, status, after) < sent {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	s.await("the users have sent some events", all(healthy, http.StatusOK, time.Time{}))
+	s.await("some events wait", all(waiting, http.StatusOK, time.Time{}))
+
+	s.redis.Kill()
+	gone := time.Now()
+	s.await("what is taken is answered without Redis", all(healthy, http.StatusOK, gone))
+	s.await("what is not taken is refused without Redis", all(waiting, http.StatusServiceUnavailable, gone))
+	slow := s.phoneOf("org.example.soon", "slow")
+	release := s.hold(slow)
+	wantUnavailable(t, s.alert(hs, "$slow", slow))
+	release()
+	s.user(hs, slow).send("$slow")
+	back := time.Now()
+	s.redis.Restart()
+	s.await("what is taken is answered", all(healthy, http.StatusOK, time.Now()))
+	s.await("what is not taken is accepted again", all(waiting, http.StatusOK, back))
+	over.Store(true)
+	running.Wait()
+	s.set(behaviour{}, waiting...)
+	report := s.drainedWithin(outbox.LeaseTime + patience)
+	logReport(t, report)
+	t.Logf("all had arrived %s after Redis was back", time.Since(back).Round(time.Second))
+	if report.Taken != report.Events {
+		t.Errorf("%d of %d events arrived", report.Taken, report.Events)
+	}
+	s.judgeWithoutRedis(gone, back, healthy, waiting)
+}
+
+// judgeWithoutRedis wants each request answered soon, and none to reject anybody. Between two times, those of the healthy have to be
+// answered with 200, and of those whose pushes would have to wait with 503.
+func (s *sharedScene) judgeWithoutRedis(gone, back time.Time, healthy, waiting []device) {
+	s.t.Helper()
+	wanted := make(map[string]int)
+	for _, d := range healthy {
+		wanted[d.Pushkey] = http.StatusOK
+	}
+	for _, d := range waiting {
+		wanted[d.Pushkey] = http.StatusServiceUnavailable
+	}
+	s.evidence.mu.Lock()
+	defer s.evidence.mu.Unlock()
+	for _, q := range s.requests {
+		took := q.Answered.Sub(q.Sent)
+		switch name := q.Devices[0].Name; {
+		case q.Status == 0:
+			s.t.Errorf("%s for %s was not answered", q.Event, name)
+		case len(q.Rejected) > 0:
+			s.t.Errorf("%s for %s was rejected", q.Event, name)
+		case took > soonEnough:
+			s.t.Errorf("%s for %s was answered after %s", q.Event, name, took)
+		case q.Sent.Before(gone) || q.Answered.After(back):
+		case wanted[name] != 0 && q.Status != wanted[name]:
+			s.t.Errorf("without Redis, %s for %s was answered %d, want %d", q.Event, name, q.Status, wanted[name])
+		}
+	}
+}
+
+// stalls is how often Redis stalls; E2E_STALLS says otherwise.
+func stalls() int {
+	if n, err := strconv.Atoi(os.Getenv("E2E_STALLS")); err == nil && n > 0 {
+		return n
+	}
+	return 2
+}
+
+// TestRedisThatStallsLosesAndDoublesNothing has Redis stop again and again for longer than any call may take, with its connections open: what
+// a gateway asked it meanwhile happens late. Every other time, the gateway is killed at the beginning of that. The push servers are each down
+// half of the time. Users send one event after another, and send it again when it is not answered with 200.
+func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSharedScene(t, 1, "", "max_per_device 40")
+	gateway := s.gateways[0]
+	w := newWeather(s.unreliable)
+	var devices []device
+	for i := range 16 {
+		devices = append(devices, s.phoneOf([]string{"org.example.soon", "org.example.async"}[i%2], fmt.Sprint("phone", i)))
+	}
+	w.devices = devices
+	var over atomic.Bool
+	var running sync.WaitGroup
+	hs := gateway.homeserver()
+	for _, d := range devices {
+		u := &user{fate: w, t: t, pause: 50 * time.Millisecond, endures: 4 * patience, hs: hs, devices: []device{d}}
+		running.Go(func() {
+			for n := 1; !over.Load() && u.send(fmt.Sprint("$", n)); n++ {
+				<-time.After(u.pause)
+			}
+		})
+	}
+	changing := make(chan struct{})
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	running.Go(func() { w.change(random, changing) })
+	for i := range stalls() {
+		kills := i%2 == 1
+		calm, before := time.Second, 3*time.Second
+		if kills {
+			// What was delivered while Redis stalls cannot be written down: who is killed then has no way to know. So what came of the
+			// stall before is over, and this one has just begun: within the checker's window.
+			calm, before = 5*time.Second, 500*time.Millisecond
+		}
+		<-time.After(calm)
+		resume := s.redis.Pause()
+		<-time.After(before)
+		if kills {
+			s.killed(func() {
+				gateway.kill()
+				s.hangUp()
+			})
+		}
+		<-time.After(outbox.WriteTime + time.Second - before)
+		resume()
+		if kills {
+			gateway.start(s.config)
+		}
+	}
+	<-time.After(2 * time.Second)
+	close(changing)
+	over.Store(true)
+	running.Wait()
+	s.set(behaviour{}, devices...)
+	// Where nobody can tell whether earlier pushes of a device are pending, one may overtake them rather than not arrive.
+	report := s.drainedWithin(outbox.LeaseTime+patience, checker.Reordered)
+	logReport(t, report)
+	if least := len(devices) * stalls(); report.Taken < least {
+		t.Errorf("%d events arrived, want at least %d", report.Taken, least)
+	}
+	s.evidence.mu.Lock()
+	defer s.evidence.mu.Unlock()
+	for _, q := range s.requests {
+		if took := q.Answered.Sub(q.Sent); q.Status != 0 && took > 500*time.Millisecond+time.Second+generous {
+			t.Errorf("a request took %s", took)
+		}
+		if len(q.Rejected) > 0 {
+			t.Errorf("%s was rejected", q.Devices[0].Name)
+		}
+	}
+}

@@ -1,0 +1,384 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// What other gateways get wrong with Apple's and Google's services. Each test names the one whose mistake it guards against.
+
+// services are both services, a gateway in front of them, and a homeserver. There are the apps org.example.ios and
+// org.example.android, and each with `content full` as org.example.ios.full and org.example.android.full.
+type services struct {
+	apple   appleScene
+	google  googleScene
+	gateway *process
+	hs      *homeserver
+}
+
+func newServices(t *testing.T, more func(*apple, *google) string, change ...func(*providertest.APNsOptions)) services {
+	t.Helper()
+	a, g := newApple(t, change...), newGoogle(t)
+	global := stateless +
+		a.app("org.example.ios", "", "") + a.app("org.example.ios.full", "", "content full") +
+		g.app("org.example.android", "", "") + g.app("org.example.android.full", "", "content full")
+	if more != nil {
+		global += more(a, g)
+	}
+	gateway := startGateway(t, global, "matrix_push")
+	hs := gateway.homeserver()
+	return services{appleScene{t, a, gateway, hs}, googleScene{t, g, gateway, hs}, gateway, hs}
+}
+
+// Hedwig rejected a pushkey whenever its push service could not be asked, and so unsubscribed everybody in an outage.
+func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
+	t.Parallel()
+	noTokens := newGoogle(t)
+	noTokens.AnswerToken(providertest.Answer{Status: 503, Body: "<html>Unavailable</html>"})
+	s := newServices(t, func(a *apple, _ *google) string {
+		return a.app("org.example.ios.hasty", "", "wait 1s") + noTokens.app("org.example.android.tokenless", "", "")
+	})
+	over := make(chan struct{})
+	apns := []providertest.APNsAnswer{
+		{Reason: "InternalServerError"},
+		{Reason: "ServiceUnavailable"},
+		{Reason: "Shutdown"},
+		{Reason: "TooManyRequests"},
+		{Reason: "InvalidProviderToken"},
+		{Reason: "Forbidden"},
+		{Reason: "BadCertificateEnvironment"},
+		{Reason: "TopicDisallowed"},
+		{Status: 502, Body: "<html>"},
+		{Status: 410, Body: "<html>"},
+		{Status: 403, Reason: "OfTomorrow"},
+		{Drop: true},
+		{Reason: "BadDeviceToken"},
+		{Reason: "DeviceTokenNotForTopic"}, // as from a wrong environment or topic, for everybody
+	}
+	fcm := []providertest.Answer{
+		providertest.FCMErrorFor("UNAVAILABLE"), providertest.FCMErrorFor("INTERNAL"), providertest.FCMErrorFor("QUOTA_EXCEEDED"),
+		providertest.FCMErrorFor("PERMISSION_DENIED"), providertest.FCMErrorFor("NOT_FOUND"), providertest.FCMErrorFor("UNAUTHENTICATED"),
+		providertest.FCMErrorFor("SENDER_ID_MISMATCH"), providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"),
+		{Status: 404, Body: "<html>"},
+		{Status: 410, Body: "<html>"},
+		{Status: 403, Body: "<html>"},
+		{Drop: true},
+		providertest.FCMErrorFor("INVALID_ARGUMENT"), // as from an app of another provider, for everybody
+	}
+	var devices []device
+	for round := range 3 {
+		for i, answer := range apns {
+			d := iPhone(fmt.Sprint("phone", round, i))
+			answer.Times = -1
+			s.apple.apns.Answer(d.path(), answer)
+			devices = append(devices, d)
+		}
+		for i, answer := range fcm {
+			d := android(fmt.Sprint("phone", round, i))
+			s.google.fcm.Answer(d.Pushkey, answer)
+			devices = append(devices, d)
+		}
+		hanging := iPhoneOf("org.example.ios.hasty", fmt.Sprint("hanging", round))
+		s.apple.apns.Answer(hanging.path(), providertest.APNsAnswer{Until: over, Times: -1})
+		devices = append(devices, hanging, androidOf("org.example.android.tokenless", fmt.Sprint("tokenless", round)))
+	}
+	everybody := func(event string, want func(*testing.T, reply)) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, d := range devices {
+			wg.Go(func() {
+				r, err := s.hs.try(alert(event, d))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				want(t, r)
+			})
+		}
+		wg.Wait()
+	}
+	everybody("$1", wantLater)
+	everybody("$1", wantLater)
+
+	close(over)
+	for _, d := range devices {
+		if strings.HasPrefix(d.AppID, "org.example.ios") {
+			s.apple.apns.Answer(d.path())
+		} else {
+			s.google.fcm.Answer(d.Pushkey)
+		}
+	}
+	for _, d := range devices {
+		if d.AppID != "org.example.android.tokenless" { // Google's token endpoint is asked again only after a while
+			wantBody(t, s.hs.repeat(alert("$1", d)), nothingRejected)
+		}
+	}
+}
+
+// fpush sent an expiration that was over already.
+func TestFpush_APushExpiresInTheFuture(t *testing.T) {
+	t.Parallel()
+	s := newAppleScene(t, func(a *apple) string { return a.app("org.example.long", "", "ttl 8760h") })
+	for appID, ttl := range map[string]time.Duration{"org.example.ios": 24 * time.Hour, "org.example.long": 8760 * time.Hour} {
+		for i, body := range []func(...device) string{
+			eventIDOnly, func(d ...device) string { return badge(1, d...) },
+		} {
+			d := iPhoneOf(appID, fmt.Sprint(appID, i))
+			p := s.delivered(body(d), d)
+			// Seconds, and neither milliseconds nor how many seconds are left.
+			if left := time.Until(time.Unix(p.Expiration, 0)); left <= ttl-time.Minute || left > ttl {
+				t.Errorf("%s expires in %s, want %s", appID, left, ttl)
+			}
+		}
+	}
+}
+
+// ntfy delivers to a request's first device alone.
+func TestNtfy_EveryDeviceOfEveryServiceIsDelivered(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, nil)
+	var devices []device
+	for i := range 10 {
+		devices = append(devices, iPhone(strconv.Itoa(i)), android(strconv.Itoa(i)))
+	}
+	gone := devices[8:10]
+	s.apple.apns.Answer(gone[0].path(), providertest.APNsAnswer{Reason: "Unregistered"})
+	s.google.fcm.Unregister(gone[1].Pushkey)
+	wantBody(t, s.hs.notify(alert("$1", devices...)), rejecting(gone[0].Pushkey, gone[1].Pushkey))
+	for i, d := range devices {
+		n := 1
+		if i == 8 || i == 9 {
+			n = 0
+		}
+		if i%2 == 0 {
+			s.apple.pushes(d, n)
+		} else {
+			s.google.messages(d, n)
+		}
+	}
+}
+
+// ntfy and common-proxies answer a large event with an error, and the homeserver sends it again for a day.
+func TestNtfy_ALargeEventDoesNotLoopAtAppleOrGoogle(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, nil)
+	for _, size := range []int{5 << 10, 60 << 10} {
+		name := strconv.Itoa(size)
+		phones := []device{iPhone(name), iPhoneOf("org.example.ios.full", "full"+name)}
+		robots := []device{android(name), androidOf("org.example.android.full", "full"+name)}
+		// Whatever is left out, it is too much for these.
+		strictPhone, strictRobot := iPhoneOf("org.example.ios.full", "strict"+name), androidOf("org.example.android.full", "strict"+name)
+		s.apple.apns.Answer(strictPhone.path(), providertest.APNsAnswer{Reason: "PayloadTooLarge", Times: -1})
+		s.google.fcm.Answer(strictRobot.Pushkey, providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big"))
+		body := compose(map[string]any{
+			"event_id": "$1", "room_id": "!room:hs.test", "type": "m.room.message", "sender": "@alice:hs.test",
+			"content": map[string]any{"msgtype": "m.text", "body": strings.Repeat("<ü>", size/4)},
+		}, append(append([]device{strictPhone, strictRobot}, phones...), robots...))
+		wantBody(t, s.hs.notify(body), nothingRejected)
+		for _, d := range phones {
+			if p := s.apple.pushes(d, 1)[0]; member(t, p.Payload, "event_id") != "$1" {
+				t.Errorf("the push is %s", p.Payload)
+			}
+		}
+		for _, d := range robots {
+			if m := s.google.messages(d, 1)[0]; m.Data["event_id"] != "$1" {
+				t.Errorf("the message is %v", m.Data)
+			}
+		}
+	}
+}
+
+// Hedwig took com.foo for a prefix.
+func TestHedwig_AnAppIDOfAppleOrGoogleIsNoPrefix(t *testing.T) {
+	t.Parallel()
+	a, g := newApple(t), newGoogle(t)
+	gateway := startGateway(t, stateless+a.app("com.foo", "", "")+g.app("com.foo.*", "", ""), "matrix_push")
+	hs := gateway.homeserver()
+	for _, appID := range []string{"com.foobar", "com.fo", "com.foo ", "Com.foo", "xcom.foo", "com-foo.android", "com.foo\x00.android"} {
+		d := iPhoneOf(appID, "phone")
+		wantBody(t, hs.notify(alert("$1", d)), rejecting(d.Pushkey))
+	}
+	if n := len(a.Requests()) + len(g.Requests()); n != 0 {
+		t.Errorf("%d requests were made", n)
+	}
+	phone, robot := iPhoneOf("com.foo", "phone"), androidOf("com.foo.android", "phone")
+	wantBody(t, hs.notify(alert("$1", phone, robot)), nothingRejected)
+	a.taken(t, phone.path(), 1)
+	if n := len(g.Messages()); n != 1 {
+		t.Errorf("%d messages arrived", n)
+	}
+}
+
+// Hedwig answered 400 to each of these, and blocked the pusher.
+func TestHedwig_NullTypeEmptySenderAndLargeCountsReachAppleAndGoogle(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, nil)
+	for _, unread := range []string{"70000", "4294967296", "2.0"} {
+		phone, robot := iPhone(unread), android(unread)
+		wantBody(t, s.hs.notify(`{"notification":{"id":"","type":null,"sender":"","counts":{"unread":`+unread+`},"devices":`+
+			string(mustMarshal([]device{phone, robot}))+`}}`), nothingRejected)
+		want := strings.TrimSuffix(unread, ".0")
+		wantJSON(t, s.apple.pushes(phone, 1)[0].Payload, `{"aps":{"badge":`+want+`}}`)
+		wantData(t, s.google.messages(robot, 1)[0], `{"prio":"high","unread":"`+want+`"}`)
+	}
+}
+
+// A gateway that suppresses duplicates makes the button of Element's troubleshooter work once.
+func TestElement_TheTroubleshootersFakeEventIsDeliveredTwiceByAppleAndGoogle(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, nil)
+	phone, robot := iPhone("phone"), android("phone")
+	robot.Data["default_payload"] = map[string]any{"cs": "A_FAKE_SECRET"}
+	body := compose(map[string]any{"event_id": "$THIS_IS_A_FAKE_EVENT_ID"}, []device{phone, robot})
+	for range 2 {
+		wantBody(t, s.hs.notify(body), nothingRejected)
+	}
+	pushes := s.apple.pushes(phone, 2)
+	if pushes[0].ID == pushes[1].ID || pushes[0].CollapseID != "" {
+		t.Errorf("APNs would take %s and %s for one", pushes[0].ID, pushes[1].ID)
+	}
+	for _, m := range s.google.messages(robot, 2) {
+		wantData(t, m, `{"event_id":"$THIS_IS_A_FAKE_EVENT_ID","prio":"high","cs":"A_FAKE_SECRET"}`)
+	}
+}
+
+// ntfy and common-proxies left response bodies unread or open, so that each push made a new connection.
+func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	// As each stream that is left open takes one of the connection's: Go's server, which FCM is, allows 250.
+	s := newServices(t, nil, func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 20 })
+	// Enough of them are fine, so that nobody is left alone.
+	statuses := []int{200, 503, 200, 429, 200, 413, 200, 500, 200, 302, 200, 410, 200, 400, 200, 403, 200, 404, 200}
+	words := strings.Repeat("words ", 5000)
+	header := http.Header{"Content-Type": {"text/plain"}}
+	wantBody(t, s.hs.notify(alert("$first", iPhone("first"), android("first"))), nothingRejected)
+	const rounds = 30
+	for round := range rounds {
+		var devices []device
+		for i, status := range statuses {
+			phone, robot := iPhone(fmt.Sprint(i, " ", round)), android(fmt.Sprint(i, " ", round))
+			s.apple.apns.Answer(phone.path(), providertest.APNsAnswer{Status: status, Body: words, Header: header})
+			s.google.fcm.Answer(robot.Pushkey, providertest.Answer{Status: status, Body: words, Header: header})
+			devices = append(devices, phone, robot)
+		}
+		wantLater(t, s.hs.notify(alert("$1", devices...)))
+		if c := s.apple.apns.Connections(); c != 1 { // and soon none takes any more
+			t.Fatalf("after %d rounds there were %d connections to APNs", round+1, c)
+		}
+	}
+	want := 1 + rounds*len(statuses)
+	if n := len(s.apple.apns.Requests()); n != want {
+		t.Errorf("there were %d pushes to APNs", n)
+	}
+	// One more for access tokens.
+	if n, c := len(s.google.fcm.Requests()), s.google.fcm.Connections(); n != want || c != 2 {
+		t.Errorf("%d pushes to FCM took %d connections", n, c)
+	}
+}
+
+// Many a gateway opens a connection for each request of a cold start, which Apple takes for an attack; apns2's and Go's own limits lose
+// what does not fit.
+func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T) {
+	t.Parallel()
+	const pushes = 1000
+	s := newAppleScene(t, nil, func(o *providertest.APNsOptions) { o.MaxConcurrentStreams, o.OneUntilAuthenticated = 100, true })
+	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes wait for nobody
+	// As many homeservers as need but one connection each, which is there: it is the gateway's to APNs that matter.
+	var homeservers []*homeserver
+	for range pushes / 200 {
+		hs := &homeserver{t: t, client: s.gateway.client(true), url: s.gateway.url()}
+		wantBody(t, hs.notify(alert("$1", nobody)), rejecting(nobody.Pushkey))
+		homeservers = append(homeservers, hs)
+	}
+	// Until the first ones are answered, nobody knows how many a connection takes.
+	until := make(chan struct{})
+	s.apns.Answer("", providertest.APNsAnswer{Until: until, Times: pushes})
+	var wg sync.WaitGroup
+	for i := range pushes {
+		wg.Go(func() {
+			r, err := homeservers[i%len(homeservers)].try(alert("$1", iPhone(strconv.Itoa(i))))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			wantBody(t, r, nothingRejected)
+		})
+	}
+	s.apns.await(t, func() bool { return s.apns.Connections() == 8 })
+	for range 30 { // as long as it takes to open more
+		wantBody(t, s.hs.notify(alert("$1", nobody)), rejecting(nobody.Pushkey))
+	}
+	close(until)
+	wg.Wait()
+	devices := make(map[string]bool)
+	for _, p := range s.apns.Pushes() {
+		devices[p.Token] = true
+	}
+	if n := len(s.apns.Pushes()); n != pushes || len(devices) != pushes {
+		t.Errorf("%d pushes for %d devices arrived", n, len(devices))
+	}
+	if c, k := s.apns.Connections(), s.apns.ProviderTokens(); c > 12 || k != 1 {
+		t.Errorf("they took %d connections and %d provider tokens", c, k)
+	}
+	if n := s.apns.Refused(); n != 0 {
+		t.Errorf("%d were more than a connection takes", n)
+	}
+}
+
+// apns2 ignores the request's context while it connects.
+func TestAPNs2_AHandshakeThatStallsHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := newServices(t, func(a *apple, _ *google) string {
+		a.StallHandshakes(true) // before the gateway connects by itself
+		return a.app("org.example.ios.hasty", "", "wait 1s")
+	})
+	type late struct {
+		reply
+		after time.Duration
+	}
+	start := time.Now()
+	answers := make(chan late, 20)
+	stalled := make([]device, 20)
+	for i := range stalled {
+		stalled[i] = iPhone(strconv.Itoa(i))
+		go func() {
+			r, err := s.hs.try(alert("$1", stalled[i]))
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- late{r, time.Since(start)}
+		}()
+	}
+	for i := range 20 {
+		asked := time.Now()
+		wantBody(t, s.hs.notify(alert("$1", android(strconv.Itoa(i)))), nothingRejected)
+		if after := time.Since(asked); after > 4*time.Second { // a handshake has 5
+			t.Errorf("push %d to FCM took %s:\n%s", i, after, s.gateway.log)
+		}
+	}
+	// Who wants to wait a second for a verdict waits one.
+	hasty := time.Now()
+	wantLater(t, s.hs.notify(alert("$1", iPhoneOf("org.example.ios.hasty", "hasty"))))
+	if after := time.Since(hasty); after > 4*time.Second {
+		t.Errorf("an app that waits a second is answered after %s", after)
+	}
+	// The others want to wait for 20, but it is known long before that there is no connection.
+	for range stalled {
+		l := <-answers
+		if wantLater(t, l.reply); l.after > 15*time.Second {
+			t.Errorf("it is answered after %s", l.after)
+		}
+	}
+	s.apple.apns.StallHandshakes(false)
+	wantBody(t, s.hs.repeat(alert("$1", stalled...)), nothingRejected)
+	for _, d := range stalled {
+		s.apple.pushes(d, 1)
+	}
+}

@@ -1,0 +1,92 @@
+package repository_test
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/reference"
+)
+
+var update = flag.Bool("update", false, "write what is generated from the code")
+
+const (
+	referencePage = "docs/configuration.md"
+	generated     = "<!-- What follows is generated from the code: go test ./internal/test/repository -run Reference -update -->\n\n"
+)
+
+func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
+	t.Parallel()
+	source, err := reference.Parse(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := reference.Write(reference.Modules(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(referencePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, got, found := strings.Cut(string(page), generated)
+	if !found {
+		t.Fatalf("%s has no part that is generated", referencePage)
+	}
+	if *update {
+		if err := os.WriteFile(referencePage, []byte(written+generated+want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("%s is not what the code says: go test ./internal/test/repository -run Reference -update", referencePage)
+	}
+}
+
+// syntaxBlock is a block of Caddyfile syntax in the reference.
+var syntaxBlock = regexp.MustCompile("(?s)```text\n(.*?)```")
+
+func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(referencePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := reference.Parse(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed := source.Options()
+	_, text, _ := strings.Cut(string(page), generated)
+	var documented []string
+	for _, block := range syntaxBlock.FindAllStringSubmatch(text, -1) {
+		documented = append(documented, regexp.MustCompile(`[a-z0-9_]+`).FindAllString(regexp.MustCompile(`<[^>]*>|#.*`).ReplaceAllString(block[1], ""), -1)...)
+	}
+	for _, option := range parsed {
+		if !slices.Contains(documented, option) {
+			t.Errorf("the option %q is not in %s", option, referencePage)
+		}
+	}
+	// A word is an option, one of an option's values, or the name of a module.
+	values := []string{
+		"refuse", "trusted_proxy", "allow", "event_id_only", "full", "on", "with_events", "production", "sandbox", "room", "event", "none", "token", "fid",
+	}
+	for _, word := range documented {
+		known := slices.Contains(parsed, word) || slices.Contains(values, word) || word == "matrix_push"
+		for _, m := range reference.Modules() {
+			known = known || m.ID.Name() == word
+		}
+		if !known {
+			t.Errorf("%s has %q, which no parser knows", referencePage, word)
+		}
+	}
+	if len(parsed) < 30 || len(caddy.Modules()) == 0 {
+		t.Errorf("there are %d options only: %q", len(parsed), parsed)
+	}
+}

@@ -1,0 +1,177 @@
+// Package webpushmessage sends a push message to a push server: what the webpush and unifiedpush providers have in common.
+package webpushmessage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+)
+
+// Options are the options of a provider that sends push messages.
+type Options struct {
+	endpoint.Options
+
+	// How push services can reach the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL of a public name. Placeholders are
+	// allowed. Default: `https://` and the first public name of the sites that mount the app. If there is none, `webpush` does not load, and
+	// `unifiedpush` names no subject.
+	VapidSubject string `json:"vapid_subject,omitempty"`
+
+	// The file of the VAPID private key (RFC 8292): PEM of a P-256 key, or the base64url of its 32 bytes. Subscriptions are made
+	// for one key and are lost with it. Placeholders are allowed. Default: a key made once and kept in Caddy's storage, which all
+	// apps without a file share.
+	VapidKeyFile string `json:"vapid_key_file,omitempty"`
+}
+
+// UnmarshalOption reads the option that the dispenser is at, and says whether it is one of these.
+func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "vapid_subject":
+		return true, network.Once(d, &o.VapidSubject)
+	case "vapid_key_file":
+		return true, network.Once(d, &o.VapidKeyFile)
+	}
+	return o.Options.UnmarshalOption(d)
+}
+
+// Unmarshal reads a provider's name and block that has these options alone.
+func (o *Options) Unmarshal(d *caddyfile.Dispenser) error { return network.Unmarshal(d, o, nil) }
+
+// Sender sends push messages as its options say. It is safe for concurrent use once provisioned.
+type Sender struct {
+	Now func() time.Time
+
+	ctx     caddy.Context
+	client  *endpoint.Client
+	subject string
+	key     atomic.Pointer[vapid.Key]    // nil until it is known
+	signer  atomic.Pointer[vapid.Signer] // nil until the configuration goes live: by then, key and subject are known
+	pooled  string                       // the signer's key in the pool; empty until there is one
+}
+
+// signers keeps the signers, and with them the tokens they signed, across reloads.
+var signers = caddy.NewUsagePool()
+
+// pooledSigner is a signer as Caddy's pool wants it.
+type pooledSigner struct{ *vapid.Signer }
+
+// Destruct has nothing to free.
+func (pooledSigner) Destruct() error { return nil }
+
+// Provision checks the options, and reads the key if they name a file.
+func (s *Sender) Provision(ctx caddy.Context, o *Options) error {
+	s.Now, s.ctx = time.Now, ctx
+	var err error
+	if o.VapidSubject != "" {
+		if s.subject, err = caddy.NewReplacer().ReplaceOrErr(o.VapidSubject, true, true); err != nil {
+			return fmt.Errorf("vapid_subject: %w", err)
+		}
+		if err := vapid.ValidateSubject(s.subject); err != nil {
+			return fmt.Errorf("vapid_subject: %w", err)
+		}
+		s.warnOfExample(ctx.Logger())
+	}
+	if o.VapidKeyFile != "" {
+		if err := s.loadKey(o.VapidKeyFile); err != nil {
+			return fmt.Errorf("vapid_key_file: %w", err)
+		}
+	}
+	s.client, err = endpoint.NewClient(ctx, &o.Options)
+	return err
+}
+
+func (s *Sender) loadKey(path string) error {
+	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		s.ctx.Logger().Warn("others can read the VAPID private key", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key, err := vapid.Parse(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	s.key.Store(key)
+	return nil
+}
+
+// warnOfExample warns of a subject that was copied out of some documentation.
+func (s *Sender) warnOfExample(logger *zap.Logger) {
+	if vapid.IsExample(s.subject) {
+		logger.Warn("the VAPID subject is at a name for documentation, where nobody reads what a push service has to say",
+			zap.String("vapid_subject", s.subject), zap.String("hint", "set vapid_subject to an address or URL of yours"))
+	}
+}
+
+// Mounted takes the first of the hosts for the subject, unless the operator named one, and reports whether there is one now.
+func (s *Sender) Mounted(hosts []string) (named bool) {
+	if s.subject == "" && len(hosts) > 0 {
+		s.subject = "https://" + hosts[0]
+	}
+	return s.subject != ""
+}
+
+// keyName is the name in Caddy's storage of the key that all apps share which name no file.
+const keyName = "default"
+
+// Start makes the key when the configuration goes live, if none was named and none was made before, and what signs with it.
+func (s *Sender) Start(ctx context.Context) error {
+	s.client.Start()
+	key := s.key.Load()
+	if key == nil {
+		var err error
+		if key, err = vapid.FromStorage(ctx, s.ctx.Storage(), keyName); err != nil {
+			return fmt.Errorf("the VAPID key in Caddy's storage: %w", err)
+		}
+		s.key.Store(key)
+	}
+	name := key.PublicKey() + " " + s.subject
+	signer, _, err := signers.LoadOrNew(name, func() (caddy.Destructor, error) {
+		signer, err := vapid.NewSigner(key, s.subject)
+		return pooledSigner{signer}, err
+	})
+	if err != nil {
+		return fmt.Errorf("vapid_subject: %w", err)
+	}
+	s.pooled = name
+	s.signer.Store(signer.(pooledSigner).Signer)
+	return nil
+}
+
+// PublicKey is the public half of the key; empty until it is known.
+func (s *Sender) PublicKey() string {
+	if key := s.key.Load(); key != nil {
+		return key.PublicKey()
+	}
+	return ""
+}
+
+// Close lets go of the connections and the tokens. It works on a Sender that was not provisioned to the end.
+func (s *Sender) Close() error {
+	err := s.client.Close()
+	if s.pooled != "" {
+		_, poolErr := signers.Delete(s.pooled)
+		err = errors.Join(err, poolErr)
+		s.pooled = ""
+	}
+	return err
+}
