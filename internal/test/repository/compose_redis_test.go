@@ -10,6 +10,7 @@ import (
 
 func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	c, _ := readCompose(t, "compose.redis.yaml")
 	front, redis := c.Services["front"], c.Services["redis"]
 	var upstreams []string
@@ -57,6 +58,7 @@ func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
 
 func TestRedisIsToldWhatItsPageSays(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	page := read(t, "docs/redis.md")
 	conf := read(t, filepath.Join(composeFolder, "redis/redis.conf"))
 	_, block, _ := strings.Cut(page, "## What Redis must be told\n\n```\n")

@@ -88,6 +88,7 @@ var composeFiles = []string{"compose.yaml", "compose.redis.yaml"}
 
 func TestComposeRefersToWhatIsThere(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	for _, file := range composeFiles {
 		c, text := readCompose(t, file)
 		for name, s := range c.Services {
@@ -129,6 +130,7 @@ func TestComposeRefersToWhatIsThere(t *testing.T) {
 
 func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	for _, file := range composeFiles {
 		c, _ := readCompose(t, file)
 		for name, s := range c.Services {
@@ -164,6 +166,7 @@ func (s service) caddyfileOf() string {
 
 func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	for _, file := range composeFiles {
 		c, _ := readCompose(t, file)
 		caddies := 0
@@ -208,6 +211,7 @@ func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 
 func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	c, _ := readCompose(t, "compose.yaml")
 	var homeserver struct {
 		Allowed []netip.Prefix `yaml:"ip_range_whitelist"`
@@ -238,6 +242,7 @@ func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
 func synapseCaddyfile(c compose) string { return c.Services["gateway"].caddyfileOf() }
 
 func TestATrialHasItsOwnAuthority(t *testing.T) {
+	atTop(t)
 	var trial compose
 	unmarshalYAML(t, filepath.Join(composeFolder, "compose.trial.yaml"), &trial)
 	c, _ := readCompose(t, "compose.yaml")

@@ -22,6 +22,7 @@ const (
 
 func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	source, err := reference.Parse(".")
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +55,7 @@ var syntaxBlock = regexp.MustCompile("(?s)```text\n(.*?)```")
 
 func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	page, err := os.ReadFile(referencePage)
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ func pages(t *testing.T) map[string]string {
 
 func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	var routes []string
 	for _, r := range new(caddymodule.Admin).Routes() {
 		routes = append(routes, r.Pattern)
@@ -79,6 +80,7 @@ func leaves(cmd *cobra.Command) (list []*cobra.Command) {
 
 func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	page := read(t, adminPage)
 	list := leaves(command(t))
 	for _, cmd := range list {
@@ -101,6 +103,7 @@ func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
 
 func TestEveryCommandAndFlagInTheDocumentationExists(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	mentioned := regexp.MustCompile(`caddy matrix-push((?: [a-z][a-z-]*)*)([^\n` + "`" + `|]*)`)
 	flag := regexp.MustCompile(` --([a-z][a-z-]*)`)
 	texts := pages(t)
@@ -151,6 +154,7 @@ const securityPage = "docs/security.md"
 
 func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	tests := make(map[string]bool)
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {

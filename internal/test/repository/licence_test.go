@@ -29,6 +29,7 @@ type module struct {
 // modulesOf are the modules that the packages of a module in a folder need.
 func modulesOf(t *testing.T, dir string, packages ...string) (modules []module) {
 	t.Helper()
+	_ = read(t, filepath.Join(dir, "go.mod")) // so that no result from the cache outlives it
 	list := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-test", "-json=Module"}, packages...)...)
 	list.Dir = dir
 	out, err := list.Output()
@@ -50,6 +51,7 @@ func modulesOf(t *testing.T, dir string, packages ...string) (modules []module) 
 
 func TestEachModuleThatIsNeededHasACompatibleLicence(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	modules := slices.Concat(modulesOf(t, ".", "./...", "tool"), modulesOf(t, "examples/provider", "./..."))
 	if len(modules) < 150 {
 		t.Fatalf("there are %d modules only", len(modules))
@@ -103,6 +105,7 @@ func incompatible(t *testing.T, dir string) string {
 
 func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	none, copyleft := t.TempDir(), t.TempDir()
 	const gpl = "This program is free software: you can redistribute it and/or modify it under the terms of the GNU General Public License as " +
 		"published by the Free Software Foundation, either version 3 of the License, or (at your option) any later version."
@@ -124,6 +127,7 @@ func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
 
 func TestTheLicenceIsApache2(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	text := read(t, "LICENSE")
 	if found := licensecheck.Scan([]byte(text)); len(found.Match) != 1 || found.Match[0].ID != "Apache-2.0" || found.Percent < 95 {
 		t.Errorf("it is %+v", found)

@@ -36,6 +36,7 @@ type builder struct {
 
 func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	file, err := os.Open("xcaddy.json")
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +77,7 @@ func goMod(t *testing.T) (module, caddyVersion string) {
 
 func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	var ids []string
 	for _, id := range caddy.Modules() {
 		if strings.Contains(id, "matrix_push") {
@@ -103,6 +105,7 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 }
 
 func TestExamplesAdaptAndValidate(t *testing.T) {
+	atTop(t)
 	caddyfiles := map[string]string{"Caddyfile.example": read(t, "Caddyfile.example")}
 	err := filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), "Caddyfile") {
@@ -117,6 +120,7 @@ func TestExamplesAdaptAndValidate(t *testing.T) {
 }
 
 func TestTheDocumentationsConfigurationsAdaptAndValidate(t *testing.T) {
+	atTop(t)
 	files, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		t.Fatal(err)
