@@ -1,0 +1,35 @@
+// Command cmd prints what the tests would find in Markdown pages: phrases to avoid and the longest sentences.
+//
+//	go run ./internal/test/prose/cmd README.md docs/*.md
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/prose"
+)
+
+func main() {
+	sentences, long := 0, 0
+	for _, file := range os.Args[1:] {
+		text, err := os.ReadFile(filepath.Clean(file))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		for _, f := range prose.Phrases(prose.Text(string(text))) {
+			fmt.Printf("%s:%d: %q: %s\n", file, f.Line, strings.ReplaceAll(f.Phrase, "\n", " "), f.Instead)
+		}
+		for _, s := range prose.Markdown(string(text)) {
+			sentences++
+			if n := s.Words(); n > prose.MaxWords {
+				long++
+				fmt.Printf("%s:%d: %d words: %s\n", file, s.Line, n, s.Text)
+			}
+		}
+	}
+	fmt.Printf("%d of %d sentences are too long\n", long, sentences)
+}
