@@ -52,7 +52,6 @@ type App struct {
 	MaxDevices int `json:"max_devices,omitempty"`
 
 	gateway  *gateway.Gateway
-	store    rejected.Store
 	observer *observer
 	events   *events
 	ctx      caddy.Context
@@ -106,7 +105,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.shared = shared.(*pooledState)
-	a.store = store
 	a.observer = &observer{logger: ctx.Logger(), emit: a.events.emit}
 	for _, app := range router.Apps() {
 		app.Panicked = a.observer.Panicked
@@ -195,7 +193,7 @@ func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, f
 func (a *App) Start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if store, ok := a.store.(rejected.Opener); ok {
+	if store, ok := a.gateway.Rejected.(rejected.Opener); ok {
 		if err := store.Open(ctx); err != nil {
 			return fmt.Errorf("rejected: %w", err)
 		}
@@ -213,10 +211,11 @@ func (a *App) Start() error {
 	}
 	live, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	apps := a.gateway.Router.Apps()
 	go a.events.run()
-	go a.observer.watchExpiry(live, a.gateway.Router.Apps())
-	go a.warm(live)
-	go a.dropUntargeted(live)
+	go a.observer.watchExpiry(live, apps)
+	go warm(live, a.events.ready, apps, a.observer)
+	go dropUntargeted(live, a.events.ready, a.gateway, a.observer)
 	go a.gateway.Work(live)
 	close(a.started)
 	return nil
@@ -275,6 +274,19 @@ func (a *App) Cleanup() error {
 	a.shared = nil
 	_, err := pool.Delete(poolKey)
 	return err
+}
+
+// release cleans up after an app whose configuration does not go live, and which nobody else will.
+func (a *App) release() {
+	guests := []any{a.gateway.Rejected, a.gateway.Outbox}
+	for _, app := range a.gateway.Router.Apps() {
+		guests = append(guests, app.Provider)
+	}
+	for _, guest := range slices.Insert(guests, 0, any(a)) {
+		if c, ok := guest.(caddy.CleanerUpper); ok {
+			_ = c.Cleanup() // the process ends
+		}
+	}
 }
 
 // Interface guards

@@ -75,7 +75,7 @@ func TestAKeyIsFoundByAppID(t *testing.T) {
 	)
 	all := map[string]providers.Provider{
 		"org.example.web*": browsers("WEB"), "org.example.web.beta": browsers("BETA"), "org.example.ios": advertising{}, "*": phones("UP"),
-		"org.silent.*": &fakeProvider{},
+		"org.silent.*": &ending{},
 	}
 	one := map[string]providers.Provider{"org.example.web*": browsers("WEB")}
 	two := map[string]providers.Provider{"a": phones("A"), "b": phones("B"), "c": phones("A")}

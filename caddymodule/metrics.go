@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
@@ -91,7 +90,7 @@ func (m *metricSet) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.notifications, m.notificationsRefused, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge,
 		m.lost, m.storeErrors, m.outboxRefusals,
-		stateCollector{},
+		gauges{},
 	} {
 		var there prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &there) {
@@ -157,13 +156,3 @@ func (m *metricSet) storeFailed(doing string) {
 func (m *metricSet) refusedByOutbox(app *gateway.App, why gateway.Refusal) {
 	m.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)).Inc()
 }
-
-// Provision puts the metrics on the registry that the admin API serves: of a configuration whose load fails, the app may never have had
-// its turn.
-func (*Admin) Provision(ctx caddy.Context) error { return metrics.register(ctx.GetMetricsRegistry()) }
-
-// Interface guards
-var (
-	_ prometheus.Collector = stateCollector{}
-	_ caddy.Provisioner    = (*Admin)(nil)
-)

@@ -1,5 +1,4 @@
-// Package adminapi has the answers of the gateway's routes in Caddy's admin API, as the routes write them and the command reads them.
-package adminapi
+package admin
 
 import (
 	"encoding/hex"

@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"cmp"
@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
@@ -213,22 +212,27 @@ func (p *fakeProvider) Push(ctx context.Context, push *providers.Push) providers
 
 func (p *fakeProvider) CredentialExpiry() time.Time { return p.expiry }
 
+// deaf is an observer that the admin API has nothing to say to, but what a store could not do.
+type deaf struct{ gateway.Observer }
+
+func (deaf) StoreFailed(string, error) {}
+
 // today is when these tests are.
 var today = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-// adminRig is the admin API of a gateway with a fake of everything around it: the apps org.example.ios and org.example.*.
-type adminRig struct {
+// rig is the admin API of a gateway with a fake of everything around it: the apps org.example.ios and org.example.*.
+type rig struct {
 	t        *testing.T
-	admin    *Admin
-	app      *App
+	find     func() (*gateway.Gateway, error)
+	gateway  *gateway.Gateway
 	store    *fakeStore
 	box      *fakeBox
 	provider *fakeProvider
 }
 
-func newAdminRig(t *testing.T) *adminRig {
+func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &adminRig{
+	r := &rig{
 		t: t, store: &fakeStore{records: make(map[rejected.Key]rejected.Record)}, box: new(fakeBox),
 		provider: &fakeProvider{outcome: providers.Delivered()},
 	}
@@ -242,40 +246,38 @@ func newAdminRig(t *testing.T) *adminRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := make(chan struct{})
-	close(started)
-	r.app = &App{started: started, gateway: gateway.New(gateway.Options{
+	r.gateway = gateway.New(gateway.Options{
 		Router: router, Rejected: listedStore{r.store}, Outbox: r.box, Fuse: gateway.FuseOptions{Share: 0.5, Window: time.Hour},
-		Shared: gateway.NewShared(), Observer: &observer{logger: zap.NewNop()}, Now: func() time.Time { return today },
+		Shared: gateway.NewShared(), Observer: deaf{}, Now: func() time.Time { return today },
 		Jitter: func(time.Duration) time.Duration { return 0 },
-	})}
-	r.admin = &Admin{find: func() *App { return r.app }}
+	})
+	r.find = func() (*gateway.Gateway, error) { return r.gateway, nil }
 	return r
 }
 
 // serve puts other stores in place of the gateway's.
-func (r *adminRig) serve(store rejected.Store, box outbox.Box) {
-	options := r.app.gateway.Options
+func (r *rig) serve(store rejected.Store, box outbox.Box) {
+	options := r.gateway.Options
 	options.Rejected, options.Outbox = store, box
-	r.app.gateway = gateway.New(options)
+	r.gateway = gateway.New(options)
 }
 
 // reject puts a device on record.
-func (r *adminRig) reject(app, appID, pushkey string, at time.Time) rejected.Key {
+func (r *rig) reject(app, appID, pushkey string, at time.Time) rejected.Key {
 	k := rejected.KeyOf(appID, pushkey)
 	_ = r.store.Reject(r.t.Context(), k, rejected.Verdict{App: app, Reason: "unregistered", PushkeyTS: 1_700_000_000_000, At: at})
 	return k
 }
 
 // wait puts an entry into the outbox.
-func (r *adminRig) wait(app, id string, device rejected.Key, running bool) {
+func (r *rig) wait(app, id string, device rejected.Key, running bool) {
 	r.box.entries = append(r.box.entries, outbox.Waiting{
 		ID: id, App: app, Device: device, Size: 300, Accepted: today.Add(-time.Hour), Expires: today.Add(time.Hour), Due: today, Running: running,
 	})
 }
 
 // do makes a request as Caddy's admin server would serve it, with a context that is over: the server's patience for reading is.
-func (r *adminRig) do(method, path, body string) (status int, header http.Header, answer string) {
+func (r *rig) do(method, path, body string) (status int, header http.Header, answer string) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	if strings.HasSuffix(path, "/send") {
@@ -284,11 +286,12 @@ func (r *adminRig) do(method, path, body string) (status int, header http.Header
 	defer cancel()
 	request := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
 	w := httptest.NewRecorder()
-	route := slices.IndexFunc(r.admin.Routes(), func(route caddy.AdminRoute) bool { return route.Pattern == request.URL.Path })
+	routes := Routes(r.find)
+	route := slices.IndexFunc(routes, func(route caddy.AdminRoute) bool { return route.Pattern == request.URL.Path })
 	if route < 0 {
 		r.t.Fatalf("there is no route %s", request.URL.Path)
 	}
-	if err := r.admin.Routes()[route].Handler.ServeHTTP(w, request); err != nil {
+	if err := routes[route].Handler.ServeHTTP(w, request); err != nil {
 		var refused caddy.APIError
 		if !errors.As(err, &refused) {
 			refused = caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: err}
@@ -304,7 +307,7 @@ func (r *adminRig) do(method, path, body string) (status int, header http.Header
 }
 
 // want makes a request, and wants an answer with these parts.
-func (r *adminRig) want(status int, method, path, body string, parts ...string) string {
+func (r *rig) want(status int, method, path, body string, parts ...string) string {
 	r.t.Helper()
 	got, _, answer := r.do(method, path, body)
 	if got != status {

@@ -1,22 +1,21 @@
-package caddymodule
+package admin
 
 import (
 	"fmt"
 	"net/http"
 	"strings"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// keys serves the application server keys: of all apps that have one, or of the app that serves an app_id. They are public, as clients
+// serveKeys serves the application server keys: of all apps that have one, or of the app that serves an app_id. They are public, as clients
 // subscribe with them.
-func (a *Admin) keys(w http.ResponseWriter, r *http.Request, app *App) error {
+func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	values, err := parameters(r, "app_id")
 	if err != nil {
 		return err
 	}
-	router := app.gateway.Router
+	router := g.Router
 	apps := router.Apps()
 	appID := values.Get("app_id")
 	if appID != "" {
@@ -29,10 +28,10 @@ func (a *Admin) keys(w http.ResponseWriter, r *http.Request, app *App) error {
 		}
 		apps = []*gateway.App{serving}
 	}
-	answer := adminapi.Keys{Keys: []adminapi.Key{}}
+	answer := Keys{Keys: []Key{}}
 	for _, serving := range apps {
 		if key := serving.Advertise().ApplicationServerKey; key != "" {
-			answer.Keys = append(answer.Keys, adminapi.Key{App: serving.Pattern, Provider: serving.ProviderName, ApplicationServerKey: key})
+			answer.Keys = append(answer.Keys, Key{App: serving.Pattern, Provider: serving.ProviderName, ApplicationServerKey: key})
 		}
 	}
 	if appID != "" && len(answer.Keys) == 0 {

@@ -1,23 +1,48 @@
-package caddymodule
+package admin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
+// advertising is a provider with a key, or without.
+type advertising struct{ key string }
+
+func (advertising) Push(context.Context, *providers.Push) providers.Outcome {
+	return providers.Delivered()
+}
+
+func (a advertising) Advertise() providers.Advertisement {
+	return providers.Advertisement{ApplicationServerKey: a.key}
+}
+
+// withKeys is the admin API of a gateway with these apps.
+func withKeys(t *testing.T, provided map[string]providers.Provider) *rig {
+	t.Helper()
+	var apps []*gateway.App
+	for pattern, provider := range provided {
+		apps = append(apps, &gateway.App{Pattern: pattern, ProviderName: "fake", Provider: provider})
+	}
+	router, err := gateway.NewRouter(apps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared()})
+	return &rig{t: t, find: func() (*gateway.Gateway, error) { return g, nil }}
+}
+
 func TestTheKeysAreShownByAppAndByAppID(t *testing.T) {
 	t.Parallel()
-	h := describing(t, map[string]providers.Provider{
-		"org.example.web*": browsers("WEB"), "org.example.web.beta": browsers("BETA"), "org.example.ios": advertising{}, "org.silent.*": &fakeProvider{},
-		"org.up.*": phones("UP"),
+	r := withKeys(t, map[string]providers.Provider{
+		"org.example.web*": advertising{"WEB"}, "org.example.web.beta": advertising{"BETA"}, "org.example.ios": advertising{}, "org.silent.*": &fakeProvider{},
+		"org.up.*": advertising{"UP"},
 	})
-	r := &adminRig{t: t, admin: &Admin{find: func() *App { return h.app }}}
-	r.want(http.StatusServiceUnavailable, "GET", "/matrix_push/keys", "", "is starting")
-	close(h.app.started)
 
 	all := r.want(http.StatusOK, "GET", "/matrix_push/keys", "", `{"app":"org.example.web*","provider":"fake","application_server_key":"WEB"}`,
 		`{"app":"org.example.web.beta","provider":"fake","application_server_key":"BETA"}`, `{"app":"org.up.*","provider":"fake","application_server_key":"UP"}`)
@@ -44,17 +69,13 @@ func TestAnErrorNamesTwentyAppsAtMost(t *testing.T) {
 	t.Parallel()
 	apps := make(map[string]providers.Provider)
 	for i := range 30 {
-		apps[fmt.Sprintf("app%02d", i)] = browsers("KEY")
+		apps[fmt.Sprintf("app%02d", i)] = advertising{"KEY"}
 	}
-	h := describing(t, apps)
-	close(h.app.started)
-	r := &adminRig{t: t, admin: &Admin{find: func() *App { return h.app }}}
+	r := withKeys(t, apps)
 	if answer := r.want(http.StatusNotFound, "GET", "/matrix_push/keys?app_id=other", "", "10 more"); strings.Count(answer, "app0")+strings.Count(answer, "app1")+
 		strings.Count(answer, "app2") != 20 {
 		t.Errorf("it names %s", answer)
 	}
-	none := describing(t, map[string]providers.Provider{"a": advertising{}})
-	close(none.app.started)
-	r = &adminRig{t: t, admin: &Admin{find: func() *App { return none.app }}}
+	r = withKeys(t, map[string]providers.Provider{"a": advertising{}})
 	r.want(http.StatusOK, "GET", "/matrix_push/keys", "", `{"keys":[]}`)
 }

@@ -1,25 +1,29 @@
-package caddymodule
+package admin
 
 import (
 	"context"
 	"encoding/hex"
 	"net/http"
+	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 // inspector is the outbox, if it can be looked into.
-func (a *App) inspector() (outbox.Inspector, error) {
-	inspector, ok := a.gateway.Outbox.(outbox.Inspector)
+func inspector(g *gateway.Gateway) (outbox.Inspector, error) {
+	inspector, ok := g.Outbox.(outbox.Inspector)
 	if !ok {
-		return nil, refuse(http.StatusNotImplemented, "the outbox %s cannot be looked into", guestName(a.gateway.Outbox))
+		return nil, refuse(http.StatusNotImplemented, "the outbox %s cannot be looked into", caddy.GetModuleName(g.Outbox))
 	}
 	return inspector, nil
 }
 
-// outbox serves how much waits for each app, or an app's entries, a page at a time.
-func (a *Admin) outbox(w http.ResponseWriter, r *http.Request, app *App) error {
+// serveOutbox serves how much waits for each app, or an app's entries, a page at a time.
+func serveOutbox(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	values, err := parameters(r, "app", "cursor", "limit")
 	if err != nil {
 		return err
@@ -28,38 +32,38 @@ func (a *Admin) outbox(w http.ResponseWriter, r *http.Request, app *App) error {
 	if err != nil {
 		return err
 	}
-	box, err := app.inspector()
+	box, err := inspector(g)
 	if err != nil {
 		return err
 	}
 	pattern := values.Get("app")
 	if pattern == "" {
-		return depths(w, r, app, box)
+		return depths(w, r, g, box)
 	}
 	page, next, err := box.List(r.Context(), pattern, values.Get("cursor"), limit)
 	if err != nil {
 		return storeError("outbox", err)
 	}
-	answer := adminapi.Entries{Entries: make([]adminapi.Entry, len(page)), Next: next}
+	answer := Entries{Entries: make([]Entry, len(page)), Next: next}
 	for i := range page {
-		answer.Entries[i] = adminapi.NewEntry(page[i])
+		answer.Entries[i] = NewEntry(page[i])
 	}
 	return respond(w, http.StatusOK, answer)
 }
 
-func depths(w http.ResponseWriter, r *http.Request, app *App, box outbox.Inspector) error {
+func depths(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, box outbox.Inspector) error {
 	all, err := box.Depths(r.Context())
 	if err != nil {
 		return storeError("outbox", err)
 	}
-	apps := make([]adminapi.Depth, len(all))
+	apps := make([]Depth, len(all))
 	for i, d := range all {
-		apps[i] = adminapi.Depth{
+		apps[i] = Depth{
 			App: d.App, Entries: d.Entries, Devices: d.Devices, Oldest: d.Oldest, Full: d.Full,
-			Configured: app.gateway.Router.Configured(d.App) != nil,
+			Configured: g.Router.Configured(d.App) != nil,
 		}
 	}
-	return respond(w, http.StatusOK, adminapi.Depths{Apps: apps})
+	return respond(w, http.StatusOK, Depths{Apps: apps})
 }
 
 // retryRequest names an app, or one of its devices.
@@ -69,18 +73,18 @@ type retryRequest struct {
 }
 
 // retry lets what waits be tried at once.
-func (a *Admin) retry(w http.ResponseWriter, r *http.Request, app *App) error {
+func retry(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var request retryRequest
 	if err := decode(w, r, &request); err != nil {
 		return err
 	}
-	box, err := app.boxOf(r.Context(), request.App)
+	box, err := boxOf(r.Context(), g, request.App)
 	if err != nil {
 		return err
 	}
-	answer := adminapi.Retried{App: request.App, Configured: app.gateway.Router.Configured(request.App) != nil}
+	answer := Retried{App: request.App, Configured: g.Router.Configured(request.App) != nil}
 	if request.Hash == "" {
-		app.gateway.Resume(request.App)
+		g.Resume(request.App)
 		if err := box.Rouse(r.Context(), request.App); err != nil {
 			return storeError("outbox", err)
 		}
@@ -111,7 +115,7 @@ type dropRequest struct {
 }
 
 // drop gives up what waits. An entry at which an attempt is under way stays.
-func (a *Admin) drop(w http.ResponseWriter, r *http.Request, app *App) error {
+func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var request dropRequest
 	if err := decode(w, r, &request); err != nil {
 		return err
@@ -124,11 +128,11 @@ func (a *Admin) drop(w http.ResponseWriter, r *http.Request, app *App) error {
 	case !request.All && request.Cursor != "":
 		return refuse(http.StatusBadRequest, "cursor: it goes with all alone")
 	}
-	box, err := app.boxOf(r.Context(), request.App)
+	box, err := boxOf(r.Context(), g, request.App)
 	if err != nil {
 		return err
 	}
-	answer := adminapi.Dropped{App: request.App}
+	answer := Dropped{App: request.App}
 	if request.All {
 		answer.Dropped, answer.Next, err = dropAll(r.Context(), box, request.App, request.Cursor)
 		if err != nil {
@@ -147,16 +151,59 @@ func (a *Admin) drop(w http.ResponseWriter, r *http.Request, app *App) error {
 	return respond(w, http.StatusOK, answer)
 }
 
+// maxDrops is how many devices' entries are dropped at a time: each waits for the disk.
+const maxDrops = 64
+
+// dropAll drops what waits for an app, as far as it comes in bulkTime.
+func dropAll(ctx context.Context, box outbox.Inspector, app, cursor string) (n int, next string, err error) {
+	for deadline := time.Now().Add(bulkTime); ; {
+		page, next, err := box.List(ctx, app, cursor, bulkPage)
+		if err != nil {
+			return n, "", err
+		}
+		dropped, err := dropPage(ctx, box, app, page)
+		n += dropped
+		if err != nil || next == "" || time.Now().After(deadline) {
+			return n, next, err
+		}
+		cursor = next
+	}
+}
+
+// dropPage drops the entries of the devices of a page.
+func dropPage(ctx context.Context, box outbox.Inspector, app string, page []outbox.Waiting) (n int, err error) {
+	devices := make(map[[16]byte]bool)
+	for _, w := range page {
+		devices[w.Device] = true
+	}
+	drops := make(chan int, len(devices))
+	var group errgroup.Group
+	group.SetLimit(maxDrops)
+	for device := range devices {
+		group.Go(func() error {
+			dropped, err := box.Drop(ctx, app, device, "")
+			drops <- dropped
+			return err
+		})
+	}
+	err = group.Wait()
+	close(drops)
+	for dropped := range drops {
+		n += dropped
+	}
+	return n, err
+}
+
 // boxOf is the outbox, if it can be looked into and the app is one that is configured or has entries.
-func (a *App) boxOf(ctx context.Context, pattern string) (outbox.Inspector, error) {
+func boxOf(ctx context.Context, g *gateway.Gateway, pattern string) (outbox.Inspector, error) {
 	if pattern == "" {
 		return nil, refuse(http.StatusBadRequest, "app is missing")
 	}
-	box, err := a.inspector()
+	box, err := inspector(g)
 	if err != nil {
 		return nil, err
 	}
-	if a.gateway.Router.Configured(pattern) != nil {
+	if g.Router.Configured(pattern) != nil {
 		return box, nil
 	}
 	all, err := box.Depths(ctx)
@@ -169,4 +216,8 @@ func (a *App) boxOf(ctx context.Context, pattern string) (outbox.Inspector, erro
 		}
 	}
 	return nil, refuse(http.StatusNotFound, "there is no app %q, and nothing waits for one", pattern)
+}
+
+func nothingWaits(hash string) error {
+	return refuse(http.StatusNotFound, "nothing waits for the device %s", hash)
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"net/http"
@@ -13,7 +13,7 @@ import (
 
 func TestWhatWaitsIsListed(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.want(http.StatusOK, "GET", "/matrix_push/outbox", "", `{"apps":[]}`)
 	r.want(http.StatusOK, "GET", "/matrix_push/outbox?app=org.example.ios", "", `{"entries":[]}`)
 	k := rejected.KeyOf("org.example.ios", canary)
@@ -37,7 +37,7 @@ func TestWhatWaitsIsListed(t *testing.T) {
 func TestWhatWaitsIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	const path = "/matrix_push/outbox/retry"
-	r := newAdminRig(t)
+	r := newRig(t)
 	k, gone := rejected.KeyOf("org.example.ios", canary), rejected.KeyOf("org.example.gone", canary)
 	r.wait("org.example.ios", "1", k, false)
 	r.wait("org.example.gone", "2", gone, false)
@@ -70,7 +70,7 @@ func TestWhatWaitsIsDropped(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newAdminRig(t)
+			r := newRig(t)
 			r.wait("org.example.ios", "1", a, true)
 			r.wait("org.example.ios", "2", a, false)
 			r.wait("org.example.ios", "3", a, false)
@@ -86,6 +86,6 @@ func TestWhatWaitsIsDropped(t *testing.T) {
 			}
 		})
 	}
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.want(http.StatusNotFound, "POST", path, `{"app":"org.example.x","all":true}`, "org.example.x")
 }

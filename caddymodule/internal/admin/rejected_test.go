@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"encoding/base64"
@@ -24,7 +24,7 @@ type page struct {
 }
 
 // pages reads records to the end, and counts those of each app and the pages.
-func (r *adminRig) pages(query string) (apps map[string]int, pages int) {
+func (r *rig) pages(query string) (apps map[string]int, pages int) {
 	r.t.Helper()
 	apps = make(map[string]int)
 	for cursor := ""; ; {
@@ -45,7 +45,7 @@ func (r *adminRig) pages(query string) (apps map[string]int, pages int) {
 
 func TestRecordsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	for i := range 9 {
 		app := []string{"org.example.ios", "org.example.*", "org.example.*"}[i%3]
 		r.reject(app, app, canary+strings.Repeat("x", i), today)
@@ -76,7 +76,7 @@ func TestRecordsAreListedPageByPage(t *testing.T) {
 
 func TestADeviceIsExplained(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	const path = "/matrix_push/rejected/explain"
 	dead := r.reject("org.example.ios", "org.example.ios", canary, today)
 	wants := []string{
@@ -120,7 +120,7 @@ func TestADeviceIsExplained(t *testing.T) {
 
 func TestAHashThatSeveralBeginWithIsAnsweredWithThem(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	a, b := rejected.Key{0xab, 0xcd, 1}, rejected.Key{0xab, 0xcd, 2}
 	r.store.records[a] = rejected.Record{App: "org.example.ios"}
 	r.store.records[b] = rejected.Record{App: "org.example.ios"}
@@ -150,13 +150,13 @@ func (identifying) Target(d *providers.Device) string {
 }
 
 // withEndpoints makes the app org.example.ios one whose devices are told apart by their endpoints.
-func (r *adminRig) withEndpoints() {
-	r.app.gateway.Router.Configured("org.example.ios").Provider = identifying{r.provider}
+func (r *rig) withEndpoints() {
+	r.gateway.Router.Configured("org.example.ios").Provider = identifying{r.provider}
 }
 
 func TestADeviceIsFoundByItsEndpointAndByItsPushkeyAlone(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.withEndpoints()
 	const explain, forget = "/matrix_push/rejected/explain", "/matrix_push/rejected/forget"
 	device := func(more string) string { return `{"app_id":"org.example.ios","pushkey":"` + canary + `"` + more + `}` }
@@ -200,7 +200,7 @@ func TestADeviceIsFoundByItsEndpointAndByItsPushkeyAlone(t *testing.T) {
 
 func TestARejectionIsForgotten(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.reject("org.example.ios", "org.example.ios", canary, today)
 	device := `{"app_id":"org.example.ios","pushkey":"` + canary + `"}`
 	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", device, `"forgotten":1`)
@@ -212,7 +212,7 @@ func TestARejectionIsForgotten(t *testing.T) {
 
 func TestAnAppsRejectionsSinceATimeAreForgotten(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	for i := range 5 {
 		r.reject("org.example.ios", "org.example.ios", canary+strings.Repeat("x", i), today.Add(time.Duration(i)*time.Hour))
 	}
@@ -254,9 +254,9 @@ func (pickySubscription) Usable(d *providers.Device, _ providers.Site) error {
 // https://github.com/binwiederhier/ntfy-android/issues/130: such a pushkey was rejected, and nothing said why.
 func TestAnUnusableDeviceIsExplained(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
-	r.app.gateway.Router.Apps()[0].Provider = picky{r.provider}
-	r.app.gateway.Router.Apps()[1].Provider = pickySubscription{identifying{fakeProvider: r.provider}}
+	r := newRig(t)
+	r.gateway.Router.Apps()[0].Provider = picky{r.provider}
+	r.gateway.Router.Apps()[1].Provider = pickySubscription{identifying{fakeProvider: r.provider}}
 	const path, picky, subscription = "/matrix_push/rejected/explain", `"app_id":"org.example.up","pushkey":`, `"app_id":"org.example.ios","pushkey":`
 	hash := rejected.KeyOf("org.example.up", "http://192.168.1.10:8080/"+canary)
 	for _, tt := range []struct {

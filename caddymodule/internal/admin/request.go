@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"encoding/hex"
@@ -11,17 +11,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 const (
-	// maxAdminBody bounds a request to the admin API. A Matrix event alone may have 64 KiB.
-	maxAdminBody = 256 << 10
+	// maxBody bounds a request to the admin API. A Matrix event alone may have 64 KiB.
+	maxBody = 256 << 10
 
 	// A page has defaultPage entries unless the request says otherwise, and at most maxPage.
 	defaultPage = 100
@@ -29,6 +29,13 @@ const (
 
 	// minHash is how many digits of a hash tell enough.
 	minHash = 4
+
+	// bulkTime is how long a request may work through a store before it answers how far it came.
+	bulkTime = 5 * time.Second
+	// bulkPage is how much of a store is read at a time.
+	bulkPage = 1000
+	// maxCandidates bounds the hashes that an ambiguous prefix is answered with.
+	maxCandidates = 20
 )
 
 // refuse is the error that a request is answered with. Nothing that a request's body has may be in it but names.
@@ -38,7 +45,7 @@ func refuse(status int, format string, args ...any) error {
 
 // decode reads a request's body into what it has to be. An error names the member, never its value.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
 	if err == nil {
@@ -121,7 +128,7 @@ func parseHash(text string) (prefix string, key rejected.Key, whole bool, err er
 }
 
 // ambiguousError says that several devices' hashes begin with what was given.
-type ambiguousError struct{ adminapi.Failure }
+type ambiguousError struct{ Failure }
 
 func (e *ambiguousError) Error() string { return e.Failure.Error }
 
@@ -135,7 +142,7 @@ func severalEndpoints(keys []rejected.Key) error {
 }
 
 func candidates(problem string, keys []rejected.Key) error {
-	e := &ambiguousError{adminapi.Failure{Error: problem}}
+	e := &ambiguousError{Failure{Error: problem}}
 	for _, k := range keys[:min(len(keys), maxCandidates)] {
 		e.Candidates = append(e.Candidates, k.String())
 	}

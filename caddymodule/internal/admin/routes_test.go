@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"errors"
@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -16,9 +15,9 @@ import (
 
 func TestARouteServesItsMethodAlone(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	reads := map[string]bool{"apps": true, "health/live": true, "health/ready": true, "fuses": true, "keys": true, "rejected": true, "outbox": true}
-	for _, route := range r.admin.Routes() {
+	for _, route := range Routes(r.find) {
 		allowed, others := "POST", []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch}
 		if reads[strings.TrimPrefix(route.Pattern, "/matrix_push/")] {
 			allowed, others = "GET, HEAD", []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch}
@@ -37,17 +36,10 @@ func TestARouteServesItsMethodAlone(t *testing.T) {
 
 func TestWithoutAGatewayEveryRouteSaysSo(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
-	for _, tt := range []struct {
-		name string
-		find func() *App
-		want string
-	}{
-		{"none is configured", func() *App { return nil }, "no Matrix push gateway is configured"},
-		{"it has not started", func() *App { return &App{started: make(chan struct{})} }, "is starting"},
-	} {
-		r.admin.find = tt.find
-		for _, route := range r.admin.Routes() {
+	r := newRig(t)
+	for _, want := range []string{"no Matrix push gateway is configured", "the Matrix push gateway is starting"} {
+		r.find = func() (*gateway.Gateway, error) { return nil, errors.New(want) }
+		for _, route := range Routes(r.find) {
 			method := http.MethodGet
 			if status, _, _ := r.do(method, route.Pattern, ""); status == http.StatusMethodNotAllowed {
 				method = http.MethodPost
@@ -56,14 +48,14 @@ func TestWithoutAGatewayEveryRouteSaysSo(t *testing.T) {
 				r.want(http.StatusOK, method, route.Pattern, "", `"live"`)
 				continue
 			}
-			r.want(http.StatusServiceUnavailable, method, route.Pattern, "{}", tt.want)
+			r.want(http.StatusServiceUnavailable, method, route.Pattern, "{}", want)
 		}
 	}
 }
 
 func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	const device = `"app_id":"org.example.ios","pushkey":"` + canary + `"`
 	for _, tt := range []struct{ name, method, path, body, want string }{
 		{"no body", "POST", "fuses/reset", "", "the body is empty"},
@@ -115,12 +107,12 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 			r.want(http.StatusBadRequest, tt.method, "/matrix_push/"+tt.path, tt.body, tt.want)
 		})
 	}
-	r.want(http.StatusRequestEntityTooLarge, "POST", "/matrix_push/send", `{"site":"`+strings.Repeat("a", maxAdminBody)+`"}`, "bytes")
+	r.want(http.StatusRequestEntityTooLarge, "POST", "/matrix_push/send", `{"site":"`+strings.Repeat("a", maxBody)+`"}`, "bytes")
 }
 
 func TestAppsAreToldHowTheyAre(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.reject("org.example.ios", "org.example.ios", canary, today)
 	r.wait("org.example.ios", "1", rejected.KeyOf("org.example.ios", canary), false)
 	r.provider.expiry = today.Add(time.Hour)
@@ -136,7 +128,7 @@ func TestAppsAreToldHowTheyAre(t *testing.T) {
 func TestReadinessTellsWhatToLookInto(t *testing.T) {
 	t.Parallel()
 	const path = "/matrix_push/health/ready"
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.want(http.StatusOK, "GET", path, "", `{"status":"ready","degraded":[]}`)
 
 	r.provider.expiry = today.Add(-time.Hour)
@@ -150,14 +142,14 @@ func TestReadinessTellsWhatToLookInto(t *testing.T) {
 
 func TestReadinessIsNoTroubleWithoutAnOutbox(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
-	r.serve(r.app.gateway.Rejected, offBox{})
+	r := newRig(t)
+	r.serve(r.gateway.Rejected, offBox{})
 	r.want(http.StatusOK, "GET", "/matrix_push/health/ready", "", `{"status":"ready","degraded":[]}`)
 }
 
 func TestAFuseIsReset(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.want(http.StatusOK, "GET", "/matrix_push/fuses", "", `{"app":"org.example.ios","dead":0,"pushkeys":0}`)
 	r.want(http.StatusOK, "POST", "/matrix_push/fuses/reset", `{"app":"org.example.ios"}`, `{"was_tripped":false}`)
 	r.want(http.StatusOK, "POST", "/matrix_push/fuses/reset", `{}`, `{"was_tripped":false}`)
@@ -166,7 +158,7 @@ func TestAFuseIsReset(t *testing.T) {
 
 func TestAStoreThatCannotBeLookedThroughSaysSo(t *testing.T) {
 	t.Parallel()
-	r := newAdminRig(t)
+	r := newRig(t)
 	r.serve(r.store, offBox{})
 	k := r.reject("org.example.ios", "org.example.ios", canary, today)
 	r.want(http.StatusNotImplemented, "GET", "/matrix_push/rejected", "", "cannot be looked through")
@@ -184,7 +176,7 @@ func TestAStoreThatFailsSaysSo(t *testing.T) {
 		err    error
 		status int
 	}{{errors.New("the disk is on fire"), http.StatusInternalServerError}, {rejected.ErrNotOpen, http.StatusServiceUnavailable}, {outbox.ErrNotOpen, http.StatusServiceUnavailable}} {
-		r := newAdminRig(t)
+		r := newRig(t)
 		r.store.err, r.box.err = tt.err, tt.err
 		want := tt.err.Error()
 		r.want(tt.status, "GET", "/matrix_push/rejected", "", want)
@@ -204,7 +196,7 @@ func TestAStoreThatFailsSaysSo(t *testing.T) {
 func TestATestNotificationIsSentAndTheVerdictTold(t *testing.T) {
 	t.Parallel()
 	const device = `{"app_id":"org.example.ios","pushkey":"` + canary + `","data":{"default_payload":{"aps":{}}}}`
-	r := newAdminRig(t)
+	r := newRig(t)
 	// The request's context is over, see do: the attempt is made all the same.
 	r.want(http.StatusOK, "POST", "/matrix_push/send", `{"notification":{"devices":[`+device+`]}}`,
 		`"app":"org.example.ios","provider":"fake"`, `"outcome":"delivered","reason":"delivered","result":"delivered"`, `"on_record":false`)
@@ -227,28 +219,11 @@ func TestATestNotificationIsSentAndTheVerdictTold(t *testing.T) {
 	if p := r.provider.pushed; !p.Notification.Badge || p.Site != (providers.Site{Host: "push.example.org", Port: "443"}) {
 		t.Errorf("no badge update, or another site: %+v at %+v", p.Notification, p.Site)
 	}
-	r.serve(r.app.gateway.Rejected, offBox{})
+	r.serve(r.gateway.Rejected, offBox{})
 	r.want(http.StatusOK, "POST", "/matrix_push/send", `{"notification":{"devices":[`+device+`]}}`, `"result":"unavailable"`)
 
 	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"notification":{"devices":[{"app_id":"com.example","pushkey":"`+canary+`"}]}}`, "no app serves it")
 	if len(r.store.records) != 1 {
 		t.Errorf("a trial was recorded: %v", r.store.records)
-	}
-}
-
-func TestTheModuleIsAnAdminRouter(t *testing.T) {
-	t.Parallel()
-	mod, err := caddy.GetModule("admin.api.matrix_push")
-	if err != nil {
-		t.Fatal(err)
-	}
-	router, ok := mod.New().(caddy.AdminRouter)
-	if !ok {
-		t.Fatalf("%T has no routes", mod.New())
-	}
-	for _, route := range router.Routes() {
-		if !strings.HasPrefix(route.Pattern, "/matrix_push/") {
-			t.Errorf("the route %s is not below /matrix_push/", route.Pattern)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func (s *sendRequest) site() (providers.Site, error) {
 }
 
 // send makes one attempt to deliver a test notification, and serves the push service's verdict.
-func (a *Admin) send(w http.ResponseWriter, r *http.Request, app *App) error {
+func send(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var request sendRequest
 	if err := decode(w, r, &request); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (a *Admin) send(w http.ResponseWriter, r *http.Request, app *App) error {
 		return refuse(http.StatusBadRequest, "notification.devices has %d devices: a test is for one", len(decoded.Devices))
 	}
 	// The server gives up reading after 10 s, and the request's context with it, but an attempt may take three times as long.
-	trial, err := app.gateway.Try(context.WithoutCancel(r.Context()), decoded, site)
+	trial, err := g.Try(context.WithoutCancel(r.Context()), decoded, site)
 	if errors.Is(err, gateway.ErrUnknownApp) {
 		return refuse(http.StatusNotFound, "notification.devices[0].app_id: no app serves it, its device would be rejected")
 	}
