@@ -27,8 +27,8 @@ func (s deviceSelector) given() bool { return s != deviceSelector{} }
 // maxFamily bounds the devices with the same pushkey that are worked on at a time.
 const maxFamily = 1000
 
-// find finds the device's key. Without an endpoint, there are several if the app tells devices apart by it: those that are on record or were
-// tried lately, and the key without one if there is none.
+// find finds the device's key. Without an endpoint, there are several if the app tells devices apart by it: those that are on record or
+// were tried lately, and the key without one if there is none.
 func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejected.Key, error) {
 	switch {
 	case s.Hash != "" && (s.AppID != "" || s.Pushkey != "" || s.Endpoint != ""):
@@ -159,4 +159,8 @@ func waitingDevice(ctx context.Context, box outbox.Inspector, app, hash string) 
 		return found[0], nil
 	}
 	return key, ambiguous(found)
+}
+
+func nothingWaits(hash string) error {
+	return refuse(http.StatusNotFound, "nothing waits for the device %s", hash)
 }

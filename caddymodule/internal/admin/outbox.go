@@ -6,21 +6,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
-
-// inspector is the outbox, if it can be looked into.
-func inspector(g *gateway.Gateway) (outbox.Inspector, error) {
-	inspector, ok := g.Outbox.(outbox.Inspector)
-	if !ok {
-		return nil, refuse(http.StatusNotImplemented, "the outbox %s cannot be looked into", caddy.GetModuleName(g.Outbox))
-	}
-	return inspector, nil
-}
 
 // serveOutbox serves how much waits for each app, or an app's entries, a page at a time.
 func serveOutbox(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
@@ -32,7 +22,7 @@ func serveOutbox(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) err
 	if err != nil {
 		return err
 	}
-	box, err := inspector(g)
+	box, err := inspectorOf(g)
 	if err != nil {
 		return err
 	}
@@ -192,32 +182,4 @@ func dropPage(ctx context.Context, box outbox.Inspector, app string, page []outb
 		n += dropped
 	}
 	return n, err
-}
-
-// boxOf is the outbox, if it can be looked into and the app is one that is configured or has entries.
-func boxOf(ctx context.Context, g *gateway.Gateway, pattern string) (outbox.Inspector, error) {
-	if pattern == "" {
-		return nil, refuse(http.StatusBadRequest, "app is missing")
-	}
-	box, err := inspector(g)
-	if err != nil {
-		return nil, err
-	}
-	if g.Router.Configured(pattern) != nil {
-		return box, nil
-	}
-	all, err := box.Depths(ctx)
-	if err != nil {
-		return nil, storeError("outbox", err)
-	}
-	for _, d := range all {
-		if d.App == pattern {
-			return box, nil
-		}
-	}
-	return nil, refuse(http.StatusNotFound, "there is no app %q, and nothing waits for one", pattern)
-}
-
-func nothingWaits(hash string) error {
-	return refuse(http.StatusNotFound, "nothing waits for the device %s", hash)
 }

@@ -5,20 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
-
-// listerOf is the store, if its records can be looked through.
-func listerOf(g *gateway.Gateway) (rejected.Lister, error) {
-	lister, ok := g.Rejected.(rejected.Lister)
-	if !ok {
-		return nil, refuse(http.StatusNotImplemented, "the rejected store %s cannot be looked through", caddy.GetModuleName(g.Rejected))
-	}
-	return lister, nil
-}
 
 // serveRejected serves the records, a page at a time. A page of one app's may be short, or empty, without being the last.
 func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
@@ -45,7 +34,9 @@ func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) e
 }
 
 // listRecords collects roughly as many records as the query wants, of one app unless that is empty, as far as it comes in bulkTime.
-func listRecords(ctx context.Context, lister rejected.Lister, q rejected.Query, app string) (records []gateway.RecordStatus, next string, err error) {
+func listRecords(
+	ctx context.Context, lister rejected.Lister, q rejected.Query, app string,
+) (records []gateway.RecordStatus, next string, err error) {
 	wanted := q.Limit
 	if app != "" {
 		q.Limit = max(q.Limit, defaultPage)

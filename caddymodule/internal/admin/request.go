@@ -15,7 +15,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -37,6 +36,13 @@ const (
 	// maxCandidates bounds the hashes that an ambiguous prefix is answered with.
 	maxCandidates = 20
 )
+
+// respond answers with JSON.
+func respond(w http.ResponseWriter, status int, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(answer)
+}
 
 // refuse is the error that a request is answered with. Nothing that a request's body has may be in it but names.
 func refuse(status int, format string, args ...any) error {
@@ -147,16 +153,4 @@ func candidates(problem string, keys []rejected.Key) error {
 		e.Candidates = append(e.Candidates, k.String())
 	}
 	return e
-}
-
-// storeError is the answer when a store could not do something. A store's errors have no pushkey in them.
-func storeError(what string, err error) error {
-	status := http.StatusInternalServerError
-	switch {
-	case errors.Is(err, rejected.ErrCursor), errors.Is(err, outbox.ErrCursor):
-		return refuse(http.StatusBadRequest, "cursor: %w", err)
-	case errors.Is(err, rejected.ErrNotOpen), errors.Is(err, outbox.ErrNotOpen):
-		status = http.StatusServiceUnavailable
-	}
-	return refuse(status, "%s: %w", what, err)
 }

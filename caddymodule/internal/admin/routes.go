@@ -4,7 +4,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -72,10 +71,4 @@ func withGateway(find func() (*gateway.Gateway, error), serve serveFunc) caddy.A
 		}
 		return err
 	}
-}
-
-func respond(w http.ResponseWriter, status int, answer any) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	return json.NewEncoder(w).Encode(answer)
 }
