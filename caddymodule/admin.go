@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
 func init() {
@@ -36,7 +37,9 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 
 // Provision puts the metrics on the registry that the admin API serves: of a configuration whose load fails, the app may never have had
 // its turn.
-func (*Admin) Provision(ctx caddy.Context) error { return metrics.register(ctx.GetMetricsRegistry()) }
+func (*Admin) Provision(ctx caddy.Context) error {
+	return telemetry.Register(ctx.GetMetricsRegistry(), liveGateway)
+}
 
 // Routes returns the routes. They find the configuration that is live when they are called: after a reload that failed, the admin API
 // belongs to the configuration that failed.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/outbox/off"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -102,7 +103,9 @@ func newQuietHandler(t *testing.T) *Handler {
 		t.Fatal(err)
 	}
 	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zapcore.InfoLevel))
-	app := &App{MaxBody: defaultMaxBody, MaxDevices: defaultMaxDevices, started: make(chan struct{}), observer: &observer{logger: logger}}
+	app := &App{
+		MaxBody: defaultMaxBody, MaxDevices: defaultMaxDevices, started: make(chan struct{}), observer: telemetry.NewObserver(logger, nil),
+	}
 	app.gateway = gateway.New(gateway.Options{
 		Router: router, Rejected: store, Outbox: new(off.Box), Dedupe: defaultDedupe, Fuse: gateway.FuseOptions{Share: 0.5, Window: time.Hour},
 		Shared: gateway.NewShared(), Observer: app.observer, Now: time.Now,

@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
 // warmTimeout bounds how long a provider gets ready. By then the first pushes have told what is wrong.
@@ -18,7 +17,7 @@ const warmTimeout = 30 * time.Second
 // warm lets each app's provider get ready for its first push, until ctx is done. It waits until all of Caddy's apps have started: they
 // start in any order, and if a later one fails, a configuration that never went live must not have connected to anything. Nobody waits
 // for warm: pushes that come before it do the same for themselves, and share it with what is under way.
-func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, o *observer) {
+func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, o *telemetry.Observer) {
 	select {
 	case <-allStarted:
 	case <-ctx.Done():
@@ -26,7 +25,11 @@ func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, 
 	}
 	var group sync.WaitGroup
 	for _, app := range apps {
-		group.Go(func() { o.warmed(ctx, app, warmUp(ctx, app)) })
+		group.Go(func() {
+			if err := warmUp(ctx, app); err != nil && ctx.Err() == nil { // else the configuration ends
+				o.WarmFailed(app, err)
+			}
+		})
 	}
 	group.Wait()
 }
@@ -38,18 +41,9 @@ func warmUp(ctx context.Context, app *gateway.App) error {
 	return app.Warm(ctx)
 }
 
-// warmed tells of a provider that could not get ready. That is for who looks closely: nothing is lost with it, and if there is something to
-// mend, the first push has the reason. What the end of the configuration cut off is nothing to tell.
-func (o *observer) warmed(ctx context.Context, app *gateway.App, err error) {
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	o.logger.Debug("the provider could not get ready for the first push, which tries again", append(nameOf(app), zap.Error(err))...)
-}
-
 // dropUntargeted drops the records of an earlier version that don't say which target they are about, once for each app. With many records
 // that may take a while; nobody waits for it, and nobody is rejected for them meanwhile. As warm, it waits until all of Caddy has started.
-func dropUntargeted(ctx context.Context, allStarted <-chan struct{}, g *gateway.Gateway, o *observer) {
+func dropUntargeted(ctx context.Context, allStarted <-chan struct{}, g *gateway.Gateway, o *telemetry.Observer) {
 	select {
 	case <-allStarted:
 	case <-ctx.Done():
@@ -58,8 +52,7 @@ func dropUntargeted(ctx context.Context, allStarted <-chan struct{}, g *gateway.
 	dropped, err := g.DropUntargeted(ctx)
 	for _, app := range slices.Sorted(maps.Keys(dropped)) {
 		if n := dropped[app]; n > 0 {
-			o.logger.Info("rejections of an earlier version dropped", zap.String("app", app), zap.Int("records", n),
-				zap.String("hint", "they don't say for which endpoint they were; the gateway learns again which pushkeys are dead"))
+			o.UntargetedDropped(app, n)
 		}
 	}
 	if err != nil && ctx.Err() == nil {

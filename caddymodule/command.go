@@ -10,6 +10,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/command"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -75,15 +76,16 @@ func planned(a *gateway.App, now time.Time) command.PlannedApp {
 		p.Warnings = append(p.Warnings, "content full: the push service can read what it delivers")
 	}
 	if a.Badges == providers.BadgesOn && a.DefaultBadges() != providers.BadgesOn {
-		p.Warnings = append(p.Warnings, "badges on: browsers cancel subscriptions that get badge updates; with_events sends counts with events only")
+		p.Warnings = append(p.Warnings,
+			"badges on: browsers cancel subscriptions that get badge updates; with_events sends counts with events only")
 	}
 	p.CredentialExpiry = a.CredentialExpiry()
 	switch left := p.CredentialExpiry.Sub(now); {
 	case p.CredentialExpiry.IsZero():
 	case left < 0:
 		p.Warnings = append(p.Warnings, "the credential has expired")
-	case left < expiryNotice:
-		p.Warnings = append(p.Warnings, fmt.Sprintf("the credential expires within %d days", expiryNotice/(24*time.Hour)))
+	case left < telemetry.ExpiryNotice:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the credential expires within %d days", telemetry.ExpiryNotice/(24*time.Hour)))
 	}
 	if _, can := a.Provider.(providers.Checker); can {
 		p.Check = a.Check

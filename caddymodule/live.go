@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
 var (
@@ -35,4 +36,12 @@ func startedGateway(app *App) (*gateway.Gateway, error) {
 	default:
 		return nil, errStarting
 	}
+}
+
+// liveEvents returns the events of the configuration that serves, nil if there is none.
+func liveEvents() *telemetry.Events {
+	if app := liveApp(); app != nil {
+		return app.events
+	}
+	return nil
 }

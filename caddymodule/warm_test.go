@@ -13,6 +13,7 @@ import (
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -46,7 +47,7 @@ func warming(t *testing.T, provided map[string]providers.Provider) (allStarted c
 		apps = append(apps, &gateway.App{Pattern: pattern, ProviderName: "test", Provider: p})
 	}
 	core, logs := zapobserver.New(zapcore.DebugLevel)
-	o := &observer{logger: zap.New(core), emit: func(name string, _ map[string]any) { t.Errorf("event %s", name) }}
+	o := telemetry.NewObserver(zap.New(core), func(name string, _ map[string]any) { t.Errorf("event %s", name) })
 	started := make(chan struct{})
 	ctx, stop := context.WithCancel(t.Context())
 	go warm(ctx, started, apps, o)
@@ -57,7 +58,7 @@ func TestNothingGetsReadyBeforeTheConfigurationIsLive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &warmer{warm: warmly}, &warmer{warm: warmly}
-		allStarted, logs, stop := warming(t, map[string]providers.Provider{"first": first, "second": second, "other": &ending{}})
+		allStarted, logs, stop := warming(t, map[string]providers.Provider{"first": first, "second": second, "other": silent{}})
 		synctest.Wait()
 		if n := first.calls.Load() + second.calls.Load(); n != 0 {
 			t.Errorf("%d providers got ready for a configuration that may yet fail", n)

@@ -1,4 +1,6 @@
-package caddymodule
+// Package telemetry is what operators see of the gateway: log lines, fields of the access log, metrics and events. Nothing of it has a
+// pushkey or content.
+package telemetry
 
 import (
 	"sync"
@@ -10,9 +12,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// observer passes what the engine tells on to the log, the metrics, and those who subscribed to Caddy's events: nothing secret, and in
+// Observer passes what the engine reports on to the log, the metrics, and those who subscribed to Caddy's events: nothing secret, and in
 // the log nothing above debug for what is as it should be. However much strangers cause, the lines and events of a minute are bounded.
-type observer struct {
+type Observer struct {
 	logger *zap.Logger
 	emit   func(event string, data map[string]any)
 
@@ -23,11 +25,16 @@ type observer struct {
 	lines, events allowance
 }
 
+// NewObserver returns an observer that logs there, and emits events by calling emit.
+func NewObserver(logger *zap.Logger, emit func(event string, data map[string]any)) *Observer {
+	return &Observer{logger: logger, emit: emit}
+}
+
 // repeatAfter is how long the same trouble is not said again.
 const repeatAfter = time.Minute
 
 // Attempted tells of one attempt.
-func (o *observer) Attempted(a gateway.Attempt) {
+func (o *Observer) Attempted(a gateway.Attempt) {
 	metrics.push(a)
 	level := o.level(a)
 	switch {
@@ -73,7 +80,7 @@ func (o *observer) Attempted(a gateway.Attempt) {
 }
 
 // wrongKeys warns that devices at a host have another key than the app's. The engine says so once a minute for each host.
-func (o *observer) wrongKeys(a gateway.Attempt) {
+func (o *Observer) wrongKeys(a gateway.Attempt) {
 	if o.mayLog(zapcore.WarnLevel, "wrong key") {
 		o.logger.Warn("subscriptions were made for another key", append(withHostField(a.Host, nameOf(a.App)), zap.Int("devices", a.WrongKeys),
 			zap.String("hint", "restore the VAPID key that they were made for; if it is gone, their clients must subscribe again"))...)
@@ -88,7 +95,7 @@ func blockedHint(reason string) string {
 	return "if the push server is yours, allow its network with allow_private"
 }
 
-func (o *observer) level(a gateway.Attempt) zapcore.Level {
+func (o *Observer) level(a gateway.Attempt) zapcore.Level {
 	switch {
 	case a.Alarm && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.ErrorLevel
@@ -106,7 +113,7 @@ func (o *observer) level(a gateway.Attempt) zapcore.Level {
 }
 
 // Refused tells that the outbox had no room for a push. That of a stranger, or of one device alone, is nobody's trouble but theirs.
-func (o *observer) Refused(a *gateway.App, why gateway.Refusal) {
+func (o *Observer) Refused(a *gateway.App, why gateway.Refusal) {
 	metrics.refusedByOutbox(a, why)
 	if why == gateway.RefusedFull && o.news("outbox full "+a.Pattern) {
 		o.logger.Warn("outbox full: pushes are refused", append(nameOf(a),
@@ -115,10 +122,10 @@ func (o *observer) Refused(a *gateway.App, why gateway.Refusal) {
 }
 
 // Answered counts a device. Caddy's access log has what there is to say of a request.
-func (o *observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
+func (o *Observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 
-// refused counts a request that is refused as a whole. That it is for want of memory is a warning, as honest ones may be among them.
-func (o *observer) refused(err *gateway.Error) {
+// RequestRefused counts a request that is refused as a whole. That it is for want of memory is a warning, as honest ones may be among them.
+func (o *Observer) RequestRefused(err *gateway.Error) {
 	if err.Reason == "" {
 		return // its devices are counted
 	}
@@ -130,12 +137,12 @@ func (o *observer) refused(err *gateway.Error) {
 }
 
 // HostPaused reports that a push server that devices chose limits the gateway. It is nobody's trouble but that of its users.
-func (o *observer) HostPaused(a *gateway.App, host string) {
+func (o *Observer) HostPaused(a *gateway.App, host string) {
 	o.logger.Debug("push server limits the gateway; its pushes pause", withHostField(host, nameOf(a))...)
 }
 
 // BreakerOpened tells that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
-func (o *observer) BreakerOpened(a *gateway.App, host string) {
+func (o *Observer) BreakerOpened(a *gateway.App, host string) {
 	if host != "" {
 		o.logger.Debug("a push server does not work, and is left alone for a while", nameOf(a)...)
 		return
@@ -147,7 +154,7 @@ func (o *observer) BreakerOpened(a *gateway.App, host string) {
 }
 
 // BreakerClosed tells that a push service works again.
-func (o *observer) BreakerClosed(a *gateway.App, host string) {
+func (o *Observer) BreakerClosed(a *gateway.App, host string) {
 	if host != "" {
 		o.logger.Debug("a push server works again", nameOf(a)...)
 		return
@@ -162,9 +169,9 @@ func nameOf(a *gateway.App) []zap.Field {
 	return []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
 }
 
-// FuseTripped tells that rejections are held. Somebody is called only if devices that were delivered to before are enough for it: the others
-// may be made up.
-func (o *observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
+// FuseTripped reports that rejections are held. Somebody is called only if devices that were delivered to before are enough for it: the
+// others may be made up.
+func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
@@ -189,7 +196,7 @@ func (o *observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 }
 
 // FuseReset tells that rejections are believed again. If nobody was called when they were not, it is worth a line a minute.
-func (o *observer) FuseReset(app, host string, byOperator, alarm bool) {
+func (o *Observer) FuseReset(app, host string, byOperator, alarm bool) {
 	if alarm || byOperator {
 		o.tell(eventFuseReset, withHost(host, map[string]any{"app": app, "by_operator": byOperator}))
 	} else if !o.news("fuse reset for strangers: " + app) {
@@ -230,22 +237,34 @@ func withHost(host string, data map[string]any) map[string]any {
 }
 
 // Panicked reports that an app's provider panicked. It does so once for each app of a configuration; the pushes have a metric.
-func (o *observer) Panicked(a *gateway.App, p gateway.Panic) {
+func (o *Observer) Panicked(a *gateway.App, p gateway.Panic) {
 	o.logger.Error("the provider panicked", append(nameOf(a),
 		zap.String("method", p.Method), zap.String("type", p.Type), zap.Strings("stack", p.Stack),
 		zap.String("hint", "report it to the provider's author, with the stack"))...)
 }
 
 // StoreFailed tells that a store could not do something.
-func (o *observer) StoreFailed(doing string, err error) {
+func (o *Observer) StoreFailed(doing string, err error) {
 	metrics.storeFailed(doing)
 	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "a store failed") {
 		o.logger.Warn("a store failed", zap.String("doing", doing), zap.Error(err))
 	}
 }
 
+// WarmFailed logs that a provider could not get ready for its first push. Nothing is lost with it, and if there is something to fix, the
+// first push has the reason.
+func (o *Observer) WarmFailed(app *gateway.App, err error) {
+	o.logger.Debug("the provider could not get ready for the first push, which tries again", append(nameOf(app), zap.Error(err))...)
+}
+
+// UntargetedDropped logs how many records of an earlier version were dropped for an app, as they don't say which target they are about.
+func (o *Observer) UntargetedDropped(app string, records int) {
+	o.logger.Info("rejections of an earlier version dropped", zap.String("app", app), zap.Int("records", records),
+		zap.String("hint", "they don't say for which endpoint they were; the gateway learns again which pushkeys are dead"))
+}
+
 // news says whether something has not been said for a while. What can be said is bounded by the configuration.
-func (o *observer) news(what string) bool {
+func (o *Observer) news(what string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
@@ -260,4 +279,4 @@ func (o *observer) news(what string) bool {
 }
 
 // Interface guard
-var _ gateway.Observer = (*observer)(nil)
+var _ gateway.Observer = (*Observer)(nil)

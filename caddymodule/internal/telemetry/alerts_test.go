@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"os"
@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	rulesFile      = "../examples/prometheus/matrix-push.rules.yml"
-	rulesTestFile  = "../examples/prometheus/matrix-push.rules.test.yml"
-	prometheusFile = "../examples/prometheus/prometheus.yml"
+	rulesFile      = "../../../examples/prometheus/matrix-push.rules.yml"
+	rulesTestFile  = "../../../examples/prometheus/matrix-push.rules.test.yml"
+	prometheusFile = "../../../examples/prometheus/prometheus.yml"
 )
 
 // alert is a rule of the rules' file.

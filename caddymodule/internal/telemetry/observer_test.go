@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"errors"
@@ -41,7 +41,7 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 			core, logs := zapobserver.New(zapcore.DebugLevel)
 			var emitted string
 			emit := func(event string, _ map[string]any) { emitted = event }
-			(&observer{logger: zap.New(core), emit: emit}).Attempted(gateway.Attempt{
+			(&Observer{logger: zap.New(core), emit: emit}).Attempted(gateway.Attempt{
 				App: &gateway.App{Pattern: "org.example.*", ProviderName: "webpush"}, Key: rejected.KeyOf("a", "secret"),
 				Outcome: test.outcome, Result: test.result, Alarm: test.alarm,
 			})
@@ -62,7 +62,7 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	core, logs := zapobserver.New(zapcore.InfoLevel)
-	o := &observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
+	o := &Observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
 	attempt := gateway.Attempt{App: &gateway.App{Pattern: "a"}, Outcome: providers.Misconfigured("http_403", nil), Alarm: true}
 	for range 100 {
 		o.Attempted(attempt)
@@ -83,7 +83,7 @@ func TestAnUnusableDeviceIsOneLineAMinuteForEachAppAndReason(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := zapobserver.New(zapcore.InfoLevel)
-		o := &observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
+		o := &Observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
 		for range 3 {
 			for i := range 100 {
 				for _, reason := range []string{"bad_endpoint", "bad_subscription"} {
@@ -109,7 +109,7 @@ func TestAPushServicesWordIsInTheLineAndInTheEvent(t *testing.T) {
 	t.Parallel()
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	events := map[string]any{}
-	o := &observer{logger: zap.New(core), emit: func(event string, data map[string]any) { events[event] = data["word"] }}
+	o := &Observer{logger: zap.New(core), emit: func(event string, data map[string]any) { events[event] = data["word"] }}
 	app := &gateway.App{Pattern: "a", ProviderName: "apns"}
 	attempt := func(out providers.Outcome, word string, result gateway.Result, alarm bool) {
 		out.Word = word
@@ -133,7 +133,7 @@ func TestAPushServicesWordIsInTheLineAndInTheEvent(t *testing.T) {
 func TestAnotherKeyIsAWarningWithWhatToDo(t *testing.T) {
 	t.Parallel()
 	core, logs := zapobserver.New(zapcore.InfoLevel)
-	o := &observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
+	o := &Observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
 	app := &gateway.App{Pattern: "a", ProviderName: "webpush"}
 	wrong := providers.Misconfigured("wrong_key", nil)
 	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443"})
@@ -153,7 +153,7 @@ func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := zapobserver.New(zapcore.InfoLevel)
-		o := &observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
+		o := &Observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
 		ios, all := &gateway.App{Pattern: "full.ios", ProviderName: "apns"}, &gateway.App{Pattern: "full.*", ProviderName: "unifiedpush"}
 		counted := func(app *gateway.App, why gateway.Refusal) float64 {
 			return valueOf(t, metrics.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)))

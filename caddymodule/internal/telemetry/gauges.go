@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"context"
@@ -13,46 +13,53 @@ import (
 // scrapeTime bounds how long a scrape waits for a store in another process.
 const scrapeTime = 2 * time.Second
 
-// gauges are the state of the live configuration's gateway at the moment of a scrape, whatever registry is asked: also that of a
-// configuration that failed to load.
-type gauges struct{}
+// gauges are the state of the gateway that serves at the moment of a scrape, whatever registry is asked: also that of a configuration
+// that failed to load.
+type gauges struct {
+	find func() (*gateway.Gateway, error)
+}
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
 }
 
 var (
-	pushesInFlight   = gauge("pushes_in_flight", "Attempts to deliver under way, those that wait for their turn included.", "app", "provider")
-	outboxEntries    = gauge("outbox_entries", "Pushes that wait in the outbox.", "app")
-	outboxDevices    = gauge("outbox_devices", "Devices that pushes wait for in the outbox.", "app")
-	outboxAge        = gauge("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if none waits.", "app")
-	breakersOpen     = gauge("breakers_open", "Push servers that are left alone as they do not work; of an app with one, until it works again.", "app", "provider")
-	fuseTripped      = gauge("fuse_tripped", "Whether the fuse is tripped: 1 while rejections are held.", "app")
-	fuseAlarm        = gauge("fuse_alarm", "Whether too many of the devices that were delivered to before are among those whose rejections are held.", "app")
-	appFailing       = gauge("app_failing", "Whether an app fails: 1 while its latest pushes all failed for a while and nothing was delivered since.", "app", "provider")
+	pushesInFlight = gauge("pushes_in_flight", "Attempts to deliver under way, those that wait for their turn included.", "app", "provider")
+	outboxEntries  = gauge("outbox_entries", "Pushes that wait in the outbox.", "app")
+	outboxDevices  = gauge("outbox_devices", "Devices that pushes wait for in the outbox.", "app")
+	outboxAge      = gauge("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if none waits.", "app")
+	breakersOpen   = gauge("breakers_open",
+		"Push servers that are left alone as they do not work; of an app with one, until it works again.", "app", "provider")
+	fuseTripped = gauge("fuse_tripped", "Whether the fuse is tripped: 1 while rejections are held.", "app")
+	fuseAlarm   = gauge("fuse_alarm",
+		"Whether too many of the devices that were delivered to before are among those whose rejections are held.", "app")
+	appFailing = gauge("app_failing",
+		"Whether an app fails: 1 while its latest pushes all failed for a while and nothing was delivered since.", "app", "provider")
 	suspected        = gauge("pushkeys_suspected", "Pushkeys that look dead without proof: their pushes wait.", "app", "provider")
 	rejectedRecords  = gauge("rejected_records", "Records in the rejected store, where it knows how many.")
-	credentialExpiry = gauge("credential_expiry_timestamp_seconds", "When the credential in use ends, in seconds since 1970.", "app", "provider")
+	credentialExpiry = gauge("credential_expiry_timestamp_seconds", "When the credential in use ends, in seconds since 1970.",
+		"app", "provider")
 )
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, appFailing, suspected, fuseTripped, fuseAlarm, rejectedRecords, credentialExpiry,
+		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, appFailing, suspected, fuseTripped, fuseAlarm,
+		rejectedRecords, credentialExpiry,
 	} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (gauges) Collect(ch chan<- prometheus.Metric) {
-	app := liveApp()
-	if app == nil {
+func (c gauges) Collect(ch chan<- prometheus.Metric) {
+	g, err := c.find()
+	if err != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
-	collect(ctx, app.gateway, ch)
+	collect(ctx, g, ch)
 }
 
 // collect sends each gauge's value.

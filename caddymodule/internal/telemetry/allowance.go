@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"sync"
@@ -61,7 +61,7 @@ func (a *allowance) settle(report func(left map[string]int)) {
 }
 
 // mayLog reports whether a line of a kind may be logged at a level.
-func (o *observer) mayLog(level zapcore.Level, kind string) bool {
+func (o *Observer) mayLog(level zapcore.Level, kind string) bool {
 	most := maxLines
 	if level <= zapcore.InfoLevel {
 		most = maxRejections
@@ -69,13 +69,13 @@ func (o *observer) mayLog(level zapcore.Level, kind string) bool {
 	return o.logger.Core().Enabled(level) && o.lines.take(kind, most, o.linesLeft)
 }
 
-func (o *observer) linesLeft(left map[string]int) {
+func (o *Observer) linesLeft(left map[string]int) {
 	o.logger.Warn("log lines were left out", zap.Int("lines", sum(left)), zap.Any("kinds", left),
 		zap.String("hint", "more of them were caused within a minute than are worth reading; the metrics count each"))
 }
 
 // tell emits an event, unless there were too many within a minute.
-func (o *observer) tell(event string, data map[string]any) {
+func (o *Observer) tell(event string, data map[string]any) {
 	most := maxLines
 	if event == eventPushkeyRejected {
 		most = maxRejections
@@ -85,13 +85,13 @@ func (o *observer) tell(event string, data map[string]any) {
 	}
 }
 
-func (o *observer) eventsLeft(left map[string]int) {
+func (o *Observer) eventsLeft(left map[string]int) {
 	o.logger.Warn("events were left out", zap.Int("events", sum(left)), zap.Any("kinds", left),
 		zap.String("hint", "more of them were caused within a minute than a handler can be expected to take"))
 }
 
-// retire reports what was left out by now.
-func (o *observer) retire() {
+// Retire reports what was left out by now.
+func (o *Observer) Retire() {
 	o.lines.settle(o.linesLeft)
 	o.events.settle(o.eventsLeft)
 }

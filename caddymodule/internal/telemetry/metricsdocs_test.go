@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-const metricsPage = "../docs/metrics.md"
+const metricsPage = "../../../docs/metrics.md"
 
 // quoted are the words that a table's cell has in backquotes.
 var quoted = regexp.MustCompile("`([^`]+)`")
@@ -127,7 +127,7 @@ func TestThePageHasEachResultAndOutcome(t *testing.T) {
 func TestThePageHasEachOperationOfAStoreThatMayFail(t *testing.T) {
 	t.Parallel()
 	var operations []string
-	for _, list := range said(parsed(t, "."), "StoreFailed", "failed", "change") {
+	for _, list := range said(parsed(t, "../.."), "StoreFailed", "failed", "change") {
 		for _, doing := range list {
 			operations = append(operations, strings.ReplaceAll(doing, " ", "_"))
 		}
@@ -147,7 +147,7 @@ func TestThePageHasEachAlert(t *testing.T) {
 func TestThePageHasEachEventWithItsData(t *testing.T) {
 	t.Parallel()
 	emitted := make(map[string][]string)
-	o := &observer{logger: zap.NewNop(), emit: func(name string, data map[string]any) { emitted[name] = slices.Sorted(maps.Keys(data)) }}
+	o := &Observer{logger: zap.NewNop(), emit: func(name string, data map[string]any) { emitted[name] = slices.Sorted(maps.Keys(data)) }}
 	app := &gateway.App{Pattern: "a", ProviderName: "apns"}
 	o.Attempted(gateway.Attempt{App: app, Outcome: providers.Rejected("gone"), Result: gateway.Rejected})
 	o.Attempted(gateway.Attempt{App: app, Outcome: providers.Misconfigured("http_403", nil), Result: gateway.Queued, Alarm: true})
@@ -172,7 +172,7 @@ func TestThePageHasEachFieldAndPlaceholderOfTheAccessLog(t *testing.T) {
 	t.Parallel()
 	extra, repl := new(caddyhttp.ExtraLogFields), caddy.NewReplacer()
 	ctx := context.WithValue(context.WithValue(t.Context(), caddyhttp.ExtraLogFieldsCtxKey, extra), caddy.ReplacerCtxKey, repl)
-	tell(ctx, 1, gateway.Results{})
+	AccessLog(ctx, 1, gateway.Results{})
 	var fields []string
 	for list, i := reflect.ValueOf(extra).Elem().FieldByName("fields"), 0; i < list.Len(); i++ {
 		fields = append(fields, list.Index(i).FieldByName("Key").String())
@@ -193,7 +193,7 @@ func TestThePageHasEachFieldAndPlaceholderOfTheAccessLog(t *testing.T) {
 
 func TestThePageHasEachAttributeOfASpan(t *testing.T) {
 	t.Parallel()
-	attributes := said(parsed(t, "internal/gateway"), "String", "Int", "Int64", "Bool", "StringSlice")
+	attributes := said(parsed(t, "../gateway"), "String", "Int", "Int64", "Bool", "StringSlice")
 	compare(t, "attribute", slices.Concat(slices.Collect(maps.Values(attributes))...), documented(t, "attribute"))
 }
 
@@ -201,7 +201,7 @@ func TestThePageHasEachMessageOfTheLog(t *testing.T) {
 	t.Parallel()
 	rows := documented(t, "message")
 	var messages []string
-	for level, list := range said(parsed(t, ".", "../internal", "../outbox", "../providers", "../rejected"), "Error", "Warn", "Info") {
+	for level, list := range said(parsed(t, "../..", "../../../internal", "../../../outbox", "../../../providers", "../../../rejected"), "Error", "Warn", "Info") {
 		for _, message := range list {
 			messages = append(messages, message)
 			if row, ok := rows[message]; ok && row[0] != strings.ToLower(level) {

@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"context"
@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// expiryNotice is how long before its end the operator is told of a credential's: renewing one may take another person.
-	expiryNotice = 30 * 24 * time.Hour
+	// ExpiryNotice is how long before a credential expires that is reported: renewing one may take another person.
+	ExpiryNotice = 30 * 24 * time.Hour
 	// expiryReminder is how often, since a gateway may run for longer than a certificate lasts.
 	expiryReminder = 24 * time.Hour
 )
 
-// watchExpiry tells the operator of credentials that end soon, now and every day until ctx is done. One that has ended does not keep
-// everything else from starting.
-func (o *observer) watchExpiry(ctx context.Context, apps []*gateway.App) {
+// WatchExpiry reports credentials that expire soon, now and every day until ctx is done. One that has expired does not keep everything
+// else from starting.
+func (o *Observer) WatchExpiry(ctx context.Context, apps []*gateway.App) {
 	reminder := time.NewTicker(expiryReminder)
 	defer reminder.Stop()
 	for {
@@ -33,9 +33,9 @@ func (o *observer) watchExpiry(ctx context.Context, apps []*gateway.App) {
 	}
 }
 
-func (o *observer) credentialExpires(app *gateway.App, end time.Time) {
+func (o *Observer) credentialExpires(app *gateway.App, end time.Time) {
 	left := time.Until(end)
-	if end.IsZero() || left >= expiryNotice {
+	if end.IsZero() || left >= ExpiryNotice {
 		return
 	}
 	fields := append(nameOf(app), zap.Time("expiry", end))

@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"context"
@@ -30,14 +30,14 @@ func TestTheOperatorIsToldEveryDayOfACredentialThatEnds(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var events int
 		var expired bool
-		o := &observer{logger: zap.New(core), emit: func(name string, data map[string]any) {
+		o := &Observer{logger: zap.New(core), emit: func(name string, data map[string]any) {
 			if name != eventExpiring || data["app"] != "ending" {
 				t.Errorf("event %s: %v", name, data)
 			}
 			events++
 			expired = data["expired"] == true
 		}}
-		go o.watchExpiry(ctx, []*gateway.App{
+		go o.WatchExpiry(ctx, []*gateway.App{
 			{Pattern: "lasting", Provider: &ending{}},
 			{Pattern: "ending", Provider: &ending{at: time.Now().Add(32*day + time.Hour)}},
 		})

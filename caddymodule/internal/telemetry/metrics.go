@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ const (
 	otherReason = "_other"
 )
 
-// metrics are the gateway's, on the registry of each configuration that comes: they are made once, so that no reload takes a counter
+// metrics are the process's, on the registry of each configuration that comes: they are made once, so that no reload takes a counter
 // back or finds it registered.
 var metrics = newMetrics()
 
@@ -85,12 +85,17 @@ func newMetrics() *metricSet {
 	}
 }
 
-// register puts the metrics on a configuration's registry, if they are not there yet.
-func (m *metricSet) register(registry *prometheus.Registry) error {
+// Register puts the metrics on a configuration's registry, if they are not there yet. find returns the gateway that serves, whose state
+// the gauges show.
+func Register(registry *prometheus.Registry, find func() (*gateway.Gateway, error)) error {
+	return metrics.register(registry, gauges{find})
+}
+
+func (m *metricSet) register(registry *prometheus.Registry, state prometheus.Collector) error {
 	for _, c := range []prometheus.Collector{
 		m.notifications, m.notificationsRefused, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge,
 		m.lost, m.storeErrors, m.outboxRefusals,
-		gauges{},
+		state,
 	} {
 		var there prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &there) {
@@ -100,13 +105,23 @@ func (m *metricSet) register(registry *prometheus.Registry) error {
 	return nil
 }
 
-// answered counts a notify request.
+// Began counts a notify request as being answered, until Ended.
+func Began() { metrics.notificationInFlight.Inc() }
+
+// Ended is called once for each call of Began.
+func Ended() { metrics.notificationInFlight.Dec() }
+
+// Answered counts a notify request.
+func Answered(status int, took time.Duration) { metrics.answered(status, took) }
+
+// Refused counts a notify request that was not read.
+func Refused(status int) { metrics.refused(status) }
+
 func (m *metricSet) answered(status int, took time.Duration) {
 	m.notifications.WithLabelValues(strconv.Itoa(status)).Inc()
 	m.notificationSeconds.Observe(took.Seconds())
 }
 
-// refused counts a request that was not read.
 func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
 
 // refusal counts a request that was refused as a whole. The reasons are the engine's.

@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ import (
 
 // listener has an observer's lines and events.
 type listener struct {
-	*observer
+	*Observer
 	logs *zapobserver.ObservedLogs
 	// emitted counts the events by name.
 	emitted map[string]int
@@ -29,7 +29,7 @@ type listener struct {
 func listen(level zapcore.Level) *listener {
 	core, logs := zapobserver.New(level)
 	l := &listener{logs: logs, emitted: make(map[string]int)}
-	l.observer = &observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { l.emitted[event]++ }}
+	l.Observer = &Observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { l.emitted[event]++ }}
 	return l
 }
 
@@ -142,11 +142,11 @@ func TestAConfigurationThatEndsSaysWhatItLeftOut(t *testing.T) {
 	for i := range maxRejections + 7 {
 		l.Attempted(rejection(i, true, true))
 	}
-	l.retire()
+	l.Retire()
 	if got := l.left("log lines were left out"); len(got) != 1 || got[0]["push rejected"] != 7 {
 		t.Errorf("left out were %v", got)
 	}
-	l.retire()
+	l.Retire()
 	if n := l.logs.FilterMessage("log lines were left out").Len(); n != 1 {
 		t.Errorf("it is said %d times", n)
 	}
@@ -161,7 +161,7 @@ func TestLinesThatAreLeftOutAreThereAtDebugLevel(t *testing.T) {
 	if info, all := l.logs.FilterLevelExact(zapcore.InfoLevel).Len(), l.logs.Len(); info != maxRejections || all != 300 {
 		t.Errorf("%d lines, of which %d at info level", all, info)
 	}
-	l.retire()
+	l.Retire()
 }
 
 func TestAFuseThatStrangersTripCallsNobody(t *testing.T) {

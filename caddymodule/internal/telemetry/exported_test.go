@@ -1,7 +1,8 @@
-package caddymodule
+package telemetry
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -28,17 +29,6 @@ type fullStore struct{ rejected.Store }
 
 func (fullStore) Len() int { return 7 }
 
-// told collects the state of a gateway that has something to tell for each gauge.
-type told struct {
-	gauges
-	gateway *gateway.Gateway
-}
-
-// Collect implements prometheus.Collector.
-func (c told) Collect(ch chan<- prometheus.Metric) {
-	collect(context.Background(), c.gateway, ch)
-}
-
 // exposed are the gateway's metrics as a scrape shows them when there is one of each.
 func exposed(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
@@ -57,14 +47,12 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	m.push(gateway.Attempt{App: app, Outcome: providers.Rejected("gone"), Result: gateway.Rejected, Known: true})
 	m.storeFailed("leasing pushes")
 	m.refusedByOutbox(app, gateway.RefusedFull)
-	state := told{gateway: gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared(), Rejected: fullStore{}, Outbox: fullBox{}})}
-	// A pedantic registry, as Caddy's are, fails for what is collected without having been described.
-	counted, gauged := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()
-	if err := m.register(counted); err != nil {
+	g := gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared(), Rejected: fullStore{}, Outbox: fullBox{}})
+	registry := prometheus.NewPedanticRegistry() // as Caddy's are: it fails for what is collected without having been described
+	if err := m.register(registry, gauges{func() (*gateway.Gateway, error) { return g, nil }}); err != nil {
 		t.Fatal(err)
 	}
-	gauged.MustRegister(state)
-	families, err := prometheus.Gatherers{counted, gauged}.Gather()
+	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,5 +115,50 @@ func TestTheStateIsToldInTheUnitsOfTheMetricsNames(t *testing.T) {
 		if got, ok := values[name]; !ok || got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
+	}
+}
+
+// Not parallel: the metrics are the process's.
+func TestEachRegistryHasTheProcesssMetricsAndTheStateOfTheGatewayThatServes(t *testing.T) {
+	router, err := gateway.NewRouter([]*gateway.App{{Pattern: "a", ProviderName: "apns", Provider: &ending{}, Limit: limit.NewFair(1, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving := gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared()})
+	none := errors.New("no gateway")
+	registry := prometheus.NewPedanticRegistry()
+	for range 2 { // Caddy's admin API and the app do, in whichever order
+		if err := Register(registry, func() (*gateway.Gateway, error) { return serving, none }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inFlight := func() (gauge float64, open bool) {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		gauge = -1
+		for _, family := range families {
+			switch family.GetName() {
+			case "caddy_matrix_push_notifications_in_flight":
+				gauge = family.GetMetric()[0].GetGauge().GetValue()
+			case "caddy_matrix_push_breakers_open":
+				open = true
+			}
+		}
+		return gauge, open
+	}
+	if n, state := inFlight(); n != 0 || state {
+		t.Errorf("before anything serves: %v in flight, and a state: %v", n, state)
+	}
+	none = nil
+	Began()
+	if n, state := inFlight(); n != 1 || !state {
+		t.Errorf("during a request: %v in flight, and a state: %v", n, state)
+	}
+	Ended()
+	if n, _ := inFlight(); n != 0 {
+		t.Errorf("after a request: %v in flight", n)
 	}
 }

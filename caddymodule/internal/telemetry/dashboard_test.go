@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const dashboardFile = "../examples/grafana/matrix-push.json"
+const dashboardFile = "../../../examples/grafana/matrix-push.json"
 
 // dashboard is what is looked at of Grafana's dashboard JSON model.
 type dashboard struct {

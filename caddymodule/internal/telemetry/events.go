@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"context"
@@ -27,12 +27,12 @@ const (
 // maxEvents bounds the events that wait for a handler that takes its time.
 const maxEvents = 256
 
-// events hands what happens to Caddy's events app, one after the other: its handlers may take their time, and a push does not wait for
-// them.
-type events struct {
+// Events hands events to Caddy's events app, one after the other: its handlers may take their time, and pushes don't wait for them.
+type Events struct {
 	app     *caddyevents.App
 	ctx     caddy.Context
 	queue   chan event
+	live    func() *Events
 	ready   chan struct{} // closed when the events app has its subscribers
 	retired context.Context
 	retire  context.CancelFunc
@@ -43,19 +43,20 @@ type event struct {
 	data map[string]any
 }
 
-// newEvents makes the way to the events app of a configuration that is being provisioned.
-func newEvents(ctx caddy.Context) (*events, error) {
+// NewEvents returns the events of a configuration that is being provisioned. live returns those of the configuration that serves, nil if
+// there is none.
+func NewEvents(ctx caddy.Context, live func() *Events) (*Events, error) {
 	app, err := ctx.App("events")
 	if err != nil {
 		return nil, err
 	}
-	e := &events{app: app.(*caddyevents.App), ctx: ctx, queue: make(chan event, maxEvents), ready: make(chan struct{})}
+	e := &Events{app: app.(*caddyevents.App), ctx: ctx, live: live, queue: make(chan event, maxEvents), ready: make(chan struct{})}
 	e.retired, e.retire = context.WithCancel(context.Background())
 	return e, e.app.On("started", started{e})
 }
 
-// started is told when all apps have started, and with them the events app.
-type started struct{ *events }
+// started is the handler that learns when all apps have started.
+type started struct{ *Events }
 
 // Handle implements caddyevents.Handler.
 func (s started) Handle(context.Context, caddy.Event) error {
@@ -63,14 +64,17 @@ func (s started) Handle(context.Context, caddy.Event) error {
 	return nil
 }
 
-// emit has an event told, by the configuration that took over if this one is retired. More than can be told are left out.
-func (e *events) emit(name string, data map[string]any) {
+// AllStarted is closed when all of Caddy's apps have started, and with them the events app.
+func (e *Events) AllStarted() <-chan struct{} { return e.ready }
+
+// Emit has an event handled, by the configuration that took over if this one is retired. What does not fit into the queue is left out.
+func (e *Events) Emit(name string, data map[string]any) {
 	if e.retired.Err() != nil {
-		live := liveApp()
-		if live == nil || live.events == e {
+		live := e.live()
+		if live == nil || live == e {
 			return
 		}
-		e = live.events
+		e = live
 	}
 	select {
 	case e.queue <- event{name, data}:
@@ -78,8 +82,8 @@ func (e *events) emit(name string, data map[string]any) {
 	}
 }
 
-// run tells the events until the configuration retires.
-func (e *events) run() {
+// Run emits the events until Retire.
+func (e *Events) Run() {
 	select {
 	case <-e.ready:
 	case <-e.retired.Done():
@@ -96,12 +100,15 @@ func (e *events) run() {
 	}
 }
 
+// Retire leaves the events to the configuration that took over.
+func (e *Events) Retire() { e.retire() }
+
 // pass hands what is left to the configuration that took over.
-func (e *events) pass() {
+func (e *Events) pass() {
 	for {
 		select {
 		case next := <-e.queue:
-			e.emit(next.name, next.data)
+			e.Emit(next.name, next.data)
 		default:
 			return
 		}
