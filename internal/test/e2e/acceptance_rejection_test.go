@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -19,45 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of rejections, R01 to R12, R14 and R16. R13 is in topic_test.go, R15 in acceptance_operator_test.go.
-
-// moreUp is a second UnifiedPush app, with options of its own.
-func (s *pushServer) moreUp(appID, options string) string {
-	return `app ` + appID + ` {
-		unifiedpush {
-			trusted_ca ` + s.CAFile + `
-			allow_private 127.0.0.0/8
-			proxy none
-		}
-		` + options + `
-	}
-	`
-}
-
-// dead is an endpoint that the gateway has just learned is dead, as of the device's pushkey_ts.
-func (s scene) dead(topic string) device {
-	s.t.Helper()
-	d := upDevice(s.service.Endpoint(topic))
-	s.service.Answer(d.Pushkey, answerGone)
-	wantBody(s.t, s.hs.notify(alert("$condemned", d)), rejecting(d.Pushkey))
-	s.pushes(d.Pushkey, 1)
-	return d
-}
-
-// wantUnavailable wants the answer that makes a homeserver send the request again.
-func wantUnavailable(t *testing.T, r reply) {
-	t.Helper()
-	wantError(t, r, http.StatusServiceUnavailable, "M_UNKNOWN")
-	if after, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || after < 1 {
-		t.Errorf("Retry-After is %q", r.Header.Get("Retry-After"))
-	}
-}
-
-// registered is the device as it is after another registration.
-func registered(d device, ts *int64) device {
-	d.PushkeyTS = ts
-	return d
-}
+// Rejections, R01 to R12, R14 and R16 of docs/acceptance.md. R13 is in topic_test.go, R15 in acceptance_operator_test.go.
 
 func TestR01_ADeadSubscriptionIsRejectedAndNotAskedForAgain(t *testing.T) {
 	t.Parallel()
@@ -279,25 +239,6 @@ func TestR11_APushServiceThatCannotBeReachedNeverRejects(t *testing.T) {
 	}
 }
 
-// hangsUp is the address of a server that says nothing.
-func hangsUp(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.Close()
-		}
-	}()
-	return l.Addr().String()
-}
-
 func TestR12_AMisconfiguredGatewayNeverRejects(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -407,12 +348,4 @@ func TestR16_APushkeyIsListedOnce(t *testing.T) {
 			t.Errorf("it is listed %d times", n)
 		}
 	}
-}
-
-func mustMarshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -168,44 +167,4 @@ func TestAFailedReloadChangesNothing(t *testing.T) {
 	if n := len(service.Messages(alive)); n != 5 {
 		t.Errorf("%d of 5 notifications arrived", n)
 	}
-}
-
-// footprint is what a process holds on to.
-type footprint struct{ goroutines, descriptors int }
-
-func (p *process) footprint() footprint {
-	p.t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Skip("descriptors are counted on Linux only")
-	}
-	resp, err := p.admin.Get("http://127.0.0.1/debug/pprof/goroutine?debug=1")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	line, err := bufio.NewReader(resp.Body).ReadString('\n')
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var n int
-	if _, err := fmt.Sscanf(line, "goroutine profile: total %d", &n); err != nil {
-		p.t.Fatal(err)
-	}
-	return footprint{goroutines: n, descriptors: len(entries)}
-}
-
-// returnsTo waits until the process holds on to no more than before, but for what may come and go: an idle connection, a timer.
-func (p *process) returnsTo(before footprint) {
-	p.t.Helper()
-	const slack = 20
-	var now footprint
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		now = p.footprint()
-		if now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack {
-			p.t.Logf("before %+v, after %+v", before, now)
-			return
-		}
-	}
-	p.t.Errorf("the process grew from %+v to %+v", before, now)
 }

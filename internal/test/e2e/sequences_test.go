@@ -173,5 +173,3 @@ func (w *world) untilAnswered(body string) reply {
 	w.t.Error("no answer")
 	return reply{}
 }
-
-func tail(s string) string { return s[max(0, len(s)-4000):] }

@@ -7,12 +7,15 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -232,4 +235,51 @@ func member(t *testing.T, text []byte, names ...string) any {
 		v = object[name]
 	}
 	return v
+}
+
+// newAppleOf starts an APNs whose device tokens were made for one app, and whose key is for another one, too: a wrong topic is not
+// refused as such.
+func newAppleOf(t *testing.T, bundle string) *apple {
+	t.Helper()
+	a := newApple(t, func(o *providertest.APNsOptions) {
+		o.Keys[0].Topics = append(o.Keys[0].Topics, otherBundleID)
+		o.DeviceTopic = bundle
+	})
+	a.expected = "was not made for apns-topic"
+	return a
+}
+
+// evidence is what the homeserver was answered and APNs got. That a device token is not for the topic is no word on its death.
+func (a *apple) evidence(v *evidence) *evidence {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pushes = nil
+	for _, r := range a.Requests() {
+		var payload struct {
+			EventID string `json:"event_id"`
+		}
+		if err := json.Unmarshal(r.Payload, &payload); err != nil {
+			v.t.Fatalf("%s: %v", r.Payload, err)
+		}
+		v.pushes = append(v.pushes, checker.Push{
+			Time: r.Time, Device: a.pushkey(r.Token), Event: payload.EventID, Taken: r.Status == http.StatusOK, Dead: r.Status == http.StatusGone,
+		})
+	}
+	return v
+}
+
+// pushkey is that of a token.
+func (a *apple) pushkey(token string) string {
+	var raw []byte
+	if _, err := fmt.Sscanf(token, "%x", &raw); err != nil {
+		panic(err)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+func iPhones(appID string, n int) (devices []device) {
+	for i := range n {
+		devices = append(devices, iPhoneOf(appID, fmt.Sprint(appID, i)))
+	}
+	return devices
 }

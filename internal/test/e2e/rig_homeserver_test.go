@@ -212,3 +212,20 @@ func (s *pushServer) global(more string) string {
 
 // answerGone is a push server's word that a subscription is dead.
 var answerGone = providertest.Answer{Status: http.StatusGone}
+
+// eventIDOnly is an event in the format event_id_only as Synapse sends it.
+func eventIDOnly(devices ...device) string { return eventIDOnlyOf("$1", devices...) }
+
+func eventIDOnlyOf(eventID string, devices ...device) string {
+	return compose(map[string]any{
+		"event_id": eventID, "room_id": "!room:hs.test", "prio": "high", "counts": map[string]any{"unread": 2},
+	}, devices)
+}
+
+func mustMarshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

@@ -94,3 +94,44 @@ func (c *rawConn) answer() reply {
 func (p *process) whole(body string, header ...string) string {
 	return p.post(p.port, append(header, "Content-Length: "+strconv.Itoa(len(body)))...) + body
 }
+
+// speak writes a request to the port as it stands, over TLS or not, and returns the first answer: the request may be unfinished.
+func speak(t *testing.T, port int, secure bool, request string) reply {
+	t.Helper()
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secure {
+		conn = tls.Client(conn, &tls.Config{ServerName: "gateway.test", InsecureSkipVerify: true}) // not what is tested
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, content, _ := strings.Cut(request, "\r\n\r\n")
+	canaries.sent([]byte(content))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+	var fields struct {
+		ErrCode string `json:"errcode"`
+	}
+	_ = json.Unmarshal(body, &fields)
+	r.ErrCode = fields.ErrCode
+	return r
+}
+
+// post is the head of a request to the gateway.
+func (p *process) post(port int, header ...string) string {
+	return "POST /_matrix/push/v1/notify HTTP/1.1\r\nHost: gateway.test:" + strconv.Itoa(port) + "\r\n" +
+		strings.Join(header, "\r\n") + "\r\n\r\n"
+}
