@@ -151,6 +151,21 @@ const securityPage = "docs/security.md"
 
 func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
 	t.Parallel()
+	tests := testNames(t)
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
+	if len(named) < 20 {
+		t.Errorf("%s names %d tests only", securityPage, len(named))
+	}
+	for _, m := range named {
+		if !tests[m[1]] {
+			t.Errorf("%s names %s, which there is not", securityPage, m[1])
+		}
+	}
+}
+
+// testNames are the names of all tests.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
 	tests := make(map[string]bool)
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -164,13 +179,5 @@ func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
-	if len(named) < 20 {
-		t.Errorf("%s names %d tests only", securityPage, len(named))
-	}
-	for _, m := range named {
-		if !tests[m[1]] {
-			t.Errorf("%s names %s, which there is not", securityPage, m[1])
-		}
-	}
+	return tests
 }
