@@ -36,15 +36,11 @@ func TestR01_ADeadSubscriptionIsRejectedAndNotAskedForAgain(t *testing.T) {
 
 func TestR02_ARejectionSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected file"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	s := scene{t, service, gateway, gateway.homeserver()}
+	s, config := newSceneOf(t, "rejected file")
 	d := s.dead("phone")
-	gateway.kill()
-	gateway.start(config)
-	wantBody(t, gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
+	s.gateway.kill()
+	s.gateway.start(config)
+	wantBody(t, s.gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
 	s.pushes(d.Pushkey, 1)
 }
 
@@ -53,14 +49,12 @@ func TestR03_ARejectionSurvivesAReload(t *testing.T) {
 	for _, store := range []string{"memory", "file"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			service := newPushServer(t)
-			gateway := startGateway(t, service.global("rejected "+store), "matrix_push")
-			s := scene{t, service, gateway, gateway.homeserver()}
+			s, config := newSceneOf(t, "rejected "+store)
 			d := s.dead("phone")
-			if err := gateway.load(gatewayConfig(service.global("rejected "+store+"\nmax_devices 7"), "matrix_push")); err != nil {
+			if err := s.gateway.load(strings.Replace(config, "rejected "+store, "rejected "+store+"\nmax_devices 7", 1)); err != nil {
 				t.Fatal(err)
 			}
-			wantBody(t, gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
+			wantBody(t, s.gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
 			s.pushes(d.Pushkey, 1)
 		})
 	}
@@ -260,19 +254,15 @@ func TestR12_AMisconfiguredGatewayNeverRejects(t *testing.T) {
 
 func TestR14_AnExpiredRecordIsProbed(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected file"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	s := scene{t, service, gateway, gateway.homeserver()}
+	s, config := newSceneOf(t, "rejected file")
 	d := s.dead("phone")
 	s.service.Answer(d.Pushkey)
 
 	age := func(by time.Duration) {
-		gateway.kill()
-		ageRecords(t, filepath.Join(gateway.dir, "caddy", "matrix_push", "rejected.db"), by)
-		gateway.start(config)
-		s.hs = gateway.homeserver()
+		s.gateway.kill()
+		ageRecords(t, filepath.Join(s.gateway.dir, "caddy", "matrix_push", "rejected.db"), by)
+		s.gateway.start(config)
+		s.hs = s.gateway.homeserver()
 	}
 
 	// Not asked for in 89 days: still known, and asking keeps it for 90 days more.

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,23 +11,14 @@ import (
 )
 
 // chaosTime is how long the push services are out of their minds; E2E_CHAOS says otherwise, as 10m.
-func chaosTime() time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("E2E_CHAOS")); err == nil && d > 0 {
-		return d
-	}
-	return 5 * time.Second
-}
+func chaosTime() time.Duration { return envTime("E2E_CHAOS", 5*time.Second) }
 
 // TestChaosAtThePushServicesLosesAndDoublesNothing has users of all four providers send one event after another, while something else befalls
 // each connection to the push services: it stalls or is reset at a byte, TLS is wrong, streams are refused, given back or cut off. The
 // checker finds throughout that nothing arrives twice but what a push service took without its answer getting through, and that no pushkey
 // is rejected that is not dead; and in the end that nothing is lost. E2E_SEED deals the same plans in the same order.
 func TestChaosAtThePushServicesLosesAndDoublesNothing(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("E2E_SEED=%d E2E_CHAOS=%s", seed, chaosTime())
+	seed := envSeed(t)
 	c := newChaos(t, seed)
 	users := c.users()
 	c.each(users, func(u *user) { u.send(fmt.Sprintf("$%d-0", u.number)) })

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,12 +13,7 @@ import (
 )
 
 // hangTime is how long push services hang; E2E_HANG says otherwise, as 75s.
-func hangTime() time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("E2E_HANG")); err == nil && d > 0 {
-		return d
-	}
-	return 20 * time.Second
-}
+func hangTime() time.Duration { return envTime("E2E_HANG", 20*time.Second) }
 
 const (
 	// beat is how often a request comes for a service that hangs.
@@ -39,7 +33,7 @@ func TestServicesThatHangAreNoticedAndLoseNothing(t *testing.T) {
 	const good = 50
 	fcm, poor, lazy, up := newGoogle(t), newGoogle(t), newGoogle(t), newMany(t, good+1)
 	lazy.Answer("", providertest.Answer{Delay: 8 * time.Second, Times: -1})
-	silent := deaf(t)
+	silent := newDeafServer(t, "127.0.0.1:0")
 	gateway := startGateway(t, durable+fcm.app("org.example.android", "", "wait 2s")+up.app("org.example.up", "wait 2s")+
 		lazy.app("org.example.lazy", "", "wait 0"), "matrix_push")
 	without := startGateway(t, poor.app("org.example.android", "", "wait 2s"), "matrix_push")
@@ -60,7 +54,7 @@ func TestServicesThatHangAreNoticedAndLoseNothing(t *testing.T) {
 	androids := run("FCM hangs", beat, func(i int) reply { return hs.notify(alert("$e", android(fmt.Sprint("a", i)))) })
 	poors := run("FCM hangs, without an outbox", beat, func(i int) reply { return poorHS.notify(alert("$e", android(fmt.Sprint("a", i)))) })
 	silents := run("a host never shakes hands", beat, func(i int) reply {
-		d := upDevice(fmt.Sprintf("https://127.0.0.1:%d/up/%d", silent, i))
+		d := upDevice(fmt.Sprintf("https://127.0.0.1:%s/up/%d", silent.port, i))
 		return hs.notify(alert("$e", d))
 	})
 	hangs := run("a host hangs", beat, func(i int) reply {

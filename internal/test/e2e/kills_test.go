@@ -3,33 +3,19 @@ package e2e
 import (
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // kills is how often the gateway is killed; E2E_KILLS says otherwise.
-func kills() int {
-	if n, err := strconv.Atoi(os.Getenv("E2E_KILLS")); err == nil && n > 0 {
-		return n
-	}
-	return 4
-}
+func kills() int { return envNumber("E2E_KILLS", 4) }
 
 // TestKillsLoseNothing has 64 users of four homeservers send one event after another to a gateway that is killed again and again, in front
 // of push servers each of which is down half of the time. The checker finds that nothing is lost, and nothing arrives twice but what the
 // gateway could not know of. E2E_SEED repeats the moments, if not what happens then.
 func TestKillsLoseNothing(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("E2E_SEED=%d E2E_KILLS=%d", seed, kills())
+	seed := envSeed(t)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newSafeScene(t, "rejected file {dir}/rejected.db\noutbox file {dir}/outbox.db {\nmax_per_device 40\n}\n")
 	w := newWeather(s.unreliable)
@@ -39,27 +25,17 @@ func TestKillsLoseNothing(t *testing.T) {
 	}
 	users := newUsers(w, homeservers)
 
-	var over atomic.Bool
-	var running sync.WaitGroup
-	for _, u := range users {
-		running.Go(func() { u.live(&over) })
-	}
-	changing := make(chan struct{})
-	running.Go(func() { w.change(rand.New(rand.NewPCG(seed, 1)), changing) })
+	end := w.begin(users, seed)
 	for range kills() {
 		<-time.After(time.Duration(700+random.IntN(1300)) * time.Millisecond) // the moment is what is random
 		s.kill()
 		s.gateway.start(s.config)
 	}
 	<-time.After(time.Second)
-	close(changing)
-	over.Store(true)
-	running.Wait()
+	end()
 	s.reload()
 	report := s.drained()
-	var b strings.Builder
-	report.Write(&b)
-	t.Log("\n" + b.String())
+	logReport(t, report)
 	if least := killClients * kills() / 4; report.Taken < least || report.Kills != kills() {
 		t.Errorf("%d events arrived, want at least %d", report.Taken, least)
 	}

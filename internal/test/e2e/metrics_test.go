@@ -86,11 +86,8 @@ func TestMetricsAreRightAcrossReloadsUnderLoadAndWithSeveralSites(t *testing.T) 
 
 func TestMetricsAndTheirGaugesOutliveAFailedReload(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected memory"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	hs := gateway.homeserver()
+	s, config := newSceneOf(t, "rejected memory")
+	service, gateway, hs := s.service, s.gateway, s.hs
 	dead := service.Subscribe()
 	service.Answer(dead.Path, answerGone)
 	if r := hs.notify(alert("$1", webPushDevice(dead))); len(r.Rejected) != 1 {

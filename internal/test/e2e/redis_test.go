@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,23 +20,13 @@ import (
 // one had no time to write down, and what had an answer that was cut off. E2E_SEED repeats the moment.
 func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("E2E_SEED=%d", seed)
+	seed := envSeed(t)
 	s := newSharedScene(t, 2, unhurried, "max_per_device 40")
 	dying, other := s.gateways[0], s.gateways[1]
 	w := newWeather(s.unreliable)
 	users := newUsers(w, []*homeserver{s.homeserver(dying, other), s.homeserver(other, dying), s.balanced(), s.balanced()})
 
-	var over atomic.Bool
-	var running sync.WaitGroup
-	for _, u := range users {
-		running.Go(func() { u.live(&over) })
-	}
-	changing := make(chan struct{})
-	running.Go(func() { w.change(rand.New(rand.NewPCG(seed, 1)), changing) })
+	end := w.begin(users, seed)
 
 	// Whatever the moment, the dying gateway has in hand pushes that it accepted, and one that it has not answered for yet: one of each
 	// app, so that the push server, when it knows that these are cut off, knows that each of the gateway's connections is.
@@ -48,7 +36,8 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	for _, d := range inHand[:2] {
 		accepted(t, s.alert(dying.homeserver(), "$in-hand", d))
 	}
-	running.Go(func() { s.user(s.homeserver(dying, other), unanswered).send("$in-hand") })
+	var sending sync.WaitGroup
+	sending.Go(func() { s.user(s.homeserver(dying, other), unanswered).send("$in-hand") })
 	for _, d := range inHand {
 		s.arrived(d)
 	}
@@ -64,9 +53,8 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	})
 	release()
 	<-time.After(time.Second)
-	close(changing)
-	over.Store(true)
-	running.Wait()
+	end()
+	sending.Wait()
 	report := s.drainedWithin(outbox.LeaseTime + patience)
 	logReport(t, report)
 	t.Logf("all had arrived %s after one was killed", time.Since(killed).Round(time.Second))
@@ -255,12 +243,7 @@ func (s *sharedScene) judgeWithoutRedis(gone, back time.Time, healthy, waiting [
 }
 
 // stalls is how often Redis stalls; E2E_STALLS says otherwise.
-func stalls() int {
-	if n, err := strconv.Atoi(os.Getenv("E2E_STALLS")); err == nil && n > 0 {
-		return n
-	}
-	return 2
-}
+func stalls() int { return envNumber("E2E_STALLS", 2) }
 
 // TestRedisThatStallsLosesAndDoublesNothing has Redis stop again and again for longer than any call may take, with its connections open: what
 // a gateway asked it meanwhile happens late. Every other time, the gateway is killed at the beginning of that. The push servers are each down

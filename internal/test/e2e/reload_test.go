@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,12 +21,7 @@ const (
 )
 
 // reloads is how often the configuration changes under load: 200 times are 10 s, which E2E_RELOADS=200 asks for.
-func reloads() int {
-	if n, err := strconv.Atoi(os.Getenv("E2E_RELOADS")); err == nil && n > 0 {
-		return n
-	}
-	return 40
-}
+func reloads() int { return envNumber("E2E_RELOADS", 40) }
 
 // reloadUnderLoad changes one value of the configuration every 50 ms.
 func reloadUnderLoad(t *testing.T, p *process) {
@@ -137,11 +131,8 @@ func (pt *plainTraffic) while(ctx context.Context, clients int, during func()) {
 
 func TestAFailedReloadChangesNothing(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected file {dir}/rejected.db"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	hs := gateway.homeserver()
+	s, config := newSceneOf(t, "rejected file {dir}/rejected.db")
+	service, gateway, hs := s.service, s.gateway, s.hs
 	alive, dead := service.Endpoint("alive"), service.Subscribe()
 	service.Answer(dead.Path, answerGone)
 	if r := hs.notify(alert("$1", webPushDevice(dead))); len(r.Rejected) != 1 {

@@ -102,17 +102,21 @@ func (h *homeserver) doOnce(method, url, body string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	return readReply(resp)
+}
+
+func readReply(resp *http.Response) (reply, error) {
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return reply{}, err
 	}
-	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
+	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
 	var fields struct {
 		Rejected []string `json:"rejected"`
 		ErrCode  string   `json:"errcode"`
 	}
-	if err := json.Unmarshal(answer, &fields); err == nil {
+	if json.Unmarshal(body, &fields) == nil {
 		r.Rejected, r.ErrCode = fields.Rejected, fields.ErrCode
 	}
 	return r, nil

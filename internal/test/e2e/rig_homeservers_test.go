@@ -172,7 +172,7 @@ func (w *postal) postHTTP2(t *testing.T, p poster, body []byte) reply {
 	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
 }
 
-// sorted is JSON in one line, its members in order.
+// sorted is JSON in one line, its members in order and its numbers as they are written.
 func sorted(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer

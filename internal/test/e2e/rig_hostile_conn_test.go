@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -24,15 +23,22 @@ type rawConn struct {
 // raw connects to the gateway's first site, over TLS with HTTP/1.1.
 func (p *process) raw(t *testing.T) *rawConn {
 	t.Helper()
+	conn := p.dial(t, "http/1.1")
+	return &rawConn{t, conn, bufio.NewReader(conn)}
+}
+
+// dial connects to the gateway's first site over TLS, with a protocol.
+func (p *process) dial(t *testing.T, protocol string) net.Conn {
+	t.Helper()
 	conn, err := tls.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)), &tls.Config{
-		ServerName: "gateway.test", InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, // the certificate is not what is tested
+		ServerName: "gateway.test", InsecureSkipVerify: true, NextProtos: []string{protocol}, // the certificate is not what is tested
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	return &rawConn{t, conn, bufio.NewReader(conn)}
+	return conn
 }
 
 // send writes bytes as they are. That the gateway hangs up meanwhile is no failure: what it answered can still be read.
@@ -61,23 +67,10 @@ func (c *rawConn) next() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusContinue {
 		return c.next()
 	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return reply{}, err
-	}
-	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
-	var fields struct {
-		Rejected []string `json:"rejected"`
-		ErrCode  string   `json:"errcode"`
-	}
-	if json.Unmarshal(body, &fields) == nil {
-		r.Rejected, r.ErrCode = fields.Rejected, fields.ErrCode
-	}
-	return r, nil
+	return readReply(resp)
 }
 
 // answer is the next answer; the test fails if there is none.
@@ -116,17 +109,10 @@ func speak(t *testing.T, port int, secure bool, request string) reply {
 	if err != nil {
 		t.Fatalf("no answer: %v", err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	r, err := readReply(resp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
-	var fields struct {
-		ErrCode string `json:"errcode"`
-	}
-	_ = json.Unmarshal(body, &fields)
-	r.ErrCode = fields.ErrCode
 	return r
 }
 

@@ -23,6 +23,15 @@ func newScene(t *testing.T, more, site string) scene {
 	return scene{t, service, gateway, gateway.homeserver()}
 }
 
+// newSceneOf is a scene with these global options, and its configuration, to start the gateway with again.
+func newSceneOf(t *testing.T, options string) (s scene, config string) {
+	t.Helper()
+	service, gateway := newPushServer(t), newProcess(t)
+	config = gatewayConfig(service.global(options), "matrix_push")
+	gateway.start(config)
+	return scene{t, service, gateway, gateway.homeserver()}, config
+}
+
 // pushes are the messages at an endpoint, of which there have to be n, none of them breaking a rule. What was answered with 200 is there.
 func (s scene) pushes(endpoint string, n int) []providertest.Message {
 	s.t.Helper()

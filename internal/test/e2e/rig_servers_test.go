@@ -3,12 +3,37 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
+
+// accept serves one connection to an address after the other, until the test ends.
+func accept(t *testing.T, address string, serve func(net.Conn)) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serve(conn)
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); running.Wait() })
+	return l.Addr().(*net.TCPAddr)
+}
 
 // sentinel counts the connections to a port of every address that this machine has.
 type sentinel struct {
@@ -18,25 +43,11 @@ type sentinel struct {
 
 func newSentinel(t *testing.T, address string) *sentinel {
 	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := new(sentinel)
-	_, s.port, _ = net.SplitHostPort(l.Addr().String())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.count.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
+	s.port = strconv.Itoa(accept(t, address, func(conn net.Conn) {
+		s.count.Add(1)
+		_ = conn.Close()
+	}).Port)
 	return s
 }
 
@@ -107,21 +118,7 @@ func (c *crowd) until(t *testing.T, arrived int) (most int) {
 
 // hangsUp is the address of a server that says nothing.
 func hangsUp(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.Close()
-		}
-	}()
-	return l.Addr().String()
+	return accept(t, "127.0.0.1:0", func(conn net.Conn) { _ = conn.Close() }).String()
 }
 
 // connectProxy is an HTTP proxy that lets nobody through, and remembers who was asked for.
@@ -133,25 +130,10 @@ type connectProxy struct {
 
 func newConnectProxy(t *testing.T) *connectProxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &connectProxy{address: l.Addr().String()}
+	p := new(connectProxy)
 	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { p.refuse(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		running.Wait()
-	})
+	t.Cleanup(running.Wait)
+	p.address = accept(t, "127.0.0.1:0", func(conn net.Conn) { running.Go(func() { p.refuse(conn) }) }).String()
 	return p
 }
 
@@ -177,22 +159,45 @@ func (p *connectProxy) last() string {
 	return p.hosts[len(p.hosts)-1]
 }
 
-// deaf is a server that accepts connections, and does not even shake hands.
-func deaf(t *testing.T) (port int) {
+// hanging is a push server that takes connections and answers nothing.
+type hanging struct {
+	*crowd
+	name, ca, port string
+}
+
+// newSilentServer reads requests, and answers none.
+func newSilentServer(t *testing.T, hosts ...string) hanging {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	c := &crowd{changed: make(chan struct{}), open: make(chan struct{})}
+	server := providertest.NewTLSServer(t, received(c), hosts...)
+	t.Cleanup(func() { close(c.open) }) // before the server closes, which waits for them
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-		}
-	}()
-	return listener.Addr().(*net.TCPAddr).Port
+	return hanging{c, "reads and is silent", server.CAFile, port}
+}
+
+// newDeafServer accepts connections, and does not even speak TLS.
+func newDeafServer(t *testing.T, address string) hanging {
+	t.Helper()
+	c := &crowd{changed: make(chan struct{})}
+	var running sync.WaitGroup
+	t.Cleanup(running.Wait)
+	at := accept(t, address, func(conn net.Conn) {
+		c.count(1)
+		running.Go(func() {
+			_, _ = io.Copy(io.Discard, conn) // until the other side gives up
+			c.count(-1)
+			_ = conn.Close()
+		})
+	})
+	return hanging{c, "is deaf", providertest.NewCA(t).File, strconv.Itoa(at.Port)}
+}
+
+// hung is how many pushes it has that hang.
+func (h hanging) hung() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
 }

@@ -51,6 +51,22 @@ func (w *weather) change(random *rand.Rand, over <-chan struct{}) {
 	}
 }
 
+// begin has users live in the weather until the test ends it.
+func (w *weather) begin(users []*user, seed uint64) (end func()) {
+	var over atomic.Bool
+	var running sync.WaitGroup
+	for _, u := range users {
+		running.Go(func() { u.live(&over) })
+	}
+	changing := make(chan struct{})
+	running.Go(func() { w.change(rand.New(rand.NewPCG(seed, 1)), changing) })
+	return func() {
+		close(changing)
+		over.Store(true)
+		running.Wait()
+	}
+}
+
 func someBehaviour(random *rand.Rand, slot <-chan struct{}) behaviour {
 	switch n := random.IntN(100); {
 	case n < 48:
