@@ -18,7 +18,8 @@
 // Processes and the ways to ask them:
 //
 //   - rig_process_test.go runs a Caddy process: start, load, kill. The process is this test binary itself, so it is race-checked too.
-//     rig_clients_test.go has its HTTP clients.
+//     rig_clients_test.go has its HTTP clients, rig_files_test.go reads and writes keys and waits for what follows from them, and
+//     rig_options_test.go reads the variables that make tests longer.
 //   - rig_log_test.go keeps what a process logs, and looks for data races in it.
 //   - rig_admin_test.go, rig_command_test.go and rig_metrics_test.go ask the admin API, run the command, and read metrics, goroutines
 //     and memory.
@@ -29,6 +30,7 @@
 //   - rig_homeserver_test.go sends requests as a homeserver does, and builds their bodies: alert, badge, compose. rig_answers_test.go has
 //     the answers that tests want: wantBody, wantUnavailable.
 //   - rig_homeservers_test.go posts and reads answers as each homeserver does; rig_homeservers_targets_test.go has a target of each kind.
+//     rig_sygnal_test.go has the notifications of Sygnal's own tests.
 //   - rig_synapse_test.go runs one Synapse for all tests: with SQLite, on loopback, trusting the authority of the gateways' certificates.
 //     rig_synapse_client_test.go has its users, who do what clients do, rig_synapse_devices_test.go their devices, and
 //     rig_synapse_scene_test.go all of that around a gateway.
@@ -41,17 +43,18 @@
 //   - rig_apple_test.go and rig_google_test.go are the same with APNs and FCM.
 //   - rig_unreliable_test.go is a push server that fails as a test wants it to, with a gateway whose stores survive it. rig_redis_test.go
 //     has several gateways with one Redis in front of it.
-//   - rig_chaos_*_test.go are fronts of push services of all four kinds, to which something else befalls each connection:
-//     rig_chaos_plan_test.go decides what, rig_chaos_conn_test.go has it happen to bytes, rig_chaos_session_test.go and
+//   - rig_chaos_test.go has push services of all four kinds, each behind a front (rig_chaos_front_test.go) where something else befalls each
+//     connection: rig_chaos_plan_test.go decides what, rig_chaos_conn_test.go has it happen to bytes, rig_chaos_session_test.go and
 //     rig_chaos_http1_test.go to frames and requests.
 //   - rig_hang_test.go and rig_servers_test.go are servers that hang, count or refuse.
 //
 // Judges:
 //
 //   - rig_evidence_test.go records what both sides saw, for internal/test/checker to judge.
-//   - rig_canaries_*_test.go note everything secret that the run sends or is given, and look for it in all that its processes log and
-//     show: what is found fails the run. A test has nothing to do for it, but its contents must be texts that nothing logs by chance.
-//   - rig_golden_test.go and rig_wire_test.go compare with files in testdata.
+//   - rig_canaries_test.go and rig_canaries_*_test.go note everything secret that the run sends or is given, and look for it in all that
+//     its processes log and show: what is found fails the run. A test has nothing to do for it, but its contents must be texts that
+//     nothing logs by chance.
+//   - rig_golden_test.go and rig_wire_test.go compare with files in testdata, rig_json_test.go compares JSON.
 //
 // Networks:
 //
@@ -60,7 +63,8 @@
 //   - rig_ssrf_fence_linux_test.go is a gateway in such a namespace, for hostile endpoints: no such connection may be made outside of it.
 //     rig_attack_lab_linux_test.go is one for attacks; rig_attack_senders_linux_test.go has the stranger, and those who must not notice.
 //   - rig_unraced_test.go builds the tests without the race detector, for those that measure time and memory.
-//   - rig_sygnal_adapter_*test.go run Caddy on a sygnal.yaml, with an internet of Apple's, Google's and Mozilla's names.
+//   - rig_sygnal_adapter_test.go runs Caddy on a sygnal.yaml; rig_sygnal_adapter_internet_test.go is an internet with Apple's, Google's and
+//     Mozilla's names.
 //
 // # A new test
 //

@@ -9,9 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -59,26 +56,6 @@ func newApple(t *testing.T, change ...func(*providertest.APNsOptions)) *apple {
 		}
 	})
 	return a
-}
-
-// writeSecret writes a file that nobody else can read.
-func writeSecret(t *testing.T, name string, content []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	replaceFile(t, path, content)
-	return path
-}
-
-// replaceFile puts a file in the place of another at once, as a careful operator does.
-func replaceFile(t *testing.T, path string, content []byte) {
-	t.Helper()
-	canaries.credentials(content)
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // reached are the options of a provider that has APNs at this one.
@@ -205,36 +182,6 @@ func (s appleScene) delivered(body string, d device) providertest.APNsPush {
 	s.t.Helper()
 	wantBody(s.t, s.hs.notify(body), nothingRejected)
 	return s.pushes(d, 1)[0]
-}
-
-// wantJSON wants exactly this JSON, however it is written.
-func wantJSON(t *testing.T, got []byte, want string) {
-	t.Helper()
-	if !reflect.DeepEqual(decode(t, got), decode(t, []byte(want))) {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-// decode is JSON with its numbers as they are written.
-func decode(t *testing.T, text []byte) (v any) {
-	t.Helper()
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	return v
-}
-
-// member is what stands at a path of names in JSON; nil if nothing does.
-func member(t *testing.T, text []byte, names ...string) any {
-	t.Helper()
-	v := decode(t, text)
-	for _, name := range names {
-		object, _ := v.(map[string]any)
-		v = object[name]
-	}
-	return v
 }
 
 // newAppleOf starts an APNs whose device tokens were made for one app, and whose key is for another one, too: a wrong topic is not

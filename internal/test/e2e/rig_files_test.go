@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -30,7 +31,7 @@ func readFile(t *testing.T, path string) []byte {
 	return b
 }
 
-// until waits until a condition holds. The condition may push something each time: a credential's file is looked at for a push, and not for each.
+// until waits until a condition holds. It may push something each time: a credential's file is looked at for a push, and not for each.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	pace := time.NewTicker(50 * time.Millisecond)
@@ -43,5 +44,25 @@ func until(t *testing.T, what string, condition func() bool) {
 		case <-end.C:
 			t.Fatalf("%s: not in %s", what, patience)
 		}
+	}
+}
+
+// writeSecret writes a file that nobody else can read.
+func writeSecret(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	replaceFile(t, path, content)
+	return path
+}
+
+// replaceFile puts a file in the place of another at once, as a careful operator does.
+func replaceFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	canaries.credentials(content)
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
 	}
 }

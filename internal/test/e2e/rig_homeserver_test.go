@@ -225,11 +225,3 @@ func eventIDOnlyOf(eventID string, devices ...device) string {
 		"event_id": eventID, "room_id": "!room:hs.test", "prio": "high", "counts": map[string]any{"unread": 2},
 	}, devices)
 }
-
-func mustMarshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return b
-}

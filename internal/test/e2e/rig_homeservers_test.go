@@ -171,15 +171,3 @@ func (w *postal) postHTTP2(t *testing.T, p poster, body []byte) reply {
 	}
 	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
 }
-
-// sorted is JSON in one line, its members in order and its numbers as they are written.
-func sorted(t *testing.T, text []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(decode(t, text)); err != nil {
-		t.Fatal(err)
-	}
-	return bytes.TrimSpace(b.Bytes())
-}
