@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of APNs, P08 to P12: what follows from what APNs says, or fails to.
+// APNs, P08 to P12 of docs/acceptance.md: what follows from what APNs says, or fails to.
 
 func TestP08_ARejectionIsForRegistrationsUpToItsTime(t *testing.T) {
 	t.Parallel()
@@ -95,15 +95,6 @@ func TestP09_AnExpiredProviderTokenIsRenewed(t *testing.T) {
 	s.apns.Answer("")
 	wantBody(t, s.hs.notify(alert("$2", unlucky, d)), nothingRejected)
 	s.pushes(unlucky, 2)
-}
-
-// wantMisconfigured wants the answer for what the operator has to mend: it takes a while.
-func wantMisconfigured(t *testing.T, r reply) {
-	t.Helper()
-	wantLater(t, r)
-	if after, _ := strconv.Atoi(r.Header.Get("Retry-After")); after < 60 {
-		t.Errorf("it says Retry-After: %d", after)
-	}
 }
 
 func TestP10_AConnectionThatEndsLosesNothing(t *testing.T) {

@@ -1,16 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -18,8 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of APNs, P01 to P07: what is sent. The fake is as strict as Apple's documents, and stricter with payloads; what it finds wrong
-// fails the test.
+// APNs, P01 to P07 of docs/acceptance.md: what is sent. The fake is as strict as Apple's documents, and stricter with payloads; what it
+// finds wrong fails the test.
 
 func TestP01_EveryFormOfATokenIsTheSameDevice(t *testing.T) {
 	t.Parallel()
@@ -124,59 +120,6 @@ func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 			}
 		}
 	})
-}
-
-// connectProxy is an HTTP proxy that lets nobody through, and remembers who was asked for.
-type connectProxy struct {
-	address string
-	mu      sync.Mutex
-	hosts   []string
-}
-
-func newConnectProxy(t *testing.T) *connectProxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &connectProxy{address: l.Addr().String()}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { p.refuse(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		running.Wait()
-	})
-	return p
-}
-
-func (p *connectProxy) refuse(conn net.Conn) {
-	defer conn.Close()
-	r, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil {
-		return
-	}
-	p.mu.Lock()
-	p.hosts = append(p.hosts, r.Host)
-	p.mu.Unlock()
-	_, _ = conn.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-}
-
-// last is the host that was asked for last.
-func (p *connectProxy) last() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.hosts) == 0 {
-		return ""
-	}
-	return p.hosts[len(p.hosts)-1]
 }
 
 func TestP04_TheHeadersSayWhatThePushIs(t *testing.T) {

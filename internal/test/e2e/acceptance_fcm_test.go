@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of FCM, F01 to F09. The fake knows FCM's schema; what it finds wrong is a violation of the message.
+// FCM, F01 to F09 of docs/acceptance.md. The fake knows FCM's schema; what it finds wrong is a violation of the message.
 
 func TestF01_TheDataAreTextsUnderTheNamesThatClientsRead(t *testing.T) {
 	t.Parallel()
@@ -73,15 +73,6 @@ func TestF01_TheDataAreTextsUnderTheNamesThatClientsRead(t *testing.T) {
 			wantData(t, s.delivered(eventIDOnly(d), d), `{"event_id":"$1","room_id":"!room:hs.test","prio":"high","unread":"2"}`)
 		}
 	})
-}
-
-// eventIDOnly is an event in the format event_id_only as Synapse sends it.
-func eventIDOnly(devices ...device) string { return eventIDOnlyOf("$1", devices...) }
-
-func eventIDOnlyOf(eventID string, devices ...device) string {
-	return compose(map[string]any{
-		"event_id": eventID, "room_id": "!room:hs.test", "prio": "high", "counts": map[string]any{"unread": 2},
-	}, devices)
 }
 
 func TestF02_OnlyTheWordForADeadTokenRejects(t *testing.T) {

@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,38 +16,6 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
-
-// secretMark is in whatever a test has that must not be shown.
-const secretMark = "DoNotShowThis"
-
-// pemOf is a private key as Apple and Google write it.
-func pemOf(t *testing.T, key any) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// wantLogged waits for a text in the log of the process.
-func (p *process) wantLogged(text string) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
-	defer cancel()
-	if !p.log.wait(ctx, text) {
-		p.t.Fatalf("%s is not in the log:\n%s", text, p.log)
-	}
-}
 
 func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 	t.Parallel()
@@ -157,22 +121,6 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 	right := asked.app("org.example.bad", "", "") + askedFCM.app("org.example.bad.too", "", "")
 	if err := gateway.load(gatewayConfig(working+right, "matrix_push")); err != nil {
 		t.Error(err)
-	}
-}
-
-// until pushes badge updates until one fulfils the condition. A credential's file is looked at for a push, and not for each.
-func until(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	pace := time.NewTicker(50 * time.Millisecond)
-	defer pace.Stop()
-	end := time.NewTimer(patience)
-	defer end.Stop()
-	for !condition() {
-		select {
-		case <-pace.C:
-		case <-end.C:
-			t.Fatalf("%s: not in %s", what, patience)
-		}
 	}
 }
 

@@ -35,6 +35,7 @@ type builder struct {
 }
 
 func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	file, err := os.Open("xcaddy.json")
@@ -76,6 +77,7 @@ func goMod(t *testing.T) (module, caddyVersion string) {
 }
 
 func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var ids []string

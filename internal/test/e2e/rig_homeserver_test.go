@@ -102,17 +102,21 @@ func (h *homeserver) doOnce(method, url, body string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	return readReply(resp)
+}
+
+func readReply(resp *http.Response) (reply, error) {
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return reply{}, err
 	}
-	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
+	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
 	var fields struct {
 		Rejected []string `json:"rejected"`
 		ErrCode  string   `json:"errcode"`
 	}
-	if err := json.Unmarshal(answer, &fields); err == nil {
+	if json.Unmarshal(body, &fields) == nil {
 		r.Rejected, r.ErrCode = fields.Rejected, fields.ErrCode
 	}
 	return r, nil
@@ -212,3 +216,12 @@ func (s *pushServer) global(more string) string {
 
 // answerGone is a push server's word that a subscription is dead.
 var answerGone = providertest.Answer{Status: http.StatusGone}
+
+// eventIDOnly is an event in the format event_id_only as Synapse sends it.
+func eventIDOnly(devices ...device) string { return eventIDOnlyOf("$1", devices...) }
+
+func eventIDOnlyOf(eventID string, devices ...device) string {
+	return compose(map[string]any{
+		"event_id": eventID, "room_id": "!room:hs.test", "prio": "high", "counts": map[string]any{"unread": 2},
+	}, devices)
+}

@@ -4,8 +4,6 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 )
 
@@ -263,30 +260,6 @@ func (s *latencies) String() string {
 	return fmt.Sprintf("%d pushes, half within %v, 99%% within %v, all within %v", len(s.took), s.within(500), s.within(990), s.within(1000))
 }
 
-// errorList are errors of which there may be hundreds alike.
-type errorList struct {
-	mu  sync.Mutex
-	all []error
-}
-
-func (e *errorList) add(err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, err)
-}
-
-// report fails the test with the first ones.
-func (e *errorList) report(t *testing.T) {
-	t.Helper()
-	const some = 5
-	for _, err := range e.all[:min(some, len(e.all))] {
-		t.Error(err)
-	}
-	if more := len(e.all) - some; more > 0 {
-		t.Errorf("and %d more", more)
-	}
-}
-
 // lost is after how long a push of pushAll is taken for lost.
 const lost = 20 * time.Second
 
@@ -366,60 +339,4 @@ func (p *process) cpu() time.Duration {
 		ticks += n
 	}
 	return time.Duration(ticks) * perTick
-}
-
-// logged are the lines that the process logged, and the events that there were.
-func (p *process) logged() (lines []logLine, events []string) {
-	for text := range strings.Lines(p.log.String()) {
-		var line logLine
-		if json.Unmarshal([]byte(text), &line) != nil {
-			line.Level, line.Message = "error", text // not Caddy's: a panic
-		}
-		line.text = text
-		if line.Event == "" {
-			lines = append(lines, line)
-		} else {
-			events = append(events, line.Event)
-		}
-	}
-	return lines, events
-}
-
-// logLine is what is of interest in a line of the log.
-type logLine struct {
-	Level   string `json:"level"`
-	Message string `json:"msg"`
-	Event   string `json:"event"`
-	text    string
-}
-
-// wantNobodyCalled wants nothing that has operators called: no error in the log, no event of that kind, and nothing degraded.
-func (p *process) wantNobodyCalled() {
-	p.t.Helper()
-	var calls errorList
-	lines, events := p.logged()
-	for _, line := range lines {
-		if line.Level != "debug" && line.Level != "info" && line.Level != "warn" {
-			calls.add(errors.New("the log has an error: " + line.text))
-		}
-	}
-	for _, event := range events {
-		if name, _, _ := strings.Cut(event, " "); name != "pushkey_rejected" && name != "breaker_closed" && name != "fuse_reset" {
-			calls.add(errors.New("there was an event: " + event))
-		}
-	}
-	calls.report(p.t)
-	const ready = `{"status":"ready","degraded":[]}`
-	if _, answer := p.adminDo(http.MethodGet, "/matrix_push/health/ready", ""); strings.TrimSpace(answer) != ready {
-		p.t.Errorf("the gateway is %s", answer)
-	}
-}
-
-// wantBelow wants a figure to be below a bound.
-func wantBelow[N int | time.Duration](t *testing.T, what string, got, bound N) {
-	t.Helper()
-	t.Logf("%s: %v", what, got)
-	if got >= bound {
-		t.Errorf("%s: %v, want less than %v", what, got, bound)
-	}
 }

@@ -15,9 +15,10 @@ import (
 	"sync"
 )
 
-// Nothing that is secret may be in a log, or in anything else that the gateway shows, whatever happens. So every test helps to look for it, without doing anything: what the run
-// sends and is given is noted (canaries_sent_test.go, canaries_credentials_test.go), what its processes write is kept, and when all have
-// ended the one is looked for in the other (canaries_search_test.go). What is found fails the run.
+// Nothing that is secret may be in a log, or in anything else that the gateway shows, whatever happens. So every test helps to look for
+// it, without doing anything: what the run sends and is given is noted (rig_canaries_sent_test.go, rig_canaries_credentials_test.go), what
+// its processes write is kept, and when all have ended the one is looked for in the other (rig_canaries_search_test.go). What is found
+// fails the run.
 
 // canaries are the secrets of this run and the logs that must not have them.
 var canaries = newLedger()

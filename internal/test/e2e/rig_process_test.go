@@ -268,3 +268,15 @@ func (p *process) request(method, path, contentType, body string) error {
 func (p *process) url() string {
 	return "https://gateway.test:" + strconv.Itoa(p.port) + "/_matrix/push/v1/notify"
 }
+
+// generous is how much longer than it should something may take on a busy machine.
+const generous = 3 * time.Second
+
+// write writes a file into the process's folder.
+func (p *process) write(name string, content []byte) {
+	p.t.Helper()
+	canaries.credentials(content)
+	if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}

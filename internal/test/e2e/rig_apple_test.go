@@ -7,12 +7,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"os"
-	"path/filepath"
-	"reflect"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -56,26 +56,6 @@ func newApple(t *testing.T, change ...func(*providertest.APNsOptions)) *apple {
 		}
 	})
 	return a
-}
-
-// writeSecret writes a file that nobody else can read.
-func writeSecret(t *testing.T, name string, content []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	replaceFile(t, path, content)
-	return path
-}
-
-// replaceFile puts a file in the place of another at once, as a careful operator does.
-func replaceFile(t *testing.T, path string, content []byte) {
-	t.Helper()
-	canaries.credentials(content)
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // reached are the options of a provider that has APNs at this one.
@@ -204,32 +184,49 @@ func (s appleScene) delivered(body string, d device) providertest.APNsPush {
 	return s.pushes(d, 1)[0]
 }
 
-// wantJSON wants exactly this JSON, however it is written.
-func wantJSON(t *testing.T, got []byte, want string) {
+// newAppleOf starts an APNs whose device tokens were made for one app, and whose key is for another one, too: a wrong topic is not
+// refused as such.
+func newAppleOf(t *testing.T, bundle string) *apple {
 	t.Helper()
-	if !reflect.DeepEqual(decode(t, got), decode(t, []byte(want))) {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
+	a := newApple(t, func(o *providertest.APNsOptions) {
+		o.Keys[0].Topics = append(o.Keys[0].Topics, otherBundleID)
+		o.DeviceTopic = bundle
+	})
+	a.expected = "was not made for apns-topic"
+	return a
 }
 
-// decode is JSON with its numbers as they are written.
-func decode(t *testing.T, text []byte) (v any) {
-	t.Helper()
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		t.Fatalf("%v in %s", err, text)
+// evidence is what the homeserver was answered and APNs got. That a device token is not for the topic is no word on its death.
+func (a *apple) evidence(v *evidence) *evidence {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pushes = nil
+	for _, r := range a.Requests() {
+		var payload struct {
+			EventID string `json:"event_id"`
+		}
+		if err := json.Unmarshal(r.Payload, &payload); err != nil {
+			v.t.Fatalf("%s: %v", r.Payload, err)
+		}
+		v.pushes = append(v.pushes, checker.Push{
+			Time: r.Time, Device: a.pushkey(r.Token), Event: payload.EventID, Taken: r.Status == http.StatusOK, Dead: r.Status == http.StatusGone,
+		})
 	}
 	return v
 }
 
-// member is what stands at a path of names in JSON; nil if nothing does.
-func member(t *testing.T, text []byte, names ...string) any {
-	t.Helper()
-	v := decode(t, text)
-	for _, name := range names {
-		object, _ := v.(map[string]any)
-		v = object[name]
+// pushkey is that of a token.
+func (a *apple) pushkey(token string) string {
+	var raw []byte
+	if _, err := fmt.Sscanf(token, "%x", &raw); err != nil {
+		panic(err)
 	}
-	return v
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+func iPhones(appID string, n int) (devices []device) {
+	for i := range n {
+		devices = append(devices, iPhoneOf(appID, fmt.Sprint(appID, i)))
+	}
+	return devices
 }

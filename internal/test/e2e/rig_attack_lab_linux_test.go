@@ -3,12 +3,16 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -349,5 +353,45 @@ func (l *attackLab) wantNoPrivateConnection() {
 	defer l.mu.Unlock()
 	if len(l.private) > 0 {
 		l.t.Errorf("connected to are %v", l.private)
+	}
+}
+
+// wantFewLines wants what strangers cause to be logged, and to be told to those who listen to events, at most a hundred times a minute,
+// with a summary and what else there is to say.
+func (l *attackLab) wantFewLines(minutes int) {
+	l.t.Helper()
+	lines, events := l.gateway.logged()
+	wantBelow(l.t, "lines in the log", len(lines), minutes*100+50)
+	wantBelow(l.t, "events", len(events), minutes*100+50)
+}
+
+// retried has all that waits tried at once, until a condition holds. What is just being tried is not tried again for it.
+func (l *attackLab) retried(condition func() bool) bool {
+	l.t.Helper()
+	for over := time.Now().Add(lost); time.Now().Before(over); {
+		if status, answer := l.gateway.adminDo(http.MethodPost, "/matrix_push/outbox/retry", `{"app":"*"}`); status != http.StatusOK {
+			l.t.Fatalf("answered %d %s", status, answer)
+		}
+		if l.await(100*time.Millisecond, condition) {
+			return true
+		}
+	}
+	return false
+}
+
+// certified has the gateway's sites use {dir}/own.pem and {dir}/own.key, from the authority that its pushes trust.
+func (l *attackLab) certified(hosts ...string) {
+	l.t.Helper()
+	cert := l.ca.Certificate(l.t, hosts...)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"own.pem": {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, "own.key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(l.gateway.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			l.t.Fatal(err)
+		}
 	}
 }

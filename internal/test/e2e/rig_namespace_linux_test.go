@@ -98,8 +98,5 @@ var everyAddressIsHere = sync.OnceValue(func() error {
 
 // attackTime is how long tests of attacks look at what comes of one; E2E_ATTACK says otherwise, as 2m.
 func attackTime(usual time.Duration) time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("E2E_ATTACK")); err == nil && d > usual {
-		return d
-	}
-	return usual
+	return max(usual, envTime("E2E_ATTACK", usual))
 }

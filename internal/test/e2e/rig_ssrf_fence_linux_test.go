@@ -160,3 +160,42 @@ func (f *fence) want(authority string, want verdict, connected ...netip.AddrPort
 
 // port443 is that port of an address.
 func port443(address netip.Addr) netip.AddrPort { return netip.AddrPortFrom(address, 443) }
+
+func contains(list []netip.Prefix, address netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// last is the last address of a range.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < len(b)*8; bit++ {
+		b[bit/8] |= 1 << (7 - bit%8)
+	}
+	address, _ := netip.AddrFromSlice(b)
+	return address
+}
+
+// bracketed is an address as a URL has it.
+func bracketed(address netip.Addr) string {
+	if address.Is4() {
+		return address.String()
+	}
+	return "[" + address.String() + "]"
+}
+
+// path is that of a device's endpoint.
+func path(d device) string {
+	endpoint, _ := d.Data["endpoint"].(string)
+	if endpoint == "" {
+		endpoint = d.Pushkey
+	}
+	if _, after, ok := strings.Cut(endpoint, `"endpoint":"`); ok {
+		endpoint, _, _ = strings.Cut(after, `"`)
+	}
+	return pathOf(endpoint)
+}
