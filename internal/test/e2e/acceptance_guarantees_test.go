@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // The acceptance list of delivery, S01 to S11, S16 and S17, with a durable outbox.
@@ -181,7 +181,7 @@ func TestS06_TheAnswerDoesNotWaitForAPushServiceThatHangs(t *testing.T) {
 	gateway := startGateway(t, durable+a.app("org.example.ios", "", "wait 0")+u.moreUp("org.example.async", "wait 0"), "matrix_push")
 	hs := gateway.homeserver()
 	until := make(chan struct{})
-	a.Answer("", providertest.APNsAnswer{Until: until, Times: -1})
+	a.Answer("", apnstest.Answer{Until: until, Times: -1})
 	release := u.hold()
 	phone, up := iPhone("phone"), u.phoneOf("org.example.async", "phone")
 	const events = 20

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // shown is a transport to the admin API that keeps what it answers: metrics, the configuration, whatever the gateway tells. It is searched
@@ -69,7 +69,7 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 	dead, waiting := iPhone("shown, dead"), u.phoneOf("org.example.phone", "shown-waiting")
 	a.Unregister(dead.path(), time.Now())
 	late := android("shown, late")
-	g.Answer(late.Pushkey, providertest.FCMErrorFor("UNAVAILABLE"))
+	g.Answer(late.Pushkey, fcmtest.ErrorFor("UNAVAILABLE"))
 	wantBody(t, hs.notify(alert("$shown", iPhone("shown"), dead, late, webPushDevice(browsers.Subscribe()))), rejecting(dead.Pushkey))
 	u.hold(waiting)
 	go func() { _, _ = hs.try(alert("$shown, waiting", waiting)) }()

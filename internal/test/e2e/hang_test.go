@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -137,7 +138,7 @@ func (m *many) device(appID string, host, i int) device {
 }
 
 // once waits until so many devices have got a message, and wants none to have got two.
-func (g *google) once(t *testing.T, devices int) []providertest.FCMMessage {
+func (g *google) once(t *testing.T, devices int) []fcmtest.Message {
 	t.Helper()
 	// What hung until the recovery is tried again when its attempt is over, which takes half a minute.
 	for deadline := time.Now().Add(2 * patience); len(g.Messages()) < devices && time.Now().Before(deadline); {
@@ -285,7 +286,7 @@ func TestServicesThatHangAreNoticedAndLoseNothing(t *testing.T) {
 	fcm.Answer("")
 	poor.Answer("")
 	messages := fcm.once(t, len(androids.replies))
-	first := slices.MinFunc(messages, func(a, b providertest.FCMMessage) int { return a.Time.Compare(b.Time) })
+	first := slices.MinFunc(messages, func(a, b fcmtest.Message) int { return a.Time.Compare(b.Time) })
 	if took := first.Time.Sub(recovered); took > recovery {
 		t.Errorf("the first delivery came %s after the recovery", took)
 	} else {
