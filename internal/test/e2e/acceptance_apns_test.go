@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // APNs, P01 to P07 of docs/acceptance.md: what is sent. The fake is as strict as Apple's documents, and stricter with payloads; what it
@@ -77,7 +77,7 @@ func TestP02_WhatIsNoTokenIsRejectedWithoutTheNetwork(t *testing.T) {
 func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 	t.Parallel()
 	production := newApple(t)
-	sandbox := newApple(t, func(o *providertest.APNsOptions) { o.Environment = "sandbox" })
+	sandbox := newApple(t, func(o *apnstest.Options) { o.Environment = "sandbox" })
 	proxy := newConnectProxy(t)
 	direct := func(appID, environment string) string {
 		return "app " + appID + " {\napns {\nkey_file " + production.keyFile + "\nkey_id " + appleKeyID + "\nteam_id " + appleTeamID +
@@ -101,7 +101,7 @@ func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 	})
 	t.Run("a token that one does not know is not tried at the other", func(t *testing.T) {
 		d := iPhone("of the other")
-		production.Answer(d.path(), providertest.APNsAnswer{Reason: "BadDeviceToken", Times: -1})
+		production.Answer(d.path(), apnstest.Answer{Reason: "BadDeviceToken", Times: -1})
 		wantBody(t, hs.notify(alert("$2", d)), rejecting(d.Pushkey))
 		sandbox.taken(t, d.path(), 0)
 		// Nor is it held against the device's token of the other environment.

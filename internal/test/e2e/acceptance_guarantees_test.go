@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // Delivery with a durable outbox, S01 to S17 of docs/acceptance.md. S13 and S15 are shown by tests of other names.
@@ -179,7 +179,7 @@ func TestS06_TheAnswerDoesNotWaitForAPushServiceThatHangs(t *testing.T) {
 	gateway := startGateway(t, durable+a.app("org.example.ios", "", "wait 0")+u.moreUp("org.example.async", "wait 0"), "matrix_push")
 	hs := gateway.homeserver()
 	until := make(chan struct{})
-	a.Answer("", providertest.APNsAnswer{Until: until, Times: -1})
+	a.Answer("", apnstest.Answer{Until: until, Times: -1})
 	release := u.hold()
 	phone, up := iPhone("phone"), u.phoneOf("org.example.async", "phone")
 	const events = 20

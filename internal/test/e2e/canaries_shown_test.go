@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // What the gateway shows in every way that it has is searched when the run ends: answers of the admin API, metrics, the configuration,
@@ -28,7 +28,7 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 	dead, waiting := iPhone("shown, dead"), u.phoneOf("org.example.phone", "shown-waiting")
 	a.Unregister(dead.path(), time.Now())
 	late := android("shown, late")
-	g.Answer(late.Pushkey, providertest.FCMErrorFor("UNAVAILABLE"))
+	g.Answer(late.Pushkey, fcmtest.ErrorFor("UNAVAILABLE"))
 	wantBody(t, hs.notify(alert("$shown", iPhone("shown"), dead, late, webPushDevice(browsers.Subscribe()))), rejecting(dead.Pushkey))
 	u.hold(waiting)
 	go func() { _, _ = hs.try(alert("$shown, waiting", waiting)) }()

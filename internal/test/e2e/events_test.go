@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -43,9 +43,9 @@ func TestSubscribersHearOfRejectionsAndFuses(t *testing.T) {
 
 func TestSubscribersHearOfBreakersAndCredentials(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	a := newApple(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = ca })
-	cert, key := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, time.Now().AddDate(0, 0, 20))
+	ca := apnstest.NewAuthority(t)
+	a := newApple(t, func(o *apnstest.Options) { o.Authority = ca })
+	cert, key := ca.Certificate(t, []string{bundleID}, []string{"production"}, time.Now().AddDate(0, 0, 20))
 	ending := a.appWith("org.example.ending", "certificate_file "+writeSecret(t, "cert.pem", cert)+" "+writeSecret(t, "key.pem", key), "")
 	gateway := newProcess(t)
 	gateway.start(subscribed(gatewayConfig("rejected memory\noutbox file\n"+ending+a.app("org.example.ios", "", "wait 1s"), "matrix_push")))
@@ -60,7 +60,7 @@ func TestSubscribersHearOfBreakersAndCredentials(t *testing.T) {
 	phones := make([]device, 10)
 	for i := range phones {
 		phones[i] = iPhoneOf("org.example.ios", fmt.Sprint("phone", i))
-		a.Answer(phones[i].path(), providertest.APNsAnswer{Status: http.StatusServiceUnavailable, Reason: "ServiceUnavailable"}, providertest.APNsAnswer{Status: http.StatusOK})
+		a.Answer(phones[i].path(), apnstest.Answer{Status: http.StatusServiceUnavailable, Reason: "ServiceUnavailable"}, apnstest.Answer{Status: http.StatusOK})
 	}
 	hs.notify(alert("$1", phones...))
 	gateway.event("breaker_opened app=org.example.ios provider=apns")

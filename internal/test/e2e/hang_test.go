@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -96,7 +97,7 @@ func TestServicesThatHangAreNoticedAndLoseNothing(t *testing.T) {
 	fcm.Answer("")
 	poor.Answer("")
 	messages := fcm.once(t, len(androids.replies))
-	first := slices.MinFunc(messages, func(a, b providertest.FCMMessage) int { return a.Time.Compare(b.Time) })
+	first := slices.MinFunc(messages, func(a, b fcmtest.Message) int { return a.Time.Compare(b.Time) })
 	if took := first.Time.Sub(recovered); took > recovery {
 		t.Errorf("the first delivery came %s after the recovery", took)
 	} else {

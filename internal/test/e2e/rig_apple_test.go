@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 const (
@@ -27,7 +27,7 @@ const stateless = "rejected memory\noutbox off\n"
 
 // apple is APNs on loopback, and a key that it knows.
 type apple struct {
-	*providertest.APNs
+	*apnstest.Service
 	key     *ecdsa.PrivateKey
 	keyFile string
 	// expected is what the violations say that a test makes on purpose.
@@ -35,16 +35,16 @@ type apple struct {
 }
 
 // newApple starts APNs. What breaks one of its rules fails the test.
-func newApple(t *testing.T, change ...func(*providertest.APNsOptions)) *apple {
+func newApple(t *testing.T, change ...func(*apnstest.Options)) *apple {
 	t.Helper()
-	key, p8 := providertest.NewAPNsKey(t)
-	options := providertest.APNsOptions{Keys: []providertest.APNsKey{
+	key, p8 := apnstest.NewKey(t)
+	options := apnstest.Options{Keys: []apnstest.Key{
 		{KeyID: appleKeyID, TeamID: appleTeamID, Public: &key.PublicKey, Topics: []string{bundleID}},
 	}}
 	for _, f := range change {
 		f(&options)
 	}
-	a := &apple{APNs: providertest.NewAPNs(t, options), key: key, keyFile: writeSecret(t, "AuthKey.p8", p8)}
+	a := &apple{Service: apnstest.New(t, options), key: key, keyFile: writeSecret(t, "AuthKey.p8", p8)}
 	t.Cleanup(func() {
 		for _, r := range a.Requests() {
 			canaries.authorized(r.Header)
@@ -88,7 +88,7 @@ type appleScene struct {
 	hs      *homeserver
 }
 
-func newAppleScene(t *testing.T, more func(*apple) string, change ...func(*providertest.APNsOptions)) appleScene {
+func newAppleScene(t *testing.T, more func(*apple) string, change ...func(*apnstest.Options)) appleScene {
 	t.Helper()
 	a := newApple(t, change...)
 	global := stateless + a.app("org.example.ios", "", "") + a.app("org.example.full", "", "content full")
@@ -148,13 +148,13 @@ func (s appleScene) in(t *testing.T) appleScene {
 }
 
 // pushes are those that APNs took for a device, of which there have to be n. What was answered with 200 is there.
-func (s appleScene) pushes(d device, n int) []providertest.APNsPush {
+func (s appleScene) pushes(d device, n int) []apnstest.Push {
 	s.t.Helper()
 	return s.apns.taken(s.t, d.path(), n)
 }
 
 // taken are the pushes for a device token, of which there have to be n.
-func (a *apple) taken(t *testing.T, path string, n int) (pushes []providertest.APNsPush) {
+func (a *apple) taken(t *testing.T, path string, n int) (pushes []apnstest.Push) {
 	t.Helper()
 	for _, p := range a.Pushes() {
 		if p.Token == path {
@@ -168,7 +168,7 @@ func (a *apple) taken(t *testing.T, path string, n int) (pushes []providertest.A
 }
 
 // requests are all that were made for a device, whatever became of them.
-func (s appleScene) requests(d device) (requests []providertest.APNsRequest) {
+func (s appleScene) requests(d device) (requests []apnstest.Request) {
 	for _, r := range s.apns.Requests() {
 		if r.Token == d.path() {
 			requests = append(requests, r)
@@ -178,7 +178,7 @@ func (s appleScene) requests(d device) (requests []providertest.APNsRequest) {
 }
 
 // delivered notifies the gateway, which rejects nothing, and returns the device's only push.
-func (s appleScene) delivered(body string, d device) providertest.APNsPush {
+func (s appleScene) delivered(body string, d device) apnstest.Push {
 	s.t.Helper()
 	wantBody(s.t, s.hs.notify(body), nothingRejected)
 	return s.pushes(d, 1)[0]
@@ -188,7 +188,7 @@ func (s appleScene) delivered(body string, d device) providertest.APNsPush {
 // refused as such.
 func newAppleOf(t *testing.T, bundle string) *apple {
 	t.Helper()
-	a := newApple(t, func(o *providertest.APNsOptions) {
+	a := newApple(t, func(o *apnstest.Options) {
 		o.Keys[0].Topics = append(o.Keys[0].Topics, otherBundleID)
 		o.DeviceTopic = bundle
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -20,7 +21,7 @@ type chaos struct {
 	gateway  *process
 	config   string
 	apns     *apple
-	fcm      *providertest.FCM
+	fcm      *fcmtest.Service
 	browsers *providertest.PushService
 	phones   *providertest.PushService
 	fronts   []*front
@@ -49,14 +50,14 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	c.apns.URL, c.apns.CAFile = toApple.URL, toApple.CAFile
 
 	toGoogle := open(false, c.readFCM)
-	c.fcm = providertest.NewFCM(t, providertest.FCMOptions{})
+	c.fcm = fcmtest.New(t, fcmtest.Options{})
 	toGoogle.serve(c.fcm)
 	c.fcm.URL, c.fcm.CAFile = toGoogle.URL, toGoogle.CAFile
 	google := &google{c.fcm, c.fcm.ServiceAccount(t)}
 
 	toBrowsers, toPhones := open(true, c.readEncrypted), open(true, c.readPlain)
-	c.browsers = providertest.New(providertest.Options{RequireVAPID: true, Origin: toBrowsers.URL})
-	c.phones = providertest.New(providertest.Options{RequireVAPID: true, Origin: toPhones.URL})
+	c.browsers = providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true, Origin: toBrowsers.URL})
+	c.phones = providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true, Origin: toPhones.URL})
 	toBrowsers.serve(received(c.browsers))
 	toPhones.serve(received(c.phones))
 

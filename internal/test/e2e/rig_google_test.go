@@ -9,24 +9,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // google is FCM and Google's token endpoint on loopback, with the key of a service account.
 type google struct {
-	*providertest.FCM
+	*fcmtest.Service
 	account string // the credentials file
 }
 
 func newGoogle(t *testing.T) *google {
 	t.Helper()
-	f := providertest.NewFCM(t, providertest.FCMOptions{})
+	f := fcmtest.New(t, fcmtest.Options{})
 	t.Cleanup(func() {
 		for _, r := range f.Requests() {
 			canaries.authorized(r.Header)
 		}
 	})
-	return &google{FCM: f, account: f.ServiceAccount(t)}
+	return &google{Service: f, account: f.ServiceAccount(t)}
 }
 
 // app is an app with the service account, and more options of the provider and of its own.
@@ -80,7 +80,7 @@ func androidOf(appID, name string) device {
 }
 
 // sent are all sends for a device, of which there have to be n.
-func (s googleScene) sent(d device, n int) (requests []providertest.FCMRequest) {
+func (s googleScene) sent(d device, n int) (requests []fcmtest.Request) {
 	s.t.Helper()
 	for _, r := range s.fcm.Requests() {
 		if r.Token == d.Pushkey {
@@ -95,7 +95,7 @@ func (s googleScene) sent(d device, n int) (requests []providertest.FCMRequest) 
 
 // messages are the accepted messages for a device, of which there have to be n, none of them breaking a rule. What was answered with
 // 200 is there.
-func (s googleScene) messages(d device, n int) (messages []providertest.FCMMessage) {
+func (s googleScene) messages(d device, n int) (messages []fcmtest.Message) {
 	s.t.Helper()
 	var violations []string
 	for _, r := range s.fcm.Requests() {
@@ -104,7 +104,7 @@ func (s googleScene) messages(d device, n int) (messages []providertest.FCMMessa
 		}
 		violations = append(violations, r.Violations...)
 		if r.Status == 200 {
-			messages = append(messages, r.FCMMessage)
+			messages = append(messages, r.Message)
 		}
 	}
 	if len(violations) > 0 {
@@ -117,20 +117,20 @@ func (s googleScene) messages(d device, n int) (messages []providertest.FCMMessa
 }
 
 // delivered notifies the gateway, which rejects nothing, and returns the device's only message.
-func (s googleScene) delivered(body string, d device) providertest.FCMMessage {
+func (s googleScene) delivered(body string, d device) fcmtest.Message {
 	s.t.Helper()
 	wantBody(s.t, s.hs.notify(body), nothingRejected)
 	return s.messages(d, 1)[0]
 }
 
 // wantData wants exactly these data.
-func wantData(t *testing.T, m providertest.FCMMessage, want string) {
+func wantData(t *testing.T, m fcmtest.Message, want string) {
 	t.Helper()
 	wantJSON(t, mustMarshal(m.Data), want)
 }
 
 // wantMessage wants exactly this message, but for its ttl, which is what remains of the app's, and that for Apple's devices.
-func wantMessage(t *testing.T, m providertest.FCMMessage, ttl time.Duration, want string) {
+func wantMessage(t *testing.T, m fcmtest.Message, ttl time.Duration, want string) {
 	t.Helper()
 	message, _ := decode(t, m.Raw).(map[string]any)
 	config, _ := message["android"].(map[string]any)

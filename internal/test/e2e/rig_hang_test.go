@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -117,7 +118,7 @@ func (m *many) device(appID string, host, i int) device {
 }
 
 // once waits until so many devices have got a message, and wants none to have got two.
-func (g *google) once(t *testing.T, devices int) []providertest.FCMMessage {
+func (g *google) once(t *testing.T, devices int) []fcmtest.Message {
 	t.Helper()
 	// What hung until the recovery is tried again when its attempt is over, which takes half a minute.
 	for deadline := time.Now().Add(2 * patience); len(g.Messages()) < devices && time.Now().Before(deadline); {

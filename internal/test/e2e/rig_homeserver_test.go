@@ -184,7 +184,7 @@ type pushServer struct {
 
 func newPushServer(t *testing.T) *pushServer {
 	t.Helper()
-	service := providertest.New(providertest.Options{RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 	server := providertest.NewTLSServer(t, received(service))
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)

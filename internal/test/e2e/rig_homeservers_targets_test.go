@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // target is an app of a provider.
@@ -38,7 +39,7 @@ var (
 		},
 		condemn: func(w *postal, name string) {
 			_, path := deviceToken(name)
-			w.apple.Answer(path, providertest.APNsAnswer{Reason: "Unregistered"})
+			w.apple.Answer(path, apnstest.Answer{Reason: "Unregistered"})
 		},
 	}
 	toGoogle = target{
@@ -60,7 +61,7 @@ var (
 			return lines
 		},
 		condemn: func(w *postal, name string) {
-			w.google.Answer(registrationToken(name), providertest.FCMErrorFor("UNREGISTERED"))
+			w.google.Answer(registrationToken(name), fcmtest.ErrorFor("UNREGISTERED"))
 		},
 	}
 	toBrowser = target{

@@ -53,7 +53,7 @@ func newFence(t *testing.T, addresses ...netip.Addr) *fence {
 	for _, address := range addresses {
 		hosts = append(hosts, address.String())
 	}
-	service := providertest.New(providertest.Options{RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 	t.Cleanup(service.Close)
 	f := &fence{t: t, names: newNameserver(t), tap: newTap(t), gateway: newProcess(t), service: &pushServer{service, everywhere(t, service, hosts)}}
 	f.gateway.env = append(f.gateway.env, resolver+"="+f.names.conn.LocalAddr().String())

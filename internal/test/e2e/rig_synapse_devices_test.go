@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -99,7 +101,7 @@ type pushServices struct {
 	service *pushServer
 }
 
-func newPushServices(t *testing.T, change ...func(*providertest.APNsOptions)) pushServices {
+func newPushServices(t *testing.T, change ...func(*apnstest.Options)) pushServices {
 	t.Helper()
 	return pushServices{t, newApple(t, change...), newGoogle(t), newPushServer(t)}
 }
@@ -147,7 +149,7 @@ func (s pushServices) ofAPNs(d device) handset {
 			return all
 		},
 		await: s.apns.Await,
-		fail:  func() { s.apns.Answer(token, providertest.APNsAnswer{Reason: "ServiceUnavailable"}) },
+		fail:  func() { s.apns.Answer(token, apnstest.Answer{Reason: "ServiceUnavailable"}) },
 		die:   func() { s.apns.Unregister(token, time.Now()) },
 		live:  func() { s.apns.Unregister(token, time.Time{}) },
 	}
@@ -179,7 +181,7 @@ func (s pushServices) ofFCM(d device) handset {
 			return nil
 		},
 		fail: func() {
-			unavailable := providertest.FCMErrorFor("UNAVAILABLE")
+			unavailable := fcmtest.ErrorFor("UNAVAILABLE")
 			unavailable.Times = 1
 			s.fcm.Answer(d.Pushkey, unavailable)
 		},

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // synapseScene is a Synapse with two users, a push service of each kind, and a gateway between them.
@@ -21,7 +21,7 @@ type synapseScene struct {
 }
 
 // newSynapseScene starts a gateway that Synapse reaches over TLS. What global returns is its matrix_push block.
-func newSynapseScene(t *testing.T, global func(pushServices) string, change ...func(*providertest.APNsOptions)) synapseScene {
+func newSynapseScene(t *testing.T, global func(pushServices) string, change ...func(*apnstest.Options)) synapseScene {
 	t.Helper()
 	s := synapseScene{hs: theSynapse(t), pushServices: newPushServices(t, change...), gateway: newProcess(t)}
 	s.config = strings.Replace(gatewayConfig(global(s.pushServices), "log\nmatrix_push"), "https://gateway.test:", "https://localhost:", 1)

@@ -50,7 +50,7 @@ func newUnreliable(t *testing.T) *unreliable {
 		evidence: newEvidence(t), behaviours: make(map[string]*behaviour), came: make(map[string]int), unread: make(map[string][]int),
 		busy: make(map[int]bool),
 	}
-	service := providertest.New(providertest.Options{RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 	server := providertest.NewTLSServer(t, received(u))
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)

@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // What Sygnal's own tests check, for the behaviour that a compatible gateway must show. Each part is named after the test of Sygnal's,
@@ -74,7 +75,7 @@ func TestSygnalConcurrencyLimit(t *testing.T) {
 
 	until := make(chan struct{})
 	held := iPhoneOf("com.example.one", "held")
-	s.apns.Answer(held.path(), providertest.APNsAnswer{Until: until})
+	s.apns.Answer(held.path(), apnstest.Answer{Until: until})
 	answers := make(chan reply, 1)
 	post := func(d device) {
 		r, err := s.hs.try(sygnalNotification(d))
@@ -165,7 +166,7 @@ func TestSygnalAPNs(t *testing.T) {
 	t.Run("test_rejection", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "Unregistered"})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "Unregistered"})
 		wantBody(t, s.hs.notify(sygnalNotification(d)), rejecting(d.Pushkey))
 		if n := len(s.requests(d)); n != 1 {
 			t.Errorf("%d requests were made", n)
@@ -187,7 +188,7 @@ func TestSygnalAPNs(t *testing.T) {
 	t.Run("test_no_retry_on_4xx", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "TooManyRequests", Times: -1})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "TooManyRequests", Times: -1})
 		wantLater(t, s.hs.notify(sygnalNotification(d)))
 		if n := len(s.requests(d)); n != 1 {
 			t.Errorf("%d requests were made", n)
@@ -197,7 +198,7 @@ func TestSygnalAPNs(t *testing.T) {
 	t.Run("test_retry_on_5xx", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "ServiceUnavailable", Times: 3})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "ServiceUnavailable", Times: 3})
 		for range 3 {
 			wantLater(t, s.hs.notify(sygnalNotification(d)))
 		}
@@ -271,7 +272,7 @@ func TestSygnalGCM(t *testing.T) {
 	t.Run("test_api_v1_retry", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(androidOf(plain, t.Name()))
-		unavailable := providertest.FCMErrorFor("UNAVAILABLE")
+		unavailable := fcmtest.ErrorFor("UNAVAILABLE")
 		unavailable.Times = 2
 		s.fcm.Answer(d.Pushkey, unavailable)
 		for range 2 {
@@ -279,7 +280,7 @@ func TestSygnalGCM(t *testing.T) {
 		}
 		wantBody(t, s.hs.notify(sygnalNotification(d)), nothingRejected)
 		for _, r := range s.sent(d, 3) {
-			wantMessage(t, r.FCMMessage, day, `{"token":"`+d.Pushkey+`","data":`+data+`,"android":{"priority":"high"}}`)
+			wantMessage(t, r.Message, day, `{"token":"`+d.Pushkey+`","data":`+data+`,"android":{"priority":"high"}}`)
 		}
 	})
 	t.Run("test_send_badge_counts_api_v1", func(t *testing.T) {

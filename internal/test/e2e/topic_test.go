@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 const otherBundleID = "org.example.other"
@@ -150,8 +150,8 @@ func TestAFloodOfMadeUpTokensChangesNothingForAnotherApp(t *testing.T) {
 	hs, flood := gateway.homeserver(), gateway.homeserver()
 	user, otherUser := iPhone("user"), iPhoneOf("org.example.other", "user")
 	accepted(t, hs.notify(alert("$0", user, otherUser)))
-	flooded.Answer("", providertest.APNsAnswer{Reason: "BadDeviceToken", Times: -1})
-	flooded.Answer(user.path(), providertest.APNsAnswer{Times: -1})
+	flooded.Answer("", apnstest.Answer{Reason: "BadDeviceToken", Times: -1})
+	flooded.Answer(user.path(), apnstest.Answer{Times: -1})
 
 	const tokens = 300
 	over := make(chan int)
@@ -198,10 +198,10 @@ func TestAFloodOfMadeUpTokensChangesNothingForAnotherApp(t *testing.T) {
 	for range 2 {
 		wantBody(t, hs.notify(alert("$dead", dead)), rejecting(dead.Pushkey))
 	}
-	other.Answer(otherUser.path(), providertest.APNsAnswer{Reason: "ServiceUnavailable"})
+	other.Answer(otherUser.path(), apnstest.Answer{Reason: "ServiceUnavailable"})
 	accepted(t, hs.notify(alert("$kept", otherUser)))
 	other.await(t, func() bool {
-		return slices.ContainsFunc(other.Pushes(), func(p providertest.APNsPush) bool { return bytes.Contains(p.Payload, []byte("$kept")) })
+		return slices.ContainsFunc(other.Pushes(), func(p apnstest.Push) bool { return bytes.Contains(p.Payload, []byte("$kept")) })
 	})
 }
 
