@@ -169,4 +169,7 @@ func Text(page string) string {
 	return out.String()
 }
 
-var codeSpan = regexp.MustCompile("`[^`]*`")
+var (
+	codeSpan = regexp.MustCompile("`[^`]*`")
+	quoted   = regexp.MustCompile("`[^`]*`|\"[^\"]*\"|“[^”]*”")
+)
