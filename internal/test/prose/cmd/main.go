@@ -33,7 +33,7 @@ func main() {
 			}
 			continue
 		}
-		for _, f := range prose.Phrases(prose.Text(string(text))) {
+		for _, f := range prose.Phrases(prose.WithoutCode(string(text))) {
 			fmt.Printf("%s:%d: %q: %s\n", file, f.Line, strings.ReplaceAll(f.Phrase, "\n", " "), f.Instead)
 		}
 		for _, s := range prose.Markdown(string(text)) {
