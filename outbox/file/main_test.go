@@ -54,7 +54,7 @@ func tryProvision(t testing.TB, b *Box) error {
 	t.Cleanup(func() {
 		cleanup(t, b)
 		if t.Failed() && b.db != nil { // it may have left attempts
-			b.db.held.LetAllGo()
+			b.db.LetAllGo()
 		}
 	})
 	return b.Provision(ctx)

@@ -42,7 +42,7 @@ func tryProvision(t testing.TB, b *Box) error {
 	t.Cleanup(func() {
 		cleanup(t, b)
 		if b.queue != nil { // a test may leave attempts
-			b.queue.held.LetAllGo()
+			b.queue.LetAllGo()
 		}
 	})
 	return b.Provision(ctx)

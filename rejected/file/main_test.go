@@ -46,8 +46,6 @@ func TestConformance(t *testing.T) {
 
 // stall makes the disk of an open store hang, until goOn is called.
 func stall(s *Store) (goOn func()) {
-	s.db.gate.Lock()
-	defer s.db.gate.Unlock()
 	works := make(chan struct{})
 	held := func(run func(func(*bbolt.Tx) error) error) func(func(*bbolt.Tx) error) error {
 		return func(fn func(*bbolt.Tx) error) error {
