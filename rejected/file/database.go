@@ -74,7 +74,7 @@ func (d *database) apply(s *Store) {
 	d.maxEntries.Store(int64(s.MaxEntries))
 }
 
-// open opens the file. It is empty in memory, and so is asked itself until it is loaded.
+// open opens the file. Lookups ask the file until it is loaded.
 func (d *database) open() error {
 	bolt, file, err := boltfile.Open(d.path, d.Log())
 	if err != nil {
@@ -88,7 +88,7 @@ func (d *database) open() error {
 	return nil
 }
 
-// loadAndSweep loads the file, and then looks after it.
+// loadAndSweep loads the file, and then sweeps it.
 func (d *database) loadAndSweep(ctx context.Context) {
 	readAll(ctx, d.file)
 	if d.load(ctx) {
@@ -96,7 +96,7 @@ func (d *database) loadAndSweep(ctx context.Context) {
 	}
 }
 
-// loaded waits a moment for the end of loading.
+// loaded waits a moment for the end of loading, and returns what was wrong with the file by then.
 func (d *database) loaded(ctx context.Context) error {
 	found := d.loading.wait(ctx, d.clock.after(patience))
 	if found.err == nil {
