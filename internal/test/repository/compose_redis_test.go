@@ -63,7 +63,7 @@ func TestRedisIsToldWhatItsPageSays(t *testing.T) {
 	atTop(t)
 	page := read(t, "docs/redis.md")
 	conf := read(t, filepath.Join(composeFolder, "redis/redis.conf"))
-	_, block, _ := strings.Cut(page, "## What Redis must be told\n\n```\n")
+	_, block, _ := strings.Cut(page, "## Required Redis settings\n\n```\n")
 	block, _, _ = strings.Cut(block, "```")
 	for setting := range strings.Lines(block) {
 		if !strings.Contains(conf, "\n"+setting) {
