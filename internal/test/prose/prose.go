@@ -152,8 +152,8 @@ func split(paragraph string) (texts []string) {
 	return texts
 }
 
-// Text is a page without its code: blocks and spans. Lines stay where they are.
-func Text(page string) string {
+// WithoutCode is a page without its code: blocks and spans. Lines stay where they are.
+func WithoutCode(page string) string {
 	var out strings.Builder
 	fenced := false
 	for _, line := range strings.Split(page, "\n") {
@@ -169,4 +169,7 @@ func Text(page string) string {
 	return out.String()
 }
 
-var codeSpan = regexp.MustCompile("`[^`]*`")
+var (
+	codeSpan = regexp.MustCompile("`[^`]*`")
+	quoted   = regexp.MustCompile("`[^`]*`|\"[^\"]*\"|“[^”]*”")
+)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	c, _ := readCompose(t, "compose.redis.yaml")
@@ -57,6 +58,7 @@ func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
 }
 
 func TestRedisIsToldWhatItsPageSays(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page := read(t, "docs/redis.md")

@@ -87,6 +87,7 @@ func readCompose(t *testing.T, name string) (c compose, text string) {
 var composeFiles = []string{"compose.yaml", "compose.redis.yaml"}
 
 func TestComposeRefersToWhatIsThere(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -129,6 +130,7 @@ func TestComposeRefersToWhatIsThere(t *testing.T) {
 }
 
 func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -165,6 +167,7 @@ func (s service) caddyfileOf() string {
 }
 
 func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -210,6 +213,7 @@ func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 }
 
 func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	c, _ := readCompose(t, "compose.yaml")

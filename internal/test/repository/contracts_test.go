@@ -15,6 +15,7 @@ var contracts = []string{"providers", "rejected", "outbox"}
 
 // What a contract imports, everyone builds who implements it, and its types become part of theirs.
 func TestContractsImportTheStandardLibraryOnly(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, contract := range contracts {
@@ -62,6 +63,7 @@ func imports(t *testing.T, name, source string) (standard, others []string) {
 }
 
 func TestAnImportOfAnotherModuleIsFound(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for spec, other := range map[string]bool{

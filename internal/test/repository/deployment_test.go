@@ -51,6 +51,7 @@ func instruction(t *testing.T, word string) string {
 }
 
 func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var b builder
@@ -69,6 +70,7 @@ func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
 }
 
 func TestTheContainersImagesHaveDigests(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, i := range instructions(t) {
@@ -79,6 +81,7 @@ func TestTheContainersImagesHaveDigests(t *testing.T) {
 }
 
 func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	if last := instruction(t, "FROM"); last != "scratch" {
@@ -116,6 +119,7 @@ func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
 }
 
 func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	ignored := strings.Fields(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(read(t, containerfile+".dockerignore"), ""))
@@ -248,6 +252,7 @@ func duration(t *testing.T, text string) time.Duration {
 }
 
 func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	unit := read(t, unitFile)

@@ -33,6 +33,7 @@ func pages(t *testing.T) map[string]string {
 }
 
 func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var routes []string
@@ -79,6 +80,7 @@ func leaves(cmd *cobra.Command) (list []*cobra.Command) {
 }
 
 func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page := read(t, adminPage)
@@ -102,6 +104,7 @@ func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
 }
 
 func TestEveryCommandAndFlagInTheDocumentationExists(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	mentioned := regexp.MustCompile(`caddy matrix-push((?: [a-z][a-z-]*)*)([^\n` + "`" + `|]*)`)
@@ -153,8 +156,24 @@ func resolve(cmd *cobra.Command, words []string) (found *cobra.Command, unknown 
 const securityPage = "docs/security.md"
 
 func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
+	tests := testNames(t)
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
+	if len(named) < 20 {
+		t.Errorf("%s names %d tests only", securityPage, len(named))
+	}
+	for _, m := range named {
+		if !tests[m[1]] {
+			t.Errorf("%s names %s, which there is not", securityPage, m[1])
+		}
+	}
+}
+
+// testNames are the names of all tests.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
 	tests := make(map[string]bool)
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -168,13 +187,5 @@ func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
-	if len(named) < 20 {
-		t.Errorf("%s names %d tests only", securityPage, len(named))
-	}
-	for _, m := range named {
-		if !tests[m[1]] {
-			t.Errorf("%s names %s, which there is not", securityPage, m[1])
-		}
-	}
+	return tests
 }

@@ -13,6 +13,7 @@ var folderNamed = regexp.MustCompile(`(?:[\s(=]\./|-e /)((?:caddymodule|examples
 
 // A filter or a command that names a folder that has moved goes on without a word.
 func TestFoldersInCommandsExist(t *testing.T) {
+	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var files []string

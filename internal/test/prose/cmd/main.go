@@ -1,4 +1,4 @@
-// Command cmd prints what the tests would find in Markdown pages: phrases to avoid and the longest sentences.
+// Command cmd prints what the tests would find: phrases to avoid in Markdown pages and Go files, and the longest sentences of pages.
 //
 //	go run ./internal/test/prose/cmd README.md docs/*.md
 package main
@@ -20,7 +20,20 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		for _, f := range prose.Phrases(prose.Text(string(text))) {
+		if strings.HasSuffix(file, ".go") {
+			texts, err := prose.Go(file, text)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			for _, t := range texts {
+				for _, f := range prose.Phrases(t.Text) {
+					fmt.Printf("%s:%d: %q: %s\n", file, t.Line+f.Line-1, strings.ReplaceAll(f.Phrase, "\n", " "), f.Instead)
+				}
+			}
+			continue
+		}
+		for _, f := range prose.Phrases(prose.WithoutCode(string(text))) {
 			fmt.Printf("%s:%d: %q: %s\n", file, f.Line, strings.ReplaceAll(f.Phrase, "\n", " "), f.Instead)
 		}
 		for _, s := range prose.Markdown(string(text)) {
