@@ -105,7 +105,7 @@ func (x *index) line(line []byte) (kinds []string, masked string) {
 }
 
 // uri is what a client asked a site for, as Caddy's own access log and reverse proxy say it: a push server behind the same Caddy has
-// endpoints, and its log is its operator's (README.md, "Privacy and logs"). Everything else in such a line is searched.
+// endpoints, and its log is its operator's (docs/what-is-stored.md, "Logs"). Everything else in such a line is searched.
 var uri = regexp.MustCompile(`("logger":"http\.(?:log\.access|handlers\.reverse_proxy)[^"]*".*?"request":\{.*?"uri":")(?:[^"\\]|\\.)*`)
 
 // mask replaces the secrets of a text by what they are.
