@@ -49,7 +49,7 @@ var phrases = []phrase{
 	avoid(`st(?:and|ands|ood) in`, `stands? in for|stands? in front`, "appears in, is in"),
 	avoid(`(?:has|have|had) to be`, "", "must be"),
 	avoid(`look(?:s|ed|ing)? after`, "", "manage"),
-	avoid(`of (?:its|their|your|our|his) own`, "", "its own …, a separate …"),
+	avoid(`of (?:its|their|your|our|his) own`, `of (?:its|their|your|our) own [a-z]+`, "its own …, a separate …"),
 	avoid(`what (?:it|they|he) (?:says?|said)`, "", "name it: the answer, the reason"),
 	avoid(`that is so|as it is so|is so for`, "", "name it"),
 	avoid(`but for`, "", "except"),
@@ -91,10 +91,11 @@ type Sentence struct {
 func (s Sentence) Words() int { return len(strings.FieldsFunc(s.Text, unicode.IsSpace)) }
 
 var (
-	listItem    = regexp.MustCompile(`^\s*(?:[-*]|\d+\.)\s+`)
-	link        = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
-	sentenceEnd = regexp.MustCompile(`[.!?](?:["')*_]*)(?:\s+|$)`)
-	abbreviated = regexp.MustCompile(`(?:\b(?:e\.g|i\.e|cf|vs|No|etc)\.)\s*$`)
+	listItem       = regexp.MustCompile(`^\s*(?:[-*]|\d+\.)\s+`)
+	link           = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	linkDefinition = regexp.MustCompile(`^\[[^\]]+\]: `)
+	sentenceEnd    = regexp.MustCompile(`[.!?](?:["')*_]*)(?:\s+|$)`)
+	abbreviated    = regexp.MustCompile(`(?:\b(?:e\.g|i\.e|cf|vs|No|etc)\.)\s*$`)
 )
 
 // Markdown returns the sentences of a page. Each item of a list is at least one.
@@ -117,7 +118,8 @@ func Markdown(page string) (sentences []Sentence) {
 		switch {
 		case fenced:
 			continue
-		case trimmed == "", strings.HasPrefix(trimmed, "#"), strings.HasPrefix(trimmed, "|"), strings.HasPrefix(trimmed, "<"):
+		case trimmed == "", strings.HasPrefix(trimmed, "#"), strings.HasPrefix(trimmed, "|"), strings.HasPrefix(trimmed, "<"),
+			linkDefinition.MatchString(trimmed):
 			flush()
 			continue
 		case listItem.MatchString(line):
