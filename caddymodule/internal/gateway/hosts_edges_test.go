@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Each configuration has workers of its own, and the breaker is the process's.
+// Each configuration has its own workers, but the breaker belongs to the process.
 func TestAReloadWhileABreakerIsOpenGoesOnWithTrials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Unreachable("network", nil))
@@ -36,7 +36,7 @@ func TestAReloadWhileABreakerIsOpenGoesOnWithTrials(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		n := len(p.asked())
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		start := time.Now()
 		for len(p.asked()) == n && time.Since(start) < 20*time.Minute {
 			time.Sleep(time.Second)
@@ -139,7 +139,7 @@ func TestAHostThatWasForgottenWithAttemptsUnderWayIsStillOneHost(t *testing.T) {
 	}
 }
 
-// The trial is told that a pushkey is dead, while fifty attempts of before hang.
+// The trial's answer is that a pushkey is dead, while fifty earlier attempts hang.
 func TestATrialThatIsAnsweredClosesTheBreakerForGood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts()
@@ -182,7 +182,7 @@ func TestWhatWasRefusedBeforeAReloadDoesNotAlarmAfterIt(t *testing.T) {
 				t.Error("alarm before")
 			}
 		}
-		r.Gateway = New(r.Options) // a reload, nothing about the key has changed
+		r.Gateway = New(r.Options) // a reload with the same key
 		n := len(r.attempts())
 		r.notify(event("$2", device("h/o1")))
 		for _, a := range r.attempts()[n:] {
@@ -236,7 +236,7 @@ func TestWaitingForATurnIsNoFaultOfTheHost(t *testing.T) {
 	})
 }
 
-// Those that were known to be alive are forgotten, and what is left is over the share.
+// The ones known to be alive are forgotten, and the rest exceed the share.
 func TestAFuseThatTripsByTheAgeOfOthersIsReported(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := fused(t, appFor("app", always(providers.Delivered())))
