@@ -8,7 +8,7 @@ import (
 )
 
 // TestWhatFCMTakesIsTaken has a source for each row: FD is the discovery document, PJ is https://protobuf.dev/programming-guides/json/,
-// OLD is what earlier builds took.
+// OLD is what earlier builds accepted.
 func TestWhatFCMTakesIsTaken(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ source, part, given, want string }{
@@ -24,8 +24,8 @@ func TestWhatFCMTakesIsTaken(t *testing.T) {
 		{"FD", "android", `{"ttl": "00.5s"}`, `{"ttl":"0.5s"}`},
 		{"FD", "android", `{"priority": "HIGH"}`, `{"priority":"HIGH"}`},
 		{"FD: can take normal and high", "android", `{"priority": "normal"}`, `{"priority":"NORMAL"}`},
-		{"PJ: null is none", "android", `{"ttl": null, "notification": null}`, `{}`},
-		{"OLD: an empty text is none", "android", `{"notification": {"color": "", "visibility": "", "image": "", "event_time": ""}}`, `{"notification":{}}`},
+		{"PJ: null counts as absent", "android", `{"ttl": null, "notification": null}`, `{}`},
+		{"OLD: an empty string counts as absent", "android", `{"notification": {"color": "", "visibility": "", "image": "", "event_time": ""}}`, `{"notification":{}}`},
 		{"OLD", "notification", `{"title": ""}`, `{"title":""}`},
 		{"OLD: the last of two counts", "notification", `{"title": "a", "title": "b"}`, `{"title":"b"}`},
 		{"FD", "android", `{"notification": {"event_time": "2026-01-31T12:00:00+01:00"}}`, `{"notification":{"event_time":"2026-01-31T12:00:00+01:00"}}`},
@@ -127,7 +127,7 @@ func TestWhatFCMRefusesIsRefusedWithItsPathAndACure(t *testing.T) {
 		{"FD", "webpush", `{"headers": []}`, `webpush.headers: it is a list, not an object of strings such as {"name": "value"}`},
 		{"FD", "webpush", `{"notification": "x"}`, "webpush.notification: it is a string, not an object: put its members in braces"},
 		{"WHATWG", "webpush", `{"notification": {"dir": 1}}`, `webpush.notification.dir: 1 is not a direction: write "auto", "ltr" or "rtl"`},
-		{"FD", "webpush", `{"fcm_options": {"link": "http://example.org/"}}`, `webpush.fcm_options.link: "http://example.org/" is not a link, an https URL such as "https://example.org/"`},
+		{"FD", "webpush", `{"fcm_options": {"link": "http://example.org/"}}`, `webpush.fcm_options.link: "http://example.org/" is not an https URL such as "https://example.org/"`},
 		{"understand-delivery", "fcm_options", `{"analytics_label": "a b"}`, `fcm_options.analytics_label: "a b" is not a label of at most 50 letters, digits and -_.~% such as "matrix"`},
 		{"FD", "apns", `{"payload": {"aps": "x"}}`, `apns.payload.aps: it is a string, not an object such as {"alert": {"title": "New message"}}`},
 		{"Apple", "apns", `{"payload": {"aps": {"sound": {"volume": "loud"}}}}`, `apns.payload.aps.sound.volume: "loud" is not a volume: write a number from 0 to 1`},
@@ -177,7 +177,7 @@ func TestTheNearestMemberIsNamedIfOneIsNear(t *testing.T) {
 		{android, "directBootOK", "directBootOk"},
 		{android, "tll", "ttl"},
 		{android, "tag", ""},
-		{android, "dato", ""}, // data is not the operator's
+		{android, "dato", ""}, // data is not for the operator to set
 		{apns, "live_activity_tokn", "live_activity_token"},
 		{webpush, "header", "headers"},
 		{Message, "anroid", "android"},
@@ -192,7 +192,7 @@ func TestTheNearestMemberIsNamedIfOneIsNear(t *testing.T) {
 	}
 }
 
-// FuzzRead wants whatever is taken to be taken again as it is written, and each error to be one line that names the part.
+// FuzzRead wants Read to accept its own result unchanged, and each error to be one line that names the part.
 func FuzzRead(f *testing.F) {
 	for _, part := range Message.Names() {
 		f.Add(part, `{"ttl": "3.5s", "collapseKey": "x", "notification": {"titleLocKey": "k", "title_loc_args": ["a"]}}`)

@@ -147,7 +147,7 @@ var (
 		kindTimestamp: {"a time", "2026-01-31T12:00:00Z"},
 		kindColor:     {"a color", "#00ff80"},
 		kindImage:     {"an image URL", "https://example.org/image.png"},
-		kindLink:      {"a link, an https URL", "https://example.org/"},
+		kindLink:      {"an https URL", "https://example.org/"},
 		kindLabel:     {"a label of at most 50 letters, digits and -_.~%", "matrix"},
 	}
 )
