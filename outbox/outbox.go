@@ -39,16 +39,17 @@ import (
 type Box interface {
 	// Accept takes over a push. It returns nil when the entry is durable: from then on, the gateway may answer that the push is
 	// accepted. [ErrOff] and [ErrFull] mean that the box accepts nothing, or nothing more for now. [ErrUnsure] means that the entry may
-	// be in the box, or may arrive there later; to make sure, accept the same entry again. After any other error, the entry is not in
+	// be in the box, or may arrive there later; accept the same entry again to make sure. After any other error, the entry is not in
 	// the box.
 	//
 	// An entry is not stored twice: if its ID is already in the box, Accept only sets when its device is due. An entry is not stored
 	// either if the device already has another entry of the same event. An entry that was settled, discarded or displaced is accepted
 	// without being stored, so a late Accept never brings a push back.
 	//
-	// If there is no room, entries of a lower [Standing] are displaced, or of the same standing those of the [Entry.Group] that has
-	// most, in the same transaction: see the package's comment. They are returned for the caller to report, even with ErrUnsure, as far
-	// as they are known. If the answer to that call was lost, the call that makes sure returns them.
+	// If there is no room, the same transaction displaces other entries. Those of a lower [Standing] go first, and then those of the
+	// same standing, from the [Entry.Group] that has most: see the package's comment. The displaced entries are returned for the caller
+	// to report, even with ErrUnsure, as far as they are known. If the answer to that call was lost, the call that makes sure returns
+	// them.
 	//
 	// When the attempt at a Running entry ends, the caller settles or releases the entry, or accepts it again without Running, also
 	// after ErrUnsure.
@@ -222,8 +223,8 @@ type Entry struct {
 	ID string
 	// App is the pattern of the app.
 	App string
-	// Device is the hash that identifies the device in the rejected store too: of app_id, pushkey and, if those do not decide where
-	// pushes go, the target.
+	// Device is the hash that identifies the device, as in the rejected store. It is made of app_id, pushkey and, if those do not
+	// decide where pushes go, the target.
 	Device [16]byte
 	// Event is the push's key for duplicate suppression, which is remembered with the entry until EventUntil; zero if it has none.
 	Event      [16]byte

@@ -31,8 +31,8 @@ func (q Query) Size() int {
 	return min(q.Limit, MaxPage)
 }
 
-// From returns the first key of a page, for a store that lists in the order of the keys and whose cursor is the key of the next record.
-// It checks the query.
+// From returns the first key of a page, and checks the query. It is for a store that lists in the order of the keys, with the next
+// record's key as the cursor.
 func (q Query) From() (Key, error) {
 	if err := q.Check(); err != nil {
 		return Key{}, err

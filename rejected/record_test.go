@@ -192,7 +192,7 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 	}
 }
 
-func TestAMarkIsZeroWithoutVerdictAndSuspicionAloneAndFitsItsSeconds(t *testing.T) {
+func TestAMarkIsZeroOnlyWithoutVerdictAndSuspicionAndFitsItsSeconds(t *testing.T) {
 	t.Parallel()
 	suspected := func(lookAt time.Time) Suspicion { return Suspicion{Since: noon, Looks: 1, LookAt: lookAt} }
 	tests := []struct {

@@ -49,7 +49,8 @@ func (s Suspicion) add(at time.Time) Suspicion {
 	return s
 }
 
-// stale reports whether a look at a time starts a new suspicion, because it is much too late, or a clock that ran ahead was set back.
+// stale reports whether a look at a time starts a new suspicion. It does if it is much too late, or if a clock that ran ahead was set
+// back.
 func (s Suspicion) stale(at time.Time) bool {
 	return at.Sub(s.LookAt) >= staleAfter || s.Since.Sub(at) >= lookInterval
 }
@@ -57,10 +58,10 @@ func (s Suspicion) stale(at time.Time) bool {
 // Suspected reports whether there is a suspicion.
 func (s Suspicion) Suspected() bool { return !s.Since.IsZero() }
 
-// Proved reports whether a look at a time, which found the pushkey missing, proves it dead. delivered is when the host last took a push
-// for another device, as known when the look began; zero if it did not.
+// Proved reports whether a look at a time, which found the pushkey missing, proves it dead. delivered is when the host had last taken a
+// push for another device when the look began; zero if it had not.
 //
-// A push that the host took after the look began proves nothing: the look may have hit the last moment of a restart, and the push the
+// A push that the host took after the look began proves nothing. The look may have hit the last moment of a restart, and the push the
 // first moment after it. So at should be when the look began, and delivered should be read before the look.
 func (s Suspicion) Proved(at, delivered time.Time) bool {
 	if !s.Suspected() {

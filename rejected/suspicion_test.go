@@ -224,7 +224,7 @@ func TestAnAcquittalLeavesVerdicts(t *testing.T) {
 	}
 }
 
-func TestASuspicionAloneRejectsNobody(t *testing.T) {
+func TestASuspicionRejectsNobody(t *testing.T) {
 	t.Parallel()
 	m := Record{}.Suspect(Verdict{Reason: "not_found", PushkeyTS: ms(0), Since: at(0), At: noon}).Mark()
 	for _, ts := range []int64{0, 1, ms(-10), ms(0), ms(10)} {

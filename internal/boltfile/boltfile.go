@@ -1,5 +1,5 @@
-// Package boltfile opens bbolt files as a server needs it: a damaged file is an error that says what to do, and does not end the
-// process.
+// Package boltfile opens bbolt files as a server needs it. A damaged file does not end the process: it is an error that says what to
+// do.
 package boltfile
 
 import (
@@ -20,8 +20,8 @@ import (
 const lockTimeout = 2 * time.Second
 
 // Open opens the file, or creates it and its directory. It also returns the file that bbolt reads from, which is closed with the
-// database: opening and closing the file separately would lose the lock on some systems. One process at a time can have it open. If
-// other users can read or write the file, one warning is logged.
+// database. (Opening and closing the file a second time would lose the lock on some systems.) One process at a time can have it open.
+// If other users can read or write the file, one warning is logged.
 func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err

@@ -72,8 +72,8 @@ var (
 	errNoName  = errors.New("not a name")
 )
 
-// Public returns an error that describes a host that cannot be a name on the public internet, in whatever spelling: an address, a
-// single label, a special-use name, or no valid name.
+// Public returns an error if a host, in whatever spelling, cannot be a name on the public internet. The error describes the host: an
+// address, a single label, a special-use name, or not a name at all.
 func Public(host string) error {
 	host = Canonical(host)
 	last := Last(host)

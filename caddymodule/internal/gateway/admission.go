@@ -79,8 +79,8 @@ type verdict struct {
 	delivered bool
 }
 
-// tells reports whether the verdict is evidence about the app. A device that chose its own push server is evidence only about itself,
-// unless it was delivered to before, or the app has delivered nothing at all.
+// tells reports whether the verdict is evidence about the app. A device that chose its own push server is evidence only about itself.
+// There are two exceptions: it was delivered to before, or the app has delivered nothing at all.
 func (v *verdict) tells(host string) bool {
 	return host == "" || v.own || v.standing == outbox.Proven || !v.delivered
 }

@@ -54,8 +54,8 @@ const (
 	strangerTimeout = 15 * time.Second
 )
 
-// MaxFlight is how long a process that ends without a grace period waits for attempts under way: for one attempt, and for the stores to
-// write down its result. A push that takes longer is in the outbox, or the homeserver sends it again.
+// MaxFlight is how long a process that ends without a grace period waits for attempts under way. It is enough for one attempt, and for
+// the stores to write down its result. A push that takes longer is in the outbox, or the homeserver sends it again.
 const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 
 // attempt makes one attempt to deliver a push, within the app's limits, unless the host is known to be down.

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-func TestAPushServiceThatIsDownCostsNobodyAWait(t *testing.T) {
+func TestWhileAPushServiceIsDownNobodyWaitsForIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Retry("unavailable", 0, nil))
 		r := newRig(t, appFor("app", p))
@@ -61,7 +61,7 @@ type hosted struct{ *scripted }
 
 func (hosted) Host(d *providers.Device) string { return d.Pushkey }
 
-func TestAHostThatIsDownIsLeftAloneWithoutTheOthers(t *testing.T) {
+func TestTheBreakerOfAHostThatIsDownSparesOtherHosts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := byPushkey(map[string]providers.Outcome{"down": providers.Unreachable("network", nil), "fine": providers.Delivered()})
 		r := newRig(t, appFor("app", hosted{p}), appFor("other", hosted{p}))

@@ -10,7 +10,7 @@ import (
 
 const oneDevice = `"devices":[{"app_id":"app","pushkey":"key"}]`
 
-func TestABadgeUpdateIsToldFromAnAlert(t *testing.T) {
+func TestABadgeUpdateIsDistinguishedFromAnAlert(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, members string

@@ -1,14 +1,16 @@
 // Package gateway is the delivery engine. It decodes a notify request, routes each device to its app, sends the pushes, and turns their
-// outcomes into the answer. It does not depend on Caddy or on an HTTP server.
+// outcomes into the answer. It does not depend on Caddy or on an HTTP server. docs/glossary.md explains words such as fuse and doubt.
 //
 // # The life of a push
+//
+// A flight is one push on its way, with its own goroutine. The left side is the request's goroutine, the right side the flight's.
 //
 //	request ─ Decode ─ route ─ judge ──▶ unusable: Rejected
 //	                             │
 //	                          lookup ──▶ on record: RejectedBefore
 //	                             │
 //	                        view, join ──▶ delivered before: Duplicate
-//	                             │   └───▶ in the flight of another request: wait for that flight
+//	                             │   └───▶ in flight for another request: wait for that flight
 //	                             ▼
 //	                          launch ─────────────── the flight's goroutine ───────────────┐
 //	                             │                                                         ▼
@@ -27,8 +29,8 @@
 //	                                                                                       │
 //	                                                         doubt: the outbox did not answer, so repeat the call
 //
-// A pending push has the second half of this life: work leases it from the outbox, retry makes a flight for it, and the flight lands with
-// the outbox's entry.
+// A pending push has the second half of this life. work leases its entry from the outbox, retry makes a flight for it, and the flight ends
+// with the entry settled or released.
 //
 // The request's own goroutine waits for stores in two places only: in lookup for at most [rejected.AskTime], and in handOver for at most
 // storeWait. So a request is answered within its app's wait plus one second.
@@ -74,11 +76,12 @@
 //
 // # What lives how long
 //
-//   - For one request and its flights: the view, which is what its devices may see of the notification.
-//   - For one configuration: [Gateway], [Router], [App] with its limit, and whether the provider has proved its settings (App.proven).
-//   - For the process, in [Shared]: flights, delivered events, devices that were delivered to, each app's hosts and fuse, the journal,
-//     suspects and doubts, attempts in a row that a push may have only a few of (tries), and how many bytes all requests hold ([Hand]).
-//   - Across restarts, in the stores: verdicts and suspicions, accepted pushes, delivered events, devices that were delivered to.
+//	lives for                      what
+//	one request and its flights    the view: what its devices may see of the notification
+//	one configuration              [Gateway], [Router], [App] with its limit, and whether the provider has proved its settings (App.proven)
+//	the process, in [Shared]       flights, delivered events, devices that were delivered to, each app's hosts and fuse, the journal,
+//	                               suspects, doubts, tries (attempts that may be made only a few times), and the bytes in use ([Hand])
+//	longer, in the stores          verdicts and suspicions, accepted pushes, delivered events, devices that were delivered to
 //
 // # Strangers
 //

@@ -314,7 +314,7 @@ func (w *witness) FuseReset(app, host string, _, alarm bool) {
 	w.see(fmt.Sprintf("fuse of %q reset%s", app+host, loud(alarm)))
 }
 
-// loud marks what calls the operator.
+// loud marks what alerts the operator.
 func loud(alarm bool) string {
 	if alarm {
 		return "!"

@@ -27,8 +27,8 @@ type flight struct {
 	// mu guards what follows. It is never held during a call to a store or a push service.
 	mu    sync.Mutex
 	phase phase
-	// handing is closed when the outbox has answered whether it accepts the push, or when it will not be asked any more; nil if no
-	// request wanted that. handed is its answer.
+	// handing is closed when the outbox has answered whether it accepts the push, or when it will not be asked. It is nil if no request
+	// wanted to hand the push over. handed is the outbox's answer.
 	handing chan struct{}
 	handed  effect
 }
@@ -100,8 +100,11 @@ func (g *Gateway) launch(f *flight) {
 	}()
 }
 
-// clear asks the stores whether a flight may start, and otherwise ends it. There are three reasons to end it: another gateway has the
-// event; the device has pending pushes, so this push joins behind them; or the device is suspected and it is too early to look again.
+// clear asks the stores whether a flight may start, and otherwise ends it for one of three reasons:
+//
+//   - Another gateway has the event.
+//   - The device has pending pushes, so this push joins behind them.
+//   - The device is suspected, and it is too early to look again.
 func (g *Gateway) clear(f *flight) bool {
 	f.fuse = f.app.fuse.now()
 	switch g.claim(f.event) {

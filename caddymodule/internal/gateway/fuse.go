@@ -114,7 +114,7 @@ type trip struct {
 	dead []withdrawn
 	// pushkeys is how many were rejected within the window.
 	pushkeys int
-	// told means that the trip is reported, and alarm that it calls the operator.
+	// told means that the trip is reported, and alarm that it alerts the operator.
 	told, alarm bool
 }
 
@@ -124,7 +124,7 @@ type withdrawn struct {
 	known bool
 }
 
-// reset is a part of a fuse that is believed again. alarm means that its trip had called the operator.
+// reset is a part of a fuse that is believed again. alarm means that its trip had alerted the operator.
 type reset struct {
 	host  string
 	alarm bool

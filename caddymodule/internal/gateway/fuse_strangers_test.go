@@ -194,7 +194,7 @@ func TestDeathsOfStrangersNeitherHoldTheVerdictOnAKnownDeviceNorCallAnybody(t *t
 		}
 		for _, a := range r.attempts() {
 			if a.Alarm || a.Kind() == "doubted" {
-				t.Errorf("an attempt calls somebody: %+v", a)
+				t.Errorf("an attempt alerts somebody: %+v", a)
 			}
 		}
 	})
@@ -270,7 +270,7 @@ func TestASampleIsNotTheStrangersChoice(t *testing.T) {
 	}
 }
 
-// The devices of a removed app were delivered to before. Whatever strangers send as well, the operator is called.
+// The devices of a removed app were delivered to before. Whatever strangers send as well, the operator is alerted.
 func TestTheFuseOfUnknownAppsIsNeitherFilledNorMasked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -407,7 +407,7 @@ func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
 				}
 				app.proven.Store(false)
 				if alarms(tt.pushkeys) == 0 {
-					t.Error("before anything was delivered, the operator is not called")
+					t.Error("before anything was delivered, the operator is not alerted")
 				}
 				alarms("honest/")
 				app.proven.Store(false)
@@ -417,7 +417,7 @@ func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
 				}
 				wrong = true
 				if alarms("honest/") == 0 {
-					t.Error("when devices that were delivered to are refused, the operator is not called")
+					t.Error("when devices that were delivered to are refused, the operator is not alerted")
 				}
 			})
 		})

@@ -176,7 +176,7 @@ func TestNoneIsRecordedBesideThoseThatAreWithdrawn(t *testing.T) {
 	}
 }
 
-func TestTooManyUnknownAppsAreRatherTheConfiguration(t *testing.T) {
+func TestTooManyUnknownAppsTripTheFuse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := always(providers.Delivered())
 		r := fused(t, appFor("app", p))

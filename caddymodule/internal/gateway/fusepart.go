@@ -7,7 +7,7 @@ type part struct {
 	// all and known are since when the part is tripped; zero while it is not. The count of all devices trips it for strangers, and the
 	// count of known devices trips it for every device.
 	all, known time.Time
-	// alarm is since when the known devices would trip it by themselves. That calls the operator.
+	// alarm is since when the known devices would trip it by themselves. That alerts the operator.
 	alarm time.Time
 }
 

@@ -165,7 +165,7 @@ type FuseStatus struct {
 	App string `json:"app"`
 	// Tripped is since when rejections are held, for the app or for some of its hosts; absent while they are not.
 	Tripped *time.Time `json:"tripped,omitempty"`
-	// Alarm is since when so many of the known devices are among the dead that the operator is called; absent while that is not the
+	// Alarm is since when so many of the known devices are among the dead that the operator is alerted; absent while that is not the
 	// case.
 	Alarm *time.Time `json:"alarm,omitempty"`
 	// Dead is how many pushkeys were rejected within the window, and Pushkeys how many had any verdict. Large numbers are estimates.
@@ -223,7 +223,7 @@ func (f *fuse) holds(host string, known bool) bool {
 	return f.app.holds(known) || f.hosts[host].holds(known)
 }
 
-// alarms reports whether held rejections from a host call the operator.
+// alarms reports whether held rejections from a host alert the operator.
 func (f *fuse) alarms(host string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

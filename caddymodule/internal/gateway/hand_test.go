@@ -82,7 +82,7 @@ func TestLargeRequestsLeaveRoomForSmallOnes(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsLargerThanAllRoomIsServedAlone(t *testing.T) {
+func TestARequestThatIsLargerThanAllRoomIsServedByItself(t *testing.T) {
 	t.Parallel()
 	s := NewShared()
 	other := s.Hand()

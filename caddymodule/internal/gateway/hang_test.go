@@ -195,7 +195,7 @@ func TestAServiceThatIsOnlySlowIsNotLeftAlone(t *testing.T) {
 }
 
 // From a review: one trip was reported 40 times.
-func TestATripIsToldOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
+func TestATripIsReportedOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, appFor("app", after(time.Second, providers.Retry("unavailable", 0, nil))))
 		var group sync.WaitGroup

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// maxStrange, maxDown and maxKnown bound the hosts of an app that are remembered: those that never took a push, those among them
-	// whose breaker opened, and those that took one. Anybody can make up hosts of the first two kinds. A host takes about 500 bytes.
+	// maxStrange, maxDown and maxKnown bound the hosts of an app that are remembered. Strange hosts never took a push, down hosts are
+	// those among them whose breaker has opened, and known hosts took one. Anybody can make up hosts of the first two kinds. A host
+	// takes about 500 bytes.
 	maxStrange = 4096
 	maxDown    = 4096
 	maxKnown   = 16384
@@ -214,7 +215,8 @@ func (h *hosts) tookPush(name string) bool {
 }
 
 // blames reports whether a host's refusals are the operator's fault. Where devices choose the host, a subscription made for another key
-// concerns only its device, unless the host refuses several devices and took no push with the current settings.
+// concerns only its device. It is the operator's fault only if the host refuses several devices, and took no push with the current
+// settings.
 func (h *hosts) blames(name string, load int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

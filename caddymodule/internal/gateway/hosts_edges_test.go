@@ -187,7 +187,7 @@ func TestWhatWasRefusedBeforeAReloadDoesNotAlarmAfterIt(t *testing.T) {
 		r.notify(event("$2", device("h/o1")))
 		for _, a := range r.attempts()[n:] {
 			if a.Alarm {
-				t.Error("one device was refused since the load, and the operator is called")
+				t.Error("one device was refused since the load, and the operator is alerted")
 			}
 		}
 	})
@@ -205,7 +205,7 @@ func TestAFuseKeepsNoHostWithoutPushkeys(t *testing.T) {
 	}
 }
 
-func TestWaitingForATurnIsNoFaultOfTheHost(t *testing.T) {
+func TestWaitingForATurnIsNotTheHostsFault(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &scripted{script: func(ctx context.Context, p *providers.Push) providers.Outcome {
 			d := time.Second // good: takes a second
@@ -274,7 +274,7 @@ func TestMadeUpHostsThatTripTheirBreakersEvictNoneThatIsReal(t *testing.T) {
 	}
 }
 
-func TestBeingTurnedAwayIsNoTry(t *testing.T) {
+func TestBeingTurnedAwayIsNotATry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, _ := keeping(t, appFor("app", byHost{always(providers.Unreachable("network", nil))}))
 		for i := range 2 * breakerMin {

@@ -534,7 +534,7 @@ func TestWhatCouldNotBeDroppedIsDroppedNextTime(t *testing.T) {
 }
 
 // If an entry's event is on record as delivered, Redis treats the entry as a repetition and keeps nothing.
-func TestAPendingPushIsMovedAsItIsButForItsNamesAndItsEvent(t *testing.T) {
+func TestAPendingPushIsMovedUnchangedExceptForItsNamesAndItsEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newAimed()
 		app := appFor("web", p)

@@ -16,8 +16,9 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 
 // orNowhere drops a push whose host's name does not exist. Anybody can send pushes to any name, and pushes to blocked addresses are
 // dropped. If this push was pending instead, or counted for the breaker, the answers would reveal which names exist in the operator's
-// network. It is not dropped if its device or host was delivered to before, or if it is pending: then the name existed once, and may
-// come back.
+// network.
+//
+// It keeps the outcome if the device or its host was delivered to before, or if the push is pending: then the name existed once.
 func (g *Gateway) orNowhere(f *flight, o providers.Outcome) providers.Outcome {
 	if !o.NoSuchName || o.Kind != providers.KindRetry || f.leased || g.tookBefore(f) {
 		return o
@@ -40,7 +41,7 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 		c.outbox = done
 	}
 	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.key)
-	// Anybody can make up devices that are refused. If the app has delivered to other devices, these do not call the operator.
+	// Anybody can make up devices that are refused. If the app has delivered to other devices, these do not alert the operator.
 	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
 	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
 	c.quiet = o.Doubtful && madeUp()

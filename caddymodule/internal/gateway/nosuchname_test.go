@@ -75,7 +75,7 @@ func TestANameThatTookAPushBeforeMayComeBack(t *testing.T) {
 	})
 }
 
-func TestAResolverThatFailsCostsNobodyAnything(t *testing.T) {
+func TestAResolverThatFailsAffectsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(anOutage())
 		r, _ := keeping(t, appFor("app", byHost{p}))

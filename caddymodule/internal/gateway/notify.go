@@ -64,7 +64,7 @@ type Observer interface {
 	BreakerOpened(app *App, host string)
 	// BreakerClosed is called once when the push service works again.
 	BreakerClosed(app *App, host string)
-	// FuseTripped is called when so many pushkeys of an app, or of one of its hosts, were rejected that the rejections are withdrawn
+	// FuseTripped is called when too many pushkeys of an app, or of one of its hosts, were rejected. Their rejections are withdrawn,
 	// and further ones are held. The app is empty for devices of unknown apps. alarm means that known devices would trip it by
 	// themselves. If that happens later, FuseTripped is called again.
 	FuseTripped(app, host string, pushkeys int, alarm bool)
@@ -100,7 +100,7 @@ type Attempt struct {
 // Kind returns one word for the result of the attempt. Four words differ from the outcome's, and none of them rejects anybody:
 //
 //   - doubted: the rejection is not believed yet
-//   - held: likewise, but the operator is not called
+//   - held: likewise, but the operator is not alerted
 //   - outdated: the rejection is about an earlier registration of the device
 //   - unauthorized: the credentials were refused by a server that the device chose; otherwise that is misconfigured
 //
@@ -147,8 +147,8 @@ type delivery struct {
 func (d *delivery) decide(by decision) { d.decision, d.decided = by, true }
 
 // Notify delivers a request's notification to each of its devices, and returns the answer when all of them are decided. The pushes run
-// in parallel, and each device is waited for at most its app's wait, counted from now. serves reports whether this site serves an app.
-// The request's own goroutine waits for each store only up to a deadline.
+// in parallel. Each device is waited for at most its app's wait, counted from now. serves reports whether this site serves an app. The
+// request's own goroutine waits for each store only up to a deadline.
 func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool) Answer {
 	start := g.Now()
 	deliveries := g.route(r, serves)

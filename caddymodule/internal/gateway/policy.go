@@ -25,7 +25,7 @@ type circumstances struct {
 	proven bool
 	// held means that the fuse is tripped: rejections are not believed.
 	held bool
-	// quiet means that a rejection that is not believed does not call the operator, because anybody could have caused it.
+	// quiet means that a rejection that is not believed does not alert the operator, because anybody could have caused it.
 	quiet bool
 	// pending means that the push came from the outbox. trusted means that the device was delivered to before, and that there is an
 	// outbox to keep its pushes.
@@ -48,9 +48,9 @@ type circumstances struct {
 type decision struct {
 	// result is what becomes of the device in the request's answer.
 	result Result
-	// retryAfter is how long the homeserver shall wait before it sends an unavailable push again.
+	// retryAfter is how long the homeserver should wait before it sends an unavailable push again.
 	retryAfter time.Duration
-	// notBefore is the shortest time until the outbox retries the device: as long as the push service asked for, or as long as a person
+	// notBefore is the shortest time until the outbox retries the device. It is as long as the push service asked for, or as a person
 	// needs for a correction.
 	notBefore time.Duration
 	// park: retry the push when the breaker closes.

@@ -49,7 +49,7 @@ func TestOfThePendingPushesThatTellTheSameTheNewestIsDelivered(t *testing.T) {
 	})
 }
 
-func TestWhatAPushReplacesIsNoSecretAndNoBadgeUpdate(t *testing.T) {
+func TestWhatAPushReplacesIsNeitherASecretNorABadgeUpdate(t *testing.T) {
 	t.Parallel()
 	app := appFor("app", perRoom{newOutage(providers.Delivered())})
 	seen := map[string]bool{}

@@ -4,7 +4,7 @@ package gateway
 type Result uint8
 
 const (
-	// Unavailable means that the push was neither delivered nor kept, so the homeserver shall send it again. It is the zero value
+	// Unavailable means that the push was neither delivered nor kept, so the homeserver should send it again. It is the zero value
 	// because it does the least harm.
 	Unavailable Result = iota
 	// Delivered means that the push service took the push.

@@ -105,7 +105,7 @@ func TestAPushThatIsRefusedForWantOfRoomDegradesItsAppForAMinute(t *testing.T) {
 	})
 }
 
-// Strangers do not call the operator. Neither does one device, or an event that another gateway has.
+// Strangers do not alert the operator. Neither does one device, or an event that another gateway has.
 func TestRefusalsThatAreNobodysTroubleAreCounted(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

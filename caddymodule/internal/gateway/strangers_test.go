@@ -197,7 +197,7 @@ func TestATrialIsForWhomAHostIsKnownToTakePushesFor(t *testing.T) {
 
 // Finding 1: a stranger's pending pushes became nearly all of the trials, and others' pushes waited for minutes after the host was
 // back.
-func TestAStrangersLeftoversAreNoTrials(t *testing.T) {
+func TestAStrangersPendingPushesAreNotTrials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Unreachable("network", nil))
 		p.fixed.Store(true)
@@ -430,7 +430,7 @@ func TestStrangersNeverHaveMoreThanTheirPartOfTheSlots(t *testing.T) {
 }
 
 // The outbox shares its room by group and standing.
-func TestTheOutboxIsToldWhomAPushIsFor(t *testing.T) {
+func TestTheOutboxGetsTheStandingOfAPush(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Limited("rate_limited", time.Hour, nil))
 		p.fixed.Store(true)

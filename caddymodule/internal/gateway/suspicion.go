@@ -34,8 +34,8 @@ func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn
 	return untried, max(time.Second, s.LookAt.Sub(g.Now()))
 }
 
-// lastDelivered returns when a push's host had last taken a push before the attempt began, from this gateway or from another one that
-// shares the rejected store.
+// lastDelivered returns when a push's host had last taken a push before the attempt began. It also asks the rejected store, which knows
+// the deliveries of other gateways that share it.
 func (g *Gateway) lastDelivered(f *flight) time.Time {
 	here := f.attempt.before
 	store, ok := g.Rejected.(rejected.Witness)

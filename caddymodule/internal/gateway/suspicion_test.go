@@ -178,7 +178,7 @@ func TestADeviceThatIsMissingWhileOthersAreThereIsDeadAfterTenMinutes(t *testing
 	}
 }
 
-func TestADeviceThatIsAloneAtItsHostIsDeadAfterADay(t *testing.T) {
+func TestTheOnlyDeviceAtItsHostIsDeadAfterADay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMissing("host/a")
 		r, _ := keeping(t, appFor("app", byHost{m}))
@@ -226,7 +226,7 @@ func TestASuspectedDeviceIsNotLookedAtForEachEvent(t *testing.T) {
 	})
 }
 
-func TestASuspicionThatCannotBeRecordedIsNone(t *testing.T) {
+func TestASuspicionThatCannotBeRecordedDoesNotCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMissing("host/a")
 		r := newRig(t, appFor("app", byHost{m}))

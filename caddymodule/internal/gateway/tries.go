@@ -58,8 +58,8 @@ func (t *tries) forget(names [][16]byte) {
 	}
 }
 
-// names returns the names under which later attempts find a push: the outbox's ID and, for a push that a homeserver may send again, its
-// event, or its device if it has no event.
+// names returns the names under which later attempts find a push. The first is the outbox's ID. A push that a homeserver may send again
+// also has its event, or its device if it has no event.
 func (f *flight) names() [][16]byte {
 	hash := sha256.Sum256([]byte(f.push.ID))
 	names := [][16]byte{[16]byte(hash[:16])}

@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// view is a notification as some of a request's devices see it: after the app's content and badges options, and reduced to what the
-// provider can send. It is made once for all of them, and so is the form that the outbox stores.
+// view is a notification as some of a request's devices see it, after the app's content and badges options. It is reduced to what the
+// provider can send. It is made once for all of these devices, and so is the form that the outbox stores.
 type view struct {
 	*providers.Notification
 	seenBy

@@ -19,15 +19,15 @@ const (
 	// workPause is how long to wait after the outbox failed.
 	workPause = time.Second
 
-	// After the nth failure in a row, a device's next attempt comes after a random time of up to firstBackoff doubled n times (full
-	// jitter), and of maxBackoff at most.
+	// After the nth failure in a row, a device's next attempt comes after a random time (full jitter). The time is up to firstBackoff
+	// doubled n times, but at most maxBackoff.
 	firstBackoff = 2 * time.Second
 	maxBackoff   = 5 * time.Minute
 	// A device that chose its push server and was never delivered to is retried less often: ten attempts take about an hour.
 	firstUnproven = 8 * time.Second
 	maxUnproven   = 2 * time.Hour
-	// parkTime is when a push that the breaker turned away is retried if the breaker's closing does not make it due, for example
-	// because that gateway has died.
+	// parkTime is when a push that the breaker turned away is retried at the latest. Usually the closing of the breaker makes it due,
+	// but the gateway that would do so may have died.
 	parkTime = 5 * time.Minute
 )
 
@@ -185,7 +185,8 @@ func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 		return d.notBefore + g.Jitter(pauseSpread)
 	}
 	first, most := firstBackoff, maxBackoff
-	if s := g.standing(&f.cargo); f.unproven(s) && (s == outbox.Stranger || !d.busy) { // a newcomer at a known host is retried as soon as there is room
+	// A newcomer at a known host is retried as soon as there is room.
+	if s := g.standing(&f.cargo); f.unproven(s) && (s == outbox.Stranger || !d.busy) {
 		first, most = firstUnproven, maxUnproven
 	}
 	ceiling := min(first<<min(f.tries, 16), most)

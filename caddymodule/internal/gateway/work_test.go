@@ -205,7 +205,7 @@ func TestTheOutboxBacksOff(t *testing.T) {
 	})
 }
 
-func TestADeadProviderIsNoneOfAnotherAppsBusiness(t *testing.T) {
+func TestADeadProviderDoesNotAffectOtherApps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		dead, fine := after(25*time.Second, providers.Retry("timeout", 0, nil)), always(providers.Delivered())
 		r, _ := keeping(t, appFor("dead", dead), appFor("fine", fine))

@@ -33,7 +33,7 @@ func keyed() (p *outage) {
 	return p
 }
 
-// alarms returns how many attempts call the operator.
+// alarms returns how many attempts alert the operator.
 func (r *rig) alarms() (n int) {
 	for _, a := range r.attempts() {
 		if a.Alarm {
