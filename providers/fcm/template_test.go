@@ -60,8 +60,8 @@ func TestAWrongTemplateFailsTheLoad(t *testing.T) {
 		{"both configurations for Android", options{android: `{}`, androidV2: `{"background_sync": {}}`}, []string{"android_v2:", "takes the place of android"}},
 		{"a notification that leaves no room", options{notification: `{"body": "` + strings.Repeat("x", 2048) + `"}`}, []string{"notification:", "too little room"}},
 
-		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification.title:", "it is a number, not a text"}},
-		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android.ttl:", `a text such as "3600s"`}},
+		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification.title:", "it is a number, not a string"}},
+		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android.ttl:", `a string such as "3600s"`}},
 		{"a ttl that is too long", options{android: `{"ttl": "2419201s"}`}, []string{"android.ttl:", `"2419201s"`, "four weeks"}},
 		{"a light without a color", options{android: `{"notification": {"light_settings": {"light_on_duration": "1s", "light_off_duration": "1s"}}}`}, []string{"android.notification.light_settings.color:", "missing"}},
 		{"a color by its name", options{android: `{"notification": {"color": "red"}}`}, []string{"android.notification.color:", `"red"`, `"#00ff80"`}},

@@ -73,7 +73,7 @@ func TestDamageThatIsFoundLateIsLoggedAndTheRestCounts(t *testing.T) {
 		}
 	}
 	log := h.log.String()
-	if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "is damaged or no database; move it away") || strings.Count(log, "\n") != 1 {
+	if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "is damaged or not a database; move it away") || strings.Count(log, "\n") != 1 {
 		t.Errorf("logged %s", log)
 	}
 	if err := h.Reject(t.Context(), key(1), verdict(h.Store)); err == nil {
@@ -103,7 +103,7 @@ func TestDamageThatIsFoundSoonFailsTheLoad(t *testing.T) {
 		last = at
 	}
 	err = s.Open(t.Context())
-	if want := fmt.Sprintf("rejected store: %s is damaged or no database; move it away to start with an empty one: ", path); err == nil ||
+	if want := fmt.Sprintf("rejected store: %s is damaged or not a database; move it away to start with an empty one: ", path); err == nil ||
 		!strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, want one that begins with %s", err, want)
 	}

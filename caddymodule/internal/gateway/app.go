@@ -13,11 +13,11 @@ import (
 
 // App is one configured app: a pattern of app_ids, the provider that serves them, and the policy for them.
 type App struct {
-	// Pattern is as configured: what logs and metrics call the app.
+	// Pattern is the pattern as configured. Logs and metrics call the app by it.
 	Pattern string
 	// ProviderName is the provider's module name, such as "webpush".
 	ProviderName string
-	// Provider is called by the methods in guest.go only.
+	// Provider is called only by the methods in guest.go.
 	Provider providers.Provider
 	// Panicked is called for the first panic of the provider.
 	Panicked func(*App, Panic)
@@ -26,39 +26,39 @@ type App struct {
 	// TTL is how long a notification is worth delivering.
 	TTL     time.Duration
 	Content providers.Content
-	// Badges is which counts are delivered: the provider's default has been asked for.
+	// Badges says which counts are delivered. The provider's default is already resolved.
 	Badges providers.Badges
 	// Limit bounds the pushes in flight.
 	Limit *limit.Fair
 
-	// hosts and fuse are those of all configurations that have the app, and load is the number of this one: New sets them.
+	// hosts and fuse are shared by all configurations that have the app; load is the number of this configuration. New sets them.
 	hosts *hosts
 	fuse  *fuse
 	load  int64
 
-	// proven says that the provider took a push with the app's current settings.
+	// proven means that the provider has delivered a push with the app's current settings.
 	proven   atomic.Bool
 	panicked atomic.Bool
-	// movedUntil is until when an earlier version's queues are looked for, in nanoseconds of Unix time.
+	// movedUntil is how long queues of an earlier version are looked for, in nanoseconds of Unix time.
 	movedUntil atomic.Int64
 }
 
-// workers is how many of the app's pushes may come from the outbox at a time; the others are left for new ones.
+// workers returns how many of the app's pushes may come from the outbox at a time. The rest of the limit is left for new pushes.
 func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }
 
 const (
-	// attemptTimeout bounds one attempt, with the wait for its turn: longer than any homeserver's patience, short enough that a stuck one
-	// holds no slot for long.
+	// attemptTimeout bounds one attempt, including the wait for its turn. It is longer than any homeserver waits, and short enough that
+	// an attempt that hangs does not hold its slot for long.
 	attemptTimeout = 30 * time.Second
-	// strangerTimeout bounds an attempt at a host that nothing is known of. It is longer than it takes the breaker to notice one that hangs.
+	// strangerTimeout bounds an attempt at an unknown host. It is longer than the breaker needs to notice a host that hangs.
 	strangerTimeout = 15 * time.Second
 )
 
-// MaxFlight is how long a process that ends without a grace period waits for what is under way: an attempt, and stores that take their time
-// to write down what follows from it. What takes longer is in the outbox, or is sent again.
+// MaxFlight is how long a process that ends without a grace period waits for attempts under way. It is enough for one attempt, and for
+// the stores to write down its result. A push that takes longer is in the outbox, or the homeserver sends it again.
 const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 
-// attempt makes one attempt to deliver a push, within the app's bounds, unless where it goes is known to be down.
+// attempt makes one attempt to deliver a push, within the app's limits, unless the host is known to be down.
 func (g *Gateway) attempt(f *flight) providers.Outcome {
 	f.app.hosts.flying.Add(1)
 	defer f.app.hosts.flying.Add(-1)
@@ -74,7 +74,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
-	if f.attempt.trial = admitted.trial; !admitted.trial || standing == outbox.Stranger { // a trial is not held up by those that hang
+	if f.attempt.trial = admitted.trial; !admitted.trial || standing == outbox.Stranger { // a trial does not queue behind attempts that hang
 		slot, err := f.slot(ctx, standing)
 		if err != nil {
 			return providers.Busy("app_busy", err)
@@ -85,7 +85,7 @@ func (g *Gateway) attempt(f *flight) providers.Outcome {
 	o := g.orNowhere(f, f.deliver(ctx, standing))
 	now := g.Now()
 	if ctx.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
-		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left
+		o = providers.Busy("app_busy", o.Err) // it waited so long for its turn that too little time was left
 	}
 	v := verdict{f.key, o, f.app.load, f.ownSite(), standing, g.Shared.hasProven(f.app.Pattern)}
 	f.change = f.app.hosts.end(&f.attempt, v, now)
@@ -111,11 +111,11 @@ func (f *flight) deliver(ctx context.Context, s outbox.Standing) providers.Outco
 	return f.app.Push(ctx, f.push)
 }
 
-// maxRefusals is how often in a row a push is refused before it is given up, where the device was never delivered to: anybody can name a
-// server that refuses everything, and have it asked in the gateway's name.
+// maxRefusals is how many refusals in a row a push gets before it is given up, if its device was never delivered to. Anybody can name a
+// server that refuses everything, and make the gateway send requests to it.
 const maxRefusals = 10
 
-// giveUp drops a push of a device that was never delivered to if what it named has refused it too often.
+// giveUp drops a push that was refused too often, if its device was never delivered to.
 func (f *flight) giveUp(o providers.Outcome, s outbox.Standing) providers.Outcome {
 	if !f.unproven(s) || f.tries+1 < maxRefusals || !refuses(o) {
 		return o
@@ -124,12 +124,12 @@ func (f *flight) giveUp(o providers.Outcome, s outbox.Standing) providers.Outcom
 		fmt.Errorf("%d attempts failed, the last one with %s, and nothing was ever delivered to the device", f.tries+1, o.Reason))
 }
 
-// unproven reports whether the gateway owes nothing to a device: it chose where its pushes go, and never took one.
+// unproven reports whether the gateway owes nothing to a device, because the device chose its push server and was never delivered to.
 func (c *cargo) unproven(s outbox.Standing) bool {
 	return c.host != "" && s != outbox.Proven && !c.ownSite()
 }
 
-// refuses reports whether an outcome is the answer of a server that does not take the push, now or at all.
+// refuses reports whether an outcome is the answer of a server that refuses the push, now or for good.
 func refuses(o providers.Outcome) bool {
 	switch o.Kind {
 	case providers.KindMisconfigured:
@@ -141,8 +141,8 @@ func refuses(o providers.Outcome) bool {
 	}
 }
 
-// trialPatience is how much longer than a pending push a request's waits to be a trial: it is for pending ones, since a request would have
-// to wait for it, unless there is none to be had.
+// trialPatience returns how much longer than a pending push a request's push waits before it may be a trial. Pending pushes come first,
+// because a request would have to wait for the trial. A request's push has its turn if nothing is pending.
 func (g *Gateway) trialPatience(f *flight) time.Duration {
 	if f.leased || g.box.queue == nil {
 		return 0
