@@ -19,7 +19,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("matrix_push", parseDirective)
-	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // and so before handle, respond and reverse_proxy
+	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // which comes before handle, respond and reverse_proxy
 	httpcaddyfile.RegisterGlobalOption("matrix_push", parseGlobalOption)
 }
 
@@ -28,7 +28,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
 }
 
-// UnmarshalCaddyfile reads the directive, which mounts the gateway on a site:
+// UnmarshalCaddyfile parses the directive, which mounts the gateway on a site:
 //
 //	matrix_push {
 //		apps      <pattern…>
@@ -58,7 +58,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseGlobalOption reads the global block; a second block adds to the first.
+// parseGlobalOption parses the global block. A second block adds to the first.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
 	if before, ok := existing.(httpcaddyfile.App); ok {
@@ -72,7 +72,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "matrix_push", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-// UnmarshalCaddyfile reads the global block:
+// UnmarshalCaddyfile parses the global block:
 //
 //	matrix_push {
 //		app <pattern> {
@@ -176,7 +176,7 @@ func (c *AppConfig) unmarshalOption(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if *ttl == 0 {
-			return d.Err("ttl: a notification that is worth nothing cannot be delivered")
+			return d.Err("ttl: must be longer than 0")
 		}
 		c.TTL = *ttl
 		return nil
@@ -194,15 +194,15 @@ func (c *AppConfig) unmarshalOption(d *caddyfile.Dispenser) error {
 func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	if _, err := caddy.GetModule("matrix_push.providers." + name); err != nil {
-		return d.Errf("%q is neither an option of an app nor a provider that is compiled in", name)
+		return d.Errf("%q is neither an option of an app nor a provider in this build", name)
 	}
 	if c.ProviderRaw != nil {
-		return d.Errf("an app has one provider, and %q is a second one", name)
+		return d.Errf("an app can have only one provider: remove %q or the other one", name)
 	}
 	return unmarshalGuest[providers.Provider](d, "matrix_push.providers", &c.ProviderRaw)
 }
 
-// guest reads an option whose first argument is the name of a module.
+// guest parses an option whose first argument is the name of a module.
 func guest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessage) error {
 	option := d.Val()
 	if *into != nil {
@@ -214,7 +214,7 @@ func guest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessag
 	return unmarshalGuest[T](d, namespace, into)
 }
 
-// unmarshalGuest reads the module whose name the dispenser is at.
+// unmarshalGuest parses the module whose name is the dispenser's current token.
 func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessage) error {
 	name := d.Val()
 	mod, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
@@ -222,13 +222,13 @@ func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.
 		return err
 	}
 	if _, ok := mod.(T); !ok {
-		return d.Errf("module %s.%s (%T) does not implement what its namespace is for", namespace, name, mod)
+		return d.Errf("module %s.%s (%T) does not implement the interface of its namespace", namespace, name, mod)
 	}
 	*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
 	return nil
 }
 
-// argument reads an option's one argument, and refuses an option that was given before.
+// argument reads an option's only argument. It refuses an option that is given twice.
 func argument(d *caddyfile.Dispenser, given bool, into *string) error {
 	if given {
 		return d.Errf("%s is given twice", d.Val())
@@ -239,7 +239,7 @@ func argument(d *caddyfile.Dispenser, given bool, into *string) error {
 	return nil
 }
 
-// once reads an option that is one of a few words.
+// once reads an option whose value is one of a few words.
 func once(d *caddyfile.Dispenser, into *string, words ...string) error {
 	option := d.Val()
 	if err := argument(d, *into != "", into); err != nil {
@@ -251,7 +251,7 @@ func once(d *caddyfile.Dispenser, into *string, words ...string) error {
 		}
 	}
 	last := len(words) - 1
-	return d.Errf("%s: %q is none of %s and %s", option, *into, strings.Join(words[:last], ", "), words[last])
+	return d.Errf("%s: %q is not valid: use %s or %s", option, *into, strings.Join(words[:last], ", "), words[last])
 }
 
 func duration(d *caddyfile.Dispenser, into **caddy.Duration) error {
