@@ -114,8 +114,8 @@ func (s *sygnalScene) wantSygnalsPushes() {
 func (s *sygnalScene) wantLog() {
 	log := s.logged()
 	for _, text := range []string{
-		`"log.setup: not carried over: `, `"http.bind_addresses: it listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `, `"proxy: its password `,
-		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps nothing; `, `"apps.com.example.web: it sends badge updates as Sygnal does (badges on)`,
+		`"log.setup: not carried over: `, `"http.bind_addresses: listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `, `"proxy: the adapted configuration contains the password`,
+		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps no state; `, `"apps.com.example.web: sends badge updates as Sygnal does (badges on)`,
 		`"uri":"/_matrix/push/v1/notify"`,
 	} {
 		if !strings.Contains(log, text) {
