@@ -76,7 +76,7 @@ func (h *Handler) describe(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !doc.isEmpty():
-		body, _ := json.Marshal(doc) // json.Marshal escapes HTML
+		body, _ := json.Marshal(doc) // also escapes HTML
 		write(w, http.StatusOK, body)
 	case one:
 		fail(w, gateway.ErrNoKey())

@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// site returns what the request proves about the site that it came in at.
+// site returns what the request proves about the site where it arrived.
 func site(r *http.Request) providers.Site {
 	var s providers.Site
 	host, port, err := net.SplitHostPort(r.Host)

@@ -130,7 +130,7 @@ func (s *section) plaintext(addresses []string, public bool) string {
 	}
 	s.warn(line, s.at("bind_addresses"), "listens without TLS on %s, and accepts only requests from a proxy that ends TLS (plaintext "+
 		"trusted_proxy). A request gets 403 unless it comes from a private address (trusted_proxies) with "+
-		"X-Forwarded-Proto: https and no other value. Make your proxy set it, and reduce trusted_proxies to your proxy's address. A homeserver that "+
-		"used Sygnal without a proxy gets 403, too. "+next, where)
+		"X-Forwarded-Proto: https and no other value. Make your proxy set it, and reduce trusted_proxies to your proxy's address. "+
+		"A homeserver that used Sygnal without a proxy gets 403, too. "+next, where)
 	return "trusted_proxy"
 }

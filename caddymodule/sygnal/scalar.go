@@ -55,7 +55,7 @@ func resolve(s string, line int) *value {
 	case falseForm.MatchString(s):
 		v.kind, v.scalar = boolean, false
 	case integerForm.MatchString(s):
-		// Base 0 accepts 0b, 0x and the octal 0777 of YAML 1.1. Only underscores don't make a number.
+		// Base 0 accepts 0b, 0x and the octal 0777 of YAML 1.1. Without digits, it is not a number.
 		if n, ok := new(big.Int).SetString(strings.ReplaceAll(s, "_", ""), 0); ok {
 			v.kind, v.scalar = integer, n
 		}

@@ -78,7 +78,7 @@ type Depth struct {
 	Devices int    `json:"devices"`
 	// Oldest is when the oldest entry was accepted.
 	Oldest time.Time `json:"oldest,omitzero"`
-	// Full means that the app's room is used up, apart from what strangers' pushes take.
+	// Full means that the app's room is used up, not counting strangers' pushes, as these make room for others.
 	Full bool `json:"full,omitempty"`
 	// Configured reports whether the app is configured. Without configuration, entries stay pending until they expire.
 	Configured bool `json:"configured"`

@@ -24,7 +24,7 @@ func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 			serving = router.Route(appID)
 		}
 		if serving == nil {
-			return refuse(http.StatusNotFound, "no app serves %q; the configured apps are %s", appID, patterns(apps))
+			return refuse(http.StatusNotFound, "no app serves %q: the configured apps are %s", appID, patterns(apps))
 		}
 		apps = []*gateway.App{serving}
 	}

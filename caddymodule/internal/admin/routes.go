@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Routes returns the routes. They call find for each request. It returns the live gateway, or an error that says why there is none.
+// Routes returns the routes. Each request calls find, which returns the live gateway, or an error that explains why there is none.
 func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 	route := func(path, methods string, serve caddy.AdminHandlerFunc) caddy.AdminRoute {
 		return caddy.AdminRoute{Pattern: "/matrix_push/" + path, Handler: method(methods, serve)}

@@ -31,12 +31,12 @@ var testNotification = map[string]json.RawMessage{
 // sendRequest is a notify request as homeservers send it, with one device.
 type sendRequest struct {
 	Notification map[string]json.RawMessage `json:"notification"`
-	// Site is the site that the notification appears to come from, `host` or `host:port`. A push server on the same site may be in a private
+	// Site is the site where the notification seems to arrive, `host` or `host:port`. A push server on the same site may be in a private
 	// network.
 	Site string `json:"site"`
 }
 
-// site returns the site that the notification appears to come from.
+// site returns the site where the notification seems to arrive.
 func (s *sendRequest) site() (providers.Site, error) {
 	if s.Site == "" {
 		return providers.Site{}, nil

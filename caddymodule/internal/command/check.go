@@ -17,7 +17,7 @@ import (
 type Plan struct {
 	// Rejected and Outbox are the names of the stores' modules.
 	Rejected, Outbox string
-	// Warnings concern no single app.
+	// Warnings are those that are not about a particular app.
 	Warnings []string
 	Apps     []PlannedApp
 	// Close releases what was provisioned.

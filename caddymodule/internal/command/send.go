@@ -32,7 +32,7 @@ Exits with 3 if the notification was not delivered.
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
 	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
-		"The site that the notification appears to come from (host or host:port), to reach your own push server there")
+		"The site where the notification seems to arrive (host or host:port), to reach your own push server there")
 	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the one that Element recognises as a test)")
 	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
 	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")

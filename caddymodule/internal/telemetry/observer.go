@@ -106,7 +106,7 @@ func (o *Observer) level(a gateway.Attempt) zapcore.Level {
 	case a.Outcome.Unusable && o.news(a.App.Pattern+" unusable "+a.Outcome.Reason):
 		return zapcore.InfoLevel // one is enough: the client, or its setup, is wrong
 	case a.Kind() == "rejected" && !a.Outcome.Unusable && (a.Known || !a.Chosen):
-		return zapcore.InfoLevel // a made-up pushkey is not worth a line
+		return zapcore.InfoLevel // other pushkeys may be made up
 	default:
 		return zapcore.DebugLevel
 	}
