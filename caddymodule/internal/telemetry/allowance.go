@@ -87,7 +87,7 @@ func (o *Observer) tell(event string, data map[string]any) {
 
 func (o *Observer) eventsLeft(left map[string]int) {
 	o.logger.Warn("events suppressed", zap.Int("events", sum(left)), zap.Any("kinds", left),
-		zap.String("hint", "requests caused more events than the limit of a minute; the metrics count all of them"))
+		zap.String("hint", "requests caused more events than the limit of a minute; the rest are not emitted"))
 }
 
 // Retire reports what was suppressed until now.

@@ -150,7 +150,7 @@ func (o *Observer) BreakerOpened(a *gateway.App, host string) {
 	}
 	if o.mayLog(zapcore.WarnLevel, "breaker") {
 		o.logger.Warn("breaker opened: push service failing", append(nameOf(a),
-			zap.String("hint", "pushes stay pending until it works again; see the reason in the app's last failed pushes"))...)
+			zap.String("hint", "`caddy matrix-push status` shows why it fails; pushes are retried when it works again"))...)
 	}
 	o.tell(eventBreakerOpened, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
