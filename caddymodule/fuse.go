@@ -13,13 +13,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Fuse sets when so many pushkeys are rejected at once that the configuration is probably wrong: more than the share of an app's pushkeys,
-// and at least 20, within the window. Then the fuse trips. The rejections of the window are withdrawn, and further ones are held: the
-// pushes go to the outbox, or are answered with 503, so the homeserver sends them again. If devices choose the push server, each server's
-// pushkeys are also counted. If only one server is affected, only its rejections are held. All devices of unknown apps share one fuse.
-// Devices that got pushes before are also counted separately: if too many of them are rejected, you are alerted, however many others are
-// fine. Anyone can make up the others: if only these trip the fuse, only their rejections are held, and you get a warning. A fuse resets
-// itself when the share drops, after a tenth of the window at the earliest.
+// Fuse sets when so many pushkeys are rejected at once that the configuration is probably wrong. The fuse trips if more than the share of
+// an app's pushkeys, and at least 20, are rejected within the window. The rejections of the window are withdrawn, and further ones are
+// held. The pushes go to the outbox, or are answered with 503, so the homeserver sends them again. If devices choose the push server, each
+// server's pushkeys are also counted. If only one server is affected, only its rejections are held. All devices of unknown apps share one
+// fuse. Devices that got pushes before are also counted separately: if too many of them are rejected, you are alerted, however many others
+// are fine. Anyone can make up the others: if only these trip the fuse, only their rejections are held, and you get a warning. A fuse
+// resets itself when the share drops, after a tenth of the window at the earliest.
 type Fuse struct {
 	// The share of pushkeys that may be rejected, between 0 and 1. 1 turns the fuse off. Default: 0.5.
 	Share float64 `json:"share,omitempty"`

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The forms of unquoted scalars in YAML 1.1, from PyYAML's resolver.py: `yes` is a boolean, and 1234567E89, which may be a key ID, is a
-// string.
+// The forms of unquoted scalars in YAML 1.1, from PyYAML's resolver.py. For example, `yes` is a boolean. 1234567E89, which may be a key
+// ID, is a string.
 var (
 	nullForm    = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
 	trueForm    = regexp.MustCompile(`^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$`)

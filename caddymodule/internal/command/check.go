@@ -80,7 +80,7 @@ directory.
 With --live, it also asks the push services whether they accept the
 credentials, where they can be asked. No device gets anything.
 
-Exits with 1 if the configuration does not load or credentials are refused.
+Exits with 1 if the configuration does not load or the check of credentials fails.
 Exits with 0 if there are only warnings, or with 3 if --strict is set.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
 	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials")
 	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "The maximum time for --live")
@@ -116,7 +116,7 @@ func check(i *invocation, live bool, within time.Duration) error {
 	case err != nil:
 		return err
 	case len(failed) > 0:
-		return fmt.Errorf("the push service refuses the credentials of: %s", strings.Join(failed, ", "))
+		return fmt.Errorf("the check of the credentials failed for: %s", strings.Join(failed, ", "))
 	case i.strict && r.warned():
 		return errFound
 	}
@@ -171,7 +171,7 @@ func (r *report) warned() bool {
 	return n > 0
 }
 
-// askServices asks all push services at once and returns the apps whose credentials are refused.
+// askServices asks all push services at once and returns the apps whose check failed.
 func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (failed []string) {
 	i.progress.tell("Asking the push services…")
 	defer i.progress.end()

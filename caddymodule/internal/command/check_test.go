@@ -81,7 +81,7 @@ func TestCredentialsAreChecked(t *testing.T) {
 			w, config, _ := planned(t, plan)
 			r := w.run(t, "check", "--config", config, "--live", "--timeout", "10ms")
 			r.want(t, tt.code, tt.want, "nothing to check")
-			if tt.code != 0 && !strings.Contains(r.err, "the push service refuses the credentials of: org.example.ios") {
+			if tt.code != 0 && !strings.Contains(r.err, "the check of the credentials failed for: org.example.ios") {
 				t.Errorf("the error is %q", r.err)
 			}
 		})

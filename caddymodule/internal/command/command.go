@@ -73,7 +73,7 @@ func (p *program) addTo(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&p.json, "json", false, "Print JSON")
 	flags.StringVar(&p.address, "address", "", "The address of the admin API (default: the one in --config, or localhost:2019)")
-	flags.StringVarP(&p.config, "config", "c", "", "The configuration file")
+	flags.StringVarP(&p.config, "config", "c", "", "The configuration file to check, or to read the address of the admin API from")
 	flags.StringVarP(&p.adapter, "adapter", "a", "", "The name of the config adapter")
 	cmd.SetFlagErrorFunc(p.misused)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {

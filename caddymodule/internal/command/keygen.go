@@ -17,8 +17,8 @@ import (
 
 func (p *program) vapidKeygen() *cobra.Command {
 	return p.leaf("vapid-keygen <file>", "Generates a key for Web Push",
-		`Generates a key for Web Push (VAPID, RFC 8292), writes it to a new file for the
-option vapid_key_file, and prints the public key that browsers subscribe with.
+		`Generates a key for Web Push (VAPID, RFC 8292) and writes it to a new file, for
+the option vapid_key_file. It prints the public key that browsers subscribe with.
 Without that option, the gateway generates its own key. You need this command
 only if several gateways share a key, or if you keep it elsewhere.`, 1, 1, keygen)
 }

@@ -23,7 +23,8 @@ func (p *program) send() *cobra.Command {
 	var f sendFlags
 	cmd := p.leaf("send", "Sends a test notification to a device and shows the push service's answer",
 		`Sends a test notification to a device and shows the push service's answer. The
-test ignores the recorded rejections and the outbox, and changes neither. An
+test ignores the recorded rejections and the outbox, and changes neither. The
+line Normally shows the result that a homeserver's notification would have. An
 attempt may take 30 s.
 
 Exits with 3 if the notification was not delivered.
