@@ -88,7 +88,7 @@ func TestTheCommandChecksCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := p.ask("", "check", "--live", "--config", file, "--adapter", "caddyfile")
-		if r.code != tt.code || !strings.Contains(r.out, tt.live) || (tt.code == 1) != strings.Contains(r.err, "the credentials do not work: org.example.ios") {
+		if r.code != tt.code || !strings.Contains(r.out, tt.live) || (tt.code == 1) != strings.Contains(r.err, "the check of the credentials failed for: org.example.ios") {
 			t.Errorf("credentials %s: it ends with %d:\n%s%s", tt.name, r.code, r.out, r.err)
 		}
 		p.ask("", "check", "--config", file, "--adapter", "caddyfile").want(t, 0, "The configuration is valid.")

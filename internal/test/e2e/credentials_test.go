@@ -256,8 +256,8 @@ func TestAnExpiredCertificateLoadsAndRejectsNobody(t *testing.T) {
 		a.app("org.example.keyed", "", "")), "matrix_push")); err != nil {
 		t.Fatal(err)
 	}
-	gateway.wantLogged(`"msg":"the credential has expired","app":"org.example.expired"`)
-	gateway.wantLogged(`"msg":"the credential expires soon","app":"org.example.soon"`)
+	gateway.wantLogged(`"msg":"credential has expired","app":"org.example.expired"`)
+	gateway.wantLogged(`"msg":"credential expires soon","app":"org.example.soon"`)
 
 	hs := gateway.homeserver()
 	expired := iPhoneOf("org.example.expired", "phone")

@@ -23,7 +23,7 @@ func TestAProviderThatPanicsTakesNothingElseDown(t *testing.T) {
 		}
 	}
 	log := s.gateway.log.String()
-	if n := strings.Count(log, `"the provider panicked"`); n != 1 {
+	if n := strings.Count(log, `"provider panicked"`); n != 1 {
 		t.Errorf("that it panicked was said %d times", n)
 	}
 	if !strings.Contains(log, "volcanic)") || strings.Contains(log, "magma") {

@@ -70,11 +70,11 @@ func TestAnotherEndpointLeavesABrowsersSubscriptionAlone(t *testing.T) {
 	if r := s.gateway.running("", explain...); r.code != 1 || !strings.Contains(r.err, "several endpoints") {
 		t.Errorf("it ends with %d: %s%s", r.code, r.out, r.err)
 	}
-	s.gateway.running("", append(explain, "--endpoint", sub.Endpoint)...).want(t, 0, "not on record", "delivered")
-	s.gateway.running("", append(explain, "--endpoint", dead)...).want(t, 3, "on record as dead", "Pushes wait     no")
-	s.gateway.running("", append(explain, "--endpoint", busy)...).want(t, 0, "not on record", "Pushes wait     yes")
+	s.gateway.running("", append(explain, "--endpoint", sub.Endpoint)...).want(t, 0, "not recorded", "delivered")
+	s.gateway.running("", append(explain, "--endpoint", dead)...).want(t, 3, "recorded as dead", "Pending pushes  no")
+	s.gateway.running("", append(explain, "--endpoint", busy)...).want(t, 0, "not recorded", "Pending pushes  yes")
 	forget := append([]string{"rejected", "forget"}, device...)
-	s.gateway.running("", append(forget, "--endpoint", sub.Endpoint)...).want(t, 0, "There was no record")
+	s.gateway.running("", append(forget, "--endpoint", sub.Endpoint)...).want(t, 0, "There is no record")
 	s.gateway.running("", forget...).want(t, 0, "1 rejection of the pushkey")
 }
 

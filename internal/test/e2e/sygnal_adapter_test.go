@@ -114,8 +114,9 @@ func (s *sygnalScene) wantSygnalsPushes() {
 func (s *sygnalScene) wantLog() {
 	log := s.logged()
 	for _, text := range []string{
-		`"log.setup: not carried over: `, `"http.bind_addresses: it listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `, `"proxy: its password `,
-		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps nothing; `, `"apps.com.example.web: it sends badge updates as Sygnal does (badges on)`,
+		`"log.setup: not carried over: `, `"http.bind_addresses: listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `,
+		`"proxy: the adapted configuration contains the password`,
+		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps no state; `, `"apps.com.example.web: sends badge updates as Sygnal does (badges on)`,
 		`"uri":"/_matrix/push/v1/notify"`,
 	} {
 		if !strings.Contains(log, text) {
@@ -144,8 +145,8 @@ func TestBehindAProxySygnalsConfigurationBelievesNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, warnings.String())
 	}
-	if !strings.Contains(warnings.String(), "answered 403, unless it comes from a private address") {
-		t.Errorf("nobody is told of the proxy:\n%s", warnings.String())
+	if !strings.Contains(warnings.String(), "gets 403 unless it comes from a private address") {
+		t.Errorf("no warning about the proxy:\n%s", warnings.String())
 	}
 	port := strconv.Itoa(s.port)
 	narrowed := bytes.Replace(adapted, []byte("tcp4/0.0.0.0:"+port), []byte("127.0.0.1:"+port), 1)
@@ -203,7 +204,7 @@ func TestASygnalConfigurationThatCouldDeliverNothingDoesNotRun(t *testing.T) {
 	cmd := p.command("run", "--adapter", "sygnal", "--config", "sygnal.yaml")
 	cmd.Dir = p.dir
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "sygnal.yaml: line 3: apps.com.example.gcm.api_version: it is missing, which Sygnal takes for legacy") {
+	if err == nil || !strings.Contains(string(out), "sygnal.yaml: line 3: apps.com.example.gcm.api_version: missing, which means legacy to Sygnal") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if strings.Contains(string(out), secretMark) {

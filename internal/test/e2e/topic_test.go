@@ -16,7 +16,7 @@ import (
 
 const otherBundleID = "org.example.other"
 
-const fuseBlew = "too many pushkeys were rejected at once"
+const fuseBlew = "fuse tripped: too many pushkeys rejected"
 
 // The topic is wrong from the start, then right, then changed to a wrong one under traffic, then right again. No device ever pays for it.
 func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {

@@ -124,7 +124,7 @@ func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 	wantBody(t, hs.notify(alert("$lost", devices...)), nothingRejected)
 	gateway.wantLogged(`"msg":"push misconfigured"`)
 	gateway.wantLogged(`"word":"VapidPkHashMismatch"`)
-	gateway.wantLogged(`"msg":"subscriptions were made for another key"`)
+	gateway.wantLogged(`"msg":"subscriptions use another VAPID key"`)
 	// The stranger's, which is still pending, is among them.
 	gateway.running("", "status", "--strict").want(t, 3, "VapidPkHashMismatch", " subscriptions at 127.0.0.1:", " were made for another key")
 	if _, answer := gateway.adminDo(http.MethodGet, "/matrix_push/health/ready", ""); !strings.Contains(answer, `"word":"VapidPkHashMismatch"`) {
@@ -143,5 +143,5 @@ func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 		}
 	}
 	gateway.running("", "status", "--strict").want(t, 0, "The gateway is ready.")
-	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is on record")
+	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is recorded")
 }
