@@ -98,7 +98,7 @@ func TestDamageThatIsFoundSoonFailsTheLoad(t *testing.T) {
 	last := toFill
 	s.db.step = func(_ context.Context, at step, shard int) {
 		if at == toRead && last == toRead {
-			t.Errorf("the shard %d is loaded, and the one before could not be read", shard)
+			t.Errorf("the shard %d is loaded, although the one before could not be read", shard)
 		}
 		last = at
 	}
@@ -124,7 +124,8 @@ func TestDamageThatIsFoundSoonFailsTheLoad(t *testing.T) {
 	}
 }
 
-// Guards against the end of the process: bbolt writes on a goroutine of its own, where a page that is not there any more is no panic.
+// This guards against the end of the process: bbolt writes on a separate goroutine, where a page that has disappeared does not cause a
+// recoverable panic.
 func TestAFileThatIsCutShortWhileItIsOpenEndsNothing(t *testing.T) {
 	t.Parallel()
 	c := newTestClock()
