@@ -224,7 +224,7 @@ func (l *attackLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch status {
 	case http.StatusFound:
 		w.Header().Set("Location", "https://elsewhere.example/")
-	case http.StatusTeapot: // with a long Retry-After
+	case http.StatusTeapot: // stands for a 503 with a long Retry-After
 		w.Header().Set("Retry-After", "3600")
 		status = http.StatusServiceUnavailable
 	}
