@@ -8,13 +8,14 @@ import (
 	"strings"
 )
 
-// Text is a piece of English in a Go file.
+// Text is an English text in a Go file.
 type Text struct {
 	Line int
 	Text string
 }
 
-// Go returns what a person reads of a Go file: its comments, and its strings of three words and more. Those are messages of the log, errors, help.
+// Go returns the texts of a Go file that people read: its comments, and its strings of at least three words, such as log messages, errors and
+// help texts.
 func Go(name string, source []byte) ([]Text, error) {
 	files := token.NewFileSet()
 	parsed, err := parser.ParseFile(files, name, source, parser.ParseComments)
@@ -29,7 +30,7 @@ func Go(name string, source []byte) ([]Text, error) {
 		switch n := n.(type) {
 		case *ast.ImportSpec, *ast.Field:
 			if f, ok := n.(*ast.Field); ok && f.Tag != nil {
-				f.Tag = nil // it is no prose
+				f.Tag = nil // a tag is not prose
 			}
 		case *ast.BasicLit:
 			if text, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING && strings.Count(text, " ") >= 2 {
@@ -41,7 +42,7 @@ func Go(name string, source []byte) ([]Text, error) {
 	return texts, nil
 }
 
-// unquoted is a text without what others wrote: what stands in quotation marks, and code.
+// unquoted returns a text without quotations and code.
 func unquoted(text string) string {
 	var out strings.Builder
 	for _, line := range strings.Split(text, "\n") {

@@ -1,4 +1,4 @@
-// Package prose finds phrases in English texts that a reader has to decode, and sentences that are too long.
+// Package prose finds phrases in English texts that are hard to read, and sentences that are too long.
 package prose
 
 import (
@@ -10,13 +10,13 @@ import (
 // MaxWords is how many words a sentence should have at most.
 const MaxWords = 25
 
-// Finding is a phrase that should be another one.
+// Finding is a phrase to replace, with what to write instead.
 type Finding struct {
 	Line            int
 	Phrase, Instead string
 }
 
-// phrase is one to avoid. Unless excuses a match by what it is part of.
+// phrase is a phrase to avoid. A match that is part of a match of unless is fine.
 type phrase struct {
 	pattern, unless *regexp.Regexp
 	instead         string
@@ -30,7 +30,7 @@ func avoid(pattern, unless, instead string) phrase {
 	return p
 }
 
-// phrases are those that the project's texts were once full of: each made a reader read twice. (Each also names what to write.)
+// phrases are frequent phrases of the project's earlier texts. Readers had to read them twice. Each names what to write instead.
 var phrases = []phrase{
 	avoid(`(?:says|say|tells|tell|told) whether`, "", "reports whether"),
 	avoid(`(?:is|are|was|were|be|been|being) told(?: of)?`, "", "is reported, is logged, is shown; or who tells whom"),
@@ -56,7 +56,7 @@ var phrases = []phrase{
 	avoid(`without anybody's`, "", "automatically"),
 }
 
-// Phrases returns the phrases of a text that should be others.
+// Phrases returns the phrases of a text that should be replaced.
 func Phrases(text string) (found []Finding) {
 	for _, p := range phrases {
 		for _, at := range p.pattern.FindAllStringIndex(text, -1) {
@@ -69,7 +69,7 @@ func Phrases(text string) (found []Finding) {
 	return found
 }
 
-// excused reports whether a match is part of something that is fine.
+// excused reports whether a match is part of a longer phrase that is fine.
 func excused(unless *regexp.Regexp, text string, at []int) bool {
 	const around = 20
 	from, to := max(0, at[0]-around), min(len(text), at[1]+around)
@@ -81,13 +81,13 @@ func excused(unless *regexp.Regexp, text string, at []int) bool {
 	return false
 }
 
-// Sentence is one of a page's prose: not of its code, tables or headings.
+// Sentence is a sentence of a page's prose. Code, tables and headings are not prose.
 type Sentence struct {
 	Line int
 	Text string
 }
 
-// Words counts what a reader reads: a code span, a link's text or a number is a word for each of its parts.
+// Words counts the words, separated by spaces. Code spans and the texts of links count too.
 func (s Sentence) Words() int { return len(strings.FieldsFunc(s.Text, unicode.IsSpace)) }
 
 var (
@@ -154,7 +154,7 @@ func split(paragraph string) (texts []string) {
 	return texts
 }
 
-// WithoutCode is a page without its code: blocks and spans. Lines stay where they are.
+// WithoutCode returns a page without its code blocks and code spans. The line numbers stay the same.
 func WithoutCode(page string) string {
 	var out strings.Builder
 	fenced := false

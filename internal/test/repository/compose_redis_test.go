@@ -70,9 +70,9 @@ func TestRedisIsToldWhatItsPageSays(t *testing.T) {
 			t.Errorf("redis.conf has no %s", setting)
 		}
 	}
-	// The health check's user has no password, for which Redis would refuse the gateways as well.
+	// The health check's user has no password. With protected mode, Redis would therefore refuse the gateways, too.
 	if !strings.Contains(conf, "\nuser default on nopass resetkeys -@all +ping\n") || !strings.Contains(conf, "\nprotected-mode no\n") {
-		t.Error("redis.conf lets the health check do more than it has to, or the gateways nothing")
+		t.Error("redis.conf allows the health check more than it needs, or refuses the gateways")
 	}
 	acl := regexp.MustCompile(`(?m)^ACL SETUSER push on >password (.+)$`).FindStringSubmatch(page)
 	c, _ := readCompose(t, "compose.redis.yaml")

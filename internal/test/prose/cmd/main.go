@@ -1,4 +1,4 @@
-// Command cmd prints what the tests would find: phrases to avoid in Markdown pages and Go files, and the longest sentences of pages.
+// Command cmd prints the phrases to avoid in Markdown pages and Go files, and the sentences of pages that are too long.
 //
 //	go run ./internal/test/prose/cmd README.md docs/*.md
 package main
