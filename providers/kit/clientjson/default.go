@@ -13,7 +13,7 @@ import (
 // DefaultPayload returns the members of the default_payload of a pusher's data: what the client wants in every message. What is not an object
 // is left out and reported: the client gets its messages, if not quite as it wants them. A nil faults reports nothing.
 func DefaultPayload(d *providers.Device, faults *Faults) map[string]json.RawMessage {
-	if !lenient.MayHave(d.Data, "default_payload") {
+	if d == nil || !lenient.MayHave(d.Data, "default_payload") {
 		return nil
 	}
 	var pusher struct {
@@ -42,12 +42,12 @@ type Faults struct {
 	once   sync.Once
 }
 
-// NewFaults reports to the logger.
+// NewFaults reports to the logger; nil for nobody.
 func NewFaults(logger *zap.Logger) *Faults { return &Faults{logger: logger} }
 
 // LeftOut reports that a member of the device's data was left out, since it is not what it must be.
 func (f *Faults) LeftOut(d *providers.Device, member, must string) {
-	if f == nil {
+	if f == nil || f.logger == nil || d == nil {
 		return
 	}
 	f.once.Do(func() {

@@ -89,6 +89,9 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
 		return Response{}, errNotParsed
 	}
+	if header == nil {
+		header = make(http.Header)
+	}
 	transport, target, err := c.way(endpoint, site)
 	if err != nil {
 		return Response{}, err

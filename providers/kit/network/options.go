@@ -53,8 +53,11 @@ type Settings struct {
 	proxyURL string // what Proxy was made from
 }
 
-// Resolve reads and checks what the options name, and names the option that is wrong.
+// Resolve reads and checks what the options name, and names the option that is wrong. Nil Options are none.
 func (o *Options) Resolve() (*Settings, error) {
+	if o == nil {
+		o = new(Options)
+	}
 	var s Settings
 	var err error
 	if s.Endpoint, err = serverURL(o.Endpoint); err != nil {

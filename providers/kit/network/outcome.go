@@ -16,7 +16,7 @@ import (
 
 // ErrOtherServer says that a request to another server than the client's was not sent: a provider's mistake, such as to send to a URL out of
 // a pusher's data with kit/service and not with kit/endpoint.
-var ErrOtherServer = errors.New("the request is for another server than the push service's")
+var ErrOtherServer = errors.New("the request is for another server than the push service's: URLs that users choose are for kit/endpoint")
 
 // Failed classifies the error of a request that got no answer: nearly always, the push may be delivered later. It keeps of the error what
 // tells an operator something and cannot contain a secret.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -55,8 +56,8 @@ type Options struct {
 
 // server returns the server to send to, and what is wrong with the options.
 func (o *Options) server() (*url.URL, error) {
-	if o.Settings == nil {
-		return nil, errors.New("the client has no settings: they come from the network options")
+	if o.Settings == nil || o.Settings.Proxy == nil {
+		return nil, errors.New("the client has no settings: they come from Resolve of the network options")
 	}
 	server := o.Server
 	if o.Settings.Endpoint != nil {
@@ -79,11 +80,8 @@ func NewClient(o Options) (*Client, error) {
 	}
 	c := &Client{key: o.key(server), host: server.Host}
 	pooled, _, err := pool.LoadOrNew(c.key, func() (caddy.Destructor, error) {
-		transport := newTransport(o)
 		address := net.JoinHostPort(server.Hostname(), portOf(server))
-		return &pooledConnections{&connections{dial: func(ctx context.Context) (*http.ClientConn, error) {
-			return transport.NewClientConn(ctx, "https", address)
-		}}}, nil
+		return &pooledConnections{&connections{dial: dialer(newTransport(o), address)}}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +97,7 @@ func (o *Options) key(server *url.URL) string {
 func newTransport(o Options) *http.Transport {
 	config := o.Settings.TLS()
 	if o.Certificate != nil {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate(), nil }
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificateOf(o.Certificate) }
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -109,7 +107,7 @@ func newTransport(o Options) *http.Transport {
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return o.Settings.Proxy(r.URL) },
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    dialTimeout,
-		IdleConnTimeout:        time.Hour, // when APNs closes them, too
+		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression:     true,
 		Protocols:              protocols,
@@ -119,6 +117,20 @@ func newTransport(o Options) *http.Transport {
 			WriteByteTimeout: 10 * time.Second,
 		},
 	}
+}
+
+// certificateOf asks a provider for its certificate. The handshake has a goroutine of net/http's, where a panic, or no certificate, would be
+// the end of Caddy.
+func certificateOf(ask func() *tls.Certificate) (c *tls.Certificate, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the client's certificate: the provider panicked with a %T", v)
+		}
+	}()
+	if c = ask(); c == nil {
+		return nil, errors.New("the client's certificate: the provider has none")
+	}
+	return c, nil
 }
 
 func portOf(u *url.URL) string {
@@ -169,8 +181,8 @@ const maxReplays = 5
 // The answer's body must be closed, which makes room for the next request; on HTTP/1.1, the connection serves that only if the body was
 // read to its end.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
-		if req.Body != nil {
+	if req == nil || req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
+		if req != nil && req.Body != nil {
 			_ = req.Body.Close()
 		}
 		return nil, network.ErrOtherServer
