@@ -26,6 +26,13 @@ func Members(value json.RawMessage) (map[string]json.RawMessage, bool) {
 	return members, true
 }
 
+// String returns the text that a JSON object has as a member, such as a message's body; empty if it has none, or something else.
+func String(object json.RawMessage, member string) (text string) {
+	members, _ := Members(object)
+	_ = Unmarshal(members[member], &text)
+	return text
+}
+
 // Marshal is json.Marshal that leaves <, > and & alone: they would take six bytes each of the few there are in a message. It returns nil for
 // what cannot be JSON, such as a channel or a [json.RawMessage] that is none.
 func Marshal(v any) []byte {

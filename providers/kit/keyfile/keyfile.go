@@ -9,6 +9,7 @@ package keyfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -158,7 +159,7 @@ func (f *File[T]) read() (contents [][]byte, err error) {
 	return contents, nil
 }
 
-// Line is a [Options.Parse] for a credential that is one word in one file, such as a token: without the white space around it. A file that is
+// Line is an [Options.Parse] for a credential that is one word in one file, such as a token: without the white space around it. A file that is
 // empty or has several words or a control character in it is an error.
 func Line(contents [][]byte) (string, error) {
 	word := string(bytes.TrimSpace(bytes.Join(contents, nil)))
@@ -166,6 +167,23 @@ func Line(contents [][]byte) (string, error) {
 		return "", errors.New("the file must have one word in one line")
 	}
 	return word, nil
+}
+
+// OpenLine opens a credential that is one word in one file, see [Line], which an option names. Placeholders in the path are replaced. An error
+// names the option.
+func OpenLine(option, path string, logger *zap.Logger) (*File[string], error) {
+	path, err := Resolve(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", option, err)
+	case path == "":
+		return nil, fmt.Errorf("%s is missing", option)
+	}
+	f, err := Open(Options[string]{Paths: []string{path}, Parse: Line, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	return f, nil
 }
 
 // Resolve replaces the placeholders of an option, such as {env.SECRETS}. One that stands for nothing is an error.

@@ -1,9 +1,9 @@
 // Package service is a client for the one server of a push service that the operator names, in a provider's code or with the option endpoint.
 // Its few connections outlive configurations, and every wait is bounded by the request's context.
 //
-// A provider makes a [Client] in Provision, of kit/network's settings, calls [Client.Post] in Push, and [Client.Close] in Cleanup. What is no
-// plain POST, it sends with [Client.RoundTrip]. All requests go to the server. For URLs that users choose there is kit/endpoint, which has a
-// guard.
+// A provider embeds the Options of kit/network in its module, makes a [Client] with [ForHost] in Provision, calls [Client.Post] in Push, and
+// [Client.Close] in Cleanup. It sends a request that isn't a plain POST with [Client.RoundTrip]. All requests go to the server. For URLs that
+// users choose, there is kit/endpoint, which has a guard.
 //
 // The client speaks HTTP/2, with many requests on a connection, and HTTP/1.1, with one at a time, as the server wants it. There are at most 8
 // connections; a request beyond that waits its turn, until its context is done.
@@ -70,6 +70,16 @@ func (o *Options) server() (*url.URL, error) {
 		return nil, errors.New("a certificate needs an identity, or clients with others would use its connections")
 	}
 	return server, nil
+}
+
+// ForHost makes a client for a host, which may have a port, with a provider's network options: what most providers need of [NewClient]. An error
+// names the option that is wrong. Close must be called once.
+func ForHost(host string, o *network.Options) (*Client, error) {
+	settings, err := o.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(Options{Server: &url.URL{Scheme: "https", Host: host}, Settings: settings})
 }
 
 // NewClient takes hold of the connections, which it shares with every client of the same options. Close must be called once.

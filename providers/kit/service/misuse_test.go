@@ -82,6 +82,29 @@ func TestOptionsThatCouldNeverWorkAreAnErrorAtOnce(t *testing.T) {
 	}
 }
 
+func TestAClientForAHostNeedsOneAndNamesTheOptionThatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		host    string
+		options network.Options
+		want    string
+	}{
+		{"", network.Options{Proxy: "none"}, "the server must be"},
+		{"push.example", network.Options{Endpoint: "http://push.example"}, "endpoint: "},
+		{"push.example", network.Options{Proxy: "nonsense"}, "proxy: "},
+		{"push.example", network.Options{TrustedCA: "/not-there"}, "trusted_ca: "},
+	} {
+		if c, err := ForHost(test.host, &test.options); c != nil || err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: got %v", test.want, err)
+		}
+	}
+	c, err := ForHost("push.example:8443", nil)
+	if err != nil || c.URL("/a").String() != "https://push.example:8443/a" {
+		t.Fatalf("without options: got %+v, %v", c, err)
+	}
+	closeClient(t, c)
+}
+
 // net/http asks for it in a goroutine of its own, which nobody else guards.
 func TestACertificateThatCannotBeHadIsAnErrorAndNotTheEndOfTheProcess(t *testing.T) {
 	t.Parallel()

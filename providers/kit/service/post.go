@@ -6,6 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // maxAnswer is how much of an answer is read.
@@ -17,6 +21,32 @@ type Answer struct {
 	Header http.Header
 	// Body is nil if it has more than 16 KiB. It may repeat what was sent: it must not be shown.
 	Body []byte
+}
+
+// RetryAfter returns how long the server asks to be left alone; 0 if it does not say.
+func (a *Answer) RetryAfter() time.Duration {
+	return network.RetryAfter(a.Header.Get("Retry-After"), time.Now())
+}
+
+// Outcome classifies the answer by its status, as far as that means the same everywhere, and rejects nobody. What the push service documents of
+// its own answers goes first: that is the provider's to know.
+func (a *Answer) Outcome() providers.Outcome {
+	switch s := a.Status; {
+	case s >= 200 && s < 300:
+		return providers.Delivered()
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		return providers.Misconfigured("unauthorized", nil)
+	case s == http.StatusRequestEntityTooLarge:
+		return providers.Dropped("too_large", nil)
+	case s == http.StatusBadRequest, s == http.StatusUnsupportedMediaType, s == http.StatusUnprocessableEntity:
+		return providers.Dropped("refused", nil)
+	case s == http.StatusTooManyRequests:
+		return providers.Retry("rate_limited", a.RetryAfter(), nil)
+	case s >= 500:
+		return providers.Retry("server_error", a.RetryAfter(), nil)
+	default: // a redirect, which is not followed, or a 404, which a proxy has as well
+		return providers.Retry("unexpected_answer", a.RetryAfter(), nil)
+	}
 }
 
 // Post posts a body to a path on the server, reads the answer, and makes the connection free for the next request. It follows no redirect,
