@@ -58,10 +58,11 @@ func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bo
 	if err != nil {
 		return nil, err
 	}
-	var mod any
-	if err = guarded(func() (err error) { mod, err = ctx.LoadModule(c, "ProviderRaw"); return err }); err != nil {
+	mod, err := loadProvider(ctx, name, c.ProviderRaw)
+	if err != nil {
 		return nil, fmt.Errorf("provider %q: %w", name, err)
 	}
+	c.ProviderRaw = nil // as LoadModule does: it is not wanted any more
 	provider, ok := mod.(providers.Provider)
 	if !ok {
 		return nil, fmt.Errorf("provider %q: module %T is not a provider", name, mod)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,7 +75,14 @@ func (r *rogue) Validate() error {
 	return nil
 }
 
-func (r *rogue) Cleanup() error { return r.client.Close() }
+// cleanedUp has what those did wrong that were cleaned up.
+var cleanedUp sync.Map
+
+func (r *rogue) Cleanup() error {
+	cleanedUp.Store(r.Does, true)
+	r.may("Cleanup")
+	return r.client.Close()
+}
 
 func (r *rogue) Start(context.Context) error {
 	r.may("Start")
@@ -178,6 +186,9 @@ func TestAProviderThatCannotBeLoadedIsAnErrorAndTheConfigurationBeforeItStaysLiv
 			t.Errorf("%s: the error is %v", does, err)
 		}
 		wantServed(t, "$after "+does)
+		if _, ok := cleanedUp.Load(does); !ok {
+			t.Errorf("%s: what it took hold of before is not cleaned up", does)
+		}
 	}
 	load(t, rogueConfig(t, "nothing else"))
 	wantServed(t, "$at the end")
@@ -205,6 +216,7 @@ func TestAProvidersMistakeWithAPushIsAnOutcomeAndTakesNothingElseDown(t *testing
 		{"panic in Reduce", `200 {"rejected":[]}`},
 		{"reduce to nothing", `200 {"rejected":[]}`},
 		{"panic in Push", "503"},
+		{"panic in Cleanup", `200 {"rejected":[]}`}, // in the reload, and at the end
 		{"nil errors", "503"},
 		{"never return", "503"},
 		{"an endpoint of a user", `200 {"rejected":[]}`}, // dropped: another time, it would be no different
@@ -227,6 +239,9 @@ func TestAProvidersMistakeWithAPushIsAnOutcomeAndTakesNothingElseDown(t *testing
 			wantServed(t, "$beside "+tt.does)
 			load(t, rogueConfig(t, "nothing")) // a reload, under a push that never returns
 			wantServed(t, "$after "+tt.does)
+			if _, ok := cleanedUp.Load(tt.does); !ok {
+				t.Error("it is not cleaned up")
+			}
 			if _ = user.Close(); <-connected {
 				t.Error("a host that a user chose was connected to")
 			}

@@ -204,14 +204,34 @@ func (a *App) Mounted(hosts []string) (err error) {
 	return err
 }
 
-// Start does what there is to do when the configuration goes live.
-func (a *App) Start(ctx context.Context) (err error) {
-	if p, ok := a.Provider.(providers.Starter); ok {
-		if caught := a.guard("Start", func() { err = sound(p.Start(ctx)) }); caught != nil {
-			return caught
-		}
+// Start does what there is to do when the configuration goes live. It returns soon after its context is done, also if the provider does not:
+// until then, Caddy takes no other configuration.
+func (a *App) Start(ctx context.Context) error {
+	p, ok := a.Provider.(providers.Starter)
+	if !ok {
+		return nil
 	}
-	return err
+	started := make(chan error, 1)
+	go func() {
+		var err error
+		if caught := a.guard("Start", func() { err = sound(p.Start(ctx)) }); caught != nil {
+			err = caught
+		}
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		return err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(overdueAfter)
+	defer late.Stop()
+	select {
+	case err := <-started:
+		return err
+	case <-late.C:
+		return errStarting
+	}
 }
 
 // Warm gets ready for the first push.

@@ -15,6 +15,9 @@ const (
 	maxOverdue = 64
 )
 
+// errStarting is why a configuration with a provider that never starts is not loaded.
+var errStarting = errors.New("the provider's Start goes on although its time is over: report it to the provider's author")
+
 // errOverdue is what becomes of a push whose attempt goes on for ever.
 var errOverdue = errors.New("the provider's Push goes on although its time is over: report it to the provider's author")
 

@@ -135,6 +135,34 @@ func TestAPushThatNeverReturnsHoldsNoMemoryOfOtherAppsRequests(t *testing.T) {
 	})
 }
 
+// lazy is a provider that takes its time to start, whatever its context says.
+type lazy struct {
+	providers.Provider
+	takes time.Duration
+}
+
+func (l lazy) Start(context.Context) error {
+	time.Sleep(l.takes)
+	return nil
+}
+
+func TestAProviderThatNeverStartsIsAnErrorOfItsConfiguration(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for takes, want := range map[time.Duration]error{0: nil, 34 * time.Second: nil, time.Hour: errStarting} {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			start := time.Now()
+			if err := (&App{Provider: lazy{takes: takes}}).Start(ctx); !errors.Is(err, want) {
+				t.Errorf("one that takes %s: got %v", takes, err)
+			}
+			if took := time.Since(start); took > 30*time.Second+overdueAfter {
+				t.Errorf("one that takes %s: it took %s", takes, took)
+			}
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
 // hollow is a provider whose errors are nil pointers.
 type hollow struct{}
 
