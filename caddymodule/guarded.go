@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// guarded calls a method that may be a third party's: what it panics with is an error that says where, and not the end of Caddy. The value may
-// be a secret.
+// guarded calls a method that may be a third party's: what it panics with is an error that says where, and not the end of Caddy. The value
+// may be a secret.
 func guarded(call func() error) (err error) {
 	if caught := gateway.Catch("", func() { err = call() }); caught != nil {
 		where := ""
@@ -35,8 +35,8 @@ type loading struct {
 // loadingKey is where a context has what is loaded with it.
 type loadingKey struct{}
 
-// loadProvider does what [caddy.Context.LoadModule] does, with a guard: also for Cleanup, which Caddy calls at a reload and at the end, where
-// a panic would keep all other modules from theirs, and end the process.
+// loadProvider does what [caddy.Context.LoadModule] does, with a guard: also for Cleanup, which Caddy calls at a reload and at the end,
+// where a panic would keep all other modules from theirs, and end the process.
 func loadProvider(ctx caddy.Context, name string, raw json.RawMessage) (caddy.Module, error) {
 	registerStandIn()
 	l := &loading{id: caddy.ModuleID("matrix_push.providers." + name), raw: raw}

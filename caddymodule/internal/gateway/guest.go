@@ -65,7 +65,8 @@ func stack() (lines []string) {
 	}
 }
 
-// sound returns an error of the provider's that has a text. A nil pointer that was made an error, the usual mistake, panics: here it is caught.
+// sound returns an error of the provider's that has a text. A nil pointer that was made an error, the usual mistake, panics: here it is
+// caught.
 func sound(err error) error {
 	if err != nil {
 		_ = err.Error()
@@ -204,8 +205,8 @@ func (a *App) Mounted(hosts []string) (err error) {
 	return err
 }
 
-// Start does what there is to do when the configuration goes live. It returns soon after its context is done, also if the provider does not:
-// until then, Caddy takes no other configuration.
+// Start does what there is to do when the configuration goes live. It returns soon after its context is done, also if the provider does
+// not: until then, Caddy takes no other configuration.
 func (a *App) Start(ctx context.Context) error {
 	p, ok := a.Provider.(providers.Starter)
 	if !ok {

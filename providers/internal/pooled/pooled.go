@@ -49,7 +49,8 @@ func (s *Share[T]) Release() error {
 	return err
 }
 
-// Follower has a share of what belongs to the credential in a file, and another one when the file was replaced. It is safe for concurrent use.
+// Follower has a share of what belongs to the credential in a file, and another one when the file was replaced. It is safe for concurrent
+// use.
 type Follower[C, T any] struct {
 	*keyfile.File[C]
 	take func(C) (*Share[T], error)

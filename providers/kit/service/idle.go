@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// idleTimeout is how long an HTTP/2 connection is kept without a request: APNs closes its own after an hour, too. It is pinged meanwhile, so
-	// one that died is noticed.
+	// idleTimeout is how long an HTTP/2 connection is kept without a request: APNs closes its own after an hour, too. It is pinged
+	// meanwhile, so one that died is noticed.
 	idleTimeout = time.Hour
 	// idleTimeoutHTTP1 is that of an HTTP/1.1 connection, which has no pings: it is as long as net/http's and kit/endpoint's.
 	idleTimeoutHTTP1 = 90 * time.Second

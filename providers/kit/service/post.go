@@ -17,19 +17,21 @@ const maxAnswer = 16 << 10
 
 // Answer is a whole answer of the server.
 type Answer struct {
+	// Status is the HTTP status, such as 200.
 	Status int
+	// Header is the answer's.
 	Header http.Header
 	// Body is nil if it has more than 16 KiB. It may repeat what was sent: it must not be shown.
 	Body []byte
 }
 
-// RetryAfter returns how long the server asks to be left alone; 0 if it does not say.
+// RetryAfter returns how long the server asks to wait before the next request; 0 if it does not ask.
 func (a *Answer) RetryAfter() time.Duration {
 	return network.RetryAfter(a.Header.Get("Retry-After"), time.Now())
 }
 
-// Outcome classifies the answer by its status, as far as that means the same everywhere, and rejects nobody. What the push service documents of
-// its own answers goes first: that is the provider's to know.
+// Outcome classifies the answer by its status, as far as a status means the same everywhere. It never rejects a pushkey. A provider first
+// looks for what its push service documents, and uses this for the rest.
 func (a *Answer) Outcome() providers.Outcome {
 	switch s := a.Status; {
 	case s >= 200 && s < 300:
@@ -49,9 +51,9 @@ func (a *Answer) Outcome() providers.Outcome {
 	}
 }
 
-// Post posts a body to a path on the server, reads the answer, and makes the connection free for the next request. It follows no redirect,
-// and sends once, but for what [Client.RoundTrip] sends again. Half an answer is none. An error is one for network.Failed: it may have the URL
-// in it.
+// Post sends a body to a path on the server and reads the answer, so the connection is free for the next request. See [Client.URL] for the
+// path. It follows no redirect, and repeats only what [Client.RoundTrip] does. An answer that is cut off is an error. [network.Failed]
+// classifies errors, which may contain the URL.
 func (c *Client) Post(ctx context.Context, path string, header http.Header, body []byte) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL(path).String(), bytes.NewReader(body))
 	if err != nil {
