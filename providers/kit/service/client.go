@@ -73,8 +73,9 @@ func (o *Options) server() (*url.URL, error) {
 	return server, nil
 }
 
-// ForHost makes a client for a host, or a host and port, with a provider's network options. Most providers need no more of [NewClient]. An
-// error names the option that is wrong. Close must be called once.
+// ForHost makes a client for a host, or a host and port, with a provider's network options. Most providers need no more of [NewClient]. It is
+// for Provision: in Push, there is nothing to make, and a host that a user chose is for kit/endpoint. An error names the option that is wrong.
+// Close must be called once.
 func ForHost(host string, o *network.Options) (*Client, error) {
 	settings, err := o.Resolve()
 	if err != nil {
