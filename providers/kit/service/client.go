@@ -24,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -207,7 +208,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := conn.RoundTrip(req)
 		if err == nil {
 			c.connections.confirm(conn)
-			resp.Body = &body{ReadCloser: resp.Body, done: sync.OnceFunc(func() { c.connections.release(conn) })}
+			resp.Body = c.body(resp, conn)
 			return resp, nil
 		}
 		again := unprocessed(err)
@@ -244,7 +245,31 @@ func rewound(req *http.Request) (*http.Request, error) {
 // body gives the request's slot back when it is closed.
 type body struct {
 	io.ReadCloser
-	done func()
+	whole atomic.Bool // what is left of the answer is no obstacle to the next request
+	done  func()
+}
+
+// body returns an answer's body. net/http ends an HTTP/1.1 connection of which an answer was not read to its end, but a little later: another
+// request must not get it meanwhile.
+func (c *Client) body(resp *http.Response, conn *connection) *body {
+	b := &body{ReadCloser: resp.Body}
+	b.whole.Store(resp.ProtoMajor > 1 || resp.Body == http.NoBody)
+	b.done = sync.OnceFunc(func() {
+		if !b.whole.Load() {
+			c.connections.abandon(conn)
+		}
+		c.connections.release(conn)
+	})
+	return b
+}
+
+// Read reads of the body.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.whole.Store(true)
+	}
+	return n, err
 }
 
 // Close closes the body.
