@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -16,9 +17,12 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/outbox/off"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
+	"github.com/matrix-push/caddy-matrix-push/rejected/memory"
 )
 
 // handlerBudget is how often the handler allocates memory for a request with one device, by what becomes of the device: 11 to decode it,
@@ -83,21 +87,27 @@ func count(number []byte) {
 // newQuietHandler is one with the usual settings. What is around it remembers nothing but that a pushkey is dead.
 func newQuietHandler(t *testing.T) *Handler {
 	t.Helper()
-	store := &fakeStore{records: make(map[rejected.Key]rejected.Record)}
+	store := new(memory.Store)
+	if err := errors.Join(store.Provision(caddy.Context{}), store.Open(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Cleanup() })
 	if err := store.Reject(t.Context(), rejected.KeyOf("app", "dead"), rejected.Verdict{PushkeyTS: 1_700_000_000_000, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	router, err := gateway.NewRouter([]*gateway.App{{
-		Pattern: "app", ProviderName: "fake", Provider: &fakeProvider{outcome: providers.Delivered()}, Wait: gateway.DefaultWait,
+		Pattern: "app", ProviderName: "fake", Provider: advertising{}, Wait: gateway.DefaultWait,
 		TTL: time.Hour, Badges: providers.BadgesOn, Limit: limit.NewFair(8, 8),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zapcore.InfoLevel))
-	app := &App{MaxBody: defaultMaxBody, MaxDevices: defaultMaxDevices, started: make(chan struct{}), observer: &observer{logger: logger}}
+	app := &App{
+		MaxBody: defaultMaxBody, MaxDevices: defaultMaxDevices, started: make(chan struct{}), observer: telemetry.NewObserver(logger, nil),
+	}
 	app.gateway = gateway.New(gateway.Options{
-		Router: router, Rejected: store, Outbox: offBox{}, Dedupe: defaultDedupe, Fuse: gateway.FuseOptions{Share: 0.5, Window: time.Hour},
+		Router: router, Rejected: store, Outbox: new(off.Box), Dedupe: defaultDedupe, Fuse: gateway.FuseOptions{Share: 0.5, Window: time.Hour},
 		Shared: gateway.NewShared(), Observer: app.observer, Now: time.Now,
 		Jitter: func(time.Duration) time.Duration { return 0 },
 	})

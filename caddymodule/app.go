@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -52,9 +53,8 @@ type App struct {
 	MaxDevices int `json:"max_devices,omitempty"`
 
 	gateway  *gateway.Gateway
-	store    rejected.Store
-	observer *observer
-	events   *events
+	observer *telemetry.Observer
+	events   *telemetry.Events
 	ctx      caddy.Context
 	shared   *pooledState  // of which this has a share unless it is nil
 	started  chan struct{} // closed when it has
@@ -78,11 +78,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.setDefaults(); err != nil {
 		return err
 	}
-	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
+	if err := telemetry.Register(ctx.GetMetricsRegistry(), liveGateway); err != nil {
 		return err
 	}
 	var err error
-	if a.events, err = newEvents(ctx); err != nil {
+	if a.events, err = telemetry.NewEvents(ctx, liveEvents); err != nil {
 		return err
 	}
 	fuse, err := a.Fuse.options()
@@ -106,8 +106,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.shared = shared.(*pooledState)
-	a.store = store
-	a.observer = &observer{logger: ctx.Logger(), emit: a.events.emit}
+	a.observer = telemetry.NewObserver(ctx.Logger(), a.events.Emit)
 	for _, app := range router.Apps() {
 		app.Panicked = a.observer.Panicked
 	}
@@ -195,7 +194,7 @@ func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, f
 func (a *App) Start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if store, ok := a.store.(rejected.Opener); ok {
+	if store, ok := a.gateway.Rejected.(rejected.Opener); ok {
 		if err := store.Open(ctx); err != nil {
 			return fmt.Errorf("rejected: %w", err)
 		}
@@ -213,10 +212,11 @@ func (a *App) Start() error {
 	}
 	live, stop := context.WithCancel(context.Background())
 	a.stop = stop
-	go a.events.run()
-	go a.observer.watchExpiry(live, a.gateway.Router.Apps())
-	go a.warm(live)
-	go a.dropUntargeted(live)
+	apps := a.gateway.Router.Apps()
+	go a.events.Run()
+	go a.observer.WatchExpiry(live, apps)
+	go warm(live, a.events.AllStarted(), apps, a.observer)
+	go dropUntargeted(live, a.events.AllStarted(), a.gateway, a.observer)
 	go a.gateway.Work(live)
 	close(a.started)
 	return nil
@@ -260,8 +260,8 @@ func (a *App) ready(ctx context.Context) bool {
 // Stop takes nothing more out of the outbox, and leaves what waits to the next configuration. What is under way belongs to the pool.
 func (a *App) Stop() error {
 	a.stop()
-	a.events.retire()
-	a.observer.retire()
+	a.events.Retire()
+	a.observer.Retire()
 	a.gateway.Retire()
 	a.shared.grace.Store(int64(gracePeriod(a.ctx)))
 	return nil
@@ -275,6 +275,17 @@ func (a *App) Cleanup() error {
 	a.shared = nil
 	_, err := pool.Delete(poolKey)
 	return err
+}
+
+// release cleans up after an app whose configuration does not go live, and which nobody else will.
+func (a *App) release() {
+	guests := []any{a.gateway.Rejected, a.gateway.Outbox}
+	for _, app := range a.gateway.Router.Apps() {
+		guests = append(guests, app.Provider)
+	}
+	for _, guest := range slices.Insert(guests, 0, any(a)) {
+		_ = cleanedUp(guest) // the process ends
+	}
 }
 
 // Interface guards

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
 // post sends a notification that is padded to a size. The length of a chunked body is not known beforehand.
@@ -47,19 +48,33 @@ func fill(t *testing.T, h *Handler) (taken *gateway.Hand) {
 	return nil
 }
 
+// refusedForMemory is how many requests were refused as there was no memory for them.
+func refusedForMemory(t *testing.T) (n int) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	if err := telemetry.Register(registry, liveGateway); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "caddy_matrix_push_notifications_refused_total" && m.GetLabel()[0].GetValue() == gateway.ReasonBusy {
+				n += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return n
+}
+
 // Not parallel: the metric is the process's.
 func TestARequestThatThereIsNoMemoryForIsRefusedAndComesAgain(t *testing.T) {
 	h := newQuietHandler(t)
 	core, logs := zapobserver.New(zapcore.WarnLevel)
-	h.app.observer.logger = zap.New(core)
-	refused := func() int {
-		var m dto.Metric
-		if err := metrics.notificationsRefused.WithLabelValues(gateway.ReasonBusy).Write(&m); err != nil {
-			t.Fatal(err)
-		}
-		return int(m.GetCounter().GetValue())
-	}
-	before := refused()
+	h.app.observer = telemetry.NewObserver(zap.New(core), nil)
+	before := refusedForMemory(t)
 	taken := fill(t, h)
 	for i, chunked := range []bool{false, true, false} {
 		w := post(t, h, "$large", 100<<10, chunked)
@@ -67,7 +82,7 @@ func TestARequestThatThereIsNoMemoryForIsRefusedAndComesAgain(t *testing.T) {
 			t.Errorf("request %d is answered %d %v %s", i, w.Code, w.Header(), w.Body)
 		}
 	}
-	if got := refused() - before; got != 3 {
+	if got := refusedForMemory(t) - before; got != 3 {
 		t.Errorf("%d refusals are counted", got)
 	}
 	if logs.FilterMessage("requests refused: too many bytes in hand").Len() != 1 || logs.Len() != 1 {

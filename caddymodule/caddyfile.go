@@ -2,8 +2,8 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"strconv"
-	"strings"
+	"errors"
+	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -35,26 +36,18 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		plaintext refuse|trusted_proxy|allow
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
-	if d.NextArg() {
+	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
+		"apps":      h.unmarshalApps,
+		"plaintext": caddyfileopt.Once(&h.Plaintext, caddyfileopt.Word(plaintextRefuse, plaintextTrustedProxy, plaintextAllow)),
+	}, func(d *caddyfile.Dispenser) error { return d.Errf("matrix_push has no option %q on a site", d.Val()) })
+}
+
+func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {
+	patterns := d.RemainingArgs()
+	if len(patterns) == 0 {
 		return d.ArgErr()
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch d.Val() {
-		case "apps":
-			patterns := d.RemainingArgs()
-			if len(patterns) == 0 {
-				return d.ArgErr()
-			}
-			h.Apps = append(h.Apps, patterns...)
-		case "plaintext":
-			if err := once(d, &h.Plaintext, plaintextRefuse, plaintextTrustedProxy, plaintextAllow); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("matrix_push has no option %q on a site", d.Val())
-		}
-	}
+	h.Apps = append(h.Apps, patterns...)
 	return nil
 }
 
@@ -93,50 +86,31 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		max_devices <n>
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the option's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := a.unmarshalOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
+		"app":         a.unmarshalApp,
+		"rejected":    guest[rejected.Store]("matrix_push.rejected", &a.RejectedRaw),
+		"outbox":      guest[outbox.Box]("matrix_push.outbox", &a.OutboxRaw),
+		"dedupe":      caddyfileopt.Once(&a.Dedupe, caddyfileopt.Duration),
+		"fuse":        a.unmarshalFuse,
+		"max_body":    caddyfileopt.Once(&a.MaxBody, maxBody),
+		"max_devices": caddyfileopt.Once(&a.MaxDevices, caddyfileopt.Positive),
+	}, caddyfileopt.Unknown("matrix_push"))
 }
 
-func (a *App) unmarshalOption(d *caddyfile.Dispenser) (err error) {
-	switch d.Val() {
-	case "app":
-		return a.unmarshalApp(d)
-	case "rejected":
-		return guest[rejected.Store](d, "matrix_push.rejected", &a.RejectedRaw)
-	case "outbox":
-		return guest[outbox.Box](d, "matrix_push.outbox", &a.OutboxRaw)
-	case "dedupe":
-		return duration(d, &a.Dedupe)
-	case "fuse":
-		if a.Fuse != nil {
-			return d.Err("fuse is given twice")
-		}
-		a.Fuse = new(Fuse)
-		return a.Fuse.unmarshal(d)
-	case "max_body":
-		var size string
-		if err := argument(d, a.MaxBody != 0, &size); err != nil {
-			return err
-		}
-		n, err := humanize.ParseBytes(size)
-		if err != nil || n == 0 || n > 1<<31 {
-			return d.Errf("max_body: %q is not a size between 1B and 2GiB", size)
-		}
-		a.MaxBody = int64(n)
-		return nil
-	case "max_devices":
-		return positive(d, &a.MaxDevices)
-	default:
-		return d.Errf("matrix_push has no option %q", d.Val())
+func (a *App) unmarshalFuse(d *caddyfile.Dispenser) error {
+	if a.Fuse != nil {
+		return caddyfileopt.Twice(d)
 	}
+	a.Fuse = new(Fuse)
+	return a.Fuse.unmarshal(d)
+}
+
+func maxBody(arg string) (int64, error) {
+	n, err := humanize.ParseBytes(arg)
+	if err != nil || n == 0 || n > 1<<31 {
+		return 0, fmt.Errorf("%q is not a size between 1B and 2GiB", arg)
+	}
+	return int64(n), nil
 }
 
 func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
@@ -148,10 +122,15 @@ func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
 		return d.Errf("app %q is given twice", pattern)
 	}
 	c := new(AppConfig)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := c.unmarshalOption(d); err != nil {
-			return err
-		}
+	err := caddyfileopt.Block(d, map[string]caddyfileopt.Option{
+		"wait":        caddyfileopt.Once(&c.Wait, caddyfileopt.Duration),
+		"ttl":         caddyfileopt.Once(&c.TTL, ttl),
+		"content":     caddyfileopt.Once(&c.Content, caddyfileopt.Word("event_id_only", "full")),
+		"badges":      caddyfileopt.Once(&c.Badges, caddyfileopt.Word("on", "with_events", "off")),
+		"concurrency": caddyfileopt.Once(&c.Concurrency, caddyfileopt.Positive),
+	}, c.unmarshalProvider)
+	if err != nil {
+		return err
 	}
 	if c.ProviderRaw == nil {
 		return d.Errf("app %q has no provider", pattern)
@@ -163,32 +142,15 @@ func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (c *AppConfig) unmarshalOption(d *caddyfile.Dispenser) error {
-	switch d.Val() {
-	case "wait":
-		return duration(d, &c.Wait)
-	case "ttl":
-		var ttl *caddy.Duration
-		if c.TTL != 0 {
-			return d.Err("ttl is given twice")
-		}
-		if err := duration(d, &ttl); err != nil {
-			return err
-		}
-		if *ttl == 0 {
-			return d.Err("ttl: a notification that is worth nothing cannot be delivered")
-		}
-		c.TTL = *ttl
-		return nil
-	case "content":
-		return once(d, &c.Content, "event_id_only", "full")
-	case "badges":
-		return once(d, &c.Badges, "on", "with_events", "off")
-	case "concurrency":
-		return positive(d, &c.Concurrency)
-	default:
-		return c.unmarshalProvider(d)
+func ttl(arg string) (caddy.Duration, error) {
+	d, err := caddyfileopt.Duration(arg)
+	switch {
+	case err != nil:
+		return 0, err
+	case *d == 0:
+		return 0, errors.New("a notification that is worth nothing cannot be delivered")
 	}
+	return *d, nil
 }
 
 func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser) error {
@@ -203,15 +165,16 @@ func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser) error {
 }
 
 // guest reads an option whose first argument is the name of a module.
-func guest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessage) error {
-	option := d.Val()
-	if *into != nil {
-		return d.Errf("%s is given twice", option)
+func guest[T any](namespace string, into *json.RawMessage) caddyfileopt.Option {
+	return func(d *caddyfile.Dispenser) error {
+		if *into != nil {
+			return caddyfileopt.Twice(d)
+		}
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		return unmarshalGuest[T](d, namespace, into)
 	}
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	return unmarshalGuest[T](d, namespace, into)
 }
 
 // unmarshalGuest reads the module whose name the dispenser is at.
@@ -228,60 +191,6 @@ func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.
 		*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
 		return nil
 	})
-}
-
-// argument reads an option's one argument, and refuses an option that was given before.
-func argument(d *caddyfile.Dispenser, given bool, into *string) error {
-	if given {
-		return d.Errf("%s is given twice", d.Val())
-	}
-	if !d.AllArgs(into) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// once reads an option that is one of a few words.
-func once(d *caddyfile.Dispenser, into *string, words ...string) error {
-	option := d.Val()
-	if err := argument(d, *into != "", into); err != nil {
-		return err
-	}
-	for _, word := range words {
-		if *into == word {
-			return nil
-		}
-	}
-	last := len(words) - 1
-	return d.Errf("%s: %q is none of %s and %s", option, *into, strings.Join(words[:last], ", "), words[last])
-}
-
-func duration(d *caddyfile.Dispenser, into **caddy.Duration) error {
-	option := d.Val()
-	var s string
-	if err := argument(d, *into != nil, &s); err != nil {
-		return err
-	}
-	parsed, err := caddy.ParseDuration(s)
-	if err != nil || parsed < 0 {
-		return d.Errf("%s: %q is not a duration", option, s)
-	}
-	*into = new(caddy.Duration(parsed))
-	return nil
-}
-
-func positive(d *caddyfile.Dispenser, into *int) error {
-	option := d.Val()
-	var s string
-	if err := argument(d, *into != 0, &s); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n <= 0 {
-		return d.Errf("%s: %q is not a positive number", option, s)
-	}
-	*into = n
-	return nil
 }
 
 // Interface guards

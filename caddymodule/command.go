@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/command"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -29,7 +29,8 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 	}
 	app := configured.(*App)
 	plan := &command.Plan{
-		Rejected: guestName(app.gateway.Rejected), Outbox: guestName(app.gateway.Outbox), Warnings: app.warnings(), Close: app.release,
+		Rejected: caddy.GetModuleName(app.gateway.Rejected), Outbox: caddy.GetModuleName(app.gateway.Outbox),
+		Warnings: warnings(app.gateway), Close: app.release,
 	}
 	sites := mounts(ctx)
 	for _, a := range app.gateway.Router.Apps() {
@@ -43,20 +44,20 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 }
 
 // warnings are about what sites share.
-func (a *App) warnings() (warnings []string) {
-	if guestName(a.gateway.Outbox) == "off" {
-		warnings = append(warnings, "outbox off: a push without a verdict in time is lost where a homeserver does not send it again, as Dendrite")
+func warnings(g *gateway.Gateway) (list []string) {
+	if caddy.GetModuleName(g.Outbox) == "off" {
+		list = append(list, "outbox off: a push without a verdict in time is lost where a homeserver does not send it again, as Dendrite")
 	}
-	if guestName(a.gateway.Rejected) == "memory" {
-		warnings = append(warnings, "rejected memory: dead pushkeys are forgotten with each restart, and tried again")
+	if caddy.GetModuleName(g.Rejected) == "memory" {
+		list = append(list, "rejected memory: dead pushkeys are forgotten with each restart, and tried again")
 	}
-	if a.gateway.Fuse.Share >= 1 {
-		warnings = append(warnings, "fuse off: a mistake in the settings can cost all pushers at once")
+	if g.Fuse.Share >= 1 {
+		list = append(list, "fuse off: a mistake in the settings can cost all pushers at once")
 	}
-	if a.gateway.Dedupe == 0 {
-		warnings = append(warnings, "dedupe 0: what a homeserver sends again is shown again")
+	if g.Dedupe == 0 {
+		list = append(list, "dedupe 0: what a homeserver sends again is shown again")
 	}
-	return warnings
+	return list
 }
 
 // planned is what is known of an app without asking anybody.
@@ -75,29 +76,19 @@ func planned(a *gateway.App, now time.Time) command.PlannedApp {
 		p.Warnings = append(p.Warnings, "content full: the push service can read what it delivers")
 	}
 	if a.Badges == providers.BadgesOn && a.DefaultBadges() != providers.BadgesOn {
-		p.Warnings = append(p.Warnings, "badges on: browsers cancel subscriptions that get badge updates; with_events sends counts with events only")
+		p.Warnings = append(p.Warnings,
+			"badges on: browsers cancel subscriptions that get badge updates; with_events sends counts with events only")
 	}
 	p.CredentialExpiry = a.CredentialExpiry()
 	switch left := p.CredentialExpiry.Sub(now); {
 	case p.CredentialExpiry.IsZero():
 	case left < 0:
 		p.Warnings = append(p.Warnings, "the credential has expired")
-	case left < expiryNotice:
-		p.Warnings = append(p.Warnings, fmt.Sprintf("the credential expires within %d days", expiryNotice/(24*time.Hour)))
+	case left < telemetry.ExpiryNotice:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the credential expires within %d days", telemetry.ExpiryNotice/(24*time.Hour)))
 	}
 	if _, can := a.Provider.(providers.Checker); can {
 		p.Check = a.Check
 	}
 	return p
-}
-
-// release cleans up after an app whose configuration does not go live, and which nobody else will.
-func (a *App) release() {
-	guests := []any{a.gateway.Rejected, a.gateway.Outbox}
-	for _, app := range a.gateway.Router.Apps() {
-		guests = append(guests, app.Provider)
-	}
-	for _, guest := range slices.Insert(guests, 0, any(a)) {
-		_ = cleanedUp(guest) // the process ends
-	}
 }

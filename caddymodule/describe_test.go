@@ -16,6 +16,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
+// silent is a provider that says nothing about itself.
+type silent struct{ providers.Provider }
+
 // advertising is a provider that says something about itself.
 type advertising struct{ ad providers.Advertisement }
 
@@ -75,7 +78,7 @@ func TestAKeyIsFoundByAppID(t *testing.T) {
 	)
 	all := map[string]providers.Provider{
 		"org.example.web*": browsers("WEB"), "org.example.web.beta": browsers("BETA"), "org.example.ios": advertising{}, "*": phones("UP"),
-		"org.silent.*": &fakeProvider{},
+		"org.silent.*": silent{},
 	}
 	one := map[string]providers.Provider{"org.example.web*": browsers("WEB")}
 	two := map[string]providers.Provider{"a": phones("A"), "b": phones("B"), "c": phones("A")}

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
 const (
@@ -37,14 +38,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case !h.secure(r):
 		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
-		metrics.refused(h.refuse(w, h.errPlaintext()))
+		telemetry.Refused(h.refuse(w, h.errPlaintext()))
 	case r.URL.Path != endpoint:
 		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
 	case r.Method == http.MethodPost:
-		metrics.notificationInFlight.Inc()
-		defer metrics.notificationInFlight.Dec()
+		telemetry.Began()
+		defer telemetry.Ended()
 		start := time.Now()
-		metrics.answered(h.notify(w, r), time.Since(start))
+		telemetry.Answered(h.notify(w, r), time.Since(start))
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		h.describe(w, r)
 	case r.Method == http.MethodOptions:
@@ -78,10 +79,10 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	}
 	request.Span, request.Hand = trace.SpanFromContext(r.Context()), hand
 	a := h.app.gateway.Notify(request, site(r), h.serves)
-	tell(r.Context(), len(request.Devices), a.Results)
+	telemetry.AccessLog(r.Context(), len(request.Devices), a.Results)
 	status := http.StatusOK
 	if a.Err != nil {
-		h.app.observer.refused(a.Err)
+		h.app.observer.RequestRefused(a.Err)
 		status = a.Err.Status
 		retryAfter(w, a.RetryAfter)
 	}
@@ -91,7 +92,7 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 
 // refuse answers a request that nothing was done for, and returns the status.
 func (h *Handler) refuse(w http.ResponseWriter, err *gateway.Error) int {
-	h.app.observer.refused(err)
+	h.app.observer.RequestRefused(err)
 	if err.RetryAfter > 0 {
 		retryAfter(w, err.RetryAfter)
 	}

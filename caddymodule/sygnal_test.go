@@ -9,7 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // TestWhatTheSygnalAdapterWritesLoads does what `caddy validate` does with the adapter's golden files. The adapter's own tests leave
@@ -45,10 +46,10 @@ func TestWhatTheSygnalAdapterWritesLoads(t *testing.T) {
 // writeSygnalCredentials writes the files that the configurations name.
 func writeSygnalCredentials(t *testing.T) {
 	t.Helper()
-	_, key := providertest.NewAPNsKey(t)
-	certificate, certificateKey := providertest.NewCA(t).APNsCertificate(t,
+	_, key := apnstest.NewKey(t)
+	certificate, certificateKey := apnstest.NewAuthority(t).Certificate(t,
 		[]string{"com.example.myapp"}, []string{"production"}, time.Now().Add(365*24*time.Hour))
-	account, err := os.ReadFile(providertest.NewFCM(t, providertest.FCMOptions{}).ServiceAccount(t))
+	account, err := os.ReadFile(fcmtest.New(t, fcmtest.Options{}).ServiceAccount(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -38,37 +39,31 @@ func hanging(ctx context.Context) error {
 	return errors.New("no answer in time")
 }
 
-// warming is an app whose providers get ready once it is live, what it logs, and what ends it.
-func warming(t *testing.T, provided map[string]providers.Provider) (a *App, logs *zapobserver.ObservedLogs, stop func()) {
+// warming has providers get ready once all of Caddy has started, and returns what says so, the log, and what ends it.
+func warming(t *testing.T, provided map[string]providers.Provider) (allStarted chan<- struct{}, logs *zapobserver.ObservedLogs, stop func()) {
 	t.Helper()
 	var apps []*gateway.App
 	for pattern, p := range provided {
 		apps = append(apps, &gateway.App{Pattern: pattern, ProviderName: "test", Provider: p})
 	}
-	router, err := gateway.NewRouter(apps)
-	if err != nil {
-		t.Fatal(err)
-	}
 	core, logs := zapobserver.New(zapcore.DebugLevel)
-	a = &App{
-		gateway: gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared()}), events: &events{ready: make(chan struct{})},
-		observer: &observer{logger: zap.New(core), emit: func(name string, _ map[string]any) { t.Errorf("event %s", name) }},
-	}
+	o := telemetry.NewObserver(zap.New(core), func(name string, _ map[string]any) { t.Errorf("event %s", name) })
+	started := make(chan struct{})
 	ctx, stop := context.WithCancel(t.Context())
-	go a.warm(ctx)
-	return a, logs, stop
+	go warm(ctx, started, apps, o)
+	return started, logs, stop
 }
 
 func TestNothingGetsReadyBeforeTheConfigurationIsLive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &warmer{warm: warmly}, &warmer{warm: warmly}
-		a, logs, stop := warming(t, map[string]providers.Provider{"first": first, "second": second, "other": &ending{}})
+		allStarted, logs, stop := warming(t, map[string]providers.Provider{"first": first, "second": second, "other": silent{}})
 		synctest.Wait()
 		if n := first.calls.Load() + second.calls.Load(); n != 0 {
 			t.Errorf("%d providers got ready for a configuration that may yet fail", n)
 		}
-		close(a.events.ready)
+		close(allStarted)
 		synctest.Wait()
 		if first.over.Load() != 1 || second.over.Load() != 1 || logs.Len() != 0 {
 			t.Errorf("the providers got ready %d and %d times, and the log has %v", first.over.Load(), second.over.Load(), logs.All())
@@ -81,10 +76,10 @@ func TestNothingGetsReadyForAConfigurationThatNeverWentLive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &warmer{warm: warmly}
-		a, _, stop := warming(t, map[string]providers.Provider{"app": w})
+		allStarted, _, stop := warming(t, map[string]providers.Provider{"app": w})
 		stop()
 		synctest.Wait()
-		close(a.events.ready)
+		close(allStarted)
 		synctest.Wait()
 		if n := w.calls.Load(); n != 0 {
 			t.Errorf("the provider got ready %d times", n)
@@ -98,8 +93,8 @@ func TestAProviderThatCannotGetReadyIsADebugLineAndHoldsUpNobody(t *testing.T) {
 		good, failing := &warmer{warm: warmly}, &warmer{warm: func(context.Context) error { return errors.New("no way") }}
 		panicking := &warmer{warm: func(context.Context) error { panic("a secret") }}
 		slow := &warmer{warm: hanging}
-		a, logs, stop := warming(t, map[string]providers.Provider{"good": good, "failing": failing, "panicking": panicking, "slow": slow})
-		close(a.events.ready)
+		allStarted, logs, stop := warming(t, map[string]providers.Provider{"good": good, "failing": failing, "panicking": panicking, "slow": slow})
+		close(allStarted)
 		synctest.Wait()
 		if good.over.Load() != 1 || slow.over.Load() != 0 || logs.Len() != 2 {
 			t.Errorf("ready: %d, slow: %d, log: %v", good.over.Load(), slow.over.Load(), logs.All())
@@ -128,8 +123,8 @@ func TestTheEndOfTheConfigurationEndsGettingReadyWithoutAWord(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := &warmer{warm: hanging}
-		a, logs, stop := warming(t, map[string]providers.Provider{"slow": slow})
-		close(a.events.ready)
+		allStarted, logs, stop := warming(t, map[string]providers.Provider{"slow": slow})
+		close(allStarted)
 		synctest.Wait()
 		stop()
 		synctest.Wait()

@@ -12,8 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 func init() {
@@ -135,8 +135,8 @@ func TestAConfigurationThatGoesLiveGetsItsProvidersReadyAndOneThatEndsStopsThem(
 }
 
 func TestAConfigurationThatGoesLiveConnectsToAPNsAndOneThatIsValidatedDoesNot(t *testing.T) {
-	key, p8 := providertest.NewAPNsKey(t)
-	apns := providertest.NewAPNs(t, providertest.APNsOptions{Keys: []providertest.APNsKey{
+	key, p8 := apnstest.NewKey(t)
+	apns := apnstest.New(t, apnstest.Options{Keys: []apnstest.Key{
 		{KeyID: "ABC123DEFG", TeamID: "TEAM123456", Public: &key.PublicKey, Topics: []string{"org.example.ios"}},
 	}})
 	keyFile := filepath.Join(t.TempDir(), "key.p8")

@@ -16,18 +16,28 @@ import (
 //
 // The outbox keeps it as JSON. What is nil is left out of that, since a [json.RawMessage] reads a null as the four letters of it.
 type Notification struct {
-	EventID           string
-	RoomID            string
-	Type              string
-	Sender            string
+	// EventID is the event's id. Homeservers repeat it when they send a notification again.
+	EventID string
+	// RoomID is the room's id.
+	RoomID string
+	// Type is the event's type, such as m.room.message or m.room.encrypted.
+	Type string
+	// Sender is the Matrix ID of who sent the event.
+	Sender string
+	// SenderDisplayName is the sender's name as people read it.
 	SenderDisplayName string
-	RoomName          string
-	RoomAlias         string
+	// RoomName is the room's name as people read it; homeservers make one up for rooms without a name.
+	RoomName string
+	// RoomAlias is the room's alias, such as #room:example.org.
+	RoomAlias string
 	// Membership is sent by Synapse and Dendrite for m.room.member events; it is not in the specification.
-	Membership   string
+	Membership string
+	// UserIsTarget reports whether a membership event is about the recipient.
 	UserIsTarget bool
-	Prio         Priority
-	Counts       Counts
+	// Prio is high unless the homeserver says low.
+	Prio Priority
+	// Counts are for the app's badge.
+	Counts Counts
 	// Content is the event's content, a JSON object; nil if there is none.
 	Content json.RawMessage `json:",omitempty"`
 	// Encrypted are the members of MSC3013 (encrypted push).
@@ -208,7 +218,9 @@ func marshal(v any) json.RawMessage {
 
 // Counts are the numbers for the app's badge; nil where the homeserver sent none.
 type Counts struct {
-	Unread      *int64
+	// Unread is the number of unread messages or rooms, as the homeserver counts. Zero clears the badge.
+	Unread *int64
+	// MissedCalls is the number of missed calls.
 	MissedCalls *int64
 }
 
@@ -293,7 +305,10 @@ func (n *Notification) WithoutCounts() *Notification {
 
 // Device is one of a notification's devices.
 type Device struct {
-	AppID   string
+	// AppID is what the client calls its app, such as org.example.app.ios: at most 64 characters.
+	AppID string
+	// Pushkey is what the push service knows the device by, such as a token or an endpoint. It is a secret, and is echoed to the homeserver
+	// byte for byte.
 	Pushkey string
 	// PushkeyTS is when the client last registered the pushkey, in milliseconds of Unix time by the homeserver's clock; 0 if
 	// the homeserver did not say. Most homeservers send whole seconds.

@@ -48,6 +48,7 @@ func (k Kind) String() string {
 
 // Outcome is how one attempt to deliver one push ended.
 type Outcome struct {
+	// Kind decides what the gateway does next.
 	Kind Kind
 
 	// Reason says why, in snake_case words out of a small fixed set of the provider's: it becomes a metric's label, and what an

@@ -135,12 +135,14 @@ type Mounted interface {
 
 // WaitDefaulter is implemented by a provider for which a homeserver should wait shorter or longer than the usual 5 s.
 type WaitDefaulter interface {
+	// DefaultWait returns the app's wait where the operator sets none.
 	DefaultWait() time.Duration
 }
 
 // Starter is implemented by a provider that has something to do when its configuration goes live and not while it is merely
 // validated: making a key, for example. An error fails the load.
 type Starter interface {
+	// Start is called once, after Provision and before the first push.
 	Start(ctx context.Context) error
 }
 

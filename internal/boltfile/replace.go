@@ -251,10 +251,12 @@ type NotDurableError struct {
 	err  error
 }
 
+// Error names the folder and what went wrong.
 func (e *NotDurableError) Error() string {
 	return fmt.Sprintf("%s cannot be synced: %v", e.dir, e.err)
 }
 
+// Unwrap returns what went wrong.
 func (e *NotDurableError) Unwrap() error { return e.err }
 
 // Again tries once more.

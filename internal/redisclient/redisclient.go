@@ -115,6 +115,14 @@ func CheckPrefix(prefix string) (string, error) {
 	return prefix, nil
 }
 
+// ParsePrefix reads a prefix that is given in a Caddyfile: it is not empty.
+func ParsePrefix(arg string) (string, error) {
+	if arg == "" {
+		return "", errors.New(`"" is no prefix`)
+	}
+	return arg, nil
+}
+
 // Probe finds out whether Redis can be used. What it refuses, such as a wrong password, is an error. That it cannot be reached is not:
 // it may start after the gateway, and the sites next to it have to be served meanwhile. That is logged, and so are settings of
 // Redis with which it loses what it was told.

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
@@ -73,11 +74,8 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("path: %w", err)
 	}
-	v, _, err := pool.LoadOrNew(path, func() (caddy.Destructor, error) { return newDatabase(path), nil })
-	if err != nil {
-		return err
-	}
-	b.db, b.held = v.(*database), true
+	b.db, _ = tenancy.Join(pool, path, func() *database { return newDatabase(path) })
+	b.held = true
 	return nil
 }
 
@@ -91,7 +89,7 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.db.open(ctx, b)
+	return b.db.Open(ctx, b, b.log, func() { b.db.index.setBounds(b.options().Bounds()) })
 }
 
 // Cleanup gives the share of the database back. The last one out closes the file.
@@ -100,9 +98,7 @@ func (b *Box) Cleanup() error {
 		return nil
 	}
 	b.held = false
-	b.db.retire(b)
-	_, err := pool.Delete(b.db.path)
-	return err
+	return b.db.Leave(b)
 }
 
 // Accept takes a push over and returns when it is on disk. If the context ends before that, it may still get there.

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -31,55 +28,28 @@ func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct {
-		name string
-		b    Box
-		want string
-	}{
-		{"a directory", Box{Path: dir}, "path: " + dir + " is a directory"},
-		{"a device", Box{Path: os.DevNull}, "path: " + os.DevNull + " is not a regular file"},
-		{"a file below a file", Box{Path: filepath.Join(plain, "outbox.db")}, "path: "},
-		{"an unknown placeholder", Box{Path: "{no.such}/outbox.db"}, "path: "},
-		{"an empty placeholder", Box{Path: "{env.MATRIX_PUSH_NEVER_SET}"}, "path: "},
-		{"a negative bound of an app", Box{MaxPerApp: -1}, "max_per_app: "},
-		{"a negative bound of a device", Box{MaxPerDevice: -1}, "max_per_device: "},
-		{"a negative size", Box{MaxSize: -1}, "max_size: "},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if err := tryProvision(t, &tt.b); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
-				t.Errorf("error %v, want one that begins with %q", err, tt.want)
-			}
-		})
-	}
+	storetest.Refused(t, tryProvision, []storetest.Setting[Box]{
+		{Name: "a directory", Store: Box{Path: dir}, Want: "path: " + dir + " is a directory"},
+		{Name: "a device", Store: Box{Path: os.DevNull}, Want: "path: " + os.DevNull + " is not a regular file"},
+		{Name: "a file below a file", Store: Box{Path: filepath.Join(plain, "outbox.db")}, Want: "path: "},
+		{Name: "an unknown placeholder", Store: Box{Path: "{no.such}/outbox.db"}, Want: "path: "},
+		{Name: "an empty placeholder", Store: Box{Path: "{env.MATRIX_PUSH_NEVER_SET}"}, Want: "path: "},
+		{Name: "a negative bound of an app", Store: Box{MaxPerApp: -1}, Want: "max_per_app: "},
+		{Name: "a negative bound of a device", Store: Box{MaxPerDevice: -1}, Want: "max_per_device: "},
+		{Name: "a negative size", Store: Box{MaxSize: -1}, Want: "max_size: "},
+	})
 }
 
 func TestThePathHasADefaultAndPlaceholders(t *testing.T) {
-	data := t.TempDir()
-	t.Setenv("XDG_DATA_HOME", data)
-	for path, want := range map[string]string{
-		"":                           filepath.Join(caddy.AppDataDir(), "matrix_push", "outbox.db"),
-		"{env.XDG_DATA_HOME}/own.db": filepath.Join(data, "own.db"),
-	} {
-		if b := provision(t, &Box{Path: path}); b.db.path != want || b.Path != path {
-			t.Errorf("path %q is %s, and %q in the configuration; want %s", path, b.db.path, b.Path, want)
-		}
-	}
+	storetest.Paths(t, "outbox.db", func(t *testing.T, path string) (used, configured string) {
+		b := provision(t, &Box{Path: path})
+		return b.db.path, b.Path
+	})
 }
 
 func TestFileAndDirectoryAreTheOwnersAlone(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{Path: tempPath(t)})
-	for path, want := range map[string]os.FileMode{b.Path: 0o600, filepath.Dir(b.Path): 0o700} {
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := info.Mode().Perm(); got != want {
-			t.Errorf("%s has mode %o, want %o", path, got, want)
-		}
-	}
+	storetest.Private(t, opened(t, &Box{Path: tempPath(t)}).Path)
 }
 
 // wantNotOpen asks everything of a box that is not open.
@@ -151,46 +121,27 @@ func TestCleanupIsHarmlessHoweverFarProvisioningGot(t *testing.T) {
 
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, in string
-		want     Box
-		err      string
-	}{
-		{name: "nothing but the name", in: `file`},
-		{name: "an empty block", in: "file {\n}"},
-		{name: "a path", in: `file /var/lib/x.db`, want: Box{Path: "/var/lib/x.db"}},
-		{name: "a path with a placeholder, which stays", in: `file {env.DIR}/x.db`, want: Box{Path: "{env.DIR}/x.db"}},
+	storetest.Caddyfile(t, []storetest.Segment[Box]{
+		{Name: "nothing but the name", In: `file`},
+		{Name: "an empty block", In: "file {\n}"},
+		{Name: "a path", In: `file /var/lib/x.db`, Want: Box{Path: "/var/lib/x.db"}},
+		{Name: "a path with a placeholder, which stays", In: `file {env.DIR}/x.db`, Want: Box{Path: "{env.DIR}/x.db"}},
 		{
-			name: "everything", in: "file x.db {\nmax_per_app 5000\nmax_per_device 20\nmax_size 1GiB\n}",
-			want: Box{Path: "x.db", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
+			Name: "everything", In: "file x.db {\nmax_per_app 5000\nmax_per_device 20\nmax_size 1GiB\n}",
+			Want: Box{Path: "x.db", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
 		},
-		{name: "a size without a unit", in: "file {\nmax_size 1000\n}", want: Box{MaxSize: 1000}},
-		{name: "two paths", in: `file x.db y.db`, err: "wrong argument count"},
-		{name: "an empty path", in: `file ""`, err: "the path is empty"},
-		{name: "an unknown option", in: "file {\nttl 5m\n}", err: `no option "ttl"`},
-		{name: "an option twice", in: "file {\nmax_size 1MB\nmax_size 1MB\n}", err: "max_size is given twice"},
-		{name: "a number without a value", in: "file {\nmax_per_app\n}", err: "wrong argument count"},
-		{name: "a number of two values", in: "file {\nmax_per_app 1 2\n}", err: "wrong argument count"},
-		{name: "a number that is none", in: "file {\nmax_per_app many\n}", err: `max_per_app: "many" is not a number above 0`},
-		{name: "a number of zero", in: "file {\nmax_per_device 0\n}", err: `max_per_device: "0" is not a number above 0`},
-		{name: "a number below zero", in: "file {\nmax_per_device -1\n}", err: `max_per_device: "-1" is not a number above 0`},
-		{name: "a size that is none", in: "file {\nmax_size large\n}", err: `max_size: "large" is not a size`},
-		{name: "a size of zero", in: "file {\nmax_size 0\n}", err: `max_size: "0" is not a size`},
-		{name: "a size beyond all bounds", in: "file {\nmax_size 15EiB\n}", err: `max_size: "15EiB" is not a size`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var b Box
-			err := b.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
-			switch {
-			case tt.err == "" && err != nil:
-				t.Fatal(err)
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
-				t.Fatalf("error %v, want one with %q", err, tt.err)
-			case tt.err == "" && b != tt.want:
-				t.Errorf("got %+v, want %+v", b, tt.want)
-			}
-		})
-	}
+		{Name: "a size without a unit", In: "file {\nmax_size 1000\n}", Want: Box{MaxSize: 1000}},
+		{Name: "two paths", In: `file x.db y.db`, Err: "wrong argument count"},
+		{Name: "an empty path", In: `file ""`, Err: "the path is empty"},
+		{Name: "an unknown option", In: "file {\nttl 5m\n}", Err: `no option "ttl"`},
+		{Name: "an option twice", In: "file {\nmax_size 1MB\nmax_size 1MB\n}", Err: "max_size is given twice"},
+		{Name: "a number without a value", In: "file {\nmax_per_app\n}", Err: "wrong argument count"},
+		{Name: "a number of two values", In: "file {\nmax_per_app 1 2\n}", Err: "wrong argument count"},
+		{Name: "a number that is none", In: "file {\nmax_per_app many\n}", Err: `max_per_app: "many" is not a number above 0`},
+		{Name: "a number of zero", In: "file {\nmax_per_device 0\n}", Err: `max_per_device: "0" is not a number above 0`},
+		{Name: "a number below zero", In: "file {\nmax_per_device -1\n}", Err: `max_per_device: "-1" is not a number above 0`},
+		{Name: "a size that is none", In: "file {\nmax_size large\n}", Err: `max_size: "large" is not a size`},
+		{Name: "a size of zero", In: "file {\nmax_size 0\n}", Err: `max_size: "0" is not a size`},
+		{Name: "a size beyond all bounds", In: "file {\nmax_size 15EiB\n}", Err: `max_size: "15EiB" is not a size`},
+	})
 }

@@ -1,12 +1,9 @@
 package file
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 // UnmarshalCaddyfile reads
@@ -26,33 +23,7 @@ func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	given := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if given[option] {
-			return d.Errf("%s is given twice", option)
-		}
-		given[option] = true
-		var arg string
-		if !d.AllArgs(&arg) {
-			return d.ArgErr()
-		}
-		if err := b.setOption(option, arg); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return nil
-}
-
-func (b *Box) setOption(option, arg string) error {
-	switch err := b.options().Set(option, arg); {
-	case err == nil:
-		return nil
-	case errors.Is(err, bounds.ErrUnknown):
-		return fmt.Errorf("outbox file has no option %q", option)
-	default:
-		return fmt.Errorf("%s: %w", option, err)
-	}
+	return caddyfileopt.Block(d, b.options().Caddyfile(), caddyfileopt.Unknown("outbox file"))
 }
 
 // Interface guard

@@ -5,19 +5,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.etcd.io/bbolt"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
-	"github.com/matrix-push/caddy-matrix-push/outbox/internal/holds"
 )
 
 var (
@@ -27,20 +24,14 @@ var (
 	vouchBucket, vouchOrderBucket = []byte("vouched"), []byte("vouched_order")
 )
 
-var errClosed = outbox.ErrNotOpen
-
-// database is one file and its index. It is made closed, opened by the first configuration that goes live, and closed when no
-// configuration and no lease uses it any more.
+// database is one file and its index, which the configurations that name the file share, and the attempts under way.
 type database struct {
-	path  string
-	index *index
-
-	// gate is held for reading during every use of what follows it, so closing waits for what is in flight. Nobody waits to read: while
-	// somebody waits to write, the file is not open yet, or not any more.
-	gate   sync.RWMutex
+	*tenancy.Tenancy
+	path   string
+	index  *index
 	bolt   *bbolt.DB // it and its file are reads', too: a smaller one may take their place
 	file   *os.File
-	writer *writer // nil when it is not open
+	writer *writer
 
 	// reads is held for reading by who reads from bolt, for moments. See wipe.go for who has to be alone.
 	reads sync.RWMutex
@@ -49,48 +40,19 @@ type database struct {
 	// every is how often the file is swept, and shrinks whether it is made smaller; sweepInterval and mostlyFree, but for tests.
 	every   time.Duration
 	shrinks func(used, size int64) bool
-
-	life   sync.Mutex // opening, closing, and live
-	live   []*Box     // whose settings may apply, newest last
-	closed bool
-	log    atomic.Pointer[slog.Logger] // that of the newest live configuration
-	stop   context.CancelFunc
-	swept  chan struct{}
-
-	held *holds.Holds
 }
 
 func newDatabase(path string) *database {
-	return &database{path: path, index: newIndex(), held: holds.New(pool, path), every: sweepInterval, shrinks: mostlyFree}
+	d := &database{path: path, index: newIndex(), every: sweepInterval, shrinks: mostlyFree}
+	d.Tenancy = tenancy.New(pool, path, tenancy.Resource{
+		Open: d.open, Background: []func(context.Context){d.sweep}, Close: d.close, NotOpen: outbox.ErrNotOpen,
+	})
+	return d
 }
 
-// open opens the file if it is not open yet, and makes b the newest configuration that went live.
-func (d *database) open(ctx context.Context, b *Box) error {
-	d.life.Lock()
-	defer d.life.Unlock()
-	if d.closed {
-		return errClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if !slices.Contains(d.live, b) {
-		d.live = append(d.live, b)
-	}
-	d.apply()
-	if d.writer != nil {
-		return nil
-	}
-	if err := d.start(b.log); err != nil {
-		d.live = nil
-		return err
-	}
-	return nil
-}
-
-// start opens the file and reads it; the caller holds life.
-func (d *database) start(log *slog.Logger) error {
-	bolt, file, err := boltfile.Open(d.path, log)
+// open opens the file and reads it.
+func (d *database) open() error {
+	bolt, file, err := boltfile.Open(d.path, d.Log())
 	if err != nil {
 		return err
 	}
@@ -113,19 +75,10 @@ func (d *database) start(log *slog.Logger) error {
 		return errors.Join(fmt.Errorf("%s cannot be read or written: %w", d.path, err), bolt.Close())
 	}
 	if skipped > 0 {
-		log.Warn("unreadable entries were skipped", "file", d.path, "entries", skipped)
+		d.Log().Warn("unreadable entries were skipped", "file", d.path, "entries", skipped)
 	}
-	d.gate.Lock()
-	d.bolt, d.file, d.writer = bolt, file, w
-	d.gate.Unlock()
-	d.tidy = tidy{}
+	d.bolt, d.file, d.writer, d.tidy = bolt, file, w, tidy{}
 	go w.run()
-	ctx, cancel := context.WithCancel(context.Background())
-	d.stop, d.swept = cancel, make(chan struct{})
-	go func() {
-		defer close(d.swept)
-		d.sweep(ctx)
-	}()
 	return nil
 }
 
@@ -150,40 +103,10 @@ func (d *database) load(entries *bbolt.Bucket) (skipped int, err error) {
 	return skipped, err
 }
 
-// apply makes the newest live configuration's bounds those of the index, and its log the one that is used; the caller holds life.
-func (d *database) apply() {
-	log := slog.New(slog.DiscardHandler)
-	if n := len(d.live); n > 0 {
-		d.index.setBounds(d.live[n-1].options().Bounds())
-		log = d.live[n-1].log
-	}
-	d.log.Store(log)
-}
-
-// retire forgets a configuration; the settings of the newest other one apply again.
-func (d *database) retire(b *Box) {
-	d.life.Lock()
-	defer d.life.Unlock()
-	d.live = slices.DeleteFunc(d.live, func(o *Box) bool { return o == b })
-	d.apply()
-}
-
-// Destruct closes the file when nobody uses it any more. Later operations get ErrNotOpen.
-func (d *database) Destruct() error {
-	d.life.Lock()
-	defer d.life.Unlock()
-	d.closed = true
-	if d.writer == nil {
-		return nil
-	}
-	d.stop()
-	<-d.swept
-	d.gate.Lock()
-	defer d.gate.Unlock()
+// close closes the file.
+func (d *database) close() error {
 	d.writer.close()
-	err := errors.Join(d.lastWipe(), d.bolt.Close())
-	d.bolt, d.file, d.writer = nil, nil, nil
-	return err
+	return errors.Join(d.lastWipe(), d.bolt.Close())
 }
 
 // view runs a function in a transaction that reads. It is to take a moment.
@@ -191,18 +114,6 @@ func (d *database) view(fn func(*bbolt.Tx) error) error {
 	d.reads.RLock()
 	defer d.reads.RUnlock()
 	return boltfile.Guard(d.path, func() error { return d.bolt.View(fn) })
-}
-
-// enter keeps the file open while fn runs.
-func (d *database) enter(fn func() error) error {
-	if !d.gate.TryRLock() {
-		return errClosed
-	}
-	defer d.gate.RUnlock()
-	if d.writer == nil {
-		return errClosed
-	}
-	return fn()
 }
 
 // Interface guard

@@ -18,7 +18,7 @@ func TestALockedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	b := opened(t, &Box{Path: tempPath(t)})
 	// A database beside the pool stands for one in another process.
 	other := newDatabase(b.Path)
-	err := other.open(t.Context(), b)
+	err := other.Open(t.Context(), b, b.log, nil)
 	if err == nil || !strings.Contains(err.Error(), b.Path) || !strings.Contains(err.Error(), "caddy reload") {
 		t.Errorf("error %v", err)
 	}

@@ -13,7 +13,7 @@ func (d *database) accept(ctx context.Context, e outbox.Entry) (displaced []outb
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		a, as, err := d.index.reserve(&e, time.Now())
 		if err != nil || as == late {
 			return err
@@ -38,10 +38,10 @@ func (d *database) accept(ctx context.Context, e outbox.Entry) (displaced []outb
 // acceptedAgain keeps the file open for the attempt at an entry that was accepted before, or ends that attempt.
 func (d *database) acceptedAgain(e *outbox.Entry) {
 	if e.Running {
-		d.held.Hold(e.ID)
+		d.Hold(e.ID)
 	}
 	if !e.Running || d.index.settled(e.Ref()) {
-		d.held.LetGoSoon(e.ID)
+		d.LetGoSoon(e.ID)
 	}
 }
 
@@ -82,10 +82,10 @@ func (d *database) put(tx *bbolt.Tx, w *writer, a *arrival, value []byte) error 
 // arrived is told by the writer what became of an entry.
 func (d *database) arrived(a *arrival, err error) {
 	if err == nil && a.e.Running {
-		d.held.Hold(a.e.ID)
+		d.Hold(a.e.ID)
 	}
 	if runs := d.index.arrived(a, err, time.Now()); err == nil && a.e.Running && !runs {
-		d.held.LetGoSoon(a.e.ID) // the attempt ended before the write did
+		d.LetGoSoon(a.e.ID) // the attempt ended before the write did
 	}
 	strays := a.strays
 	if unsure(err) {
@@ -125,8 +125,8 @@ func (d *database) erase(ctx context.Context, seqs []uint64, then func(error)) e
 
 // settle also has an effect in a context that has ended, and if the disk fails: what was delivered is not to be delivered again.
 func (d *database) settle(ctx context.Context, r outbox.Ref) error {
-	defer d.held.LetGo(ctx, r.ID)
-	return d.enter(func() error {
+	defer d.LetGo(ctx, r.ID)
+	return d.Enter(func() error {
 		seq, found := d.index.leave(r, time.Now())
 		if found {
 			return d.erase(ctx, []uint64{seq}, func(err error) {
@@ -146,14 +146,14 @@ func (d *database) settle(ctx context.Context, r outbox.Ref) error {
 
 func (d *database) release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) {
 	d.index.release(r, due, tried)
-	d.held.LetGo(ctx, r.ID)
+	d.LetGo(ctx, r.ID)
 }
 
 func (d *database) discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return d.enter(func() error {
+	return d.Enter(func() error {
 		places, seqs := d.index.older(app, device, pushkeyTS, time.Now())
 		coming := len(seqs)
 		for _, p := range places {
@@ -173,7 +173,7 @@ func (d *database) discard(ctx context.Context, app string, device [16]byte, pus
 }
 
 func (d *database) waiting(app string, device [16]byte) (waits bool, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		waits = d.index.waiting(app, device)
 		return nil
 	})
@@ -182,7 +182,7 @@ func (d *database) waiting(app string, device [16]byte) (waits bool, err error) 
 
 func (d *database) lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
 	for {
-		if err := d.enter(func() error { return nil }); err != nil {
+		if err := d.Enter(func() error { return nil }); err != nil {
 			return nil, err
 		}
 		granted, err := d.index.lease(ctx, app, n, time.Now)
@@ -199,19 +199,19 @@ func (d *database) lease(ctx context.Context, app string, n int) ([]outbox.Lease
 // read reads what was leased. What was removed meanwhile is passed over. What has become unreadable is forgotten, as nothing can be made
 // of it.
 func (d *database) read(granted []grant) (leased []outbox.Leased, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		return d.view(func(tx *bbolt.Tx) error {
 			for _, g := range granted {
 				value := tx.Bucket(entryBucket).Get(sequence(g.item.seq))
 				e, err := decode(g.item.seq, value)
 				if err != nil {
 					if value != nil {
-						d.log.Load().Error("an entry of the outbox is unreadable", "file", d.path, "app", g.app)
+						d.Log().Error("an entry of the outbox is unreadable", "file", d.path, "app", g.app)
 					}
 					d.index.settle(outbox.Ref{App: g.app, Device: g.device, ID: g.item.id}, time.Now())
 					continue
 				}
-				d.held.Hold(e.ID)
+				d.Hold(e.ID)
 				leased = append(leased, outbox.Leased{Entry: *e, Attempts: g.tries})
 			}
 			return nil

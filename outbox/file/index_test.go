@@ -97,7 +97,7 @@ func TestTheIndexForgetsWhatIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.arrived(a, errClosed, s.now)
+	s.arrived(a, outbox.ErrNotOpen, s.now)
 	if q := s.queue(app); len(q.devices) != 0 || len(q.order) != 0 || q.room.all != (bounds.Amount{}) || len(q.coming) != 0 ||
 		len(q.hosts) != 0 || len(q.roll.slots) != 0 || len(q.roll.expiry) != 0 {
 		t.Errorf("it still has %+v", q)

@@ -14,7 +14,7 @@ import (
 const maxPage = 1000
 
 func (d *database) depths() (depths []outbox.Depth, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		depths = d.index.depths()
 		return nil
 	})
@@ -25,7 +25,7 @@ func (d *database) depths() (depths []outbox.Depth, err error) {
 // list pages by sequence number, which is the order in which entries were accepted. A cursor is the last one of its page.
 func (d *database) list(app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
 	var after uint64
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		if cursor != "" {
 			if after, err = strconv.ParseUint(cursor, 10, 64); err != nil {
 				return outbox.ErrCursor
@@ -41,7 +41,7 @@ func (d *database) list(app, cursor string, limit int) (page []outbox.Waiting, n
 }
 
 func (d *database) rouseDevice(app string, device [16]byte) (found bool, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		found = d.index.rouseDevice(app, device, time.Now())
 		return nil
 	})
@@ -50,7 +50,7 @@ func (d *database) rouseDevice(app string, device [16]byte) (found bool, err err
 
 // rouseHost makes devices of a host due.
 func (d *database) rouseHost(app, host string, most int) (due int, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		due = d.index.rouseHost(app, host, most, time.Now())
 		return nil
 	})
@@ -59,7 +59,7 @@ func (d *database) rouseHost(app, host string, most int) (due int, err error) {
 
 // drop takes the entries out of the index first, so nobody leases one while it is being removed.
 func (d *database) drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
-	err = d.enter(func() error {
+	err = d.Enter(func() error {
 		places := d.index.withdraw(app, device, id, time.Now())
 		if len(places) == 0 {
 			return nil

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/outboxtest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -47,47 +47,16 @@ func tempPath(t testing.TB) string {
 	return filepath.Join(t.TempDir(), "matrix_push", "outbox.db")
 }
 
-func tryProvision(t testing.TB, b *Box) error {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	t.Cleanup(func() {
-		cleanup(t, b)
-		if t.Failed() && b.db != nil { // it may have left attempts
-			b.db.held.LetAllGo()
-		}
-	})
-	return b.Provision(ctx)
-}
-
-func provision(t testing.TB, b *Box) *Box {
-	t.Helper()
-	if err := tryProvision(t, b); err != nil {
-		t.Fatal(err)
+var boxes = storetest.Fixture[*Box]{After: func(t testing.TB, b *Box) {
+	if t.Failed() && b.db != nil { // it may have left attempts
+		b.db.LetAllGo()
 	}
-	return b
-}
+}}
 
-func opened(t testing.TB, b *Box) *Box {
-	t.Helper()
-	provision(t, b)
-	open(t, b)
-	return b
-}
-
-func open(t testing.TB, b *Box) {
-	t.Helper()
-	if err := b.Open(context.Background()); err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-}
-
-func cleanup(t testing.TB, b *Box) {
-	t.Helper()
-	if err := b.Cleanup(); err != nil {
-		t.Errorf("Cleanup: %v", err)
-	}
-}
+var (
+	tryProvision, provision, opened = boxes.TryProvision, boxes.Provision, boxes.Opened
+	open, cleanup                   = storetest.Open, storetest.Cleanup
+)
 
 const app = "org.example.app"
 

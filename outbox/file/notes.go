@@ -76,7 +76,7 @@ func (d *database) recall(ctx context.Context, yield func(event [16]byte)) error
 			return err
 		}
 		var some []note
-		if err := d.enter(func() (err error) {
+		if err := d.Enter(func() (err error) {
 			some, from, err = d.notesFrom(from)
 			return err
 		}); err != nil {
@@ -111,7 +111,7 @@ func (d *database) notesFrom(from []byte) (some []note, next []byte, err error) 
 const maxRead = 4096
 
 func (d *database) note(event [16]byte, until time.Time) {
-	_ = d.enter(func() error {
+	_ = d.Enter(func() error {
 		d.writer.note(note{event, until})
 		return nil
 	})

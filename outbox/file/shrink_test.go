@@ -81,8 +81,9 @@ func TestTheFileShrinksAfterAPeak(t *testing.T) {
 		b := provision(t, &Box{Path: tempPath(t)})
 		b.log = log.logger()
 		open(t, b)
-		other := opened(t, &Box{Path: b.Path}) // of a reload
-		other.db.log.Store(b.log)
+		other := provision(t, &Box{Path: b.Path}) // of a reload
+		other.log = b.log
+		open(t, other)
 		waits := peak(t, b)
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -228,8 +229,7 @@ func TestAFileThatCannotShrinkIsWipedAndStaysInUse(t *testing.T) {
 func TestNothingIsAcceptedBeforeTheNewNameIsOnDisk(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
-	b.db.stop() // or the file's first sweep would look at what is replaced
-	<-b.db.swept
+	b.db.Quiet() // or the file's first sweep would look at what is replaced
 	accept(t, b, entry("a", "1"))
 	r, err := boltfile.NewReplacement(b.Path, b.db.file)
 	if err != nil {

@@ -38,14 +38,14 @@ func (d *database) sweep(ctx context.Context) {
 
 // sweepOnce does all that it can of what there is to do.
 func (d *database) sweepOnce(ctx context.Context, do ...func(context.Context) error) {
-	err := d.enter(func() (err error) {
+	err := d.Enter(func() (err error) {
 		for _, one := range do {
 			err = errors.Join(err, one(ctx))
 		}
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		d.log.Load().Error("the outbox cannot be swept", "file", d.path, "error", err)
+		d.Log().Error("the outbox cannot be swept", "file", d.path, "error", err)
 	}
 }
 
@@ -62,7 +62,7 @@ func (d *database) sweepEntries() error {
 		}); err != nil {
 			return err
 		}
-		d.log.Load().Info("pushes in the outbox have expired", "file", d.path, "pushes", len(expired))
+		d.Log().Info("pushes in the outbox have expired", "file", d.path, "pushes", len(expired))
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *database) vouched(ctx context.Context, yield func(key [16]byte)) error 
 			return err
 		}
 		var some [][16]byte
-		if err := d.enter(func() (err error) {
+		if err := d.Enter(func() (err error) {
 			some, from, err = d.vouchedFrom(from)
 			return err
 		}); err != nil {
@@ -104,7 +104,7 @@ func (d *database) vouchedFrom(from []byte) (some [][16]byte, next []byte, err e
 }
 
 func (d *database) vouch(key [16]byte, until time.Time) {
-	_ = d.enter(func() error {
+	_ = d.Enter(func() error {
 		d.writer.vouch(key, until)
 		return nil
 	})

@@ -104,10 +104,10 @@ func (d *database) shrinkAfter(ctx context.Context, w *boltfile.Wiper) error {
 		return ctx.Err()
 	case err != nil:
 		d.tidy.shrink = time.Now().Add(shrinkPause)
-		d.log.Load().Warn("the outbox file cannot be shrunk", "file", d.path, "error", err)
+		d.Log().Warn("the outbox file cannot be shrunk", "file", d.path, "error", err)
 		return nil
 	}
-	d.log.Load().Info("the outbox file was shrunk", "file", d.path, "was", size, "used", used)
+	d.Log().Info("the outbox file was shrunk", "file", d.path, "was", size, "used", used)
 	return nil
 }
 

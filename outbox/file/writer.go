@@ -107,7 +107,7 @@ func (w *writer) submit(one *write) error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return errClosed
+		return outbox.ErrNotOpen
 	}
 	w.writes = append(w.writes, one)
 	w.mu.Unlock()
@@ -191,7 +191,7 @@ func (w *writer) between(ctx context.Context, fn func()) error {
 		<-done
 		return nil
 	case <-w.ended:
-		return errClosed
+		return outbox.ErrNotOpen
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -27,14 +28,7 @@ func (Box) CaddyModule() caddy.ModuleInfo {
 
 // UnmarshalCaddyfile takes no arguments and no block.
 func (*Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("outbox off has no option %q", d.Val())
-	}
-	return nil
+	return caddyfileopt.Module(d, nil, caddyfileopt.Unknown("outbox off"))
 }
 
 // Accept takes nothing.

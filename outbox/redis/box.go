@@ -97,7 +97,7 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.queue.open(ctx, b)
+	return b.queue.Open(ctx, b, b.log)
 }
 
 // Cleanup gives the share of the queue back.
@@ -106,8 +106,7 @@ func (b *Box) Cleanup() error {
 		return nil
 	}
 	b.held = false
-	b.queue.Retire(b)
-	return b.queue.leave()
+	return b.queue.Leave(b)
 }
 
 // Accept takes a push over and returns when Redis has it. An entry that is accepted once more is in the outbox once, and so is an event

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -21,28 +20,15 @@ func TestProvisionConnectsToNothing(t *testing.T) {
 
 func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name string
-		b    Box
-		want string
-	}{
-		{"no URL", Box{}, "url: "},
-		{"a wrong URL", Box{URL: "http://user:s3cret@host"}, "url: "},
-		{"an empty placeholder", Box{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, "url: "},
-		{"a prefix with a brace", Box{URL: "redis://host", Prefix: "a}"}, "prefix: "},
-		{"a negative bound of an app", Box{URL: "redis://host", MaxPerApp: -1}, "max_per_app: "},
-		{"a negative bound of a device", Box{URL: "redis://host", MaxPerDevice: -1}, "max_per_device: "},
-		{"a negative size", Box{URL: "redis://host", MaxSize: -1}, "max_size: "},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			err := tryProvision(t, &tt.b)
-			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cret") {
-				t.Errorf("error %v, want one that begins with %q", err, tt.want)
-			}
-		})
-	}
+	storetest.Refused(t, tryProvision, []storetest.Setting[Box]{
+		{Name: "no URL", Store: Box{}, Want: "url: "},
+		{Name: "a wrong URL", Store: Box{URL: "redis://user:" + storetest.Secret + "@host:port"}, Want: "url: "},
+		{Name: "an empty placeholder", Store: Box{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, Want: "url: "},
+		{Name: "a prefix with a brace", Store: Box{URL: "redis://host", Prefix: "a}"}, Want: "prefix: "},
+		{Name: "a negative bound of an app", Store: Box{URL: "redis://host", MaxPerApp: -1}, Want: "max_per_app: "},
+		{Name: "a negative bound of a device", Store: Box{URL: "redis://host", MaxPerDevice: -1}, Want: "max_per_device: "},
+		{Name: "a negative size", Store: Box{URL: "redis://host", MaxSize: -1}, Want: "max_size: "},
+	})
 }
 
 // wantNotOpen asks everything of a box that is not open.
@@ -204,44 +190,25 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, in string
-		want     Box
-		err      string
-	}{
-		{name: "a URL", in: `redis redis://localhost:6379/0`, want: Box{URL: "redis://localhost:6379/0"}},
-		{name: "a placeholder, which stays", in: `redis {env.REDIS}`, want: Box{URL: "{env.REDIS}"}},
-		{name: "an empty block", in: "redis redis://host {\n}", want: Box{URL: "redis://host"}},
+	storetest.Caddyfile(t, []storetest.Segment[Box]{
+		{Name: "a URL", In: `redis redis://localhost:6379/0`, Want: Box{URL: "redis://localhost:6379/0"}},
+		{Name: "a placeholder, which stays", In: `redis {env.REDIS}`, Want: Box{URL: "{env.REDIS}"}},
+		{Name: "an empty block", In: "redis redis://host {\n}", Want: Box{URL: "redis://host"}},
 		{
-			name: "everything", in: "redis redis://host {\nprefix push\nmax_per_app 5000\nmax_per_device 20\nmax_size 1GiB\n}",
-			want: Box{URL: "redis://host", Prefix: "push", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
+			Name: "everything", In: "redis redis://host {\nprefix push\nmax_per_app 5000\nmax_per_device 20\nmax_size 1GiB\n}",
+			Want: Box{URL: "redis://host", Prefix: "push", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
 		},
-		{name: "nothing but the name", in: `redis`, err: "wrong argument count"},
-		{name: "two URLs", in: `redis redis://a redis://b`, err: "wrong argument count"},
-		{name: "an empty URL", in: `redis ""`, err: "the URL is empty"},
-		{name: "an unknown option", in: "redis redis://a {\nttl 5m\n}", err: `no option "ttl"`},
-		{name: "an option twice", in: "redis redis://a {\nprefix a\nprefix a\n}", err: "prefix is given twice"},
-		{name: "an option without a value", in: "redis redis://a {\nmax_per_app\n}", err: "wrong argument count"},
-		{name: "an option of two values", in: "redis redis://a {\nmax_per_app 1 2\n}", err: "wrong argument count"},
-		{name: "an empty prefix", in: "redis redis://a {\nprefix \"\"\n}", err: `prefix: "" is no prefix`},
-		{name: "a number that is none", in: "redis redis://a {\nmax_per_app many\n}", err: `max_per_app: "many" is not a number above 0`},
-		{name: "a number of zero", in: "redis redis://a {\nmax_per_device 0\n}", err: `max_per_device: "0" is not a number above 0`},
-		{name: "a size that is none", in: "redis redis://a {\nmax_size large\n}", err: `max_size: "large" is not a size`},
-		{name: "a size beyond all bounds", in: "redis redis://a {\nmax_size 15EiB\n}", err: `max_size: "15EiB" is not a size`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var b Box
-			err := b.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
-			switch {
-			case tt.err == "" && err != nil:
-				t.Fatal(err)
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
-				t.Fatalf("error %v, want one with %q", err, tt.err)
-			case tt.err == "" && b != tt.want:
-				t.Errorf("got %+v, want %+v", b, tt.want)
-			}
-		})
-	}
+		{Name: "nothing but the name", In: `redis`, Err: "wrong argument count"},
+		{Name: "two URLs", In: `redis redis://a redis://b`, Err: "wrong argument count"},
+		{Name: "an empty URL", In: `redis ""`, Err: "the URL is empty"},
+		{Name: "an unknown option", In: "redis redis://a {\nttl 5m\n}", Err: `no option "ttl"`},
+		{Name: "an option twice", In: "redis redis://a {\nprefix a\nprefix a\n}", Err: "prefix is given twice"},
+		{Name: "an option without a value", In: "redis redis://a {\nmax_per_app\n}", Err: "wrong argument count"},
+		{Name: "an option of two values", In: "redis redis://a {\nmax_per_app 1 2\n}", Err: "wrong argument count"},
+		{Name: "an empty prefix", In: "redis redis://a {\nprefix \"\"\n}", Err: `prefix: "" is no prefix`},
+		{Name: "a number that is none", In: "redis redis://a {\nmax_per_app many\n}", Err: `max_per_app: "many" is not a number above 0`},
+		{Name: "a number of zero", In: "redis redis://a {\nmax_per_device 0\n}", Err: `max_per_device: "0" is not a number above 0`},
+		{Name: "a size that is none", In: "redis redis://a {\nmax_size large\n}", Err: `max_size: "large" is not a size`},
+		{Name: "a size beyond all bounds", In: "redis redis://a {\nmax_size 15EiB\n}", Err: `max_size: "15EiB" is not a size`},
+	})
 }

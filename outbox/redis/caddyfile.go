@@ -1,12 +1,10 @@
 package redis
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 )
 
 // UnmarshalCaddyfile reads
@@ -25,39 +23,9 @@ func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if b.URL == "" {
 		return d.Err("the URL is empty")
 	}
-	given := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if given[option] {
-			return d.Errf("%s is given twice", option)
-		}
-		given[option] = true
-		var arg string
-		if !d.AllArgs(&arg) {
-			return d.ArgErr()
-		}
-		if err := b.setOption(option, arg); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return nil
-}
-
-func (b *Box) setOption(option, arg string) error {
-	if option == "prefix" {
-		if b.Prefix = arg; arg == "" {
-			return errors.New(`prefix: "" is no prefix`)
-		}
-		return nil
-	}
-	switch err := b.options().Set(option, arg); {
-	case err == nil:
-		return nil
-	case errors.Is(err, bounds.ErrUnknown):
-		return fmt.Errorf("outbox redis has no option %q", option)
-	default:
-		return fmt.Errorf("%s: %w", option, err)
-	}
+	options := b.options().Caddyfile()
+	options["prefix"] = caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix)
+	return caddyfileopt.Block(d, options, caddyfileopt.Unknown("outbox redis"))
 }
 
 // Interface guard

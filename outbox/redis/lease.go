@@ -55,7 +55,7 @@ func (q *queue) take(ctx context.Context, app string, n int) (leased []outbox.Le
 			q.unreadable(ctx, r)
 			continue
 		}
-		q.held.Hold(e.ID)
+		q.Hold(e.ID)
 		leased = append(leased, outbox.Leased{Entry: *e, Attempts: int(attempts)})
 	}
 	next = pollInterval

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/outboxtest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -35,47 +35,16 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func tryProvision(t testing.TB, b *Box) error {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	t.Cleanup(func() {
-		cleanup(t, b)
-		if b.queue != nil { // a test may leave attempts
-			b.queue.held.LetAllGo()
-		}
-	})
-	return b.Provision(ctx)
-}
-
-func provision(t testing.TB, b *Box) *Box {
-	t.Helper()
-	if err := tryProvision(t, b); err != nil {
-		t.Fatal(err)
+var boxes = storetest.Fixture[*Box]{After: func(_ testing.TB, b *Box) {
+	if b.queue != nil { // a test may leave attempts
+		b.queue.LetAllGo()
 	}
-	return b
-}
+}}
 
-func opened(t testing.TB, b *Box) *Box {
-	t.Helper()
-	provision(t, b)
-	open(t, b)
-	return b
-}
-
-func open(t testing.TB, b *Box) {
-	t.Helper()
-	if err := b.Open(context.Background()); err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-}
-
-func cleanup(t testing.TB, b *Box) {
-	t.Helper()
-	if err := b.Cleanup(); err != nil {
-		t.Errorf("Cleanup: %v", err)
-	}
-}
+var (
+	tryProvision, provision, opened = boxes.TryProvision, boxes.Provision, boxes.Opened
+	open, cleanup                   = storetest.Open, storetest.Cleanup
+)
 
 // gateways are two of them, with one outbox.
 func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {

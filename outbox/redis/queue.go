@@ -15,7 +15,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
-	"github.com/matrix-push/caddy-matrix-push/outbox/internal/holds"
 )
 
 // pollInterval is how long it may take to notice what other gateways do.
@@ -25,14 +24,12 @@ const pollInterval = 500 * time.Millisecond
 // configuration and no lease uses it any more.
 type queue struct {
 	*redisclient.Tenancy
-	key     string // in the pool
 	keys    keys
 	owner   string // this process, in leases and claims
 	notes   *notes
 	vouches *vouches
 	wakers  wakers
 	owed    owed
-	held    *holds.Holds
 }
 
 // Configurations of one URL and prefix share a queue.
@@ -41,28 +38,16 @@ var pool = caddy.NewUsagePool()
 // share takes a share of the queue with a URL and a prefix.
 func share(url, prefix, gateway string) (*queue, error) {
 	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *queue {
-		return newQueue(client, key, prefix)
+		owner := make([]byte, 8)
+		_, _ = rand.Read(owner) // never fails
+		q := &queue{
+			keys: newKeys(prefix), owner: hex.EncodeToString(owner),
+			notes: newNotes(), vouches: newVouches(), wakers: newWakers(), owed: newOwed(),
+		}
+		q.Tenancy = redisclient.NewTenancy(pool, key, client, outbox.ErrNotOpen,
+			q.writeNotes, func(ctx context.Context) { q.sweepEvery(ctx, sweepInterval) })
+		return q
 	})
-}
-
-func newQueue(client *redisclient.Client, key, prefix string) *queue {
-	owner := make([]byte, 8)
-	_, _ = rand.Read(owner) // never fails
-	return &queue{
-		Tenancy: redisclient.NewTenancy(client, outbox.ErrNotOpen), key: key, keys: newKeys(prefix), owner: hex.EncodeToString(owner),
-		notes: newNotes(), vouches: newVouches(), wakers: newWakers(), owed: newOwed(), held: holds.New(pool, key),
-	}
-}
-
-// leave gives a share back.
-func (q *queue) leave() error {
-	_, err := pool.Delete(q.key)
-	return err
-}
-
-// open makes b the newest configuration that went live.
-func (q *queue) open(ctx context.Context, b *Box) error {
-	return q.Open(ctx, b, b.log, q.writeNotes, func(ctx context.Context) { q.sweepEvery(ctx, sweepInterval) })
 }
 
 // Destruct closes the queue when nobody uses it any more. Later operations get ErrNotOpen.
@@ -166,9 +151,9 @@ func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (d
 		return nil, outbox.ErrTaken
 	case n == late:
 	case e.Running:
-		q.held.Hold(e.ID)
+		q.Hold(e.ID)
 	default:
-		q.held.LetGo(ctx, e.ID)
+		q.LetGo(ctx, e.ID)
 		q.wakers.wake(e.App)
 	}
 	return displaced, nil
@@ -176,7 +161,7 @@ func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (d
 
 // settle tries again later what fails: what was delivered is not to be delivered again.
 func (q *queue) settle(ctx context.Context, r outbox.Ref) error {
-	defer q.held.LetGo(ctx, r.ID)
+	defer q.LetGo(ctx, r.ID)
 	err := q.settleOnce(ctx, r)
 	if err != nil && !errors.Is(err, outbox.ErrNotOpen) {
 		q.owed.add(r)
@@ -202,7 +187,7 @@ func (q *queue) settleOnce(ctx context.Context, r outbox.Ref) error {
 }
 
 func (q *queue) release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) error {
-	defer q.held.LetGo(ctx, r.ID)
+	defer q.LetGo(ctx, r.ID)
 	more := 0
 	if tried {
 		more = 1

@@ -3,7 +3,7 @@ package apns
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 // UnmarshalCaddyfile reads the provider's block:
@@ -26,42 +26,24 @@ import (
 //		proxy       <url>|none
 //	}
 func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the provider's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	options := map[string]*string{
-		"environment": &p.Environment, "topic": &p.Topic,
-		"key_file": &p.KeyFile, "key_id": &p.KeyID, "team_id": &p.TeamID,
-		"certificate_password": &p.CertificatePassword,
-		"push_type":            &p.PushType, "collapse_id": &p.CollapseID, "thread_id": &p.ThreadID,
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := p.unmarshalOption(d, options); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *Provider) unmarshalOption(d *caddyfile.Dispenser, options map[string]*string) error {
-	if option, ok := options[d.Val()]; ok {
-		return network.Once(d, option)
-	}
-	if d.Val() == "certificate_file" {
-		return p.unmarshalCertificate(d)
-	}
-	known, err := p.UnmarshalOption(d)
-	if err == nil && !known {
-		return d.Errf("apns has no option %q", d.Val())
-	}
-	return err
+	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
+		"environment":          caddyfileopt.Text(&p.Environment),
+		"topic":                caddyfileopt.Text(&p.Topic),
+		"key_file":             caddyfileopt.Text(&p.KeyFile),
+		"key_id":               caddyfileopt.Text(&p.KeyID),
+		"team_id":              caddyfileopt.Text(&p.TeamID),
+		"certificate_file":     p.unmarshalCertificate,
+		"certificate_password": caddyfileopt.Text(&p.CertificatePassword),
+		"push_type":            caddyfileopt.Text(&p.PushType),
+		"collapse_id":          caddyfileopt.Text(&p.CollapseID),
+		"thread_id":            caddyfileopt.Text(&p.ThreadID),
+	}, caddyfileopt.Embedded("apns", &p.Options))
 }
 
 // unmarshalCertificate reads the certificate's file, and that of its key if it has one of its own.
 func (p *Provider) unmarshalCertificate(d *caddyfile.Dispenser) error {
 	if p.CertificateFile != "" {
-		return d.Err("certificate_file is given twice")
+		return caddyfileopt.Twice(d)
 	}
 	files := d.RemainingArgs()
 	switch len(files) {

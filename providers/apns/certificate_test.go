@@ -12,22 +12,22 @@ import (
 	"go.step.sm/crypto/pemutil"
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // certified are the files of a certificate of Apple's kind.
 type certified struct{ certificate, key []byte }
 
-func certify(t *testing.T, ca *providertest.CA, topics, environments []string, notAfter time.Time) certified {
+func certify(t *testing.T, ca *apnstest.Authority, topics, environments []string, notAfter time.Time) certified {
 	t.Helper()
-	certificate, key := ca.APNsCertificate(t, topics, environments, notAfter)
+	certificate, key := ca.Certificate(t, topics, environments, notAfter)
 	return certified{certificate, key}
 }
 
 func TestAWrongCertificateFailsTheLoad(t *testing.T) {
 	t.Parallel()
-	ca, soon := providertest.NewCA(t), time.Now().Add(time.Hour)
+	ca, soon := apnstest.NewAuthority(t), time.Now().Add(time.Hour)
 	good := certify(t, ca, []string{bundle}, []string{"production"}, soon)
 	other := certify(t, ca, []string{bundle}, []string{"production"}, soon)
 	development := certify(t, ca, []string{bundle}, []string{"sandbox"}, soon)
@@ -83,7 +83,7 @@ func parsed(t *testing.T, c certified) *tls.Certificate {
 
 func TestACertificateInEachFormDelivers(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	files := certify(t, ca, []string{bundle, bundle + ".voip"}, []string{"production", "sandbox"}, time.Now().Add(time.Hour))
 	cert := parsed(t, files)
 	encode := func(e *pkcs12.Encoder) []byte {
@@ -115,8 +115,8 @@ func TestACertificateInEachFormDelivers(t *testing.T) {
 	for name, options := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-				o.Keys, o.CertificateAuthority = nil, ca
+			b := newBench(t, func(o *apnstest.Options, p *Provider) {
+				o.Keys, o.Authority = nil, ca
 				*p = options
 			})
 			b.want(t, alert(), providers.KindDelivered, "delivered")
@@ -129,10 +129,10 @@ func TestACertificateInEachFormDelivers(t *testing.T) {
 
 func TestAnExpiredCertificateIsKnownAndSentNowhere(t *testing.T) {
 	t.Parallel()
-	ca, ended := providertest.NewCA(t), time.Now().Add(-time.Hour).Truncate(time.Second)
+	ca, ended := apnstest.NewAuthority(t), time.Now().Add(-time.Hour).Truncate(time.Second)
 	files := certify(t, ca, []string{bundle}, []string{"production"}, ended)
-	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-		o.Keys, o.CertificateAuthority = nil, ca
+	b := newBench(t, func(o *apnstest.Options, p *Provider) {
+		o.Keys, o.Authority = nil, ca
 		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
 	})
 	if got := b.CredentialExpiry(); !got.Equal(ended) {
@@ -146,11 +146,11 @@ func TestAnExpiredCertificateIsKnownAndSentNowhere(t *testing.T) {
 
 func TestAReplacedCertificateIsUsedForNewConnections(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	first := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
 	second := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(2*time.Hour))
-	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-		o.Keys, o.CertificateAuthority = nil, ca
+	b := newBench(t, func(o *apnstest.Options, p *Provider) {
+		o.Keys, o.Authority = nil, ca
 		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(first.certificate, first.key...))}
 	})
 	b.want(t, alert(), providers.KindDelivered, "delivered")
@@ -165,7 +165,7 @@ func TestAReplacedCertificateIsUsedForNewConnections(t *testing.T) {
 
 func TestAReplacementThatWouldDoWorseIsNotUsed(t *testing.T) {
 	t.Parallel()
-	ca, later := providertest.NewCA(t), time.Now().Add(time.Hour)
+	ca, later := apnstest.NewAuthority(t), time.Now().Add(time.Hour)
 	for name, next := range map[string]certified{
 		"one of another app":       certify(t, ca, []string{"org.example.other"}, []string{"production"}, later),
 		"one that has expired":     certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(-time.Hour)),
@@ -175,8 +175,8 @@ func TestAReplacementThatWouldDoWorseIsNotUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first := certify(t, ca, []string{bundle}, []string{"production"}, later)
-			b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-				o.Keys, o.CertificateAuthority = nil, ca
+			b := newBench(t, func(o *apnstest.Options, p *Provider) {
+				o.Keys, o.Authority = nil, ca
 				*p = Provider{CertificateFile: writeFile(t, "push.pem", append(first.certificate, first.key...))}
 			})
 			expiry := b.CredentialExpiry()
@@ -192,9 +192,9 @@ func TestAReplacementThatWouldDoWorseIsNotUsed(t *testing.T) {
 
 func TestACertificateThatAPNsRefusesIsTheOperators(t *testing.T) {
 	t.Parallel()
-	files := certify(t, providertest.NewCA(t), []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
-	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-		o.Keys, o.CertificateAuthority = nil, providertest.NewCA(t)
+	files := certify(t, apnstest.NewAuthority(t), []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
+	b := newBench(t, func(o *apnstest.Options, p *Provider) {
+		o.Keys, o.Authority = nil, apnstest.NewAuthority(t)
 		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
 	})
 	if o := b.Push(t.Context(), alert()); o.Kind != providers.KindMisconfigured {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // finds fails the test unless a check finds what the words say, or nothing if there are none, and shows nothing secret.
@@ -71,23 +71,23 @@ func (b *bench) deliveredNothing(t *testing.T) {
 
 func TestACheckFindsNothingWhereTheCredentialAndTheTopicAreRight(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	files := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
 	tests := []struct {
 		name            string
-		change          func(*providertest.APNsOptions, *Provider)
+		change          func(*apnstest.Options, *Provider)
 		topic, pushType string
 	}{
-		{"a key", func(*providertest.APNsOptions, *Provider) {}, bundle, "background"},
-		{"alerts alone", func(_ *providertest.APNsOptions, p *Provider) { p.PushType = "alert" }, bundle, "background"},
+		{"a key", func(*apnstest.Options, *Provider) {}, bundle, "background"},
+		{"alerts alone", func(_ *apnstest.Options, p *Provider) { p.PushType = "alert" }, bundle, "background"},
 		{
 			"calls, whose topic takes no other push type",
-			func(_ *providertest.APNsOptions, p *Provider) { p.PushType, p.Topic = "voip", bundle+".voip" }, bundle + ".voip", "voip",
+			func(_ *apnstest.Options, p *Provider) { p.PushType, p.Topic = "voip", bundle+".voip" }, bundle + ".voip", "voip",
 		},
-		{"collapsing", func(_ *providertest.APNsOptions, p *Provider) { p.CollapseID, p.ThreadID = "room", "room" }, bundle, "background"},
+		{"collapsing", func(_ *apnstest.Options, p *Provider) { p.CollapseID, p.ThreadID = "room", "room" }, bundle, "background"},
 		{
-			"a certificate", func(o *providertest.APNsOptions, p *Provider) {
-				o.Keys, o.CertificateAuthority = nil, ca
+			"a certificate", func(o *apnstest.Options, p *Provider) {
+				o.Keys, o.Authority = nil, ca
 				*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
 			}, bundle, "background",
 		},
@@ -116,38 +116,38 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 	type words []string
 	tests := []struct {
 		name   string
-		answer providertest.APNsAnswer
+		answer apnstest.Answer
 		found  words
 	}{
-		{"BadDeviceToken", providertest.APNsAnswer{Reason: "BadDeviceToken"}, nil},
-		{"Unregistered", providertest.APNsAnswer{Reason: "Unregistered"}, nil},
-		{"ExpiredToken", providertest.APNsAnswer{Reason: "ExpiredToken"}, nil},
-		{"DeviceTokenNotForTopic", providertest.APNsAnswer{Reason: "DeviceTokenNotForTopic"}, words{"device_token_not_for_topic", "set topic"}},
-		{"200", providertest.APNsAnswer{}, words{"not APNs", "endpoint"}},
-		{"InvalidProviderToken", providertest.APNsAnswer{Reason: "InvalidProviderToken"}, words{"invalid_provider_token", "key_id", "team_id"}},
-		{"ExpiredProviderToken for ever", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Times: -1}, words{"expired_provider_token", "clock"}},
-		{"MissingProviderToken", providertest.APNsAnswer{Reason: "MissingProviderToken"}, words{"missing_provider_token", "proxy"}},
-		{"UnrelatedKeyIdInToken", providertest.APNsAnswer{Reason: "UnrelatedKeyIdInToken", Times: -1}, words{"unrelated_key_id_in_token", "endpoint"}},
-		{"BadEnvironmentKeyIdInToken", providertest.APNsAnswer{Reason: "BadEnvironmentKeyIdInToken"}, words{"change environment"}},
-		{"BadCertificate", providertest.APNsAnswer{Reason: "BadCertificate"}, words{"bad_certificate", "get a new one"}},
-		{"BadCertificateEnvironment", providertest.APNsAnswer{Reason: "BadCertificateEnvironment"}, words{"change environment"}},
-		{"TopicDisallowed", providertest.APNsAnswer{Reason: "TopicDisallowed"}, words{"topic_disallowed", "set topic"}},
-		{"BadTopic", providertest.APNsAnswer{Reason: "BadTopic"}, words{"bad_topic", "set topic"}},
-		{"MissingTopic", providertest.APNsAnswer{Reason: "MissingTopic"}, words{"missing_topic", "set topic"}},
-		{"InvalidPushType", providertest.APNsAnswer{Reason: "InvalidPushType"}, words{"invalid_push_type", "push_type"}},
-		{"Forbidden", providertest.APNsAnswer{Reason: "Forbidden"}, words{"forbidden", "membership"}},
-		{"BadPath", providertest.APNsAnswer{Reason: "BadPath"}, words{"bad_path", "endpoint"}},
-		{"PayloadEmpty", providertest.APNsAnswer{Reason: "PayloadEmpty"}, words{"payload_empty", "bug report"}},
-		{"TooManyProviderTokenUpdates", providertest.APNsAnswer{Reason: "TooManyProviderTokenUpdates"}, words{"20 minutes"}},
-		{"TooManyRequests", providertest.APNsAnswer{Reason: "TooManyRequests"}, words{"too_many_requests", "later"}},
-		{"ServiceUnavailable", providertest.APNsAnswer{Reason: "ServiceUnavailable"}, words{"service_unavailable", "later"}},
-		{"400 for a new reason", providertest.APNsAnswer{Status: 400, Reason: "SomethingNew"}, words{"http_400", "bug report"}},
-		{"403 for a new reason", providertest.APNsAnswer{Status: 403, Reason: "SomethingNew"}, words{"http_403", "not documented"}},
-		{"410 for a new reason", providertest.APNsAnswer{Status: 410, Reason: "SomethingNew"}, words{"http_410", "not documented"}},
-		{"400 without a reason", providertest.APNsAnswer{Status: 400, Body: "<html>BadDeviceToken</html>"}, words{"http_400", "not APNs"}},
-		{"403 without a reason", providertest.APNsAnswer{Status: 403, Body: "<html>"}, words{"http_403", "not APNs"}},
-		{"a redirect", providertest.APNsAnswer{Status: 307}, words{"http_307", "not APNs"}},
-		{"a connection that is lost", providertest.APNsAnswer{Drop: true}, words{"network", "proxy"}},
+		{"BadDeviceToken", apnstest.Answer{Reason: "BadDeviceToken"}, nil},
+		{"Unregistered", apnstest.Answer{Reason: "Unregistered"}, nil},
+		{"ExpiredToken", apnstest.Answer{Reason: "ExpiredToken"}, nil},
+		{"DeviceTokenNotForTopic", apnstest.Answer{Reason: "DeviceTokenNotForTopic"}, words{"device_token_not_for_topic", "set topic"}},
+		{"200", apnstest.Answer{}, words{"not APNs", "endpoint"}},
+		{"InvalidProviderToken", apnstest.Answer{Reason: "InvalidProviderToken"}, words{"invalid_provider_token", "key_id", "team_id"}},
+		{"ExpiredProviderToken for ever", apnstest.Answer{Reason: "ExpiredProviderToken", Times: -1}, words{"expired_provider_token", "clock"}},
+		{"MissingProviderToken", apnstest.Answer{Reason: "MissingProviderToken"}, words{"missing_provider_token", "proxy"}},
+		{"UnrelatedKeyIdInToken", apnstest.Answer{Reason: "UnrelatedKeyIdInToken", Times: -1}, words{"unrelated_key_id_in_token", "endpoint"}},
+		{"BadEnvironmentKeyIdInToken", apnstest.Answer{Reason: "BadEnvironmentKeyIdInToken"}, words{"change environment"}},
+		{"BadCertificate", apnstest.Answer{Reason: "BadCertificate"}, words{"bad_certificate", "get a new one"}},
+		{"BadCertificateEnvironment", apnstest.Answer{Reason: "BadCertificateEnvironment"}, words{"change environment"}},
+		{"TopicDisallowed", apnstest.Answer{Reason: "TopicDisallowed"}, words{"topic_disallowed", "set topic"}},
+		{"BadTopic", apnstest.Answer{Reason: "BadTopic"}, words{"bad_topic", "set topic"}},
+		{"MissingTopic", apnstest.Answer{Reason: "MissingTopic"}, words{"missing_topic", "set topic"}},
+		{"InvalidPushType", apnstest.Answer{Reason: "InvalidPushType"}, words{"invalid_push_type", "push_type"}},
+		{"Forbidden", apnstest.Answer{Reason: "Forbidden"}, words{"forbidden", "membership"}},
+		{"BadPath", apnstest.Answer{Reason: "BadPath"}, words{"bad_path", "endpoint"}},
+		{"PayloadEmpty", apnstest.Answer{Reason: "PayloadEmpty"}, words{"payload_empty", "bug report"}},
+		{"TooManyProviderTokenUpdates", apnstest.Answer{Reason: "TooManyProviderTokenUpdates"}, words{"20 minutes"}},
+		{"TooManyRequests", apnstest.Answer{Reason: "TooManyRequests"}, words{"too_many_requests", "later"}},
+		{"ServiceUnavailable", apnstest.Answer{Reason: "ServiceUnavailable"}, words{"service_unavailable", "later"}},
+		{"400 for a new reason", apnstest.Answer{Status: 400, Reason: "SomethingNew"}, words{"http_400", "bug report"}},
+		{"403 for a new reason", apnstest.Answer{Status: 403, Reason: "SomethingNew"}, words{"http_403", "not documented"}},
+		{"410 for a new reason", apnstest.Answer{Status: 410, Reason: "SomethingNew"}, words{"http_410", "not documented"}},
+		{"400 without a reason", apnstest.Answer{Status: 400, Body: "<html>BadDeviceToken</html>"}, words{"http_400", "not APNs"}},
+		{"403 without a reason", apnstest.Answer{Status: 403, Body: "<html>"}, words{"http_403", "not APNs"}},
+		{"a redirect", apnstest.Answer{Status: 307}, words{"http_307", "not APNs"}},
+		{"a connection that is lost", apnstest.Answer{Drop: true}, words{"network", "proxy"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 func TestACheckRenewsAProviderTokenThatHasExpired(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken"})
+	b.Answer("", apnstest.Answer{Reason: "ExpiredProviderToken"})
 	b.finds(t.Context(), t)
 	if sent, tokens := len(b.Requests()), b.ProviderTokens(); sent != 2 || tokens != 2 {
 		t.Errorf("there were %d requests with %d tokens", sent, tokens)
@@ -175,44 +175,44 @@ func TestACheckRenewsAProviderTokenThatHasExpired(t *testing.T) {
 // Here it is the fake that judges, as APNs would.
 func TestACheckFindsWhatIsWrongWithACredentialOrATopic(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	certificate := func(notAfter time.Time) func(*providertest.APNsOptions, *Provider) {
+	ca := apnstest.NewAuthority(t)
+	certificate := func(notAfter time.Time) func(*apnstest.Options, *Provider) {
 		files := certify(t, ca, []string{bundle}, []string{"production"}, notAfter)
-		return func(o *providertest.APNsOptions, p *Provider) {
-			o.Keys, o.CertificateAuthority = nil, ca
+		return func(o *apnstest.Options, p *Provider) {
+			o.Keys, o.Authority = nil, ca
 			*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
 		}
 	}
 	tests := []struct {
 		name   string
-		change func(*providertest.APNsOptions, *Provider)
+		change func(*apnstest.Options, *Provider)
 		found  []string
 	}{
-		{"another team", func(_ *providertest.APNsOptions, p *Provider) { p.TeamID = "TEAM000000" }, []string{"invalid_provider_token"}},
-		{"another key's ID", func(_ *providertest.APNsOptions, p *Provider) { p.KeyID = "KEY0000000" }, []string{"invalid_provider_token"}},
+		{"another team", func(_ *apnstest.Options, p *Provider) { p.TeamID = "TEAM000000" }, []string{"invalid_provider_token"}},
+		{"another key's ID", func(_ *apnstest.Options, p *Provider) { p.KeyID = "KEY0000000" }, []string{"invalid_provider_token"}},
 		{
-			"a key for the sandbox", func(o *providertest.APNsOptions, _ *Provider) { o.Keys[0].Environment = "sandbox" },
+			"a key for the sandbox", func(o *apnstest.Options, _ *Provider) { o.Keys[0].Environment = "sandbox" },
 			[]string{"bad_environment_key_id_in_token", "environment"},
 		},
 		{
-			"another team's topic", func(_ *providertest.APNsOptions, p *Provider) { p.Topic = "org.example.other" },
+			"another team's topic", func(_ *apnstest.Options, p *Provider) { p.Topic = "org.example.other" },
 			[]string{"topic_disallowed", "set topic"},
 		},
 		{
-			"a clock that is slow", func(o *providertest.APNsOptions, _ *Provider) {
+			"a clock that is slow", func(o *apnstest.Options, _ *Provider) {
 				o.Now, o.AllowTokenUpdates = func() time.Time { return time.Now().Add(2 * time.Hour) }, true
 			}, []string{"expired_provider_token", "clock"},
 		},
 		{
-			"a certificate for production at the sandbox", func(o *providertest.APNsOptions, p *Provider) {
+			"a certificate for production at the sandbox", func(o *apnstest.Options, p *Provider) {
 				certificate(time.Now().Add(time.Hour))(o, p)
 				o.Environment = "sandbox"
 			}, []string{"bad_certificate_environment", "environment"},
 		},
 		{
-			"a certificate of another authority", func(o *providertest.APNsOptions, p *Provider) {
+			"a certificate of another authority", func(o *apnstest.Options, p *Provider) {
 				certificate(time.Now().Add(time.Hour))(o, p)
-				o.CertificateAuthority = providertest.NewCA(t)
+				o.Authority = apnstest.NewAuthority(t)
 			}, []string{"bad_certificate:", "get a new one"},
 		},
 		{"a certificate that has ended", certificate(time.Now().Add(-time.Hour)), []string{"credential: the certificate has expired: replace the file"}},
@@ -253,7 +253,7 @@ func TestACheckFindsThatAPNsCannotBeReached(t *testing.T) {
 			b := newBench(t, nil)
 			p := &Provider{Options: b.Options, Topic: bundle, KeyFile: b.KeyFile, KeyID: keyID, TeamID: teamID}
 			test.change(p)
-			(&bench{APNs: b.APNs, Provider: live(t, p)}).finds(t.Context(), t, test.found...)
+			(&bench{Service: b.Service, Provider: live(t, p)}).finds(t.Context(), t, test.found...)
 		})
 	}
 }
@@ -261,7 +261,7 @@ func TestACheckFindsThatAPNsCannotBeReached(t *testing.T) {
 func TestACheckEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	b.Answer("", providertest.APNsAnswer{Hang: true})
+	b.Answer("", apnstest.Answer{Hang: true})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- b.Check(ctx) }()

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // UnrelatedKeyIdInToken means that the connection began with another key, so another connection is made once.
@@ -17,7 +17,7 @@ func TestAKeyThatItsConnectionDoesNotKnowGetsAnotherConnection(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	b.want(t, alert(), providers.KindDelivered, "delivered")
-	b.Answer("", providertest.APNsAnswer{Reason: unrelatedKey})
+	b.Answer("", apnstest.Answer{Reason: unrelatedKey})
 	push := alert()
 	b.want(t, push, providers.KindDelivered, "delivered")
 	if got := b.last(t); got.ID != push.ID || b.Connections() != 2 {
@@ -29,7 +29,7 @@ func TestAKeyThatItsConnectionDoesNotKnowGetsAnotherConnection(t *testing.T) {
 func TestAServerThatNeverKnowsTheKeyCostsNoConnectionForEachPush(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	b.Answer("", providertest.APNsAnswer{Reason: unrelatedKey, Times: -1})
+	b.Answer("", apnstest.Answer{Reason: unrelatedKey, Times: -1})
 	var group sync.WaitGroup
 	for range 100 {
 		group.Go(func() { b.want(t, alert(), providers.KindMisconfigured, "unrelated_key_id_in_token") })
@@ -108,7 +108,7 @@ func TestTheReasonOfAGoAwayIsShownAndCostsNoPusher(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, nil)
-			b.Answer("", providertest.APNsAnswer{GoAway: true, Drop: true, Reason: test.reason, Body: test.body})
+			b.Answer("", apnstest.Answer{GoAway: true, Drop: true, Reason: test.reason, Body: test.body})
 			o := b.Push(t.Context(), alert())
 			if o.Kind != test.want || o.Reason != test.wantReason || o.Word != test.word || o.Err == nil || !contains(o.Err.Error(), "GOAWAY") {
 				t.Errorf("got %+v", o)

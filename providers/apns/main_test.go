@@ -11,10 +11,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 const (
@@ -25,25 +25,25 @@ const (
 
 // bench is a provider with a key, and the APNs that it delivers to.
 type bench struct {
-	*providertest.APNs
+	*apnstest.Service
 	*Provider
 	key *ecdsa.PrivateKey
 }
 
 // newBench sets both up; change may change how.
-func newBench(t *testing.T, change func(*providertest.APNsOptions, *Provider)) *bench {
+func newBench(t *testing.T, change func(*apnstest.Options, *Provider)) *bench {
 	t.Helper()
-	key, p8 := providertest.NewAPNsKey(t)
-	options := providertest.APNsOptions{
-		Keys: []providertest.APNsKey{{KeyID: keyID, TeamID: teamID, Public: &key.PublicKey, Topics: []string{bundle}}},
+	key, p8 := apnstest.NewKey(t)
+	options := apnstest.Options{
+		Keys: []apnstest.Key{{KeyID: keyID, TeamID: teamID, Public: &key.PublicKey, Topics: []string{bundle}}},
 	}
 	p := &Provider{Topic: bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID}
 	if change != nil {
 		change(&options, p)
 	}
-	service := providertest.NewAPNs(t, options)
+	service := apnstest.New(t, options)
 	p.Options = network.Options{Endpoint: service.URL, TrustedCA: service.CAFile, Proxy: "none"}
-	return &bench{APNs: service, Provider: live(t, p), key: key}
+	return &bench{Service: service, Provider: live(t, p), key: key}
 }
 
 // live is a provisioned provider that is cleaned up in the end.
@@ -95,7 +95,7 @@ func (b *bench) want(t *testing.T, p *providers.Push, kind providers.Kind, reaso
 }
 
 // last is the push that APNs took last.
-func (b *bench) last(t *testing.T) providertest.APNsPush {
+func (b *bench) last(t *testing.T) apnstest.Push {
 	t.Helper()
 	for _, v := range b.Violations() {
 		t.Errorf("APNs refused a push: %s", v)

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // pkcs8 is a private key as PEM.
@@ -52,7 +52,7 @@ func refuses(t *testing.T, p *Provider, parts ...string) {
 
 func TestAWrongOptionFailsTheLoad(t *testing.T) {
 	t.Parallel()
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	good := func() *Provider {
 		return &Provider{Topic: bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID}
 	}
@@ -101,7 +101,7 @@ func TestAWrongKeyFailsTheLoad(t *testing.T) {
 	p384PEM := pkcs8(t, p384, err)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	rsaPEM := pkcs8(t, rsaKey, err)
-	certificate, _ := providertest.NewCA(t).APNsCertificate(t, []string{bundle}, nil, time.Now().Add(time.Hour))
+	certificate, _ := apnstest.NewAuthority(t).Certificate(t, []string{bundle}, nil, time.Now().Add(time.Hour))
 	tests := []struct {
 		name    string
 		content []byte
@@ -140,8 +140,8 @@ func replace(t *testing.T, path string, content []byte) {
 
 func TestAReplacedKeyIsUsedWithoutAReloadAndABrokenOneIsNot(t *testing.T) {
 	t.Parallel()
-	next, p8 := providertest.NewAPNsKey(t)
-	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.AllowTokenUpdates = true })
+	next, p8 := apnstest.NewKey(t)
+	b := newBench(t, func(o *apnstest.Options, _ *Provider) { o.AllowTokenUpdates = true })
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	credential := b.credential.(*key)
 
@@ -163,7 +163,7 @@ func TestConnectionsAndTokenOutliveAReload(t *testing.T) {
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	next := &Provider{Options: b.Options, Topic: b.Topic, KeyFile: b.KeyFile, KeyID: b.KeyID, TeamID: b.TeamID}
 	live(t, next)
-	again := &bench{APNs: b.APNs, Provider: next}
+	again := &bench{Service: b.Service, Provider: next}
 	again.want(t, alert(), providers.KindDelivered, "delivered")
 	if b.Connections() != 1 || b.ProviderTokens() != 1 {
 		t.Errorf("%d connections and %d tokens", b.Connections(), b.ProviderTokens())
@@ -171,7 +171,7 @@ func TestConnectionsAndTokenOutliveAReload(t *testing.T) {
 }
 
 func TestEveryOptionTakesPlaceholders(t *testing.T) {
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	for name, value := range map[string]string{
 		"APNS_TEST_TOPIC": bundle, "APNS_TEST_KEY": writeFile(t, "key.p8", p8), "APNS_TEST_KEY_ID": keyID, "APNS_TEST_TEAM_ID": teamID,
 	} {
@@ -187,7 +187,7 @@ func TestEveryOptionTakesPlaceholders(t *testing.T) {
 
 func TestTheEnvironmentChoosesTheServer(t *testing.T) {
 	t.Parallel()
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	for environment, host := range map[string]string{
 		"": "api.push.apple.com", "production": "api.push.apple.com", "sandbox": "api.sandbox.push.apple.com",
 	} {

@@ -14,11 +14,11 @@ import (
 	"github.com/sideshow/apns2"
 	"github.com/sideshow/apns2/token"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ var errNotDelivered = errors.New("not delivered")
 // BenchmarkPush compares a push with a POST of the same request over the same connections, and with apns2.
 func BenchmarkPush(b *testing.B) {
 	server := benchtest.Start(b)
-	key, p8 := providertest.NewAPNsKey(b)
+	key, p8 := apnstest.NewKey(b)
 	keyFile := b.TempDir() + "/key.p8"
 	if err := os.WriteFile(keyFile, p8, 0o600); err != nil {
 		b.Fatal(err)

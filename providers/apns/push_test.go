@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
@@ -34,7 +35,7 @@ func rings(r *http.Request, body []byte) bool {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	seconds := time.Unix(1_700_000_000, 0)
 	providertest.Run(t, providertest.Suite{
 		New: func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
@@ -76,43 +77,43 @@ func TestAPushHasTheHeadersThatAppleWants(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*Provider, *providers.Push)
-		want   func(providertest.APNsPush) bool
+		want   func(apnstest.Push) bool
 	}{
 		{
 			"an alert", nil,
-			func(g providertest.APNsPush) bool {
+			func(g apnstest.Push) bool {
 				return g.PushType == "alert" && g.Priority == 10 && g.Topic == bundle && g.CollapseID == ""
 			},
 		},
 		{
 			"an alert that may wait",
 			func(_ *Provider, p *providers.Push) { p.Notification.Prio = providers.PrioLow },
-			func(g providertest.APNsPush) bool { return g.PushType == "alert" && g.Priority == 5 },
+			func(g apnstest.Push) bool { return g.PushType == "alert" && g.Priority == 5 },
 		},
 		{
 			"nothing to show",
 			func(_ *Provider, p *providers.Push) { p.Device.Data = nil },
-			func(g providertest.APNsPush) bool { return g.PushType == "background" && g.Priority == 5 },
+			func(g apnstest.Push) bool { return g.PushType == "background" && g.Priority == 5 },
 		},
 		{
 			"a call",
 			func(c *Provider, _ *providers.Push) { c.PushType, c.Topic = "voip", bundle+".voip" },
-			func(g providertest.APNsPush) bool { return g.PushType == "voip" && g.Topic == bundle+".voip" },
+			func(g apnstest.Push) bool { return g.PushType == "voip" && g.Topic == bundle+".voip" },
 		},
 		{
 			"the last of a room",
 			func(c *Provider, _ *providers.Push) { c.CollapseID = "room" },
-			func(g providertest.APNsPush) bool { return len(g.CollapseID) == 32 },
+			func(g apnstest.Push) bool { return len(g.CollapseID) == 32 },
 		},
 		{
 			"the last of an event",
 			func(c *Provider, _ *providers.Push) { c.CollapseID = "event" },
-			func(g providertest.APNsPush) bool { return len(g.CollapseID) == 32 },
+			func(g apnstest.Push) bool { return len(g.CollapseID) == 32 },
 		},
 		{
 			"grouped by room",
 			func(c *Provider, _ *providers.Push) { c.ThreadID = "room" },
-			func(g providertest.APNsPush) bool {
+			func(g apnstest.Push) bool {
 				return contains(string(g.Payload), `"thread-id":"!room:example.org"`)
 			},
 		},
@@ -121,7 +122,7 @@ func TestAPushHasTheHeadersThatAppleWants(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			push := alert()
-			b := newBench(t, func(_ *providertest.APNsOptions, p *Provider) {
+			b := newBench(t, func(_ *apnstest.Options, p *Provider) {
 				if test.change != nil {
 					test.change(p, push)
 				}
@@ -168,12 +169,12 @@ func TestADeviceThatCanNeverGetAPushCostsNoRequest(t *testing.T) {
 func TestAnExpiredProviderTokenIsRenewedAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken"})
+	b.Answer("", apnstest.Answer{Reason: "ExpiredProviderToken"})
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	if n := b.ProviderTokens(); n != 2 {
 		t.Errorf("%d tokens were used", n)
 	}
-	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Times: -1})
+	b.Answer("", apnstest.Answer{Reason: "ExpiredProviderToken", Times: -1})
 	b.want(t, alert(), providers.KindMisconfigured, "expired_provider_token")
 	if n := b.ProviderTokens(); n != 2 {
 		t.Errorf("%d tokens were used, although it must be the clock", n)
@@ -183,14 +184,14 @@ func TestAnExpiredProviderTokenIsRenewedAtOnce(t *testing.T) {
 // Apple takes a client that opens many connections for an attacker, and one that makes many tokens, too.
 func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*providertest.APNsOptions){
-		"1 stream":                       func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 1 },
-		"100 streams":                    func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 100 },
-		"1 stream until a token is seen": func(o *providertest.APNsOptions) { o.OneUntilAuthenticated = true },
+	for name, change := range map[string]func(*apnstest.Options){
+		"1 stream":                       func(o *apnstest.Options) { o.MaxConcurrentStreams = 1 },
+		"100 streams":                    func(o *apnstest.Options) { o.MaxConcurrentStreams = 100 },
+		"1 stream until a token is seen": func(o *apnstest.Options) { o.OneUntilAuthenticated = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { change(o) })
+			b := newBench(t, func(o *apnstest.Options, _ *Provider) { change(o) })
 			var group sync.WaitGroup
 			for range 1000 {
 				group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
@@ -226,7 +227,7 @@ func TestALimitThatShrinksUnderLoadLosesNothing(t *testing.T) {
 
 func TestWhatAPNsDidNotProcessIsSentAgain(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]providertest.APNsAnswer{
+	for name, answer := range map[string]apnstest.Answer{
 		"the connection ends before it": {GoAway: true},
 		"the stream is refused":         {Refuse: true},
 	} {
@@ -267,7 +268,7 @@ func TestAConnectionThatIsLostIsForLater(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, nil)
-			b.Answer("", providertest.APNsAnswer{Drop: true, Take: take})
+			b.Answer("", apnstest.Answer{Drop: true, Take: take})
 			if o := b.Push(t.Context(), alert()); o.Kind != providers.KindRetry {
 				t.Errorf("got %+v", o)
 			}
@@ -278,11 +279,11 @@ func TestAConnectionThatIsLostIsForLater(t *testing.T) {
 
 func TestAStalledHandshakeHoldsUpNothingElse(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.MaxConcurrentStreams = 1 })
+	b := newBench(t, func(o *apnstest.Options, _ *Provider) { o.MaxConcurrentStreams = 1 })
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	b.StallHandshakes(true)
 	let := make(chan struct{})
-	b.Answer("", providertest.APNsAnswer{Until: let})
+	b.Answer("", apnstest.Answer{Until: let})
 	var group sync.WaitGroup
 	group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
 	b.await(t, "a push is held", func() bool { return b.Held() == 1 })
@@ -315,7 +316,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := make(chan struct{})
-	b.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Until: release})
+	b.Answer("", apnstest.Answer{Reason: "ExpiredProviderToken", Until: release})
 	done := make(chan providers.Outcome)
 	go func() { done <- p.Push(t.Context(), alert()) }()
 	b.await(t, "a push is held", func() bool { return b.Held() == 1 })
@@ -356,7 +357,7 @@ func TestAnAnswerThatIsCutOffIsNone(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}))
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	p := live(t, &Provider{
 		Options: network.Options{Endpoint: server.URL, TrustedCA: server.CAFile, Proxy: "none"},
 		Topic:   bundle, KeyFile: writeFile(t, "key.p8", p8), KeyID: keyID, TeamID: teamID,

@@ -8,8 +8,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 func reader(s string) *strings.Reader { return strings.NewReader(s) }
@@ -17,7 +17,7 @@ func reader(s string) *strings.Reader { return strings.NewReader(s) }
 // clocked is a signer with a clock of its own.
 func clocked(t *testing.T) (*signer, *time.Time) {
 	t.Helper()
-	private, _ := providertest.NewAPNsKey(t)
+	private, _ := apnstest.NewKey(t)
 	now := time.Now()
 	return &signer{private: private, keyID: "ABC123DEFG", teamID: "TEAM123456", now: func() time.Time { return now }}, &now
 }
@@ -102,8 +102,8 @@ func TestAnExpiredTokenIsRenewedOnceForAllWhoseItWas(t *testing.T) {
 
 func TestAppsWithOneKeyShareItsSigner(t *testing.T) {
 	t.Parallel()
-	private, _ := providertest.NewAPNsKey(t)
-	other, _ := providertest.NewAPNsKey(t)
+	private, _ := apnstest.NewKey(t)
+	other, _ := apnstest.NewKey(t)
 	take := func(s *pooled.Share[*signer], err error) *signer {
 		if err != nil {
 			t.Fatal(err)

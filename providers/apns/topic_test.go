@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 const managed = "com.apple.mgmt.External.5f0d1a8c"
@@ -18,7 +18,7 @@ var endings = map[string]string{
 
 func TestTheTopicsEndingDecidesThePushType(t *testing.T) {
 	t.Parallel()
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	path := writeFile(t, "key.p8", p8)
 	with := func(topic, pushType string) *Provider {
 		return &Provider{Topic: topic, PushType: pushType, KeyFile: path, KeyID: keyID, TeamID: teamID}
@@ -54,7 +54,7 @@ func TestTheTopicsEndingDecidesThePushType(t *testing.T) {
 }
 
 // certifiedFor is a provider with a certificate for these topics.
-func certifiedFor(t *testing.T, ca *providertest.CA, topics ...string) *Provider {
+func certifiedFor(t *testing.T, ca *apnstest.Authority, topics ...string) *Provider {
 	t.Helper()
 	files := certify(t, ca, topics, []string{"production"}, time.Now().Add(time.Hour))
 	return &Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
@@ -62,7 +62,7 @@ func certifiedFor(t *testing.T, ca *providertest.CA, topics ...string) *Provider
 
 func TestACertificatesTopicDecidesThePushType(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	universal := []string{bundle, bundle + ".voip", bundle + ".complication"}
 	tests := []struct {
 		name                string
@@ -97,7 +97,7 @@ func TestACertificatesTopicDecidesThePushType(t *testing.T) {
 
 func TestAPushTypeThatACertificateIsNotForFailsTheLoad(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	tests := []struct {
 		name            string
 		certified       []string

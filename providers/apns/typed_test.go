@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // topicOf is the topic of each push type.
@@ -28,7 +28,7 @@ func topicOf(pushType string) string {
 // newTyped is a provider that was configured with a topic, and with a push_type only where the topic does not say it.
 func newTyped(t *testing.T, pushType string) *bench {
 	t.Helper()
-	return newBench(t, func(o *providertest.APNsOptions, p *Provider) {
+	return newBench(t, func(o *apnstest.Options, p *Provider) {
 		o.Keys[0].Topics = append(o.Keys[0].Topics, managed)
 		p.Topic = topicOf(pushType)
 		if pushType == "background" {
@@ -78,7 +78,7 @@ func TestEachPushTypeIsSentAsAppleTakesIt(t *testing.T) {
 }
 
 // wantTyped wants the headers that vendors' pages name for a push type.
-func wantTyped(t *testing.T, got providertest.APNsPush, pushType string) {
+func wantTyped(t *testing.T, got apnstest.Push, pushType string) {
 	t.Helper()
 	actual := pushType
 	if pushType == "alert" && got.PushType == "background" {

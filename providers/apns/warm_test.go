@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -26,7 +27,7 @@ func (b *bench) warm(t *testing.T) {
 
 func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.OneUntilAuthenticated = true })
+	b := newBench(t, func(o *apnstest.Options, _ *Provider) { o.OneUntilAuthenticated = true })
 	before := time.Now()
 	var group sync.WaitGroup
 	for range 100 {
@@ -53,7 +54,7 @@ func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 // APNs takes one push before it has seen a valid provider token, and many that come at once after a start must not learn it the hard way.
 func TestAThousandFirstPushesFindOneConnectionThereAndLoseNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(o *providertest.APNsOptions, _ *Provider) { o.OneUntilAuthenticated = true })
+	b := newBench(t, func(o *apnstest.Options, _ *Provider) { o.OneUntilAuthenticated = true })
 	b.warm(t)
 	var group sync.WaitGroup
 	for range 1000 {
@@ -69,7 +70,7 @@ func TestAReloadFindsWhatThereIs(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	b.warm(t)
-	next := &bench{APNs: b.APNs, Provider: live(t, &Provider{
+	next := &bench{Service: b.Service, Provider: live(t, &Provider{
 		Options: b.Options, Topic: b.Topic, KeyFile: b.KeyFile, KeyID: b.KeyID, TeamID: b.TeamID,
 	})}
 	next.warm(t)
@@ -81,8 +82,8 @@ func TestAReloadFindsWhatThereIs(t *testing.T) {
 
 func TestWhatAPNsWouldNotTakeIsForTheFirstPushToFindOut(t *testing.T) {
 	t.Parallel()
-	_, other := providertest.NewAPNsKey(t)
-	b := newBench(t, func(_ *providertest.APNsOptions, p *Provider) { p.KeyFile = writeFile(t, "key.p8", other) })
+	_, other := apnstest.NewKey(t)
+	b := newBench(t, func(_ *apnstest.Options, p *Provider) { p.KeyFile = writeFile(t, "key.p8", other) })
 	b.warm(t)
 	b.want(t, alert(), providers.KindMisconfigured, "invalid_provider_token")
 	b.await(t, "a connection", func() bool { return b.Connections() == 1 })
@@ -90,10 +91,10 @@ func TestWhatAPNsWouldNotTakeIsForTheFirstPushToFindOut(t *testing.T) {
 
 func TestTheConnectionThatIsMadeAheadHasTheCertificate(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	files := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
-	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-		o.Keys, o.CertificateAuthority = nil, ca
+	b := newBench(t, func(o *apnstest.Options, p *Provider) {
+		o.Keys, o.Authority = nil, ca
 		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
 	})
 	b.warm(t)
@@ -115,7 +116,7 @@ func TestARefusedCertificateIsForTheFirstPushToTell(t *testing.T) {
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	files := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
+	files := certify(t, apnstest.NewAuthority(t), []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
 	b := &bench{Provider: live(t, &Provider{
 		Options:         network.Options{Endpoint: server.URL, TrustedCA: ca.File, Proxy: "none"},
 		CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...)),
@@ -128,10 +129,10 @@ func TestARefusedCertificateIsForTheFirstPushToTell(t *testing.T) {
 
 func TestACredentialThatHasEndedConnectsToNothing(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
+	ca := apnstest.NewAuthority(t)
 	files := certify(t, ca, []string{bundle}, []string{"production"}, time.Now().Add(-time.Hour))
-	b := newBench(t, func(o *providertest.APNsOptions, p *Provider) {
-		o.Keys, o.CertificateAuthority = nil, ca
+	b := newBench(t, func(o *apnstest.Options, p *Provider) {
+		o.Keys, o.Authority = nil, ca
 		*p = Provider{CertificateFile: writeFile(t, "push.pem", append(files.certificate, files.key...))}
 	})
 	if err := b.Warm(t.Context()); !errors.Is(err, errExpired) || b.Connections() != 0 {

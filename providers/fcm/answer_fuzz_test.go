@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 var (
@@ -27,12 +27,12 @@ var (
 func FuzzAnswer(f *testing.F) {
 	for _, code := range errorCodes {
 		if code != "UNSPECIFIED_ERROR" && code != "APNS_AUTH_ERROR" {
-			a := providertest.FCMErrorFor(code)
+			a := fcmtest.ErrorFor(code)
 			f.Add(a.Status, a.Body, a.Header.Get("Retry-After"))
 		}
 	}
 	for code, status := range canonicalCodes {
-		f.Add(status, providertest.FCMError(status, code, "", "The registration token is not a valid FCM registration token").Body, "7")
+		f.Add(status, fcmtest.Error(status, code, "", "The registration token is not a valid FCM registration token").Body, "7")
 	}
 	f.Add(404, `<html>Not Found</html>`, "")
 	f.Add(404, `{"error":{"code":404,"status":"NOT_FOUND","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","errorCode":"UNREGISTERED"}]}}`, "")
@@ -40,8 +40,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(400, `{"error":{"status":"INVALID_ARGUMENT","details":[{"fieldViolations":[{"field":"message.data[0].value","description":"secret"}]}]}}`, "-1")
 	f.Add(503, `{"error":{"details":[{"@type":"google.firebase.fcm.v1.FcmError","errorCode":"UNREGISTERED"},{"errorCode":7}]}}`, "1e9")
 	for reason := range apnsreason.Verdicts {
-		f.Add(400, providertest.FCMAppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", 400, reason).Body, "")
-		f.Add(401, providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, reason).Body, "")
+		f.Add(400, fcmtest.AppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", 400, reason).Body, "")
+		f.Add(401, fcmtest.AppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, reason).Body, "")
 	}
 	f.Add(410, `{"error":{"status":"X","details":[{"@type":"google.firebase.fcm.v1.ApnsError","reason":"Unregistered\n","statusCode":"410"}]}}`, "")
 	f.Add(400, `{"error":{"details":[{"@type":"google.rpc.ErrorInfo","reason":"Unregistered"},{"@type":"google.rpc.QuotaFailure"}]}}`, "")

@@ -6,8 +6,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 	"github.com/matrix-push/caddy-matrix-push/internal/fcmmessage"
-	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // UnmarshalCaddyfile reads the provider's block:
@@ -27,60 +27,38 @@ import (
 //		proxy            <url>|none
 //	}
 func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the provider's name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := p.unmarshalOption(d); err != nil {
+	embedded := caddyfileopt.Embedded("fcm", &p.Options)
+	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
+		"credentials_file": caddyfileopt.Text(&p.CredentialsFile),
+		"project_id":       caddyfileopt.Text(&p.ProjectID),
+		"target":           caddyfileopt.Text(&p.Target),
+		"notification":     jsonObject(&p.Notification),
+		"android":          jsonObject(&p.Android),
+		"android_v2":       jsonObject(&p.AndroidV2),
+		"apns":             jsonObject(&p.APNS),
+		"webpush":          jsonObject(&p.Webpush),
+		"fcm_options":      jsonObject(&p.FCMOptions),
+	}, func(d *caddyfile.Dispenser) error {
+		if why := fcmmessage.Message.Ours(d.Val()); why != "" {
+			return d.Errf("%s: %s: leave it out", d.Val(), why)
+		}
+		return embedded(d)
+	})
+}
+
+// jsonObject reads an option whose argument is a JSON object.
+func jsonObject(into *json.RawMessage) caddyfileopt.Option {
+	return func(d *caddyfile.Dispenser) error {
+		name, text := d.Val(), string(*into)
+		if err := caddyfileopt.Text(&text)(d); err != nil {
 			return err
 		}
+		if err := checkObject([]byte(text)); err != nil {
+			return d.Errf("%s: %v", name, err)
+		}
+		*into = json.RawMessage(text)
+		return nil
 	}
-	return nil
-}
-
-func (p *Provider) unmarshalOption(d *caddyfile.Dispenser) error {
-	switch d.Val() {
-	case "credentials_file":
-		return network.Once(d, &p.CredentialsFile)
-	case "project_id":
-		return network.Once(d, &p.ProjectID)
-	case "target":
-		return network.Once(d, &p.Target)
-	case "notification":
-		return unmarshalObject(d, &p.Notification)
-	case "android":
-		return unmarshalObject(d, &p.Android)
-	case "android_v2":
-		return unmarshalObject(d, &p.AndroidV2)
-	case "apns":
-		return unmarshalObject(d, &p.APNS)
-	case "webpush":
-		return unmarshalObject(d, &p.Webpush)
-	case "fcm_options":
-		return unmarshalObject(d, &p.FCMOptions)
-	}
-	if why := fcmmessage.Message.Ours(d.Val()); why != "" {
-		return d.Errf("%s: %s: leave it out", d.Val(), why)
-	}
-	known, err := p.UnmarshalOption(d)
-	if err == nil && !known {
-		return d.Errf("fcm has no option %q", d.Val())
-	}
-	return err
-}
-
-// unmarshalObject reads an option whose argument is a JSON object.
-func unmarshalObject(d *caddyfile.Dispenser, into *json.RawMessage) error {
-	name, text := d.Val(), string(*into)
-	if err := network.Once(d, &text); err != nil {
-		return err
-	}
-	if err := checkObject([]byte(text)); err != nil {
-		return d.Errf("%s: %v", name, err)
-	}
-	*into = json.RawMessage(text)
-	return nil
 }
 
 func checkObject(raw []byte) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -64,12 +65,12 @@ func (b *bench) deliveredNothing(t *testing.T) {
 
 func TestACheckFindsNothingWhereCredentialsAndProjectAreRight(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(*providertest.FCM, *Provider){
+	tests := map[string]func(*fcmtest.Service, *Provider){
 		"a service account": nil,
-		"a user": func(f *providertest.FCM, p *Provider) {
+		"a user": func(f *fcmtest.Service, p *Provider) {
 			p.CredentialsFile, p.ProjectID = f.AuthorizedUser(t), "demo-project"
 		},
-		"all options": func(_ *providertest.FCM, p *Provider) {
+		"all options": func(_ *fcmtest.Service, p *Provider) {
 			p.Notification = json.RawMessage(`{"title": "News"}`)
 			p.Android = json.RawMessage(`{"notification": {"channel_id": "news"}}`)
 			p.APNS = json.RawMessage(`{"payload": {"aps": {"alert": {"title": "News"}}}}`)
@@ -98,7 +99,7 @@ func TestACheckFindsNothingWhereCredentialsAndProjectAreRight(t *testing.T) {
 func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 	t.Parallel()
 	named := func(fields ...string) providertest.Answer {
-		return providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "very-secret", fields...)
+		return fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "very-secret", fields...)
 	}
 	plain := func(status int) providertest.Answer {
 		return providertest.Answer{Status: status, Body: "<html>very-secret</html>"}
@@ -109,34 +110,34 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 		answer providertest.Answer
 		found  words
 	}{
-		{"a token that is none", providertest.FCMErrorFor("INVALID_ARGUMENT"), nil},
+		{"a token that is none", fcmtest.ErrorFor("INVALID_ARGUMENT"), nil},
 		{
 			"a token that is none, without details",
-			providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"), nil,
+			fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"), nil,
 		},
-		{"UNREGISTERED", providertest.FCMErrorFor("UNREGISTERED"), nil},
+		{"UNREGISTERED", fcmtest.ErrorFor("UNREGISTERED"), nil},
 		{"200", providertest.Answer{Status: 200, Body: `{"name": "projects/x/messages/fake_message_id"}`}, words{"not FCM", "endpoint"}},
 		{"an option", named("message.android.ttl"), words{"invalid_option (INVALID_ARGUMENT)", "message.android.ttl", "reference"}},
 		{"an option and the token", named("message.token", "message.android.ttl"), words{"invalid_option", "message.android.ttl"}},
 		{"another part of the message", named("message.data"), words{"invalid_argument", "message.data"}},
 		{"400 for who knows what", named(), words{"invalid_argument", "try without"}},
-		{"no such project", providertest.FCMErrorFor("NOT_FOUND"), words{"not_found", "set project_id"}},
-		{"PERMISSION_DENIED", providertest.FCMErrorFor("PERMISSION_DENIED"), words{"permission_denied (PERMISSION_DENIED)", "Firebase Cloud Messaging API Admin", "enable"}},
-		{"SENDER_ID_MISMATCH", providertest.FCMErrorFor("SENDER_ID_MISMATCH"), words{"sender_id_mismatch", "google-services.json"}},
-		{"UNAUTHENTICATED for ever", providertest.FCMErrorFor("UNAUTHENTICATED"), words{"unauthenticated", "new key"}},
-		{"THIRD_PARTY_AUTH_ERROR", providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"), words{"third_party_auth_error", "APNs"}},
+		{"no such project", fcmtest.ErrorFor("NOT_FOUND"), words{"not_found", "set project_id"}},
+		{"PERMISSION_DENIED", fcmtest.ErrorFor("PERMISSION_DENIED"), words{"permission_denied (PERMISSION_DENIED)", "Firebase Cloud Messaging API Admin", "enable"}},
+		{"SENDER_ID_MISMATCH", fcmtest.ErrorFor("SENDER_ID_MISMATCH"), words{"sender_id_mismatch", "google-services.json"}},
+		{"UNAUTHENTICATED for ever", fcmtest.ErrorFor("UNAUTHENTICATED"), words{"unauthenticated", "new key"}},
+		{"THIRD_PARTY_AUTH_ERROR", fcmtest.ErrorFor("THIRD_PARTY_AUTH_ERROR"), words{"third_party_auth_error", "APNs"}},
 		{
 			"a key for the other environment",
-			providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, "BadEnvironmentKeyInToken"),
+			fcmtest.AppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, "BadEnvironmentKeyInToken"),
 			words{"apns_bad_environment_key_id_in_token (BadEnvironmentKeyInToken)", "the other environment"},
 		},
 		{
-			"a reason of Apple's that is new", providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, "SomethingNew"),
+			"a reason of Apple's that is new", fcmtest.AppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "No.", 403, "SomethingNew"),
 			words{"third_party_auth_error (SomethingNew)", "APNs"},
 		},
-		{"FAILED_PRECONDITION", providertest.FCMError(400, "FAILED_PRECONDITION", "", "No."), words{"failed_precondition", "console"}},
-		{"QUOTA_EXCEEDED", providertest.FCMErrorFor("QUOTA_EXCEEDED"), words{"quota_exceeded", "later"}},
-		{"UNAVAILABLE", providertest.FCMErrorFor("UNAVAILABLE"), words{"unavailable", "later"}},
+		{"FAILED_PRECONDITION", fcmtest.Error(400, "FAILED_PRECONDITION", "", "No."), words{"failed_precondition", "console"}},
+		{"QUOTA_EXCEEDED", fcmtest.ErrorFor("QUOTA_EXCEEDED"), words{"quota_exceeded", "later"}},
+		{"UNAVAILABLE", fcmtest.ErrorFor("UNAVAILABLE"), words{"unavailable", "later"}},
 		{"a 400 that is not Google's", plain(400), words{"http_400", "not Google", "endpoint"}},
 		{"a 403 that is not Google's", plain(403), words{"http_403", "not Google"}},
 		{"a 404 that is not Google's", plain(404), words{"http_404", "not Google"}},
@@ -159,68 +160,68 @@ func TestACheckFindsWhatIsWrongWithCredentialsOrProject(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		options providertest.FCMOptions
-		change  func(*providertest.FCM, *Provider)
+		options fcmtest.Options
+		change  func(*fcmtest.Service, *Provider)
 		found   []string
 	}{
 		{
-			"a key that was deleted", providertest.FCMOptions{}, func(f *providertest.FCM, p *Provider) {
+			"a key that was deleted", fcmtest.Options{}, func(f *fcmtest.Service, p *Provider) {
 				p.CredentialsFile = f.ServiceAccount(t)
 				f.Forget(p.CredentialsFile)
 			}, []string{"credentials_refused (invalid_grant)", "key was deleted"},
 		},
 		{
-			"an account that was deleted", providertest.FCMOptions{}, func(f *providertest.FCM, p *Provider) {
+			"an account that was deleted", fcmtest.Options{}, func(f *fcmtest.Service, p *Provider) {
 				p.CredentialsFile = f.ServiceAccount(t)
 				f.Forget(accountOf(t, readFile(t, p.CredentialsFile))["client_email"])
 			}, []string{"credentials_refused", "invalid_grant", "account was deleted"},
 		},
 		{
-			"a login that was revoked", providertest.FCMOptions{}, func(f *providertest.FCM, p *Provider) {
+			"a login that was revoked", fcmtest.Options{}, func(f *fcmtest.Service, p *Provider) {
 				p.CredentialsFile, p.ProjectID = f.AuthorizedUser(t), "demo-project"
 				f.Forget(p.CredentialsFile)
 			}, []string{"credentials_refused", "invalid_grant", "log in again"},
 		},
 		{
 			"a clock that is slow",
-			providertest.FCMOptions{Now: func() time.Time { return time.Now().Add(2 * time.Hour) }},
+			fcmtest.Options{Now: func() time.Time { return time.Now().Add(2 * time.Hour) }},
 			nil,
 			[]string{"credentials_refused", "invalid_grant", "clock is wrong"},
 		},
 		{
-			"a token endpoint that refuses without a word", providertest.FCMOptions{}, func(f *providertest.FCM, _ *Provider) {
+			"a token endpoint that refuses without a word", fcmtest.Options{}, func(f *fcmtest.Service, _ *Provider) {
 				f.AnswerToken(providertest.Answer{Status: 403, Body: "<html>very-secret"})
 			}, []string{"credentials_refused", "get a new key", "clock"},
 		},
 		{
-			"a token endpoint that repeats what it was sent", providertest.FCMOptions{}, func(f *providertest.FCM, _ *Provider) {
+			"a token endpoint that repeats what it was sent", fcmtest.Options{}, func(f *fcmtest.Service, _ *Provider) {
 				f.AnswerToken(providertest.Answer{Status: 400, Body: `{"error": "very-secret", "error_description": "very-secret"}`})
 			}, []string{"credentials_refused", "get a new key"},
 		},
 		{
 			"a token endpoint that is out of order",
-			providertest.FCMOptions{},
-			func(f *providertest.FCM, _ *Provider) { f.AnswerToken(providertest.Answer{Status: 503}) },
+			fcmtest.Options{},
+			func(f *fcmtest.Service, _ *Provider) { f.AnswerToken(providertest.Answer{Status: 503}) },
 			[]string{"token_unavailable", "later"},
 		},
 		{
 			"a token endpoint that is lost",
-			providertest.FCMOptions{},
-			func(f *providertest.FCM, _ *Provider) { f.AnswerToken(providertest.Answer{Drop: true}) },
+			fcmtest.Options{},
+			func(f *fcmtest.Service, _ *Provider) { f.AnswerToken(providertest.Answer{Drop: true}) },
 			[]string{"token_network", "token_uri"},
 		},
 		{
 			"another project",
-			providertest.FCMOptions{},
-			func(_ *providertest.FCM, p *Provider) { p.ProjectID = "another" },
+			fcmtest.Options{},
+			func(_ *fcmtest.Service, p *Provider) { p.ProjectID = "another" },
 			[]string{"permission_denied", "project_id"},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			service := providertest.NewFCM(t, test.options)
-			b := &bench{FCM: service, Provider: live(t, providerOf(t, service, test.change))}
+			service := fcmtest.New(t, test.options)
+			b := &bench{Service: service, Provider: live(t, providerOf(t, service, test.change))}
 			b.finds(t.Context(), t, test.found...)
 			if n := len(b.Messages()); n != 0 {
 				t.Errorf("%d messages were taken", n)

@@ -13,10 +13,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 func TestMain(m *testing.M) {
@@ -37,19 +37,19 @@ func serveBenchmark(w http.ResponseWriter, r *http.Request) {
 
 // bench is a provider with a service account, and the FCM that it delivers to.
 type bench struct {
-	*providertest.FCM
+	*fcmtest.Service
 	*Provider
 }
 
 // newBench sets both up; change may change the provider.
-func newBench(t *testing.T, change func(*providertest.FCM, *Provider)) *bench {
+func newBench(t *testing.T, change func(*fcmtest.Service, *Provider)) *bench {
 	t.Helper()
-	service := providertest.NewFCM(t, providertest.FCMOptions{})
-	return &bench{FCM: service, Provider: live(t, providerOf(t, service, change))}
+	service := fcmtest.New(t, fcmtest.Options{})
+	return &bench{Service: service, Provider: live(t, providerOf(t, service, change))}
 }
 
 // providerOf is a provider for an FCM that is yet to be provisioned.
-func providerOf(t *testing.T, service *providertest.FCM, change func(*providertest.FCM, *Provider)) *Provider {
+func providerOf(t *testing.T, service *fcmtest.Service, change func(*fcmtest.Service, *Provider)) *Provider {
 	t.Helper()
 	p := &Provider{Options: network.Options{Endpoint: service.URL, TrustedCA: service.CAFile, Proxy: "none"}}
 	if change != nil {
@@ -68,7 +68,7 @@ func (b *bench) beside(t *testing.T, change func(*Provider)) *bench {
 	if change != nil {
 		change(p)
 	}
-	return &bench{FCM: b.FCM, Provider: live(t, p)}
+	return &bench{Service: b.Service, Provider: live(t, p)}
 }
 
 // live is a provisioned provider that is cleaned up in the end.
@@ -123,7 +123,7 @@ func (b *bench) want(t *testing.T, p *providers.Push, kind providers.Kind, reaso
 }
 
 // sent is the only request that FCM got, and broke none of its rules.
-func (b *bench) sent(t *testing.T) providertest.FCMRequest {
+func (b *bench) sent(t *testing.T) fcmtest.Request {
 	t.Helper()
 	requests := b.Requests()
 	if len(requests) != 1 {

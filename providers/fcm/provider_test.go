@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
@@ -121,7 +122,7 @@ func ellipticKey(t testing.TB) string {
 
 func TestWrongCredentialsFailTheLoadAndNobodyIsAsked(t *testing.T) {
 	t.Parallel()
-	google := providertest.NewFCM(t, providertest.FCMOptions{})
+	google := fcmtest.New(t, fcmtest.Options{})
 	t.Cleanup(func() {
 		if google.Connections() != 0 {
 			t.Error("Google was asked")
@@ -173,7 +174,7 @@ func TestWrongCredentialsFailTheLoadAndNobodyIsAsked(t *testing.T) {
 			if !strings.HasPrefix(test.part, "project_id") {
 				parts = append(parts, "credentials_file:")
 			}
-			refuses(t, providerOf(t, google, func(_ *providertest.FCM, p *Provider) {
+			refuses(t, providerOf(t, google, func(_ *fcmtest.Service, p *Provider) {
 				p.CredentialsFile = writeFile(t, "credentials.json", test.content)
 			}), parts...)
 		})
@@ -181,7 +182,7 @@ func TestWrongCredentialsFailTheLoadAndNobodyIsAsked(t *testing.T) {
 	for name, path := range map[string]string{"no file": "/no/such/credentials.json", "a folder": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refuses(t, providerOf(t, google, func(_ *providertest.FCM, p *Provider) { p.CredentialsFile = path }), "credentials_file:", path)
+			refuses(t, providerOf(t, google, func(_ *fcmtest.Service, p *Provider) { p.CredentialsFile = path }), "credentials_file:", path)
 		})
 	}
 }
@@ -213,7 +214,7 @@ func TestAWrongOptionFailsTheLoad(t *testing.T) {
 
 func TestAKeyInItsOlderFormIsTaken(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(f *providertest.FCM, p *Provider) {
+	b := newBench(t, func(f *fcmtest.Service, p *Provider) {
 		account := accountOf(t, readFile(t, f.ServiceAccount(t)))
 		block, _ := pem.Decode([]byte(account["private_key"]))
 		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -229,7 +230,7 @@ func TestAKeyInItsOlderFormIsTaken(t *testing.T) {
 
 func TestTheCredentialsOfAUserDeliver(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(f *providertest.FCM, p *Provider) {
+	b := newBench(t, func(f *fcmtest.Service, p *Provider) {
 		p.CredentialsFile, p.ProjectID = f.AuthorizedUser(t), "demo-project"
 	})
 	b.want(t, alert(), providers.KindDelivered, "delivered")
@@ -247,7 +248,7 @@ func TestTheCredentialsOfAFederationAreTakenForAToken(t *testing.T) {
 		_, _ = w.Write([]byte(`{"access_token": "ya29.federated", "expires_in": 3600, "token_type": "Bearer",
 			"issued_token_type": "urn:ietf:params:oauth:token-type:access_token"}`))
 	})
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) {
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) {
 		sts := providertest.NewTLSServer(t, exchange)
 		p.TrustedCA = writeFile(t, "ca.pem", append(readFile(t, p.TrustedCA), readFile(t, sts.CAFile)...))
 		p.ProjectID = "demo-project"
@@ -264,7 +265,7 @@ func TestTheCredentialsOfAFederationAreTakenForAToken(t *testing.T) {
 }
 
 func TestCredentialsAndProjectTakePlaceholders(t *testing.T) {
-	service := providertest.NewFCM(t, providertest.FCMOptions{})
+	service := fcmtest.New(t, fcmtest.Options{})
 	account := service.ServiceAccount(t)
 	t.Setenv("FCM_TEST_CREDENTIALS", account)
 	project := writeFile(t, "project", []byte("demo-project\n"))
@@ -273,10 +274,10 @@ func TestCredentialsAndProjectTakePlaceholders(t *testing.T) {
 		"of a file":          {CredentialsFile: account, ProjectID: "{file." + project + "}"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := providerOf(t, service, func(_ *providertest.FCM, p *Provider) {
+			p := providerOf(t, service, func(_ *fcmtest.Service, p *Provider) {
 				p.CredentialsFile, p.ProjectID = options.CredentialsFile, options.ProjectID
 			})
-			b := &bench{FCM: service, Provider: live(t, p)}
+			b := &bench{Service: service, Provider: live(t, p)}
 			b.want(t, alert(), providers.KindDelivered, "delivered")
 			if p.CredentialsFile != options.CredentialsFile || p.ProjectID != options.ProjectID {
 				t.Errorf("the options have become %s and %s", p.CredentialsFile, p.ProjectID)
@@ -286,9 +287,9 @@ func TestCredentialsAndProjectTakePlaceholders(t *testing.T) {
 }
 
 func TestTheEnvironmentsCredentialsAreTheDefault(t *testing.T) {
-	service := providertest.NewFCM(t, providertest.FCMOptions{})
+	service := fcmtest.New(t, fcmtest.Options{})
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", service.ServiceAccount(t))
-	b := &bench{FCM: service, Provider: live(t, &Provider{
+	b := &bench{Service: service, Provider: live(t, &Provider{
 		Options: network.Options{Endpoint: service.URL, TrustedCA: service.CAFile, Proxy: "none"},
 	})}
 	b.want(t, alert(), providers.KindDelivered, "delivered")
@@ -298,7 +299,7 @@ func TestTheEnvironmentsCredentialsAreTheDefault(t *testing.T) {
 }
 
 func TestTheDefaultCredentialsOfGcloudAreFound(t *testing.T) {
-	service := providertest.NewFCM(t, providertest.FCMOptions{})
+	service := fcmtest.New(t, fcmtest.Options{})
 	home := t.TempDir()
 	place := filepath.Join(home, ".config", "gcloud")
 	if err := os.MkdirAll(place, 0o700); err != nil {
@@ -310,7 +311,7 @@ func TestTheDefaultCredentialsOfGcloudAreFound(t *testing.T) {
 	}
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", home)
-	b := &bench{FCM: service, Provider: live(t, &Provider{
+	b := &bench{Service: service, Provider: live(t, &Provider{
 		Options:   network.Options{Endpoint: service.URL, TrustedCA: service.CAFile, Proxy: "none"},
 		ProjectID: "demo-project",
 	})}
@@ -450,8 +451,8 @@ func TestAppsWithTheSameCredentialsShareAToken(t *testing.T) {
 
 func TestConnectionsAndTokenOutliveAReload(t *testing.T) {
 	t.Parallel()
-	service := providertest.NewFCM(t, providertest.FCMOptions{})
-	first := &bench{FCM: service, Provider: providerOf(t, service, nil)}
+	service := fcmtest.New(t, fcmtest.Options{})
+	first := &bench{Service: service, Provider: providerOf(t, service, nil)}
 	if err := first.Provision(messagetest.NewContext(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -470,7 +471,7 @@ func TestConnectionsAndTokenOutliveAReload(t *testing.T) {
 // A push that is on its way when its configuration goes comes to its end, and one that only begins then does no harm.
 func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	t.Parallel()
-	google := providertest.NewFCM(t, providertest.FCMOptions{})
+	google := fcmtest.New(t, fcmtest.Options{})
 	arrived, release := make(chan struct{}, 4), make(chan struct{})
 	service := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		arrived <- struct{}{}
@@ -561,7 +562,7 @@ func TestALoadThatFailedHoldsOnToNothing(t *testing.T) {
 
 // What follows is the machine's own credentials: Google's metadata server, which is here one of ours.
 func TestTheCredentialsOfTheMachineDeliver(t *testing.T) {
-	service := providertest.NewFCM(t, providertest.FCMOptions{})
+	service := fcmtest.New(t, fcmtest.Options{})
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", t.TempDir())
 	var mu sync.Mutex
@@ -587,7 +588,7 @@ func TestTheCredentialsOfTheMachineDeliver(t *testing.T) {
 	}))
 	t.Cleanup(metadata.Close)
 	t.Setenv("GCE_METADATA_HOST", metadata.Listener.Addr().String())
-	b := &bench{FCM: service, Provider: live(t, &Provider{
+	b := &bench{Service: service, Provider: live(t, &Provider{
 		Options: network.Options{Endpoint: service.URL, TrustedCA: service.CAFile, Proxy: "none"},
 	})}
 	b.want(t, alert(), providers.KindMisconfigured, "unauthenticated") // this FCM does not know the token

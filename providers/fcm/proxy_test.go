@@ -4,15 +4,15 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/sockstest"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 func TestAccessTokensAndMessagesGoThroughASOCKSProxy(t *testing.T) {
 	t.Parallel()
 	var proxy *sockstest.Proxy
-	b := newBench(t, func(service *providertest.FCM, p *Provider) {
+	b := newBench(t, func(service *fcmtest.Service, p *Provider) {
 		server, err := url.Parse(service.URL)
 		if err != nil {
 			t.Fatal(err)

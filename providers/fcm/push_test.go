@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
@@ -23,7 +24,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	const token = "ya29.very-secret-access-token"
-	google := providertest.NewFCM(t, providertest.FCMOptions{})
+	google := fcmtest.New(t, fcmtest.Options{})
 	google.AnswerToken(providertest.Answer{
 		Status: 200, Body: `{"access_token": "` + token + `", "expires_in": 3600, "token_type": "Bearer"}`,
 	})
@@ -84,7 +85,7 @@ func suiteVerdicts() []providertest.Verdict {
 		return providertest.Verdict{Name: name, Status: a.Status, Header: a.Header, Body: a.Body, Kind: kind, Reason: reason}
 	}
 	later := func(name, code string, seconds string, after time.Duration, reason string) providertest.Verdict {
-		a := providertest.FCMErrorFor(code)
+		a := fcmtest.ErrorFor(code)
 		if seconds != "" {
 			a.Header.Set("Retry-After", seconds)
 		}
@@ -95,25 +96,25 @@ func suiteVerdicts() []providertest.Verdict {
 		v.RetryAfter = after
 		return v
 	}
-	doubted := row("a malformed token is doubted", providertest.FCMErrorFor("INVALID_ARGUMENT"), providers.KindRejected, "invalid_token")
+	doubted := row("a malformed token is doubted", fcmtest.ErrorFor("INVALID_ARGUMENT"), providers.KindRejected, "invalid_token")
 	doubted.Doubtful = true
 	html := func(status int) providertest.Answer {
 		return providertest.Answer{Status: status, Body: "<html>Error</html>"}
 	}
-	dead := row("UNREGISTERED is rejected", providertest.FCMErrorFor("UNREGISTERED"), providers.KindRejected, "unregistered")
+	dead := row("UNREGISTERED is rejected", fcmtest.ErrorFor("UNREGISTERED"), providers.KindRejected, "unregistered")
 	dead.Documented = "https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"
 	return []providertest.Verdict{
 		row("200 is delivered", providertest.Answer{Status: 200, Body: `{"name": "projects/p/messages/1"}`}, providers.KindDelivered, "delivered"),
 		row("200 without a body is delivered", providertest.Answer{Status: 200}, providers.KindDelivered, "delivered"),
 		dead,
 		doubted,
-		row("a message that FCM does not like is dropped", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.data"), providers.KindDropped, "invalid_argument"),
-		row("an option that FCM does not like is the operator's", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android.ttl"), providers.KindMisconfigured, "invalid_option"),
-		row("SENDER_ID_MISMATCH is the operator's", providertest.FCMErrorFor("SENDER_ID_MISMATCH"), providers.KindMisconfigured, "sender_id_mismatch"),
-		row("THIRD_PARTY_AUTH_ERROR is the operator's", providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"), providers.KindMisconfigured, "third_party_auth_error"),
-		row("a project that there is not is the operator's", providertest.FCMErrorFor("NOT_FOUND"), providers.KindMisconfigured, "not_found"),
-		row("UNAUTHENTICATED is the operator's", providertest.FCMErrorFor("UNAUTHENTICATED"), providers.KindMisconfigured, "unauthenticated"),
-		row("PERMISSION_DENIED is the operator's", providertest.FCMErrorFor("PERMISSION_DENIED"), providers.KindMisconfigured, "permission_denied"),
+		row("a message that FCM does not like is dropped", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.data"), providers.KindDropped, "invalid_argument"),
+		row("an option that FCM does not like is the operator's", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.android.ttl"), providers.KindMisconfigured, "invalid_option"),
+		row("SENDER_ID_MISMATCH is the operator's", fcmtest.ErrorFor("SENDER_ID_MISMATCH"), providers.KindMisconfigured, "sender_id_mismatch"),
+		row("THIRD_PARTY_AUTH_ERROR is the operator's", fcmtest.ErrorFor("THIRD_PARTY_AUTH_ERROR"), providers.KindMisconfigured, "third_party_auth_error"),
+		row("a project that there is not is the operator's", fcmtest.ErrorFor("NOT_FOUND"), providers.KindMisconfigured, "not_found"),
+		row("UNAUTHENTICATED is the operator's", fcmtest.ErrorFor("UNAUTHENTICATED"), providers.KindMisconfigured, "unauthenticated"),
+		row("PERMISSION_DENIED is the operator's", fcmtest.ErrorFor("PERMISSION_DENIED"), providers.KindMisconfigured, "permission_denied"),
 		later("a quota is for later", "QUOTA_EXCEEDED", "7", 7*time.Second, "quota_exceeded"),
 		later("a quota is for a minute later if FCM does not say", "QUOTA_EXCEEDED", "", time.Minute, "quota_exceeded"),
 		later("the project's quota is for a minute later if FCM does not say", "RESOURCE_EXHAUSTED", "", time.Minute, "quota_exceeded"),
@@ -160,7 +161,7 @@ func TestAPushIsWhatFCMWants(t *testing.T) {
 }
 
 // android is what a message says to Android.
-func android(t *testing.T, m providertest.FCMMessage) (config struct {
+func android(t *testing.T, m fcmtest.Message) (config struct {
 	Priority    string `json:"priority"`
 	TTL         string `json:"ttl"`
 	CollapseKey string `json:"collapse_key"`
@@ -198,7 +199,7 @@ func TestADeviceIsWokenWhenTheHomeserverWants(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, nil)
 			b.want(t, pushOf(test.n), providers.KindDelivered, "delivered")
-			if got := android(t, b.sent(t).FCMMessage); !strings.EqualFold(got.Priority, test.priority) || got.CollapseKey != test.collapseKey {
+			if got := android(t, b.sent(t).Message); !strings.EqualFold(got.Priority, test.priority) || got.CollapseKey != test.collapseKey {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -277,7 +278,7 @@ func TestAPushThatCanNeverBeDeliveredCostsNoRequest(t *testing.T) {
 // The SDK repeats what it finds temporary, up to four times and for minutes; the gateway's policy does that, once.
 func TestNothingIsRepeatedBehindTheGatewaysBack(t *testing.T) {
 	t.Parallel()
-	unavailable := providertest.FCMErrorFor("UNAVAILABLE")
+	unavailable := fcmtest.ErrorFor("UNAVAILABLE")
 	unavailable.Header.Set("Retry-After", "30")
 	tests := []struct {
 		name   string
@@ -288,7 +289,7 @@ func TestNothingIsRepeatedBehindTheGatewaysBack(t *testing.T) {
 		{"unavailable for ever", unavailable, "unavailable", 30 * time.Second},
 		{"a bare 503", providertest.Answer{Status: 503}, "http_503", 0},
 		{"a bare 500", providertest.Answer{Status: 500}, "http_500", 0},
-		{"over quota for ever", providertest.FCMErrorFor("QUOTA_EXCEEDED"), "quota_exceeded", time.Minute},
+		{"over quota for ever", fcmtest.ErrorFor("QUOTA_EXCEEDED"), "quota_exceeded", time.Minute},
 		{"connections that are lost", providertest.Answer{Drop: true}, "network", 0},
 	}
 	for _, test := range tests {
@@ -350,7 +351,7 @@ func TestAnAccessTokenThatIsRefusedForEverIsRenewedOnceAMinute(t *testing.T) {
 	b := newBench(t, nil)
 	now := time.Now()
 	b.client.tokens.Current().now = func() time.Time { return now }
-	b.Answer("", providertest.FCMErrorFor("UNAUTHENTICATED"))
+	b.Answer("", fcmtest.ErrorFor("UNAUTHENTICATED"))
 	for i, want := range []struct{ sends, tokens int }{{2, 2}, {3, 2}, {4, 2}} {
 		b.want(t, alert(), providers.KindMisconfigured, "unauthenticated")
 		if sends, tokens := len(b.Requests()), b.TokenRequests(); sends != want.sends || tokens != want.tokens {
@@ -366,7 +367,7 @@ func TestAnAccessTokenThatIsRefusedForEverIsRenewedOnceAMinute(t *testing.T) {
 }
 
 func unauthenticated(times int) providertest.Answer {
-	a := providertest.FCMErrorFor("UNAUTHENTICATED")
+	a := fcmtest.ErrorFor("UNAUTHENTICATED")
 	a.Times = times
 	return a
 }
@@ -375,7 +376,7 @@ func TestARefusalOfAnothersCredentialsRenewsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	for _, code := range []string{"THIRD_PARTY_AUTH_ERROR", "PERMISSION_DENIED", "SENDER_ID_MISMATCH"} {
-		b.Answer("", providertest.FCMErrorFor(code))
+		b.Answer("", fcmtest.ErrorFor(code))
 		b.want(t, alert(), providers.KindMisconfigured, strings.ToLower(code))
 	}
 	if sends, tokens := len(b.Requests()), b.TokenRequests(); sends != 3 || tokens != 1 {
@@ -483,8 +484,8 @@ func TestTheProjectOfTheOptionComesFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service := providertest.NewFCM(t, providertest.FCMOptions{ProjectID: project})
-			b := &bench{FCM: service, Provider: live(t, providerOf(t, service, func(f *providertest.FCM, p *Provider) {
+			service := fcmtest.New(t, fcmtest.Options{ProjectID: project})
+			b := &bench{Service: service, Provider: live(t, providerOf(t, service, func(f *fcmtest.Service, p *Provider) {
 				account := accountOf(t, readFile(t, f.ServiceAccount(t)))
 				account["project_id"] = "the-files-project"
 				p.CredentialsFile, p.ProjectID = writeJSON(t, account), test.option

@@ -5,15 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // installation is a Firebase installation ID.
 const installation = "cIedIk5_QxmkYDgVzNP_1A"
 
-func byInstallation(_ *providertest.FCM, p *Provider) { p.Target = "fid" }
+func byInstallation(_ *fcmtest.Service, p *Provider) { p.Target = "fid" }
 
 func TestAnAppCanAddressInstallations(t *testing.T) {
 	t.Parallel()
@@ -31,8 +31,8 @@ func TestAnAppCanAddressInstallations(t *testing.T) {
 func TestAnInstallationThatIsGoneIsDoubtedAsTheSettingMayBeWrong(t *testing.T) {
 	t.Parallel()
 	for target, doubtful := range map[string]bool{"": false, "token": false, "fid": true} {
-		b := newBench(t, func(_ *providertest.FCM, p *Provider) { p.Target = target })
-		b.Answer("", providertest.FCMErrorFor("UNREGISTERED"))
+		b := newBench(t, func(_ *fcmtest.Service, p *Provider) { p.Target = target })
+		b.Answer("", fcmtest.ErrorFor("UNREGISTERED"))
 		if o := b.Push(t.Context(), alert()); o.Kind != providers.KindRejected || o.Reason != "unregistered" || o.Doubtful != doubtful {
 			t.Errorf("%q: got %+v", target, o)
 		}
@@ -97,7 +97,7 @@ func TestTheWholeMessageIsTakenAndMergedInEitherSpelling(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(_ *providertest.FCM, p *Provider) { test.options.set(p) })
+			b := newBench(t, func(_ *fcmtest.Service, p *Provider) { test.options.set(p) })
 			b.want(t, pushOf(test.n), providers.KindDelivered, "delivered")
 			wantPart(t, b.sent(t).Raw, test.part, test.want)
 		})
@@ -123,7 +123,7 @@ func TestTheSecondConfigurationForAndroidTakesThePlaceOfTheFirst(t *testing.T) {
 // RFC 9110 section 5.1: names of headers are the same in any case.
 func TestAHeaderOfTheOperatorsTakesThePlaceOfOursInAnyCase(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) {
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) {
 		options{apns: `{"headers": {"APNs-Priority": "1", "Apns-Expiration": "7"}}`}.set(p)
 	})
 	b.want(t, alert(), providers.KindDelivered, "delivered")

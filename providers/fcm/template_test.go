@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // options are the options of a template, as JSON.
@@ -164,7 +164,7 @@ func wantPart(t *testing.T, raw json.RawMessage, name, want string) {
 
 func TestTheOptionsAreInEachMessage(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) { everything.set(p) })
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) { everything.set(p) })
 	push := alert()
 	push.Notification = push.Notification.WithoutCounts()
 	b.want(t, push, providers.KindDelivered, "delivered")
@@ -194,7 +194,7 @@ func TestAppleIsToldHowMuchAPushMatters(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(_ *providertest.FCM, p *Provider) { options{apns: tt.option}.set(p) })
+			b := newBench(t, func(_ *fcmtest.Service, p *Provider) { options{apns: tt.option}.set(p) })
 			push := pushOf(tt.n)
 			b.want(t, push, providers.KindDelivered, "delivered")
 			var message struct {
@@ -218,7 +218,7 @@ func TestAppleIsToldHowMuchAPushMatters(t *testing.T) {
 
 func TestAPayloadForAppleNeedsNoAps(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) { options{apns: `{"payload": {"extra": 1}}`}.set(p) })
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) { options{apns: `{"payload": {"extra": 1}}`}.set(p) })
 	push := pushOf(messagetest.Alert().Reduced().WithoutCounts())
 	b.want(t, push, providers.KindDelivered, "delivered")
 	wantPart(t, b.sent(t).Raw, "apns", `{"payload": {"aps": {}, "extra": 1}}`)
@@ -226,7 +226,7 @@ func TestAPayloadForAppleNeedsNoAps(t *testing.T) {
 
 func TestABadgeShowsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) { everything.set(p) })
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) { everything.set(p) })
 	b.want(t, pushOf(unreadCount(7)), providers.KindDelivered, "delivered")
 	got := b.sent(t)
 	wantPart(t, got.Raw, "notification", "")
@@ -238,7 +238,7 @@ func TestABadgeShowsNothing(t *testing.T) {
 
 func TestAMessageTakesAndLeavesNothingForTheNext(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) { everything.set(p) })
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) { everything.set(p) })
 	plain := messagetest.Alert().WithoutCounts()
 	for _, n := range []*providers.Notification{plain, messagetest.Alert(), unreadCount(7), low(), plain} {
 		b.want(t, pushOf(n), providers.KindDelivered, "delivered")
@@ -310,7 +310,7 @@ func TestAndroidsOptionsGiveWayToTheNotificationButForTTLAndCollapseKey(t *testi
 			push := pushOf(test.n)
 			push.Expires = now.Add(time.Hour)
 			raw := messageFor(t, live(t, p), push, now)
-			got := android(t, providertest.FCMMessage{Raw: raw})
+			got := android(t, fcmtest.Message{Raw: raw})
 			if got.Priority != test.priority || got.TTL != test.ttl || got.CollapseKey != test.collapseKey {
 				t.Errorf("got %+v", got)
 			}

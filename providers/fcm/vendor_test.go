@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
@@ -23,112 +24,112 @@ var vendorAnswers = []struct {
 	want         meaning
 	word         string
 }{
-	{"FE", "a bad token", providertest.FCMErrorFor("INVALID_ARGUMENT"), meaning{providers.KindRejected, "invalid_token", true}, "INVALID_ARGUMENT"},
+	{"FE", "a bad token", fcmtest.ErrorFor("INVALID_ARGUMENT"), meaning{providers.KindRejected, "invalid_token", true}, "INVALID_ARGUMENT"},
 	{
 		"bloomberg.github.io/pushiko/fcm_responses", "a bad token by its field",
-		providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", "message.token"),
+		fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", "message.token"),
 		meaning{providers.KindRejected, "invalid_token", true},
 		"INVALID_ARGUMENT",
 	},
 	{
 		"FE", "a bad installation by its field",
-		providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", "message.fid"),
+		fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", "message.fid"),
 		meaning{providers.KindRejected, "invalid_token", true},
 		"INVALID_ARGUMENT",
 	},
 	{
 		"FE", "a message that is too big",
-		providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big"),
+		fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big"),
 		meaning{providers.KindDropped, "invalid_argument", false},
 		"INVALID_ARGUMENT",
 	},
 	{
-		"reown-com/push-server#346", "a 400 that says nothing", providertest.FCMError(400, "INVALID_ARGUMENT", "", "Request contains an invalid argument."),
+		"reown-com/push-server#346", "a 400 that says nothing", fcmtest.Error(400, "INVALID_ARGUMENT", "", "Request contains an invalid argument."),
 		meaning{providers.KindDropped, "invalid_argument", false},
 		"INVALID_ARGUMENT",
 	},
 	{
 		"a text that repeats what was sent", "the words of a bad token about something else",
-		providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", invalidTokenText, "message.data[0].value"),
+		fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", invalidTokenText, "message.data[0].value"),
 		meaning{providers.KindDropped, "invalid_argument", false},
 		"INVALID_ARGUMENT",
 	},
 	{
 		"vendors: seen in public code", "a dead Apple device",
-		providertest.FCMAppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", 410, "Unregistered"),
+		fcmtest.AppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", 410, "Unregistered"),
 		meaning{providers.KindRejected, "apns_unregistered", false},
 		"Unregistered",
 	},
 	{
 		"codedge-llc/pigeon test/pigeon/fcm/error_test.exs", "a dead Apple device in both words",
-		providertest.FCMAppleError(404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found.", 410, "Unregistered"),
+		fcmtest.AppleError(404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found.", 410, "Unregistered"),
 		meaning{providers.KindRejected, "apns_unregistered", false},
 		"Unregistered",
 	},
 	{
 		"xtrinch/fcm-django#201", "another app's Apple device",
-		providertest.FCMAppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", 400, "DeviceTokenNotForTopic"),
+		fcmtest.AppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Request contains an invalid argument.", 400, "DeviceTokenNotForTopic"),
 		meaning{providers.KindRejected, "apns_device_token_not_for_topic", true},
 		"DeviceTokenNotForTopic",
 	},
 	{
 		"vendors: the wire's spelling", "a key for the other environment",
-		providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "BadEnvironmentKeyInToken"),
+		fcmtest.AppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "BadEnvironmentKeyInToken"),
 		meaning{providers.KindMisconfigured, "apns_bad_environment_key_id_in_token", false},
 		"BadEnvironmentKeyInToken",
 	},
 	{
 		"cheddar-me/firebase-admin-sdk-ruby third_party_auth_error.json", "a wrong key",
-		providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "InvalidProviderToken"),
+		fcmtest.AppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "InvalidProviderToken"),
 		meaning{providers.KindMisconfigured, "apns_invalid_provider_token", false},
 		"InvalidProviderToken",
 	},
 	{
 		"Apple's reasons grow", "a reason of Apple's that no table has",
-		providertest.FCMAppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "SomethingNew"),
+		fcmtest.AppleError(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service", 403, "SomethingNew"),
 		meaning{providers.KindMisconfigured, "third_party_auth_error", false},
 		"SomethingNew",
 	},
 	{
 		"Apple's reasons grow", "one beside INVALID_ARGUMENT",
-		providertest.FCMAppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", 400, "SomethingNew"),
+		fcmtest.AppleError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", 400, "SomethingNew"),
 		meaning{providers.KindDropped, "invalid_argument", false},
 		"SomethingNew",
 	},
 	{
-		"FCM's words are not its only ones", "Apple's word alone", providertest.FCMAppleError(500, "", "", "No.", 410, "ExpiredToken"),
+		"FCM's words are not its only ones", "Apple's word alone", fcmtest.AppleError(500, "", "", "No.", 410, "ExpiredToken"),
 		meaning{providers.KindRejected, "apns_expired_token", false},
 		"ExpiredToken",
 	},
 	{
-		"FE", "a key for APNs or a browser", providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"),
+		"FE", "a key for APNs or a browser", fcmtest.ErrorFor("THIRD_PARTY_AUTH_ERROR"),
 		meaning{providers.KindMisconfigured, "third_party_auth_error", false},
 		"THIRD_PARTY_AUTH_ERROR",
 	},
 	{
-		"FG messaging.go", "the old name of that", providertest.FCMError(401, "UNAUTHENTICATED", "APNS_AUTH_ERROR", "No."),
+		"FG messaging.go", "the old name of that", fcmtest.Error(401, "UNAUTHENTICATED", "APNS_AUTH_ERROR", "No."),
 		meaning{providers.KindMisconfigured, "third_party_auth_error", false},
 		"APNS_AUTH_ERROR",
 	},
 	{
-		"codedge-llc/pigeon#312", "our own access token", providertest.FCMErrorFor("UNAUTHENTICATED"),
+		"codedge-llc/pigeon#312", "our own access token", fcmtest.ErrorFor("UNAUTHENTICATED"),
 		meaning{providers.KindMisconfigured, "unauthenticated", false},
 		"UNAUTHENTICATED",
 	},
 	{
-		"FE", "another project's token", providertest.FCMErrorFor("SENDER_ID_MISMATCH"),
+		"FE", "another project's token", fcmtest.ErrorFor("SENDER_ID_MISMATCH"),
 		meaning{providers.KindMisconfigured, "sender_id_mismatch", false},
 		"SENDER_ID_MISMATCH",
 	},
 	{
-		"FE", "no permission", providertest.FCMErrorFor("PERMISSION_DENIED"),
+		"FE", "no permission", fcmtest.ErrorFor("PERMISSION_DENIED"),
 		meaning{providers.KindMisconfigured, "permission_denied", false},
 		"PERMISSION_DENIED",
 	},
-	{"FE", "a dead token", providertest.FCMErrorFor("UNREGISTERED"), meaning{providers.KindRejected, "unregistered", false}, "UNREGISTERED"},
-	{"FE", "no such project", providertest.FCMErrorFor("NOT_FOUND"), meaning{providers.KindMisconfigured, "not_found", false}, "NOT_FOUND"},
-	{"FE", "a device's quota", providertest.FCMErrorFor("QUOTA_EXCEEDED"), meaning{providers.KindRetry, "quota_exceeded", false}, "QUOTA_EXCEEDED"},
-	{"FE", "the project's", providertest.FCMErrorFor("RESOURCE_EXHAUSTED"), meaning{providers.KindRetry, "quota_exceeded", false}, "RESOURCE_EXHAUSTED"},
+	{"FE", "a dead token", fcmtest.ErrorFor("UNREGISTERED"), meaning{providers.KindRejected, "unregistered", false}, "UNREGISTERED"},
+	{"FE", "no such project", fcmtest.ErrorFor("NOT_FOUND"), meaning{providers.KindMisconfigured, "not_found", false}, "NOT_FOUND"},
+	{"FE", "a device's quota", fcmtest.ErrorFor("QUOTA_EXCEEDED"), meaning{providers.KindRetry, "quota_exceeded", false}, "QUOTA_EXCEEDED"},
+	{"FE", "the project's", fcmtest.ErrorFor("RESOURCE_EXHAUSTED"), meaning{providers.KindRetry, "quota_exceeded", false}, "RESOURCE_EXHAUSTED"},
 	{
 		"google.rpc.QuotaFailure", "a quota by its details",
 		providertest.Answer{Status: 403, Body: `{"error": {"status": "PERMISSION_DENIED", "details": [
@@ -136,15 +137,15 @@ var vendorAnswers = []struct {
 		meaning{providers.KindRetry, "quota_exceeded", false},
 		"PERMISSION_DENIED",
 	},
-	{"FE", "an outage", providertest.FCMErrorFor("INTERNAL"), meaning{providers.KindRetry, "internal", false}, "INTERNAL"},
-	{"FE", "another", providertest.FCMErrorFor("UNAVAILABLE"), meaning{providers.KindRetry, "unavailable", false}, "UNAVAILABLE"},
+	{"FE", "an outage", fcmtest.ErrorFor("INTERNAL"), meaning{providers.KindRetry, "internal", false}, "INTERNAL"},
+	{"FE", "another", fcmtest.ErrorFor("UNAVAILABLE"), meaning{providers.KindRetry, "unavailable", false}, "UNAVAILABLE"},
 	{
-		"FE", "nothing that is specified", providertest.FCMError(500, "UNKNOWN", "UNSPECIFIED_ERROR", "No."),
+		"FE", "nothing that is specified", fcmtest.Error(500, "UNKNOWN", "UNSPECIFIED_ERROR", "No."),
 		meaning{providers.KindRetry, "unspecified_error", false},
 		"UNSPECIFIED_ERROR",
 	},
 	{
-		"FCM's codes grow", "a code that no table has", providertest.FCMError(403, "PERMISSION_DENIED", "SOMETHING_NEW", "No."),
+		"FCM's codes grow", "a code that no table has", fcmtest.Error(403, "PERMISSION_DENIED", "SOMETHING_NEW", "No."),
 		meaning{providers.KindMisconfigured, "permission_denied", false},
 		"SOMETHING_NEW",
 	},
@@ -173,7 +174,7 @@ func TestEachOfApplesReasonsMeansTheSameThroughFCM(t *testing.T) {
 		want := meaning{v.Kind, "apns_" + v.Reason, v.Doubtful}
 		for _, code := range []string{"", "INVALID_ARGUMENT", "THIRD_PARTY_AUTH_ERROR", "UNREGISTERED", "INTERNAL", "SOMETHING_NEW"} {
 			for _, status := range []int{400, 401, 403, 404, 429, 500, 503} {
-				a := providertest.FCMAppleError(status, "UNKNOWN", code, "No.", 400, reason)
+				a := fcmtest.AppleError(status, "UNKNOWN", code, "No.", 400, reason)
 				means(t, reason+" beside "+code, a, want)
 				if o := answerOf(a).outcome(time.Now()); o.Kind == providers.KindRetry && o.Cause != providers.CauseDevice {
 					t.Errorf("%s: an outage of Apple's is taken for one of FCM's", reason)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -97,7 +98,7 @@ func TestEachOfFCMsOwnCodesHasItsMeaningWhateverTheStatus(t *testing.T) {
 				if code != "INVALID_ARGUMENT" && canonical == "INVALID_ARGUMENT" {
 					continue
 				}
-				means(t, fmt.Sprintf("%d %s %s", status, canonical, code), providertest.FCMError(status, canonical, code, "No."), want)
+				means(t, fmt.Sprintf("%d %s %s", status, canonical, code), fcmtest.Error(status, canonical, code, "No."), want)
 			}
 		}
 	}
@@ -115,8 +116,8 @@ func TestEachCanonicalCodeHasItsMeaningWhereFCMSaysNothing(t *testing.T) {
 		if !ok {
 			t.Errorf("there is no row for %s", code)
 		}
-		means(t, code, providertest.FCMError(status, code, "", "No."), want)
-		means(t, code+" with a code of FCM's that is new", providertest.FCMError(status, code, "SOMETHING_NEW", "No."), want)
+		means(t, code, fcmtest.Error(status, code, "", "No."), want)
+		means(t, code+" with a code of FCM's that is new", fcmtest.Error(status, code, "SOMETHING_NEW", "No."), want)
 	}
 	for code := range statuses {
 		if _, ok := canonicalCodes[code]; !ok {
@@ -130,7 +131,7 @@ var foreign = map[string]string{
 	"nothing":             "",
 	"HTML":                "<html><head><title>404 Not Found</title></head><body>UNREGISTERED</body></html>",
 	"text":                "The registration token is not a valid FCM registration token",
-	"half of Google's":    providertest.FCMErrorFor("UNREGISTERED").Body[:120],
+	"half of Google's":    fcmtest.ErrorFor("UNREGISTERED").Body[:120],
 	"JSON of nothing":     "null",
 	"an empty object":     "{}",
 	"a list":              `[{"error": {"status": "NOT_FOUND"}}]`,
@@ -169,30 +170,30 @@ func TestOnlyADeadTokenRejects(t *testing.T) {
 		answer providertest.Answer
 		want   meaning
 	}{
-		{"UNREGISTERED", providertest.FCMErrorFor("UNREGISTERED"), dead},
-		{"a project that there is not", providertest.FCMErrorFor("NOT_FOUND"), meaning{kind: providers.KindMisconfigured, reason: "not_found"}},
-		{"an invalid token", providertest.FCMErrorFor("INVALID_ARGUMENT"), doubted},
-		{"an invalid token in the short form", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", invalid), doubted},
-		{"an invalid token without FCM's code", providertest.FCMError(400, "INVALID_ARGUMENT", "", invalid), doubted},
-		{"a token that is no text", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.token"), doubted},
-		{"a token among other things", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.data", "message.token"), doubted},
-		{"the words of an invalid token in another error", providertest.FCMError(404, "NOT_FOUND", "", invalid), meaning{kind: providers.KindMisconfigured, reason: "not_found"}},
-		{"the words in an outage", providertest.FCMError(503, "UNAVAILABLE", "UNAVAILABLE", invalid), meaning{kind: providers.KindRetry, reason: "unavailable"}},
-		{"another field that begins like it", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.tokens"), dropped},
-		{"a field of another message", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "token"), dropped},
-		{"no field", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No."), dropped},
-		{"data", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid data payload key: from", "message.data"), dropped},
-		{"a member of data", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.data[0].value"), dropped},
-		{"a message that is too big", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big", "message"), dropped},
-		{"the option notification", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.notification"), option},
-		{"the option android", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.android.ttl"), option},
-		{"the option android_v2", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android_v2.remote_notification"), option},
-		{"it in the other spelling", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.androidV2"), option},
-		{"a part that begins like an option", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.android_v3"), dropped},
-		{"the option fcm_options", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.fcm_options.analytics_label"), option},
-		{"an item in an option", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.apns[0]"), option},
-		{"the option apns", providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.apns.payload.aps"), option},
-		{"the option webpush", providertest.FCMError(400, "INVALID_ARGUMENT", "", "No.", "message.webpush.headers"), option},
+		{"UNREGISTERED", fcmtest.ErrorFor("UNREGISTERED"), dead},
+		{"a project that there is not", fcmtest.ErrorFor("NOT_FOUND"), meaning{kind: providers.KindMisconfigured, reason: "not_found"}},
+		{"an invalid token", fcmtest.ErrorFor("INVALID_ARGUMENT"), doubted},
+		{"an invalid token in the short form", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", invalid), doubted},
+		{"an invalid token without FCM's code", fcmtest.Error(400, "INVALID_ARGUMENT", "", invalid), doubted},
+		{"a token that is no text", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.token"), doubted},
+		{"a token among other things", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.data", "message.token"), doubted},
+		{"the words of an invalid token in another error", fcmtest.Error(404, "NOT_FOUND", "", invalid), meaning{kind: providers.KindMisconfigured, reason: "not_found"}},
+		{"the words in an outage", fcmtest.Error(503, "UNAVAILABLE", "UNAVAILABLE", invalid), meaning{kind: providers.KindRetry, reason: "unavailable"}},
+		{"another field that begins like it", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.tokens"), dropped},
+		{"a field of another message", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "token"), dropped},
+		{"no field", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No."), dropped},
+		{"data", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid data payload key: from", "message.data"), dropped},
+		{"a member of data", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.data[0].value"), dropped},
+		{"a message that is too big", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big", "message"), dropped},
+		{"the option notification", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.notification"), option},
+		{"the option android", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.android.ttl"), option},
+		{"the option android_v2", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.android_v2.remote_notification"), option},
+		{"it in the other spelling", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.androidV2"), option},
+		{"a part that begins like an option", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.android_v3"), dropped},
+		{"the option fcm_options", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.fcm_options.analytics_label"), option},
+		{"an item in an option", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.apns[0]"), option},
+		{"the option apns", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.apns.payload.aps"), option},
+		{"the option webpush", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.webpush.headers"), option},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -231,7 +232,7 @@ func TestFCMSaysWhenToComeBack(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			a := answerOf(providertest.FCMErrorFor(test.code))
+			a := answerOf(fcmtest.ErrorFor(test.code))
 			a.header = http.Header{}
 			if test.header != "" {
 				a.header.Set("Retry-After", test.header)
@@ -250,7 +251,7 @@ func TestOnlyA401OfGooglesIsAboutTheAccessToken(t *testing.T) {
 		if code == "UNSPECIFIED_ERROR" || code == "FAILED_PRECONDITION" || code == "APNS_AUTH_ERROR" {
 			continue // the fake has no answer for them
 		}
-		if got := answerOf(providertest.FCMErrorFor(code)).unauthenticated(); got != about[code] {
+		if got := answerOf(fcmtest.ErrorFor(code)).unauthenticated(); got != about[code] {
 			t.Errorf("%s: %t", code, got)
 		}
 	}

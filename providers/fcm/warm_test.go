@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -115,7 +116,7 @@ func TestAnFCMThatCannotBeReachedKeepsNoTokenFromBeingThere(t *testing.T) {
 	t.Parallel()
 	gone := providertest.NewTLSServer(t, http.NotFoundHandler())
 	gone.Close()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) { p.Endpoint = gone.URL })
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) { p.Endpoint = gone.URL })
 	err := b.Warm(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "connecting to FCM: ") || strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("Warm: %v", err)
@@ -154,7 +155,7 @@ func TestNothingGoesAroundTheProxy(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	b := newBench(t, func(_ *providertest.FCM, p *Provider) {
+	b := newBench(t, func(_ *fcmtest.Service, p *Provider) {
 		p.Proxy = strings.Replace(gone.URL, "://", "://user:very-secret@", 1)
 	})
 	err := b.Warm(t.Context())

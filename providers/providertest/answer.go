@@ -1,29 +1,33 @@
 package providertest
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"time"
 )
 
-// Answer is what an endpoint is told to answer to a push that breaks no rule.
+// Answer is an answer of a push service. It is an [http.Handler] that gives everybody this answer, so it can be the handler of a
+// [TLSServer]. [PushService.Answer] gives several in turn.
 type Answer struct {
-	// Status is the answer's; 0 is 201.
+	// Status is the HTTP status. 0 is 201.
 	Status int
+	// Header has the headers. nil is none.
 	Header http.Header
-	Body   string
-	// Delay is how long it takes to answer.
+	// Body is the body. Empty is none.
+	Body string
+	// Delay is how long the answer takes.
 	Delay time.Duration
-	// Hang gives no answer until the client goes away or the service is closed.
+	// Hang gives no answer. The connection (HTTP/2: the stream) is closed when the client has gone or the service is closed.
 	Hang bool
 	// Drop closes the connection (HTTP/2: the stream) instead of answering.
 	Drop bool
-	// Times is how many pushes are answered like this; 0 is every further one.
+	// Times is how many pushes [PushService.Answer] answers like this. 0 is all further ones.
 	Times int
 }
 
-// Answer programs what an endpoint, given as its path or URL, answers from now on: each answer in turn as many times as it says,
-// then 201 again. Without answers, 201 at once. An unknown endpoint is ignored.
+// Answer sets what an endpoint, given as its path or URL, answers to pushes that break no rule: each answer in turn, as many times
+// as its Times, then 201 again. Without answers, it is 201 at once. An unknown endpoint is ignored.
 func (s *PushService) Answer(path string, answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,8 +55,8 @@ func (s *PushService) takeAnswer(e *endpoint) (Answer, bool) {
 	return a, true
 }
 
-// write gives the answer. A request that hung until closed is dropped.
-func (a Answer) write(w http.ResponseWriter, r *http.Request, closed <-chan struct{}) {
+// ServeHTTP gives the answer. A request that hangs is dropped once its context is done.
+func (a Answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var late <-chan time.Time // never, if it hangs
 	if a.Delay > 0 && !a.Hang {
 		late = time.After(a.Delay)
@@ -61,7 +65,6 @@ func (a Answer) write(w http.ResponseWriter, r *http.Request, closed <-chan stru
 		select {
 		case <-late:
 		case <-r.Context().Done():
-		case <-closed:
 		}
 	}
 	if a.Hang || a.Drop {
@@ -70,6 +73,6 @@ func (a Answer) write(w http.ResponseWriter, r *http.Request, closed <-chan stru
 	for name, values := range a.Header {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(a.Status)
+	w.WriteHeader(cmp.Or(a.Status, http.StatusCreated))
 	_, _ = io.WriteString(w, a.Body) // the client may be gone
 }

@@ -12,10 +12,10 @@ import (
 	"slices"
 )
 
-// Decrypt is what a browser does with a push message (RFC 8291, in the aes128gcm content encoding of RFC 8188): it takes the body
-// of the push request apart and returns the plaintext. It shares no code with the gateway's encryption, down to HKDF, so that a
+// decrypt is what a browser does with a push message (RFC 8291, in the aes128gcm content encoding of RFC 8188): it takes the body
+// of the push request apart and returns the plaintext. It shares no code with the gateway's encryption, down to HKDF, so a
 // mistake there is not made here again.
-func Decrypt(body []byte, private *ecdh.PrivateKey, auth []byte) ([]byte, error) {
+func decrypt(body []byte, private *ecdh.PrivateKey, auth []byte) ([]byte, error) {
 	salt, sender, record, err := splitBody(body)
 	if err != nil {
 		return nil, err

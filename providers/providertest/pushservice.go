@@ -15,15 +15,15 @@ import (
 // maxBody is what a push service must accept, RFC 8030 section 7.2, and the most that this one does.
 const maxBody = 4096
 
-// PushService is a push service for tests and demonstrations: UnifiedPush endpoints at /up/<topic>, and Web Push endpoints
+// PushService is a push service for tests and demonstrations, with UnifiedPush endpoints at /up/<topic> and Web Push endpoints
 // (RFC 8030) at /webpush/<name>. It checks a push as strictly as the RFCs allow, decrypts it with the subscriber's keys and
-// verifies its VAPID token, and answers 400, 401, 403, 405 or 413 with what is wrong with it.
+// verifies its VAPID token. If something is wrong, it answers 400, 401, 403, 405 or 413, and the body says what.
 //
-// It is an http.Handler, to be served from its own origin; an unknown path is 404. It is safe for concurrent use.
+// It is an [http.Handler], to be served from its own origin. An unknown path is 404. It is safe for concurrent use.
 type PushService struct {
-	options Options
-	closed  chan struct{}
-	close   sync.Once
+	options PushServiceOptions
+	ctx     context.Context // done when the service is closed
+	close   context.CancelFunc
 
 	mu        sync.Mutex
 	origin    string
@@ -31,16 +31,16 @@ type PushService struct {
 	sent      int
 }
 
-// Options are what a PushService can be told. The zero value is fine.
-type Options struct {
-	// Origin is the service's own: scheme://host[:port]. A VAPID token must be for it. Empty is each request's own origin. See
+// PushServiceOptions are the options of a [PushService]. The zero value is fine.
+type PushServiceOptions struct {
+	// Origin is the service's origin, scheme://host[:port]. A VAPID token must be for it. Empty is each request's own origin. See
 	// also [PushService.SetOrigin].
 	Origin string
 	// RequireVAPID refuses a push to a Web Push endpoint that has no VAPID token, as browsers' services do.
 	RequireVAPID bool
-	// Keep is how many messages of an endpoint are kept; 0 is 1000.
+	// Keep is how many messages of an endpoint are kept. 0 is 1000.
 	Keep int
-	// Now is the clock that tokens are judged by; nil is the real one.
+	// Now is the clock that VAPID tokens are checked against. nil is time.Now.
 	Now func() time.Time
 	// OnMessage is called with each message before it is answered, from any number of goroutines.
 	OnMessage func(Message)
@@ -48,26 +48,29 @@ type Options struct {
 
 // Message is one request to an endpoint, accepted or not.
 type Message struct {
+	// Time is when the request arrived.
 	Time time.Time
+	// Path is the endpoint's path.
 	Path string
-	// Header is the request's.
+	// Header has the request's headers.
 	Header http.Header
-	// TTL, Urgency and Topic are those of RFC 8030 section 5; TTL is -1 if there is no usable one.
-	TTL     int
-	Urgency string
-	Topic   string
-	// Encrypted says that the body came encrypted, and Body is what it says, decrypted.
+	// TTL is the header of RFC 8030 section 5.2, in seconds. -1 if it is missing or wrong.
+	TTL int
+	// Urgency and Topic are the headers of RFC 8030 sections 5.3 and 5.4. Empty if they are missing.
+	Urgency, Topic string
+	// Encrypted reports whether the body was encrypted.
 	Encrypted bool
-	Body      []byte
-	// Size is how many bytes the body had on the wire.
+	// Body is the body, decrypted.
+	Body []byte
+	// Size is the length of the body as it was sent, in bytes.
 	Size int
-	// VAPID says that there was a VAPID token, and that all of it is right.
+	// VAPID reports whether the request has a VAPID token, and it is right.
 	VAPID bool
-	// Subject is the token's.
+	// Subject is the sub of the VAPID token.
 	Subject string
-	// Violations are the rules that the request breaks; a message with any was not accepted.
+	// Violations are the rules that the request breaks. A message that breaks one was not accepted.
 	Violations []string
-	// Status is what it was answered.
+	// Status is the status of the answer.
 	Status int
 }
 
@@ -81,35 +84,36 @@ type endpoint struct {
 	arrived  chan struct{} // closed and replaced when a message arrives
 }
 
-// New makes a push service without endpoints.
-func New(o Options) *PushService {
+// NewPushService makes a push service without endpoints.
+func NewPushService(o PushServiceOptions) *PushService {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Keep == 0 {
 		o.Keep = 1000
 	}
-	s := &PushService{options: o, closed: make(chan struct{}), endpoints: map[string]*endpoint{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &PushService{options: o, ctx: ctx, close: cancel, endpoints: map[string]*endpoint{}}
 	s.SetOrigin(o.Origin)
 	return s
 }
 
-// SetOrigin tells the service its origin, once its server has one.
+// SetOrigin sets the service's origin, once its server has one.
 func (s *PushService) SetOrigin(origin string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.origin = strings.TrimRight(origin, "/")
 }
 
-// Origin is the service's origin.
+// Origin returns the service's origin.
 func (s *PushService) Origin() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.origin
 }
 
-// Close lets go of every request that hangs.
-func (s *PushService) Close() { s.close.Do(func() { close(s.closed) }) }
+// Close ends every request that hangs. Call it before the server is closed, which waits for them.
+func (s *PushService) Close() { s.close() }
 
 // add opens an endpoint. One that exists keeps its messages.
 func (s *PushService) add(path string, sub *Subscription) {
@@ -130,7 +134,7 @@ func (s *PushService) find(path string) *endpoint {
 	return s.endpoints[path]
 }
 
-// Messages are the messages that arrived at an endpoint, given as its path or URL, oldest first.
+// Messages returns the messages that arrived at an endpoint, given as its path or URL, oldest first.
 func (s *PushService) Messages(path string) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,8 +145,8 @@ func (s *PushService) Messages(path string) []Message {
 	return append([]Message(nil), e.messages...)
 }
 
-// Wait returns the next message of an endpoint, given as its path or URL: each message once, in order, whether it is there already
-// or still to come.
+// Wait returns the next message of an endpoint, given as its path or URL, and waits for one if there is none. It returns each message
+// once, in order.
 func (s *PushService) Wait(ctx context.Context, path string) (Message, error) {
 	for {
 		m, arrived, err := s.next(path)
@@ -173,7 +177,7 @@ func (s *PushService) next(path string) (Message, <-chan struct{}, error) {
 	return e.messages[e.waited-e.dropped-1], nil, nil
 }
 
-// ServeHTTP takes one push.
+// ServeHTTP takes a push.
 func (s *PushService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	e := s.endpoints[r.URL.Path]
@@ -208,7 +212,10 @@ func (s *PushService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", s.originOf(r)+"/message/"+strconv.Itoa(number))
 		w.Header().Set("TTL", strconv.Itoa(m.TTL))
 	}
-	answer.write(w, r, s.closed)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	answer.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // record keeps a message, tells who waits for it, and returns its number.

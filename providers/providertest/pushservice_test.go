@@ -36,7 +36,7 @@ func newFixture(t *testing.T) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := providertest.New(providertest.Options{Origin: origin + "/", Now: func() time.Time { return noon }})
+	service := providertest.NewPushService(providertest.PushServiceOptions{Origin: origin + "/", Now: func() time.Time { return noon }})
 	return fixture{service, service.SubscribeFor(key.PublicKey()), service.Endpoint("phone"), signer}
 }
 
@@ -233,7 +233,7 @@ func TestWaitGivesUpWithItsContext(t *testing.T) {
 
 func TestOnlyTheNewestMessagesAreKept(t *testing.T) {
 	t.Parallel()
-	service := providertest.New(providertest.Options{Origin: origin, Keep: 2})
+	service := providertest.NewPushService(providertest.PushServiceOptions{Origin: origin, Keep: 2})
 	f := fixture{PushService: service, up: service.Endpoint("phone")}
 	for _, name := range []string{"1", "2", "3"} {
 		f.do(f.unifiedPush(t, `{"notification":{"event_id":"`+name+`"}}`))

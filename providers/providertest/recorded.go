@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// RecordedAnswer is what a push service, or what stands in front of one, answers to a push: as its source or page says, or somebody who got it.
+// RecordedAnswer is what a real push service, or a proxy in front of one, answers to a push. It is from the service's source code, its
+// documentation, or somebody who got it.
 type RecordedAnswer struct {
-	// Service is whose answer it is, and Name what for. Both together are unique.
+	// Service is whose answer it is, and Name what for. Together, they are unique.
 	Service, Name string
 	// Source is where the answer is from.
 	Source string
-	// Answer is for [PushService.Answer]. A {path} in its body stands for the path of the endpoint that was pushed to: see
-	// [RecordedAnswer.To].
+	// Answer is the answer. A {path} in its body stands for the endpoint's path: see [RecordedAnswer.To].
 	Answer Answer
 }
 
@@ -21,7 +21,8 @@ const (
 	recordedText = "text/plain; charset=utf-8"
 	recordedHTML = "text/html; charset=UTF-8"
 
-	sourceAutopush  = "github.com/mozilla-services/autopush-rs: autoendpoint/src/error.rs, routers/mod.rs, headers/vapid.rs, docs/src/errors.md"
+	sourceAutopush = "github.com/mozilla-services/autopush-rs: autoendpoint/src/error.rs, routers/mod.rs, headers/vapid.rs, " +
+		"docs/src/errors.md"
 	sourcePython    = "WebFundamentals, Web Push: Common Issues and Reporting Bugs, 2017"
 	sourceApple     = "developer.apple.com: Sending web push notifications in web apps and browsers"
 	sourceSeen      = "seen in public code and logs, 2025 and 2026"
@@ -31,8 +32,9 @@ const (
 	sourceNextPush  = "codeberg.org/NextPush/uppush, 2023"
 )
 
-// RecordedAnswers returns what push services answer to Web Push and UnifiedPush, in their own words, headers and content types. It knows
-// nothing of what a provider makes of them.
+// RecordedAnswers returns what push services answer to Web Push and UnifiedPush, with their words, headers and content types. A provider
+// that sends to them can be tested with each, by [PushService.Answer] or as the handler of a [TLSServer]. What an answer means is for the
+// provider's test to say.
 func RecordedAnswers() []RecordedAnswer {
 	var all []RecordedAnswer
 	for _, some := range [][]RecordedAnswer{
@@ -55,7 +57,7 @@ func recorded(service, name, source string, status int, contentType, body string
 	return RecordedAnswer{Service: service, Name: name, Source: source, Answer: Answer{Status: status, Header: h, Body: body}}
 }
 
-// To returns the answer as it comes from an endpoint with this path.
+// To returns the answer of an endpoint with this path, for [PushService.Answer].
 func (r RecordedAnswer) To(path string) Answer {
 	a := r.Answer
 	a.Body = strings.ReplaceAll(a.Body, "{path}", path)

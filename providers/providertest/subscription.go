@@ -6,13 +6,13 @@ import (
 	"encoding/base64"
 )
 
-// Subscription is what a browser or a UnifiedPush app with encryption registers, and the private half that it keeps.
+// Subscription is what a browser, or a UnifiedPush app with encryption, registers. It has the private keys as well.
 type Subscription struct {
-	// Endpoint is where pushes go; it is relative until the service knows its origin.
+	// Endpoint is the URL for pushes. It is relative if the service had no origin when the subscription was made.
 	Endpoint string
 	// Path is the endpoint's path.
 	Path string
-	// P256dh is the public key and Auth the authentication secret, both base64url, unpadded.
+	// P256dh is the public key, and Auth the authentication secret, in base64url without padding.
 	P256dh, Auth string
 
 	private *ecdh.PrivateKey
@@ -21,9 +21,9 @@ type Subscription struct {
 	server string
 }
 
-// Decrypt opens the body of a push request.
+// Decrypt decrypts the body of a push request, as a browser does (RFC 8291). It can be a [Suite]'s Decrypt.
 func (s Subscription) Decrypt(body []byte) ([]byte, error) {
-	return Decrypt(body, s.private, s.auth)
+	return decrypt(body, s.private, s.auth)
 }
 
 // The user agent's keys of RFC 8291 appendix A: anyone may know them, so that a demonstration may print them.
@@ -35,8 +35,8 @@ const (
 // Subscribe makes a new subscription that any application server may use.
 func (s *PushService) Subscribe() Subscription { return s.SubscribeFor("") }
 
-// SubscribeFor makes a new subscription restricted to one application server key, as a browser's applicationServerKey does:
-// base64url, unpadded. A push to it needs VAPID with that key.
+// SubscribeFor makes a new subscription for one application server key, in base64url without padding. A push to it needs a VAPID
+// token with that key, as in a browser with an applicationServerKey.
 func (s *PushService) SubscribeFor(applicationServerKey string) Subscription {
 	private, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -47,8 +47,8 @@ func (s *PushService) SubscribeFor(applicationServerKey string) Subscription {
 	return s.subscribe("/webpush/"+rand.Text(), private, auth, applicationServerKey)
 }
 
-// SubscribeDemo makes the subscription at /webpush/<name> with the user agent's keys of RFC 8291 appendix A: the same in each run,
-// and public. For demonstrations only.
+// SubscribeDemo makes the subscription at /webpush/<name> with the user agent's keys of RFC 8291 appendix A. They are public and the
+// same in each run: use them in demonstrations only.
 func (s *PushService) SubscribeDemo(name string) Subscription {
 	scalar, err := base64.RawURLEncoding.DecodeString(demoPrivate)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *PushService) subscribe(path string, private *ecdh.PrivateKey, auth []by
 	return sub
 }
 
-// Endpoint opens the plain UnifiedPush endpoint /up/<topic> and returns its URL.
+// Endpoint makes the plain UnifiedPush endpoint /up/<topic> and returns its URL.
 func (s *PushService) Endpoint(topic string) string {
 	path := "/up/" + topic
 	s.add(path, nil)

@@ -12,83 +12,90 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Suite describes a provider to [Run].
+// Suite describes a provider to [Run]. New, Verdicts, Rings, and Unusable or NothingUnusable are required.
 type Suite struct {
-	// New makes a provider that delivers to baseURL (https://127.0.0.1:<port>), trusts the authority in caFile and nobody else,
-	// and may reach loopback, together with a push for it whose notification and device are good. It is called many times, and
+	// New makes a provider that delivers to baseURL, https://127.0.0.1:<port>. The provider trusts only the authority in caFile, and may
+	// connect to loopback addresses. New also makes a push with a good notification and a good device. It is called many times, and
 	// registers the provider's clean-up with t.
 	New func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push)
 
-	// Verdicts is the provider's table of answers, and what each means. At least one is for a push that was delivered.
+	// Verdicts are the answers of the push service, and what the provider makes of each. At least one is of a push that was delivered.
 	Verdicts []Verdict
 
-	// Rings reports whether a request makes the device alert its user, by a text, a sound or a banner: also if it is the app that does so for
-	// what is in the request. New's push must ring, and no badge update may. The body is what the device reads: see Decrypt. Required.
+	// Rings reports whether a request makes the device alert its user, by a text, a sound or a banner, or makes the app do so. New's push
+	// must ring, and no badge update may. The body is what the device reads: see Decrypt.
 	Rings func(r *http.Request, body []byte) bool
 
-	// Decrypt returns what the device reads of a request's body, for a push service whose messages are encrypted. It is required if bodies are
-	// not text. For the body of another request it returns an error.
+	// Decrypt returns what the device reads of a request's body. It is required if bodies are not text. For the body of another request,
+	// it returns an error.
 	Decrypt func(body []byte) ([]byte, error)
 
-	// DataThatLeaves are the members of a device's data that may be in a request although the notification is reduced to ids, such as
-	// default_payload; "tweaks" for the device's tweaks.
+	// DataThatLeaves are the members of a device's data that may be in a request even if the notification is reduced to ids, such as
+	// default_payload. "tweaks" stands for the device's tweaks.
 	DataThatLeaves []string
 
 	// Unusable are devices that nothing could ever be delivered to, whatever the operator configures. The provider implements
-	// [providers.Usable]; Push finds them unusable as well, without a request. Required, unless NothingUnusable is set.
+	// [providers.Usable]. Push finds them unusable as well, and makes no request.
 	Unusable []providers.Device
 
-	// NothingUnusable means that any pushkey may be good, with any data: the provider has no device for Unusable.
+	// NothingUnusable means that there is no device for Unusable: any pushkey may be good, with any data.
 	NothingUnusable bool
 
-	// Usable are devices that nothing is delivered to with the provider's configuration, and might be with another one: such as an
-	// endpoint in a private network.
+	// Usable are devices that the provider can't deliver to with New's configuration, but could with another one: for example an endpoint in
+	// a private network.
 	Usable []providers.Device
 
-	// Secrets are what must never be seen in an outcome: the pushkey or its token, the path of the endpoint, the authentication
-	// secret, the notification's content, the provider's credentials.
+	// Secrets are texts that no outcome may show: the pushkey or its token, the path of the endpoint, the authentication secret, the
+	// notification's content, the provider's credentials.
 	Secrets []string
 
-	// Wrap, if set, is put before the push service of each test: for requests that are no pushes, such as for an OAuth token. It
-	// passes pushes on to next.
+	// Wrap, if set, is called with the handler of each test's push service, and returns the one to serve. It can answer requests that are
+	// not pushes, such as for an OAuth token, and check pushes. It passes pushes on to next.
 	Wrap func(next http.Handler) http.Handler
 
-	// HTTP2Only says that the push service speaks nothing but HTTP/2; otherwise the reuse of HTTP/1.1 connections is tested.
+	// HTTP2Only means that the push service has HTTP/2 only. Otherwise, the suite tests that HTTP/1.1 connections are reused.
 	HTTP2Only bool
 
-	// SkipTLS leaves out that a certificate of an unknown authority is refused.
+	// SkipTLS skips the test that a certificate of an unknown authority is refused.
 	SkipTLS bool
 
-	// SkipRedirects leaves out that redirects are not followed.
+	// SkipRedirects skips the test that redirects are not followed.
 	SkipRedirects bool
 
 	run *run
 }
 
-// Verdict is an answer of the push service, and what the provider must make of it.
+// Verdict is an answer of the push service, and the [providers.Outcome] that the provider must make of it.
 type Verdict struct {
-	// Name says what is tested.
+	// Name is the name of the test.
 	Name string
-	// Status, Header and Body are the answer to every request of the push.
+	// Status is the HTTP status of the answer to every request of the push.
 	Status int
+	// Header has its headers.
 	Header http.Header
-	Body   string
+	// Body is its body.
+	Body string
 
-	// Kind, Cause, RetryAfter, Since and Doubtful are those of the outcome. Reason is, too, unless it is empty.
-	Kind       providers.Kind
-	Cause      providers.Cause
+	// Kind is the outcome's kind.
+	Kind providers.Kind
+	// Cause is the cause of a Retry.
+	Cause providers.Cause
+	// RetryAfter is how long the push service asked to be left alone.
 	RetryAfter time.Duration
-	Since      time.Time
-	Doubtful   bool
-	Reason     string
+	// Since is when the pushkey became invalid, if the push service says so.
+	Since time.Time
+	// Doubtful means that a wrong setting of the operator's gets the same answer.
+	Doubtful bool
+	// Reason is the outcome's reason. If it is empty, any reason passes.
+	Reason string
 
-	// Documented is where it is documented that only a dead pushkey gets this answer: a page of the push service's, a section of an RFC. It is
-	// required for each answer that is Rejected and not Doubtful: the homeserver deletes the pusher at once. An answer that a wrong
-	// credential, topic, project or URL of the operator's gets as well is Doubtful, whatever page says what.
+	// Documented is where it is documented that only a dead pushkey gets this answer: a page of the push service's, or a section of an RFC.
+	// It is required if the outcome is Rejected and not Doubtful, because the homeserver then deletes the pusher at once. If a wrong
+	// credential, topic, project or URL of the operator's can get the same answer, set Doubtful, whatever a page says.
 	Documented string
 }
 
-// Run tests a provider against the contract of [providers.Provider]: see each test's name. Run it with -race.
+// Run tests a provider against the contract of [providers.Provider]. The names of its tests say what the contract is. Run it with -race.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
 	if s.New == nil {
@@ -204,9 +211,7 @@ func wantUnreachable(t *testing.T, o providers.Outcome) {
 
 // answers is a push service that always gives the same answer.
 func answers(status int, header http.Header, body string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Answer{Status: status, Header: header, Body: body}.write(w, r, nil)
-	})
+	return Answer{Status: status, Header: header, Body: body}
 }
 
 // copyOf is a deep copy of a push, to see whether a provider changed it.
@@ -228,5 +233,5 @@ func copyInt(n *int64) *int64 {
 	return new(*n)
 }
 
-// samePush says whether two pushes say the same; an empty slice is as good as none.
+// samePush reports whether two pushes say the same; an empty slice is as good as none.
 func samePush(a, b *providers.Push) bool { return reflect.DeepEqual(copyOf(a), copyOf(b)) }

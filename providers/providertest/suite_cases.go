@@ -121,9 +121,7 @@ func (s Suite) testNetwork(t *testing.T) {
 	})
 	t.Run("when the connection is dropped", func(t *testing.T) {
 		t.Parallel()
-		b := s.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			Answer{Drop: true}.write(w, r, nil)
-		}))
+		b := s.start(t, Answer{Drop: true})
 		wantUnreachable(t, b.do(t.Context(), t))
 	})
 	t.Run("when an answer is cut off", func(t *testing.T) {

@@ -36,7 +36,7 @@ func (s Suite) testCuts(t *testing.T) {
 			b := s.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				asked.Add(1)
-				Answer{Status: verdict.Status, Header: verdict.Header, Body: verdict.Body}.write(w, r, nil)
+				Answer{Status: verdict.Status, Header: verdict.Header, Body: verdict.Body}.ServeHTTP(w, r)
 			}))
 			wire := newCutWire(t, b.server.URL)
 			fresh := func() providers.Outcome { // with all that a provider asks for once, such as an access token

@@ -38,7 +38,7 @@ func (s Suite) testDoubt(t *testing.T) {
 			t.Parallel()
 			var status atomic.Int64
 			b := s.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				Answer{Status: int(status.Load()), Body: body}.write(w, r, nil)
+				Answer{Status: int(status.Load()), Body: body}.ServeHTTP(w, r)
 			}))
 			for _, code := range wordless {
 				status.Store(int64(code))

@@ -57,8 +57,8 @@ func (b *bench) target(t *testing.T, p providers.Identifier, d *providers.Device
 	return target
 }
 
-// testElsewhere puts a device's pushkey beside the data of one of another server. If the push goes to that server, then whoever knows a pushkey
-// can have anybody answer for it, unless the two have different targets.
+// testElsewhere puts a device's pushkey beside the data of one of another server. If the push goes to that server, then whoever knows a
+// pushkey can have anybody answer for it, unless the two have different targets.
 func (s Suite) testElsewhere(t *testing.T) {
 	t.Parallel()
 	ca := NewCA(t)

@@ -258,3 +258,8 @@ func TestTheSuiteCatchesABadProvider(t *testing.T) {
 		})
 	}
 }
+
+func TestTheExamplesProviderPassesTheSuite(t *testing.T) {
+	t.Parallel()
+	providertest.Run(t, lampSuite())
+}

@@ -21,9 +21,9 @@ import (
 	"time"
 )
 
-// CA is a certificate authority that lives as long as its test.
+// CA is a certificate authority for a test.
 type CA struct {
-	// File holds the authority's certificate as PEM: what trusted_ca takes.
+	// File is the path of the authority's certificate in PEM, for the option trusted_ca. It is removed when the test ends.
 	File string
 
 	certificate *x509.Certificate
@@ -51,14 +51,14 @@ func NewCA(t testing.TB) *CA {
 	return &CA{File: file, certificate: parsed, key: key}
 }
 
-// Pool trusts nobody but the authority.
+// Pool returns a pool with this authority only.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.certificate)
 	return pool
 }
 
-// Certificate is one for the hosts: names or IP addresses.
+// Certificate makes a server's certificate for the hosts, which are names or IP addresses.
 func (ca *CA) Certificate(t testing.TB, hosts ...string) tls.Certificate {
 	t.Helper()
 	template := certificate("caddy-matrix-push test server")
@@ -97,19 +97,20 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// TLSServer is an HTTPS server on a port of 127.0.0.1 that lives as long as its test.
+// TLSServer is an HTTPS server on a port of 127.0.0.1.
 type TLSServer struct {
+	// Server has the URL. It is closed when the test ends.
 	*httptest.Server
-	// CA is the authority that vouches for the server.
+	// CA is the authority that made the server's certificate.
 	CA *CA
-	// CAFile is its certificate's file.
+	// CAFile is the path of the authority's certificate, for the option trusted_ca.
 	CAFile string
 
 	connections atomic.Int64
 }
 
-// NewTLSServer starts a server with an authority of its own that speaks HTTP/2 and HTTP/1.1. Its certificate is for the hosts; for
-// 127.0.0.1 and localhost if none are given.
+// NewTLSServer starts a server that speaks HTTP/2 and HTTP/1.1, with a new authority. Its certificate is for the hosts. Without
+// hosts, it is for 127.0.0.1 and localhost. The server is closed when the test ends.
 func NewTLSServer(t testing.TB, handler http.Handler, hosts ...string) *TLSServer {
 	t.Helper()
 	return newTLSServer(t, NewCA(t), handler, true, hosts...)
@@ -134,5 +135,5 @@ func newTLSServer(t testing.TB, ca *CA, handler http.Handler, http2 bool, hosts 
 	return s
 }
 
-// Connections is how many connections were made to the server.
+// Connections returns how many connections were made to the server.
 func (s *TLSServer) Connections() int { return int(s.connections.Load()) }

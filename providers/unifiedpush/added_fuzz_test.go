@@ -26,7 +26,7 @@ func FuzzAnAddedMember(f *testing.F) {
 			f.Add(uint8(i), letters, `{"p256dh": "x", "event_id": "$other"}`, true)
 		}
 	}
-	sub := providertest.New(providertest.Options{}).SubscribeDemo("fuzz")
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).SubscribeDemo("fuzz")
 	registered := []string{
 		`{"format": "event_id_only", "default_payload": {"cs": "s"}}`,
 		fmt.Sprintf(`{"format": "event_id_only", "p256dh": %q, "auth": %q}`, sub.P256dh, sub.Auth),

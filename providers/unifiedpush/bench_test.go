@@ -42,7 +42,7 @@ func received(n *providers.Notification) *providers.Notification {
 
 // BenchmarkUsable is what the gateway does for each device before anything else, and again with each push.
 func BenchmarkUsable(b *testing.B) {
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for name, d := range map[string]providers.Device{
 		"clear": {Pushkey: "https://push.example.org/up/topic", Data: []byte(`{"url": "https://push.example.org/_matrix/push/v1/notify",
 			"format": "event_id_only", "default_payload": {"cs": "AgEABcd"}}`)},

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func BenchmarkPush(b *testing.B) {
 	server := benchtest.Start(b)
 	p, endpoint := benchmarkProvider(b, server), server.URL+"/up/topic"
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for _, bench := range []struct {
 		name string
 		push *providers.Push

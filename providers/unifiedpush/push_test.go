@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 	for _, encrypted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("encrypted is %v", encrypted), func(t *testing.T) {
 			t.Parallel()
-			sub := providertest.New(providertest.Options{}).Subscribe()
+			sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 			decrypt, leaves := sub.Decrypt, []string{"default_payload", "client_name", "org.example.data", "tweaks"}
 			if !encrypted { // the push server can read it
 				decrypt, leaves = nil, []string{"client_name"}
@@ -122,7 +122,7 @@ func data(sub providertest.Subscription, format string) json.RawMessage {
 // bench is a push service and a provider that reaches it.
 func bench(t *testing.T) (*providertest.PushService, *Provider) {
 	t.Helper()
-	service := providertest.New(providertest.Options{RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 	server := providertest.NewTLSServer(t, service)
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)

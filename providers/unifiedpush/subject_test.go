@@ -11,7 +11,7 @@ import (
 func TestWithoutASubjectTheFirstSiteIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, hosts := range [][]string{{"push.matrix.org", "other.matrix.org"}, nil} {
-		service := providertest.New(providertest.Options{RequireVAPID: true})
+		service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 		server := providertest.NewTLSServer(t, service)
 		service.SetOrigin(server.URL)
 		t.Cleanup(service.Close)

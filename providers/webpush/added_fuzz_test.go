@@ -29,7 +29,7 @@ func FuzzAnAddedMember(f *testing.F) {
 			f.Add(uint8(i), letters, `{"p256dh": "x"}`, false)
 		}
 	}
-	sub := providertest.New(providertest.Options{}).SubscribeDemo("fuzz")
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).SubscribeDemo("fuzz")
 	data := fmt.Sprintf(`{"endpoint": "https://push.example/a", "auth": %q, "default_payload": {"session": "s"}}`, sub.Auth)
 	pushkey := fmt.Sprintf(`{"endpoint": "https://push.example/a", "keys": {"p256dh": %q, "auth": %q}}`, sub.P256dh, sub.Auth)
 	const wishes, content = `{"only_last_per_room": true}`, `{"msgtype": "m.text", "body": "b"}`

@@ -28,7 +28,7 @@ func BenchmarkBodies(b *testing.B) {
 
 // BenchmarkUsable is what the gateway does for each device before anything else, and again with each push.
 func BenchmarkUsable(b *testing.B) {
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint
 	for name, d := range map[string]providers.Device{
 		"auth_and_endpoint": device(sub, ""),
@@ -48,7 +48,7 @@ func BenchmarkUsable(b *testing.B) {
 }
 
 func BenchmarkHost(b *testing.B) {
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint
 	d, p := device(sub, ""), new(Provider)
 	b.ReportAllocs()
@@ -61,7 +61,7 @@ func BenchmarkHost(b *testing.B) {
 
 // BenchmarkTarget is what the gateway does for each device to tell it from others with its pushkey.
 func BenchmarkTarget(b *testing.B) {
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint
 	for name, d := range map[string]providers.Device{
 		"auth_and_endpoint": device(sub, ""),

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // of each origin and hour.
 func BenchmarkPush(b *testing.B) {
 	server := benchtest.Start(b)
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = server.URL + sub.Endpoint
 	b.Run("ours", func(b *testing.B) {
 		p, push := benchmarkProvider(b, server), pushOf(alert(), device(sub, ""))

@@ -22,7 +22,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "/push/very-secret"
 	providertest.Run(t, providertest.Suite{
 		New: func(t *testing.T, baseURL, caFile string) (providers.Provider, *providers.Push) {
@@ -126,7 +126,7 @@ func device(sub providertest.Subscription, members string) providers.Device {
 // bench is a push service and a provider that reaches it.
 func bench(t *testing.T) (*providertest.PushService, *Provider) {
 	t.Helper()
-	service := providertest.New(providertest.Options{RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 	server := providertest.NewTLSServer(t, service)
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)
@@ -364,7 +364,7 @@ func TestABrokenSubscriptionIsUnusable(t *testing.T) {
 
 func TestBeforeTheKeyIsKnownAPushIsForLater(t *testing.T) {
 	t.Parallel()
-	sub := providertest.New(providertest.Options{Origin: "https://push.example"}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{Origin: "https://push.example"}).Subscribe()
 	want(t, new(Provider).Push(t.Context(), pushOf(alert(), device(sub, ""))), providers.KindRetry, "starting")
 }
 
@@ -417,7 +417,7 @@ func TestAnEndpointAtAnotherPortOfTheOwnSiteIsUnusableAndSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	site := providers.Site{Host: "push.example.org", Port: "443"}
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for _, d := range (subscriber{"https://push.example.org:8080/up/secret", sub.P256dh, sub.Auth}).devices() {
 		var why *providers.UnusableError
 		err := p.Usable(&d, site)

@@ -15,7 +15,7 @@ import (
 
 func TestABrokenSubscriptionIsRefusedByTheMembersName(t *testing.T) {
 	t.Parallel()
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	key, auth, endpoint := sub.P256dh, fmt.Sprintf(`"auth": %q`, sub.Auth), `"endpoint": "https://push.example/secret"`
 	tests := []struct{ name, pushkey, data, member string }{
 		{"no data", key, ``, "endpoint"},
@@ -89,7 +89,7 @@ func TestASubscriptionIsToldApartByItsEndpointHoweverItIsSpelled(t *testing.T) {
 
 func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 	t.Parallel()
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for value, on := range map[string]bool{"true": true, "false": false, `"true"`: false, "1": false, "null": false} {
 		data := fmt.Appendf(nil, `{"endpoint": "https://push.example/", "auth": %q, "events_only": %s, "only_last_per_room": %s,
 			"default_payload": %s}`, sub.Auth, value, value, value)
@@ -104,7 +104,7 @@ func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 }
 
 func FuzzSubscription(f *testing.F) {
-	sub := providertest.New(providertest.Options{}).SubscribeDemo("fuzz")
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).SubscribeDemo("fuzz")
 	keys := fmt.Sprintf(`"p256dh": %q, "auth": %q`, sub.P256dh, sub.Auth)
 	f.Add(sub.P256dh, fmt.Sprintf(`{"endpoint": "https://push.example/a", "auth": %q, "default_payload": {"a": 1}}`, sub.Auth))
 	f.Add(`{"endpoint": "https://push.example/a", "keys": {`+keys+`}}`, `{"events_only": true}`)
@@ -132,7 +132,7 @@ func FuzzSubscription(f *testing.F) {
 // Guards against what review 2.8 found: the first had its pusher deleted, and the second had its pushes sent elsewhere.
 func TestAMemberInOtherCapitalsIsNotTheSubscriptions(t *testing.T) {
 	t.Parallel()
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for _, added := range []string{`, "AUTH": 1`, `, "Endpoint": "https://other.example/"`, `, "Events_Only": true, "DEFAULT_PAYLOAD": 1`} {
 		d := &providers.Device{
 			Pushkey: sub.P256dh, Data: fmt.Appendf(nil, `{"endpoint": "https://push.example/a", "auth": %q%s}`, sub.Auth, added),

@@ -49,7 +49,12 @@ func (d *database) view(fn func(*bbolt.Bucket) error) error {
 
 // update runs fn, perhaps more than once, in a transaction that it shares with others, and returns when that is on disk.
 func (d *database) update(fn func(*bbolt.Bucket) error) error {
-	return d.enter(func() error {
+	return d.Enter(func() error { return d.updateOpen(fn) })
+}
+
+// updateOpen is update for those whom the closing waits for.
+func (d *database) updateOpen(fn func(*bbolt.Bucket) error) error {
+	return boltfile.Guard(d.path, func() error {
 		return d.write(func(tx *bbolt.Tx) error {
 			// It may run on a goroutine of bbolt's, where a page that is missing would end the process. And what panics in a transaction
 			// has bbolt read the list of free pages again: if that is damaged, too, nothing can be written any more, not even an error.
@@ -60,10 +65,5 @@ func (d *database) update(fn func(*bbolt.Bucket) error) error {
 
 // enter keeps the file open while fn runs. A file that goes bad under a running server is an error, not the server's end.
 func (d *database) enter(fn func() error) error {
-	d.gate.RLock()
-	defer d.gate.RUnlock()
-	if d.bolt == nil {
-		return rejected.ErrNotOpen
-	}
-	return boltfile.Guard(d.path, fn)
+	return d.Enter(func() error { return boltfile.Guard(d.path, fn) })
 }

@@ -1,11 +1,9 @@
 package file
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/rejected/internal/options"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 // UnmarshalCaddyfile reads
@@ -24,18 +22,10 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return options.Read(d, s.set)
-}
-
-func (s *Store) set(option, value string) error {
-	switch option {
-	case "max_entries":
-		return options.MaxEntries(value, &s.MaxEntries)
-	case "expire":
-		return options.Expire(value, &s.Expire)
-	default:
-		return fmt.Errorf("rejected file has no option %q", option)
-	}
+	return caddyfileopt.Block(d, map[string]caddyfileopt.Option{
+		"expire":      caddyfileopt.Once(&s.Expire, caddyfileopt.PositiveDuration),
+		"max_entries": caddyfileopt.Once(&s.MaxEntries, caddyfileopt.Positive),
+	}, caddyfileopt.Unknown("rejected file"))
 }
 
 // Interface guard

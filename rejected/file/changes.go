@@ -15,7 +15,7 @@ import (
 func (d *database) reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	return d.late(ctx, until.Do(ctx, d.writes, func() error {
 		err := d.revise(key, func(r rejected.Record) (rejected.Record, revision.Fate) { return r.Add(v), revision.Put })
-		if err != nil && d.opened.Load() {
+		if err != nil && d.Opened() {
 			d.index.raise(key, rejected.Record{}.Add(v).Mark())
 		}
 		return err
@@ -40,7 +40,7 @@ func (d *database) suspect(ctx context.Context, key rejected.Key, v rejected.Ver
 
 // acquit ends a suspicion. Nothing is written where there is none, which is so of almost all that is delivered.
 func (d *database) acquit(ctx context.Context, key rejected.Key) error {
-	if !d.opened.Load() {
+	if !d.Opened() {
 		return rejected.ErrNotOpen
 	}
 	suspected, known := d.index.suspected(key)
@@ -107,11 +107,8 @@ func (d *database) revise(key rejected.Key, fn func(rejected.Record) (rejected.R
 
 // makeRoom removes others where there are too many for a new one.
 func (d *database) makeRoom(b *bbolt.Bucket, key rejected.Key) error {
-	most := int(d.maxEntries.Load())
-	if most == 0 {
-		return nil // no configuration is live yet
-	}
-	for _, other := range d.index.crowdOut(key, (most+shards-1)/shards) {
+	most := (int(d.maxEntries.Load()) + shards - 1) / shards
+	for _, other := range d.index.crowdOut(key, most) {
 		if err := b.Delete(other[:]); err != nil {
 			return err
 		}

@@ -3,16 +3,14 @@ package file
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"slices"
-	"sync"
+	"os"
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.etcd.io/bbolt"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
@@ -22,26 +20,19 @@ const (
 	maxWriting = 2048 // two transactions, of as many as share one at most
 )
 
-// database is one file and its index. It is made closed, opened by the first configuration that goes live, and closed with the last.
+// database is one file and its index, which the configurations that name the file share.
 type database struct {
+	*tenancy.Tenancy
 	path  string
 	clock clock
 	index index
-
-	opened atomic.Bool // what a lookup asks, which needs no more
-	crowd  chan struct{}
+	crowd chan struct{}
 	// of the newest live configuration
 	expire, maxEntries atomic.Int64
 
-	// gate is held for reading during every use of bolt, so that closing waits for what is in flight.
-	gate sync.RWMutex
-	bolt *bbolt.DB // nil when it is not open
-
-	life    sync.Mutex // opening, closing, and live
-	live    []*Store   // whose settings may apply, newest last
-	closed  bool
-	stop    context.CancelFunc
-	stopped chan struct{}
+	bolt    *bbolt.DB
+	file    *os.File
+	loading *loading
 
 	// reads and writes are the calls that go on, among them those on a disk that hangs: a read keeps a thread of the system then.
 	reads, writes until.Calls
@@ -67,121 +58,56 @@ func newDatabase(path string, c clock) *database {
 	if c.after == nil {
 		c.after = time.After
 	}
-	return &database{
+	d := &database{
 		path: path, clock: c, crowd: make(chan struct{}, 1), step: func(context.Context, step, int) {},
 		reads: make(until.Calls, maxReading), writes: make(until.Calls, maxWriting),
 	}
+	d.Tenancy = tenancy.New(pool, path, tenancy.Resource{
+		Open: d.open, Background: []func(context.Context){d.loadAndSweep}, Ready: d.loaded, Close: d.close, NotOpen: rejected.ErrNotOpen,
+	})
+	return d
 }
 
-// open opens the file if it is not open yet, and makes s the newest configuration that went live. It returns how many unreadable
-// records it found, if the file was loaded so soon.
-func (d *database) open(ctx context.Context, s *Store) (skipped int, err error) {
-	d.life.Lock()
-	defer d.life.Unlock()
-	if d.closed {
-		return 0, rejected.ErrNotOpen
-	}
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	if !d.opened.Load() {
-		if skipped, err = d.start(ctx, s); err != nil {
-			return 0, err
-		}
-	}
-	if !slices.Contains(d.live, s) {
-		d.live = append(d.live, s)
-	}
-	d.apply()
-	return skipped, nil
+// apply makes a configuration's settings those in use.
+func (d *database) apply(s *Store) {
+	d.expire.Store(int64(s.Expire))
+	d.maxEntries.Store(int64(s.MaxEntries))
 }
 
-// start opens the file, starts loading it, and waits a moment for the end of that; the caller holds life.
-func (d *database) start(ctx context.Context, s *Store) (skipped int, err error) {
-	bolt, file, err := boltfile.Open(d.path, s.log)
+// open opens the file. Lookups ask the file until it is loaded.
+func (d *database) open() error {
+	bolt, file, err := boltfile.Open(d.path, d.Log())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := makeBucket(bolt, d.path); err != nil {
-		return 0, errors.Join(err, bolt.Close())
+		return errors.Join(err, bolt.Close())
 	}
-	d.gate.Lock()
 	bolt.MaxBatchDelay = batchDelay
-	d.bolt, d.write, d.read = bolt, bolt.Batch, bolt.View
-	d.gate.Unlock()
-	d.expire.Store(int64(s.Expire))
-
-	running, stop := context.WithCancel(context.Background())
-	d.stop, d.stopped = stop, make(chan struct{})
-	l := newLoading()
-	go func() {
-		defer close(d.stopped)
-		readAll(running, file)
-		if d.load(running, l) {
-			d.run(running)
-		}
-	}()
-	found := l.wait(ctx, d.clock.after(patience))
-	if found.err != nil {
-		d.stop()
-		<-d.stopped
-		return 0, errors.Join(found.err, d.shut())
-	}
-	d.opened.Store(true)
-	return found.skipped, nil
+	d.bolt, d.file, d.write, d.read, d.loading = bolt, file, bolt.Batch, bolt.View, newLoading()
+	return nil
 }
 
-// release forgets a configuration; the settings of the newest other one apply again.
-func (d *database) release(s *Store) {
-	d.life.Lock()
-	defer d.life.Unlock()
-	d.live = slices.DeleteFunc(d.live, func(o *Store) bool { return o == s })
-	d.apply()
-}
-
-func (d *database) apply() {
-	if n := len(d.live); n > 0 {
-		d.expire.Store(int64(d.live[n-1].Expire))
-		d.maxEntries.Store(int64(d.live[n-1].MaxEntries))
+// loadAndSweep loads the file, and then sweeps it.
+func (d *database) loadAndSweep(ctx context.Context) {
+	readAll(ctx, d.file)
+	if d.load(ctx) {
+		d.run(ctx)
 	}
 }
 
-// logger is that of the newest live configuration.
-func (d *database) logger() *slog.Logger {
-	d.life.Lock()
-	defer d.life.Unlock()
-	if n := len(d.live); n > 0 {
-		return d.live[n-1].log
+// loaded waits a moment for the end of loading, and returns what was wrong with the file by then.
+func (d *database) loaded(ctx context.Context) error {
+	found := d.loading.wait(ctx, d.clock.after(patience))
+	if found.err == nil {
+		d.warn(found.skipped)
 	}
-	return slog.New(slog.DiscardHandler)
+	return found.err
 }
 
-// Destruct closes the file when the last configuration is gone: it ends loading and the sweeper, writes down what was seen, and waits for the
-// operations in flight. Later ones get ErrNotOpen.
-func (d *database) Destruct() error {
-	d.life.Lock()
-	d.closed = true
-	wasOpen := d.opened.Load()
-	d.life.Unlock() // the sweeper may be waiting for it
-	if !wasOpen {
-		return nil
-	}
-	d.stop()
-	<-d.stopped
-	flushErr := d.flush(context.Background())
-	d.opened.Store(false)
-	return errors.Join(flushErr, d.shut())
-}
-
-// shut closes the file when nothing uses it any more.
-func (d *database) shut() error {
-	d.gate.Lock()
-	defer d.gate.Unlock()
-	err := d.bolt.Close()
-	d.bolt = nil
+// close writes down what was seen, and closes the file.
+func (d *database) close() error {
+	err := errors.Join(d.flush(context.Background()), d.bolt.Close())
 	d.index.clear()
 	return err
 }
-
-// Interface guard
-var _ caddy.Destructor = (*database)(nil)

@@ -19,8 +19,6 @@ import (
 
 // failing makes every write of an open store fail as a full disk does; commit says whether only when all else was done.
 func failing(s *Store, commit bool) {
-	s.db.gate.Lock()
-	defer s.db.gate.Unlock()
 	s.db.write = func(fn func(*bbolt.Tx) error) error {
 		if !commit {
 			return syscall.ENOSPC
@@ -30,8 +28,6 @@ func failing(s *Store, commit bool) {
 }
 
 func mended(s *Store) {
-	s.db.gate.Lock()
-	defer s.db.gate.Unlock()
 	s.db.write = s.db.bolt.Batch
 }
 
@@ -149,7 +145,7 @@ func TestALockedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	reject(t, s, 1)
 	// A database beside the pool stands for one in another process.
 	other := newDatabase(s.Path, clock{})
-	_, err := other.open(t.Context(), s)
+	err := other.Open(t.Context(), s, s.log, nil)
 	if err == nil || !strings.Contains(err.Error(), s.Path) || !strings.Contains(err.Error(), "caddy reload") {
 		t.Errorf("error %v", err)
 	}

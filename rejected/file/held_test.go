@@ -58,8 +58,6 @@ func openHeld(t *testing.T, path string, c *testClock) *held {
 	if err := h.Open(t.Context()); err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	h.db.gate.Lock()
-	defer h.db.gate.Unlock()
 	h.db.write = func(fn func(*bbolt.Tx) error) error {
 		if !h.full.Load() {
 			return h.db.bolt.Batch(fn)

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -58,7 +56,7 @@ func TestAMillionEntriesTakeAtMost64BytesEach(t *testing.T) {
 
 func BenchmarkRejectParallel(b *testing.B) {
 	d := newDatabase(b.TempDir()+"/rejected.db", clock{})
-	if _, err := d.open(b.Context(), &Store{Expire: caddy.Duration(rejected.DefaultExpire)}); err != nil {
+	if err := openAlone(b, d); err != nil {
 		b.Fatal(err)
 	}
 	b.SetParallelism(64)

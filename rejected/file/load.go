@@ -3,7 +3,6 @@ package file
 import (
 	"context"
 	"io"
-	"log/slog"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -65,10 +64,10 @@ func readAll(ctx context.Context, file io.ReaderAt) {
 
 // load fills the index, a shard after the other, and says whether the file stays open. What fails of the file fails a shard, for which the
 // file is asked from then on, as it is before: so no verdict is made up, and what can be read still counts.
-func (d *database) load(ctx context.Context, l *loading) bool {
+func (d *database) load(ctx context.Context) bool {
 	var all found
 	failed := false
-	var buffer []loaded
+	var buffer []pair
 	for i := range shards {
 		d.step(ctx, toRead, i)
 		if ctx.Err() != nil {
@@ -78,37 +77,37 @@ func (d *database) load(ctx context.Context, l *loading) bool {
 		all.skipped += skipped
 		if err != nil && !failed {
 			failed = true
-			if d.tell(l, found{err: err}) {
+			if d.tell(found{err: err}) {
 				return false // who opens the file closes it again
 			}
 		}
 	}
-	d.tell(l, all)
+	d.tell(all)
 	return true
 }
 
 // tell tells what was found, and says whether who opens the file heard it.
-func (d *database) tell(l *loading, f found) bool {
+func (d *database) tell(f found) bool {
 	select {
-	case l.heard <- f:
+	case d.loading.heard <- f:
 		return true
-	case <-l.late:
+	case <-d.loading.late:
 		if f.err != nil {
-			d.logger().Error("the file of rejected pushkeys cannot be loaded", "file", d.path, "error", f.err)
+			d.Log().Error("the file of rejected pushkeys cannot be loaded", "file", d.path, "error", f.err)
 		}
-		d.warn(d.logger(), f.skipped)
+		d.warn(f.skipped)
 	}
 	return false
 }
 
-func (d *database) warn(log *slog.Logger, skipped int) {
+func (d *database) warn(skipped int) {
 	if skipped > 0 {
-		log.Warn("unreadable records were skipped", "file", d.path, "records", skipped)
+		d.Log().Warn("unreadable records were skipped", "file", d.path, "records", skipped)
 	}
 }
 
-// loaded is a record as the index has it.
-type loaded struct {
+// pair is a record as the index has it.
+type pair struct {
 	key  rejected.Key
 	mark rejected.Mark
 }
@@ -116,7 +115,7 @@ type loaded struct {
 // loadShard reads the records of a shard, which follow each other on disk, and puts them into the index in a writing transaction that is
 // given up: nothing is written, and no record changes meanwhile. What was read before that, when it held up nobody, is used if
 // nothing was written since; otherwise it is read again, which is quick the second time.
-func (d *database) loadShard(ctx context.Context, i int, buffer *[]loaded) (skipped int, err error) {
+func (d *database) loadShard(ctx context.Context, i int, buffer *[]pair) (skipped int, err error) {
 	err = d.enter(func() error {
 		var disk marks
 		var read int
@@ -145,7 +144,7 @@ func (d *database) loadShard(ctx context.Context, i int, buffer *[]loaded) (skip
 
 // readShard returns the marks of what has not expired. The buffer is there because a map of the right size from the start is half the work,
 // and no garbage.
-func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]loaded) (disk marks, skipped int) {
+func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]pair) (disk marks, skipped int) {
 	records := (*buffer)[:0]
 	after := d.clock.now().Add(-time.Duration(d.expire.Load()))
 	c := tx.Bucket(bucket).Cursor()
@@ -155,7 +154,7 @@ func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]loaded) (disk marks,
 		case err != nil:
 			skipped++
 		case r.LastSeen.After(after):
-			records = append(records, loaded{key, r.Mark()})
+			records = append(records, pair{key, r.Mark()})
 		}
 	}
 	*buffer = records

@@ -3,6 +3,7 @@ package file
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -20,8 +21,11 @@ func BenchmarkLookup(b *testing.B) {
 
 func benchmarkLookup(b *testing.B, records uint64) {
 	x, perEntry := fillIndex(int(records))
-	d := newDatabase("", clock{})
-	d.opened.Store(true)
+	d := newDatabase(b.TempDir()+"/rejected.db", clock{after: func(time.Duration) <-chan time.Time { return nil }})
+	if err := openAlone(b, d); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = d.Destruct() })
 	for i := range x {
 		d.index.fill(i, x[i].marks)
 	}

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
@@ -46,8 +46,6 @@ func TestConformance(t *testing.T) {
 
 // stall makes the disk of an open store hang, until goOn is called.
 func stall(s *Store) (goOn func()) {
-	s.db.gate.Lock()
-	defer s.db.gate.Unlock()
 	works := make(chan struct{})
 	held := func(run func(func(*bbolt.Tx) error) error) func(func(*bbolt.Tx) error) error {
 		return func(fn func(*bbolt.Tx) error) error {
@@ -65,16 +63,16 @@ func tempPath(t *testing.T) string {
 	return filepath.Join(t.TempDir(), "matrix_push", "rejected.db")
 }
 
-func tryProvision(t *testing.T, s *Store) error {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
-	t.Cleanup(cancel)
-	t.Cleanup(func() { cleanup(t, s) })
+var stores = storetest.Fixture[*Store]{Before: func(s *Store) {
 	if s.clock.after == nil {
 		s.clock.after = patient
 	}
-	return s.Provision(ctx)
-}
+}}
+
+var (
+	tryProvision, provision, opened = stores.TryProvision, stores.Provision, stores.Opened
+	cleanup                         = storetest.Cleanup
+)
 
 // patient waits for loading, however long it takes.
 func patient(d time.Duration) <-chan time.Time {
@@ -98,30 +96,6 @@ var over = func() chan time.Time {
 	close(c)
 	return c
 }()
-
-func provision(t *testing.T, s *Store) *Store {
-	t.Helper()
-	if err := tryProvision(t, s); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func opened(t *testing.T, s *Store) *Store {
-	t.Helper()
-	provision(t, s)
-	if err := s.Open(t.Context()); err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	return s
-}
-
-func cleanup(t *testing.T, s *Store) {
-	t.Helper()
-	if err := s.Cleanup(); err != nil {
-		t.Errorf("Cleanup: %v", err)
-	}
-}
 
 // testClock stands until it is moved, and its waiting ends when the test says so.
 type testClock struct {

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -49,7 +50,7 @@ func benchmarkOpen(b *testing.B, records int) {
 		}})
 		b.StartTimer()
 		begin := time.Now()
-		if _, err := d.open(b.Context(), &Store{Expire: caddy.Duration(rejected.DefaultExpire)}); err != nil {
+		if err := openAlone(b, d); err != nil {
 			b.Fatal(err)
 		}
 		open += time.Since(begin)
@@ -73,6 +74,13 @@ func benchmarkOpen(b *testing.B, records int) {
 	b.ReportMetric(residentBytes/float64(n), "resident-B/entry")
 }
 
+// openAlone opens a database of no pool, with the default settings.
+func openAlone(b *testing.B, d *database) error {
+	b.Helper()
+	s := &Store{Expire: caddy.Duration(rejected.DefaultExpire), MaxEntries: defaultMaxEntries}
+	return d.Open(b.Context(), s, slog.New(slog.DiscardHandler), func() { d.apply(s) })
+}
+
 // makeFile writes records in the order of their keys, which is fast, and leaves pages half empty, as any order does.
 func makeFile(b *testing.B, path string, records int) {
 	b.Helper()
@@ -82,7 +90,7 @@ func makeFile(b *testing.B, path string, records int) {
 	}
 	slices.SortFunc(keys, func(a, b rejected.Key) int { return bytes.Compare(a[:], b[:]) })
 	d := newDatabase(path, clock{})
-	if _, err := d.open(b.Context(), &Store{Expire: caddy.Duration(rejected.DefaultExpire)}); err != nil {
+	if err := openAlone(b, d); err != nil {
 		b.Fatal(err)
 	}
 	r := sample

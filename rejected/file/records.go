@@ -14,7 +14,7 @@ import (
 )
 
 func (d *database) lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
-	if !d.opened.Load() {
+	if !d.Opened() {
 		clear(marks)
 		return rejected.ErrNotOpen
 	}
@@ -34,7 +34,7 @@ func (d *database) lookup(ctx context.Context, keys []rejected.Key, marks []reje
 
 // lookupNow looks up keys of which all are loaded; otherwise it returns false.
 func (d *database) lookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
-	if !d.opened.Load() {
+	if !d.Opened() {
 		return false
 	}
 	missing, crowded := d.known(keys, marks, second(d.clock.now()))

@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -81,11 +82,8 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("path: %w", err)
 	}
-	v, _, err := pool.LoadOrNew(path, func() (caddy.Destructor, error) { return newDatabase(path, s.clock), nil })
-	if err != nil {
-		return err
-	}
-	s.db, s.held = v.(*database), true
+	s.db, _ = tenancy.Join(pool, path, func() *database { return newDatabase(path, s.clock) })
+	s.held = true
 	return nil
 }
 
@@ -95,11 +93,9 @@ func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
-	skipped, err := s.db.open(ctx, s)
-	if err != nil {
+	if err := s.db.Open(ctx, s, s.log, func() { s.db.apply(s) }); err != nil {
 		return fmt.Errorf("rejected store: %w", err)
 	}
-	s.db.warn(s.log, skipped)
 	return nil
 }
 
@@ -109,9 +105,7 @@ func (s *Store) Cleanup() error {
 		return nil
 	}
 	s.held = false
-	s.db.release(s)
-	_, err := pool.Delete(s.db.path)
-	return err
+	return s.db.Leave(s)
 }
 
 // Lookup fills in the marks of the keys, from memory if they are loaded.

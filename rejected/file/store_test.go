@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -30,56 +30,29 @@ func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct {
-		name string
-		s    Store
-		want string
-	}{
-		{"a directory", Store{Path: dir}, "path: " + dir + " is a directory"},
-		{"a device", Store{Path: os.DevNull}, "path: " + os.DevNull + " is not a regular file"},
-		{"a file below a file", Store{Path: filepath.Join(plain, "rejected.db")}, "path: "},
-		{"an unknown placeholder", Store{Path: "{no.such}/rejected.db"}, "path: "},
-		{"an empty placeholder", Store{Path: "{env.MATRIX_PUSH_NEVER_SET}"}, "path: "},
-		{"a negative expiry", Store{Expire: -1}, "expire: "},
-		{"an expiry in no time", Store{Expire: 90}, "expire: "},
-		{"room for few", Store{MaxEntries: 9999}, "max_entries: must be at least 10000"},
-		{"room for less than none", Store{MaxEntries: -1}, "max_entries: "},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if err := tryProvision(t, &tt.s); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
-				t.Errorf("error %v, want one that begins with %q", err, tt.want)
-			}
-		})
-	}
+	storetest.Refused(t, tryProvision, []storetest.Setting[Store]{
+		{Name: "a directory", Store: Store{Path: dir}, Want: "path: " + dir + " is a directory"},
+		{Name: "a device", Store: Store{Path: os.DevNull}, Want: "path: " + os.DevNull + " is not a regular file"},
+		{Name: "a file below a file", Store: Store{Path: filepath.Join(plain, "rejected.db")}, Want: "path: "},
+		{Name: "an unknown placeholder", Store: Store{Path: "{no.such}/rejected.db"}, Want: "path: "},
+		{Name: "an empty placeholder", Store: Store{Path: "{env.MATRIX_PUSH_NEVER_SET}"}, Want: "path: "},
+		{Name: "a negative expiry", Store: Store{Expire: -1}, Want: "expire: "},
+		{Name: "an expiry in no time", Store: Store{Expire: 90}, Want: "expire: "},
+		{Name: "room for few", Store: Store{MaxEntries: 9999}, Want: "max_entries: must be at least 10000"},
+		{Name: "room for less than none", Store: Store{MaxEntries: -1}, Want: "max_entries: "},
+	})
 }
 
 func TestThePathHasADefaultAndPlaceholders(t *testing.T) {
-	data := t.TempDir()
-	t.Setenv("XDG_DATA_HOME", data)
-	for path, want := range map[string]string{
-		"":                           filepath.Join(caddy.AppDataDir(), "matrix_push", "rejected.db"),
-		"{env.XDG_DATA_HOME}/own.db": filepath.Join(data, "own.db"),
-	} {
-		if s := provision(t, &Store{Path: path}); s.db.path != want || s.Path != path {
-			t.Errorf("path %q is %s, and %q in the configuration; want %s", path, s.db.path, s.Path, want)
-		}
-	}
+	storetest.Paths(t, "rejected.db", func(t *testing.T, path string) (used, configured string) {
+		s := provision(t, &Store{Path: path})
+		return s.db.path, s.Path
+	})
 }
 
 func TestFileAndDirectoryAreTheOwnersAlone(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{Path: tempPath(t)})
-	for path, want := range map[string]os.FileMode{s.Path: 0o600, filepath.Dir(s.Path): 0o700} {
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := info.Mode().Perm(); got != want {
-			t.Errorf("%s has mode %o, want %o", path, got, want)
-		}
-	}
+	storetest.Private(t, opened(t, &Store{Path: tempPath(t)}).Path)
 }
 
 func TestTheFileHoldsNoPushkey(t *testing.T) {
@@ -171,44 +144,25 @@ func TestWithoutProvisionNothingIsOpen(t *testing.T) {
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
 	ninety := caddy.Duration(rejected.DefaultExpire)
-	tests := []struct {
-		name, in string
-		want     Store
-		err      string
-	}{
-		{name: "nothing but the name", in: `file`},
-		{name: "an empty block", in: "file {\n}"},
-		{name: "a path", in: `file /var/lib/x.db`, want: Store{Path: "/var/lib/x.db"}},
-		{name: "a path with a placeholder, which stays", in: `file {env.DIR}/x.db`, want: Store{Path: "{env.DIR}/x.db"}},
-		{name: "an expiry", in: "file {\nexpire 90d\n}", want: Store{Expire: ninety}},
-		{name: "both", in: "file x.db {\nexpire 90d\n}", want: Store{Path: "x.db", Expire: ninety}},
-		{name: "all options", in: "file x.db {\nmax_entries 20000\nexpire 90d\n}", want: Store{Path: "x.db", Expire: ninety, MaxEntries: 20000}},
-		{name: "max_entries twice", in: "file {\nmax_entries 20000\nmax_entries 20000\n}", err: "max_entries is given twice"},
-		{name: "max_entries that is no number", in: "file {\nmax_entries many\n}", err: `"many" is not a positive number`},
-		{name: "max_entries of none", in: "file {\nmax_entries 0\n}", err: `"0" is not a positive number`},
-		{name: "max_entries without a value", in: "file {\nmax_entries\n}", err: "wrong argument count"},
-		{name: "two paths", in: `file x.db y.db`, err: "wrong argument count"},
-		{name: "an empty path", in: `file ""`, err: "the path is empty"},
-		{name: "an unknown option", in: "file {\nttl 5m\n}", err: `no option "ttl"`},
-		{name: "an option twice", in: "file {\nexpire 1d\nexpire 2d\n}", err: "expire is given twice"},
-		{name: "expire without a value", in: "file {\nexpire\n}", err: "wrong argument count"},
-		{name: "expire of two values", in: "file {\nexpire 1d 2d\n}", err: "wrong argument count"},
-		{name: "expire that is no duration", in: "file {\nexpire soon\n}", err: `"soon" is not a positive duration`},
-		{name: "expire in the past", in: "file {\nexpire -1h\n}", err: `"-1h" is not a positive duration`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var s Store
-			err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
-			switch {
-			case tt.err == "" && err != nil:
-				t.Fatal(err)
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
-				t.Fatalf("error %v, want one with %q", err, tt.err)
-			case tt.err == "" && (s.Path != tt.want.Path || s.Expire != tt.want.Expire || s.MaxEntries != tt.want.MaxEntries):
-				t.Errorf("got %+v, want %+v", s, tt.want)
-			}
-		})
-	}
+	storetest.Caddyfile(t, []storetest.Segment[Store]{
+		{Name: "nothing but the name", In: `file`},
+		{Name: "an empty block", In: "file {\n}"},
+		{Name: "a path", In: `file /var/lib/x.db`, Want: Store{Path: "/var/lib/x.db"}},
+		{Name: "a path with a placeholder, which stays", In: `file {env.DIR}/x.db`, Want: Store{Path: "{env.DIR}/x.db"}},
+		{Name: "an expiry", In: "file {\nexpire 90d\n}", Want: Store{Expire: ninety}},
+		{Name: "both", In: "file x.db {\nexpire 90d\n}", Want: Store{Path: "x.db", Expire: ninety}},
+		{Name: "all options", In: "file x.db {\nmax_entries 20000\nexpire 90d\n}", Want: Store{Path: "x.db", Expire: ninety, MaxEntries: 20000}},
+		{Name: "max_entries twice", In: "file {\nmax_entries 20000\nmax_entries 20000\n}", Err: "max_entries is given twice"},
+		{Name: "max_entries that is no number", In: "file {\nmax_entries many\n}", Err: `"many" is not a positive number`},
+		{Name: "max_entries of none", In: "file {\nmax_entries 0\n}", Err: `"0" is not a positive number`},
+		{Name: "max_entries without a value", In: "file {\nmax_entries\n}", Err: "wrong argument count"},
+		{Name: "two paths", In: `file x.db y.db`, Err: "wrong argument count"},
+		{Name: "an empty path", In: `file ""`, Err: "the path is empty"},
+		{Name: "an unknown option", In: "file {\nttl 5m\n}", Err: `no option "ttl"`},
+		{Name: "an option twice", In: "file {\nexpire 1d\nexpire 2d\n}", Err: "expire is given twice"},
+		{Name: "expire without a value", In: "file {\nexpire\n}", Err: "wrong argument count"},
+		{Name: "expire of two values", In: "file {\nexpire 1d 2d\n}", Err: "wrong argument count"},
+		{Name: "expire that is no duration", In: "file {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
+		{Name: "expire in the past", In: "file {\nexpire -1h\n}", Err: `"-1h" is not a positive duration`},
+	})
 }

@@ -34,7 +34,7 @@ func (d *database) run(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			crowd = nil // a disk that fails is tried again at the next interval, not with every lookup
-			d.logger().Error("the file of rejected pushkeys cannot be swept", "file", d.path, "error", err)
+			d.Log().Error("the file of rejected pushkeys cannot be swept", "file", d.path, "error", err)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func (d *database) flush(ctx context.Context) error {
 }
 
 func (d *database) writeSeen(batch map[rejected.Key]uint32) error {
-	return d.update(func(b *bbolt.Bucket) error {
+	return d.updateOpen(func(b *bbolt.Bucket) error {
 		var errs []error
 		for key, seen := range batch {
 			r, err := decode(key, b.Get(key[:]))

@@ -123,12 +123,10 @@ func TestManyLookupsAreWrittenDownBeforeTheNextSweep(t *testing.T) {
 		s.db.index.raise(keys[i], rejected.Mark{ProbeAt: 1})
 	}
 	written := make(chan struct{})
-	s.db.gate.Lock()
 	s.db.write = func(fn func(*bbolt.Tx) error) error {
 		defer close(written)
 		return s.db.bolt.Batch(fn)
 	}
-	s.db.gate.Unlock()
 	if err := s.Lookup(t.Context(), keys, make([]rejected.Mark, len(keys))); err != nil {
 		t.Fatal(err)
 	}

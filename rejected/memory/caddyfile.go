@@ -1,11 +1,9 @@
 package memory
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/rejected/internal/options"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 // UnmarshalCaddyfile reads
@@ -15,22 +13,10 @@ import (
 //		expire      <duration>
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return options.Read(d, s.set)
-}
-
-func (s *Store) set(option, value string) error {
-	switch option {
-	case "max_entries":
-		return options.MaxEntries(value, &s.MaxEntries)
-	case "expire":
-		return options.Expire(value, &s.Expire)
-	default:
-		return fmt.Errorf("rejected memory has no option %q", option)
-	}
+	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
+		"max_entries": caddyfileopt.Once(&s.MaxEntries, caddyfileopt.Positive),
+		"expire":      caddyfileopt.Once(&s.Expire, caddyfileopt.PositiveDuration),
+	}, caddyfileopt.Unknown("rejected memory"))
 }
 
 // Interface guard

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
@@ -193,41 +193,22 @@ func TestValidateNamesTheField(t *testing.T) {
 
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, in string
-		want     Store
-		err      string
-	}{
-		{name: "nothing but the name", in: `memory`},
-		{name: "an empty block", in: "memory {\n}"},
+	storetest.Caddyfile(t, []storetest.Segment[Store]{
+		{Name: "nothing but the name", In: `memory`},
+		{Name: "an empty block", In: "memory {\n}"},
 		{
-			name: "all options", in: "memory {\nmax_entries 5\nexpire 90d\n}",
-			want: Store{MaxEntries: 5, Expire: caddy.Duration(rejected.DefaultExpire)},
+			Name: "all options", In: "memory {\nmax_entries 5\nexpire 90d\n}",
+			Want: Store{MaxEntries: 5, Expire: caddy.Duration(rejected.DefaultExpire)},
 		},
-		{name: "an argument", in: `memory x`, err: "wrong argument count"},
-		{name: "an unknown option", in: "memory {\nsize 5\n}", err: `no option "size"`},
-		{name: "an option twice", in: "memory {\nexpire 1d\nexpire 2d\n}", err: "expire is given twice"},
-		{name: "max_entries without a value", in: "memory {\nmax_entries\n}", err: "wrong argument count"},
-		{name: "max_entries of two values", in: "memory {\nmax_entries 1 2\n}", err: "wrong argument count"},
-		{name: "max_entries that is no number", in: "memory {\nmax_entries many\n}", err: `"many" is not a positive number`},
-		{name: "max_entries of none", in: "memory {\nmax_entries 0\n}", err: `"0" is not a positive number`},
-		{name: "expire without a value", in: "memory {\nexpire\n}", err: "wrong argument count"},
-		{name: "expire that is no duration", in: "memory {\nexpire soon\n}", err: `"soon" is not a positive duration`},
-		{name: "expire in the past", in: "memory {\nexpire -1h\n}", err: `"-1h" is not a positive duration`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var s Store
-			err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
-			switch {
-			case tt.err == "" && err != nil:
-				t.Fatal(err)
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
-				t.Fatalf("error %v, want one with %q", err, tt.err)
-			case tt.err == "" && (s.MaxEntries != tt.want.MaxEntries || s.Expire != tt.want.Expire):
-				t.Errorf("got %+v, want %+v", s, tt.want)
-			}
-		})
-	}
+		{Name: "an argument", In: `memory x`, Err: "wrong argument count"},
+		{Name: "an unknown option", In: "memory {\nsize 5\n}", Err: `no option "size"`},
+		{Name: "an option twice", In: "memory {\nexpire 1d\nexpire 2d\n}", Err: "expire is given twice"},
+		{Name: "max_entries without a value", In: "memory {\nmax_entries\n}", Err: "wrong argument count"},
+		{Name: "max_entries of two values", In: "memory {\nmax_entries 1 2\n}", Err: "wrong argument count"},
+		{Name: "max_entries that is no number", In: "memory {\nmax_entries many\n}", Err: `"many" is not a positive number`},
+		{Name: "max_entries of none", In: "memory {\nmax_entries 0\n}", Err: `"0" is not a positive number`},
+		{Name: "expire without a value", In: "memory {\nexpire\n}", Err: "wrong argument count"},
+		{Name: "expire that is no duration", In: "memory {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
+		{Name: "expire in the past", In: "memory {\nexpire -1h\n}", Err: `"-1h" is not a positive duration`},
+	})
 }

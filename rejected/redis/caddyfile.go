@@ -1,11 +1,10 @@
 package redis
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/matrix-push/caddy-matrix-push/rejected/internal/options"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 )
 
 // UnmarshalCaddyfile reads
@@ -22,21 +21,10 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if s.URL == "" {
 		return d.Err("the URL is empty")
 	}
-	return options.Read(d, s.set)
-}
-
-func (s *Store) set(option, value string) error {
-	switch option {
-	case "prefix":
-		if s.Prefix = value; value == "" {
-			return fmt.Errorf("prefix: %q is no prefix", value)
-		}
-		return nil
-	case "expire":
-		return options.Expire(value, &s.Expire)
-	default:
-		return fmt.Errorf("rejected redis has no option %q", option)
-	}
+	return caddyfileopt.Block(d, map[string]caddyfileopt.Option{
+		"prefix": caddyfileopt.Once(&s.Prefix, redisclient.ParsePrefix),
+		"expire": caddyfileopt.Once(&s.Expire, caddyfileopt.PositiveDuration),
+	}, caddyfileopt.Unknown("rejected redis"))
 }
 
 // Interface guard

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
@@ -52,37 +52,11 @@ func patient(s *Store) *Store {
 	return s
 }
 
-func tryProvision(t testing.TB, s *Store) error {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	t.Cleanup(func() { cleanup(t, s) })
-	return s.Provision(ctx)
-}
-
-func provision(t testing.TB, s *Store) *Store {
-	t.Helper()
-	if err := tryProvision(t, s); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func opened(t testing.TB, s *Store) *Store {
-	t.Helper()
-	provision(t, s)
-	if err := s.Open(context.Background()); err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	return s
-}
-
-func cleanup(t testing.TB, s *Store) {
-	t.Helper()
-	if err := s.Cleanup(); err != nil {
-		t.Errorf("Cleanup: %v", err)
-	}
-}
+var (
+	stores                          storetest.Fixture[*Store]
+	tryProvision, provision, opened = stores.TryProvision, stores.Provision, stores.Opened
+	cleanup                         = storetest.Cleanup
+)
 
 // gateways are two of them, with one store and one clock.
 func gateways(t testing.TB, s *redistest.Server, now func() time.Time) (a, b *Store) {

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 // last.
 type shelf struct {
 	*redisclient.Tenancy
-	key     string // in the pool
 	base    string // what the keys of records in Redis begin with
 	hosts   string // and those of the hosts that took a push
 	changes string // the key of the changes that the records went through
@@ -34,22 +32,14 @@ var pool = caddy.NewUsagePool()
 // share takes a share of the shelf with a URL and a prefix.
 func share(url, prefix, gateway string, now func() time.Time) (*shelf, error) {
 	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *shelf {
-		return &shelf{
-			Tenancy: redisclient.NewTenancy(client, rejected.ErrNotOpen),
-			key:     key, base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix),
-			changes: fmt.Sprintf("{%s}:migrated", prefix), now: now, front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls), lookupTime: lookupTime,
+		d := &shelf{
+			base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix), changes: fmt.Sprintf("{%s}:migrated", prefix),
+			now: now, front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls), lookupTime: lookupTime,
 		}
+		d.Tenancy = redisclient.NewTenancy(pool, key, client, rejected.ErrNotOpen, d.run)
+		return d
 	})
 }
-
-// leave gives a share back.
-func (d *shelf) leave() error {
-	_, err := pool.Delete(d.key)
-	return err
-}
-
-// open makes s the newest configuration that went live.
-func (d *shelf) open(ctx context.Context, s *Store) error { return d.Open(ctx, s, s.log, d.run) }
 
 // Interface guard
 var _ caddy.Destructor = (*shelf)(nil)

@@ -85,7 +85,7 @@ func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
-	return s.shelf.open(ctx, s)
+	return s.shelf.Open(ctx, s, s.log)
 }
 
 // Cleanup gives the share back. The last one out writes down what was seen.
@@ -94,8 +94,7 @@ func (s *Store) Cleanup() error {
 		return nil
 	}
 	s.held = false
-	s.shelf.Retire(s)
-	return s.shelf.leave()
+	return s.shelf.Leave(s)
 }
 
 // Lookup fills in the marks of the keys, from memory where that knows all of them, or else with one question to Redis.

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -237,26 +237,14 @@ func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 
 func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name string
-		s    Store
-		want string
-	}{
-		{"no URL", Store{}, "url: "},
-		{"a wrong URL", Store{URL: "http://host"}, "url: "},
-		{"an empty placeholder", Store{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, "url: "},
-		{"a prefix with a brace", Store{URL: "redis://host", Prefix: "{a}"}, "prefix: "},
-		{"a negative expiry", Store{URL: "redis://host", Expire: -1}, "expire: "},
-		{"an expiry in no time", Store{URL: "redis://host", Expire: 90}, "expire: "},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if err := tryProvision(t, &tt.s); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
-				t.Errorf("error %v, want one that begins with %q", err, tt.want)
-			}
-		})
-	}
+	storetest.Refused(t, tryProvision, []storetest.Setting[Store]{
+		{Name: "no URL", Store: Store{}, Want: "url: "},
+		{Name: "a wrong URL", Store: Store{URL: "redis://user:" + storetest.Secret + "@host:port"}, Want: "url: "},
+		{Name: "an empty placeholder", Store: Store{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, Want: "url: "},
+		{Name: "a prefix with a brace", Store: Store{URL: "redis://host", Prefix: "{a}"}, Want: "prefix: "},
+		{Name: "a negative expiry", Store: Store{URL: "redis://host", Expire: -1}, Want: "expire: "},
+		{Name: "an expiry in no time", Store: Store{URL: "redis://host", Expire: 90}, Want: "expire: "},
+	})
 }
 
 func TestAReloadSharesWhatIsInMemory(t *testing.T) {
@@ -295,42 +283,23 @@ func TestWithoutProvisionNothingIsOpen(t *testing.T) {
 
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, in string
-		want     Store
-		err      string
-	}{
-		{name: "a URL", in: `redis redis://localhost:6379/0`, want: Store{URL: "redis://localhost:6379/0"}},
-		{name: "a placeholder, which stays", in: `redis {env.REDIS}`, want: Store{URL: "{env.REDIS}"}},
-		{name: "an empty block", in: "redis redis://host {\n}", want: Store{URL: "redis://host"}},
+	storetest.Caddyfile(t, []storetest.Segment[Store]{
+		{Name: "a URL", In: `redis redis://localhost:6379/0`, Want: Store{URL: "redis://localhost:6379/0"}},
+		{Name: "a placeholder, which stays", In: `redis {env.REDIS}`, Want: Store{URL: "{env.REDIS}"}},
+		{Name: "an empty block", In: "redis redis://host {\n}", Want: Store{URL: "redis://host"}},
 		{
-			name: "everything", in: "redis redis://host {\nprefix push\nexpire 30d\n}",
-			want: Store{URL: "redis://host", Prefix: "push", Expire: caddy.Duration(30 * 24 * time.Hour)},
+			Name: "everything", In: "redis redis://host {\nprefix push\nexpire 30d\n}",
+			Want: Store{URL: "redis://host", Prefix: "push", Expire: caddy.Duration(30 * 24 * time.Hour)},
 		},
-		{name: "nothing but the name", in: `redis`, err: "wrong argument count"},
-		{name: "two URLs", in: `redis redis://a redis://b`, err: "wrong argument count"},
-		{name: "an empty URL", in: `redis ""`, err: "the URL is empty"},
-		{name: "an unknown option", in: "redis redis://a {\nttl 5m\n}", err: `no option "ttl"`},
-		{name: "an option twice", in: "redis redis://a {\nexpire 1d\nexpire 2d\n}", err: "expire is given twice"},
-		{name: "an option without a value", in: "redis redis://a {\nprefix\n}", err: "wrong argument count"},
-		{name: "an option of two values", in: "redis redis://a {\nprefix a b\n}", err: "wrong argument count"},
-		{name: "an empty prefix", in: "redis redis://a {\nprefix \"\"\n}", err: `prefix: "" is no prefix`},
-		{name: "expire that is no duration", in: "redis redis://a {\nexpire soon\n}", err: `"soon" is not a positive duration`},
-		{name: "expire in the past", in: "redis redis://a {\nexpire -1h\n}", err: `"-1h" is not a positive duration`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var s Store
-			err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tt.in))
-			switch {
-			case tt.err == "" && err != nil:
-				t.Fatal(err)
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
-				t.Fatalf("error %v, want one with %q", err, tt.err)
-			case tt.err == "" && (s.URL != tt.want.URL || s.Prefix != tt.want.Prefix || s.Expire != tt.want.Expire):
-				t.Errorf("got %+v, want %+v", s, tt.want)
-			}
-		})
-	}
+		{Name: "nothing but the name", In: `redis`, Err: "wrong argument count"},
+		{Name: "two URLs", In: `redis redis://a redis://b`, Err: "wrong argument count"},
+		{Name: "an empty URL", In: `redis ""`, Err: "the URL is empty"},
+		{Name: "an unknown option", In: "redis redis://a {\nttl 5m\n}", Err: `no option "ttl"`},
+		{Name: "an option twice", In: "redis redis://a {\nexpire 1d\nexpire 2d\n}", Err: "expire is given twice"},
+		{Name: "an option without a value", In: "redis redis://a {\nprefix\n}", Err: "wrong argument count"},
+		{Name: "an option of two values", In: "redis redis://a {\nprefix a b\n}", Err: "wrong argument count"},
+		{Name: "an empty prefix", In: "redis redis://a {\nprefix \"\"\n}", Err: `prefix: "" is no prefix`},
+		{Name: "expire that is no duration", In: "redis redis://a {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
+		{Name: "expire in the past", In: "redis redis://a {\nexpire -1h\n}", Err: `"-1h" is not a positive duration`},
+	})
 }

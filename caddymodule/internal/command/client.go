@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 )
 
 const (
@@ -64,7 +64,7 @@ func (i *invocation) client() (*client, error) {
 // apiError is an answer that is none of success.
 type apiError struct {
 	status int
-	adminapi.Failure
+	admin.Failure
 }
 
 func (e *apiError) Error() string {

@@ -3,7 +3,7 @@ package command
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 )
 
 func (p *program) fuse() *cobra.Command {
@@ -23,7 +23,7 @@ devices that no app serves.`, 0, 0, func(i *invocation) error {
 		if err != nil {
 			return err
 		}
-		var answer adminapi.FuseReset
+		var answer admin.FuseReset
 		raw, err := c.post(i.ctx, "fuses/reset", body, longPatience, &answer)
 		switch {
 		case err != nil:

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 )
 
 func (p *program) vapidKey() *cobra.Command {
@@ -28,7 +28,7 @@ func showKeys(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	var answer adminapi.Keys
+	var answer admin.Keys
 	raw, err := c.get(i.ctx, "keys", query, &answer)
 	if err != nil {
 		return err

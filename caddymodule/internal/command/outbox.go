@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 )
 
 func (p *program) outbox() *cobra.Command {
@@ -35,7 +35,7 @@ func (p *program) outboxList() *cobra.Command {
 }
 
 func listDepths(i *invocation, c *client) error {
-	var answer adminapi.Depths
+	var answer admin.Depths
 	raw, err := c.get(i.ctx, "outbox", nil, &answer)
 	switch {
 	case err != nil:
@@ -60,12 +60,12 @@ func listDepths(i *invocation, c *client) error {
 }
 
 func listEntries(i *invocation, c *client, app string, limit int) error {
-	all := adminapi.Entries{Entries: []adminapi.Entry{}}
+	all := admin.Entries{Entries: []admin.Entry{}}
 	defer i.progress.end()
 	for {
 		query := url.Values{"app": {app}, "limit": {fmt.Sprint(pageSize)}}
 		set(query, "cursor", all.Next)
-		var page adminapi.Entries
+		var page admin.Entries
 		if _, err := c.get(i.ctx, "outbox", query, &page); err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (p *program) outboxRetry() *cobra.Command {
 		if hash != "" {
 			body["hash"] = hash
 		}
-		var answer adminapi.Retried
+		var answer admin.Retried
 		raw, err := c.post(i.ctx, "outbox/retry", body, longPatience, &answer)
 		switch {
 		case err != nil:
@@ -172,10 +172,10 @@ func drop(i *invocation, body dropBody) error {
 	if err != nil {
 		return err
 	}
-	total := adminapi.Dropped{App: body.App}
+	total := admin.Dropped{App: body.App}
 	defer i.progress.end()
 	for {
-		var answer adminapi.Dropped
+		var answer admin.Dropped
 		if _, err := c.post(i.ctx, "outbox/drop", body, longPatience, &answer); err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -40,14 +40,14 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 	if err != nil {
 		return err
 	}
-	all := adminapi.Records{Records: []gateway.RecordStatus{}}
+	all := admin.Records{Records: []gateway.RecordStatus{}}
 	defer i.progress.end()
 	for {
 		query := url.Values{"limit": {fmt.Sprint(pageSize)}}
 		set(query, "app", app)
 		set(query, "prefix", prefix)
 		set(query, "cursor", all.Next)
-		var page adminapi.Records
+		var page admin.Records
 		if _, err := c.get(i.ctx, "rejected", query, &page); err != nil {
 			return err
 		}
@@ -246,7 +246,7 @@ func forgetDevice(i *invocation, device *selectorFlags) error {
 	if err != nil {
 		return err
 	}
-	var answer adminapi.Forgotten
+	var answer admin.Forgotten
 	raw, err := c.post(i.ctx, "rejected/forget", selector, patience, &answer)
 	switch {
 	case err != nil:
@@ -275,10 +275,10 @@ func forgetApp(i *invocation, app, since string) error {
 	if err != nil {
 		return err
 	}
-	total := adminapi.Forgotten{}
+	total := admin.Forgotten{}
 	defer i.progress.end()
 	for body := map[string]string{"app": app, "since": from.UTC().Format(time.RFC3339)}; ; body["cursor"] = total.Next {
-		var answer adminapi.Forgotten
+		var answer admin.Forgotten
 		if _, err := c.post(i.ctx, "rejected/forget", body, longPatience, &answer); err != nil {
 			return err
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminapi"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -25,7 +25,7 @@ func showStatus(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	var o adminapi.Overview
+	var o admin.Overview
 	raw, err := c.get(i.ctx, "apps", nil, &o)
 	if err != nil {
 		return err
@@ -35,14 +35,14 @@ func showStatus(i *invocation) error {
 	} else {
 		i.overview(o)
 	}
-	if i.strict && o.Status != adminapi.Ready {
+	if i.strict && o.Status != admin.Ready {
 		return errFound
 	}
 	return nil
 }
 
-func (i *invocation) overview(o adminapi.Overview) {
-	if o.Status == adminapi.Ready {
+func (i *invocation) overview(o admin.Overview) {
+	if o.Status == admin.Ready {
 		i.say(green, "The gateway is ready.")
 	} else {
 		i.say(yellow, "The gateway is ready, but there is something to look into:")

@@ -14,6 +14,21 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 	f.finish(o, g.carryOut(f, o))
 }
 
+// orNowhere is the outcome of a push whose host has a name that does not exist. Anyone may ask for any name, and what is blocked is dropped:
+// if this one waited, or counted for the breaker, the answers would list the names of the operator's network. So it is dropped as well, unless
+// something was delivered to the device or at the host before, or the push is pending: then the name is one that was there, and may come back.
+func (g *Gateway) orNowhere(f *flight, o providers.Outcome) providers.Outcome {
+	if !o.NoSuchName || o.Kind != providers.KindRetry || f.leased || g.tookBefore(f) {
+		return o
+	}
+	return providers.Dropped(o.Reason, o.Err)
+}
+
+// tookBefore reports whether a push was delivered to the device, or to another one at its host.
+func (g *Gateway) tookBefore(f *flight) bool {
+	return g.Shared.isProven(f.key) || f.app.hosts.tookPush(f.host)
+}
+
 // circumstances are those of an outcome before anything was done about it. From now on, nothing is handed over any more.
 func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	c := circumstances{

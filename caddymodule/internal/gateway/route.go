@@ -93,6 +93,19 @@ func compareSpecificity(a, b string) int {
 	)
 }
 
+// Serving returns which of two patterns serves the app_ids that match both: "" if none does, or if neither is more specific, which is a
+// configuration that does not load.
+func Serving(a, b string) string {
+	switch order := compareSpecificity(a, b); {
+	case !isGlob(a) || !isGlob(b) || order == 0 || !overlap(a, b):
+		return ""
+	case order > 0:
+		return a
+	default:
+		return b
+	}
+}
+
 func literalPrefix(pattern string) int {
 	prefix, _, _ := strings.Cut(strings.ReplaceAll(pattern, "?", "*"), "*")
 	return len([]rune(prefix))

@@ -57,7 +57,7 @@ func New(o Options) *Server {
 		o.Out = os.Stdout
 	}
 	s := &Server{options: o, mux: http.NewServeMux()}
-	s.service = providertest.New(providertest.Options{
+	s.service = providertest.NewPushService(providertest.PushServiceOptions{
 		Origin: o.Origin, RequireVAPID: o.RequireVAPID, Keep: 100, OnMessage: s.print,
 	})
 	s.webPush, s.up = s.service.SubscribeDemo("demo"), s.service.Endpoint("demo")

@@ -95,6 +95,7 @@ type Finding struct {
 	Text          string
 }
 
+// String is the finding in one line.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s for %s: %s", f.Kind, f.Event, f.Device, f.Text)
 }

@@ -2,34 +2,12 @@ package e2e
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
 
 // What an answer tells is what the protocol says, which is whether a pushkey is rejected, and no more.
-
-// whole is all of an answer but its date, and with each of the pushkeys replaced by the same word, as if all were as long.
-func whole(r reply, pushkeys ...string) string {
-	header := maps.Clone(r.Header)
-	delete(header, "Date")
-	if r.Header.Get("Content-Length") == strconv.Itoa(len(r.Body)) {
-		header["Content-Length"] = []string{"that of the body"}
-	}
-	var lines []string
-	for name, values := range header {
-		lines = append(lines, fmt.Sprintf("%s: %q", name, values))
-	}
-	slices.Sort(lines)
-	body := r.Body
-	for _, pushkey := range pushkeys {
-		body = strings.ReplaceAll(body, pushkey, "the pushkey")
-	}
-	return fmt.Sprintf("%d\n%s\n%s", r.Status, strings.Join(lines, "\n"), body)
-}
 
 // Without waiting for a verdict, an answer tells nothing of whether somebody is there: whatever the push service will say when the answer has
 // been given, each is answered with the same bytes, and costs it one request.

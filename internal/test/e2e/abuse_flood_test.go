@@ -3,19 +3,12 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"testing"
 )
 
 // flood is how many random pushkeys a test sends: E2E_FLOOD, or few.
-func flood(few int) int {
-	n, err := strconv.Atoi(os.Getenv("E2E_FLOOD"))
-	if err != nil {
-		return few
-	}
-	return n
-}
+func flood(few int) int { return envNumber("E2E_FLOOD", few) }
 
 // The store of rejections is filled by push services' verdicts alone, and has room for as many as it is told; what else is remembered of
 // pushkeys has a bound as well.

@@ -2,74 +2,13 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
-
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // Somebody subscribes to push servers of his own that never answer, and has them pushed to. That costs nobody else anything: what is shown is
 // what is delivered and how much is under way while all of them still hang, and no time is measured.
-
-// hanging is a push server that takes connections and answers nothing.
-type hanging struct {
-	*crowd
-	name, ca, port string
-}
-
-// newSilentServer reads requests, and answers none.
-func newSilentServer(t *testing.T, hosts ...string) hanging {
-	t.Helper()
-	c := &crowd{changed: make(chan struct{}), open: make(chan struct{})}
-	server := providertest.NewTLSServer(t, received(c), hosts...)
-	t.Cleanup(func() { close(c.open) }) // before the server closes, which waits for them
-	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hanging{c, "reads and is silent", server.CAFile, port}
-}
-
-// newDeafServer does not even speak TLS.
-func newDeafServer(t *testing.T) hanging {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &crowd{changed: make(chan struct{})}
-	var conns sync.WaitGroup
-	conns.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.count(1)
-			conns.Go(func() {
-				_, _ = io.Copy(io.Discard, conn) // until the other side gives up
-				c.count(-1)
-				_ = conn.Close()
-			})
-		}
-	})
-	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hanging{c, "is deaf", providertest.NewCA(t).File, port}
-}
-
-// hung is how many pushes it has that hang.
-func (h hanging) hung() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.now
-}
 
 // app is an app whose pushes may go to that server.
 func (h hanging) app(options string) string {
@@ -144,7 +83,7 @@ func TestAThousandSubscriptionsOnAHostThatNeverAnswersDelayNobody(t *testing.T) 
 	}{
 		{newSilentServer(t), "wait 0", 1000, perHost},
 		// It may count those that gave up after the 5 s that TLS may take until it has counted those that take their places.
-		{newDeafServer(t), "wait 100ms", 500, 2 * perHost},
+		{newDeafServer(t, "127.0.0.1:0"), "wait 100ms", 500, 2 * perHost},
 	} {
 		t.Run(tt.slow.name+", "+tt.options, func(t *testing.T) {
 			service := newPushServer(t)

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// The acceptance list of APNs, P08 to P12: what follows from what APNs says, or fails to.
+// APNs, P08 to P12 of docs/acceptance.md: what follows from what APNs says, or fails to.
 
 func TestP08_ARejectionIsForRegistrationsUpToItsTime(t *testing.T) {
 	t.Parallel()
@@ -50,7 +50,7 @@ func TestP08_ARejectionIsForRegistrationsUpToItsTime(t *testing.T) {
 	t.Run("an ended token is as dead", func(t *testing.T) {
 		s := s.in(t)
 		d := iPhone("ended")
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "ExpiredToken", Timestamp: death})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "ExpiredToken", Timestamp: death})
 		for _, event := range []string{"$1", "$2"} {
 			wantBody(t, s.hs.notify(alert(event, d)), rejecting(d.Pushkey))
 		}
@@ -70,7 +70,7 @@ func TestP09_AnExpiredProviderTokenIsRenewed(t *testing.T) {
 	}
 
 	unlucky := iPhone("unlucky")
-	expired := providertest.APNsAnswer{Reason: "ExpiredProviderToken"}
+	expired := apnstest.Answer{Reason: "ExpiredProviderToken"}
 	s.apns.Answer(unlucky.path(), expired)
 	s.delivered(alert("$1", unlucky), unlucky)
 	requests := s.requests(unlucky)
@@ -85,7 +85,7 @@ func TestP09_AnExpiredProviderTokenIsRenewed(t *testing.T) {
 	}
 
 	// Where the clock is wrong, a new token is as old. The operator has to act, and nobody is rejected.
-	s.apns.Answer("", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Times: -1})
+	s.apns.Answer("", apnstest.Answer{Reason: "ExpiredProviderToken", Times: -1})
 	for range 5 {
 		wantMisconfigured(t, s.hs.notify(alert("$2", unlucky, d)))
 	}
@@ -97,21 +97,12 @@ func TestP09_AnExpiredProviderTokenIsRenewed(t *testing.T) {
 	s.pushes(unlucky, 2)
 }
 
-// wantMisconfigured wants the answer for what the operator has to mend: it takes a while.
-func wantMisconfigured(t *testing.T, r reply) {
-	t.Helper()
-	wantLater(t, r)
-	if after, _ := strconv.Atoi(r.Header.Get("Retry-After")); after < 60 {
-		t.Errorf("it says Retry-After: %d", after)
-	}
-}
-
 func TestP10_AConnectionThatEndsLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := newAppleScene(t, nil)
 	t.Run("what was not looked at is sent again at once, as the same push", func(t *testing.T) {
 		s := s.in(t)
-		for name, answers := range map[string][]providertest.APNsAnswer{
+		for name, answers := range map[string][]apnstest.Answer{
 			"GOAWAY":         {{GoAway: true}},
 			"refused":        {{Refuse: true}},
 			"one and other":  {{GoAway: true}, {Refuse: true}},
@@ -135,7 +126,7 @@ func TestP10_AConnectionThatEndsLosesNothing(t *testing.T) {
 	t.Run("what may have been looked at is sent again by the homeserver", func(t *testing.T) {
 		s := s.in(t)
 		d := iPhone("dropped")
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Drop: true, Times: 2})
+		s.apns.Answer(d.path(), apnstest.Answer{Drop: true, Times: 2})
 		for range 2 {
 			wantLater(t, s.hs.notify(alert("$1", d)))
 		}
@@ -147,7 +138,7 @@ func TestP10_AConnectionThatEndsLosesNothing(t *testing.T) {
 		s := s.in(t)
 		const n = 40
 		until := make(chan struct{})
-		s.apns.Answer("", providertest.APNsAnswer{Until: until, Times: n})
+		s.apns.Answer("", apnstest.Answer{Until: until, Times: n})
 		before := s.apns.Connections()
 		var wg sync.WaitGroup
 		for i := range n {
@@ -187,23 +178,23 @@ func TestP11_AnOverloadedAPNsIsAskedAgain(t *testing.T) {
 	s := newAppleScene(t, nil)
 	after := func(value string) http.Header { return http.Header{"Retry-After": {value}} }
 	for i, tt := range []struct {
-		answer      providertest.APNsAnswer
+		answer      apnstest.Answer
 		least, most int
 	}{
-		{providertest.APNsAnswer{Reason: "TooManyRequests", Header: after("7")}, 7, 7},
-		{providertest.APNsAnswer{Reason: "TooManyRequests", Header: after("120")}, 120, 120},
-		{providertest.APNsAnswer{Reason: "TooManyRequests"}, 1, 60},
-		{providertest.APNsAnswer{Reason: "TooManyProviderTokenUpdates"}, 1, 60},
-		{providertest.APNsAnswer{Reason: "ServiceUnavailable", Header: after("9")}, 9, 9},
-		{providertest.APNsAnswer{Reason: "ServiceUnavailable", Header: after("999999999")}, 3600, 3600},
-		{providertest.APNsAnswer{Reason: "ServiceUnavailable", Header: after("soon")}, 1, 60},
-		{providertest.APNsAnswer{Reason: "Shutdown", Header: after(time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat))}, 500, 600},
-		{providertest.APNsAnswer{Reason: "InternalServerError"}, 1, 60},
-		{providertest.APNsAnswer{Status: 500, Reason: "OfTomorrow"}, 1, 60},
-		{providertest.APNsAnswer{Status: 502, Body: "<html>Bad Gateway</html>"}, 1, 60},
-		{providertest.APNsAnswer{Status: 410, Body: "<html>Gone</html>"}, 1, 60},
-		{providertest.APNsAnswer{Status: 404, Body: "<html>Not Found</html>"}, 1, 60},
-		{providertest.APNsAnswer{Status: 429}, 1, 60},
+		{apnstest.Answer{Reason: "TooManyRequests", Header: after("7")}, 7, 7},
+		{apnstest.Answer{Reason: "TooManyRequests", Header: after("120")}, 120, 120},
+		{apnstest.Answer{Reason: "TooManyRequests"}, 1, 60},
+		{apnstest.Answer{Reason: "TooManyProviderTokenUpdates"}, 1, 60},
+		{apnstest.Answer{Reason: "ServiceUnavailable", Header: after("9")}, 9, 9},
+		{apnstest.Answer{Reason: "ServiceUnavailable", Header: after("999999999")}, 3600, 3600},
+		{apnstest.Answer{Reason: "ServiceUnavailable", Header: after("soon")}, 1, 60},
+		{apnstest.Answer{Reason: "Shutdown", Header: after(time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat))}, 500, 600},
+		{apnstest.Answer{Reason: "InternalServerError"}, 1, 60},
+		{apnstest.Answer{Status: 500, Reason: "OfTomorrow"}, 1, 60},
+		{apnstest.Answer{Status: 502, Body: "<html>Bad Gateway</html>"}, 1, 60},
+		{apnstest.Answer{Status: 410, Body: "<html>Gone</html>"}, 1, 60},
+		{apnstest.Answer{Status: 404, Body: "<html>Not Found</html>"}, 1, 60},
+		{apnstest.Answer{Status: 429}, 1, 60},
 	} {
 		d := iPhone(strconv.Itoa(i))
 		s.apns.Answer(d.path(), tt.answer)

@@ -1,25 +1,21 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// The acceptance list of APNs, P01 to P07: what is sent. The fake is as strict as Apple's documents, and stricter with payloads; what it finds wrong
-// fails the test.
+// APNs, P01 to P07 of docs/acceptance.md: what is sent. The fake is as strict as Apple's documents, and stricter with payloads; what it
+// finds wrong fails the test.
 
 func TestP01_EveryFormOfATokenIsTheSameDevice(t *testing.T) {
 	t.Parallel()
@@ -81,7 +77,7 @@ func TestP02_WhatIsNoTokenIsRejectedWithoutTheNetwork(t *testing.T) {
 func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 	t.Parallel()
 	production := newApple(t)
-	sandbox := newApple(t, func(o *providertest.APNsOptions) { o.Environment = "sandbox" })
+	sandbox := newApple(t, func(o *apnstest.Options) { o.Environment = "sandbox" })
 	proxy := newConnectProxy(t)
 	direct := func(appID, environment string) string {
 		return "app " + appID + " {\napns {\nkey_file " + production.keyFile + "\nkey_id " + appleKeyID + "\nteam_id " + appleTeamID +
@@ -105,7 +101,7 @@ func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 	})
 	t.Run("a token that one does not know is not tried at the other", func(t *testing.T) {
 		d := iPhone("of the other")
-		production.Answer(d.path(), providertest.APNsAnswer{Reason: "BadDeviceToken", Times: -1})
+		production.Answer(d.path(), apnstest.Answer{Reason: "BadDeviceToken", Times: -1})
 		wantBody(t, hs.notify(alert("$2", d)), rejecting(d.Pushkey))
 		sandbox.taken(t, d.path(), 0)
 		// Nor is it held against the device's token of the other environment.
@@ -124,59 +120,6 @@ func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 			}
 		}
 	})
-}
-
-// connectProxy is an HTTP proxy that lets nobody through, and remembers who was asked for.
-type connectProxy struct {
-	address string
-	mu      sync.Mutex
-	hosts   []string
-}
-
-func newConnectProxy(t *testing.T) *connectProxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &connectProxy{address: l.Addr().String()}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { p.refuse(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		running.Wait()
-	})
-	return p
-}
-
-func (p *connectProxy) refuse(conn net.Conn) {
-	defer conn.Close()
-	r, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil {
-		return
-	}
-	p.mu.Lock()
-	p.hosts = append(p.hosts, r.Host)
-	p.mu.Unlock()
-	_, _ = conn.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-}
-
-// last is the host that was asked for last.
-func (p *connectProxy) last() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.hosts) == 0 {
-		return ""
-	}
-	return p.hosts[len(p.hosts)-1]
 }
 
 func TestP04_TheHeadersSayWhatThePushIs(t *testing.T) {

@@ -10,10 +10,11 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of FCM, F01 to F09. The fake knows FCM's schema; what it finds wrong is a violation of the message.
+// FCM, F01 to F09 of docs/acceptance.md. The fake knows FCM's schema; what it finds wrong is a violation of the message.
 
 func TestF01_TheDataAreTextsUnderTheNamesThatClientsRead(t *testing.T) {
 	t.Parallel()
@@ -75,15 +76,6 @@ func TestF01_TheDataAreTextsUnderTheNamesThatClientsRead(t *testing.T) {
 	})
 }
 
-// eventIDOnly is an event in the format event_id_only as Synapse sends it.
-func eventIDOnly(devices ...device) string { return eventIDOnlyOf("$1", devices...) }
-
-func eventIDOnlyOf(eventID string, devices ...device) string {
-	return compose(map[string]any{
-		"event_id": eventID, "room_id": "!room:hs.test", "prio": "high", "counts": map[string]any{"unread": 2},
-	}, devices)
-}
-
 func TestF02_OnlyTheWordForADeadTokenRejects(t *testing.T) {
 	t.Parallel()
 	s := newGoogleScene(t, nil)
@@ -99,7 +91,7 @@ func TestF02_OnlyTheWordForADeadTokenRejects(t *testing.T) {
 
 	// A token of no form that Google knows may be the fault of a setting, until something was delivered.
 	malformed := androidOf("org.example.full", "malformed")
-	s.fcm.Answer(malformed.Pushkey, providertest.FCMErrorFor("INVALID_ARGUMENT"))
+	s.fcm.Answer(malformed.Pushkey, fcmtest.ErrorFor("INVALID_ARGUMENT"))
 	wantMisconfigured(t, s.hs.notify(alert("$1", malformed)))
 	wantBody(t, s.hs.notify(alert("$1", androidOf("org.example.full", "fine"))), nothingRejected)
 	for range 2 {
@@ -120,12 +112,12 @@ func TestF03_WhatTheOperatorHasToMendRejectsNobody(t *testing.T) {
 		answer providertest.Answer
 		sends  int
 	}{
-		"SENDER_ID_MISMATCH":     {providertest.FCMErrorFor("SENDER_ID_MISMATCH"), 1},
-		"THIRD_PARTY_AUTH_ERROR": {providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"), 1},
-		"PERMISSION_DENIED":      {providertest.FCMErrorFor("PERMISSION_DENIED"), 1},
-		"NOT_FOUND":              {providertest.FCMErrorFor("NOT_FOUND"), 1},
+		"SENDER_ID_MISMATCH":     {fcmtest.ErrorFor("SENDER_ID_MISMATCH"), 1},
+		"THIRD_PARTY_AUTH_ERROR": {fcmtest.ErrorFor("THIRD_PARTY_AUTH_ERROR"), 1},
+		"PERMISSION_DENIED":      {fcmtest.ErrorFor("PERMISSION_DENIED"), 1},
+		"NOT_FOUND":              {fcmtest.ErrorFor("NOT_FOUND"), 1},
 		"an option that is wrong": {
-			providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid value", "message.android.ttl"), 1,
+			fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid value", "message.android.ttl"), 1,
 		},
 		"a 403 of someone else": {providertest.Answer{Status: 403, Body: html.Body}, 1},
 		"a 404 of someone else": {providertest.Answer{Status: 404, Body: html.Body}, 1},
@@ -144,7 +136,7 @@ func TestF03_WhatTheOperatorHasToMendRejectsNobody(t *testing.T) {
 	t.Run("a message that FCM does not like is given up, and its device is not", func(t *testing.T) {
 		s := s.in(t)
 		d := android("INVALID_ARGUMENT")
-		s.fcm.Answer(d.Pushkey, providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid data payload key", "message.data[0].key"))
+		s.fcm.Answer(d.Pushkey, fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid data payload key", "message.data[0].key"))
 		wantBody(t, s.hs.notify(alert("$1", d)), nothingRejected)
 		s.fcm.Answer(d.Pushkey)
 		s.delivered(alert("$2", d), d)
@@ -155,7 +147,7 @@ func TestF04_AnOverloadedFCMIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	s := newGoogleScene(t, nil)
 	coded := func(code, after string) providertest.Answer {
-		a := providertest.FCMErrorFor(code)
+		a := fcmtest.ErrorFor(code)
 		if after != "" {
 			a.Header.Set("Retry-After", after)
 		}
@@ -229,7 +221,7 @@ func TestF05_AnAccessTokenIsFetchedOnceAndOnceMoreWhenItIsRefused(t *testing.T) 
 
 	// Where a new access token does not help, it is not the token: no others are fetched, and nobody is rejected.
 	d := android("refused")
-	s.fcm.Answer(d.Pushkey, providertest.FCMErrorFor("UNAUTHENTICATED"))
+	s.fcm.Answer(d.Pushkey, fcmtest.ErrorFor("UNAUTHENTICATED"))
 	for range 5 {
 		wantMisconfigured(t, s.hs.notify(alert("$3", d)))
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// The acceptance list of rejections, R15: an operator has a rejection forgotten. With each of the stores, and however he names the device.
+// R15 of docs/acceptance.md: an operator has a rejection forgotten. With each of the stores, and however they name the device.
 
 func TestR15_AForgottenRejectionIsDeliveredAgain(t *testing.T) {
 	t.Parallel()

@@ -1,115 +1,19 @@
 package e2e
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of the protocol, A01 to A22.
-
-// scene is a push service, a gateway in front of it, and a homeserver that knows the gateway.
-type scene struct {
-	t       *testing.T
-	service *pushServer
-	gateway *process
-	hs      *homeserver
-}
-
-// newScene starts a gateway with both providers, more in its global block, and the site's body.
-func newScene(t *testing.T, more, site string) scene {
-	t.Helper()
-	service := newPushServer(t)
-	gateway := startGateway(t, service.global("rejected memory\n"+more), site)
-	return scene{t, service, gateway, gateway.homeserver()}
-}
-
-// pushes are the messages at an endpoint, of which there have to be n, none of them breaking a rule. What was answered with 200 is there.
-func (s scene) pushes(endpoint string, n int) []providertest.Message {
-	s.t.Helper()
-	messages := s.service.Messages(endpoint)
-	if len(messages) != n {
-		s.t.Fatalf("%d pushes arrived, want %d", len(messages), n)
-	}
-	for _, m := range messages {
-		if len(m.Violations) > 0 {
-			s.t.Errorf("a push breaks rules: %v", m.Violations)
-		}
-	}
-	return messages
-}
-
-// push is the only message at an endpoint, and its notification.
-func (s scene) push(endpoint string) (providertest.Message, map[string]any) {
-	s.t.Helper()
-	m := s.pushes(endpoint, 1)[0]
-	var body map[string]any
-	if err := json.Unmarshal(m.Body, &body); err != nil {
-		s.t.Fatal(err)
-	}
-	if n, ok := body["notification"].(map[string]any); ok {
-		return m, n // UnifiedPush wraps it
-	}
-	return m, body
-}
-
-const nothingRejected = `{"rejected":[]}`
-
-// wantBody wants a 200 with exactly this body.
-func wantBody(t *testing.T, r reply, body string) {
-	t.Helper()
-	if r.Status != http.StatusOK || r.Body != body {
-		t.Errorf("answered %d %s, want 200 %s", r.Status, r.Body, body)
-	}
-	if ct := r.Header.Get("Content-Type"); ct != "application/json" {
-		t.Errorf("the answer is %q", ct)
-	}
-}
-
-// wantError wants an answer in the shape of Matrix's errors.
-func wantError(t *testing.T, r reply, status int, code string) {
-	t.Helper()
-	if r.Status != status || r.ErrCode != code {
-		t.Errorf("answered %d %s, want %d %s", r.Status, r.Body, status, code)
-	}
-	var fields map[string]string
-	if err := json.Unmarshal([]byte(r.Body), &fields); err != nil || len(fields) != 2 || fields["error"] == "" {
-		t.Errorf("%s is not an error with errcode and error", r.Body)
-	}
-	if ct := r.Header.Get("Content-Type"); ct != "application/json" {
-		t.Errorf("the answer is %q", ct)
-	}
-}
-
-// rejecting is the answer that lists these pushkeys.
-func rejecting(pushkeys ...string) string {
-	b, err := json.Marshal(map[string]any{"rejected": pushkeys})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
+// The protocol, A01 to A17 of docs/acceptance.md. The others are in acceptance_transport_test.go.
 
 func TestA01_AFullFormatRequestIsDelivered(t *testing.T) {
 	t.Parallel()
@@ -291,17 +195,6 @@ func TestA08_AnotherMethodIsNotAllowed(t *testing.T) {
 	s.pushes(endpoint, 0)
 }
 
-// silent is a third party's provider that tells clients nothing about itself.
-type silent struct{}
-
-func (silent) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "matrix_push.providers.e2e_silent", New: func() caddy.Module { return new(silent) }}
-}
-
-func (silent) Push(context.Context, *providers.Push) providers.Outcome { return providers.Delivered() }
-
-func (*silent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
-
 func TestA09_GETSaysWhatTheSiteIsAGatewayFor(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t)
@@ -419,47 +312,6 @@ func TestA10_OPTIONSAndHEADHaveNoSideEffect(t *testing.T) {
 	s.pushes(endpoint, 0)
 }
 
-// speak writes a request to the port as it stands, over TLS or not, and returns the first answer: the request may be unfinished.
-func speak(t *testing.T, port int, secure bool, request string) reply {
-	t.Helper()
-	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if secure {
-		conn = tls.Client(conn, &tls.Config{ServerName: "gateway.test", InsecureSkipVerify: true}) // not what is tested
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	_, content, _ := strings.Cut(request, "\r\n\r\n")
-	canaries.sent([]byte(content))
-	if _, err := io.WriteString(conn, request); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatalf("no answer: %v", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
-	var fields struct {
-		ErrCode string `json:"errcode"`
-	}
-	_ = json.Unmarshal(body, &fields)
-	r.ErrCode = fields.ErrCode
-	return r
-}
-
-// post is the head of a request to the gateway.
-func (p *process) post(port int, header ...string) string {
-	return "POST /_matrix/push/v1/notify HTTP/1.1\r\nHost: gateway.test:" + strconv.Itoa(port) + "\r\n" +
-		strings.Join(header, "\r\n") + "\r\n\r\n"
-}
-
 func TestA11_ABodyThatIsTooLargeIsRefusedWithoutReadingIt(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "max_body 1KiB", "matrix_push")
@@ -560,14 +412,6 @@ func TestA14_SynapsesBadgeUpdateIsNoAlert(t *testing.T) {
 	}
 }
 
-// unreadOf is a push's unread count, in the shape of either provider; nil if it has none.
-func unreadOf(notification map[string]any) any {
-	if counts, ok := notification["counts"].(map[string]any); ok {
-		return counts["unread"]
-	}
-	return notification["unread"]
-}
-
 func TestA15_DendritesNullsAreAccepted(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -615,223 +459,5 @@ func TestA17_RumasShortRequestIsAnUrgentAlert(t *testing.T) {
 	m, n := s.push(endpoint)
 	if _, ok := n["counts"]; ok || m.Urgency != "high" || n["prio"] != "high" {
 		t.Errorf("it has urgency %s and is %v", m.Urgency, n)
-	}
-}
-
-func TestA18_AnyContentTypeIsAccepted(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, "", "matrix_push")
-	for i, contentType := range []string{
-		"", "application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "text/plain", "application/x-www-form-urlencoded",
-		"multipart/form-data", "no type at all",
-	} {
-		t.Run(contentType, func(t *testing.T) {
-			endpoint := s.service.Endpoint(strconv.Itoa(i))
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.gateway.url(), strings.NewReader(alert("$1", upDevice(endpoint))))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if contentType != "" {
-				req.Header.Set("Content-Type", contentType)
-			}
-			resp, err := s.hs.client.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			if resp.StatusCode != http.StatusOK {
-				t.Errorf("answered %s", resp.Status)
-			}
-			s.pushes(endpoint, 1)
-		})
-	}
-}
-
-func TestA19_ATrailingSlashIsNotTheEndpoint(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, "", "matrix_push")
-	endpoint := s.service.Endpoint("phone")
-	r, err := s.hs.do(http.MethodPost, s.gateway.url()+"/", alert("$1", upDevice(endpoint)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, r, http.StatusNotFound, "M_UNRECOGNIZED")
-	s.pushes(endpoint, 0)
-}
-
-// idleTimeout answers the idle timeout of the HTTP server that serves it: nobody outside can see it without waiting for it.
-type idleTimeout struct{}
-
-func (idleTimeout) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.e2e_idle_timeout", New: func() caddy.Module { return new(idleTimeout) }}
-}
-
-func (idleTimeout) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if !ok {
-		return errors.New("the request is of no server")
-	}
-	_, err := io.WriteString(w, server.IdleTimeout.String())
-	return err
-}
-
-func init() {
-	caddy.RegisterModule(silent{})
-	caddy.RegisterModule(idleTimeout{})
-	httpcaddyfile.RegisterHandlerDirective("e2e_idle_timeout", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		h.Next()
-		return idleTimeout{}, nil
-	})
-}
-
-func TestA20_AKeptConnectionOutlivesSynapsesPool(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, "", "route {\nmatrix_push\ne2e_idle_timeout\n}")
-	r, err := s.hs.do(http.MethodGet, strings.Replace(s.gateway.url(), "/_matrix/push/", "/idle/", 1), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Synapse keeps idle connections for 120 s, and takes a request on one that was just closed for a failed push.
-	if idle, err := time.ParseDuration(r.Body); err != nil || idle <= 120*time.Second {
-		t.Errorf("an idle connection is closed after %q", r.Body)
-	}
-}
-
-func TestA21_HTTP1AndHTTP2AreSpoken(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, "", "matrix_push")
-	for _, major := range []int{1, 2} {
-		t.Run(fmt.Sprintf("HTTP/%d", major), func(t *testing.T) {
-			endpoint := s.service.Endpoint(strconv.Itoa(major))
-			client := s.gateway.client(major == 2)
-			for i := range 3 {
-				body := alert(fmt.Sprintf("$%d", i), upDevice(endpoint))
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.gateway.url(), strings.NewReader(body))
-				if err != nil {
-					t.Fatal(err)
-				}
-				resp, err := client.Do(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				answer, err := io.ReadAll(resp.Body)
-				_ = resp.Body.Close()
-				if err != nil || resp.ProtoMajor != major || resp.StatusCode != http.StatusOK || string(answer) != nothingRejected {
-					t.Errorf("%s answered %s %s, %v", resp.Proto, resp.Status, answer, err)
-				}
-			}
-			s.pushes(endpoint, 3)
-		})
-	}
-}
-
-// plaintextHead is the head of a configuration with both providers and more global options.
-func plaintextHead(service *pushServer, options string) string {
-	return strings.Replace(head, "{global}", options+"\nmatrix_push {\n"+service.global("rejected memory")+"\n}", 1)
-}
-
-func TestA22_PlaintextIsRefusedBeforeTheBodyIsRead(t *testing.T) {
-	t.Parallel()
-	service := newPushServer(t)
-	p := newProcess(t)
-	p.start(plaintextHead(service, "http_port {port2}") + "https://gateway.test:{port} {\n" + certificate + "\nmatrix_push\n}\n")
-	// A server speaks plaintext on the HTTP port, whatever it speaks elsewhere. Only JSON puts a site on both.
-	if err := p.set("apps/http/servers/srv0/listen", fmt.Sprintf(`":%d"`, p.port2)); err != nil {
-		t.Fatal(err)
-	}
-	endpoint := service.Endpoint("phone")
-	body := alert("$1", upDevice(endpoint))
-	whole := p.post(p.port2, "Content-Length: "+strconv.Itoa(len(body))) + body
-	for _, test := range []struct{ name, request string }{
-		{"the whole request", whole},
-		{"a body that does not come", p.post(p.port2, "Content-Length: 1000")},
-		{"half a body", whole[:len(whole)-10]},
-		{"chunks that do not end", p.post(p.port2, "Transfer-Encoding: chunked") + "2\r\n{}\r\n"},
-		{"a body to be asked for", p.post(p.port2, "Content-Length: 1000", "Expect: 100-continue")},
-		{"a header that claims TLS", p.post(p.port2, "Content-Length: 1000", "X-Forwarded-Proto: https")},
-		{"another path", strings.Replace(whole, "/v1/", "/v2/", 1)},
-		{"GET", strings.Replace(whole, "POST", "GET", 1)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			wantError(t, speak(t, p.port2, false, test.request), http.StatusForbidden, "M_FORBIDDEN")
-		})
-	}
-	if n := len(service.Messages(endpoint)); n != 0 {
-		t.Errorf("%d pushes were sent", n)
-	}
-	wantBody(t, p.homeserver().notify(body), nothingRejected) // over TLS
-}
-
-func TestA22_AConfigurationThatCouldOnlyServePlaintextFailsToLoad(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, "", "matrix_push")
-	for name, block := range map[string]string{"by default": "", "by its option": "{\nplaintext refuse\n}"} {
-		t.Run(name, func(t *testing.T) {
-			err := s.gateway.load(plaintextHead(s.service, "") + "http://gateway.test:{port2} {\nmatrix_push " + block + "\n}\n")
-			if err == nil || !strings.Contains(err.Error(), "never speaks TLS") {
-				t.Errorf("loading it: %v", err)
-			}
-		})
-	}
-	wantBody(t, s.hs.notify(alert("$1", upDevice(s.service.Endpoint("phone")))), nothingRejected) // the old one still serves
-}
-
-func TestA22_OnlyATrustedProxyMayVouchForTLS(t *testing.T) {
-	t.Parallel()
-	service := newPushServer(t)
-	p := newProcess(t)
-	site := " {\nmatrix_push {\nplaintext trusted_proxy\n}\n}\n"
-	p.start(plaintextHead(service, "servers :{port} {\ntrusted_proxies static 127.0.0.1/32\n}\nservers :{port2} {\ntrusted_proxies static 192.0.2.1/32\n}") +
-		"http://gateway.test:{port}" + site + "http://gateway.test:{port2}" + site)
-	proxies := map[string]struct {
-		port   int
-		header []string
-		secure bool
-	}{
-		"a trusted proxy that says https":            {p.port, []string{"X-Forwarded-Proto: https"}, true},
-		"a trusted proxy that shouts it":             {p.port, []string{"X-Forwarded-Proto: HTTPS"}, true},
-		"a trusted proxy that says http":             {p.port, []string{"X-Forwarded-Proto: http"}, false},
-		"a trusted proxy that says nothing":          {p.port, nil, false},
-		"a trusted proxy that says both":             {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, false},
-		"a trusted proxy that says both in a list":   {p.port, []string{"X-Forwarded-Proto: https, http"}, false},
-		"proxies that all say https (waitress#442)":  {p.port, []string{"X-Forwarded-Proto: https, https"}, true},
-		"proxies that say it in fields of their own": {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: HTTPS ,https"}, true},
-		"a trusted proxy that says an empty element": {p.port, []string{"X-Forwarded-Proto: https,"}, false},
-		"a stranger who says https":                  {p.port2, []string{"X-Forwarded-Proto: https"}, false},
-		"a stranger who says to come from a proxy":   {p.port2, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"}, false},
-		"a stranger who says it in another header":   {p.port2, []string{"Forwarded: proto=https", "X-Forwarded-Ssl: on"}, false},
-		"a stranger who says nothing":                {p.port2, nil, false},
-		"a trusted proxy with a header of its own":   {p.port, []string{"Forwarded: proto=https"}, false},
-		"a trusted proxy that forwards a forwarded":  {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.7"}, true},
-	}
-	for i, name := range slices.Sorted(maps.Keys(proxies)) {
-		test := proxies[name]
-		t.Run(name, func(t *testing.T) {
-			endpoint := service.Endpoint(strconv.Itoa(i))
-			body := alert("$1", upDevice(endpoint))
-			r := speak(t, test.port, false, p.post(test.port, append(test.header, "Content-Length: "+strconv.Itoa(len(body)))...)+body)
-			if !test.secure {
-				wantError(t, r, http.StatusForbidden, "M_FORBIDDEN")
-			} else {
-				wantBody(t, r, nothingRejected)
-			}
-			if n := len(service.Messages(endpoint)); (n > 0) != test.secure {
-				t.Errorf("%d pushes were sent", n)
-			}
-		})
-	}
-}
-
-func TestA22_PlaintextMayBeAllowed(t *testing.T) {
-	t.Parallel()
-	service := newPushServer(t)
-	p := newProcess(t)
-	p.start(plaintextHead(service, "") + "http://gateway.test:{port} {\nmatrix_push {\nplaintext allow\n}\n}\n")
-	endpoint := service.Endpoint("phone")
-	hs := p.homeserver()
-	hs.url = strings.Replace(hs.url, "https:", "http:", 1)
-	wantBody(t, hs.notify(alert("$1", upDevice(endpoint))), nothingRejected)
-	if n := len(service.Messages(endpoint)); n != 1 {
-		t.Errorf("%d pushes were sent", n)
 	}
 }

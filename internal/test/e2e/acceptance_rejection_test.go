@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -19,45 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of rejections, R01 to R12, R14 and R16. R13 is in topic_test.go, R15 in acceptance_operator_test.go.
-
-// moreUp is a second UnifiedPush app, with options of its own.
-func (s *pushServer) moreUp(appID, options string) string {
-	return `app ` + appID + ` {
-		unifiedpush {
-			trusted_ca ` + s.CAFile + `
-			allow_private 127.0.0.0/8
-			proxy none
-		}
-		` + options + `
-	}
-	`
-}
-
-// dead is an endpoint that the gateway has just learned is dead, as of the device's pushkey_ts.
-func (s scene) dead(topic string) device {
-	s.t.Helper()
-	d := upDevice(s.service.Endpoint(topic))
-	s.service.Answer(d.Pushkey, answerGone)
-	wantBody(s.t, s.hs.notify(alert("$condemned", d)), rejecting(d.Pushkey))
-	s.pushes(d.Pushkey, 1)
-	return d
-}
-
-// wantUnavailable wants the answer that makes a homeserver send the request again.
-func wantUnavailable(t *testing.T, r reply) {
-	t.Helper()
-	wantError(t, r, http.StatusServiceUnavailable, "M_UNKNOWN")
-	if after, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || after < 1 {
-		t.Errorf("Retry-After is %q", r.Header.Get("Retry-After"))
-	}
-}
-
-// registered is the device as it is after another registration.
-func registered(d device, ts *int64) device {
-	d.PushkeyTS = ts
-	return d
-}
+// Rejections, R01 to R12, R14 and R16 of docs/acceptance.md. R13 is in topic_test.go, R15 in acceptance_operator_test.go.
 
 func TestR01_ADeadSubscriptionIsRejectedAndNotAskedForAgain(t *testing.T) {
 	t.Parallel()
@@ -76,15 +36,11 @@ func TestR01_ADeadSubscriptionIsRejectedAndNotAskedForAgain(t *testing.T) {
 
 func TestR02_ARejectionSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected file"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	s := scene{t, service, gateway, gateway.homeserver()}
+	s, config := newSceneOf(t, "rejected file")
 	d := s.dead("phone")
-	gateway.kill()
-	gateway.start(config)
-	wantBody(t, gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
+	s.gateway.kill()
+	s.gateway.start(config)
+	wantBody(t, s.gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
 	s.pushes(d.Pushkey, 1)
 }
 
@@ -93,14 +49,12 @@ func TestR03_ARejectionSurvivesAReload(t *testing.T) {
 	for _, store := range []string{"memory", "file"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			service := newPushServer(t)
-			gateway := startGateway(t, service.global("rejected "+store), "matrix_push")
-			s := scene{t, service, gateway, gateway.homeserver()}
+			s, config := newSceneOf(t, "rejected "+store)
 			d := s.dead("phone")
-			if err := gateway.load(gatewayConfig(service.global("rejected "+store+"\nmax_devices 7"), "matrix_push")); err != nil {
+			if err := s.gateway.load(strings.Replace(config, "rejected "+store, "rejected "+store+"\nmax_devices 7", 1)); err != nil {
 				t.Fatal(err)
 			}
-			wantBody(t, gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
+			wantBody(t, s.gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
 			s.pushes(d.Pushkey, 1)
 		})
 	}
@@ -279,25 +233,6 @@ func TestR11_APushServiceThatCannotBeReachedNeverRejects(t *testing.T) {
 	}
 }
 
-// hangsUp is the address of a server that says nothing.
-func hangsUp(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.Close()
-		}
-	}()
-	return l.Addr().String()
-}
-
 func TestR12_AMisconfiguredGatewayNeverRejects(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -319,19 +254,15 @@ func TestR12_AMisconfiguredGatewayNeverRejects(t *testing.T) {
 
 func TestR14_AnExpiredRecordIsProbed(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected file"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	s := scene{t, service, gateway, gateway.homeserver()}
+	s, config := newSceneOf(t, "rejected file")
 	d := s.dead("phone")
 	s.service.Answer(d.Pushkey)
 
 	age := func(by time.Duration) {
-		gateway.kill()
-		ageRecords(t, filepath.Join(gateway.dir, "caddy", "matrix_push", "rejected.db"), by)
-		gateway.start(config)
-		s.hs = gateway.homeserver()
+		s.gateway.kill()
+		ageRecords(t, filepath.Join(s.gateway.dir, "caddy", "matrix_push", "rejected.db"), by)
+		s.gateway.start(config)
+		s.hs = s.gateway.homeserver()
 	}
 
 	// Not asked for in 89 days: still known, and asking keeps it for 90 days more.
@@ -407,12 +338,4 @@ func TestR16_APushkeyIsListedOnce(t *testing.T) {
 			t.Errorf("it is listed %d times", n)
 		}
 	}
-}
-
-func mustMarshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }

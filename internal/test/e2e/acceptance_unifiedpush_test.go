@@ -1,24 +1,21 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of UnifiedPush, U01 to U06.
+// UnifiedPush, U01 to U06 of docs/acceptance.md.
 
 func TestU01_TheBodyIsTheNotificationWithoutItsDevices(t *testing.T) {
 	t.Parallel()
@@ -109,51 +106,6 @@ func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
 	d := device{AppID: "org.example.full", Pushkey: service.Endpoint("never")}
 	wantBody(t, s.hs.notify(alert("$"+long, d)), nothingRejected)
 	s.pushes(d.Pushkey, 0)
-}
-
-// sentinel counts the connections to a port of every address that this machine has.
-type sentinel struct {
-	port  string
-	count atomic.Int64
-}
-
-func newSentinel(t *testing.T, address string) *sentinel {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := new(sentinel)
-	_, s.port, _ = net.SplitHostPort(l.Addr().String())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.count.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
-	return s
-}
-
-// wantNoContact connects once itself, so that whoever came before was counted.
-func (s *sentinel) wantNoContact(t *testing.T, host string) {
-	t.Helper()
-	before := s.count.Load()
-	conn, err := net.Dial("tcp", net.JoinHostPort(host, s.port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = conn.Read(make([]byte, 1)) // until it is closed, that is, counted
-	_ = conn.Close()
-	if n := s.count.Load(); n != 1 || before != 0 {
-		t.Errorf("%d connections were made", n-1)
-	}
 }
 
 func TestU02_TheOperatorsNetworkIsNeverContacted(t *testing.T) {
@@ -257,56 +209,6 @@ func TestU05_AnAppDiscoversTheGateway(t *testing.T) {
 	}
 	if r, err = hs.do(http.MethodGet, strings.Replace(gateway.url(), "/_matrix/push/v1/notify", "/up/phone", 1), ""); err != nil || r.Body != "the push server" {
 		t.Errorf("the push server behind it answers %d %s: %v", r.Status, r.Body, err)
-	}
-}
-
-// crowd is a push server that lets nobody go until it is opened, and counts who is there.
-type crowd struct {
-	mu                 sync.Mutex
-	now, most, arrived int
-	changed            chan struct{}
-	open               chan struct{}
-}
-
-func (c *crowd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.count(1)
-	defer c.count(-1)
-	select {
-	case <-c.open:
-		w.WriteHeader(http.StatusCreated)
-	case <-r.Context().Done():
-	}
-}
-
-func (c *crowd) count(by int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now += by
-	c.most = max(c.most, c.now)
-	if by > 0 {
-		c.arrived++
-	}
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
-// until waits until so many came, and returns how many were there at most.
-func (c *crowd) until(t *testing.T, arrived int) (most int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		c.mu.Lock()
-		there, most, changed := c.arrived, c.most, c.changed
-		c.mu.Unlock()
-		if there >= arrived {
-			return most
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			t.Fatalf("%d requests arrived, want %d", there, arrived)
-		}
 	}
 }
 

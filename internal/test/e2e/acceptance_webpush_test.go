@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The acceptance list of Web Push, W01 to W07. The push service decrypts with the subscriber's keys and verifies the VAPID token;
+// Web Push, W01 to W07 of docs/acceptance.md. The push service decrypts with the subscriber's keys and verifies the VAPID token;
 // what it finds wrong is a violation of the message.
 
 func TestW01_TheMessageDecryptsAndTheTokenVerifies(t *testing.T) {
@@ -137,7 +137,7 @@ func TestW02_TTLUrgencyAndTopicSayHowMuchAPushMatters(t *testing.T) {
 	}
 }
 
-// The acceptance list has 404 rejected as well. A proxy says that, too, so it takes a second look: see early_test.go.
+// A proxy says 404, too, so it takes a second look: see early_test.go.
 func TestW03_GoneIsRejectedAndNotFoundIsSuspected(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")

@@ -2,30 +2,10 @@ package e2e
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 )
-
-// adminDo makes a request to the admin API, and returns status and body.
-func (p *process) adminDo(method, path, body string) (status int, answer string) {
-	p.t.Helper()
-	req, err := http.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	resp, err := p.admin.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return resp.StatusCode, string(text)
-}
 
 func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 	t.Parallel()

@@ -7,15 +7,6 @@ import (
 	"time"
 )
 
-// wantFewLines wants what strangers cause to be logged, and to be told to those who listen to events, at most a hundred times a minute,
-// with a summary and what else there is to say.
-func (l *attackLab) wantFewLines(minutes int) {
-	l.t.Helper()
-	lines, events := l.gateway.logged()
-	wantBelow(l.t, "lines in the log", len(lines), minutes*100+50)
-	wantBelow(l.t, "events", len(events), minutes*100+50)
-}
-
 // Made-up pushkeys, of which every other one is dead.
 func TestDeadPushkeysOfStrangersFillNoLog(t *testing.T) {
 	t.Parallel()

@@ -227,17 +227,3 @@ func (l *attackLab) found(text string) (times int) {
 	}
 	return times
 }
-
-// retried has all that waits tried at once, until a condition holds. What is just being tried is not tried again for it.
-func (l *attackLab) retried(condition func() bool) bool {
-	l.t.Helper()
-	for over := time.Now().Add(lost); time.Now().Before(over); {
-		if status, answer := l.gateway.adminDo(http.MethodPost, "/matrix_push/outbox/retry", `{"app":"*"}`); status != http.StatusOK {
-			l.t.Fatalf("answered %d %s", status, answer)
-		}
-		if l.await(100*time.Millisecond, condition) {
-			return true
-		}
-	}
-	return false
-}

@@ -2,37 +2,16 @@ package e2e
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 )
-
-// certified has the gateway's sites use {dir}/own.pem and {dir}/own.key, from the authority that its pushes trust.
-func (l *attackLab) certified(hosts ...string) {
-	l.t.Helper()
-	cert := l.ca.Certificate(l.t, hosts...)
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{
-		"own.pem": {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, "own.key": {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(filepath.Join(l.gateway.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			l.t.Fatal(err)
-		}
-	}
-}
 
 // A site for many names is the operator's, but the names below it are whoever's, and what they resolve to may be private.
 func TestANameBelowAWildcardIsNotTheSitesOwn(t *testing.T) {

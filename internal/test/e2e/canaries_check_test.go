@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // logged is a line as Caddy logs it.
@@ -66,7 +66,7 @@ type plant struct{ name, text, kind string }
 // plants are some of each kind.
 func plants(t *testing.T, l *ledger) []plant {
 	t.Helper()
-	_, p8 := providertest.NewAPNsKey(t)
+	_, p8 := apnstest.NewKey(t)
 	block, _ := pem.Decode(p8)
 	body := strings.Split(string(p8), "\n")
 	file := writeSecret(t, "credentials.json", mustMarshal(map[string]string{

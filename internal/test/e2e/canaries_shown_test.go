@@ -1,58 +1,17 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
-
-// shown is a transport to the admin API that keeps what it answers: metrics, the configuration, whatever the gateway tells. It is searched
-// like a log.
-type shown struct {
-	*http.Transport
-
-	mu   sync.Mutex
-	file *os.File
-}
-
-// RoundTrip makes a request.
-func (s *shown) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := s.Transport.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(answer))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err = s.file.Write(append(answer, '\n'))
-	return resp, err
-}
-
-// keep has a file searched for secrets at the end of the run.
-func (p *process) keep(path string) {
-	p.t.Helper()
-	kept := p.kept("the file " + filepath.Base(path))
-	defer kept.Close()
-	if _, err := kept.Write(readFile(p.t, path)); err != nil {
-		p.t.Fatal(err)
-	}
-}
 
 // What the gateway shows in every way that it has is searched when the run ends: answers of the admin API, metrics, the configuration,
 // traces, events, commands, the store of rejections, and what a process that crashes prints. Here it shows everything once.
@@ -69,7 +28,7 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 	dead, waiting := iPhone("shown, dead"), u.phoneOf("org.example.phone", "shown-waiting")
 	a.Unregister(dead.path(), time.Now())
 	late := android("shown, late")
-	g.Answer(late.Pushkey, providertest.FCMErrorFor("UNAVAILABLE"))
+	g.Answer(late.Pushkey, fcmtest.ErrorFor("UNAVAILABLE"))
 	wantBody(t, hs.notify(alert("$shown", iPhone("shown"), dead, late, webPushDevice(browsers.Subscribe()))), rejecting(dead.Pushkey))
 	u.hold(waiting)
 	go func() { _, _ = hs.try(alert("$shown, waiting", waiting)) }()
@@ -151,23 +110,5 @@ func TestWhatTheGatewayWritesIsItsOwnersAlone(t *testing.T) {
 	})
 	if own < 4 {
 		t.Errorf("%d files are the gateway's, want its two stores and two VAPID keys", own)
-	}
-}
-
-// files calls see for each file and folder of the process's.
-func (p *process) files(see func(path string, info fs.FileInfo)) {
-	p.t.Helper()
-	err := filepath.WalkDir(p.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || path == p.dir {
-			return err
-		}
-		info, err := entry.Info()
-		if err == nil && (info.IsDir() || info.Mode().IsRegular()) {
-			see(path, info)
-		}
-		return err
-	})
-	if err != nil {
-		p.t.Fatal(err)
 	}
 }

@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,44 +14,12 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
-
-// secretMark is in whatever a test has that must not be shown.
-const secretMark = "DoNotShowThis"
-
-// pemOf is a private key as Apple and Google write it.
-func pemOf(t *testing.T, key any) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// wantLogged waits for a text in the log of the process.
-func (p *process) wantLogged(text string) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
-	defer cancel()
-	if !p.log.wait(ctx, text) {
-		p.t.Fatalf("%s is not in the log:\n%s", text, p.log)
-	}
-}
 
 func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 	t.Parallel()
-	good, asked, ca := newApple(t), newApple(t), providertest.NewCA(t)
+	good, asked, ca := newApple(t), newApple(t), apnstest.NewAuthority(t)
 	fcm, askedFCM := newGoogle(t), newGoogle(t)
 	working := stateless + good.app("org.example.ios", "", "") + fcm.app("org.example.android", "", "")
 	gateway := startGateway(t, working, "matrix_push")
@@ -78,9 +42,9 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := time.Now().AddDate(1, 0, 0)
-	cert, certKey := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, next)
-	sandboxCert, sandboxKey := ca.APNsCertificate(t, []string{bundleID}, []string{"sandbox"}, next)
-	_, otherKey := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, next)
+	cert, certKey := ca.Certificate(t, []string{bundleID}, []string{"production"}, next)
+	sandboxCert, sandboxKey := ca.Certificate(t, []string{bundleID}, []string{"sandbox"}, next)
+	_, otherKey := ca.Certificate(t, []string{bundleID}, []string{"production"}, next)
 	ids := "\nkey_id " + appleKeyID + "\nteam_id " + appleTeamID
 	key, topic := "key_file "+asked.keyFile, "\ntopic "+bundleID
 	account := string(readFile(t, askedFCM.account))
@@ -160,22 +124,6 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 	}
 }
 
-// until pushes badge updates until one fulfils the condition. A credential's file is looked at for a push, and not for each.
-func until(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	pace := time.NewTicker(50 * time.Millisecond)
-	defer pace.Stop()
-	end := time.NewTimer(patience)
-	defer end.Stop()
-	for !condition() {
-		select {
-		case <-pace.C:
-		case <-end.C:
-			t.Fatalf("%s: not in %s", what, patience)
-		}
-	}
-}
-
 const (
 	replaced    = `"msg":"a credential was replaced","files":["`
 	notReplaced = `"msg":"a credential was replaced by one that cannot be used; the old one stays in use","files":["`
@@ -183,13 +131,13 @@ const (
 
 func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	a := newApple(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = ca })
+	ca := apnstest.NewAuthority(t)
+	a := newApple(t, func(o *apnstest.Options) { o.Authority = ca })
 	a.expected = "the provider token is wrong" // until the key is replaced
 	g := newGoogle(t)
-	_, otherP8 := providertest.NewAPNsKey(t)
+	_, otherP8 := apnstest.NewKey(t)
 	certificate := func(end time.Time) []byte {
-		cert, key := ca.APNsCertificate(t, []string{bundleID}, []string{"production", "sandbox"}, end)
+		cert, key := ca.Certificate(t, []string{bundleID}, []string{"production", "sandbox"}, end)
 		return append(cert, key...)
 	}
 	now := time.Now()
@@ -292,10 +240,10 @@ func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
 
 func TestAnExpiredCertificateLoadsAndRejectsNobody(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	a := newApple(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = ca })
+	ca := apnstest.NewAuthority(t)
+	a := newApple(t, func(o *apnstest.Options) { o.Authority = ca })
 	certified := func(appID string, end time.Time) string {
-		cert, key := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, end)
+		cert, key := ca.Certificate(t, []string{bundleID}, []string{"production"}, end)
 		return a.appWith(appID, "certificate_file "+writeSecret(t, "cert.pem", cert)+" "+writeSecret(t, "key.pem", key), "")
 	}
 	now := time.Now()
@@ -338,12 +286,12 @@ func TestAnExpiredCertificateLoadsAndRejectsNobody(t *testing.T) {
 
 func TestACertificateInPKCS12OrPEMServes(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	a := newApple(t, func(o *providertest.APNsOptions) {
-		o.CertificateAuthority = ca
+	ca := apnstest.NewAuthority(t)
+	a := newApple(t, func(o *apnstest.Options) {
+		o.Authority = ca
 		o.Keys = nil // nothing but the certificate lets anybody in
 	})
-	cert, key := ca.APNsCertificate(t, []string{bundleID, bundleID + ".voip"}, []string{"production"}, time.Now().AddDate(1, 0, 0))
+	cert, key := ca.Certificate(t, []string{bundleID, bundleID + ".voip"}, []string{"production"}, time.Now().AddDate(1, 0, 0))
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)

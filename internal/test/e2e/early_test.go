@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// F09: an undecodable token with apns' default wait, 0, was named in 0 of 30 answers.
+// An undecodable token with apns' default wait, 0, was named in 0 of 30 answers.
 func TestAnUndecodableTokenIsNamedInEachAnswer(t *testing.T) {
 	t.Parallel()
 	a := newApple(t)

@@ -2,66 +2,15 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
-
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
-
-func init() { caddy.RegisterModule(new(eventWriter)) }
-
-// eventWriter is a handler of events as an operator would plug one in. It writes what it is told into the log.
-type eventWriter struct{ logger *zap.Logger }
-
-func (*eventWriter) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "events.handlers.e2e", New: func() caddy.Module { return new(eventWriter) }}
-}
-
-func (w *eventWriter) Provision(ctx caddy.Context) error {
-	w.logger = ctx.Logger()
-	return nil
-}
-
-func (*eventWriter) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
-
-func (w *eventWriter) Handle(_ context.Context, e caddy.Event) error {
-	if e.Origin() == nil || e.Origin().CaddyModule().ID != "matrix_push" {
-		return nil
-	}
-	var data []string
-	for _, k := range slices.Sorted(maps.Keys(e.Data)) {
-		data = append(data, fmt.Sprintf("%s=%v", k, e.Data[k]))
-	}
-	w.logger.Info("event was handled", zap.String("event", e.Name()+" "+strings.Join(data, " ")))
-	return nil
-}
-
-// subscribed is a configuration whose events are written into the log.
-func subscribed(config string) string {
-	return strings.Replace(config, "grace_period 10s", "grace_period 10s\nevents {\n on * e2e\n}", 1)
-}
-
-// event waits for an event.
-func (p *process) event(want string) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
-	defer cancel()
-	line, _ := json.Marshal(want)
-	if !p.log.wait(ctx, `"event":`+string(line)) {
-		p.t.Errorf("there was no event %s", want)
-	}
-}
 
 func TestSubscribersHearOfRejectionsAndFuses(t *testing.T) {
 	t.Parallel()
@@ -94,9 +43,9 @@ func TestSubscribersHearOfRejectionsAndFuses(t *testing.T) {
 
 func TestSubscribersHearOfBreakersAndCredentials(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	a := newApple(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = ca })
-	cert, key := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, time.Now().AddDate(0, 0, 20))
+	ca := apnstest.NewAuthority(t)
+	a := newApple(t, func(o *apnstest.Options) { o.Authority = ca })
+	cert, key := ca.Certificate(t, []string{bundleID}, []string{"production"}, time.Now().AddDate(0, 0, 20))
 	ending := a.appWith("org.example.ending", "certificate_file "+writeSecret(t, "cert.pem", cert)+" "+writeSecret(t, "key.pem", key), "")
 	gateway := newProcess(t)
 	gateway.start(subscribed(gatewayConfig("rejected memory\noutbox file\n"+ending+a.app("org.example.ios", "", "wait 1s"), "matrix_push")))
@@ -111,7 +60,7 @@ func TestSubscribersHearOfBreakersAndCredentials(t *testing.T) {
 	phones := make([]device, 10)
 	for i := range phones {
 		phones[i] = iPhoneOf("org.example.ios", fmt.Sprint("phone", i))
-		a.Answer(phones[i].path(), providertest.APNsAnswer{Status: http.StatusServiceUnavailable, Reason: "ServiceUnavailable"}, providertest.APNsAnswer{Status: http.StatusOK})
+		a.Answer(phones[i].path(), apnstest.Answer{Status: http.StatusServiceUnavailable, Reason: "ServiceUnavailable"}, apnstest.Answer{Status: http.StatusOK})
 	}
 	hs.notify(alert("$1", phones...))
 	gateway.event("breaker_opened app=org.example.ios provider=apns")

@@ -1,61 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
-
-// Providers as a third party may write them, which only these tests' Caddy has.
-func init() {
-	caddy.RegisterModule(new(stubborn))
-	caddy.RegisterModule(new(volcanic))
-}
-
-// noOptions is a provider's Caddyfile without options.
-type noOptions struct{}
-
-func (noOptions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if d.NextArg() || d.NextBlock(d.Nesting()) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// stubborn never returns from Push, whatever its context says.
-type stubborn struct{ noOptions }
-
-func (*stubborn) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "matrix_push.providers.stubborn", New: func() caddy.Module { return new(stubborn) }}
-}
-
-func (*stubborn) Push(context.Context, *providers.Push) providers.Outcome { select {} }
-
-// volcanic panics whatever it is asked.
-type volcanic struct{ noOptions }
-
-func (*volcanic) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "matrix_push.providers.volcanic", New: func() caddy.Module { return new(volcanic) }}
-}
-
-func (*volcanic) Push(context.Context, *providers.Push) providers.Outcome { panic("magma") }
-func (*volcanic) Host(*providers.Device) string                           { panic("magma") }
-func (*volcanic) Usable(*providers.Device, providers.Site) error          { panic("magma") }
-func (*volcanic) DefaultContent(*providers.Device) providers.Content      { panic("magma") }
-func (*volcanic) DefaultBadges() providers.Badges                         { panic("magma") }
-func (*volcanic) DefaultWait() time.Duration                              { panic("magma") }
-func (*volcanic) Warm(context.Context) error                              { panic("magma") }
-func (*volcanic) CredentialExpiry() time.Time                             { panic("magma") }
-func (*volcanic) Check(context.Context) error                             { panic("magma") }
-func (*volcanic) Advertise() providers.Advertisement                      { panic("magma") }
 
 // A third party's panic in Host ended the process, and from the outbox, each process after it.
 func TestAProviderThatPanicsTakesNothingElseDown(t *testing.T) {

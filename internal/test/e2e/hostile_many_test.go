@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,18 +11,7 @@ import (
 )
 
 // distinctApps is how many app_ids nobody knows are sent: E2E_APPS, or as many as take a few seconds. A million are a minute.
-func distinctApps(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("E2E_APPS")
-	if text == "" {
-		return 100_000
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+func distinctApps() int { return envNumber("E2E_APPS", 100_000) }
 
 // strangers is a request for devices of apps that nobody knows, from the nth on. The devices share a pushkey that is too short to be
 // anybody's secret: a million would be looked for in all logs.
@@ -76,7 +63,7 @@ func (p *process) strangersFrom(t *testing.T, apps int, right func(status int, b
 // Whoever makes up app_ids fills neither the gateway's memory nor its metrics with them, and disturbs no app that is there.
 func TestAMillionMadeUpAppsTakeNoMemory(t *testing.T) {
 	t.Parallel()
-	apps := distinctApps(t)
+	apps := distinctApps()
 	for _, test := range []struct {
 		name, fuse string
 		right      func(status int, body string) bool

@@ -16,7 +16,7 @@ import (
 // hostileServer is a push server, and below /hostile/ one that answers whoever asks with the status in the path.
 func hostileServer(t *testing.T) *pushServer {
 	t.Helper()
-	service := providertest.New(providertest.Options{RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
 	genuine := received(service)
 	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, hostile := strings.CutPrefix(r.URL.Path, "/hostile/")

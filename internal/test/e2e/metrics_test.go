@@ -9,98 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
-
-// samples are the values of a scrape by series, such as `caddy_matrix_push_fuse_tripped{app="a"}`. A histogram has its count alone.
-type samples map[string]float64
-
-// heap is how many bytes the process's objects have, after it was told to collect the garbage, and how many series its metrics have.
-func (p *process) heap() (size float64, series int) {
-	p.t.Helper()
-	if status, answer := p.adminDo(http.MethodGet, "/debug/pprof/heap?gc=1", ""); status != http.StatusOK {
-		p.t.Fatalf("answered %d %.200s", status, answer)
-	}
-	_, metrics := p.adminDo(http.MethodGet, "/metrics", "")
-	for line := range strings.Lines(metrics) {
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		series++
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "go_memstats_heap_alloc_bytes "); ok {
-			var err error
-			if size, err = strconv.ParseFloat(text, 64); err != nil {
-				p.t.Fatal(err)
-			}
-		}
-	}
-	if size == 0 {
-		p.t.Fatal("there is no go_memstats_heap_alloc_bytes")
-	}
-	return size, series
-}
-
-// scrape reads the metrics that the admin API serves; those that can only grow are counters.
-func (p *process) scrape() (all, counters samples) {
-	p.t.Helper()
-	resp, err := p.admin.Get("http://127.0.0.1/metrics")
-	if err != nil {
-		return nil, nil // a reload replaces the admin API's listener, too
-	}
-	defer resp.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		p.t.Errorf("scraping: %s, %v", resp.Status, err)
-		return nil, nil
-	}
-	all, counters = make(samples), make(samples)
-	for name, family := range families {
-		if !strings.HasPrefix(name, "caddy_matrix_push_") {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			series := name + labels(m)
-			switch {
-			case m.Counter != nil:
-				all[series] = m.Counter.GetValue()
-				counters[series] = all[series]
-			case m.Histogram != nil:
-				all[series] = float64(m.Histogram.GetSampleCount())
-				counters[series] = all[series]
-			default:
-				all[series] = m.Gauge.GetValue()
-			}
-		}
-	}
-	return all, counters
-}
-
-func labels(m *dto.Metric) string {
-	var list []string
-	for _, l := range m.GetLabel() {
-		list = append(list, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
-	}
-	slices.Sort(list)
-	return "{" + strings.Join(list, ",") + "}"
-}
-
-// total adds up the series that begin so and contain each of the parts.
-func (s samples) total(metric string, parts ...string) (sum float64) {
-	for series, value := range s {
-		if !strings.HasPrefix(series, "caddy_matrix_push_"+metric+"{") {
-			continue
-		}
-		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(series, part) }) {
-			sum += value
-		}
-	}
-	return sum
-}
 
 func TestMetricsAreRightAcrossReloadsUnderLoadAndWithSeveralSites(t *testing.T) {
 	service := newPushServer(t)
@@ -176,11 +86,8 @@ func TestMetricsAreRightAcrossReloadsUnderLoadAndWithSeveralSites(t *testing.T) 
 
 func TestMetricsAndTheirGaugesOutliveAFailedReload(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected memory"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	hs := gateway.homeserver()
+	s, config := newSceneOf(t, "rejected memory")
+	service, gateway, hs := s.service, s.gateway, s.hs
 	dead := service.Subscribe()
 	service.Answer(dead.Path, answerGone)
 	if r := hs.notify(alert("$1", webPushDevice(dead))); len(r.Rejected) != 1 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 // resident is how many bytes of memory the process has.
@@ -60,7 +60,7 @@ func TestAnOutageKeepsAnsweringAndLosesNothing(t *testing.T) {
 	a.await(t, func() bool { return len(a.Pushes()) == len(devices) })
 	before := gateway.resident()
 
-	a.Answer("", providertest.APNsAnswer{Reason: "ServiceUnavailable", Times: -1})
+	a.Answer("", apnstest.Answer{Reason: "ServiceUnavailable", Times: -1})
 	var over atomic.Bool
 	var clients sync.WaitGroup
 	var sent [2 * phones]int

@@ -27,7 +27,7 @@ func startOwnPush(t *testing.T, global, tls string) ownPush {
 	gateway := newProcess(t)
 	here := "https://localhost:" + strconv.Itoa(gateway.port)
 	there := "https://other.test:" + strconv.Itoa(gateway.port2)
-	service := providertest.New(providertest.Options{Origin: here, RequireVAPID: true})
+	service := providertest.NewPushService(providertest.PushServiceOptions{Origin: here, RequireVAPID: true})
 	backend := httptest.NewServer(service)
 	t.Cleanup(backend.Close)
 	t.Cleanup(service.Close)

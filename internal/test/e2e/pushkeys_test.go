@@ -112,9 +112,6 @@ func TestAnEndpointIsEchoedByteForByteWhenItIsGone(t *testing.T) {
 	}
 }
 
-// rejectingVerbatim is the answer that lists a pushkey in which JSON needs no escapes.
-func rejectingVerbatim(pushkey string) string { return `{"rejected":["` + pushkey + `"]}` }
-
 func TestPushkeysThatOnlyLookAlikeAreToldApart(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")

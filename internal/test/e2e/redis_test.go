@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,89 +11,8 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
-	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
-
-// sharedScene is an unreliable push server, and gateways that keep everything in one Redis. Their apps are those of a safeScene.
-type sharedScene struct {
-	*unreliable
-	t        *testing.T
-	redis    *redistest.Server
-	config   string
-	gateways []*process
-}
-
-// newSharedScene starts so many gateways. The URL's options are such as "?read_timeout=1s".
-func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *sharedScene {
-	t.Helper()
-	s := &sharedScene{t: t, redis: redistest.Start(t), unreliable: newUnreliable(t)}
-	url := s.redis.URL + urlOptions
-	s.config = gatewayConfig(s.global("rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n"+
-		s.moreUp("org.example.soon", "wait 500ms")+s.moreUp("org.example.async", "wait 0")), "matrix_push")
-	for range gateways {
-		p := newProcess(t)
-		p.start(s.config)
-		s.gateways = append(s.gateways, p)
-	}
-	return s
-}
-
-// unhurried are a URL's options for a Redis that is never away, but may be slow on a busy machine: of an event of which a gateway
-// cannot ask whose it is, two may be delivered.
-const unhurried = "?dial_timeout=20s&read_timeout=20s&write_timeout=20s&pool_timeout=20s"
-
-// homeserver is one that connects to the first gateway that is there, of those that it prefers in this order.
-func (s *sharedScene) homeserver(prefers ...*process) *homeserver {
-	return s.homeserverOf(func() []*process { return prefers })
-}
-
-// balanced is a homeserver that connects to each gateway in turn, as behind a load balancer.
-func (s *sharedScene) balanced() *homeserver {
-	var turn atomic.Uint32
-	return s.homeserverOf(func() []*process {
-		n := int(turn.Add(1)) % len(s.gateways)
-		return append(append([]*process(nil), s.gateways[n:]...), s.gateways[:n]...)
-	})
-}
-
-func (s *sharedScene) homeserverOf(prefers func() []*process) *homeserver {
-	client := s.gateways[0].client(false)
-	client.Transport.(noting).DialContext = func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
-		for _, p := range prefers() {
-			conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)))
-			if err == nil {
-				return conn, nil
-			}
-		}
-		return nil, err
-	}
-	return &homeserver{t: s.t, client: client, url: s.gateways[0].url()}
-}
-
-// user is one with a device for whom nothing changes but what the test says.
-func (s *sharedScene) user(hs *homeserver, d device) *user {
-	return &user{fate: newWeather(s.unreliable), t: s.t, pause: 10 * time.Millisecond, endures: 2 * patience, hs: hs, devices: []device{d}}
-}
-
-// answered is how many requests for a device that were sent after a time were answered with a status.
-func (s *sharedScene) answered(d device, status int, after time.Time) (n int) {
-	s.evidence.mu.Lock()
-	defer s.evidence.mu.Unlock()
-	for _, q := range s.requests {
-		if q.Status == status && q.Sent.After(after) && q.Devices[0].Name == d.Pushkey {
-			n++
-		}
-	}
-	return n
-}
-
-func logReport(t *testing.T, r checker.Report) {
-	t.Helper()
-	var b strings.Builder
-	r.Write(&b)
-	t.Log("\n" + b.String())
-}
 
 // TestTwoGatewaysOnOneRedisLoseNothing has 64 users of four homeservers send one event after another to two gateways, in front of push
 // servers each of which is down half of the time. One gateway is killed for good, and the other one delivers what both had accepted,
@@ -105,23 +20,13 @@ func logReport(t *testing.T, r checker.Report) {
 // one had no time to write down, and what had an answer that was cut off. E2E_SEED repeats the moment.
 func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("E2E_SEED=%d", seed)
+	seed := envSeed(t)
 	s := newSharedScene(t, 2, unhurried, "max_per_device 40")
 	dying, other := s.gateways[0], s.gateways[1]
 	w := newWeather(s.unreliable)
 	users := newUsers(w, []*homeserver{s.homeserver(dying, other), s.homeserver(other, dying), s.balanced(), s.balanced()})
 
-	var over atomic.Bool
-	var running sync.WaitGroup
-	for _, u := range users {
-		running.Go(func() { u.live(&over) })
-	}
-	changing := make(chan struct{})
-	running.Go(func() { w.change(rand.New(rand.NewPCG(seed, 1)), changing) })
+	end := w.begin(users, seed)
 
 	// Whatever the moment, the dying gateway has in hand pushes that it accepted, and one that it has not answered for yet: one of each
 	// app, so that the push server, when it knows that these are cut off, knows that each of the gateway's connections is.
@@ -131,7 +36,8 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	for _, d := range inHand[:2] {
 		accepted(t, s.alert(dying.homeserver(), "$in-hand", d))
 	}
-	running.Go(func() { s.user(s.homeserver(dying, other), unanswered).send("$in-hand") })
+	var sending sync.WaitGroup
+	sending.Go(func() { s.user(s.homeserver(dying, other), unanswered).send("$in-hand") })
 	for _, d := range inHand {
 		s.arrived(d)
 	}
@@ -147,9 +53,8 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	})
 	release()
 	<-time.After(time.Second)
-	close(changing)
-	over.Store(true)
-	running.Wait()
+	end()
+	sending.Wait()
 	report := s.drainedWithin(outbox.LeaseTime + patience)
 	logReport(t, report)
 	t.Logf("all had arrived %s after one was killed", time.Since(killed).Round(time.Second))
@@ -338,12 +243,7 @@ func (s *sharedScene) judgeWithoutRedis(gone, back time.Time, healthy, waiting [
 }
 
 // stalls is how often Redis stalls; E2E_STALLS says otherwise.
-func stalls() int {
-	if n, err := strconv.Atoi(os.Getenv("E2E_STALLS")); err == nil && n > 0 {
-		return n
-	}
-	return 2
-}
+func stalls() int { return envNumber("E2E_STALLS", 2) }
 
 // TestRedisThatStallsLosesAndDoublesNothing has Redis stop again and again for longer than any call may take, with its connections open: what
 // a gateway asked it meanwhile happens late. Every other time, the gateway is killed at the beginning of that. The push servers are each down

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -23,7 +25,7 @@ type services struct {
 	hs      *homeserver
 }
 
-func newServices(t *testing.T, more func(*apple, *google) string, change ...func(*providertest.APNsOptions)) services {
+func newServices(t *testing.T, more func(*apple, *google) string, change ...func(*apnstest.Options)) services {
 	t.Helper()
 	a, g := newApple(t, change...), newGoogle(t)
 	global := stateless +
@@ -46,7 +48,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 		return a.app("org.example.ios.hasty", "", "wait 1s") + noTokens.app("org.example.android.tokenless", "", "")
 	})
 	over := make(chan struct{})
-	apns := []providertest.APNsAnswer{
+	apns := []apnstest.Answer{
 		{Reason: "InternalServerError"},
 		{Reason: "ServiceUnavailable"},
 		{Reason: "Shutdown"},
@@ -63,14 +65,14 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 		{Reason: "DeviceTokenNotForTopic"}, // as from a wrong environment or topic, for everybody
 	}
 	fcm := []providertest.Answer{
-		providertest.FCMErrorFor("UNAVAILABLE"), providertest.FCMErrorFor("INTERNAL"), providertest.FCMErrorFor("QUOTA_EXCEEDED"),
-		providertest.FCMErrorFor("PERMISSION_DENIED"), providertest.FCMErrorFor("NOT_FOUND"), providertest.FCMErrorFor("UNAUTHENTICATED"),
-		providertest.FCMErrorFor("SENDER_ID_MISMATCH"), providertest.FCMErrorFor("THIRD_PARTY_AUTH_ERROR"),
+		fcmtest.ErrorFor("UNAVAILABLE"), fcmtest.ErrorFor("INTERNAL"), fcmtest.ErrorFor("QUOTA_EXCEEDED"),
+		fcmtest.ErrorFor("PERMISSION_DENIED"), fcmtest.ErrorFor("NOT_FOUND"), fcmtest.ErrorFor("UNAUTHENTICATED"),
+		fcmtest.ErrorFor("SENDER_ID_MISMATCH"), fcmtest.ErrorFor("THIRD_PARTY_AUTH_ERROR"),
 		{Status: 404, Body: "<html>"},
 		{Status: 410, Body: "<html>"},
 		{Status: 403, Body: "<html>"},
 		{Drop: true},
-		providertest.FCMErrorFor("INVALID_ARGUMENT"), // as from an app of another provider, for everybody
+		fcmtest.ErrorFor("INVALID_ARGUMENT"), // as from an app of another provider, for everybody
 	}
 	var devices []device
 	for round := range 3 {
@@ -86,7 +88,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 			devices = append(devices, d)
 		}
 		hanging := iPhoneOf("org.example.ios.hasty", fmt.Sprint("hanging", round))
-		s.apple.apns.Answer(hanging.path(), providertest.APNsAnswer{Until: over, Times: -1})
+		s.apple.apns.Answer(hanging.path(), apnstest.Answer{Until: over, Times: -1})
 		devices = append(devices, hanging, androidOf("org.example.android.tokenless", fmt.Sprint("tokenless", round)))
 	}
 	everybody := func(event string, want func(*testing.T, reply)) {
@@ -149,7 +151,7 @@ func TestNtfy_EveryDeviceOfEveryServiceIsDelivered(t *testing.T) {
 		devices = append(devices, iPhone(strconv.Itoa(i)), android(strconv.Itoa(i)))
 	}
 	gone := devices[8:10]
-	s.apple.apns.Answer(gone[0].path(), providertest.APNsAnswer{Reason: "Unregistered"})
+	s.apple.apns.Answer(gone[0].path(), apnstest.Answer{Reason: "Unregistered"})
 	s.google.fcm.Unregister(gone[1].Pushkey)
 	wantBody(t, s.hs.notify(alert("$1", devices...)), rejecting(gone[0].Pushkey, gone[1].Pushkey))
 	for i, d := range devices {
@@ -175,8 +177,8 @@ func TestNtfy_ALargeEventDoesNotLoopAtAppleOrGoogle(t *testing.T) {
 		robots := []device{android(name), androidOf("org.example.android.full", "full"+name)}
 		// Whatever is left out, it is too much for these.
 		strictPhone, strictRobot := iPhoneOf("org.example.ios.full", "strict"+name), androidOf("org.example.android.full", "strict"+name)
-		s.apple.apns.Answer(strictPhone.path(), providertest.APNsAnswer{Reason: "PayloadTooLarge", Times: -1})
-		s.google.fcm.Answer(strictRobot.Pushkey, providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big"))
+		s.apple.apns.Answer(strictPhone.path(), apnstest.Answer{Reason: "PayloadTooLarge", Times: -1})
+		s.google.fcm.Answer(strictRobot.Pushkey, fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big"))
 		body := compose(map[string]any{
 			"event_id": "$1", "room_id": "!room:hs.test", "type": "m.room.message", "sender": "@alice:hs.test",
 			"content": map[string]any{"msgtype": "m.text", "body": strings.Repeat("<ü>", size/4)},
@@ -253,7 +255,7 @@ func TestElement_TheTroubleshootersFakeEventIsDeliveredTwiceByAppleAndGoogle(t *
 func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	// As each stream that is left open takes one of the connection's: Go's server, which FCM is, allows 250.
-	s := newServices(t, nil, func(o *providertest.APNsOptions) { o.MaxConcurrentStreams = 20 })
+	s := newServices(t, nil, func(o *apnstest.Options) { o.MaxConcurrentStreams = 20 })
 	// Enough of them are fine, so that nobody is left alone.
 	statuses := []int{200, 503, 200, 429, 200, 413, 200, 500, 200, 302, 200, 410, 200, 400, 200, 403, 200, 404, 200}
 	words := strings.Repeat("words ", 5000)
@@ -264,7 +266,7 @@ func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *tes
 		var devices []device
 		for i, status := range statuses {
 			phone, robot := iPhone(fmt.Sprint(i, " ", round)), android(fmt.Sprint(i, " ", round))
-			s.apple.apns.Answer(phone.path(), providertest.APNsAnswer{Status: status, Body: words, Header: header})
+			s.apple.apns.Answer(phone.path(), apnstest.Answer{Status: status, Body: words, Header: header})
 			s.google.fcm.Answer(robot.Pushkey, providertest.Answer{Status: status, Body: words, Header: header})
 			devices = append(devices, phone, robot)
 		}
@@ -288,7 +290,7 @@ func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *tes
 func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T) {
 	t.Parallel()
 	const pushes = 1000
-	s := newAppleScene(t, nil, func(o *providertest.APNsOptions) { o.MaxConcurrentStreams, o.OneUntilAuthenticated = 100, true })
+	s := newAppleScene(t, nil, func(o *apnstest.Options) { o.MaxConcurrentStreams, o.OneUntilAuthenticated = 100, true })
 	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes wait for nobody
 	// As many homeservers as need but one connection each, which is there: it is the gateway's to APNs that matter.
 	var homeservers []*homeserver
@@ -299,7 +301,7 @@ func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T)
 	}
 	// Until the first ones are answered, nobody knows how many a connection takes.
 	until := make(chan struct{})
-	s.apns.Answer("", providertest.APNsAnswer{Until: until, Times: pushes})
+	s.apns.Answer("", apnstest.Answer{Until: until, Times: pushes})
 	var wg sync.WaitGroup
 	for i := range pushes {
 		wg.Go(func() {

@@ -19,18 +19,6 @@ import (
 
 // What other gateways get wrong, and this one must not. Each test names the one whose mistake it guards against.
 
-// wantLater wants an answer that makes the homeserver send the notification again.
-func wantLater(t *testing.T, r reply) {
-	t.Helper()
-	wantError(t, r, http.StatusServiceUnavailable, "M_UNKNOWN")
-	if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || seconds < 1 {
-		t.Errorf("it says Retry-After: %q", r.Header.Get("Retry-After"))
-	}
-	if strings.Contains(r.Body, "rejected") {
-		t.Errorf("%s speaks of rejected pushkeys", r.Body)
-	}
-}
-
 // Hedwig rejected a pushkey whenever its push service could not be asked, and so unsubscribed everybody in an outage.
 func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 	t.Parallel()

@@ -1,14 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,12 +21,7 @@ const (
 )
 
 // reloads is how often the configuration changes under load: 200 times are 10 s, which E2E_RELOADS=200 asks for.
-func reloads() int {
-	if n, err := strconv.Atoi(os.Getenv("E2E_RELOADS")); err == nil && n > 0 {
-		return n
-	}
-	return 40
-}
+func reloads() int { return envNumber("E2E_RELOADS", 40) }
 
 // reloadUnderLoad changes one value of the configuration every 50 ms.
 func reloadUnderLoad(t *testing.T, p *process) {
@@ -138,11 +131,8 @@ func (pt *plainTraffic) while(ctx context.Context, clients int, during func()) {
 
 func TestAFailedReloadChangesNothing(t *testing.T) {
 	t.Parallel()
-	service := newPushServer(t)
-	config := gatewayConfig(service.global("rejected file {dir}/rejected.db"), "matrix_push")
-	gateway := newProcess(t)
-	gateway.start(config)
-	hs := gateway.homeserver()
+	s, config := newSceneOf(t, "rejected file {dir}/rejected.db")
+	service, gateway, hs := s.service, s.gateway, s.hs
 	alive, dead := service.Endpoint("alive"), service.Subscribe()
 	service.Answer(dead.Path, answerGone)
 	if r := hs.notify(alert("$1", webPushDevice(dead))); len(r.Rejected) != 1 {
@@ -168,44 +158,4 @@ func TestAFailedReloadChangesNothing(t *testing.T) {
 	if n := len(service.Messages(alive)); n != 5 {
 		t.Errorf("%d of 5 notifications arrived", n)
 	}
-}
-
-// footprint is what a process holds on to.
-type footprint struct{ goroutines, descriptors int }
-
-func (p *process) footprint() footprint {
-	p.t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Skip("descriptors are counted on Linux only")
-	}
-	resp, err := p.admin.Get("http://127.0.0.1/debug/pprof/goroutine?debug=1")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	line, err := bufio.NewReader(resp.Body).ReadString('\n')
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var n int
-	if _, err := fmt.Sscanf(line, "goroutine profile: total %d", &n); err != nil {
-		p.t.Fatal(err)
-	}
-	return footprint{goroutines: n, descriptors: len(entries)}
-}
-
-// returnsTo waits until the process holds on to no more than before, but for what may come and go: an idle connection, a timer.
-func (p *process) returnsTo(before footprint) {
-	p.t.Helper()
-	const slack = 20
-	var now footprint
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		now = p.footprint()
-		if now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack {
-			p.t.Logf("before %+v, after %+v", before, now)
-			return
-		}
-	}
-	p.t.Errorf("the process grew from %+v to %+v", before, now)
 }

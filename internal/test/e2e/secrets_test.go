@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -83,12 +85,12 @@ func (s secrets) addCredentials(t *testing.T, path string) {
 
 func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	t.Parallel()
-	ca := providertest.NewCA(t)
-	a := newApple(t, func(o *providertest.APNsOptions) { o.CertificateAuthority = ca })
+	ca := apnstest.NewAuthority(t)
+	a := newApple(t, func(o *apnstest.Options) { o.Authority = ca })
 	g, refused := newGoogle(t), newGoogle(t)
 	user := g.AuthorizedUser(t)
 	refused.AnswerToken(providertest.Answer{Status: 400, Body: `{"error":"invalid_grant","error_description":"` + secretMark + `"}`})
-	cert, certKey := ca.APNsCertificate(t, []string{bundleID}, []string{"production"}, time.Now().Add(-time.Hour))
+	cert, certKey := ca.Certificate(t, []string{bundleID}, []string{"production"}, time.Now().Add(-time.Hour))
 	config := gatewayConfig(stateless+
 		a.app("org.example.ios", "", "")+a.app("org.example.ios.full", "collapse_id room", "content full")+a.app("org.example.ios.unproven", "", "")+
 		a.appWith("org.example.ios.expired", "certificate_file "+writeSecret(t, "both.pem", append(cert, certKey...)), "")+
@@ -121,7 +123,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		return func(t *testing.T, r reply) { t.Helper(); wantBody(t, r, rejecting(d.Pushkey)) }
 	}
 
-	phone := func(appID, name string, answers ...providertest.APNsAnswer) device {
+	phone := func(appID, name string, answers ...apnstest.Answer) device {
 		d := iPhoneOf(appID, name)
 		known.addPhone(d)
 		for i := range answers {
@@ -132,18 +134,18 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		a.Answer(d.path(), answers...)
 		return d
 	}
-	notify(wantMisconfigured, phone("org.example.ios.unproven", "doubted", providertest.APNsAnswer{Reason: "BadDeviceToken"}))
+	notify(wantMisconfigured, phone("org.example.ios.unproven", "doubted", apnstest.Answer{Reason: "BadDeviceToken"}))
 	notify(ok, phone("org.example.ios", "delivered"))
 	notify(ok, phone("org.example.ios.full", "delivered in full"))
 	for _, reason := range []string{"Unregistered", "ExpiredToken", "BadDeviceToken", "DeviceTokenNotForTopic"} {
-		d := phone("org.example.ios", reason, providertest.APNsAnswer{Reason: reason})
+		d := phone("org.example.ios", reason, apnstest.Answer{Reason: reason})
 		notify(dead(d), d)
 		notify(dead(d), d)
 	}
 	for _, reason := range []string{"PayloadTooLarge", "BadCollapseId", "BadMessageId"} {
-		notify(ok, phone("org.example.ios.full", reason, providertest.APNsAnswer{Reason: reason}))
+		notify(ok, phone("org.example.ios.full", reason, apnstest.Answer{Reason: reason}))
 	}
-	for _, answer := range []providertest.APNsAnswer{
+	for _, answer := range []apnstest.Answer{
 		{Reason: "TopicDisallowed"},
 		{Reason: "InvalidProviderToken"},
 		{Reason: "TooManyRequests"},
@@ -157,10 +159,10 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		notify(wantLater, phone("org.example.ios.full", fmt.Sprint(answer), answer))
 	}
 	own := phone("org.example.ios.full", "a reason of its own")
-	a.Answer(own.path(), providertest.APNsAnswer{Status: 403, Body: `{"reason":"` + own.path() + secretMark + `"}`})
+	a.Answer(own.path(), apnstest.Answer{Status: 403, Body: `{"reason":"` + own.path() + secretMark + `"}`})
 	notify(wantLater, own)
-	notify(ok, phone("org.example.ios", "renewed", providertest.APNsAnswer{Reason: "ExpiredProviderToken"}))
-	notify(wantLater, phone("org.example.ios", "old", providertest.APNsAnswer{Reason: "ExpiredProviderToken", Times: -1}))
+	notify(ok, phone("org.example.ios", "renewed", apnstest.Answer{Reason: "ExpiredProviderToken"}))
+	notify(wantLater, phone("org.example.ios", "old", apnstest.Answer{Reason: "ExpiredProviderToken", Times: -1}))
 	notify(wantMisconfigured, phone("org.example.ios.expired", "expired"))
 	unusable := phone("org.example.ios", "no default_payload")
 	unusable.Data = map[string]any{"default_payload": secretMark}
@@ -181,18 +183,18 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	notify(ok, robot("org.example.android.full", "delivered in full"))
 	notify(ok, robot("org.example.android.user", "delivered for a user"))
 	for _, code := range []string{"UNREGISTERED", "INVALID_ARGUMENT"} {
-		d := robot("org.example.android", code, providertest.FCMErrorFor(code))
+		d := robot("org.example.android", code, fcmtest.ErrorFor(code))
 		notify(dead(d), d)
 		notify(dead(d), d)
 	}
 	for _, code := range []string{
 		"SENDER_ID_MISMATCH", "QUOTA_EXCEEDED", "UNAVAILABLE", "INTERNAL", "THIRD_PARTY_AUTH_ERROR", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED",
 	} {
-		notify(wantLater, robot("org.example.android.full", code, providertest.FCMErrorFor(code)))
+		notify(wantLater, robot("org.example.android.full", code, fcmtest.ErrorFor(code)))
 	}
 	telling := robot("org.example.android.full", "telling")
 	for _, answer := range []providertest.Answer{
-		providertest.FCMError(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", telling.Pushkey+secretMark, "message.data["+telling.Pushkey+"]", "message.data.client-secret"),
+		fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", telling.Pushkey+secretMark, "message.data["+telling.Pushkey+"]", "message.data.client-secret"),
 	} {
 		g.Answer(telling.Pushkey, answer)
 		notify(ok, telling)
@@ -200,14 +202,14 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	const sentence = secretMark + " what you sent" // a word of FCM's is shown, whatever it is
 	for i, answer := range []func(pushkey string) providertest.Answer{
 		func(pushkey string) providertest.Answer {
-			return providertest.FCMError(403, "PERMISSION_DENIED", sentence, pushkey+secretMark)
+			return fcmtest.Error(403, "PERMISSION_DENIED", sentence, pushkey+secretMark)
 		},
 		func(pushkey string) providertest.Answer {
-			return providertest.FCMError(400, sentence, sentence, pushkey)
+			return fcmtest.Error(400, sentence, sentence, pushkey)
 		},
-		func(pushkey string) providertest.Answer { return providertest.FCMError(403, pushkey, pushkey, pushkey) },
+		func(pushkey string) providertest.Answer { return fcmtest.Error(403, pushkey, pushkey, pushkey) },
 		func(pushkey string) providertest.Answer {
-			return providertest.FCMError(403, partOf(pushkey), partOf(pushkey), pushkey)
+			return fcmtest.Error(403, partOf(pushkey), partOf(pushkey), pushkey)
 		},
 		func(pushkey string) providertest.Answer {
 			return providertest.Answer{Status: 502, Body: "<html>" + pushkey + secretMark + "</html>"}
@@ -223,7 +225,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		notify(wantLater, d)
 	}
 	notify(wantMisconfigured, robot("org.example.android.refused", "refused"))
-	notify(wantLater, phone("org.example.ios", "both", providertest.APNsAnswer{Reason: "Shutdown"}), robot("org.example.android", "both"))
+	notify(wantLater, phone("org.example.ios", "both", apnstest.Answer{Reason: "Shutdown"}), robot("org.example.android", "both"))
 	gateway.terminate()
 
 	known.addKey("APNs' key", string(readFile(t, a.keyFile)))

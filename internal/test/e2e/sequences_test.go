@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -17,15 +14,8 @@ import (
 // lost, nothing arrives twice, order is kept, dead pushkeys stay dead and living ones do not die. E2E_SEED repeats a run, and
 // E2E_STEPS makes it longer.
 func TestRandomSequences(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	length := 2 * len(steps)
-	if n, err := strconv.Atoi(os.Getenv("E2E_STEPS")); err == nil {
-		length = n
-	}
-	t.Logf("E2E_SEED=%d E2E_STEPS=%d", seed, length)
+	seed := envSeed(t)
+	length := envNumber("E2E_STEPS", 2*len(steps))
 	w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
 	for i := range length {
 		name, step := w.choose()
@@ -173,5 +163,3 @@ func (w *world) untilAnswered(body string) reply {
 	w.t.Error("no answer")
 	return reply{}
 }
-
-func tail(s string) string { return s[max(0, len(s)-4000):] }

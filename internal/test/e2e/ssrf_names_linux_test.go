@@ -132,18 +132,6 @@ func TestNoRedirectIsConnectedTo(t *testing.T) {
 	}
 }
 
-// path is that of a device's endpoint.
-func path(d device) string {
-	endpoint, _ := d.Data["endpoint"].(string)
-	if endpoint == "" {
-		endpoint = d.Pushkey
-	}
-	if _, after, ok := strings.Cut(endpoint, `"endpoint":"`); ok {
-		endpoint, _, _ = strings.Cut(after, `"`)
-	}
-	return pathOf(endpoint)
-}
-
 // What waits is sent later, and to the address that the name has by then; and the operator's test is guarded as well.
 func TestNoLaterAttemptConnectsToWhatTheNameBecame(t *testing.T) {
 	t.Parallel()

@@ -66,25 +66,6 @@ var unreachable = []netip.Prefix{
 	netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
 }
 
-func contains(list []netip.Prefix, address netip.Addr) bool {
-	for _, p := range list {
-		if p.Contains(address) {
-			return true
-		}
-	}
-	return false
-}
-
-// last is the last address of a range.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < len(b)*8; bit++ {
-		b[bit/8] |= 1 << (7 - bit%8)
-	}
-	address, _ := netip.AddrFromSlice(b)
-	return address
-}
-
 // edges are the first and the last address of each special range, and of the addresses just outside those that are in no other one.
 func edges() (inside, outside []netip.Addr) {
 	var ranges []netip.Prefix
@@ -108,14 +89,6 @@ func edges() (inside, outside []netip.Addr) {
 		}
 	}
 	return inside, outside
-}
-
-// bracketed is an address as a URL has it.
-func bracketed(address netip.Addr) string {
-	if address.Is4() {
-		return address.String()
-	}
-	return "[" + address.String() + "]"
 }
 
 func TestNoSpecialAddressIsConnectedTo(t *testing.T) {

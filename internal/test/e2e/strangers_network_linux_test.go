@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os/exec"
@@ -10,9 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // What a stranger may do through the gateway to the operator's network, and to that of others. The inputs are those of the security review.
@@ -177,7 +174,7 @@ func TestNamesThatAllLeadToOneAddressShareItsConnections(t *testing.T) {
 		return
 	}
 	f := newFence(t)
-	v := newSpeechless(t, 8443)
+	v := newDeafServer(t, ":8443")
 	f.names.setOthers(abroad)
 	f.start("")
 	f.names.set("honest.public.test", []string{abroad})
@@ -192,52 +189,14 @@ func TestNamesThatAllLeadToOneAddressShareItsConnections(t *testing.T) {
 		}
 		group.Go(func() { f.hs.notify(alert(fmt.Sprint("$flood", i), list...)) })
 	}
-	for v.open.Load() < 64 {
-		time.Sleep(10 * time.Millisecond) // another process makes the connections
-	}
+	v.until(t, 64)
 	// Who took a push at the same address goes on.
 	r := f.hs.notify(alert("$honest", endpointForms[0].device(f, "honest.public.test")))
 	if r.Status != http.StatusOK {
 		t.Errorf("an honest host at the address: %d %s", r.Status, r.Body)
 	}
 	group.Wait()
-	if most := v.most.Load(); most != 64 {
+	if most := v.until(t, 64); most != 64 {
 		t.Errorf("%d connections at a time, want 64", most)
 	}
-}
-
-// speechless takes connections at a port of every address, and says nothing.
-type speechless struct{ open, most atomic.Int64 }
-
-func newSpeechless(t *testing.T, port int) *speechless {
-	t.Helper()
-	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &speechless{}
-	var group sync.WaitGroup
-	group.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			now := s.open.Add(1)
-			for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
-			}
-			group.Go(func() {
-				defer conn.Close()
-				buffer := make([]byte, 4096)
-				for {
-					if _, err := conn.Read(buffer); err != nil {
-						s.open.Add(-1)
-						return
-					}
-				}
-			})
-		}
-	})
-	t.Cleanup(func() { _ = l.Close(); group.Wait() })
-	return s
 }

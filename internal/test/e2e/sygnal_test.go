@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // What Sygnal's own tests check, for the behaviour that a compatible gateway must show. Each part is named after the test of Sygnal's,
@@ -20,40 +21,6 @@ import (
 //	    test_remote_errors_give_502                                           TestGorush_200ParallelFailuresGive200Answers; 503 here
 //	test_concurrency_limit.py                                                 TestSygnalConcurrencyLimit
 //	test_apnstruncate.py                                                      TestP07_APayloadIsCutToWhatFits, providers/apns/truncate_test.go
-
-// sygnalNotification is a message as Sygnal's tests have it.
-func sygnalNotification(devices ...device) string {
-	return compose(sygnalEvent(nil), devices)
-}
-
-// sygnalEvent is the notification of a message with other members.
-func sygnalEvent(change map[string]any) map[string]any {
-	n := map[string]any{
-		"id": "$old-style:hs.test", "event_id": "$event", "room_id": "!space:hs.test", "type": "m.room.message",
-		"sender": "@tom:hs.test", "sender_display_name": "Major Tom", "room_name": "Mission Control", "room_alias": "#mission:hs.test",
-		"prio": "high", "counts": map[string]any{"unread": 2, "missed_calls": 1},
-		"content": map[string]any{"msgtype": "m.text", "body": "Ground control, do you read?", "other": 1},
-	}
-	for name, value := range change {
-		n[name] = value
-	}
-	return n
-}
-
-func sygnalEventIDOnly(devices ...device) string {
-	return compose(map[string]any{
-		"event_id": "$event", "room_id": "!space:hs.test", "counts": map[string]any{"unread": 2},
-	}, devices)
-}
-
-// sygnalDevice is a device for an app with a default_payload, if there is one.
-func sygnalDevice(d device, defaultPayload ...any) device {
-	d.Data = map[string]any{}
-	if len(defaultPayload) > 0 {
-		d.Data["default_payload"] = defaultPayload[0]
-	}
-	return d
-}
 
 func TestSygnalHTTP(t *testing.T) {
 	t.Parallel()
@@ -108,7 +75,7 @@ func TestSygnalConcurrencyLimit(t *testing.T) {
 
 	until := make(chan struct{})
 	held := iPhoneOf("com.example.one", "held")
-	s.apns.Answer(held.path(), providertest.APNsAnswer{Until: until})
+	s.apns.Answer(held.path(), apnstest.Answer{Until: until})
 	answers := make(chan reply, 1)
 	post := func(d device) {
 		r, err := s.hs.try(sygnalNotification(d))
@@ -199,7 +166,7 @@ func TestSygnalAPNs(t *testing.T) {
 	t.Run("test_rejection", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "Unregistered"})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "Unregistered"})
 		wantBody(t, s.hs.notify(sygnalNotification(d)), rejecting(d.Pushkey))
 		if n := len(s.requests(d)); n != 1 {
 			t.Errorf("%d requests were made", n)
@@ -221,7 +188,7 @@ func TestSygnalAPNs(t *testing.T) {
 	t.Run("test_no_retry_on_4xx", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "TooManyRequests", Times: -1})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "TooManyRequests", Times: -1})
 		wantLater(t, s.hs.notify(sygnalNotification(d)))
 		if n := len(s.requests(d)); n != 1 {
 			t.Errorf("%d requests were made", n)
@@ -231,7 +198,7 @@ func TestSygnalAPNs(t *testing.T) {
 	t.Run("test_retry_on_5xx", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
-		s.apns.Answer(d.path(), providertest.APNsAnswer{Reason: "ServiceUnavailable", Times: 3})
+		s.apns.Answer(d.path(), apnstest.Answer{Reason: "ServiceUnavailable", Times: 3})
 		for range 3 {
 			wantLater(t, s.hs.notify(sygnalNotification(d)))
 		}
@@ -305,7 +272,7 @@ func TestSygnalGCM(t *testing.T) {
 	t.Run("test_api_v1_retry", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(androidOf(plain, t.Name()))
-		unavailable := providertest.FCMErrorFor("UNAVAILABLE")
+		unavailable := fcmtest.ErrorFor("UNAVAILABLE")
 		unavailable.Times = 2
 		s.fcm.Answer(d.Pushkey, unavailable)
 		for range 2 {
@@ -313,7 +280,7 @@ func TestSygnalGCM(t *testing.T) {
 		}
 		wantBody(t, s.hs.notify(sygnalNotification(d)), nothingRejected)
 		for _, r := range s.sent(d, 3) {
-			wantMessage(t, r.FCMMessage, day, `{"token":"`+d.Pushkey+`","data":`+data+`,"android":{"priority":"high"}}`)
+			wantMessage(t, r.Message, day, `{"token":"`+d.Pushkey+`","data":`+data+`,"android":{"priority":"high"}}`)
 		}
 	})
 	t.Run("test_send_badge_counts_api_v1", func(t *testing.T) {

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -60,7 +58,7 @@ func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 		var got strings.Builder
 		for _, h := range devices {
 			a := h.arrivals(i + 1)[i]
-			fmt.Fprintf(&got, "%s\n%s\n", strings.TrimSpace(h.AppID+" "+a.urgency+" "+a.form), known.Replace(canonical(t, a.payload)))
+			fmt.Fprintf(&got, "%s\n%s\n", strings.TrimSpace(h.AppID+" "+a.urgency+" "+a.form), known.Replace(string(sorted(t, a.payload))))
 		}
 		wantGolden(t, filepath.Join("testdata", "synapse", step.name+".golden"), got.String())
 	}
@@ -72,16 +70,4 @@ func (s synapseScene) encrypted(appID string) handset {
 	d := upDevice(sub.Endpoint)
 	d.AppID, d.Data = appID, map[string]any{"p256dh": sub.P256dh, "auth": sub.Auth}
 	return s.ofPushServer(d, sub.Path)
-}
-
-// canonical is JSON with its members sorted and its numbers as they are written.
-func canonical(t *testing.T, text []byte) string {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(decode(t, text)); err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }

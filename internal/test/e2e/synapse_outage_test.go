@@ -3,13 +3,13 @@ package e2e
 import (
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 func TestWhatSynapseCouldNotSendToAGatewayThatWasDownArrivesOnceItIsUp(t *testing.T) {
 	t.Parallel()
 	// A gateway that starts again makes a new token, which Apple allows every 20 minutes.
-	lenient := func(o *providertest.APNsOptions) { o.AllowTokenUpdates = true }
+	lenient := func(o *apnstest.Options) { o.AllowTokenUpdates = true }
 	s := newSynapseScene(t, func(p pushServices) string { return durable + p.apps("", "") }, lenient)
 	room := s.alice.room("", s.bob)
 	devices := s.handsets("", "event_id_only")

@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 func TestI02_WhatSynapseWasAnswered503IsSentAgainAndArrivesOnce(t *testing.T) {
@@ -38,7 +38,7 @@ func TestWhatSynapseWasAnsweredTooEarlyArrivesOnce(t *testing.T) {
 	h := s.ofAPNs(iPhone(rand.Text()))
 	s.register(h)
 	release := make(chan struct{})
-	s.apns.Answer(h.path(), providertest.APNsAnswer{Until: release})
+	s.apns.Answer(h.path(), apnstest.Answer{Until: release})
 	first := s.alice.says(room, "The first message")
 	s.waitForLog(func(log string) bool { return statuses(log)["503"] > 0 })
 	close(release)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,91 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
 const otherBundleID = "org.example.other"
-
-// newAppleOf starts an APNs whose device tokens were made for one app, and whose key is for another one, too: a wrong topic is not
-// refused as such.
-func newAppleOf(t *testing.T, bundle string) *apple {
-	t.Helper()
-	a := newApple(t, func(o *providertest.APNsOptions) {
-		o.Keys[0].Topics = append(o.Keys[0].Topics, otherBundleID)
-		o.DeviceTopic = bundle
-	})
-	a.expected = "was not made for apns-topic"
-	return a
-}
-
-// evidence is what the homeserver was answered and APNs got. That a device token is not for the topic is no word on its death.
-func (a *apple) evidence(v *evidence) *evidence {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.pushes = nil
-	for _, r := range a.Requests() {
-		var payload struct {
-			EventID string `json:"event_id"`
-		}
-		if err := json.Unmarshal(r.Payload, &payload); err != nil {
-			v.t.Fatalf("%s: %v", r.Payload, err)
-		}
-		v.pushes = append(v.pushes, checker.Push{
-			Time: r.Time, Device: a.pushkey(r.Token), Event: payload.EventID, Taken: r.Status == http.StatusOK, Dead: r.Status == http.StatusGone,
-		})
-	}
-	return v
-}
-
-// pushkey is that of a token.
-func (a *apple) pushkey(token string) string {
-	var raw []byte
-	if _, err := fmt.Sscanf(token, "%x", &raw); err != nil {
-		panic(err)
-	}
-	return base64.StdEncoding.EncodeToString(raw)
-}
-
-func iPhones(appID string, n int) (devices []device) {
-	for i := range n {
-		devices = append(devices, iPhoneOf(appID, fmt.Sprint(appID, i)))
-	}
-	return devices
-}
-
-// fuses are the states of the fuses, by app, as the admin API has them.
-func (p *process) fuses() map[string]fuseStatus {
-	p.t.Helper()
-	resp, err := p.admin.Get("http://127.0.0.1/matrix_push/fuses")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var list []fuseStatus
-	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
-		p.t.Fatal(err)
-	}
-	fuses := make(map[string]fuseStatus)
-	for _, f := range list {
-		fuses[f.App] = f
-	}
-	return fuses
-}
-
-type fuseStatus struct {
-	App            string     `json:"app"`
-	Tripped        *time.Time `json:"tripped"`
-	Dead, Pushkeys int
-}
-
-// resetFuse is what the operator does after he mended what was wrong.
-func (p *process) resetFuse(app string) {
-	p.t.Helper()
-	if err := p.request(http.MethodPost, "/matrix_push/fuses/reset", "application/json", `{"app":"`+app+`"}`); err != nil {
-		p.t.Fatal(err)
-	}
-}
 
 const fuseBlew = "too many pushkeys were rejected at once"
 
@@ -232,8 +150,8 @@ func TestAFloodOfMadeUpTokensChangesNothingForAnotherApp(t *testing.T) {
 	hs, flood := gateway.homeserver(), gateway.homeserver()
 	user, otherUser := iPhone("user"), iPhoneOf("org.example.other", "user")
 	accepted(t, hs.notify(alert("$0", user, otherUser)))
-	flooded.Answer("", providertest.APNsAnswer{Reason: "BadDeviceToken", Times: -1})
-	flooded.Answer(user.path(), providertest.APNsAnswer{Times: -1})
+	flooded.Answer("", apnstest.Answer{Reason: "BadDeviceToken", Times: -1})
+	flooded.Answer(user.path(), apnstest.Answer{Times: -1})
 
 	const tokens = 300
 	over := make(chan int)
@@ -280,10 +198,10 @@ func TestAFloodOfMadeUpTokensChangesNothingForAnotherApp(t *testing.T) {
 	for range 2 {
 		wantBody(t, hs.notify(alert("$dead", dead)), rejecting(dead.Pushkey))
 	}
-	other.Answer(otherUser.path(), providertest.APNsAnswer{Reason: "ServiceUnavailable"})
+	other.Answer(otherUser.path(), apnstest.Answer{Reason: "ServiceUnavailable"})
 	accepted(t, hs.notify(alert("$kept", otherUser)))
 	other.await(t, func() bool {
-		return slices.ContainsFunc(other.Pushes(), func(p providertest.APNsPush) bool { return bytes.Contains(p.Payload, []byte("$kept")) })
+		return slices.ContainsFunc(other.Pushes(), func(p apnstest.Push) bool { return bytes.Contains(p.Payload, []byte("$kept")) })
 	})
 }
 

@@ -24,7 +24,7 @@ type keyedServer struct {
 
 func newKeyedServer(t *testing.T) *keyedServer {
 	t.Helper()
-	s := &keyedServer{PushService: providertest.New(providertest.Options{RequireVAPID: true}), keys: make(map[string]string)}
+	s := &keyedServer{PushService: providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true}), keys: make(map[string]string)}
 	s.TLSServer = providertest.NewTLSServer(t, received(http.HandlerFunc(s.serve)))
 	s.SetOrigin(s.URL)
 	t.Cleanup(s.PushService.Close)

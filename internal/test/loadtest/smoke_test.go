@@ -121,7 +121,7 @@ func sent(t *testing.T, b *bench, shape string, n int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subscription := providertest.New(providertest.Options{Origin: s.Origins[0]}).SubscribeDemo("demo")
+	subscription := providertest.NewPushService(providertest.PushServiceOptions{Origin: s.Origins[0]}).SubscribeDemo("demo")
 	if o.Provider == webpush {
 		made.devices = []string{fmt.Sprintf(`{"app_id":%q,"pushkey":%q,"data":{"endpoint":%q,"auth":%q}}`,
 			appID, subscription.P256dh, subscription.Endpoint, subscription.Auth)}

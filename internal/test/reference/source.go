@@ -199,17 +199,13 @@ func (s *Source) Options() []string {
 	return slices.Sorted(maps.Keys(words))
 }
 
-// reads says whether a function reads from a dispenser, or is handed an option that was read from one.
-func reads(fn *ast.FuncDecl) bool {
-	for _, p := range fn.Type.Params.List {
-		if len(p.Names) > 0 && p.Names[0].Name == "option" {
-			return true
+// reads reports whether a function reads from a dispenser, or returns what does.
+func reads(fn *ast.FuncDecl) (found bool) {
+	ast.Inspect(fn.Type, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			found = found || sel.Sel.Name == "Dispenser" || sel.Sel.Name == "Option"
 		}
-		if pointer, ok := p.Type.(*ast.StarExpr); ok {
-			if sel, ok := pointer.X.(*ast.SelectorExpr); ok && sel.Sel.Name == "Dispenser" {
-				return true
-			}
-		}
-	}
-	return false
+		return true
+	})
+	return found
 }

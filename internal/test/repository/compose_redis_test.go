@@ -9,7 +9,9 @@ import (
 )
 
 func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	c, _ := readCompose(t, "compose.redis.yaml")
 	front, redis := c.Services["front"], c.Services["redis"]
 	var upstreams []string
@@ -56,7 +58,9 @@ func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
 }
 
 func TestRedisIsToldWhatItsPageSays(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	page := read(t, "docs/redis.md")
 	conf := read(t, filepath.Join(composeFolder, "redis/redis.conf"))
 	_, block, _ := strings.Cut(page, "## What Redis must be told\n\n```\n")

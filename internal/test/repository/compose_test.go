@@ -87,7 +87,9 @@ func readCompose(t *testing.T, name string) (c compose, text string) {
 var composeFiles = []string{"compose.yaml", "compose.redis.yaml"}
 
 func TestComposeRefersToWhatIsThere(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	for _, file := range composeFiles {
 		c, text := readCompose(t, file)
 		for name, s := range c.Services {
@@ -128,7 +130,9 @@ func TestComposeRefersToWhatIsThere(t *testing.T) {
 }
 
 func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	for _, file := range composeFiles {
 		c, _ := readCompose(t, file)
 		for name, s := range c.Services {
@@ -163,7 +167,9 @@ func (s service) caddyfileOf() string {
 }
 
 func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	for _, file := range composeFiles {
 		c, _ := readCompose(t, file)
 		caddies := 0
@@ -207,7 +213,9 @@ func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 }
 
 func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	c, _ := readCompose(t, "compose.yaml")
 	var homeserver struct {
 		Allowed []netip.Prefix `yaml:"ip_range_whitelist"`
@@ -238,6 +246,7 @@ func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
 func synapseCaddyfile(c compose) string { return c.Services["gateway"].caddyfileOf() }
 
 func TestATrialHasItsOwnAuthority(t *testing.T) {
+	atTop(t)
 	var trial compose
 	unmarshalYAML(t, filepath.Join(composeFolder, "compose.trial.yaml"), &trial)
 	c, _ := readCompose(t, "compose.yaml")

@@ -21,7 +21,9 @@ const (
 )
 
 func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	source, err := reference.Parse(".")
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +55,9 @@ func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
 var syntaxBlock = regexp.MustCompile("(?s)```text\n(.*?)```")
 
 func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	page, err := os.ReadFile(referencePage)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,9 @@ var contracts = []string{"providers", "rejected", "outbox"}
 
 // What a contract imports, everyone builds who implements it, and its types become part of theirs.
 func TestContractsImportTheStandardLibraryOnly(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	for _, contract := range contracts {
 		files, err := filepath.Glob(filepath.Join(contract, "*.go"))
 		if err != nil {
@@ -61,7 +63,9 @@ func imports(t *testing.T, name, source string) (standard, others []string) {
 }
 
 func TestAnImportOfAnotherModuleIsFound(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	for spec, other := range map[string]bool{
 		`"encoding/json"`: false, `"time"`: false, `j "encoding/json"`: false, `_ "crypto/sha256"`: false,
 		`"github.com/go-json-experiment/json"`: true, `jsonv2 "github.com/go-json-experiment/json"`: true, `_ "golang.org/x/sys/unix"`: true,

@@ -51,7 +51,9 @@ func instruction(t *testing.T, word string) string {
 }
 
 func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	var b builder
 	if err := json.Unmarshal([]byte(read(t, "xcaddy.json")), &b); err != nil {
 		t.Fatal(err)
@@ -68,7 +70,9 @@ func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
 }
 
 func TestTheContainersImagesHaveDigests(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	for _, i := range instructions(t) {
 		if i[0] == "FROM" && i[1] != "scratch" && !regexp.MustCompile(`^\S+:\S+@sha256:[0-9a-f]{64} AS \w+$`).MatchString(i[1]) {
 			t.Errorf("FROM %s: what its tag means may change, want a digest", i[1])
@@ -77,7 +81,9 @@ func TestTheContainersImagesHaveDigests(t *testing.T) {
 }
 
 func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	if last := instruction(t, "FROM"); last != "scratch" {
 		t.Errorf("it starts from %s", last)
 	}
@@ -113,7 +119,9 @@ func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
 }
 
 func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	ignored := strings.Fields(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(read(t, containerfile+".dockerignore"), ""))
 	isIgnored := func(path string) bool {
 		return slices.ContainsFunc(ignored, func(pattern string) bool {
@@ -178,6 +186,7 @@ func deploymentEnvironment(t *testing.T) {
 }
 
 func TestDeploymentsValidateWithTheirEnvironment(t *testing.T) {
+	atTop(t)
 	deploymentEnvironment(t)
 	caddyfiles := make(map[string]string)
 	for _, file := range []string{
@@ -243,7 +252,9 @@ func duration(t *testing.T, text string) time.Duration {
 }
 
 func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	unit := read(t, unitFile)
 	setting := func(name string) string {
 		m := regexp.MustCompile(`(?m)^` + name + `=(.+)$`).FindStringSubmatch(unit)

@@ -33,7 +33,9 @@ func pages(t *testing.T) map[string]string {
 }
 
 func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	var routes []string
 	for _, r := range new(caddymodule.Admin).Routes() {
 		routes = append(routes, r.Pattern)
@@ -78,7 +80,9 @@ func leaves(cmd *cobra.Command) (list []*cobra.Command) {
 }
 
 func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	page := read(t, adminPage)
 	list := leaves(command(t))
 	for _, cmd := range list {
@@ -100,7 +104,9 @@ func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
 }
 
 func TestEveryCommandAndFlagInTheDocumentationExists(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	mentioned := regexp.MustCompile(`caddy matrix-push((?: [a-z][a-z-]*)*)([^\n` + "`" + `|]*)`)
 	flag := regexp.MustCompile(` --([a-z][a-z-]*)`)
 	texts := pages(t)
@@ -150,7 +156,24 @@ func resolve(cmd *cobra.Command, words []string) (found *cobra.Command, unknown 
 const securityPage = "docs/security.md"
 
 func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
+	tests := testNames(t)
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
+	if len(named) < 20 {
+		t.Errorf("%s names %d tests only", securityPage, len(named))
+	}
+	for _, m := range named {
+		if !tests[m[1]] {
+			t.Errorf("%s names %s, which there is not", securityPage, m[1])
+		}
+	}
+}
+
+// testNames are the names of all tests.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
 	tests := make(map[string]bool)
 	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -164,13 +187,5 @@ func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
-	if len(named) < 20 {
-		t.Errorf("%s names %d tests only", securityPage, len(named))
-	}
-	for _, m := range named {
-		if !tests[m[1]] {
-			t.Errorf("%s names %s, which there is not", securityPage, m[1])
-		}
-	}
+	return tests
 }

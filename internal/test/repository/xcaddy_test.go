@@ -17,7 +17,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/matrix-push/caddy-matrix-push"
-	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
 // builder is what xcaddy.json may have of xcaddy.Builder, https://pkg.go.dev/github.com/caddyserver/xcaddy#Builder.
@@ -35,7 +36,9 @@ type builder struct {
 }
 
 func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	file, err := os.Open("xcaddy.json")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +78,9 @@ func goMod(t *testing.T) (module, caddyVersion string) {
 }
 
 func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
+	atTop(t)
 	t.Parallel()
+	atTop(t)
 	var ids []string
 	for _, id := range caddy.Modules() {
 		if strings.Contains(id, "matrix_push") {
@@ -103,6 +108,7 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 }
 
 func TestExamplesAdaptAndValidate(t *testing.T) {
+	atTop(t)
 	caddyfiles := map[string]string{"Caddyfile.example": read(t, "Caddyfile.example")}
 	err := filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), "Caddyfile") {
@@ -117,6 +123,7 @@ func TestExamplesAdaptAndValidate(t *testing.T) {
 }
 
 func TestTheDocumentationsConfigurationsAdaptAndValidate(t *testing.T) {
+	atTop(t)
 	files, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		t.Fatal(err)
@@ -139,10 +146,10 @@ func validateAll(t *testing.T, caddyfiles map[string]string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("SECRETS", ".")
-	_, key := providertest.NewAPNsKey(t)
-	certificate, certificateKey := providertest.NewCA(t).APNsCertificate(t,
+	_, key := apnstest.NewKey(t)
+	certificate, certificateKey := apnstest.NewAuthority(t).Certificate(t,
 		[]string{"org.example.ios.enterprise"}, []string{"production"}, time.Now().Add(365*24*time.Hour))
-	serviceAccount := read(t, providertest.NewFCM(t, providertest.FCMOptions{}).ServiceAccount(t))
+	serviceAccount := read(t, fcmtest.New(t, fcmtest.Options{}).ServiceAccount(t))
 	for name, content := range map[string]string{
 		"AuthKey_ABC123DEFG.p8": string(key), "push.pem": string(certificate), "push.key": string(certificateKey),
 		"service-account.json": serviceAccount, "redis_password": "secret",

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 const (
@@ -93,26 +95,13 @@ func (o Options) Bounds() Bounds {
 	return b
 }
 
-// ErrUnknown says that an option is none of these.
-var ErrUnknown = errors.New("no such option")
-
-// Set reads an option of a Caddyfile. Its errors do not name the option.
-func (o Options) Set(option, arg string) (err error) {
-	switch option {
-	case "max_per_app":
-		*o.PerApp, err = number(arg)
-	case "max_per_device":
-		*o.PerDevice, err = number(arg)
-	case "max_size":
-		size, parseErr := humanize.ParseBytes(arg)
-		if parseErr != nil || size == 0 || size > math.MaxInt64 {
-			return fmt.Errorf("%q is not a size such as 256MiB", arg)
-		}
-		*o.Size = int64(size)
-	default:
-		return ErrUnknown
+// Caddyfile are the options by their names.
+func (o Options) Caddyfile() map[string]caddyfileopt.Option {
+	return map[string]caddyfileopt.Option{
+		"max_per_app":    caddyfileopt.Once(o.PerApp, number),
+		"max_per_device": caddyfileopt.Once(o.PerDevice, number),
+		"max_size":       caddyfileopt.Once(o.Size, size),
 	}
-	return err
 }
 
 func number(arg string) (int, error) {
@@ -121,4 +110,12 @@ func number(arg string) (int, error) {
 		return 0, fmt.Errorf("%q is not a number above 0", arg)
 	}
 	return n, nil
+}
+
+func size(arg string) (int64, error) {
+	n, err := humanize.ParseBytes(arg)
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%q is not a size such as 256MiB", arg)
+	}
+	return int64(n), nil
 }

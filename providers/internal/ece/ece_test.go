@@ -17,7 +17,7 @@ import (
 // subscription is one that an independent decrypter reads.
 func subscription(tb testing.TB) (providertest.Subscription, ece.Keys) {
 	tb.Helper()
-	sub := providertest.New(providertest.Options{}).Subscribe()
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	keys, err := ece.ParseKeys(sub.P256dh, sub.Auth)
 	if err != nil {
 		tb.Fatal(err)

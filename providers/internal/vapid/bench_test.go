@@ -15,7 +15,7 @@ import (
 
 // BenchmarkPush is everything about a push but the network: encrypting it, and identifying the gateway.
 func BenchmarkPush(b *testing.B) {
-	service := providertest.New(providertest.Options{Origin: "https://push.example"})
+	service := providertest.NewPushService(providertest.PushServiceOptions{Origin: "https://push.example"})
 	sub := service.Subscribe()
 	message := bytes.Repeat([]byte{'m'}, 300)
 	b.Run("ours", func(b *testing.B) {

@@ -22,6 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/roots"
 )
 
@@ -142,32 +143,12 @@ func Unmarshal(d *caddyfile.Dispenser, embedded interface {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if into, ok := own[d.Val()]; ok {
-			if err := Once(d, into); err != nil {
-				return err
-			}
-			continue
-		}
-		known, err := embedded.UnmarshalOption(d)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return d.Errf("%s has no option %q", name, d.Val())
-		}
+	options := make(map[string]caddyfileopt.Option, len(own))
+	for option, into := range own {
+		options[option] = caddyfileopt.Text(into)
 	}
-	return nil
+	return caddyfileopt.Block(d, options, caddyfileopt.Embedded(name, embedded))
 }
 
 // Once reads an option's one argument, and refuses an option that was given before.
-func Once(d *caddyfile.Dispenser, into *string) error {
-	name := d.Val()
-	if *into != "" {
-		return d.Errf("%s is given twice", name)
-	}
-	if !d.AllArgs(into) || *into == "" {
-		return d.ArgErr()
-	}
-	return nil
-}
+func Once(d *caddyfile.Dispenser, into *string) error { return caddyfileopt.Text(into)(d) }

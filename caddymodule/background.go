@@ -1,0 +1,61 @@
+package caddymodule
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
+)
+
+// warmTimeout bounds how long a provider gets ready. By then the first pushes have told what is wrong.
+const warmTimeout = 30 * time.Second
+
+// warm lets each app's provider get ready for its first push, until ctx is done. It waits until all of Caddy's apps have started: they
+// start in any order, and if a later one fails, a configuration that never went live must not have connected to anything. Nobody waits
+// for warm: pushes that come before it do the same for themselves, and share it with what is under way.
+func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, o *telemetry.Observer) {
+	select {
+	case <-allStarted:
+	case <-ctx.Done():
+		return
+	}
+	var group sync.WaitGroup
+	for _, app := range apps {
+		group.Go(func() {
+			if err := warmUp(ctx, app); err != nil && ctx.Err() == nil { // else the configuration ends
+				o.WarmFailed(app, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// warmUp lets one provider get ready.
+func warmUp(ctx context.Context, app *gateway.App) error {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	return app.Warm(ctx)
+}
+
+// dropUntargeted drops the records of an earlier version that don't say which target they are about, once for each app. With many records
+// that may take a while; nobody waits for it, and nobody is rejected for them meanwhile. As warm, it waits until all of Caddy has started.
+func dropUntargeted(ctx context.Context, allStarted <-chan struct{}, g *gateway.Gateway, o *telemetry.Observer) {
+	select {
+	case <-allStarted:
+	case <-ctx.Done():
+		return
+	}
+	dropped, err := g.DropUntargeted(ctx)
+	for _, app := range slices.Sorted(maps.Keys(dropped)) {
+		if n := dropped[app]; n > 0 {
+			o.UntargetedDropped(app, n)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		o.StoreFailed("dropping the rejections of an earlier version", err)
+	}
+}

@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+)
+
+// serveOutbox serves how much waits for each app, or an app's entries, a page at a time.
+func serveOutbox(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	values, err := parameters(r, "app", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := pageLimit(values)
+	if err != nil {
+		return err
+	}
+	box, err := inspectorOf(g)
+	if err != nil {
+		return err
+	}
+	pattern := values.Get("app")
+	if pattern == "" {
+		return depths(w, r, g, box)
+	}
+	page, next, err := box.List(r.Context(), pattern, values.Get("cursor"), limit)
+	if err != nil {
+		return storeError("outbox", err)
+	}
+	answer := Entries{Entries: make([]Entry, len(page)), Next: next}
+	for i := range page {
+		answer.Entries[i] = NewEntry(page[i])
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+func depths(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, box outbox.Inspector) error {
+	all, err := box.Depths(r.Context())
+	if err != nil {
+		return storeError("outbox", err)
+	}
+	apps := make([]Depth, len(all))
+	for i, d := range all {
+		apps[i] = Depth{
+			App: d.App, Entries: d.Entries, Devices: d.Devices, Oldest: d.Oldest, Full: d.Full,
+			Configured: g.Router.Configured(d.App) != nil,
+		}
+	}
+	return respond(w, http.StatusOK, Depths{Apps: apps})
+}
+
+// retryRequest names an app, or one of its devices.
+type retryRequest struct {
+	App  string `json:"app"`
+	Hash string `json:"hash"`
+}
+
+// retry lets what waits be tried at once.
+func retry(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	var request retryRequest
+	if err := decode(w, r, &request); err != nil {
+		return err
+	}
+	box, err := boxOf(r.Context(), g, request.App)
+	if err != nil {
+		return err
+	}
+	answer := Retried{App: request.App, Configured: g.Router.Configured(request.App) != nil}
+	if request.Hash == "" {
+		g.Resume(request.App)
+		if err := box.Rouse(r.Context(), request.App); err != nil {
+			return storeError("outbox", err)
+		}
+		return respond(w, http.StatusOK, answer)
+	}
+	device, err := waitingDevice(r.Context(), box, request.App, request.Hash)
+	if err != nil {
+		return err
+	}
+	found, err := box.RouseDevice(r.Context(), request.App, device)
+	switch {
+	case err != nil:
+		return storeError("outbox", err)
+	case !found:
+		return nothingWaits(hex.EncodeToString(device[:]))
+	}
+	answer.PushkeyHash = hex.EncodeToString(device[:])
+	return respond(w, http.StatusOK, answer)
+}
+
+// dropRequest names a device of an app, one of its entries, or all that waits for the app.
+type dropRequest struct {
+	App    string `json:"app"`
+	Hash   string `json:"hash"`
+	ID     string `json:"id"`
+	All    bool   `json:"all"`
+	Cursor string `json:"cursor"`
+}
+
+// drop gives up what waits. An entry at which an attempt is under way stays.
+func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	var request dropRequest
+	if err := decode(w, r, &request); err != nil {
+		return err
+	}
+	switch {
+	case request.All && (request.Hash != "" || request.ID != ""):
+		return refuse(http.StatusBadRequest, "all: it cannot be given together with hash or id")
+	case !request.All && request.Hash == "":
+		return refuse(http.StatusBadRequest, "hash is missing: give the device's hash, or all")
+	case !request.All && request.Cursor != "":
+		return refuse(http.StatusBadRequest, "cursor: it goes with all alone")
+	}
+	box, err := boxOf(r.Context(), g, request.App)
+	if err != nil {
+		return err
+	}
+	answer := Dropped{App: request.App}
+	if request.All {
+		answer.Dropped, answer.Next, err = dropAll(r.Context(), box, request.App, request.Cursor)
+		if err != nil {
+			return storeError("outbox", err)
+		}
+		return respond(w, http.StatusOK, answer)
+	}
+	device, err := waitingDevice(r.Context(), box, request.App, request.Hash)
+	if err != nil {
+		return err
+	}
+	answer.PushkeyHash = hex.EncodeToString(device[:])
+	if answer.Dropped, err = box.Drop(r.Context(), request.App, device, request.ID); err != nil {
+		return storeError("outbox", err)
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+// maxDrops is how many devices' entries are dropped at a time: each waits for the disk.
+const maxDrops = 64
+
+// dropAll drops what waits for an app, as far as it comes in bulkTime.
+func dropAll(ctx context.Context, box outbox.Inspector, app, cursor string) (n int, next string, err error) {
+	for deadline := time.Now().Add(bulkTime); ; {
+		page, next, err := box.List(ctx, app, cursor, bulkPage)
+		if err != nil {
+			return n, "", err
+		}
+		dropped, err := dropPage(ctx, box, app, page)
+		n += dropped
+		if err != nil || next == "" || time.Now().After(deadline) {
+			return n, next, err
+		}
+		cursor = next
+	}
+}
+
+// dropPage drops the entries of the devices of a page.
+func dropPage(ctx context.Context, box outbox.Inspector, app string, page []outbox.Waiting) (n int, err error) {
+	devices := make(map[[16]byte]bool)
+	for _, w := range page {
+		devices[w.Device] = true
+	}
+	drops := make(chan int, len(devices))
+	var group errgroup.Group
+	group.SetLimit(maxDrops)
+	for device := range devices {
+		group.Go(func() error {
+			dropped, err := box.Drop(ctx, app, device, "")
+			drops <- dropped
+			return err
+		})
+	}
+	err = group.Wait()
+	close(drops)
+	for dropped := range drops {
+		n += dropped
+	}
+	return n, err
+}

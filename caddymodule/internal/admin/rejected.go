@@ -1,0 +1,165 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// serveRejected serves the records, a page at a time. A page of one app's may be short, or empty, without being the last.
+func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	values, err := parameters(r, "app", "prefix", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	q := rejected.Query{Cursor: values.Get("cursor")}
+	if q.Limit, err = pageLimit(values); err != nil {
+		return err
+	}
+	if q.Prefix, err = hashPrefix("prefix", values.Get("prefix")); err != nil {
+		return err
+	}
+	lister, err := listerOf(g)
+	if err != nil {
+		return err
+	}
+	records, next, err := listRecords(r.Context(), lister, q, values.Get("app"))
+	if err != nil {
+		return storeError("rejected", err)
+	}
+	return respond(w, http.StatusOK, Records{Records: records, Next: next})
+}
+
+// listRecords collects roughly as many records as the query wants, of one app unless that is empty, as far as it comes in bulkTime.
+func listRecords(
+	ctx context.Context, lister rejected.Lister, q rejected.Query, app string,
+) (records []gateway.RecordStatus, next string, err error) {
+	wanted := q.Limit
+	if app != "" {
+		q.Limit = max(q.Limit, defaultPage)
+	}
+	records = []gateway.RecordStatus{}
+	for deadline := time.Now().Add(bulkTime); ; {
+		page, next, err := lister.List(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, e := range page {
+			if app == "" || e.Record.App == app {
+				records = append(records, gateway.NewRecordStatus(e.Key, e.Record))
+			}
+		}
+		if next == "" || len(records) >= wanted || time.Now().After(deadline) {
+			return records, next, nil
+		}
+		q.Cursor = next
+	}
+}
+
+// explain serves all that is known of a device.
+func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	var device deviceSelector
+	if err := decode(w, r, &device); err != nil {
+		return err
+	}
+	var unusable *gateway.UnusableStatus
+	if d := device.device(g); d != nil {
+		unusable = g.Unusable(d)
+	}
+	keys, err := device.find(r.Context(), g)
+	if err != nil && unusable != nil && device.Endpoint != "" {
+		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an endpoint that is none tells no devices apart
+	}
+	if err != nil {
+		return err
+	}
+	if len(keys) > 1 {
+		return severalEndpoints(keys)
+	}
+	key := keys[0]
+	e, err := g.Explain(r.Context(), key, device.AppID)
+	if err != nil {
+		return storeError("explaining", err)
+	}
+	if device.Hash != "" && !e.Known() {
+		return refuse(http.StatusNotFound, "nothing is known of the device %s", key)
+	}
+	e.Unusable = unusable
+	if !e.Known() && unusable == nil && device.anyEndpoint(g) {
+		e.Note = "without the endpoint, only devices are found that are on record or were tried lately: give the endpoint of the pusher's data"
+	}
+	return respond(w, http.StatusOK, e)
+}
+
+// forgetRequest names one device, or an app's that were rejected since a time.
+type forgetRequest struct {
+	deviceSelector
+	App    string `json:"app"`
+	Since  string `json:"since"`
+	Cursor string `json:"cursor"`
+}
+
+// forget removes records.
+func forget(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	var request forgetRequest
+	if err := decode(w, r, &request); err != nil {
+		return err
+	}
+	switch {
+	case request.given() && (request.App != "" || request.Since != "" || request.Cursor != ""):
+		return refuse(http.StatusBadRequest, "app, since: they cannot be given together with a device")
+	case request.given():
+		return forgetDevice(w, r, g, request.deviceSelector)
+	case request.App == "":
+		return refuse(http.StatusBadRequest, "app is missing: give app and since, or a device")
+	case request.Since == "":
+		return refuse(http.StatusBadRequest, "since is missing: give the time of the first rejection to be forgotten")
+	}
+	return forgetApp(w, r, g, request)
+}
+
+func forgetDevice(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, device deviceSelector) error {
+	keys, err := device.find(r.Context(), g)
+	if err != nil {
+		return err
+	}
+	answer := Forgotten{}
+	if len(keys) == 1 {
+		answer.PushkeyHash = keys[0].String()
+	}
+	for _, key := range keys {
+		known, err := g.Forget(r.Context(), key)
+		if err != nil {
+			return storeError("rejected", err)
+		}
+		if known {
+			answer.Forgotten++
+		}
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+func forgetApp(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, request forgetRequest) error {
+	since, err := time.Parse(time.RFC3339, request.Since)
+	if err != nil {
+		return refuse(http.StatusBadRequest, "since: it has to be a time such as 2026-03-14T09:00:00Z")
+	}
+	lister, err := listerOf(g)
+	if err != nil {
+		return err
+	}
+	answer := Forgotten{Next: request.Cursor}
+	for deadline := time.Now().Add(bulkTime); ; {
+		n, next, err := g.ForgetSince(r.Context(), lister, request.App, since, rejected.Query{Cursor: answer.Next, Limit: bulkPage})
+		if err != nil {
+			return storeError("rejected", err)
+		}
+		answer.Forgotten, answer.Next = answer.Forgotten+n, next
+		if next == "" || time.Now().After(deadline) {
+			return respond(w, http.StatusOK, answer)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+// Package admin has the gateway's routes in Caddy's admin API, and their answers, which the command reads.
+//
+// A file has the routes below the path that it is named after. They need the engine, and nothing of the module that mounts them.
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+// Routes returns the routes. They call find for each request: it returns the gateway that serves, or why there is none.
+func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
+	route := func(path, methods string, serve caddy.AdminHandlerFunc) caddy.AdminRoute {
+		return caddy.AdminRoute{Pattern: "/matrix_push/" + path, Handler: method(methods, serve)}
+	}
+	get := func(path string, serve serveFunc) caddy.AdminRoute {
+		return route(path, "GET, HEAD", withGateway(find, serve))
+	}
+	post := func(path string, serve serveFunc) caddy.AdminRoute {
+		return route(path, "POST", withGateway(find, serve))
+	}
+	return []caddy.AdminRoute{
+		route("health/live", "GET, HEAD", alive),
+		route("health/ready", "GET, HEAD", ready(find)),
+		get("apps", serveApps),
+		get("keys", serveKeys),
+		get("fuses", serveFuses),
+		post("fuses/reset", resetFuse),
+		get("rejected", serveRejected),
+		post("rejected/explain", explain),
+		post("rejected/forget", forget),
+		get("outbox", serveOutbox),
+		post("outbox/retry", retry),
+		post("outbox/drop", drop),
+		post("send", send),
+	}
+}
+
+// serveFunc serves a route with the gateway that was found.
+type serveFunc func(http.ResponseWriter, *http.Request, *gateway.Gateway) error
+
+// method serves the methods in a list as the Allow header has it.
+func method(allowed string, serve caddy.AdminHandlerFunc) caddy.AdminHandlerFunc {
+	list := strings.Split(allowed, ", ")
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !slices.Contains(list, r.Method) {
+			w.Header().Set("Allow", allowed)
+			return refuse(http.StatusMethodNotAllowed, "method not allowed: use %s", list[0])
+		}
+		return serve(w, r)
+	}
+}
+
+// withGateway serves with the gateway that find returns.
+func withGateway(find func() (*gateway.Gateway, error), serve serveFunc) caddy.AdminHandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		g, err := find()
+		if err != nil {
+			return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
+		}
+		err = serve(w, r, g)
+		var ambiguous *ambiguousError
+		if errors.As(err, &ambiguous) {
+			return respond(w, http.StatusConflict, ambiguous.Failure)
+		}
+		return err
+	}
+}

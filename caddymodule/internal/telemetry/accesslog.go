@@ -1,0 +1,52 @@
+package telemetry
+
+import (
+	"context"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+// placeholders is what the names of a request's placeholders begin with.
+const placeholders = "http.matrix_push."
+
+// AccessLog adds to the access log how many devices a request had and how many of them were rejected or not served, and makes these
+// placeholders known:
+//
+//	{http.matrix_push.devices}      how many devices the request named
+//	{http.matrix_push.<result>}     how many of them were delivered, queued, duplicate, dropped, rejected, rejected_before, unavailable
+func AccessLog(ctx context.Context, devices int, results gateway.Results) {
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && !keepsNoLog(ctx) {
+		extra.Add(zap.Int("push_devices", devices))
+		extra.Add(zap.Int("push_rejected", results[gateway.Rejected]+results[gateway.RejectedBefore]))
+		extra.Add(zap.Int("push_unavailable", results[gateway.Unavailable]))
+	}
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(func(key string) (any, bool) {
+			name, found := strings.CutPrefix(key, placeholders)
+			if !found {
+				return nil, false
+			}
+			if name == "devices" {
+				return devices, true
+			}
+			for r, n := range results {
+				if gateway.Result(r).String() == name {
+					return n, true
+				}
+			}
+			return nil, false
+		})
+	}
+}
+
+// keepsNoLog reports whether the request's server has no access log: then the fields would cost 7 allocations and 3 % of a request's time
+// for nothing.
+func keepsNoLog(ctx context.Context) bool {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server.Logs == nil
+}

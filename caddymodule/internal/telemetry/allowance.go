@@ -1,0 +1,104 @@
+package telemetry
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	// maxLines is how many log lines above debug level, and how many events, requests can cause in a minute.
+	maxLines = 100
+	// maxRejections is how many of them are about rejected pushkeys: anyone can make up pushkeys, and they must not hide the others.
+	maxRejections = 80
+)
+
+// allowance bounds what is said in a minute, and counts by kind what is left out. The zero value is ready to use. It is safe for
+// concurrent use.
+type allowance struct {
+	mu   sync.Mutex
+	ends time.Time // the minute
+	used int
+	left map[string]int
+	tell *time.Timer // reports what was left out when the minute ends; nil if nothing was
+}
+
+// take reports whether something may be said, of which there may be so many in a minute. If not, report is called with what was left out
+// when the minute ends.
+func (a *allowance) take(kind string, most int, report func(left map[string]int)) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if !now.Before(a.ends) {
+		a.ends, a.used = now.Add(time.Minute), 0
+	}
+	if a.used < most {
+		a.used++
+		return true
+	}
+	if a.left == nil {
+		a.left = make(map[string]int)
+		a.tell = time.AfterFunc(a.ends.Sub(now), func() { a.settle(report) })
+	}
+	a.left[kind]++
+	return false
+}
+
+// settle reports what was left out until now.
+func (a *allowance) settle(report func(left map[string]int)) {
+	a.mu.Lock()
+	left := a.left
+	if a.tell != nil {
+		a.tell.Stop()
+	}
+	a.left, a.tell = nil, nil
+	a.mu.Unlock()
+	if len(left) > 0 {
+		report(left)
+	}
+}
+
+// mayLog reports whether a line of a kind may be logged at a level.
+func (o *Observer) mayLog(level zapcore.Level, kind string) bool {
+	most := maxLines
+	if level <= zapcore.InfoLevel {
+		most = maxRejections
+	}
+	return o.logger.Core().Enabled(level) && o.lines.take(kind, most, o.linesLeft)
+}
+
+func (o *Observer) linesLeft(left map[string]int) {
+	o.logger.Warn("log lines were left out", zap.Int("lines", sum(left)), zap.Any("kinds", left),
+		zap.String("hint", "more of them were caused within a minute than are worth reading; the metrics count each"))
+}
+
+// tell emits an event, unless there were too many within a minute.
+func (o *Observer) tell(event string, data map[string]any) {
+	most := maxLines
+	if event == eventPushkeyRejected {
+		most = maxRejections
+	}
+	if o.events.take(event, most, o.eventsLeft) {
+		o.emit(event, data)
+	}
+}
+
+func (o *Observer) eventsLeft(left map[string]int) {
+	o.logger.Warn("events were left out", zap.Int("events", sum(left)), zap.Any("kinds", left),
+		zap.String("hint", "more of them were caused within a minute than a handler can be expected to take"))
+}
+
+// Retire reports what was left out by now.
+func (o *Observer) Retire() {
+	o.lines.settle(o.linesLeft)
+	o.events.settle(o.eventsLeft)
+}
+
+func sum(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}

@@ -1,0 +1,164 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+// fullBox and fullStore know how much is in them, and nothing else.
+type fullBox struct{ outbox.Inspector }
+
+func (fullBox) Depths(context.Context) ([]outbox.Depth, error) {
+	return []outbox.Depth{{App: "org.example.*", Entries: 3, Devices: 2, Oldest: time.Now().Add(-time.Hour)}}, nil
+}
+
+type fullStore struct{ rejected.Store }
+
+func (fullStore) Len() int { return 7 }
+
+// exposed are the gateway's metrics as a scrape shows them when there is one of each.
+func exposed(t *testing.T) []*dto.MetricFamily {
+	t.Helper()
+	app := &gateway.App{
+		Pattern: "org.example.*", ProviderName: "apns", Provider: &ending{at: time.Now().Add(time.Hour)}, Limit: limit.NewFair(1, 1),
+	}
+	router, err := gateway.NewRouter([]*gateway.App{app})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics()
+	m.answered(200, time.Second)
+	m.refusal("busy")
+	m.device(app, gateway.Delivered)
+	m.push(gateway.Attempt{App: app, Outcome: providers.Delivered(), Result: gateway.Delivered})
+	m.push(gateway.Attempt{App: app, Outcome: providers.Rejected("gone"), Result: gateway.Rejected, Known: true})
+	m.storeFailed("leasing pushes")
+	m.refusedByOutbox(app, gateway.RefusedFull)
+	g := gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared(), Rejected: fullStore{}, Outbox: fullBox{}})
+	registry := prometheus.NewPedanticRegistry() // as Caddy's are: it fails for what is collected without having been described
+	if err := m.register(registry, gauges{func() (*gateway.Gateway, error) { return g, nil }}); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
+}
+
+// metric is what there is to know of one: its type, and its labels in order.
+type metric struct {
+	kind   string
+	labels []string
+}
+
+// exported are the gateway's metrics by name.
+func exported(t *testing.T) map[string]metric {
+	t.Helper()
+	metrics := make(map[string]metric)
+	for _, family := range exposed(t) {
+		var labels []string
+		for _, l := range family.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		slices.Sort(labels)
+		metrics[family.GetName()] = metric{strings.ToLower(family.GetType().String()), labels}
+	}
+	return metrics
+}
+
+func TestEachStateThatIsDescribedIsCollected(t *testing.T) {
+	t.Parallel()
+	descriptions := make(chan *prometheus.Desc, 100)
+	gauges{}.Describe(descriptions)
+	gauges := 0
+	for _, m := range exported(t) {
+		if m.kind == "gauge" {
+			gauges++
+		}
+	}
+	if want := len(descriptions) + 1; gauges != want { // and the one of requests in flight
+		t.Errorf("%d gauges are collected, want %d", gauges, want)
+	}
+}
+
+func TestTheStateIsToldInTheUnitsOfTheMetricsNames(t *testing.T) {
+	t.Parallel()
+	values := make(map[string]float64)
+	for _, family := range exposed(t) {
+		for _, m := range family.GetMetric() {
+			if m.Gauge != nil {
+				values[strings.TrimPrefix(family.GetName(), "caddy_matrix_push_")] += m.Gauge.GetValue()
+			}
+		}
+	}
+	if ends := time.Until(time.Unix(int64(values["credential_expiry_timestamp_seconds"]), 0)); ends < 59*time.Minute || ends > time.Hour {
+		t.Errorf("the credential ends in %v, want an hour", ends)
+	}
+	if age := values["outbox_oldest_age_seconds"]; age < 3600 || age > 3660 {
+		t.Errorf("the oldest push is %v seconds old, want an hour", age)
+	}
+	for name, want := range map[string]float64{"outbox_entries": 3, "outbox_devices": 2, "rejected_records": 7, "fuse_tripped": 0, "breakers_open": 0} {
+		if got, ok := values[name]; !ok || got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// Not parallel: the metrics are the process's.
+func TestEachRegistryHasTheProcesssMetricsAndTheStateOfTheGatewayThatServes(t *testing.T) {
+	router, err := gateway.NewRouter([]*gateway.App{{Pattern: "a", ProviderName: "apns", Provider: &ending{}, Limit: limit.NewFair(1, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving := gateway.New(gateway.Options{Router: router, Shared: gateway.NewShared()})
+	none := errors.New("no gateway")
+	registry := prometheus.NewPedanticRegistry()
+	for range 2 { // Caddy's admin API and the app do, in whichever order
+		if err := Register(registry, func() (*gateway.Gateway, error) { return serving, none }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inFlight := func() (gauge float64, open bool) {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		gauge = -1
+		for _, family := range families {
+			switch family.GetName() {
+			case "caddy_matrix_push_notifications_in_flight":
+				gauge = family.GetMetric()[0].GetGauge().GetValue()
+			case "caddy_matrix_push_breakers_open":
+				open = true
+			}
+		}
+		return gauge, open
+	}
+	if n, state := inFlight(); n != 0 || state {
+		t.Errorf("before anything serves: %v in flight, and a state: %v", n, state)
+	}
+	none = nil
+	Began()
+	if n, state := inFlight(); n != 1 || !state {
+		t.Errorf("during a request: %v in flight, and a state: %v", n, state)
+	}
+	Ended()
+	if n, _ := inFlight(); n != 0 {
+		t.Errorf("after a request: %v in flight", n)
+	}
+}

@@ -1,0 +1,173 @@
+package telemetry
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+const (
+	namespace = "caddy"
+	subsystem = "matrix_push"
+
+	// unknownApp is what metrics call the app of devices that no app serves: what a stranger sends is no label.
+	unknownApp = "_unknown"
+	// maxSeries bounds the series of pushes, and otherReason is the reason beyond: a third party's provider may have any number of reasons.
+	maxSeries   = 5000
+	otherReason = "_other"
+)
+
+// metrics are the process's, on the registry of each configuration that comes: they are made once, so that no reload takes a counter
+// back or finds it registered.
+var metrics = newMetrics()
+
+// latencyBuckets resolve a push service on the same continent as well as one that is about to time out.
+var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60}
+
+// ageBuckets reach from a push that was taken at once to one that an outage kept for a day.
+var ageBuckets = []float64{.01, .05, .25, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}
+
+type metricSet struct {
+	notifications        *prometheus.CounterVec
+	notificationsRefused *prometheus.CounterVec
+	notificationSeconds  prometheus.Histogram
+	notificationInFlight prometheus.Gauge
+	devices              *prometheus.CounterVec
+	pushes               *prometheus.CounterVec
+	pushSeconds          *prometheus.HistogramVec
+	deliveryAge          *prometheus.HistogramVec
+	lost                 *prometheus.CounterVec
+	storeErrors          *prometheus.CounterVec
+	outboxRefusals       *prometheus.CounterVec
+
+	series sync.Map // of pushes, by seriesKey
+	many   atomic.Int64
+}
+
+// seriesKey names a series of pushes.
+type seriesKey struct{ app, provider, outcome, reason string }
+
+func newMetrics() *metricSet {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets,
+		}, labels)
+	}
+	return &metricSet{
+		notifications:        counter("notifications_total", "Notify requests by the status they were answered with.", "code"),
+		notificationsRefused: counter("notifications_refused_total", "Notify requests that were refused as a whole, by the reason.", "reason"),
+		notificationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "notification_duration_seconds",
+			Help: "Time from a notify request to its answer.", Buckets: latencyBuckets,
+		}),
+		notificationInFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "notifications_in_flight", Help: "Notify requests that are being answered.",
+		}),
+		devices:     counter("devices_total", "Devices of notify requests by what became of them until the answer.", "app", "provider", "result"),
+		pushes:      counter("pushes_total", "Attempts to deliver a push by their outcome.", "app", "provider", "outcome", "reason"),
+		pushSeconds: histogram("push_duration_seconds", "Duration of an attempt to deliver a push.", latencyBuckets, "app", "provider"),
+		deliveryAge: histogram("delivery_age_seconds", "Time from a notification's acceptance to its delivery.", ageBuckets, "app", "provider"),
+		lost:        counter("known_pushkeys_rejected_total", "Rejections of devices that were delivered to before.", "app", "provider"),
+		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by what was tried.", "operation"),
+		outboxRefusals: counter("outbox_refusals_total", "Pushes that the outbox had no room for, by whose room is used up.",
+			"app", "provider", "reason"),
+	}
+}
+
+// Register puts the metrics on a configuration's registry, if they are not there yet. find returns the gateway that serves, whose state
+// the gauges show.
+func Register(registry *prometheus.Registry, find func() (*gateway.Gateway, error)) error {
+	return metrics.register(registry, gauges{find})
+}
+
+func (m *metricSet) register(registry *prometheus.Registry, state prometheus.Collector) error {
+	for _, c := range []prometheus.Collector{
+		m.notifications, m.notificationsRefused, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge,
+		m.lost, m.storeErrors, m.outboxRefusals,
+		state,
+	} {
+		var there prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &there) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Began counts a notify request as being answered, until Ended.
+func Began() { metrics.notificationInFlight.Inc() }
+
+// Ended is called once for each call of Began.
+func Ended() { metrics.notificationInFlight.Dec() }
+
+// Answered counts a notify request.
+func Answered(status int, took time.Duration) { metrics.answered(status, took) }
+
+// Refused counts a notify request that was not read.
+func Refused(status int) { metrics.refused(status) }
+
+func (m *metricSet) answered(status int, took time.Duration) {
+	m.notifications.WithLabelValues(strconv.Itoa(status)).Inc()
+	m.notificationSeconds.Observe(took.Seconds())
+}
+
+func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// refusal counts a request that was refused as a whole. The reasons are the engine's.
+func (m *metricSet) refusal(reason string) { m.notificationsRefused.WithLabelValues(reason).Inc() }
+
+// device counts a device of a request.
+func (m *metricSet) device(app *gateway.App, result gateway.Result) {
+	pattern, provider := unknownApp, ""
+	if app != nil {
+		pattern, provider = app.Pattern, app.ProviderName
+	}
+	m.devices.WithLabelValues(pattern, provider, result.String()).Inc()
+}
+
+// push counts an attempt.
+func (m *metricSet) push(a gateway.Attempt) {
+	app, provider := a.App.Pattern, a.App.ProviderName
+	m.pushesOf(seriesKey{app, provider, a.Kind(), a.Outcome.Reason}).Inc()
+	if !a.Untried {
+		m.pushSeconds.WithLabelValues(app, provider).Observe(a.Duration.Seconds())
+	}
+	if a.Known && a.Kind() == providers.KindRejected.String() {
+		m.lost.WithLabelValues(app, provider).Inc()
+	}
+	if a.Outcome.Kind == providers.KindDelivered {
+		m.deliveryAge.WithLabelValues(app, provider).Observe(a.Age.Seconds())
+	}
+}
+
+func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
+	if c, ok := m.series.Load(k); ok {
+		return c.(prometheus.Counter)
+	}
+	if m.many.Add(1) > maxSeries {
+		return m.pushes.WithLabelValues(k.app, k.provider, k.outcome, otherReason)
+	}
+	c, _ := m.series.LoadOrStore(k, m.pushes.WithLabelValues(k.app, k.provider, k.outcome, k.reason))
+	return c.(prometheus.Counter)
+}
+
+// storeFailed counts a failure of a store.
+func (m *metricSet) storeFailed(doing string) {
+	m.storeErrors.WithLabelValues(strings.ReplaceAll(doing, " ", "_")).Inc()
+}
+
+// refusedByOutbox counts a push that the outbox had no room for.
+func (m *metricSet) refusedByOutbox(app *gateway.App, why gateway.Refusal) {
+	m.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)).Inc()
+}

@@ -1,0 +1,204 @@
+package telemetry
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	zapobserver "go.uber.org/zap/zaptest/observer"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
+)
+
+func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		outcome providers.Outcome
+		result  gateway.Result
+		alarm   bool
+		event   string
+		level   zapcore.Level
+		message string
+	}{
+		{"a delivery is no news", providers.Delivered(), gateway.Delivered, false, "", zapcore.DebugLevel, "push delivered"},
+		{"a failure that passes is no news", providers.Retry("timeout", 0, nil), gateway.Queued, false, "", zapcore.DebugLevel, "push retry"},
+		{"what a client got wrong is worth a line, and is no push service's verdict", providers.Unusable("bad_endpoint", nil), gateway.Rejected, false, "", zapcore.InfoLevel, "push rejected"},
+		{"a dead pushkey is worth a line", providers.Rejected("gone"), gateway.Rejected, false, eventPushkeyRejected, zapcore.InfoLevel, "push rejected"},
+		{"what the operator has to mend is an error", providers.Misconfigured("http_403", nil), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push misconfigured"},
+		{"a verdict on an earlier registration is no news", providers.Rejected("gone"), gateway.Dropped, false, "", zapcore.DebugLevel, "push outdated"},
+		{"a verdict that is not believed rejected nobody", providers.Rejected("bad_device_token"), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push doubted"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := zapobserver.New(zapcore.DebugLevel)
+			var emitted string
+			emit := func(event string, _ map[string]any) { emitted = event }
+			(&Observer{logger: zap.New(core), emit: emit}).Attempted(gateway.Attempt{
+				App: &gateway.App{Pattern: "org.example.*", ProviderName: "webpush"}, Key: rejected.KeyOf("a", "secret"),
+				Outcome: test.outcome, Result: test.result, Alarm: test.alarm,
+			})
+			entries := logs.All()
+			if len(entries) != 1 || entries[0].Level != test.level || entries[0].Message != test.message {
+				t.Fatalf("logged %+v", entries)
+			}
+			if emitted != test.event {
+				t.Errorf("emitted %q, want %q", emitted, test.event)
+			}
+			if hash := entries[0].ContextMap()["pushkey_hash"]; hash != rejected.KeyOf("a", "secret").String()[:8] {
+				t.Errorf("the pushkey's hash is %v", hash)
+			}
+		})
+	}
+}
+
+func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	core, logs := zapobserver.New(zapcore.InfoLevel)
+	o := &Observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
+	attempt := gateway.Attempt{App: &gateway.App{Pattern: "a"}, Outcome: providers.Misconfigured("http_403", nil), Alarm: true}
+	for range 100 {
+		o.Attempted(attempt)
+		o.StoreFailed("looking up rejections", errors.New("down"))
+	}
+	if n := logs.Len(); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+	attempt.Outcome.Reason = "http_401"
+	o.Attempted(attempt)
+	if n := logs.Len(); n != 3 {
+		t.Errorf("another reason is news, but there are %d lines", n)
+	}
+}
+
+// Anyone can make such devices up: https://github.com/binwiederhier/ntfy-android/issues/130 is somebody who did not find out why.
+func TestAnUnusableDeviceIsOneLineAMinuteForEachAppAndReason(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := zapobserver.New(zapcore.InfoLevel)
+		o := &Observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
+		for range 3 {
+			for i := range 100 {
+				for _, reason := range []string{"bad_endpoint", "bad_subscription"} {
+					o.Attempted(gateway.Attempt{
+						App: &gateway.App{Pattern: "a", ProviderName: "unifiedpush"}, Key: rejected.KeyOf("a", string(rune('a'+i))),
+						Outcome: providers.Unusable(reason, errors.New("it is not an https URL")), Result: gateway.Rejected,
+					})
+				}
+			}
+			time.Sleep(repeatAfter)
+		}
+		if n := logs.Len(); n != 6 {
+			t.Fatalf("%d lines, want one a minute for each reason", n)
+		}
+		line := logs.All()[0].ContextMap()
+		if line["reason"] != "bad_endpoint" || line["error"] != "it is not an https URL" || line["pushkey_hash"] != rejected.KeyOf("a", "a").Short() {
+			t.Errorf("the line has %v", line)
+		}
+	})
+}
+
+func TestAPushServicesWordIsInTheLineAndInTheEvent(t *testing.T) {
+	t.Parallel()
+	core, logs := zapobserver.New(zapcore.DebugLevel)
+	events := map[string]any{}
+	o := &Observer{logger: zap.New(core), emit: func(event string, data map[string]any) { events[event] = data["word"] }}
+	app := &gateway.App{Pattern: "a", ProviderName: "apns"}
+	attempt := func(out providers.Outcome, word string, result gateway.Result, alarm bool) {
+		out.Word = word
+		o.Attempted(gateway.Attempt{App: app, Outcome: out, Result: result, Alarm: alarm})
+	}
+	attempt(providers.Misconfigured("http_403", nil), "BadEnvironmentKeyInToken", gateway.Queued, true)
+	attempt(providers.Rejected("unregistered"), "Unregistered", gateway.Rejected, false)
+	attempt(providers.Retry("server_error", 0, nil), "", gateway.Queued, false)
+	lines := logs.All()
+	if lines[0].ContextMap()["word"] != "BadEnvironmentKeyInToken" || lines[1].ContextMap()["word"] != "Unregistered" {
+		t.Errorf("logged %+v", lines)
+	}
+	if _, there := lines[2].ContextMap()["word"]; there {
+		t.Error("a line has a word where there is none")
+	}
+	if events[eventAppMisconfigured] != "BadEnvironmentKeyInToken" || events[eventPushkeyRejected] != "Unregistered" {
+		t.Errorf("emitted %v", events)
+	}
+}
+
+func TestAnotherKeyIsAWarningWithWhatToDo(t *testing.T) {
+	t.Parallel()
+	core, logs := zapobserver.New(zapcore.InfoLevel)
+	o := &Observer{logger: zap.New(core), emit: func(event string, _ map[string]any) { t.Errorf("%s was emitted", event) }}
+	app := &gateway.App{Pattern: "a", ProviderName: "webpush"}
+	wrong := providers.Misconfigured("wrong_key", nil)
+	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443"})
+	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443", WrongKeys: 2})
+	lines := logs.All()
+	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].Message != "subscriptions were made for another key" {
+		t.Fatalf("logged %+v", lines)
+	}
+	fields := lines[0].ContextMap()
+	if fields["app"] != "a" || fields["host"] != "push.example.org:443" || fields["devices"] != int64(2) || fields["hint"] == "" {
+		t.Errorf("the line has %v", fields)
+	}
+}
+
+// A full outbox is a warning a minute for each app. What strangers are refused, and what one device is, is no trouble of the operator's.
+func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := zapobserver.New(zapcore.InfoLevel)
+		o := &Observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
+		ios, all := &gateway.App{Pattern: "full.ios", ProviderName: "apns"}, &gateway.App{Pattern: "full.*", ProviderName: "unifiedpush"}
+		counted := func(app *gateway.App, why gateway.Refusal) float64 {
+			return valueOf(t, metrics.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)))
+		}
+		for range 3 {
+			for range 10 {
+				o.Refused(ios, gateway.RefusedFull)
+				o.Refused(all, gateway.RefusedFull)
+				o.Refused(all, gateway.RefusedStranger)
+				o.Refused(all, gateway.RefusedDevice)
+			}
+			time.Sleep(repeatAfter)
+		}
+		if n := len(logs.FilterLevelExact(zapcore.WarnLevel).FilterMessage("outbox full: pushes are refused").All()); n != 6 || logs.Len() != 6 {
+			t.Errorf("%d warnings in %d lines, want 6", n, logs.Len())
+		}
+		for _, why := range []gateway.Refusal{gateway.RefusedFull, gateway.RefusedStranger, gateway.RefusedDevice} {
+			if n := counted(all, why); n != 30 {
+				t.Errorf("%v were counted as %s, want 30", n, why)
+			}
+		}
+	})
+}
+
+// A push that made way is counted, and is no attempt.
+func TestAPushThatMadeWayIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	m := newMetrics()
+	app := &gateway.App{Pattern: "a", ProviderName: "unifiedpush"}
+	m.push(gateway.Attempt{App: app, Outcome: providers.Dropped("displaced", nil), Result: gateway.Dropped, Untried: true})
+	if n := valueOf(t, m.pushes.WithLabelValues("a", "unifiedpush", "dropped", "displaced")); n != 1 {
+		t.Errorf("%v were counted, want 1", n)
+	}
+	durations := make(chan prometheus.Metric, 1)
+	m.pushSeconds.Collect(durations)
+	if n := len(durations); n != 0 {
+		t.Errorf("%d durations were observed, want none", n)
+	}
+}
+
+func valueOf(t *testing.T, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}

@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// adminDo makes a request to the admin API, and returns status and body.
+func (p *process) adminDo(method, path, body string) (status int, answer string) {
+	p.t.Helper()
+	req, err := http.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	resp, err := p.admin.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// fuses are the states of the fuses, by app, as the admin API has them.
+func (p *process) fuses() map[string]fuseStatus {
+	p.t.Helper()
+	resp, err := p.admin.Get("http://127.0.0.1/matrix_push/fuses")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var list []fuseStatus
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+		p.t.Fatal(err)
+	}
+	fuses := make(map[string]fuseStatus)
+	for _, f := range list {
+		fuses[f.App] = f
+	}
+	return fuses
+}
+
+type fuseStatus struct {
+	App            string     `json:"app"`
+	Tripped        *time.Time `json:"tripped"`
+	Dead, Pushkeys int
+}
+
+// resetFuse is what the operator does after he mended what was wrong.
+func (p *process) resetFuse(app string) {
+	p.t.Helper()
+	if err := p.request(http.MethodPost, "/matrix_push/fuses/reset", "application/json", `{"app":"`+app+`"}`); err != nil {
+		p.t.Fatal(err)
+	}
+}

@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// pace sends requests at a steady beat, each on its own, and finds out which took too long.
+type pace struct {
+	t       *testing.T
+	name    string
+	start   time.Time
+	waiting sync.WaitGroup
+
+	mu      sync.Mutex
+	slowest time.Duration // of those that began when it had been noticed
+	replies []reply
+}
+
+func (p *pace) keep(over time.Time, beat time.Duration, send func(i int) reply) {
+	p.start = time.Now()
+	for i := 0; time.Now().Before(over); i++ {
+		p.waiting.Go(func() {
+			began := time.Now()
+			r := send(i)
+			took := time.Since(began)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.replies = append(p.replies, r)
+			if began.Sub(p.start) >= noticed {
+				p.slowest = max(p.slowest, took)
+			}
+		})
+		<-time.After(beat)
+	}
+	p.waiting.Wait()
+}
+
+// check wants each request answered with a status, and in time.
+func (p *pace) check(status int, most time.Duration) {
+	p.t.Helper()
+	if p.slowest > most {
+		p.t.Errorf("%s: a request took %s", p.name, p.slowest)
+	}
+	for _, r := range p.replies {
+		if r.Status != status || len(r.Rejected) > 0 {
+			p.t.Errorf("%s: answered %d %s", p.name, r.Status, r.Body)
+			return
+		}
+	}
+	p.t.Logf("%s: %d requests, from second %d on none took longer than %s", p.name, len(p.replies), noticed/time.Second, p.slowest)
+}
+
+// many are push servers at 127.0.0.1 to 127.0.0.n, which are different hosts, each on the same port, and when each event was taken.
+type many struct {
+	port  int
+	file  string      // of their authority
+	hangs atomic.Bool // the first of them does
+	mu    sync.Mutex
+	taken map[string][]time.Time // by path
+}
+
+func newMany(t *testing.T, n int) *many {
+	t.Helper()
+	m := &many{port: freePort(t), taken: make(map[string][]time.Time)}
+	ca := providertest.NewCA(t)
+	m.file = ca.File
+	var hosts []string
+	for i := range n {
+		hosts = append(hosts, fmt.Sprintf("127.0.0.%d", i+1))
+	}
+	cert := ca.Certificate(t, hosts...)
+	for _, host := range hosts {
+		listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, m.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(received(m))
+		_ = server.Listener.Close()
+		server.Listener, server.Config.ErrorLog = listener, log.New(io.Discard, "", 0)
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+	}
+	return m
+}
+
+func (m *many) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	if m.hangs.Load() && strings.HasPrefix(r.Host, "127.0.0.1:") {
+		<-r.Context().Done()
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taken[r.URL.Path] = append(m.taken[r.URL.Path], time.Now())
+	w.WriteHeader(http.StatusCreated)
+}
+
+// device is the ith one at a host.
+func (m *many) device(appID string, host, i int) device {
+	d := upDevice(fmt.Sprintf("https://127.0.0.%d:%d/up/%s-%d-%d", host+1, m.port, appID, host, i))
+	d.AppID = appID
+	return d
+}
+
+// once waits until so many devices have got a message, and wants none to have got two.
+func (g *google) once(t *testing.T, devices int) []fcmtest.Message {
+	t.Helper()
+	// What hung until the recovery is tried again when its attempt is over, which takes half a minute.
+	for deadline := time.Now().Add(2 * patience); len(g.Messages()) < devices && time.Now().Before(deadline); {
+		<-time.After(20 * time.Millisecond)
+	}
+	messages := g.Messages()
+	tokens := make(map[string]bool)
+	for _, m := range messages {
+		tokens[m.Token] = true
+	}
+	if len(messages) != devices || len(tokens) != devices {
+		t.Errorf("%d devices got %d messages, want %d", len(tokens), len(messages), devices)
+	}
+	return messages
+}
+
+// firstOf is when the first of the devices got a push.
+func (m *many) firstOf(devices []device) (first time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range devices {
+		for _, at := range m.taken[pathOf(d.Pushkey)] {
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+		}
+	}
+	return first
+}
+
+// once waits until each device has got its push, and wants none to have got it twice.
+func (m *many) once(t *testing.T, devices []device) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		m.mu.Lock()
+		counts := make(map[int]int)
+		for _, d := range devices {
+			counts[len(m.taken[pathOf(d.Pushkey)])]++
+		}
+		m.mu.Unlock()
+		if counts[1] == len(devices) {
+			return
+		}
+		if time.Now().After(deadline) || len(counts) > 2 {
+			t.Fatalf("of %d devices, so many got so many pushes: %v", len(devices), counts)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// app is a UnifiedPush app that trusts these servers.
+func (m *many) app(appID, options string) string {
+	return "app " + appID + " {\nunifiedpush {\ntrusted_ca " + m.file + "\nallow_private 127.0.0.0/8\nproxy none\n}\n" + options + "\n}\n"
+}

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// logBuffer keeps what a process writes, and tells those who wait for a line.
+type logBuffer struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	grown chan struct{} // closed when there is more, or no more to come
+	ended bool
+}
+
+func newLogBuffer() *logBuffer { return &logBuffer{grown: make(chan struct{})} }
+
+func (b *logBuffer) follow(r io.Reader) error {
+	scanner := bufio.NewScanner(r)
+	scanner.Buffer(nil, 4<<20)
+	for scanner.Scan() {
+		b.mu.Lock()
+		b.text.Write(scanner.Bytes())
+		b.text.WriteByte('\n')
+		close(b.grown)
+		b.grown = make(chan struct{})
+		b.mu.Unlock()
+	}
+	_, err := io.Copy(io.Discard, r) // what is behind a line that is too long
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	close(b.grown)
+	return err
+}
+
+// wait waits until the text has been written; it is false if that will not happen.
+func (b *logBuffer) wait(ctx context.Context, text string) bool {
+	return b.waitFor(ctx, func() bool { return bytes.Contains(b.text.Bytes(), []byte(text)) })
+}
+
+// waitFor waits until a condition about the text holds; it is false if that will not happen. The lock is held when it is asked.
+func (b *logBuffer) waitFor(ctx context.Context, condition func() bool) bool {
+	for {
+		b.mu.Lock()
+		found, ended, grown := condition(), b.ended, b.grown
+		b.mu.Unlock()
+		if found || ended {
+			return found
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// dataRaces are the reports of data races in what a process wrote, but for one of Caddy's own: it starts its apps in any order, so that a
+// client that calls while Caddy starts can have an event about its certificate copied while the TLS app notes that it has started.
+func dataRaces(log string) string {
+	var found strings.Builder
+	for i, report := range strings.Split(log, "WARNING: DATA RACE") {
+		report, _, _ = strings.Cut(report, "==================")
+		own := strings.Contains(report, "caddytls.(*TLS).CaddyModule()") && strings.Contains(report, "caddytls.(*TLS).Start()")
+		if i > 0 && !own {
+			found.WriteString(report)
+		}
+	}
+	return found.String()
+}
+
+// wantLogged waits for a text in the log of the process.
+func (p *process) wantLogged(text string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	if !p.log.wait(ctx, text) {
+		p.t.Fatalf("%s is not in the log:\n%s", text, p.log)
+	}
+}
+
+func tail(s string) string { return s[max(0, len(s)-4000):] }
+
+// errorList are errors of which there may be hundreds alike.
+type errorList struct {
+	mu  sync.Mutex
+	all []error
+}
+
+func (e *errorList) add(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, err)
+}
+
+// report fails the test with the first ones.
+func (e *errorList) report(t *testing.T) {
+	t.Helper()
+	const some = 5
+	for _, err := range e.all[:min(some, len(e.all))] {
+		t.Error(err)
+	}
+	if more := len(e.all) - some; more > 0 {
+		t.Errorf("and %d more", more)
+	}
+}
+
+// logged are the lines that the process logged, and the events that there were.
+func (p *process) logged() (lines []logLine, events []string) {
+	for text := range strings.Lines(p.log.String()) {
+		var line logLine
+		if json.Unmarshal([]byte(text), &line) != nil {
+			line.Level, line.Message = "error", text // not Caddy's: a panic
+		}
+		line.text = text
+		if line.Event == "" {
+			lines = append(lines, line)
+		} else {
+			events = append(events, line.Event)
+		}
+	}
+	return lines, events
+}
+
+// logLine is what is of interest in a line of the log.
+type logLine struct {
+	Level   string `json:"level"`
+	Message string `json:"msg"`
+	Event   string `json:"event"`
+	text    string
+}
+
+// wantNobodyCalled wants nothing that has operators called: no error in the log, no event of that kind, and nothing degraded.
+func (p *process) wantNobodyCalled() {
+	p.t.Helper()
+	var calls errorList
+	lines, events := p.logged()
+	for _, line := range lines {
+		if line.Level != "debug" && line.Level != "info" && line.Level != "warn" {
+			calls.add(errors.New("the log has an error: " + line.text))
+		}
+	}
+	for _, event := range events {
+		if name, _, _ := strings.Cut(event, " "); name != "pushkey_rejected" && name != "breaker_closed" && name != "fuse_reset" {
+			calls.add(errors.New("there was an event: " + event))
+		}
+	}
+	calls.report(p.t)
+	const ready = `{"status":"ready","degraded":[]}`
+	if _, answer := p.adminDo(http.MethodGet, "/matrix_push/health/ready", ""); strings.TrimSpace(answer) != ready {
+		p.t.Errorf("the gateway is %s", answer)
+	}
+}

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
+)
+
+// sharedScene is an unreliable push server, and gateways that keep everything in one Redis. Their apps are those of a safeScene.
+type sharedScene struct {
+	*unreliable
+	t        *testing.T
+	redis    *redistest.Server
+	config   string
+	gateways []*process
+}
+
+// newSharedScene starts so many gateways. The URL's options are such as "?read_timeout=1s".
+func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *sharedScene {
+	t.Helper()
+	s := &sharedScene{t: t, redis: redistest.Start(t), unreliable: newUnreliable(t)}
+	url := s.redis.URL + urlOptions
+	s.config = gatewayConfig(s.global("rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n"+
+		s.moreUp("org.example.soon", "wait 500ms")+s.moreUp("org.example.async", "wait 0")), "matrix_push")
+	for range gateways {
+		p := newProcess(t)
+		p.start(s.config)
+		s.gateways = append(s.gateways, p)
+	}
+	return s
+}
+
+// unhurried are a URL's options for a Redis that is never away, but may be slow on a busy machine: of an event of which a gateway
+// cannot ask whose it is, two may be delivered.
+const unhurried = "?dial_timeout=20s&read_timeout=20s&write_timeout=20s&pool_timeout=20s"
+
+// homeserver is one that connects to the first gateway that is there, of those that it prefers in this order.
+func (s *sharedScene) homeserver(prefers ...*process) *homeserver {
+	return s.homeserverOf(func() []*process { return prefers })
+}
+
+// balanced is a homeserver that connects to each gateway in turn, as behind a load balancer.
+func (s *sharedScene) balanced() *homeserver {
+	var turn atomic.Uint32
+	return s.homeserverOf(func() []*process {
+		n := int(turn.Add(1)) % len(s.gateways)
+		return append(append([]*process(nil), s.gateways[n:]...), s.gateways[:n]...)
+	})
+}
+
+func (s *sharedScene) homeserverOf(prefers func() []*process) *homeserver {
+	client := s.gateways[0].client(false)
+	client.Transport.(noting).DialContext = func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
+		for _, p := range prefers() {
+			conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)))
+			if err == nil {
+				return conn, nil
+			}
+		}
+		return nil, err
+	}
+	return &homeserver{t: s.t, client: client, url: s.gateways[0].url()}
+}
+
+// user is one with a device for whom nothing changes but what the test says.
+func (s *sharedScene) user(hs *homeserver, d device) *user {
+	return &user{fate: newWeather(s.unreliable), t: s.t, pause: 10 * time.Millisecond, endures: 2 * patience, hs: hs, devices: []device{d}}
+}
+
+// answered is how many requests for a device that were sent after a time were answered with a status.
+func (s *sharedScene) answered(d device, status int, after time.Time) (n int) {
+	s.evidence.mu.Lock()
+	defer s.evidence.mu.Unlock()
+	for _, q := range s.requests {
+		if q.Status == status && q.Sent.After(after) && q.Devices[0].Name == d.Pushkey {
+			n++
+		}
+	}
+	return n
+}
+
+func logReport(t *testing.T, r checker.Report) {
+	t.Helper()
+	var b strings.Builder
+	r.Write(&b)
+	t.Log("\n" + b.String())
+}

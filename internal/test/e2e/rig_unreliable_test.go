@@ -1,0 +1,298 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+)
+
+// unreliable is a push server whose UnifiedPush endpoints work as a test wants them to, and the evidence of what it did.
+type unreliable struct {
+	*pushServer
+	*evidence
+
+	mu         sync.Mutex
+	behaviours map[string]*behaviour // by path; that of "" is for all others
+	came       map[string]int        // pushes that were ever held, by path
+	unread     map[string][]int      // the counts of the badge updates that were taken, by path
+	busy       map[int]bool          // with these pushes
+	begun      int                   // pushes that ever were
+}
+
+// behaviour is how an endpoint treats pushes. The zero value takes them.
+type behaviour struct {
+	// status is the answer instead of taking the push; 0 takes it.
+	status     int
+	retryAfter string
+	// dropped breaks the connection instead of answering, and cut takes the push first.
+	dropped, cut bool
+	// until holds pushes until it is closed: then they are judged anew by the behaviour of that time.
+	until <-chan struct{}
+}
+
+// hasToWait has a device's pushes wait for a second. A 429 to three devices would have all of the host's wait for a minute, and a 5xx have it
+// taken for one that is down.
+var hasToWait = behaviour{status: http.StatusConflict, retryAfter: "1"}
+
+func newUnreliable(t *testing.T) *unreliable {
+	t.Helper()
+	u := &unreliable{
+		evidence: newEvidence(t), behaviours: make(map[string]*behaviour), came: make(map[string]int), unread: make(map[string][]int),
+		busy: make(map[int]bool),
+	}
+	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
+	server := providertest.NewTLSServer(t, received(u))
+	service.SetOrigin(server.URL)
+	t.Cleanup(service.Close)
+	u.pushServer = &pushServer{service, server}
+	return u
+}
+
+// set changes the behaviour of a device's endpoint; without a device, that of all that have none of their own.
+func (u *unreliable) set(m behaviour, devices ...device) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(devices) == 0 {
+		u.behaviours[""] = &m
+	}
+	for _, d := range devices {
+		u.behaviours[pathOf(d.Pushkey)] = &m
+	}
+}
+
+// hold holds the pushes for devices, all if there are none, until release is called or the test ends. release may be called again.
+func (u *unreliable) hold(devices ...device) (release func()) {
+	until := make(chan struct{})
+	release = sync.OnceFunc(func() {
+		u.set(behaviour{}, devices...)
+		close(until)
+	})
+	u.set(behaviour{until: until}, devices...)
+	u.t.Cleanup(release)
+	return release
+}
+
+// hangs notes that a push is held.
+func (u *unreliable) hangs(path string) {
+	u.mu.Lock()
+	u.came[path]++
+	u.mu.Unlock()
+	u.evidence.mu.Lock()
+	defer u.evidence.mu.Unlock()
+	u.announce()
+}
+
+// arrived waits until a push for a device is held, or was.
+func (u *unreliable) arrived(d device) {
+	u.t.Helper()
+	u.await("a push for "+d.Pushkey+" is held", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.came[pathOf(d.Pushkey)] > 0
+	})
+}
+
+func pathOf(endpoint string) string {
+	req, err := http.NewRequest(http.MethodPost, endpoint, nil)
+	if err != nil {
+		panic(err)
+	}
+	return req.URL.Path
+}
+
+func (u *unreliable) behaviour(path string) behaviour {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, name := range []string{path, ""} {
+		if m := u.behaviours[name]; m != nil {
+			return *m
+		}
+	}
+	return behaviour{}
+}
+
+// began notes that a push is there, until ended is called.
+func (u *unreliable) began() (ended func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.begun++
+	n := u.begun
+	u.busy[n] = true
+	return func() {
+		u.mu.Lock()
+		delete(u.busy, n)
+		u.mu.Unlock()
+		u.evidence.mu.Lock()
+		defer u.evidence.mu.Unlock()
+		u.announce()
+	}
+}
+
+// hangUp breaks the connections of those who push, and waits until the push server is done with what came by them.
+func (u *unreliable) hangUp() {
+	u.t.Helper()
+	u.CloseClientConnections()
+	u.finish()
+}
+
+// finish waits until the push server is done with what has come by now.
+func (u *unreliable) finish() {
+	u.t.Helper()
+	u.mu.Lock()
+	last := u.begun
+	u.mu.Unlock()
+	u.await("the push server is done", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for n := range u.busy {
+			if n <= last {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// ServeHTTP treats a push as its endpoint's behaviour is. What is in no behaviour goes to the push service, that verifies it.
+func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer u.began()()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client is gone
+	}
+	event, unread, err := pushBody(body)
+	if err != nil {
+		u.t.Errorf("a push is not JSON: %v", err)
+	}
+	push := checker.Push{Device: u.URL + r.URL.Path, Event: event}
+	m := u.behaviour(r.URL.Path)
+	for m.until != nil {
+		u.hangs(r.URL.Path)
+		select {
+		case <-m.until:
+			m = u.behaviour(r.URL.Path)
+		case <-r.Context().Done():
+			push.Time = time.Now()
+			u.pushed(push)
+			return
+		}
+	}
+	answer := httptest.NewRecorder()
+	switch {
+	case m.dropped:
+	case m.status != 0:
+		if m.retryAfter != "" {
+			answer.Header().Set("Retry-After", m.retryAfter)
+		}
+		answer.WriteHeader(m.status)
+		push.Dead = m.status == http.StatusGone
+	default:
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		u.PushService.ServeHTTP(answer, r)
+		push.Taken, push.Cut = answer.Code == http.StatusCreated, m.cut
+		if !push.Taken {
+			u.t.Errorf("the push service answers %d %s", answer.Code, answer.Body)
+		}
+	}
+	push.Time = time.Now()
+	if push.Taken && event == "" {
+		u.mu.Lock()
+		u.unread[r.URL.Path] = append(u.unread[r.URL.Path], unread)
+		u.mu.Unlock()
+	}
+	u.pushed(push)
+	if m.dropped || m.cut {
+		panic(http.ErrAbortHandler)
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// badges are the counts of the badge updates that arrived, in this order.
+func (u *unreliable) badges(d device) []int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return append([]int(nil), u.unread[pathOf(d.Pushkey)]...)
+}
+
+// phone is a device of org.example.up, and phoneOf one of another app.
+func (u *unreliable) phone(name string) device { return u.phoneOf("org.example.up", name) }
+
+func (u *unreliable) phoneOf(appID, name string) device {
+	d := upDevice(u.Endpoint(name))
+	d.AppID = appID
+	return d
+}
+
+// durable are the stores that survive the process.
+const durable = "rejected file {dir}/rejected.db\noutbox file {dir}/outbox.db\n"
+
+// safeScene is an unreliable push server, and a gateway with stores that survive it. Its apps are org.example.up, which waits 20 s for
+// a verdict; org.example.soon, which waits 500 ms; and org.example.async, which does not wait.
+type safeScene struct {
+	*unreliable
+	t       *testing.T
+	config  string
+	gateway *process
+	hs      *homeserver
+	reloads int
+}
+
+func newSafeScene(t *testing.T, more string) *safeScene {
+	t.Helper()
+	u := newUnreliable(t)
+	if !strings.Contains(more, "outbox ") {
+		more += "\n" + durable
+	}
+	global := u.global(more + "\n" + u.moreUp("org.example.soon", "wait 500ms") + u.moreUp("org.example.async", "wait 0"))
+	s := &safeScene{unreliable: u, t: t, config: gatewayConfig(global, "matrix_push"), gateway: newProcess(t)}
+	s.start()
+	return s
+}
+
+func (s *safeScene) start() {
+	s.t.Helper()
+	s.gateway.start(s.config)
+	s.hs = s.gateway.homeserver()
+}
+
+// reload loads a configuration that differs in something that matters to no test: all that waits is tried at once.
+func (s *safeScene) reload() {
+	s.t.Helper()
+	s.reloads++
+	if err := s.gateway.load(strings.Replace(s.config, "matrix_push {\n", fmt.Sprintf("matrix_push {\nmax_devices %d\n", 200+s.reloads), 1)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// killAndStart ends the process at once and starts another one.
+func (s *safeScene) killAndStart() {
+	s.t.Helper()
+	s.kill()
+	s.start()
+}
+
+// kill ends the process at once, and waits until the push server is done with what it sent.
+func (s *safeScene) kill() {
+	s.killed(func() {
+		s.gateway.kill()
+		s.hangUp()
+	})
+}
+
+// notify sends an alert.
+func (s *safeScene) notify(event string, devices ...device) reply {
+	s.t.Helper()
+	return s.alert(s.hs, event, devices...)
+}
