@@ -39,6 +39,8 @@ type App struct {
 	// proven says that the provider took a push with the app's current settings.
 	proven   atomic.Bool
 	panicked atomic.Bool
+	// overdue counts the calls of Push that go on although their time is over.
+	overdue atomic.Int64
 	// movedUntil is until when an earlier version's queues are looked for, in nanoseconds of Unix time.
 	movedUntil atomic.Int64
 }

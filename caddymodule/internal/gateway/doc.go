@@ -57,6 +57,9 @@
 //
 //	goroutine             started by       ends                            waited for by
 //	a flight              launch           when it has landed              Shared.Drain
+//	a call of Push        a flight         when the provider returns       its flight, for overdueAfter
+//	                                                                       more than it has time
+//	a call of Start       App.Start        when the provider returns       App.Start, likewise
 //	hand                  handOver, fly    at [outbox.WriteTime] at the    its flight's end
 //	                                       latest
 //	lookup                Notify           at [rejected.AskTime] at the    Notify, until then
