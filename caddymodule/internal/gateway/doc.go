@@ -56,9 +56,9 @@
 // # Goroutines
 //
 //	goroutine             started by       ends                            waited for by
-//	a flight              launch           when it has landed              Shared.Drain
-//	a call of Push        a flight         when the provider returns       its flight, for overdueAfter
-//	                                                                       more than it has time
+//	a flight              launch, work     when it has landed, unless      Shared.Drain, until it has landed
+//	                                       its Push does not return: then
+//	                                       it lands on one of a timer
 //	a call of Start       App.Start        when the provider returns       App.Start, likewise
 //	hand                  handOver, fly    at [outbox.WriteTime] at the    its flight's end
 //	                                       latest

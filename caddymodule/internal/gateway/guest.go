@@ -74,8 +74,12 @@ func sound(err error) error {
 	return err
 }
 
-// Push makes one attempt to deliver. It returns soon after its context is done, also if the provider does not.
-func (a *App) Push(ctx context.Context, p *providers.Push) providers.Outcome { return a.inTime(ctx, p) }
+// Push makes one attempt to deliver. It returns soon after the deadline of its context, also if the provider does not.
+func (a *App) Push(ctx context.Context, p *providers.Push) providers.Outcome {
+	outcome := make(chan providers.Outcome, 1)
+	go a.call(ctx, p, func(o providers.Outcome) { outcome <- o })
+	return <-outcome
+}
 
 // push has the provider make the attempt.
 func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -21,41 +22,27 @@ var errStarting = errors.New("the provider's Start goes on although its time is 
 // errOverdue is what becomes of a push whose attempt goes on for ever.
 var errOverdue = errors.New("the provider's Push goes on although its time is over: report it to the provider's author")
 
-// call is one of a provider's Push, on a goroutine of its own.
-type call struct {
-	outcome  providers.Outcome
-	returned chan struct{}
-}
-
-func (c *call) make(ctx context.Context, a *App, p *providers.Push) {
-	defer close(c.returned)
-	c.outcome = a.push(ctx, p)
-}
-
-// inTime returns what the provider's Push does, or without it if that goes on for too long: the push must have an outcome, its request's
-// memory must be free for those of other apps, and its entry in the outbox must be tried again. The call itself cannot be ended.
-func (a *App) inTime(ctx context.Context, p *providers.Push) providers.Outcome {
+// call has the provider make an attempt, and hands its outcome to then, once: without the provider, on another goroutine, if Push goes on for
+// too long after its time, which ctx must have. The push must have an outcome, its request's memory must be free for those of other apps, and
+// its entry in the outbox must be tried again. The call itself cannot be ended.
+func (a *App) call(ctx context.Context, p *providers.Push, then func(providers.Outcome)) {
 	if a.overdue.Load() >= maxOverdue {
-		return providers.Unreachable("overdue", errOverdue)
+		then(providers.Unreachable("overdue", errOverdue))
+		return
 	}
-	c := call{returned: make(chan struct{})}
-	go c.make(ctx, a, p)
-	select {
-	case <-c.returned:
-		return c.outcome
-	case <-ctx.Done():
-	}
-	late := time.NewTimer(overdueAfter)
-	defer late.Stop()
-	select {
-	case <-c.returned:
-		return c.outcome
-	case <-late.C:
-	}
-	a.overdue.Add(1)
-	go func() {
-		<-c.returned
+	var over atomic.Bool
+	deadline, _ := ctx.Deadline()
+	late := time.AfterFunc(time.Until(deadline)+overdueAfter, func() {
+		if over.CompareAndSwap(false, true) {
+			a.overdue.Add(1)
+			then(providers.Unreachable("overdue", errOverdue))
+		}
+	})
+	o := a.push(ctx, p)
+	if over.CompareAndSwap(false, true) {
+		late.Stop()
+		then(o)
+	} else {
 		a.overdue.Add(-1)
-	}()
-	return providers.Unreachable("overdue", errOverdue)
+	}
 }
