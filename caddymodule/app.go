@@ -284,9 +284,7 @@ func (a *App) release() {
 		guests = append(guests, app.Provider)
 	}
 	for _, guest := range slices.Insert(guests, 0, any(a)) {
-		if c, ok := guest.(caddy.CleanerUpper); ok {
-			_ = c.Cleanup() // the process ends
-		}
+		_ = cleanedUp(guest) // the process ends
 	}
 }
 

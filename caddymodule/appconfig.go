@@ -59,10 +59,11 @@ func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bo
 	if err != nil {
 		return nil, err
 	}
-	mod, err := ctx.LoadModule(c, "ProviderRaw")
+	mod, err := loadProvider(ctx, name, c.ProviderRaw)
 	if err != nil {
 		return nil, fmt.Errorf("provider %q: %w", name, err)
 	}
+	c.ProviderRaw = nil // as LoadModule does: it is not wanted any more
 	provider, ok := mod.(providers.Provider)
 	if !ok {
 		return nil, fmt.Errorf("provider %q: module %T is not a provider", name, mod)
@@ -122,10 +123,14 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 
 func (c *AppConfig) wait(app *gateway.App, keepsNothing bool) (time.Duration, error) {
 	if c.Wait == nil {
-		if d := app.DefaultWait(); d > 0 || !keepsNothing {
-			return d, nil
+		d := app.DefaultWait()
+		switch {
+		case d < 0 || d > maxWait:
+			return 0, fmt.Errorf("the provider's default wait: %s is not between 0s and %s", d, maxWait)
+		case d == 0 && keepsNothing:
+			return gateway.DefaultWait, nil
 		}
-		return gateway.DefaultWait, nil
+		return d, nil
 	}
 	wait := time.Duration(*c.Wait)
 	switch {

@@ -180,15 +180,17 @@ func guest[T any](namespace string, into *json.RawMessage) caddyfileopt.Option {
 // unmarshalGuest parses the module whose name is the dispenser's current token.
 func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessage) error {
 	name := d.Val()
-	mod, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
-	if err != nil {
-		return err
-	}
-	if _, ok := mod.(T); !ok {
-		return d.Errf("module %s.%s (%T) does not implement the interface of its namespace", namespace, name, mod)
-	}
-	*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
-	return nil
+	return guarded(func() error {
+		mod, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+		if err != nil {
+			return err
+		}
+		if _, ok := mod.(T); !ok {
+			return d.Errf("module %s.%s (%T) does not implement what its namespace is for", namespace, name, mod)
+		}
+		*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
+		return nil
+	})
 }
 
 // Interface guards

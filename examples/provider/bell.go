@@ -4,11 +4,8 @@ package bell
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -51,25 +48,15 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Provision reads the token, and makes the client, which connects when the first push is sent.
-func (p *Provider) Provision(ctx caddy.Context) error {
-	settings, err := p.Resolve()
-	if err != nil {
+func (p *Provider) Provision(ctx caddy.Context) (err error) {
+	if p.token, err = keyfile.OpenLine("token_file", p.TokenFile, ctx.Logger()); err != nil {
 		return err
 	}
-	path, err := keyfile.Resolve(p.TokenFile)
-	if err != nil || path == "" {
-		return errors.Join(errors.New("token_file: must name the file with Bell's token"), err)
-	}
-	options := keyfile.Options[string]{Paths: []string{path}, Parse: keyfile.Line, Logger: ctx.Logger()}
-	if p.token, err = keyfile.Open(options); err != nil {
-		return fmt.Errorf("token_file: %w", err)
-	}
-	server := &url.URL{Scheme: "https", Host: "bell.example.org"}
-	p.client, err = service.NewClient(service.Options{Server: server, Settings: settings})
+	p.client, err = service.ForHost("bell.example.org", &p.Options)
 	return err
 }
 
-// Cleanup lets go of the connections. It works however far Provision got.
+// Cleanup lets go of the connections. It works however far Provision got: a nil client has none.
 func (p *Provider) Cleanup() error { return p.client.Close() }
 
 // form is that of a pushkey.
@@ -93,7 +80,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	if err != nil {
 		return network.Failed(err)
 	}
-	return outcome(answer.Status, network.RetryAfter(answer.Header.Get("Retry-After"), time.Now()))
+	return outcome(answer)
 }
 
 // body is what Bell takes.
@@ -108,26 +95,25 @@ type body struct {
 
 // message makes the body of a notification. A badge update rings nothing: a room was read. Without content full, there is no text to show.
 func message(n *providers.Notification) []byte {
-	b := body{Ring: !n.Badge, Badge: n.Counts.Unread, Room: n.RoomID, Event: n.EventID, Title: n.SenderDisplayName}
-	content, _ := clientjson.Members(n.Content)
-	_ = clientjson.Unmarshal(content["body"], &b.Text) // what is not a text is not shown
-	return clientjson.Marshal(b)
+	return clientjson.Marshal(body{
+		Ring: !n.Badge, Badge: n.Counts.Unread, Room: n.RoomID, Event: n.EventID,
+		Title: n.SenderDisplayName, Text: clientjson.String(n.Content, "body"),
+	})
 }
 
 // outcome is what Bell's documentation says of its answers, if there were any.
-func outcome(status int, after time.Duration) providers.Outcome {
-	switch {
-	case status >= 200 && status < 300:
-		return providers.Delivered()
-	case status == http.StatusUnauthorized:
+func outcome(a *service.Answer) providers.Outcome {
+	switch a.Status {
+	case http.StatusUnauthorized:
 		return providers.Misconfigured("token_refused", errors.New("the token in token_file is refused"))
-	case status == http.StatusGone: // "The app was uninstalled." No setting of the operator's has it, or the outcome would be Doubtful.
+	case http.StatusGone: // "The app was uninstalled." No setting of the operator's has it, or the outcome would be Doubtful.
 		return providers.Rejected("gone")
-	case status == http.StatusTooManyRequests: // "Each bell rings 60 times an hour." It concerns this device only.
-		return providers.Limited("rate_limited", after, nil)
-	case status >= 400 && status < 500 && status != http.StatusNotFound: // a proxy has a 404, too
-		return providers.Dropped("refused", nil)
-	default:
-		return providers.Retry("server_error", after, nil)
+	case http.StatusTooManyRequests: // "Each bell rings 60 times an hour." It concerns this device only.
+		return providers.Limited("rate_limited", a.RetryAfter(), nil)
+	default: // what means the same everywhere: 2xx, a message that is refused, an outage
+		return a.Outcome()
 	}
 }
+
+// Usable is optional: without this line, a typing mistake in it would be no error.
+var _ providers.Usable = (*Provider)(nil)

@@ -106,7 +106,7 @@ func TestTheProviderKeepsTheContract(t *testing.T) {
 				Kind: providers.KindRetry, Cause: providers.CauseDevice, RetryAfter: 30 * time.Second, Reason: "rate_limited",
 			},
 			{Name: "a message that Bell does not like", Status: 400, Kind: providers.KindDropped, Reason: "refused"},
-			{Name: "a proxy before Bell that does not find it", Status: 404, Kind: providers.KindRetry, Reason: "server_error"},
+			{Name: "a proxy before Bell that does not find it", Status: 404, Kind: providers.KindRetry, Reason: "unexpected_answer"},
 			{
 				Name: "an outage", Status: 503, Header: http.Header{"Retry-After": {"5"}},
 				Kind: providers.KindRetry, RetryAfter: 5 * time.Second, Reason: "server_error",
@@ -168,7 +168,7 @@ func TestAWrongOptionIsNamedWhenItIsLoaded(t *testing.T) {
 		"bell {\nproxy none\nproxy none\n}":                                                 "proxy is given twice",
 		"bell {\nvolume 11\n}":                                                              `bell has no option "volume"`,
 		"bell {\ntoken_file\n}":                                                             "wrong argument count",
-		"bell":                                                                              "token_file: must name the file",
+		"bell":                                                                              "token_file is missing",
 		"bell {\ntoken_file {env.NOT_SET_IN_THIS_TEST}\n}":                                  "token_file: ",
 		"bell {\ntoken_file " + good + ".not\n}":                                            "token_file: ",
 		"bell {\ntoken_file " + file(t, "secret token") + "\n}":                             "token_file: the file must have one word",

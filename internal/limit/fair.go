@@ -136,6 +136,9 @@ func (f *Fair) Acquire(ctx context.Context, p Party) (Slot, error) {
 
 // Release returns the slot.
 func (s Slot) Release() {
+	if s.fair == nil { // none was taken
+		return
+	}
 	s.fair.mu.Lock()
 	defer s.fair.mu.Unlock()
 	s.fair.release(s.of, s.first)

@@ -8,23 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"sync"
 	"time"
 
 	"github.com/sideshow/apns2/token"
 	"go.uber.org/zap"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
 // key is a key for provider tokens.
 type key struct {
 	keyID, teamID string
-	file          *keyfile.File[*ecdsa.PrivateKey]
-
-	mu     sync.Mutex
-	signer *signer // also after close, for pushes that are still on their way
-	closed bool
+	signer        *pooled.Follower[*ecdsa.PrivateKey, *signer]
 }
 
 // identifier is what Apple's key and team IDs look like.
@@ -43,13 +39,13 @@ func newKey(p *Provider, logger *zap.Logger) (*key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key_file: %w", err)
 	}
-	k.file, err = keyfile.Open(keyfile.Options[*ecdsa.PrivateKey]{
-		Paths: []string{path}, Parse: parseKey, Changed: func(private *ecdsa.PrivateKey) { _ = k.use(private) }, Logger: logger,
-	})
-	if err != nil {
+	options := keyfile.Options[*ecdsa.PrivateKey]{Paths: []string{path}, Parse: parseKey, Logger: logger}
+	if k.signer, err = pooled.Follow(options, func(private *ecdsa.PrivateKey) (*pooled.Share[*signer], error) {
+		return takeSigner(private, k.keyID, k.teamID)
+	}); err != nil {
 		return nil, fmt.Errorf("key_file: %w", err)
 	}
-	return k, k.use(k.file.Get())
+	return k, nil
 }
 
 func resolveID(option, raw string) (string, error) {
@@ -79,39 +75,11 @@ func parseKey(contents [][]byte) (*ecdsa.PrivateKey, error) {
 	return private, nil
 }
 
-// use takes the signer of a key, and lets go of that of the key before.
-func (k *key) use(private *ecdsa.PrivateKey) error {
-	next, err := takeSigner(private, k.keyID, k.teamID)
-	if err != nil {
-		return err
-	}
-	k.mu.Lock()
-	before, closed := k.signer, k.closed
-	k.signer = next
-	k.mu.Unlock()
-	if closed {
-		return next.release()
-	}
-	return before.release()
-}
+func (k *key) bearer() (string, error) { return k.signer.Current().token() }
 
-func (k *key) current() *signer {
-	k.file.Get() // which calls use if the file was replaced
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.signer
-}
+func (k *key) renewed(expired string) (string, error) { return k.signer.Current().renew(expired) }
 
-func (k *key) bearer() (string, error) { return k.current().token() }
-
-func (k *key) renewed(expired string) (string, error) { return k.current().renew(expired) }
-
-func (k *key) close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.closed = true
-	return k.signer.release()
-}
+func (k *key) close() error { return k.signer.Close() }
 
 func (k *key) clientCertificate() func() *tls.Certificate { return nil }
 func (k *key) topics() []string                           { return nil }

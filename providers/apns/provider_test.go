@@ -146,13 +146,13 @@ func TestAReplacedKeyIsUsedWithoutAReloadAndABrokenOneIsNot(t *testing.T) {
 	credential := b.credential.(*key)
 
 	replace(t, b.KeyFile, []byte("broken"))
-	credential.file.Reread()
+	credential.signer.Reread()
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 
 	replace(t, b.KeyFile, p8)
-	credential.file.Reread()
+	credential.signer.Reread()
 	b.want(t, alert(), providers.KindMisconfigured, "invalid_provider_token") // this APNs knows the old key alone
-	if credential.current().private.Equal(b.key) || !credential.current().private.Equal(next) {
+	if credential.signer.Current().private.Equal(b.key) || !credential.signer.Current().private.Equal(next) {
 		t.Error("the old key is still in use")
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/sideshow/apns2/token"
+
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 )
 
 const (
@@ -19,11 +20,10 @@ const (
 )
 
 // signers keeps one signer for each key, shared by every app that uses the key and kept across reloads.
-var signers = caddy.NewUsagePool()
+var signers = pooled.NewPool[*signer]()
 
 // signer makes the provider tokens of one key. It is safe for concurrent use.
 type signer struct {
-	name          string // in the pool
 	private       *ecdsa.PrivateKey
 	keyID, teamID string
 	now           func() time.Time
@@ -34,33 +34,16 @@ type signer struct {
 	renewed time.Time // when APNs last found a token expired
 }
 
-// takeSigner is the signer of a key. It must be released.
-func takeSigner(private *ecdsa.PrivateKey, keyID, teamID string) (*signer, error) {
+// takeSigner takes a share of the signer of a key.
+func takeSigner(private *ecdsa.PrivateKey, keyID, teamID string) (*pooled.Share[*signer], error) {
 	id, err := fingerprint(private)
 	if err != nil {
 		return nil, err
 	}
-	name := teamID + " " + keyID + " " + id
-	pooled, _, err := signers.LoadOrNew(name, func() (caddy.Destructor, error) {
-		return &signer{name: name, private: private, keyID: keyID, teamID: teamID, now: time.Now}, nil
+	return signers.Take(teamID+" "+keyID+" "+id, func() (*signer, error) {
+		return &signer{private: private, keyID: keyID, teamID: teamID, now: time.Now}, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return pooled.(*signer), nil
 }
-
-// release lets go of the signer. There is nothing to release of a nil one.
-func (s *signer) release() error {
-	if s == nil {
-		return nil
-	}
-	_, err := signers.Delete(s.name)
-	return err
-}
-
-// Destruct has nothing to free.
-func (s *signer) Destruct() error { return nil }
 
 // token is the token to send now.
 func (s *signer) token() (string, error) {

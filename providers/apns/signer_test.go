@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 )
 
 func reader(s string) *strings.Reader { return strings.NewReader(s) }
@@ -103,16 +104,16 @@ func TestAppsWithOneKeyShareItsSigner(t *testing.T) {
 	t.Parallel()
 	private, _ := apnstest.NewKey(t)
 	other, _ := apnstest.NewKey(t)
-	take := func(s *signer, err error) *signer {
+	take := func(s *pooled.Share[*signer], err error) *signer {
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := s.release(); err != nil {
+			if err := s.Release(); err != nil {
 				t.Error(err)
 			}
 		})
-		return s
+		return s.Value
 	}
 	a, b := take(takeSigner(private, "ABC123DEFG", "TEAM123456")), take(takeSigner(private, "ABC123DEFG", "TEAM123456"))
 	if a != b {

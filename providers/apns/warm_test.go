@@ -38,7 +38,7 @@ func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 	if n := len(b.Requests()); n != 0 {
 		t.Errorf("%d requests were made", n)
 	}
-	signer := b.credential.(*key).current()
+	signer := b.credential.(*key).signer.Current()
 	signed := signer.issued
 	if signed.Before(before.Truncate(time.Second)) {
 		t.Error("no provider token is there")

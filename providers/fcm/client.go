@@ -109,5 +109,5 @@ func (c *client) close() error {
 	if c == nil {
 		return nil
 	}
-	return errors.Join(c.service.Close(), c.tokens.close())
+	return errors.Join(c.service.Close(), c.tokens.Close())
 }

@@ -102,10 +102,10 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	}
 	project, err := p.project(tokens)
 	if err != nil {
-		return errors.Join(fmt.Errorf("project_id: %w", err), tokens.close())
+		return errors.Join(fmt.Errorf("project_id: %w", err), tokens.Close())
 	}
 	if p.client, err = newClient(project, settings, tokens); err != nil {
-		return errors.Join(err, tokens.close())
+		return errors.Join(err, tokens.Close())
 	}
 	return nil
 }

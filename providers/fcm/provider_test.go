@@ -18,13 +18,13 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
@@ -362,14 +362,14 @@ func TestReplacedCredentialsAreUsedWithoutAReloadAndBrokenOnesAreNot(t *testing.
 	next := b.ServiceAccount(t)
 
 	replace(t, b.CredentialsFile, []byte("broken"))
-	b.client.tokens.file.Reread()
+	b.client.tokens.Reread()
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	if n := b.TokenRequests(); n != 1 {
 		t.Errorf("%d tokens were asked for", n)
 	}
 
 	replace(t, b.CredentialsFile, readFile(t, next))
-	b.client.tokens.file.Reread()
+	b.client.tokens.Reread()
 	b.want(t, alert(), providers.KindDelivered, "delivered")
 	got := b.bearers()
 	if len(got) != 3 || got[1] != got[0] || got[2] == got[1] || b.TokenRequests() != 2 {
@@ -389,10 +389,10 @@ func TestCredentialsThatCannotTakeTheOldOnesPlaceAreAnErrorInTheLog(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := tokens.current()
+	before := tokens.Current()
 	replace(t, path, []byte(`{"type": "service_account", "private_key": "very-secret"}`))
-	tokens.file.Reread()
-	if tokens.current() != before {
+	tokens.Reread()
+	if tokens.Current() != before {
 		t.Error("they took the old ones' place")
 	}
 	entries := logs.TakeAll()
@@ -403,7 +403,7 @@ func TestCredentialsThatCannotTakeTheOldOnesPlaceAreAnErrorInTheLog(t *testing.T
 	if !strings.Contains(shown, path) || !strings.Contains(shown, "client_email is missing") || strings.Contains(shown, "very-secret") {
 		t.Errorf("the log says %s", shown)
 	}
-	if err := tokens.close(); err != nil {
+	if err := tokens.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -503,7 +503,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 }
 
 // references is how many hold on to the token of a provider's credentials.
-func references(t *testing.T, pool *caddy.UsagePool, p *Provider) int {
+func references(t *testing.T, pool pooled.Pool[*source], p *Provider) int {
 	t.Helper()
 	settings, err := p.Resolve()
 	if err != nil {

@@ -350,7 +350,7 @@ func TestAnAccessTokenThatIsRefusedForEverIsRenewedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	now := time.Now()
-	b.client.tokens.current().now = func() time.Time { return now }
+	b.client.tokens.Current().now = func() time.Time { return now }
 	b.Answer("", fcmtest.ErrorFor("UNAUTHENTICATED"))
 	for i, want := range []struct{ sends, tokens int }{{2, 2}, {3, 2}, {4, 2}} {
 		b.want(t, alert(), providers.KindMisconfigured, "unauthenticated")

@@ -8,26 +8,21 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // tokens are the access tokens of an app's credentials, which follow the file that those are in.
 type tokens struct {
-	file *keyfile.File[*credentials]
-
-	mu     sync.Mutex
-	source *source // also after close, for pushes that are still on their way
-	closed bool
+	*pooled.Follower[*credentials, *source]
 }
 
 func newTokens(path string, settings *network.Settings, logger *zap.Logger) (*tokens, error) {
-	t := &tokens{}
 	client := &http.Client{
 		Transport: &http.Transport{
 			Proxy:               func(r *http.Request) (*url.URL, error) { return settings.Proxy(r.URL) },
@@ -42,59 +37,28 @@ func newTokens(path string, settings *network.Settings, logger *zap.Logger) (*to
 		Parse: func(contents [][]byte) (*credentials, error) {
 			return parseCredentials(contents, client, settings.Identity())
 		},
-		Changed: func(c *credentials) { _ = t.use(c) },
-		Logger:  logger,
+		Logger: logger,
 	}
 	if path != "" {
 		options.Paths = []string{path}
 	}
-	var err error
-	if t.file, err = keyfile.Open(options); err != nil {
+	followed, err := pooled.Follow(options, takeSource)
+	if err != nil {
 		return nil, err
 	}
-	return t, t.use(t.file.Get())
+	return &tokens{followed}, nil
 }
 
-// use takes the source of credentials, and lets go of that of those before.
-func (t *tokens) use(c *credentials) error {
-	next, err := takeSource(c)
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	before, closed := t.source, t.closed
-	t.source = next
-	t.mu.Unlock()
-	if closed {
-		return next.release()
-	}
-	return before.release()
-}
+func (t *tokens) get(ctx context.Context) (string, error) { return t.Current().get(ctx) }
 
-func (t *tokens) current() *source {
-	t.file.Get() // which calls use if the file was replaced
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.source
-}
+func (t *tokens) refused(token string) { t.Current().refused(token) }
 
-func (t *tokens) get(ctx context.Context) (string, error) { return t.current().get(ctx) }
+func (t *tokens) project() string { return t.Get().project }
 
-func (t *tokens) refused(token string) { t.current().refused(token) }
-
-func (t *tokens) project() string { return t.file.Get().project }
-
-func (t *tokens) quotaProject() string { return t.file.Get().quotaProject }
-
-func (t *tokens) close() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed = true
-	return t.source.release()
-}
+func (t *tokens) quotaProject() string { return t.Get().quotaProject }
 
 // sources keeps one source for each credential, shared by all apps that use it and kept across reloads.
-var sources = caddy.NewUsagePool()
+var sources = pooled.NewPool[*source]()
 
 const (
 	// fetchTimeout bounds the request for a token.
@@ -108,7 +72,6 @@ const (
 // source is where the tokens of one credential come from. However many ask, one request is made; and it is made before the token
 // ends, while that still serves. It is safe for concurrent use.
 type source struct {
-	name  string // in the pool
 	fetch func(context.Context) (*oauth2.Token, error)
 	now   func() time.Time
 
@@ -121,28 +84,10 @@ type source struct {
 	err     error         // why; nil if it did not
 }
 
-// takeSource is the source of a credential. It must be released.
-func takeSource(c *credentials) (*source, error) {
-	pooled, _, err := sources.LoadOrNew(c.name, func() (caddy.Destructor, error) {
-		return &source{name: c.name, fetch: c.fetch, now: time.Now}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pooled.(*source), nil
+// takeSource takes a share of the source of a credential.
+func takeSource(c *credentials) (*pooled.Share[*source], error) {
+	return sources.Take(c.name, func() (*source, error) { return &source{fetch: c.fetch, now: time.Now}, nil })
 }
-
-// release lets go of the source. There is nothing to release of a nil one.
-func (s *source) release() error {
-	if s == nil {
-		return nil
-	}
-	_, err := sources.Delete(s.name)
-	return err
-}
-
-// Destruct has nothing to free.
-func (s *source) Destruct() error { return nil }
 
 // get is a token that is good for a while.
 func (s *source) get(ctx context.Context) (string, error) {

@@ -61,10 +61,14 @@
 // # Goroutines
 //
 //	goroutine             started by       ends                            waited for by
-//	a flight              launch           when it has landed              Shared.Drain
-//	hand                  handOver, fly    within [outbox.WriteTime]       its flight, when that lands
-//	lookup                Notify           within [rejected.AskTime], if   Notify, for that time
-//	                                       the store obeys its context
+//	a flight              launch, work     when it has landed, unless      Shared.Drain, until it has landed
+//	                                       its Push does not return: then
+//	                                       it lands on one of a timer
+//	a call of Start       App.Start        when the provider returns       App.Start, likewise
+//	hand                  handOver, fly    at [outbox.WriteTime] at the    its flight's end
+//	                                       latest
+//	lookup                Notify           at [rejected.AskTime] at the    Notify, until then
+//	                                       latest, if the store heeds it
 //	work, one an app      Work             with Work's context             Work
 //	offerTrials, one an   Work             with Work's context, after the  Work
 //	app                                    call that it is making

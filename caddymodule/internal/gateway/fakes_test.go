@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
@@ -383,6 +384,7 @@ func (r *rig) attempts() []Attempt {
 
 // sharing makes it a gateway in the same process as another one.
 func (r *rig) sharing(with *rig) *rig {
+	synctest.Wait() // flights that were answered may not have ended yet
 	r.Options.Shared = with.Shared
 	r.Gateway = New(r.Options)
 	return r
@@ -451,4 +453,10 @@ func wantPushes(t *testing.T, p *scripted, want int) {
 	if got := len(p.asked()); got != want {
 		t.Errorf("the provider was asked %d times, want %d", got, want)
 	}
+}
+
+// retry makes an attempt at an entry of the outbox, as a worker does.
+func (r *rig) retry(app *App, entry outbox.Leased) {
+	r.Shared.began(app)
+	r.Gateway.retry(app, entry, nil)
 }

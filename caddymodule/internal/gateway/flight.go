@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -19,6 +22,15 @@ type flight struct {
 	hand    *Hand    // the request's, if the flight holds on to the body; nil otherwise
 	attempt attempt
 	change  change // to the breaker, by the attempt's verdict
+
+	// What its attempt has until it has ended: when it began and its span, its time and its slot, the place of one out of the outbox.
+	start       time.Time
+	attemptSpan trace.Span
+	standing    outbox.Standing
+	time        context.Context //nolint:containedctx // the attempt's own, which may outlive the call that made it
+	cancel      context.CancelFunc
+	slot        limit.Slot
+	worker      *semaphore.Weighted
 
 	landed   chan struct{}
 	outcome  providers.Outcome // set once landed, like the decision
@@ -91,20 +103,25 @@ func (g *Gateway) launch(f *flight) {
 	f.gateway = g
 	g.Shared.began(f.app)
 	go func() {
-		defer g.Shared.ended(f.app)
-		defer f.hand.Close()
-		if !g.clear(f) {
-			return
+		if g.clear(f) {
+			g.fly(f)
+		} else {
+			g.done(f)
 		}
-		g.fly(f)
 	}()
 }
 
-// clear asks the stores whether a flight may start, and otherwise ends it for one of three reasons:
-//
-//   - Another gateway has the event.
-//   - The device has pending pushes, so this push joins behind them.
-//   - The device is suspected, and it is too early to look again.
+// done ends a flight that has landed, or never took off.
+func (g *Gateway) done(f *flight) {
+	f.hand.Close()
+	if f.worker != nil {
+		f.worker.Release(1)
+	}
+	g.Shared.ended(f.app)
+}
+
+// clear asks the stores whether a flight may start, and otherwise ends it: another gateway has the event, the device's earlier pushes are
+// pending, so that it joins behind them or the homeserver sends it again, or it is not yet time to look at a suspected device.
 func (g *Gateway) clear(f *flight) bool {
 	f.fuse = f.app.fuse.now()
 	switch g.claim(f.event) {
@@ -136,14 +153,13 @@ func (g *Gateway) fly(f *flight) {
 		go g.hand(f)
 	}
 	f.mu.Unlock()
-	start, span := g.Now(), f.startSpan()
-	o := g.attempt(f)
-	endSpan(span, g.attempted(f, o, start))
+	f.start, f.attemptSpan = g.Now(), f.startSpan()
+	g.attempt(f)
 }
 
-// attempted lands a flight whose attempt has ended, and reports it. Waiting requests are answered once everything is done that their
-// answer depends on.
-func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Attempt {
+// attempted lands a flight whose attempt has ended, and reports it. Those who wait learn of it when all of it is done that the answer stands
+// on.
+func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 	ended := g.Now()
 	d := g.carryOut(f, o)
 	if o.Kind == providers.KindDelivered {
@@ -151,14 +167,15 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome, start time.Time) Att
 	}
 	now := g.Now()
 	a := Attempt{
-		App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm,
+		App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(f.start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm,
 		Known: f.known, Chosen: f.host != "", Host: f.host, WrongKeys: f.attempt.wrongKeys,
 	}
 	g.Shared.journal.note(a, now)
 	g.Observer.Attempted(a)
 	f.finish(o, d)
 	g.afterwards(f, o)
-	return a
+	endSpan(f.attemptSpan, a)
+	g.done(f)
 }
 
 // handOver gives the push of a running attempt to the outbox, once, because a request's wait is over. The deadline counts from now. It

@@ -27,14 +27,20 @@ type Panic struct {
 
 func (p *Panic) Error() string { return fmt.Sprintf("the provider panicked with a %s", p.Type) }
 
-// guard calls a method of the provider, and returns the panic if it ends with one. The first panic of an app is reported.
-func (a *App) guard(method string, call func()) (caught *Panic) {
+// guard calls a method of the provider, and returns the panic that it ends with. The first one of an app is reported.
+func (a *App) guard(method string, call func()) *Panic {
+	caught := Catch(method, call)
+	if caught != nil && a.Panicked != nil && a.panicked.CompareAndSwap(false, true) {
+		a.Panicked(a, *caught)
+	}
+	return caught
+}
+
+// Catch calls a method of a third party's, and returns the panic that it ends with; nil if it does not.
+func Catch(method string, call func()) (caught *Panic) {
 	defer func() {
 		if v := recover(); v != nil {
 			caught = &Panic{Method: method, Type: fmt.Sprintf("%T", v), Stack: stack()}
-			if a.Panicked != nil && a.panicked.CompareAndSwap(false, true) {
-				a.Panicked(a, *caught)
-			}
 		}
 	}()
 	call()
@@ -59,10 +65,31 @@ func stack() (lines []string) {
 	}
 }
 
-// Push makes one attempt to deliver.
-func (a *App) Push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
-	if caught := a.guard("Push", func() { o = a.Provider.Push(ctx, p) }); caught != nil {
-		return providers.Busy("panic", caught) // which blames no push service
+// sound returns an error of the provider's that has a text. A nil pointer that was made an error, the usual mistake, panics: here it is
+// caught.
+func sound(err error) error {
+	if err != nil {
+		_ = err.Error()
+	}
+	return err
+}
+
+// Push makes one attempt to deliver. It returns soon after the deadline of its context, also if the provider does not.
+func (a *App) Push(ctx context.Context, p *providers.Push) providers.Outcome {
+	outcome := make(chan providers.Outcome, 1)
+	go a.call(ctx, p, func(o providers.Outcome) { outcome <- o })
+	return <-outcome
+}
+
+// push has the provider make the attempt.
+func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
+	caught := a.guard("Push", func() {
+		said := a.Provider.Push(ctx, p)
+		said.Err = sound(said.Err)
+		o = said
+	})
+	if caught != nil {
+		return providers.Busy("panic", caught) // which is nobody's fault outside
 	}
 	if o.Kind == providers.KindDelivered {
 		a.proven.Store(true)
@@ -76,7 +103,7 @@ func (a *App) Push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 // Usable returns why nothing could ever be delivered to a device; nil if something could be.
 func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	if p, ok := a.Provider.(providers.Usable); ok {
-		_ = a.guard("Usable", func() { err = p.Usable(d, site) })
+		_ = a.guard("Usable", func() { err = sound(p.Usable(d, site)) })
 	}
 	return err
 }
@@ -89,7 +116,7 @@ func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outco
 	}
 	o = providers.Unusable("unusable", err)
 	var why *providers.UnusableError
-	if errors.As(err, &why) {
+	if errors.As(err, &why) && why != nil {
 		o.Reason, o.Doubtful = why.Reason, why.Doubtful
 	}
 	return o, true
@@ -175,27 +202,47 @@ func (a *App) DefaultBadges() (b providers.Badges) {
 // Mounted tells the provider which sites mount the app.
 func (a *App) Mounted(hosts []string) (err error) {
 	if p, ok := a.Provider.(providers.Mounted); ok {
-		if caught := a.guard("Mounted", func() { err = p.Mounted(hosts) }); caught != nil {
+		if caught := a.guard("Mounted", func() { err = sound(p.Mounted(hosts)) }); caught != nil {
 			return caught
 		}
 	}
 	return err
 }
 
-// Start starts the provider when the configuration goes live.
-func (a *App) Start(ctx context.Context) (err error) {
-	if p, ok := a.Provider.(providers.Starter); ok {
-		if caught := a.guard("Start", func() { err = p.Start(ctx) }); caught != nil {
-			return caught
-		}
+// Start does what there is to do when the configuration goes live. It returns soon after its context is done, also if the provider does
+// not: until then, Caddy takes no other configuration.
+func (a *App) Start(ctx context.Context) error {
+	p, ok := a.Provider.(providers.Starter)
+	if !ok {
+		return nil
 	}
-	return err
+	started := make(chan error, 1)
+	go func() {
+		var err error
+		if caught := a.guard("Start", func() { err = sound(p.Start(ctx)) }); caught != nil {
+			err = caught
+		}
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		return err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(overdueAfter)
+	defer late.Stop()
+	select {
+	case err := <-started:
+		return err
+	case <-late.C:
+		return errStarting
+	}
 }
 
 // Warm prepares the provider for the first push.
 func (a *App) Warm(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Warmer); ok {
-		if caught := a.guard("Warm", func() { err = p.Warm(ctx) }); caught != nil {
+		if caught := a.guard("Warm", func() { err = sound(p.Warm(ctx)) }); caught != nil {
 			return caught
 		}
 	}
@@ -213,7 +260,7 @@ func (a *App) CredentialExpiry() (end time.Time) {
 // Check tests the credentials, if the provider can.
 func (a *App) Check(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Checker); ok {
-		if caught := a.guard("Check", func() { err = p.Check(ctx) }); caught != nil {
+		if caught := a.guard("Check", func() { err = sound(p.Check(ctx)) }); caught != nil {
 			return caught
 		}
 	}

@@ -108,11 +108,7 @@ func (g *Gateway) work(ctx context.Context, app *App) {
 		slots.Release(int64(n - len(leased)))
 		for _, entry := range leased {
 			g.Shared.began(app)
-			go func() {
-				defer g.Shared.ended(app)
-				defer slots.Release(1)
-				g.retry(app, entry)
-			}()
+			go g.retry(app, entry, slots)
 		}
 		if err == nil {
 			continue
@@ -139,28 +135,29 @@ func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
 	return true
 }
 
-// retry makes an attempt at an entry of the outbox.
-func (g *Gateway) retry(app *App, entry outbox.Leased) {
-	if g.Shared.doubts.has(entry.ID) {
-		// A call about it is in doubt: the push was delivered or accepted, and the goroutine that repeats the call must find the entry.
-		g.box.release(entry.Ref(), g.Now().Add(doubtPause), false)
-		return
-	}
+// retry makes an attempt at an entry of the outbox, and gives its place back.
+func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted) {
 	f := newFlight(cargo{
 		app: app, push: new(providers.Push), key: entry.Device, queue: entry.Device, host: entry.Host, group: entry.Group,
 		accepted: entry.Accepted, leased: true, tries: entry.Attempts, fuse: app.fuse.now(),
 	})
-	o := providers.Dropped("expired", nil)
-	start := g.Now()
+	f.gateway, f.worker, f.start = g, place, g.Now()
+	if g.Shared.doubts.has(entry.ID) {
+		// It was delivered, or accepted, by a call that the outbox has not answered yet: who makes it again has to have it.
+		g.box.release(entry.Ref(), g.Now().Add(doubtPause), false)
+		g.done(f)
+		return
+	}
 	switch err := json.Unmarshal(entry.Push, f.push); {
 	case err != nil || f.push.Device == nil || f.push.Notification == nil:
 		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
-		o = providers.Dropped("unreadable", nil) // an error of encoding/json may quote the push
+		g.attempted(f, providers.Dropped("unreadable", nil)) // what encoding/json says may quote it
 	case f.push.Notification.Badge && !app.updatesBadges():
-		o = providers.Dropped("no_badges", errNoBadges) // kept before a reload changed the option
-	case start.Before(entry.Expires):
+		g.attempted(f, providers.Dropped("no_badges", errNoBadges)) // kept before a reload changed the option
+	case f.start.Before(entry.Expires):
 		f.push.Notification.DecodeBy(lenient.Members)
 		if f.key = app.keyOf(f.push.Device); f.key != entry.Device && g.move(app, entry, f.push, f.key) {
+			g.done(f)
 			return
 		}
 		if f.host == "" {
@@ -171,9 +168,10 @@ func (g *Gateway) retry(app *App, entry outbox.Leased) {
 		}
 		f.known = g.Shared.isProven(f.key)
 		f.mark = g.markOf(f.key)
-		o = g.attempt(f)
+		g.attempt(f)
+	default:
+		g.attempted(f, providers.Dropped("expired", nil))
 	}
-	g.attempted(f, o, start)
 }
 
 // backoff returns how long the outbox waits before it retries a device.

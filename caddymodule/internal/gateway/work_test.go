@@ -207,7 +207,7 @@ func TestTheOutboxBacksOff(t *testing.T) {
 
 func TestADeadProviderDoesNotAffectOtherApps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		dead, fine := after(25*time.Second, providers.Retry("timeout", 0, nil)), always(providers.Delivered())
+		dead, fine := newHanging(everyPush), always(providers.Delivered())
 		r, _ := keeping(t, appFor("dead", dead), appFor("fine", fine))
 		for i := range 600 {
 			go r.notify(event(fmt.Sprint("$", i), deviceOf("dead", fmt.Sprint(i), 1)))

@@ -1,3 +1,4 @@
+// Package messagesize makes messages fit what push services take: it measures texts in JSON, and leaves out what nobody is shown.
 package messagesize
 
 import (

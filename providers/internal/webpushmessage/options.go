@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
@@ -56,17 +57,11 @@ type Sender struct {
 	subject string
 	key     atomic.Pointer[vapid.Key]    // nil until it is known
 	signer  atomic.Pointer[vapid.Signer] // nil until the configuration goes live: by then, key and subject are known
-	pooled  string                       // the signer's key in the pool; empty until there is one
+	share   *pooled.Share[*vapid.Signer] // of the signer
 }
 
 // signers keeps the signers, and with them the tokens they signed, across reloads.
-var signers = caddy.NewUsagePool()
-
-// pooledSigner is a signer as Caddy's pool wants it.
-type pooledSigner struct{ *vapid.Signer }
-
-// Destruct has nothing to free.
-func (pooledSigner) Destruct() error { return nil }
+var signers = pooled.NewPool[*vapid.Signer]()
 
 // Provision checks the options, and reads the key if they name a file.
 func (s *Sender) Provision(ctx caddy.Context, o *Options) error {
@@ -144,16 +139,12 @@ func (s *Sender) Start(ctx context.Context) error {
 		}
 		s.key.Store(key)
 	}
-	name := key.PublicKey() + " " + s.subject
-	signer, _, err := signers.LoadOrNew(name, func() (caddy.Destructor, error) {
-		signer, err := vapid.NewSigner(key, s.subject)
-		return pooledSigner{signer}, err
-	})
+	var err error
+	s.share, err = signers.Take(key.PublicKey()+" "+s.subject, func() (*vapid.Signer, error) { return vapid.NewSigner(key, s.subject) })
 	if err != nil {
 		return fmt.Errorf("vapid_subject: %w", err)
 	}
-	s.pooled = name
-	s.signer.Store(signer.(pooledSigner).Signer)
+	s.signer.Store(s.share.Value)
 	return nil
 }
 
@@ -167,11 +158,7 @@ func (s *Sender) PublicKey() string {
 
 // Close lets go of the connections and the tokens. It works on a Sender that was not provisioned to the end.
 func (s *Sender) Close() error {
-	err := s.client.Close()
-	if s.pooled != "" {
-		_, poolErr := signers.Delete(s.pooled)
-		err = errors.Join(err, poolErr)
-		s.pooled = ""
-	}
+	err := errors.Join(s.client.Close(), s.share.Release())
+	s.share = nil
 	return err
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// DefaultPayload returns the members of the default_payload of a pusher's data: what the client wants in every message. What is not an object
-// is left out and reported: the client gets its messages, if not quite as it wants them. A nil faults reports nothing.
+// DefaultPayload returns the members of the default_payload in a pusher's data: what the client wants in every message. If it is not an
+// object, it is left out and reported, so the client still gets its messages. A nil faults reports nothing.
 func DefaultPayload(d *providers.Device, faults *Faults) map[string]json.RawMessage {
-	if !lenient.MayHave(d.Data, "default_payload") {
+	if d == nil || !lenient.MayHave(d.Data, "default_payload") {
 		return nil
 	}
 	var pusher struct {
@@ -23,7 +23,7 @@ func DefaultPayload(d *providers.Device, faults *Faults) map[string]json.RawMess
 	return DefaultPayloadIn(pusher.Default, d, faults)
 }
 
-// DefaultPayloadIn is [DefaultPayload] for a provider that has decoded the data's members already: value is that of default_payload.
+// DefaultPayloadIn is [DefaultPayload] for a provider that has already decoded the data. The value is that of default_payload.
 func DefaultPayloadIn(value json.RawMessage, d *providers.Device, faults *Faults) map[string]json.RawMessage {
 	if len(value) == 0 || value[0] == 'n' { // null
 		return nil
@@ -35,19 +35,19 @@ func DefaultPayloadIn(value json.RawMessage, d *providers.Device, faults *Faults
 	return members
 }
 
-// Faults reports a pusher's data that a provider left out: once for each app and load of its configuration, since the client sends them
-// with every push. A nil Faults reports nothing.
+// Faults reports what a provider left out of a pusher's data. It reports once, since the homeserver sends the data with every push. A nil
+// Faults reports nothing.
 type Faults struct {
 	logger *zap.Logger
 	once   sync.Once
 }
 
-// NewFaults reports to the logger.
+// NewFaults returns a Faults that reports to the logger; nil for nobody.
 func NewFaults(logger *zap.Logger) *Faults { return &Faults{logger: logger} }
 
-// LeftOut reports that a member of the device's data was left out, since it is not what it must be.
+// LeftOut reports that a member of the device's data was left out. Must is what it must be, such as "a JSON object".
 func (f *Faults) LeftOut(d *providers.Device, member, must string) {
-	if f == nil {
+	if f == nil || f.logger == nil || d == nil {
 		return
 	}
 	f.once.Do(func() {

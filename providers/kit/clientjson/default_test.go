@@ -51,7 +51,22 @@ func TestADefaultPayloadIsAnObjectOrLeftOutAndReported(t *testing.T) {
 
 func TestNobodyHasToWantReports(t *testing.T) {
 	t.Parallel()
-	if members := clientjson.DefaultPayload(&providers.Device{Data: []byte(`{"default_payload": 1}`)}, nil); members != nil {
+	d := &providers.Device{Data: []byte(`{"default_payload": 1}`)}
+	for _, faults := range []*clientjson.Faults{nil, {}, clientjson.NewFaults(nil)} {
+		if members := clientjson.DefaultPayload(d, faults); members != nil {
+			t.Errorf("got %v", members)
+		}
+	}
+}
+
+func TestNoDeviceHasNoDefaultPayload(t *testing.T) {
+	t.Parallel()
+	faults, reported := messagetest.Faults()
+	if members := clientjson.DefaultPayload(nil, faults); members != nil {
 		t.Errorf("got %v", members)
 	}
+	if members := clientjson.DefaultPayloadIn([]byte(`1`), nil, faults); members != nil {
+		t.Errorf("in a value: got %v", members)
+	}
+	messagetest.WantReported(t, reported, "")
 }

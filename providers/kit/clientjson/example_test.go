@@ -35,3 +35,9 @@ func ExampleMembers() {
 	// 2 true
 	// false
 }
+
+// The text of a message, for a provider that shows it.
+func ExampleString() {
+	fmt.Println(clientjson.String(json.RawMessage(`{"body": "hello", "msgtype": "m.text"}`), "body"))
+	// Output: hello
+}

@@ -1,7 +1,7 @@
-// Package clientjson reads JSON that a client wrote, its pusher's data above all, and writes JSON for it.
+// Package clientjson is for providers that read JSON of clients, such as a pusher's data, and write JSON for them.
 //
-// Use it wherever a provider looks into [providers.Device.Data], Tweaks or a notification's Content: encoding/json takes a member in other
-// capitals for the one that was asked for, so that what a client writes beside could have its pusher deleted.
+// Use it for [providers.Device.Data], Tweaks and a notification's Content. encoding/json also accepts member names in other capitals, so an
+// unrelated member could make a subscription look broken, and have the pusher deleted.
 //
 // As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
 package clientjson
@@ -13,11 +13,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 )
 
-// Unmarshal is json.Unmarshal for what clients write: member names count as they are written, of two members of one name the last counts,
-// and invalid UTF-8 is replaced. Numbers, strings and objects of another type than into has are errors, as ever.
+// Unmarshal is json.Unmarshal for JSON of clients. Member names must match exactly, the last of two members with the same name counts, and
+// invalid UTF-8 is replaced. A value of another type than into has is an error, as with json.Unmarshal.
 func Unmarshal(data []byte, into any) error { return lenient.Unmarshal(data, into) }
 
-// Members returns the members of a JSON object, and false if it is something else.
+// Members returns the members of a JSON object. It returns false if the value is not an object.
 func Members(value json.RawMessage) (map[string]json.RawMessage, bool) {
 	var members map[string]json.RawMessage
 	if len(value) == 0 || Unmarshal(value, &members) != nil || members == nil {
@@ -26,8 +26,15 @@ func Members(value json.RawMessage) (map[string]json.RawMessage, bool) {
 	return members, true
 }
 
-// Marshal is json.Marshal that leaves <, > and & alone: they would take six bytes each of the few there are in a message. It returns nil for
-// what cannot be JSON, such as a channel or a [json.RawMessage] that is none.
+// String returns a member of a JSON object, such as a message's body. It is empty if there is no such member, or if it is not a string.
+func String(object json.RawMessage, member string) (text string) {
+	members, _ := Members(object)
+	_ = Unmarshal(members[member], &text)
+	return text
+}
+
+// Marshal is json.Marshal, but it does not escape <, > and &, which would take six bytes each. It returns nil for a value that cannot be
+// JSON, such as a channel or an invalid [json.RawMessage].
 func Marshal(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

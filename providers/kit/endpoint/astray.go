@@ -9,11 +9,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Astray returns an error if an endpoint is on the own site's host, but at a port where no push server can be reached: a typing error of
-// whoever set the client up. The site is at 443, at the port that the request came in at, and at the one that it was made to, which a proxy
-// or a container may map to that. At another one there is this machine, to which the guard connects for the own site only. Where the
-// operator said where private push servers are, or has all pushes go through another server or a proxy, nothing is known of what is at a
-// port.
+// Astray returns an error if an endpoint is on the site's own host, but at a port where no push server can be reached: somebody made a
+// typing error when they set up the client. The site is at 443, at the port that the request came in at, and at the port that the request
+// was made to, which a proxy or a container may map. Any other port is this machine's, to which the guard connects for the own site only.
+// If the operator allows private networks, or sends all pushes through another server or a proxy, nothing is known about other ports, and
+// the error is nil.
 func (c *Client) Astray(endpoint *url.URL, site providers.Site) error {
 	if c == nil || c.settings == nil || site.Host == "" || len(c.settings.allow) > 0 || c.settings.Endpoint != nil {
 		return nil

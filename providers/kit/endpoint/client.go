@@ -38,7 +38,8 @@ type surroundings struct {
 	machine *machine
 }
 
-// NewClient checks the options and takes hold of their transports. Close must be called once.
+// NewClient checks the options and makes a client. It shares its connections with every client that has the same options. Close must be
+// called once.
 func NewClient(ctx caddy.Context, o *Options) (*Client, error) {
 	if o == nil {
 		return nil, errors.New("the client has no options")
@@ -67,10 +68,10 @@ func NewClient(ctx caddy.Context, o *Options) (*Client, error) {
 	return c, nil
 }
 
-// Start is called when the configuration goes live: by then Caddy's own certificate authorities are known.
+// Start must be called when the configuration goes live, since Caddy's own certificate authorities are known then.
 func (c *Client) Start() { c.transports.trustInternal(c.ctx) }
 
-// Close lets go of the transports. A nil Client has none.
+// Close releases the connections. It does nothing for a nil Client.
 func (c *Client) Close() error {
 	if c == nil {
 		return nil
@@ -83,11 +84,14 @@ func (c *Client) Close() error {
 // errNotParsed says that a URL is none that [Parse] returns.
 var errNotParsed = errors.New("the endpoint is not an https URL with a host, and without user information")
 
-// Post makes one request to an endpoint that [Parse] returned, without following redirects. The site is that of the push: a push server on
-// that site may be in a private network. The error is nil, or one that [Failed] classifies.
+// Post makes one request to an endpoint that [Parse] returned. It follows no redirect. The site is that of the push, whose own push server
+// may be in a private network. [Failed] classifies the errors.
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
 	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
 		return Response{}, errNotParsed
+	}
+	if header == nil {
+		header = make(http.Header)
 	}
 	transport, target, err := c.way(endpoint, site)
 	if err != nil {
@@ -177,8 +181,8 @@ func (u *usage) end() {
 	}
 }
 
-// Host returns the host and port of an endpoint, by which servers are told apart. It is empty if the endpoint is not a URL, and if the
-// operator chose one server for all.
+// Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not a valid one, and if the
+// operator chose one server for all. A provider's Host may return it.
 func (c *Client) Host(endpoint string) string {
 	if c != nil && c.settings != nil && c.settings.Endpoint != nil {
 		return ""

@@ -97,6 +97,38 @@ func TestTheOwnSiteMayHaveACertificateOfCaddysOwnAuthority(t *testing.T) {
 	}
 }
 
+// An app's pushes must not ride on a connection that another app's options allowed: past its proxy, to a server whose certificate it does
+// not trust, or into a network that it does not name.
+func TestAConnectionServesNoAppOfOtherOptions(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	proxy := newConnectProxy(t, server.Listener.Addr().String())
+	laxer := Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: "none"}, AllowPrivate: []string{"127.0.0.1"}}
+	want(t, post(t.Context(), t, newClient(t, laxer), server.URL, providers.Site{}), providers.KindDelivered, "delivered")
+	for name, test := range map[string]struct {
+		change func(*Options)
+		kind   providers.Kind
+		reason string
+	}{
+		"another trusted_ca":    {func(o *Options) { o.TrustedCA = providertest.NewCA(t).File }, providers.KindRetry, "tls"},
+		"no trusted_ca":         {func(o *Options) { o.TrustedCA = "" }, providers.KindRetry, "tls"},
+		"a proxy":               {func(o *Options) { o.Proxy = proxy.URL }, providers.KindRetry, "tls"}, // the name is not the server's
+		"another allow_private": {func(o *Options) { o.AllowPrivate = []string{"127.0.0.2"} }, providers.KindDropped, "blocked"},
+	} {
+		o, to := laxer, server.URL
+		if test.change(&o); o.Proxy != "none" {
+			to = "https://push.example/" // what is plainly private, no proxy is asked for
+		}
+		if got := post(t.Context(), t, newClient(t, o), to, providers.Site{}); got.Kind != test.kind || got.Reason != test.reason {
+			t.Errorf("with %s, the outcome is %+v", name, got)
+		}
+	}
+	if proxy.mu.Lock(); len(proxy.asked) != 1 {
+		t.Errorf("the proxy was asked for %q", proxy.asked)
+	}
+	proxy.mu.Unlock()
+}
+
 func TestConnectionsOutliveAConfiguration(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)

@@ -11,9 +11,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 )
 
-// Parse parses an endpoint's URL as RFC 8030 and the gateway's rules want it. What comes out has one spelling of its host and port,
-// however they were written: else a stranger had a share of a host's bound for each, and what looks at them would look at another host than
-// the one that is connected to. The error does not contain the URL.
+// Parse parses an endpoint's URL by RFC 8030 and the gateway's rules. The result has one spelling of its host and port, however they were
+// written. Otherwise, each spelling would have its own share of a host's bound, and a check could see another host than the one that is
+// connected to. The error does not contain the URL.
 func Parse(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -73,7 +73,7 @@ func canonicalHost(host string) string {
 	return host
 }
 
-// Host is the host and port of an endpoint, by which servers are told apart; empty if it is none.
+// Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not a valid one.
 func Host(raw string) string {
 	u, err := Parse(raw)
 	if err != nil {
@@ -82,8 +82,8 @@ func Host(raw string) string {
 	return hostName(u)
 }
 
-// Target is where a request to an endpoint goes, in one spelling: the host, the port, and what the request's first line says. It is empty
-// if the endpoint is none.
+// Target returns where a request to an endpoint goes, in one spelling: the host, the port, the path and the query. It is empty if the
+// endpoint is not a valid one. A provider's Target may return it.
 func Target(raw string) string {
 	u, err := Parse(raw)
 	if err != nil {

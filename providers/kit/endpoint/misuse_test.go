@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
+	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
 // A URL that was not read with Parse gets an outcome, and without TLS, no request.
@@ -46,5 +48,30 @@ func TestAClientWithoutOptionsIsAnError(t *testing.T) {
 	t.Parallel()
 	if c, err := NewClient(caddy.Context{}, nil); err == nil || c != nil {
 		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+func TestAPushWithoutHeadersOrABodyIsSent(t *testing.T) {
+	t.Parallel()
+	server := providertest.NewTLSServer(t, created)
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
+	u, err := Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, site := range []providers.Site{{}, {Host: "127.0.0.1", Port: portOfServer(t, server)}} {
+		if r, err := c.Post(t.Context(), u, site, nil, nil); err != nil || r.Status != http.StatusCreated {
+			t.Errorf("for the site %q: got %d, %v", site.Host, r.Status, err)
+		}
+	}
+}
+
+func TestAnErrorThatIsNoneIsNoReasonToPanic(t *testing.T) {
+	t.Parallel()
+	if o := Failed(nil); o.Kind != providers.KindRetry {
+		t.Errorf("the outcome is %+v", o)
+	}
+	if o := Outcome(Response{}, noon); o.Kind != providers.KindRetry {
+		t.Errorf("of no answer, the outcome is %+v", o)
 	}
 }

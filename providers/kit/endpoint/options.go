@@ -4,10 +4,10 @@
 // configurations.
 //
 // A provider embeds [Options] in its module, makes a Client in Provision, calls [Client.Start] in Start and [Client.Close] in Cleanup. It
-// reads a URL with [Parse], posts to it with [Client.Post], and makes an outcome of the error with [Failed]. [Outcome] classifies the answer
-// if the server is one of Web Push (RFC 8030) or UnifiedPush; what another one means, the provider knows.
+// parses a URL with [Parse], sends to it with [Client.Post], and makes an outcome of an error with [Failed]. [Outcome] classifies answers
+// of Web Push (RFC 8030) and UnifiedPush servers; the provider classifies those of others.
 //
-// For a server that the operator names there is kit/service, which has no guard.
+// For a server that the operator names, there is kit/service, which has no guard.
 //
 // As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
 package endpoint

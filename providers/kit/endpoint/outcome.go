@@ -23,8 +23,8 @@ const (
 	refusedTries = 3
 )
 
-// Outcome classifies the answer of a push server of Web Push or UnifiedPush: by the server's own word, if it has one that is known, and
-// otherwise by its status. It is not for other services, of which a 410 may mean something else.
+// Outcome classifies the answer of a Web Push or UnifiedPush server: by the server's own word if it is known, and otherwise by the status.
+// It is not for other services, where a 410 may mean something else.
 func Outcome(r Response, now time.Time) providers.Outcome {
 	retryAfter := r.Header.Get("Retry-After")
 	after := network.RetryAfter(retryAfter, now)
@@ -111,7 +111,8 @@ func asksForLater(retryAfter string) bool {
 	return err == nil
 }
 
-// Failed classifies an error of [Client.Post]. It keeps of the error what tells an operator something and cannot contain a secret.
+// Failed classifies an error of [Client.Post]. The outcome has only those parts of the error that help an operator and cannot contain a
+// secret.
 func Failed(err error) providers.Outcome {
 	switch {
 	case errors.Is(err, errNotParsed):

@@ -8,12 +8,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/pushword"
 )
 
-// Response is what matters of a server's answer.
+// Response is a server's answer.
 type Response struct {
+	// Status is the HTTP status, such as 201.
 	Status int
+	// Header is the answer's.
 	Header http.Header
-	// Body is that of an answer other than 2xx, if it has less than 4 KiB, and nil otherwise. It may repeat what was sent: it must not be
-	// shown.
+	// Body is the body of an answer other than 2xx, if it has less than 4 KiB, and nil otherwise. It may repeat what was sent, so it must not
+	// be shown.
 	Body []byte
 
 	secrets []string // what the request had that must not be shown
@@ -23,8 +25,8 @@ type Response struct {
 // maxResponse is how much of an answer is read, so that its connection can serve the next push.
 const maxResponse = 4 << 10
 
-// responseOf reads an answer. Half a body in which a word could decide is half an answer, and so none: without the word, an endpoint that is
-// dead would be suspected, and a message that is to be kept would be dropped.
+// responseOf reads an answer. Half a body in which a word could decide is half an answer, and so none: without the word, an endpoint that
+// is dead would be suspected, and a message that is to be kept would be dropped.
 func responseOf(resp *http.Response, sent *http.Request, content []byte) (Response, error) {
 	r := Response{Status: resp.StatusCode, Header: resp.Header}
 	if r.Status >= 200 && r.Status < 300 {

@@ -47,3 +47,10 @@ func Example() {
 	// first stays: the new one has two words
 	// third
 }
+
+// How a provider opens the token that its option token_file names.
+func ExampleOpenLine() {
+	_, err := keyfile.OpenLine("token_file", "", nil) // in Provision, the logger is ctx.Logger()
+	fmt.Println(err)
+	// Output: token_file is missing
+}

@@ -1,7 +1,8 @@
-// Package keyfile reads credentials from files, and reads them again when they are replaced: Caddy ignores a reload of an unchanged
-// configuration, and a token or certificate that was renewed must not wait for someone to restart the gateway.
+// Package keyfile is for providers with a credential in a file. It reads the file again when it is replaced: Caddy ignores a reload of an
+// unchanged configuration, and a renewed token or certificate must not wait for a restart.
 //
-// A provider opens its files in Provision, and calls [File.Get] for each push. There is nothing to close, and no goroutine.
+// A provider opens its files in Provision, with [OpenLine] or [Open], and calls [File.Get] for each push. There is nothing to close, and no
+// goroutine.
 //
 // As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
 package keyfile
@@ -9,6 +10,7 @@ package keyfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -24,15 +26,15 @@ import (
 // lookEvery limits how often Get checks whether the files were replaced.
 const lookEvery = 5 * time.Second
 
-// Options say what to read.
+// Options are what to read.
 type Options[T any] struct {
-	// Paths are the files, which make one credential together.
+	// Paths are the files that together have one credential.
 	Paths []string
-	// Parse makes the credential of the files' contents. Its errors must not show them.
+	// Parse makes the credential from the files' contents. Its errors must not contain them.
 	Parse func(contents [][]byte) (T, error)
-	// Changed is called after a replacement was taken over; nil if nobody needs to know.
+	// Changed is called with each new credential; nil for nobody.
 	Changed func(T)
-	// Logger gets what the operator should know: that others can read the file, that it was replaced, that it cannot be used; nil for nobody.
+	// Logger reports to the operator that others can read the file, that it was replaced, or that it cannot be used; nil for nobody.
 	Logger *zap.Logger
 	// Now is the clock; nil is the real one.
 	Now func() time.Time
@@ -105,7 +107,7 @@ func (f *File[T]) warn(contents [][]byte) {
 	}
 }
 
-// Get returns the credential as it is now. At most every 5 s, it looks whether the files were replaced.
+// Get returns the current credential. At most every 5 s, it checks whether the files were replaced.
 func (f *File[T]) Get() T {
 	now := f.options.Now().UnixNano()
 	if last := f.looked.Load(); now-last >= int64(lookEvery) && f.looked.CompareAndSwap(last, now) {
@@ -114,7 +116,7 @@ func (f *File[T]) Get() T {
 	return *f.current.Load()
 }
 
-// Reread takes the files over if they were replaced. What cannot be taken over is logged once, and the credential stays as it was.
+// Reread reads the files if they were replaced. If the new ones cannot be used, that is logged once, and the old credential stays in use.
 func (f *File[T]) Reread() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,8 +160,8 @@ func (f *File[T]) read() (contents [][]byte, err error) {
 	return contents, nil
 }
 
-// Line is a [Options.Parse] for a credential that is one word in one file, such as a token: without the white space around it. A file that is
-// empty or has several words or a control character in it is an error.
+// Line parses a credential that is one word in one file, such as a token, and removes the white space around it. A file that is empty or
+// has several words or a control character is an error. Use it as [Options.Parse].
 func Line(contents [][]byte) (string, error) {
 	word := string(bytes.TrimSpace(bytes.Join(contents, nil)))
 	if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
@@ -168,7 +170,24 @@ func Line(contents [][]byte) (string, error) {
 	return word, nil
 }
 
-// Resolve replaces the placeholders of an option, such as {env.SECRETS}. One that stands for nothing is an error.
+// OpenLine opens the file that an option names, with a credential that is one word, as [Line] reads it. Placeholders in the path are
+// replaced. An error names the option.
+func OpenLine(option, path string, logger *zap.Logger) (*File[string], error) {
+	path, err := Resolve(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", option, err)
+	case path == "":
+		return nil, fmt.Errorf("%s is missing", option)
+	}
+	f, err := Open(Options[string]{Paths: []string{path}, Parse: Line, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	return f, nil
+}
+
+// Resolve replaces the placeholders in an option, such as {env.SECRETS}. An unknown or empty one is an error.
 func Resolve(option string) (string, error) {
 	if option == "" {
 		return "", nil

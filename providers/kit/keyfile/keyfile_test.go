@@ -190,3 +190,28 @@ func TestWhatCannotBeReadOrParsedIsAnErrorAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestALineOfAnOptionIsReadOrAnErrorNamesTheOption(t *testing.T) {
+	t.Setenv("DIR_OF_THIS_TEST", t.TempDir())
+	path := filepath.Join(os.Getenv("DIR_OF_THIS_TEST"), "token")
+	if err := os.WriteFile(path, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenLine("token_file", "{env.DIR_OF_THIS_TEST}/token", nil)
+	if err != nil || f.Get() != "secret" {
+		t.Fatalf("got %v, %v", f, err)
+	}
+	if err := os.WriteFile(path, []byte("two secrets\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for option, want := range map[string]string{
+		"":                             "token_file is missing",
+		path + "-not":                  "token_file: ",
+		path:                           "token_file: the file must have one word",
+		"{env.NOT_SET_IN_THIS_TEST}/a": "token_file: ",
+	} {
+		if f, err := OpenLine("token_file", option, nil); f != nil || err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: got %v", option, err)
+		}
+	}
+}

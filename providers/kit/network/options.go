@@ -1,9 +1,9 @@
-// Package network is what every provider has to do with the network: the options endpoint, trusted_ca and proxy, and what an error of a
-// request and a Retry-After mean.
+// Package network is for every provider that sends requests: it has the options endpoint, trusted_ca and proxy, and classifies errors of
+// requests.
 //
-// A provider embeds [Options] in its module, resolves them in Provision, and hands the [Settings] to a client: kit/service for a server that
-// the operator named. A provider that sends to URLs of users embeds the Options of kit/endpoint instead, which has these. Either way,
-// [Failed] makes an outcome of an error, without what must not be shown: an error of net/http has the URL in it.
+// A provider embeds [Options] in its module and reads its Caddyfile with [Unmarshal]. In Provision, it makes a client from the options,
+// with kit/service. A provider that sends to URLs of users embeds the Options of kit/endpoint instead, which include these. Either way,
+// [Failed] makes an outcome of an error, without secrets: an error of net/http contains the URL.
 //
 // As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
 package network
@@ -54,8 +54,11 @@ type Settings struct {
 	proxyURL string // what Proxy was made from
 }
 
-// Resolve reads and checks what the options name, and names the option that is wrong.
+// Resolve reads and checks what the options name. An error names the option that is wrong. Nil means no options.
 func (o *Options) Resolve() (*Settings, error) {
+	if o == nil {
+		o = new(Options)
+	}
 	var s Settings
 	var err error
 	if s.Endpoint, err = serverURL(o.Endpoint); err != nil {
@@ -70,12 +73,12 @@ func (o *Options) Resolve() (*Settings, error) {
 	return &s, nil
 }
 
-// TLS is the configuration for a client.
+// TLS returns the configuration for a client.
 func (s *Settings) TLS() *tls.Config {
 	return &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
 }
 
-// Identity tells settings apart which may not share a connection, but for their endpoint.
+// Identity is the same for settings that may share a connection to the same server, and differs otherwise.
 func (s *Settings) Identity() string {
 	sum := sha256.Sum256(append([]byte(s.proxyURL+"\x00"), s.ca...))
 	return hex.EncodeToString(sum[:])
@@ -115,7 +118,8 @@ func trustedCA(path string) (*x509.CertPool, []byte, error) {
 	return pool, pem, nil
 }
 
-// UnmarshalOption reads the option that the dispenser is at, and reports whether it is one of these. An option that is given twice is an error.
+// UnmarshalOption reads the option that the dispenser is at, and reports whether it is one of these. An option that is given twice is an
+// error.
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "endpoint":
@@ -128,8 +132,8 @@ func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error
 	return false, nil
 }
 
-// Unmarshal reads a provider's name and block: options of its own that have one argument, by their names, and those of embedded options,
-// such as [Options] or kit/endpoint's. An option that nobody knows, or that is given twice, is an error.
+// Unmarshal reads a provider's name and block: the provider's own options with one argument, by name, and those of the embedded options,
+// such as [Options] or kit/endpoint's. An unknown option and an option that is given twice are errors.
 func Unmarshal(d *caddyfile.Dispenser, embedded interface {
 	UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 }, own map[string]*string,

@@ -14,12 +14,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// ErrOtherServer says that a request to another server than the client's was not sent: a provider's mistake, such as to send to a URL out of
-// a pusher's data with kit/service and not with kit/endpoint.
-var ErrOtherServer = errors.New("the request is for another server than the push service's")
+// ErrOtherServer means that a request was not sent, since it is for another server than the client's. That is a mistake in the provider,
+// such as sending to a URL from a pusher's data with kit/service instead of kit/endpoint.
+var ErrOtherServer = errors.New("the request is for another server than the push service's: URLs that users choose are for kit/endpoint")
 
-// Failed classifies the error of a request that got no answer: nearly always, the push may be delivered later. It keeps of the error what
-// tells an operator something and cannot contain a secret.
+// Failed classifies the error of a request that got no answer. Nearly always, the push may be delivered later. The outcome has only those
+// parts of the error that help an operator and cannot contain a secret.
 func Failed(err error) providers.Outcome {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
@@ -52,7 +52,8 @@ func isTimeout(err error) bool {
 
 const maxRetryAfter = 24 * time.Hour
 
-// RetryAfter reads the header of RFC 9110 section 10.2.3: seconds, or a date. It is 0 if there is none or it makes no sense.
+// RetryAfter parses a Retry-After header (RFC 9110 section 10.2.3): seconds, or a date. It returns 0 if the value is missing or invalid,
+// and at most a day.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {

@@ -1,12 +1,13 @@
-// Package service is a client for the one server of a push service that the operator names, in a provider's code or with the option endpoint.
-// Its few connections outlive configurations, and every wait is bounded by the request's context.
+// Package service is for providers of a push service with one server, which the provider's code names, or the operator with the option
+// endpoint. Its client keeps its few connections across reloads, and waits for nothing longer than a request's context allows.
 //
-// A provider makes a [Client] in Provision, of kit/network's settings, calls [Client.Post] in Push, and [Client.Close] in Cleanup. What is no
-// plain POST, it sends with [Client.RoundTrip]. All requests go to the server. For URLs that users choose there is kit/endpoint, which has a
-// guard.
+// A provider embeds the Options of kit/network in its module, makes a [Client] with [ForHost] in Provision, calls [Client.Post] in Push,
+// and [Client.Close] in Cleanup. It sends a request that isn't a plain POST with [Client.RoundTrip]. All requests go to the server. For
+// URLs that users choose, there is kit/endpoint, which has a guard.
 //
-// The client speaks HTTP/2, with many requests on a connection, and HTTP/1.1, with one at a time, as the server wants it. There are at most 8
-// connections; a request beyond that waits its turn, until its context is done.
+// The client speaks HTTP/2, with many requests on a connection, and HTTP/1.1, with one at a time; the server chooses. There are at most 8
+// connections. A request that finds no room waits its turn, until its context is done. A connection without requests is closed after an
+// hour, or after 90 s with HTTP/1.1.
 //
 // As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
 package service
@@ -15,6 +16,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -39,24 +42,24 @@ type Client struct {
 	host        string // and port, as requests have to name it
 }
 
-// Options say how the server is reached.
+// Options are how the server is reached.
 type Options struct {
 	// Server is an https URL of which only host and port matter.
 	Server *url.URL
-	// Settings are those of the network options. Their endpoint takes the place of Server.
+	// Settings are the resolved network options. Their endpoint, if there is one, replaces Server.
 	Settings *network.Settings
-	// Certificate is the client's, asked for at each new connection; nil for none. It needs an Identity.
+	// Certificate returns the client's certificate, and is called for each new connection; nil for none. It needs an Identity.
 	Certificate func() *tls.Certificate
-	// Identity tells clients apart that may not share a connection, such as those with other certificates. It is kept in memory only.
+	// Identity differs for clients that must not share connections, such as those with different certificates. It is kept in memory only.
 	Identity string
-	// HTTP2Only says that a server that does not speak HTTP/2 is an error, as it cannot be the push service then. Default: HTTP/1.1 as well.
+	// HTTP2Only makes it an error if the server does not speak HTTP/2. Default: HTTP/1.1 as well.
 	HTTP2Only bool
 }
 
 // server returns the server to send to, and what is wrong with the options.
 func (o *Options) server() (*url.URL, error) {
-	if o.Settings == nil {
-		return nil, errors.New("the client has no settings: they come from the network options")
+	if o.Settings == nil || o.Settings.Proxy == nil {
+		return nil, errors.New("the client has no settings: they come from Resolve of the network options")
 	}
 	server := o.Server
 	if o.Settings.Endpoint != nil {
@@ -71,7 +74,18 @@ func (o *Options) server() (*url.URL, error) {
 	return server, nil
 }
 
-// NewClient takes hold of the connections, which it shares with every client of the same options. Close must be called once.
+// ForHost makes a client for a host, or a host and port, with a provider's network options. Most providers need no more of [NewClient]. It is
+// for Provision: in Push, there is nothing to make, and a host that a user chose is for kit/endpoint. An error names the option that is wrong.
+// Close must be called once.
+func ForHost(host string, o *network.Options) (*Client, error) {
+	settings, err := o.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(Options{Server: &url.URL{Scheme: "https", Host: host}, Settings: settings})
+}
+
+// NewClient makes a client. It shares its connections with every client that has the same options. Close must be called once.
 func NewClient(o Options) (*Client, error) {
 	server, err := o.server()
 	if err != nil {
@@ -79,11 +93,8 @@ func NewClient(o Options) (*Client, error) {
 	}
 	c := &Client{key: o.key(server), host: server.Host}
 	pooled, _, err := pool.LoadOrNew(c.key, func() (caddy.Destructor, error) {
-		transport := newTransport(o)
 		address := net.JoinHostPort(server.Hostname(), portOf(server))
-		return &pooledConnections{&connections{dial: func(ctx context.Context) (*http.ClientConn, error) {
-			return transport.NewClientConn(ctx, "https", address)
-		}}}, nil
+		return &pooledConnections{&connections{dial: dialer(newTransport(o), address)}}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +110,7 @@ func (o *Options) key(server *url.URL) string {
 func newTransport(o Options) *http.Transport {
 	config := o.Settings.TLS()
 	if o.Certificate != nil {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate(), nil }
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificateOf(o.Certificate) }
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -109,7 +120,7 @@ func newTransport(o Options) *http.Transport {
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return o.Settings.Proxy(r.URL) },
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    dialTimeout,
-		IdleConnTimeout:        time.Hour, // when APNs closes them, too
+		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression:     true,
 		Protocols:              protocols,
@@ -119,6 +130,20 @@ func newTransport(o Options) *http.Transport {
 			WriteByteTimeout: 10 * time.Second,
 		},
 	}
+}
+
+// certificateOf asks a provider for its certificate. The handshake has a goroutine of net/http's, where a panic, or no certificate, would be
+// the end of Caddy.
+func certificateOf(ask func() *tls.Certificate) (c *tls.Certificate, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the client's certificate: the provider panicked with a %T", v)
+		}
+	}()
+	if c = ask(); c == nil {
+		return nil, errors.New("the client's certificate: the provider has none")
+	}
+	return c, nil
 }
 
 func portOf(u *url.URL) string {
@@ -137,20 +162,20 @@ func (p *pooledConnections) Destruct() error {
 	return nil
 }
 
-// URL returns the URL of a path on the server. Requests have to name the server as it does. A pushkey in the path must not be able to lead
-// elsewhere: see [url.PathEscape].
+// URL returns the URL of a path on the server, for [Client.RoundTrip]. If a pushkey is part of the path, check or escape it first, or it
+// could lead to another path: see [url.PathEscape].
 func (c *Client) URL(path string) *url.URL {
 	return &url.URL{Scheme: "https", Host: c.host, Path: path}
 }
 
-// Renew makes new connections for all requests to come, for which the client's certificate is asked for again.
+// Renew makes all later requests use new connections, which ask for the client's certificate again.
 func (c *Client) Renew() { c.connections.renew() }
 
-// Connect makes sure that there is a connection, so that the next request need not wait for one. It sends nothing: whether the server
-// takes what the client comes with, the first request finds out.
+// Connect makes a connection if there is none, so the next request does not wait for one. It sends nothing, so it does not show whether the
+// server accepts the client's credentials.
 func (c *Client) Connect(ctx context.Context) error { return c.connections.ensure(ctx) }
 
-// Close lets go of the connections. A nil Client has none.
+// Close releases the connections. It does nothing for a nil Client.
 func (c *Client) Close() error {
 	if c == nil {
 		return nil
@@ -162,15 +187,15 @@ func (c *Client) Close() error {
 // maxReplays bounds how often a request is sent again that the server did not look at.
 const maxReplays = 5
 
-// RoundTrip sends the request to the server. One whose URL names another server is not sent, and the error is [network.ErrOtherServer]. A
-// request that the server certainly did not process is sent again, as HTTP/2 allows (RFC 9113 section 8.7): one caught by the end of a
-// connection, or refused for its limit.
+// RoundTrip sends the request to the server. If its URL names another server, it is not sent, and the error is [network.ErrOtherServer]. If
+// the server certainly did not process the request, it is sent again, as HTTP/2 allows (RFC 9113 section 8.7): the connection ended before
+// it, or its limit of requests was reached.
 //
-// The answer's body must be closed, which makes room for the next request; on HTTP/1.1, the connection serves that only if the body was
+// The answer's body must be closed, which makes room for the next request. With HTTP/1.1, the connection is used again only if the body was
 // read to its end.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
-		if req.Body != nil {
+	if req == nil || req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
+		if req != nil && req.Body != nil {
 			_ = req.Body.Close()
 		}
 		return nil, network.ErrOtherServer
@@ -183,7 +208,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := conn.RoundTrip(req)
 		if err == nil {
 			c.connections.confirm(conn)
-			resp.Body = &body{ReadCloser: resp.Body, done: sync.OnceFunc(func() { c.connections.release(conn) })}
+			resp.Body = c.body(resp, conn)
 			return resp, nil
 		}
 		again := unprocessed(err)
@@ -220,7 +245,31 @@ func rewound(req *http.Request) (*http.Request, error) {
 // body gives the request's slot back when it is closed.
 type body struct {
 	io.ReadCloser
-	done func()
+	whole atomic.Bool // what is left of the answer is no obstacle to the next request
+	done  func()
+}
+
+// body returns an answer's body. net/http ends an HTTP/1.1 connection of which an answer was not read to its end, but a little later: another
+// request must not get it meanwhile.
+func (c *Client) body(resp *http.Response, conn *connection) *body {
+	b := &body{ReadCloser: resp.Body}
+	b.whole.Store(resp.ProtoMajor > 1 || resp.Body == http.NoBody)
+	b.done = sync.OnceFunc(func() {
+		if !b.whole.Load() {
+			c.connections.abandon(conn)
+		}
+		c.connections.release(conn)
+	})
+	return b
+}
+
+// Read reads of the body.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.whole.Store(true)
+	}
+	return n, err
 }
 
 // Close closes the body.

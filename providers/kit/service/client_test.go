@@ -32,6 +32,13 @@ const http1 = 0
 
 func newServer(t *testing.T, streams int, handler http.HandlerFunc) *server {
 	t.Helper()
+	s := newUnstartedServer(t, streams, handler)
+	s.StartTLS()
+	return s
+}
+
+func newUnstartedServer(t *testing.T, streams int, handler http.HandlerFunc) *server {
+	t.Helper()
 	s := &server{Server: httptest.NewUnstartedServer(handler), ca: providertest.NewCA(t)}
 	s.EnableHTTP2 = streams != http1
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{s.ca.Certificate(t, "127.0.0.1", "push.example")}}
@@ -41,7 +48,6 @@ func newServer(t *testing.T, streams int, handler http.HandlerFunc) *server {
 			s.connections.Add(1)
 		}
 	}
-	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }
@@ -202,6 +208,54 @@ func TestConnectionsOutliveTheirClientWhileAnotherUsesThem(t *testing.T) {
 	if n := s.connections.Load(); n != 1 {
 		t.Errorf("%d connections were made", n)
 	}
+}
+
+// An app's requests must not ride on a connection that another app's options made: past its proxy, or to a server that it does not trust.
+func TestAConnectionServesNoClientOfOtherOptions(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	wantOK(t, newClient(t, s.URL, s.ca.File))
+	for name, o := range map[string]network.Options{
+		"another trusted_ca": {TrustedCA: providertest.NewCA(t).File, Proxy: "none"},
+		"no trusted_ca":      {Proxy: "none"},
+		"a proxy":            {TrustedCA: s.ca.File, Proxy: "http://127.0.0.1:1"}, // which is not there
+	} {
+		settings, err := o.Resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := url.Parse(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewClient(Options{Server: server, Settings: settings, Identity: t.Name()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeClient(t, c) })
+		if status, err := post(t.Context(), c); err == nil {
+			t.Errorf("with %s, it answered %d", name, status)
+		}
+	}
+}
+
+// A connection carries the certificate that it was made with, and APNs wants the tokens of one team only on it.
+func TestAConnectionServesNoClientOfAnotherIdentity(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	settings, err := (&network.Options{Endpoint: s.URL, TrustedCA: s.ca.File, Proxy: "none"}).Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, identity := range []string{"", "one", "another", "one"} {
+		c, err := NewClient(Options{Settings: settings, Identity: identity})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeClient(t, c) })
+		wantOK(t, c)
+	}
+	s.want(t, 3)
 }
 
 func TestARequestUnderWayOutlivesItsClientAndTheConnectionIsClosedAfterIt(t *testing.T) {

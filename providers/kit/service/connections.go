@@ -29,7 +29,7 @@ const (
 // A connection takes one request until it has answered one. By then its limit is known; and APNs takes no more before it has seen a
 // valid provider token.
 type connections struct {
-	dial func(context.Context) (*http.ClientConn, error)
+	dial dialFunc
 
 	// wanted says that a change of a connection's state matters to somebody.
 	wanted atomic.Bool
@@ -50,6 +50,8 @@ type connection struct {
 	confirmed bool
 	// leaving says that the connection gets no more requests, and is closed after the last one.
 	leaving bool
+	// idle ends a connection that has had no request for a while; nil if net/http does.
+	idle *time.Timer
 }
 
 // dialing is a connection that is being made.
@@ -109,9 +111,13 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 func (c *connections) release(conn *connection) {
 	c.mu.Lock()
 	conn.load--
-	idle := conn.leaving && conn.load == 0
+	unused := conn.load == 0
+	over := unused && conn.leaving
+	if unused && conn.idle != nil {
+		conn.idle.Reset(idleTimeoutHTTP1)
+	}
 	c.mu.Unlock()
-	if idle || c.wanted.Load() {
+	if over || c.wanted.Load() {
 		c.advance()
 	}
 }
@@ -161,6 +167,9 @@ func (c *connections) advance() {
 	c.wanted.Store(c.waiting.Len() > 0 || c.retired)
 	c.mu.Unlock()
 	for _, conn := range over {
+		if conn.idle != nil {
+			conn.idle.Stop()
+		}
 		_ = conn.Close()
 	}
 }
@@ -256,13 +265,17 @@ func (c *connections) connect(this *dialing) {
 	defer close(this.done)
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	made, err := c.dial(ctx)
+	made, protocol, err := c.dial(ctx)
 
 	c.mu.Lock()
 	c.dialing, this.err = nil, err
 	switch {
 	case err == nil:
-		c.open = append(c.open, &connection{ClientConn: made})
+		conn := &connection{ClientConn: made}
+		if protocol != http2 {
+			conn.idle = time.AfterFunc(idleTimeoutHTTP1, func() { c.endIdle(conn) })
+		}
+		c.open = append(c.open, conn)
 	case c.usable() == 0:
 		for c.waiting.Len() > 0 {
 			c.waiting.Remove(c.waiting.Front()).(*waiter).turn <- turn{err: err}

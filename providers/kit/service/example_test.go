@@ -7,10 +7,10 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 
+	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
 )
@@ -33,11 +33,7 @@ func Example() {
 	}
 
 	// In Provision:
-	settings, err := (&network.Options{Endpoint: server.URL, TrustedCA: ca, Proxy: "none"}).Resolve()
-	if err != nil {
-		log.Fatal(err)
-	}
-	client, err := service.NewClient(service.Options{Server: &url.URL{Scheme: "https", Host: "push.example.org"}, Settings: settings})
+	client, err := service.ForHost("push.example.org", &network.Options{Endpoint: server.URL, TrustedCA: ca, Proxy: "none"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,4 +46,23 @@ func Example() {
 	}
 	fmt.Printf("%d %s", answer.Status, answer.Body)
 	// Output: 200 POST /messages HTTP/1.1
+}
+
+// What a provider knows of its push service goes first.
+func ExampleAnswer_Outcome() {
+	classify := func(answer *service.Answer) providers.Outcome {
+		if answer.Status == http.StatusGone { // as the push service documents it
+			return providers.Rejected("gone")
+		}
+		return answer.Outcome()
+	}
+	for _, status := range []int{200, 404, 410, 503} {
+		outcome := classify(&service.Answer{Status: status})
+		fmt.Println(status, outcome.Kind, outcome.Reason)
+	}
+	// Output:
+	// 200 delivered delivered
+	// 404 retry unexpected_answer
+	// 410 rejected gone
+	// 503 retry server_error
 }

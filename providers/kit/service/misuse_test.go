@@ -39,6 +39,13 @@ func TestARequestToAnotherServerIsNotSentAndIsNoOutage(t *testing.T) {
 	if _, err := c.RoundTrip(&http.Request{}); !errors.Is(err, network.ErrOtherServer) {
 		t.Errorf("without a URL: got %v", err)
 	}
+	if _, err := c.RoundTrip(nil); !errors.Is(err, network.ErrOtherServer) {
+		t.Errorf("without a request: got %v", err)
+	}
+	if !strings.Contains(network.ErrOtherServer.Error(), "kit/endpoint") {
+		t.Errorf("it does not say what is for such a request: %v", network.ErrOtherServer)
+	}
+	s.want(t, 0) // it is not even connected to
 	if asked.Load() {
 		t.Error("the server got a request")
 	}
@@ -58,6 +65,7 @@ func TestOptionsThatCouldNeverWorkAreAnErrorAtOnce(t *testing.T) {
 	for name, o := range map[string]Options{
 		"nothing":                           {},
 		"no settings":                       {Server: server},
+		"settings that nothing resolved":    {Settings: new(network.Settings), Server: server},
 		"no server":                         {Settings: settings},
 		"a server without TLS":              {Settings: settings, Server: &url.URL{Scheme: "http", Host: "push.example"}},
 		"a server without a host":           {Settings: settings, Server: &url.URL{Scheme: "https", Host: ":443"}},
@@ -71,5 +79,56 @@ func TestOptionsThatCouldNeverWorkAreAnErrorAtOnce(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Errorf("%s: Close after that: %v", name, err)
 		}
+	}
+}
+
+func TestAClientForAHostNeedsOneAndNamesTheOptionThatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		host    string
+		options network.Options
+		want    string
+	}{
+		{"", network.Options{Proxy: "none"}, "the server must be"},
+		{"push.example", network.Options{Endpoint: "http://push.example"}, "endpoint: "},
+		{"push.example", network.Options{Proxy: "nonsense"}, "proxy: "},
+		{"push.example", network.Options{TrustedCA: "/not-there"}, "trusted_ca: "},
+	} {
+		if c, err := ForHost(test.host, &test.options); c != nil || err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: got %v", test.want, err)
+		}
+	}
+	c, err := ForHost("push.example:8443", nil)
+	if err != nil || c.URL("/a").String() != "https://push.example:8443/a" {
+		t.Fatalf("without options: got %+v, %v", c, err)
+	}
+	closeClient(t, c)
+}
+
+// net/http asks for it in a goroutine of its own, which nobody else guards.
+func TestACertificateThatCannotBeHadIsAnErrorAndNotTheEndOfTheProcess(t *testing.T) {
+	t.Parallel()
+	for name, certificate := range map[string]func() *tls.Certificate{
+		"none":    func() *tls.Certificate { return nil },
+		"a panic": func() *tls.Certificate { panic("secret") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newUnstartedServer(t, 100, ok)
+			s.TLS.ClientAuth = tls.RequestClientCert
+			s.StartTLS()
+			settings, err := (&network.Options{Endpoint: s.URL, TrustedCA: s.ca.File, Proxy: "none"}).Resolve()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := NewClient(Options{Settings: settings, Identity: t.Name(), Certificate: certificate})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { closeClient(t, c) })
+			if _, err := post(t.Context(), c); err == nil || strings.Contains(err.Error(), "secret") || network.Failed(err).Kind != providers.KindRetry {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // maxAnswer is how much of an answer is read.
@@ -13,15 +17,43 @@ const maxAnswer = 16 << 10
 
 // Answer is a whole answer of the server.
 type Answer struct {
+	// Status is the HTTP status, such as 200.
 	Status int
+	// Header is the answer's.
 	Header http.Header
 	// Body is nil if it has more than 16 KiB. It may repeat what was sent: it must not be shown.
 	Body []byte
 }
 
-// Post posts a body to a path on the server, reads the answer, and makes the connection free for the next request. It follows no redirect,
-// and sends once, but for what [Client.RoundTrip] sends again. Half an answer is none. An error is one for network.Failed: it may have the URL
-// in it.
+// RetryAfter returns how long the server asks to wait before the next request; 0 if it does not ask.
+func (a *Answer) RetryAfter() time.Duration {
+	return network.RetryAfter(a.Header.Get("Retry-After"), time.Now())
+}
+
+// Outcome classifies the answer by its status, as far as a status means the same everywhere. It never rejects a pushkey. A provider first
+// looks for what its push service documents, and uses this for the rest.
+func (a *Answer) Outcome() providers.Outcome {
+	switch s := a.Status; {
+	case s >= 200 && s < 300:
+		return providers.Delivered()
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		return providers.Misconfigured("unauthorized", nil)
+	case s == http.StatusRequestEntityTooLarge:
+		return providers.Dropped("too_large", nil)
+	case s == http.StatusBadRequest, s == http.StatusUnsupportedMediaType, s == http.StatusUnprocessableEntity:
+		return providers.Dropped("refused", nil)
+	case s == http.StatusTooManyRequests:
+		return providers.Retry("rate_limited", a.RetryAfter(), nil)
+	case s >= 500:
+		return providers.Retry("server_error", a.RetryAfter(), nil)
+	default: // a redirect, which is not followed, or a 404, which a proxy has as well
+		return providers.Retry("unexpected_answer", a.RetryAfter(), nil)
+	}
+}
+
+// Post sends a body to a path on the server and reads the answer, so the connection is free for the next request. See [Client.URL] for the
+// path. It follows no redirect, and repeats only what [Client.RoundTrip] does. An answer that is cut off is an error. [network.Failed]
+// classifies errors, which may contain the URL.
 func (c *Client) Post(ctx context.Context, path string, header http.Header, body []byte) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL(path).String(), bytes.NewReader(body))
 	if err != nil {

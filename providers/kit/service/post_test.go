@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
@@ -61,5 +62,37 @@ func TestHalfAnAnswerIsNone(t *testing.T) {
 				t.Errorf("the outcome is %+v", o)
 			}
 		})
+	}
+}
+
+func TestAStatusMeansWhatItMeansEverywhereAndRejectsNobody(t *testing.T) {
+	t.Parallel()
+	a := &Answer{Header: http.Header{"Retry-After": {"30"}}}
+	for a.Status = range 1000 {
+		want, reason := providers.KindRetry, "unexpected_answer"
+		switch s := a.Status; {
+		case s/100 == 2:
+			want, reason = providers.KindDelivered, "delivered"
+		case s == 401, s == 403:
+			want, reason = providers.KindMisconfigured, "unauthorized"
+		case s == 413:
+			want, reason = providers.KindDropped, "too_large"
+		case s == 400, s == 415, s == 422:
+			want, reason = providers.KindDropped, "refused"
+		case s == 429:
+			reason = "rate_limited"
+		case s >= 500:
+			reason = "server_error"
+		}
+		o := a.Outcome()
+		if o.Kind != want || o.Reason != reason {
+			t.Errorf("%d: the outcome is %+v", a.Status, o)
+		}
+		if want == providers.KindRetry && (o.RetryAfter != 30*time.Second || o.Cause != providers.CauseService) {
+			t.Errorf("%d: a retry after %s, by %v", a.Status, o.RetryAfter, o.Cause)
+		}
+	}
+	if after := new(Answer).RetryAfter(); after != 0 {
+		t.Errorf("without a header: %s", after)
 	}
 }

@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/limit"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// stuck is a provider whose Push ignores its context, until the test ends or says so.
+type stuck struct {
+	*scripted
+	goOn chan struct{}
+}
+
+func newStuck(t *testing.T) *stuck {
+	t.Helper()
+	s := &stuck{goOn: make(chan struct{})}
+	s.scripted = &scripted{script: func(context.Context, *providers.Push) providers.Outcome {
+		<-s.goOn
+		return providers.Delivered()
+	}}
+	t.Cleanup(s.release)
+	return s
+}
+
+// release lets all calls return, now and later.
+func (s *stuck) release() {
+	select {
+	case <-s.goOn:
+	default:
+		close(s.goOn)
+	}
+}
+
+func TestAPushThatNeverReturnsHasAnOutcomeAndCostsNoOtherApp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, fine := newStuck(t), always(providers.Delivered())
+		bad := appFor("bad", p)
+		bad.Wait = time.Second
+		r := newRig(t, bad, appFor("fine", fine))
+		wantLine(t, r.notify(event("$1", deviceOf("bad", "key", 1), deviceOf("fine", "key", 1))), `503 after 5s`)
+		wantPushes(t, fine, 1)
+		start := time.Now()
+		r.Shared.Drain(t.Context()) // as a process that ends does
+		if took := time.Since(start); took > attemptTimeout+overdueAfter {
+			t.Errorf("it drained after %s", took)
+		}
+		saw := r.attempts()
+		if o := saw[len(saw)-1].Outcome; o.Kind != providers.KindRetry || o.Reason != "overdue" || !strings.Contains(o.Err.Error(), "author") {
+			t.Errorf("the outcome is %+v", o)
+		}
+	})
+}
+
+func TestAPendingPushThatNeverReturnedIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newStuck(t)
+		app := appFor("app", p)
+		app.Wait = time.Second
+		r, _ := keeping(t, app)
+		wantLine(t, r.notify(event("$1", device("key"))), `[]`)
+		p.become(func(context.Context, *providers.Push) providers.Outcome { return providers.Delivered() })
+		time.Sleep(attemptTimeout)
+		wantPushes(t, p.scripted, 1)
+		time.Sleep(overdueAfter + time.Minute)
+		synctest.Wait()
+		wantPushes(t, p.scripted, 2)
+		if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+			t.Errorf("pending are %+v", depths)
+		}
+	})
+}
+
+// The calls cannot be ended, and each costs memory.
+func TestAProviderThatNeverReturnsIsCalledABoundedNumberOfTimes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newStuck(t)
+		app := appFor("app", p)
+		app.Wait, app.Limit = 0, limit.NewFair(16, 16)
+		r := newRig(t, app)
+		for round := range 20 * maxOverdue {
+			r.notify(event(fmt.Sprint("$", round), device(fmt.Sprint("key", round))))
+			time.Sleep(10 * time.Second)
+		}
+		r.Shared.Drain(t.Context())
+		called := len(p.asked())
+		if called < maxOverdue || called >= maxOverdue+16 {
+			t.Errorf("it was called %d times", called)
+		}
+		p.release()
+		synctest.Wait()
+		time.Sleep(time.Minute) // as the breaker wants it
+		r.notify(event("$last", device("last")))
+		r.Shared.Drain(t.Context())
+		if n := len(p.asked()); n != called+1 {
+			t.Errorf("after it had returned, it was called %d times more", n-called)
+		}
+	})
+}
+
+// A request's memory is all requests' of all apps.
+func TestAPushThatNeverReturnsHoldsNoMemoryOfOtherAppsRequests(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		app := appFor("app", newStuck(t))
+		app.Wait, app.Content = 0, providers.ContentFull
+		r := newRig(t, app)
+		hand := r.Shared.Hand()
+		if !hand.Grow(maxInHand - reserveInHand) {
+			t.Fatal("there is no room")
+		}
+		request, err := Decode([]byte(event("$1", device("key"))), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Hand = hand
+		r.Notify(request, r.site, everything)
+		hand.Close()
+		other := r.Shared.Hand()
+		if other.Grow(maxInHand / 2) {
+			t.Error("the push does not hold on to its request's memory")
+		}
+		time.Sleep(attemptTimeout + overdueAfter)
+		synctest.Wait()
+		if !other.Grow(maxInHand / 2) {
+			t.Error("the memory is still held")
+		}
+		other.Close()
+	})
+}
+
+// lazy is a provider that takes its time to start, whatever its context says.
+type lazy struct {
+	providers.Provider
+	takes time.Duration
+}
+
+func (l lazy) Start(context.Context) error {
+	time.Sleep(l.takes)
+	return nil
+}
+
+func TestAProviderThatNeverStartsIsAnErrorOfItsConfiguration(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for takes, want := range map[time.Duration]error{0: nil, 34 * time.Second: nil, time.Hour: errStarting} {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			start := time.Now()
+			if err := (&App{Provider: lazy{takes: takes}}).Start(ctx); !errors.Is(err, want) {
+				t.Errorf("one that takes %s: got %v", takes, err)
+			}
+			if took := time.Since(start); took > 30*time.Second+overdueAfter {
+				t.Errorf("one that takes %s: it took %s", takes, took)
+			}
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+// hollow is a provider whose errors are nil pointers.
+type hollow struct{}
+
+func (hollow) Usable(*providers.Device, providers.Site) error { return (*providers.UnusableError)(nil) }
+func (hollow) Check(context.Context) error                    { return (*providers.UnusableError)(nil) }
+
+func (hollow) Push(context.Context, *providers.Push) providers.Outcome {
+	return providers.Retry("down", 0, (*providers.UnusableError)(nil))
+}
+
+func TestAnErrorThatIsANilPointerIsAPanicOfTheProviders(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		app := appFor("app", hollow{})
+		var told []string
+		app.Panicked = func(_ *App, p Panic) { told = append(told, p.Method) }
+		r := newRig(t, app)
+		wantLine(t, r.notify(event("$1", device("key"))), `503 after 5s`)
+		if o := r.attempts()[0].Outcome; o.Reason != "panic" {
+			t.Errorf("the outcome is %+v", o)
+		}
+		var caught *Panic
+		if err := app.Check(t.Context()); !errors.As(err, &caught) {
+			t.Errorf("the check's error is %v", err)
+		}
+		if len(told) != 1 || told[0] != "Usable" {
+			t.Errorf("told was %q", told)
+		}
+	})
+}
