@@ -219,7 +219,7 @@ func TestF05_AnAccessTokenIsFetchedOnceAndOnceMoreWhenItIsRefused(t *testing.T) 
 		t.Errorf("%d messages were accepted", n)
 	}
 
-	// Where a new access token does not help, it is not the token: no others are fetched, and nobody is rejected.
+	// If a new access token does not help, the token is not the cause: no more are fetched, and nobody is rejected.
 	d := android("refused")
 	s.fcm.Answer(d.Pushkey, fcmtest.ErrorFor("UNAUTHENTICATED"))
 	for range 5 {

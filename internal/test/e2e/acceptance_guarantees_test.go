@@ -25,7 +25,7 @@ func TestS01_AnEventIsDeliveredOnceHoweverOftenItIsSent(t *testing.T) {
 		}
 		s.awaitTaken(d, "$1")
 	}
-	// What follows is written after it, so that what was remembered by then survives the process.
+	// The outbox writes this push after the others, so everything before it survives the process.
 	d := s.phoneOf("org.example.async", "another")
 	accepted(t, s.notify("$2", d))
 	s.awaitTaken(d, "$2")
@@ -257,7 +257,7 @@ func TestS08_AFullOutboxMakesTheHomeserverWait(t *testing.T) {
 			if n == 0 {
 				t.Fatal("it is full at once")
 			}
-			// Nothing of it was accepted: not for this device, and the other got it for good.
+			// Nothing was accepted for this device, and the other one has got the push.
 			rest := fmt.Sprint("$", n)
 			wantUnavailable(t, s.notify(rest, full, other))
 			s.awaitTaken(other, rest)
@@ -295,7 +295,7 @@ func TestS09_TheWaitIsHonoured(t *testing.T) {
 	if took := time.Since(start); took < wait || took > wait+generous {
 		t.Errorf("answered after %s, the wait is %s", took, wait)
 	}
-	// One that is waiting already is not waited for.
+	// A request does not wait for a push that is pending already.
 	start = time.Now()
 	accepted(t, s.notify("$2", soon))
 	if took := time.Since(start); took > generous {
@@ -434,7 +434,7 @@ func TestS11_AGatewayThatIsAskedToEndKeepsTheRest(t *testing.T) {
 	s.check()
 }
 
-// Each push service gets two requests for a device: the first one fails, and the outbox makes the second one of what it kept.
+// Each push service gets two requests for a device: the first one fails, and the outbox makes the second one from what it kept.
 func TestS14_NoContentLeavesWhereOnlyIDsMay(t *testing.T) {
 	t.Parallel()
 	s := newPushServices(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// R15 of docs/acceptance.md: an operator has a rejection forgotten. With each of the stores, and however they name the device.
+// R15 of docs/acceptance.md: an operator makes the gateway forget a rejection, with each store, and however they name the device.
 
 func TestR15_AForgottenRejectionIsDeliveredAgain(t *testing.T) {
 	t.Parallel()

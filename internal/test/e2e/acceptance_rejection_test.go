@@ -127,7 +127,7 @@ func TestR08_OnlyTheBadDevicesAreListed(t *testing.T) {
 		s.pushes(endpoint, 1)
 	}
 
-	// A homeserver drops every pusher with a listed pushkey, so that one living app keeps it off the list.
+	// A homeserver drops every pusher with a listed pushkey, so one living app keeps it off the list.
 	half := s.dead("half")
 	living := half
 	living.AppID = "org.example.other"
@@ -171,7 +171,7 @@ func TestR10_AnUnknownAppIsRejected(t *testing.T) {
 	}
 	hs, again := s.gateway.homeserver(), alert("$0", device{AppID: "org.example", Pushkey: endpoint})
 	r, err := hs.try(again)
-	if err != nil { // the connection was to the server that ends with the old configuration: a homeserver sends it again
+	if err != nil { // the connection belonged to the old configuration: a homeserver sends the request again
 		r = hs.notify(again)
 	}
 	wantBody(t, r, nothingRejected)
@@ -265,11 +265,11 @@ func TestR14_AnExpiredRecordIsProbed(t *testing.T) {
 		s.hs = s.gateway.homeserver()
 	}
 
-	// Not asked for in 89 days: still known, and asking keeps it for 90 days more.
+	// After 89 days without a request, the record is still there, and a request keeps it for 90 days more.
 	age(89 * 24 * time.Hour)
 	wantBody(t, s.hs.notify(alert("$2", d)), rejecting(d.Pushkey))
 	s.pushes(d.Pushkey, 1)
-	// Without pushkey_ts, only time can tell: that device is probed.
+	// Without pushkey_ts, the gateway finds out by a probe after a while.
 	wantBody(t, s.hs.notify(alert("$2", registered(d, nil))), nothingRejected)
 	s.pushes(d.Pushkey, 2)
 

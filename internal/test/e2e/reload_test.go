@@ -47,7 +47,7 @@ func reloadUnderLoad(t *testing.T, p *process) {
 func TestReloadsUnderHTTP2LoadFailNoRequest(t *testing.T) {
 	service := newPushServer(t)
 	gateway := startGateway(t, service.global("rejected memory"), "matrix_push")
-	connection := gateway.client(true) // one homeserver: its requests share a connection
+	connection := gateway.client(true) // one homeserver, whose requests share a connection
 	clients := newTraffic(t, service, gateway.url(), func() *http.Client { return connection }, reloadClients)
 	clients.while(func() {}) // everything is connected and warm
 	before := gateway.footprint()
@@ -88,8 +88,8 @@ func TestReloadsUnderHTTP1LoadFailNoMoreRequestsThanPlainCaddy(t *testing.T) {
 	p.returnsTo(before)
 }
 
-// luck is what chance alone explains: whether a connection is idle at the wrong moment is a coin tossed for each of 32 clients at each
-// reload, and this is three standard deviations of the difference of two means.
+// luck returns the difference that chance explains. Whether a connection is idle at the wrong moment is a coin toss for each of 32 clients
+// at each reload. The result is three standard deviations of the difference of two means.
 func luck() float64 { return 3 * math.Sqrt(2*reloadClients/2*0.25/float64(reloads())) }
 
 func perReload(n int) float64 { return float64(n) / float64(reloads()) }
@@ -107,7 +107,7 @@ func (pt *plainTraffic) while(ctx context.Context, clients int, during func()) {
 	for range clients {
 		client := pt.process.client(false)
 		wg.Go(func() {
-			defer client.CloseIdleConnections() // what is counted afterwards is the gateway's
+			defer client.CloseIdleConnections() // only the gateway's are counted afterwards
 			for !over.Load() {
 				req, _ := http.NewRequestWithContext(ctx, http.MethodPost, pt.url, strings.NewReader(alert("$1")))
 				resp, err := send(client, req)

@@ -10,8 +10,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
-// What Sygnal's own tests check, for the behaviour that a compatible gateway must show. Each part is named after the test of Sygnal's,
-// and says so where this gateway does on purpose what Sygnal does not. `content full` is what makes an app Sygnal's. What others cover:
+// What Sygnal's own tests check, as far as a compatible gateway must do the same. Each part is named after Sygnal's test, and notes where
+// this gateway deliberately differs. `content full` makes an app behave like Sygnal's. Other tests cover:
 //
 //	test_pushgateway_api_v1.py
 //	    test_good_requests_give_200, test_accepted_devices_are_not_rejected   TestA01_AFullFormatRequestIsDelivered
@@ -50,7 +50,7 @@ func TestSygnalHTTP(t *testing.T) {
 			t.Errorf("the other glob's app has the collapse id %q", id)
 		}
 	})
-	// Two globs that match: the more specific one serves the device, and two of the same specificity are no configuration.
+	// If two globs match, the more specific one serves the device. Two of the same specificity fail the load.
 	t.Run("test_with_ambigious_appid", func(t *testing.T) {
 		if id := collapseID("com.example.both"); id != glob {
 			t.Errorf("the collapse id is %q, not %q", id, glob)
