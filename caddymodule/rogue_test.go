@@ -172,14 +172,14 @@ func wantServed(t *testing.T, event string) {
 func TestAProviderThatCannotBeLoadedIsAnErrorAndTheConfigurationBeforeItStaysLive(t *testing.T) {
 	load(t, rogueConfig(t, "nothing"))
 	for does, want := range map[string]string{
-		"panic in Provision":  "rogue).may (",
-		"panic in Validate":   "rogue).may (",
-		"panic in Start":      "the provider panicked with a string",
-		"panic in Mounted":    "the provider panicked with a string",
-		"no settings":         "the client has no settings",
-		"its own settings":    "the client has no settings",
-		"wait for ever":       "the provider's default wait: 1h0m0s is not between 0s and 25s",
-		"wait backwards":      "the provider's default wait: -1s is not between 0s and 25s",
+		"panic in Provision": "rogue).may (",
+		"panic in Validate":  "rogue).may (",
+		"panic in Start":     "the provider panicked with a string",
+		"panic in Mounted":   "the provider panicked with a string",
+		"no settings":        "the client has no settings",
+		"its own settings":   "the client has no settings",
+		"wait for ever":      "the provider's default wait: 1h0m0s is not between 0s and 25s",
+		"wait backwards":     "the provider's default wait: -1s is not between 0s and 25s",
 	} {
 		err := caddy.Load(rogueConfig(t, does), true)
 		if err == nil || !strings.Contains(err.Error(), `app "rogue"`) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), inThePanic) {
