@@ -20,7 +20,7 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 				u.moreUp("org.example.attacked", wait)+u.moreUp("org.example.other", wait), "matrix_push")}
 			s.start()
 			later := hasToWait
-			// fill sends events to a device until there is no room for them, and returns those that were accepted.
+			// fill sends events to a device until the outbox has no room for them, and returns the accepted ones.
 			fill := func(d device) (events []string) {
 				s.set(later, d)
 				for n := range perApp + 1 {

@@ -102,7 +102,7 @@ func TestAThousandSubscriptionsOnAHostThatNeverAnswersDelayNobody(t *testing.T) 
 				t.Error("no push hangs any more")
 			}
 			s.wantBounded(tt.slow, tt.atServer, perApp, tt.subscriptions)
-			gateway.kill() // which waits for nothing
+			gateway.kill() // waits for nothing
 		})
 	}
 }

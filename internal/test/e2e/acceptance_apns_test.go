@@ -339,7 +339,7 @@ func TestP07_APayloadIsCutToWhatFits(t *testing.T) {
 				t.Errorf("%s, %q: the ids are lost", appID, text)
 			}
 		}
-		// What cannot be cut is whole, or left out.
+		// A value that cannot be cut is sent whole, or left out.
 		padding := func(n int) device {
 			d := iPhoneOf(appID, fmt.Sprint(appID, " padding ", n))
 			d.Data["default_payload"].(map[string]any)["padding"] = strings.Repeat("x", n)

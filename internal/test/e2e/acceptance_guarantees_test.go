@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// Delivery with a durable outbox, S01 to S17 of docs/acceptance.md. S13 and S15 are shown by tests of other names.
+// Delivery with a durable outbox, S01 to S17 of docs/acceptance.md. Tests with other names show S13 and S15.
 
 func TestS01_AnEventIsDeliveredOnceHoweverOftenItIsSent(t *testing.T) {
 	t.Parallel()
@@ -55,7 +55,7 @@ func TestS01_TwoRequestsAtTheSameTimeShareADelivery(t *testing.T) {
 				answers <- r
 			}()
 		}
-		if appID == "org.example.up" { // all wait for the same attempt; the others have their answers meanwhile
+		if appID == "org.example.up" { // all requests wait for the same attempt; those for the other apps are answered meanwhile
 			for range 8 {
 				select {
 				case r := <-answers:
@@ -222,7 +222,7 @@ func TestS07_WhatWasAcceptedSurvivesAKill(t *testing.T) {
 	for _, d := range devices {
 		s.awaitTaken(d, "$0", "$1", "$2", "$3", "$4")
 	}
-	// The homeserver had not got the last answer.
+	// The homeserver did not get the last answer.
 	accepted(t, s.notify("$4", devices...))
 	accepted(t, s.notify("$5", devices...))
 	for _, d := range devices {
@@ -275,7 +275,7 @@ func TestS08_AFullOutboxMakesTheHomeserverWait(t *testing.T) {
 			}
 			s.set(behaviour{}, full)
 			s.awaitTaken(full, want...)
-			// There is room again: what was refused is delivered once, to the one that did not get it.
+			// There is room again: the refused event is delivered once, to the device that did not get it.
 			s.await("it is accepted", func() bool { return s.notify(rest, full, other).Status == http.StatusOK })
 			s.awaitTaken(full, append(want, rest)...)
 			s.awaitTaken(other, rest)
@@ -513,7 +513,7 @@ func TestS17_WhatHasExpiredIsNotSent(t *testing.T) {
 	s.set(behaviour{}, d, waiting)
 	s.reload()
 	s.awaitTaken(d, "$3")
-	// Nor is it after a restart.
+	// The expired push does not arrive after a restart, either.
 	s.gateway.terminate()
 	s.start()
 	accepted(t, s.notify("$4", d, waiting))

@@ -317,7 +317,7 @@ func TestA11_ABodyThatIsTooLargeIsRefusedWithoutReadingIt(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "max_body 1KiB", "matrix_push")
 	p := s.gateway
-	endless := fmt.Sprintf("%x\r\n%s\r\n", 1025, strings.Repeat(" ", 1025)) // and no last chunk
+	endless := fmt.Sprintf("%x\r\n%s\r\n", 1025, strings.Repeat(" ", 1025)) // without a last chunk
 	for _, test := range []struct{ name, request string }{
 		{"announced", p.post(p.port, "Content-Length: 1025")},
 		{"announced to be enormous", p.post(p.port, "Content-Length: 1099511627776")},

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// How a request comes, A18 to A22 of docs/acceptance.md.
+// How requests arrive, A18 to A22 of docs/acceptance.md.
 
 func TestA18_AnyContentTypeIsAccepted(t *testing.T) {
 	t.Parallel()
@@ -106,7 +106,7 @@ func TestA22_PlaintextIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	service := newPushServer(t)
 	p := newProcess(t)
 	p.start(plaintextHead(service, "http_port {port2}") + "https://gateway.test:{port} {\n" + certificate + "\nmatrix_push\n}\n")
-	// A server speaks plaintext on the HTTP port, whatever it speaks elsewhere. Only JSON puts a site on both.
+	// A server speaks plaintext on the HTTP port, whatever it speaks on other ports. Only JSON can put a site on both.
 	if err := p.set("apps/http/servers/srv0/listen", fmt.Sprintf(`":%d"`, p.port2)); err != nil {
 		t.Fatal(err)
 	}

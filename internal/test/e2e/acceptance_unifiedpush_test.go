@@ -153,7 +153,7 @@ func TestU02_ARedirectIsNotFollowed(t *testing.T) {
 
 func TestU03_WhatIsNoHTTPSURLIsRejectedWithoutTheNetwork(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "", "matrix_push") // it allows 127.0.0.0/8: the network would be there
+	s := newScene(t, "", "matrix_push") // it allows 127.0.0.0/8, so the gateway could connect
 	listener := newSentinel(t, "127.0.0.1:0")
 	host := "127.0.0.1:" + listener.port
 	for i, pushkey := range []string{

@@ -14,8 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Web Push, W01 to W07 of docs/acceptance.md. The push service decrypts with the subscriber's keys and verifies the VAPID token;
-// what it finds wrong is a violation of the message.
+// Web Push, W01 to W07 of docs/acceptance.md. The push service decrypts with the subscriber's keys and verifies the VAPID token. It
+// records mistakes as violations of the message.
 
 func TestW01_TheMessageDecryptsAndTheTokenVerifies(t *testing.T) {
 	t.Parallel()
@@ -232,7 +232,7 @@ func TestW06_WhatIsNoSubscriptionIsRejectedWithoutTheNetwork(t *testing.T) {
 	if n := s.service.Connections(); n != 0 {
 		t.Errorf("%d connections were made", n)
 	}
-	// Nothing was held against the pushkey.
+	// The pushkey is still valid.
 	wantBody(t, s.hs.notify(alert("$1", webPushDevice(sub))), nothingRejected)
 	s.pushes(sub.Endpoint, 1)
 }

@@ -17,7 +17,7 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 	howLong := attackTime(10 * time.Second)
 	l := newAttackLab(t)
 	l.certified("*.wild.example")
-	l.gateway.env = append(l.gateway.env, "GOMEMLIMIT=179MiB") // as docs/deployment.md has it for 256 MiB
+	l.gateway.env = append(l.gateway.env, "GOMEMLIMIT=179MiB") // the value in docs/deployment.md for 256 MiB
 	l.start("", "https://*.wild.example:{port2} {\ntls {dir}/own.pem {dir}/own.key\nmatrix_push\n}\n")
 	l.names.set("priv-10-0-0-5.wild.example", []string{"10.0.0.5"})
 	for n := range hosts {

@@ -110,7 +110,7 @@ func TestPushesThatAreRefusedAreGivenUp(t *testing.T) {
 	const devices, most, rounds = 100, 12, 40
 	statuses := []int{http.StatusTooManyRequests, http.StatusForbidden, http.StatusUnauthorized}
 	l.names.set("shared.example", []string{"20.0.0.2"})
-	endpoint := func(status, d int) string { // on a host that refuses all, and on one that takes the pushes of others
+	endpoint := func(status, d int) string { // on a host that refuses all pushes, and on one that accepts others
 		return fmt.Sprintf("https://%s/%d/stranger-%d", []string{fmt.Sprint("9.9.9.", status%100), "shared.example"}[d%2], status, d)
 	}
 	other := l.proven("https://shared.example/201/other")

@@ -117,7 +117,7 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 	if strings.Contains(gateway.log.String(), secretMark) {
 		t.Error("the log shows what was read")
 	}
-	// What was wrong was what the test says it was.
+	// Without the mistakes, the configuration loads.
 	right := asked.app("org.example.bad", "", "") + askedFCM.app("org.example.bad.too", "", "")
 	if err := gateway.load(gatewayConfig(working+right, "matrix_push")); err != nil {
 		t.Error(err)
@@ -166,7 +166,7 @@ func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
 	hs := gateway.homeserver()
 	apple := func(appID string) device { return iPhoneOf("org.example."+appID, appID) }
 
-	// As it is before.
+	// Before the replacement.
 	wantMisconfigured(t, hs.notify(badge(1, apple("key"))))
 	wantMisconfigured(t, hs.notify(badge(1, apple("cert"))))
 	for _, d := range []device{
@@ -218,7 +218,7 @@ func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
 		})
 		wantBody(t, hs.notify(badge(3, d)), nothingRejected)
 	}
-	// The key that was replaced is deleted at Google, and everything that was fetched with it.
+	// The replaced key is deleted at Google, with everything that was fetched with it.
 	g.Forget(g.account)
 	g.Expire()
 	wantBody(t, hs.notify(badge(3, d)), nothingRejected)

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// hostileServer is a push server, and below /hostile/ one that answers whoever asks with the status in the path.
+// hostileServer returns a push server that answers requests below /hostile/ with the status in their path.
 func hostileServer(t *testing.T) *pushServer {
 	t.Helper()
 	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})

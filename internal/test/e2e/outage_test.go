@@ -115,7 +115,7 @@ func TestAnOutageKeepsAnsweringAndLosesNothing(t *testing.T) {
 	u.awaitTaken(fine, served...)
 
 	a.Answer("")
-	total := len(devices) // of $0
+	total := len(devices) // the pushes of $0
 	for i := range devices {
 		total += sent[i] + 1
 	}

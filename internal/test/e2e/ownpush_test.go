@@ -17,7 +17,7 @@ import (
 // ownPush is a push server behind the Caddy that is also its gateway.
 type ownPush struct {
 	scene
-	// here is the push server's name, as its endpoints have it, and there another site of the same Caddy.
+	// here is the push server's name in its endpoints, and there is another site of the same Caddy.
 	here, there string
 }
 
@@ -90,7 +90,7 @@ func TestTheBareDirectiveDeliversToThePushServerBehindItWithTLSInternal(t *testi
 			t.Fatalf("there is no certificate for %s:\n%s", name, o.gateway.log)
 		}
 	}
-	// A certificate is in use soon after Caddy says that it has it.
+	// Caddy uses a certificate only shortly after it logs that it has it.
 	for _, origin := range []string{o.here, o.there} {
 		hs := o.at(origin)
 		for {
@@ -135,7 +135,7 @@ func TestOnlyTheOwnNameAndPortAreOpen(t *testing.T) {
 		wantBody(t, hs.notify(alert("$"+strconv.Itoa(i), upDevice(pushkey))), nothingRejected)
 	}
 
-	// The Host header is the client's to choose: without the TLS server name it proves nothing.
+	// The client chooses the Host header: without the TLS server name, it proves nothing.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 		"https://other.test:"+strconv.Itoa(o.gateway.port)+"/_matrix/push/v1/notify", strings.NewReader(alert("$host", upDevice(endpoint))))
 	if err != nil {

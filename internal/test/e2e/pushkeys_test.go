@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A homeserver compares what is rejected with what it sent, byte for byte, and ignores everything else.
+// A homeserver compares rejected pushkeys byte for byte with those that it sent, and ignores all others.
 
 // notifying returns a request with one device, whose pushkey is this JSON.
 func notifying(appID, pushkey string) string {

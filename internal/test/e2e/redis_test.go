@@ -134,7 +134,7 @@ func TestARejectionIsKnownToTheOtherGateway(t *testing.T) {
 		wantBody(t, s.alert(first.homeserver(), "$1", d), rejecting(d.Pushkey))
 		wantBody(t, s.alert(second.homeserver(), "$2", d), rejecting(d.Pushkey))
 		if strings.Contains(second.log.String(), "looking up rejections") && s.tried(d) == 2 {
-			t.Log("the machine is too busy: Redis was not waited for") // once more
+			t.Log("the machine is too busy: the gateway did not wait for Redis") // once more
 			continue
 		}
 		if n := s.tried(d); n != 1 {

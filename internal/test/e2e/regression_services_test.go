@@ -62,7 +62,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 		{Status: 403, Reason: "OfTomorrow"},
 		{Drop: true},
 		{Reason: "BadDeviceToken"},
-		{Reason: "DeviceTokenNotForTopic"}, // as from a wrong environment or topic, for everybody
+		{Reason: "DeviceTokenNotForTopic"}, // as a wrong environment or topic would cause for everybody
 	}
 	fcm := []providertest.Answer{
 		fcmtest.ErrorFor("UNAVAILABLE"), fcmtest.ErrorFor("INTERNAL"), fcmtest.ErrorFor("QUOTA_EXCEEDED"),
@@ -72,7 +72,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 		{Status: 410, Body: "<html>"},
 		{Status: 403, Body: "<html>"},
 		{Drop: true},
-		fcmtest.ErrorFor("INVALID_ARGUMENT"), // as from an app of another provider, for everybody
+		fcmtest.ErrorFor("INVALID_ARGUMENT"), // as an app of another provider would cause for everybody
 	}
 	var devices []device
 	for round := range 3 {
@@ -167,7 +167,7 @@ func TestNtfy_EveryDeviceOfEveryServiceIsDelivered(t *testing.T) {
 	}
 }
 
-// ntfy and common-proxies answer a large event with an error, and the homeserver sends it again for a day.
+// ntfy and common-proxies answer a large event with an error, so the homeserver repeats it for a day.
 func TestNtfy_ALargeEventDoesNotLoopAtAppleOrGoogle(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, nil)
@@ -232,7 +232,7 @@ func TestHedwig_NullTypeEmptySenderAndLargeCountsReachAppleAndGoogle(t *testing.
 	}
 }
 
-// A gateway that suppresses duplicates makes the button of Element's troubleshooter work once.
+// With a gateway that suppresses duplicates, the button of Element's troubleshooter works only once.
 func TestElement_TheTroubleshootersFakeEventIsDeliveredTwiceByAppleAndGoogle(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, nil)
@@ -291,7 +291,7 @@ func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T)
 	t.Parallel()
 	const pushes = 1000
 	s := newAppleScene(t, nil, func(o *apnstest.Options) { o.MaxConcurrentStreams, o.OneUntilAuthenticated = 100, true })
-	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes wait for nobody
+	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes don't wait
 	// Each homeserver needs only one connection, which is there already: the test is about the gateway's connections to APNs.
 	var homeservers []*homeserver
 	for range pushes / 200 {
@@ -361,7 +361,7 @@ func TestAPNs2_AHandshakeThatStallsHoldsUpNobodyElse(t *testing.T) {
 	for i := range 20 {
 		asked := time.Now()
 		wantBody(t, s.hs.notify(alert("$1", android(strconv.Itoa(i)))), nothingRejected)
-		if after := time.Since(asked); after > 4*time.Second { // a handshake has 5
+		if after := time.Since(asked); after > 4*time.Second { // a handshake may take 5 s
 			t.Errorf("push %d to FCM took %s:\n%s", i, after, s.gateway.log)
 		}
 	}

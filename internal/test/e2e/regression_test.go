@@ -152,7 +152,7 @@ func TestNtfy_TheSecondDeviceIsDeliveredToo(t *testing.T) {
 	s.pushes(second, 1)
 }
 
-// ntfy and common-proxies answer a large event with an error, and the homeserver sends it again for a day.
+// ntfy and common-proxies answer a large event with an error, so the homeserver repeats it for a day.
 func TestNtfy_ALargeEventDoesNotLoop(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -176,7 +176,7 @@ func TestNtfy_ALargeEventDoesNotLoop(t *testing.T) {
 	}
 }
 
-// ntfy compared the whole pushkey with a regular expression, which a path or a query fulfils as well as a host.
+// ntfy matched a regular expression against the whole pushkey, so a path or a query could match instead of the host.
 func TestNtfy_TheGuardLooksAtTheAddressAlone(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -309,7 +309,7 @@ func TestHedwig_NullTypeEmptySenderAndLargeCountsAreAccepted(t *testing.T) {
 	}
 }
 
-// A gateway that suppresses duplicates makes the button of Element's troubleshooter work once.
+// With a gateway that suppresses duplicates, the button of Element's troubleshooter works only once.
 func TestElement_TheTroubleshootersFakeEventIsDeliveredTwice(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -327,7 +327,7 @@ func TestElement_TheTroubleshootersFakeEventIsDeliveredTwice(t *testing.T) {
 	}
 }
 
-// common-proxies takes a lock for its reload that every request on its way to a slow endpoint holds.
+// common-proxies' reload takes a lock that every request to a slow endpoint holds.
 func TestCommonProxies_AReloadDuringASlowPushBlocksNobody(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")

@@ -19,7 +19,7 @@ import (
 // secrets are texts that a log must not have, each with a description.
 type secrets map[string]string
 
-// add adds a text, and its beginning: half a secret is too much as well.
+// add adds a text and its beginning, because a log must not have half a secret, either.
 func (s secrets) add(what, text string) {
 	s[text] = what
 	if len(text) > 24 {
@@ -199,7 +199,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		g.Answer(telling.Pushkey, answer)
 		notify(ok, telling)
 	}
-	const sentence = secretMark + " what you sent" // a word of FCM's is shown, whatever it is
+	const sentence = secretMark + " what you sent" // FCM's own word is shown, whatever it is
 	for i, answer := range []func(pushkey string) providertest.Answer{
 		func(pushkey string) providertest.Answer {
 			return fcmtest.Error(403, "PERMISSION_DENIED", sentence, pushkey+secretMark)

@@ -39,7 +39,7 @@ type world struct {
 	// config is the configuration that a new process starts with.
 	config string
 	events int
-	// deck are the steps to come.
+	// deck has the next steps.
 	deck []int
 	// dead are the pushkeys that were rejected, and alive is one that was not.
 	dead  []device
@@ -128,7 +128,7 @@ func (w *world) death() {
 	if r := w.untilAnswered(alert(fmt.Sprintf("$death-%d", w.events), d)); len(r.Rejected) != 1 {
 		w.t.Errorf("the dead pushkey was answered %d %s", r.Status, r.Body)
 	}
-	w.service.Answer(d.Pushkey) // it would work again: only the record says that it is dead
+	w.service.Answer(d.Pushkey) // the push service would accept it again: only the record makes it dead
 	w.dead = append(w.dead, d)
 }
 

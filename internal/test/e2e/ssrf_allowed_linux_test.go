@@ -43,7 +43,7 @@ func TestAllowPrivateConnectsToWhatItListsAlone(t *testing.T) {
 			f.want(bracketed(ip), blocked)
 		}
 	}
-	// Caddy's admin endpoint stays closed where all of loopback is open.
+	// Caddy's admin endpoint stays closed even if all of loopback is allowed.
 	for _, authority := range []string{"127.0.0.1:2019", "[::1]:2019", "localhost:2019", "127.0.0.1:02019", "[::ffff:127.0.0.1]:2019", "127.0.0.1:2021"} {
 		f.want(authority, blocked)
 	}

@@ -112,7 +112,7 @@ var notations = []struct {
 	{"0xa9fea9fe", blocked},
 	{"169.254.43518", blocked},
 
-	// IPv6 as it may be written.
+	// Spellings of IPv6 addresses.
 	{"[::1]", blocked},
 	{"[::1]:", blocked},
 	{"[0:0:0:0:0:0:0:1]", blocked},

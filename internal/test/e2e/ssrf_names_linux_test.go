@@ -37,7 +37,7 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 	f.start("")
 	here, here6 := netip.MustParseAddrPort(abroad+":443"), netip.MustParseAddrPort("["+abroad6+"]:443")
 
-	// A name of somebody else's.
+	// Somebody else's name.
 	for name, r := range map[string]records{
 		"cname.public.test":  {cname: "localhost.", addresses: []string{"127.0.0.1", "::1"}},
 		"chain.public.test":  {cname: "inside.example.org.", addresses: []string{"10.0.0.1"}},
@@ -49,7 +49,7 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 		f.want(name, blocked)
 	}
 
-	// Several addresses, of which some are private: the public one is used, whatever the order, and no other.
+	// Several addresses, some of them private: only the public one is used, in whatever order they come.
 	for i, list := range [][]string{
 		{abroad, "10.0.0.1"},
 		{abroad, "10.0.0.1", "127.0.0.1"},

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// special are all address ranges that are not the public internet's, in both families: IANA's special-purpose registries
+// special are all address ranges outside the public internet, in both families: IANA's special-purpose registries
 // (https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), multicast, and what IANA has not given out
 // as global unicast. The table belongs to the test. The guard is not made from it.
 var special = []struct{ name, prefix string }{

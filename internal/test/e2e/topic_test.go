@@ -18,7 +18,8 @@ const otherBundleID = "org.example.other"
 
 const fuseBlew = "fuse tripped: too many pushkeys rejected"
 
-// The topic is wrong from the start, then right, then changed to a wrong one under traffic, then right again. No device ever pays for it.
+// The topic is wrong from the start, then right, then changed to a wrong one under traffic, then right again. No device is ever rejected
+// for it.
 func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {
 	t.Parallel()
 	a := newAppleOf(t, bundleID)
@@ -104,7 +105,7 @@ func TestAWrongTopicInTheMiddleOfTrafficTripsTheFuse(t *testing.T) {
 			t.Errorf("after device %d: tripped %t", i, tripped)
 		}
 	}
-	// The store holds none of them: their homeservers may go on, and what they send is held.
+	// The store has no record of them: their homeservers may go on, and their pushes are held.
 	for _, event := range []string{"$3", "$4"} {
 		accepted(t, v.alert(hs, event, devices...))
 	}
