@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// guarded calls a method that may be a third party's. A panic does not end Caddy: it becomes an error that has the place, and the type of
-// the panic's value. The value itself may be secret.
+// guarded calls a method that may be a third party's. A panic does not end Caddy: it becomes an error that names the function that
+// panicked, and the type of the panic's value. The value itself may be secret.
 func guarded(call func() error) (err error) {
 	if caught := gateway.Catch("", func() { err = call() }); caught != nil {
 		where := ""
@@ -35,7 +35,7 @@ type loading struct {
 // loadingKey is the context key of the provider that is being loaded.
 type loadingKey struct{}
 
-// loadProvider does what [caddy.Context.LoadModule] does, but guards all methods of the provider against panics. That includes Cleanup,
+// loadProvider does what [caddy.Context.LoadModule] does, but with a guard against panics of the provider. The guard includes its Cleanup,
 // which Caddy calls at a reload and at the end. A panic there would end the process before other modules are cleaned up.
 func loadProvider(ctx caddy.Context, name string, raw json.RawMessage) (caddy.Module, error) {
 	registerStandIn()

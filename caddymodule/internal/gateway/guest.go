@@ -65,8 +65,8 @@ func stack() (lines []string) {
 	}
 }
 
-// sound returns the provider's error after a call of its Error method. If the error is a nil pointer, a common mistake, that call may
-// panic. Here the panic is caught; later it would not be.
+// sound calls Error on the provider's error, and returns the error. If it is a nil pointer, a common mistake, the call panics. Here, under
+// guard, the panic is caught; a later one would not be.
 func sound(err error) error {
 	if err != nil {
 		_ = err.Error()

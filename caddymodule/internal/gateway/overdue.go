@@ -22,9 +22,9 @@ var errStarting = errors.New("the provider's Start did not return in time: repor
 // errOverdue is the error of a push for which the provider's Push did not return in time, or was not called because of such pushes.
 var errOverdue = errors.New("the provider's Push did not return in time: report this to the provider's author")
 
-// call has the provider make an attempt, and calls then once with the outcome. ctx must have a deadline. If Push has not returned
-// overdueAfter later, call does not wait for it: another goroutine calls then with errOverdue. So every push has an outcome, the memory of
-// its request becomes free, and its entry in the outbox is retried. Nothing can end the provider's call itself.
+// call has the provider make an attempt, and passes the outcome to the function then, once. ctx must have a deadline. If Push still has not
+// returned overdueAfter past it, another goroutine passes errOverdue to then. So every push has an outcome, the memory of its request
+// becomes free, and its entry in the outbox is retried. Nothing can end the provider's call itself.
 func (a *App) call(ctx context.Context, p *providers.Push, then func(providers.Outcome)) {
 	if a.overdue.Load() >= maxOverdue {
 		then(providers.Unreachable("overdue", errOverdue))
