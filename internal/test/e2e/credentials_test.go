@@ -125,8 +125,8 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 }
 
 const (
-	replaced    = `"msg":"a credential was replaced","files":["`
-	notReplaced = `"msg":"a credential was replaced by one that cannot be used; the old one stays in use","files":["`
+	replaced    = `"msg":"credential replaced","files":["`
+	notReplaced = `"msg":"new credential cannot be used; the old one stays in use","files":["`
 )
 
 func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
