@@ -20,7 +20,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("matrix_push", parseDirective)
-	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // which comes before handle, respond and reverse_proxy
+	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // before handle, respond and reverse_proxy
 	httpcaddyfile.RegisterGlobalOption("matrix_push", parseGlobalOption)
 }
 
@@ -164,7 +164,7 @@ func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser) error {
 	return unmarshalGuest[providers.Provider](d, "matrix_push.providers", &c.ProviderRaw)
 }
 
-// guest reads an option whose first argument is the name of a module.
+// guest returns the parser of an option whose first argument is the name of a module.
 func guest[T any](namespace string, into *json.RawMessage) caddyfileopt.Option {
 	return func(d *caddyfile.Dispenser) error {
 		if *into != nil {
@@ -186,7 +186,7 @@ func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.
 			return err
 		}
 		if _, ok := mod.(T); !ok {
-			return d.Errf("module %s.%s (%T) does not implement what its namespace is for", namespace, name, mod)
+			return d.Errf("module %s.%s (%T) does not implement the interface of its namespace", namespace, name, mod)
 		}
 		*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
 		return nil

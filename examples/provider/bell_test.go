@@ -16,7 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/off"
 	"github.com/matrix-push/caddy-matrix-push/providers"

@@ -23,14 +23,20 @@ func Canonical(host string) string {
 	return strings.TrimSuffix(ASCII(host), ".")
 }
 
-// ASCII returns a host as net/http would look it up, in lower case.
+// ASCII returns a host as net/http would look it up, in lower case. A host that IDNA does not allow keeps its other letters: in lower case,
+// some of them are allowed, and make the name of another host.
 func ASCII(host string) string {
 	if strings.ContainsFunc(host, func(c rune) bool { return c >= 0x80 }) {
 		if ascii, err := idna.Lookup.ToASCII(host); err == nil {
 			host = ascii
 		}
 	}
-	return strings.ToLower(host)
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			return c + 'a' - 'A'
+		}
+		return c
+	}, host)
 }
 
 // IsBelow reports whether a host in lower case equals a name or is below it.

@@ -83,3 +83,16 @@ func TestNamesForDocumentationAreKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestANameThatIDNADoesNotAllowIsNoOtherHosts(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"\u04c0.Example.org", "\u10a0.Example.org"} { // in lower case, IDNA allows them
+		want := strings.Replace(host, "E", "e", 1)
+		if got := names.ASCII(host); got != want || names.ASCII(got) != got {
+			t.Errorf("%q becomes %q, and that %q", host, got, names.ASCII(got))
+		}
+	}
+	if got := names.ASCII("B\u00fccher.DE"); got != "xn--bcher-kva.de" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -17,9 +17,8 @@ var budget = map[Result]float64{
 	RejectedBefore: 5,
 	// And what would be sent: the reduced notification, what the request's devices share of it, the push, and its ID (2).
 	Duplicate: 8,
-	// And the name of the event, which is this test's; the flight, what tells of its landing, and its goroutine (3); the deadline of the
-	// question to the outbox (4); the end of the attempt's time (5), and the end of the request's patience (3). And the watch over the
-	// provider's Push, which may go on for ever (3).
+	// And this test's name of the event; the flight, its channel landed, and its goroutine (3); the deadline of the question to the
+	// outbox (4); the deadline of the attempt (5), and the end of the request's wait (3); the timer for a Push that never returns (3).
 	Delivered: 27,
 }
 

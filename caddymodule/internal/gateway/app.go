@@ -36,9 +36,9 @@ type App struct {
 	// proven means that the provider has delivered a push with the app's current settings.
 	proven   atomic.Bool
 	panicked atomic.Bool
-	// overdue counts the calls of Push that go on although their time is over.
+	// overdue counts the calls of the provider's Push that have not returned in time.
 	overdue atomic.Int64
-	// movedUntil is until when an earlier version's queues are looked for, in nanoseconds of Unix time.
+	// movedUntil is when to stop looking for queues of an earlier version, in nanoseconds of Unix time.
 	movedUntil atomic.Int64
 }
 

@@ -61,22 +61,25 @@
 // # Goroutines
 //
 //	goroutine             started by       ends                            waited for by
-//	a flight              launch, work     when it has landed, unless      Shared.Drain, until it has landed
-//	                                       its Push does not return: then
-//	                                       it lands on one of a timer
-//	a call of Start       App.Start        when the provider returns       App.Start, likewise
-//	hand                  handOver, fly    at [outbox.WriteTime] at the    its flight's end
-//	                                       latest
-//	lookup                Notify           at [rejected.AskTime] at the    Notify, until then
-//	                                       latest, if the store heeds it
+//	a flight              launch           when it has landed; if Push     Shared.Drain, until it has landed
+//	                                       hangs, when Push returns
+//	overdue               call, if Push    when it has landed the flight   Shared.Drain
+//	                      hangs
+//	hand                  handOver, fly    within [outbox.WriteTime]       its flight, when that lands
+//	lookup                Notify           within [rejected.AskTime], if   Notify, for that time
+//	                                       the store obeys its context
 //	work, one an app      Work             with Work's context             Work
 //	offerTrials, one an   Work             with Work's context, after the  Work
 //	app                                    call that it is making
-//	retry                 work             when its push has landed        Shared.Drain
+//	retry                 work             like a flight                   Shared.Drain, until it has landed
 //	withdraw              a fuse that      when all records are withdrawn  Shared.Drain
 //	                      trips
 //	doubt                 land             when the outbox has answered,   nobody: when the process ends, the
 //	                                       or with Shared.Close            outbox still knows what it has
+//	a call of Start       App.Start        when the provider returns       App.Start, for overdueAfter longer
+//	                                                                       than its context
+//	a call of Push        App.Push, for    when the provider returns       App.Push, likewise
+//	                      a test push
 //
 // # What lives how long
 //
@@ -108,6 +111,7 @@
 //	                           Attempt.Kind; the journal's note
 //	what identifies a device   App.keyOf in identity.go, which also migrates what earlier versions stored
 //	a provider's ability       an interface in providers/provider.go; a guarded method in guest.go, which a test requires
+//	a provider that hangs      overdue.go, for Push; App.Start in guest.go
 //	an outbox's ability        an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
 //	a store's ability          rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
 //	a push service's word      wordFor in word.go, which keeps secrets out of it; the journal and the observer show it

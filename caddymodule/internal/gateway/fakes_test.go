@@ -384,7 +384,7 @@ func (r *rig) attempts() []Attempt {
 
 // sharing makes it a gateway in the same process as another one.
 func (r *rig) sharing(with *rig) *rig {
-	synctest.Wait() // flights that were answered may not have ended yet
+	synctest.Wait() // the flights of answered requests may not have ended yet
 	r.Options.Shared = with.Shared
 	r.Gateway = New(r.Options)
 	return r

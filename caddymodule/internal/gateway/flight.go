@@ -23,11 +23,11 @@ type flight struct {
 	attempt attempt
 	change  change // to the breaker, by the attempt's verdict
 
-	// What its attempt has until it has ended: when it began and its span, its time and its slot, the place of one out of the outbox.
+	// The attempt's start, span, standing and context, and what it holds until it ends: its slot, and the worker of a push from the outbox.
 	start       time.Time
 	attemptSpan trace.Span
 	standing    outbox.Standing
-	time        context.Context //nolint:containedctx // the attempt's own, which may outlive the call that made it
+	time        context.Context //nolint:containedctx // the attempt may outlive the call that started it
 	cancel      context.CancelFunc
 	slot        limit.Slot
 	worker      *semaphore.Weighted
@@ -111,7 +111,7 @@ func (g *Gateway) launch(f *flight) {
 	}()
 }
 
-// done ends a flight that has landed, or never took off.
+// done ends a flight that has landed or that could not start, and releases what it held.
 func (g *Gateway) done(f *flight) {
 	f.hand.Close()
 	if f.worker != nil {
@@ -120,8 +120,11 @@ func (g *Gateway) done(f *flight) {
 	g.Shared.ended(f.app)
 }
 
-// clear asks the stores whether a flight may start, and otherwise ends it: another gateway has the event, the device's earlier pushes are
-// pending, so that it joins behind them or the homeserver sends it again, or it is not yet time to look at a suspected device.
+// clear asks the stores whether a flight may start, and otherwise ends it for one of three reasons:
+//
+//   - Another gateway has the event.
+//   - The device has pending pushes. This push joins behind them, or the homeserver sends it again.
+//   - The device is suspected, and it is too early to look again.
 func (g *Gateway) clear(f *flight) bool {
 	f.fuse = f.app.fuse.now()
 	switch g.claim(f.event) {
@@ -157,8 +160,8 @@ func (g *Gateway) fly(f *flight) {
 	g.attempt(f)
 }
 
-// attempted lands a flight whose attempt has ended, and reports it. Those who wait learn of it when all of it is done that the answer stands
-// on.
+// attempted lands a flight whose attempt has ended, and reports it. Waiting requests are answered once everything is done that their
+// answer depends on.
 func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 	ended := g.Now()
 	d := g.carryOut(f, o)

@@ -27,7 +27,7 @@ type Panic struct {
 
 func (p *Panic) Error() string { return fmt.Sprintf("the provider panicked with a %s", p.Type) }
 
-// guard calls a method of the provider, and returns the panic that it ends with. The first one of an app is reported.
+// guard calls a method of the provider, and returns the panic if it ends with one. The first panic of an app is reported.
 func (a *App) guard(method string, call func()) *Panic {
 	caught := Catch(method, call)
 	if caught != nil && a.Panicked != nil && a.panicked.CompareAndSwap(false, true) {
@@ -36,7 +36,7 @@ func (a *App) guard(method string, call func()) *Panic {
 	return caught
 }
 
-// Catch calls a method of a third party's, and returns the panic that it ends with; nil if it does not.
+// Catch calls a method that may be a third party's, and returns the panic if it ends with one; nil otherwise.
 func Catch(method string, call func()) (caught *Panic) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -65,8 +65,8 @@ func stack() (lines []string) {
 	}
 }
 
-// sound returns an error of the provider's that has a text. A nil pointer that was made an error, the usual mistake, panics: here it is
-// caught.
+// sound calls Error on the provider's error, and returns the error. If it is a nil pointer, a common mistake, the call panics. Here, under
+// guard, the panic is caught; a later one would not be.
 func sound(err error) error {
 	if err != nil {
 		_ = err.Error()
@@ -74,7 +74,7 @@ func sound(err error) error {
 	return err
 }
 
-// Push makes one attempt to deliver. It returns soon after the deadline of its context, also if the provider does not.
+// Push makes one attempt to deliver. It returns no later than overdueAfter past the context's deadline, even if the provider does not.
 func (a *App) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 	outcome := make(chan providers.Outcome, 1)
 	go a.call(ctx, p, func(o providers.Outcome) { outcome <- o })
@@ -89,7 +89,7 @@ func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 		o = said
 	})
 	if caught != nil {
-		return providers.Busy("panic", caught) // which is nobody's fault outside
+		return providers.Busy("panic", caught) // which blames no push service
 	}
 	if o.Kind == providers.KindDelivered {
 		a.proven.Store(true)
@@ -209,8 +209,8 @@ func (a *App) Mounted(hosts []string) (err error) {
 	return err
 }
 
-// Start does what there is to do when the configuration goes live. It returns soon after its context is done, also if the provider does
-// not: until then, Caddy takes no other configuration.
+// Start tells the provider that the configuration goes live. It returns no later than overdueAfter past the end of its context, even
+// if the provider does not, because Caddy loads no other configuration until then.
 func (a *App) Start(ctx context.Context) error {
 	p, ok := a.Provider.(providers.Starter)
 	if !ok {

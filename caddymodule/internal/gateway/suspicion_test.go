@@ -116,7 +116,7 @@ func converse(rigs []*rig, minutes int, devices []string) (rejected []string) {
 	return slices.Sorted(maps.Keys(named))
 }
 
-// F10: ten of ten pushers were lost to a proxy that answered 404 for five seconds.
+// Ten of ten pushers were once lost to a proxy that answered 404 for five seconds.
 func TestAHostThatSays404ToAllOfItsDevicesRejectsNobody(t *testing.T) {
 	t.Parallel()
 	for name, scene := range scenes {

@@ -26,7 +26,7 @@ func (choosy) Usable(d *providers.Device, site providers.Site) error {
 	return nil
 }
 
-// F09: with wait 0, an undecodable token was rejected in 0 of 30 answers.
+// With wait 0, an undecodable token was once rejected in 0 of 30 answers.
 func TestADeviceThatNothingCanBeDeliveredToIsNamedEachTime(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{0, DefaultWait} {

@@ -135,7 +135,7 @@ func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
 	return true
 }
 
-// retry makes an attempt at an entry of the outbox, and gives its place back.
+// retry makes an attempt at an entry of the outbox. When the flight ends, its worker's slot is released.
 func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted) {
 	f := newFlight(cargo{
 		app: app, push: new(providers.Push), key: entry.Device, queue: entry.Device, host: entry.Host, group: entry.Group,
@@ -143,7 +143,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 	})
 	f.gateway, f.worker, f.start = g, place, g.Now()
 	if g.Shared.doubts.has(entry.ID) {
-		// It was delivered, or accepted, by a call that the outbox has not answered yet: who makes it again has to have it.
+		// A call about it is in doubt: the push was delivered or accepted, and the goroutine that repeats the call must find the entry.
 		g.box.release(entry.Ref(), g.Now().Add(doubtPause), false)
 		g.done(f)
 		return
@@ -151,7 +151,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 	switch err := json.Unmarshal(entry.Push, f.push); {
 	case err != nil || f.push.Device == nil || f.push.Notification == nil:
 		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
-		g.attempted(f, providers.Dropped("unreadable", nil)) // what encoding/json says may quote it
+		g.attempted(f, providers.Dropped("unreadable", nil)) // an error of encoding/json may quote the push
 	case f.push.Notification.Badge && !app.updatesBadges():
 		g.attempted(f, providers.Dropped("no_badges", errNoBadges)) // kept before a reload changed the option
 	case f.start.Before(entry.Expires):

@@ -96,7 +96,7 @@ func TestABodyIsNotedHoweverItIsSent(t *testing.T) {
 				secret := fmt.Sprintf("noted %s %t %t", name, http2, once)
 				var reader io.Reader = strings.NewReader(fmt.Sprintf(body, secret))
 				if once {
-					reader = io.MultiReader(reader) // which nothing but a reader is left of
+					reader = io.MultiReader(reader) // which hides all methods but Read
 				}
 				resp, err := gateway.client(http2).Post(gateway.url(), "application/json", reader)
 				if err != nil {
@@ -111,7 +111,7 @@ func TestABodyIsNotedHoweverItIsSent(t *testing.T) {
 	}
 }
 
-// The log of this process is one of those that the run ends with a search of: what is in it shows that there is something to find.
+// At the end of the run, this process's log is searched, too. This test shows that it has something to find.
 func TestWhatIsSearchedHasEachPushAndEachRequest(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

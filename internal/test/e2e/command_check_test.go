@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What of the command needs no process that runs: making a key, and checking a configuration.
+// These subcommands need no running process: they make a key, and check a configuration.
 
 func TestTheCommandMakesAKeyThatTheGatewayUses(t *testing.T) {
 	t.Parallel()
@@ -78,7 +78,7 @@ func TestTheCommandChecksCredentials(t *testing.T) {
 		{"for another app", "topic org.example.other", "failed: ", 1},
 	} {
 		if tt.code != 0 {
-			a.expected = "t" // all that the fake says of it is meant
+			a.expected = "t" // all violations that the fake reports are intended
 		}
 		config := a.app("org.example.ios", tt.provider, "")
 		if strings.HasPrefix(tt.provider, "team_id") {

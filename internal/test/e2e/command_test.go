@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The command as an operator runs it, of the same binary as the process that it asks.
+// The command, run as an operator does, from the same binary as the process that it asks.
 
 func TestTheCommandTellsHowTheGatewayIs(t *testing.T) {
 	t.Parallel()
@@ -71,7 +71,7 @@ func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
 	gateway.running("", "rejected", "explain", "--hash", hash[:8]).want(t, 3, hash, "gone")
 	gateway.running("", "rejected", "explain", "--hash", "00000000").want(t, 1, "nothing is known")
 	if !strings.Contains(gateway.log.String(), `"pushkey_hash":"`+hash[:8]+`"`) {
-		t.Error("the hash is none that the log shows")
+		t.Error("the log does not show the hash")
 	}
 
 	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "Forgot the rejection")
@@ -140,7 +140,7 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	gateway.running("", "outbox", "retry", "--app", "org.example.x").want(t, 1, "there is no app")
 }
 
-// arrivals are how many pushes were taken for devices.
+// arrivals returns how many pushes were taken for devices.
 func (u *unreliable) arrivals(devices ...device) (n int) {
 	for _, d := range devices {
 		n += len(u.Messages(d.Pushkey))
@@ -160,12 +160,12 @@ func TestTheCommandSendsATestNotification(t *testing.T) {
 	send := []string{"send", "--app-id", "org.example.up", "--pushkey-file", file}
 	gateway.running("", send...).want(t, 0, "The push service accepted the notification", "org.example.up (unifiedpush)")
 	if m := service.Messages(endpoint); len(m) != 1 || !strings.Contains(string(m[0].Body), "$THIS_IS_A_FAKE_EVENT_ID") {
-		t.Errorf("arrived were %v", m)
+		t.Errorf("the arrivals are %v", m)
 	}
 	data, _ := json.Marshal(map[string]string{"endpoint": sub.Endpoint, "auth": sub.Auth})
 	gateway.running(sub.P256dh, "send", "--app-id", "org.example.web", "--pushkey", "-", "--data", string(data), "--body", "Hello there").want(t, 0, "accepted the notification")
 	if m := service.Messages(sub.Endpoint); len(m) != 1 || !strings.Contains(string(m[0].Body), "Hello there") || len(m[0].Violations) > 0 {
-		t.Errorf("arrived were %+v", m)
+		t.Errorf("the arrivals are %+v", m)
 	}
 
 	service.Answer("/up/phone", answerGone)

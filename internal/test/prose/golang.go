@@ -24,7 +24,9 @@ func Go(name string, source []byte) ([]Text, error) {
 	}
 	var texts []Text
 	for _, group := range parsed.Comments {
-		texts = append(texts, Text{files.Position(group.Pos()).Line, unquoted(group.Text())}) // without directives
+		if text := group.Text(); text != "" { // it has no directives
+			texts = append(texts, Text{files.Position(group.Pos()).Line, unquoted(text)})
+		}
 	}
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		switch n := n.(type) {

@@ -9,7 +9,6 @@ import (
 )
 
 func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	c, _ := readCompose(t, "compose.redis.yaml")
@@ -58,7 +57,6 @@ func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
 }
 
 func TestRedisIsToldWhatItsPageSays(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page := read(t, "docs/redis.md")

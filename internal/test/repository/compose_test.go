@@ -87,7 +87,6 @@ func readCompose(t *testing.T, name string) (c compose, text string) {
 var composeFiles = []string{"compose.yaml", "compose.redis.yaml"}
 
 func TestComposeRefersToWhatIsThere(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -130,7 +129,6 @@ func TestComposeRefersToWhatIsThere(t *testing.T) {
 }
 
 func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -167,7 +165,6 @@ func (s service) caddyfileOf() string {
 }
 
 func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -213,7 +210,6 @@ func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 }
 
 func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	c, _ := readCompose(t, "compose.yaml")

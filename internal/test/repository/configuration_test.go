@@ -21,7 +21,6 @@ const (
 )
 
 func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	source, err := reference.Parse(".")
@@ -55,7 +54,6 @@ func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
 var syntaxBlock = regexp.MustCompile("(?s)```text\n(.*?)```")
 
 func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page, err := os.ReadFile(referencePage)

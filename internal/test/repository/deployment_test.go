@@ -51,7 +51,6 @@ func instruction(t *testing.T, word string) string {
 }
 
 func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var b builder
@@ -70,7 +69,6 @@ func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
 }
 
 func TestTheContainersImagesHaveDigests(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, i := range instructions(t) {
@@ -81,7 +79,6 @@ func TestTheContainersImagesHaveDigests(t *testing.T) {
 }
 
 func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	if last := instruction(t, "FROM"); last != "scratch" {
@@ -119,7 +116,6 @@ func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
 }
 
 func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	ignored := strings.Fields(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(read(t, containerfile+".dockerignore"), ""))
@@ -252,7 +248,6 @@ func duration(t *testing.T, text string) time.Duration {
 }
 
 func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	unit := read(t, unitFile)

@@ -33,7 +33,6 @@ func pages(t *testing.T) map[string]string {
 }
 
 func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var routes []string
@@ -80,7 +79,6 @@ func leaves(cmd *cobra.Command) (list []*cobra.Command) {
 }
 
 func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page := read(t, adminPage)
@@ -104,7 +102,6 @@ func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
 }
 
 func TestEveryCommandAndFlagInTheDocumentationExists(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	mentioned := regexp.MustCompile(`caddy matrix-push((?: [a-z][a-z-]*)*)([^\n` + "`" + `|]*)`)
@@ -156,7 +153,6 @@ func resolve(cmd *cobra.Command, words []string) (found *cobra.Command, unknown 
 const securityPage = "docs/security.md"
 
 func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	tests := testNames(t)

@@ -50,7 +50,6 @@ func modulesOf(t *testing.T, dir string, packages ...string) (modules []module) 
 }
 
 func TestEachModuleThatIsNeededHasACompatibleLicence(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	modules := slices.Concat(modulesOf(t, ".", "./...", "tool"), modulesOf(t, "examples/provider", "./..."))
@@ -105,7 +104,6 @@ func incompatible(t *testing.T, dir string) string {
 }
 
 func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	none, copyleft := t.TempDir(), t.TempDir()
@@ -128,7 +126,6 @@ func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
 }
 
 func TestTheLicenceIsApache2(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	text := read(t, "LICENSE")

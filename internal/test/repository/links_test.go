@@ -87,7 +87,6 @@ func dead(page string, pages map[string]string) (links []string, checked int) {
 }
 
 func TestNoLinkLeadsNowhere(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	pages := markdown(t)
@@ -105,7 +104,6 @@ func TestNoLinkLeadsNowhere(t *testing.T) {
 }
 
 func TestADeadLinkIsFound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	const text = "# A `page`, and: more\n\n## More\n\n## More\n\n[a](README.md) [b](#a-page-and-more) [c](#more-1) [d](https://example.org/nothing)\n" +

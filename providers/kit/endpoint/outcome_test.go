@@ -112,7 +112,7 @@ func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
 	}
 }
 
-// Guards against losing a push that its server wants later (F04's class 1), and against a server that holds its own devices up for a day.
+// Guards against losing a push that its server wants later, and against a server that delays its own devices for a day.
 func TestA4xxWithARetryAfterConcernsThisDeviceForAnHourAtMost(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Guards against the loss of all pushers of a push server that restarts behind a proxy (issue 12, F10 of the public reports).
+// Guards against the loss of all pushers of a push server that restarts behind a proxy.
 func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 	t.Parallel()
 	const object, text = "application/json", "text/plain; charset=utf-8"
