@@ -39,7 +39,7 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 	running := filepath.Join(gateway.dir, "Caddyfile")
 	r := gateway.ask("", "check", "--config", running, "--live")
 	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off",
-		"the VAPID subject is at a name for documentation")
+		"VAPID subject is an example")
 	t.Log("\n" + r.out)
 	gateway.ask("", "check", "--config", running, "--strict").want(t, 3)
 
