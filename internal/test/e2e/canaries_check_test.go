@@ -49,7 +49,7 @@ func ofEverything() string {
 		},
 	}, []device{
 		{AppID: "org.example.ios", Pushkey: "lM7Fpcv5WJ4PkQYnUkGDTTsxN1fGwWWnGg3ND0xMCnQ=", Data: map[string]any{
-			"default_payload": map[string]any{"aps": map[string]any{"alert": map[string]any{"title": "A title of its own"}, "sound": "default"}},
+			"default_payload": map[string]any{"aps": map[string]any{"alert": map[string]any{"title": "A separate title"}, "sound": "default"}},
 		}},
 		{AppID: "org.example.android", Pushkey: "fcm:APA91bToken-of_a-robot"},
 		{AppID: "org.example.up", Pushkey: "https://push.example.org/up/tOpIc?key=%C3%A9+1"},
@@ -110,7 +110,7 @@ func plants(t *testing.T, l *ledger) []plant {
 		{"a formatted body", "<b>Meet me</b>", aText},
 		{"a ciphertext", "AwgAEnACgAkLmt6qF84IK", aText},
 		{"a member of a list", "under the picture", aText},
-		{"a default_payload", "A title of its own", aText},
+		{"a default_payload", "A separate title", aText},
 		{"a line of a private key", body[1], aCredential},
 		{"a private key on one line", base64.StdEncoding.EncodeToString(block.Bytes), aCredential},
 		{"a private key", string(p8), aCredential},

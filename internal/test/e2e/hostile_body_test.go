@@ -95,7 +95,7 @@ func hostileBodies() []hostileBody {
 	} {
 		b := taken("64 KiB in "+place, in(fmt.Sprintf(place, long)))
 		if strings.Contains(place, "room_id") {
-			b.sent = 0 // even the ids alone do not fit into a push message
+			b.sent = 0 // even the bare ids do not fit into a push message
 		}
 		bodies = append(bodies, b)
 	}

@@ -158,7 +158,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	} {
 		notify(wantLater, phone("org.example.ios.full", fmt.Sprint(answer), answer))
 	}
-	own := phone("org.example.ios.full", "a reason of its own")
+	own := phone("org.example.ios.full", "a separate reason")
 	a.Answer(own.path(), apnstest.Answer{Status: 403, Body: `{"reason":"` + own.path() + secretMark + `"}`})
 	notify(wantLater, own)
 	notify(ok, phone("org.example.ios", "renewed", apnstest.Answer{Reason: "ExpiredProviderToken"}))

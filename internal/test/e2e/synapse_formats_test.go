@@ -44,7 +44,7 @@ func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 			})
 		}},
 		{"mention", func() (string, string) {
-			s.alice.send(group, "m.room.message", map[string]any{"msgtype": "m.notice", "body": "Nobody is told of this"})
+			s.alice.send(group, "m.room.message", map[string]any{"msgtype": "m.notice", "body": "Nobody gets a push for this"})
 			return group, s.alice.send(group, "m.room.message", mention)
 		}},
 		{"invite", func() (string, string) { return s.alice.invite("Croquet Ground", s.bob) }},

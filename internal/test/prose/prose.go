@@ -35,7 +35,7 @@ var phrases = []phrase{
 	avoid(`(?:says|say|tells|tell|told) whether`, "", "reports whether"),
 	avoid(`(?:is|are|was|were|be|been|being) told(?: of)?`, "", "is reported, is logged, is shown; or who tells whom"),
 	avoid(`told of`, "", "reported, logged, shown"),
-	avoid(`alone`, `stand-?alone`, "only"),
+	avoid(`alone`, `stand-?alone|Alone returns`, "only"),
 	avoid(`mend(?:s|ed|ing)?`, "", "fix"),
 	avoid(`anew`, "", "again, from scratch"),
 	avoid(`rather`, `rather than|would rather`, "probably, almost certainly"),

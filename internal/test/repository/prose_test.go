@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/prose"
 )
 
-// goFiles are the module's Go files, but for the list of phrases itself.
+// goFiles are the module's Go files, except the list of phrases itself.
 func goFiles(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
