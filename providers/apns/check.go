@@ -3,13 +3,13 @@ package apns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/hint"
 )
 
 // nobody is a device token that no device has.
@@ -36,22 +36,16 @@ func (p *Provider) Check(ctx context.Context) error {
 
 // checked returns what the operator must do about the outcome of a check, with Apple's reason to look up; nil if nothing is wrong.
 func checked(o providers.Outcome) error {
-	hint, ok := hints[o.Reason]
+	todo, ok := hints[o.Reason]
 	switch {
 	case o.Reason == "bad_device_token", o.Reason == "unregistered", o.Reason == "expired_token":
 		return nil // only the device is wrong
 	case o.Kind == providers.KindDelivered:
 		return errors.New("the server accepted a push for a device that does not exist, so it is not APNs: check endpoint and proxy")
 	case !ok && o.Word == "":
-		hint = hintsWithoutWord[o.Kind]
+		todo = hintsWithoutWord[o.Kind]
 	case !ok:
-		hint = hintsByKind[o.Kind]
+		todo = hintsByKind[o.Kind]
 	}
-	if o.Word != "" {
-		hint += fmt.Sprintf(" (Apple says %s)", o.Word)
-	}
-	if o.Err != nil {
-		return fmt.Errorf("%s: %w: %s", o.Reason, o.Err, hint)
-	}
-	return fmt.Errorf("%s: %s", o.Reason, hint)
+	return hint.Error(o, todo)
 }

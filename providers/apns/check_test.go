@@ -213,7 +213,7 @@ func TestACheckFindsWhatIsWrongWithACredentialOrATopic(t *testing.T) {
 			"a certificate of another authority", func(o *apnstest.Options, p *Provider) {
 				certificate(time.Now().Add(time.Hour))(o, p)
 				o.Authority = apnstest.NewAuthority(t)
-			}, []string{"bad_certificate:", "get a new one"},
+			}, []string{"bad_certificate (BadCertificate): ", "get a new one"},
 		},
 		{"a certificate that has ended", certificate(time.Now().Add(-time.Hour)), []string{"credential: the certificate has expired: replace the file"}},
 	}

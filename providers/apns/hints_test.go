@@ -88,7 +88,7 @@ func TestACheckShowsApplesOwnWord(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{"BadEnvironmentKeyInToken", "InvalidPushType", "SomethingNew"} {
 		o := answer{status: 403, reason: reason}.outcome()
-		if err := checked(o); err == nil || !strings.HasPrefix(err.Error(), o.Reason+": ") || !strings.Contains(err.Error(), "Apple says "+reason) {
+		if err := checked(o); err == nil || !strings.HasPrefix(err.Error(), o.Reason) || !strings.Contains(err.Error(), " ("+reason+")") {
 			t.Errorf("it found %v", err)
 		}
 	}

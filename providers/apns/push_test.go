@@ -56,8 +56,8 @@ func TestConformance(t *testing.T) {
 		Secrets: []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
-			{Name: "Unregistered is rejected since Apple says", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds, Documented: appleAnswers},
-			{Name: "ExpiredToken is rejected since Apple says", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds, Documented: appleAnswers},
+			{Name: "Unregistered is rejected with Apple's time", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds, Documented: appleAnswers},
+			{Name: "ExpiredToken is rejected with Apple's time", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds, Documented: appleAnswers},
 			{Name: "BadDeviceToken is doubted", Status: 400, Body: `{"reason":"BadDeviceToken"}`, Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true},
 			{Name: "DeviceTokenNotForTopic is doubted", Status: 400, Body: `{"reason":"DeviceTokenNotForTopic"}`, Kind: providers.KindRejected, Reason: "device_token_not_for_topic", Doubtful: true},
 			{Name: "TopicDisallowed is the operator's", Status: 400, Body: `{"reason":"TopicDisallowed"}`, Kind: providers.KindMisconfigured, Reason: "topic_disallowed"},

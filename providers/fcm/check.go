@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/hint"
 )
 
 // nobody is a registration token that no app has.
@@ -44,7 +44,7 @@ func unsent(err error) error {
 	var none *credentialError
 	var refused *oauth2.RetrieveError
 	if o.Reason == "credentials_refused" && errors.As(err, &none) && errors.As(none.err, &refused) {
-		return complain(o, grantHint(refused.Body))
+		return hint.Error(o, grantHint(refused.Body))
 	}
 	return checked(o)
 }
@@ -57,19 +57,7 @@ func checked(o providers.Outcome) error {
 	case o.Kind == providers.KindDelivered:
 		return errors.New("the server accepted a message for a device that does not exist, so it is not FCM: check endpoint and proxy")
 	}
-	return complain(o, hintFor(o))
-}
-
-// complain returns an error with the reason, Google's or Apple's word for it, and what to do.
-func complain(o providers.Outcome, hint string) error {
-	reason := o.Reason
-	if o.Word != "" {
-		reason += " (" + o.Word + ")"
-	}
-	if o.Err != nil {
-		return fmt.Errorf("%s: %w: %s", reason, o.Err, hint)
-	}
-	return fmt.Errorf("%s: %s", reason, hint)
+	return hint.Error(o, hintFor(o))
 }
 
 // grantHint returns what to do about a refusal by the token endpoint. It quotes nothing of the description, which may contain what was
