@@ -25,7 +25,7 @@ var otherJSON = map[string]string{
 	"caddymodule/internal/gateway/work.go": "an entry of the outbox, which the gateway wrote",
 }
 
-// Guards against the way encoding/json handles capitals (issue 12). Data with "AUTH": 1 got a pusher deleted, "Endpoint" sent its
+// Guards against the way encoding/json handles capitals. Data with "AUTH": 1 got a pusher deleted, "Endpoint" sent its
 // pushes elsewhere, and a content with "Body": 1 lost its text.
 func TestNobodyDecodesJSONOfHomeserversAndClientsInAnotherWay(t *testing.T) {
 	t.Parallel()

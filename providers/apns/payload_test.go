@@ -128,7 +128,7 @@ func TestWhatIsNotSent(t *testing.T) {
 	}
 }
 
-// Guards against rejecting a pusher for its default_payload (issue 12): a rejected pusher is deleted.
+// Guards against rejecting a pusher for its default_payload: a rejected pusher is deleted.
 func TestWhatIsWrongWithADefaultPayloadIsLeftOutAndReportedOnce(t *testing.T) {
 	t.Parallel()
 	const missing, title = `{"default_payload": {}}`, `{"default_payload": {"cs": "s", "aps": {"sound": "ping", "alert": {"title": "t"}}}}`

@@ -331,7 +331,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	}
 }
 
-// Guards against losing a pusher for an invalid default_payload (issue 12).
+// Guards against losing a pusher for an invalid default_payload.
 func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)

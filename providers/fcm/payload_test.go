@@ -110,7 +110,7 @@ func TestNoData(t *testing.T) {
 	}
 }
 
-// Guards against rejecting a pusher for its default_payload (issue 12): a rejected pusher is deleted.
+// Guards against rejecting a pusher for its default_payload: a rejected pusher is deleted.
 func TestADefaultPayloadThatIsNotAnObjectIsLeftOutAndReportedOnce(t *testing.T) {
 	t.Parallel()
 	for defaults, field := range map[string]string{

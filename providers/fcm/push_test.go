@@ -499,7 +499,7 @@ func TestTheProjectOfTheOptionComesFirst(t *testing.T) {
 	}
 }
 
-// Guards against losing a pusher for an invalid default_payload (issue 12).
+// Guards against losing a pusher for an invalid default_payload.
 func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)

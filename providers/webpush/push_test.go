@@ -388,7 +388,7 @@ func TestASubjectIsRequiredAndAHalfProvisionedProviderCleansUp(t *testing.T) {
 	}
 }
 
-// Guards against losing a pusher for an invalid default_payload (issue 12).
+// Guards against losing a pusher for an invalid default_payload.
 func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)

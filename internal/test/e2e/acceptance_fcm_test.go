@@ -103,7 +103,7 @@ func TestF02_OnlyTheWordForADeadTokenRejects(t *testing.T) {
 	s.fcm.Answer(malformed.Pushkey)
 }
 
-func TestF03_WhatTheOperatorHasToMendRejectsNobody(t *testing.T) {
+func TestF03_WhatTheOperatorHasToFixRejectsNobody(t *testing.T) {
 	t.Parallel()
 	s := newGoogleScene(t, nil)
 	wantBody(t, s.hs.notify(alert("$1", android("fine"))), nothingRejected) // a delivery before, which makes no difference

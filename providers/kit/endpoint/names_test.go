@@ -19,7 +19,7 @@ var privateNames = []string{
 	"127.1", "2130706433", "0x7f.1",
 }
 
-// Guards against retries until the ttl for names that no resolver will ever know (issue 12).
+// Guards against retries until the ttl for names that no resolver will ever know.
 func TestAPrivateNameThatDoesNotResolveIsBlockedAndNoOutageOfDNS(t *testing.T) {
 	t.Parallel()
 	for _, name := range privateNames {
