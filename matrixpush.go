@@ -1,7 +1,8 @@
-// Package matrixpush plugs a Matrix push gateway into Caddy: importing it registers every module of this repository, so that
-// `xcaddy build --with github.com/matrix-push/caddy-matrix-push` is all it takes.
+// Package matrixpush adds a Matrix push gateway to Caddy. Importing it registers every module of this repository, so this is enough:
 //
-// A build with only some providers imports package caddymodule and the providers, rejected stores and outboxes that it wants.
+//	xcaddy build --with github.com/matrix-push/caddy-matrix-push
+//
+// For a smaller build, import package caddymodule and only the providers, rejected stores and outboxes that you need.
 package matrixpush
 
 import (

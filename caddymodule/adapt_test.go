@@ -19,8 +19,7 @@ var update = flag.Bool("update", false, "rewrite what the golden files in testda
 
 const rule = "\n----------\n"
 
-// TestCaddyfileAdapts runs the files in testdata/adapt: a Caddyfile, a rule, and the JSON that it is adapted to or a part of the
-// error that it is refused with.
+// TestCaddyfileAdapts runs the files in testdata/adapt. Each has a Caddyfile, a separator, and the adapted JSON or a part of the error.
 func TestCaddyfileAdapts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/adapt/*.caddytest")
@@ -59,7 +58,7 @@ func TestCaddyfileAdapts(t *testing.T) {
 	}
 }
 
-// adapt returns the JSON that a Caddyfile is adapted to, indented with tabs, or the error that it is refused with.
+// adapt adapts a Caddyfile. It returns the JSON, indented with tabs, or the error.
 func adapt(t *testing.T, caddyfile string) (got string, refused bool) {
 	t.Helper()
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})

@@ -25,17 +25,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/memory"
 )
 
-// handlerBudget is how often the handler allocates memory for a request with one device, by what becomes of the device: 11 to decode it,
-// 4 to read it, 1 for what it has in hand, 4 for where it came in, 1 for the placeholders, 3 for the header, 1 for the answer, 1 for the metrics, and what the
-// engine has in its own budget. And 5 that only -race has, with which a sync.Pool forgets some of what it gets. Whoever needs more raises a
-// number here, and says what for.
+// handlerBudget is the number of allocations that the handler may need for a request with one device, by the device's result: 11 to decode
+// it, 4 to read it, 1 for its hand, 4 for the site, 1 for the placeholders, 3 for the header, 1 for the answer, 1 for the metrics, and the
+// engine's own budget. Another 5 are for -race, where a sync.Pool drops some of its items. If a change needs more, raise a number here and
+// give the reason.
 var handlerBudget = map[string]float64{
 	"delivered":       58, // nothing for its metrics, and for the log of what is not logged
 	"duplicate":       39,
 	"rejected before": 37,
 }
 
-// Not parallel: the count is the process's.
+// Not parallel, as the count is for the whole process.
 func TestTheHandlerStaysWithinItsBudgetOfAllocations(t *testing.T) {
 	h := newQuietHandler(t)
 	for _, test := range []struct {
@@ -69,7 +69,7 @@ func TestTheHandlerStaysWithinItsBudgetOfAllocations(t *testing.T) {
 	}
 }
 
-// notification is one of an event whose name ends in a number.
+// notification returns a notification of an event whose name ends in a number.
 const notification = `{"notification":{"content":{"body":"Shall we meet?","msgtype":"m.text"},"counts":{"unread":4},"devices":[{"app_id":"app",` +
 	`"data":{"format":"full"},"pushkey":"PUSHKEY","pushkey_ts":1700000000,"tweaks":{"sound":"default"}}],"event_id":"$event0000",` +
 	`"prio":"high","room_id":"!room:example.org","sender":"@alice:example.org","type":"m.room.message"}}`
@@ -84,7 +84,7 @@ func count(number []byte) {
 	}
 }
 
-// newQuietHandler is one with the usual settings. What is around it remembers nothing but that a pushkey is dead.
+// newQuietHandler returns a handler with the usual settings. Its stores remember only that a pushkey is dead.
 func newQuietHandler(t *testing.T) *Handler {
 	t.Helper()
 	store := new(memory.Store)
@@ -116,7 +116,7 @@ func newQuietHandler(t *testing.T) *Handler {
 	return &Handler{Plaintext: "allow", app: app, serves: func(*gateway.App) bool { return true }}
 }
 
-// newNotifyRequest is a request as Caddy's server hands it on, if it has no access log.
+// newNotifyRequest returns a request as Caddy's server passes it on without an access log.
 func newNotifyRequest(t *testing.T, body *bytes.Reader) *http.Request {
 	t.Helper()
 	ctx := t.Context()
@@ -134,7 +134,7 @@ func newNotifyRequest(t *testing.T, body *bytes.Reader) *http.Request {
 	return r
 }
 
-// response is one without a connection.
+// response is a response without a connection.
 type response struct {
 	header http.Header
 	body   bytes.Buffer
@@ -144,5 +144,5 @@ func (r *response) Header() http.Header         { return r.header }
 func (r *response) WriteHeader(int)             {}
 func (r *response) Write(p []byte) (int, error) { return r.body.Write(p) }
 
-// SetReadDeadline is what the server's own can do.
+// SetReadDeadline exists because the server's own response writer has it.
 func (r *response) SetReadDeadline(time.Time) error { return nil }

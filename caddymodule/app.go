@@ -21,43 +21,43 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is the Matrix push gateway: which apps it serves, through which providers, and what it remembers. Everything that sites share is
-// here; the handler `matrix_push` mounts the gateway's endpoint on a site.
+// App is the Matrix push gateway: the apps it serves, their providers, and the stores for its state. Everything that sites share is
+// configured here. The handler `matrix_push` mounts the gateway's endpoint on a site.
 //
-// Without any configuration it is a gateway for UnifiedPush: the app `*` with the provider `unifiedpush`.
+// Without any configuration, it is a gateway for UnifiedPush: the app `*` with the provider `unifiedpush`.
 type App struct {
-	// The apps, by the app_id that they serve or a pattern of app_ids: `*` is any run of characters, `?` is one. An exact app_id goes
-	// before a pattern, then the pattern with the longest literal prefix, then the one with the most literal characters; the order
-	// here plays no part. A pattern with a slash is an error, and so are two of which neither is more specific. Default: `*` with
-	// `unifiedpush`.
+	// The apps, by the app_id or the pattern of app_ids that they serve: `*` matches any characters, `?` matches one. An exact app_id
+	// wins over a pattern. Of several patterns, the one with the longest literal prefix wins, then the one with the most literal
+	// characters. The order of the apps does not matter. A pattern with a slash is an error, and so are two patterns that are equally
+	// specific. Default: `*` with `unifiedpush`.
 	Apps map[string]*AppConfig `json:"apps,omitempty"`
 
-	// Where it is remembered which pushkeys are dead: a module of the namespace `matrix_push.rejected`. Default: `file`.
+	// Where dead pushkeys are recorded: a module of the namespace `matrix_push.rejected`. Default: `file`.
 	RejectedRaw json.RawMessage `json:"rejected,omitempty" caddy:"namespace=matrix_push.rejected inline_key=name"`
 
-	// What takes over pushes for which there was no verdict in time: a module of the namespace `matrix_push.outbox`. With `off`, the
-	// homeserver sends them again. Default: `file`.
+	// Where pushes are kept and retried if they were neither delivered nor rejected in time: a module of the namespace
+	// `matrix_push.outbox`. With `off`, the homeserver must send them again. Default: `file`.
 	OutboxRaw json.RawMessage `json:"outbox,omitempty" caddy:"namespace=matrix_push.outbox inline_key=name"`
 
-	// How long it is remembered that an event was delivered to a device, so that a homeserver's repetition is not delivered again. At
-	// least as long as homeservers repeat, which is a day. 0 turns it off. Default: 24h.
+	// How long the gateway remembers that an event was delivered to a device. If a homeserver repeats the event in that time, it is not
+	// delivered again. Homeservers repeat for up to a day, so use at least 24h. 0 turns it off. Default: 24h.
 	Dedupe *caddy.Duration `json:"dedupe,omitempty"`
 
-	// When so many pushkeys are rejected at once that none is believed any more. Default: more than half of an app's within 10m.
+	// How many rejections at once trip the fuse, so further rejections are held. Default: more than half of an app's pushkeys within 10m.
 	Fuse *Fuse `json:"fuse,omitempty"`
 
-	// The size of the largest request body, in bytes. An event alone may have 64 KiB. Default: 262144 (256 KiB).
+	// The maximum size of a request body, in bytes. One event can have up to 64 KiB. Default: 262144 (256 KiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How many devices one request may name. Homeservers name one. Default: 100.
+	// The maximum number of devices in a request. Homeservers send one. Default: 100.
 	MaxDevices int `json:"max_devices,omitempty"`
 
 	gateway  *gateway.Gateway
 	observer *telemetry.Observer
 	events   *telemetry.Events
 	ctx      caddy.Context
-	shared   *pooledState  // of which this has a share unless it is nil
-	started  chan struct{} // closed when it has
+	shared   *pooledState  // nil if this App has not joined it, or has left it
+	started  chan struct{} // closed when the app has started
 	stop     context.CancelFunc
 }
 
@@ -72,7 +72,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision sets the gateway up without opening anything: that is left to Start.
+// Provision sets up the gateway. It opens nothing: Start does that.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.started = ctx, make(chan struct{})
 	if err := a.setDefaults(); err != nil {
@@ -151,7 +151,7 @@ func (a *App) provisionApps(ctx caddy.Context) (*gateway.Router, error) {
 		a.Apps = map[string]*AppConfig{"*": {ProviderRaw: json.RawMessage(`{"name":"unifiedpush"}`)}}
 	}
 	apps := make([]*gateway.App, 0, len(a.Apps))
-	for _, pattern := range slices.Sorted(maps.Keys(a.Apps)) { // sorted, so that it is always the same error that is reported first
+	for _, pattern := range slices.Sorted(maps.Keys(a.Apps)) { // sorted, so the first error is always the same
 		if err := gateway.CheckPattern(pattern); err != nil {
 			return nil, err
 		}
@@ -164,7 +164,7 @@ func (a *App) provisionApps(ctx caddy.Context) (*gateway.Router, error) {
 	return gateway.NewRouter(apps)
 }
 
-// keepsNothing says whether the outbox is off.
+// keepsNothing reports whether the outbox is off.
 func (a *App) keepsNothing() bool {
 	var box struct {
 		Name string `json:"name"`
@@ -172,7 +172,7 @@ func (a *App) keepsNothing() bool {
 	return a.OutboxRaw != nil && json.Unmarshal(a.OutboxRaw, &box) == nil && box.Name == "off"
 }
 
-// load loads the guest module of a field, or the default one if the field is empty.
+// load loads the guest module of a field, or the fallback module if the field is empty.
 func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, fallback string) (guest T, err error) {
 	var mod any
 	if raw == nil {
@@ -185,12 +185,12 @@ func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, f
 	}
 	guest, ok := mod.(T)
 	if !ok {
-		return guest, fmt.Errorf("module %T does not implement what its namespace is for", mod)
+		return guest, fmt.Errorf("module %T does not implement the interface of its namespace", mod)
 	}
 	return guest, nil
 }
 
-// Start opens what the configuration needs now that it goes live, and takes up what waits in the outbox.
+// Start opens the stores, starts the providers and resumes the pending pushes of the outbox.
 func (a *App) Start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -222,7 +222,7 @@ func (a *App) Start() error {
 	return nil
 }
 
-// startApps has each app's provider know its sites, and start.
+// startApps tells each app's provider its sites, and starts it.
 func (a *App) startApps(ctx context.Context) error {
 	sites := mounts(a.ctx)
 	for _, app := range a.gateway.Router.Apps() {
@@ -239,8 +239,8 @@ func (a *App) startApps(ctx context.Context) error {
 // startPatience is how long a request waits for its configuration to start.
 const startPatience = 10 * time.Second
 
-// ready waits until the app has started, and says whether it has. Caddy starts its apps in any order: a request that came before would
-// find neither the pushes that it has to join behind nor the events that were delivered.
+// ready waits until the app has started, and reports whether it has. Caddy starts its apps in any order. A request that comes before would
+// miss the pending pushes that it must follow and the events that were delivered.
 func (a *App) ready(ctx context.Context) bool {
 	select {
 	case <-a.started:
@@ -257,7 +257,7 @@ func (a *App) ready(ctx context.Context) bool {
 	}
 }
 
-// Stop takes nothing more out of the outbox, and leaves what waits to the next configuration. What is under way belongs to the pool.
+// Stop stops work on the outbox and leaves pending pushes to the next configuration. Pushes in flight belong to the pool.
 func (a *App) Stop() error {
 	a.stop()
 	a.events.Retire()
@@ -267,7 +267,7 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup lets go of what configurations share.
+// Cleanup releases the state that configurations share.
 func (a *App) Cleanup() error {
 	if a.shared == nil {
 		return nil
@@ -277,7 +277,7 @@ func (a *App) Cleanup() error {
 	return err
 }
 
-// release cleans up after an app whose configuration does not go live, and which nobody else will.
+// release cleans up an app whose configuration never goes live, as Caddy does not do it then.
 func (a *App) release() {
 	guests := []any{a.gateway.Rejected, a.gateway.Outbox}
 	for _, app := range a.gateway.Router.Apps() {

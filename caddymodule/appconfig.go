@@ -13,30 +13,31 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// AppConfig is one app: the provider that delivers to it, and the policy for it.
+// AppConfig configures an app: the provider that delivers to it, and its policy.
 type AppConfig struct {
 	// The provider: a module of the namespace `matrix_push.providers`. Required.
 	ProviderRaw json.RawMessage `json:"provider,omitempty" caddy:"namespace=matrix_push.providers inline_key=name"`
 
-	// How long a request waits for the provider's verdict, at most 25s. A push without a verdict by then goes to the outbox, or is
-	// answered so that the homeserver sends it again. 0 answers as soon as the outbox has it. Default: the provider's, which is 0 for
-	// `apns` with an outbox, and 5s otherwise.
+	// How long a request waits for a push to be delivered or rejected, at most 25s. After that, the push goes to the outbox. Without
+	// an outbox, the answer is 503, so the homeserver sends it again. With 0, a request is answered as soon as the push is in the outbox.
+	// Default: the provider's, which is 0 for `apns` with an outbox, and 5s otherwise.
 	Wait *caddy.Duration `json:"wait,omitempty"`
 
-	// How long a notification is worth delivering, counted from its acceptance. Default: 24h.
+	// How long a notification is worth delivering, counted from when the gateway accepted it. Default: 24h.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// How much of a notification may leave: `event_id_only` (ids, counts and priority, whatever the homeserver sent) or `full`.
-	// Default: the provider's.
+	// How much of a notification is sent to the push service: `event_id_only` (IDs, counts and priority, even if the homeserver sent
+	// more) or `full`. Default: the provider's.
 	Content string `json:"content,omitempty"`
 
-	// Which counts are delivered: `on` (badge updates, and counts with events), `with_events` (counts with events, and no badge updates) or
-	// `off` (no counts at all). Default: the provider's, which is `with_events` for `webpush`, as browsers cancel a subscription that gets
-	// pushes without a notification to show, and `on` otherwise.
+	// Which counts are delivered: `on` (badge updates, and counts with events), `with_events` (counts with events, but no badge updates)
+	// or `off` (no counts). Default: the provider's, which is `with_events` for `webpush` and `on` otherwise. Browsers cancel a
+	// subscription that gets pushes without a notification to show.
 	Badges string `json:"badges,omitempty"`
 
-	// How many pushes of the app may be in flight at a time; three times as many more may wait for their turn. Where devices choose the push
-	// server, a host has at most 80 of them, a domain half, and all those together that never took a push an eighth. Default: 512.
+	// How many pushes of the app may be in flight at the same time. Three times as many may wait for a free slot. If devices choose the
+	// push server, one host gets at most 80 slots, and one domain at most half of all. All hosts that never accepted a push share
+	// an eighth. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 
@@ -44,9 +45,9 @@ const (
 	maxWait            = 25 * time.Second // less than the 30 s that Dendrite waits for an answer
 	defaultTTL         = 24 * time.Hour
 	defaultConcurrency = 512
-	// queuePerSlot is how many more pushes may wait for their turn, for each that is in flight. Of a push service that takes a second, the last in
-	// the queue has its answer after four, within the five that requests wait. One that takes longer is in trouble, and what comes then is better off
-	// in the outbox, or with the homeserver.
+	// queuePerSlot is how many pushes may wait for a free slot, per push in flight. If a push service takes a second, the last push in the
+	// queue is answered after four seconds, within the five that requests wait. If it takes longer, it has a problem, and new pushes
+	// are better kept in the outbox, or by the homeserver.
 	queuePerSlot = 3
 )
 
@@ -74,7 +75,7 @@ func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bo
 	return app, nil
 }
 
-// policy checks the policy's options, and sets what they leave open.
+// policy checks the policy's options and sets the defaults.
 func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	var err error
 	if app.Wait, err = c.wait(app, keepsNothing); err != nil {
@@ -107,7 +108,7 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	case "off":
 		app.Badges = providers.BadgesOff
 	default:
-		return fmt.Errorf("badges: %q is none of on, with_events and off", c.Badges)
+		return fmt.Errorf("badges: %q is not valid: use on, with_events or off", c.Badges)
 	}
 	concurrency := c.Concurrency
 	switch {
@@ -136,12 +137,12 @@ func (c *AppConfig) wait(app *gateway.App, keepsNothing bool) (time.Duration, er
 	case wait < 0 || wait > maxWait:
 		return 0, fmt.Errorf("wait: %s is not between 0s and %s", wait, maxWait)
 	case wait == 0 && keepsNothing:
-		return 0, errors.New("wait: 0s needs an outbox, and there is none")
+		return 0, errors.New("wait: 0s needs an outbox: use a longer wait, or turn on the outbox")
 	}
 	return wait, nil
 }
 
-// moduleName is the name of the guest module that a configuration asks for.
+// moduleName returns the name of the guest module in a configuration.
 func moduleName(raw json.RawMessage) (string, error) {
 	var guest struct {
 		Name string `json:"name"`

@@ -11,12 +11,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
-// warmTimeout bounds how long a provider gets ready. By then the first pushes have told what is wrong.
+// warmTimeout limits how long a provider may prepare. By then, the first pushes have shown what is wrong.
 const warmTimeout = 30 * time.Second
 
-// warm lets each app's provider get ready for its first push, until ctx is done. It waits until all of Caddy's apps have started: they
-// start in any order, and if a later one fails, a configuration that never went live must not have connected to anything. Nobody waits
-// for warm: pushes that come before it do the same for themselves, and share it with what is under way.
+// warm lets each app's provider prepare for its first push, until ctx is done. It waits until all of Caddy's apps have started. They start
+// in any order, and if a later one fails, a configuration that never went live must not have connected to anything. Nothing waits for
+// warm: pushes that come earlier connect by themselves, and share connections that are being set up.
 func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, o *telemetry.Observer) {
 	select {
 	case <-allStarted:
@@ -26,7 +26,7 @@ func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, 
 	var group sync.WaitGroup
 	for _, app := range apps {
 		group.Go(func() {
-			if err := warmUp(ctx, app); err != nil && ctx.Err() == nil { // else the configuration ends
+			if err := warmUp(ctx, app); err != nil && ctx.Err() == nil { // otherwise, the configuration is ending
 				o.WarmFailed(app, err)
 			}
 		})
@@ -34,15 +34,15 @@ func warm(ctx context.Context, allStarted <-chan struct{}, apps []*gateway.App, 
 	group.Wait()
 }
 
-// warmUp lets one provider get ready.
+// warmUp lets one provider prepare.
 func warmUp(ctx context.Context, app *gateway.App) error {
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	return app.Warm(ctx)
 }
 
-// dropUntargeted drops the records of an earlier version that don't say which target they are about, once for each app. With many records
-// that may take a while; nobody waits for it, and nobody is rejected for them meanwhile. As warm, it waits until all of Caddy has started.
+// dropUntargeted drops the records of an earlier version that don't name their target, once for each app. With many records, this may take
+// a while. Nothing waits for it, and these records reject no one meanwhile. Like warm, it waits until all of Caddy's apps have started.
 func dropUntargeted(ctx context.Context, allStarted <-chan struct{}, g *gateway.Gateway, o *telemetry.Observer) {
 	select {
 	case <-allStarted:

@@ -38,7 +38,7 @@ func TestBadgesAreAsTheOperatorSaysOrElseTheProvider(t *testing.T) {
 		}
 		for _, option := range []string{"yes", "On", "with-events", " off"} {
 			err := (&AppConfig{Badges: option}).policy(&gateway.App{Provider: provider}, false)
-			if want := `badges: "` + option + `" is none of on, with_events and off`; err == nil || err.Error() != want {
+			if want := `badges: "` + option + `" is not valid: use on, with_events or off`; err == nil || err.Error() != want {
 				t.Errorf("badges %q: %v, want %s", option, err, want)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
-// post sends a notification that is padded to a size. The length of a chunked body is not known beforehand.
+// post sends a notification that is padded to a size. A chunked body does not announce its length.
 func post(t *testing.T, h *Handler, event string, size int, chunked bool) *httptest.ResponseRecorder {
 	t.Helper()
 	body := strings.NewReplacer("PUSHKEY", "alive", "$event0000", event).Replace(notification)
@@ -33,7 +33,7 @@ func post(t *testing.T, h *Handler, event string, size int, chunked bool) *httpt
 	return w
 }
 
-// fill has so much in hand that no large request has room, until the test ends or it is closed.
+// fill takes so much memory that no large request has room, until the test ends or the result is closed.
 func fill(t *testing.T, h *Handler) (taken *gateway.Hand) {
 	t.Helper()
 	taken = h.app.gateway.Shared.Hand()
@@ -48,7 +48,7 @@ func fill(t *testing.T, h *Handler) (taken *gateway.Hand) {
 	return nil
 }
 
-// refusedForMemory is how many requests were refused as there was no memory for them.
+// refusedForMemory returns how many requests were refused for lack of memory.
 func refusedForMemory(t *testing.T) (n int) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -69,7 +69,7 @@ func refusedForMemory(t *testing.T) (n int) {
 	return n
 }
 
-// Not parallel: the metric is the process's.
+// Not parallel, as the metric is for the whole process.
 func TestARequestThatThereIsNoMemoryForIsRefusedAndComesAgain(t *testing.T) {
 	h := newQuietHandler(t)
 	core, logs := zapobserver.New(zapcore.WarnLevel)
@@ -85,7 +85,7 @@ func TestARequestThatThereIsNoMemoryForIsRefusedAndComesAgain(t *testing.T) {
 	if got := refusedForMemory(t) - before; got != 3 {
 		t.Errorf("%d refusals are counted", got)
 	}
-	if logs.FilterMessage("requests refused: too many bytes in hand").Len() != 1 || logs.Len() != 1 {
+	if logs.FilterMessage("requests refused: too many bytes in memory").Len() != 1 || logs.Len() != 1 {
 		t.Errorf("logged is %v", logs.All())
 	}
 	for _, size := range []int{0, 2000, mostBodies} {
@@ -99,7 +99,7 @@ func TestARequestThatThereIsNoMemoryForIsRefusedAndComesAgain(t *testing.T) {
 	}
 }
 
-// What somebody sends slowly is in hand while the rest is waited for.
+// A slowly sent body counts as in hand while the rest is awaited.
 func TestWhatIsReadOfALargeBodyIsInHand(t *testing.T) {
 	t.Parallel()
 	h := newQuietHandler(t)

@@ -20,7 +20,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("matrix_push", parseDirective)
-	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // and so before handle, respond and reverse_proxy
+	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // before handle, respond and reverse_proxy
 	httpcaddyfile.RegisterGlobalOption("matrix_push", parseGlobalOption)
 }
 
@@ -29,7 +29,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
 }
 
-// UnmarshalCaddyfile reads the directive, which mounts the gateway on a site:
+// UnmarshalCaddyfile parses the directive, which mounts the gateway on a site:
 //
 //	matrix_push {
 //		apps      <pattern…>
@@ -51,7 +51,7 @@ func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseGlobalOption reads the global block; a second block adds to the first.
+// parseGlobalOption parses the global block. A second block adds to the first.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
 	if before, ok := existing.(httpcaddyfile.App); ok {
@@ -65,7 +65,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "matrix_push", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-// UnmarshalCaddyfile reads the global block:
+// UnmarshalCaddyfile parses the global block:
 //
 //	matrix_push {
 //		app <pattern> {
@@ -148,7 +148,7 @@ func ttl(arg string) (caddy.Duration, error) {
 	case err != nil:
 		return 0, err
 	case *d == 0:
-		return 0, errors.New("a notification that is worth nothing cannot be delivered")
+		return 0, errors.New("must be longer than 0")
 	}
 	return *d, nil
 }
@@ -156,15 +156,15 @@ func ttl(arg string) (caddy.Duration, error) {
 func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	if _, err := caddy.GetModule("matrix_push.providers." + name); err != nil {
-		return d.Errf("%q is neither an option of an app nor a provider that is compiled in", name)
+		return d.Errf("%q is neither an option of an app nor a provider in this build", name)
 	}
 	if c.ProviderRaw != nil {
-		return d.Errf("an app has one provider, and %q is a second one", name)
+		return d.Errf("an app can have only one provider: remove %q or the other one", name)
 	}
 	return unmarshalGuest[providers.Provider](d, "matrix_push.providers", &c.ProviderRaw)
 }
 
-// guest reads an option whose first argument is the name of a module.
+// guest returns the parser of an option whose first argument is the name of a module.
 func guest[T any](namespace string, into *json.RawMessage) caddyfileopt.Option {
 	return func(d *caddyfile.Dispenser) error {
 		if *into != nil {
@@ -177,7 +177,7 @@ func guest[T any](namespace string, into *json.RawMessage) caddyfileopt.Option {
 	}
 }
 
-// unmarshalGuest reads the module whose name the dispenser is at.
+// unmarshalGuest parses the module whose name is the dispenser's current token.
 func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessage) error {
 	name := d.Val()
 	return guarded(func() error {
@@ -186,7 +186,7 @@ func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.
 			return err
 		}
 		if _, ok := mod.(T); !ok {
-			return d.Errf("module %s.%s (%T) does not implement what its namespace is for", namespace, name, mod)
+			return d.Errf("module %s.%s (%T) does not implement the interface of its namespace", namespace, name, mod)
 		}
 		*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
 		return nil

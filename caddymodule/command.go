@@ -18,7 +18,7 @@ func init() {
 	caddycmd.RegisterCommand(command.New(inspect))
 }
 
-// inspect tells what a provisioned configuration would do, and what of it is worth a second look.
+// inspect returns what a provisioned configuration would do, with warnings about doubtful settings.
 func inspect(ctx caddy.Context) (*command.Plan, error) {
 	configured, err := ctx.AppIfConfigured("matrix_push")
 	if errors.Is(err, caddy.ErrNotConfigured) {
@@ -34,7 +34,7 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 	}
 	sites := mounts(ctx)
 	for _, a := range app.gateway.Router.Apps() {
-		if err := a.Mounted(publicHosts(sites, a)); err != nil { // as it would when the configuration goes live
+		if err := a.Mounted(publicHosts(sites, a)); err != nil { // as when the configuration goes live
 			plan.Close()
 			return nil, fmt.Errorf("app %q: %w", a.Pattern, err)
 		}
@@ -43,24 +43,24 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 	return plan, nil
 }
 
-// warnings are about what sites share.
+// warnings returns warnings about the options that all sites share.
 func warnings(g *gateway.Gateway) (list []string) {
 	if caddy.GetModuleName(g.Outbox) == "off" {
-		list = append(list, "outbox off: a push without a verdict in time is lost where a homeserver does not send it again, as Dendrite")
+		list = append(list, "outbox off: a push that is not delivered in time is lost if the homeserver does not retry, as with Dendrite")
 	}
 	if caddy.GetModuleName(g.Rejected) == "memory" {
-		list = append(list, "rejected memory: dead pushkeys are forgotten with each restart, and tried again")
+		list = append(list, "rejected memory: dead pushkeys are forgotten at each restart and tried again")
 	}
 	if g.Fuse.Share >= 1 {
-		list = append(list, "fuse off: a mistake in the settings can cost all pushers at once")
+		list = append(list, "fuse off: one mistake in the configuration can make homeservers remove all pushers")
 	}
 	if g.Dedupe == 0 {
-		list = append(list, "dedupe 0: what a homeserver sends again is shown again")
+		list = append(list, "dedupe 0: an event that a homeserver sends again is delivered again")
 	}
 	return list
 }
 
-// planned is what is known of an app without asking anybody.
+// planned returns what is known of an app without asking its push service.
 func planned(a *gateway.App, now time.Time) command.PlannedApp {
 	p := command.PlannedApp{App: a.Pattern, Provider: a.ProviderName, Wait: a.Wait, TTL: a.TTL}
 	_, encrypts := a.Provider.(providers.ContentDefaulter)
@@ -73,11 +73,11 @@ func planned(a *gateway.App, now time.Time) command.PlannedApp {
 		p.Content = "full"
 	}
 	if a.Content == providers.ContentFull && !encrypts {
-		p.Warnings = append(p.Warnings, "content full: the push service can read what it delivers")
+		p.Warnings = append(p.Warnings, "content full: the push service can read the notifications")
 	}
 	if a.Badges == providers.BadgesOn && a.DefaultBadges() != providers.BadgesOn {
 		p.Warnings = append(p.Warnings,
-			"badges on: browsers cancel subscriptions that get badge updates; with_events sends counts with events only")
+			"badges on: browsers cancel subscriptions that get badge updates; with_events sends counts only with events")
 	}
 	p.CredentialExpiry = a.CredentialExpiry()
 	switch left := p.CredentialExpiry.Sub(now); {

@@ -19,7 +19,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Caddy has one configuration a process: none of these tests is parallel.
+// Caddy has one configuration per process, so these tests are not parallel.
 
 func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 	dir := t.TempDir()
@@ -48,8 +48,8 @@ func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 		{"a negative wait", app(`"wait":-1`), []string{`app "org.example.x"`, "wait: "}},
 		{"no wait without an outbox", `{"outbox":{"name":"off"},"apps":{"*":{"provider":{"name":"unifiedpush"},"wait":0}}}`, []string{"wait: ", "outbox"}},
 		{"a negative ttl", app(`"ttl":-1`), []string{`app "org.example.x"`, "ttl: "}},
-		{"content that is no choice", app(`"content":"all"`), []string{`app "org.example.x"`, "content: ", `"all"`}},
-		{"badges that are no choice", app(`"badges":"yes"`), []string{`app "org.example.x"`, "badges: ", `"yes"`}},
+		{"content that is not a choice", app(`"content":"all"`), []string{`app "org.example.x"`, "content: ", `"all"`}},
+		{"badges that are not a choice", app(`"badges":"yes"`), []string{`app "org.example.x"`, "badges: ", `"yes"`}},
 		{"a negative concurrency", app(`"concurrency":-1`), []string{`app "org.example.x"`, "concurrency: ", "-1"}},
 		{"an unknown field of an app", app(`"wiat":"5s"`), []string{"wiat"}},
 		{"an unknown field of the gateway", `{"max_device":1}`, []string{"max_device"}},
@@ -60,9 +60,9 @@ func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 		{"an app that is null", `{"apps":{"org.example.x":null}}`, []string{`app "org.example.x"`, "provider is missing"}},
 		{"an app without a provider", `{"apps":{"org.example.x":{"wait":"5s"}}}`, []string{`app "org.example.x"`, "provider is missing"}},
 		{"a provider without a name", provider(`"vapid_subject":"mailto:ops@example.org"`), []string{`app "org.example.x"`, "provider.name is missing"}},
-		{"a provider that is no object", `{"apps":{"org.example.x":{"provider":"unifiedpush"}}}`, []string{`app "org.example.x"`, "provider is not an object"}},
+		{"a provider that is not an object", `{"apps":{"org.example.x":{"provider":"unifiedpush"}}}`, []string{`app "org.example.x"`, "provider is not an object"}},
 		{"a provider that is not compiled in", provider(`"name":"pigeon"`), []string{`app "org.example.x"`, `provider "pigeon"`}},
-		{"a module that is no provider", provider(`"name":"test_nothing"`), []string{`app "org.example.x"`, `provider "test_nothing"`, "is not a provider"}},
+		{"a module that is not a provider", provider(`"name":"test_nothing"`), []string{`app "org.example.x"`, `provider "test_nothing"`, "is not a provider"}},
 		{"a rejected store that is not compiled in", `{"rejected":{"name":"stone"}}`, []string{"rejected: ", "stone"}},
 		{"an outbox that is not compiled in", `{"outbox":{"name":"stone"}}`, []string{"outbox: ", "stone"}},
 
@@ -75,19 +75,19 @@ func TestAConfigurationThatIsWrongFailsToLoad(t *testing.T) {
 		},
 
 		{"unifiedpush: an unknown field", up(`"vapid_subjekt":"mailto:ops@example.org"`), []string{`provider "unifiedpush"`, "vapid_subjekt"}},
-		{"unifiedpush: a subject that is no URL", up(`"vapid_subject":"ops@example.org"`), []string{`provider "unifiedpush"`, "vapid_subject: "}},
+		{"unifiedpush: a subject that is not a URL", up(`"vapid_subject":"ops@example.org"`), []string{`provider "unifiedpush"`, "vapid_subject: "}},
 		{"unifiedpush: a key file that is missing", up(fmt.Sprintf(`"vapid_key_file":%q`, missing)), []string{`provider "unifiedpush"`, "vapid_key_file: ", "missing.pem"}},
-		{"unifiedpush: a key file that is no key", up(fmt.Sprintf(`"vapid_key_file":%q`, garbage)), []string{"vapid_key_file: ", "garbage.pem"}},
+		{"unifiedpush: a key file that is not a key", up(fmt.Sprintf(`"vapid_key_file":%q`, garbage)), []string{"vapid_key_file: ", "garbage.pem"}},
 		{"unifiedpush: a placeholder of nothing", up(`"vapid_key_file":"{env.MATRIX_PUSH_TEST_UNSET}"`), []string{"vapid_key_file: ", "MATRIX_PUSH_TEST_UNSET"}},
 		{"unifiedpush: an endpoint that is plain HTTP", up(`"endpoint":"http://relay.example.org"`), []string{"endpoint: ", "https"}},
 		{"unifiedpush: an endpoint with a path", up(`"endpoint":"https://relay.example.org/up"`), []string{"endpoint: ", "path"}},
 		{"unifiedpush: a CA file that is missing", up(fmt.Sprintf(`"trusted_ca":%q`, missing)), []string{"trusted_ca: ", "missing.pem"}},
 		{"unifiedpush: a CA file without a certificate", up(fmt.Sprintf(`"trusted_ca":%q`, garbage)), []string{"trusted_ca: ", "garbage.pem"}},
-		{"unifiedpush: a proxy that is no URL", up(`"proxy":"socks5h://"`), []string{"proxy: ", "the host is missing"}},
-		{"unifiedpush: a network that is none", up(`"allow_private":["10.0.0.0/8","home"]`), []string{"allow_private: ", `"home"`}},
+		{"unifiedpush: a proxy that is not a URL", up(`"proxy":"socks5h://"`), []string{"proxy: ", "the host is missing"}},
+		{"unifiedpush: a network that is not valid", up(`"allow_private":["10.0.0.0/8","home"]`), []string{"allow_private: ", `"home"`}},
 		{"webpush: a subject that cannot be on the internet", webpush(`"vapid_subject":"mailto:ops@gateway.invalid"`), []string{"vapid_subject: ", "gateway.invalid", "Apple"}},
-		{"webpush: a subject that is no URL", webpush(`"vapid_subject":"ops"`), []string{`provider "webpush"`, "vapid_subject: "}},
-		{"webpush: a key file that is no key", webpush(fmt.Sprintf(`"vapid_subject":"mailto:ops@example.org","vapid_key_file":%q`, garbage)), []string{"vapid_key_file: "}},
+		{"webpush: a subject that is not a URL", webpush(`"vapid_subject":"ops"`), []string{`provider "webpush"`, "vapid_subject: "}},
+		{"webpush: a key file that is not a key", webpush(fmt.Sprintf(`"vapid_subject":"mailto:ops@example.org","vapid_key_file":%q`, garbage)), []string{"vapid_key_file: "}},
 
 		{"rejected memory: an unknown field", `{"rejected":{"name":"memory","size":1}}`, []string{"rejected: ", "size"}},
 		{"rejected memory: negative max_entries", `{"rejected":{"name":"memory","max_entries":-1}}`, []string{"rejected: ", "max_entries: "}},
@@ -148,8 +148,8 @@ func TestASiteIsCheckedWhenItLoads(t *testing.T) {
 		{"a site with TLS", "localhost {\n\tmatrix_push\n}", nil},
 		{"a pattern as it is configured", "localhost {\n\tmatrix_push {\n\t\tapps org.example.*\n\t}\n}", nil},
 		{"a pattern that is not configured", "localhost {\n\tmatrix_push {\n\t\tapps org.example.x\n\t}\n}", []string{"apps: ", `"org.example.x"`}},
-		{"plaintext alone", "http://localhost {\n\tmatrix_push\n}", []string{"TLS", "plaintext", "trusted_proxy"}},
-		{"plaintext alone, refused explicitly", "http://localhost {\n\tmatrix_push {\n\t\tplaintext refuse\n\t}\n}", []string{"TLS"}},
+		{"only plaintext", "http://localhost {\n\tmatrix_push\n}", []string{"TLS", "plaintext", "trusted_proxy"}},
+		{"only plaintext, refused explicitly", "http://localhost {\n\tmatrix_push {\n\t\tplaintext refuse\n\t}\n}", []string{"TLS"}},
 		{"plaintext behind a trusted proxy", "http://localhost {\n\tmatrix_push {\n\t\tplaintext trusted_proxy\n\t}\n}", nil},
 		{"plaintext allowed", "http://localhost {\n\tmatrix_push {\n\t\tplaintext allow\n\t}\n}", nil},
 	}
@@ -173,7 +173,7 @@ func TestASiteIsCheckedWhenItLoads(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a plaintext that is no choice", func(t *testing.T) {
+	t.Run("a plaintext that is not a choice", func(t *testing.T) {
 		err := validate(t, `{"apps":{"http":{"servers":{"s":{"listen":[":443"],"routes":[{"handle":[{"handler":"matrix_push","plaintext":"maybe"}]}]}}}}}`)
 		if err == nil || !strings.Contains(err.Error(), `plaintext: "maybe"`) {
 			t.Errorf("got the error %v", err)
@@ -192,7 +192,7 @@ func validate(t *testing.T, config string) error {
 	return caddy.Validate(&c)
 }
 
-// storage is a storage of the test's own.
+// storage returns a separate storage for the test.
 func storage(t *testing.T) json.RawMessage {
 	t.Helper()
 	return caddyconfig.JSON(map[string]string{"module": "file_system", "root": t.TempDir()}, nil)
@@ -203,7 +203,7 @@ func init() {
 	caddy.RegisterModule(nothing{})
 }
 
-// thirdParty is a provider of somebody else's: no more than the contract.
+// thirdParty is a third-party provider that implements only the contract.
 type thirdParty struct {
 	Greeting string `json:"greeting,omitempty"`
 }
@@ -212,7 +212,7 @@ func (*thirdParty) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.providers.test_thirdparty", New: func() caddy.Module { return new(thirdParty) }}
 }
 
-// pushed has what the provider was last given.
+// pushed has the last push that the provider got.
 var pushed = make(chan providers.Push, 1)
 
 func (*thirdParty) Push(_ context.Context, p *providers.Push) providers.Outcome {
@@ -220,7 +220,7 @@ func (*thirdParty) Push(_ context.Context, p *providers.Push) providers.Outcome 
 	return providers.Rejected("gone")
 }
 
-// nothing is in the providers' namespace, and is none.
+// nothing is in the providers' namespace, but is not a provider.
 type nothing struct{}
 
 func (nothing) CaddyModule() caddy.ModuleInfo {
@@ -273,7 +273,7 @@ func TestAThirdPartysProviderWorks(t *testing.T) {
 	}
 }
 
-// post sends a notify request to the server of the configuration that is live.
+// post sends a notify request to the server of the live configuration.
 func post(t *testing.T, body string) (status int, answer string) {
 	t.Helper()
 	app, err := caddy.ActiveContext().App("http")

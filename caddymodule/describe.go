@@ -10,16 +10,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// document is the answer to GET: what a site is a gateway for.
+// document is the answer to GET: which kinds of push the site is a gateway for.
 type document struct {
-	// Gateway is an older form of UnifiedPush, which some clients look for.
+	// Gateway is an older form of UnifiedPush that some clients look for.
 	Gateway     string               `json:"gateway,omitempty"`
 	UnifiedPush *unifiedPushDocument `json:"unifiedpush,omitempty"`
-	// WebPush has the apps with a key, by their patterns, or by the app_id that the client asked for.
+	// WebPush has the apps with a key, by pattern, or by the app_id that the client asked for.
 	WebPush map[string]keyDocument `json:"webpush,omitempty"`
 }
 
-// unifiedPushDocument is what https://unifiedpush.org/developers/gateway/ asks for, and the key for endpoints that want a signature.
+// unifiedPushDocument is the document of https://unifiedpush.org/developers/gateway/, with the key for endpoints that need a signature.
 type unifiedPushDocument struct {
 	Gateway string `json:"gateway"`
 	keyDocument
@@ -36,7 +36,7 @@ func (d *document) add(name string, ad providers.Advertisement) {
 		d.Gateway, d.UnifiedPush = "matrix", &unifiedPushDocument{"matrix", key}
 	case ad.UnifiedPush:
 		if d.UnifiedPush.keyDocument != key {
-			d.UnifiedPush.keyDocument = keyDocument{} // they have several: which it is depends on the app_id
+			d.UnifiedPush.keyDocument = keyDocument{} // there are several keys, so clients must ask with an app_id
 		}
 	case ad.ApplicationServerKey != "":
 		if d.WebPush == nil {
@@ -48,7 +48,7 @@ func (d *document) add(name string, ad providers.Advertisement) {
 
 func (d *document) isEmpty() bool { return d.UnifiedPush == nil && d.WebPush == nil }
 
-// describe serves GET: what this site is a gateway for, or what it is for one app_id. It waits for the start, as a key may be made then.
+// describe serves GET: the document for all apps of this site, or for one app_id. It waits for the app's start, which may create a key.
 func (h *Handler) describe(w http.ResponseWriter, r *http.Request) {
 	appID, one, err := askedFor(r.URL.RawQuery)
 	if err != nil {
@@ -76,26 +76,26 @@ func (h *Handler) describe(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !doc.isEmpty():
-		body, _ := json.Marshal(doc) // which escapes what HTML could take for its own
+		body, _ := json.Marshal(doc) // also escapes HTML
 		write(w, http.StatusOK, body)
 	case one:
 		fail(w, gateway.ErrNoKey())
 	default:
-		h.methodNotAllowed(w) // to a UnifiedPush client: there is no gateway here, use your default
+		h.methodNotAllowed(w) // a UnifiedPush client takes this as: no gateway here, use the default
 	}
 }
 
-// maxQuery is how long a query may be: the specification's app_ids have at most 64 characters.
+// maxQuery is the maximum length of a query. The specification's app_ids have at most 64 characters.
 const maxQuery = 4 << 10
 
-// askedFor reads which app_id a query is about; one is false if it is about none.
+// askedFor returns the app_id in a query; one is false if there is none.
 func askedFor(query string) (appID string, one bool, err *gateway.Error) {
 	if len(query) > maxQuery {
 		return "", false, gateway.ErrInvalidParam("the query has more than %d bytes", maxQuery)
 	}
 	values, unreadable := url.ParseQuery(query)
-	if unreadable != nil { // what it says may quote the query
-		return "", false, gateway.ErrInvalidParam("the query cannot be read: its values have to be URL-encoded")
+	if unreadable != nil { // the error is not passed on, as it may quote the query
+		return "", false, gateway.ErrInvalidParam("the query cannot be parsed: its values must be URL-encoded")
 	}
 	given := values["app_id"]
 	switch {

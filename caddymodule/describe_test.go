@@ -16,10 +16,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// silent is a provider that says nothing about itself.
+// silent is a provider that advertises nothing.
 type silent struct{ providers.Provider }
 
-// advertising is a provider that says something about itself.
+// advertising is a provider that advertises something.
 type advertising struct{ ad providers.Advertisement }
 
 func (advertising) Push(context.Context, *providers.Push) providers.Outcome {
@@ -36,7 +36,7 @@ func phones(key string) providers.Provider {
 	return advertising{providers.Advertisement{UnifiedPush: true, ApplicationServerKey: key}}
 }
 
-// describing is a handler for apps, of which it serves some; all if none are named.
+// describing returns a handler that serves some of the apps; all if none are named.
 func describing(t *testing.T, apps map[string]providers.Provider, served ...string) *Handler {
 	t.Helper()
 	var list []*gateway.App
@@ -55,7 +55,7 @@ func describing(t *testing.T, apps map[string]providers.Provider, served ...stri
 	return h
 }
 
-// get asks for the document.
+// get requests the document.
 func (h *Handler) get(t *testing.T, method, query string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -90,7 +90,7 @@ func TestAKeyIsFoundByAppID(t *testing.T) {
 		want   string
 	}{
 		{"no app_id: all, by their patterns", all, "", "", `200 {` + up + `,"webpush":{"org.example.web*":{"application_server_key":"WEB"},"org.example.web.beta":{"application_server_key":"BETA"}}}`},
-		{"another parameter is none of ours", one, "", "_=1", `200 {"webpush":{"org.example.web*":{"application_server_key":"WEB"}}}`},
+		{"another parameter is ignored", one, "", "_=1", `200 {"webpush":{"org.example.web*":{"application_server_key":"WEB"}}}`},
 		{"an app_id of a pattern", all, "", "app_id=org.example.web1", `200 {"webpush":{"org.example.web1":{"application_server_key":"WEB"}}}`},
 		{"the most specific app's, as a push has it", all, "", "app_id=org.example.web.beta", `200 {"webpush":{"org.example.web.beta":{"application_server_key":"BETA"}}}`},
 		{"an app_id of UnifiedPush", all, "", "app_id=im.vector.app", `200 {` + up + `}`},
@@ -110,7 +110,7 @@ func TestAKeyIsFoundByAppID(t *testing.T) {
 		{"an empty app_id", all, "", "app_id=", `400 {"errcode":"M_INVALID_PARAM","error":"app_id is empty"}`},
 		{"two app_ids", all, "", "app_id=a&app_id=b", `400 {"errcode":"M_INVALID_PARAM","error":"app_id is given more than once"}`},
 		{"an app_id that is not UTF-8", all, "", "app_id=%ff", `400 {"errcode":"M_INVALID_PARAM","error":"app_id is not UTF-8"}`},
-		{"a query that is not encoded", all, "", "app_id=%zz", `400 {"errcode":"M_INVALID_PARAM","error":"the query cannot be read: its values have to be URL-encoded"}`},
+		{"a query that is not encoded", all, "", "app_id=%zz", `400 {"errcode":"M_INVALID_PARAM","error":"the query cannot be parsed: its values must be URL-encoded"}`},
 		{"an endless query", all, "", "app_id=" + strings.Repeat("a", maxQuery), `400 {"errcode":"M_INVALID_PARAM","error":"the query has more than 4096 bytes"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func (s starting) Advertise() providers.Advertisement {
 	}
 }
 
-// Caddy starts its apps in any order: a page that asked too early learned that there is no gateway.
+// Caddy starts its apps in any order. A page that asked too early got the answer that there is no gateway.
 func TestADocumentIsNotGivenBeforeTheKeysAreThere(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{"", "app_id=web"} {

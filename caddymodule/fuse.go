@@ -13,18 +13,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Fuse decides when so many pushkeys die at once that the configuration is probably wrong: more than the share, and at least 20, of an
-// app's pushkeys within the window. Then the rejections of the window are withdrawn, and further ones are held: the pushes go to the
-// outbox, or are answered so that the homeserver sends them again. Where devices choose the push server, each server's pushkeys are counted
-// as well; if it is one server, only its rejections are held. Devices of unknown apps have one fuse together. Devices that were delivered to
-// before are also counted by themselves: if too many of them die, you are alerted, however many others live. Anyone can make up the others:
-// if only these trip the fuse, only their rejections are held, and it is a warning. A fuse resets by itself when the share falls, after a
-// tenth of the window at the earliest.
+// Fuse sets when so many pushkeys are rejected at once that the configuration is probably wrong. The fuse trips if more than the share of
+// an app's pushkeys, and at least 20, are rejected within the window. The rejections of the window are withdrawn, and further ones are
+// held. The pushes go to the outbox, or are answered with 503, so the homeserver sends them again. If devices choose the push server, each
+// server's pushkeys are also counted. If only one server is affected, only its rejections are held. All devices of unknown apps share one
+// fuse. Devices that got pushes before are also counted separately: if too many of them are rejected, you are alerted, however many others
+// are fine. Anyone can make up the others: if only these trip the fuse, only their rejections are held, and you get a warning. A fuse
+// resets itself when the share drops, after a tenth of the window at the earliest.
 type Fuse struct {
 	// The share of pushkeys that may be rejected, between 0 and 1. 1 turns the fuse off. Default: 0.5.
 	Share float64 `json:"share,omitempty"`
 
-	// The time in which they are counted, at least a minute. Default: 10m.
+	// The period in which pushkeys are counted, at least one minute. Default: 10m.
 	Window caddy.Duration `json:"window,omitempty"`
 }
 
@@ -33,7 +33,7 @@ const (
 	defaultFuseWindow = 10 * time.Minute
 )
 
-// options are the engine's, with the defaults. A nil Fuse has them alone.
+// options returns the engine's options, with defaults. A nil Fuse means only the defaults.
 func (f *Fuse) options() (gateway.FuseOptions, error) {
 	o := gateway.FuseOptions{Share: defaultFuseShare, Window: defaultFuseWindow}
 	if f == nil {
@@ -49,12 +49,12 @@ func (f *Fuse) options() (gateway.FuseOptions, error) {
 	case o.Share < 0 || o.Share > 1:
 		return o, fmt.Errorf("fuse: share: %v is not between 0 and 1", o.Share)
 	case o.Window < time.Minute:
-		return o, errors.New("fuse: window: must be at least a minute")
+		return o, errors.New("fuse: window: must be at least 1m")
 	}
 	return o, nil
 }
 
-// unmarshal reads
+// unmarshal parses
 //
 //	fuse <percent>% [<window>]
 //	fuse off
@@ -75,7 +75,7 @@ func (f *Fuse) unmarshal(d *caddyfile.Dispenser) error {
 	if len(args) == 2 {
 		window, err := caddy.ParseDuration(args[1])
 		if err != nil || window < time.Minute {
-			return d.Errf("fuse: %q is not a duration of at least a minute", args[1])
+			return d.Errf("fuse: %q is not a duration of at least 1m", args[1])
 		}
 		f.Window = caddy.Duration(window)
 	}

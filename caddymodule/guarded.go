@@ -11,32 +11,32 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// guarded calls a method that may be a third party's: what it panics with is an error that says where, and not the end of Caddy. The value
-// may be a secret.
+// guarded calls a method that may be a third party's. A panic does not end Caddy: it becomes an error that names the function that
+// panicked, and the type of the panic's value. The value itself may be secret.
 func guarded(call func() error) (err error) {
 	if caught := gateway.Catch("", func() { err = call() }); caught != nil {
 		where := ""
 		if len(caught.Stack) > 0 {
 			where = " at " + caught.Stack[0]
 		}
-		return fmt.Errorf("the module panicked with a %s%s: report it to its author", caught.Type, where)
+		return fmt.Errorf("the module panicked with a %s%s: report this to its author", caught.Type, where)
 	}
 	return err
 }
 
-// loading is a provider that is loaded.
+// loading is a provider that is being loaded.
 type loading struct {
 	id     caddy.ModuleID
 	raw    json.RawMessage
-	module caddy.Module // nil until there is one
-	err    error        // why it cannot be used
+	module caddy.Module // nil until it is created
+	err    error        // why loading failed
 }
 
-// loadingKey is where a context has what is loaded with it.
+// loadingKey is the context key of the provider that is being loaded.
 type loadingKey struct{}
 
-// loadProvider does what [caddy.Context.LoadModule] does, with a guard: also for Cleanup, which Caddy calls at a reload and at the end,
-// where a panic would keep all other modules from theirs, and end the process.
+// loadProvider does what [caddy.Context.LoadModule] does, but with a guard against panics of the provider. The guard includes its Cleanup,
+// which Caddy calls at a reload and at the end. A panic there would end the process before other modules are cleaned up.
 func loadProvider(ctx caddy.Context, name string, raw json.RawMessage) (caddy.Module, error) {
 	registerStandIn()
 	l := &loading{id: caddy.ModuleID("matrix_push.providers." + name), raw: raw}
@@ -50,31 +50,31 @@ func loadProvider(ctx caddy.Context, name string, raw json.RawMessage) (caddy.Mo
 	return l.module, nil
 }
 
-// standIn is what Caddy knows in the place of a provider.
+// standIn is the module that Caddy sees instead of a provider.
 type standIn struct{ *loading }
 
-// standInID is registered when the first provider is loaded, since it is not for configurations, nor for lists of modules.
+// standInID is not for configurations. It is registered when the first provider is loaded, so lists of modules don't show it.
 const standInID = "guarded_push_provider"
 
 var registerStandIn = sync.OnceFunc(func() { caddy.RegisterModule(&standIn{&loading{id: standInID}}) })
 
-// CaddyModule has the provider's ID, which is the name of its logger.
+// CaddyModule returns the provider's ID, because Caddy names the logger by it.
 func (s *standIn) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: s.id, New: func() caddy.Module { return new(standIn) }}
 }
 
-// Provision loads the provider. What is wrong with it, loadProvider returns: Caddy would name the stand-in.
+// Provision loads the provider. loadProvider returns the error, because Caddy would add the stand-in's name to it.
 func (s *standIn) Provision(ctx caddy.Context) error {
 	l, ok := ctx.Value(loadingKey{}).(*loading)
 	if !ok {
-		return fmt.Errorf("%s is not for configurations", standInID)
+		return fmt.Errorf("module '%s' is internal: remove it from the configuration", standInID)
 	}
 	s.loading = l
 	l.err = guarded(func() error { return l.load(ctx) })
 	return nil
 }
 
-// Cleanup cleans up after the provider, however far it was loaded.
+// Cleanup cleans up after the provider, even if it was loaded only in part.
 func (s *standIn) Cleanup() error {
 	if s.loading == nil {
 		return nil
@@ -117,7 +117,7 @@ func (l *loading) load(ctx caddy.Context) error {
 	return nil
 }
 
-// cleanedUp cleans up after a module, if it wants that.
+// cleanedUp calls the module's Cleanup, if it has one.
 func cleanedUp(module any) error {
 	if c, ok := module.(caddy.CleanerUpper); ok {
 		return guarded(c.Cleanup)

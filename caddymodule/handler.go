@@ -15,17 +15,17 @@ func init() {
 }
 
 // Handler mounts the Matrix push gateway's endpoint, `/_matrix/push/v1/notify`, on a site. It answers everything below
-// `/_matrix/push/` and passes everything else on, so that it can stand in front of the operator's own push server.
+// `/_matrix/push/` and passes everything else on, so you can put it in front of your own push server.
 //
-// What the gateway does is configured once for all sites, in the app `matrix_push`.
+// The gateway itself is configured once for all sites, in the app `matrix_push`.
 type Handler struct {
-	// The patterns of the apps that this site serves, written as they are configured. A device of another app is answered as
-	// one of an unknown app. Default: all.
+	// The patterns of the apps that this site serves, exactly as they are configured. Devices of other apps are handled like devices of
+	// unknown apps. Default: all.
 	Apps []string `json:"apps,omitempty"`
 
-	// What becomes of a request that came without TLS: `refuse` answers 403, `trusted_proxy` believes the `X-Forwarded-Proto` of a proxy
-	// that the server's `trusted_proxies` names, if all of it says https, `allow` takes it. With `refuse`, a server that could never speak
-	// TLS fails to load. Default: `refuse`.
+	// How to handle requests that arrive without TLS. `refuse` answers 403. `trusted_proxy` accepts a request from a proxy in the server's
+	// `trusted_proxies`, if its `X-Forwarded-Proto` contains only https. `allow` accepts all requests. With `refuse`, a server that can
+	// never speak TLS fails to load. Default: `refuse`.
 	Plaintext string `json:"plaintext,omitempty"`
 
 	app    *App
@@ -37,7 +37,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.matrix_push", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision finds the app, and checks what the site asks of it.
+// Provision finds the app and checks the site's options.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("matrix_push")
 	if err != nil {

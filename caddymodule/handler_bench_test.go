@@ -26,7 +26,7 @@ func init() {
 	caddy.RegisterModule(new(bare))
 }
 
-// quiet is a provider that takes everything but for a dead pushkey, at once.
+// quiet is a provider that accepts every push at once, except for a dead pushkey.
 type quiet struct{}
 
 func (*quiet) CaddyModule() caddy.ModuleInfo {
@@ -40,7 +40,7 @@ func (*quiet) Push(_ context.Context, p *providers.Push) providers.Outcome {
 	return providers.Delivered()
 }
 
-// bare is what no gateway can do without: it decodes the request, and answers that nothing is rejected.
+// bare is the minimal work of a gateway: it decodes the request and answers that nothing is rejected.
 type bare struct{}
 
 func (*bare) CaddyModule() caddy.ModuleInfo {
@@ -82,8 +82,8 @@ func (*bare) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handl
 	return err
 }
 
-// BenchmarkHandler is what a request takes from Caddy's HTTP server on, without the network: by what becomes of its one device, and with
-// a handler that only decodes it. The first request makes an event a duplicate, and a device dead.
+// BenchmarkHandler measures a request with one device through Caddy's HTTP server, without the network: by the device's result, and with a
+// handler that only decodes it. The first request makes an event a duplicate, or a device dead.
 func BenchmarkHandler(b *testing.B) {
 	server := benchmarkServer(b)
 	var events atomic.Int64
@@ -112,7 +112,7 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// benchmarkServer is Caddy's HTTP server with the gateway and the bare handler.
+// benchmarkServer returns Caddy's HTTP server with the gateway and the bare handler.
 func benchmarkServer(b *testing.B) *caddyhttp.Server {
 	b.Helper()
 	err := caddy.Load(caddyconfig.JSON(map[string]any{
@@ -160,7 +160,7 @@ func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(int)             {}
 func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
-// notifyRequest is a message in an ordinary room as Synapse sends it.
+// notifyRequest returns a request as Synapse sends it for a message in an ordinary room.
 func notifyRequest(tb testing.TB, path, event, pushkey string) *http.Request {
 	body := fmt.Sprintf(`{"notification":{"content":{"body":"Shall we meet at the station at half past seven?","msgtype":"m.text"},`+
 		`"counts":{"unread":4},"devices":[{"app_id":"org.example.ios.prod","data":{"default_payload":{"aps":{"alert":`+

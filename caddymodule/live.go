@@ -14,7 +14,7 @@ var (
 	errStarting  = errors.New("the Matrix push gateway is starting")
 )
 
-// liveApp returns the app of the configuration that serves, nil if there is none. It may not have started yet.
+// liveApp returns the app of the live configuration, or nil. It may not have started yet.
 func liveApp() *App {
 	app, err := caddy.ActiveContext().AppIfConfigured("matrix_push")
 	if err != nil {
@@ -23,7 +23,7 @@ func liveApp() *App {
 	return app.(*App)
 }
 
-// liveGateway returns the gateway of the configuration that serves, if it has started.
+// liveGateway returns the gateway of the live configuration, if it has started.
 func liveGateway() (*gateway.Gateway, error) { return startedGateway(liveApp()) }
 
 func startedGateway(app *App) (*gateway.Gateway, error) {
@@ -38,7 +38,7 @@ func startedGateway(app *App) (*gateway.Gateway, error) {
 	}
 }
 
-// liveEvents returns the events of the configuration that serves, nil if there is none.
+// liveEvents returns the events of the live configuration, or nil.
 func liveEvents() *telemetry.Events {
 	if app := liveApp(); app != nil {
 		return app.events

@@ -15,13 +15,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 )
 
-// mount is a handler and the names that requests may reach it by, as far as the configuration says them.
+// mount is a handler and the host names that reach it, as far as the configuration names them.
 type mount struct {
 	handler *Handler
 	hosts   []string
 }
 
-// publicHosts returns the names of the sites that mount an app which may be in the public DNS, in the order of the configuration.
+// publicHosts returns the names of an app's sites that may be in the public DNS, in the order of the configuration.
 func publicHosts(mounts []mount, app *gateway.App) (hosts []string) {
 	for _, m := range mounts {
 		if !m.handler.serves(app) {
@@ -36,7 +36,7 @@ func publicHosts(mounts []mount, app *gateway.App) (hosts []string) {
 	return hosts
 }
 
-// mounts finds the handlers of a configuration, which has to be provisioned.
+// mounts returns the gateway's handlers in a provisioned configuration.
 func mounts(ctx caddy.Context) (list []mount) {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
@@ -58,17 +58,17 @@ func mounts(ctx caddy.Context) (list []mount) {
 	return list
 }
 
-// walk goes through a server's routes, and those in them.
+// walk goes through a server's routes and their subroutes.
 type walk struct {
 	server  *caddyhttp.Server
-	invoked []string // the named routes that it is in
+	invoked []string // the named routes on the way
 	found   []mount
 }
 
-// scope is what is known of the requests that reach a place in the routes.
+// scope is what is known of the requests that reach a route.
 type scope struct {
-	named  []string               // by the host matchers on the way there
-	allows func(host string) bool // whether these let a host through
+	named  []string               // by the host matchers on the way
+	allows func(host string) bool // reports whether these let a host through
 }
 
 var everyHost = scope{allows: func(string) bool { return true }}
@@ -93,7 +93,7 @@ func (w *walk) route(route *caddyhttp.Route, s scope) {
 	}
 }
 
-// invoke follows a named route, unless that is where it comes from.
+// invoke follows a named route, unless it is already in it.
 func (w *walk) invoke(name string, s scope) {
 	route, ok := w.server.NamedRoutes[name]
 	if !ok || slices.Contains(w.invoked, name) {
@@ -104,7 +104,7 @@ func (w *walk) invoke(name string, s scope) {
 	w.invoked = w.invoked[:len(w.invoked)-1]
 }
 
-// narrowed is the scope behind a route's matchers, of which one set has to match. Only what they say of hosts is looked at.
+// narrowed returns the scope behind a route's matchers, of which one set must match. It considers only the host matchers.
 func (s scope) narrowed(sets caddyhttp.MatcherSets) scope {
 	if len(sets) == 0 {
 		return s
@@ -122,7 +122,7 @@ func (s scope) narrowed(sets caddyhttp.MatcherSets) scope {
 	}}
 }
 
-// exact are the names among a matcher's hosts: no wildcards, and no placeholders.
+// exact returns the names among a matcher's hosts, without wildcards and placeholders.
 func exact(hosts caddyhttp.MatchHost) (list []string) {
 	for _, host := range hosts {
 		if !strings.ContainsAny(host, "*{}") {
@@ -149,7 +149,7 @@ func lets(set caddyhttp.MatcherSet, host string) bool {
 	return true
 }
 
-// isOnly reports whether a set of matchers matches all requests for a host, as it asks for nothing else.
+// isOnly reports whether a set of matchers has only host matchers, and they match the host.
 func isOnly(set caddyhttp.MatcherSet, host string) bool {
 	for _, matcher := range set {
 		if m, ok := matcher.(*caddyhttp.MatchHost); !ok || !matches(m, host) {
@@ -159,7 +159,7 @@ func isOnly(set caddyhttp.MatcherSet, host string) bool {
 	return len(set) > 0
 }
 
-// matches asks Caddy's matcher, which knows wildcards and the placeholders of the environment.
+// matches reports whether Caddy's matcher matches the host. It handles wildcards and environment placeholders.
 func matches(m *caddyhttp.MatchHost, host string) bool {
 	r := &http.Request{Host: host}
 	ok, err := m.MatchWithError(r.WithContext(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer())))

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
-// Caddy has one configuration a process: none of these tests is parallel.
+// Caddy has one configuration per process, so these tests are not parallel.
 
 func TestAnAppsHostsAreThePublicNamesOfTheSitesThatMountIt(t *testing.T) {
 	const onlyA = "matrix_push {\napps a\n}\n"
@@ -101,7 +101,7 @@ func TestServersAreAskedInTheOrderInWhichTheCaddyfileNumbersThem(t *testing.T) {
 	}
 }
 
-// A named route that invokes itself does not load at all in Caddy, if requests come to it; looking at it must end.
+// Caddy does not load a named route that invokes itself if requests can reach it. Walking it must still end.
 func TestRoutesThatInvokeEachOtherEnd(t *testing.T) {
 	invoke := func(name string) map[string]any { return map[string]any{"handler": "invoke", "name": name} }
 	handler := map[string]any{"handler": "matrix_push", "plaintext": "allow"}
@@ -122,7 +122,7 @@ func TestRoutesThatInvokeEachOtherEnd(t *testing.T) {
 	}
 }
 
-// hostsByApp provisions a configuration, and returns what its apps' providers get to know.
+// hostsByApp provisions a configuration and returns the hosts that its apps' providers get.
 func hostsByApp(t *testing.T, config []byte) map[string][]string {
 	t.Helper()
 	var c caddy.Config

@@ -17,11 +17,11 @@ func init() {
 	caddy.RegisterModule(new(tenant))
 }
 
-// tenant is a third party's provider that wants to know its sites.
+// tenant is a third-party provider that asks for its sites.
 type tenant struct {
 	thirdParty
 
-	// Name tells tenants apart.
+	// Name identifies the tenant.
 	Name string `json:"tenant,omitempty"`
 }
 
@@ -29,7 +29,7 @@ func (*tenant) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.providers.test_tenant", New: func() caddy.Module { return new(tenant) }}
 }
 
-// moved has what tenants were told, in turn.
+// moved has the calls to tenants, in order.
 var moved []string
 
 func (p *tenant) Mounted(hosts []string) error {
@@ -50,7 +50,7 @@ var (
 	_ providers.Starter = (*tenant)(nil)
 )
 
-// siteOf is an app of Caddy's with a site on a port that the system chooses, which mounts some of the gateway's apps.
+// siteOf returns a Caddy app with one site, on a port that the system chooses, that mounts some of the gateway's apps.
 func siteOf(host string, apps ...string) map[string]any {
 	handler := map[string]any{"handler": "matrix_push", "plaintext": "allow", "apps": apps}
 	return map[string]any{"http": map[string]any{"servers": map[string]any{"s": map[string]any{
@@ -102,7 +102,7 @@ func TestWebPushNeedsASubjectOrASiteWithAPublicNameToGoLive(t *testing.T) {
 			if err == nil {
 				t.Cleanup(func() { _ = caddy.Stop() })
 			}
-			const want = `app "org.example.web": vapid_subject is missing: push services want to know how to reach you: ` +
+			const want = `app "org.example.web": vapid_subject is missing: push services require a way to contact you: ` +
 				`set it, or give a site that mounts the app a public name`
 			if tt.loads != (err == nil) || err != nil && !strings.Contains(fmt.Sprint(err), want) {
 				t.Errorf("the error is %v", err)

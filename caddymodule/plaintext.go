@@ -19,26 +19,26 @@ const (
 	plaintextAllow        = "allow"
 )
 
-// checkPlaintext refuses a configuration that could never serve anything but plaintext.
+// checkPlaintext refuses a server that can only serve plaintext, unless the option allows that.
 func (h *Handler) checkPlaintext(ctx caddy.Context) error {
 	switch h.Plaintext {
 	case "":
 		h.Plaintext = plaintextRefuse
 	case plaintextRefuse, plaintextTrustedProxy, plaintextAllow:
 	default:
-		return fmt.Errorf("plaintext: %q is none of refuse, trusted_proxy and allow", h.Plaintext)
+		return fmt.Errorf("plaintext: %q is not valid: use refuse, trusted_proxy or allow", h.Plaintext)
 	}
-	// Caddy's HTTP app has set up automatic HTTPS by now, and puts the server into the context; that it does is not
-	// documented, and the check at request time stands in any case.
+	// By now, Caddy's HTTP app has set up automatic HTTPS and put the server into the context. That is not documented, but requests are
+	// checked in any case.
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if ok && h.Plaintext == plaintextRefuse && len(server.TLSConnPolicies) == 0 {
-		return errors.New("this server never speaks TLS, and a Matrix push gateway must; behind a proxy that does, " +
+		return errors.New("plaintext: this server never speaks TLS, and a Matrix push gateway must; behind a proxy that does, " +
 			"set plaintext to trusted_proxy")
 	}
 	return nil
 }
 
-// secure says whether a request reached us, or the proxy in front of us, over TLS.
+// secure reports whether a request reached this server, or the trusted proxy in front of it, over TLS.
 func (h *Handler) secure(r *http.Request) bool {
 	switch {
 	case r.TLS != nil || h.Plaintext == plaintextAllow:
@@ -51,8 +51,8 @@ func (h *Handler) secure(r *http.Request) bool {
 	}
 }
 
-// allHTTPS reports whether each proxy on the way says https. Several add to the header, as a list or as one more field (RFC 9110 section
-// 5.3; waitress#442, discourse#19651). One that says anything else, or nothing, got the request in plaintext.
+// allHTTPS reports whether each proxy on the way reported https. Several proxies add to the header, as a list or as another field (RFC 9110
+// section 5.3; waitress#442, discourse#19651). If one reported anything else, or nothing, it got the request in plaintext.
 func allHTTPS(protos []string) bool {
 	for _, proto := range protos {
 		for one := range strings.SplitSeq(proto, ",") {
@@ -68,7 +68,7 @@ func allHTTPS(protos []string) bool {
 func (h *Handler) errPlaintext() *gateway.Error {
 	err := gateway.ErrPlaintext()
 	if h.Plaintext == plaintextTrustedProxy {
-		err.Message += ": a proxy of trusted_proxies has to send X-Forwarded-Proto, and all of it has to say https"
+		err.Message += ": a proxy in trusted_proxies must send X-Forwarded-Proto, and it must contain only https"
 	}
 	return err
 }

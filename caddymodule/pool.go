@@ -11,23 +11,23 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// pool keeps what outlives configurations for as long as any configuration uses it.
+// pool keeps the state that outlives a configuration, as long as any configuration uses it.
 var pool = caddy.NewUsagePool()
 
 const poolKey = "gateway"
 
-// pooledState is the engine's shared state as Caddy's pool wants it.
+// pooledState is the engine's shared state in the form that Caddy's pool needs.
 type pooledState struct {
 	*gateway.Shared
-	// grace is the grace period of the configuration that was stopped last, in nanoseconds; 0 for without an end, as it is Caddy's.
+	// grace is the grace period of the last stopped configuration, in nanoseconds. 0 means no limit, as in Caddy.
 	grace atomic.Int64
 }
 
 func newShared() (caddy.Destructor, error) { return &pooledState{Shared: gateway.NewShared()}, nil }
 
-// Destruct lets a process that ends finish the pushes that are on their way, after the last request was answered: what it learns of
-// them is for nobody, but a push that is cut off would be sent again. That takes no longer than Caddy's grace period, or than any push may
-// take: the rest is in the outbox. When the process does not end, neither do they need to be waited for.
+// Destruct waits for the pushes in flight when the process ends. No request waits for them any more, but a push that is cut off would be
+// sent again. It waits at most for Caddy's grace period, or for as long as a push may take: the rest is in the outbox. If the process does
+// not end, it does not wait, as the pushes go on.
 func (s *pooledState) Destruct() error {
 	defer s.Close()
 	if !caddy.Exiting() {
@@ -43,7 +43,7 @@ func (s *pooledState) Destruct() error {
 	return nil
 }
 
-// gracePeriod is how long a configuration lets requests finish; 0 for as long as they take.
+// gracePeriod returns how long a configuration lets requests finish; 0 means no limit.
 func gracePeriod(ctx caddy.Context) time.Duration {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {

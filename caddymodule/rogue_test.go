@@ -25,11 +25,11 @@ func init() {
 	caddy.RegisterModule(new(courteous))
 }
 
-// rogue is a third party's provider that does everything wrong.
+// rogue is a third party's provider. It can make every mistake.
 type rogue struct {
 	network.Options
 
-	// Does is what it does wrong, and where.
+	// Does is the mistake that it makes, and where.
 	Does string `json:"does,omitempty"`
 
 	client *service.Client
@@ -41,7 +41,7 @@ func (*rogue) CaddyModule() caddy.ModuleInfo {
 
 const inThePanic = "secret-in-the-panic"
 
-// may panics if that is what it does wrong.
+// may panics if that is the rogue's mistake.
 func (r *rogue) may(panics string) {
 	if r.Does == "panic in "+panics {
 		panic(inThePanic)
@@ -63,7 +63,7 @@ func (r *rogue) Provision(caddy.Context) error {
 	switch r.Does {
 	case "no settings":
 		settings = nil
-	case "settings of its own":
+	case "its own settings":
 		settings = new(network.Settings)
 	}
 	r.client, err = service.NewClient(service.Options{Server: &url.URL{Scheme: "https", Host: "127.0.0.1:1"}, Settings: settings})
@@ -75,7 +75,7 @@ func (r *rogue) Validate() error {
 	return nil
 }
 
-// cleanedUp has what those did wrong that were cleaned up.
+// cleanedUp has the mistakes of the rogues that were cleaned up.
 var cleanedUp sync.Map
 
 func (r *rogue) Cleanup() error {
@@ -141,7 +141,7 @@ func (r *rogue) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 	return providers.Delivered()
 }
 
-// courteous is a provider that does nothing wrong.
+// courteous is a provider that makes no mistakes.
 type courteous struct{}
 
 func (*courteous) CaddyModule() caddy.ModuleInfo {
@@ -152,7 +152,7 @@ func (*courteous) Push(context.Context, *providers.Push) providers.Outcome {
 	return providers.Rejected("gone")
 }
 
-// rogueConfig is a configuration with a site, an app of the rogue's, and an app that is fine.
+// rogueConfig returns a configuration with a site, the rogue's app, and an app that works.
 func rogueConfig(t *testing.T, does string) []byte {
 	t.Helper()
 	return config(t, map[string]any{
@@ -160,26 +160,26 @@ func rogueConfig(t *testing.T, does string) []byte {
 	}, siteOf("127.0.0.1", "rogue", "fine"))
 }
 
-// wantServed fails the test unless the app that is fine is served.
+// wantServed fails the test unless the app that works is served.
 func wantServed(t *testing.T, event string) {
 	t.Helper()
 	body := `{"notification":{"event_id":"` + event + `","devices":[{"app_id":"fine","pushkey":"key"}]}}`
 	if status, answer := post(t, body); status != http.StatusOK || answer != `{"rejected":["key"]}` {
-		t.Errorf("the app that is fine: %d %s", status, answer)
+		t.Errorf("the app that works: %d %s", status, answer)
 	}
 }
 
 func TestAProviderThatCannotBeLoadedIsAnErrorAndTheConfigurationBeforeItStaysLive(t *testing.T) {
 	load(t, rogueConfig(t, "nothing"))
 	for does, want := range map[string]string{
-		"panic in Provision":  "rogue).may (",
-		"panic in Validate":   "rogue).may (",
-		"panic in Start":      "the provider panicked with a string",
-		"panic in Mounted":    "the provider panicked with a string",
-		"no settings":         "the client has no settings",
-		"settings of its own": "the client has no settings",
-		"wait for ever":       "the provider's default wait: 1h0m0s is not between 0s and 25s",
-		"wait backwards":      "the provider's default wait: -1s is not between 0s and 25s",
+		"panic in Provision": "rogue).may (",
+		"panic in Validate":  "rogue).may (",
+		"panic in Start":     "the provider panicked with a string",
+		"panic in Mounted":   "the provider panicked with a string",
+		"no settings":        "the client has no settings",
+		"its own settings":   "the client has no settings",
+		"wait for ever":      "the provider's default wait: 1h0m0s is not between 0s and 25s",
+		"wait backwards":     "the provider's default wait: -1s is not between 0s and 25s",
 	} {
 		err := caddy.Load(rogueConfig(t, does), true)
 		if err == nil || !strings.Contains(err.Error(), `app "rogue"`) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), inThePanic) {
@@ -187,7 +187,7 @@ func TestAProviderThatCannotBeLoadedIsAnErrorAndTheConfigurationBeforeItStaysLiv
 		}
 		wantServed(t, "$after "+does)
 		if _, ok := cleanedUp.Load(does); !ok {
-			t.Errorf("%s: what it took hold of before is not cleaned up", does)
+			t.Errorf("%s: the provider was not cleaned up", does)
 		}
 	}
 	load(t, rogueConfig(t, "nothing else"))
@@ -216,10 +216,10 @@ func TestAProvidersMistakeWithAPushIsAnOutcomeAndTakesNothingElseDown(t *testing
 		{"panic in Reduce", `200 {"rejected":[]}`},
 		{"reduce to nothing", `200 {"rejected":[]}`},
 		{"panic in Push", "503"},
-		{"panic in Cleanup", `200 {"rejected":[]}`}, // in the reload, and at the end
+		{"panic in Cleanup", `200 {"rejected":[]}`}, // at the reload, and at the end
 		{"nil errors", "503"},
 		{"never return", "503"},
-		{"an endpoint of a user", `200 {"rejected":[]}`}, // dropped: another time, it would be no different
+		{"an endpoint of a user", `200 {"rejected":[]}`}, // dropped, because a retry would not help
 	} {
 		t.Run(tt.does, func(t *testing.T) {
 			load(t, rogueConfig(t, tt.does))
@@ -237,13 +237,13 @@ func TestAProvidersMistakeWithAPushIsAnOutcomeAndTakesNothingElseDown(t *testing
 				t.Errorf("the answer is %s", got)
 			}
 			wantServed(t, "$beside "+tt.does)
-			load(t, rogueConfig(t, "nothing")) // a reload, under a push that never returns
+			load(t, rogueConfig(t, "nothing")) // a reload, while a Push may not have returned
 			wantServed(t, "$after "+tt.does)
 			if _, ok := cleanedUp.Load(tt.does); !ok {
-				t.Error("it is not cleaned up")
+				t.Error("the provider was not cleaned up")
 			}
 			if _ = user.Close(); <-connected {
-				t.Error("a host that a user chose was connected to")
+				t.Error("the provider connected to a host that a user chose")
 			}
 		})
 	}

@@ -24,20 +24,20 @@ const (
 	methods = "POST, GET, HEAD, OPTIONS"
 )
 
-// ServeHTTP answers what is below /_matrix/push/, and passes on the rest.
+// ServeHTTP answers requests below /_matrix/push/ and passes on all others.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !strings.HasPrefix(r.URL.Path, prefix) {
 		return next.ServeHTTP(w, r)
 	}
-	w.Header().Set("Access-Control-Allow-Origin", "*") // a browser asks for the GET document
+	w.Header().Set("Access-Control-Allow-Origin", "*") // for browsers that get the document
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
-		// It may have had a length as well, of which net/http tells nobody. What follows would be a request that was smuggled past whoever
-		// believed the length: RFC 9112 section 6.1 wants the connection to end. No homeserver sends chunks.
+		// The request may also have had a Content-Length, which net/http hides. Then the bytes that follow could be a request smuggled past
+		// a proxy that used the length: RFC 9112 section 6.1 requires closing the connection. No homeserver sends chunks.
 		w.Header().Set("Connection", "close")
 	}
 	switch {
 	case !h.secure(r):
-		w.Header().Set("Connection", "close") // without this, the server would read the body to keep the connection
+		w.Header().Set("Connection", "close") // otherwise the server reads the body to keep the connection
 		telemetry.Refused(h.refuse(w, h.errPlaintext()))
 	case r.URL.Path != endpoint:
 		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
@@ -58,7 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// notify serves POST: decode, deliver, answer. It returns the status.
+// notify serves POST: it decodes, delivers and answers. It returns the status.
 func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	hand := h.app.gateway.Shared.Hand()
 	defer hand.Close()
@@ -90,7 +90,7 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	return status
 }
 
-// refuse answers a request that nothing was done for, and returns the status.
+// refuse answers a request for which nothing was sent, and returns the status.
 func (h *Handler) refuse(w http.ResponseWriter, err *gateway.Error) int {
 	h.app.observer.RequestRefused(err)
 	if err.RetryAfter > 0 {
@@ -103,18 +103,17 @@ func retryAfter(w http.ResponseWriter, d time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 }
 
-// read reads the body, if it is no longer than it may be. What a client has sent of a large one is in hand while the rest is waited for; a
-// small one is when it is there.
+// read reads the body, up to the size limit. The hand counts a large body as it arrives, and a small one when it is complete.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Hand) ([]byte, *gateway.Error) {
 	limit := h.app.MaxBody
 	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close") // nobody reads the rest
+		w.Header().Set("Connection", "close") // the rest is not read
 		return nil, gateway.ErrTooLarge(limit)
 	}
 	limited := limitReading(w, r)
 	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, hand)
 	if limited {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // what is read from now on is the next request
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the next read is for the next request
 	}
 	var tooLarge *http.MaxBytesError
 	var refused *gateway.Error
@@ -123,12 +122,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Han
 	case err == nil:
 		return body, nil
 	case errors.As(err, &tooLarge), errors.As(err, &handler) && handler.StatusCode == http.StatusRequestEntityTooLarge:
-		// http.MaxBytesReader would see to this, but cannot through Caddy's response writer: the server would wait for the rest.
+		// http.MaxBytesReader can't do this through Caddy's response writer, and the server would wait for the rest.
 		w.Header().Set("Connection", "close")
 		return nil, gateway.ErrTooLarge(limit)
 	default:
 		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close") // what follows is the rest of the body, and no request
+			w.Header().Set("Connection", "close") // the rest of the body follows, not a request
 		}
 		if errors.As(err, &refused) {
 			return nil, refused
@@ -137,12 +136,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Han
 	}
 }
 
-// bodyTime is how long a client may take to send the body. Homeservers send it at once, and give up waiting for its answer after at most a
-// minute. Caddy has no limit of its own, unless the operator sets read_body.
+// bodyTime is how long a client may take to send the body. Homeservers send it at once, and wait at most a minute for the answer. Caddy has
+// no limit, unless the operator sets read_body.
 const bodyTime = 30 * time.Second
 
-// limitReading lets the reading of the body fail when it takes too long, if it can: a client that stops in the middle of it would hold its
-// connection, and what was read, for as long as it likes. The operator's own limit counts if it is shorter.
+// limitReading sets a deadline for reading the body, and reports whether it did. Without it, a client that stops halfway could hold its
+// connection, and the memory, for any time. If the operator's limit is shorter, it applies instead.
 func limitReading(w http.ResponseWriter, r *http.Request) bool {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.ReadTimeout > 0 && server.ReadTimeout < bodyTime {
@@ -156,8 +155,8 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// linger takes in for a moment what a client goes on sending after it was answered. A connection that is closed with something unread is
-// reset, and the answer may be lost with it. (net/http does that by itself, but not where Caddy has wrapped the body.)
+// linger reads briefly what a client still sends after the answer. If a connection is closed with unread data, it is reset, and the answer
+// may be lost. (net/http does this by itself, but not if Caddy has wrapped the body.)
 func linger(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
 	if r.ProtoMajor != 1 || c.Flush() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
@@ -166,10 +165,10 @@ func linger(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
 }
 
-// mostBodies is how large nearly all bodies are at most.
+// mostBodies is a size that nearly all bodies stay below.
 const mostBodies = 16 << 10
 
-// readAll is io.ReadAll with the room that the request says it needs, if that is not much: whoever announces more has to send it first.
+// readAll is like io.ReadAll, but allocates a small announced length at once. Memory for a larger body is allocated as it arrives.
 func readAll(r io.Reader, length int64, hand *gateway.Hand) ([]byte, error) {
 	if length < 0 || length > mostBodies {
 		return io.ReadAll(hand.Reader(r))

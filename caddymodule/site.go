@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// site is what the request proves about where it came in.
+// site returns what the request proves about the site where it arrived.
 func site(r *http.Request) providers.Site {
 	var s providers.Site
 	host, port, err := net.SplitHostPort(r.Host)
@@ -32,9 +32,9 @@ func site(r *http.Request) providers.Site {
 	return s
 }
 
-// named reports whether the operator gave a site of the server this very name. Whoever sends the request chose it out of all names that the
-// sites take, and with it where it resolves to: so a wildcard, a placeholder, or a site for every name gives none. Only the server's own
-// routes count, which are the sites, and not what is nested in them, where a name may be there to be refused.
+// named reports whether the operator gave a site of the server exactly this name. The sender chooses the name among all that the sites
+// accept, and so also where it resolves to. Therefore wildcards, placeholders and sites for all names don't count. Only the server's
+// top-level routes count, which are the sites. A nested route may have a name only to refuse it.
 func named(r *http.Request, name string) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
@@ -45,7 +45,7 @@ func named(r *http.Request, name string) bool {
 			if !hasName(set, name) {
 				continue
 			}
-			// The others of the set may take the name back, as `not` does.
+			// Other matchers of the set, such as `not`, may exclude the name.
 			if matches, err := set.MatchWithError(r); err == nil && matches {
 				return true
 			}
@@ -70,7 +70,8 @@ func hasName(set caddyhttp.MatcherSet, name string) bool {
 	return false
 }
 
-// clientIP is who sent the request, as Caddy knows it: by trusted_proxies, or else who is connected. It is empty if that is not an address.
+// clientIP returns the client's IP address as Caddy determines it with trusted_proxies, or else the address of the connection. It is empty
+// if there is no valid address.
 func clientIP(r *http.Request) string {
 	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
 		client, _ := vars[caddyhttp.ClientIPVarKey].(string)

@@ -48,7 +48,7 @@ func TestASiteIsProvedByTheVeryNameThatTheOperatorGaveIt(t *testing.T) {
 		{"a name in other letters, as it is written", "bücher.example", "xn--bcher-kva.example", sites(hosts("bücher.example")), ""},
 		{"one of many names", "n77.example.org", "n77.example.org", sites(hosts(many...)), "n77.example.org"},
 		{"a name beside a wildcard", "gw.wild.example.org", "gw.wild.example.org", wildcard, "gw.wild.example.org"},
-		// Finding 7: each of these resolves to what its owner, or a network with names of its own, likes.
+		// Finding 7: the owner of each of these names, or a network with its own names, chooses what it resolves to.
 		{"a name that a wildcard covers", "priv-10-0-0-5.wild.example.org", "priv-10-0-0-5.wild.example.org", wildcard, ""},
 		{"a name that a wildcard among many covers", "priv.wild.example.org", "priv.wild.example.org", sites(hosts(many...)), ""},
 		{"the wildcard as it is written", "*.wild.example.org", "*.wild.example.org", wildcard, ""},
@@ -91,7 +91,7 @@ func notHost(name string) *caddyhttp.MatchNot {
 	return &caddyhttp.MatchNot{MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{name}}}}
 }
 
-// requestTo is a notify request over TLS to a server with these routes, from 192.0.2.1.
+// requestTo returns a notify request over TLS to a server with these routes, from 192.0.2.1.
 func requestTo(host, serverName string, routes caddyhttp.RouteList, replacer *caddy.Replacer) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "https://"+host+endpoint, nil)
 	r.Host = host
@@ -112,8 +112,8 @@ func TestTheSitesPublicPortIsTheOneThatTheHostHeaderNames(t *testing.T) {
 		{"with zeros", "push.example.org:0443", "443"},
 		{"an empty one", "push.example.org:", ""},
 		{"0", "push.example.org:0", ""},
-		{"what is no port", "push.example.org:65536", ""},
-		{"what is no number", "push.example.org:https", ""},
+		{"not a port", "push.example.org:65536", ""},
+		{"not a number", "push.example.org:https", ""},
 		{"one of a host that is not the site's", "stranger.example:8443", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

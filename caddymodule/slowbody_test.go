@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// pipes is a listener whose connections are pipes, of which a test's clock moves the deadlines.
+// pipes is a listener whose connections are pipes. Their deadlines follow the test's clock.
 type pipes struct {
 	accepted chan net.Conn
 	closed   chan struct{}
@@ -34,8 +34,8 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A client that stops in the middle of a body, or drips it, is not waited for longer than any homeserver waits, and one that is just slow
-// is served. Its own limit is the operator's, who sets read_body.
+// A client that stops in the middle of a body, or sends it in drips, is cut off after a time that no homeserver exceeds. A client that is
+// only slow is served. The operator can set another limit with read_body.
 func TestABodyIsNotWaitedForForEver(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
-// TestWhatTheSygnalAdapterWritesLoads does what `caddy validate` does with the adapter's golden files. The adapter's own tests leave
-// Caddy's modules out, so that they are quick to build for fuzzing. It is not parallel, see above.
+// TestWhatTheSygnalAdapterWritesLoads does what `caddy validate` does with the adapter's golden files. The adapter's own tests leave out
+// Caddy's modules, so they build quickly for fuzzing. It is not parallel: see config_test.go.
 func TestWhatTheSygnalAdapterWritesLoads(t *testing.T) {
 	paths, err := filepath.Glob("sygnal/testdata/*.json")
 	if err != nil || len(paths) == 0 {
@@ -43,7 +43,7 @@ func TestWhatTheSygnalAdapterWritesLoads(t *testing.T) {
 	}
 }
 
-// writeSygnalCredentials writes the files that the configurations name.
+// writeSygnalCredentials writes the files that the configurations refer to.
 func writeSygnalCredentials(t *testing.T) {
 	t.Helper()
 	_, key := apnstest.NewKey(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// migratingStore has records of these apps' devices, and remembers which changes they went through.
+// migratingStore has records of these apps' devices and remembers their changes.
 type migratingStore struct {
 	rejected.Store
 	mu      sync.Mutex
@@ -51,7 +51,7 @@ func (s *migratingStore) NoteMigrated(_ context.Context, change string) error {
 	return nil
 }
 
-// identifying is a provider that tells devices apart by more than their pushkeys.
+// identifying is a provider that identifies devices by more than their pushkeys.
 type identifying struct{ providers.Provider }
 
 func (identifying) Target(*providers.Device) string { return "a target" }

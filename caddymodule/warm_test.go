@@ -17,7 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// warmer is a provider that gets ready as it is told.
+// warmer is a provider that prepares with the function warm.
 type warmer struct {
 	providers.Provider
 	warm  func(context.Context) error
@@ -33,13 +33,13 @@ func (w *warmer) Warm(ctx context.Context) error {
 
 func warmly(context.Context) error { return nil }
 
-// hanging does not get ready before it has to end.
+// hanging is not ready before ctx is done.
 func hanging(ctx context.Context) error {
 	<-ctx.Done()
 	return errors.New("no answer in time")
 }
 
-// warming has providers get ready once all of Caddy has started, and returns what says so, the log, and what ends it.
+// warming warms up providers once allStarted is closed. It returns allStarted, the log, and a function that ends the warm-up.
 func warming(t *testing.T, provided map[string]providers.Provider) (allStarted chan<- struct{}, logs *zapobserver.ObservedLogs, stop func()) {
 	t.Helper()
 	var apps []*gateway.App

@@ -21,11 +21,11 @@ func init() {
 	caddy.RegisterModule(new(unstartable))
 }
 
-// warmer is a third party's provider that gets ready before its first push.
+// warmer is a third-party provider that prepares for its first push.
 type warmer struct {
 	thirdParty
 
-	// Manner is how: it never ends by itself, or it panics.
+	// Manner is how it prepares: it never ends by itself, or it panics.
 	Manner string `json:"manner,omitempty"`
 }
 
@@ -33,7 +33,7 @@ func (*warmer) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.providers.test_warmer", New: func() caddy.Module { return new(warmer) }}
 }
 
-// warmed has the manners of those who were told to get ready, and of those who were done with it.
+// warmed has the manners of the providers that began to prepare, and done those of the providers that finished.
 var warmed, done = make(chan string, 8), make(chan string, 8)
 
 func (w *warmer) Warm(ctx context.Context) error {
@@ -48,14 +48,14 @@ func (w *warmer) Warm(ctx context.Context) error {
 
 var _ providers.Warmer = (*warmer)(nil)
 
-// unstartable is an app of Caddy's that fails to start, whatever has started before it.
+// unstartable is a Caddy app that fails to start.
 type unstartable struct{}
 
 func (*unstartable) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "test_unstartable", New: func() caddy.Module { return new(unstartable) }}
 }
 
-// Start lets others run before it fails: whoever did something too early has done it by then.
+// Start lets other goroutines run before it fails, so anything that happens too early has happened by then.
 func (*unstartable) Start() error {
 	for range 1000 {
 		runtime.Gosched()
@@ -65,7 +65,7 @@ func (*unstartable) Start() error {
 
 func (*unstartable) Stop() error { return nil }
 
-// config is a configuration of a gateway with these providers by app, and of more of Caddy's apps.
+// config returns the configuration of a gateway with these providers by app, and of other Caddy apps.
 func config(t *testing.T, provided, more map[string]any) []byte {
 	t.Helper()
 	served := make(map[string]any)
@@ -82,7 +82,7 @@ func config(t *testing.T, provided, more map[string]any) []byte {
 	}, nil)
 }
 
-// load has a configuration go live, until the test ends.
+// load makes a configuration live until the test ends.
 func load(t *testing.T, config []byte) {
 	t.Helper()
 	if err := caddy.Load(config, true); err != nil {
@@ -116,7 +116,7 @@ func TestAConfigurationThatGoesLiveGetsItsProvidersReadyAndOneThatEndsStopsThem(
 	if manners["live"] != 2 || manners["panic"] != 1 {
 		t.Errorf("told to get ready were %v", manners)
 	}
-	// A reload ends what hangs, and waits for none of it.
+	// A reload ends the hanging calls and does not wait for them.
 	load(t, config(t, map[string]any{"*": hang("next")}, nil))
 	for range 2 {
 		if manner := <-done; manner != "live" {
@@ -124,7 +124,7 @@ func TestAConfigurationThatGoesLiveGetsItsProvidersReadyAndOneThatEndsStopsThem(
 		}
 	}
 	if manner := <-warmed; manner != "next" {
-		t.Errorf("%s was told to get ready", manner)
+		t.Errorf("%s began to prepare", manner)
 	}
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)

@@ -1,30 +1,31 @@
 // Package outbox is the contract of the durable queue that takes over a push for which there was no verdict in time.
 //
-// A box is a Caddy module in the namespace matrix_push.outbox that implements [Box], and [Queue] if it keeps anything; run the suite in
-// package outboxtest against one. Its model is a queue for each device, and an order of the devices of an app by when they are due. A
-// device is leased as a whole, so that its pushes keep their order.
+// A box is a Caddy module in the namespace matrix_push.outbox that implements [Box], and [Queue] if it keeps anything. Run the suite in
+// package outboxtest against your box. The model is a queue for each device, and for each app an order of its devices by when they are
+// due. A device is leased as a whole, so its pushes stay in order.
 //
 // # Room
 //
-// An app has room for so many entries and so many bytes. A push that finds none displaces others, so one sender cannot use up what others
-// need. Where devices choose the host, entries have a group: whom the host belongs to.
+// An app has room for a number of entries and a number of bytes. If there is no room, a push displaces other entries, so one sender
+// cannot use up what others need. Where devices choose the host, each entry has a group: the owner of its host.
 //
 //   - All entries of a group have at most three quarters of the room.
 //   - All entries of strangers have at most half of it; a box may give them less.
-//   - The proven entries of a group have at most three times what is left of the room by all proven ones: however many groups somebody
-//     makes up, a further one finds room.
-//   - A push that would not fit displaces entries of a lower standing: the lowest first, of the group that has most of that standing, the
-//     newest first. Beyond its group's share, it displaces entries of its group.
-//   - Then it displaces entries of its own standing, of a group that has more of them than its own group would have with it.
-//   - A proven entry is never displaced, nor is one at which an attempt is under way.
+//   - The proven entries of a group have at most three times the room that all proven entries leave free. So there is room for another
+//     group, however many groups somebody makes up.
+//   - A push that does not fit displaces entries of a lower standing. The lowest standing goes first, then the group with most entries of
+//     that standing, then the newest entry. If its group's share is used up, it displaces entries of its own group.
+//   - After that, it displaces entries of its own standing, from a group that has more of them than its own group would have with it.
+//   - A proven entry is never displaced, nor is one with an attempt under way.
 //   - A push displaces at most 64 entries. If that does not make room, it is refused with [ErrFull], and nothing is displaced.
 //
-// Entries without a group are displaced by those of a higher standing only, and displace none of their own. They have no shares.
+// Entries without a group are displaced only by those of a higher standing, and displace none of their own standing. They have no
+// shares.
 //
 // # Calls
 //
-// A call ends with its context at the latest. The caller sets a deadline of [AskTime] for a question and of [WriteTime] for a change.
-// A change that did not end in time returns an error that is [ErrUnsure]: it may have happened, or may happen later.
+// A call ends with its context at the latest. The caller sets a deadline of [AskTime] for a question and of [WriteTime] for a change. A
+// change that did not end in time returns [ErrUnsure]: it may have happened, or may happen later.
 package outbox
 
 import (
@@ -34,34 +35,36 @@ import (
 	"time"
 )
 
-// Box takes pushes over. It is safe for concurrent use.
+// Box accepts pushes. It is safe for concurrent use.
 type Box interface {
-	// Accept takes over a push and returns nil when the entry is durable: from then on the gateway may answer for it. [ErrOff] and
-	// [ErrFull] mean that the box takes nothing, or no more for now. [ErrUnsure] means that the entry may be in the box, or may
-	// arrive there later; accepting the same entry again makes sure. After any other error the entry is not in the box.
+	// Accept takes over a push. It returns nil when the entry is durable: from then on, the gateway may answer that the push is
+	// accepted. [ErrOff] and [ErrFull] mean that the box accepts nothing, or nothing more for now. [ErrUnsure] means that the entry may
+	// be in the box, or may arrive there later; accept the same entry again to make sure. After any other error, the entry is not in
+	// the box.
 	//
-	// An entry whose ID is in the box already is accepted without being stored twice, and its device is due as the newer call says.
-	// Neither is an entry stored whose event the device has in the box already, as another entry. An entry that was settled or
-	// discarded, or that gave way, is accepted without being stored at all: a late Accept never brings a push back.
+	// An entry is not stored twice: if its ID is already in the box, Accept only sets when its device is due. An entry is not stored
+	// either if the device already has another entry of the same event. An entry that was settled, discarded or displaced is accepted
+	// without being stored, so a late Accept never brings a push back.
 	//
-	// Where there is no room, entries of a lower [Standing] give way, and of the same one those of the [Entry.Group] that has most, in the
-	// same transaction: see the package's comment. They are returned, for the caller to report; also with ErrUnsure, as far as they are
-	// known. If that call's answer was lost, the call that makes sure returns them.
+	// If there is no room, the same transaction displaces other entries. Those of a lower [Standing] go first, and then those of the
+	// same standing, from the [Entry.Group] that has most: see the package's comment. The displaced entries are returned for the caller
+	// to report, even with ErrUnsure, as far as they are known. If the answer to that call was lost, the call that makes sure returns
+	// them.
 	//
-	// When the attempt at an entry ends that was accepted as Running, the caller settles or releases it, or accepts it again without
-	// Running, also after ErrUnsure.
+	// When the attempt at a Running entry ends, the caller settles or releases the entry, or accepts it again without Running, also
+	// after ErrUnsure.
 	Accept(ctx context.Context, e Entry) (displaced []Ref, err error)
 
 	// Settle removes an entry that needs no further attempt, and returns when that is durable. The lease on its device ends, and the
-	// device's next entry is due at once. An entry that is not there is no error: if its Accept is still on its way, it has no effect
-	// when it arrives, for at least [LeaseTime]. After an error the entry may come back with a restart, but not before.
+	// device's next entry is due at once. It is not an error if the entry is missing. If its Accept is still on its way, that Accept
+	// has no effect when it arrives, for at least [LeaseTime]. After an error, the entry may come back with a restart, but not before.
 	Settle(ctx context.Context, r Ref) error
 
-	// Release ends the lease on the entry's device, which is due again at the given time. Tried reports whether there was an attempt:
+	// Release ends the lease on the entry's device, which is due again at the given time. tried reports whether there was an attempt:
 	// only then does the device's number of attempts grow.
 	Release(ctx context.Context, r Ref, due time.Time, tried bool) error
 
-	// Waiting reports whether the device has entries: a further push for it joins behind them, so the order is kept.
+	// Waiting reports whether the device has entries. Then another push for it joins behind them, so the order is kept.
 	Waiting(ctx context.Context, app string, device [16]byte) (bool, error)
 }
 
@@ -69,77 +72,79 @@ type Box interface {
 type Queue interface {
 	Box
 
-	// Lease waits until devices of the app are due, and returns the oldest entry of each, of at most n of them. Nobody else gets these
-	// devices' entries until Settle, Release, or [LeaseTime] from now. It waits as long as its context allows, and returns the
-	// context's error when that is done.
+	// Lease waits until devices of the app are due, and returns the oldest entry of each of at most n of them. Nobody else gets these
+	// devices' entries until Settle, Release, or [LeaseTime] from now. It waits as long as its context allows, and then returns the
+	// context's error.
 	Lease(ctx context.Context, app string, n int) ([]Leased, error)
 
-	// Discard removes a device's entries but for those of a later registration, whose PushkeyTS is newer than the given one. Like
-	// Settle, it keeps an Accept that is still on its way from having an effect: that of an entry whose Accepted is before the call.
+	// Discard removes a device's entries, except those of a later registration, whose PushkeyTS is newer than the given one. Like
+	// Settle, it keeps an Accept that is still on its way from having an effect, if the entry's Accepted is before the call.
 	Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error
 
-	// Rouse makes all devices of an app due that are not leased.
+	// Rouse makes all devices of an app due, except leased ones.
 	Rouse(ctx context.Context, app string) error
 
-	// RouseHost makes devices due whose oldest entry goes to the host and that are not leased: until so many are due, or all if most
-	// is 0. It returns how many are due; those that it found due count. Which ones it begins with differs from call to call.
+	// RouseHost makes devices due whose oldest entry goes to the host, except leased ones. It stops when most of them are due; 0 means
+	// all. It returns how many are due, including those that already were. It begins with other devices each time.
 	RouseHost(ctx context.Context, app, host string, most int) (due int, err error)
 
 	// RouseDevice makes a device due, unless it is leased, and reports whether it has entries.
 	RouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error)
 }
 
-// Opener is implemented by a box that holds a resource: it is opened when its configuration goes live, not while it is merely
-// validated. An error fails the load.
+// Opener is implemented by a box that holds a resource. It is opened when its configuration goes live, not when it is only validated.
+// An error fails the load.
 type Opener interface {
 	Open(ctx context.Context) error
 }
 
-// Ledger is implemented by a box that remembers delivered events over a restart.
+// Ledger is implemented by a box that remembers delivered events across restarts.
 type Ledger interface {
-	// Note remembers an event until a time. It goes with the next commit, which is not waited for.
+	// Note remembers an event until a time. It is written with the next commit, and Note does not wait for that.
 	Note(event [16]byte, until time.Time)
 
 	// Recall calls yield for each event that is still remembered.
 	Recall(ctx context.Context, yield func(event [16]byte)) error
 }
 
-// Voucher is implemented by a box that remembers over a restart which devices, and which groups of hosts, took a push.
+// Voucher is implemented by a box that remembers across restarts which devices, and which groups of hosts, were delivered to.
 type Voucher interface {
-	// Vouch remembers one until a time; of two times, the later counts. It goes with one of the next commits, which is not waited for.
+	// Vouch remembers a key until a time; of two times, the later one counts. It is written with one of the next commits, and Vouch
+	// does not wait for that.
 	Vouch(key [16]byte, until time.Time)
 
-	// Vouched calls yield for each that is still remembered: of more than [MaxVouched], the latest.
+	// Vouched calls yield for each key that is still remembered; if there are more than [MaxVouched], only for the latest.
 	Vouched(ctx context.Context, yield func(key [16]byte)) error
 }
 
 // MaxVouched is how many devices and groups of hosts are remembered at most.
 const MaxVouched = 500_000
 
-// Inspector is implemented by a box that an operator can look into.
+// Inspector is implemented by a box that operators can look into.
 type Inspector interface {
 	Queue
 
-	// Depths says how much waits for each app that anything waits for, also for those that are not configured any more.
+	// Depths returns how many pushes are pending for each app that has any, including apps that are no longer configured.
 	Depths(ctx context.Context) ([]Depth, error)
 
-	// List returns a page of an app's entries, and the cursor of the next page, which is empty when there is none. A page has at most
-	// as many entries as the limit says, from 1 to 1000; it may be short or empty without being the last. An entry that is there from
-	// the first page to the last is listed; a device's entries are listed in their order.
+	// List returns a page of an app's entries, and the cursor of the next page, which is empty at the end. A page has at most limit
+	// entries, from 1 to 1000; it may be short or empty without being the last. An entry that exists from the first page to the last is
+	// listed. A device's entries are listed in their order.
 	List(ctx context.Context, app string, cursor string, limit int) (page []Waiting, next string, err error)
 
-	// Drop removes a device's entries, or the one with the ID if that is not empty, and says how many when that is durable. An entry
-	// at which an attempt is under way stays.
+	// Drop removes a device's entries, or only the one with the ID if that is not empty. It returns how many when that is durable. An
+	// entry with an attempt under way stays.
 	Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error)
 }
 
-// Depth is how much waits for an app.
+// Depth is how many pushes are pending for an app.
 type Depth struct {
 	App              string
 	Entries, Devices int
-	// Oldest is when the entry that expires first was accepted: the oldest one, where all of an app's are kept for the same time.
+	// Oldest is when the entry that expires first was accepted. That is the oldest entry if all of the app's entries are kept for the
+	// same time.
 	Oldest time.Time
-	// Full reports whether the room is used up: all of it, but for what strangers' groups have, as that makes way.
+	// Full means that the room is used up, apart from what strangers' groups have, since their entries make way.
 	Full bool
 }
 
@@ -153,119 +158,120 @@ type Waiting struct {
 	Standing          Standing
 	Size              int // of the push, in bytes
 	Accepted, Expires time.Time
-	// Due is when the entry's device is tried next, and until when the lease lasts if Running.
+	// Due is when the entry's device is tried next. If Running is set, it is when the lease ends.
 	Due time.Time
 	// Attempts is how often in a row the device was released.
 	Attempts int
-	// Running says that an attempt at this entry is under way.
+	// Running means that an attempt at this entry is under way.
 	Running bool
 }
 
-// Claimer is implemented by a box that several gateways share: of those that get the same event at the same time, one delivers it. Its
-// Note says that an event was delivered, to all of them.
+// Claimer is implemented by a box that several gateways share. If several of them receive the same event at the same time, one delivers
+// it. Note reports the delivery to all of them.
 type Claimer interface {
 	Ledger
 
 	// Claim takes an event for this gateway, until Note, Unclaim, or [LeaseTime] from now.
 	Claim(ctx context.Context, event [16]byte) (Claim, error)
 
-	// Unclaim gives up a claim: the event was not delivered.
+	// Unclaim gives up a claim, because the event was not delivered.
 	Unclaim(ctx context.Context, event [16]byte) error
 }
 
-// Claim is whose an event is.
+// Claim says which gateway an event belongs to.
 type Claim uint8
 
 const (
-	// Claimed says that it is this gateway's to deliver.
+	// Claimed means that this gateway must deliver it.
 	Claimed Claim = iota
-	// Taken says that another gateway is delivering it.
+	// Taken means that another gateway is delivering it.
 	Taken
-	// Done says that it was delivered, or accepted.
+	// Done means that it was delivered, or accepted.
 	Done
 )
 
 const (
-	// AskTime is how long a question may take: Waiting and Claim.
+	// AskTime is how long a question (Waiting or Claim) may take.
 	AskTime = time.Second
-	// WriteTime is how long a change may take: all other calls but Lease, Recall, Depths and List, which end with their context.
+	// WriteTime is how long a change may take: all other calls except Lease, Recall, Depths and List, which end with their context.
 	WriteTime = 5 * time.Second
 )
 
-// LeaseTime is how long a lease lasts: longer than any attempt, so that a lapsed one belongs to a gateway that is no more.
+// LeaseTime is how long a lease lasts. It is longer than any attempt, so an expired lease belongs to a gateway that has died.
 const LeaseTime = 45 * time.Second
 
 var (
-	// ErrOff says that there is no outbox: what has no verdict is answered so that the homeserver tries again.
+	// ErrOff means that there is no outbox: if there is no verdict, the homeserver must send the push again.
 	ErrOff = errors.New("there is no outbox")
-	// ErrFull says that the bound of the app or the device is reached.
+	// ErrFull means that a limit of the app or the device is reached.
 	ErrFull = errors.New("the outbox is full")
-	// ErrDeviceFull is an ErrFull that says that the device's own bound is reached: the app may have room.
+	// ErrDeviceFull is an ErrFull for the device's own limit: the app may have room.
 	ErrDeviceFull = fmt.Errorf("for this device, %w", ErrFull)
-	// ErrTaken is an ErrFull that says that another gateway has the event: there is no room for it a second time.
+	// ErrTaken is an ErrFull because another gateway has the event: there is no room for it a second time.
 	ErrTaken = fmt.Errorf("another gateway has the event: %w", ErrFull)
-	// ErrUnsure says that a change did not end in time, or that its answer was lost: it may have happened, or may happen later.
-	ErrUnsure = errors.New("it is not known whether the outbox has it")
-	// ErrCursor says that a cursor is none that the box gave out, or too old.
-	ErrCursor = errors.New("the cursor is not valid (any more)")
-	// ErrNotOpen says that the box was not opened yet, or was closed.
+	// ErrUnsure means that a change did not end in time, or that its answer was lost: it may have happened, or may happen later.
+	ErrUnsure = errors.New("it is unknown whether the outbox has the push")
+	// ErrCursor means that the box never returned the cursor, or that it is too old.
+	ErrCursor = errors.New("the cursor is invalid or too old")
+	// ErrNotOpen means that the box has not been opened yet, or was closed.
 	ErrNotOpen = errors.New("the outbox is not open")
 )
 
 // Entry is one push in the outbox.
 type Entry struct {
-	// ID is the push's, the same in every attempt.
+	// ID is the push's ID, the same in every attempt.
 	ID string
-	// App is the pattern of the app it is for.
+	// App is the pattern of the app.
 	App string
-	// Device is the hash of app_id, pushkey and, where these do not decide alone where pushes go, the target, that the rejected store uses too.
+	// Device is the hash that identifies the device, as in the rejected store. It is made of app_id, pushkey and, if those do not
+	// decide where pushes go, the target.
 	Device [16]byte
 	// Event is the push's key for duplicate suppression, which is remembered with the entry until EventUntil; zero if it has none.
 	Event      [16]byte
 	EventUntil time.Time
-	// Host is where the push goes, where devices choose that; empty where all pushes of the app go to the same service.
+	// Host is where the push goes, if devices choose that; empty if all pushes of the app go to the same service.
 	Host string
-	// Group is whom the host belongs to, a registrable domain or a block of addresses, and Standing what is known of where the push goes: by
-	// these, pushes share the room where devices choose the host. A group has no spaces.
+	// Group is the owner of the host, a registrable domain or a block of addresses. Standing is what is known about the device and its
+	// host. Where devices choose the host, both decide how pushes share the room. A group has no spaces.
 	Group    string
 	Standing Standing
-	// Replace is what the push is about, if only a device's newest such push is worth keeping, such as [ReplaceBadge]: accepting it
-	// removes the device's entries with the same Replace at which no attempt is under way. Empty for a push that keeps its place.
+	// Replace is set if only a device's newest push of its kind is worth keeping, such as [ReplaceBadge]. Accepting the push removes
+	// the device's entries with the same Replace, except those with an attempt under way. It is empty for a push that replaces nothing.
 	Replace string
-	// PushkeyTS is the device's, in milliseconds; 0 if it had none.
+	// PushkeyTS is the device's pushkey_ts, in milliseconds; 0 if it had none.
 	PushkeyTS int64
-	// Push is the push itself, as the gateway wrote it, after the content policy.
+	// Push is the push itself, as the gateway encoded it, after the content policy.
 	Push []byte
-	// Accepted is when the gateway got it, and Expires when it is given up.
+	// Accepted is when the gateway received the push, and Expires when it is given up.
 	Accepted, Expires time.Time
-	// Running says that an attempt is under way: the entry is accepted with its device leased.
+	// Running means that an attempt is under way: the entry is accepted with its device leased.
 	Running bool
-	// Due is when to try it first, if no other entry of the device goes before and none is running; zero for at once.
+	// Due is when to try the push first, if the device has no earlier entry and no attempt under way; zero means at once.
 	Due time.Time
 }
 
-// Standing is what is known of where a push goes, the least first. A sender can make up any number of strangers.
+// Standing is what is known about a push's device and host, in ascending order. A sender can make up any number of strangers.
 type Standing uint8
 
 const (
 	// Stranger means that neither the device nor its host ever took a push.
 	Stranger Standing = iota
-	// Guest means that the host took pushes, and this device none so far.
+	// Guest means that the host has taken pushes, but not for this device.
 	Guest
-	// Proven means that the device took a push before.
+	// Proven means that the device has taken a push before.
 	Proven
 )
 
 // standings are the words for them.
 var standings = [...]string{Stranger: "stranger", Guest: "guest", Proven: "proven"}
 
-// String is the standing in a word.
+// String returns the standing as one word.
 func (s Standing) String() string { return standings[min(s, Proven)] }
 
-// MarshalText writes the word.
+// MarshalText encodes the standing as its word.
 func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads the word. One that it does not know, as of a later version, is a guest's.
+// UnmarshalText decodes the word. An unknown word, which a later version may have written, becomes Guest.
 func (s *Standing) UnmarshalText(text []byte) error {
 	*s = Guest
 	for standing, word := range standings {
@@ -279,10 +285,10 @@ func (s *Standing) UnmarshalText(text []byte) error {
 // ReplaceBadge is the Replace of a badge update.
 const ReplaceBadge = "badge"
 
-// Ref is the entry's name.
+// Ref returns the entry's reference.
 func (e *Entry) Ref() Ref { return Ref{App: e.App, Device: e.Device, ID: e.ID} }
 
-// Ref names an entry.
+// Ref refers to an entry.
 type Ref struct {
 	App    string
 	Device [16]byte

@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// Notification is a Matrix notification without its devices, as
-// https://spec.matrix.org/v1.15/push-gateway-api/#post_matrixpushv1notify defines it and as real homeservers send it: an absent,
-// null or empty member is the zero value. It is immutable once decoded.
+// Notification is a Matrix notification without its devices, as https://spec.matrix.org/v1.15/push-gateway-api/#post_matrixpushv1notify
+// defines it and as real homeservers send it. A member that is absent, null or empty is the zero value. A notification is immutable
+// once decoded.
 //
-// The outbox keeps it as JSON. What is nil is left out of that, since a [json.RawMessage] reads a null as the four letters of it.
+// The outbox keeps it as JSON. Members that are nil are omitted, because a [json.RawMessage] reads null as its four letters.
 type Notification struct {
 	// EventID is the event's id. Homeservers repeat it when they send a notification again.
 	EventID string
@@ -22,66 +22,66 @@ type Notification struct {
 	RoomID string
 	// Type is the event's type, such as m.room.message or m.room.encrypted.
 	Type string
-	// Sender is the Matrix ID of who sent the event.
+	// Sender is the Matrix ID of the event's sender.
 	Sender string
-	// SenderDisplayName is the sender's name as people read it.
+	// SenderDisplayName is the sender's display name.
 	SenderDisplayName string
-	// RoomName is the room's name as people read it; homeservers make one up for rooms without a name.
+	// RoomName is the room's name. Homeservers make one up for rooms without a name.
 	RoomName string
 	// RoomAlias is the room's alias, such as #room:example.org.
 	RoomAlias string
-	// Membership is sent by Synapse and Dendrite for m.room.member events; it is not in the specification.
+	// Membership is sent by Synapse and Dendrite for m.room.member events. It is not in the specification.
 	Membership string
 	// UserIsTarget reports whether a membership event is about the recipient.
 	UserIsTarget bool
-	// Prio is high unless the homeserver says low.
+	// Prio is high unless the homeserver sent low.
 	Prio Priority
 	// Counts are for the app's badge.
 	Counts Counts
 	// Content is the event's content, a JSON object; nil if there is none.
 	Content json.RawMessage `json:",omitempty"`
-	// Encrypted are the members of MSC3013 (encrypted push).
+	// Encrypted has the members of MSC3013 (encrypted push).
 	Encrypted Encrypted
 
-	// Badge says that this is a badge update: it has no event_id, room_id, type or content, and only tells counts. Anything else
-	// is an alert.
+	// Badge reports whether this is a badge update: it has only counts, and no event_id, room_id, type or content. Anything else is an
+	// alert.
 	Badge bool
 
-	// Body is the request body that the notification came in: see [Notification.Members]. It is nil once the content policy
-	// or the provider reduced the notification.
+	// Body is the request body that contained the notification: see [Notification.Members]. It is nil once the content policy or the
+	// provider reduced the notification.
 	Body json.RawMessage `json:",omitempty"`
 
-	// Prepared is what a provider's [Reducer] made of the notification for its own Push, in a form that only this provider knows; nil for
-	// nothing.
+	// Prepared is what a provider's [Reducer] made of the notification for its Push, in a form that only this provider knows. It is nil if
+	// there is nothing.
 	Prepared json.RawMessage `json:",omitempty"`
 
 	decode  func(body json.RawMessage) map[string]json.RawMessage // see DecodeBy; nil for membersOf
-	decoded *decoded                                              // of the body; nil if it is decoded at each call of Members
+	decoded *decoded                                              // of the body; nil if each call of Members decodes it
 }
 
-// decoded are the members of a body that is decoded once.
+// decoded has the members of a body that is decoded once.
 type decoded struct {
 	once    sync.Once
 	members map[string]json.RawMessage
 }
 
-// DecodeBy lets decode read the body for [Notification.Members], of the notification and of all that is derived from it from now on. The
-// gateway does so, because its decoder takes a fraction of the time of encoding/json, and reads the same. It is called before the
+// DecodeBy makes [Notification.Members] read the body with decode, for this notification and all that are derived from it from now on.
+// The gateway uses this because its decoder takes a fraction of the time of encoding/json, with the same result. Call it before the
 // notification is shared.
 //
-// decode returns all members of the notification object in the body, the devices too, or nil if there is no such object. Names are
-// case-sensitive, and of a member that comes twice, the last counts.
+// decode returns all members of the notification object in the body, including the devices, or nil if there is no such object. Names
+// are case-sensitive. If a member occurs twice, the last one counts.
 func (n *Notification) DecodeBy(decode func(body json.RawMessage) map[string]json.RawMessage) {
 	n.decode = decode
 }
 
-// ShareMembers lets the notification, and all that is derived from it from now on, decode the body once. It is called before the
+// ShareMembers makes the notification, and all that are derived from it from now on, decode the body only once. Call it before the
 // notification is shared.
 func (n *Notification) ShareMembers() { n.decoded = new(decoded) }
 
-// Members are all members of the notification object as the homeserver sent them, also those that nobody knows, but for the
-// devices, as no device learns of another, and the counts where the device wants none. They are nil if the content policy reduced the
-// notification. They may be shared with others: read only.
+// Members returns all members of the notification object as the homeserver sent them, including unknown ones. It omits the devices,
+// since no device may learn of another, and the counts if the device wants none. It returns nil if the content policy reduced the
+// notification. The map may be shared, so it is read-only.
 func (n *Notification) Members() map[string]json.RawMessage {
 	var members map[string]json.RawMessage
 	switch {
@@ -98,7 +98,7 @@ func (n *Notification) Members() map[string]json.RawMessage {
 	return members
 }
 
-// deviceless decodes the members, and takes the devices out.
+// deviceless returns the members without the devices.
 func (n *Notification) deviceless() map[string]json.RawMessage {
 	decode := n.decode
 	if decode == nil {
@@ -109,9 +109,9 @@ func (n *Notification) deviceless() map[string]json.RawMessage {
 	return members
 }
 
-// membersOf decodes the body of a notification without DecodeBy, such as a literal in a test, by the standard library only, as a contract
-// must. Names are case-sensitive, because encoding/json ignores case only in the fields of a struct. Two notifications in one body are
-// merged, as the gateway's decoder does: its FuzzMembers compares the two.
+// membersOf decodes the body of a notification without DecodeBy, such as a literal in a test. It uses only the standard library, as a
+// contract must. Names are case-sensitive, because encoding/json ignores case only in the fields of a struct. Two notifications in one
+// body are merged, as the gateway's decoder does; its FuzzMembers compares the two.
 func membersOf(body json.RawMessage) map[string]json.RawMessage {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
@@ -140,7 +140,7 @@ func membersOf(body json.RawMessage) map[string]json.RawMessage {
 	return members
 }
 
-// without are the members but for those that a client may take for the one named. It does not change what it is given.
+// without returns the members except those that a client may take for the named one. It does not change its argument.
 func without(members map[string]json.RawMessage, unwanted string) map[string]json.RawMessage {
 	for name := range members {
 		if strings.EqualFold(name, unwanted) {
@@ -152,12 +152,12 @@ func without(members map[string]json.RawMessage, unwanted string) map[string]jso
 	return members
 }
 
-// named reports whether a client may take a member for the one of that name.
+// named returns a function that reports whether a client may take a member for the one with that name.
 func named(unwanted string) func(name string, _ json.RawMessage) bool {
 	return func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, unwanted) }
 }
 
-// Alone is the notification as it may be kept for one device: the body has no other devices in it.
+// Alone returns the notification as it may be kept for one device: without other devices in its body.
 func (n *Notification) Alone() *Notification {
 	if n.Body == nil {
 		return n
@@ -168,15 +168,15 @@ func (n *Notification) Alone() *Notification {
 	return &c
 }
 
-// MaxKept is how many bytes of a notification are kept for later attempts, as JSON: of a larger one, [Notification.Kept] is kept.
+// MaxKept is how many bytes of a notification are kept as JSON for later attempts. [Notification.Kept] reduces larger ones.
 const MaxKept = 16 << 10
 
-// maxKeptID is how long an id may be in what is kept, as JSON. The specification allows 255 bytes.
+// maxKeptID is the maximum length of an id in what is kept, as JSON. The specification allows 255 bytes.
 const maxKeptID = 7 << 10
 
-// Kept is the JSON of what is kept of a notification for later attempts: all of it, but for the other devices in its body, if that is no
-// more than [MaxKept]. What a [Reducer] returns is. Otherwise the body is left out, then the content too, and in the end everything but
-// ids, counts and priority.
+// Kept returns what is kept of a notification for later attempts, as JSON. Up to [MaxKept], that is everything except the other devices
+// in its body. A [Reducer] returns no more than that. For a larger notification, the body is omitted, then the content as well, and in
+// the end everything except ids, counts and priority.
 func (n *Notification) Kept() json.RawMessage {
 	poorer := []func(c *Notification){
 		func(*Notification) {},
@@ -195,7 +195,7 @@ func (n *Notification) Kept() json.RawMessage {
 			return kept
 		}
 	}
-	// A cut id would be another one.
+	// A truncated id would be a different id.
 	for _, id := range []*string{&c.EventID, &c.RoomID} {
 		if len(marshal(*id)) > maxKeptID {
 			*id = ""
@@ -204,8 +204,8 @@ func (n *Notification) Kept() json.RawMessage {
 	return marshal(&c)
 }
 
-// marshal is json.Marshal that leaves <, > and & alone, so that raw JSON comes back as it was. What it gets can be marshalled: it was
-// decoded before.
+// marshal is json.Marshal, but it does not escape <, > and &, so raw JSON stays as it was. Its values were decoded before, so they can
+// always be marshalled.
 func marshal(v any) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -216,7 +216,7 @@ func marshal(v any) json.RawMessage {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
-// Counts are the numbers for the app's badge; nil where the homeserver sent none.
+// Counts are the numbers for the app's badge. A number that the homeserver did not send is nil.
 type Counts struct {
 	// Unread is the number of unread messages or rooms, as the homeserver counts. Zero clears the badge.
 	Unread *int64
@@ -224,8 +224,8 @@ type Counts struct {
 	MissedCalls *int64
 }
 
-// Encrypted are the three members of an encrypted push,
-// https://github.com/matrix-org/matrix-spec-proposals/pull/3013. Only the client can read them.
+// Encrypted has the three members of an encrypted push, https://github.com/matrix-org/matrix-spec-proposals/pull/3013. Only the client
+// can read them.
 type Encrypted struct {
 	Ciphertext, Ephemeral, MAC string
 }
@@ -240,7 +240,7 @@ const (
 	PrioLow
 )
 
-// String is the priority as the protocol writes it.
+// String returns the priority as the protocol writes it.
 func (p Priority) String() string {
 	if p == PrioLow {
 		return "low"
@@ -248,11 +248,11 @@ func (p Priority) String() string {
 	return "high"
 }
 
-// Content says how much of a notification may leave the gateway.
+// Content is how much of a notification may leave the gateway.
 type Content uint8
 
 const (
-	// ContentDefault leaves it to the provider.
+	// ContentDefault lets the provider decide.
 	ContentDefault Content = iota
 	// ContentIDs lets only ids, counts and the priority leave, and what the homeserver encrypted for the client.
 	ContentIDs
@@ -260,21 +260,22 @@ const (
 	ContentFull
 )
 
-// Badges says which counts are delivered.
+// Badges is which counts are delivered.
 type Badges uint8
 
 const (
-	// BadgesDefault leaves it to the provider.
+	// BadgesDefault lets the provider decide.
 	BadgesDefault Badges = iota
 	// BadgesOn delivers badge updates, and counts with events.
 	BadgesOn
-	// BadgesWithEvents delivers counts with events, and no badge updates: a browser that is woken and shows nothing cancels the subscription.
+	// BadgesWithEvents delivers counts with events, but no badge updates. A browser cancels a subscription if a push wakes it and shows
+	// nothing.
 	BadgesWithEvents
 	// BadgesOff delivers no counts.
 	BadgesOff
 )
 
-// Reduced is the notification with only what [ContentIDs] lets leave.
+// Reduced returns the notification with only what [ContentIDs] lets leave.
 func (n *Notification) Reduced() *Notification {
 	return &Notification{
 		EventID:   n.EventID,
@@ -286,7 +287,7 @@ func (n *Notification) Reduced() *Notification {
 	}
 }
 
-// WithoutBody is the notification without the body that it came in.
+// WithoutBody returns the notification without its request body.
 func (n *Notification) WithoutBody() *Notification {
 	if n.Body == nil {
 		return n
@@ -296,7 +297,7 @@ func (n *Notification) WithoutBody() *Notification {
 	return &c
 }
 
-// WithoutCounts is the notification without the numbers for a badge.
+// WithoutCounts returns the notification without the counts.
 func (n *Notification) WithoutCounts() *Notification {
 	c := *n
 	c.Counts = Counts{}
@@ -305,16 +306,16 @@ func (n *Notification) WithoutCounts() *Notification {
 
 // Device is one of a notification's devices.
 type Device struct {
-	// AppID is what the client calls its app, such as org.example.app.ios: at most 64 characters.
+	// AppID is the client's name for its app, such as org.example.app.ios. It has at most 64 characters.
 	AppID string
-	// Pushkey is what the push service knows the device by, such as a token or an endpoint. It is a secret, and is echoed to the homeserver
+	// Pushkey is what the push service knows the device by, such as a token or an endpoint. It is a secret. The homeserver gets it back
 	// byte for byte.
 	Pushkey string
-	// PushkeyTS is when the client last registered the pushkey, in milliseconds of Unix time by the homeserver's clock; 0 if
-	// the homeserver did not say. Most homeservers send whole seconds.
+	// PushkeyTS is when the client last registered the pushkey, in milliseconds of Unix time by the homeserver's clock. It is 0 if the
+	// homeserver did not send it. Most homeservers send whole seconds.
 	PushkeyTS int64
-	// Data is the pusher's data, a JSON object of the client's; nil if there is none.
+	// Data is the pusher's data, a JSON object from the client; nil if there is none.
 	Data json.RawMessage `json:",omitempty"`
-	// Tweaks are what the push rules set, a JSON object; nil if there is none.
+	// Tweaks are the tweaks that the push rules set, a JSON object; nil if there are none.
 	Tweaks json.RawMessage `json:",omitempty"`
 }

@@ -105,7 +105,7 @@ func TestWhatIsKeptForOneDeviceHasNoOtherInIt(t *testing.T) {
 	}
 }
 
-// whole is a notification with every field set.
+// whole returns a notification with every field set.
 func whole() *Notification {
 	return &Notification{
 		EventID: "$e", RoomID: "!r", Type: "t", Sender: "@s", SenderDisplayName: "S", RoomName: "R", RoomAlias: "#r", Membership: "join",
@@ -212,7 +212,7 @@ func TestTheMembersAreDecodedOnceForAllThatShareThem(t *testing.T) {
 	n := &Notification{Counts: Counts{Unread: number(1)}, Body: json.RawMessage(`{"notification":{"a":1,"counts":{},"devices":[1]}}`)}
 	n.ShareMembers()
 	uncounted := n.WithoutCounts()
-	n.Members()["a"] = json.RawMessage(`2`) // nobody may do that: it shows who has the same
+	n.Members()["a"] = json.RawMessage(`2`) // forbidden, but it shows who shares the map
 	if got := fmt.Sprintf("%s %s %s", n.Members(), uncounted.Members(), n.Alone().Members()); got != "map[a:2 counts:{}] map[a:2] map[a:2 counts:{}]" {
 		t.Errorf("they have %s", got)
 	}
@@ -248,7 +248,7 @@ func TestWhatIsKeptIsBoundedAndKeepsTheIDs(t *testing.T) {
 		want string
 	}{
 		{
-			"all of a small one, but for other devices, as it was written", small,
+			"all of a small one, except other devices, as it was written", small,
 			`"$e" "!r" "" {"b":"<&\u003c>"} {"notification":{"event_id":"$e","x":"<"}}`,
 		},
 		{

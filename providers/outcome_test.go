@@ -29,7 +29,7 @@ func TestKindsHaveNames(t *testing.T) {
 func TestTheZeroOutcomeCostsNeitherAPusherNorANotification(t *testing.T) {
 	t.Parallel()
 	if (Outcome{}).Kind != KindRetry {
-		t.Error("it is no retry")
+		t.Error("its kind is not retry")
 	}
 }
 

@@ -1,11 +1,11 @@
-// Package providers is the contract between the gateway and the push services it delivers to, and the model they share.
+// Package providers defines the contract between the gateway and the providers, each of which delivers to one push service.
 //
-// A provider translates one notification for one device into a request of its push service, makes that request once, and
-// classifies the answer as one of a closed set of outcomes. It does not sleep, store, log a verdict or try again for time's sake:
-// the gateway's policy decides what an outcome means. One corrected request (a smaller body, a fresh credential) is part of an attempt.
+// A provider translates one notification for one device into a request to its push service, sends it once, and classifies the answer as
+// one of a closed set of outcomes. It never sleeps, stores anything, logs a verdict or retries later: the gateway's policy decides what
+// an outcome means. One corrected request, with a smaller body or a fresh credential, is part of the same attempt.
 //
-// A provider is a Caddy module in the namespace matrix_push.providers that implements [Provider]; a third party's works the same
-// way as the ones in this repository. Run the suite in package providertest against it.
+// A provider is a Caddy module in the namespace matrix_push.providers that implements [Provider]. A third party's provider works the
+// same way as those in this repository. Run the suite in package providertest against it.
 package providers
 
 import (
@@ -15,75 +15,75 @@ import (
 
 // Provider delivers notifications to one push service.
 type Provider interface {
-	// Push makes one attempt to deliver p and says how it went. It must be safe for any number of concurrent calls, must return
-	// soon after ctx is done (with a Retry), and must not modify p or keep it after it returned.
+	// Push makes one attempt to deliver p and returns how it ended. It must be safe for concurrent calls. It must return soon after ctx is
+	// done, with a Retry. It must neither modify p nor keep it after it returned.
 	Push(ctx context.Context, p *Push) Outcome
 }
 
 // Push is one notification on its way to one device.
 type Push struct {
-	// Notification is what to deliver, after the app's content and badge options were applied to it, and the provider's [Reducer]. It is
-	// shared with the request's other devices: read only.
+	// Notification is what to deliver. The app's content and badges options and the provider's [Reducer] were already applied to it. It is
+	// shared with the request's other devices, so it is read-only.
 	Notification *Notification
 
 	// Device is where to deliver it.
 	Device *Device
 
-	// ID identifies this push, and is the same in every attempt to deliver it: a random UUID.
+	// ID identifies this push. It is a random UUID, and is the same in every attempt.
 	ID string
 
 	// Expires is when the notification stops being worth delivering.
 	Expires time.Time
 
-	// Site is where the notification came in.
+	// Site is the site at which the notification arrived.
 	Site Site
 }
 
-// TTL is how long after now the push is still worth delivering, in whole seconds; never negative.
+// TTL returns for how many whole seconds after now the push is still worth delivering. It is never negative.
 func (p *Push) TTL(now time.Time) int {
 	return max(0, int(p.Expires.Sub(now)/time.Second))
 }
 
-// Site is the place a notification came in at, as far as it is proved. It lets a provider tell the operator's own push server,
-// which may stand in a private network, from a stranger's. The outbox keeps it with the push, as JSON.
+// Site is the site at which a notification arrived, as far as that is proved. It lets a provider tell the operator's own push server,
+// which may be in a private network, from a stranger's. The outbox keeps it with the push, as JSON.
 type Site struct {
-	// Host is the lower-case host name that the request's Host header and its TLS server name agree on, and that the operator gave a site
-	// exactly so; empty if they do not, or the site has a wildcard, a placeholder or no name.
+	// Host is the site's host name in lower case. The request's Host header and TLS server name agree on it, and the operator gave a site
+	// exactly this name. It is empty if they do not agree, or if the site has a wildcard, a placeholder or no name.
 	Host string
 
-	// Port is the local TCP port the request came in at.
+	// Port is the local TCP port at which the request arrived.
 	Port string
 
-	// PublicPort is the port that the request's Host header names, which a proxy or a container may map to Port; empty if it names none,
-	// or if there is no Host.
+	// PublicPort is the port in the request's Host header, which a proxy or a container may map to Port. It is empty if the header has no
+	// port, or if Host is empty.
 	PublicPort string `json:",omitempty"`
 
-	// Client is the IP address of who sent the request, as Caddy knows it; empty if there is no Host, or if it is not known, as of a push
-	// that an earlier version kept.
+	// Client is the IP address of the client that sent the request, as Caddy knows it. It is empty if Host is empty or the address is not
+	// known, as in a push that an earlier version kept.
 	Client string `json:",omitempty"`
 }
 
-// Usable is implemented by a provider that can tell from a device alone whether anything could ever be delivered to it.
+// Usable is implemented by a provider that can see from the device itself whether anything could ever be delivered to it.
 type Usable interface {
-	// Usable returns an error if nothing could ever be delivered to the device, whatever the operator configures: a token that cannot
-	// be decoded, a URL of another scheme, keys that are none. The gateway answers such a device as rejected, each time and at once, and
-	// stores nothing. What depends on the configuration or the network is no such case: that is a matter of Push. It is called for
-	// every device before anything else, so it is pure and cheap. The error is best an [UnusableError]; it must not contain a secret.
+	// Usable returns an error if nothing could ever be delivered to the device, whatever the operator configures: a token that cannot be
+	// decoded, a URL with the wrong scheme, invalid keys. The gateway rejects such a device at once, in every request, and stores nothing.
+	// Anything that depends on the configuration or the network is for Push instead. Usable is called for every device before anything
+	// else, so it must be pure and cheap. The error should be an [UnusableError]. It must not contain a secret.
 	Usable(d *Device, site Site) error
 }
 
-// UnusableError is why nothing could ever be delivered to a device.
+// UnusableError is the reason why nothing could ever be delivered to a device.
 type UnusableError struct {
-	// Reason is a word as in [Outcome].
+	// Reason is a word in snake_case, as in [Outcome].
 	Reason string
-	// Err is the detail, without a secret in it.
+	// Err is the detail. It must not contain a secret.
 	Err error
-	// Doubtful means that a configuration other than the present one might deliver to the device. If a push was ever delivered to it, one did:
-	// it stays usable then.
+	// Doubtful means that another configuration might deliver to the device. If a push was ever delivered to it, one did, so the device
+	// stays usable.
 	Doubtful bool
 }
 
-// Error is the detail.
+// Error returns the detail, or the reason if there is no detail.
 func (e *UnusableError) Error() string {
 	if e.Err == nil {
 		return e.Reason
@@ -94,111 +94,114 @@ func (e *UnusableError) Error() string {
 // Unwrap returns the detail.
 func (e *UnusableError) Unwrap() error { return e.Err }
 
-// Reducer is implemented by a provider that knows how little of a notification its push service takes.
+// Reducer is implemented by a provider that knows which part of a notification its push service can use.
 type Reducer interface {
-	// Reduce returns what Push needs of the notification for whatever device, a few KiB, or n if that is as little. From both, Push makes
-	// the same request for any one device: also the smaller one that it may make after the first was too large. Reduce is called once for
-	// each request, app and content, after the app's content and badges options, and before the first attempt. All devices of the request
-	// share what it returns, and the outbox keeps it. It is pure, makes no request, and modifies nothing; Push takes what was not reduced
-	// as well.
+	// Reduce returns the part of the notification that Push needs for any device, a few KiB, or n itself if that is no larger. From both,
+	// Push makes the same request for any one device. That includes the smaller request that it may make after the first was too large.
+	// Reduce is called once for each request, app and content. That is after the app's content and badges options, and before the first
+	// attempt. All devices of the request share the result, and the outbox keeps it. Reduce is pure, makes no request and modifies
+	// nothing. Push also accepts a notification that was not reduced.
 	//
-	// Without it, each attempt of a request gets all of the notification, and one out of the outbox what [Notification.Kept] is of it.
+	// Without a Reducer, each attempt during the request gets the whole notification. An attempt from the outbox gets what
+	// [Notification.Kept] keeps of it.
 	Reduce(n *Notification) *Notification
 }
 
-// ContentDefaulter is implemented by a provider that wants another default for the app's content option than [ContentIDs].
+// ContentDefaulter is implemented by a provider whose default for the app's content option is not [ContentIDs].
 type ContentDefaulter interface {
-	// DefaultContent says what may leave for this device when the operator did not say.
+	// DefaultContent returns what may leave the gateway for this device if the operator sets no content option.
 	DefaultContent(d *Device) Content
 }
 
-// BadgesDefaulter is implemented by a provider that wants another default for the app's badges option than [BadgesOn].
+// BadgesDefaulter is implemented by a provider whose default for the app's badges option is not [BadgesOn].
 type BadgesDefaulter interface {
-	// DefaultBadges returns which counts are delivered when the operator did not say.
+	// DefaultBadges returns which counts are delivered if the operator sets no badges option.
 	DefaultBadges() Badges
 }
 
-// Replacer is implemented by a provider whose clients may want a push to take the place of an earlier one that is still pending.
+// Replacer is implemented by a provider for which a push may replace an earlier one that is still pending.
 type Replacer interface {
-	// Replace returns what the push tells: of a device's pending pushes that tell the same, only the newest is kept. It is empty for a push
-	// that stands for itself. Badge updates replace each other without it. It is pure and cheap, and called before a push is kept.
+	// Replace returns a key for what the push shows. Of a device's pending pushes with the same key, only the newest is kept. The key is
+	// empty if the push replaces no other. Badge updates replace each other without it. Replace is called before a push is kept, so it
+	// must be pure and cheap.
 	Replace(n *Notification, d *Device) string
 }
 
-// Mounted is implemented by a provider that wants to know at which sites its app is mounted, such as to name one to its push service.
+// Mounted is implemented by a provider that must know the sites at which its app is mounted, for example to name one to its push
+// service.
 type Mounted interface {
-	// Mounted gets the host names of these sites that may be in the public DNS, in the order of the configuration: no wildcard, no address, no
-	// special-use name; none if there is no such site. It is called once when the configuration goes live, before [Starter]. An error fails the
-	// load.
+	// Mounted receives the host names of these sites that may be in the public DNS, in the order of the configuration. Wildcards,
+	// addresses and special-use names are omitted, so there may be none. It is called once when the configuration goes live, before
+	// [Starter]. An error fails the load.
 	Mounted(hosts []string) error
 }
 
 // WaitDefaulter is implemented by a provider for which a homeserver should wait shorter or longer than the usual 5 s.
 type WaitDefaulter interface {
-	// DefaultWait returns the app's wait where the operator sets none.
+	// DefaultWait returns the app's wait if the operator sets none.
 	DefaultWait() time.Duration
 }
 
-// Starter is implemented by a provider that has something to do when its configuration goes live and not while it is merely
-// validated: making a key, for example. An error fails the load.
+// Starter is implemented by a provider that must do something when its configuration goes live, but not when it is only validated, such
+// as making a key. An error fails the load.
 type Starter interface {
 	// Start is called once, after Provision and before the first push.
 	Start(ctx context.Context) error
 }
 
-// Warmer is implemented by a provider that can get ready for its first push beforehand: connect, get a token. Without that, it is the
-// first push after a start that waits for all of it.
+// Warmer is implemented by a provider that can prepare for its first push: connect, or get a token. Without it, the first push after a
+// start waits for all of that.
 type Warmer interface {
-	// Warm is called in the background when a configuration has gone live: after [Starter], and after each reload, when what there is
-	// from before is kept. It sends no push and no request that is merely made up, and what it cannot do, the first push tries again:
-	// its error, which has nothing secret in it, is logged at debug level and changes nothing else. It must return soon after ctx is
-	// done, be safe beside any number of pushes, and like them may still be at it when Cleanup is called.
+	// Warm is called in the background when a configuration has gone live, after [Starter]. After a reload, what is still open from before
+	// is kept. Warm sends no push and no made-up request. If it fails, the first push tries again. The error is logged at debug level and
+	// has no other effect; it must not contain a secret. Warm must return soon after ctx is done, and must be safe to run beside any
+	// number of pushes. Like them, it may still be running when Cleanup is called.
 	Warm(ctx context.Context) error
 }
 
-// Hoster is implemented by a provider whose pushes go to hosts that devices choose, so that one that is down is left alone without the
-// others.
+// Hoster is implemented by a provider whose pushes go to hosts that devices choose. If one host is down, the gateway can then pause
+// only the pushes to that host.
 type Hoster interface {
-	// Host is where a push for the device goes; empty if it can go nowhere.
+	// Host returns the host that a push for the device goes to. It is empty if the push can go nowhere.
 	Host(d *Device) string
 }
 
-// Identifier is implemented by a provider whose pushes go where a device's data say, and not only its app_id and pushkey. Whoever knows the
-// pushkey can put it beside data of their own, and what becomes of their pushes must be none of the device's business: so a verdict, a
-// suspicion, pending pushes, and what else the gateway remembers of a device are kept for the app_id, the pushkey and the target.
+// Identifier is implemented by a provider for which a device's data decide where its pushes go, and not only its app_id and pushkey.
+// Anyone who knows a pushkey can register it with other data. What happens to their pushes must not affect the device. So verdicts,
+// suspicions, pending pushes and everything else that the gateway remembers of a device are kept for the app_id, the pushkey and the
+// target.
 type Identifier interface {
-	// Target returns what of the device's data decides where its pushes go, such as an endpoint's URL, in the same spelling however the data
-	// spell it. It is empty if the pushkey decides alone, and for a device that is not usable. The gateway hashes it, and shows it to nobody.
-	// It depends on the pushkey and the data only, and is called for every device before anything else, so it is pure and cheap.
+	// Target returns the part of the device's data that decides where its pushes go, such as an endpoint's URL, in one canonical spelling.
+	// It is empty if only the pushkey decides, and for a device that is not usable. The gateway hashes it and never shows it. It depends
+	// on the pushkey and the data only. It is called for every device before anything else, so it must be pure and cheap.
 	Target(d *Device) string
 }
 
-// Expirer is implemented by a provider whose credential ends at some time, so that the operator is told before.
+// Expirer is implemented by a provider whose credential expires, so the gateway can warn the operator in advance.
 type Expirer interface {
-	// CredentialExpiry is when the credential in use now ends; zero if it does not.
+	// CredentialExpiry returns when the current credential expires, or zero if it does not.
 	CredentialExpiry() time.Time
 }
 
-// Checker is implemented by a provider that can try its credentials at the push service without delivering anything to anybody.
+// Checker is implemented by a provider that can try its credentials at the push service without delivering anything.
 type Checker interface {
-	// Check makes at most a few requests, and returns nil if the service takes the credentials. The error says what the operator has
-	// to do about it, and has nothing secret in it.
+	// Check makes a few requests at most, and returns nil if the service accepts the credentials. The error describes what the operator
+	// must fix. It must not contain a secret.
 	Check(ctx context.Context) error
 }
 
-// Advertiser is implemented by a provider that has something to say in the endpoint's GET document.
+// Advertiser is implemented by a provider that adds something to the endpoint's GET document.
 type Advertiser interface {
-	// Advertise returns what the document says of an app of this provider.
+	// Advertise returns what the document contains for an app of this provider.
 	Advertise() Advertisement
 }
 
-// Advertisement is what the endpoint's GET document says of one app.
+// Advertisement is what the endpoint's GET document contains for one app.
 type Advertisement struct {
-	// UnifiedPush says that the endpoint is a Matrix gateway for UnifiedPush,
-	// https://unifiedpush.org/developers/gateway/.
+	// UnifiedPush reports whether the endpoint is a Matrix gateway for UnifiedPush, https://unifiedpush.org/developers/gateway/.
 	UnifiedPush bool
 
-	// ApplicationServerKey is the VAPID public key (RFC 8292) that a browser or a UnifiedPush client subscribes with: base64url, unpadded, of
-	// the 65-byte uncompressed point. Empty if the app has none, or before [Starter].
+	// ApplicationServerKey is the VAPID public key (RFC 8292) that a browser or a UnifiedPush client subscribes with: the 65-byte
+	// uncompressed point in unpadded base64url. It is empty if the app has none, or before [Starter].
 	ApplicationServerKey string
 }

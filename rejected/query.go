@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// MaxPage is how many records a page has at most, whatever is asked for.
+// MaxPage is how many records a page has at most, whatever the query asks for.
 const MaxPage = 1000
 
-// Check says whether the prefix is one that a key can have.
+// Check returns [ErrPrefix] if no key can have the prefix.
 func (q Query) Check() error {
 	if len(q.Prefix) > hex.EncodedLen(len(Key{})) || strings.Trim(q.Prefix, "0123456789abcdef") != "" {
 		return ErrPrefix
@@ -16,14 +16,14 @@ func (q Query) Check() error {
 	return nil
 }
 
-// Matches says whether a key begins with the prefix.
+// Matches reports whether a key begins with the prefix.
 func (q Query) Matches(k Key) bool {
 	var digits [2 * len(k)]byte
 	hex.Encode(digits[:], k[:])
 	return strings.HasPrefix(string(digits[:]), q.Prefix)
 }
 
-// Size is the limit within its bounds.
+// Size returns the limit within its bounds.
 func (q Query) Size() int {
 	if q.Limit <= 0 {
 		return MaxPage
@@ -31,8 +31,8 @@ func (q Query) Size() int {
 	return min(q.Limit, MaxPage)
 }
 
-// From is where a page begins in a store that lists in the order of the keys, and has the key of the next record as its cursor. It checks
-// the query.
+// From returns the first key of a page, and checks the query. It is for a store that lists in the order of the keys, with the next
+// record's key as the cursor.
 func (q Query) From() (Key, error) {
 	if err := q.Check(); err != nil {
 		return Key{}, err
@@ -48,13 +48,13 @@ func (q Query) From() (Key, error) {
 	return k, nil
 }
 
-// ParseKey reads what String wrote.
+// ParseKey parses the result of [Key.String].
 func ParseKey(s string) (k Key, ok bool) {
 	if len(s) != hex.EncodedLen(len(k)) {
 		return Key{}, false
 	}
 	if _, err := hex.Decode(k[:], []byte(s)); err != nil || k.String() != s {
-		return Key{}, false // upper case is another name of the same key
+		return Key{}, false // upper case would be another name for the same key
 	}
 	return k, true
 }

@@ -12,7 +12,7 @@ func parsed(t *testing.T, s string) Key {
 	t.Helper()
 	k, ok := ParseKey(s)
 	if !ok {
-		t.Fatalf("%s is no key", s)
+		t.Fatalf("%s is not a key", s)
 	}
 	return k
 }
@@ -59,7 +59,7 @@ func TestAPrefixIsThatOfAKey(t *testing.T) {
 		"no digit in between":           {"agc", ErrPrefix, false},
 		"a pattern":                     {"*", ErrPrefix, false},
 		"a space behind":                {"ab ", ErrPrefix, false},
-		"what is no text":               {"\xff\x00", ErrPrefix, false},
+		"what is not text":              {"\xff\x00", ErrPrefix, false},
 		"a digit of another alphabet":   {"١", ErrPrefix, false},
 		"a minus, as of a wrong option": {"-n", ErrPrefix, false},
 	} {
@@ -89,7 +89,7 @@ func TestAPageBeginsAtTheCursorOrAtTheFirstKeyOfThePrefix(t *testing.T) {
 		"the cursor":                        {Query{Cursor: abc}, abc, nil},
 		"a cursor with the prefix":          {Query{Prefix: "abc", Cursor: abc}, abc, nil},
 		"a cursor of another prefix":        {Query{Prefix: "abd", Cursor: abc}, "", ErrCursor},
-		"a cursor that is no key":           {Query{Cursor: "17"}, "", ErrCursor},
+		"a cursor that is not a key":        {Query{Cursor: "17"}, "", ErrCursor},
 		"a cursor in upper case":            {Query{Cursor: strings.ToUpper(abc)}, "", ErrCursor},
 		"a wrong prefix and a wrong cursor": {Query{Prefix: "x", Cursor: "x"}, "", ErrPrefix},
 	} {

@@ -10,32 +10,32 @@ const (
 	lastProbe  = 7 * 24 * time.Hour
 )
 
-// Record is all that a store knows of a pushkey that is dead or suspected.
+// Record is everything that a store knows about a dead or suspected pushkey.
 type Record struct {
-	// App is the pattern of the app that the latest verdict was learned with.
+	// App is the pattern of the app of the latest verdict.
 	App string
-	// Reason is that of the latest verdict, or of the latest look if there is no verdict.
+	// Reason is the reason of the latest verdict, or of the latest look if there is no verdict.
 	Reason string
-	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one. One that is more than a day ahead of
-	// the clock counts as the time of the verdict: see [Registered].
+	// Condemned is the newest pushkey_ts that was proved dead, in milliseconds; 0 if no verdict had one. A pushkey_ts more than a day
+	// ahead of the clock counts as the time of the verdict: see [Registered].
 	Condemned int64
-	// Since is the newest time of death a push service gave, in milliseconds; 0 if none did.
+	// Since is the newest time of death that a push service gave, in milliseconds; 0 if none did.
 	Since int64
-	// FirstSeen is when the first verdict was learned, or the first look if there is no verdict. LastSeen is when a notification last asked
-	// for the pushkey.
+	// FirstSeen is the time of the first verdict, or of the first look if there is no verdict. LastSeen is when a notification last
+	// asked for the pushkey.
 	FirstSeen, LastSeen time.Time
-	// ProbeAt is from when on a notification without pushkey_ts is tried again; zero if there is no verdict.
+	// ProbeAt is the time after which a notification without pushkey_ts is tried again; zero if there is no verdict.
 	ProbeAt time.Time
-	// Verdicts counts the verdicts; 0 if the pushkey is only suspected.
+	// Verdicts is the number of verdicts; 0 if the pushkey is only suspected.
 	Verdicts int
-	// Suspicion is whether the pushkey may be dead, without proof.
+	// Suspicion means that the pushkey may be dead, without proof.
 	Suspicion Suspicion
 }
 
-// Add is the record after one more verdict.
+// Add returns the record after one more verdict.
 //
-// A notification without pushkey_ts cannot prove that the client registered again, so it is let through to probe after 1 h, and
-// after twice as long each time the verdict is the same, up to 7 d.
+// A notification without pushkey_ts cannot show that the client has registered again. So one is let through as a probe after 1 h, and
+// then after twice as long each time the verdict is the same, up to 7 d.
 func (r Record) Add(v Verdict) Record {
 	if r.Verdicts == 0 {
 		r.FirstSeen = v.At
@@ -48,7 +48,7 @@ func (r Record) Add(v Verdict) Record {
 	if v.At.After(r.LastSeen) {
 		r.LastSeen = v.At
 	}
-	// Verdicts of pushes that were in flight together are one probe, not several.
+	// Verdicts of pushes that were in flight at the same time are one probe.
 	if r.Verdicts == 0 || !v.At.Before(r.ProbeAt) {
 		r.Verdicts++
 		r.ProbeAt = v.At.Add(probeInterval(r.Verdicts))
@@ -60,8 +60,8 @@ func (r Record) Add(v Verdict) Record {
 // maxAhead is how far a homeserver's clock may run ahead of ours.
 const maxAhead = 24 * time.Hour
 
-// Registered is a pushkey_ts (milliseconds) as it may be believed at a time. One that is more than a day ahead is made up, or of a clock that
-// is wrong: it counts as that time, so what is learned with it condemns no registration that is yet to come.
+// Registered returns a pushkey_ts (in milliseconds) as far as it is believed at a time. A pushkey_ts more than a day ahead is invented,
+// or comes from a wrong clock. It counts as that time, so a verdict with it condemns no future registration.
 func Registered(pushkeyTS int64, at time.Time) int64 {
 	if now := at.UnixMilli(); pushkeyTS > now+maxAhead.Milliseconds() {
 		return max(now, 0)
@@ -69,8 +69,8 @@ func Registered(pushkeyTS int64, at time.Time) int64 {
 	return pushkeyTS
 }
 
-// plausible is Condemned, unless it is further ahead of the verdicts than a clock may be: earlier versions took any pushkey_ts. Each verdict
-// was learned before ProbeAt, so then it is the time of the one that ProbeAt was reckoned from.
+// plausible returns Condemned, unless it is implausibly far ahead of the verdicts: earlier versions accepted any pushkey_ts. Then it
+// returns the time of the verdict that ProbeAt was computed from. No verdict is later than ProbeAt.
 func (r Record) plausible() int64 {
 	if r.Verdicts == 0 || r.Condemned <= r.ProbeAt.Add(maxAhead).UnixMilli() {
 		return r.Condemned
@@ -78,7 +78,7 @@ func (r Record) plausible() int64 {
 	return max(r.ProbeAt.Add(-probeInterval(r.Verdicts)).UnixMilli(), 0)
 }
 
-// Suspect is the record after a look that found the pushkey missing. Verdicts stay, and so does what they say.
+// Suspect returns the record after a look that found the pushkey missing. Verdicts stay in force.
 func (r Record) Suspect(v Verdict) Record {
 	r.Suspicion = r.Suspicion.add(v.At)
 	if r.Verdicts == 0 {
@@ -90,7 +90,7 @@ func (r Record) Suspect(v Verdict) Record {
 	return r
 }
 
-// Acquit is the record without its suspicion, and whether anything is left of it.
+// Acquit returns the record without its suspicion, and reports whether anything is left of it.
 func (r Record) Acquit() (left Record, some bool) {
 	r.Suspicion = Suspicion{}
 	return r, r.Verdicts > 0
@@ -106,20 +106,20 @@ func probeInterval(verdicts int) time.Duration {
 	return d
 }
 
-// Mark is the part of a record that decides: what a store keeps in memory for every record, 12 bytes without a pointer.
+// Mark is the part of a record that decisions depend on. A store keeps it in memory for every record: 12 bytes without a pointer.
 type Mark struct {
-	// Condemned is the last second of pushkey_ts that is dead; 0 if no verdict named a time.
+	// Condemned is the last dead second of pushkey_ts; 0 if no verdict had a time.
 	Condemned uint32
-	// ProbeAt is the second from which on a notification without pushkey_ts is tried again; 0 if there is no verdict.
+	// ProbeAt is the second from which a notification without pushkey_ts is tried again; 0 if there is no verdict.
 	ProbeAt uint32
-	// LookAt is the second from which on a suspected pushkey is looked at again; 0 if it is not suspected.
+	// LookAt is the second from which a suspected pushkey is looked at again; 0 if it is not suspected.
 	LookAt uint32
 }
 
-// Mark is the record's mark; the zero Mark if there is neither a verdict nor a suspicion.
+// Mark returns the record's mark; the zero Mark if there is neither a verdict nor a suspicion.
 //
-// Homeservers send pushkey_ts in whole seconds, so it is compared in whole seconds, and a device that registered within the second in
-// which APNs says the token died is given the benefit of the doubt.
+// Homeservers send pushkey_ts in whole seconds, so whole seconds are compared. A device that registered in the same second in which its
+// token died, according to APNs, gets the benefit of the doubt.
 func (r Record) Mark() Mark {
 	m := Mark{LookAt: r.Suspicion.mark()}
 	if r.Verdicts == 0 {
@@ -136,9 +136,9 @@ func (r Record) Mark() Mark {
 
 const maxSecond = 1<<32 - 1
 
-// Rejects says whether a notification with this pushkey_ts (milliseconds, 0 if it has none) is answered as rejected.
+// Rejects reports whether a notification with this pushkey_ts (in milliseconds, 0 if it has none) is answered as rejected.
 //
-// The clock is compared only with our own: with a pushkey_ts, the homeserver's times alone decide.
+// The clock is only compared with our own times. If there is a pushkey_ts, only the homeserver's times decide.
 func (m Mark) Rejects(pushkeyTS int64, now time.Time) bool {
 	switch {
 	case m.ProbeAt == 0:
@@ -150,8 +150,8 @@ func (m Mark) Rejects(pushkeyTS int64, now time.Time) bool {
 	}
 }
 
-// Waits reports whether the pushkey is suspected, and it is too early to look again. A LookAt that is further away than looks ever are
-// comes from a wrong clock, and keeps nobody waiting.
+// Waits reports whether the pushkey is suspected and it is too early to look again. A LookAt further ahead than any look comes from a
+// wrong clock, and is ignored.
 func (m Mark) Waits(now time.Time) bool {
 	early := int64(m.LookAt) - now.Unix()
 	return early > 0 && early <= int64(lookInterval/time.Second)+1

@@ -8,7 +8,7 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// ms is the pushkey_ts of a time some seconds after noon.
+// ms returns the pushkey_ts of a time some seconds after noon.
 func ms(seconds float64) int64 { return noon.UnixMilli() + int64(seconds*1000) }
 
 func at(seconds float64) time.Time { return time.UnixMilli(ms(seconds)) }
@@ -78,7 +78,7 @@ func TestARecordDecidesWhatIsRejected(t *testing.T) {
 	}
 }
 
-// Earlier versions took any pushkey_ts: their records said 2106, and are in stores.
+// Earlier versions accepted any pushkey_ts: stores still have their records with 2106.
 func TestARecordThatCondemnsTheFutureIsReadAsOneThatDoesNot(t *testing.T) {
 	t.Parallel()
 	old := Record{Reason: "gone", Condemned: math.MaxInt64, FirstSeen: noon, LastSeen: noon, ProbeAt: at(7200 + 3600), Verdicts: 2} // learned at at(3600)
@@ -135,7 +135,7 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 			},
 		},
 		{
-			"a verdict of a push in flight is no further probe",
+			"a verdict of a push in flight is not another probe",
 			[]Verdict{first, {App: "app", Reason: "unregistered", At: at(2)}},
 			Record{
 				App: "app", Reason: "unregistered", Condemned: ms(-10), Since: ms(-5),
@@ -192,7 +192,7 @@ func TestAVerdictMergesIntoARecord(t *testing.T) {
 	}
 }
 
-func TestAMarkIsZeroWithoutVerdictAndSuspicionAloneAndFitsItsSeconds(t *testing.T) {
+func TestAMarkIsZeroOnlyWithoutVerdictAndSuspicionAndFitsItsSeconds(t *testing.T) {
 	t.Parallel()
 	suspected := func(lookAt time.Time) Suspicion { return Suspicion{Since: noon, Looks: 1, LookAt: lookAt} }
 	tests := []struct {
@@ -223,7 +223,7 @@ func TestAMarkIsZeroWithoutVerdictAndSuspicionAloneAndFitsItsSeconds(t *testing.
 		{"the time of a look is rounded up", Record{Suspicion: suspected(time.UnixMilli(6001))}, Mark{LookAt: 7}},
 		{"a look before 1970 is the first second", Record{Suspicion: suspected(time.Unix(-5, 0))}, Mark{LookAt: 1}},
 		{"a suspicion without a time to look has a mark", Record{Suspicion: suspected(time.Time{})}, Mark{LookAt: 1}},
-		{"a look without a suspicion is none", Record{Suspicion: Suspicion{LookAt: noon}}, Mark{}},
+		{"a look without a suspicion is ignored", Record{Suspicion: Suspicion{LookAt: noon}}, Mark{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

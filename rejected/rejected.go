@@ -1,11 +1,10 @@
-// Package rejected is the contract of the stores that remember which pushkeys a provider proved dead, and the rules for what a
-// record means.
+// Package rejected is the contract of the stores that remember dead pushkeys, and the rules for what a record means.
 //
-// A store holds hashes only, never a pushkey. It is a Caddy module in the namespace matrix_push.rejected that implements [Store];
-// run the suite in package rejectedtest against one.
+// A store holds only hashes, never a pushkey. It is a Caddy module in the namespace matrix_push.rejected that implements [Store]. Run
+// the suite in package rejectedtest against your store.
 //
-// A call ends with its context at the latest. The caller sets a deadline of [AskTime] for Lookup and of [WriteTime] for all else but
-// List. What did not end in time is an error; a change may have happened, or may happen later.
+// A call ends with its context at the latest. The caller sets a deadline of [AskTime] for Lookup, none for List, and [WriteTime] for
+// all other calls. A call that did not end in time returns an error; a change may still have happened, or may happen later.
 package rejected
 
 import (
@@ -19,58 +18,59 @@ import (
 
 // Store remembers rejected pushkeys. It is safe for concurrent use.
 //
-// A store that cannot answer fails open: the push goes to the provider, which says the same again.
+// If a store cannot answer, the push goes to the provider, whose push service rejects the pushkey again.
 type Store interface {
-	// Lookup fills marks[i] with the mark of keys[i], or with the zero Mark if there is none. It is called once for all devices
-	// of a request, and counts as having seen the records. It returns an error, and only zero marks, when it cannot tell.
+	// Lookup fills marks[i] with the mark of keys[i], or with the zero Mark if there is none. It is called once for all devices of a
+	// request, and updates LastSeen of their records. If the store cannot tell, it returns an error, and only zero marks.
 	Lookup(ctx context.Context, keys []Key, marks []Mark) error
 
-	// Reject records a verdict and returns when it is durable. It ends a suspicion.
+	// Reject records a verdict, and returns when it is durable. It ends a suspicion.
 	Reject(ctx context.Context, key Key, v Verdict) error
 
-	// Suspect records a look that found the pushkey missing, without proof that it is dead, and returns the suspicion with it when
-	// that is durable: see [Record.Suspect].
+	// Suspect records a look that found the pushkey missing, without proof that it is dead. It returns the suspicion after that look,
+	// when it is durable: see [Record.Suspect].
 	Suspect(ctx context.Context, key Key, v Verdict) (Suspicion, error)
 
-	// Acquit ends a suspicion, if there is one, and returns when that is durable: the pushkey took a push. Verdicts stay.
+	// Acquit ends a suspicion, if there is one, because the pushkey was delivered to. It returns when that is durable. Verdicts stay.
 	Acquit(ctx context.Context, key Key) error
 
-	// Get returns what is known of a key; ErrNotFound if nothing is.
+	// Get returns what is known about a key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Record, error)
 
-	// Forget removes a record, its suspicion included, if there is one, and returns when that is durable.
+	// Forget removes a record, including its suspicion, if there is one, and returns when that is durable.
 	Forget(ctx context.Context, key Key) error
 }
 
-// Prompt is implemented by a store that can answer most lookups from memory, so nobody has to wait for it with a clock in hand.
+// Prompt is implemented by a store that answers most lookups from memory. Such a lookup needs no deadline.
 type Prompt interface {
-	// LookupNow is Lookup if that needs to wait for nothing; otherwise it returns false, and what is in marks has no meaning.
+	// LookupNow does the same as Lookup if it can do so without waiting. Otherwise it returns false, and the content of marks has no
+	// meaning.
 	LookupNow(keys []Key, marks []Mark) bool
 }
 
-// Opener is implemented by a store that holds a resource: it is opened when its configuration goes live, not while it is merely
-// validated. Until then the store answers ErrNotOpen. An error fails the load.
+// Opener is implemented by a store that holds a resource. It is opened when its configuration goes live, not when it is only validated.
+// Until then, all methods of the store return ErrNotOpen. An error fails the load.
 type Opener interface {
 	Open(ctx context.Context) error
 }
 
-// Lister is implemented by a store whose records can be looked through. That a record is listed does not count as having seen it.
+// Lister is implemented by a store that can list its records. Listing a record does not update its LastSeen.
 type Lister interface {
-	// List returns a page of the records that a query asks for, and the cursor of the next page, which is empty when there is none.
-	// A page may be short or empty without being the last. A record that is there from the first page to the last is listed,
-	// at least once; one that comes or goes meanwhile may be. What expired is not listed. A query that makes no sense is ErrPrefix or
+	// List returns a page of the records that a query asks for, and the cursor of the next page, which is empty at the end. A page may
+	// be short or empty without being the last. A record that exists from the first page to the last is listed at least once; one that
+	// comes or goes in the meantime may be listed. Expired records are not listed. For an invalid query, it returns ErrPrefix or
 	// ErrCursor.
 	List(ctx context.Context, q Query) (page []Entry, next string, err error)
 }
 
-// Query asks for records.
+// Query selects records.
 type Query struct {
-	// Prefix is what their keys begin with in lower-case hexadecimal: up to 32 digits. Empty for all.
+	// Prefix is the beginning of the keys in lower-case hexadecimal, with up to 32 digits. Empty selects all.
 	Prefix string
-	// Cursor is what the page before said; empty for the first page.
+	// Cursor is what List returned with the page before; empty for the first page.
 	Cursor string
-	// Limit is how many a page has at most: MaxPage if it is larger, or not positive. A store that cannot end a page where it
-	// likes may give some more, but no more than twice as many and ten.
+	// Limit is how many records a page has at most. It is MaxPage if it is larger than that, or not positive. A store that cannot end a
+	// page anywhere may return some more, up to twice as many and ten.
 	Limit int
 }
 
@@ -80,74 +80,74 @@ type Entry struct {
 	Record Record
 }
 
-// Witness is implemented by a store that several gateways share: what one of them delivered to a host, the others know. It is asked and
-// told only about hosts that devices choose, and told at most once a minute about each.
+// Witness is implemented by a store that several gateways share. It tells each of them which hosts took pushes of the others. It is
+// used only for hosts that devices choose, and a delivery is noted at most once a minute for each host.
 type Witness interface {
 	// Delivered notes that a host took a push at a time.
 	Delivered(ctx context.Context, host Key, at time.Time) error
 
-	// LastDelivered is when a host last took a push of any gateway; zero if that is not known.
+	// LastDelivered returns when a host last took a push of any gateway; zero if that is not known.
 	LastDelivered(ctx context.Context, host Key) (time.Time, error)
 }
 
-// Migrator is implemented by a store that outlives the process: it remembers which changes its records went through, so that each is made
-// once. A change has a name, of any characters.
+// Migrator is implemented by a store that outlives the process. It remembers which migrations its records went through, so each is done
+// once. The name of a migration may have any characters.
 type Migrator interface {
-	// Migrated reports whether a change was noted.
+	// Migrated reports whether a migration was noted.
 	Migrated(ctx context.Context, change string) (bool, error)
 
-	// NoteMigrated notes that a change was made, and returns when that is durable.
+	// NoteMigrated notes that a migration was done, and returns when that is durable.
 	NoteMigrated(ctx context.Context, change string) error
 }
 
-// Sizer is implemented by a store that knows at any time how many records it has.
+// Sizer is implemented by a store that always knows how many records it has.
 type Sizer interface {
 	Len() int
 }
 
 const (
-	// AskTime is how long a lookup may take: a request waits for it.
+	// AskTime is how long a lookup may take, since a request waits for it.
 	AskTime = 250 * time.Millisecond
 	// WriteTime is how long a change or Get may take.
 	WriteTime = 5 * time.Second
 )
 
 var (
-	// ErrNotFound says that there is no record of the key.
+	// ErrNotFound means that there is no record of the key.
 	ErrNotFound = errors.New("no such record")
-	// ErrPrefix says that a prefix is none of a key.
+	// ErrPrefix means that no key can have the prefix.
 	ErrPrefix = errors.New("prefix: must be at most 32 lower-case hexadecimal digits")
-	// ErrCursor says that a cursor is none that the store gave out, or too old.
-	ErrCursor = errors.New("the cursor is not valid (any more)")
-	// ErrNotOpen says that the store was not opened yet, or was closed.
+	// ErrCursor means that the store never returned the cursor, or that it is too old.
+	ErrCursor = errors.New("the cursor is invalid or too old")
+	// ErrNotOpen means that the store has not been opened yet, or was closed.
 	ErrNotOpen = errors.New("the rejected store is not open")
 )
 
-// Key identifies a device to a store: a hash of what decides where its pushes go. That is its app_id and pushkey or, where they do not decide
-// it alone, these and a target, such as the endpoint of a Web Push subscription.
+// Key identifies a device to a store: a hash of what decides where its pushes go. That is its app_id and pushkey and, if those are not
+// enough, a target, such as the endpoint of a Web Push subscription.
 type Key [16]byte
 
-// sharedBytes is how much of a key depends on app_id and pushkey only. Nobody finds another pushkey with the same first 48 bits by chance,
-// nor another target with the same 80 behind them on purpose.
+// sharedBytes is the part of a key that depends on app_id and pushkey only. Two pushkeys do not have the same first 48 bits by chance,
+// and nobody can find a target with the same remaining 80 bits on purpose.
 const sharedBytes = 6
 
-// KeyOf is the key of a device whose app_id and pushkey decide where its pushes go: the first half of their SHA-256. A NUL stands in no
-// app_id that the gateway routes, so no two devices share a key.
+// KeyOf returns the key of a device whose app_id and pushkey decide where its pushes go: the first half of their SHA-256. The gateway
+// routes no app_id with a NUL, so no two devices share a key.
 func KeyOf(appID, pushkey string) Key { return hash(appID, pushkey) }
 
-// KeyAt is the key of a device whose pushes go to a target that app_id and pushkey do not decide alone. Without a target it is [KeyOf], and
-// with any it begins with the same family.
+// KeyAt returns the key of a device whose pushes go to a target. It is [KeyOf] if the target is empty, and has the same [Key.Family] in
+// any case.
 func KeyAt(appID, pushkey, target string) Key {
 	k := KeyOf(appID, pushkey)
 	if target != "" {
-		// No app_id is empty, so this is not what KeyOf hashes for any device.
+		// No app_id is empty, so KeyOf never hashes the same parts.
 		own := hash("", appID, strconv.Itoa(len(pushkey)), pushkey, target)
 		copy(k[sharedBytes:], own[:])
 	}
 	return k
 }
 
-// hash is the first half of the SHA-256 of the parts with a NUL between each two.
+// hash returns the first half of the SHA-256 of the parts, joined by NULs.
 func hash(parts ...string) Key {
 	var buf [1024]byte // an app_id has at most 64 bytes and a pushkey 512; longer ones cost an allocation
 	b := buf[:0]
@@ -161,25 +161,26 @@ func hash(parts ...string) Key {
 	return Key(sum[:len(Key{})])
 }
 
-// Family is what the keys of all devices with the same app_id and pushkey begin with, in hexadecimal: a [Query.Prefix] that finds them.
+// Family returns the beginning that the keys of all devices with the same app_id and pushkey share, in hexadecimal. As a
+// [Query.Prefix], it finds them.
 func (k Key) Family() string { return hex.EncodeToString(k[:sharedBytes]) }
 
-// String is the key in hexadecimal.
+// String returns the key in hexadecimal.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
-// Short is the first 8 characters of the key in hexadecimal: what logs show of a device.
+// Short returns the first 8 characters of the key in hexadecimal. Logs show only these.
 func (k Key) Short() string { return hex.EncodeToString(k[:4]) }
 
-// Verdict is a provider's word that a pushkey is dead.
+// Verdict is a provider's report that a pushkey is dead.
 type Verdict struct {
-	// App is the pattern of the app that the pushkey was of.
+	// App is the pattern of the pushkey's app.
 	App string
-	// Reason is the provider's, for example "gone".
+	// Reason is the provider's reason, for example "gone".
 	Reason string
 	// PushkeyTS is the pushkey_ts of the push that failed, in milliseconds; 0 if it had none.
 	PushkeyTS int64
-	// Since is the push service's own time of death; zero if it did not say.
+	// Since is the time of death according to the push service; zero if it sent none.
 	Since time.Time
-	// At is when the verdict was learned.
+	// At is when the gateway learned the verdict.
 	At time.Time
 }

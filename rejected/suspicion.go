@@ -2,34 +2,36 @@ package rejected
 
 import "time"
 
-// Suspicion is that a pushkey may be dead, without proof: something answered that there is none, and it need not have been the push
-// service. A proxy says 404 as well while the service behind it restarts, so it takes time, and a look at the others, to believe it.
+// Suspicion means that a pushkey may be dead, without proof: something answered that the pushkey does not exist, but not necessarily
+// the push service. A proxy also answers 404 while the service behind it restarts. So a suspicion is believed only after some time, and
+// after a check of whether the host took other pushes.
 type Suspicion struct {
-	// Since is when a look first found the pushkey missing; zero if it is not suspected.
+	// Since is when the pushkey was first found missing; zero if it is not suspected.
 	Since time.Time
-	// Looks counts the looks that did. Those that were under way together are one.
+	// Looks counts the looks that found it missing. Looks that ran at the same time count as one.
 	Looks int
-	// LookAt is when it is worth looking again.
+	// LookAt is when to look again.
 	LookAt time.Time
 }
 
 const (
-	// provedAfter is how long a pushkey has to be missing if its host took pushes for others meanwhile.
+	// provedAfter is how long a pushkey must be missing if its host took pushes for other devices in the meantime.
 	provedAfter = 10 * time.Minute
-	// lastingAfter and lastingLooks are how long, and at how many looks, if it did not: a host that only ever had dead ones.
+	// lastingAfter and lastingLooks are how long, and at how many looks, it must be missing otherwise. All devices of such a host may
+	// be dead.
 	lastingAfter = 24 * time.Hour
 	lastingLooks = 3
-	// lookInterval is how often to look in the end.
+	// lookInterval is the time between two looks, once firstLooks are over.
 	lookInterval = 30 * time.Minute
-	// staleAfter is how late a look may be and still belong to the same suspicion. Later, nobody knows what was in between, and a clock
-	// that starts in 1970 must not make a suspicion of a minute one of decades.
+	// staleAfter is how late a look may be and still belong to the same suspicion. After that, it is unknown what happened in between.
+	// A clock that starts in 1970 must not turn a suspicion of a minute into one of decades.
 	staleAfter = 7 * 24 * time.Hour
 )
 
 // firstLooks are when to look again after the first time.
 var firstLooks = [...]time.Duration{time.Minute, 3 * time.Minute, 10 * time.Minute}
 
-// add is the suspicion after a look.
+// add returns the suspicion after a look.
 func (s Suspicion) add(at time.Time) Suspicion {
 	if !s.Suspected() || s.stale(at) {
 		s = Suspicion{Since: at}
@@ -47,7 +49,8 @@ func (s Suspicion) add(at time.Time) Suspicion {
 	return s
 }
 
-// stale reports whether a look at a time starts a new suspicion: it comes much too late, or a clock that ran ahead was set back.
+// stale reports whether a look at a time starts a new suspicion. It does if it is much too late, or if a clock that ran ahead was set
+// back.
 func (s Suspicion) stale(at time.Time) bool {
 	return at.Sub(s.LookAt) >= staleAfter || s.Since.Sub(at) >= lookInterval
 }
@@ -55,11 +58,11 @@ func (s Suspicion) stale(at time.Time) bool {
 // Suspected reports whether there is a suspicion.
 func (s Suspicion) Suspected() bool { return !s.Since.IsZero() }
 
-// Proved reports whether a look at a time that found the pushkey missing proves it dead. Delivered is when the host last took a push for
-// another device, as known when the look began; zero if it did not.
+// Proved reports whether a look at a time, which found the pushkey missing, proves it dead. delivered is when the host had last taken a
+// push for another device when the look began; zero if it had not.
 //
-// What the host took after the look began proves nothing: the look may have met the last moment of a restart, and the push the first one
-// after it. So at is best when the look began, and delivered read before it.
+// A push that the host took after the look began proves nothing. The look may have hit the last moment of a restart, and the push the
+// first moment after it. So at should be when the look began, and delivered should be read before the look.
 func (s Suspicion) Proved(at, delivered time.Time) bool {
 	if !s.Suspected() {
 		return false
@@ -69,7 +72,7 @@ func (s Suspicion) Proved(at, delivered time.Time) bool {
 	return lasted >= provedAfter && meanwhile || lasted >= lastingAfter && s.Looks >= lastingLooks
 }
 
-// mark is LookAt in a [Mark]. It is rounded up: a look in the second before would not count.
+// mark returns LookAt for a [Mark]. It is rounded up, because a look in the second before would not count.
 func (s Suspicion) mark() uint32 {
 	if !s.Suspected() {
 		return 0

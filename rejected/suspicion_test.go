@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// looked is a suspicion after looks some minutes after noon.
+// looked returns a suspicion after looks some minutes after noon.
 func looked(minutes ...float64) (s Suspicion) {
 	for _, m := range minutes {
 		s = s.add(at(60 * m))
@@ -13,7 +13,7 @@ func looked(minutes ...float64) (s Suspicion) {
 	return s
 }
 
-// lookedUntil is a suspicion that was looked at whenever it was time, up to some hours after noon.
+// lookedUntil returns a suspicion with a look at each LookAt, up to some hours after noon.
 func lookedUntil(hours float64) Suspicion {
 	s := looked(0)
 	for !s.LookAt.After(at(3600 * hours)) {
@@ -52,7 +52,7 @@ func TestLooksMakeASuspicion(t *testing.T) {
 		{"looks under way together later are one, too", []float64{0, 1, 1, 2.9}, 0, 3, 2},
 		{"a late look leaves out those that it makes needless", []float64{0, 4}, 0, 10, 2},
 		{"a look at the time of a later one leaves that out", []float64{0, 3}, 0, 10, 2},
-		{"a look after all the first ones is followed by one after half an hour", []float64{0, 25}, 0, 55, 2},
+		{"once the first looks are over, the next look is half an hour later", []float64{0, 25}, 0, 55, 2},
 		{"a look days later counts", []float64{0, 6 * day}, 0, 6*day + 30, 2},
 		{"a look a week too late starts from scratch", []float64{0, 1, 3 + 7*day}, 3 + 7*day, 4 + 7*day, 1},
 		{"a look a little earlier does not", []float64{0, 1, 2.9 + 7*day}, 0, 32.9 + 7*day, 3},
@@ -224,7 +224,7 @@ func TestAnAcquittalLeavesVerdicts(t *testing.T) {
 	}
 }
 
-func TestASuspicionAloneRejectsNobody(t *testing.T) {
+func TestASuspicionRejectsNobody(t *testing.T) {
 	t.Parallel()
 	m := Record{}.Suspect(Verdict{Reason: "not_found", PushkeyTS: ms(0), Since: at(0), At: noon}).Mark()
 	for _, ts := range []int64{0, 1, ms(-10), ms(0), ms(10)} {

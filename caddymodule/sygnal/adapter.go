@@ -1,7 +1,7 @@
-// Package sygnal is a config adapter that reads the configuration of Sygnal (https://github.com/element-hq/sygnal), so that its
-// operator migrates with one command: `caddy run --adapter sygnal --config sygnal.yaml`.
+// Package sygnal is a config adapter for the configuration of Sygnal (https://github.com/element-hq/sygnal). Operators migrate with one
+// command: `caddy run --adapter sygnal --config sygnal.yaml`.
 //
-// It imports no provider: a build has those that it wants, and a configuration that needs another one does not load.
+// It imports no provider. A build includes the providers of its choice, and a configuration that needs another one does not load.
 package sygnal
 
 import (
@@ -18,14 +18,14 @@ func init() {
 	caddyconfig.RegisterAdapter("sygnal", Adapter{})
 }
 
-// Adapter makes Caddy's JSON of a sygnal.yaml. What Sygnal would not start with is an error, and so is an app that would have no
-// provider here: homeservers would delete its pushers. Everything else that is not carried over is a warning.
+// Adapter converts a sygnal.yaml to Caddy's JSON. A configuration that Sygnal would not start with is an error. An app without a provider
+// here is also an error, as homeservers would delete its pushers. Everything else that is not carried over is a warning.
 type Adapter struct{}
 
-// maxBody is the largest body that Sygnal reads.
+// maxBody is Sygnal's maximum size of a request body.
 const maxBody = 512 << 10
 
-// Adapt adapts body. Of the options, it knows `filename`.
+// Adapt adapts body. It uses only the option `filename`.
 func (Adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig.Warning, error) {
 	a := new(adaptation)
 	a.file, _ = options["filename"].(string)
@@ -46,22 +46,22 @@ func (Adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig
 	return result, a.warnings, nil
 }
 
-// adaptation is one file on its way.
+// adaptation is the state of adapting one file.
 type adaptation struct {
 	file     string
-	proxy    string   // the key proxy, which every provider gets
-	relative []string // the keys that name a file by a relative path
+	proxy    string   // the value of the key proxy, set for every provider
+	relative []string // the keys with a relative path of a file
 	warnings []caddyconfig.Warning
 	errs     []lineError
 }
 
-// lineError is an error, and the line that it is about.
+// lineError is an error with its line.
 type lineError struct {
 	error
 	line int
 }
 
-// adapt returns nil if the file cannot be read at all; whether there were errors is in errs.
+// adapt adapts the file and collects errors in errs. It returns nil if the file cannot be parsed at all.
 func (a *adaptation) adapt(body []byte) *config {
 	document, err := parse(body)
 	if err != nil {
@@ -83,7 +83,7 @@ func (a *adaptation) adapt(body []byte) *config {
 	return c
 }
 
-// named puts the file's name in front of an error.
+// named prefixes an error with the file's name.
 func (a *adaptation) named(err error) error {
 	if a.file == "" {
 		return err
@@ -91,28 +91,28 @@ func (a *adaptation) named(err error) error {
 	return fmt.Errorf("%s: %w", a.file, err)
 }
 
-// fail notes an error at a key.
+// fail adds an error about a key.
 func (a *adaptation) fail(line int, path, format string, args ...any) {
 	a.errs = append(a.errs, lineError{a.named(fmt.Errorf("line %d: %s: %s", line, path, fmt.Sprintf(format, args...))), line})
 }
 
-// warn notes a warning at a key.
+// warn adds a warning about a key.
 func (a *adaptation) warn(line int, path, format string, args ...any) {
 	a.warnings = append(a.warnings, caddyconfig.Warning{
 		File: a.file, Line: line, Directive: path, Message: fmt.Sprintf(format, args...),
 	})
 }
 
-// warnState tells an operator whose gateway kept nothing so far that this one does.
+// warnState warns that this gateway keeps state, which Sygnal does not.
 func (a *adaptation) warnState() {
-	a.warn(0, "", "Sygnal keeps nothing; this gateway keeps which pushkeys are dead and the pushes that wait, in matrix_push/rejected.db "+
-		"and matrix_push/outbox.db below Caddy's data directory (`caddy environ` names it). Next: let that directory outlive restarts")
+	a.warn(0, "", "Sygnal keeps no state; this gateway keeps dead pushkeys in matrix_push/rejected.db and pending pushes in "+
+		"matrix_push/outbox.db, below Caddy's data directory (`caddy environ` shows it). Next: make that directory persistent")
 }
 
-// database reads what Sygnal itself has no more use for.
+// database drops the keys that Sygnal itself no longer uses.
 func (s *section) database() {
 	for _, key := range []string{"db", "database"} {
-		s.drop(key, "nothing reads it: Sygnal has no database since 0.10, and this gateway has its own files")
+		s.drop(key, "Sygnal has had no database since 0.10, and this gateway has its own files")
 	}
 }
 

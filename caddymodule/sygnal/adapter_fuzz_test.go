@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
-// FuzzAdapt wants JSON that Caddy can read, the same each time, or an error.
+// FuzzAdapt checks that adapting always returns the same JSON, which Caddy can decode, or an error.
 func FuzzAdapt(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(paths) == 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// app is one app on its way.
+// app is the state of adapting one app.
 type app struct {
 	*section
 	config *appConfig
@@ -17,7 +17,7 @@ type app struct {
 func (s *section) apps() map[string]*appConfig {
 	apps := s.sub("apps")
 	if len(apps.value.members) == 0 {
-		s.fail(s.line("apps"), "apps", "no app is configured; Sygnal does not start without one, either")
+		s.fail(s.line("apps"), "apps", "no app is configured; Sygnal would not start without one, either")
 	}
 	configs := make(map[string]*appConfig)
 	for _, m := range apps.value.members {
@@ -30,7 +30,7 @@ func (s *section) apps() map[string]*appConfig {
 		}
 	}
 	if len(s.relative) > 0 {
-		s.warn(s.line("apps"), "apps", "relative paths count from the directory that Caddy is started in, as they did from Sygnal's: %s",
+		s.warn(s.line("apps"), "apps", "relative paths start at the directory that Caddy is started in, as they did with Sygnal: %s",
 			strings.Join(s.relative, ", "))
 	}
 	if len(s.errs) == 0 {
@@ -43,7 +43,7 @@ func (s *section) apps() map[string]*appConfig {
 func (s *section) app() *appConfig {
 	a := &app{section: s, config: &appConfig{Provider: make(map[string]any)}}
 	a.config.Concurrency = a.number("inflight_request_limit", 1, 1_000_000, 0)
-	switch kind := a.required("type", "apns, gcm or webpush"); {
+	switch kind := a.required("type", "set it to apns, gcm or webpush"); {
 	case kind == "apns":
 		a.set("name", "apns")
 		a.apns()
@@ -54,8 +54,8 @@ func (s *section) app() *appConfig {
 		a.set("name", "webpush")
 		a.webpush()
 	case kind != "":
-		a.fail(a.line("type"), a.at("type"), "%q is none of Sygnal's own types. A Python class cannot run here: it takes a provider, which is "+
-			"a Caddy module (see CONTRIBUTING.md). Without the app, homeservers would delete its pushers", kind)
+		a.fail(a.line("type"), a.at("type"), "%q is not one of Sygnal's own types, and a Python class cannot run here. Write a provider, which "+
+			"is a Caddy module (see CONTRIBUTING.md). If you remove the app, homeservers delete its pushers", kind)
 		return nil
 	default:
 		return nil
@@ -65,14 +65,14 @@ func (s *section) app() *appConfig {
 	return a.config
 }
 
-// set sets an option of the provider, unless it has nothing to say.
+// set sets an option of the provider, unless the value is empty.
 func (a *app) set(option, value string) {
 	if value != "" {
 		a.config.Provider[option] = value
 	}
 }
 
-// full lets everything leave that the homeserver sent, as Sygnal does. It is what makes payloads the same.
+// full sends everything that the homeserver sent, as Sygnal does. This keeps payloads the same.
 func (a *app) full() { a.config.Content = "full" }
 
 // badges reads whether counts are sent.
@@ -82,16 +82,16 @@ func (a *app) badges() {
 	}
 }
 
-// maxConnections reads a bound that is of no use here.
+// maxConnections drops a limit that has no meaning here.
 func (a *app) maxConnections() {
 	const key = "max_connections"
 	a.number(key, 1, 1_000_000, 0)
 	if m := a.value.member(key); m != nil {
-		a.warn(m.line, a.at(key), "not carried over: pushes share few HTTP/2 connections; concurrency bounds how many are in flight")
+		a.warn(m.line, a.at(key), "not carried over: pushes share few HTTP/2 connections; concurrency limits how many are in flight")
 	}
 }
 
-// setFile sets an option that names a file, and remembers a path that depends on where Caddy is started.
+// setFile sets an option to a file's path. It remembers relative paths, as they depend on where Caddy is started.
 func (a *app) setFile(option, key, path string) {
 	a.set(option, path)
 	if path != "" && !filepath.IsAbs(path) && !strings.HasPrefix(path, "{") {
@@ -99,20 +99,20 @@ func (a *app) setFile(option, key, path string) {
 	}
 }
 
-// ambiguities looks for app_ids that match several patterns: Sygnal rejects their devices, and here the most specific pattern serves
-// them. An app_id that is configured as it is goes first in both.
+// ambiguities finds patterns that can match the same app_id. Sygnal rejects such devices; here, the most specific pattern serves them. In
+// both, an exact app_id wins.
 func (s *section) ambiguities(apps *section) {
 	var all []*gateway.App
 	for i, m := range apps.value.members {
 		all = append(all, &gateway.App{Pattern: m.key})
 		for _, before := range apps.value.members[:i] {
 			if serving := gateway.Serving(before.key, m.key); serving != "" {
-				s.warn(m.line, apps.at(m.key), "an app_id that matches %q, too, is served by %q, the more specific one; Sygnal rejects its pushkeys",
+				s.warn(m.line, apps.at(m.key), "an app_id that also matches %q is served by %q, the more specific one; Sygnal rejects its pushkeys",
 					before.key, serving)
 			}
 		}
 	}
 	if _, err := gateway.NewRouter(all); err != nil {
-		s.fail(s.line("apps"), "apps", "%s, and Sygnal rejects the pushkeys of such an app_id. Make one of them more specific", err)
+		s.fail(s.line("apps"), "apps", "%s, and Sygnal rejects the pushkeys of such an app_id. Make one pattern more specific", err)
 	}
 }

@@ -2,8 +2,8 @@ package sygnal
 
 import "net/http"
 
-// config is what becomes Caddy's configuration. Its types are those of Caddy and of package caddymodule as far as they are needed here:
-// the adapter then depends on next to nothing, and a test loads what comes out.
+// config becomes Caddy's configuration. Its types copy the needed parts of Caddy's and caddymodule's types, so the adapter has few
+// dependencies. A test loads the result.
 type config struct {
 	Apps apps `json:"apps"`
 }
@@ -25,7 +25,7 @@ type server struct {
 	AutoHTTPS      autoHTTPS       `json:"automatic_https"`
 	Protocols      []string        `json:"protocols"`
 	TrustedProxies *trustedProxies `json:"trusted_proxies,omitempty"`
-	Logs           *struct{}       `json:"logs,omitempty"` // an access log as it comes
+	Logs           *struct{}       `json:"logs,omitempty"` // an access log with default settings
 }
 
 type route struct {
@@ -38,10 +38,10 @@ type match struct {
 	Path   []string `json:"path"`
 }
 
-// handler is a handler's options beside its name.
+// handler has a handler's name and options.
 type handler map[string]any
 
-// protocols are all that a server can speak without TLS.
+// protocols are the protocols that a server speaks without TLS.
 var protocols = []string{"h1"}
 
 // autoHTTPS is off: Sygnal speaks no TLS, whatever its port.
@@ -69,15 +69,15 @@ type appConfig struct {
 	Concurrency int            `json:"concurrency,omitempty"`
 }
 
-// privateRanges are what `trusted_proxies static private_ranges` of a Caddyfile stands for.
+// privateRanges are the ranges of `trusted_proxies static private_ranges` in a Caddyfile.
 var privateRanges = []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"}
 
 func handlers(all ...handler) route { return route{Handle: all} }
 
-// respond is a handler that answers with a status and no body.
+// respond returns a handler that answers with a status and no body.
 func respond(status int) handler { return handler{"handler": "static_response", "status_code": status} }
 
-// health is Sygnal's sign of life, which it logs at level debug only.
+// health returns Sygnal's health route. Sygnal logs it only at debug level, so it is not in the access log.
 func health() route {
 	r := handlers(handler{"handler": "vars", "log_skip": true}, respond(http.StatusOK))
 	r.Match = []match{{Method: []string{http.MethodGet, http.MethodHead}, Path: []string{"/health"}}}

@@ -10,28 +10,28 @@ import (
 
 // gcm reads an app of type gcm.
 func (a *app) gcm() {
-	const noLegacy = "Google has turned the legacy API off: nothing is delivered through it any more, and Sygnal takes what it answers for " +
-		"dead pushkeys. Get the key of a service account (docs/fcm.md), then set api_version: v1, service_account_file and project_id"
+	const noLegacy = "Google has shut down the legacy API: it delivers nothing, and its answers make Sygnal reject the pushkeys. " +
+		"Create a service account key (docs/fcm.md), then set api_version: v1, service_account_file and project_id"
 	const key = "api_version"
 	switch version := a.text(key); {
 	case version == "v1":
-		a.set("project_id", a.required("project_id", "api_version v1 wants it"))
-		a.setFile("credentials_file", "service_account_file", a.required("service_account_file", "api_version v1 wants it"))
+		a.set("project_id", a.required("project_id", "api_version v1 requires it"))
+		a.setFile("credentials_file", "service_account_file", a.required("service_account_file", "api_version v1 requires it"))
 	case version == "legacy":
 		a.fail(a.line(key), a.at(key), noLegacy)
 	case a.value.member(key) == nil:
-		a.fail(a.value.line, a.at(key), "it is missing, which Sygnal takes for legacy. "+noLegacy)
+		a.fail(a.value.line, a.at(key), "missing, which means legacy to Sygnal. "+noLegacy)
 	case version != "":
 		a.fail(a.line(key), a.at(key), "%q is neither v1 nor legacy", version)
 	}
-	a.drop("api_key", "it is for the legacy API, which Google has turned off")
+	a.drop("api_key", "it is for the legacy API, which Google has shut down")
 	a.fcmOptions()
 	a.maxConnections()
 	a.badges()
 	a.full()
 }
 
-// fcmOptions reads what Sygnal puts into each message.
+// fcmOptions reads the options that Sygnal adds to each message.
 func (a *app) fcmOptions() {
 	const key = "fcm_options"
 	m := a.take(key)
@@ -39,7 +39,7 @@ func (a *app) fcmOptions() {
 		return
 	}
 	if m.value.kind != mapping {
-		a.fail(m.line, a.at(key), "it is %s, not a mapping", m.value.kind)
+		a.fail(m.line, a.at(key), "must be a mapping, not %s", m.value.kind)
 		return
 	}
 	options := a.read(m.value, a.at(key))
@@ -50,11 +50,11 @@ func (a *app) fcmOptions() {
 		case slices.Contains([]string{"data", "token", "priority", "to", "registration_ids"}, o.key):
 			options.drop(o.key, "Sygnal overwrites it in every message")
 		case slices.Contains([]string{"name", "topic", "condition", "fid"}, o.key):
-			options.drop(o.key, "a message goes to a token, and FCM refuses one with both")
+			options.drop(o.key, "a message has a token, and FCM refuses a message with both")
 		case known == nil:
-			options.drop(o.key, "FCM's v1 API knows no such member of a message"+didYouMean(fcmmessage.Message, o.key))
+			options.drop(o.key, "FCM's v1 API has no such member in a message"+didYouMean(fcmmessage.Message, o.key))
 		case spelled[part] != "":
-			a.fail(o.line, options.at(o.key), "it is the same as %s: leave one of them out", spelled[part])
+			a.fail(o.line, options.at(o.key), "the same as %s: remove one of them", spelled[part])
 		default:
 			spelled[part] = o.key
 			options.ignore(o.key)
@@ -63,11 +63,11 @@ func (a *app) fcmOptions() {
 	}
 }
 
-// fcmOption makes an option of a part of the message.
+// fcmOption converts a part of the message to an option of the provider.
 func (a *app) fcmOption(options *section, o member, part string, known *fcmmessage.Object) {
 	path := options.at(o.key)
 	if o.value.kind != mapping {
-		a.fail(o.line, path, "it is %s, not a mapping", o.value.kind)
+		a.fail(o.line, path, "must be a mapping, not %s", o.value.kind)
 		return
 	}
 	if part == "android" && o.value.member("priority") != nil {
@@ -85,8 +85,8 @@ func (a *app) fcmOption(options *section, o member, part string, known *fcmmessa
 	}
 }
 
-// fcmKnown is as much of a mapping as FCM knows, whatever the spelling. Sygnal passes everything on, and FCM refuses each message for what it
-// does not know; here a member is missing, and the pushes arrive.
+// fcmKnown returns the members of a mapping that FCM knows, in any spelling. Sygnal passes on unknown members, and FCM refuses each message
+// because of them. Here they are dropped, and the pushes arrive.
 func (a *app) fcmKnown(v *value, path string, known *fcmmessage.Object) *value {
 	s := a.read(v, path)
 	kept := *v
@@ -108,7 +108,7 @@ func (a *app) fcmKnown(v *value, path string, known *fcmmessage.Object) *value {
 	return &kept
 }
 
-// didYouMean names the member that a key was probably meant for, if there is one.
+// didYouMean suggests the member that a key probably stands for, if there is one.
 func didYouMean(known *fcmmessage.Object, key string) string {
 	if near := known.Nearest(key); near != "" {
 		return "; did you mean " + near + "?"
@@ -116,16 +116,16 @@ func didYouMean(known *fcmmessage.Object, key string) string {
 	return ""
 }
 
-// without is a mapping without a key.
+// without returns the mapping without a key.
 func (v *value) without(key string) *value {
 	less := *v
 	less.members = slices.DeleteFunc(slices.Clone(v.members), func(m member) bool { return m.key == key })
 	return &less
 }
 
-var errNoJSON = errors.New("there is something in it that JSON cannot say")
+var errNoJSON = errors.New("contains a value that JSON does not support")
 
-// jsonable is a value as encoding/json takes it.
+// jsonable converts a value for encoding/json.
 func (v *value) jsonable() (any, error) {
 	switch v.kind {
 	case list:

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// proxy reads the proxy that everything goes through. Without one, Sygnal asks HTTPS_PROXY, and so do this gateway's providers.
+// proxy reads the proxy for all requests. Without one, Sygnal uses HTTPS_PROXY, and so do this gateway's providers.
 func (s *section) proxy() string {
 	const key = "proxy"
 	if m := s.value.member(key); m != nil && m.value.kind == null {
@@ -18,41 +18,41 @@ func (s *section) proxy() string {
 	}
 	u, err := url.Parse(raw)
 	switch {
-	case strings.Contains(raw, "{"): // a placeholder, whose value is looked at while loading
+	case strings.Contains(raw, "{"): // a placeholder, whose value is checked at load time
 		return raw
-	case err != nil: // not quoted: it may have a password in it
-		s.fail(s.line(key), key, "it is not a URL")
+	case err != nil: // the error does not quote it, as it may contain a password
+		s.fail(s.line(key), key, "must be a URL")
 		return ""
 	case u.Scheme != "http" || u.Hostname() == "":
-		s.fail(s.line(key), key, "it is not http://[user:password@]host[:port]")
+		s.fail(s.line(key), key, "must be http://[user:password@]host[:port]")
 		return ""
 	}
 	if _, set := u.User.Password(); u.User != nil && !set {
-		s.warn(s.line(key), key, "the user is not carried over: Sygnal leaves out one without a password, too")
+		s.warn(s.line(key), key, "the user is not carried over: Sygnal, too, ignores a user without a password")
 		u.User = nil
 	}
 	if u.User != nil {
-		s.warn(s.line(key), key, "its password is in the adapted configuration, which the admin API shows and Caddy keeps as autosave.json. "+
-			"Next: write a placeholder such as {env.PROXY_URL} in its place")
+		s.warn(s.line(key), key, "the adapted configuration contains the password; the admin API shows it, and Caddy saves it in autosave.json. "+
+			"Next: use a placeholder such as {env.PROXY_URL} instead")
 	}
 	return (&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}).String()
 }
 
-// log reads what is to be logged, and says whether the access log shows whom a proxy forwarded a request for.
+// log reads the logging options. It reports whether the access log shows the client for which a proxy forwarded a request.
 func (s *section) log() (forwarded bool) {
 	l := s.sub("log")
-	l.drop("setup", "it is for Python's logging. Caddy logs to stderr, and its access log has what the logger sygnal.access has. "+
-		"Next: the global option log of a Caddyfile, or logging in JSON, sets files, formats and levels")
+	l.drop("setup", "it configures Python's logging. Caddy logs to stderr, and its access log replaces the logger sygnal.access. "+
+		"Next: set files, formats and levels with the global option log of a Caddyfile, or with logging in JSON")
 	access := l.sub("access")
 	forwarded = access.boolean("x_forwarded_for", false)
-	access.drop("file", "Sygnal does not read it any more, either")
-	access.drop("enabled", "Sygnal does not read it any more, either: there is an access log in any case")
+	access.drop("file", "Sygnal no longer reads it, either")
+	access.drop("enabled", "Sygnal no longer reads it, either: the access log is always on")
 	access.done()
 	l.done()
 	return forwarded
 }
 
-// metrics reads where metrics are served; the address is empty if they are not.
+// metrics returns the address where metrics are served; empty if they are not.
 func (s *section) metrics() (address string) {
 	m := s.sub("metrics")
 	prometheus := m.sub("prometheus")
@@ -60,38 +60,38 @@ func (s *section) metrics() (address string) {
 	host, port := prometheus.host("address", "127.0.0.1"), prometheus.port(8000)
 	if enabled {
 		address = listener(host, port)
-		prometheus.warn(prometheus.line("enabled"), prometheus.path, "the listener is carried over, the names of metrics are not: they "+
-			"are this gateway's and Caddy's. Next: the table in docs/sygnal.md for your dashboards and alerts")
+		prometheus.warn(prometheus.line("enabled"), prometheus.path, "the listener is carried over, but not the names of metrics: "+
+			"they are this gateway's and Caddy's. Next: adapt your dashboards and alerts with the table in docs/sygnal.md")
 	}
 	prometheus.done()
 
 	tracing := m.sub("opentracing")
 	tracing.ignore("implementation", "service_name", "jaeger")
 	if tracing.enabled() {
-		tracing.warn(tracing.line("enabled"), tracing.path, "not carried over: OpenTracing and Jaeger's client have come to their end. "+
-			"Next: Caddy's directive tracing, in front of matrix_push, sends spans over OTLP, which Jaeger takes")
+		tracing.warn(tracing.line("enabled"), tracing.path, "not carried over: OpenTracing and Jaeger's client are discontinued. "+
+			"Next: put Caddy's directive tracing before matrix_push; it sends spans over OTLP, which Jaeger accepts")
 	}
 	tracing.done()
 
 	sentry := m.sub("sentry")
 	sentry.ignore("dsn")
 	if sentry.enabled() {
-		sentry.warn(sentry.line("enabled"), sentry.path, "not carried over: nothing here reports to Sentry. "+
-			"Next: what you have to mend is logged at level error; collect that, or alert on metrics")
+		sentry.warn(sentry.line("enabled"), sentry.path, "not carried over: this gateway does not report to Sentry. "+
+			"Next: problems that you must fix are logged at level error; collect these lines, or alert on metrics")
 	}
 	sentry.done()
 	m.done()
 	return address
 }
 
-// enabled says whether a part of the metrics is on. Sygnal takes nothing but true for that.
+// enabled reports whether a part of the metrics is on. Sygnal accepts only true for that.
 func (s *section) enabled() bool {
 	m := s.take("enabled")
 	if m == nil {
 		return false
 	}
 	if m.value.kind != boolean {
-		s.warn(m.line, s.at("enabled"), "it is %s, which does not turn it on, with Sygnal neither: true does", m.value.kind)
+		s.warn(m.line, s.at("enabled"), "must be true to turn it on, not %s; Sygnal ignores other values, too", m.value.kind)
 	}
 	return m.value.scalar == true
 }

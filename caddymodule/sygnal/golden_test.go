@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// files are the configurations in testdata by name, those that are refused and those that are not.
+// files returns the configurations in testdata by name, either the refused ones or the others.
 func files(t *testing.T, refused bool) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.yaml")

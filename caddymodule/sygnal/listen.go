@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// servers are the gateway's, and that of the metrics.
+// servers returns the gateway's server, and the metrics server if there is one.
 func (s *section) servers() map[string]*server {
 	h := s.sub("http")
 	addresses, public := h.addresses()
@@ -45,7 +45,7 @@ func (s *section) servers() map[string]*server {
 	return servers
 }
 
-// addresses are those to listen on, and whether one of them is not loopback.
+// addresses returns the addresses to listen on, and whether one of them is not a loopback address.
 func (s *section) addresses() (addresses []string, public bool) {
 	const key = "bind_addresses"
 	port := s.port(5000)
@@ -54,9 +54,9 @@ func (s *section) addresses() (addresses []string, public bool) {
 	case hosts == nil:
 		hosts = []string{"127.0.0.1"}
 	case len(hosts) == 0:
-		s.fail(s.line(key), s.at(key), "it is empty: nothing would listen")
+		s.fail(s.line(key), s.at(key), "is empty: name at least one address")
 	}
-	everywhere := slices.Contains(hosts, "::") // which is IPv4 as well
+	everywhere := slices.Contains(hosts, "::") // includes IPv4
 	for _, host := range hosts {
 		s.checkHost(key, host)
 		if everywhere && (host == "" || host == "0.0.0.0") {
@@ -64,7 +64,7 @@ func (s *section) addresses() (addresses []string, public bool) {
 		}
 		address := listener(host, port)
 		if slices.Contains(addresses, address) {
-			s.fail(s.line(key), s.at(key), "%q is in it twice", host)
+			s.fail(s.line(key), s.at(key), "%q is listed twice", host)
 		}
 		addresses = append(addresses, address)
 		public = public || !isLoopback(host)
@@ -72,7 +72,7 @@ func (s *section) addresses() (addresses []string, public bool) {
 	return addresses, public
 }
 
-// port is the key port: Sygnal makes a number of a text, too.
+// port reads the key port. Like Sygnal, it accepts a number in a string.
 func (s *section) port(otherwise int) int {
 	const key = "port"
 	if m := s.value.member(key); m != nil && m.value.kind == text {
@@ -84,7 +84,7 @@ func (s *section) port(otherwise int) int {
 	return s.number(key, 1, 65535, otherwise)
 }
 
-// host is one host to listen on.
+// host reads a host to listen on.
 func (s *section) host(key, otherwise string) string {
 	if s.value.member(key) == nil {
 		return otherwise
@@ -98,11 +98,11 @@ var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 
 func (s *section) checkHost(key, host string) {
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && !hostname.MatchString(host) {
-		s.fail(s.line(key), s.at(key), "%q is neither an address nor a name", host)
+		s.fail(s.line(key), s.at(key), "%q is neither an IP address nor a host name", host)
 	}
 }
 
-// listener is an address as Caddy takes it. Go would listen on IPv6 as well for 0.0.0.0, which Sygnal does not.
+// listener returns an address in Caddy's format. For 0.0.0.0, Go would also listen on IPv6, which Sygnal does not.
 func listener(host string, port int) string {
 	network := ""
 	if host == "" || host == "0.0.0.0" {
@@ -118,19 +118,19 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// plaintext is the handler's option for the addresses, with a warning that says what it means.
+// plaintext returns the handler's option for the addresses, and warns what it means.
 func (s *section) plaintext(addresses []string, public bool) string {
-	const next = "Next: give the gateway its own domain in a Caddyfile, `push.example.org { matrix_push }`, so that Caddy gets the " +
-		"certificate and nothing has to be in front of it: docs/sygnal.md"
+	const next = "Next: give the gateway its own domain in a Caddyfile, `push.example.org { matrix_push }`, so Caddy gets the " +
+		"certificate and needs no proxy in front: docs/sygnal.md"
 	line, where := s.line("bind_addresses"), strings.Join(addresses, ", ")
 	if !public {
-		s.warn(line, s.at("bind_addresses"), "it listens without TLS on %s, and takes any request from this machine (plaintext allow), as "+
+		s.warn(line, s.at("bind_addresses"), "listens without TLS on %s, and accepts any request from this machine (plaintext allow), as "+
 			"Sygnal does. "+next, where)
 		return "allow"
 	}
-	s.warn(line, s.at("bind_addresses"), "it listens without TLS on %s, and believes a proxy alone that ends TLS (plaintext "+
-		"trusted_proxy): a request is answered 403, unless it comes from a private address (trusted_proxies) and has the one header "+
-		"X-Forwarded-Proto: https. Let your proxy set it, and let trusted_proxies be your proxy's address alone. A homeserver that "+
-		"asked Sygnal without a proxy is answered 403, too. "+next, where)
+	s.warn(line, s.at("bind_addresses"), "listens without TLS on %s, and accepts only requests from a proxy that ends TLS (plaintext "+
+		"trusted_proxy). A request gets 403 unless it comes from a private address (trusted_proxies) with "+
+		"X-Forwarded-Proto: https and no other value. Make your proxy set it, and reduce trusted_proxies to your proxy's address. "+
+		"A homeserver that used Sygnal without a proxy gets 403, too. "+next, where)
 	return "trusted_proxy"
 }

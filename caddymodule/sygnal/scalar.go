@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What an unquoted scalar is in YAML 1.1, as PyYAML has it in resolver.py: `yes` is a boolean, and 1234567E89, which may be the ID of a
-// key, is a text.
+// The forms of unquoted scalars in YAML 1.1, from PyYAML's resolver.py. For example, `yes` is a boolean. 1234567E89, which may be a key
+// ID, is a string.
 var (
 	nullForm    = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
 	trueForm    = regexp.MustCompile(`^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$`)
@@ -19,7 +19,7 @@ var (
 	decimalForm = regexp.MustCompile(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
 )
 
-// scalar reads a scalar that is quoted, tagged or neither.
+// scalar converts a scalar, which may be quoted or tagged.
 func scalar(n *yaml.Node) (*value, error) {
 	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	tag := ""
@@ -32,19 +32,19 @@ func scalar(n *yaml.Node) (*value, error) {
 	kinds := map[string]kind{"": text, "!": text, "!!str": text, "!!null": null, "!!bool": boolean, "!!int": integer, "!!float": decimal}
 	wanted, known := kinds[tag]
 	if !known {
-		return nil, at(n, "a value with the tag %s", tag)
+		return nil, at(n, "the tag %s is not supported", tag)
 	}
 	if wanted == text {
 		return &value{kind: text, line: n.Line, scalar: n.Value}, nil
 	}
 	v := resolve(n.Value, n.Line)
 	if v.kind != wanted {
-		return nil, at(n, "a value with the tag %s that is %s", tag, v.kind)
+		return nil, at(n, "the tag %s does not fit the value, which is %s", tag, v.kind)
 	}
 	return v, nil
 }
 
-// resolve finds out what an unquoted scalar is.
+// resolve determines the kind of an unquoted scalar.
 func resolve(s string, line int) *value {
 	v := &value{kind: text, line: line, scalar: s}
 	switch {
@@ -55,7 +55,7 @@ func resolve(s string, line int) *value {
 	case falseForm.MatchString(s):
 		v.kind, v.scalar = boolean, false
 	case integerForm.MatchString(s):
-		// Base 0 takes 0b, 0x and the octal 0777 of YAML 1.1; what is left of underscores alone is no number.
+		// Base 0 accepts 0b, 0x and the octal 0777 of YAML 1.1. Without digits, it is not a number.
 		if n, ok := new(big.Int).SetString(strings.ReplaceAll(s, "_", ""), 0); ok {
 			v.kind, v.scalar = integer, n
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// section is a mapping of the file that is being read: each key is asked for once, and what nobody asked for is warned about.
+// section is a mapping in the file. Each known key is read once; done warns about all others.
 type section struct {
 	*adaptation
 	path  string
@@ -13,14 +13,14 @@ type section struct {
 	known []string
 }
 
-// read reads a mapping; one that is left empty has no keys. It is nil, and that an error, for anything else.
+// read returns the section of a mapping. An empty value is a section without keys. Anything else is an error, and read returns nil.
 func (a *adaptation) read(v *value, path string) *section {
 	switch v.kind {
 	case mapping, null:
 		s := &section{adaptation: a, path: path, value: v}
 		for _, m := range v.members {
 			if m.repeated {
-				a.warn(m.line, s.at(m.key), "it is given twice; as with Sygnal, the last one counts")
+				a.warn(m.line, s.at(m.key), "given twice; as with Sygnal, the last one counts")
 			}
 		}
 		return s
@@ -28,12 +28,12 @@ func (a *adaptation) read(v *value, path string) *section {
 		if path == "" {
 			path = "the file"
 		}
-		a.fail(v.line, path, "it is %s, not a mapping", v.kind)
+		a.fail(v.line, path, "must be a mapping, not %s", v.kind)
 		return nil
 	}
 }
 
-// at is the path of a key.
+// at returns the path of a key.
 func (s *section) at(key string) string {
 	if s.path == "" {
 		return key
@@ -41,13 +41,13 @@ func (s *section) at(key string) string {
 	return s.path + "." + key
 }
 
-// take is the member of a key; nil if there is none.
+// take returns the member of a key, or nil, and marks the key as known.
 func (s *section) take(key string) *member {
 	s.known = append(s.known, key)
 	return s.value.member(key)
 }
 
-// line is where a key stands, or the section if it does not.
+// line returns the line of a key, or of the section if the key is missing.
 func (s *section) line(key string) int {
 	if m := s.value.member(key); m != nil {
 		return m.line
@@ -55,7 +55,7 @@ func (s *section) line(key string) int {
 	return s.value.line
 }
 
-// sub is a section in this one. It is empty if it is not there or is not what it has to be.
+// sub returns a section in this one. It is empty if it is missing or not a mapping.
 func (s *section) sub(key string) *section {
 	if m := s.take(key); m != nil {
 		if sub := s.read(m.value, s.at(key)); sub != nil {
@@ -65,20 +65,20 @@ func (s *section) sub(key string) *section {
 	return &section{adaptation: s.adaptation, path: s.at(key), value: &value{kind: mapping, line: s.value.line}}
 }
 
-// typed is the scalar of a key, nil if it is not there. Sygnal takes no other type, and a key without a value has the wrong one.
+// typed returns the scalar of a key; nil if the key is missing. As with Sygnal, another type is an error, and so is a key without a value.
 func (s *section) typed(key string, wanted kind) any {
 	m := s.take(key)
 	if m == nil {
 		return nil
 	}
 	if m.value.kind != wanted {
-		s.fail(m.line, s.at(key), "it is %s, not %s%s", m.value.kind, wanted, hint(m.value.kind, wanted))
+		s.fail(m.line, s.at(key), "must be %s, not %s%s", wanted, m.value.kind, hint(m.value.kind, wanted))
 		return nil
 	}
 	return m.value.scalar
 }
 
-// hint says what helps against a type that YAML found by itself.
+// hint returns what to do if YAML took a string for another type.
 func hint(is, wanted kind) string {
 	if wanted == text && is != list && is != mapping && is != null {
 		return ": put it in quotes"
@@ -86,22 +86,22 @@ func hint(is, wanted kind) string {
 	return ""
 }
 
-// text is a text, empty if there is none.
+// text returns the string of a key; empty if it is missing.
 func (s *section) text(key string) string {
 	v, _ := s.typed(key, text).(string)
 	return v
 }
 
-// required is a text that has to be there.
+// required returns the string of a key, which must not be missing or empty.
 func (s *section) required(key, why string) string {
 	v := s.text(key)
 	if m := s.value.member(key); m == nil || m.value.kind == text && v == "" {
-		s.fail(s.line(key), s.at(key), "it is missing: %s", why)
+		s.fail(s.line(key), s.at(key), "missing: %s", why)
 	}
 	return v
 }
 
-// boolean is a boolean, or what it is if there is none.
+// boolean returns the boolean of a key, or otherwise if it is missing.
 func (s *section) boolean(key string, otherwise bool) bool {
 	if v, ok := s.typed(key, boolean).(bool); ok {
 		return v
@@ -109,7 +109,7 @@ func (s *section) boolean(key string, otherwise bool) bool {
 	return otherwise
 }
 
-// number is a whole number between bounds, or what it is if there is none.
+// number returns the whole number of a key, within bounds, or otherwise if it is missing.
 func (s *section) number(key string, least, most, otherwise int) int {
 	v, ok := s.typed(key, integer).(*big.Int)
 	if !ok {
@@ -120,27 +120,27 @@ func (s *section) number(key string, least, most, otherwise int) int {
 
 func (s *section) bounded(key string, v *big.Int, least, most int) int {
 	if !v.IsInt64() || v.Int64() < int64(least) || v.Int64() > int64(most) {
-		s.fail(s.line(key), s.at(key), "it is not between %d and %d", least, most)
+		s.fail(s.line(key), s.at(key), "must be between %d and %d", least, most)
 		return least
 	}
 	return int(v.Int64())
 }
 
-// texts is a list of texts, nil if there is none.
+// texts returns the list of strings of a key; nil if it is missing.
 func (s *section) texts(key string) (texts []string) {
 	m := s.take(key)
 	if m == nil {
 		return nil
 	}
 	if m.value.kind != list {
-		s.fail(m.line, s.at(key), "it is %s, not a list", m.value.kind)
+		s.fail(m.line, s.at(key), "must be a list, not %s", m.value.kind)
 		return nil
 	}
 	texts = []string{}
 	for _, item := range m.value.items {
 		v, ok := item.scalar.(string)
 		if !ok {
-			s.fail(item.line, s.at(key), "there is %s in it, not a text%s", item.kind, hint(item.kind, text))
+			s.fail(item.line, s.at(key), "contains %s, but must contain only strings%s", item.kind, hint(item.kind, text))
 		}
 		texts = append(texts, v)
 	}
@@ -154,14 +154,14 @@ func (s *section) drop(key, why string) {
 	}
 }
 
-// ignore knows a key that says nothing as things are.
+// ignore marks keys as known that have no effect.
 func (s *section) ignore(keys ...string) { s.known = append(s.known, keys...) }
 
-// done warns about the keys that nobody asked for.
+// done warns about unknown keys.
 func (s *section) done() {
 	for _, m := range s.value.members {
 		if !slices.Contains(s.known, m.key) {
-			s.warn(m.line, s.at(m.key), "not carried over: Sygnal knows no such key here")
+			s.warn(m.line, s.at(m.key), "not carried over: Sygnal has no such key here")
 		}
 	}
 }

@@ -10,20 +10,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// kind is what a value is to Sygnal.
+// kind is the type of a value as Sygnal sees it.
 type kind string
 
 const (
-	null    kind = "nothing"
+	null    kind = "null"
 	boolean kind = "a boolean"
 	integer kind = "a whole number"
 	decimal kind = "a decimal number"
-	text    kind = "a text"
+	text    kind = "a string"
 	list    kind = "a list"
 	mapping kind = "a mapping"
 )
 
-// value is a value of the file as Sygnal would see it.
+// value is a value in the file as Sygnal sees it.
 type value struct {
 	kind    kind
 	line    int
@@ -48,7 +48,7 @@ func (v *value) member(key string) *member {
 	return nil
 }
 
-// put sets a member; the last one of a key counts.
+// put sets a member. The last one of a key counts.
 func (v *value) put(m member) {
 	if before := v.member(m.key); before != nil {
 		*before = m
@@ -57,8 +57,8 @@ func (v *value) put(m member) {
 	v.members = append(v.members, m)
 }
 
-// parse reads the one document of a file. Sygnal reads it with PyYAML's safe loader, which knows YAML 1.1; the parser here is one for
-// YAML 1.2, so that only its nodes are used, and what they mean is decided here.
+// parse parses a file with one document. Sygnal uses PyYAML's safe loader, which implements YAML 1.1. The parser here implements YAML 1.2,
+// so only its nodes are used, and their meaning is decided here.
 func parse(body []byte) (*value, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(body))
 	var document yaml.Node
@@ -70,20 +70,20 @@ func parse(body []byte) (*value, error) {
 	}
 	switch err := decoder.Decode(new(yaml.Node)); {
 	case err == nil:
-		return nil, errors.New("there is more than one YAML document in it")
+		return nil, errors.New("the file has more than one YAML document")
 	case !errors.Is(err, io.EOF):
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	return new(converter).convert(&document)
 }
 
-// Bounds for a file whose aliases make more of it than there is, or are within themselves.
+// Limits for a file whose aliases multiply its size, or contain themselves.
 const (
 	maxValues = 100_000
 	maxDepth  = 100
 )
 
-// converter makes values of nodes.
+// converter converts nodes to values.
 type converter struct {
 	values, depth int
 }
@@ -93,7 +93,7 @@ func (c *converter) convert(n *yaml.Node) (*value, error) {
 	c.depth++
 	defer func() { c.depth-- }()
 	if c.values > maxValues || c.depth > maxDepth {
-		return nil, at(n, "the YAML is too large or too deep, or an alias is within itself")
+		return nil, at(n, "the YAML is too large or too deep, or an alias contains itself")
 	}
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -115,7 +115,7 @@ func at(n *yaml.Node, format string, args ...any) error {
 
 func (c *converter) sequence(n *yaml.Node) (*value, error) {
 	if tag := n.ShortTag(); tag != "!!seq" {
-		return nil, at(n, "a list with the tag %s", tag)
+		return nil, at(n, "the tag %s is not supported for a list", tag)
 	}
 	v := &value{kind: list, line: n.Line}
 	for _, item := range n.Content {
@@ -130,10 +130,10 @@ func (c *converter) sequence(n *yaml.Node) (*value, error) {
 
 func (c *converter) mapping(n *yaml.Node) (*value, error) {
 	if tag := n.ShortTag(); tag != "!!map" {
-		return nil, at(n, "a mapping with the tag %s", tag)
+		return nil, at(n, "the tag %s is not supported for a mapping", tag)
 	}
 	v := &value{kind: mapping, line: n.Line}
-	for i := 0; i < len(n.Content); i += 2 { // what is merged comes first, so that the mapping's own keys take its place
+	for i := 0; i < len(n.Content); i += 2 { // merged keys come first, so the mapping's own keys replace them
 		if key := n.Content[i]; isMerge(key) {
 			if err := c.merge(v, n.Content[i+1]); err != nil {
 				return nil, err
@@ -162,18 +162,18 @@ func (c *converter) member(key, content *yaml.Node) (member, error) {
 		return member{}, err
 	}
 	if name.kind != text {
-		return member{}, at(key, "a key is %s, not a text: put it in quotes", name.kind)
+		return member{}, at(key, "a key must be a string, not %s: put it in quotes", name.kind)
 	}
 	v, err := c.convert(content)
 	return member{key: name.scalar.(string), line: key.Line, value: v}, err
 }
 
-// isMerge says whether a key stands for the keys of other mappings, https://yaml.org/type/merge.html.
+// isMerge reports whether a key merges the keys of other mappings, https://yaml.org/type/merge.html.
 func isMerge(key *yaml.Node) bool {
 	return key.Kind == yaml.ScalarNode && key.Style == 0 && key.Value == "<<"
 }
 
-// merge puts the members of a mapping, or of a list of them, into v. The first mapping that has a key counts.
+// merge adds the members of a mapping, or of a list of mappings, to v. For each key, the first mapping counts.
 func (c *converter) merge(v *value, from *yaml.Node) error {
 	source, err := c.convert(from)
 	if err != nil {
@@ -185,7 +185,7 @@ func (c *converter) merge(v *value, from *yaml.Node) error {
 	}
 	for _, s := range sources {
 		if s.kind != mapping {
-			return at(from, "<< takes a mapping or a list of them, not %s", s.kind)
+			return at(from, "<< must be a mapping or a list of mappings, not %s", s.kind)
 		}
 		for _, m := range s.members {
 			if v.member(m.key) == nil {

@@ -1,4 +1,4 @@
-// Caddy with the Matrix push gateway plugged in, as `xcaddy build --with github.com/matrix-push/caddy-matrix-push` would build it:
+// Command caddy is Caddy with the Matrix push gateway, as `xcaddy build --with github.com/matrix-push/caddy-matrix-push` would build it:
 //
 //	go run ./examples/caddy run --config Caddyfile.example
 package main

@@ -1,4 +1,4 @@
-// Package bell is a provider of a push service that is made up, in a module outside of the gateway's: JSON over HTTPS, with a token.
+// Package bell is a provider for a made-up push service, in a separate module. The service takes JSON over HTTPS, with a token.
 package bell
 
 import (
@@ -18,11 +18,11 @@ import (
 
 func init() { caddy.RegisterModule(new(Provider)) }
 
-// Provider delivers notifications through Bell. A pushkey is the 32 hexadecimal digits that Bell gave to the app.
+// Provider delivers notifications through Bell. A pushkey is the 32 hexadecimal digits that Bell gave the app.
 type Provider struct {
 	network.Options
 
-	// The file with the token that Bell gave to the operator. It is read again when it is replaced. Placeholders are allowed. Required.
+	// The file with the token that Bell gave the operator. It is read again when it is replaced. Placeholders are allowed. Required.
 	TokenFile string `json:"token_file,omitempty"`
 
 	token  *keyfile.File[string]
@@ -46,7 +46,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return network.Unmarshal(d, &p.Options, map[string]*string{"token_file": &p.TokenFile})
 }
 
-// Provision reads the token, and makes the client, which connects when the first push is sent.
+// Provision reads the token and makes the client, which connects when the first push is sent.
 func (p *Provider) Provision(ctx caddy.Context) (err error) {
 	if p.token, err = keyfile.OpenLine("token_file", p.TokenFile, ctx.Logger()); err != nil {
 		return err
@@ -55,13 +55,13 @@ func (p *Provider) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-// Cleanup lets go of the connections. It works however far Provision got: a nil client has none.
+// Cleanup releases the connections. If Provision failed, the client may be nil, and Close does nothing.
 func (p *Provider) Cleanup() error { return p.client.Close() }
 
-// form is that of a pushkey.
+// form is the form of a pushkey.
 var form = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// Usable returns an error for a pushkey that Bell never gave to anybody.
+// Usable returns an error for a pushkey that Bell can never have given to anybody.
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	if !form.MatchString(d.Pushkey) {
 		return &providers.UnusableError{Reason: "bad_pushkey", Err: errors.New("the pushkey is not 32 hexadecimal digits")}
@@ -82,7 +82,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	return outcome(answer)
 }
 
-// body is what Bell takes.
+// body is the JSON that Bell takes.
 type body struct {
 	Ring  bool   `json:"ring"` // otherwise, only the number changes
 	Badge *int64 `json:"badge,omitempty"`
@@ -92,7 +92,7 @@ type body struct {
 	Text  string `json:"text,omitempty"`
 }
 
-// message makes the body of a notification. A badge update rings nothing: a room was read. Without content full, there is no text to show.
+// message returns the body for a notification. A badge update rings nothing: a room was read. Without content full, there is no text.
 func message(n *providers.Notification) []byte {
 	return clientjson.Marshal(body{
 		Ring: !n.Badge, Badge: n.Counts.Unread, Room: n.RoomID, Event: n.EventID,
@@ -100,19 +100,19 @@ func message(n *providers.Notification) []byte {
 	})
 }
 
-// outcome is what Bell's documentation says of its answers, if there were any.
+// outcome classifies Bell's answers as its documentation would describe them.
 func outcome(a *service.Answer) providers.Outcome {
 	switch a.Status {
 	case http.StatusUnauthorized:
 		return providers.Misconfigured("token_refused", errors.New("the token in token_file is refused"))
-	case http.StatusGone: // "The app was uninstalled." No setting of the operator's has it, or the outcome would be Doubtful.
+	case http.StatusGone: // "The app was uninstalled." If a wrong setting had it too, the outcome would be Doubtful.
 		return providers.Rejected("gone")
 	case http.StatusTooManyRequests: // "Each bell rings 60 times an hour." It concerns this device only.
 		return providers.Limited("rate_limited", a.RetryAfter(), nil)
-	default: // what means the same everywhere: 2xx, a message that is refused, an outage
+	default: // answers that mean the same everywhere: 2xx, a refused message, an outage
 		return a.Outcome()
 	}
 }
 
-// Usable is optional: without this line, a typing mistake in it would be no error.
+// Usable is optional: without this line, the compiler would not find a misspelt method name.
 var _ providers.Usable = (*Provider)(nil)

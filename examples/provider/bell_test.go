@@ -28,7 +28,7 @@ const (
 	pushkey = "0123456789abcdef0123456789abcdef"
 )
 
-// fake is Bell, which verifies what it gets and passes it on, as the real one would.
+// fake is Bell. It verifies requests as the real one would, and passes them on.
 func fake(t *testing.T, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" || !strings.HasPrefix(r.URL.Path, "/v1/bells/") {
@@ -52,7 +52,7 @@ func file(t *testing.T, content string) string {
 	return path
 }
 
-// provision makes a provider of a block of a Caddyfile, as Caddy does, and has it cleaned up.
+// provision makes a provider from a Caddyfile block, as Caddy does. The test cleans it up.
 func provision(t *testing.T, block string) (*Provider, error) {
 	t.Helper()
 	p := new(Provider)
@@ -128,7 +128,7 @@ func TestBellGetsWhatAPersonMaySee(t *testing.T) {
 			alert(), `{"ring":true,"badge":2,"room_id":"!room:example.org","event_id":"$event","title":"Alice","text":"a < b"}`,
 		},
 		"ids only":             {alert().Reduced(), `{"ring":true,"badge":2,"room_id":"!room:example.org","event_id":"$event"}`},
-		"a text that is none":  {&providers.Notification{EventID: "$e", Content: json.RawMessage(`{"body": 1}`)}, `{"ring":true,"event_id":"$e"}`},
+		"a number for a text":  {&providers.Notification{EventID: "$e", Content: json.RawMessage(`{"body": 1}`)}, `{"ring":true,"event_id":"$e"}`},
 		"a room that was read": {&providers.Notification{Badge: true, Counts: providers.Counts{Unread: new(int64(0))}}, `{"ring":false,"badge":0}`},
 	} {
 		if got := string(message(test.n)); got != test.want {
@@ -152,7 +152,7 @@ func TestATokenThatWasReplacedIsUsed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("newer\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.token.Reread() // as it is done every 5 s
+	p.token.Reread() // as happens every 5 s
 	if o := p.Push(t.Context(), pushOf(alert())); o.Kind != providers.KindDelivered || got.Load() != "Bearer newer" {
 		t.Errorf("the outcome is %+v, and Bell got %v", o, got.Load())
 	}
@@ -170,7 +170,7 @@ func TestAWrongOptionIsNamedWhenItIsLoaded(t *testing.T) {
 		"bell":                                                                              "token_file is missing",
 		"bell {\ntoken_file {env.NOT_SET_IN_THIS_TEST}\n}":                                  "token_file: ",
 		"bell {\ntoken_file " + good + ".not\n}":                                            "token_file: ",
-		"bell {\ntoken_file " + file(t, "secret token") + "\n}":                             "token_file: the file must have one word",
+		"bell {\ntoken_file " + file(t, "secret token") + "\n}":                             "token_file: the file must contain one word",
 		"bell {\ntoken_file " + good + "\nendpoint http://bell.example.org\n}":              "endpoint: ",
 		"bell {\ntoken_file " + good + "\nendpoint https://user:secret@bell.example.org\n}": "endpoint: ",
 		"bell {\ntoken_file " + good + "\ntrusted_ca " + good + "\n}":                       "trusted_ca: ",

@@ -1,4 +1,4 @@
-// Command quickstart runs Caddy with the gateway and Caddyfile.example, and a push service with a subscriber that prints what arrives:
+// Command quickstart runs Caddy with the gateway and Caddyfile.example, and a push service with a subscriber that prints the pushes:
 //
 //	go run ./examples/quickstart
 package main
@@ -33,7 +33,7 @@ func main() {
 	caddycmd.Main() // handles signals, and ends the process
 }
 
-// start makes the subscriber the push server that Caddyfile.example proxies to, until the process ends.
+// start runs the subscriber as the push server that Caddyfile.example proxies to, until the process ends.
 func start(server *subscriber.Server) error {
 	ctx := context.Background()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:8081")
@@ -49,7 +49,7 @@ func start(server *subscriber.Server) error {
 	return nil
 }
 
-// explain says what to do as soon as Caddy listens, below what it logs until then.
+// explain prints what to do as soon as Caddy listens, so the text is below Caddy's first log lines.
 func explain(server *subscriber.Server) {
 	for range time.Tick(50 * time.Millisecond) {
 		conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", "127.0.0.1:8443")
@@ -62,9 +62,9 @@ func explain(server *subscriber.Server) {
 	}
 }
 
-// commands are those of the README.
+// commands has the commands of the README.
 const commands = `
-── The gateway is ready. In another terminal, be the homeserver:
+── The gateway is ready. In another terminal, play the homeserver:
 
 UnifiedPush:
   curl -k https://localhost:8443/_matrix/push/v1/notify -d '{"notification":{"event_id":"$1","room_id":"!room:example.org","prio":"high","counts":{"unread":1},"devices":[{"app_id":"org.example.android","pushkey":"%s"}]}}'
@@ -72,6 +72,6 @@ UnifiedPush:
 Web Push, encrypted for the subscriber:
   curl -k https://localhost:8443/_matrix/push/v1/notify -d '{"notification":{"event_id":"$2","room_id":"!room:example.org","type":"m.room.message","sender":"@alice:example.org","content":{"msgtype":"m.text","body":"hello"},"devices":[{"app_id":"org.example.web","pushkey":"%s","data":{"endpoint":"%s","auth":"%s"}}]}}'
 
-── Ctrl+C ends it.
+── To stop, press Ctrl+C.
 
 `

@@ -1,5 +1,5 @@
-// Package boltfile opens bbolt files as a server needs it: a damaged one is an error that says what to do, and not the end of the
-// process.
+// Package boltfile opens bbolt files as a server needs it. A damaged file does not end the process: it is an error that says what to
+// do.
 package boltfile
 
 import (
@@ -19,9 +19,9 @@ import (
 
 const lockTimeout = 2 * time.Second
 
-// Open opens the file, or makes it with its directory, and returns what bbolt reads from as well; it is closed with the database. Whoever
-// opens and closes the file beside bbolt would lose the lock on some systems. One process at a time can have it open. A file that others
-// can read or write is one warning in the log.
+// Open opens the file, or creates it and its directory. It also returns the file that bbolt reads from, which is closed with the
+// database. (Opening and closing the file a second time would lose the lock on some systems.) One process at a time can have it open.
+// If other users can read or write the file, one warning is logged.
 func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err
@@ -45,13 +45,13 @@ func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 		warn(log, path, file)
 		return db, file, nil
 	}
-	return nil, nil, fmt.Errorf("%s is replaced again and again", path)
+	return nil, nil, fmt.Errorf("%s keeps being replaced", path)
 }
 
 // maxMoved bounds how often a file may be replaced while it is being opened.
 const maxMoved = 5
 
-// moved reports whether the file has lost its name to another one.
+// moved reports whether another file has taken the file's name.
 func moved(path string, file *os.File) bool {
 	is, err := file.Stat()
 	if err != nil {
@@ -88,7 +88,8 @@ func open(path string) (db *bbolt.DB, file *os.File, err error) {
 	case errors.Is(err, errPanicked):
 		return nil, file, err
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, nil, fmt.Errorf("%s is locked, most likely by another Caddy process; a running one is changed with `caddy reload`: %w", path, err)
+		return nil, nil, fmt.Errorf(
+			"%s is locked, most likely by another Caddy process; use `caddy reload` to change a running one: %w", path, err)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum),
 		cutShort(path):
 		return nil, nil, Damaged(path, err)
@@ -99,30 +100,30 @@ func open(path string) (db *bbolt.DB, file *os.File, err error) {
 
 var errPanicked = errors.New("bbolt panicked")
 
-// Guard runs what uses a file, and makes an error of what bbolt panics with.
+// Guard calls a function that uses a file, and turns a panic of bbolt into an error.
 func Guard(path string, use func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = Damaged(path, fmt.Errorf("%w: %v", errPanicked, r))
 		}
 	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a file cut short faults when its missing pages are read
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // reading a missing page of a truncated file faults
 	return use()
 }
 
-// cutShort reports whether a file has fewer than the two pages that bbolt begins with, for which it has no error value.
+// cutShort reports whether a file is shorter than the two pages that bbolt begins with. bbolt has no error value for that.
 func cutShort(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Size() > 0 && info.Size() < int64(2*os.Getpagesize())
 }
 
-// Damaged is the error for a file that cannot be read.
+// Damaged returns the error for a file that cannot be read.
 func Damaged(path string, err error) error {
-	return fmt.Errorf("%s is damaged or no database; move it away to start with an empty one: %w", path, err)
+	return fmt.Errorf("%s is damaged or not a database; move it away to start with an empty one: %w", path, err)
 }
 
-// Resolve is the absolute path of the file that an option names, or what makes it impossible; without an option, it is the one of the
-// given name in Caddy's data directory.
+// Resolve returns the absolute path of the file that an option names, or an error if it cannot be used. If the option is not set, it is
+// the file with the given name in Caddy's data directory.
 func Resolve(option, name string) (string, error) {
 	path := filepath.Join(caddy.AppDataDir(), "matrix_push", name)
 	if option != "" {

@@ -17,7 +17,7 @@ import (
 
 var bucket = []byte("bucket")
 
-// opened is a database, open.
+// opened opens a database.
 func opened(t *testing.T, path string) (*bbolt.DB, *os.File) {
 	t.Helper()
 	db, file, err := Open(path, slog.New(slog.DiscardHandler))
@@ -122,7 +122,7 @@ func TestWipingLeavesWhatIsInUse(t *testing.T) {
 	}
 }
 
-// check returns what is wrong with a database.
+// check returns the faults of a database.
 func check(db *bbolt.DB) <-chan error {
 	errs := make(chan error, 100)
 	_ = db.View(func(tx *bbolt.Tx) error {
@@ -138,7 +138,7 @@ func check(db *bbolt.DB) <-chan error {
 	return errs
 }
 
-// endsReader is a lock of readers of which one is still reading.
+// endsReader is a readers' lock that one reader still holds.
 type endsReader struct {
 	t      *testing.T
 	tx     *bbolt.Tx
@@ -157,7 +157,7 @@ func (l *endsReader) Lock() {
 
 func (l *endsReader) Unlock() { l.locked = false }
 
-// What a reader sees is free for bbolt, too, once it is removed.
+// bbolt calls pages free that were removed, even if a reader still sees them.
 func TestWipingWaitsForReaders(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
@@ -188,7 +188,7 @@ func TestWhatACrashCutOffIsWiped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A transaction that came to its pages behind the last one in use, and not to its end.
+	// A transaction that wrote pages behind the last one in use, and did not end.
 	if _, err := file.WriteAt(bytes.Repeat([]byte(value), 100), info.Size()-int64(os.Getpagesize())+17); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestWhatACrashCutOffIsWiped(t *testing.T) {
 	}
 }
 
-// filled is a replacement that has all that a database has.
+// filled returns a replacement that has everything that a database has.
 func filled(t *testing.T, path string, db *bbolt.DB, file *os.File) *Replacement {
 	t.Helper()
 	r, err := NewReplacement(path, file)
@@ -222,7 +222,7 @@ func replace(db *bbolt.DB, file *os.File, r *Replacement) error {
 	return db.View(func(tx *bbolt.Tx) error { return r.Replace(tx, file) })
 }
 
-// dump is all that a database has.
+// dump returns everything that a database has.
 func dump(t *testing.T, db *bbolt.DB) string {
 	t.Helper()
 	var s strings.Builder
@@ -323,7 +323,7 @@ func TestAReplacementThatCannotBeWrittenLeavesTheFileAsItIs(t *testing.T) {
 	}); err == nil {
 		t.Error("it was filled")
 	}
-	_ = r.Discard() // its file is closed already
+	_ = r.Discard() // its file is already closed
 	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 1 {
 		t.Errorf("there are %v, %v", names, err)
 	}
@@ -332,7 +332,7 @@ func TestAReplacementThatCannotBeWrittenLeavesTheFileAsItIs(t *testing.T) {
 	}
 }
 
-// Somebody put a link where the copy is to be: nothing is written to where it leads.
+// Somebody put a link where the copy goes: nothing is written to its target.
 func TestAReplacementFollowsNoLink(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -364,7 +364,7 @@ func TestWhatACrashLeftOfAReplacementIsRemoved(t *testing.T) {
 	}
 }
 
-// Who waited for the lock of a file that was replaced meanwhile would write to one that nobody ever reads again.
+// A process that waited for the lock of a file that was replaced in the meantime would write to a file that nobody reads again.
 func TestAFileThatWasReplacedIsNotOpened(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
@@ -428,7 +428,7 @@ func TestWhoWaitsForAFileThatIsReplacedGetsTheNewOne(t *testing.T) {
 	}
 }
 
-// openOf is how often this process has a file open.
+// openOf returns how often this process has a file open.
 func openOf(t *testing.T, path string) (n int) {
 	t.Helper()
 	fds, err := filepath.Glob("/proc/self/fd/*")
@@ -452,7 +452,7 @@ func TestADatabaseFileThatOthersCanUseGetsAWarning(t *testing.T) {
 		warnings int
 	}{
 		{"a new file", 0, false, 0},
-		{"a file of the owner's alone", 0o600, false, 0},
+		{"a file that only the owner can use", 0o600, false, 0},
 		{"a file of the group's", 0o640, false, 1},
 		{"a file that everybody can read", 0o644, false, 1},
 		{"a file that everybody can write", 0o602, false, 1},

@@ -6,11 +6,11 @@ import (
 	"runtime"
 )
 
-// warn tells the operator of a file that others can read or write. It was there before, or has been given away since: this package makes
-// files that are the owner's alone. Its mode stays as it is, as somebody may have a reason for it.
+// warn logs a warning if other users can read or write the file. This package creates files that only their owner can use, so the file
+// existed before, or its mode was changed. The mode is not corrected, because there may be a reason for it.
 func warn(log *slog.Logger, path string, file *os.File) {
 	info, err := file.Stat()
-	if err != nil || runtime.GOOS == "windows" { // whose modes say nothing of others
+	if err != nil || runtime.GOOS == "windows" { // whose modes do not concern other users
 		return
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {

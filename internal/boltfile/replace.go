@@ -12,33 +12,33 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// suffix is that of a replacement's name until it takes its place. Nobody else has files of this name.
+// suffix is appended to the name of a replacement until it takes its place. No other file has such a name.
 const suffix = ".compact"
 
-// maxLate bounds how much of a replacement is written while everybody waits.
+// maxLate bounds how much of a replacement is written while everything else waits.
 const maxLate = 16 << 20
 
-var errTooLate = errors.New("too much has changed meanwhile")
+var errTooLate = errors.New("too much has changed in the meantime")
 
-// CanReplace reports whether the system replaces files that are open.
+// CanReplace reports whether the system can replace files that are open.
 const CanReplace = runtime.GOOS != "windows"
 
-// Replacement is a copy of a database without its free pages, to take its place while the database is in use. It is as durable as the
-// database at each step: a crash before [Replacement.Replace] has renamed it leaves the database, and one after that the copy, which
-// has all that the database had. What a crash leaves of one is removed when the database is opened.
+// Replacement is a copy of a database without its free pages, which replaces the database while it is in use. It is as durable as the
+// database at each step. A crash before the renaming in [Replacement.Replace] leaves the database, and a crash after it leaves the
+// copy, which has everything that the database had. Opening the database removes what a crash left of a copy.
 //
-// Keys are copied in their order, a few at a time. What has changed since then is found by comparing the two.
+// Keys are copied in order, a few at a time. Later changes are found by comparing the two.
 type Replacement struct {
 	DB   *bbolt.DB
 	File *os.File
-	// SyncDir has on disk which names a directory has; that of the system, but for tests.
+	// SyncDir makes the names in a directory durable. Only tests replace it.
 	SyncDir func(dir string) error
 
 	name, temp  string
-	bucket, key []byte // the last one that was copied
+	bucket, key []byte // the last ones that were copied
 }
 
-// NewReplacement makes one for the database that was opened at a path.
+// NewReplacement creates a replacement for the database that was opened at a path.
 func NewReplacement(path string, old *os.File) (r *Replacement, err error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -55,13 +55,13 @@ func NewReplacement(path string, old *os.File) (r *Replacement, err error) {
 		Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true, NoSync: true, NoGrowSync: true,
 		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
 			var err error
-			r.File, err = os.OpenFile(name, flag|os.O_EXCL, perm) // not what a link leads to
+			r.File, err = os.OpenFile(name, flag|os.O_EXCL, perm) // do not follow a link
 			return r.File, err
 		},
 	})
 	if err == nil {
 		if err = liken(r.File, old); err == nil {
-			err = syncDir(filepath.Dir(target)) // or it could not be done later, when it has to
+			err = syncDir(filepath.Dir(target)) // otherwise it might fail later, when it is needed
 		}
 	}
 	if err != nil {
@@ -70,7 +70,7 @@ func NewReplacement(path string, old *os.File) (r *Replacement, err error) {
 	return r, nil
 }
 
-// stillThere reports an error if the name is another file's by now.
+// stillThere returns an error if another file has taken the name.
 func (r *Replacement) stillThere(old *os.File) error {
 	now, err := os.Stat(r.name)
 	if err != nil {
@@ -78,12 +78,12 @@ func (r *Replacement) stillThere(old *os.File) error {
 	}
 	was, err := old.Stat()
 	if err == nil && !os.SameFile(now, was) {
-		err = fmt.Errorf("%s is another file by now", r.name)
+		err = fmt.Errorf("%s has been replaced by another file", r.name)
 	}
 	return err
 }
 
-// Fill copies some more of what a transaction shows, as much as the given bytes and one value, and reports whether that was all.
+// Fill copies more of what a transaction shows, up to the given number of bytes and one value, and reports whether that was all.
 func (r *Replacement) Fill(from *bbolt.Tx, most int) (done bool, err error) {
 	err = r.DB.Update(func(to *bbolt.Tx) error {
 		done = true
@@ -132,16 +132,16 @@ func (r *Replacement) more(from *bbolt.Tx) bool {
 
 func put(to *bbolt.Bucket, key, value []byte) error {
 	if value == nil {
-		return errors.New("it has buckets in buckets")
+		return errors.New("it has nested buckets")
 	}
 	return to.Put(key, value)
 }
 
-// Sync has on disk what was copied. Nobody needs to wait for it.
+// Sync makes the copied data durable. Nothing needs to wait for it.
 func (r *Replacement) Sync() error { return r.File.Sync() }
 
-// Replace copies what has changed since it was filled, and takes the place of the database, which a transaction shows. Nobody writes
-// meanwhile. After an error that is a *[NotDurableError], it has taken the place, but a crash may bring the other one back.
+// Replace copies what has changed since Fill, and puts the copy in the database's place. The transaction shows the database; nothing
+// may write to it in the meantime. After a *[NotDurableError], the copy is in place, but a crash may bring the old database back.
 func (r *Replacement) Replace(from *bbolt.Tx, old *os.File) error {
 	r.DB.NoSync, r.DB.NoGrowSync = false, false
 	late := maxLate
@@ -174,7 +174,7 @@ func (r *Replacement) Replace(from *bbolt.Tx, old *os.File) error {
 	if err := os.Rename(r.temp, r.name); err != nil {
 		return err
 	}
-	r.temp = "" // it is no more
+	r.temp = "" // the copy no longer has this name
 	dir := filepath.Dir(r.name)
 	if err := r.SyncDir(dir); err != nil {
 		return &NotDurableError{dir, r.SyncDir, err}
@@ -182,16 +182,16 @@ func (r *Replacement) Replace(from *bbolt.Tx, old *os.File) error {
 	return nil
 }
 
-// change is one that makes a bucket like another.
+// change is a change that makes a bucket equal to another.
 type change struct {
 	key, value []byte
 	gone       bool
 }
 
-// changeSize is what one takes at least.
+// changeSize is the least memory that a change takes.
 const changeSize = 256
 
-// align makes a bucket like another, unless that takes too much.
+// align makes a bucket equal to another, unless that takes too much.
 func align(target, source *bbolt.Bucket, most *int) error {
 	var changes []change
 	note := func(key, value []byte, gone bool) {
@@ -232,7 +232,7 @@ func align(target, source *bbolt.Bucket, most *int) error {
 	return nil
 }
 
-// Discard removes a replacement that has not taken the place.
+// Discard removes a replacement that is not in place.
 func (r *Replacement) Discard() error {
 	var err error
 	if r.DB != nil {
@@ -244,22 +244,22 @@ func (r *Replacement) Discard() error {
 	return err
 }
 
-// NotDurableError says that a file has another name, and that this may not be on disk.
+// NotDurableError means that a file was renamed, but that this may not be durable.
 type NotDurableError struct {
 	dir  string
 	sync func(dir string) error
 	err  error
 }
 
-// Error names the folder and what went wrong.
+// Error names the directory and the cause.
 func (e *NotDurableError) Error() string {
 	return fmt.Sprintf("%s cannot be synced: %v", e.dir, e.err)
 }
 
-// Unwrap returns what went wrong.
+// Unwrap returns the cause.
 func (e *NotDurableError) Unwrap() error { return e.err }
 
-// Again tries once more.
+// Again tries to sync the directory again.
 func (e *NotDurableError) Again() error {
 	if err := e.sync(e.dir); err != nil {
 		return &NotDurableError{e.dir, e.sync, err}
@@ -267,7 +267,7 @@ func (e *NotDurableError) Again() error {
 	return nil
 }
 
-// removeLeftover removes what a crash left of the replacement of a file, which this process has locked.
+// removeLeftover removes what a crash left of a replacement. This process has locked the file.
 func removeLeftover(target string) error {
 	if err := os.Remove(target + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

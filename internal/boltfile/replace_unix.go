@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// liken gives a new file the mode and the owner of the one whose place it takes. One that has a second name is not to be replaced: under
-// that, it would stay as it is for good.
+// liken gives a new file the mode and the owner of the file that it replaces. A file with several hard links is not replaced, because
+// its other names would keep the old file forever.
 func liken(file, old *os.File) error {
 	is, err := file.Stat()
 	if err != nil {
@@ -22,7 +22,7 @@ func liken(file, old *os.File) error {
 	if i, ok := is.Sys().(*syscall.Stat_t); ok {
 		w, ok := was.Sys().(*syscall.Stat_t)
 		if ok && w.Nlink > 1 {
-			return errors.New("the file has several names (hard links)")
+			return errors.New("the file has several hard links")
 		}
 		if ok && (i.Uid != w.Uid || i.Gid != w.Gid) {
 			if err := file.Chown(int(w.Uid), int(w.Gid)); err != nil {
@@ -36,7 +36,7 @@ func liken(file, old *os.File) error {
 	return file.Chmod(was.Mode().Perm())
 }
 
-// syncDir has on disk which names a directory has.
+// syncDir makes the names in a directory durable.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// abandon closes a file that bbolt locked and mapped. The mapping alone would keep the lock.
+// abandon closes a file that bbolt locked and mapped. Closing it is not enough: the mapping would keep the lock.
 func abandon(f *os.File) {
 	if f == nil {
 		return

@@ -10,23 +10,23 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// bbolt marks pages as free and leaves their content until it uses them again, which may be never. Whoever reads the file, or a backup of
-// it, finds what was removed long ago. So a file with content is wiped:
+// bbolt marks pages as free and leaves their content until it uses them again, which may be never. Whoever reads the file, or a backup
+// of it, finds data that was removed long ago. So a file with content is wiped. The alternatives are worse:
 //
-//   - Overwriting free pages takes no space, and needs no permission but that to write the file. It goes in steps between two
-//     transactions, so nobody waits for long.
-//   - A new copy of the database each hour would take as much space again, a directory that may be written, and a system that replaces
-//     open files. It would write all that is pending, and a million notes, over and over. [Replacement] makes such a copy, but only to
-//     shrink a file that is mostly free.
-//   - Encryption with keys that are thrown away would take a key for each entry, in a second file that is synced before the entry counts.
-//     A key for an hour or a day stays as long as the longest entry it is for, and with it all that was delivered meanwhile.
+//   - Overwriting free pages takes no space, and needs only permission to write the file. It is done in steps between two transactions, so
+//     nothing waits for long.
+//   - A new copy of the database each hour would take as much space again, a writable directory, and a system that replaces open files. It
+//     would write all pending pushes and a million notes over and over. [Replacement] makes such a copy, but only to shrink a file that is
+//     mostly free.
+//   - Encryption with throw-away keys would take a key for each entry, in a second file that is synced before the entry counts. A key for
+//     an hour or a day would stay as long as its longest entry, and with it everything that was delivered in the meantime.
 //
-// A database of hashes, as that of rejected pushkeys, has nothing to wipe.
+// A database of hashes, such as the rejected store's, has nothing to wipe.
 
-// Pages is how many pages a step looks at: 1 MiB, on most systems.
+// Pages is how many pages a step looks at: 1 MiB on most systems.
 const Pages = 256
 
-// Wiper overwrites with zeros what a database does not use any more.
+// Wiper overwrites pages that a database no longer uses with zeros.
 type Wiper struct {
 	buffer, zeros []byte
 
@@ -34,12 +34,12 @@ type Wiper struct {
 	Seen, Unused, Wiped int // pages since the first step
 }
 
-// Step looks at [Pages] pages from one on, and returns the next one; 0 at the end of the file. Nothing else writes meanwhile. Readers is
-// the lock that those who read the database hold for reading: there must be none while a step begins, since bbolt keeps pages for them
-// that it calls free, too.
+// Step looks at [Pages] pages, beginning with page from. It returns the next page, or 0 at the end of the file. Nothing else may write
+// in the meantime. readers is the lock that the database's readers hold for reading. There must be no reader when a step begins,
+// because bbolt calls pages free that it keeps for readers.
 //
-// The caller makes sure that the latest transaction is on disk. Then bbolt itself may write to the free pages at any time, so a crash
-// finds nothing missing. What a step writes is on disk with the next sync.
+// The caller makes sure that the latest transaction is on disk. Then bbolt itself may write to the free pages at any time, so nothing
+// is missing after a crash. What a step writes is on disk with the next sync.
 func (w *Wiper) Step(db *bbolt.DB, file *os.File, readers sync.Locker, from int) (next int, err error) {
 	readers.Lock()
 	tx, err := db.Begin(true)
@@ -67,7 +67,7 @@ func (w *Wiper) Step(db *bbolt.DB, file *os.File, readers sync.Locker, from int)
 	return from + pages, nil
 }
 
-// wipe overwrites what is not used of the pages in the buffer, those that lie together at once.
+// wipe overwrites the unused pages in the buffer. It writes adjacent ones together.
 func (w *Wiper) wipe(tx *bbolt.Tx, file *os.File, from, pages, size int) error {
 	flush := func(first, end int) error {
 		if first == end {
@@ -77,7 +77,7 @@ func (w *Wiper) wipe(tx *bbolt.Tx, file *os.File, from, pages, size int) error {
 		_, err := file.WriteAt(w.zeros[:(end-first)*size], int64(from+first)*int64(size))
 		return err
 	}
-	first := 0 // of those that are to be overwritten
+	first := 0 // of the pages to overwrite
 	for i := range pages {
 		free, err := unused(tx, from+i)
 		if err != nil {
@@ -98,8 +98,8 @@ func (w *Wiper) wipe(tx *bbolt.Tx, file *os.File, from, pages, size int) error {
 	return flush(first, pages)
 }
 
-// unused reports whether a database that nobody reads has nothing in a page. Beyond the last one that it has may be what a transaction left
-// that a crash cut off.
+// unused reports whether a page of a database without readers has no data. Beyond the last page, there may be the remains of a
+// transaction that a crash interrupted.
 func unused(tx *bbolt.Tx, id int) (bool, error) {
 	info, err := tx.Page(id)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package caddyfileopt reads the options of Caddyfile blocks: each is given once, and an unknown one is an error.
+// Package caddyfileopt reads the options of Caddyfile blocks. An unknown option is an error, and so is one that is given twice.
 package caddyfileopt
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Option reads the option that a dispenser is at, with its arguments.
+// Option reads the option at the dispenser's position, with its arguments.
 type Option = func(d *caddyfile.Dispenser) error
 
 // Module reads a module's name, which has no arguments, and its block.
@@ -22,7 +22,7 @@ func Module(d *caddyfile.Dispenser, options map[string]Option, otherwise Option)
 	return Block(d, options, otherwise)
 }
 
-// Block reads the options of a block by their names, and all others by otherwise.
+// Block reads the options of a block by their names, and all others with otherwise.
 func Block(d *caddyfile.Dispenser, options map[string]Option, otherwise Option) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		read, ok := options[d.Val()]
@@ -41,7 +41,7 @@ func Unknown(module string) Option {
 	return func(d *caddyfile.Dispenser) error { return d.Errf("%s has no option %q", module, d.Val()) }
 }
 
-// Embedded reads the options of what a module embeds, and refuses all others.
+// Embedded reads the options of an embedded struct, and refuses all others.
 func Embedded(module string, embedded interface {
 	UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 },
@@ -55,10 +55,11 @@ func Embedded(module string, embedded interface {
 	}
 }
 
-// Twice is the error of an option that was given before.
+// Twice returns the error for an option that was given before.
 func Twice(d *caddyfile.Dispenser) error { return d.Errf("%s is given twice", d.Val()) }
 
-// Once reads an option's one argument. It was given before if what it sets is not zero, so parse must not return that.
+// Once reads an option's only argument. It takes a value other than zero to mean that the option was given before, so parse must not return
+// zero.
 func Once[T comparable](into *T, parse func(string) (T, error)) Option {
 	return func(d *caddyfile.Dispenser) error {
 		name := d.Val()
@@ -79,7 +80,7 @@ func Once[T comparable](into *T, parse func(string) (T, error)) Option {
 	}
 }
 
-// Text reads an option's one argument, which is any text that is not empty.
+// Text reads an option's only argument, any text that is not empty.
 func Text(into *string) Option {
 	return func(d *caddyfile.Dispenser) error {
 		if *into != "" {
@@ -92,7 +93,7 @@ func Text(into *string) Option {
 	}
 }
 
-// Word is for an option that is one of a few words.
+// Word parses an option that is one of a few words.
 func Word(words ...string) func(string) (string, error) {
 	return func(arg string) (string, error) {
 		for _, word := range words {
@@ -101,11 +102,11 @@ func Word(words ...string) func(string) (string, error) {
 			}
 		}
 		last := len(words) - 1
-		return "", fmt.Errorf("%q is none of %s and %s", arg, strings.Join(words[:last], ", "), words[last])
+		return "", fmt.Errorf("%q is not valid: use %s or %s", arg, strings.Join(words[:last], ", "), words[last])
 	}
 }
 
-// Positive is for an option that is a number above 0.
+// Positive parses an option that is a number above 0.
 func Positive(arg string) (int, error) {
 	n, err := strconv.Atoi(arg)
 	if err != nil || n <= 0 {
@@ -114,7 +115,7 @@ func Positive(arg string) (int, error) {
 	return n, nil
 }
 
-// Duration is for an option that is a duration, which may be 0.
+// Duration parses an option that is a duration, which may be 0.
 func Duration(arg string) (*caddy.Duration, error) {
 	parsed, err := caddy.ParseDuration(arg)
 	if err != nil || parsed < 0 {
@@ -123,7 +124,7 @@ func Duration(arg string) (*caddy.Duration, error) {
 	return new(caddy.Duration(parsed)), nil
 }
 
-// PositiveDuration is for an option that is a duration above 0.
+// PositiveDuration parses an option that is a duration above 0.
 func PositiveDuration(arg string) (caddy.Duration, error) {
 	parsed, err := caddy.ParseDuration(arg)
 	if err != nil || parsed <= 0 {

@@ -65,13 +65,13 @@ func TestOptions(t *testing.T) {
 		"two arguments":               {in: "mod {\nnumber 1 2\n}", err: "wrong argument count"},
 		"no text":                     {in: "mod {\ntext\n}", err: "wrong argument count"},
 		"an empty text":               {in: "mod {\ntext \"\"\n}", err: "wrong argument count"},
-		"a wrong word":                {in: "mod {\nword four\n}", err: `word: "four" is none of one, two and three, at`},
+		"a wrong word":                {in: "mod {\nword four\n}", err: `word: "four" is not valid: use one, two or three, at`},
 		"a number of 0":               {in: "mod {\nnumber 0\n}", err: `number: "0" is not a positive number, at`},
-		"a number that is none":       {in: "mod {\nnumber many\n}", err: `number: "many" is not a positive number, at`},
+		"a word for a number":         {in: "mod {\nnumber many\n}", err: `number: "many" is not a positive number, at`},
 		"a duration below 0":          {in: "mod {\nduration -1s\n}", err: `duration: "-1s" is not a duration, at`},
-		"a duration that is none":     {in: "mod {\nduration soon\n}", err: `duration: "soon" is not a duration, at`},
+		"a word for a duration":       {in: "mod {\nduration soon\n}", err: `duration: "soon" is not a duration, at`},
 		"an expiry of 0":              {in: "mod {\nexpire 0s\n}", err: `expire: "0s" is not a positive duration, at`},
-		"an expiry that is none":      {in: "mod {\nexpire soon\n}", err: `expire: "soon" is not a positive duration, at`},
+		"a word for an expiry":        {in: "mod {\nexpire soon\n}", err: `expire: "soon" is not a positive duration, at`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

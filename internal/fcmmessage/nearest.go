@@ -2,7 +2,7 @@ package fcmmessage
 
 import "strings"
 
-// Nearest returns the member that a name which is not one was probably meant for, in the spelling of the name; empty if nothing is near.
+// Nearest returns the member that an unknown name was probably meant for, in the spelling of the name; empty if no member is similar.
 func (o *Object) Nearest(name string) string {
 	wrong := squash(name)
 	best, least := "", allowed(len(wrong))+1
@@ -21,14 +21,14 @@ func (o *Object) Nearest(name string) string {
 	return best
 }
 
-// squash makes a name of both spellings the same.
+// squash makes both spellings of a name equal.
 func squash(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 // allowed is how many letters of a name may be wrong.
 func allowed(length int) int { return min(max(1, length/4), 3) }
 
-// distance is how many letters were left out, added, exchanged or swapped with the next (the optimal string alignment distance), or limit
-// if it is at least that.
+// distance returns how many letters were left out, added, exchanged or swapped with the next (the optimal string alignment distance),
+// but at most limit.
 func distance(a, b string, limit int) int {
 	if max(len(a), len(b))-min(len(a), len(b)) >= limit {
 		return limit

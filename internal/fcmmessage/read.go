@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// Read checks a part of a message, such as android, and returns it with the names in snake_case, without members that are null, and with
-// each value as FCM writes it. The members of the objects are of type map[string]any, []any, string, bool and [json.Number].
+// Read checks a part of a message, such as android. It returns the part with names in snake_case, without null members, and with each
+// value as FCM writes it. The members of the objects are of type map[string]any, []any, string, bool and [json.Number].
 //
 // The error names the member with its path, what its value is, and what to write instead.
 func Read(part string, raw []byte) (map[string]any, error) {
@@ -28,7 +28,7 @@ func Read(part string, raw []byte) (map[string]any, error) {
 
 var errNoObject = errors.New(`not a JSON object such as {"title": "New message"}`)
 
-// decode decodes an object. Of a member that comes twice the last counts, as everywhere in Caddy's JSON.
+// decode decodes an object. If a member occurs twice, the last one counts, as everywhere in Caddy's JSON.
 func decode(raw []byte) (jsonObject, error) {
 	if !json.Valid(raw) {
 		return nil, errNoObject
@@ -59,7 +59,7 @@ func (o *Object) read(path string, given jsonObject) (jsonObject, error) {
 		}
 		spelled[snake] = name
 		if given[name] == nil {
-			continue // null is as good as no member, https://protobuf.dev/programming-guides/json/
+			continue // null counts as absent, https://protobuf.dev/programming-guides/json/
 		}
 		m, at := o.members[snake], path+"."+name
 		value, err := m.read(at, given[name])
@@ -67,7 +67,7 @@ func (o *Object) read(path string, given jsonObject) (jsonObject, error) {
 			return nil, err
 		}
 		if value == "" && m.kind != kindText {
-			continue // as good as no member, and of no form
+			continue // counts as absent, and does not have the kind's form
 		}
 		read[snake] = value
 	}
@@ -79,7 +79,7 @@ func (o *Object) read(path string, given jsonObject) (jsonObject, error) {
 	return read, nil
 }
 
-// unknown says what is wrong with a name that the object does not have.
+// unknown returns the error for a name that the object does not have.
 func (o *Object) unknown(path, name string) error {
 	near := o.Nearest(name)
 	if why := Message.Ours(name); why != "" {
@@ -92,7 +92,7 @@ func (o *Object) unknown(path, name string) error {
 	return fmt.Errorf("%s.%s: FCM's v1 API has no such member: leave it out", path, name)
 }
 
-// needs is the rule that members are there.
+// needs returns the rule that members are required.
 func needs(names ...string) rule {
 	return func(path string, given jsonObject) error {
 		for _, name := range names {
@@ -104,29 +104,29 @@ func needs(names ...string) rule {
 	}
 }
 
-// exactlyOne is the rule that one of two members is there.
+// exactlyOne returns the rule that exactly one of two members is required.
 func exactlyOne(a, b string) rule {
 	return func(path string, given jsonObject) error {
 		if (given[a] == nil) == (given[b] == nil) {
-			return fmt.Errorf("%s: FCM wants exactly one of %s and %s in it", path, a, b)
+			return fmt.Errorf("%s: FCM requires exactly one of %s and %s", path, a, b)
 		}
 		return nil
 	}
 }
 
-// locKeys is the rule that arguments have a text that they are for.
+// locKeys is the rule that arguments require the key of the text that they are for.
 func locKeys(path string, given jsonObject) error {
 	for _, part := range []string{"title", "body"} {
 		arguments, _ := given[part+"_loc_args"].([]any)
 		if len(arguments) > 0 && (given[part+"_loc_key"] == nil || given[part+"_loc_key"] == "") {
-			return fmt.Errorf("%s.%s_loc_args: they are for %s_loc_key, which is missing: set it, too", path, part, part)
+			return fmt.Errorf("%s.%s_loc_args: it requires %s_loc_key, which is missing: set that too", path, part, part)
 		}
 	}
 	return nil
 }
 
-// direction checks what browsers throw at in what they show, https://notifications.spec.whatwg.org/#enumdef-notificationdirection. All
-// else of it is between the operator and the browser.
+// direction checks the only member of a notification whose value may make browsers throw,
+// https://notifications.spec.whatwg.org/#enumdef-notificationdirection. The other members are left to the operator and the browser.
 func direction(path string, given jsonObject) error {
 	switch given["dir"] {
 	case nil, "", "auto", "ltr", "rtl":
@@ -135,8 +135,9 @@ func direction(path string, given jsonObject) error {
 	return fmt.Errorf("%s.dir: %s is not a direction: write \"auto\", \"ltr\" or \"rtl\"", path, show(given["dir"]))
 }
 
-// aps checks the one member of a payload that the gateway has to look into, and the one limit in it that Apple documents,
-// https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification. All else is between the operator and Apple.
+// aps checks the only member of a payload that the gateway must understand, and the only limit in it that Apple documents,
+// https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification. The rest is left to the operator and
+// Apple.
 func aps(path string, given jsonObject) error {
 	if given["aps"] == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 )
 
 // TestWhatFCMTakesIsTaken has a source for each row: FD is the discovery document, PJ is https://protobuf.dev/programming-guides/json/,
-// OLD is what earlier builds took.
+// OLD is what earlier builds accepted.
 func TestWhatFCMTakesIsTaken(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ source, part, given, want string }{
@@ -24,8 +24,8 @@ func TestWhatFCMTakesIsTaken(t *testing.T) {
 		{"FD", "android", `{"ttl": "00.5s"}`, `{"ttl":"0.5s"}`},
 		{"FD", "android", `{"priority": "HIGH"}`, `{"priority":"HIGH"}`},
 		{"FD: can take normal and high", "android", `{"priority": "normal"}`, `{"priority":"NORMAL"}`},
-		{"PJ: null is none", "android", `{"ttl": null, "notification": null}`, `{}`},
-		{"OLD: an empty text is none", "android", `{"notification": {"color": "", "visibility": "", "image": "", "event_time": ""}}`, `{"notification":{}}`},
+		{"PJ: null counts as absent", "android", `{"ttl": null, "notification": null}`, `{}`},
+		{"OLD: an empty string counts as absent", "android", `{"notification": {"color": "", "visibility": "", "image": "", "event_time": ""}}`, `{"notification":{}}`},
 		{"OLD", "notification", `{"title": ""}`, `{"title":""}`},
 		{"OLD: the last of two counts", "notification", `{"title": "a", "title": "b"}`, `{"title":"b"}`},
 		{"FD", "android", `{"notification": {"event_time": "2026-01-31T12:00:00+01:00"}}`, `{"notification":{"event_time":"2026-01-31T12:00:00+01:00"}}`},
@@ -82,13 +82,13 @@ func TestWhatFCMRefusesIsRefusedWithItsPathAndACure(t *testing.T) {
 		{"FD", "android_v2", `{"data": {}}`, "android_v2.data: it would take the place of the notification's data: leave it out"},
 		{"FD", "notification", `{"topic": "x"}`, "notification.topic: the gateway sets the device that each message is for: leave it out"},
 		{"FD", "android", `{"fid": "x"}`, "android.fid: the gateway sets the device that each message is for: leave it out"},
-		{"FD", "webpush", `{"name": "x"}`, "webpush.name: FCM names each message: leave it out"},
+		{"FD", "webpush", `{"name": "x"}`, "webpush.name: FCM sets the name of each message: leave it out"},
 
-		{"FD", "notification", `{"title": {}}`, "notification.title: it is an object, not a text: put it in quotes"},
-		{"FD", "android", `{"notification": "x"}`, "android.notification: it is a text, not an object: put its members in braces"},
-		{"FD", "android", `{"direct_boot_ok": "true"}`, "android.direct_boot_ok: it is a text, not true or false, without quotes"},
+		{"FD", "notification", `{"title": {}}`, "notification.title: it is an object, not a string: put it in quotes"},
+		{"FD", "android", `{"notification": "x"}`, "android.notification: it is a string, not an object: put its members in braces"},
+		{"FD", "android", `{"direct_boot_ok": "true"}`, "android.direct_boot_ok: it is a string, not true or false, without quotes"},
 		{"firebase-admin-python#369", "android", shown(`"sticky": 1`), at + "sticky: it is a number, not true or false, without quotes"},
-		{"FD", "android", `{"ttl": 3600}`, `android.ttl: it is a number, not a text such as "3600s"`},
+		{"FD", "android", `{"ttl": 3600}`, `android.ttl: it is a number, not a string such as "3600s"`},
 		{"FD", "android", `{"ttl": ""}`, `android.ttl: "" is not a number of seconds such as "3600s", of at most four weeks (2419200s)`},
 		{"FD", "android", `{"ttl": "-1s"}`, `android.ttl: "-1s" is not a number of seconds such as "3600s", of at most four weeks (2419200s)`},
 		{"FD", "android", `{"ttl": "3600"}`, `android.ttl: "3600" is not a number of seconds such as "3600s", of at most four weeks (2419200s)`},
@@ -97,39 +97,39 @@ func TestWhatFCMRefusesIsRefusedWithItsPathAndACure(t *testing.T) {
 		{"FD", "android", `{"ttl": "999999999999s"}`, `android.ttl: "999999999999s" is not a number of seconds such as "3600s", of at most four weeks (2419200s)`},
 		{"PJ: nine digits", "android", `{"ttl": "1.0000000001s"}`, `android.ttl: "1.0000000001s" is not a number of seconds such as "3600s", of at most four weeks (2419200s)`},
 		{"FD", "android", shown(`"vibrate_timings": ["1s", "2"]`), at + `vibrate_timings[1]: "2" is not a number of seconds such as "3600s"`},
-		{"FD", "android", shown(`"vibrate_timings": "1s"`), at + `vibrate_timings: it is a text, not a list: put it in brackets`},
-		{"FD", "android", shown(`"title_loc_key": "k", "title_loc_args": [null]`), at + `title_loc_args[0]: it is null, not a text: put it in quotes`},
-		{"FG", "android", shown(`"titleLocArgs": ["x"]`), at + "title_loc_args: they are for title_loc_key, which is missing: set it, too"},
-		{"FG", "android", shown(`"body_loc_args": ["x"], "body_loc_key": ""`), at + "body_loc_args: they are for body_loc_key, which is missing: set it, too"},
+		{"FD", "android", shown(`"vibrate_timings": "1s"`), at + `vibrate_timings: it is a string, not a list: put it in brackets`},
+		{"FD", "android", shown(`"title_loc_key": "k", "title_loc_args": [null]`), at + `title_loc_args[0]: it is null, not a string: put it in quotes`},
+		{"FG", "android", shown(`"titleLocArgs": ["x"]`), at + "title_loc_args: it requires title_loc_key, which is missing: set that too"},
+		{"FG", "android", shown(`"body_loc_args": ["x"], "body_loc_key": ""`), at + "body_loc_args: it requires body_loc_key, which is missing: set that too"},
 		{"FD", "android", shown(`"color": "#0f8"`), at + `color: "#0f8" is not a color such as "#00ff80"`},
 		{"FD", "android", shown(`"event_time": "31.1.2026"`), at + `event_time: "31.1.2026" is not a time such as "2026-01-31T12:00:00Z"`},
 		{"FD", "android", shown(`"visibility": "HIDDEN"`), at + `visibility: "HIDDEN" is not one of VISIBILITY_UNSPECIFIED, PRIVATE, PUBLIC, SECRET`},
 		{"FD", "android", `{"priority": 10}`, `android.priority: it is a number, not one of NORMAL, HIGH`},
 		{"FD", "android", shown(`"notification_count": 2147483648`), at + "notification_count: 2147483648 is not a whole number from -2147483648 to 2147483647"},
 		{"FD", "android", shown(`"notification_count": 1.5`), at + "notification_count: 1.5 is not a whole number from -2147483648 to 2147483647"},
-		{"FD", "android", shown(`"notification_count": "1"`), at + "notification_count: it is a text, not a whole number, without quotes"},
+		{"FD", "android", shown(`"notification_count": "1"`), at + "notification_count: it is a string, not a whole number, without quotes"},
 		{"FG", "android", shown(`"image": "picture"`), at + `image: "picture" is not an image URL such as "https://example.org/image.png"`},
 		{"FD", "android", shown(`"light_settings": {}`), at + "light_settings.color: it is missing: FCM requires it here"},
 		{
 			"FD", "android", shown(`"light_settings": {"color": {"red": 1.1}}`),
 			at + "light_settings.color.red: 1.1 is not a number from 0 to 1",
 		},
-		{"FD", "android", shown(`"light_settings": {"color": "#00ff80"}`), at + "light_settings.color: it is a text, not an object: put its members in braces"},
-		{"send/v2-api", "android_v2", `{}`, "android_v2: FCM wants exactly one of remote_notification and background_sync in it"},
+		{"FD", "android", shown(`"light_settings": {"color": "#00ff80"}`), at + "light_settings.color: it is a string, not an object: put its members in braces"},
+		{"send/v2-api", "android_v2", `{}`, "android_v2: FCM requires exactly one of remote_notification and background_sync"},
 		{
 			"send/v2-api", "android_v2", `{"background_sync": {}, "remoteNotification": {"notification": {}}}`,
-			"android_v2: FCM wants exactly one of remote_notification and background_sync in it",
+			"android_v2: FCM requires exactly one of remote_notification and background_sync",
 		},
 		{"firebase-admin-java#1227", "android_v2", `{"remote_notification": {}}`, "android_v2.remote_notification.notification: it is missing: FCM requires it here"},
 		{"send/v2-api", "android_v2", `{"priority": "high"}`, "android_v2.priority: FCM's v1 API has no such member: leave it out"},
 		{"send/v2-api", "android_v2", `{"backgroundSync": {"x": 1}}`, "android_v2.backgroundSync.x: FCM's v1 API has no such member: leave it out"},
-		{"FD", "webpush", `{"headers": {"TTL": 60}}`, "webpush.headers.TTL: it is a number, not a text: put it in quotes"},
-		{"FD", "webpush", `{"headers": []}`, `webpush.headers: it is a list, not an object of texts such as {"name": "value"}`},
-		{"FD", "webpush", `{"notification": "x"}`, "webpush.notification: it is a text, not an object: put its members in braces"},
+		{"FD", "webpush", `{"headers": {"TTL": 60}}`, "webpush.headers.TTL: it is a number, not a string: put it in quotes"},
+		{"FD", "webpush", `{"headers": []}`, `webpush.headers: it is a list, not an object of strings such as {"name": "value"}`},
+		{"FD", "webpush", `{"notification": "x"}`, "webpush.notification: it is a string, not an object: put its members in braces"},
 		{"WHATWG", "webpush", `{"notification": {"dir": 1}}`, `webpush.notification.dir: 1 is not a direction: write "auto", "ltr" or "rtl"`},
-		{"FD", "webpush", `{"fcm_options": {"link": "http://example.org/"}}`, `webpush.fcm_options.link: "http://example.org/" is not a link, an https URL such as "https://example.org/"`},
+		{"FD", "webpush", `{"fcm_options": {"link": "http://example.org/"}}`, `webpush.fcm_options.link: "http://example.org/" is not an https URL such as "https://example.org/"`},
 		{"understand-delivery", "fcm_options", `{"analytics_label": "a b"}`, `fcm_options.analytics_label: "a b" is not a label of at most 50 letters, digits and -_.~% such as "matrix"`},
-		{"FD", "apns", `{"payload": {"aps": "x"}}`, `apns.payload.aps: it is a text, not an object such as {"alert": {"title": "New message"}}`},
+		{"FD", "apns", `{"payload": {"aps": "x"}}`, `apns.payload.aps: it is a string, not an object such as {"alert": {"title": "New message"}}`},
 		{"Apple", "apns", `{"payload": {"aps": {"sound": {"volume": "loud"}}}}`, `apns.payload.aps.sound.volume: "loud" is not a volume: write a number from 0 to 1`},
 		{"Struct has doubles", "apns", `{"payload": {"a": [1, {"b": 1e999}]}}`, `apns.payload.a[1].b: the number 1e999 is too large`},
 	}
@@ -177,7 +177,7 @@ func TestTheNearestMemberIsNamedIfOneIsNear(t *testing.T) {
 		{android, "directBootOK", "directBootOk"},
 		{android, "tll", "ttl"},
 		{android, "tag", ""},
-		{android, "dato", ""}, // data is not the operator's
+		{android, "dato", ""}, // data is not for the operator to set
 		{apns, "live_activity_tokn", "live_activity_token"},
 		{webpush, "header", "headers"},
 		{Message, "anroid", "android"},
@@ -192,7 +192,7 @@ func TestTheNearestMemberIsNamedIfOneIsNear(t *testing.T) {
 	}
 }
 
-// FuzzRead wants whatever is taken to be taken again as it is written, and each error to be one line that names the part.
+// FuzzRead wants Read to accept its own result unchanged, and each error to be one line that names the part.
 func FuzzRead(f *testing.F) {
 	for _, part := range Message.Names() {
 		f.Add(part, `{"ttl": "3.5s", "collapseKey": "x", "notification": {"titleLocKey": "k", "title_loc_args": ["a"]}}`)

@@ -1,5 +1,6 @@
-// Package fcmmessage describes the message of FCM's HTTP v1 API as data, and checks the parts of it that an operator writes. It is our own
-// description: Firebase's SDK for Go lacks members that the API takes, so its structs must not decide what a configuration may say.
+// Package fcmmessage describes the message of FCM's HTTP v1 API as data, and checks the parts of it that an operator writes. The
+// description is our own: Firebase's SDK for Go lacks members that the API accepts, so its structs must not decide what a configuration
+// may contain.
 //
 // The members are those of the discovery document, https://fcm.googleapis.com/$discovery/rest?version=v1, and of
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. AndroidConfigV2 is described at
@@ -8,7 +9,7 @@ package fcmmessage
 
 import "time"
 
-// MaxTTL is the longest that FCM keeps a message,
+// MaxTTL is the longest time that FCM keeps a message,
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages#androidconfig.
 const MaxTTL = 4 * 7 * 24 * time.Hour
 
@@ -26,7 +27,7 @@ var Message = newObject(members{
 	"fid":       ours(oursTarget),
 	"topic":     ours(oursTarget),
 	"condition": ours(oursTarget),
-	"name":      ours("FCM names each message"),
+	"name":      ours("FCM sets the name of each message"),
 })
 
 const oursTarget = "the gateway sets the device that each message is for"
@@ -54,7 +55,7 @@ var androidV2 = newObject(common(members{
 	"background_sync": object(newObject(nil)),
 }), exactlyOne("remote_notification", "background_sync"))
 
-// common adds what AndroidConfig and AndroidConfigV2 have in common.
+// common adds the members that AndroidConfig and AndroidConfigV2 share.
 func common(more members) members {
 	return more.with(members{
 		"collapse_key":             text,
@@ -68,7 +69,7 @@ func common(more members) members {
 	})
 }
 
-// shown adds what AndroidNotification and AndroidNotificationV2 have in common.
+// shown adds the members that AndroidNotification and AndroidNotificationV2 share.
 func shown(more members) members {
 	return more.with(members{
 		"title": text, "title_loc_key": text, "title_loc_args": list(text),

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// documented are all members that an operator may set, by the discovery document of FCM's v1 API (revision 20260619,
-// https://fcm.googleapis.com/$discovery/rest?version=v1), those below android_v2 by AndroidConfigV2 of Firebase's SDKs
+// documented lists all members that an operator may set, from the discovery document of FCM's v1 API (revision 20260619,
+// https://fcm.googleapis.com/$discovery/rest?version=v1). Those below android_v2 are from AndroidConfigV2 of Firebase's SDKs
 // (https://github.com/firebase/firebase-admin-java/pull/1227).
 const documented = `
 notification: title body image
@@ -38,7 +38,7 @@ webpush.fcm_options: link analytics_label
 fcm_options: analytics_label
 `
 
-// paths are all members below an object that are for the operator.
+// paths returns all members below an object that an operator may set.
 func (o *Object) paths(at string) (paths []string) {
 	for _, name := range o.Names() {
 		if o.members[name].kind == kindOurs {
@@ -79,14 +79,15 @@ func TestTheSchemaIsTheDocumentedOne(t *testing.T) {
 	}
 }
 
-// samples are a value for each kind.
+// samples has a value for each kind.
 var samples = map[kind]any{
 	kindText: "x", kindBoolean: true, kindInteger: json.Number("7"), kindFraction: json.Number("0.5"), kindDuration: "3.5s",
 	kindTimestamp: "2026-01-31T12:00:00.5Z", kindColor: "#00ff80", kindImage: "https://example.org/i.png", kindLink: "https://example.org/",
 	kindLabel: "matrix", kindTexts: jsonObject{"any_Name": "x"}, kindFree: jsonObject{"any_Name": []any{nil, json.Number("1"), false}},
 }
 
-// sample is an object with all of its members, in a spelling; leave is the one of two that exclude each other that is left out.
+// sample returns an object with all of its members, in one spelling. leave is left out: it is one of two members that exclude each
+// other.
 func (o *Object) sample(spell func(i int, name string) string, leave string) jsonObject {
 	sample := make(jsonObject)
 	for i, name := range o.Names() {
@@ -146,7 +147,7 @@ func TestEveryMemberIsTakenInBothSpellingsAndWrittenInOne(t *testing.T) {
 	}
 }
 
-// The mapping is that of https://protobuf.dev/programming-guides/json/; the rows are names of the discovery document.
+// The mapping is in https://protobuf.dev/programming-guides/json/; the rows are names of the discovery document.
 func TestACamelCaseNameIsThatOfTheDiscoveryDocument(t *testing.T) {
 	t.Parallel()
 	for snake, want := range map[string]string{

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// kind is what a value has to be.
+// kind is the kind of a value.
 type kind uint8
 
 const (
@@ -26,7 +26,7 @@ const (
 	kindList
 	kindObject
 	kindFree // any object
-	kindOurs // not for the operator
+	kindOurs // not for the operator to set
 )
 
 // member is the type of a member, and its limits.
@@ -35,7 +35,7 @@ type member struct {
 	values []string                              // of kindEnum
 	of     *member                               // the items of kindList
 	object *Object                               // of kindObject
-	inside func(path string, v jsonObject) error // what is known of a kindFree
+	inside func(path string, v jsonObject) error // checks the members of a kindFree
 	max    time.Duration                         // of kindDuration; 0 for none
 	why    string                                // of kindOurs
 }
@@ -58,13 +58,13 @@ func enum(values ...string) member       { return member{kind: kindEnum, values:
 func ours(why string) member             { return member{kind: kindOurs, why: why} }
 func (m members) with(o members) members { maps.Copy(m, o); return m }
 
-// members are an object's by name, in snake_case.
+// members are the members of an object by name, in snake_case.
 type members map[string]member
 
 // jsonObject is a JSON object as encoding/json decodes it, with [encoding/json.Number] for numbers.
 type jsonObject = map[string]any
 
-// rule is what the members of an object have to do with each other. It gets them by their snake_case names.
+// rule checks how the members of an object depend on each other. It gets them by their snake_case names.
 type rule func(path string, given jsonObject) error
 
 // Object is a message of the API's schema.
@@ -85,17 +85,17 @@ func newObject(m members, rules ...rule) *Object {
 // Names returns the names of all members in snake_case, sorted.
 func (o *Object) Names() []string { return slices.Sorted(maps.Keys(o.members)) }
 
-// Member returns the snake_case name of a member that is named in one of the two spellings of proto JSON, and its object if it is one whose
-// members are known. It is empty if there is no such member.
+// Member returns the snake_case name of a member that is given in one of the two spellings of proto JSON. It also returns the member's
+// object, if that has known members. The name is empty if there is no such member.
 func (o *Object) Member(name string) (snake string, inner *Object) {
 	snake = o.names[name]
 	return snake, o.members[snake].object
 }
 
-// Ours returns why the operator must not set a member; empty if it is for the operator, or unknown.
+// Ours returns why the operator must not set a member; empty if they may, or if the member is unknown.
 func (o *Object) Ours(name string) string { return o.members[o.names[name]].why }
 
-// camel is a snake_case name in lowerCamelCase, https://protobuf.dev/programming-guides/json/.
+// camel returns a snake_case name in lowerCamelCase, https://protobuf.dev/programming-guides/json/.
 func camel(snake string) string {
 	words := strings.Split(snake, "_")
 	for i, word := range words[1:] {
@@ -104,7 +104,8 @@ func camel(snake string) string {
 	return strings.Join(words, "")
 }
 
-// Known returns as much of a path, such as message.android.ttl, as names members of the schema; empty if it does not begin with message.
+// Known returns the beginning of a path, such as message.android.ttl, as far as the schema has its members; empty if it does not begin
+// with message.
 func Known(path string) string {
 	segments := strings.Split(path, ".")
 	if segments[0] != "message" {

@@ -35,7 +35,7 @@ func (m *member) read(path string, v any) (any, error) {
 	}
 }
 
-// typed is a value of a type.
+// typed returns a value of a type.
 func typed[T any](path string, v any, want string) (T, error) {
 	value, ok := v.(T)
 	if !ok {
@@ -58,7 +58,7 @@ func (m *member) readObject(path string, v any) (any, error) {
 	return given, m.inside(path, given)
 }
 
-// finite finds a number in a free object that is too large for a google.protobuf.Struct.
+// finite returns an error if a free object contains a number that is too large for a google.protobuf.Struct.
 func finite(path string, v any) error {
 	switch v := v.(type) {
 	case jsonObject:
@@ -96,7 +96,7 @@ func (m *member) readList(path string, v any) (any, error) {
 }
 
 func readTexts(path string, v any) (any, error) {
-	given, err := typed[jsonObject](path, v, `an object of texts such as {"name": "value"}`)
+	given, err := typed[jsonObject](path, v, `an object of strings such as {"name": "value"}`)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +105,14 @@ func readTexts(path string, v any) (any, error) {
 		if given[name] == nil {
 			continue
 		}
-		if read[name], err = typed[string](path+"."+name, given[name], "a text: put it in quotes"); err != nil {
+		if read[name], err = typed[string](path+"."+name, given[name], "a string: put it in quotes"); err != nil {
 			return nil, err
 		}
 	}
 	return read, nil
 }
 
-// readInteger reads an int32. Proto JSON takes 1.0, too.
+// readInteger reads an int32. Proto JSON also accepts 1.0.
 func readInteger(path string, v any) (any, error) {
 	const want = "a whole number"
 	number, err := typed[json.Number](path, v, want+", without quotes")
@@ -141,26 +141,26 @@ var (
 	seconds   = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,9})?s$`)
 	colorForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 	labelForm = regexp.MustCompile(`^[a-zA-Z0-9_.~%-]{1,50}$`) // https://firebase.google.com/docs/cloud-messaging/understand-delivery
-	// forms are what texts of a form are, each with an example.
+	// forms describe the forms that strings may have, each with an example.
 	forms = map[kind][2]string{
 		kindDuration:  {"a number of seconds", "3600s"},
 		kindTimestamp: {"a time", "2026-01-31T12:00:00Z"},
 		kindColor:     {"a color", "#00ff80"},
 		kindImage:     {"an image URL", "https://example.org/image.png"},
-		kindLink:      {"a link, an https URL", "https://example.org/"},
+		kindLink:      {"an https URL", "https://example.org/"},
 		kindLabel:     {"a label of at most 50 letters, digits and -_.~%", "matrix"},
 	}
 )
 
-// readText reads a text, which may have to have a form.
+// readText reads a string, which may need a form.
 func (m *member) readText(path string, v any) (any, error) {
 	if m.kind == kindEnum {
 		return m.readEnum(path, v)
 	}
 	form, formed := forms[m.kind]
-	want := "a text: put it in quotes"
+	want := "a string: put it in quotes"
 	if formed {
-		want = fmt.Sprintf("a text such as %q", form[1])
+		want = fmt.Sprintf("a string such as %q", form[1])
 	}
 	value, err := typed[string](path, v, want)
 	switch {
@@ -168,7 +168,7 @@ func (m *member) readText(path string, v any) (any, error) {
 		return value, err
 	case m.kind == kindDuration && m.isDuration(value):
 		return trimmed(value), nil
-	case m.kind != kindDuration && (value == "" || m.fits(value)): // an empty one is as good as none in proto JSON, but for a duration
+	case m.kind != kindDuration && (value == "" || m.fits(value)): // in proto JSON, an empty string counts as absent, except for a duration
 		return value, nil
 	}
 	limit := ""
@@ -178,7 +178,7 @@ func (m *member) readText(path string, v any) (any, error) {
 	return nil, fmt.Errorf("%s: %s is not %s such as %q%s", path, show(v), form[0], form[1], limit)
 }
 
-// readEnum reads one of several words. FCM takes them in any case: its reference has high for HIGH.
+// readEnum reads one of several words. FCM accepts them in any case: its reference has high for HIGH.
 func (m *member) readEnum(path string, v any) (any, error) {
 	want := "one of " + strings.Join(m.values, ", ")
 	value, err := typed[string](path, v, want)
@@ -191,16 +191,16 @@ func (m *member) readEnum(path string, v any) (any, error) {
 	return value, nil
 }
 
-// isDuration reports whether a text is a duration within the limit.
+// isDuration reports whether a string is a duration within the limit.
 func (m *member) isDuration(value string) bool {
 	if !seconds.MatchString(value) {
 		return false
 	}
 	d, err := time.ParseDuration(value)
-	return m.max == 0 || err == nil && d <= m.max // an error is one that does not fit into a time.Duration
+	return m.max == 0 || err == nil && d <= m.max // an error means that it does not fit into a time.Duration
 }
 
-// fits reports whether a text has the form of its kind.
+// fits reports whether a string has the form of its kind.
 func (m *member) fits(value string) bool {
 	switch m.kind {
 	case kindTimestamp:
@@ -220,7 +220,7 @@ func (m *member) fits(value string) bool {
 	}
 }
 
-// trimmed is a duration without zeros in front.
+// trimmed returns a duration without leading zeros.
 func trimmed(value string) string {
 	value = strings.TrimLeft(value, "0")
 	if value[0] < '0' || value[0] > '9' {
@@ -229,7 +229,7 @@ func trimmed(value string) string {
 	return value
 }
 
-// wrong says that a value is of the wrong type.
+// wrong returns the error for a value of the wrong type.
 func wrong(path string, v any, want string) error {
 	return fmt.Errorf("%s: it is %s, not %s", path, kindOf(v), want)
 }
@@ -241,7 +241,7 @@ func kindOf(v any) string {
 	case bool:
 		return "a boolean"
 	case string:
-		return "a text"
+		return "a string"
 	case json.Number:
 		return "a number"
 	case []any:
@@ -251,7 +251,7 @@ func kindOf(v any) string {
 	}
 }
 
-// show is a value for an error.
+// show returns a value as an error shows it.
 func show(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -263,7 +263,7 @@ func show(v any) string {
 	}
 }
 
-// shorten is as much of a value as an error shows.
+// shorten returns as much of a value as an error shows.
 func shorten(value string) string {
 	const most = 64
 	if len(value) <= most {

@@ -1,5 +1,5 @@
-// Package lenient decodes the JSON of homeservers and clients. All code that reads such JSON uses it: what the decoder of requests accepted
-// must be read in the same way afterwards.
+// Package lenient decodes the JSON of homeservers and clients. All code that reads such JSON uses it, so JSON that a request was
+// accepted with is read the same way afterwards.
 package lenient
 
 import (
@@ -10,14 +10,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Options accept a member that comes twice, of which the last counts, and a string with a lone surrogate. Unknown members are left out,
-// and a null is as good as no member. Names are case-sensitive: with encoding/json, a "P256DH" of nothing would take the place of a key.
+// Options accept a member that occurs twice, of which the last counts, and a string with a lone surrogate. Unknown members are ignored,
+// and null counts as absent. Names are case-sensitive: with encoding/json, an empty "P256DH" would replace a key.
 //
-// The decoder is the one that Go has as encoding/json/v2 in an experiment. With encoding/json, the answer to a pushkey that is known to be
-// dead took 10 % more CPU.
+// The decoder is the one that Go has as encoding/json/v2 in an experiment. With encoding/json, the answer to a known dead pushkey took
+// 10 % more CPU.
 var Options = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// Unmarshal decodes JSON of a homeserver or a client into v. After an error, v may be half filled.
+// Unmarshal decodes JSON of a homeserver or a client into v. After an error, v may be partly filled.
 func Unmarshal(data []byte, v any) error { return jsonv2.Unmarshal(data, v, Options) }
 
 // Members returns all members of the notification in the body of a request; nil if there is none.
@@ -31,8 +31,8 @@ func Members(body json.RawMessage) map[string]json.RawMessage {
 	return request.Notification
 }
 
-// MayHave reports whether it is worth decoding a JSON value for members of these names: it is false only if none of them is there. An
-// escape sequence may stand for any letter of a name.
+// MayHave reports whether a JSON value may have members with these names, and so is worth decoding. It is false only if none of them is
+// there. An escape sequence may represent any letter of a name.
 func MayHave(data []byte, names ...string) bool {
 	for _, name := range names {
 		if bytes.Contains(data, []byte(name)) {

@@ -69,7 +69,7 @@ func TestAMemberIsNeverMissed(t *testing.T) {
 	}
 }
 
-// FuzzMayHave wants what was not looked for not to be there.
+// FuzzMayHave wants members to be missing if MayHave reports false.
 func FuzzMayHave(f *testing.F) {
 	for _, seed := range []string{
 		`{"auth": 1}`, `{"\u0061uth": 1}`, `{"AUTH": 1}`, `{"a": {"auth": 1}}`, `{"aut\u0068": null, "b": 1}`, `{"author": ""}`,

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// otherJSON are the files that decode JSON in another way than [lenient.Unmarshal], and whose JSON it is.
+// otherJSON are the files that decode JSON in another way than with [lenient.Unmarshal], and whose JSON that is.
 var otherJSON = map[string]string{
 	"providers/notification.go":            "a request's body, by the standard library only: the gateway's FuzzMembers compares it",
 	"providers/apns/answer.go":             "an answer of APNs",
@@ -25,8 +25,8 @@ var otherJSON = map[string]string{
 	"caddymodule/internal/gateway/work.go": "an entry of the outbox, which the gateway wrote",
 }
 
-// Guards against what encoding/json does with capitals (issue 12): data with "AUTH": 1 had a pusher deleted, "Endpoint" sent its pushes
-// elsewhere, and a content with "Body": 1 lost its text.
+// Guards against the way encoding/json handles capitals. Data with "AUTH": 1 got a pusher deleted, "Endpoint" sent its
+// pushes elsewhere, and a content with "Body": 1 lost its text.
 func TestNobodyDecodesJSONOfHomeserversAndClientsInAnotherWay(t *testing.T) {
 	t.Parallel()
 	top := os.DirFS("../..")
@@ -70,7 +70,7 @@ func TestNobodyDecodesJSONOfHomeserversAndClientsInAnotherWay(t *testing.T) {
 	}
 }
 
-// decoders are the places in a source that decode JSON with other options than [lenient.Options].
+// decoders returns the places in a source that decode JSON with other options than [lenient.Options].
 func decoders(t *testing.T, name string, source []byte) (found []string) {
 	t.Helper()
 	set := token.NewFileSet()
@@ -114,7 +114,7 @@ func decoders(t *testing.T, name string, source []byte) (found []string) {
 	return found
 }
 
-// types are what such a package has under names like those of its functions.
+// types are the types of such packages whose names look like those of functions.
 var types = []string{"Decoder", "Unmarshaler", "UnmarshalTypeError"}
 
 // isOptions reports whether an argument is lenient.Options.

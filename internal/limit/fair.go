@@ -6,31 +6,31 @@ import (
 	"sync"
 )
 
-// Party is whom a slot is for.
+// Party describes who wants a slot.
 type Party struct {
-	// Host and Group are where it goes, and to whom that belongs; empty where everything goes to one place.
+	// Host is where the push goes, and Group the owner of the host; empty if everything goes to one place.
 	Host, Group string
-	// Stranger means that nothing was ever delivered to the group: strangers share a small part of the slots and places.
+	// Stranger means that nothing was ever delivered to the group. Strangers share a small part of the slots and of the places in line.
 	Stranger bool
-	// First means that others of the same host let it go first, and that the host has more slots for it.
+	// First means that the party goes before others of the same host, and that the host has more slots for it.
 	First bool
 }
 
 const (
-	// hostSlots is how many slots a host may have at a time, and firstSlots how many more for those that go first: the others may be slow on
-	// purpose.
+	// hostSlots is how many slots a host may have at the same time. firstSlots is how many more it has for those that go first, because
+	// the others may be slow on purpose.
 	hostSlots, firstSlots = 64, 16
-	// Strangers may have one in strangeSlots of the slots, and one in strangePlaces of the places in line, all together.
+	// All strangers together may have one in strangeSlots of the slots, and one in strangePlaces of the places in line.
 	strangeSlots, strangePlaces = 8, 4
 	// A group may have one in groupSlots of the slots.
 	groupSlots = 2
 )
 
-// HostSlots is how many slots a host may have at a time, at most.
+// HostSlots is how many slots a host may have at the same time, at most.
 const HostSlots = hostSlots + firstSlots
 
-// Fair is a [Limiter] whose holders differ by whom they are for. The groups have their turns one after the other, as have the hosts of a
-// group, so that nobody gets more by asking more often. When all places in line are taken, the group with most of them gives one up.
+// Fair is a limiter that is fair to groups and hosts. The groups take turns, and so do the hosts of a group, so nobody gets more by
+// asking more often. When all places in line are taken, the group with the most places gives one up.
 type Fair struct {
 	size, places int
 
@@ -40,12 +40,12 @@ type Fair struct {
 	strange class
 }
 
-// class are the parties that are known, or those that are not.
+// class has all known parties, or all strangers.
 type class struct {
 	slots, places    int // at most
 	running, waiting int
 	groups           map[string]*group
-	line             list.List // the groups that have somebody waiting; the first has its turn
+	line             list.List // the groups with waiters; the first has its turn
 }
 
 type group struct {
@@ -54,7 +54,7 @@ type group struct {
 	slots            int // at most
 	running, waiting int
 	hosts            map[string]*host
-	line             list.List     // the hosts that have somebody waiting
+	line             list.List     // the hosts with waiters
 	place            *list.Element // in the class's line
 }
 
@@ -62,30 +62,30 @@ type host struct {
 	name    string
 	of      *group
 	slots   int // at most
-	open    int // of them for those that do not go first
+	open    int // the part of slots for those that do not go first
 	running int
-	others  int       // running that do not go first
-	first   list.List // the waiters that go first, and the rest
+	others  int       // running slots of those that do not go first
+	first   list.List // the waiters that go first; rest has the others
 	rest    list.List
 	place   *list.Element // in the group's line
 }
 
-// waiter is somebody in line.
+// waiter is a party in line.
 type waiter struct {
 	at    *host
 	line  *list.List
 	place *list.Element // nil once out of the line
-	turn  chan error    // nil for a slot
+	turn  chan error    // receives nil for a slot
 }
 
-// Slot is what a holder has.
+// Slot is the permission to run, until it is released.
 type Slot struct {
 	fair  *Fair
 	of    *host
 	first bool
 }
 
-// NewFair makes a limiter for running holders at a time and as many as waiting more in line.
+// NewFair returns a limiter for a number of running holders, and a number of others waiting in line.
 func NewFair(running, waiting int) *Fair {
 	f := &Fair{size: running, places: waiting}
 	f.known = class{slots: running, places: waiting, groups: make(map[string]*group)}
@@ -95,11 +95,11 @@ func NewFair(running, waiting int) *Fair {
 	return f
 }
 
-// Size is how many are let in at a time.
+// Size returns how many holders may run at the same time.
 func (f *Fair) Size() int { return f.size }
 
-// Acquire waits for a slot. It returns ErrBusy if there is no place in line, at once or later, when others need it more, and the context's
-// error if that ends first. After a nil error, the slot must be released once.
+// Acquire waits for a slot. It returns ErrBusy if there is no place in line, at once, or later if the place goes to somebody else. It
+// returns the context's error if that ends first. After a nil error, release the slot once.
 func (f *Fair) Acquire(ctx context.Context, p Party) (Slot, error) {
 	f.mu.Lock()
 	h := f.host(p)
@@ -112,7 +112,7 @@ func (f *Fair) Acquire(ctx context.Context, p Party) (Slot, error) {
 		f.mu.Unlock()
 		return Slot{}, ErrBusy
 	}
-	h = f.host(p) // the one that gave its place up may have been the last of the host
+	h = f.host(p) // the waiter that lost its place may have been the host's last
 	w := h.queue(p)
 	f.mu.Unlock()
 	select {
@@ -134,7 +134,7 @@ func (f *Fair) Acquire(ctx context.Context, p Party) (Slot, error) {
 	return Slot{}, ctx.Err()
 }
 
-// Release gives the slot back.
+// Release returns the slot.
 func (s Slot) Release() {
 	if s.fair == nil { // none was taken
 		return
@@ -144,7 +144,7 @@ func (s Slot) Release() {
 	s.fair.release(s.of, s.first)
 }
 
-// host is that of a party. It is remembered as long as it holds or wants something.
+// host returns a party's host. It is remembered as long as it has slots or waiters.
 func (f *Fair) host(p Party) *host {
 	c := &f.known
 	if p.Stranger {
@@ -169,7 +169,7 @@ func (f *Fair) host(p Party) *host {
 	return h
 }
 
-// mayRun reports whether the bounds let somebody have another slot of the host's.
+// mayRun reports whether the limits allow another slot for the host.
 func (f *Fair) mayRun(h *host, first bool) bool {
 	g := h.of
 	return f.running < f.size && g.of.running < g.of.slots && g.running < g.slots && h.mayRun(first)
@@ -179,7 +179,7 @@ func (h *host) mayRun(first bool) bool {
 	return h.running < h.slots && (first || h.others < h.open)
 }
 
-// free reports whether a party may have a slot at once: nobody of its host is before it. Whoever else waits cannot run now.
+// free reports whether a party may have a slot at once: nobody of its host is before it, and all other waiters cannot run now.
 func (f *Fair) free(h *host, p Party) bool {
 	return h.first.Len() == 0 && (p.First || h.rest.Len() == 0) && f.mayRun(h, p.First)
 }
@@ -195,7 +195,7 @@ func (f *Fair) take(h *host, first bool) Slot {
 	return Slot{f, h, first}
 }
 
-// release gives a slot back, and lets in whose turn it is.
+// release returns a slot, and lets the next waiters in.
 func (f *Fair) release(h *host, first bool) {
 	if !first {
 		h.others--
@@ -209,7 +209,8 @@ func (f *Fair) release(h *host, first bool) {
 	h.forget()
 }
 
-// letIn lets somebody in of the class, if one may, and reports whether it did. It passes over no more hosts than have all of their slots.
+// letIn lets one waiter of the class in, if any may run, and reports whether it did. It skips only hosts and groups whose slots are all
+// taken.
 func (c *class) letIn(f *Fair) bool {
 	if f.running >= f.size || c.running >= c.slots {
 		return false
@@ -236,7 +237,7 @@ func (c *class) letIn(f *Fair) bool {
 	return false
 }
 
-// makePlace finds a place in line for a party: a free one, a stranger's for one who is known, or one of the group that has most of them.
+// makePlace finds a place in line for a party: a free one, a stranger's for a known party, or one of the group with the most places.
 func (f *Fair) makePlace(g *group, p Party) bool {
 	c := g.of
 	full := f.known.waiting+f.strange.waiting >= f.places
@@ -250,13 +251,13 @@ func (f *Fair) makePlace(g *group, p Party) bool {
 	}
 	most := c.most()
 	if most == nil || most.waiting <= g.waiting+1 {
-		// The group has as many as any other, so one of its own has to give way, or nobody.
+		// No group has more places, so one of its own waiters must make way, or none.
 		return p.First && g.waiting > 0 && g.sendAway(false)
 	}
 	return most.sendAway(p.First)
 }
 
-// most is the group with most places in line; nil if none has any.
+// most returns the group with the most places in line; nil if none has any.
 func (c *class) most() (most *group) {
 	for place := c.line.Front(); place != nil; place = place.Next() {
 		if g := place.Value.(*group); most == nil || g.waiting > most.waiting {
@@ -266,7 +267,8 @@ func (c *class) most() (most *group) {
 	return most
 }
 
-// sendAway sends the last in line away of the group's host with most of them, one that goes first only if anyone may be.
+// sendAway turns away the last waiter of the group's host with the most waiters. A waiter that goes first is turned away only if anyone
+// is set.
 func (g *group) sendAway(anyone bool) bool {
 	var from *host
 	for at := g.line.Front(); at != nil; at = at.Next() {
@@ -310,7 +312,7 @@ func (h *host) queue(p Party) *waiter {
 	return w
 }
 
-// next is whose turn it is at the host.
+// next returns the waiter whose turn it is at the host.
 func (h *host) next() (w *waiter, first bool) {
 	if front := h.first.Front(); front != nil {
 		return front.Value.(*waiter), true
@@ -335,13 +337,13 @@ func (w *waiter) leave() {
 	}
 }
 
-// forget forgets a host, and its group, that hold and want nothing.
+// forget forgets a host without slots and waiters, and its group if it has no other host.
 func (h *host) forget() {
 	g := h.of
 	if h.running == 0 && h.place == nil && h.name != "" {
 		delete(g.hosts, h.name)
 	}
-	if len(g.hosts) == 0 && g.name != "" { // where everything goes to one place, that is always wanted
+	if len(g.hosts) == 0 && g.name != "" { // if everything goes to one place, that place is always needed
 		delete(g.of.groups, g.name)
 	}
 }

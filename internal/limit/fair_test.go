@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// line has parties wait for a slot, one after the other, and notes in which order they get it or are sent away.
+// line has parties wait for a slot, one after the other. It notes the order in which they get it or are turned away.
 type line struct {
 	t    *testing.T
 	fair *Fair
@@ -39,7 +39,7 @@ func (l *line) wait(name string, p Party) {
 	synctest.Wait()
 }
 
-// inLine runs a test of a limiter all of whose slots are taken for a second.
+// inLine tests a limiter whose slots are all taken for a second.
 func inLine(t *testing.T, running, waiting int, test func(t *testing.T, l *line)) {
 	t.Helper()
 	t.Parallel()
@@ -159,7 +159,7 @@ func TestWhenThereIsNoPlaceTheGroupWithMostGivesOneUp(t *testing.T) {
 		for i := range 4 {
 			l.wait(fmt.Sprint("many", i), Party{Host: fmt.Sprint("a", i/2), Group: "many"})
 		}
-		l.wait("many4", Party{Host: "a0", Group: "many"}) // its own group has most
+		l.wait("many4", Party{Host: "a0", Group: "many"}) // its own group has the most
 		l.wait("few0", Party{Host: "few", Group: "few"})
 		l.wait("few1", Party{Host: "few", Group: "few"})
 		l.wait("few2", Party{Host: "few", Group: "few"}) // would have more
@@ -228,7 +228,7 @@ func TestWhoGivesUpWaitingLeavesNothingBehind(t *testing.T) {
 	})
 }
 
-// With everything at random, no bound is ever passed, whoever waits gets an answer, and nothing is left.
+// With everything at random, no limit is ever exceeded, every waiter gets an answer, and nothing is left.
 func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 	t.Parallel()
 	const running, waiting = 32, 64

@@ -1,4 +1,4 @@
-// Package limit bounds how much of one thing goes on at a time, and how much may wait for its turn.
+// Package limit bounds how many operations run at the same time, and how many may wait for their turn.
 package limit
 
 import (
@@ -9,25 +9,25 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// ErrBusy says that as many already wait for their turn as may.
+// ErrBusy means that no more may wait for their turn.
 var ErrBusy = errors.New("too many in flight and waiting")
 
-// Limiter lets a number of holders in, lets a number of others wait, and turns the rest away at once: a queue without a bound
-// would only turn an overload into latency.
+// Limiter lets a number of holders run and a number of others wait, and turns the rest away at once. A queue without a bound would only
+// turn an overload into latency.
 type Limiter struct {
 	slots   *semaphore.Weighted
 	size    int
 	bound   int64
-	holders atomic.Int64 // in and waiting
+	holders atomic.Int64 // running and waiting
 }
 
-// New makes a limiter for running holders at a time and as many as waiting more in the queue.
+// New returns a limiter for a number of running holders, and a number of others waiting in the queue.
 func New(running, waiting int) *Limiter {
 	return &Limiter{slots: semaphore.NewWeighted(int64(running)), size: running, bound: int64(running + waiting)}
 }
 
-// Acquire waits for a slot. It returns ErrBusy at once if the queue is full, and the context's error if that ends first. After a
-// nil error, Release must be called once.
+// Acquire waits for a slot. It returns ErrBusy at once if the queue is full, and the context's error if that ends first. After a nil
+// error, call Release once.
 func (l *Limiter) Acquire(ctx context.Context) error {
 	if l.holders.Add(1) > l.bound {
 		l.holders.Add(-1)
@@ -40,14 +40,14 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 	return nil
 }
 
-// Release gives the slot back.
+// Release returns the slot.
 func (l *Limiter) Release() {
 	l.slots.Release(1)
 	l.holders.Add(-1)
 }
 
-// Size is how many are let in at a time.
+// Size returns how many holders may run at the same time.
 func (l *Limiter) Size() int { return l.size }
 
-// Idle says that nobody holds a slot or waits for one.
+// Idle reports whether nobody holds a slot or waits for one.
 func (l *Limiter) Idle() bool { return l.holders.Load() == 0 }

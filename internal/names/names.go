@@ -1,4 +1,4 @@
-// Package names knows which host names cannot be on the public internet.
+// Package names recognizes host names that cannot be on the public internet.
 package names
 
 import (
@@ -10,15 +10,15 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// special are the ends of names that are not in the public DNS (https://www.iana.org/assignments/special-use-domain-names, and
-// .internal, which ICANN set aside). Each but .invalid may well be one in a private network.
+// special are the suffixes of names that are not in the public DNS (https://www.iana.org/assignments/special-use-domain-names, and
+// .internal, which ICANN set aside). All except .invalid may exist in a private network.
 var special = []string{"alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"}
 
-// examples are for documentation (RFC 6761 section 6.5). Some of them resolve, and nobody reads their mail.
+// examples are for documentation (RFC 6761 section 6.5). Some of them resolve, but nobody reads their mail.
 var examples = []string{"example", "example.com", "example.net", "example.org"}
 
-// Canonical returns a host in the one spelling that names are compared in: what is not ASCII is mapped as net/http does it (a digit of full
-// width is a digit), and there are no capitals and no dot at the end.
+// Canonical returns a host in the one spelling that names are compared in. Characters outside ASCII are mapped as net/http does it (a
+// full-width digit is a digit). There are no capitals, and no dot at the end.
 func Canonical(host string) string {
 	return strings.TrimSuffix(ASCII(host), ".")
 }
@@ -39,16 +39,16 @@ func ASCII(host string) string {
 	}, host)
 }
 
-// IsBelow reports whether a host in lower case is a name or below it.
+// IsBelow reports whether a host in lower case equals a name or is below it.
 func IsBelow(host, name string) bool {
 	rest, ok := strings.CutSuffix(strings.TrimSuffix(host, "."), name)
 	return ok && (rest == "" || rest[len(rest)-1] == '.')
 }
 
-// Special returns the special-use name that a host in lower case is or is below; empty for none.
+// Special returns the special-use name that a host in lower case equals or is below; empty if there is none.
 func Special(host string) string { return find(special, host) }
 
-// IsExample reports whether a host in lower case is one for documentation.
+// IsExample reports whether a host in lower case is for documentation.
 func IsExample(host string) bool { return find(examples, host) != "" }
 
 func find(list []string, host string) string {
@@ -60,7 +60,7 @@ func find(list []string, host string) string {
 	return ""
 }
 
-// IsNumber reports whether a host's last label makes inet_aton and browsers take all of it for an IPv4 address
+// IsNumber reports whether inet_aton and browsers treat a host with this last label as an IPv4 address
 // (https://url.spec.whatwg.org/#ends-in-a-number-checker). No top-level domain is a number.
 func IsNumber(label string) bool {
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {
@@ -78,8 +78,8 @@ var (
 	errNoName  = errors.New("not a name")
 )
 
-// Public returns an error that says what a host is if it cannot be a name on the public internet, however it is written: an address, a
-// single label, a special-use name, or what no name can be.
+// Public returns an error if a host, in whatever spelling, cannot be a name on the public internet. The error describes the host: an
+// address, a single label, a special-use name, or not a name at all.
 func Public(host string) error {
 	host = Canonical(host)
 	last := Last(host)

@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 )
 
-func TestWhatCannotBeOnTheInternetIsToldByItsName(t *testing.T) {
+func TestANameShowsThatAHostCannotBeOnTheInternet(t *testing.T) {
 	t.Parallel()
 	const address, label, none = "an address", "a name without a dot", "not a name"
 	for _, tt := range []struct{ source, host, want string }{

@@ -1,4 +1,4 @@
-// Package pushtype has Apple's push types, and what each of them wants of a push,
+// Package pushtype has Apple's push types, and what each of them requires,
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns and
 // https://developer.apple.com/documentation/widgetkit/updating-widgets-with-widgetkit-push-notifications.
 package pushtype
@@ -27,7 +27,7 @@ const (
 type Type struct {
 	// Name is the value of apns-push-type.
 	Name string
-	// Ending is what the topic has after the app's bundle ID.
+	// Ending is what follows the app's bundle ID in the topic.
 	Ending string
 	// MaxPayload is how many bytes a payload may have.
 	MaxPayload int
@@ -35,15 +35,15 @@ type Type struct {
 	Priority int
 	// Once means that apns-expiration must be 0: Apple makes a single attempt.
 	Once bool
-	// KeyOnly means that a certificate cannot send it.
+	// KeyOnly means that it cannot be sent with a certificate.
 	KeyOnly bool
 }
 
-// maxPayload is for every type but VoIP,
+// maxPayload is the limit of every type except VoIP,
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification.
 const maxPayload = 4096
 
-// types are all that Apple documents.
+// types are all types that Apple documents.
 var types = []Type{
 	{Name: Alert, MaxPayload: maxPayload},
 	{Name: Background, MaxPayload: maxPayload, Priority: 5},
@@ -58,10 +58,10 @@ var types = []Type{
 	{Name: MDM, MaxPayload: maxPayload},
 }
 
-// managed is what Apple begins the topic of each MDM certificate with, in place of a bundle ID.
+// managed is the beginning of the topic of each MDM certificate, in place of a bundle ID.
 const managed = "com.apple.mgmt."
 
-// Named returns the type of that name.
+// Named returns the type with that name.
 func Named(name string) (t Type, known bool) {
 	for _, t := range types {
 		if t.Name == name {
@@ -71,7 +71,8 @@ func Named(name string) (t Type, known bool) {
 	return Type{}, false
 }
 
-// Of returns the type that a topic is for: its ending decides, and for mdm its beginning. A plain bundle ID is for alert, and for background.
+// Of returns the type that a topic is for. The topic's ending decides, and for mdm its beginning. A plain bundle ID is for alert and
+// background.
 func Of(topic string) Type {
 	for _, t := range types {
 		if t.Ending != "" && strings.HasSuffix(topic, t.Ending) {
@@ -86,7 +87,7 @@ func Of(topic string) Type {
 	return t
 }
 
-// IsEnding reports whether s is what a topic may have after a bundle ID; nothing is, too.
+// IsEnding reports whether s may follow a bundle ID in a topic. It may also be empty.
 func IsEnding(s string) bool {
 	for _, t := range types {
 		if t.Ending == s {
@@ -96,13 +97,13 @@ func IsEnding(s string) bool {
 	return false
 }
 
-// Fits reports whether the topic is one for this type.
+// Fits reports whether the topic is for this type.
 func (t Type) Fits(topic string) bool {
 	of := Of(topic)
 	return of.Name == t.Name || of.Name == Alert && t.Name == Background
 }
 
-// TopicFor returns what the topic of this type is for the app of another topic, in words if that cannot be known.
+// TopicFor returns the topic of this type for the app that another topic belongs to, or a description of it if it cannot be known.
 func (t Type) TopicFor(topic string) string {
 	of := Of(topic)
 	switch {
@@ -115,8 +116,8 @@ func (t Type) TopicFor(topic string) string {
 	}
 }
 
-// Misfit returns what is wrong with a type of this name for a topic, and in which of the options push_type and topic; both are empty if
-// nothing is. The text has the option's value first.
+// Misfit returns why a type does not fit a topic, and which of the options push_type and topic is wrong. Both are empty if the type
+// fits. The text begins with the option's value.
 func Misfit(name, topic string) (field, text string) {
 	t, known := Named(name)
 	if !known || t.Fits(topic) {
@@ -131,6 +132,6 @@ func Misfit(name, topic string) (field, text string) {
 	if t.Name == MDM {
 		where, what = "begin", managed
 	}
-	return "topic", fmt.Sprintf("%q does not %s with %s, which the push type %s wants: set topic to %s, or leave push_type out",
+	return "topic", fmt.Sprintf("%q does not %s with %s, which the push type %s requires: set topic to %s, or leave push_type out",
 		topic, where, what, name, t.TopicFor(topic))
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// table is Apple's of "Sending notification requests to APNs", section "Know when to use push types"; controls and widgets are on the pages of
-// WidgetKit. A topic is that of the app org.example.app.
+// table is Apple's table in "Sending notification requests to APNs", section "Know when to use push types". Controls and widgets are on
+// WidgetKit's pages. Each topic is for the app org.example.app.
 var table = []struct {
 	name, topic string
 	want        Type
@@ -44,7 +44,7 @@ func TestEachPushTypeIsAsAppleDocumentsIt(t *testing.T) {
 	}
 }
 
-// A topic fits the types of its own ending, and no others.
+// A topic fits only the types of its ending.
 func TestAPushTypeFitsItsOwnTopicOnly(t *testing.T) {
 	t.Parallel()
 	for _, row := range table {

@@ -9,15 +9,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// go-redis writes each connection that fails to the standard error output. Who wanted the connection gets the error, so that this is for
-// those who look into the connections themselves. It has one log for the process.
+// go-redis writes every failed connection to standard error. Whoever wanted the connection gets the error, so this log is only for those
+// who examine the connections themselves. go-redis has one log for the process.
 func init() {
 	redis.SetLogger(debugLog{})
 }
 
 type debugLog struct{}
 
-// Printf is for go-redis.
+// Printf implements the logger of go-redis.
 func (debugLog) Printf(_ context.Context, format string, v ...any) {
 	if c := caddy.Log().Named("redis").Check(zap.DebugLevel, ""); c != nil {
 		c.Message = fmt.Sprintf(format, v...)

@@ -1,8 +1,7 @@
 // Package redisclient has the connections to Redis that the outbox and the rejected store share.
 //
-// It talks to one primary: a Redis or Valkey from version 6.2 on, by itself or behind something that follows a failover. The keys all
-// have the same hash tag, so that a cluster of one shard does as well; a cluster client, which Redis Cluster with several needs, this is
-// not.
+// It connects to one primary: a Redis or Valkey, version 6.2 or later, either itself or behind something that follows a failover. All keys
+// have the same hash tag, so a cluster of one shard works too. A Redis Cluster of several shards needs a cluster client, which this is not.
 package redisclient
 
 import (
@@ -23,30 +22,30 @@ import (
 )
 
 const (
-	// DefaultPrefix is what keys begin with if the configuration does not say.
+	// DefaultPrefix is the default prefix of keys.
 	DefaultPrefix = "matrix_push"
 
-	// A push waits for Redis, so that one which does not answer must not take long. The URL can say otherwise, for example
+	// A push waits for Redis, so a Redis that does not answer must not take long. The URL can set other timeouts, for example
 	// ?read_timeout=2s.
 	dialTimeout = time.Second
 	ioTimeout   = 500 * time.Millisecond
-	poolTimeout = time.Second // how long to wait for one of the connections
+	poolTimeout = time.Second // how long to wait for a free connection
 )
 
-// Client is a pool of connections to one Redis, shared by all who name the same URL.
+// Client is a pool of connections to one Redis. All configurations with the same URL share it.
 type Client struct {
 	*redis.Client
-	// Key stands for the URL and is no secret.
+	// Key identifies the URL without containing a secret.
 	Key string
 }
 
 var clients = caddy.NewUsagePool()
 
-var errURL = errors.New("is not redis://user:password@host:6379/0, rediss://… (TLS) or unix:///path/redis.sock?db=0; " +
-	"special characters of a password are percent-encoded")
+var errURL = errors.New("must be redis://user:password@host:6379/0, rediss://… (TLS) or unix:///path/redis.sock?db=0; " +
+	"percent-encode special characters of a password")
 
-// Load takes a share of the connections to the Redis of a URL, in which placeholders are replaced. It connects to nothing. No error
-// shows the URL: there may be a password in it.
+// Load takes a share of the connections to the Redis of a URL, whose placeholders it replaces. It does not connect. No error shows the URL,
+// which may contain a password.
 func Load(option string) (*Client, error) {
 	url, err := caddy.NewReplacer().ReplaceOrErr(option, true, true)
 	if err != nil {
@@ -67,7 +66,7 @@ func Load(option string) (*Client, error) {
 	return c.(*Client), nil
 }
 
-// parse reads a URL. What net/url and go-redis say of a wrong one would quote it.
+// parse reads a URL. It hides the errors of net/url and go-redis, which would quote the URL.
 func parse(url string) (*redis.Options, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
@@ -78,10 +77,10 @@ func parse(url string) (*redis.Options, error) {
 	setDefault(&options.WriteTimeout, ioTimeout)
 	setDefault(&options.PoolTimeout, poolTimeout)
 	options.ContextTimeoutEnabled = true
-	// There is one layer that tries again, and it is not this one.
+	// Only one layer retries, and it is not this one.
 	options.MaxRetries = -1
 	options.DialerRetries = 1
-	// Nothing but the commands of this program.
+	// Send only the commands of this program.
 	options.Protocol = 2
 	options.PipelinePoolSize = -1
 	options.DisableIdentity = true
@@ -95,7 +94,7 @@ func setDefault(d *time.Duration, fallback time.Duration) {
 	}
 }
 
-// Unload gives the share back. The last one closes the connections.
+// Unload releases the share. The last one closes the connections.
 func (c *Client) Unload() error {
 	_, err := clients.Delete(c.Key)
 	return err
@@ -104,10 +103,10 @@ func (c *Client) Unload() error {
 // Destruct closes the connections.
 func (c *Client) Destruct() error { return c.Close() }
 
-// CheckPrefix says what is wrong with a prefix, or returns the default one for none.
+// CheckPrefix returns the prefix, the default one if it is empty, or an error if it is not valid.
 func CheckPrefix(prefix string) (string, error) {
 	if strings.ContainsAny(prefix, "{}") {
-		return "", errors.New("has a brace")
+		return "", errors.New("contains a brace: write it without braces")
 	}
 	if prefix == "" {
 		return DefaultPrefix, nil
@@ -115,17 +114,17 @@ func CheckPrefix(prefix string) (string, error) {
 	return prefix, nil
 }
 
-// ParsePrefix reads a prefix that is given in a Caddyfile: it is not empty.
+// ParsePrefix reads a prefix from a Caddyfile, which must not be empty.
 func ParsePrefix(arg string) (string, error) {
 	if arg == "" {
-		return "", errors.New(`"" is no prefix`)
+		return "", errors.New("must not be empty")
 	}
 	return arg, nil
 }
 
-// Probe finds out whether Redis can be used. What it refuses, such as a wrong password, is an error. That it cannot be reached is not:
-// it may start after the gateway, and the sites next to it have to be served meanwhile. That is logged, and so are settings of
-// Redis with which it loses what it was told.
+// Probe finds out whether Redis can be used. If Redis refuses, for example because of a wrong password, that is an error. If it cannot be
+// reached, that is only logged: Redis may start after the gateway, and the sites beside the gateway must be served meanwhile. Settings with
+// which Redis may lose data are logged, too.
 func (c *Client) Probe(ctx context.Context, log *slog.Logger) error {
 	info, err := c.Info(ctx, "server", "memory", "persistence").Result()
 	var refusal redis.Error
@@ -134,10 +133,10 @@ func (c *Client) Probe(ctx context.Context, log *slog.Logger) error {
 		warn(info, log)
 		return nil
 	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "LOADING"), Unreachable(err):
-		log.Error("redis cannot be reached; it is tried again whenever it is needed", "error", err)
+		log.Error("redis cannot be reached", "error", err, "hint", "the gateway tries again whenever it needs Redis")
 		return ctx.Err()
 	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "NOPERM"):
-		return c.ping(ctx) // INFO is not for everybody
+		return c.ping(ctx) // INFO is not allowed for everybody
 	default:
 		return fmt.Errorf("redis: %w", err)
 	}
@@ -150,15 +149,15 @@ func (c *Client) ping(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Unreachable says whether an error is one of the network, and not an answer.
+// Unreachable reports whether an error comes from the network, and is not an answer.
 func Unreachable(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// MayHaveArrived reports whether Redis may have done what it was asked for, although there was this error: not if it refused, or if there
-// was no connection to ask it through.
+// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused, or if there was
+// no connection.
 func MayHaveArrived(err error) bool {
 	var refusal redis.Error
 	var network *net.OpError
@@ -172,15 +171,15 @@ func MayHaveArrived(err error) bool {
 	}
 }
 
-// warn tells of settings with which Redis loses what it was told.
+// warn logs settings with which Redis may lose data.
 func warn(info string, log *slog.Logger) {
 	if strings.Contains(info, "\r\naof_enabled:0\r\n") {
-		log.Warn("redis keeps no append-only file: when it restarts, it has lost what was accepted since its last snapshot",
+		log.Warn("redis has no append-only file; a restart loses all data since its last snapshot",
 			"remedy", "appendonly yes")
 	}
 	if strings.Contains(info, "\r\nmaxmemory_policy:") && !strings.Contains(info, "\r\nmaxmemory_policy:noeviction\r\n") &&
 		!strings.Contains(info, "\r\nmaxmemory:0\r\n") {
-		log.Warn("redis may throw away what was accepted when its memory is full", "remedy", "maxmemory-policy noeviction")
+		log.Warn("redis may evict data when its memory is full", "remedy", "maxmemory-policy noeviction")
 	}
 }
 

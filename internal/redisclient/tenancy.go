@@ -10,14 +10,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 )
 
-// Tenancy is the life of what the configurations of a process keep in one Redis under one prefix. It has a share of the connections.
+// Tenancy manages the lifetime of what a process's configurations keep in one Redis under one prefix. It has a share of the connections.
 type Tenancy struct {
 	*tenancy.Tenancy
 	Client *Client
 }
 
-// Share takes a share of what a pool has for a URL, a gateway's name and a prefix, and makes it if there is nothing yet, with a tenancy of
-// the client under the key.
+// Share takes a share of the pool's value for a URL, a gateway's name and a prefix. If there is no such value yet, make creates it, with a
+// tenancy of the client under the key.
 func Share[T caddy.Destructor](pool *caddy.UsagePool, url, prefix, gateway string, make func(client *Client, key string) T) (T, error) {
 	client, err := Load(url)
 	if err != nil {
@@ -27,12 +27,12 @@ func Share[T caddy.Destructor](pool *caddy.UsagePool, url, prefix, gateway strin
 	key := client.Key + " " + gateway + " " + prefix
 	shared, made := tenancy.Join(pool, key, func() T { return make(client, key) })
 	if !made {
-		_ = client.Unload() // what is shared has a share of its own
+		_ = client.Unload() // the shared value has a separate share
 	}
 	return shared, nil
 }
 
-// NewTenancy returns one that is closed, with what runs while it is open. It takes over the share of the client.
+// NewTenancy returns a closed tenancy, with the functions that run while it is open. It takes over the share of the client.
 func NewTenancy(pool *caddy.UsagePool, key string, client *Client, notOpen error, background ...func(context.Context)) *Tenancy {
 	nothing := func() error { return nil } // connections open by themselves
 	return &Tenancy{Client: client, Tenancy: tenancy.New(pool, key, tenancy.Resource{
@@ -48,5 +48,5 @@ func (t *Tenancy) Open(ctx context.Context, who any, log *slog.Logger) error {
 	return t.Tenancy.Open(ctx, who, log, nil)
 }
 
-// Destruct closes what is shared, and gives the share of the connections back.
+// Destruct closes the resource, and releases its share of the connections.
 func (t *Tenancy) Destruct() error { return errors.Join(t.Tenancy.Destruct(), t.Client.Unload()) }

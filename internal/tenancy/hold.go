@@ -7,10 +7,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-var errGone = errors.New("nobody shares it")
+var errGone = errors.New("nobody has a share")
 
-// Hold is the beginning of an attempt: one share is taken while there are any. If nobody has a share any more, the resource is being
-// closed, and the attempt comes too late.
+// Hold begins an attempt. While there are attempts, they hold one share together. If nobody has a share any more, the resource is being
+// closed, and the attempt is too late.
 func (t *Tenancy) Hold(attempt string) {
 	t.holding.Lock()
 	defer t.holding.Unlock()
@@ -22,8 +22,8 @@ func (t *Tenancy) Hold(attempt string) {
 	t.attempts[attempt] = struct{}{}
 }
 
-// LetGo is the end of an attempt. The end of the last one gives the share back, which may close the resource: LetGo waits for that until
-// the context ends.
+// LetGo ends an attempt. The end of the last one releases the share, which may close the resource. LetGo waits for that until the context
+// ends.
 func (t *Tenancy) LetGo(ctx context.Context, attempt string) {
 	if !t.end(attempt) {
 		return
@@ -39,7 +39,7 @@ func (t *Tenancy) LetGo(ctx context.Context, attempt string) {
 	}
 }
 
-// LetGoSoon is LetGo for those whom the closing waits for.
+// LetGoSoon is LetGo for callers that closing waits for.
 func (t *Tenancy) LetGoSoon(attempt string) {
 	if t.end(attempt) {
 		go func() { _, _ = t.pool.Delete(t.key) }()
@@ -57,7 +57,7 @@ func (t *Tenancy) end(attempt string) bool {
 	return len(t.attempts) == 0
 }
 
-// LetAllGo ends all attempts, for tests that leave some.
+// LetAllGo ends all attempts, for tests that leave some open.
 func (t *Tenancy) LetAllGo() {
 	t.holding.Lock()
 	defer t.holding.Unlock()

@@ -1,14 +1,15 @@
-// Package tenancy is the life of what the configurations of a process share, such as a file that only one of them could open.
+// Package tenancy manages the lifetime of a resource that the configurations of a process share, such as a file that only one of them could
+// open.
 //
-// When Caddy reloads, it starts the new configuration while the old one still works, and then cleans up the old one, whose requests may go
-// on for long. A configuration that is only validated, or fails to load, is cleaned up as well, perhaps after it was started. So what they
-// share is
+// When Caddy reloads, it starts the new configuration while the old one still works. Then it cleans up the old one, whose requests may
+// continue for long. A configuration that is only validated, or fails to load, is also cleaned up, perhaps after it was started. So a
+// shared resource is
 //
-//	made    when the first configuration is provisioned: Join. That opens nothing
-//	opened  when the first configuration goes live: Open. The settings and the log of the newest live one are in use
-//	used    through Enter, which returns an error before it is open, and when it is closed
+//	made    when the first configuration is provisioned: Join. This opens nothing
+//	opened  when the first configuration goes live: Open. The newest live one's settings and log are in use
+//	used    through Enter, which returns an error before the resource is open and after it is closed
 //	held    by attempts under way, which may outlive all configurations: Hold, LetGo
-//	closed  when the last configuration left, and the last attempt ended: Leave. What runs in the background ends first, then what uses it
+//	closed  when the last configuration has left and the last attempt has ended: Leave. Background functions end first
 package tenancy
 
 import (
@@ -22,26 +23,26 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Resource is what is shared. No two of its functions run at the same time, but for those in the background.
+// Resource is what is shared. Its functions never run at the same time, except those in the background.
 type Resource struct {
-	// Open opens it. The settings and the log of who opens it are in use already. After an error, it is still closed, and a later
-	// configuration may try again.
+	// Open opens it. The settings and the log of the configuration that opens it are already in use. After an error it is still closed, and a
+	// later configuration may try again.
 	Open func() error
 
-	// Background runs while it is open. Each function returns when its context is done, and may use Enter until then.
+	// Background functions run while it is open. Each returns when its context is done, and may use Enter until then.
 	Background []func(context.Context)
 
-	// Ready waits until it can be used, while Background runs. After an error, it is closed again. It may be nil.
+	// Ready waits until it can be used, while Background runs. After an error, it is closed again. Ready may be nil.
 	Ready func(context.Context) error
 
 	// Close closes it. Background has ended, and nobody is in Enter.
 	Close func() error
 
-	// NotOpen is the error for those who use it while it is closed.
+	// NotOpen is the error for calls while it is closed.
 	NotOpen error
 }
 
-// Tenancy is a resource that configurations share through a pool. Types that embed it are what the pool has.
+// Tenancy is a resource that configurations share through a pool. The pool has values of types that embed it.
 type Tenancy struct {
 	resource Resource
 	pool     *caddy.UsagePool
@@ -61,28 +62,28 @@ type Tenancy struct {
 	attempts map[string]struct{}
 }
 
-// tenant is a configuration that is live.
+// tenant is a live configuration.
 type tenant struct {
 	who   any
 	log   *slog.Logger
 	apply func()
 }
 
-// Join takes a share of what a pool has under a key, and makes it if there is nothing yet. Leave gives the share back.
+// Join takes a share of the pool's value under a key, or makes the value if there is none yet. Leave releases the share.
 func Join[T caddy.Destructor](pool *caddy.UsagePool, key string, make func() T) (shared T, made bool) {
-	v, loaded, _ := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return make(), nil }) // no error, as there is none in there
+	v, loaded, _ := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return make(), nil }) // make returns no error
 	return v.(T), !loaded
 }
 
-// New returns the tenancy of a resource, which is closed, for what a pool has under a key.
+// New returns the closed tenancy of a resource, for a pool's value under a key.
 func New(pool *caddy.UsagePool, key string, resource Resource) *Tenancy {
 	t := &Tenancy{resource: resource, pool: pool, key: key, attempts: make(map[string]struct{})}
 	t.log.Store(slog.New(slog.DiscardHandler))
 	return t
 }
 
-// Open makes who the newest configuration that went live, and opens the resource unless it is open. The log, and what apply does, are in
-// use until a newer configuration goes live, and again when that is gone. apply may be nil.
+// Open makes who the newest configuration that went live, and opens the resource unless it is open. The log, and the settings that apply
+// sets, are in use until a newer configuration goes live, and again when that one is gone. apply may be nil.
 func (t *Tenancy) Open(ctx context.Context, who any, log *slog.Logger, apply func()) error {
 	t.life.Lock()
 	defer t.life.Unlock()
@@ -126,8 +127,8 @@ func (t *Tenancy) open(ctx context.Context) error {
 	return nil
 }
 
-// applyNewest puts the settings and the log of the newest live configuration to use. If there is none, the settings stay, and nothing is
-// logged. The caller holds life.
+// applyNewest puts the settings and the log of the newest live configuration into use. Without a live configuration, the settings stay and
+// nothing is logged. The caller holds life.
 func (t *Tenancy) applyNewest() {
 	newest := tenant{log: slog.New(slog.DiscardHandler)}
 	if n := len(t.live); n > 0 {
@@ -145,7 +146,7 @@ func (t *Tenancy) retire(who any) {
 	t.applyNewest()
 }
 
-// Leave forgets a configuration, whether or not it went live, and gives its share back. The last one closes the resource.
+// Leave forgets a configuration, whether or not it went live, and releases its share. The last one closes the resource.
 func (t *Tenancy) Leave(who any) error {
 	t.life.Lock()
 	t.retire(who)
@@ -154,8 +155,8 @@ func (t *Tenancy) Leave(who any) error {
 	return err
 }
 
-// Enter keeps the resource open while fn uses it. It does not wait: there is nothing to use before the resource is open, and no more once
-// somebody waits to close it.
+// Enter keeps the resource open while fn uses it. It never waits: before the resource is open, and once somebody waits to close it, Enter
+// returns NotOpen.
 func (t *Tenancy) Enter(fn func() error) error {
 	if !t.gate.TryRLock() {
 		return t.resource.NotOpen
@@ -167,10 +168,10 @@ func (t *Tenancy) Enter(fn func() error) error {
 	return fn()
 }
 
-// Opened reports whether the resource is open, for those who need nothing that is closed.
+// Opened reports whether the resource is open, for callers that need not keep it open.
 func (t *Tenancy) Opened() bool { return t.opened.Load() }
 
-// Log returns that of the newest live configuration.
+// Log returns the log of the newest live configuration.
 func (t *Tenancy) Log() *slog.Logger { return t.log.Load() }
 
 // Destruct closes the resource for good. The pool calls it when nobody has a share any more.
@@ -193,7 +194,7 @@ func (t *Tenancy) shut() error {
 	return t.resource.Close()
 }
 
-// Quiet ends what runs in the background; for tests, before the resource is closed.
+// Quiet ends the background functions. Tests call it before the resource is closed.
 func (t *Tenancy) Quiet() {
 	t.stop()
 	t.background.Wait()

@@ -19,20 +19,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errNotOpen = errors.New("not open")
 
-// fake is a resource that notes what becomes of it.
+// fake is a resource that records its events.
 type fake struct {
 	*Tenancy
 	pool     *caddy.UsagePool
 	mu       sync.Mutex
-	fail     error // what opening it fails with
-	unready  error // what it fails with afterwards
+	fail     error // the error of opening it
+	unready  error // the error of getting ready afterwards
 	events   []string
 	settings string
 
 	used atomic.Int64 // how many are in Enter
 }
 
-// config is what Caddy has of a configuration.
+// config is a configuration as Caddy has it.
 type config struct {
 	*fake
 	name string
@@ -87,7 +87,7 @@ func (f *fake) note(event string) {
 	f.events = append(f.events, event)
 }
 
-// work uses the resource until the end is called.
+// work uses the resource until end is called.
 func (f *fake) work(t *testing.T) (end func()) {
 	t.Helper()
 	begun, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -117,12 +117,12 @@ func (f *fake) waitForClosing() {
 	}
 }
 
-// start is what Caddy does when it goes live.
+// start is what Caddy does when the configuration goes live.
 func (c *config) start() error {
 	return c.Open(context.Background(), c, c.log, func() { c.settings = c.name })
 }
 
-// cleanup is what Caddy does in the end.
+// cleanup is what Caddy does at the end.
 func (c *config) cleanup(t *testing.T) {
 	t.Helper()
 	if err := c.Leave(c); err != nil {
@@ -204,7 +204,7 @@ func TestTheNewestLiveConfigurationsSettingsAndLogAreUsed(t *testing.T) {
 	expect(b)
 	c.cleanup(t)
 	expect(b)
-	a.live(t) // once more, which makes it no newer
+	a.live(t) // a second time, which makes it no newer
 	expect(b)
 	b.cleanup(t)
 	expect(a)

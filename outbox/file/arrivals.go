@@ -8,7 +8,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// arrival is an entry that is being written. Its fields are the index's, but for those that do not change.
+// arrival is an entry that is being written. The index owns its fields, except those that never change.
 type arrival struct {
 	e        *outbox.Entry
 	seq      uint64
@@ -17,10 +17,10 @@ type arrival struct {
 	standing outbox.Standing
 	replaced []*item
 	write    *write
-	// displaced are the entries that make way, and toll their names, once they have.
+	// displaced are the entries that it displaces, and toll has their names once they are displaced.
 	displaced []place
 	toll      *toll
-	strays    []uint64 // of them, those that may be on disk still, and must not
+	strays    []uint64 // of the displaced, those that may still be on disk and must be removed
 
 	runs  bool      // an attempt is under way
 	due   time.Time // when to try it first
@@ -29,20 +29,20 @@ type arrival struct {
 	gone  bool // it was settled or discarded meanwhile
 }
 
-// toll are the names of the entries that made way for one, until somebody has reported them.
+// toll has the names of the entries that one entry displaced, until a caller has reported them.
 type toll struct{ refs []outbox.Ref }
 
-// admission is what becomes of an entry that is accepted.
+// admission is the outcome of accepting an entry.
 type admission uint8
 
 const (
 	fresh  admission = iota // the caller writes it
-	joined                  // it is being written, as another caller's
+	joined                  // another caller is writing it
 	known                   // it is in the box
 	late                    // it was settled or discarded
 )
 
-// reserve makes room for an entry, unless it or its event is in the box, or was.
+// reserve makes room for an entry, unless the entry or its event is or was in the box.
 func (x *index) reserve(e *outbox.Entry, now time.Time) (a *arrival, as admission, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -81,7 +81,7 @@ func (x *index) reserve(e *outbox.Entry, now time.Time) (a *arrival, as admissio
 	return a, fresh, nil
 }
 
-// makeRoom takes entries out that have to make way, and reports whether there is room then. Those that are replaced are gone then, too.
+// makeRoom takes out the entries that the new one displaces, and reports whether there is room then. It counts replaced entries as gone.
 func (x *index) makeRoom(q *queue, a *arrival, now time.Time) bool {
 	for _, it := range a.replaced {
 		q.room.leave(it)
@@ -89,7 +89,7 @@ func (x *index) makeRoom(q *queue, a *arrival, now time.Time) bool {
 	n := &newcomer{room: &q.room, standing: a.standing, group: a.group, size: int64(a.size), now: now}
 	ok := n.squeeze(x.bounds)
 	out := n.out
-	n.back() // they are removed as all others are
+	n.back() // they are removed below, like all others
 	for _, it := range a.replaced {
 		q.room.enter(it)
 	}
@@ -103,7 +103,7 @@ func (x *index) makeRoom(q *queue, a *arrival, now time.Time) bool {
 	return ok
 }
 
-// took are the names of the entries that made way for one, if they are not reported yet.
+// took returns the names of the entries that one entry displaced, if nobody has reported them yet.
 func (x *index) took(a *arrival) (refs []outbox.Ref) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -113,7 +113,7 @@ func (x *index) took(a *arrival) (refs []outbox.Ref) {
 	return refs
 }
 
-// outgoing are the numbers of the entries that go when this one is written.
+// outgoing returns the sequence numbers of the entries that are removed when this one is written.
 func (a *arrival) outgoing() (seqs []uint64) {
 	for _, it := range a.replaced {
 		seqs = append(seqs, it.seq)
@@ -124,8 +124,8 @@ func (a *arrival) outgoing() (seqs []uint64) {
 	return seqs
 }
 
-// again finds an entry that was accepted before, or another one of the same event. Accepting an entry again without an attempt under way
-// ends the lease that it has.
+// again finds the same entry, or another one of the same event, if it was accepted before. Accepting an entry again without an attempt
+// under way ends its lease.
 func (q *queue) again(e *outbox.Entry, now time.Time) (*arrival, admission) {
 	event := e.Event != ([16]byte{})
 	if d := q.devices[e.Device]; d != nil {
@@ -162,7 +162,7 @@ func (q *queue) again(e *outbox.Entry, now time.Time) (*arrival, admission) {
 	return nil, fresh
 }
 
-// acceptedAgain ends the attempt at an entry, as the caller does who had no answer when it was accepted first.
+// acceptedAgain ends the attempt at an entry. The caller got no answer when the entry was first accepted.
 func (q *queue) acceptedAgain(d *device, it *item, due time.Time) {
 	it.runs = time.Time{}
 	q.room.offer(it)
@@ -174,7 +174,7 @@ func (q *queue) acceptedAgain(d *device, it *item, due time.Time) {
 	}
 }
 
-// replaceable are the entries that a newer one takes the place of: not one that may be under way.
+// replaceable returns the entries that a newer one replaces. It leaves out those that may have an attempt under way.
 func (d *device) replaceable(replace unique.Handle[string], now time.Time) (items []*item) {
 	for _, it := range d.items {
 		if it.replace == replace && d.idle(it, now) {
@@ -184,7 +184,7 @@ func (d *device) replaceable(replace unique.Handle[string], now time.Time) (item
 	return items
 }
 
-// put reports whether an entry is still to be written. If not, it was settled or discarded before its turn came.
+// put reports whether an entry must still be written. If not, it was settled or discarded before its turn.
 func (x *index) put(a *arrival) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -192,8 +192,8 @@ func (x *index) put(a *arrival) bool {
 	return a.put
 }
 
-// arrived takes an entry in that was written, or gives its room back if it was not or is not wanted any more. It reports whether an attempt
-// at it is under way.
+// arrived adds an entry that was written. If the write failed or the entry is no longer wanted, it frees the entry's room. It reports
+// whether an attempt at the entry is under way.
 func (x *index) arrived(a *arrival, err error, now time.Time) (runs bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -203,7 +203,7 @@ func (x *index) arrived(a *arrival, err error, now time.Time) (runs bool) {
 	if err != nil || a.gone {
 		q.room.book(a.standing, a.group, a.size, -1)
 	} else {
-		q.insert(a, now) // first: the device keeps when it is due, and who has it
+		q.insert(a, now) // first: the device keeps its due time and its holder
 	}
 	if err == nil && a.put {
 		for _, it := range a.replaced {
@@ -213,8 +213,8 @@ func (x *index) arrived(a *arrival, err error, now time.Time) (runs bool) {
 	return err == nil && !a.gone && a.runs
 }
 
-// concede makes what was displaced by an entry gone for good, or takes it in again: unless it was settled or discarded meanwhile. What may
-// be on disk or not is gone.
+// concede makes the displaced entries gone for good, or restores them unless they were settled or discarded meanwhile. An entry that may or
+// may not be on disk counts as gone.
 func (x *index) concede(q *queue, a *arrival, err error) {
 	if len(a.displaced) == 0 {
 		return
@@ -236,7 +236,7 @@ func (x *index) concede(q *queue, a *arrival, err error) {
 	}
 }
 
-// came forgets an entry that is not being written any more.
+// came forgets an entry that is no longer being written.
 func (q *queue) came(a *arrival) {
 	key := a.e.Device
 	left := slices.DeleteFunc(q.coming[key], func(o *arrival) bool { return o == a })
@@ -247,7 +247,7 @@ func (q *queue) came(a *arrival) {
 	}
 }
 
-// arriving is an entry that is being written.
+// arriving returns an entry that is being written, or nil.
 func (q *queue) arriving(r outbox.Ref) *arrival {
 	for _, a := range q.coming[r.Device] {
 		if a.e.ID == r.ID {

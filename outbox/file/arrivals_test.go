@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// underWay are ways to have the write of an entry under way: it ends with goOn.
+// underWay returns ways to have the write of an entry under way. goOn ends it.
 func underWay() map[string]func(t *testing.T, b *Box, e outbox.Entry) (accepted chan error, goOn func()) {
 	begin := func(b *Box, e outbox.Entry) chan error {
 		accepted := make(chan error, 1)
@@ -70,7 +70,7 @@ func TestAnEntryThatIsSettledWhileItIsBeingWrittenIsGone(t *testing.T) {
 				}
 				accept(t, b, later)
 				want := []string{"older", later.ID}
-				if name == "in its transaction" { // which took the place of the older one
+				if name == "in its transaction" { // it replaced the older one
 					want = want[1:]
 				}
 				if ids := onDisk(t, b); !slices.Equal(ids, want) {
@@ -89,7 +89,7 @@ func TestAnEntryThatIsSettledWhileItIsBeingWrittenIsGone(t *testing.T) {
 	}
 }
 
-// Its first transaction may end before that which removes it.
+// Its first transaction may end before the one that removes it.
 func TestNobodyGetsAnEntryThatWasSettledWhileItWasBeingWritten(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
@@ -135,7 +135,7 @@ func TestAnEntryThatIsReleasedWhileItIsBeingWrittenIsDueThen(t *testing.T) {
 		}, 0},
 		{"accepted again", func(b *Box, e outbox.Entry) error {
 			e.Running = false
-			go func() { _ = tryAccept(context.Background(), b, e) }() // which waits for the first one's write
+			go func() { _ = tryAccept(context.Background(), b, e) }() // it waits for the first one's write
 			waitForRelease(b, e)
 			return nil
 		}, 0},
@@ -167,7 +167,7 @@ func TestAnEntryThatIsReleasedWhileItIsBeingWrittenIsDueThen(t *testing.T) {
 	}
 }
 
-// waitForRelease waits until the entry that is being written is not under way any more.
+// waitForRelease waits until no attempt is under way at the entry that is being written.
 func waitForRelease(b *Box, e outbox.Entry) {
 	for runs := true; runs; {
 		b.db.index.mu.Lock()

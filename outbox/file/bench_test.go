@@ -16,7 +16,7 @@ import (
 
 const accepters = 256
 
-// entriesPerSecond has many goroutines do something with n entries.
+// entriesPerSecond handles n entries in many goroutines.
 func entriesPerSecond(b *testing.B, n int, do func(e outbox.Entry) error) float64 {
 	b.Helper()
 	push := bytes.Repeat([]byte{'x'}, 600)
@@ -64,7 +64,7 @@ func BenchmarkAccept(b *testing.B) {
 	b.ReportMetric(rate/baseline, "ratio")
 }
 
-// BenchmarkDepth is what it costs to accept a push, and to settle it when it was delivered, by how many pushes of other devices wait.
+// BenchmarkDepth measures accepting a push and settling it after its delivery, by how many pushes of other devices are pending.
 func BenchmarkDepth(b *testing.B) {
 	for _, waiting := range []int{0, 1e3, 1e4, 1e5} {
 		if testing.Short() && waiting > 1e4 {
@@ -95,7 +95,7 @@ func BenchmarkDepth(b *testing.B) {
 	}
 }
 
-// inUse is how much memory is in use.
+// inUse returns how much memory is in use.
 func inUse() float64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -103,14 +103,14 @@ func inUse() float64 {
 	return float64(m.HeapAlloc)
 }
 
-// BenchmarkNote is what a delivered push pays for being remembered.
+// BenchmarkNote measures what remembering it costs a delivered push.
 func BenchmarkNote(b *testing.B) {
 	box := opened(b, &Box{Path: tempPath(b)})
 	until := time.Now().Add(time.Hour)
 	b.ReportAllocs()
 	for n := 1; b.Loop(); n++ {
 		box.Note([16]byte{byte(n), byte(n >> 8)}, until)
-		if n%(maxNotes/2) == 0 { // what is beyond the bound would cost nothing
+		if n%(maxNotes/2) == 0 { // notes above the bound would cost nothing
 			b.StopTimer()
 			e := entry("a", fmt.Sprint(n))
 			accept(b, box, e)

@@ -18,7 +18,7 @@ func vouchedFor(t testing.TB, b *Box) map[[16]byte]bool {
 	return got
 }
 
-// written lets the writer write what it was told.
+// written waits until the writer has written notes and vouches.
 func written() {
 	time.Sleep(time.Second)
 	synctest.Wait()
@@ -58,7 +58,7 @@ func TestBeyondTheBoundTheOldestNotesGo(t *testing.T) {
 		}
 		note(2*most, 5*most) // at once
 		expect(0, 5*most)
-		// Those of entries count, too, and so do those that were there before.
+		// Notes of entries count, too, and so do those that were there before.
 		cleanup(t, b)
 		b = opened(t, &Box{Path: b.Path, MaxPerDevice: 1 << 20})
 		if n, want := counted(t, b).notes, len(recalled(t, b)); n != want {
@@ -116,7 +116,7 @@ func TestBeyondTheBoundTheVouchesGoThatEndFirst(t *testing.T) {
 				t.Errorf("%d is vouched for: %v", n, got[key(n)])
 			}
 		}
-		// One that is vouched for again takes no other's place.
+		// A key that is vouched for again displaces no other.
 		b.Vouch(key(1000), until.Add(1000*time.Minute))
 		b.Vouch(key(1000), until.Add(500*time.Minute))
 		written()
@@ -138,7 +138,7 @@ func TestBeyondTheBoundTheVouchesGoThatEndFirst(t *testing.T) {
 	})
 }
 
-// Each is on another page: a flood of them is not to hold up the pushes.
+// Each is on another page: a flood of them must not delay pushes.
 func TestVouchesAreWrittenAFewAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestAFileOfAnEarlierVersionRemembersVouches(t *testing.T) {
 	}
 }
 
-// counted is what the writer counts.
+// counted returns the writer's counts.
 func counted(t *testing.T, b *Box) (c counts) {
 	t.Helper()
 	if err := b.db.writer.between(t.Context(), func() { c = b.db.writer.counts }); err != nil {

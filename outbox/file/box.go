@@ -2,12 +2,12 @@
 //
 //	Box       the module: one in each configuration
 //	database  the open file, shared through a pool by all configurations that name it, and by the attempts under way
-//	writer    commits together what many ask for: entries, notes of delivered events, and vouches
-//	sweep     removes what has expired, and overwrites in the file what was removed; see wipe.go
-//	index     in memory: the queue of each device, which are due, which go to a host, and the roll of all entries
+//	writer    commits the writes of many callers together: entries, notes of delivered events, and vouches
+//	sweep     removes expired entries, and overwrites in the file what was removed; see wipe.go
+//	index     in memory: the queue of each device, which devices are due, which push to a host, and the roll of all entries
 //
-// A call may end before the write that it asked for. Who began the write does not matter then: the writer tells the index what became of
-// it, so the two agree. No lock is held while anybody waits for the disk.
+// A call may end before the write that it asked for. It doesn't matter who asked: the writer reports each result to the index, so the two
+// agree. No lock is held while a caller waits for the disk.
 package file
 
 import (
@@ -28,20 +28,19 @@ func init() {
 	caddy.RegisterModule(Box{})
 }
 
-// Box keeps accepted pushes in a file, until they are delivered or their app's `ttl` is over. An entry has the notification after the
-// app's `content` policy, the pushkey, and the pusher's data. The file is readable by Caddy's user alone. One process at a time can have
-// it open.
+// Box keeps accepted pushes in a file until they are delivered or their app's `ttl` is over. An entry has the notification after the app's
+// `content` policy, the pushkey, and the pusher's data. Only Caddy's user can read the file. Only one process at a time can have it open.
 //
-// What is removed is overwritten in the file within an hour, so that no copy made later has it. A file of at least 8 MiB of which three
-// quarters are free is replaced by a smaller one. For a moment, that takes a second file beside it, `outbox.db.compact`.
+// Removed pushes are overwritten in the file within an hour, so later copies of the file don't contain them. A file of at least 8 MiB is
+// replaced by a smaller one when three quarters of it are free. This briefly needs a second file beside it, `outbox.db.compact`.
 type Box struct {
-	// Path is the file; it is created with its directory if it does not exist. A relative path starts at the working directory of
-	// the process. Placeholders such as `{env.NAME}` are replaced while loading.
-	// Default: `matrix_push/outbox.db` in Caddy's data directory.
+	// The path of the file. The gateway creates the file and its directory if they don't exist. A relative path starts at the working
+	// directory of the process. Placeholders such as `{env.NAME}` are replaced while loading. Default: `matrix_push/outbox.db` in Caddy's data
+	// directory.
 	Path string `json:"path,omitempty"`
 
-	// How many pushes one app may have in the outbox. When that is used up, pushes to devices and hosts that never took one make way for
-	// others, and what finds no room is answered so that the homeserver sends it again. Default: 100000.
+	// How many pushes one app may have in the outbox. Beyond that, pushes to devices and hosts that never took one are displaced first. If
+	// there is still no room, the homeserver is asked to send the push again. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
 	// How many pushes one device may have in the outbox. Default: 200.
@@ -55,8 +54,8 @@ type Box struct {
 	held bool
 }
 
-// Configurations that name the same file share it. The key is the absolute path and nothing else, so that a change of another
-// option never opens a file twice.
+// pool lets configurations that name the same file share it. The key is only the absolute path, so a change of another option never opens a
+// file twice.
 var pool = caddy.NewUsagePool()
 
 // CaddyModule returns the module's name and constructor.
@@ -64,7 +63,7 @@ func (Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.file", New: func() caddy.Module { return new(Box) }}
 }
 
-// Provision sets the defaults and takes a share of the database. It opens nothing: `caddy validate` beside a running server works.
+// Provision sets the defaults and takes a share of the database. It opens no file, so `caddy validate` works beside a running server.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
 	if err := b.options().Check(); err != nil {
@@ -79,12 +78,12 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// options are those about how much may wait.
+// options returns the options that limit what the outbox holds.
 func (b *Box) options() bounds.Options {
 	return bounds.Options{PerApp: &b.MaxPerApp, PerDevice: &b.MaxPerDevice, Size: &b.MaxSize}
 }
 
-// Open opens the file unless another configuration did, and applies this one's settings to it.
+// Open opens the file unless another configuration has opened it, and applies this configuration's settings.
 func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
@@ -92,7 +91,7 @@ func (b *Box) Open(ctx context.Context) error {
 	return b.db.Open(ctx, b, b.log, func() { b.db.index.setBounds(b.options().Bounds()) })
 }
 
-// Cleanup gives the share of the database back. The last one out closes the file.
+// Cleanup releases its share of the database. The last one closes the file.
 func (b *Box) Cleanup() error {
 	if !b.held {
 		return nil
@@ -101,21 +100,21 @@ func (b *Box) Cleanup() error {
 	return b.db.Leave(b)
 }
 
-// Accept takes a push over and returns when it is on disk. If the context ends before that, it may still get there.
+// Accept takes over a push, and returns when it is on disk. If the context ends before that, the push may still get there.
 func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
 	return b.db.accept(ctx, e)
 }
 
-// Settle removes an entry and returns when it is gone from the disk.
+// Settle removes an entry, and returns when it is gone from the disk.
 func (b *Box) Settle(ctx context.Context, r outbox.Ref) error { return b.db.settle(ctx, r) }
 
-// Release ends a lease. When the device is due is not written down: after a restart, it is at once.
+// Release ends a lease. The device's due time is kept only in memory: after a restart, the device is due at once.
 func (b *Box) Release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) error {
 	b.db.release(ctx, r, due, tried)
 	return nil
 }
 
-// Waiting says whether a device has entries, from memory.
+// Waiting reports whether a device has entries. It reads the index in memory.
 func (b *Box) Waiting(_ context.Context, app string, device [16]byte) (bool, error) {
 	return b.db.waiting(app, device)
 }
@@ -136,15 +135,15 @@ func (b *Box) Rouse(_ context.Context, app string) error {
 	return nil
 }
 
-// RouseHost makes devices due whose oldest entry goes to a host. It looks at that host's devices only.
+// RouseHost makes devices due whose oldest entry goes to a host. It looks only at that host's devices.
 func (b *Box) RouseHost(_ context.Context, app, host string, most int) (due int, err error) {
 	return b.db.rouseHost(app, host, most)
 }
 
-// Depths says how much waits, from memory.
+// Depths returns how many pushes each app has pending. It reads the index in memory.
 func (b *Box) Depths(context.Context) ([]outbox.Depth, error) { return b.db.depths() }
 
-// List shows an app's entries in the order in which they were accepted, from memory. A page has at most 1000.
+// List returns an app's entries in the order in which they were accepted. It reads the index in memory. A page has at most 1000.
 func (b *Box) List(_ context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
 	return b.db.list(app, cursor, limit)
 }
@@ -154,13 +153,13 @@ func (b *Box) RouseDevice(_ context.Context, app string, device [16]byte) (found
 	return b.db.rouseDevice(app, device)
 }
 
-// Drop removes entries of a device at which no attempt is under way, and returns when they are gone from the disk. After an error, all
-// are still there, unless it is ErrUnsure.
+// Drop removes a device's entries at which no attempt is under way, and returns when they are gone from the disk. After an error all are
+// still there, unless the error is ErrUnsure.
 func (b *Box) Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
 	return b.db.drop(ctx, app, device, id)
 }
 
-// Note remembers an event. A crash forgets those of the last tenth of a second.
+// Note remembers an event. A crash loses the notes of the last tenth of a second.
 func (b *Box) Note(event [16]byte, until time.Time) { b.db.note(event, until) }
 
 // Recall reads the events that are remembered.
@@ -168,7 +167,7 @@ func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 	return b.db.recall(ctx, yield)
 }
 
-// Vouch remembers a key. A crash forgets those of the last tenth of a second.
+// Vouch remembers a key. A crash loses the vouches of the last tenth of a second.
 func (b *Box) Vouch(key [16]byte, until time.Time) { b.db.vouch(key, until) }
 
 // Vouched reads the keys that are remembered.

@@ -47,12 +47,12 @@ func TestThePathHasADefaultAndPlaceholders(t *testing.T) {
 	})
 }
 
-func TestFileAndDirectoryAreTheOwnersAlone(t *testing.T) {
+func TestOnlyTheOwnerCanAccessFileAndDirectory(t *testing.T) {
 	t.Parallel()
 	storetest.Private(t, opened(t, &Box{Path: tempPath(t)}).Path)
 }
 
-// wantNotOpen asks everything of a box that is not open.
+// wantNotOpen makes every call to a box that is not open.
 func wantNotOpen(t *testing.T, b *Box) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -95,7 +95,7 @@ func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
 	b := provision(t, &Box{Path: tempPath(t)})
 	wantNotOpen(t, b)
 	open(t, b)
-	open(t, b) // a second time is no error
+	open(t, b) // a second time is not an error
 	accept(t, b, entry("a", "1"))
 	cleanup(t, b)
 	wantNotOpen(t, b)
@@ -137,10 +137,10 @@ func TestCaddyfile(t *testing.T) {
 		{Name: "an option twice", In: "file {\nmax_size 1MB\nmax_size 1MB\n}", Err: "max_size is given twice"},
 		{Name: "a number without a value", In: "file {\nmax_per_app\n}", Err: "wrong argument count"},
 		{Name: "a number of two values", In: "file {\nmax_per_app 1 2\n}", Err: "wrong argument count"},
-		{Name: "a number that is none", In: "file {\nmax_per_app many\n}", Err: `max_per_app: "many" is not a number above 0`},
+		{Name: "a word for a number", In: "file {\nmax_per_app many\n}", Err: `max_per_app: "many" is not a number above 0`},
 		{Name: "a number of zero", In: "file {\nmax_per_device 0\n}", Err: `max_per_device: "0" is not a number above 0`},
 		{Name: "a number below zero", In: "file {\nmax_per_device -1\n}", Err: `max_per_device: "-1" is not a number above 0`},
-		{Name: "a size that is none", In: "file {\nmax_size large\n}", Err: `max_size: "large" is not a size`},
+		{Name: "a word for a size", In: "file {\nmax_size large\n}", Err: `max_size: "large" is not a size`},
 		{Name: "a size of zero", In: "file {\nmax_size 0\n}", Err: `max_size: "0" is not a size`},
 		{Name: "a size beyond all bounds", In: "file {\nmax_size 15EiB\n}", Err: `max_size: "15EiB" is not a size`},
 	})

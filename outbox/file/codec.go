@@ -11,22 +11,22 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// stored is an entry on disk but for its push, as JSON. Before it is a checksum: 4 bytes, CRC-32C of the sequence number and all that
-// follows. bbolt has none of its data pages, and a flipped bit must not send a push to another device. Behind it are a newline, which
-// JSON has none of, and the push as it is.
+// stored is the JSON of an entry on disk, without its push. A checksum precedes it: 4 bytes, CRC-32C of the sequence number and everything
+// that follows. bbolt has no checksum for its data pages, and a flipped bit must not send a push to another device. After the JSON come a
+// newline, which the JSON never contains, and the push unchanged.
 type stored struct {
 	ID        string `json:"id"`
 	App       string `json:"app"`
 	Device    []byte `json:"device"`
-	Event     []byte `json:"event,omitempty"` // older entries have none, and no host
+	Event     []byte `json:"event,omitempty"` // older entries have neither event nor host
 	Host      string `json:"host,omitempty"`
 	Group     string `json:"group,omitempty"`
 	Replace   string `json:"replace,omitempty"`
-	Badge     bool   `json:"badge,omitempty"` // of older entries, in place of replace
+	Badge     bool   `json:"badge,omitempty"` // older entries have it instead of replace
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
-	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
+	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, like the next; older entries don't have it
 	Expires   int64  `json:"expires"`
-	// Older entries have none, and are guests'.
+	// Older entries don't have it; they count as guests.
 	Standing *outbox.Standing `json:"standing,omitempty"`
 }
 
@@ -53,7 +53,7 @@ func encode(seq uint64, e *outbox.Entry) ([]byte, error) {
 	return append(binary.BigEndian.AppendUint32(nil, checksum(seq, body)), body...), nil
 }
 
-// decode returns errGarbage for whatever encode does not write. What it returns shares no memory with b.
+// decode returns errGarbage for anything that encode does not write. The entry shares no memory with b.
 func decode(seq uint64, b []byte) (*outbox.Entry, error) {
 	if len(b) < checksumSize || binary.BigEndian.Uint32(b) != checksum(seq, b[checksumSize:]) {
 		return nil, errGarbage
@@ -86,5 +86,5 @@ func checksum(seq uint64, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(sequence(seq), castagnoli), castagnoli, body)
 }
 
-// sequence is an entry's key: keys have the order in which entries were accepted.
+// sequence returns an entry's key: keys sort in the order in which entries were accepted.
 func sequence(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }

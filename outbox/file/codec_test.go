@@ -38,7 +38,7 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 		{"an alert", sample},
 		{"a badge update", badge},
 		{"a push of several lines", lines},
-		{"a push that is no JSON", outbox.Entry{ID: "1", Push: []byte{0, 255, '"'}, Expires: time.UnixMilli(0)}},
+		{"a push that is not JSON", outbox.Entry{ID: "1", Push: []byte{0, 255, '"'}, Expires: time.UnixMilli(0)}},
 		{"a push of nothing", outbox.Entry{ID: "1", Push: []byte{}, Expires: time.UnixMilli(0)}},
 		{"one that expires in a far future", future},
 		{"one accepted nobody knows when", unknown},
@@ -62,7 +62,7 @@ func TestAnEntryOfAnEarlierVersionCanBeRead(t *testing.T) {
 	}
 }
 
-func TestGarbageIsNoEntry(t *testing.T) {
+func TestGarbageIsNotAnEntry(t *testing.T) {
 	t.Parallel()
 	good := encoded(t, 1, sample)
 	if _, err := decode(2, good); err == nil {
@@ -107,7 +107,7 @@ func TestADecodedEntrySharesNoMemory(t *testing.T) {
 	}
 }
 
-// signed puts the checksum before a body, so that it is the body that is judged.
+// signed puts the checksum before a body, so the test is about the body.
 func signed(seq uint64, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, checksum(seq, body)), body...)
 }

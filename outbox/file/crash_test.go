@@ -19,14 +19,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// childVariable makes this program a gateway that accepts pushes into the file it names until it is killed. All the while it wipes the
-// file, and replaces it by a smaller one.
+// childVariable makes this program a gateway that accepts pushes into the named file until it is killed. Meanwhile it wipes the file and
+// replaces it by a smaller one.
 const childVariable = "OUTBOX_FILE_CHILD"
 
-// droppedMark stands before the ID of a push that was dropped.
+// droppedMark precedes the ID of a push that was dropped.
 const droppedMark = "dropped "
 
-// acceptUntilKilled says which pushes it answered for, one in a line, and which it dropped.
+// acceptUntilKilled prints which pushes it accepted, one in a line, and which it dropped.
 func acceptUntilKilled(path string) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
@@ -81,14 +81,14 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 		for _, id := range onDisk(t, b) {
 			if strings.HasPrefix(id, droppedMark) {
 				if answered[id] {
-					t.Errorf("%s, and is there again", id)
+					t.Errorf("%s, but is there again", id)
 				}
 				continue
 			}
 			delete(missing, id)
 			at := strings.LastIndexByte(id, '-')
 			if want := fmt.Sprint(inOrder[id[:at]]); id[at+1:] != want {
-				t.Errorf("%s comes in place of %s", id, want)
+				t.Errorf("%s comes instead of %s", id, want)
 			}
 			inOrder[id[:at]]++
 		}
@@ -99,7 +99,7 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 				dropped++
 				continue
 			}
-			t.Errorf("%s was answered for, and is gone", id)
+			t.Errorf("%s was accepted, but is gone", id)
 		}
 		if dropped == 0 {
 			t.Error("nothing was dropped")
@@ -110,7 +110,7 @@ func TestWhatWasAcceptedOutlivesAKill(t *testing.T) {
 	}
 }
 
-// onDisk are the IDs of the entries in the file.
+// onDisk returns the IDs of the entries in the file.
 func onDisk(t *testing.T, b *Box) (ids []string) {
 	t.Helper()
 	err := b.db.view(func(tx *bbolt.Tx) error {
@@ -128,10 +128,10 @@ func onDisk(t *testing.T, b *Box) (ids []string) {
 	return ids
 }
 
-// smaller is what the log says when the file was replaced by a smaller one.
+// smaller is logged when the file was replaced by a smaller one.
 const smaller = "the outbox file was shrunk"
 
-// killed runs a gateway, kills it after a while, and adds the IDs that it said. It returns how often the file was replaced.
+// killed runs a gateway, kills it after a while, and adds the IDs that it printed. It returns how often the file was replaced.
 func killed(t *testing.T, path string, ids map[string]bool) (replaced int) {
 	t.Helper()
 	program, err := os.Executable()
@@ -166,10 +166,10 @@ func killed(t *testing.T, path string, ids map[string]bool) (replaced int) {
 			}
 		case id, more := <-said:
 			if !more {
-				_ = child.Wait() // that it was killed
+				_ = child.Wait() // it was killed
 				for line := range strings.Lines(complaints.String()) {
 					if !strings.Contains(line, smaller) {
-						t.Errorf("it said %s", line)
+						t.Errorf("it printed %s", line)
 					}
 				}
 				return strings.Count(complaints.String(), smaller)

@@ -20,24 +20,25 @@ import (
 var (
 	entryBucket = []byte("entries") // sequence number: entry
 	noteBucket  = []byte("notes")   // sequence number: notes, see putNotes
-	// key: until when it is vouched for, and that time and the key: nothing. See vouches.go. Older files have neither.
+	// vouchBucket maps a key to the end of its vouch. vouchOrderBucket has keys made of that time and the key, with empty values. See
+	// vouches.go. Older files have neither.
 	vouchBucket, vouchOrderBucket = []byte("vouched"), []byte("vouched_order")
 )
 
-// database is one file and its index, which the configurations that name the file share, and the attempts under way.
+// database is one file and its index. The configurations that name the file share it, and so do the attempts under way.
 type database struct {
 	*tenancy.Tenancy
 	path   string
 	index  *index
-	bolt   *bbolt.DB // it and its file are reads', too: a smaller one may take their place
+	bolt   *bbolt.DB // reads protects it and its file: a smaller file may replace them
 	file   *os.File
 	writer *writer
 
-	// reads is held for reading by who reads from bolt, for moments. See wipe.go for who has to be alone.
+	// reads is held for reading while something reads from bolt, always briefly. wipe.go describes what must run without readers.
 	reads sync.RWMutex
 	tidy  tidy
 
-	// every is how often the file is swept, and shrinks whether it is made smaller; sweepInterval and mostlyFree, but for tests.
+	// every is how often the file is swept, and shrinks decides whether it shrinks: sweepInterval and mostlyFree, except in tests.
 	every   time.Duration
 	shrinks func(used, size int64) bool
 }
@@ -82,7 +83,7 @@ func (d *database) open() error {
 	return nil
 }
 
-// load fills the index. What cannot be read is left alone: a newer version may have written it.
+// load fills the index. It keeps what it cannot read: a newer version may have written it.
 func (d *database) load(entries *bbolt.Bucket) (skipped int, err error) {
 	now := time.Now()
 	err = entries.ForEach(func(key, value []byte) error {
@@ -109,7 +110,7 @@ func (d *database) close() error {
 	return errors.Join(d.lastWipe(), d.bolt.Close())
 }
 
-// view runs a function in a transaction that reads. It is to take a moment.
+// view runs a function in a read transaction. The function must be brief.
 func (d *database) view(fn func(*bbolt.Tx) error) error {
 	d.reads.RLock()
 	defer d.reads.RUnlock()

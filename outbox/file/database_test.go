@@ -16,7 +16,7 @@ import (
 func TestALockedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
-	// A database beside the pool stands for one in another process.
+	// A database outside the pool acts like one in another process.
 	other := newDatabase(b.Path)
 	err := other.Open(t.Context(), b, b.log, nil)
 	if err == nil || !strings.Contains(err.Error(), b.Path) || !strings.Contains(err.Error(), "caddy reload") {
@@ -109,7 +109,7 @@ func writeFile(t *testing.T, path string, content []byte) {
 	}
 }
 
-func TestAnUnreadableEntryIsSkippedAndReportedAndLeftAlone(t *testing.T) {
+func TestAnUnreadableEntryIsSkippedAndReportedAndKept(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
 	accept(t, b, entry("a", "1"), entry("a", "2"))

@@ -30,7 +30,7 @@ func wantUnsure(t *testing.T, call string, do func(ctx context.Context) error) {
 	began := time.Now()
 	err := do(within(t))
 	if !errors.Is(err, outbox.ErrUnsure) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%s: error %v, want ErrUnsure with that of the context", call, err)
+		t.Errorf("%s: error %v, want ErrUnsure with the context's error", call, err)
 	}
 	if took := time.Since(began); took != outbox.WriteTime {
 		t.Errorf("%s took %v, want %v", call, took, outbox.WriteTime)
@@ -58,7 +58,7 @@ func TestADiskThatStallsHoldsNobodyUp(t *testing.T) {
 		goOn := busy(t, b)
 		wantUnsure(t, "Accept", func(ctx context.Context) error { return tryAccept(ctx, b, entry("d", "4")) })
 		wantUnsure(t, "Accept again", func(ctx context.Context) error { return tryAccept(ctx, b, entry("d", "4")) })
-		wantFull(t, b) // what is being written has its room
+		wantFull(t, b) // what is being written takes room
 		wantUnsure(t, "Settle", func(ctx context.Context) error { return b.Settle(ctx, leased[0].Ref()) })
 		wantUnsure(t, "Discard", func(ctx context.Context) error { return b.Discard(ctx, app, deviceOf("b"), 1000) })
 		wantUnsure(t, "Drop", func(ctx context.Context) error { _, err := b.Drop(ctx, app, deviceOf("c"), ""); return err })
@@ -110,7 +110,7 @@ func TestAWriteThatFailsAfterItsCallerWentGivesTheRoomBack(t *testing.T) {
 	})
 }
 
-// What was delivered is not to be delivered again, however long the disk takes.
+// A delivered push must not be delivered again, however long the disk takes.
 func TestAnEntryThatIsBeingSettledIsNobodys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -170,11 +170,11 @@ func TestSettlingAgainMakesSureThatTheEntryIsGone(t *testing.T) {
 		if n := keys(t, b, entryBucket); n != 0 {
 			t.Fatalf("%d entries are left on disk", n)
 		}
-		b.db.index.graves = newGraves() // it is another one the next time
+		b.db.index.graves = newGraves() // as if the graves were those of another process
 	}
 }
 
-// When the last sync of a transaction fails, the file shows what was written, and a restart may show it or not.
+// When the last sync of a transaction fails, the file shows what was written, but may not show it after a restart.
 func TestATransactionThatFailsWhenItIsWrittenIsUnsure(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
@@ -205,7 +205,7 @@ func TestATransactionThatFailsWhenItIsWrittenIsUnsure(t *testing.T) {
 	}
 }
 
-// The end of the last attempt closes the file, which waits for the disk; who settled the attempt's entry does not.
+// The end of the last attempt closes the file, which waits for the disk. The caller that settled the attempt's entry does not wait.
 func TestAFileThatClosesHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestAFileThatMayNotGrow runs alone, in a process whose files may not grow beyond a size, as on a full disk.
+// TestAFileThatMayNotGrow runs in a separate process whose files may not grow beyond a size, as on a full disk.
 func TestAFileThatMayNotGrow(t *testing.T) {
 	const variable = "OUTBOX_FILE_LIMITED"
 	if os.Getenv(variable) == "" {

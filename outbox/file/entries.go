@@ -45,7 +45,7 @@ func (d *database) acceptedAgain(e *outbox.Entry) {
 	}
 }
 
-// write has an entry written. Whoever waits for that, the index learns of it from the writer.
+// write submits an entry to the writer, which reports the result to the index whether or not the caller still waits.
 func (d *database) write(a *arrival) {
 	value, err := encode(a.seq, a.e)
 	a.write.then = func(err error) { d.arrived(a, err) }
@@ -59,7 +59,7 @@ func (d *database) write(a *arrival) {
 	}
 }
 
-// put writes an entry in place of others, and that its event needs no other delivery.
+// put writes an entry and removes those that it replaces or displaces. It also notes that the entry's event needs no other delivery.
 func (d *database) put(tx *bbolt.Tx, w *writer, a *arrival, value []byte) error {
 	if a.e.Event != ([16]byte{}) {
 		if err := w.putNotes(tx, []note{{a.e.Event, a.e.EventUntil}}); err != nil {
@@ -79,7 +79,7 @@ func (d *database) put(tx *bbolt.Tx, w *writer, a *arrival, value []byte) error 
 	return entries.Put(sequence(a.seq), value)
 }
 
-// arrived is told by the writer what became of an entry.
+// arrived receives the result of an entry's write from the writer.
 func (d *database) arrived(a *arrival, err error) {
 	if err == nil && a.e.Running {
 		d.Hold(a.e.ID)
@@ -96,7 +96,7 @@ func (d *database) arrived(a *arrival, err error) {
 	}
 }
 
-// remove removes entries from the disk; then is called when it is known whether they are.
+// remove removes entries from the disk. It calls then with the result once that is known.
 func (d *database) remove(ctx context.Context, places []place, then func(error)) error {
 	seqs := make([]uint64, len(places))
 	for i, p := range places {
@@ -123,7 +123,7 @@ func (d *database) erase(ctx context.Context, seqs []uint64, then func(error)) e
 	return w.wait(ctx)
 }
 
-// settle also has an effect in a context that has ended, and if the disk fails: what was delivered is not to be delivered again.
+// settle works even if the context has ended or the disk fails: a delivered push must not be delivered again.
 func (d *database) settle(ctx context.Context, r outbox.Ref) error {
 	defer d.LetGo(ctx, r.ID)
 	return d.Enter(func() error {
@@ -136,8 +136,8 @@ func (d *database) settle(ctx context.Context, r outbox.Ref) error {
 				d.index.settle(r, time.Now())
 			})
 		}
-		d.index.settle(r, time.Now()) // it was discarded or replaced, and has the lease still
-		if d.writer.owes() {          // it may be what was settled before, and could not be removed
+		d.index.settle(r, time.Now()) // it was discarded or replaced, but still has the lease
+		if d.writer.owes() {          // it may have been settled before, and its removal failed
 			return d.erase(ctx, nil, func(error) {})
 		}
 		return nil
@@ -196,8 +196,8 @@ func (d *database) lease(ctx context.Context, app string, n int) ([]outbox.Lease
 	}
 }
 
-// read reads what was leased. What was removed meanwhile is passed over. What has become unreadable is forgotten, as nothing can be made
-// of it.
+// read reads the leased entries. It skips entries that were removed meanwhile. It forgets entries that have become unreadable, as nobody
+// can deliver them.
 func (d *database) read(granted []grant) (leased []outbox.Leased, err error) {
 	err = d.Enter(func() error {
 		return d.view(func(tx *bbolt.Tx) error {
@@ -206,7 +206,7 @@ func (d *database) read(granted []grant) (leased []outbox.Leased, err error) {
 				e, err := decode(g.item.seq, value)
 				if err != nil {
 					if value != nil {
-						d.Log().Error("an entry of the outbox is unreadable", "file", d.path, "app", g.app)
+						d.Log().Error("unreadable entry in the outbox", "file", d.path, "app", g.app)
 					}
 					d.index.settle(outbox.Ref{App: g.app, Device: g.device, ID: g.item.id}, time.Now())
 					continue

@@ -20,11 +20,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// The apps of the fixture.
+// These are the apps of the fixture.
 const iosApp, webApp = "org.example.ios", "org.example.web.*"
 
-// fixture is a file that the code of commit 6ee0363 wrote: of two apps, with entries that were leased, released, running and settled, badge
-// updates, and events.
+// fixture returns a file that the code of commit 6ee0363 wrote. It has two apps, with entries that were leased, released, running and
+// settled, badge updates, and events.
 func fixture(t *testing.T) []byte {
 	t.Helper()
 	packed, err := os.ReadFile(filepath.Join("testdata", "6ee0363", "outbox.db.gz"))
@@ -51,7 +51,7 @@ func ofFixture(t *testing.T) *Box {
 	return b
 }
 
-// old is an entry of the fixture.
+// old returns an entry of the fixture.
 func old(app, dev, id string) outbox.Entry {
 	return outbox.Entry{
 		ID: id, App: app, Device: deviceOf(dev), PushkeyTS: 1_772_366_400_123, Push: fmt.Appendf(nil, "{\"id\":%q,\n \"text\":\"<b>&amp;</b> ü\"}", id),
@@ -65,7 +65,7 @@ func oldBadge(app, dev, id string) outbox.Entry {
 	return e
 }
 
-// drainWhole leases and settles all that an app has, and returns it by device, with times as the fixture's.
+// drainWhole leases and settles all entries of an app. It returns them by device, with the fixture's times.
 func drainWhole(t *testing.T, b *Box, app string) map[[16]byte][]outbox.Entry {
 	t.Helper()
 	all := make(map[[16]byte][]outbox.Entry)
@@ -105,7 +105,7 @@ func TestAFileOfAnEarlierVersionIsDelivered(t *testing.T) {
 	} {
 		byDevice := make(map[[16]byte][]outbox.Entry)
 		for _, e := range want {
-			e.Standing = outbox.Guest // as nothing is known of it
+			e.Standing = outbox.Guest // nothing is known of it
 			byDevice[e.Device] = append(byDevice[e.Device], e)
 		}
 		if got := drainWhole(t, b, app); !reflect.DeepEqual(got, byDevice) {
@@ -133,7 +133,7 @@ func TestABadgeUpdateTakesThePlaceOfOneOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// newer are entries that this version cannot have written.
+// newer returns entries that this version cannot have written.
 func newer(t *testing.T) map[string][]byte {
 	t.Helper()
 	head, err := json.Marshal(map[string]any{"id": map[string]int{"v": 2}, "app": app, "device": []byte("0123456789abcdef"), "expires": 1})
@@ -141,13 +141,13 @@ func newer(t *testing.T) map[string][]byte {
 		t.Fatal(err)
 	}
 	return map[string][]byte{
-		"an ID that is no string": append(head, "\n{}"...),
-		"another form":            []byte("\x02\x00\x01binary"),
-		"a device of 32 bytes":    []byte("{\"id\":\"1\",\"app\":\"a\",\"device\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"expires\":1}\n{}"),
+		"an ID that is a number": append(head, "\n{}"...),
+		"another form":           []byte("\x02\x00\x01binary"),
+		"a device of 32 bytes":   []byte("{\"id\":\"1\",\"app\":\"a\",\"device\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"expires\":1}\n{}"),
 	}
 }
 
-func TestAnEntryOfANewerVersionIsSkippedAndLeftAlone(t *testing.T) {
+func TestAnEntryOfANewerVersionIsSkippedAndKept(t *testing.T) {
 	t.Parallel()
 	b := ofFixture(t)
 	seq := uint64(1000)
@@ -200,7 +200,7 @@ func TestADamagedFileOfAnEarlierVersionNamesFileAndCure(t *testing.T) {
 			b := provision(t, &Box{Path: tempPath(t)})
 			writeFile(t, b.Path, content)
 			err := b.Open(t.Context())
-			if err == nil { // no page that is in use was cut off
+			if err == nil { // no page in use was cut off
 				err = errors.Join(wholeFixture(t, b), b.Recall(t.Context(), func([16]byte) {}))
 				if err != nil {
 					t.Errorf("it opens, and then: %v", err)
@@ -216,7 +216,7 @@ func TestADamagedFileOfAnEarlierVersionNamesFileAndCure(t *testing.T) {
 	}
 }
 
-// wholeFixture reports what is missing of the fixture.
+// wholeFixture reports what is missing from the fixture.
 func wholeFixture(t *testing.T, b *Box) error {
 	t.Helper()
 	for app, want := range map[string]int{iosApp: 5, webApp: 5} {

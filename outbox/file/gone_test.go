@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// secret is an entry whose pushkey and content are found in a file that has them.
+// secret returns an entry whose pushkey and content are found in a file that has them.
 func secret(n int) outbox.Entry {
 	e := entry(fmt.Sprint("device ", n), fmt.Sprint("id-", n))
 	content := bytes.Repeat(fmt.Appendf(nil, "TOPSECRETTEXT-%06d ", n), 200)
@@ -24,7 +24,7 @@ func secret(n int) outbox.Entry {
 	return e
 }
 
-// secrets are entries that end in a day.
+// secrets returns entries that expire in a day.
 func secrets(from, to int) (entries []outbox.Entry) {
 	for n := from; n < to; n++ {
 		e := secret(n)
@@ -34,7 +34,7 @@ func secrets(from, to int) (entries []outbox.Entry) {
 	return entries
 }
 
-// found is of how many secrets there is something in a file, as who has it or a copy of it sees it. One that is cut off counts.
+// found returns of how many secrets a file has any part, for somebody who reads the file or a copy of it.
 func found(t *testing.T, path string, from, to int) int {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -58,7 +58,7 @@ func found(t *testing.T, path string, from, to int) int {
 	return len(seen)
 }
 
-// atOnce does something with each entry, with many of them at a time.
+// atOnce handles each entry, many of them at the same time.
 func atOnce(entries []outbox.Entry, do func(outbox.Entry)) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 100)
@@ -84,7 +84,7 @@ func drop(t *testing.T, b *Box, e *outbox.Entry) {
 	}
 }
 
-// The figures of the review that found it: of 782 pushes, 459 were found after all were dropped, 5,000 delivered, and a restart.
+// These are the figures of the review that found it. Of 782 pushes, 459 were found after all were dropped, 5,000 delivered, and a restart.
 func TestAThousandDroppedPushesAreGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestWhatIsRemovedIsGoneWithinAnHourHoweverItWas(t *testing.T) {
 					t.Errorf("%d are found", n)
 				}
 				if n := found(t, b.Path, pushes+1, 2*pushes); n != len(stays) {
-					t.Errorf("%d of the %d that wait are found", n, len(stays))
+					t.Errorf("%d of the %d pending ones are found", n, len(stays))
 				}
 				leased, err := b.Lease(t.Context(), app, 100)
 				if err != nil {
@@ -194,7 +194,7 @@ func TestAProcessThatRunsForAMomentLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// A process that was killed has not wiped its file.
+// A killed process has not wiped its file.
 func TestWhatAKilledProcessRemovedIsGoneAfterTheStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestAFileThatNobodyWroteToIsNotReadAgain(t *testing.T) {
 	})
 }
 
-// Between two steps, pushes are accepted: what somebody waits for goes before the next step.
+// Pushes are accepted between two steps: a write that somebody waits for goes before the next step.
 func TestAcceptingGoesBeforeWiping(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})

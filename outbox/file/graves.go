@@ -7,16 +7,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// maxGraves bounds a generation of graves: a settled entry takes some 20 bytes. Beyond it, which is more than 11,000 entries settled each
+// maxGraves bounds a generation of graves: a settled entry takes some 20 bytes. Above it, which takes more than 11,000 settled entries a
 // second, the oldest are forgotten early.
 const maxGraves = 1 << 19
 
-// graves are what was settled or discarded lately: when it is accepted late, that has no effect. There are two generations, so a grave
-// lasts between one and two lease times, and is forgotten without a search.
+// graves remembers recently settled and discarded entries, so accepting one of them late has no effect. There are two generations, so a
+// grave lasts between one and two lease times, and is forgotten without a search.
 type graves struct {
 	seed       maphash.Seed
 	young, old generation
-	since      time.Time // the young generation's first
+	since      time.Time // when the young generation began
 	most       int       // in a generation
 }
 
@@ -25,7 +25,7 @@ type generation struct {
 	devices map[uint64]discarded
 }
 
-// discarded is what was discarded of a device: entries up to a pushkey_ts that were accepted before a time.
+// discarded describes what was discarded of a device: entries up to a pushkey_ts that were accepted before a time.
 type discarded struct {
 	pushkeyTS int64
 	before    time.Time
@@ -41,7 +41,7 @@ func newGeneration() generation {
 
 func (g *graves) hash(r outbox.Ref) uint64 { return maphash.Comparable(g.seed, r) }
 
-// age begins a new generation when it is time.
+// age begins a new generation when the young one is old or full.
 func (g *graves) age(now time.Time) {
 	if now.Sub(g.since) < outbox.LeaseTime && len(g.young.entries) < g.most && len(g.young.devices) < g.most {
 		return
@@ -56,7 +56,7 @@ func (g *graves) bury(r outbox.Ref, now time.Time) {
 	g.young.entries[g.hash(r)] = struct{}{}
 }
 
-// unbury forgets that an entry was settled: it was not.
+// unbury forgets an entry that was not settled after all.
 func (g *graves) unbury(r outbox.Ref) {
 	h := g.hash(r)
 	delete(g.young.entries, h)

@@ -7,7 +7,7 @@ import (
 	"unique"
 )
 
-// house keeps a device among those of the host that its first entry goes to: a host's devices are found without a look at the others'.
+// house files a device under the host that its first entry goes to, so a host's devices are found without looking at all devices.
 func (q *queue) house(d *device) {
 	host := d.items[0].host
 	if d.housed && d.host == host {
@@ -35,8 +35,8 @@ func (q *queue) unhouse(d *device) {
 	}
 }
 
-// rouseHost makes devices of a host due that are not leased, until so many of them are due, or all if most is 0. It returns how many are.
-// It begins anywhere: if one device is to try a host, it is not always the same one.
+// rouseHost makes devices of a host due that are not leased, until so many of them are due, or all if most is 0. It returns how many are
+// due. It begins at a random device, so a host is not always tried with the same one.
 func (x *index) rouseHost(app, host string, most int, now time.Time) (due int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -52,7 +52,7 @@ func (x *index) rouseHost(app, host string, most int, now time.Time) (due int) {
 		most = len(devices)
 	}
 	for _, d := range devices {
-		if !d.due.After(now) { // a lease that lies behind has lapsed
+		if !d.due.After(now) { // a past lease has lapsed
 			if due++; due == most {
 				return due
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
-// expectHosts compares the devices of each host to those that there are.
+// expectHosts compares the devices filed under each host with the devices that exist.
 func (s *step) expectHosts() {
 	s.Helper()
 	q := s.queue(app)
@@ -76,7 +76,7 @@ func TestDevicesAreTheirHostsWhateverComesAndGoes(t *testing.T) {
 	}
 }
 
-// If a pause ends with one push to a host, it is not always the same device's.
+// When a pause ends with one push to a host, the push is not always the same device's.
 func TestOneDeviceOfAHostIsAnyOfThem(t *testing.T) {
 	t.Parallel()
 	s := newStep(t)
@@ -102,7 +102,7 @@ func TestOneDeviceOfAHostIsAnyOfThem(t *testing.T) {
 	}
 }
 
-// BenchmarkRouseHost wakes one of 1,000 hosts, of 100,000 devices.
+// BenchmarkRouseHost wakes one of 1,000 hosts, with 100,000 devices.
 func BenchmarkRouseHost(b *testing.B) {
 	x := newIndex()
 	x.setBounds(bounds.Bounds{PerApp: 1 << 20, PerDevice: 10, Size: 1 << 30})

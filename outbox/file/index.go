@@ -11,18 +11,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
-// index is what has to be known of the entries at any time, in memory: which there are, of whom, and when they are due. When a device
-// is due and how often it was tried is known here alone; after a restart, all are due at once.
+// index has what must be known about the entries at any time: which there are, whose they are, and when they are due. It is in memory. Only
+// the index knows when a device is due and how often it was tried: after a restart, all devices are due at once.
 type index struct {
 	mu     sync.Mutex
 	bounds bounds.Bounds
 	queues map[string]*queue // by app
-	seq    uint64            // the last one given out
+	seq    uint64            // the latest one given out
 	graves graves
-	out    map[outbox.Ref]*item // what makes way for entries that are being written
+	out    map[outbox.Ref]*item // entries displaced by entries that are being written
 }
 
-// queue are the entries of an app.
+// queue has the entries of an app.
 type queue struct {
 	devices map[[16]byte]*device
 	order   order // of the devices that have entries
@@ -31,15 +31,15 @@ type queue struct {
 	changed chan struct{} // closed when something may be due earlier
 
 	coming map[[16]byte][]*arrival             // the entries of a device that are being written
-	hosts  map[unique.Handle[string]][]*device // by where their first entry goes
+	hosts  map[unique.Handle[string]][]*device // by the host of their first entry
 }
 
-// device are the entries of a device. It is forgotten when it has none.
+// device has the entries of a device. It is forgotten when it has none.
 type device struct {
 	key     [16]byte
 	items   []*item // the oldest first
 	due     time.Time
-	holder  string // the ID of the entry that is leased until due; empty if none is
+	holder  string // the ID of the entry that is leased until due; empty if there is no lease
 	tries   int
 	ordinal int // in the queue's order
 
@@ -63,11 +63,11 @@ type item struct {
 	expires   time.Time
 	device    *device
 	turn      int // in the order of expiry
-	spot      int // among those of its crowd that may make way, from 1 on; 0 if it is not
+	spot      int // among those of its crowd that may be displaced, from 1 on; 0 if it is not among them
 	toll      *toll
-	// runs is until when an attempt is under way that was when the entry was accepted; zero if none is.
+	// runs is when the lease ends of an attempt that was under way when the entry was accepted; zero if there is no such attempt.
 	runs time.Time
-	// leaving says that the entry is being settled: nobody gets it any more.
+	// leaving means that the entry is being settled: it is no longer leased to anybody.
 	leaving bool
 }
 
@@ -84,7 +84,7 @@ func (x *index) clear() {
 	clear(x.queues)
 }
 
-// skip keeps the sequence number of an entry that could not be read from being given out.
+// skip keeps the sequence number of an unreadable entry from being given out.
 func (x *index) skip(seq uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -107,13 +107,13 @@ func (x *index) queue(app string) *queue {
 	return q
 }
 
-// wake tells those who wait for the queue to look again.
+// wake makes those who wait for the queue look again.
 func (q *queue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
-// idle says whether no attempt at an entry can be under way.
+// idle reports whether no attempt at an entry can be under way.
 func (d *device) idle(it *item, now time.Time) bool {
 	if it.leaving || it.id == d.holder && now.Before(d.due) {
 		return false
@@ -121,7 +121,7 @@ func (d *device) idle(it *item, now time.Time) bool {
 	return !now.Before(it.runs)
 }
 
-// load takes an entry in that was read from the disk.
+// load adds an entry that was read from the disk.
 func (x *index) load(e *outbox.Entry, seq uint64, size int, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -155,13 +155,13 @@ func (q *queue) insert(a *arrival, now time.Time) {
 	q.enlist(d, it)
 }
 
-// admit takes a device in that is to have entries.
+// admit adds a device that is about to have entries.
 func (q *queue) admit(d *device) {
 	q.devices[d.key] = d
 	heap.Push(&q.order, d)
 }
 
-// enlist gives a device an entry.
+// enlist adds an entry to a device.
 func (q *queue) enlist(d *device, it *item) {
 	it.device = d
 	at := len(d.items) // nearly always the end
@@ -200,7 +200,7 @@ func (q *queue) remove(key [16]byte, seq uint64) {
 	q.house(d)
 }
 
-// find is where an entry stands in the device's queue, or -1.
+// find returns the entry's position in the device's queue, or -1.
 func (d *device) find(id string) int {
 	return slices.IndexFunc(d.items, func(it *item) bool { return it.id == id })
 }

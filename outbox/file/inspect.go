@@ -22,7 +22,7 @@ func (d *database) depths() (depths []outbox.Depth, err error) {
 	return depths, err
 }
 
-// list pages by sequence number, which is the order in which entries were accepted. A cursor is the last one of its page.
+// list pages by sequence number, which is the order in which entries were accepted. A cursor is the last number of its page.
 func (d *database) list(app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
 	var after uint64
 	err = d.Enter(func() error {
@@ -57,7 +57,7 @@ func (d *database) rouseHost(app, host string, most int) (due int, err error) {
 	return due, err
 }
 
-// drop takes the entries out of the index first, so nobody leases one while it is being removed.
+// drop takes the entries out of the index first, so no entry is leased while it is being removed.
 func (d *database) drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
 	err = d.Enter(func() error {
 		places := d.index.withdraw(app, device, id, time.Now())
@@ -77,7 +77,7 @@ func (d *database) drop(ctx context.Context, app string, device [16]byte, id str
 	return dropped, err
 }
 
-// depths takes a moment for each app, however much waits for it: 100 ns with 100,000 entries.
+// depths takes a moment for each app, however many pushes are pending: 100 ns with 100,000 entries.
 func (x *index) depths() (depths []outbox.Depth) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -93,7 +93,7 @@ func (x *index) depths() (depths []outbox.Depth) {
 	return depths
 }
 
-// list shows an app's entries behind a sequence number, and says which is the last of them.
+// list returns an app's entries after a sequence number, the number of the last of them, and whether there are more.
 func (x *index) list(app string, after uint64, most int, now time.Time) (page []outbox.Waiting, last uint64, more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -110,7 +110,7 @@ func (x *index) list(app string, after uint64, most int, now time.Time) (page []
 	return page, after, more
 }
 
-// show is what an operator may see of an entry.
+// show returns what an operator may see of an entry.
 func (it *item) show(app string, now time.Time) outbox.Waiting {
 	d := it.device
 	w := outbox.Waiting{
@@ -124,7 +124,7 @@ func (it *item) show(app string, now time.Time) outbox.Waiting {
 	return w
 }
 
-// rouseDevice makes a device due unless it is leased, and says whether there is one.
+// rouseDevice makes a device due unless it is leased, and reports whether it has entries.
 func (x *index) rouseDevice(app string, key [16]byte, now time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -92,7 +92,7 @@ func TestNobodyLeasesWhatIsBeingDropped(t *testing.T) {
 	settle(t, b, ref("a", "2"))
 }
 
-// What an operator is told is still there has to be there, in its place and no more often tried than before.
+// The operator sees that these entries are still there. So they must be there, in their place, and with as many attempts as before.
 func TestWhatCannotBeDroppedStaysAsItWas(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t), MaxPerApp: 4, MaxPerDevice: 3})
@@ -123,7 +123,7 @@ func TestWhatCannotBeDroppedStaysAsItWas(t *testing.T) {
 		t.Errorf("the one that is due later: %+v", w)
 	}
 	if depths, err := b.Depths(t.Context()); err != nil || depths[0] != (outbox.Depth{App: app, Entries: 4, Devices: 2, Full: true}) {
-		t.Errorf("what waits is %v, %v", depths, err)
+		t.Errorf("pending are %v, %v", depths, err)
 	}
 	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "2", "3"}) {
 		t.Errorf("it has %q", ids)

@@ -8,8 +8,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// leave is the beginning of settling an entry: nobody gets it any more, and a late Accept of it has no effect. It returns what there is to
-// remove from the disk.
+// leave begins to settle an entry: it is no longer leased to anybody, and a late Accept of it has no effect. It returns the sequence number
+// to remove from the disk.
 func (x *index) leave(r outbox.Ref, now time.Time) (seq uint64, found bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -31,7 +31,7 @@ func (x *index) leave(r outbox.Ref, now time.Time) (seq uint64, found bool) {
 	return 0, false
 }
 
-// settle forgets an entry that was removed, and ends its lease; what is left of its device is due.
+// settle forgets an entry that was removed, and ends its lease. If the device has other entries, it is due.
 func (x *index) settle(r outbox.Ref, now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -79,7 +79,7 @@ func (x *index) release(r outbox.Ref, due time.Time, tried bool) {
 	}
 }
 
-// reschedule ends a device's lease, unless an attempt at what is its first entry now is under way.
+// reschedule ends a device's lease, unless an attempt is under way at the entry that is now its first.
 func (q *queue) reschedule(d *device, due time.Time, tries int) {
 	d.holder, d.due, d.tries = "", due, tries
 	if first := d.items[0]; !first.runs.IsZero() {
@@ -131,7 +131,7 @@ func (x *index) lease(ctx context.Context, app string, n int, now func() time.Ti
 	}
 }
 
-// take leases what is due; if nothing is, it says when something will be, and what tells of a change.
+// take leases the devices that are due. If none is, it returns when the next one will be, and a channel that is closed on a change.
 func (x *index) take(app string, n int, now time.Time) (granted []grant, next time.Time, changed <-chan struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -140,7 +140,7 @@ func (x *index) take(app string, n int, now time.Time) (granted []grant, next ti
 		d := q.order[0]
 		d.holder, d.due = d.items[0].id, now.Add(outbox.LeaseTime)
 		heap.Fix(&q.order, 0)
-		if !d.items[0].leaving { // or the lease is nobody's, until the entry has left
+		if !d.items[0].leaving { // otherwise nobody holds the lease, until the entry has left
 			granted = append(granted, grant{place{app, d.key, d.items[0]}, d.tries})
 		}
 	}
@@ -150,7 +150,7 @@ func (x *index) take(app string, n int, now time.Time) (granted []grant, next ti
 	return granted, next, q.changed
 }
 
-// order is a heap of devices, the first due first.
+// order is a heap of devices: the one due first is at the top.
 type order []*device
 
 func (o order) Len() int           { return len(o) }
@@ -161,14 +161,14 @@ func (o order) Swap(i, j int) {
 	o[i].ordinal, o[j].ordinal = i, j
 }
 
-// Push is for package heap.
+// Push implements heap.Interface.
 func (o *order) Push(x any) {
 	d := x.(*device)
 	d.ordinal = len(*o)
 	*o = append(*o, d)
 }
 
-// Pop is for package heap.
+// Pop implements heap.Interface.
 func (o *order) Pop() any {
 	last := len(*o) - 1
 	d := (*o)[last]

@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// tempPath is in a directory that does not exist yet.
+// tempPath returns a path in a directory that does not exist yet.
 func tempPath(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "matrix_push", "outbox.db")
@@ -84,7 +84,7 @@ func settle(t testing.TB, b *Box, r outbox.Ref) {
 	}
 }
 
-// drain leases and settles all that is due, and returns its IDs.
+// drain leases and settles all that is due, and returns the IDs.
 func drain(t testing.TB, b *Box) (ids []string) {
 	t.Helper()
 	for {
@@ -110,7 +110,7 @@ func recalled(t testing.TB, b *Box) map[[16]byte]bool {
 	return events
 }
 
-// keys is how many keys a bucket has on disk.
+// keys returns how many keys a bucket has on disk.
 func keys(t testing.TB, b *Box, bucket []byte) (n int) {
 	t.Helper()
 	if err := b.db.view(func(tx *bbolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil }); err != nil {
@@ -119,7 +119,7 @@ func keys(t testing.TB, b *Box, bucket []byte) (n int) {
 	return n
 }
 
-// update does what is no business of the box.
+// update changes the file behind the box's back.
 func update(t testing.TB, b *Box, fn func(*bbolt.Tx) error) {
 	t.Helper()
 	if err := b.db.bolt.Update(fn); err != nil {
@@ -127,7 +127,7 @@ func update(t testing.TB, b *Box, fn func(*bbolt.Tx) error) {
 	}
 }
 
-// busy keeps the writer busy until it is told to go on: what is asked of it meanwhile is one transaction.
+// busy keeps the writer busy until goOn is called: all writes that are submitted meanwhile are one transaction.
 func busy(t testing.TB, b *Box) (goOn func()) {
 	t.Helper()
 	began, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
@@ -149,7 +149,7 @@ func busy(t testing.TB, b *Box) (goOn func()) {
 	return goOn
 }
 
-// logBuffer is a log to look into.
+// logBuffer is a log that tests can read.
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -169,7 +169,7 @@ func (l *logBuffer) String() string {
 
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// tryAccept is Accept of an entry for which nothing makes way.
+// tryAccept accepts an entry that displaces none.
 func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
 	_, err := b.Accept(ctx, e)
 	return err

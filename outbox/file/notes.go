@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// noteSize is how much one note takes: the time until which it counts, in milliseconds, and the event.
+	// noteSize is the size of one note: the time until which it counts, in milliseconds, and the event.
 	noteSize = 8 + 16
-	// valueNotes is how many notes a value has at most: the oldest go value by value.
+	// valueNotes bounds the notes in one value: the oldest notes are deleted a value at a time.
 	valueNotes = 1024
-	// maxNoted bounds the notes on disk, as those in memory are: see deliveredSet in the gateway.
+	// maxNoted bounds the notes on disk, like those in memory: see deliveredSet in the gateway.
 	maxNoted = 1_000_000
 )
 
-// putNotes writes notes as one value, whose key is behind those of all earlier ones: to append is much cheaper for a tree than to
-// insert here and there. Beyond the bound, the oldest value makes room.
+// putNotes writes notes as one value. Its key follows all earlier ones: appending to a tree is much cheaper than inserting into it. Above
+// the bound, the oldest value is deleted.
 func (w *writer) putNotes(tx *bbolt.Tx, notes []note) error {
 	b := tx.Bucket(noteBucket)
 	for some := range slices.Chunk(notes, valueNotes) {
@@ -38,7 +38,7 @@ func (w *writer) putNotes(tx *bbolt.Tx, notes []note) error {
 	return nil
 }
 
-// deleteNotes deletes a value. It may be gone already.
+// deleteNotes deletes a value, which may be gone already.
 func (w *writer) deleteNotes(tx *bbolt.Tx, key []byte) error {
 	b := tx.Bucket(noteBucket)
 	w.counts.notes -= len(b.Get(key)) / noteSize
@@ -68,7 +68,7 @@ func getNotes(value []byte) (notes []note) {
 	return notes
 }
 
-// recall reads the notes that still count, some values at a time: readers are to be short.
+// recall reads the notes that still count, a few values at a time: read transactions must be brief.
 func (d *database) recall(ctx context.Context, yield func(event [16]byte)) error {
 	now := time.Now()
 	for from := []byte{}; from != nil; {
@@ -91,7 +91,7 @@ func (d *database) recall(ctx context.Context, yield func(event [16]byte)) error
 	return nil
 }
 
-// notesFrom reads the notes of some values, and the key of the next one, which is nil at the end.
+// notesFrom reads the notes of some values. It also returns the key of the next value, which is nil at the end.
 func (d *database) notesFrom(from []byte) (some []note, next []byte, err error) {
 	err = d.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(noteBucket).Cursor()
@@ -107,7 +107,7 @@ func (d *database) notesFrom(from []byte) (some []note, next []byte, err error) 
 	return some, next, err
 }
 
-// maxRead bounds how much one transaction reads of notes and vouches, but for the last value.
+// maxRead bounds how many notes or vouches one transaction reads. The last value may exceed it.
 const maxRead = 4096
 
 func (d *database) note(event [16]byte, until time.Time) {

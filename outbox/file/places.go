@@ -6,7 +6,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// place is an entry and where it is.
+// place is an entry and its location.
 type place struct {
 	app    string
 	device [16]byte
@@ -15,8 +15,8 @@ type place struct {
 
 func (p place) ref() outbox.Ref { return outbox.Ref{App: p.app, Device: p.device, ID: p.item.id} }
 
-// older are a device's entries but for those of a later registration, and the numbers of those of them that are being written: these have
-// no effect any more when they arrive, and neither has one that is accepted late.
+// older returns a device's entries except those of a later registration. It also returns the sequence numbers of such entries that are
+// being written. Those have no effect when they arrive, nor has one that is accepted late.
 func (x *index) older(app string, key [16]byte, pushkeyTS int64, now time.Time) (found []place, coming []uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -52,7 +52,7 @@ func (x *index) drop(places ...place) {
 	}
 }
 
-// expired are the entries that are worth nothing any more, but for those that may be under way.
+// expired returns the entries that have expired, except those that may have an attempt under way.
 func (x *index) expired(now time.Time, most int) (found []place) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -71,8 +71,8 @@ func (x *index) expired(now time.Time, most int) (found []place) {
 	return found
 }
 
-// withdraw forgets a device's entries, or the one with the ID, but for those that may be under way. When the device is due does not
-// change.
+// withdraw forgets a device's entries, or the one with the ID, except those that may have an attempt under way. The device's due time does
+// not change.
 func (x *index) withdraw(app string, key [16]byte, id string, now time.Time) (places []place) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -100,7 +100,7 @@ func (q *queue) withdraw(p place) {
 	q.remove(p.device, p.item.seq)
 }
 
-// restore takes entries in again that could not be removed.
+// restore adds entries again that could not be removed.
 func (x *index) restore(places ...place) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

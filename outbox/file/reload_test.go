@@ -23,7 +23,7 @@ func TestConfigurationsShareAFileAndTheNewestBoundsApply(t *testing.T) {
 	accept(t, b, entry("a", "3"))
 	cleanup(t, failed)
 	wantFull(t, b)
-	cleanup(t, provision(t, &Box{Path: old.Path, MaxPerApp: 9})) // merely validated
+	cleanup(t, provision(t, &Box{Path: old.Path, MaxPerApp: 9})) // only validated
 	wantFull(t, b)
 
 	cleanup(t, old)
@@ -58,7 +58,7 @@ func TestTheSizeIsBounded(t *testing.T) {
 	b := opened(t, &Box{Path: tempPath(t), MaxSize: 1000})
 	accept(t, b, sized("a", "1", 400), sized("b", "badge", 500), sized("b", "2", 100))
 	wantFull(t, b)
-	accept(t, b, sized("b", "badge again", 500)) // in place of the other
+	accept(t, b, sized("b", "badge again", 500)) // replaces the other
 	wantFull(t, b)
 	cleanup(t, b)
 	b = opened(t, &Box{Path: b.Path, MaxSize: 1000})
@@ -68,7 +68,7 @@ func TestTheSizeIsBounded(t *testing.T) {
 	wantFull(t, b)
 }
 
-// attempts are ways to have one under way.
+// attempts returns ways to have an attempt under way.
 func attempts() map[string]func(t *testing.T, b *Box) {
 	return map[string]func(t *testing.T, b *Box){
 		"of an entry that was leased": func(t *testing.T, b *Box) {
@@ -137,7 +137,7 @@ func TestAReloadMeetsTheAttemptsUnderWay(t *testing.T) {
 			t.Parallel()
 			old := opened(t, &Box{Path: tempPath(t)})
 			begin(t, old)
-			cleanup(t, old) // nobody but the attempt has the file
+			cleanup(t, old) // only the attempt still has the file
 			b := opened(t, &Box{Path: old.Path})
 			accept(t, b, entry("a", "2"))
 			if ids := drain(t, b); ids != nil {
@@ -171,7 +171,7 @@ func TestAnAttemptThatBeginsTooLateKeepsNothingOpen(t *testing.T) {
 		t.Errorf("Settle: error %v, want ErrNotOpen", err)
 	}
 	if ids := drain(t, b); !slices.Equal(ids, []string{"1"}) {
-		t.Errorf("the file has %q, want what was accepted", ids)
+		t.Errorf("the file has %q, want the accepted ones", ids)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestAfterARestartAllDevicesAreDue(t *testing.T) {
 	e, later := entry("b", "running"), entry("c", "later")
 	e.Running, later.Due = true, time.Now().Add(time.Hour)
 	accept(t, b, entry("a", "1"), entry("a", "2"), e, later)
-	if err := b.Release(t.Context(), e.Ref(), time.Now().Add(time.Hour), true); err != nil { // or the file would stay open
+	if err := b.Release(t.Context(), e.Ref(), time.Now().Add(time.Hour), true); err != nil { // otherwise the file would stay open
 		t.Error(err)
 	}
 	cleanup(t, b)

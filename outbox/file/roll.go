@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// roll are the entries of an app, in the order in which they were accepted, and by when they expire: what is asked about all of them is
-// answered without a look at each, as the lock is that of the pushes on their way.
+// roll has the entries of an app in two orders: by when they were accepted, and by when they expire. So questions about all entries are
+// answered without looking at each, which matters because pushes on their way wait for the same lock.
 type roll struct {
 	slots  []slot // by sequence number
 	gone   int    // how many slots are empty
 	expiry expiry
 }
 
-// slot is where an entry is in the order. It is empty when the entry is gone: to close the gap at once would move all that come behind.
+// slot is an entry's position in the order. It is empty when the entry is gone: closing the gap at once would move all later slots.
 type slot struct {
 	seq  uint64
 	item *item
@@ -44,7 +44,7 @@ func (r *roll) remove(it *item) {
 	}
 }
 
-// after are at most so many entries behind a sequence number, and whether there are more.
+// after returns at most so many entries after a sequence number, and whether there are more.
 func (r *roll) after(seq uint64, most int) (items []*item, more bool) {
 	at, found := r.find(seq)
 	if found {
@@ -62,7 +62,7 @@ func (r *roll) after(seq uint64, most int) (items []*item, more bool) {
 	return items, false
 }
 
-// expiry is a heap of entries, the first to expire first.
+// expiry is a heap of entries: the one that expires first is at the top.
 type expiry []*item
 
 func (x expiry) Len() int { return len(x) }
@@ -79,14 +79,14 @@ func (x expiry) Swap(i, j int) {
 	x[i].turn, x[j].turn = i, j
 }
 
-// Push is for package heap.
+// Push implements heap.Interface.
 func (x *expiry) Push(v any) {
 	it := v.(*item)
 	it.turn = len(*x)
 	*x = append(*x, it)
 }
 
-// Pop is for package heap.
+// Pop implements heap.Interface.
 func (x *expiry) Pop() any {
 	last := len(*x) - 1
 	it := (*x)[last]

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// expectRoll compares a roll to what is on it.
+// expectRoll compares a roll to the entries that it should have.
 func expectRoll(t *testing.T, r *roll, want map[uint64]*item, start time.Time) {
 	t.Helper()
 	var seqs []uint64
@@ -29,7 +29,7 @@ func expectRoll(t *testing.T, r *roll, want map[uint64]*item, start time.Time) {
 		}
 	}
 	if !slices.Equal(got, seqs) {
-		t.Fatalf("on it are %d, want %d", got, seqs)
+		t.Fatalf("it has %d, want %d", got, seqs)
 	}
 	if len(r.expiry) != len(want) || len(want) > 0 && !r.expiry[0].expires.Equal(first) {
 		t.Fatalf("of %d, the first does not expire at %v", len(r.expiry), first)

@@ -9,16 +9,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
-// room is who has how much of an app's room, and who makes way first. Entries that are being written count, and those that make way for
-// them do not. Whoever needs room looks at no more entries than make way, however many there are.
+// room counts who has how much of an app's room, and decides who is displaced first. Entries that are being written count, and those that
+// they displace don't. A search for room looks only at the entries that it displaces, however many there are.
 type room struct {
 	all    bounds.Amount
 	of     [outbox.Proven + 1]bounds.Amount
 	crowds [outbox.Proven + 1]map[unique.Handle[string]]*crowd
-	ranks  [outbox.Proven][measures]rank // of the crowds that have entries to give
+	ranks  [outbox.Proven][measures]rank // of the crowds that have entries to displace
 }
 
-// measure is what room is counted in.
+// measure is a unit of room: entries or bytes.
 type measure uint8
 
 const (
@@ -34,12 +34,12 @@ func in(m measure, a bounds.Amount) int64 {
 	return a.Size
 }
 
-// crowd are the entries of one group and standing.
+// crowd has the entries of one group and standing.
 type crowd struct {
 	group    unique.Handle[string]
 	standing outbox.Standing
 	has      bounds.Amount
-	idle     newest // those that may make way, and some of which an attempt is under way
+	idle     newest // those that may be displaced, and some that have an attempt under way
 	places   [measures]int
 }
 
@@ -57,7 +57,7 @@ func newRoom() (r room) {
 	return r
 }
 
-// has is how much a group has of a standing.
+// has returns how much a group has of a standing.
 func (r *room) has(standing outbox.Standing, group unique.Handle[string]) (a bounds.Amount) {
 	if c := r.crowds[standing][group]; c != nil {
 		return c.has
@@ -65,7 +65,7 @@ func (r *room) has(standing outbox.Standing, group unique.Handle[string]) (a bou
 	return a
 }
 
-// hasGroup is how much a group has.
+// hasGroup returns how much a group has.
 func (r *room) hasGroup(group unique.Handle[string]) (a bounds.Amount) {
 	for standing := range r.crowds {
 		of := r.has(outbox.Standing(standing), group)
@@ -75,7 +75,7 @@ func (r *room) hasGroup(group unique.Handle[string]) (a bounds.Amount) {
 	return a
 }
 
-// known is how much there is but for the entries of strangers' hosts.
+// known returns how much there is, except the entries of strangers' hosts.
 func (r *room) known() bounds.Amount {
 	strangers, ungrouped := r.of[outbox.Stranger], r.has(outbox.Stranger, noGroup)
 	return bounds.Amount{
@@ -83,7 +83,7 @@ func (r *room) known() bounds.Amount {
 	}
 }
 
-// book counts an entry, or does not count it any more if n is -1.
+// book counts an entry, or uncounts it if n is -1.
 func (r *room) book(standing outbox.Standing, group unique.Handle[string], size, n int) {
 	c := r.crowds[standing][group]
 	if c == nil {
@@ -104,7 +104,7 @@ func (r *room) book(standing outbox.Standing, group unique.Handle[string], size,
 	}
 }
 
-// offer says that an entry may make way, unless it is proven.
+// offer lets an entry be displaced, unless it is proven.
 func (r *room) offer(it *item) {
 	c := r.crowds[it.standing][it.group]
 	if it.standing == outbox.Proven || it.spot > 0 {
@@ -119,7 +119,7 @@ func (r *room) offer(it *item) {
 	}
 }
 
-// withhold says that an entry makes no way.
+// withhold keeps an entry from being displaced.
 func (r *room) withhold(it *item) {
 	if it.spot == 0 {
 		return
@@ -134,7 +134,7 @@ func (r *room) withhold(it *item) {
 	}
 }
 
-// enter and leave are book and offer, or their opposites, for an entry that was written.
+// enter calls book and offer for an entry that was written, and leave undoes both.
 func (r *room) enter(it *item) {
 	r.book(it.standing, it.group, it.size, 1)
 	r.offer(it)
@@ -145,8 +145,8 @@ func (r *room) leave(it *item) {
 	r.book(it.standing, it.group, it.size, -1)
 }
 
-// next is a crowd's newest entry that can make way; nil if it has none. An entry at which an attempt is under way is passed over until it
-// is offered again.
+// next returns a crowd's newest entry that can be displaced, or nil. It passes over an entry with an attempt under way until that entry is
+// offered again.
 func (r *room) next(c *crowd, now time.Time) *item {
 	for c != nil && len(c.idle) > 0 {
 		it := c.idle[0]
@@ -165,10 +165,10 @@ type newcomer struct {
 	group    unique.Handle[string]
 	size     int64
 	now      time.Time
-	out      []*item // what makes way
+	out      []*item // the entries that it displaces
 }
 
-// squeeze finds what has to make way for a newcomer. If that is not enough, nothing does.
+// squeeze finds the entries that a newcomer must displace. If that does not make enough room, it displaces none.
 func (n *newcomer) squeeze(b bounds.Bounds) bool {
 	ok := n.share(b) && n.free(func() bounds.Amount { return n.all }, b.Room(), func(m measure) *item {
 		if it := n.lower(m); it != nil {
@@ -182,7 +182,7 @@ func (n *newcomer) squeeze(b bounds.Bounds) bool {
 	return ok
 }
 
-// share keeps the newcomer within what its group, and its standing, may have.
+// share keeps the newcomer within the shares of its group and its standing.
 func (n *newcomer) share(b bounds.Bounds) bool {
 	if n.group == noGroup {
 		return true
@@ -197,7 +197,7 @@ func (n *newcomer) share(b bounds.Bounds) bool {
 	return ok
 }
 
-// free has entries make way until the newcomer fits in with what there is.
+// free displaces entries until the newcomer fits.
 func (n *newcomer) free(used func() bounds.Amount, most bounds.Amount, find func(measure) *item) bool {
 	for {
 		m, has := byEntries, used()
@@ -216,7 +216,7 @@ func (n *newcomer) free(used func() bounds.Amount, most bounds.Amount, find func
 	}
 }
 
-// back has all stay that was to make way.
+// back undoes all displacements.
 func (n *newcomer) back() {
 	for _, it := range n.out {
 		n.enter(it)
@@ -224,7 +224,7 @@ func (n *newcomer) back() {
 	n.out = nil
 }
 
-// relative is an entry of the newcomer's group, and of a lower standing.
+// relative returns an entry of the newcomer's group, and of a lower standing.
 func (n *newcomer) relative() *item {
 	for standing := range n.standing {
 		if it := n.next(n.crowds[standing][n.group], n.now); it != nil {
@@ -234,7 +234,7 @@ func (n *newcomer) relative() *item {
 	return nil
 }
 
-// lower is an entry of a lower standing, of the group that has most.
+// lower returns an entry of a lower standing, of the group that has most.
 func (n *newcomer) lower(m measure) *item {
 	for standing := range n.standing {
 		for rank := &n.ranks[standing][m]; rank.Len() > 0; {
@@ -246,7 +246,7 @@ func (n *newcomer) lower(m measure) *item {
 	return nil
 }
 
-// rival is an entry of the newcomer's standing, of a group that has more than the newcomer's group would have.
+// rival returns an entry of the newcomer's standing, of a group that has more than the newcomer's group would have.
 func (n *newcomer) rival(m measure) *item {
 	if n.standing == outbox.Proven || n.group == noGroup {
 		return nil
@@ -265,13 +265,13 @@ func (n *newcomer) rival(m measure) *item {
 	}
 }
 
-// rank is a heap of crowds, the one with most first.
+// rank is a heap of crowds: the largest is at the top.
 type rank struct {
 	by     measure
 	crowds []*crowd
 }
 
-// first is the crowd with most but for those without a group.
+// first returns the largest crowd that has a group.
 func (r *rank) first() *crowd {
 	best := (*crowd)(nil)
 	for i := range min(3, len(r.crowds)) {
@@ -293,14 +293,14 @@ func (r *rank) Swap(i, j int) {
 	r.crowds[i].places[r.by], r.crowds[j].places[r.by] = i, j
 }
 
-// Push is for package heap.
+// Push implements heap.Interface.
 func (r *rank) Push(v any) {
 	c := v.(*crowd)
 	c.places[r.by] = len(r.crowds)
 	r.crowds = append(r.crowds, c)
 }
 
-// Pop is for package heap.
+// Pop implements heap.Interface.
 func (r *rank) Pop() any {
 	last := len(r.crowds) - 1
 	c := r.crowds[last]
@@ -309,7 +309,7 @@ func (r *rank) Pop() any {
 	return c
 }
 
-// newest is a heap of entries, the newest first.
+// newest is a heap of entries: the newest is at the top.
 type newest []*item
 
 func (n newest) Len() int           { return len(n) }
@@ -320,14 +320,14 @@ func (n newest) Swap(i, j int) {
 	n[i].spot, n[j].spot = i+1, j+1
 }
 
-// Push is for package heap.
+// Push implements heap.Interface.
 func (n *newest) Push(v any) {
 	it := v.(*item)
 	*n = append(*n, it)
 	it.spot = len(*n)
 }
 
-// Pop is for package heap.
+// Pop implements heap.Interface.
 func (n *newest) Pop() any {
 	last := len(*n) - 1
 	it := (*n)[last]

@@ -17,14 +17,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
-// grouped is the entry of a device of its own.
+// grouped returns the entry of a new device.
 func grouped(group string, s outbox.Standing, id string) outbox.Entry {
 	e := entry(id, id)
 	e.Group, e.Standing = group, s
 	return e
 }
 
-// checkRoom compares what the room counts with what is there.
+// checkRoom compares the room's counts with the entries.
 func checkRoom(t *testing.T, x *index) {
 	t.Helper()
 	x.mu.Lock()
@@ -77,10 +77,10 @@ func checkRoom(t *testing.T, x *index) {
 		}
 	}
 	if crowds != len(has) || idle != 0 {
-		t.Errorf("%d groups are counted, want %d; %d entries may make way and are not there", crowds, len(has), -idle)
+		t.Errorf("%d groups are counted, want %d; %d entries may be displaced but are not there", crowds, len(has), -idle)
 	}
 	if len(x.out) != 0 {
-		t.Errorf("%d entries still make way", len(x.out))
+		t.Errorf("%d entries are still being displaced", len(x.out))
 	}
 }
 
@@ -92,7 +92,7 @@ func TestWhatMakesWayStaysWhenTheDiskIsFull(t *testing.T) {
 		for _, err := range failing(t, b, func() error {
 			refs, err := b.Accept(t.Context(), grouped("b", outbox.Guest, "new"))
 			if len(refs) > 0 {
-				t.Errorf("reported was %v", refs)
+				t.Errorf("reported %v", refs)
 			}
 			return err
 		}) {
@@ -102,14 +102,14 @@ func TestWhatMakesWayStaysWhenTheDiskIsFull(t *testing.T) {
 		}
 	}
 	checkRoom(t, b.db.index)
-	accept(t, b, grouped("a", outbox.Stranger, "old")) // it is there, and no grave is
+	accept(t, b, grouped("a", outbox.Stranger, "old")) // it is there, and there is no grave
 	if ids := drain(t, b); !slices.Equal(ids, []string{"old"}) {
 		t.Errorf("it has %q", ids)
 	}
 	checkRoom(t, b.db.index)
 }
 
-// What is settled or discarded while it makes way does not come back when it need not.
+// An entry that is settled or discarded while it is being displaced does not come back, even if the displacement fails.
 func TestWhatIsDoneWithWhileItMakesWayDoesNotComeBack(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(b *Box) error{
@@ -138,7 +138,7 @@ func TestWhatIsDoneWithWhileItMakesWayDoesNotComeBack(t *testing.T) {
 				if err := <-ended; err != nil {
 					t.Error(err)
 				}
-				time.Sleep(2 * noteDelay) // until what could not be removed is
+				time.Sleep(2 * noteDelay) // until the failed removal is repeated
 				checkRoom(t, b.db.index)
 				if n := keys(t, b, entryBucket); n != 0 {
 					t.Errorf("%d entries are on disk", n)
@@ -174,7 +174,7 @@ func TestAnEntryThatIsNotWantedAnyMoreDisplacesNothing(t *testing.T) {
 	})
 }
 
-// Whoever has its answer reports what made way: the call itself, or the one that makes sure.
+// The displaced entries are reported by the call that gets the answer: the first one, or the one that makes sure.
 func TestWhatMadeWayIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestWhatMadeWayIsReportedOnce(t *testing.T) {
 	})
 }
 
-// After a last sync that failed, the file shows what it may not have. What made way is gone in either case, and is said to be.
+// After a failed last sync, the file may show more than the disk has. A displaced entry is gone in either case, and is reported.
 func TestWhatMayHaveMadeWayIsGone(t *testing.T) {
 	t.Parallel()
 	x := newStep(t)
@@ -237,7 +237,7 @@ func TestEntriesThatAreBeingWrittenHaveTheirShare(t *testing.T) {
 	}
 	e = grouped("a", outbox.Proven, "proven")
 	if _, _, err := x.reserve(&e, x.now); !errors.Is(err, outbox.ErrFull) {
-		t.Errorf("error %v, want ErrFull: what is being written makes no way", err)
+		t.Errorf("error %v, want ErrFull: an entry that is being written is not displaced", err)
 	}
 	for _, done := range written {
 		done()
@@ -247,7 +247,7 @@ func TestEntriesThatAreBeingWrittenHaveTheirShare(t *testing.T) {
 	checkRoom(t, x.index)
 }
 
-// An attack fills the room from 4,000 hosts. Accept is as fast as in an empty box, whoever comes: with a look at each entry, this would take
+// An attack fills the room from 4,000 hosts. Accept stays as fast as in an empty box, whoever pushes: looking at each entry would take
 // minutes. BenchmarkFullRoom has the figure.
 func TestAFullRoomOfManyHostsDoesNotSlowAcceptDown(t *testing.T) {
 	t.Parallel()
@@ -277,13 +277,13 @@ func TestAFullRoomOfManyHostsDoesNotSlowAcceptDown(t *testing.T) {
 	}
 	checkRoom(t, x)
 	if n := len(x.queue(app).room.crowds[outbox.Stranger]); n < 4000 {
-		t.Errorf("%d hosts have something left: it did not go by turns", n)
+		t.Errorf("%d hosts have entries left: they did not take turns", n)
 	}
 }
 
 const inFullRoom = 50_000
 
-// fill is an attack: as many strangers as guests on 4,000 hosts.
+// fill makes an attack: as many strangers as guests on 4,000 hosts.
 func fill(tb testing.TB, x *index, now time.Time) {
 	tb.Helper()
 	for n := range inFullRoom {
@@ -299,7 +299,7 @@ func fill(tb testing.TB, x *index, now time.Time) {
 	}
 }
 
-// BenchmarkFullRoom accepts, each in place of another, when 4,000 hosts have filled the room.
+// BenchmarkFullRoom accepts entries, each of which displaces another, after 4,000 hosts have filled the room.
 func BenchmarkFullRoom(b *testing.B) {
 	x := newIndex()
 	x.setBounds(bounds.Bounds{PerApp: inFullRoom, PerDevice: 200, Size: 256 << 20})

@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// big are entries of 200 KB.
+// big returns entries of 200 KB.
 func big(from, to int) []outbox.Entry {
 	entries := secrets(from, to)
 	for i := range entries {
@@ -36,7 +36,7 @@ func sizeOf(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// peak leaves a file of some 30 MB behind of which little is in use: what waits, a note, a vouch, and an entry of a newer version.
+// peak leaves a file of some 30 MB of which little is in use: pending entries, a note, a vouch, and an entry of a newer version.
 func peak(t *testing.T, b *Box) (waits []outbox.Entry) {
 	t.Helper()
 	waits = secrets(0, 20)
@@ -94,7 +94,7 @@ func TestTheFileShrinksAfterAPeak(t *testing.T) {
 			t.Errorf("logged %s", log.String())
 		}
 		if n := found(t, b.Path, 1000, 1150); n != 0 {
-			t.Errorf("%d of what was dropped are found", n)
+			t.Errorf("%d dropped ones are found", n)
 		}
 		cleanup(t, b)
 		waits = append(waits, secret(500))
@@ -209,7 +209,7 @@ func TestAFileThatCannotShrinkIsWipedAndStaysInUse(t *testing.T) {
 				}
 				time.Sleep(shrinkPause)
 				synctest.Wait()
-				accept(t, b, secret(500)) // a file that nobody writes to is not looked at
+				accept(t, b, secret(500)) // nobody looks at a file that nobody writes to
 				time.Sleep(time.Hour)
 				synctest.Wait()
 				if n := sizeOf(t, b.Path); n > 1<<20 {
@@ -225,11 +225,11 @@ func TestAFileThatCannotShrinkIsWipedAndStaysInUse(t *testing.T) {
 	}
 }
 
-// A file whose new name may not be on disk could be the old one after a crash: what is accepted until then would be lost.
+// If the file's new name is not on disk, a crash may bring the old file back. All that was accepted until then would be lost.
 func TestNothingIsAcceptedBeforeTheNewNameIsOnDisk(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t)})
-	b.db.Quiet() // or the file's first sweep would look at what is replaced
+	b.db.Quiet() // otherwise the file's first sweep would look at the replaced file
 	accept(t, b, entry("a", "1"))
 	r, err := boltfile.NewReplacement(b.Path, b.db.file)
 	if err != nil {

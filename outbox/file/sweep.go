@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// sweepInterval, sweepGrace and the time that a sweep takes are less than an hour together: that is how long what is delivered, dropped
-	// or expired can be found in the file at most.
+	// sweepInterval, sweepGrace and the duration of a sweep add up to less than an hour. So a delivered, dropped or expired push is gone from
+	// the file within an hour.
 	sweepInterval = 10 * time.Minute
-	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more, and for devices
-	// that are left alone for long.
+	// sweepGrace leaves it to the workers to give up expired pushes. The sweep is for apps that are no longer configured, and for devices that
+	// have not been tried for long.
 	sweepGrace = 30 * time.Minute
-	// maxSwept bounds a transaction: it holds up the pushes that are accepted meanwhile.
+	// maxSwept bounds a transaction: pushes that are accepted meanwhile wait for it.
 	maxSwept = 1024
 )
 
-// sweep removes what has expired, and what was removed from the file, until the context ends. It begins with the file as an earlier process
-// left it.
+// sweep removes expired entries, and wipes removed ones from the file, until the context ends. It begins with what an earlier process left
+// in the file.
 func (d *database) sweep(ctx context.Context) {
 	d.sweepOnce(ctx, d.wipe)
 	for {
@@ -36,7 +36,7 @@ func (d *database) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOnce does all that it can of what there is to do.
+// sweepOnce runs each function once, as far as it can.
 func (d *database) sweepOnce(ctx context.Context, do ...func(context.Context) error) {
 	err := d.Enter(func() (err error) {
 		for _, one := range do {
@@ -62,12 +62,12 @@ func (d *database) sweepEntries() error {
 		}); err != nil {
 			return err
 		}
-		d.Log().Info("pushes in the outbox have expired", "file", d.path, "pushes", len(expired))
+		d.Log().Info("expired pushes removed from the outbox", "file", d.path, "pushes", len(expired))
 	}
 }
 
-// sweepNotes removes the notes of which none counts any more. They lie in the order in which they were made, which is nearly that in
-// which they end.
+// sweepNotes removes the values of which no note counts any more. Notes are in the order in which they were made, which is nearly the order
+// in which they end.
 func (d *database) sweepNotes() error {
 	for {
 		over, err := d.oldNotes(time.Now())

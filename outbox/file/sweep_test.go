@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// sweepOnce lets the sweeper do its work once.
+// sweepOnce lets the sweeper run once.
 func sweepOnce() {
 	time.Sleep(sweepInterval)
 	synctest.Wait()
@@ -39,7 +39,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		accept(t, b, short("a", "leased"), short("a", "behind"), long, running, later)
 		time.Sleep(sweepGrace + sweepInterval - time.Second)
 		if n := keys(t, b, entryBucket); n != 5 {
-			t.Errorf("%d entries are left, want all: they are the workers' for now", n)
+			t.Errorf("%d entries are left, want all: they are still the workers'", n)
 		}
 		leased, err := b.Lease(t.Context(), app, 10)
 		if err != nil || len(leased) != 3 {
@@ -48,15 +48,15 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := keys(t, b, entryBucket); n != 3 {
-			t.Errorf("%d entries are left, want those which are leased, and that which is not expired", n)
+			t.Errorf("%d entries are left, want the leased ones, and the one that has not expired", n)
 		}
 		if !strings.Contains(log.String(), "pushes=2") {
 			t.Errorf("logged %q, want the 2 that expired", log.String())
 		}
 		if depths, err := b.Depths(t.Context()); err != nil || len(depths) != 1 || depths[0].Entries != 3 || depths[0].Devices != 3 {
-			t.Errorf("what waits is %v, %v", depths, err)
+			t.Errorf("pending are %v, %v", depths, err)
 		}
-		accept(t, b, entry("e", "1"), entry("e", "2")) // in the room of those
+		accept(t, b, entry("e", "1"), entry("e", "2")) // in the room of the expired ones
 		wantFull(t, b)
 		for i := range leased {
 			if err := b.Release(t.Context(), leased[i].Ref(), time.Now(), true); err != nil {
@@ -122,7 +122,7 @@ func TestNotesAreSweptWhenTheirTimeIsOver(t *testing.T) {
 		b.Note(deviceOf("beside it"), time.Now().Add(time.Second))
 		sweepOnce()
 		if n := keys(t, b, noteBucket); n != 1 {
-			t.Errorf("%d values are left, want that with a note which counts", n)
+			t.Errorf("%d values are left, want the one with a note that counts", n)
 		}
 		if got := recalled(t, b); len(got) != 1 || !got[deviceOf("long")] {
 			t.Errorf("%d events are recalled", len(got))
@@ -140,7 +140,7 @@ func TestAFailingSweepIsLoggedAndTriedAgain(t *testing.T) {
 		e := entry("a", "1")
 		e.Expires = time.Now().Add(-sweepGrace)
 		accept(t, b, e)
-		synctest.Wait() // for the sweep that comes with opening
+		synctest.Wait() // for the sweep at opening
 		goOn := busy(t, b)
 		failed := make(chan error, 1)
 		go func() { failed <- b.db.writer.do(func(*bbolt.Tx) error { return syscall.ENOSPC }) }()
@@ -158,7 +158,7 @@ func TestAFailingSweepIsLoggedAndTriedAgain(t *testing.T) {
 	})
 }
 
-// A sweep that had something to say once waited for the lock of the closing that waited for it.
+// A sweep that logged once waited for a lock. The closing that held the lock waited for the sweep.
 func TestClosingWaitsForASweepThatLogs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestClosingWaitsForASweepThatLogs(t *testing.T) {
 		e := entry("a", "1")
 		e.Expires = time.Now().Add(-sweepGrace)
 		accept(t, b, e)
-		synctest.Wait() // for the sweep that comes with opening
+		synctest.Wait() // for the sweep at opening
 		goOn := busy(t, b)
 		sweepOnce()
 		closed := make(chan error)

@@ -10,15 +10,15 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Vouches are on disk alone: those who need them have them in memory. A key has its time in one bucket; the other has them in the order in
-// which they end, so the first ones are found without a look at the others.
+// Vouches are kept only on disk: those who need them have them in memory. One bucket has the end of each key's vouch. The other has the
+// keys in the order in which they end, so the first ones are found without looking at the others.
 
-// orderSize is that of a key in the second bucket: the time in milliseconds, and the key.
+// orderSize is the size of a key in the second bucket: the time in milliseconds, and the key.
 const orderSize = 8 + 16
 
 func orderOf(until []byte, key []byte) []byte { return append(bytes.Clone(until), key...) }
 
-// putVouches writes vouches down. The later time counts. Beyond the bound, those that end first make room.
+// putVouches writes vouches. Of two times for a key, the later counts. Above the bound, those that end first are deleted.
 func (w *writer) putVouches(tx *bbolt.Tx, vouches map[[16]byte]time.Time) error {
 	if len(vouches) == 0 {
 		return nil
@@ -47,7 +47,7 @@ func (w *writer) putVouches(tx *bbolt.Tx, vouches map[[16]byte]time.Time) error 
 	return nil
 }
 
-// deleteVouch deletes what a key of the second bucket is about. It may be gone already.
+// deleteVouch deletes the vouch that a key of the second bucket names. It may be gone already.
 func (w *writer) deleteVouch(tx *bbolt.Tx, name []byte) error {
 	times, order := tx.Bucket(vouchBucket), tx.Bucket(vouchOrderBucket)
 	if order.Get(name) == nil {
@@ -63,9 +63,9 @@ func (w *writer) deleteVouch(tx *bbolt.Tx, name []byte) error {
 	return order.Delete(name)
 }
 
-// vouched reads what still counts, some at a time: readers are to be short.
+// vouched reads the vouches that still count, a few at a time: read transactions must be brief.
 func (d *database) vouched(ctx context.Context, yield func(key [16]byte)) error {
-	// The time itself counts no more, as with notes.
+	// A vouch ends at its time, like a note.
 	from := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMilli()+1))
 	for from != nil {
 		if err := ctx.Err(); err != nil {
@@ -85,7 +85,7 @@ func (d *database) vouched(ctx context.Context, yield func(key [16]byte)) error 
 	return nil
 }
 
-// vouchedFrom reads some keys of the second bucket, and the next one, which is nil at the end.
+// vouchedFrom reads some keys of the second bucket. It also returns the next one, which is nil at the end.
 func (d *database) vouchedFrom(from []byte) (some [][16]byte, next []byte, err error) {
 	err = d.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(vouchOrderBucket).Cursor()
@@ -110,7 +110,7 @@ func (d *database) vouch(key [16]byte, until time.Time) {
 	})
 }
 
-// sweepVouches removes those whose time is over, in bounded transactions.
+// sweepVouches removes those that have ended, in bounded transactions.
 func (d *database) sweepVouches(ctx context.Context) error {
 	for {
 		over, err := d.oldVouches(time.Now())

@@ -10,30 +10,30 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 )
 
-// What is removed has to be gone from the file: boltfile.Wiper says why by overwriting. A sweep goes through the file from its start to its
-// end, a step at a time between two transactions, and shrinks it if most of it is free. So do the opening and the closing of the file:
-// a process that runs for minutes only leaves nothing behind.
+// Removed data must be gone from the file; boltfile.Wiper explains why that takes overwriting. A sweep goes through the file from start to
+// end, one step at a time between two transactions. Then it shrinks the file if most of it is free. Opening and closing the file do the
+// same, so even a process that runs for only minutes leaves nothing behind.
 
 const (
-	// shrinkFrom is the size from which a file shrinks. Smaller ones are not worth it.
+	// shrinkFrom is the smallest size that is worth shrinking.
 	shrinkFrom = 8 << 20
-	// shrinkShare is the part of a file that is in use when it shrinks, at most: a quarter.
+	// shrinkShare is the largest share of the file that may be in use when it shrinks: a quarter.
 	shrinkShare = 4
-	// maxShrunk bounds what is in use of a file that shrinks: for a moment, all wait while it is compared with its copy.
+	// maxShrunk bounds the bytes in use when a file shrinks: everything waits for a moment while the file is compared with its copy.
 	maxShrunk = 128 << 20
-	// fillStep is how much of it is copied at a time: readers are to be short.
+	// fillStep is how much of the file is copied at a time: read transactions must be brief.
 	fillStep = 1 << 20
-	// shrinkPause is how long a file is left alone that could not be made smaller.
+	// shrinkPause is the wait after a failed attempt to shrink the file.
 	shrinkPause = 6 * time.Hour
 )
 
-// tidy is what the sweeper knows of the file.
+// tidy is what the sweeper knows about the file.
 type tidy struct {
-	wiped  int64     // how many transactions had begun when the file was wiped to the end
-	shrink time.Time // from when on it may be made smaller
+	wiped  int64     // how many transactions had begun when the file was last wiped to the end
+	shrink time.Time // when the file may shrink again
 }
 
-// wipe overwrites what was removed, and makes the file smaller if most of it is free.
+// wipe overwrites what was removed, and shrinks the file if most of it is free.
 func (d *database) wipe(ctx context.Context) error {
 	begun := d.writer.begun.Load()
 	if d.tidy.wiped == begun+1 {
@@ -77,7 +77,7 @@ func (d *database) lastWipe() error {
 
 // wipeStep runs where nothing else writes.
 func (d *database) wipeStep(w *boltfile.Wiper, from int) (next int, err error) {
-	if d.writer.shaky { // what the file shows is to be on disk: what was free before may be needed yet
+	if d.writer.shaky { // the visible state must be on disk first: pages that were free before may still be needed
 		if err := d.writer.transact(nil, words{}, nil); err != nil {
 			return 0, err
 		}
@@ -89,7 +89,7 @@ func (d *database) wipeStep(w *boltfile.Wiper, from int) (next int, err error) {
 	return next, err
 }
 
-// shrinkAfter makes a file smaller that was found to be mostly free. What goes wrong is no harm but to the disk's free space.
+// shrinkAfter shrinks a file that was found to be mostly free. A failure only costs disk space.
 func (d *database) shrinkAfter(ctx context.Context, w *boltfile.Wiper) error {
 	used, size := int64(w.Seen-w.Unused)*int64(w.PageSize), int64(w.Seen)*int64(w.PageSize)
 	if !boltfile.CanReplace || !d.shrinks(used, size) || time.Now().Before(d.tidy.shrink) {
@@ -111,12 +111,12 @@ func (d *database) shrinkAfter(ctx context.Context, w *boltfile.Wiper) error {
 	return nil
 }
 
-// mostlyFree reports whether so little of a file is in use that it is worth making it smaller.
+// mostlyFree reports whether so little of a file is in use that shrinking it is worth the effort.
 func mostlyFree(used, size int64) bool {
 	return size >= shrinkFrom && used <= size/shrinkShare && used <= maxShrunk
 }
 
-// shrink copies the database to a smaller file, which takes its place.
+// shrink copies the database to a smaller file, which replaces it.
 func (d *database) shrink(ctx context.Context) error {
 	r, err := boltfile.NewReplacement(d.path, d.file)
 	if err != nil {
@@ -140,7 +140,7 @@ func (d *database) shrink(ctx context.Context) error {
 	return err
 }
 
-// replace runs where nothing else writes, and nobody reads.
+// replace runs where nothing else writes and nobody reads.
 func (d *database) replace(r *boltfile.Replacement) error {
 	w := d.writer
 	if w.shaky || w.confirm != nil {

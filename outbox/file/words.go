@@ -8,7 +8,7 @@ type note struct {
 	until time.Time
 }
 
-// note has an event written with the next transaction.
+// note adds an event to the next transaction.
 func (w *writer) note(n note) {
 	w.mu.Lock()
 	first := len(w.notes) == 0
@@ -16,12 +16,12 @@ func (w *writer) note(n note) {
 		w.notes = append(w.notes, n)
 	}
 	w.mu.Unlock()
-	if first { // to wake the writer for each would cost more than the note
+	if first { // waking the writer for each would cost more than the note
 		signal(w.noted)
 	}
 }
 
-// vouch has a vouch written with one of the next transactions.
+// vouch adds a vouch to one of the next transactions.
 func (w *writer) vouch(key [16]byte, until time.Time) {
 	w.mu.Lock()
 	first := len(w.vouches) == 0
@@ -36,7 +36,7 @@ func (w *writer) vouch(key [16]byte, until time.Time) {
 	}
 }
 
-// takeVouches takes some of the vouches that wait, or all. The caller holds mu.
+// takeVouches takes the vouches to write, or only some of them unless all is set. The caller holds mu.
 func (w *writer) takeVouches(all bool) map[[16]byte]time.Time {
 	taken := w.vouches
 	if all || len(taken) <= maxVouches {
@@ -55,7 +55,7 @@ func (w *writer) takeVouches(all bool) map[[16]byte]time.Time {
 	return taken
 }
 
-// words are what a transaction takes along.
+// words are the notes and vouches that a transaction writes besides entries.
 type words struct {
 	notes   []note
 	vouches map[[16]byte]time.Time
@@ -63,7 +63,7 @@ type words struct {
 
 func (w *words) none() bool { return len(w.notes) == 0 && len(w.vouches) == 0 }
 
-// keep has what could not be written go with the next commit, as many notes and vouches as there is room for.
+// keep leaves what could not be written to the next commit, as many notes and vouches as there is room for.
 func (w *writer) keep(old words, removed []uint64) {
 	if old.none() && len(removed) == 0 {
 		return

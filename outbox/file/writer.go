@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// noteDelay is how long a note waits for a commit to go with, which is what a crash may forget.
+	// noteDelay is how long a note waits for a commit to join. A crash loses the notes of that time.
 	noteDelay = 100 * time.Millisecond
-	// maxNotes bounds what waits while the disk fails.
+	// maxNotes bounds how many notes and vouches wait while the disk fails.
 	maxNotes = 100_000
 	// maxVouches bounds how many vouches a transaction writes: each touches another page.
 	maxVouches = 1024
 )
 
-// writer commits together what many ask for: while one transaction is synced, the next gathers.
+// writer commits the writes of many callers together: while one transaction is synced, it collects the next.
 type writer struct {
 	path string
 	bolt *bbolt.DB
 
-	// These are the goroutine's.
+	// Only the goroutine uses these.
 	most, counts counts
 	shaky        bool         // the latest transaction may not be on disk
-	confirm      func() error // what has to succeed before the next transaction; nil for nothing
+	confirm      func() error // must succeed before the next transaction; nil if nothing must
 	begun        atomic.Int64 // transactions so far
 
 	mu      sync.Mutex
@@ -39,7 +39,7 @@ type writer struct {
 	notes   []note
 	vouches map[[16]byte]time.Time
 	removed []uint64 // entries that could not be removed when they were settled
-	owed    int      // how many of them are in the transaction under way
+	owed    int      // how many of them are in the current transaction
 	closed  bool
 
 	asked chan struct{} // there are writes, or the writer is closed
@@ -48,15 +48,15 @@ type writer struct {
 	ended chan struct{}
 }
 
-// counts are how many there are on disk of what is bounded.
+// counts has the number of notes and vouches on disk, which are bounded.
 type counts struct{ notes, vouched int }
 
 // write is a part of a transaction.
 type write struct {
 	do   func(*bbolt.Tx) error
-	then func(error)   // the writer calls it when it is known what became of the write, before those who wait learn of it
+	then func(error)   // the writer calls it with the result, before those who wait get it
 	done chan struct{} // closed then
-	err  error         // to be read then
+	err  error         // may be read then
 }
 
 func newWrite() *write { return &write{done: make(chan struct{})} }
@@ -69,7 +69,7 @@ func (o *write) end(err error) {
 	close(o.done)
 }
 
-// wait returns what became of a write, or ErrUnsure when the context ends before that is known.
+// wait returns the result of a write, or ErrUnsure when the context ends first.
 func (o *write) wait(ctx context.Context) error {
 	select {
 	case <-o.done:
@@ -80,7 +80,7 @@ func (o *write) wait(ctx context.Context) error {
 	case <-o.done:
 		return o.err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: it is still being written: %w", outbox.ErrUnsure, ctx.Err())
+		return fmt.Errorf("%w: the write has not finished: %w", outbox.ErrUnsure, ctx.Err())
 	}
 }
 
@@ -93,7 +93,7 @@ func newWriter(path string, bolt *bbolt.DB) *writer {
 	}
 }
 
-// count counts what is on disk.
+// count counts the notes and vouches on disk.
 func (w *writer) count(tx *bbolt.Tx) {
 	c := tx.Bucket(noteBucket).Cursor()
 	for key, value := c.First(); key != nil; key, value = c.Next() {
@@ -102,7 +102,7 @@ func (w *writer) count(tx *bbolt.Tx) {
 	w.counts.vouched = tx.Bucket(vouchOrderBucket).Stats().KeyN
 }
 
-// submit has a write done in a transaction with others. It waits for nothing.
+// submit adds a write to a transaction with others. It does not wait.
 func (w *writer) submit(one *write) error {
 	w.mu.Lock()
 	if w.closed {
@@ -115,7 +115,7 @@ func (w *writer) submit(one *write) error {
 	return nil
 }
 
-// do has fn run in a transaction with others, and returns when that is on disk.
+// do runs fn in a transaction with others, and returns when that is on disk.
 func (w *writer) do(fn func(*bbolt.Tx) error) error {
 	one := newWrite()
 	one.do = fn
@@ -126,7 +126,7 @@ func (w *writer) do(fn func(*bbolt.Tx) error) error {
 	return one.err
 }
 
-// removeLater has entries removed with the next transaction that succeeds.
+// removeLater removes entries with the next transaction that succeeds.
 func (w *writer) removeLater(seqs ...uint64) {
 	w.mu.Lock()
 	w.removed = append(w.removed, seqs...)
@@ -134,14 +134,14 @@ func (w *writer) removeLater(seqs ...uint64) {
 	signal(w.noted)
 }
 
-// owes reports whether there are entries that removeLater was told of.
+// owes reports whether entries of removeLater are still to be removed.
 func (w *writer) owes() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.removed)+w.owed > 0
 }
 
-// close commits what was asked for, and ends the writer.
+// close commits what was submitted, and ends the writer.
 func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
@@ -183,7 +183,7 @@ func (w *writer) run() {
 	}
 }
 
-// between has a function run between two transactions, and waits for it. What others wait for goes first.
+// between runs a function between two transactions, and waits for it. Writes that callers wait for go first.
 func (w *writer) between(ctx context.Context, fn func()) error {
 	done := make(chan struct{})
 	select {
@@ -197,14 +197,14 @@ func (w *writer) between(ctx context.Context, fn func()) error {
 	}
 }
 
-// waited reports whether there are writes that somebody waits for.
+// waited reports whether there are writes that callers wait for.
 func (w *writer) waited() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.writes) > 0
 }
 
-// commit writes what has gathered, and says whether there is no more to come.
+// commit writes what was collected, and reports whether it was the last commit.
 func (w *writer) commit() (last bool) {
 	w.mu.Lock()
 	last = w.closed
@@ -227,7 +227,7 @@ func (w *writer) commit() (last bool) {
 	return last
 }
 
-// paid says that the transaction removed what it had to.
+// paid records that a transaction removed all that removeLater asked for.
 func (w *writer) paid() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -272,8 +272,7 @@ func (w *writer) transact(writes []*write, words words, removed []uint64) error 
 	return err
 }
 
-// committed reports whether a transaction is the one that the file shows: if it failed nevertheless, its last sync did, and it may be on
-// disk or not.
+// committed reports whether the file shows a transaction that failed. Then its last sync failed, and it may or may not be on disk.
 func (w *writer) committed(id int) bool {
 	shown := -1
 	err := boltfile.Guard(w.path, func() error {

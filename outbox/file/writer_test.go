@@ -17,17 +17,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// waitFor waits until something is so.
+// waitFor waits until a condition holds.
 func waitFor(t *testing.T, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !so(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatal("it never is")
+			t.Fatal("the condition never holds")
 		}
 	}
 }
 
-// queued is how much is asked of a writer that is busy.
+// queued returns how many writes wait for a busy writer.
 func queued(b *Box) int {
 	b.db.writer.mu.Lock()
 	defer b.db.writer.mu.Unlock()
@@ -73,7 +73,7 @@ func TestAFullDiskAcceptsNothingByHalves(t *testing.T) {
 		}
 	}
 	if waits, err := b.Waiting(t.Context(), app, deviceOf("b")); waits || err != nil {
-		t.Errorf("what was refused waits: %v, %v", waits, err)
+		t.Errorf("a refused entry is pending: %v, %v", waits, err)
 	}
 
 	accept(t, b, entry("a", "1"), running) // the room is there again
@@ -94,7 +94,7 @@ func TestAFullDiskAcceptsNothingByHalves(t *testing.T) {
 	}
 }
 
-// What was settled is not tried again, or a push would alert twice. What could not be discarded is.
+// A settled entry is not tried again, or the push would alert twice. An entry that could not be discarded is tried again.
 func TestAnEntryThatCannotBeRemovedGoesWithTheNextCommit(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Path: tempPath(t), MaxPerApp: 2})
@@ -146,14 +146,14 @@ func TestWhatIsAcceptedAtTheSameTimeSharesASync(t *testing.T) {
 	goOn()
 	wg.Wait()
 	if n := txid(t, b) - before; n != 2 {
-		t.Errorf("%d transactions, want that which kept the writer busy and one more", n)
+		t.Errorf("%d transactions, want the one that kept the writer busy and one more", n)
 	}
 	if n := keys(t, b, entryBucket); n != pushes {
 		t.Errorf("%d entries, want %d", n, pushes)
 	}
 }
 
-// txid is the number of the last transaction that wrote.
+// txid returns the number of the last write transaction.
 func txid(t *testing.T, b *Box) (id int) {
 	t.Helper()
 	if err := b.db.view(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
@@ -181,7 +181,7 @@ func TestNotesAreWrittenSoon(t *testing.T) {
 			t.Errorf("%d events are recalled after %d transactions, want 1000 after one", n, txid(t, b)-before)
 		}
 		b.Note(deviceOf("one more"), time.Now().Add(time.Hour))
-		accept(t, b, entry("a", "1")) // takes it along
+		accept(t, b, entry("a", "1")) // its commit takes the note along
 		if n := len(recalled(t, b)); n != 1001 || txid(t, b)-before != 2 {
 			t.Errorf("%d events are recalled after %d transactions, want 1001 after two", n, txid(t, b)-before)
 		}

@@ -1,4 +1,4 @@
-// Package off is the outbox of a gateway that keeps nothing: the homeserver is the one to try again.
+// Package off is the outbox of a gateway that keeps no pushes: retrying is left to the homeserver.
 package off
 
 import (
@@ -16,7 +16,8 @@ func init() {
 	caddy.RegisterModule(Box{})
 }
 
-// Box takes nothing. A push without a verdict in time is answered with 503 and `Retry-After`, and the homeserver sends it again.
+// Box accepts no push. If there is no verdict on a push in time, the answer is 503 with `Retry-After`, and the homeserver sends the push
+// again.
 //
 //	outbox off
 type Box struct{}
@@ -31,16 +32,16 @@ func (*Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return caddyfileopt.Module(d, nil, caddyfileopt.Unknown("outbox off"))
 }
 
-// Accept takes nothing.
+// Accept returns ErrOff.
 func (*Box) Accept(context.Context, outbox.Entry) ([]outbox.Ref, error) { return nil, outbox.ErrOff }
 
-// Settle has nothing to remove.
+// Settle does nothing.
 func (*Box) Settle(context.Context, outbox.Ref) error { return nil }
 
-// Release has nothing to give back.
+// Release does nothing.
 func (*Box) Release(context.Context, outbox.Ref, time.Time, bool) error { return nil }
 
-// Waiting is never true.
+// Waiting returns false.
 func (*Box) Waiting(context.Context, string, [16]byte) (bool, error) { return false, nil }
 
 // Interface guards

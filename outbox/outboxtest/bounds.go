@@ -21,7 +21,7 @@ func fullApp(f *fixture) {
 	leased := f.lease("a1", "b1")
 	f.settle(leased[0].Ref())
 	f.settle(leased[1].Ref())
-	f.drain("a2") // nothing of what was refused
+	f.drain("a2") // nothing that was refused
 }
 
 func fullDevice(f *fixture) {
@@ -41,7 +41,7 @@ func room(f *fixture) {
 		f.accept(badge("a", "b1"), entry("a", "1"))
 		f.refuse(entry("a", "2"))
 
-		f.accept(badge("a", "b2")) // in place of the other
+		f.accept(badge("a", "b2")) // replaces the other
 		f.refuse(entry("a", "2"))
 		one := f.leaseOne("1", 0)
 		f.refuse(entry("a", "2"))

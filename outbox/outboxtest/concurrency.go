@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// crowd leases and ends the leases, many at once, and watches that nobody gets what is another's.
+// crowd leases and ends leases, many at once, and checks that nobody gets an entry that another has.
 type crowd struct {
 	*fixture
 	ctx  context.Context
@@ -27,7 +27,7 @@ func newCrowd(ctx context.Context, f *fixture, workers int, done func(l outbox.L
 	return c
 }
 
-// work leases until the context ends; done says whether an entry is settled, or else it is released.
+// work leases until the context ends; done reports whether to settle an entry, and otherwise it is released.
 func (c *crowd) work(done func(l outbox.Leased) bool) {
 	for {
 		leased, err := c.q.Lease(c.ctx, app, 3)

@@ -10,18 +10,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// expectEnded expects that a call whose context is over ended soon, with nothing or an error that says so.
+// expectEnded expects that a call whose context is over ended soon, without an error or with the right one.
 func (f *fixture) expectEnded(call string, began time.Time, err error) {
 	f.Helper()
 	if took := time.Since(began); took > time.Second {
 		f.Errorf("%s took %v", call, took)
 	}
 	if err != nil && !errors.Is(err, outbox.ErrUnsure) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		f.Errorf("%s: error %v, want ErrUnsure, or that of the context", call, err)
+		f.Errorf("%s: error %v, want ErrUnsure or the context's error", call, err)
 	}
 }
 
-// over are contexts that have ended.
+// over returns contexts that have ended.
 func (f *fixture) over() map[string]context.Context {
 	canceled, cancel := context.WithCancel(f.Context())
 	cancel()
@@ -41,9 +41,9 @@ func acceptOver(f *fixture) {
 		case askErr != nil:
 			f.Errorf("Waiting: %v", askErr)
 		case err == nil && !waits:
-			f.Errorf("%s: it was accepted, and is not there", name)
+			f.Errorf("%s: it was accepted, but is not there", name)
 		case err != nil && !errors.Is(err, outbox.ErrUnsure) && waits:
-			f.Errorf("%s: it was not accepted for sure (%v), and is there", name, err)
+			f.Errorf("%s: Accept returned %v, but it is there", name, err)
 		}
 		f.accept(e) // which makes sure
 		f.expectWaiting(app, name, true)
@@ -98,7 +98,7 @@ func settleOver(f *fixture) {
 	}
 }
 
-// acceptsCutOff has many accept entries, again and again until it is known that they are in, while their contexts end at any time.
+// acceptsCutOff accepts entries from many goroutines while their contexts end at any time. Each goes on until its entry is certainly in.
 func acceptsCutOff(f *fixture) {
 	const devices, entries = 6, 15
 	var wg sync.WaitGroup
@@ -127,7 +127,7 @@ func acceptsCutOff(f *fixture) {
 	f.nothing()
 }
 
-// expectNext leases until the device's turn comes, and expects the entry.
+// expectNext leases until it is the device's turn, and expects the entry.
 func (f *fixture) expectNext(r outbox.Ref) {
 	f.Helper()
 	f.rouse()
@@ -149,7 +149,7 @@ func (f *fixture) expectNext(r outbox.Ref) {
 	f.Fatalf("%s was not leased", r.ID)
 }
 
-// soon returns a context that ends soon: during a call, or after it.
+// soon returns a context that ends soon: during a call or after it.
 func (f *fixture) soon() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(f.Context())
 	go cancel()

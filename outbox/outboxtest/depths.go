@@ -13,7 +13,7 @@ func (f *fixture) inspector() outbox.Inspector {
 	f.Helper()
 	i, ok := f.q.(outbox.Inspector)
 	if !ok {
-		f.Skip("the queue is no outbox.Inspector")
+		f.Skip("the queue is not an outbox.Inspector")
 	}
 	return i
 }
@@ -28,7 +28,7 @@ func (f *fixture) depths() []outbox.Depth {
 	return depths
 }
 
-// expectDepths expects what waits, as "app: entries of devices"; app and otherApp in this order.
+// expectDepths expects the pending entries, as "app: entries of devices"; app and otherApp in this order.
 func (f *fixture) expectDepths(when string, want ...string) {
 	f.Helper()
 	got := []string{}
@@ -36,7 +36,7 @@ func (f *fixture) expectDepths(when string, want ...string) {
 		got = append(got, fmt.Sprintf("%s: %d of %d", d.App, d.Entries, d.Devices))
 	}
 	if !slices.Equal(got, want) {
-		f.Errorf("%s: what waits is %q, want %q", when, got, want)
+		f.Errorf("%s: pending are %q, want %q", when, got, want)
 	}
 }
 
@@ -78,14 +78,14 @@ func (f *fixture) expectOldest(when string, want time.Time) {
 	f.Helper()
 	depths := f.depths()
 	if len(depths) != 1 || depths[0].Oldest.UnixMilli() != want.UnixMilli() {
-		f.Errorf("%s: what waits is %v, want one app, the oldest of %v", when, depths, want)
+		f.Errorf("%s: pending are %v, want one app, the oldest of %v", when, depths, want)
 	}
 }
 
 func oldest(f *fixture) {
 	f.inspector()
 	now := time.Now()
-	// Accepted in an order that is not that in which they expire.
+	// They expire in another order than they were accepted.
 	accept := func(dev, id string, ago, in time.Duration) outbox.Entry {
 		e := entry(dev, id)
 		e.Accepted, e.Expires = now.Add(-ago), now.Add(in)
@@ -112,7 +112,7 @@ func oldest(f *fixture) {
 	unknown.Accepted, unknown.Expires = time.Time{}, now.Add(time.Minute)
 	f.accept(unknown)
 	if d := f.depths(); len(d) != 1 || !d[0].Oldest.IsZero() {
-		f.Errorf("what waits is %v, want no time", d)
+		f.Errorf("pending are %v, want no time", d)
 	}
 }
 

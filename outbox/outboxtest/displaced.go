@@ -88,7 +88,7 @@ func displacedAgain(f *fixture) {
 	f.lease("b1", "b2", "c1")
 }
 
-// roomAtOnce has many accept, deliver and displace at once. Each entry is reported as displaced, or delivered, or left, and that once.
+// roomAtOnce accepts, delivers and displaces from many goroutines at once. Each entry must be displaced, delivered or left, and only once.
 func roomAtOnce(f *fixture) {
 	const callers, each, bound = 8, 30, 40
 	f.renew(Bounds{PerApp: bound})

@@ -90,7 +90,7 @@ func dropOne(f *fixture) {
 	f.expectDepths("dropped", app+": 3 of 2")
 	for _, w := range f.listAll(app) {
 		if w.ID == "2" && w.Device == device("a") {
-			f.Error("what was dropped is listed")
+			f.Error("a dropped entry is listed")
 		}
 	}
 	f.reopen()
@@ -247,7 +247,7 @@ func dropsAtOnce(f *fixture) {
 			for n := range entries {
 				r := ref(fmt.Sprint(dev), fmt.Sprint(n))
 				if n%5 == 4 {
-					r.ID = "" // all that there are
+					r.ID = "" // all of the device
 				}
 				n, err := i.Drop(f.Context(), app, r.Device, r.ID)
 				if err != nil {

@@ -15,15 +15,15 @@ import (
 const (
 	app, otherApp = "org.example.app*", "org.example.other"
 
-	// moment is how long nothing must happen, for the suite to believe that it does not.
+	// moment is how long the suite watches that nothing happens.
 	moment = 50 * time.Millisecond
 	// later is longer than a moment, and short enough to wait for.
 	later = 300 * time.Millisecond
-	// patience is how long the suite waits for what must happen. It is shorter than a lease, so that a stalled device is noticed.
+	// patience is how long the suite waits for something that must happen. It is shorter than a lease, so a stalled device is noticed.
 	patience = 10 * time.Second
 )
 
-// fixture is a queue under test, and the leases that it gave.
+// fixture is a queue under test, and the leases that it granted.
 type fixture struct {
 	*testing.T
 	h Harness
@@ -40,7 +40,7 @@ func newFixture(t *testing.T, h Harness, b Bounds) *fixture {
 	return f
 }
 
-// renew begins again, with an empty queue of the given bounds.
+// renew starts again with an empty queue of the given bounds.
 func (f *fixture) renew(b Bounds) {
 	f.Helper()
 	f.endLeases()
@@ -76,7 +76,7 @@ func (f *fixture) reopen() {
 
 func device(name string) [16]byte { return rejected.KeyOf("org.example.app", name) }
 
-// entry is an alert of a device.
+// entry returns an alert of a device.
 func entry(dev, id string) outbox.Entry {
 	return outbox.Entry{
 		ID: id, App: app, Device: device(dev), PushkeyTS: 1000, Push: []byte(`{"id":"` + id + `"}`),
@@ -162,7 +162,7 @@ func (f *fixture) leaseOf(app string, n int) []outbox.Leased {
 	return leased
 }
 
-// lease leases as much as there is, and expects the entries with the given IDs, in any order.
+// lease leases all that is due, and expects the entries with the given IDs, in any order.
 func (f *fixture) lease(ids ...string) []outbox.Leased {
 	f.Helper()
 	leased := f.leaseOf(app, 100)
@@ -177,7 +177,7 @@ func (f *fixture) lease(ids ...string) []outbox.Leased {
 	return leased
 }
 
-// leaseOne expects the entry with the given ID, released so often in a row.
+// leaseOne expects the entry with the given ID, after so many releases in a row.
 func (f *fixture) leaseOne(id string, attempts int) outbox.Ref {
 	f.Helper()
 	l := f.lease(id)[0]
@@ -198,7 +198,7 @@ func (f *fixture) nothing() {
 		f.Errorf("%s was leased", leased[i].ID)
 	}
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		f.Errorf("Lease: error %v, want that of the context", err)
+		f.Errorf("Lease: error %v, want the context's error", err)
 	}
 }
 
@@ -215,11 +215,11 @@ func (f *fixture) expectWaiting(app, dev string, want bool) {
 	f.Helper()
 	got, err := f.q.Waiting(f.Context(), app, device(dev))
 	if err != nil || got != want {
-		f.Errorf("%s of %s waits: %v, %v; want %v", dev, app, got, err, want)
+		f.Errorf("%s of %s is pending: %v, %v; want %v", dev, app, got, err, want)
 	}
 }
 
-// expectWhole compares what a queue has to keep, times in milliseconds.
+// expectWhole compares what a queue must keep, with times in milliseconds.
 func (f *fixture) expectWhole(got outbox.Leased, want outbox.Entry) {
 	f.Helper()
 	if got.ID != want.ID || got.App != want.App || got.Device != want.Device || got.Host != want.Host || got.Replace != want.Replace ||

@@ -7,13 +7,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// at is an entry that goes to a host.
+// at returns an entry that goes to a host.
 func at(host string, e outbox.Entry) outbox.Entry {
 	e.Host = host
 	return e
 }
 
-// inAnHour is an entry that is due then.
+// inAnHour returns an entry that is due in an hour.
 func inAnHour(e outbox.Entry) outbox.Entry {
 	e.Due = time.Now().Add(time.Hour)
 	return e
@@ -70,7 +70,7 @@ func rouseHostMost(f *fixture) {
 			}
 		}
 		if len(seen) > 2 || seen["other"] {
-			f.Errorf("host %q: leased were %v, want 2 of its devices", host, seen)
+			f.Errorf("host %q: leased %v, want 2 of its devices", host, seen)
 		}
 		f.nothing()
 		f.rouseHost(host, 100, devices-len(seen))
@@ -83,11 +83,11 @@ func rouseHostMost(f *fixture) {
 	}
 }
 
-// A device is its oldest entry's host's, however that became the oldest.
+// A device belongs to the host of its oldest entry, however that became the oldest.
 func rouseHostOldest(f *fixture) {
 	for name, tt := range map[string]struct {
 		next     func()
-		attempts int // at the device, which count on unless an entry was settled
+		attempts int // of the device; they go on unless an entry was settled
 	}{
 		"settled":   {func() { f.settle(ref("a", "1")) }, 0},
 		"discarded": {func() { f.discard("a", 1000) }, 2},
@@ -132,7 +132,7 @@ func rouseHostRestart(f *fixture) {
 	leased := f.lease("1", "3")
 	f.expectWhole(leased[0], at("one", leased[0].Entry))
 	if leased[0].Host != "one" || leased[1].Host != "two" {
-		f.Errorf("leased are entries of %q and %q", leased[0].Host, leased[1].Host)
+		f.Errorf("leased entries of %q and %q", leased[0].Host, leased[1].Host)
 	}
 	f.settle(leased[1].Ref())
 	f.settle(leased[0].Ref())

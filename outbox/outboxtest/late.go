@@ -8,7 +8,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// late accepts an entry that was settled or discarded: it must not have an effect, and is no lease of the suite.
+// late accepts an entry that was settled or discarded. It must have no effect, and the suite does not have a lease of it.
 func (f *fixture) late(entries ...outbox.Entry) {
 	f.Helper()
 	for _, e := range entries {
@@ -28,7 +28,7 @@ func settledFirst(f *fixture) {
 	f.expectWaiting(app, "a", false)
 	other := entry("a", "1")
 	other.App = otherApp
-	f.accept(other, entry("a", "2"), entry("b", "1")) // which were not settled
+	f.accept(other, entry("a", "2"), entry("b", "1")) // these were not settled
 	f.settle(f.lease("2", "1")[1].Ref())
 	f.settle(ref("a", "2"))
 	f.expectWaiting(otherApp, "a", true)
@@ -79,7 +79,7 @@ func acceptedAgain(f *fixture) {
 	ran := running(entry("b", "3"))
 	f.accept(ran, ran)
 	f.nothing()
-	again := entry("b", "3") // the attempt ended without a verdict, and it is not known whether it was accepted
+	again := entry("b", "3") // the attempt ended without a verdict, and nobody knows whether the entry was accepted
 	again.Due = time.Now().Add(later)
 	f.accept(again)
 	f.track(again.Ref(), false)

@@ -12,7 +12,7 @@ import (
 func whole(f *fixture) {
 	alert := entry("a", "alert")
 	alert.PushkeyTS, alert.Host = 1_772_366_400_123, "push.example.org"
-	alert.Push = []byte("{\"text\": \"<b>&amp;</b> \u2028 \u00fc\",\n \"n\": 1.50}") // as the gateway wrote it, to the byte
+	alert.Push = []byte("{\"text\": \"<b>&amp;</b> \u2028 \u00fc\",\n \"n\": 1.50}") // as the gateway wrote it, byte for byte
 	update := badge("b", "update")
 	update.PushkeyTS, update.Accepted, update.Expires = 0, time.Time{}, time.Now().Add(28*24*time.Hour)
 	f.accept(alert, update)
@@ -98,7 +98,7 @@ func settleUnknown(f *fixture) {
 	} {
 		f.settle(r)
 	}
-	f.nothing() // the lease is another entry's
+	f.nothing() // another entry has the lease
 	f.settle(two)
 	f.drain("3")
 }
@@ -142,11 +142,11 @@ func attemptsReset(f *fixture) {
 	f.leaseOne("3", 0)
 }
 
-// elapse lets a time pass that is not worth it with -short, unless it is fake.
+// elapse lets a time pass that is too long for -short, unless it is fake.
 func (f *fixture) elapse(d time.Duration) {
 	f.Helper()
 	if !f.h.FakeTime && testing.Short() {
-		f.Skip("takes the time of a lease")
+		f.Skip("takes as long as a lease")
 	}
 	time.Sleep(d)
 }

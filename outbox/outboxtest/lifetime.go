@@ -29,7 +29,7 @@ func restart(f *fixture) {
 
 	for range 2 {
 		f.reopen()
-		f.rouse() // some boxes keep when a device is due, others do not
+		f.rouse() // some boxes keep when a device is due, others don't
 		leased = f.lease("1", "b2", "d1")
 		f.expectWhole(leased[1], update)
 		f.release(leased[0].Ref(), 0)
@@ -52,7 +52,7 @@ func (f *fixture) ledger() outbox.Ledger {
 	f.Helper()
 	l, ok := f.q.(outbox.Ledger)
 	if !ok {
-		f.Skip("the queue is no outbox.Ledger")
+		f.Skip("the queue is not an outbox.Ledger")
 	}
 	return l
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// bound is how many entries a page has at most.
+// bound is the most entries that a page has.
 const bound = 1000
 
-// page asks for a page, and expects that it is not too long.
+// page reads a page, and expects that it is not too long.
 func (f *fixture) page(app, cursor string, limit int) (page []outbox.Waiting, next string) {
 	f.Helper()
 	page, next, err := f.inspector().List(f.Context(), app, cursor, limit)
@@ -27,7 +27,7 @@ func (f *fixture) page(app, cursor string, limit int) (page []outbox.Waiting, ne
 	return page, next
 }
 
-// list lists an app page by page; between is called between two of them.
+// list reads an app's entries page by page; between is called between two pages.
 func (f *fixture) list(app string, limit int, between func(page []outbox.Waiting)) (all []outbox.Waiting) {
 	f.Helper()
 	for cursor := ""; ; {
@@ -48,7 +48,7 @@ func (f *fixture) listAll(app string) []outbox.Waiting {
 	return f.list(app, bound, func([]outbox.Waiting) {})
 }
 
-// expectListed expects one entry, whatever else there is.
+// expectListed expects one entry, and ignores others.
 func (f *fixture) expectListed(when string, want outbox.Waiting) {
 	f.Helper()
 	all := f.listAll(want.App)
@@ -58,7 +58,7 @@ func (f *fixture) expectListed(when string, want outbox.Waiting) {
 		return
 	}
 	got := all[i]
-	// A box may count by another clock than this one.
+	// A box may use another clock than this one.
 	if off := got.Due.Sub(want.Due).Abs(); off > 2*time.Second {
 		f.Errorf("%s: %s is due %v off", when, want.ID, off)
 	}
@@ -105,7 +105,7 @@ func listed(f *fixture) {
 		f.Errorf("after a restart, listed is\n     %+v\nwant %+v", w, e)
 	}
 	if all := f.listAll("nobody's"); len(all) != 0 {
-		f.Errorf("%d entries of an app without any", len(all))
+		f.Errorf("%d entries of an app that has none", len(all))
 	}
 }
 
@@ -161,7 +161,7 @@ func (f *fixture) crowdOf(devices, entries int) map[[16]byte][]string {
 	return ids
 }
 
-// idsOf are the IDs of what was listed of each device.
+// idsOf returns the IDs of the listed entries of each device.
 func idsOf(all []outbox.Waiting) map[[16]byte][]string {
 	ids := make(map[[16]byte][]string)
 	for _, w := range all {
@@ -179,13 +179,13 @@ func pages(f *fixture) {
 	for range 2 {
 		for _, limit := range []int{-1, 1, 2, 5, 37, 1000} {
 			if got := idsOf(f.list(app, limit, func([]outbox.Waiting) {})); !maps.EqualFunc(got, want, slices.Equal) {
-				f.Errorf("in pages of %d, listed are %q, want %q", limit, got, want)
+				f.Errorf("in pages of %d, listed %q, want %q", limit, got, want)
 			}
 		}
 		page, _ := f.page(app, "", 5)
 		again, _ := f.page(app, "", 5)
 		if !slices.EqualFunc(page, again, func(a, b outbox.Waiting) bool { return a.ID == b.ID }) {
-			f.Error("the first page is another one the next time")
+			f.Error("the first page differs the second time")
 		}
 		f.reopen()
 	}
@@ -207,11 +207,11 @@ func pagesChanging(f *fixture) {
 	n := 0
 	all := f.list(app, 3, func(page []outbox.Waiting) {
 		if n++; n > 200 {
-			return // it would go on for as long as there is more
+			return // it would go on while there is more
 		}
 		f.accept(entry(fmt.Sprint(n%9), fmt.Sprint("more ", n)), entry(fmt.Sprint("new ", n), fmt.Sprint("first ", n)))
 		if len(page) > 0 {
-			last := page[len(page)-1] // which the cursor may hang on
+			last := page[len(page)-1] // which the cursor may depend on
 			if !slices.Contains(stay[last.Device], last.ID) {
 				f.settle(outbox.Ref{App: app, Device: last.Device, ID: last.ID})
 			}
@@ -225,7 +225,7 @@ func pagesChanging(f *fixture) {
 	for dev, want := range stay {
 		staying := slices.DeleteFunc(got[dev], func(id string) bool { return !slices.Contains(want, id) })
 		if !slices.Equal(staying, want) {
-			f.Errorf("of a device, listed are %q, want %q", staying, want)
+			f.Errorf("of a device, listed %q, want %q", staying, want)
 		}
 	}
 }
@@ -252,7 +252,7 @@ func pageBound(f *fixture) {
 		f.Errorf("%d entries were listed, want %d", len(seen), callers*each)
 	}
 	if page, next := f.page(app, "", 0); len(page) == 0 && next == "" {
-		f.Error("pages of nothing end the list")
+		f.Error("empty pages end the list")
 	}
 }
 
@@ -267,5 +267,5 @@ func cursors(f *fixture) {
 	}
 	f.settle(ref("a", "1"))
 	f.settle(ref("b", "2"))
-	f.page(app, next, 10) // what it hangs on may be gone
+	f.page(app, next, 10) // the entry that it depends on may be gone
 }

@@ -1,10 +1,10 @@
-// Package outboxtest is the conformance suite of the outboxes that keep something. A box's own test is
+// Package outboxtest is the conformance suite for outboxes that keep pushes. A box's own test is
 //
 //	func TestConformance(t *testing.T) {
 //		outboxtest.Run(t, outboxtest.Harness{New: newBox, Reopen: reopen})
 //	}
 //
-// The subtests run in parallel, each with a queue of its own; run them with -race.
+// The subtests run in parallel, each with a separate queue; run them with -race.
 package outboxtest
 
 import (
@@ -14,20 +14,20 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// Harness says how the suite gets at a queue.
+// Harness connects the suite to a queue.
 type Harness struct {
-	// New returns a queue that is open and empty. It registers its own cleanup with t. By then all leases have ended.
+	// New returns an open, empty queue, and registers its cleanup with t. All leases have ended by the time the cleanup runs.
 	New func(t *testing.T, b Bounds) outbox.Queue
 
 	// Reopen ends q as an orderly end of the process would, and returns a queue with the same entries.
 	Reopen func(t *testing.T, q outbox.Queue) outbox.Queue
 
-	// FakeTime says that the queue runs in a bubble of testing/synctest: it has no other clock than package time, and waits for
-	// nothing outside of its process. Without it, the suite takes more than a minute, or a few seconds with -short.
+	// FakeTime means that the queue runs in a bubble of testing/synctest: its only clock is package time, and it waits for nothing outside the
+	// process. Without it, the suite takes more than a minute, or a few seconds with -short.
 	FakeTime bool
 }
 
-// Bounds are those of a queue; 0 stands for more than any test accepts.
+// Bounds are the bounds of a queue; 0 means more than any test accepts.
 type Bounds struct {
 	PerApp, PerDevice int
 	Size              int64
@@ -45,11 +45,11 @@ func Run(t *testing.T, h Harness) {
 		{"devices are leased side by side", sideBySide},
 		{"no more devices are leased than asked for", atMost},
 		{"apps do not see each other's entries", apps},
-		{"settling an entry that is gone is no error", settleUnknown},
-		{"releasing an entry that is gone is no error", releaseUnknown},
-		{"a released device is due when it was told, and counts its attempts", release},
+		{"settling an entry that is gone is not an error", settleUnknown},
+		{"releasing an entry that is gone is not an error", releaseUnknown},
+		{"a released device is due at the given time, and counts its attempts", release},
 		{"a release without an attempt does not count one", released},
-		{"settling an entry starts the count of attempts anew", attemptsReset},
+		{"settling an entry resets the count of attempts", attemptsReset},
 		{"a lease lapses", lapse},
 		{"a lease waits for an entry", leaseWaits},
 		{"a lease ends with its context", leaseEnds},
@@ -64,7 +64,7 @@ func Run(t *testing.T, h Harness) {
 		{"a running entry is not leased when those before it go", runningLeft},
 
 		{"a badge update removes those that wait", newestBadge},
-		{"a badge update concerns its device alone", badgeScope},
+		{"a badge update concerns only its device", badgeScope},
 		{"a badge update that is leased stays", badgeLeased},
 		{"a badge update that runs stays", badgeRunning},
 		{"a badge update is due when the one was that it removes", badgeDue},
@@ -87,9 +87,9 @@ func Run(t *testing.T, h Harness) {
 
 		{"entries go with the registration they are for", discard},
 		{"a leased entry that goes ends its lease when it is settled", discardLeased},
-		{"roused devices are due, but for leased ones", rouse},
+		{"roused devices are due, except leased ones", rouse},
 
-		{"roused devices of a host are due, but for leased ones", rouseHost},
+		{"roused devices of a host are due, except leased ones", rouseHost},
 		{"no more devices of a host are roused than asked for", rouseHostMost},
 		{"a device is its oldest entry's host's", rouseHostOldest},
 		{"a device is another host's when its oldest entry was dropped", rouseHostDropped},
@@ -127,17 +127,17 @@ func Run(t *testing.T, h Harness) {
 		{"each entry is settled once, in order, by many at once", concurrency},
 		{"badge updates at once stall no device, and the newest arrives", badgesAtOnce},
 
-		{"the depth of an app is what waits for it, after whatever happened", depths},
+		{"the depth of an app counts its pending entries, after whatever happened", depths},
 		{"the oldest entry is the one that expires first", oldest},
 		{"a refused entry counts for nothing", depthOfRefused},
 		{"an entry is listed as it was accepted", listed},
-		{"a listed entry says whether it runs, and when its device is tried", listedState},
+		{"a listed entry shows if it runs, and when its device is tried", listedState},
 		{"pages list each entry once, a device's in their order", pages},
 		{"what stays is listed, whatever comes and goes meanwhile", pagesChanging},
 		{"a page is bounded, whatever is asked for", pageBound},
-		{"a cursor that is none is an error", cursors},
+		{"a wrong cursor is an error", cursors},
 
-		{"a roused device is due, but for a leased one", rouseDevice},
+		{"a roused device is due, except a leased one", rouseDevice},
 		{"a device that is due and roused keeps its place", rouseDeviceDue},
 		{"a roused device is leased by who waits for it", rouseDeviceWakes},
 
@@ -156,7 +156,7 @@ func Run(t *testing.T, h Harness) {
 		{"who is vouched for is remembered over a restart, until their time", vouched},
 		{"of two times that one is vouched for, the later counts", vouchedAgain},
 		{"many that are vouched for are all remembered", vouchedMany},
-		{"vouches are no events, and events no vouches", vouchedApart},
+		{"vouches are not events, and events are not vouches", vouchedApart},
 		{"a box that was closed vouches for nobody", vouchedClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,10 +35,10 @@ func discard(f *fixture) {
 		f.nothing()
 		for _, ts := range tt.stay {
 			if !left["b"+ts] {
-				f.Errorf("a verdict for %d removed the entry of %s; left are %v", tt.pushkeyTS, ts, left)
+				f.Errorf("a verdict for %d removed the entry of %s; the others are %v", tt.pushkeyTS, ts, left)
 			}
 		}
-		f.discard("b", tt.pushkeyTS) // nothing to discard is no error
+		f.discard("b", tt.pushkeyTS) // nothing to discard is not an error
 	}
 }
 
@@ -62,7 +62,7 @@ func rouse(f *fixture) {
 	f.release(leased[0].Ref(), time.Hour)
 	f.nothing()
 	f.rouse()
-	f.lease("1", "2") // and not what is leased
+	f.lease("1", "2") // and not the leased one
 	f.nothing()
 	f.release(leased[1].Ref(), time.Hour)
 	f.nothing() // it is roused once

@@ -2,7 +2,7 @@ package outboxtest
 
 import "github.com/matrix-push/caddy-matrix-push/outbox"
 
-// about is an entry of which only the newest is kept.
+// about returns an entry of which only the newest is kept.
 func about(what string, e outbox.Entry) outbox.Entry {
 	e.Replace = what
 	return e

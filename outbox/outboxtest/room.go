@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// of is the entry of a device of its own, in a group.
+// of returns the entry of a new device, in a group.
 func of(group string, s outbox.Standing, id string) outbox.Entry {
 	e := entry(id, id)
 	if group != "" {
@@ -23,14 +23,13 @@ func stranger(group, id string) outbox.Entry { return of(group, outbox.Stranger,
 func guest(group, id string) outbox.Entry    { return of(group, outbox.Guest, id) }
 func proven(group, id string) outbox.Entry   { return of(group, outbox.Proven, id) }
 
-// sized is an entry with a push of so many bytes.
+// sized returns an entry with a push of so many bytes.
 func sized(bytes int, e outbox.Entry) outbox.Entry {
 	e.Push = []byte(strings.Repeat("x", bytes))
 	return e
 }
 
-// displace expects that an entry is accepted and that these make way for it, in any order; of those of which any may be it, ids are joined
-// by a bar.
+// displace expects that an entry is accepted and displaces these, in any order. IDs joined by a bar are alternatives.
 func (f *fixture) displace(e outbox.Entry, ids ...string) {
 	f.Helper()
 	displaced, err := f.q.Accept(f.Context(), e)
@@ -45,13 +44,13 @@ func (f *fixture) displace(e outbox.Entry, ids ...string) {
 	for _, r := range displaced {
 		got = append(got, r.ID)
 		if r.App != e.App || r.ID == e.ID {
-			f.Errorf("%+v made way for %s", r, e.ID)
+			f.Errorf("%+v was displaced by %s", r, e.ID)
 		}
 	}
 	slices.Sort(got)
 	slices.Sort(ids)
 	if !slices.EqualFunc(got, ids, func(got, want string) bool { return slices.Contains(strings.Split(want, "|"), got) }) {
-		f.Errorf("for %s, %q made way, want %q", e.ID, got, ids)
+		f.Errorf("%s displaced %q, want %q", e.ID, got, ids)
 	}
 }
 
@@ -158,7 +157,7 @@ func mostDisplaced(f *fixture) {
 	}
 	displaced, err := f.q.Accept(f.Context(), sized(10*most, proven("d", "d1")))
 	if err != nil || len(displaced) != most {
-		f.Errorf("%d made way, want %d; %v", len(displaced), most, err)
+		f.Errorf("%d were displaced, want %d; %v", len(displaced), most, err)
 	}
 	if n := len(f.listAll(app)); n != 103-most {
 		f.Errorf("%d entries are left, want %d", n, 103-most)
@@ -189,13 +188,13 @@ func roomFull(f *fixture) {
 	full := func(want bool) {
 		f.Helper()
 		if d := f.depths(); len(d) != 1 || d[0].Full != want {
-			f.Errorf("what waits is %+v; full should be %v", d, want)
+			f.Errorf("the depths are %+v; full should be %v", d, want)
 		}
 	}
 	f.accept(stranger("a", "a1"), guest("b", "b1"))
 	full(false)
 	f.accept(stranger("a", "a2"), guest("b", "b2"))
-	full(false) // strangers make way
+	full(false) // strangers are displaced
 	f.displace(proven("c", "c1"), "a2")
 	full(false)
 	f.displace(proven("c", "c2"), "a1")
@@ -210,7 +209,7 @@ func roomFull(f *fixture) {
 	full(true)
 	f.renew(Bounds{PerApp: 2})
 	f.accept(stranger("", "1"), stranger("", "2"))
-	full(true) // as nobody chose where these go
+	full(true) // because nobody chose where these go
 }
 
 func deviceFull(f *fixture) {

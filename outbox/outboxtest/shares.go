@@ -17,7 +17,7 @@ func groupShare(f *fixture) {
 	f.displace(proven("a", "a8"), "a5")
 	f.displace(guest("b", "b1"))
 	f.displace(stranger("c", "c1"))
-	f.displace(proven("a", "a9"), "a4") // beyond its share, its own make way, and not the lowest
+	f.displace(proven("a", "a9"), "a4") // beyond its share, it displaces its own, and not the lowest
 	f.kept("a0", "a1", "a2", "a3", "a8", "a9", "b1", "c1")
 }
 
@@ -35,7 +35,7 @@ func strangersShare(f *fixture) {
 	f.renew(Bounds{PerApp: 8})
 	f.accept(stranger("a", "a1"), stranger("b", "b1"), stranger("a", "a2"), stranger("a", "a3"))
 	f.refuse(stranger("a", "a4"))
-	f.displace(stranger("c", "c1"), "a3") // there is room, but it is not theirs
+	f.displace(stranger("c", "c1"), "a3") // there is room, but strangers may not use it
 	f.refuse(stranger("c", "c2"))
 	f.displace(stranger("d", "d1"), "a2")
 	f.refuse(stranger("e", "e1"))
@@ -142,7 +142,7 @@ func shareReplaced(f *fixture) {
 	next.ID, next.Group, next.Standing = "b2", "b", outbox.Guest
 	f.displace(next)
 	f.displace(proven("b", "b3"), "a3")
-	f.displace(proven("b", "b4"), "b2") // which is of the same group, that has its share
+	f.displace(proven("b", "b4"), "b2") // it is of the same group, which has its share
 	f.refuse(proven("b", "b5"))
 	f.kept("a2", "b1", "b3", "b4")
 }

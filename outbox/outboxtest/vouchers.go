@@ -11,7 +11,7 @@ func (f *fixture) voucher() outbox.Voucher {
 	f.Helper()
 	v, ok := f.q.(outbox.Voucher)
 	if !ok {
-		f.Skip("the queue is no outbox.Voucher")
+		f.Skip("the queue is not an outbox.Voucher")
 	}
 	return v
 }
@@ -50,7 +50,7 @@ func vouched(f *fixture) {
 	f.expectVouched("long", "another")
 }
 
-// The later time counts, in whichever order they come: gateways that share a box vouch each for itself.
+// The later time counts, whichever comes first: each gateway that shares a box vouches separately.
 func vouchedAgain(f *fixture) {
 	until := time.Now().Add(later)
 	f.voucher().Vouch(device("longer"), until)
@@ -86,11 +86,11 @@ func vouchedApart(f *fixture) {
 	f.expectRecalled("b")
 }
 
-// What has come to an end does not hold up what reads.
+// A closed box does not block a reader.
 func vouchedClosed(f *fixture) {
 	v := f.voucher()
 	f.reopen()
-	v.Vouch(device("a"), time.Now().Add(time.Hour)) // has no effect, or has it in the box that is open
+	v.Vouch(device("a"), time.Now().Add(time.Hour)) // has no effect, or an effect on the open box
 	if err := v.Vouched(f.Context(), func([16]byte) {}); err == nil {
 		f.Error("a box that was closed remembers")
 	}

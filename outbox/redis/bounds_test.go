@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// flushed writes down what waits.
+// flushed writes waiting notes and vouches.
 func flushed(t *testing.T, b *Box) {
 	t.Helper()
 	if err := b.queue.flush(t.Context()); err != nil {
@@ -71,7 +71,7 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 			t.Errorf("event %d is recalled: %v", n, got[event(n)])
 		}
 	}
-	// One that is noted again takes no other's place.
+	// An event that is noted again displaces no other.
 	for range 5 {
 		a.Note(event(most+39), until.Add(time.Hour))
 		flushed(t, a)
@@ -178,7 +178,7 @@ func TestWhatGathersWhileRedisIsGoneIsBounded(t *testing.T) {
 	}
 }
 
-// A user as docs/redis.md describes may do all of it.
+// The user that docs/redis.md describes may do all of this.
 func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

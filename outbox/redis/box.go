@@ -1,9 +1,9 @@
-// Package redis is the outbox that any number of gateways share, in Redis.
+// Package redis is the outbox in Redis, which any number of gateways share.
 //
 //	Box      the module: one in each configuration
-//	queue    what a process has of the outbox, shared through a pool by all configurations that name it, and by the attempts under way
-//	scripts  what changes several keys together, in Lua (folder lua); the model of a device's queue is in lua/queue.lua
-//	notes    writes together the events that were delivered
+//	queue    a process's part of the outbox, shared through a pool by all configurations that name it, and by the attempts under way
+//	scripts  change several keys together, in Lua (folder lua); the model of a device's queue is in lua/queue.lua
+//	notes    write delivered events together
 package redis
 
 import (
@@ -24,30 +24,31 @@ func init() {
 	caddy.RegisterModule(Box{})
 }
 
-// Box keeps accepted pushes in Redis, until they are delivered or their app's `ttl` is over, for all gateways with the same `url` and
-// `prefix`: each takes what is due, and what a gateway had in hand when it died is taken up by another after 45 s. Of gateways that get
-// the same event at the same time, one delivers it.
+// Box keeps accepted pushes in Redis until they are delivered or their app's `ttl` is over. All gateways with the same `url` and `prefix`
+// share them: each takes pushes that are due. When a gateway dies, another takes over its attempts after 45 s. If several gateways get the
+// same event at the same time, one of them delivers it.
 //
-// An entry has the notification after the app's `content` policy, the pushkey, and the pusher's data. A push is accepted when Redis says
-// that it has it; whether it outlives Redis is a matter of Redis' own settings. With `appendonly yes` and `appendfsync always`, it does;
-// with `appendfsync everysec`, a crash costs what was accepted in the last second or two; without an append-only file, it costs all since the
-// last snapshot. A replica that takes over has not got what was not replicated yet. With a `maxmemory-policy` other than `noeviction`, Redis
-// may throw entries away when its memory is full.
+// An entry has the notification after the app's `content` policy, the pushkey, and the pusher's data.
 //
-// Where Redis does not answer, nothing is accepted: what has no verdict is answered so that the homeserver sends it again. It is tried
-// again with the next push.
+// A push is accepted when Redis confirms that it has it. Whether it survives a crash of Redis depends on Redis' own settings. With
+// `appendonly yes` and `appendfsync always`, it survives. With `appendfsync everysec`, a crash loses the pushes of the last second or two.
+// Without an append-only file, it loses all pushes since the last snapshot. A replica that takes over lacks what was not yet replicated.
+// With a `maxmemory-policy` other than `noeviction`, Redis may evict entries when its memory is full.
+//
+// While Redis does not answer, no push is accepted, and the homeserver is asked to send pushes without a verdict again. The gateway tries
+// Redis again with the next push.
 type Box struct {
-	// URL is that of a Redis or Valkey from version 6.2 on: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. Timeouts can be given, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
-	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It has to be one primary, not a Redis Cluster of several
-	// shards. Required.
+	// The URL of a Redis or Valkey, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+	// `unix:///path/redis.sock?db=0`. It may set timeouts, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
+	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It must be one primary, not a Redis Cluster of several shards.
+	// Required.
 	URL string `json:"url,omitempty"`
 
-	// Prefix is what the keys in Redis begin with, in braces. Gateways that share an outbox have the same. Default: `matrix_push`.
+	// The prefix of all keys in Redis; there it is in braces. Gateways that share an outbox have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How many pushes one app may have in the outbox, of all gateways. When that is used up, pushes to devices and hosts that never took one
-	// make way for others, and what finds no room is answered so that the homeserver sends it again. Default: 100000.
+	// How many pushes one app may have in the outbox, counting all gateways. Beyond that, pushes to devices and hosts that never took one are
+	// displaced first. If there is still no room, the homeserver is asked to send the push again. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
 	// How many pushes one device may have in the outbox. Default: 200.
@@ -67,7 +68,7 @@ func (Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.redis", New: func() caddy.Module { return new(Box) }}
 }
 
-// Provision checks the settings and takes a share of the queue. It connects to nothing.
+// Provision checks the settings and takes a share of the queue. It does not connect to Redis.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
 	if b.URL == "" {
@@ -87,12 +88,13 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// options are those about how much may wait.
+// options returns the options that limit what the outbox holds.
 func (b *Box) options() bounds.Options {
 	return bounds.Options{PerApp: &b.MaxPerApp, PerDevice: &b.MaxPerDevice, Size: &b.MaxSize}
 }
 
-// Open asks Redis whether it can be used. That it refuses is an error; that it does not answer is logged, and tried again.
+// Open checks whether Redis can be used. If Redis refuses, that is an error. If it does not answer, Open logs that, and Redis is tried
+// again later.
 func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
@@ -100,7 +102,7 @@ func (b *Box) Open(ctx context.Context) error {
 	return b.queue.Open(ctx, b, b.log)
 }
 
-// Cleanup gives the share of the queue back.
+// Cleanup releases its share of the queue.
 func (b *Box) Cleanup() error {
 	if !b.held {
 		return nil
@@ -109,8 +111,8 @@ func (b *Box) Cleanup() error {
 	return b.queue.Leave(b)
 }
 
-// Accept takes a push over and returns when Redis has it. An entry that is accepted once more is in the outbox once, and so is an event
-// that comes as another entry.
+// Accept takes over a push, and returns when Redis has it. An entry that is accepted again is stored once, and so is an event that comes
+// again as another entry.
 func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
 	displaced, err = b.queue.accept(ctx, &e, b.options().Bounds())
 	if err == nil {
@@ -119,7 +121,7 @@ func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Re
 	return displaced, err
 }
 
-// Settle removes an entry and returns when it is gone. After an error, it is tried again until Redis takes it.
+// Settle removes an entry, and returns when it is gone. After an error, it is retried until Redis accepts it.
 func (b *Box) Settle(ctx context.Context, r outbox.Ref) error { return b.queue.settle(ctx, r) }
 
 // Release ends a lease of this process.
@@ -127,13 +129,13 @@ func (b *Box) Release(ctx context.Context, r outbox.Ref, due time.Time, tried bo
 	return b.queue.release(ctx, r, due, tried)
 }
 
-// Waiting says whether a device has entries.
+// Waiting reports whether a device has entries.
 func (b *Box) Waiting(ctx context.Context, app string, device [16]byte) (bool, error) {
 	return b.queue.waiting(ctx, app, device)
 }
 
-// Lease waits until devices are due, and leases them. It notices at once what this process does, and within half a second what others
-// do. While Redis is asked, the end of the context waits for the answer, for a second at most: what is leased is not lost.
+// Lease waits until devices are due, and leases them. It notices changes by this process at once, and changes by others within half a
+// second. If the context ends during a request to Redis, Lease waits for the answer, for at most a second, so no leased entry is lost.
 func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
 	return b.queue.lease(ctx, app, n)
 }
@@ -146,17 +148,17 @@ func (b *Box) Discard(ctx context.Context, app string, device [16]byte, pushkeyT
 // Rouse makes an app's devices due.
 func (b *Box) Rouse(ctx context.Context, app string) error { return b.queue.rouse(ctx, app) }
 
-// RouseHost makes devices due whose oldest entry goes to a host. It looks at that host's devices only.
+// RouseHost makes devices due whose oldest entry goes to a host. It looks only at that host's devices.
 func (b *Box) RouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
 	return b.queue.rouseHost(ctx, app, host, most)
 }
 
-// Depths says how much waits, of all gateways. It takes 5 s at most.
+// Depths returns how many pushes each app has pending, counting all gateways. It takes at most 5 s.
 func (b *Box) Depths(ctx context.Context) ([]outbox.Depth, error) {
 	return b.queue.depths(ctx, b.options().Bounds())
 }
 
-// List shows an app's entries, a device's together. A page has at most 1000. It takes 5 s at most.
+// List returns an app's entries, grouped by device. A page has at most 1000. It takes at most 5 s.
 func (b *Box) List(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
 	return b.queue.list(ctx, app, cursor, limit)
 }
@@ -166,23 +168,23 @@ func (b *Box) RouseDevice(ctx context.Context, app string, device [16]byte) (fou
 	return b.queue.rouseDevice(ctx, app, device)
 }
 
-// Drop removes entries of a device at which no gateway makes an attempt, and returns when they are gone.
+// Drop removes a device's entries at which no gateway has an attempt under way, and returns when they are gone.
 func (b *Box) Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
 	return b.queue.drop(ctx, app, device, id)
 }
 
-// Note remembers an event. A crash forgets those of the last tenth of a second. While Redis does not answer, they wait.
+// Note remembers an event. A crash loses the notes of the last tenth of a second. While Redis does not answer, notes are kept in memory.
 func (b *Box) Note(event [16]byte, until time.Time) { b.queue.note(event, until) }
 
-// Recall looks through all keys in Redis for the events that are remembered. There is no need to: Claim knows them.
+// Recall searches all keys in Redis for remembered events. The gateway doesn't need it, as Claim knows them.
 func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 	return b.queue.recall(ctx, yield)
 }
 
-// Vouch remembers a key. A crash forgets those of the last tenth of a second. While Redis does not answer, they wait.
+// Vouch remembers a key. A crash loses the vouches of the last tenth of a second. While Redis does not answer, vouches are kept in memory.
 func (b *Box) Vouch(key [16]byte, until time.Time) { b.queue.vouch(key, until) }
 
-// Vouched reads the keys that are remembered, of all gateways.
+// Vouched reads the keys that are remembered, by all gateways.
 func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
 	return b.queue.vouched(ctx, yield)
 }
@@ -192,7 +194,7 @@ func (b *Box) Claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
 	return b.queue.claim(ctx, event)
 }
 
-// Unclaim gives up an event, if this process has it.
+// Unclaim gives up an event if this process has claimed it.
 func (b *Box) Unclaim(ctx context.Context, event [16]byte) error { return b.queue.unclaim(ctx, event) }
 
 // Interface guards

@@ -31,7 +31,7 @@ func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	})
 }
 
-// wantNotOpen asks everything of a box that is not open.
+// wantNotOpen makes every call to a box that is not open.
 func wantNotOpen(t *testing.T, b *Box) {
 	t.Helper()
 	ctx := context.Background()
@@ -66,7 +66,7 @@ func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
 	b := provision(t, &Box{URL: redistest.Start(t).URL})
 	wantNotOpen(t, b)
 	open(t, b)
-	open(t, b) // a second time is no error
+	open(t, b) // a second time is not an error
 	accept(t, b, entry("a", "1"))
 	leased := make(chan error)
 	go func() {
@@ -119,7 +119,7 @@ func TestAWrongPasswordFailsTheLoadAndIsNotShown(t *testing.T) {
 	wantNotOpen(t, b)
 }
 
-// docs/redis.md says that a user needs no more than this.
+// docs/redis.md says that a user needs only these rights.
 func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--user", "push", "on", ">right", "~{matrix_push}:*", "+@read", "+@write", "+@scripting", "+@connection",
@@ -181,10 +181,10 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 	names, err = b.queue.Client.Keys(t.Context(), "*").Result()
 	slices.Sort(names)
 	if want := []string{b.queue.keys.event(e.Event), b.queue.keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("left are %q, %v; want the event, and that the entry is gone", names, err)
+		t.Errorf("left are %q, %v; want the event and the grave", names, err)
 	}
 	if left := b.queue.Client.PTTL(t.Context(), b.queue.keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
-		t.Errorf("that the entry is gone is remembered for %v", left)
+		t.Errorf("the grave is kept for %v", left)
 	}
 }
 
@@ -205,10 +205,10 @@ func TestCaddyfile(t *testing.T) {
 		{Name: "an option twice", In: "redis redis://a {\nprefix a\nprefix a\n}", Err: "prefix is given twice"},
 		{Name: "an option without a value", In: "redis redis://a {\nmax_per_app\n}", Err: "wrong argument count"},
 		{Name: "an option of two values", In: "redis redis://a {\nmax_per_app 1 2\n}", Err: "wrong argument count"},
-		{Name: "an empty prefix", In: "redis redis://a {\nprefix \"\"\n}", Err: `prefix: "" is no prefix`},
-		{Name: "a number that is none", In: "redis redis://a {\nmax_per_app many\n}", Err: `max_per_app: "many" is not a number above 0`},
+		{Name: "an empty prefix", In: "redis redis://a {\nprefix \"\"\n}", Err: "prefix: must not be empty"},
+		{Name: "a word for a number", In: "redis redis://a {\nmax_per_app many\n}", Err: `max_per_app: "many" is not a number above 0`},
 		{Name: "a number of zero", In: "redis redis://a {\nmax_per_device 0\n}", Err: `max_per_device: "0" is not a number above 0`},
-		{Name: "a size that is none", In: "redis redis://a {\nmax_size large\n}", Err: `max_size: "large" is not a size`},
+		{Name: "a word for a size", In: "redis redis://a {\nmax_size large\n}", Err: `max_size: "large" is not a size`},
 		{Name: "a size beyond all bounds", In: "redis redis://a {\nmax_size 15EiB\n}", Err: `max_size: "15EiB" is not a size`},
 	})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// stored is an entry in Redis but for its push, as JSON. Behind it are a newline, which JSON has none of, and the push as it is.
+// stored is the JSON of an entry in Redis, without its push. After it come a newline, which the JSON never contains, and the push
+// unchanged.
 type stored struct {
 	ID        string `json:"id"`
 	App       string `json:"app"`
@@ -17,11 +18,11 @@ type stored struct {
 	Host      string `json:"host,omitempty"`
 	Group     string `json:"group,omitempty"`
 	Replace   string `json:"replace,omitempty"`
-	Badge     bool   `json:"badge,omitempty"` // of older entries, in place of replace
+	Badge     bool   `json:"badge,omitempty"` // older entries have it instead of replace
 	PushkeyTS int64  `json:"pushkey_ts,omitempty"`
-	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, as what follows; older entries have none
+	Accepted  int64  `json:"accepted,omitempty"` // in milliseconds, like the next; older entries don't have it
 	Expires   int64  `json:"expires"`
-	// Older entries have none, and are guests'.
+	// Older entries don't have it; they count as guests.
 	Standing *outbox.Standing `json:"standing,omitempty"`
 }
 
@@ -38,7 +39,7 @@ func encode(e *outbox.Entry) ([]byte, error) {
 	return append(append(head, '\n'), e.Push...), nil
 }
 
-// decode returns errGarbage for whatever encode does not write.
+// decode returns errGarbage for anything that encode does not write.
 func decode(value string) (*outbox.Entry, error) {
 	head, push, found := strings.Cut(value, "\n")
 	if !found {
@@ -51,7 +52,7 @@ func decode(value string) (*outbox.Entry, error) {
 	return e, err
 }
 
-// decodeHead reads an entry but for its push.
+// decodeHead reads an entry without its push.
 func decodeHead(head string) (*outbox.Entry, error) {
 	var s stored
 	if json.Unmarshal([]byte(head), &s) != nil || len(s.Device) != len(outbox.Entry{}.Device) {

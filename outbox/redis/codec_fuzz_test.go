@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// FuzzDecode wants what is in Redis to be an entry that comes back as it is, or none.
+// FuzzDecode expects that a value from Redis is either not an entry, or one that comes back unchanged.
 func FuzzDecode(f *testing.F) {
 	good, err := encode(&outbox.Entry{
 		ID: "3fa1", App: "org.example.*", Device: device("a"), Replace: outbox.ReplaceBadge, PushkeyTS: 1_772_366_400_123, Push: []byte("{\n\"text\":\"<&>\"}\n"),

@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// The apps of the fixture.
+// These are the apps of the fixture.
 const iosApp, webApp = "org.example.ios", "org.example.web.*"
 
 var (
@@ -57,10 +57,10 @@ func ofFixture(t *testing.T, ago time.Duration) *Box {
 	return b
 }
 
-// old is the push of an entry of the fixture.
+// old returns the push of an entry of the fixture.
 func old(id string) string { return fmt.Sprintf("{\"id\":%q,\n \"text\":\"<b>&amp;</b> ü\"}", id) }
 
-// leaseWhole leases what an app has that is due, settles it, and goes on until there is nothing more.
+// leaseWhole leases and settles an app's due entries until there are no more.
 func leaseWhole(t *testing.T, b *Box, app string) map[string]outbox.Leased {
 	t.Helper()
 	all := make(map[string]outbox.Leased)
@@ -93,14 +93,14 @@ func wantIDs(t *testing.T, all map[string]outbox.Leased, ids ...string) {
 
 func TestKeysOfAnEarlierVersionAreDelivered(t *testing.T) {
 	t.Parallel()
-	b := ofFixture(t, outbox.LeaseTime+time.Second) // the gateway that wrote them is no more
+	b := ofFixture(t, outbox.LeaseTime+time.Second) // the gateway that wrote them is dead
 	page, _, err := b.List(t.Context(), iosApp, "", 10)
 	i := slices.IndexFunc(page, func(w outbox.Waiting) bool { return w.ID == "a2" })
 	if err != nil || len(page) != 5 || i < 0 || page[i].Replace != outbox.ReplaceBadge || page[i].Host != "" {
 		t.Errorf("listed are %+v, %v", page, err)
 	}
 	if depths, err := b.Depths(t.Context()); err != nil || len(depths) != 2 || depths[1].Entries != 5 || depths[1].Devices != 3 {
-		t.Errorf("what waits is %+v, %v", depths, err)
+		t.Errorf("pending are %+v, %v", depths, err)
 	}
 	wantIDs(t, leaseWhole(t, b, webApp), "c1", "e1")
 	if n, err := b.RouseHost(t.Context(), webApp, "", 0); err != nil || n != 1 {
@@ -159,15 +159,15 @@ func TestEntriesJoinThoseOfAnEarlierVersion(t *testing.T) {
 		accept(t, b, e)
 	}
 	join("a4", outbox.ReplaceBadge, "one", "")
-	join("again", "", "", "event a3") // the same event, which waits
+	join("again", "", "", "event a3") // the same event, which is pending
 	join("a5", "room", "one", "")
 	if n, err := b.RouseHost(t.Context(), iosApp, "one", 0); n != 0 || err != nil {
 		t.Errorf("RouseHost: %d, %v; want none: the oldest entry has no host", n, err)
 	}
-	wantIDs(t, leaseWhole(t, b, iosApp), "a1", "a3", "a4", "a5") // a2 made way for a4
+	wantIDs(t, leaseWhole(t, b, iosApp), "a1", "a3", "a4", "a5") // a4 replaced a2
 }
 
-// What cannot be read must not stop the rest, and is left alone: a newer version may have written it.
+// An unreadable device must not stop the others. It stays, as a newer version may have written it.
 func TestADeviceThatCannotBeReadHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	for name, packed := range map[string]string{

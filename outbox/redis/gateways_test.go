@@ -12,10 +12,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for something that must happen.
 const patience = 10 * time.Second
 
-// inRedis is how many entries of the app there are, by the bookkeeping, which has to agree with what there is.
+// inRedis returns how many entries the app has by the counts, which must agree with the entries.
 func inRedis(t *testing.T, b *Box) int64 {
 	t.Helper()
 	ctx := context.Background()
@@ -36,7 +36,7 @@ func inRedis(t *testing.T, b *Box) int64 {
 func TestALapsedLeaseIsPickedUpByAnotherGateway(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("takes the time of a lease")
+		t.Skip("takes as long as a lease")
 	}
 	a, b := gateways(t, redistest.Start(t))
 	running := entry("b", "running")
@@ -46,7 +46,7 @@ func TestALapsedLeaseIsPickedUpByAnotherGateway(t *testing.T) {
 	if ids := leaseIn(t, a, patience); len(ids) != 1 {
 		t.Fatalf("leased %q", ids)
 	}
-	// That is the last we hear of a, for now.
+	// Gateway a stops here, for now.
 	got := make(map[string]bool)
 	for len(got) < 2 {
 		ids := leaseIn(t, b, outbox.LeaseTime+patience)
@@ -60,7 +60,7 @@ func TestALapsedLeaseIsPickedUpByAnotherGateway(t *testing.T) {
 	if took := time.Since(start); took < outbox.LeaseTime || took > outbox.LeaseTime+5*time.Second {
 		t.Errorf("picked up after %v", took)
 	}
-	// It was not dead, but slow. The leases are another's now.
+	// Gateway a was not dead, but slow. Another gateway has the leases now.
 	for _, r := range []outbox.Ref{ref("a", "leased"), running.Ref()} {
 		if err := a.Release(context.Background(), r, time.Now(), true); err != nil {
 			t.Error(err)
@@ -88,7 +88,7 @@ func TestWhatOneGatewayAcceptsAnotherLeasesSoon(t *testing.T) {
 	settle(t, b, ref("a", "1"))
 }
 
-// ward watches that nobody gets what is another's, and that nothing is settled twice.
+// ward checks that nobody gets an entry that another has, and that nothing is settled twice.
 type ward struct {
 	t       *testing.T
 	mu      sync.Mutex
@@ -189,8 +189,8 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 	a, b := gateways(t, redistest.Start(t))
 	claim(t, a, "event", outbox.Claimed)
 	claim(t, b, "event", outbox.Taken)
-	claim(t, a, "event", outbox.Claimed) // its own
-	unclaim(t, b, "event")               // is not its own
+	claim(t, a, "event", outbox.Claimed) // its own claim
+	unclaim(t, b, "event")               // not its own claim
 	claim(t, b, "event", outbox.Taken)
 	unclaim(t, a, "event")
 	claim(t, b, "event", outbox.Claimed)
@@ -201,7 +201,7 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 		}
 	}
 	claim(t, a, "event", outbox.Done)
-	unclaim(t, b, "event") // what is delivered stays so
+	unclaim(t, b, "event") // a delivered event stays delivered
 	claim(t, b, "event", outbox.Done)
 
 	e := entry("a", "1")
@@ -234,7 +234,7 @@ func TestAnEntryIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	}
 }
 
-// While Redis was away, nobody could be asked whose the event is that the homeserver sent again: the new push has another name.
+// While Redis was away, nobody could find out who has the event that the homeserver sent again: the new push has another name.
 func TestAnEventIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{URL: redistest.Start(t).URL})
@@ -253,8 +253,8 @@ func TestAnEventIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	}
 }
 
-// A gateway that was killed while Redis stalled had asked it to accept a push. The homeserver had no answer, and sent the event to another
-// gateway. Redis gets both when it goes on, in any order.
+// A gateway asked Redis to accept a push and was killed while Redis stalled. The homeserver got no answer, and sent the event to another
+// gateway. When Redis continues, it gets both calls, in any order.
 func TestALateAcceptOfAnEventThatAnotherGatewayHasIsRefused(t *testing.T) {
 	t.Parallel()
 	a, b := gateways(t, redistest.Start(t))
@@ -270,7 +270,7 @@ func TestALateAcceptOfAnEventThatAnotherGatewayHasIsRefused(t *testing.T) {
 	if n := inRedis(t, a); n != 0 {
 		t.Errorf("%d entries", n)
 	}
-	if _, err := b.Accept(ctx, e); err != nil { // whose event it is
+	if _, err := b.Accept(ctx, e); err != nil { // the gateway that has the event
 		t.Error(err)
 	}
 	if n := inRedis(t, b); n != 1 {

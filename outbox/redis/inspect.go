@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// inspectTime is how long an operator waits for Redis at most.
+	// inspectTime bounds how long an operator waits for Redis.
 	inspectTime = 5 * time.Second
 	// maxPage bounds a page.
 	maxPage = 1000
@@ -60,7 +60,7 @@ func (q *queue) depth(ctx context.Context, app string, b bounds.Bounds) (d outbo
 	return d, v.err()
 }
 
-// list pages by device, in the order of their names in Redis. A cursor names the last entry of its page.
+// list pages by device, in the order of the devices' names in Redis. A cursor names the last entry of its page.
 func (q *queue) list(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
 	at, err := parsePosition(cursor)
 	if err != nil {
@@ -80,7 +80,7 @@ func (q *queue) list(ctx context.Context, app, cursor string, limit int) (page [
 	return page, at.String(), nil
 }
 
-// show returns a part of a page, and the position behind which it goes on: the zero one if there is no more.
+// show returns a part of a page, and the position to continue after: the zero one if there is no more.
 func (q *queue) show(ctx context.Context, app string, from position, most int) (some []outbox.Waiting, last position, err error) {
 	answer, err := q.ask(ctx, listScript, q.keys.of(app), from.device, from.seq, most)
 	if err != nil {
@@ -91,14 +91,14 @@ func (q *queue) show(ctx context.Context, app string, from position, most int) (
 	if err := v.err(); err != nil {
 		return nil, last, err
 	}
-	now := time.Now() // which Redis' clock need not agree with
+	now := time.Now() // Redis' clock may differ
 	for len(v.rest) > 0 {
 		w := outbox.Waiting{
 			App: app, Device: deviceOf(v.text()), ID: v.text(), Size: int(v.number()),
 			Replace: v.text(), Host: v.text(), Due: now.Add(time.Duration(v.number() * int64(time.Millisecond))),
 			Attempts: int(v.number()), Running: v.number() == 1,
 		}
-		if e, err := decodeHead(v.text()); err == nil { // or else, it can still be dropped
+		if e, err := decodeHead(v.text()); err == nil { // otherwise, it can still be dropped
 			w.Accepted, w.Expires, w.Group, w.Standing = e.Accepted, e.Expires, e.Group, e.Standing
 		}
 		some = append(some, w)
@@ -113,13 +113,13 @@ func (q *queue) show(ctx context.Context, app string, from position, most int) (
 	return some, last, nil
 }
 
-// position is an entry's place in the order in which an app's are listed.
+// position is an entry's place in the order in which an app's entries are listed.
 type position struct {
 	device string // its key
 	seq    uint64
 }
 
-// String is the position as a cursor: empty for the zero one.
+// String returns the position as a cursor: empty for the zero one.
 func (p position) String() string {
 	if p == (position{}) {
 		return ""

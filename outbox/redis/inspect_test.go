@@ -31,7 +31,7 @@ func listAll(t *testing.T, b *Box, n int) (all []outbox.Waiting) {
 	}
 }
 
-// listedIDs are what is listed, sorted.
+// listedIDs returns the IDs of the listed entries, sorted.
 func listedIDs(t *testing.T, b *Box, n int) (ids []string) {
 	t.Helper()
 	for _, w := range listAll(t, b, n) {
@@ -81,7 +81,7 @@ func TestEachGatewaySeesWhatTheOthersDo(t *testing.T) {
 	settle(t, a, running.Ref())
 	for _, box := range []*Box{a, b} {
 		if depths, err := box.Depths(t.Context()); err != nil || len(depths) != 0 {
-			t.Errorf("what waits is %v, %v", depths, err)
+			t.Errorf("pending are %v, %v", depths, err)
 		}
 	}
 	if n := inRedis(t, a); n != 0 {
@@ -94,7 +94,7 @@ func TestALongListTakesSeveralScripts(t *testing.T) {
 	b := opened(t, &Box{URL: redistest.Start(t).URL})
 	var want []string
 	for n := range maxShown/2 + 5 {
-		for i := range 5 { // a script ends amid a device
+		for i := range 5 { // a script ends in the middle of a device
 			e := entry(fmt.Sprint(n), fmt.Sprintf("%03d-%d", n, i))
 			accept(t, b, e)
 			want = append(want, e.ID)
@@ -107,7 +107,8 @@ func TestALongListTakesSeveralScripts(t *testing.T) {
 	}
 }
 
-// What an earlier version accepted has no time, and is listed when something comes for its device. What that forgot may still be named.
+// An entry that an earlier version accepted has no time, and is listed when another one comes for its device. Entries that the earlier
+// version forgot may still be named.
 func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{URL: redistest.Start(t).URL})
@@ -120,7 +121,7 @@ func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	if depths, err := b.Depths(ctx); err != nil || len(depths) != 1 || depths[0] != (outbox.Depth{App: app, Entries: 1, Devices: 1}) {
-		t.Errorf("what waits is %v, %v", depths, err)
+		t.Errorf("pending are %v, %v", depths, err)
 	}
 	if ids := listedIDs(t, b, 10); len(ids) != 0 {
 		t.Errorf("listed are %q", ids)
@@ -163,7 +164,7 @@ func TestWhatCannotBeReadIsListedAndCanBeDropped(t *testing.T) {
 		t.Errorf("listed are %q", ids)
 	}
 	if depths, err := b.Depths(t.Context()); err != nil || len(depths) != 1 || !depths[0].Oldest.IsZero() {
-		t.Errorf("what waits is %v, %v", depths, err)
+		t.Errorf("pending are %v, %v", depths, err)
 	}
 	for _, id := range []string{"1", "2"} {
 		if n, err := b.Drop(t.Context(), app, device("a"), id); err != nil || n != 1 {
@@ -188,7 +189,7 @@ func TestWhoAsksForAListNeedNotWaitForIt(t *testing.T) {
 	_, depths := b.Depths(ctx)
 	for op, err := range map[string]error{"List": list, "Depths": depths} {
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: error %v, want that of the context", op, err)
+			t.Errorf("%s: error %v, want the context's error", op, err)
 		}
 	}
 }

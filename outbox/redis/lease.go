@@ -29,8 +29,9 @@ func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, 
 	}
 }
 
-// take leases what is due; if nothing is, it says when to look again. What has become unreadable is removed, as nothing can be made of
-// it. The end of the context does not cut it off, or what it leased would be nobody's until the leases lapse.
+// take leases the devices that are due. If none is, it returns when to look again. It removes entries that have become unreadable, as
+// nobody can deliver them. The end of the context does not interrupt it: otherwise nobody would have the leased entries until the leases
+// lapse.
 func (q *queue) take(ctx context.Context, app string, n int) (leased []outbox.Leased, next time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outbox.AskTime)
 	defer cancel()
@@ -47,7 +48,7 @@ func (q *queue) take(ctx context.Context, app string, n int) (leased []outbox.Le
 		r := outbox.Ref{App: app, Device: deviceOf(v.text()), ID: v.text()}
 		push, attempts := v.text(), v.number()
 		if q.owed.has(r) {
-			_ = q.settle(ctx, r) // or it is tried again later
+			_ = q.settle(ctx, r) // on an error, it is retried later
 			continue
 		}
 		e, err := decode(push)
@@ -65,9 +66,9 @@ func (q *queue) take(ctx context.Context, app string, n int) (leased []outbox.Le
 	return leased, next, nil
 }
 
-// unreadable reports an entry that cannot be read, and removes it; a device that cannot be read is left alone.
+// unreadable logs an entry that cannot be read, and removes it. A device that cannot be read stays.
 func (q *queue) unreadable(ctx context.Context, r outbox.Ref) {
-	q.Log().Error("an entry of the outbox is unreadable", "app", r.App)
+	q.Log().Error("unreadable entry in the outbox", "app", r.App)
 	if r.ID == "" {
 		return
 	}
@@ -76,7 +77,7 @@ func (q *queue) unreadable(ctx context.Context, r outbox.Ref) {
 	}
 }
 
-// wakers wake those who wait for an app's entries, when this process has changed something.
+// wakers wake those who wait for an app's entries when this process has changed something.
 type wakers struct {
 	mu      sync.Mutex
 	changed map[string]chan struct{} // by app; closed when something may be due
@@ -85,7 +86,7 @@ type wakers struct {
 
 func newWakers() wakers { return wakers{changed: make(map[string]chan struct{})} }
 
-// of returns what is closed at the next change.
+// of returns a channel that is closed at the next change.
 func (w *wakers) of(app string) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +110,7 @@ func (w *wakers) wake(app string) {
 	}
 }
 
-// close wakes all.
+// close wakes everybody.
 func (w *wakers) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

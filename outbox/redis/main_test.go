@@ -46,7 +46,7 @@ var (
 	open, cleanup                   = storetest.Open, storetest.Cleanup
 )
 
-// gateways are two of them, with one outbox.
+// gateways returns two gateways that share one outbox.
 func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {
 	t.Helper()
 	return opened(t, &Box{URL: s.URL, gateway: "a"}), opened(t, &Box{URL: s.URL, gateway: "b"})
@@ -78,7 +78,7 @@ func settle(t testing.TB, b *Box, r outbox.Ref) {
 	}
 }
 
-// leaseIn leases what there is within a time.
+// leaseIn leases all that is due within a time.
 func leaseIn(t testing.TB, b *Box, patience time.Duration) (ids []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -93,7 +93,7 @@ func leaseIn(t testing.TB, b *Box, patience time.Duration) (ids []string) {
 	return ids
 }
 
-// drain leases and settles all that is due, and returns its IDs.
+// drain leases and settles all that is due, and returns the IDs.
 func drain(t testing.TB, b *Box) (ids []string) {
 	t.Helper()
 	for {
@@ -110,7 +110,7 @@ func drain(t testing.TB, b *Box) (ids []string) {
 	}
 }
 
-// logBuffer is a log to look into.
+// logBuffer is a log that tests can read.
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -130,7 +130,7 @@ func (l *logBuffer) String() string {
 
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// tryAccept is Accept of an entry for which nothing makes way.
+// tryAccept accepts an entry that displaces none.
 func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
 	_, err := b.Accept(ctx, e)
 	return err

@@ -14,33 +14,33 @@ import (
 )
 
 const (
-	// noteDelay is how long a note waits for others to go with, which is what a crash may forget.
+	// noteDelay is how long a note waits for others to join. A crash loses the notes of that time.
 	noteDelay = 100 * time.Millisecond
-	// noteRetry is how long to leave a Redis alone that takes no notes.
+	// noteRetry is the wait after Redis took no notes.
 	noteRetry = time.Second
-	// maxNotes bounds what waits meanwhile.
+	// maxNotes bounds how many notes wait meanwhile.
 	maxNotes = 100_000
-	// lastWords is how long a process that ends tries to write what waits.
+	// lastWords bounds how long a process that ends tries to write the waiting notes.
 	lastWords = 2 * time.Second
 )
 
-// done is the value of an event that was delivered or accepted. A gateway's name is another one.
+// done is the value of an event that was delivered or accepted. Any other value is a gateway's name.
 const done = "done"
 
-// maxNoted bounds the events that Redis remembers, as those in a gateway's memory are: see deliveredSet in the gateway.
+// maxNoted bounds the events that Redis remembers, like those in a gateway's memory: see deliveredSet in the gateway.
 const maxNoted = 1_000_000
 
-// notes are the events that were delivered and are not written down yet.
+// notes has the delivered events that are not written yet.
 type notes struct {
 	mu      sync.Mutex
 	waiting map[[16]byte]note
 	noted   chan struct{}
 	most    int // in Redis
 
-	flushing sync.Mutex // one at a time: who has flushed knows that all is written down
+	flushing sync.Mutex // one at a time: after a flush, everything is written
 }
 
-// note is until when an event counts, and whether it counts already: then it only has to be counted.
+// note has the end of an event's time. If the event is known, Redis remembers it already and must only count it.
 type note struct {
 	until time.Time
 	known bool
@@ -60,7 +60,7 @@ func (n *notes) add(event [16]byte, one note) {
 	n.signal()
 }
 
-// signal has what waits written down soon.
+// signal makes writeNotes write soon.
 func (n *notes) signal() {
 	select {
 	case n.noted <- struct{}{}:
@@ -90,14 +90,14 @@ func (q *queue) note(event [16]byte, until time.Time) {
 	})
 }
 
-// noteOf has the event of an entry counted among those that are remembered: accept.lua only remembers it.
+// noteOf counts the event of an accepted entry among the remembered ones: accept.lua remembers it without counting it.
 func (q *queue) noteOf(e *outbox.Entry) {
 	if e.Event != ([16]byte{}) {
 		q.notes.add(e.Event, note{e.EventUntil, true})
 	}
 }
 
-// writeNotes writes notes down, and settles what is owed, until the context ends, and then once more.
+// writeNotes writes notes and settles owed entries until the context ends, and then once more.
 func (q *queue) writeNotes(ctx context.Context) {
 	for failing := false; ; {
 		var retry <-chan time.Time
@@ -114,14 +114,14 @@ func (q *queue) writeNotes(ctx context.Context) {
 			return
 		case <-q.notes.noted:
 			if failing {
-				continue // until it is time
+				continue // until the retry is due
 			}
 			pause(ctx, noteDelay)
 		case <-retry:
 		}
 		err := q.flush(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			q.Log().Error("delivered events cannot be remembered; it is tried again", "error", err)
+			q.Log().Error("delivered events cannot be remembered; retrying", "error", err)
 		}
 		failing = err != nil
 	}
@@ -134,7 +134,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// flush writes down what waits.
+// flush writes notes and vouches, and settles owed entries.
 func (q *queue) flush(ctx context.Context) error {
 	q.notes.flushing.Lock()
 	defer q.notes.flushing.Unlock()
@@ -188,7 +188,7 @@ func (q *queue) unclaim(ctx context.Context, event [16]byte) error {
 	return err
 }
 
-// recall looks for the events that were delivered.
+// recall searches for the events that were delivered.
 func (q *queue) recall(ctx context.Context, yield func(event [16]byte)) error {
 	pattern := escapeGlob(q.keys.event([16]byte{}))
 	pattern = pattern[:len(pattern)-2*16] + "*"
@@ -225,7 +225,7 @@ func (q *queue) yieldDone(ctx context.Context, names []string, yield func(event 
 	return nil
 }
 
-// eventOf is the event of a key.
+// eventOf returns the event of a key.
 func eventOf(key string) (event [16]byte, err error) {
 	name := key[strings.LastIndexByte(key, ':')+1:]
 	if len(name) != hex.EncodedLen(len(event)) {

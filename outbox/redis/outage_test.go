@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// wantFailures asks everything, of which each has to fail within a time.
+// wantFailures makes every call, and expects each to fail within a time.
 func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 	t.Helper()
 	ctx := context.Background()
@@ -58,7 +58,7 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 	server.Kill()
 	wantFailures(t, b, time.Second)
 	if err := <-leased; err == nil {
-		t.Error("a lease that waits goes on without Redis")
+		t.Error("a waiting lease continues without Redis")
 	}
 	b.Note(device("noted meanwhile"), time.Now().Add(time.Hour))
 	server.Restart()
@@ -232,7 +232,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 	}
 	depths, err := a.Depths(t.Context())
 	if err != nil || len(depths) != 1 || depths[0].App != app || depths[0].Entries != 4 || depths[0].Devices != 4 {
-		t.Errorf("what waits is %v, %v", depths, err)
+		t.Errorf("pending are %v, %v", depths, err)
 	}
 	if apps := b.queue.Client.SMembers(t.Context(), b.queue.keys.apps).Val(); !slices.Equal(apps, []string{app}) {
 		t.Errorf("left are %q", apps)
@@ -293,13 +293,13 @@ func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 	}
 	next := b.queue.Client.ZCount(t.Context(), b.queue.keys.of(app)[0], "("+fmt.Sprint(time.Now().UnixMilli()), "+inf").Val()
 	if next != 5 {
-		t.Errorf("%d devices are due later, want those which are leased", next)
+		t.Errorf("%d devices are due later, want the leased ones", next)
 	}
 	if err := b.queue.sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := inRedis(t, b); n != 5 {
-		t.Errorf("%d entries are left, want those which are leased", n)
+		t.Errorf("%d entries are left, want the leased ones", n)
 	}
 	for n := range 5 {
 		settle(t, b, ref(fmt.Sprint(n), "1"))

@@ -7,8 +7,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// owed are the entries that were settled while Redis did not take it. They are not handed out any more by this process, and are settled
-// when Redis takes it again.
+// owed has the entries whose settling Redis did not confirm. This process no longer hands them out, and settles them when Redis works
+// again.
 type owed struct {
 	mu      sync.Mutex
 	entries map[outbox.Ref]struct{}
@@ -46,7 +46,7 @@ func (o *owed) all() (refs []outbox.Ref) {
 	return refs
 }
 
-// settleOwed settles what is owed, up to the first error.
+// settleOwed settles the owed entries, up to the first error.
 func (q *queue) settleOwed(ctx context.Context) error {
 	for _, r := range q.owed.all() {
 		if err := q.settleOnce(ctx, r); err != nil {

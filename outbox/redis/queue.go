@@ -17,10 +17,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
 
-// pollInterval is how long it may take to notice what other gateways do.
+// pollInterval bounds the time until changes by other gateways are noticed.
 const pollInterval = 500 * time.Millisecond
 
-// queue is what a process has of the outbox. It is made closed, opened by the first configuration that goes live, and closed when no
+// queue is a process's part of the outbox. It starts closed. The first configuration that goes live opens it, and it closes when no
 // configuration and no lease uses it any more.
 type queue struct {
 	*redisclient.Tenancy
@@ -32,10 +32,10 @@ type queue struct {
 	owed    owed
 }
 
-// Configurations of one URL and prefix share a queue.
+// pool lets configurations with the same URL and prefix share a queue.
 var pool = caddy.NewUsagePool()
 
-// share takes a share of the queue with a URL and a prefix.
+// share takes a share of the queue for a URL and a prefix.
 func share(url, prefix, gateway string) (*queue, error) {
 	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *queue {
 		owner := make([]byte, 8)
@@ -50,7 +50,7 @@ func share(url, prefix, gateway string) (*queue, error) {
 	})
 }
 
-// Destruct closes the queue when nobody uses it any more. Later operations get ErrNotOpen.
+// Destruct closes the queue when nobody uses it any more. Later operations return ErrNotOpen.
 func (q *queue) Destruct() error {
 	defer q.wakers.close()
 	return q.Tenancy.Destruct()
@@ -66,18 +66,18 @@ func (q *queue) enter(fn func() error) error {
 	})
 }
 
-// acceptance is what accept.lua reads as JSON. Times are in milliseconds from now on, but for the first.
+// acceptance is the JSON that accept.lua reads. Times are milliseconds from now, except Accepted.
 type acceptance struct {
 	ID        string `json:"id"`
 	Size      int    `json:"size"`
 	Host      string `json:"host"`
 	Replace   string `json:"replace"`
 	PushkeyTS int64  `json:"ts"`
-	Accepted  int64  `json:"accepted"` // by the gateway's clock; 0 if it is not known
+	Accepted  int64  `json:"accepted"` // by the gateway's clock; 0 if unknown
 	Running   bool   `json:"running"`
 	Delay     int64  `json:"delay"`
 	Expires   int64  `json:"expires"`
-	Remember  int64  `json:"remember"` // the event; 0 if there is none
+	Remember  int64  `json:"remember"` // the event; 0 if there is no event
 	Lease     int64  `json:"lease"`
 	Entries   int    `json:"entries"`
 	PerDevice int    `json:"per_device"`
@@ -93,10 +93,11 @@ type acceptance struct {
 	Looks           int    `json:"looks"`
 }
 
-// maxLooks bounds how many entries a script looks at to find those that make way: with what earlier versions left, these may be more.
+// maxLooks bounds how many entries a script looks at to find entries to displace. It is larger than MaxDisplaced because of what earlier
+// versions left.
 const maxLooks = 4 * bounds.MaxDisplaced
 
-// What accept.lua returns.
+// These are the results of accept.lua.
 const (
 	full = iota
 	accepted
@@ -159,7 +160,7 @@ func (q *queue) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (d
 	return displaced, nil
 }
 
-// settle tries again later what fails: what was delivered is not to be delivered again.
+// settle retries later if it fails: a delivered push must not be delivered again.
 func (q *queue) settle(ctx context.Context, r outbox.Ref) error {
 	defer q.LetGo(ctx, r.ID)
 	err := q.settleOnce(ctx, r)

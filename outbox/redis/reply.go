@@ -6,13 +6,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// errNonsense says that Redis answered what no script of ours does: it may be another server, or someone changed what is in it.
-var errNonsense = errors.New("redis: an answer that makes no sense; is the url that of a Redis, and does nothing else write to its keys?")
+// errNonsense means that Redis gave an answer that no script of ours gives. It may be another server, or somebody changed the data in it.
+var errNonsense = errors.New("redis: unexpected answer; check that the url is a Redis, and that nothing else writes to the gateway's keys")
 
 // reply reads the values that a script returned, one after the other.
 type reply struct {
 	rest     []any
-	nonsense bool // one was missing, or is of another type
+	nonsense bool // a value was missing, or had another type
 }
 
 func read(answer *redis.Cmd) *reply {
@@ -20,10 +20,10 @@ func read(answer *redis.Cmd) *reply {
 	return &reply{rest: values, nonsense: err != nil}
 }
 
-// text is the next value; empty if that is none.
+// text returns the next value; empty if it is not a string.
 func (r *reply) text() string { return next[string](r) }
 
-// number is the next value; 0 if that is none.
+// number returns the next value; 0 if it is not a number.
 func (r *reply) number() int64 { return next[int64](r) }
 
 func next[T any](r *reply) (value T) {
@@ -36,7 +36,7 @@ func next[T any](r *reply) (value T) {
 	return value
 }
 
-// err is errNonsense if anything that was read so far was.
+// err returns errNonsense if any value so far was missing or had another type.
 func (r *reply) err() error {
 	if r.nonsense {
 		return errNonsense

@@ -20,14 +20,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// grouped is the entry of a device of its own.
+// grouped returns the entry of a new device.
 func grouped(group string, s outbox.Standing, id string) outbox.Entry {
 	e := entry(id, id)
 	e.Group, e.Standing = group, s
 	return e
 }
 
-// displace accepts an entry, and expects that so many make way.
+// displace accepts an entry, and expects the entries that it displaces.
 func displace(t *testing.T, b *Box, e outbox.Entry, want ...string) {
 	t.Helper()
 	refs, err := b.Accept(t.Context(), e)
@@ -36,11 +36,11 @@ func displace(t *testing.T, b *Box, e outbox.Entry, want ...string) {
 		got = append(got, r.ID)
 	}
 	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("for %s, %q made way, %v; want %q", e.ID, got, err, want)
+		t.Errorf("%s displaced %q, %v; want %q", e.ID, got, err, want)
 	}
 }
 
-// checkRoom compares what says who has how much with what is there.
+// checkRoom compares the counts of the room with the entries.
 func checkRoom(t *testing.T, b *Box) {
 	t.Helper()
 	ctx, c, keys := context.Background(), b.queue.Client, b.queue.keys.of(app)
@@ -104,11 +104,11 @@ func checkRoom(t *testing.T, b *Box) {
 	slices.Sort(ranked)
 	slices.Sort(want)
 	if !slices.Equal(ranked, want) {
-		t.Errorf("ranked are %q, want %q", ranked, want)
+		t.Errorf("ranked %q, want %q", ranked, want)
 	}
 }
 
-// A gateway that had no answer makes sure, and reports what made way.
+// A gateway that got no answer makes sure, and reports the displaced entries.
 func TestWhatMadeWayIsReportedWhenTheAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -175,7 +175,7 @@ func TestAGroupIsOneWhateverItsName(t *testing.T) {
 	inRedis(t, b)
 }
 
-// olderGateway is one of commit 2450e6d, which shared the outbox before there were groups: its scripts know nothing of them.
+// olderGateway is a gateway of commit 2450e6d, which shared the outbox before there were groups: its scripts do not know them.
 type olderGateway struct {
 	t *testing.T
 	b *Box
@@ -232,7 +232,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 	older.accept(entry("o1", "o1"), false)
 	older.accept(entry("o2", "o2"), true)
 	older.accept(entry("o3", "o3"), false)
-	older.settle(ref("a2", "a2")) // which stays behind in what it knows nothing of
+	older.settle(ref("a2", "a2")) // stays in the keys that the older gateway does not know
 	older.settle(ref("c2", "c2"))
 	accept(t, b, grouped("d", outbox.Guest, "d1"), grouped("d", outbox.Guest, "d2"))
 
@@ -240,14 +240,14 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 	displace(t, b, grouped("e", outbox.Guest, "e2"), "b1")
 	displace(t, b, grouped("p", outbox.Proven, "p1"), "e2")
 	displace(t, b, grouped("p", outbox.Proven, "p2"), "d2")
-	for n := range 4 { // what nobody can place yet does not make way, nor does it stop anything
+	for n := range 4 { // unknown entries are not displaced, and stop nothing
 		refs, err := b.Accept(t.Context(), grouped("q", outbox.Proven, fmt.Sprint("q", n)))
 		if n < 3 && len(refs) != 1 || n == 3 && !errors.Is(err, outbox.ErrFull) {
-			t.Errorf("%v made way, %v", refs, err)
+			t.Errorf("%v were displaced, %v", refs, err)
 		}
 		for _, r := range refs {
 			if strings.HasPrefix(r.ID, "o") {
-				t.Errorf("%s made way before it was mended", r.ID)
+				t.Errorf("%s was displaced before it was counted", r.ID)
 			}
 		}
 	}
@@ -255,7 +255,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	inRedis(t, b)
-	displace(t, b, grouped("r", outbox.Proven, "r1"), "o3") // the newest of those that may
+	displace(t, b, grouped("r", outbox.Proven, "r1"), "o3") // the newest of those that may be displaced
 	displace(t, b, grouped("s", outbox.Proven, "s1"), "o1")
 	if _, err := b.Accept(t.Context(), grouped("t", outbox.Proven, "t1")); !errors.Is(err, outbox.ErrFull) {
 		t.Errorf("Accept: %v, want ErrFull: o2 is under way", err)
@@ -263,7 +263,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 	inRedis(t, b)
 }
 
-// What is leased and released by this version is placed without a sweep, and what an earlier version leased is found out about.
+// Entries that this version leases and releases are counted without a sweep. Leases of an earlier version are noticed.
 func TestEntriesOfAnEarlierVersionArePlacedWhenTheyAreTried(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 4})
@@ -300,7 +300,7 @@ func TestEntriesOfAnEarlierVersionArePlacedWhenTheyAreTried(t *testing.T) {
 	inRedis(t, b)
 }
 
-// An earlier version that emptied the outbox left what it knows nothing of. It is not counted for ever.
+// An earlier version that emptied the outbox left counts that it does not know. They do not count for ever.
 func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
@@ -329,7 +329,7 @@ func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 	}
 }
 
-// A device that cannot be read, as of a later version, makes no way and stops nothing.
+// A device that cannot be read, such as one of a later version, is not displaced and stops nothing.
 func TestAnUnreadableDeviceMakesNoWay(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 3})
@@ -343,7 +343,7 @@ func TestAnUnreadableDeviceMakesNoWay(t *testing.T) {
 	}
 }
 
-// An attack fills the room from 4,000 hosts. Redis does what an Accept asks for in no time, whoever comes.
+// An attack fills the room from 4,000 hosts. Redis handles an Accept in no time, whoever pushes.
 func TestAFullRoomOfManyHostsDoesNotSlowRedisDown(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -375,7 +375,7 @@ func TestAFullRoomOfManyHostsDoesNotSlowRedisDown(t *testing.T) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		t.Fatal(err)
 	}
-	calls := func() (n int) { // those of scripts are counted, too
+	calls := func() (n int) { // commands of scripts are counted, too
 		for _, stats := range b.queue.Client.InfoMap(ctx, "commandstats").Val()["Commandstats"] {
 			for _, field := range strings.Split(stats, ",") {
 				if of, ok := strings.CutPrefix(field, "calls="); ok {
@@ -391,12 +391,12 @@ func TestAFullRoomOfManyHostsDoesNotSlowRedisDown(t *testing.T) {
 	for n := range more {
 		displaced, err := b.Accept(ctx, grouped("honest.example", outbox.Proven, fmt.Sprint("p", n)))
 		if err != nil || len(displaced) != 1 {
-			t.Fatalf("%v made way, %v", displaced, err)
+			t.Fatalf("%v were displaced, %v", displaced, err)
 		}
 	}
 	each := (calls() - before) / more
 	t.Logf("each took %d commands", each)
-	if each > 100 { // a look at each entry, or group, would take thousands
+	if each > 100 { // looking at each entry, or group, would take thousands
 		t.Errorf("each took %d commands", each)
 	}
 	inRedis(t, b)

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// maxBatch bounds how many devices or entries a script goes through: Redis does nothing else meanwhile.
+// maxBatch bounds how many devices or entries a script looks at: Redis does nothing else meanwhile.
 const maxBatch = 500
 
 func (q *queue) rouse(ctx context.Context, app string) error {
@@ -24,8 +24,8 @@ func (q *queue) rouse(ctx context.Context, app string) error {
 	}
 }
 
-// rouseHost goes through a host's devices, in the order of their names. To make some of them due it begins anywhere: if one device is to
-// try a host, it is not always the same one.
+// rouseHost goes through a host's devices in the order of their names. If only some must be due, it begins at a random place, so a host is
+// not always tried with the same device.
 func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
 	defer q.wakers.wake(app)
 	if most <= 0 {
@@ -39,7 +39,7 @@ func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due 
 	return due + more, err
 }
 
-// rouseBetween makes devices due that stand behind a place, up to another, until so many are; -1 for all.
+// rouseBetween makes the devices between two places due, until so many are; -1 for all.
 func (q *queue) rouseBetween(ctx context.Context, app, host, from, upto string, most int) (due int, err error) {
 	for {
 		left := most
@@ -58,7 +58,7 @@ func (q *queue) rouseBetween(ctx context.Context, app, host, from, upto string, 
 	}
 }
 
-// hostPlace is where a device stands among those of a host.
+// hostPlace returns the place of a device among those of a host.
 func hostPlace(host, device string) string {
 	if host == "" {
 		return device

@@ -41,8 +41,8 @@ var (
 	listLua string
 	//go:embed lua/sweep.lua
 	sweepLua string
-	//go:embed lua/mend.lua
-	mendLua string
+	//go:embed lua/repair.lua
+	repairLua string
 	//go:embed lua/claim.lua
 	claimLua string
 	//go:embed lua/unclaim.lua
@@ -66,7 +66,7 @@ var (
 	depthScript       = redis.NewScript(queueLua + depthLua)
 	listScript        = redis.NewScript(queueLua + listLua)
 	sweepScript       = redis.NewScript(queueLua + sweepLua)
-	mendScript        = redis.NewScript(queueLua + mendLua)
+	repairScript      = redis.NewScript(queueLua + repairLua)
 	claimScript       = redis.NewScript(claimLua)
 	unclaimScript     = redis.NewScript(unclaimLua)
 	noteScript        = redis.NewScript(noteLua)
@@ -82,7 +82,7 @@ func (q *queue) ask(ctx context.Context, script *redis.Script, keys []string, ar
 	return reply, err
 }
 
-// change is ask for a script that writes. The error is ErrUnsure unless Redis refused it or was not asked.
+// change is ask for a script that writes. Its error is ErrUnsure unless Redis refused the script or was not asked.
 func (q *queue) change(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (q *queue) change(ctx context.Context, script *redis.Script, keys []string,
 	return reply, err
 }
 
-// keys names what is in Redis. The hash tag puts all of it into one slot of a cluster.
+// keys has the names of the keys in Redis. The hash tag puts all of them into one slot of a cluster.
 type keys struct{ base, apps, sweep, events, vouched string }
 
 func newKeys(prefix string) keys {
@@ -102,7 +102,7 @@ func newKeys(prefix string) keys {
 	return keys{base: base, apps: base + "apps", sweep: base + "sweep", events: base + "events", vouched: base + "vouched"}
 }
 
-// of are the keys of an app's queue, in the order that the scripts expect.
+// of returns the keys of an app's queue, in the order that the scripts expect.
 func (k keys) of(app string) []string {
 	return []string{
 		k.base + "due:" + app,     // sorted set of devices, by when they are due
@@ -112,46 +112,47 @@ func (k keys) of(app string) []string {
 		k.base + "expiry:" + app,  // sorted set of entries, by when they expire
 		k.base + "counts:" + app,  // hash: entries, size in bytes, and the last seq given out
 		k.base + "listing:" + app, // sorted set of devices, all with the same score: in the order of their names
-		k.base + "hosts:" + app,   // sorted set of hosts and devices, as listing
-		k.base + "idle:" + app,    // sorted set of entries, as listing: by standing and group
-		k.base + "busy:" + app,    // sorted set of the others, at which an attempt is under way
+		k.base + "hosts:" + app,   // sorted set of hosts and devices, like listing
+		k.base + "idle:" + app,    // sorted set of entries, like listing: by standing and group
+		k.base + "busy:" + app,    // sorted set of the others, which have an attempt under way
 		k.base + "shares:" + app,  // hash: how much each group has
 		k.base + "most:" + app,    // sorted set of groups, by how much they have
 	}
 }
 
-// gone is there for a while after an entry was settled.
+// gone is the key that exists for a while after an entry was settled.
 func (k keys) gone(r outbox.Ref) string {
 	return k.base + "gone:" + deviceKey(r.Device) + ":" + r.ID + ":" + r.App
 }
 
-// discarded is there for a while after a device's entries were discarded: up to which pushkey_ts, and when.
+// discarded is the key that exists for a while after a device's entries were discarded. Its value has the pushkey_ts up to which they were,
+// and the time.
 func (k keys) discarded(app string, device [16]byte) string {
 	return k.base + "discarded:" + deviceKey(device) + ":" + app
 }
 
-// event is the key of an event: its value is "done", or the gateway that delivers it.
+// event is the key of an event. Its value is "done", or the gateway that delivers it.
 func (k keys) event(event [16]byte) string { return k.base + "event:" + hex.EncodeToString(event[:]) }
 
-// deviceKey names a device in Redis, and deviceOf reads that.
+// deviceKey returns a device's name in Redis, and deviceOf reads it.
 func deviceKey(device [16]byte) string { return hex.EncodeToString(device[:]) }
 
 func deviceOf(key string) (device [16]byte) {
 	if len(key) == hex.EncodedLen(len(device)) {
-		_, _ = hex.Decode(device[:], []byte(key)) // of what is no key, nothing is found
+		_, _ = hex.Decode(device[:], []byte(key)) // a wrong key finds nothing
 	}
 	return device
 }
 
-// delay is how long it is until a time, in milliseconds, rounded up; not below 0. Redis counts it by its own clock.
+// delay returns the time until then in milliseconds, rounded up and never below 0. Redis counts it by its own clock.
 func delay(until time.Time) int64 {
 	return max(0, int64((time.Until(until)+time.Millisecond-1)/time.Millisecond))
 }
 
-// milli is a time as accept.lua and discard.lua compare it; 0 for none.
+// milli returns a time as accept.lua and discard.lua compare it; 0 if there is none.
 func milli(t time.Time) int64 { return clamp(max(0, t.UnixMilli())) }
 
-// maxNumber is beyond every time in milliseconds, and a number that Lua and JSON keep whole.
+// maxNumber is beyond every time in milliseconds, and a number that Lua and JSON keep exact.
 const maxNumber = 1e14
 
 func clamp(n int64) int64 { return min(max(n, -maxNumber), maxNumber) }

@@ -7,12 +7,12 @@ import (
 
 const (
 	sweepInterval = 10 * time.Minute
-	// sweepGrace leaves it to the workers to give up what has expired. The sweep is for apps that nobody serves any more, and for devices
-	// that are left alone for long.
+	// sweepGrace leaves it to the workers to give up expired pushes. The sweep is for apps that are no longer configured, and for devices that
+	// have not been tried for long.
 	sweepGrace = 30 * time.Minute
 )
 
-// sweepEvery removes what has expired, of all apps, until the context ends. In each interval one gateway does it.
+// sweepEvery removes expired entries of all apps until the context ends. One gateway does it in each interval.
 func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -32,7 +32,7 @@ func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// sweep removes what has expired. The events go by themselves.
+// sweep removes expired entries. Events expire by themselves.
 func (q *queue) sweep(ctx context.Context) error {
 	apps, err := q.Client.SMembers(ctx, q.keys.apps).Result()
 	if err != nil {
@@ -41,7 +41,7 @@ func (q *queue) sweep(ctx context.Context) error {
 	for _, app := range apps {
 		removed, err := q.sweepApp(ctx, app)
 		if removed > 0 {
-			q.Log().Info("pushes in the outbox have expired", "app", app, "pushes", removed)
+			q.Log().Info("expired pushes removed from the outbox", "app", app, "pushes", removed)
 		}
 		if err != nil {
 			return err
@@ -67,20 +67,20 @@ func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err er
 			if err := v.err(); err != nil || astray == 0 {
 				return removed, err
 			}
-			return removed, q.mend(ctx, app)
+			return removed, q.repair(ctx, app)
 		}
 		skip += skipped
 	}
 }
 
-// mend finds what gateways of an earlier version left in what says who has how much of the room, or left out.
-func (q *queue) mend(ctx context.Context, app string) error {
+// repair corrects the counts of the room where gateways of an earlier version left entries out or in.
+func (q *queue) repair(ctx context.Context, app string) error {
 	for _, where := range []string{"idle", "busy", "listing"} {
 		for from := ""; ; {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			answer, err := q.ask(ctx, mendScript, q.keys.of(app), where, from, maxBatch)
+			answer, err := q.ask(ctx, repairScript, q.keys.of(app), where, from, maxBatch)
 			if err != nil {
 				return err
 			}

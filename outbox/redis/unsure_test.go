@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// changes are all calls that change something, of a device that has nothing.
+// changes returns all calls that change something, for a device that has no entries.
 func changes(b *Box) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
 		"Accept":      func(ctx context.Context) error { return tryAccept(ctx, b, entry("z", "accepted")) },
@@ -60,7 +60,7 @@ func TestALostAnswerIsUnsureAndARefusalIsNot(t *testing.T) {
 
 	server.Kill()
 	for name, change := range changes(b) {
-		_ = change(t.Context()) // closes what is left of the connections
+		_ = change(t.Context()) // closes the remaining connections
 		if err := change(t.Context()); err == nil || errors.Is(err, outbox.ErrUnsure) {
 			t.Errorf("%s: error %v, want one that is not ErrUnsure: there is nobody to ask", name, err)
 		}
@@ -81,17 +81,17 @@ func TestAFullRedisIsNotUnsure(t *testing.T) {
 	}
 }
 
-// waitUntil waits until something is so.
+// waitUntil waits until a condition holds.
 func waitUntil(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: it never is", what)
+			t.Fatalf("%s: it never happens", what)
 		}
 	}
 }
 
-// What was delivered is not to be delivered again: a Settle that was cut off is repeated until Redis takes it.
+// A delivered push must not be delivered again: an interrupted Settle is repeated until Redis accepts it.
 func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -102,18 +102,18 @@ func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 	}
 	server.Kill()
 	if err := b.Settle(t.Context(), ref("a", "1")); err == nil {
-		t.Error("Settle without Redis is no error")
+		t.Error("Settle without Redis returns no error")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := b.Settle(ctx, ref("b", "late")); !errors.Is(err, context.Canceled) {
-		t.Errorf("Settle: error %v, want that of the context", err)
+		t.Errorf("Settle: error %v, want the context's error", err)
 	}
 	server.Restart()
 	waitUntil(t, "the entry is gone", func() bool {
 		return b.queue.Client.HLen(t.Context(), b.queue.keys.of(app)[3]).Val() == 1 && len(b.queue.owed.all()) == 0
 	})
-	accept(t, b, entry("b", "late")) // which was settled first
+	accept(t, b, entry("b", "late")) // it was settled first
 	if ids := drain(t, b); !slices.Equal(ids, []string{"2"}) {
 		t.Errorf("it had %q", ids)
 	}
@@ -129,7 +129,7 @@ func TestAnEntryWhoseSettleIsOwedIsNotHandedOut(t *testing.T) {
 	}
 }
 
-// An Accept that was cut off may arrive when the server goes on, before or after the Settle.
+// An interrupted Accept may arrive when the server continues, before or after the Settle.
 func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -159,7 +159,7 @@ func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 	}
 }
 
-// hostsInRedis compares the hosts' devices to what the devices' entries say.
+// hostsInRedis compares the hosts' devices with the hosts of the devices' entries.
 func hostsInRedis(t *testing.T, b *Box) {
 	t.Helper()
 	c, keys, ctx := b.queue.Client, b.queue.keys.of(app), context.Background()
@@ -176,7 +176,7 @@ func hostsInRedis(t *testing.T, b *Box) {
 	slices.Sort(want)
 	got := c.ZRange(ctx, keys[7], 0, -1).Val()
 	if slices.Sort(got); !slices.Equal(got, want) {
-		t.Errorf("among the hosts' devices are %q, want %q", got, want)
+		t.Errorf("the hosts' devices are %q, want %q", got, want)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestManyDevicesOfAHostAreRousedInBatches(t *testing.T) {
 	rouse("on", 0, 0)
 }
 
-// A gateway of an earlier version, beside this one, knows nothing of hosts.
+// A gateway of an earlier version, beside this one, does not know hosts.
 func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{URL: redistest.Start(t).URL})

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// vouches are those that are not written down yet. They are in Redis as one sorted set, by when they end.
+// vouches has the vouches that are not written yet. In Redis, they are one sorted set, by when they end.
 type vouches struct {
 	mu      sync.Mutex
 	waiting map[[16]byte]time.Time
@@ -21,7 +21,7 @@ func newVouches() *vouches {
 	return &vouches{waiting: make(map[[16]byte]time.Time), most: outbox.MaxVouched}
 }
 
-// add keeps the later time of two. Beyond the bound, newcomers are forgotten.
+// add keeps the later of two times. Above the bound, new keys are forgotten.
 func (v *vouches) add(key [16]byte, until time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -46,7 +46,7 @@ func (q *queue) vouch(key [16]byte, until time.Time) {
 	})
 }
 
-// flushVouches writes down what waits.
+// flushVouches writes the waiting vouches.
 func (q *queue) flushVouches(ctx context.Context) error {
 	taken := q.vouches.take()
 	args := make([]any, 0, 2*len(taken))
@@ -66,7 +66,7 @@ func (q *queue) flushVouches(ctx context.Context) error {
 	return nil
 }
 
-// vouched reads what still counts, by Redis' clock.
+// vouched reads the vouches that still count by Redis' clock.
 func (q *queue) vouched(ctx context.Context, yield func(key [16]byte)) error {
 	return q.enter(func() error {
 		now, err := q.Client.Time(ctx).Result()

@@ -8,8 +8,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
-// the provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member with a similar but wrong name to what a client or a homeserver sent. This must not change the provider's
+// decision or its message, except that the member may be passed on.
 func FuzzAnAddedMember(f *testing.F) {
 	names := []string{
 		"default_payload", "aps", "alert", "body", "msgtype", "offer", "sdp", "loc-args", "loc-key", "badge", "room_id", "event_id",
@@ -41,7 +41,7 @@ func FuzzAnAddedMember(f *testing.F) {
 	})
 }
 
-// builtOf is the payload of a notification.
+// builtOf returns the payload of a notification.
 func builtOf(t *testing.T, kind, content, data string) []byte {
 	t.Helper()
 	n := notice()

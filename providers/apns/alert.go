@@ -8,11 +8,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// maxName is how many characters of a name are shown, as in Sygnal.
+// maxName is how many characters of a name appear in an alert, as in Sygnal.
 const maxName = 1024
 
-// locKey is what the app's Localizable.strings has for an event, and what to put in: the keys of Sygnal, with its order of arguments.
-// The key is empty for an event that nobody is told of.
+// locKey returns the key for an event in the app's Localizable.strings, and its arguments: Sygnal's keys, and its order of arguments. The
+// key is empty for an event that makes no alert.
 func locKey(n *providers.Notification) (key string, args []string) {
 	from := firstCharacters(firstOf(n.SenderDisplayName, n.Sender, " "), maxName)
 	room := firstCharacters(firstOf(n.RoomName, n.RoomAlias), maxName)
@@ -60,7 +60,7 @@ func locKeyOfMessage(content json.RawMessage, from, room string) (key string, ar
 	}
 }
 
-// textOf is a message's msgtype and body; both are empty unless both are strings.
+// textOf returns a message's msgtype and body; both are empty unless both are strings.
 func textOf(content json.RawMessage) (msgtype, body string) {
 	var c struct {
 		MsgType *string `json:"msgtype"`
@@ -72,7 +72,7 @@ func textOf(content json.RawMessage) (msgtype, body string) {
 	return *c.MsgType, *c.Body
 }
 
-// isVideo says whether a call's SDP (RFC 8866, section 5.14) offers video.
+// isVideo reports whether a call's SDP (RFC 8866, section 5.14) offers video.
 func isVideo(content json.RawMessage) bool {
 	var c struct {
 		Offer struct {
@@ -82,7 +82,7 @@ func isVideo(content json.RawMessage) bool {
 	return len(content) != 0 && lenient.Unmarshal(content, &c) == nil && strings.Contains(c.Offer.SDP, "m=video")
 }
 
-// firstOf is the first that is not empty.
+// firstOf returns the first value that is not empty.
 func firstOf(values ...string) string {
 	for _, value := range values {
 		if value != "" {
@@ -92,7 +92,7 @@ func firstOf(values ...string) string {
 	return ""
 }
 
-// firstCharacters are the first n code points.
+// firstCharacters returns the first n code points.
 func firstCharacters(s string, n int) string {
 	for i := range s {
 		if n == 0 {

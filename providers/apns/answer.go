@@ -10,10 +10,10 @@ import (
 	"unicode/utf16"
 )
 
-// maxAnswer is how much of an answer is read: a reason and a timestamp are far less. What is longer is no answer of APNs.
+// maxAnswer is how much of an answer is read. APNs sends a reason and a timestamp, which are far shorter; a longer answer is not from APNs.
 const maxAnswer = 4 << 10
 
-// answer is what matters of an answer of APNs.
+// answer is the part of APNs' answer that the gateway uses.
 type answer struct {
 	status     int
 	reason     string
@@ -21,7 +21,7 @@ type answer struct {
 	retryAfter time.Duration
 }
 
-// read takes reason and timestamp out of an answer's body. Whatever else stands there did not come from APNs.
+// read takes reason and timestamp from an answer's body. Anything else in it did not come from APNs.
 func (a *answer) read(body io.Reader) {
 	data, _ := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	if len(data) > maxAnswer {
@@ -38,7 +38,8 @@ func (a *answer) read(body io.Reader) {
 	}
 }
 
-// reasonIn returns the reason that a JSON object of APNs' gives, and all of its members; it is empty if this is no such object.
+// reasonIn returns the reason in a JSON object as APNs sends it, and all its members. The reason is empty if the data is not such an
+// object.
 func reasonIn(data []byte) (reason string, members map[string]json.RawMessage) {
 	if json.Unmarshal(asUTF8(data), &members) != nil || json.Unmarshal(members["reason"], &reason) != nil {
 		return "", nil
@@ -46,8 +47,8 @@ func reasonIn(data []byte) (reason string, members map[string]json.RawMessage) {
 	return reason, members
 }
 
-// asUTF8 is text in UTF-8 without a byte order mark. Apple sends UTF-8; what is between here and Apple may write JSON in the other encodings
-// that it had until RFC 8259. They are told apart as in RFC 4627, section 3: the first two characters of JSON are ASCII.
+// asUTF8 returns text in UTF-8 without a byte order mark. Apple sends UTF-8; a proxy between here and Apple may write JSON in the other
+// encodings that it had until RFC 8259. RFC 4627, section 3, distinguishes them: the first two characters of JSON are ASCII.
 func asUTF8(data []byte) []byte {
 	switch {
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}):

@@ -14,14 +14,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// reasonForm is what a reason may look like: it becomes the value of a metric's label.
+// reasonForm matches allowed reasons: a reason becomes the value of a metric's label.
 var reasonForm = regexp.MustCompile(`^[a-z0-9_]{2,40}$`)
 
-// wordForm is what a push service's word may look like: it is shown to the operator.
+// wordForm matches allowed words of a push service: the operator sees them.
 var wordForm = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
-// FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but the words that Apple documents for a
-// dead token.
+// FuzzAnswer checks that each answer becomes one of the five outcomes, and that only the reasons that Apple documents for a dead token
+// reject a pusher.
 func FuzzAnswer(f *testing.F) {
 	for _, d := range documented {
 		f.Add(d.status, `{"reason":"`+d.reason+`"}`, "")
@@ -86,7 +86,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// reasonsIn are the texts that a JSON object has under the name reason, in whatever case, of which encoding/json takes the last.
+// reasonsIn returns the strings that a JSON object has under the name reason, in any case of letters; encoding/json takes the last.
 func reasonsIn(body string) (reasons []string) {
 	d := json.NewDecoder(strings.NewReader(body))
 	name := ""

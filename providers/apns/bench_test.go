@@ -41,7 +41,7 @@ func BenchmarkDeviceToken(b *testing.B) {
 	}
 }
 
-// BenchmarkUsable is what the gateway does for each device before anything else: it must not allocate.
+// BenchmarkUsable measures what the gateway does first for each device: it must not allocate.
 func BenchmarkUsable(b *testing.B) {
 	for name, token := range map[string]string{
 		"base64": "M6mTGEXExqRBq/9Ff7ZkCJUQ6Kn6hWJ1vLxbZ2t2fIU=", "hexadecimal": strings.Repeat("0a", 32),

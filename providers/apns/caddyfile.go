@@ -14,7 +14,7 @@ import (
 //		key_file    <file>
 //		key_id      <id>
 //		team_id     <id>
-//		# or, in place of the key:
+//		# or, instead of the key:
 //		certificate_file     <file> [<key file>]
 //		certificate_password <password>
 //
@@ -40,7 +40,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}, caddyfileopt.Embedded("apns", &p.Options))
 }
 
-// unmarshalCertificate reads the certificate's file, and that of its key if it has one of its own.
+// unmarshalCertificate reads the certificate's file, and the file of its key if that is separate.
 func (p *Provider) unmarshalCertificate(d *caddyfile.Dispenser) error {
 	if p.CertificateFile != "" {
 		return caddyfileopt.Twice(d)

@@ -24,7 +24,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
-// clientCertificate is a client certificate of Apple's.
+// clientCertificate is a client certificate from Apple.
 type clientCertificate struct {
 	file *keyfile.File[*tls.Certificate]
 }
@@ -64,8 +64,8 @@ func newCertificate(p *Provider, logger *zap.Logger, replaced func()) (*clientCe
 	return &clientCertificate{file: file}, nil
 }
 
-// parseCertificate reads PEM or PKCS#12, and checks that the certificate is Apple's kind, for the environment, and goes with its key.
-// An expired one is no error: it must not keep everything else on this server from starting.
+// parseCertificate reads PEM or PKCS#12. It checks that the certificate is one of Apple's, is for the environment, and matches its key. It
+// accepts an expired one, since that must not prevent everything else on this server from starting.
 func parseCertificate(data []byte, password, environment string) (*tls.Certificate, error) {
 	parse := parsePKCS12
 	if bytes.Contains(data, []byte("-----BEGIN")) {
@@ -76,19 +76,19 @@ func parseCertificate(data []byte, password, environment string) (*tls.Certifica
 		return nil, err
 	}
 	if cert.Leaf == nil {
-		return nil, errors.New("the certificate is not readable")
+		return nil, errors.New("the certificate is unreadable")
 	}
 	private, ok := cert.PrivateKey.(crypto.Signer)
 	if !ok {
 		return nil, errors.New("the private key cannot sign")
 	}
 	if public, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(cert.Leaf.PublicKey) {
-		return nil, errors.New("the private key is not that of the certificate")
+		return nil, errors.New("the private key does not belong to the certificate")
 	}
 	return cert, checkEnvironment(cert.Leaf, environment)
 }
 
-// checkReplacement refuses a certificate that would do worse than the one in use.
+// checkReplacement refuses a certificate that would work worse than the one in use.
 func checkReplacement(leaf *x509.Certificate, topic string) error {
 	if certified := topicsOf(leaf); len(certified) > 0 && !covers(certified, topic) {
 		return fmt.Errorf("the certificate is for %s, not for %s", strings.Join(certified, ", "), topic)
@@ -107,20 +107,20 @@ func parsePEM(data []byte, password string) (*tls.Certificate, error) {
 	cert, err := certificate.FromPemBytes(data, password)
 	switch {
 	case errors.Is(err, certificate.ErrNoCertificate):
-		return nil, errors.New("the PEM has no certificate")
+		return nil, errors.New("the PEM contains no certificate")
 	case errors.Is(err, certificate.ErrNoPrivateKey):
-		return nil, errors.New("the PEM has no private key: it goes into the same file, or into one of its own")
+		return nil, errors.New("the PEM contains no private key: put it into the same file, or into a separate key file")
 	case errors.Is(err, certificate.ErrFailedToDecryptKey):
 		return nil, errUndecryptable
 	case err != nil:
-		return nil, errors.New("the private key is not readable")
+		return nil, errors.New("the private key is unreadable")
 	}
 	return &cert, nil
 }
 
 var errUndecryptable = errors.New("the private key cannot be decrypted: certificate_password is wrong or missing")
 
-// decrypted has the key as plain text that OpenSSL 3 encrypted; apns2 knows older forms alone.
+// decrypted decrypts a key that OpenSSL 3 encrypted; apns2 only knows older forms.
 func decrypted(data []byte, password string) (plain []byte, err error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" {
@@ -139,9 +139,9 @@ func parsePKCS12(data []byte, password string) (*tls.Certificate, error) {
 	private, leaf, chain, err := pkcs12.DecodeChain(data, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return nil, errors.New("it cannot be decrypted: certificate_password is wrong or missing")
+		return nil, errors.New("the file cannot be decrypted: certificate_password is wrong or missing")
 	case err != nil:
-		return nil, errors.New("it is neither PEM nor PKCS#12 with a certificate and its key")
+		return nil, errors.New("the file is neither PEM nor PKCS#12 with a certificate and its key")
 	}
 	cert := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: private, Leaf: leaf}
 	for _, c := range chain {
@@ -150,7 +150,7 @@ func parsePKCS12(data []byte, password string) (*tls.Certificate, error) {
 	return cert, nil
 }
 
-// The extensions and the attribute that Apple marks its push certificates with,
+// These are the extensions and the attribute by which Apple marks its push certificates,
 // https://www.apple.com/certificateauthority/pdf/Apple_WWDR_CPS_v1.31.pdf section 4.11.
 var (
 	forSandbox    = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 3, 1}
@@ -159,14 +159,14 @@ var (
 	userID        = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}
 )
 
-// checkEnvironment refuses a certificate that says it is for the other environment alone.
+// checkEnvironment refuses a certificate that is only for the other environment.
 func checkEnvironment(leaf *x509.Certificate, environment string) error {
 	wanted, other := forProduction, forSandbox
 	if environment == sandbox {
 		wanted, other = forSandbox, forProduction
 	}
 	if has(leaf, other) && !has(leaf, wanted) {
-		return fmt.Errorf("the certificate is not for the environment %s", environmentName(environment))
+		return fmt.Errorf("the certificate is not for the %s environment", environmentName(environment))
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func has(leaf *x509.Certificate, id asn1.ObjectIdentifier) bool {
 
 func (c *clientCertificate) topics() []string { return topicsOf(c.file.Get().Leaf) }
 
-// topicsOf are the bundle ID of the certificate's subject, and those that its extension lists.
+// topicsOf returns the bundle ID of the certificate's subject, and those that its extension lists.
 func topicsOf(leaf *x509.Certificate) (topics []string) {
 	for _, name := range leaf.Subject.Names {
 		if id, ok := name.Value.(string); ok && name.Type.Equal(userID) {
@@ -199,7 +199,7 @@ func topicsOf(leaf *x509.Certificate) (topics []string) {
 	return topics
 }
 
-// listed reads a sequence in which each topic is followed by a sequence of what kind it is.
+// listed reads a sequence in which a sequence with the topic's kind follows each topic.
 func listed(der []byte) (topics []string) {
 	var entries []asn1.RawValue
 	if _, err := asn1.Unmarshal(der, &entries); err != nil {
@@ -217,10 +217,10 @@ func (c *clientCertificate) clientCertificate() func() *tls.Certificate { return
 
 func (c *clientCertificate) expiry() time.Time { return c.file.Get().Leaf.NotAfter }
 
-// errExpired is what APNs would say by refusing the connection.
+// errExpired is used before connecting, since APNs would refuse the connection.
 var errExpired = errors.New("the certificate has expired")
 
-// bearer is empty: the connection proves who the provider is.
+// bearer returns an empty token, since the connection authenticates the provider.
 func (c *clientCertificate) bearer() (string, error) {
 	if time.Now().After(c.expiry()) {
 		return "", errExpired
@@ -230,7 +230,7 @@ func (c *clientCertificate) bearer() (string, error) {
 
 func (c *clientCertificate) renewed(string) (string, error) { return "", nil }
 
-// identity is the certificate's: a connection was made with it.
+// identity is that of the certificate, since the connection uses it.
 func (c *clientCertificate) identity() string {
 	sum := sha256.Sum256(c.file.Get().Leaf.Raw)
 	return "certificate " + hex.EncodeToString(sum[:])

@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// certified are the files of a certificate of Apple's kind.
+// certified are the files of a certificate like Apple's.
 type certified struct{ certificate, key []byte }
 
 func certify(t *testing.T, ca *apnstest.Authority, topics, environments []string, notAfter time.Time) certified {
@@ -47,14 +47,14 @@ func TestAWrongCertificateFailsTheLoad(t *testing.T) {
 		{
 			"the key of another",
 			Provider{CertificateFile: writeFile(t, "f", good.certificate), CertificateKeyFile: writeFile(t, "k", other.key)},
-			[]string{"certificate_file:", "not that of the certificate"},
+			[]string{"certificate_file:", "does not belong to the certificate"},
 		},
 		{"a wrong password", Provider{CertificateFile: writeFile(t, "f", p12), CertificatePassword: "wrong"}, []string{"certificate_file:", "certificate_password"}},
 		{"no password", Provider{CertificateFile: writeFile(t, "f", p12)}, []string{"certificate_file:", "certificate_password"}},
 		{
 			"the other environment",
 			Provider{CertificateFile: writeFile(t, "f", development.certificate), CertificateKeyFile: writeFile(t, "k", development.key)},
-			[]string{"certificate_file:", "environment production"},
+			[]string{"certificate_file:", "production environment"},
 		},
 		{
 			"another topic",

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// finds fails the test unless a check finds what the words say, or nothing if there are none, and shows nothing secret.
+// finds fails the test unless a check's error contains the words, or there is no error if there are none. The error must not show a secret.
 func (b *bench) finds(ctx context.Context, t *testing.T, words ...string) {
 	t.Helper()
 	err := b.Check(ctx)
@@ -58,7 +58,7 @@ func (b *bench) secrets(t *testing.T) []string {
 	return secrets
 }
 
-// deliveredNothing fails the test if APNs took a push, or a request broke a rule.
+// deliveredNothing fails the test if APNs accepted a push, or a request broke a rule.
 func (b *bench) deliveredNothing(t *testing.T) {
 	t.Helper()
 	if n := len(b.Pushes()); n != 0 {
@@ -172,7 +172,7 @@ func TestACheckRenewsAProviderTokenThatHasExpired(t *testing.T) {
 	}
 }
 
-// Here it is the fake that judges, as APNs would.
+// Here the fake decides, as APNs would.
 func TestACheckFindsWhatIsWrongWithACredentialOrATopic(t *testing.T) {
 	t.Parallel()
 	ca := apnstest.NewAuthority(t)
@@ -213,7 +213,7 @@ func TestACheckFindsWhatIsWrongWithACredentialOrATopic(t *testing.T) {
 			"a certificate of another authority", func(o *apnstest.Options, p *Provider) {
 				certificate(time.Now().Add(time.Hour))(o, p)
 				o.Authority = apnstest.NewAuthority(t)
-			}, []string{"bad_certificate:", "get a new one"},
+			}, []string{"bad_certificate (BadCertificate): ", "get a new one"},
 		},
 		{"a certificate that has ended", certificate(time.Now().Add(-time.Hour)), []string{"credential: the certificate has expired: replace the file"}},
 	}

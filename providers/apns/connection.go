@@ -11,20 +11,20 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// unrelatedKey is APNs' reason for a provider token of another key than the connection began with.
+// unrelatedKey is APNs' reason for a provider token whose key is not the one that the connection began with.
 const unrelatedKey = "UnrelatedKeyIdInToken"
 
-// reconnectEvery is how often connections are made again at most because of their answers: Apple takes a client that opens many for an attacker.
+// reconnectEvery limits how often answers cause new connections: Apple treats a client that opens many as an attacker.
 const reconnectEvery = time.Minute
 
-// renewal remembers when the connections were made again because of an answer.
+// renewal remembers when an answer last caused new connections.
 type renewal struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-// since reports whether a request that began at this time may be sent again, since there are new connections now. It calls renew for them,
-// unless another request just did.
+// since reports whether a request that began at this time may be sent again because there are new connections now. It calls renew to make
+// them, unless another request just did.
 func (r *renewal) since(began time.Time, renew func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,7 +40,7 @@ func (r *renewal) since(began time.Time, renew func()) bool {
 }
 
 // failed classifies a request that got no answer. APNs refuses a bad certificate by ending the connection, and may give its reason in the
-// GOAWAY with which it ends one. That is not about a device, so it can be the operator's and nothing worse.
+// GOAWAY that ends one. This is never about a device, so the outcome is at worst misconfigured.
 func failed(err error) providers.Outcome {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" {

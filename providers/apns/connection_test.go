@@ -25,7 +25,7 @@ func TestAKeyThatItsConnectionDoesNotKnowGetsAnotherConnection(t *testing.T) {
 	}
 }
 
-// Something on the way that says so each time must not make the gateway connect again with each push.
+// A proxy that always gives this answer must not make the gateway reconnect for each push.
 func TestAServerThatNeverKnowsTheKeyCostsNoConnectionForEachPush(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -86,7 +86,7 @@ func TestConnectionsAreMadeAgainOnceAMinuteAtMost(t *testing.T) {
 	})
 }
 
-// Apple may give its reason in the GOAWAY that ends a connection. That is about no device.
+// Apple may give its reason in the GOAWAY that ends a connection. The reason is not about a device.
 func TestTheReasonOfAGoAwayIsShownAndCostsNoPusher(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -8,34 +8,34 @@ import (
 	"go.uber.org/zap"
 )
 
-// credential is how the provider proves to APNs who it is.
+// credential authenticates the provider to APNs.
 type credential interface {
-	// bearer is the provider token to send; empty if the connection says it all.
+	// bearer returns the provider token to send; empty if the connection is enough.
 	bearer() (string, error)
-	// renewed is a token in place of one that APNs found expired; empty if there is none.
+	// renewed returns a token to replace one that APNs found expired; empty if there is none.
 	renewed(expired string) (string, error)
-	// clientCertificate gives the certificate for connections; nil for none.
+	// clientCertificate returns a function with the certificate for connections; nil if there is none.
 	clientCertificate() func() *tls.Certificate
-	// topics are those that the credential is for; none if it does not say.
+	// topics returns the topics that the credential is for; none if it does not name any.
 	topics() []string
-	// expiry is when the credential ends; zero if it does not.
+	// expiry returns when the credential expires; zero if it does not.
 	expiry() time.Time
-	// identity tells credentials apart that may not share a connection.
+	// identity distinguishes credentials that may not share a connection.
 	identity() string
 	close() error
 }
 
-// loadCredential reads the credential that the options name; replaced is called when its connections have to be made anew.
+// loadCredential reads the credential that the options name. It calls replaced when connections must be made again.
 func (p *Provider) loadCredential(logger *zap.Logger, replaced func()) (credential, error) {
 	switch {
 	case p.CertificateFile == "" && p.CertificateKeyFile != "":
-		return nil, errors.New("certificate_file is missing: certificate_key_file is of use with it alone")
+		return nil, errors.New("certificate_file is missing: certificate_key_file needs it")
 	case p.CertificateFile == "" && p.CertificatePassword != "":
-		return nil, errors.New("certificate_file is missing: certificate_password is of use with it alone")
+		return nil, errors.New("certificate_file is missing: certificate_password needs it")
 	case p.CertificateFile == "" && p.KeyFile == "":
-		return nil, errors.New("key_file is missing (or certificate_file)")
+		return nil, errors.New("key_file is missing: set it, or certificate_file")
 	case p.CertificateFile != "" && (p.KeyFile != "" || p.KeyID != "" || p.TeamID != ""):
-		return nil, errors.New("certificate_file cannot go with key_file, key_id and team_id: APNs takes one of them")
+		return nil, errors.New("certificate_file cannot be combined with key_file, key_id and team_id: use the one or the other")
 	case p.CertificateFile != "":
 		return orNil(newCertificate(p, logger, replaced))
 	default:
@@ -43,7 +43,7 @@ func (p *Provider) loadCredential(logger *zap.Logger, replaced func()) (credenti
 	}
 }
 
-// orNil keeps a nil pointer from becoming a credential that is not nil.
+// orNil prevents a nil pointer from becoming a non-nil credential.
 func orNil[C credential](c C, err error) (credential, error) {
 	if err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 )
 
-// FuzzDefaultPayload merges a default_payload into a notification, and holds the result against the definition of it: every member as the
-// client registered it, but for the ids, the counts, and what the alert says itself.
+// FuzzDefaultPayload merges a default_payload into a notification, and compares the result with its definition: every member as the client
+// registered it, except the ids, the counts, and the members of the alert that the notification sets.
 func FuzzDefaultPayload(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		if d := defaultOf(request); d != nil {
@@ -51,7 +51,7 @@ func FuzzDefaultPayload(f *testing.F) {
 	})
 }
 
-// wantSmaller wants a payload of at most so many bytes, which has the ids all the same.
+// wantSmaller checks that a payload of at most limit bytes still has the ids.
 func wantSmaller(t *testing.T, data json.RawMessage, limit int) {
 	n := notice().Reduced()
 	m, err := build(n, deviceWith(data), options{threadRoom: true}, limit)
@@ -63,7 +63,7 @@ func wantSmaller(t *testing.T, data json.RawMessage, limit int) {
 	}
 }
 
-// wantedDefault are the members of a default_payload, without those that are not what they must be.
+// wantedDefault returns the valid members of a default_payload.
 func wantedDefault(t *testing.T, defaults string) map[string]any {
 	var value any
 	if err := json.Unmarshal([]byte(defaults), &value); err != nil && !errors.As(err, new(*json.UnmarshalTypeError)) {
@@ -86,7 +86,7 @@ func wantedDefault(t *testing.T, defaults string) map[string]any {
 	return members
 }
 
-// defaultOf is the default_payload of a request; nil if it has none.
+// defaultOf returns the default_payload of a request; nil if it has none.
 func defaultOf(r corpus.Request) json.RawMessage {
 	var data struct {
 		Default json.RawMessage `json:"default_payload"`

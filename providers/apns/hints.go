@@ -3,24 +3,25 @@ package apns
 import "github.com/matrix-push/caddy-matrix-push/providers"
 
 const (
-	otherTopic  = "topic is not one that this key, team or certificate may send to: set topic to the bundle ID, letter by letter"
-	onTheWay    = "something on the way changed the request, or is not APNs: look at endpoint and proxy"
-	unreachable = "APNs cannot be reached: look at endpoint and proxy, and at the firewall (port 443; 2197 with endpoint)"
-	unknown     = "Apple refuses for a reason that is not documented: look Apple's word up at developer.apple.com"
-	notApple    = "the answer gives no reason as Apple's do, so what answered is not APNs: look at endpoint and proxy"
+	otherTopic  = "this key, team or certificate may not send to topic: set topic to the exact bundle ID"
+	onTheWay    = "a proxy changed the request, or the server is not APNs: check endpoint and proxy"
+	unreachable = "APNs is unreachable: check endpoint, proxy and the firewall (port 443; 2197 with endpoint)"
+	unknown     = "Apple gives a reason that is not documented: look it up at developer.apple.com"
+	notApple    = "the answer has no reason in Apple's form, so the server is not APNs: check endpoint and proxy"
 )
 
-// hints say to the operator what a reason means and what to do about it, as docs/apns.md does.
+// hints explain to the operator what a reason means and what to do about it, as docs/apns.md does.
 var hints = map[string]string{
 	"credential": "replace the file",
-	"certificate_refused": "the certificate is revoked or not one of Apple's, or something on the way wants one: get a new certificate; " +
-		"look at proxy and endpoint",
-	"bad_certificate":             "Apple does not take the certificate: get a new one",
+	"certificate_refused": "the certificate is revoked or not from Apple, or a proxy requires one: get a new certificate; " +
+		"check proxy and endpoint",
+	"bad_certificate":             "Apple does not accept the certificate: get a new one",
 	"bad_certificate_environment": "the certificate is for the other environment: change environment, or get a certificate for both",
-	"invalid_provider_token":      "key, key_id and team_id do not belong together, or the key was revoked: compare all three with Apple's page",
-	"expired_provider_token":      "Apple finds a new token too old as well: set the server's clock",
-	"missing_provider_token":      "nothing on the request proves who sends it, so that something on the way took it off: look at proxy and endpoint",
-	"unrelated_key_id_in_token": "several keys were used on one connection, also on a new one, and so by something on the way: look at " +
+	"invalid_provider_token": "key, key_id and team_id do not match, or the key was revoked: compare all three with Apple's developer " +
+		"site",
+	"expired_provider_token": "Apple considers even a new token expired: correct the server's clock",
+	"missing_provider_token": "the request arrived without its provider token, so a proxy removed it: check proxy and endpoint",
+	"unrelated_key_id_in_token": "one connection carried tokens of several keys, even a new connection, so a proxy shares it: check " +
 		"endpoint and proxy",
 	"bad_environment_key_id_in_token": "the key is for the other environment: change environment, or use a key for both",
 
@@ -28,36 +29,37 @@ var hints = map[string]string{
 	"bad_topic":                  otherTopic,
 	"missing_topic":              otherTopic,
 	"device_token_not_for_topic": otherTopic,
-	"invalid_push_type": "Apple does not take this push type for this topic: leave push_type out, so that the ending of topic decides, and see " +
-		"that topic is the bundle ID with one of Apple's endings, or without any for alerts",
-	"forbidden": "Apple refuses without saying more: see whether the membership and its agreements are in order",
+	"invalid_push_type": "Apple does not accept this push type for this topic: leave push_type out, so the ending of topic decides, and " +
+		"check that topic is the bundle ID with one of Apple's endings, or with none for alerts",
+	"forbidden": "Apple refuses without details: check that the developer membership is active and its agreements are accepted",
 
 	"bad_priority":       onTheWay,
 	"bad_path":           onTheWay,
 	"method_not_allowed": onTheWay,
 
-	"too_many_provider_token_updates": "Apple takes a new token of a key every 20 minutes at most: check again then, and see who else uses the key",
+	"too_many_provider_token_updates": "Apple accepts a new token for a key at most every 20 minutes: try again then, and find out " +
+		"who else uses the key",
 
-	"dns":     "look at endpoint and proxy, and at the server's resolver",
+	"dns":     "check endpoint, proxy and the server's DNS resolver",
 	"network": unreachable,
 	"timeout": unreachable,
-	"tls":     "something on the way ends TLS, or it is not APNs: look at endpoint and proxy, and at trusted_ca",
+	"tls":     "a proxy terminates TLS, or the server is not APNs: check endpoint, proxy and trusted_ca",
 }
 
-// hintsWithoutWord are for reasons without a hint of their own, where the answer has no word of Apple's.
+// hintsWithoutWord are for reasons without their own hint, if the answer has no reason from Apple.
 var hintsWithoutWord = map[providers.Kind]string{
 	providers.KindMisconfigured: notApple,
 	providers.KindRejected:      notApple,
 	providers.KindSuspected:     notApple,
 	providers.KindDropped:       notApple,
-	providers.KindRetry:         "Apple is out of order, or what answered is not APNs: try again later; look at endpoint and proxy",
+	providers.KindRetry:         "Apple's service fails, or the server is not APNs: try again later; check endpoint and proxy",
 }
 
-// hintsByKind are for reasons without a hint of their own.
+// hintsByKind are for other reasons without their own hint.
 var hintsByKind = map[providers.Kind]string{
 	providers.KindMisconfigured: unknown,
 	providers.KindRejected:      unknown,
 	providers.KindSuspected:     unknown,
-	providers.KindDropped:       "APNs does not take the check's request: look at endpoint and proxy; if it is not they, it deserves a bug report",
-	providers.KindRetry:         "Apple is out of order, or what answered is not APNs: try again later; look at endpoint and proxy",
+	providers.KindDropped:       "APNs does not accept the check's request: check endpoint and proxy; if both are right, file a bug report",
+	providers.KindRetry:         "Apple's service fails, or the server is not APNs: try again later; check endpoint and proxy",
 }

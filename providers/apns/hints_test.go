@@ -27,7 +27,7 @@ func TestEachReasonForTheOperatorHasAHint(t *testing.T) {
 
 var quoted = regexp.MustCompile("`([a-z_.-]+)`")
 
-// The table of docs/apns.md and the hints are to say the same: each option that a row names is in the hint.
+// The hints must name the options that the table of docs/apns.md names for each reason.
 func TestAHintNamesTheOptionsThatTheDocsName(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/apns.md")
@@ -58,7 +58,7 @@ func TestAHintNamesTheOptionsThatTheDocsName(t *testing.T) {
 	}
 }
 
-// Each reason that the provider gives is on its page, with what to do or what it means.
+// Each reason must be on the provider's page, with its meaning or what to do.
 func TestEachReasonHasARowOnThePage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/apns.md")
@@ -88,7 +88,7 @@ func TestACheckShowsApplesOwnWord(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{"BadEnvironmentKeyInToken", "InvalidPushType", "SomethingNew"} {
 		o := answer{status: 403, reason: reason}.outcome()
-		if err := checked(o); err == nil || !strings.HasPrefix(err.Error(), o.Reason+": ") || !strings.Contains(err.Error(), "Apple says "+reason) {
+		if err := checked(o); err == nil || !strings.HasPrefix(err.Error(), o.Reason) || !strings.Contains(err.Error(), " ("+reason+")") {
 			t.Errorf("it found %v", err)
 		}
 	}

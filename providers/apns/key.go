@@ -23,7 +23,7 @@ type key struct {
 	signer        *pooled.Follower[*ecdsa.PrivateKey, *signer]
 }
 
-// identifier is what Apple's key and team IDs look like.
+// identifier matches Apple's key IDs and team IDs.
 var identifier = regexp.MustCompile(`^[A-Z0-9]{10}$`)
 
 func newKey(p *Provider, logger *zap.Logger) (*key, error) {
@@ -54,23 +54,23 @@ func resolveID(option, raw string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", option, err)
 	case id == "":
-		return "", fmt.Errorf("%s is missing: a key needs key_id and team_id", option)
+		return "", fmt.Errorf("%s is missing: key_file needs key_id and team_id", option)
 	case !identifier.MatchString(id):
 		return "", fmt.Errorf("%s: %q is not 10 capital letters and digits", option, id)
 	}
 	return id, nil
 }
 
-// parseKey reads a .p8 file. Its errors do not show what was read.
+// parseKey reads a .p8 file. Its errors do not show the content.
 func parseKey(contents [][]byte) (*ecdsa.PrivateKey, error) {
 	private, err := token.AuthKeyFromBytes(contents[0])
 	switch {
 	case errors.Is(err, token.ErrAuthKeyNotPem):
-		return nil, errors.New("it is not PEM: Apple's file AuthKey_<key id>.p8 is")
+		return nil, errors.New("the file is not PEM: use AuthKey_<key id>.p8 as Apple issued it")
 	case errors.Is(err, token.ErrAuthKeyNotECDSA), err == nil && private.Curve != elliptic.P256():
 		return nil, errors.New("the key is not an ECDSA key on the curve P-256, as Apple's are")
 	case err != nil:
-		return nil, errors.New("the PEM block holds no readable PKCS#8 private key")
+		return nil, errors.New("the PEM block contains no readable PKCS#8 private key")
 	}
 	return private, nil
 }
@@ -85,11 +85,11 @@ func (k *key) clientCertificate() func() *tls.Certificate { return nil }
 func (k *key) topics() []string                           { return nil }
 func (k *key) expiry() time.Time                          { return time.Time{} }
 
-// identity is the key's: APNs wants one connection to carry the tokens of one team only,
+// identity is that of the key: APNs requires a connection to carry the tokens of only one team,
 // https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns.
 func (k *key) identity() string { return "key " + k.teamID + " " + k.keyID }
 
-// fingerprint tells keys apart without showing them.
+// fingerprint distinguishes keys without showing them.
 func fingerprint(private *ecdsa.PrivateKey) (string, error) {
 	public, err := x509.MarshalPKIXPublicKey(private.Public())
 	return string(public), err

@@ -30,7 +30,7 @@ type bench struct {
 	key *ecdsa.PrivateKey
 }
 
-// newBench sets both up; change may change how.
+// newBench sets both up; change may modify the provider.
 func newBench(t *testing.T, change func(*apnstest.Options, *Provider)) *bench {
 	t.Helper()
 	key, p8 := apnstest.NewKey(t)
@@ -46,7 +46,7 @@ func newBench(t *testing.T, change func(*apnstest.Options, *Provider)) *bench {
 	return &bench{Service: service, Provider: live(t, p), key: key}
 }
 
-// live is a provisioned provider that is cleaned up in the end.
+// live returns a provisioned provider that is cleaned up at the end.
 func live(t *testing.T, p *Provider) *Provider {
 	t.Helper()
 	t.Cleanup(func() {
@@ -94,7 +94,7 @@ func (b *bench) want(t *testing.T, p *providers.Push, kind providers.Kind, reaso
 	}
 }
 
-// last is the push that APNs took last.
+// last returns the push that APNs accepted last.
 func (b *bench) last(t *testing.T) apnstest.Push {
 	t.Helper()
 	for _, v := range b.Violations() {

@@ -14,18 +14,18 @@ import (
 )
 
 var (
-	// errNothing says that a notification has neither an alert nor a number for the badge.
+	// errNothing means that a notification has neither an alert nor a badge count.
 	errNothing = errors.New("nothing to show")
 
-	// errTooLarge says that not even the ids fit.
-	errTooLarge = errors.New("larger than APNs takes")
+	// errTooLarge means that not even the ids fit.
+	errTooLarge = errors.New("the payload is larger than APNs accepts")
 )
 
-// options are what the operator may choose about payloads.
+// options are the operator's choices for payloads.
 type options struct {
 	// threadRoom groups an app's alerts by room: aps.thread-id is the room_id.
 	threadRoom bool
-	// faults reports a default_payload that was left out; nil if nobody wants to know.
+	// faults reports members of default_payload that were left out; nil if nobody needs the reports.
 	faults *clientjson.Faults
 	// pushType is the name of the push type; empty is alert.
 	pushType string
@@ -33,23 +33,23 @@ type options struct {
 	now time.Time
 }
 
-// message is what goes to a device.
+// message is a payload for a device.
 type message struct {
 	payload []byte
 
-	// background says that there is nothing to show. Apple wants the apns-push-type background then, and the apns-priority 5,
+	// background means that there is nothing to show. Apple then requires the apns-push-type background and the apns-priority 5,
 	// https://developer.apple.com/documentation/usernotifications/pushing-background-updates-to-your-app.
 	background bool
 }
 
-// build makes the payload of a notification for a device; it has at most limit bytes. The members are Sygnal's.
+// build makes the payload of a notification for a device, at most limit bytes long. It has the same members as Sygnal's.
 func build(n *providers.Notification, to *providers.Device, o options, limit int) (message, error) {
 	badge, counted := badgeOf(n.Counts)
 	key, args := "", []string(nil)
 	if n.Type != "" {
 		key, args = locKey(n)
 	}
-	tells := !n.Badge && (n.Type == "" || key != "") // an event that somebody is told of
+	tells := !n.Badge && (n.Type == "" || key != "") // it is about an event
 	switch {
 	case !tells && !counted:
 		return message{}, errNothing
@@ -63,7 +63,7 @@ func build(n *providers.Notification, to *providers.Device, o options, limit int
 		d.setIDs(n)
 	}
 	switch {
-	case n.Type == "": // the pusher's format is event_id_only, or the content policy made it so
+	case n.Type == "": // the pusher's format is event_id_only, or the content policy reduced it to that
 		d.setCounts(n.Counts)
 		d.setEncrypted(n.Encrypted, limit)
 	case !showsAlerts(o.pushType):
@@ -86,7 +86,7 @@ func build(n *providers.Notification, to *providers.Device, o options, limit int
 	return bare(n, o, limit)
 }
 
-// bare is what remains of a notification that does not fit, not even with all its texts cut: the app may fetch what happened.
+// bare is the rest of a notification that does not fit even with all its texts cut: the app can fetch the event.
 func bare(n *providers.Notification, o options, limit int) (message, error) {
 	d := &document{members: make(map[string]any), aps: make(map[string]any)}
 	d.setIDs(n)
@@ -98,12 +98,12 @@ func bare(n *providers.Notification, o options, limit int) (message, error) {
 	return m, nil
 }
 
-// wakeUp asks the app to wake up and see for itself. Anything else in aps would make it no background push to Apple.
+// wakeUp returns an aps that wakes the app to sync. With anything else in aps, Apple would not treat it as a background push.
 func wakeUp() map[string]any {
 	return map[string]any{"content-available": 1}
 }
 
-// badgeOf is the number on the app's icon. Zero is a number: it clears the badge.
+// badgeOf returns the number on the app's icon. Zero counts: it clears the badge.
 func badgeOf(c providers.Counts) (badge int64, counted bool) {
 	for _, count := range []*int64{c.Unread, c.MissedCalls} {
 		if count != nil {
@@ -114,21 +114,21 @@ func badgeOf(c providers.Counts) (badge int64, counted bool) {
 	return badge, counted
 }
 
-// document is a payload on its way: what the pusher wants in every message, under what this message says itself.
+// document is a payload in the making: the pusher's default_payload, overlaid with this notification.
 type document struct {
-	members map[string]any // all but aps
+	members map[string]any // all except aps
 	aps     map[string]any
-	// mayLackAPS says that an empty aps is left out.
+	// mayLackAPS means that an empty aps is left out.
 	mayLackAPS bool
 }
 
-// newDocument is the pusher's default_payload. What Apple would not take of it is left out.
+// newDocument starts from the pusher's default_payload, without the parts that Apple would not accept.
 func newDocument(to *providers.Device, faults *clientjson.Faults) *document {
 	defaults := clientjson.DefaultPayload(to, faults)
 	d := &document{members: make(map[string]any, len(defaults)+6)}
 	for name, value := range defaults {
 		switch name {
-		case "room_id", "event_id": // those are the homeserver's alone to give
+		case "room_id", "event_id": // only the homeserver may set these
 		case "aps":
 			d.aps = defaultAPS(value, to, faults)
 		default:
@@ -141,7 +141,7 @@ func newDocument(to *providers.Device, faults *clientjson.Faults) *document {
 	return d
 }
 
-// defaultAPS is aps as the pusher wants it, as far as it can be one; nil if it is not an object.
+// defaultAPS returns the pusher's aps without invalid members; nil if it is not an object.
 func defaultAPS(value json.RawMessage, to *providers.Device, faults *clientjson.Faults) map[string]any {
 	if isNull(value) {
 		return nil
@@ -164,7 +164,7 @@ func defaultAPS(value json.RawMessage, to *providers.Device, faults *clientjson.
 
 func isNull(value json.RawMessage) bool { return value[0] == 'n' }
 
-// object are the members of a JSON object, each a [json.RawMessage]: numbers stay as the client wrote them.
+// object returns the members of a JSON object, each a [json.RawMessage]: numbers stay as the client wrote them.
 func object(value json.RawMessage) (map[string]any, bool) {
 	raw, ok := clientjson.Members(value)
 	if !ok {
@@ -188,7 +188,7 @@ func (d *document) setString(name, value string) {
 	}
 }
 
-// setCounts gives the numbers to the app's extension, which knows best what to make of them.
+// setCounts gives the counts to the app's extension, which decides what to do with them.
 func (d *document) setCounts(c providers.Counts) {
 	if c.Unread != nil {
 		d.members["unread_count"] = *c.Unread
@@ -198,7 +198,7 @@ func (d *document) setCounts(c providers.Counts) {
 	}
 }
 
-// setEncrypted adds what only the client can read (MSC3013), unless it does not fit: a part of it is good for nothing.
+// setEncrypted adds the members that only the client can read (MSC3013), unless they do not fit: a part of them is useless.
 func (d *document) setEncrypted(e providers.Encrypted, limit int) {
 	if e == (providers.Encrypted{}) {
 		return
@@ -213,11 +213,11 @@ func (d *document) setEncrypted(e providers.Encrypted, limit int) {
 	}
 }
 
-// setAlert shows a localised text, with what else a default alert says: its title, for example. A default alert that is a string
-// has no place for it, and gives way.
+// setAlert sets a localised text, and keeps the other members of a default alert, such as its title. A default alert that is a string has
+// no place for the text, so it is replaced.
 func (d *document) setAlert(key string, args []string, limit int) {
 	for i := range args {
-		// fit begins so as well, but after it measured all of a long message.
+		// fit also starts with this, but only after measuring all of a long message.
 		args[i] = strings.ToValidUTF8(cutTo(args[i], limit), string(utf8.RuneError))
 	}
 	raw, _ := d.aps["alert"].(json.RawMessage)
@@ -229,7 +229,7 @@ func (d *document) setAlert(key string, args []string, limit int) {
 	d.aps["alert"] = alert
 }
 
-// hasAlert says whether there is something to show. An empty alert shows nothing, and a service extension does not run for it.
+// hasAlert reports whether there is something to show. An empty alert shows nothing, and no service extension runs for it.
 func (d *document) hasAlert() bool {
 	switch alert := d.aps["alert"].(type) {
 	case json.RawMessage:
@@ -247,6 +247,6 @@ func (d *document) marshal() []byte {
 	if utf8.Valid(b) {
 		return b
 	}
-	// What is not valid UTF-8 is valid to encoding/json, and so may stand in default_payload.
+	// encoding/json accepts invalid UTF-8, so it may appear in default_payload.
 	return bytes.ToValidUTF8(b, []byte(string(utf8.RuneError)))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
-// What clients register as their pushers' data.
+// These are the data that clients register for their pushers.
 const (
 	elementX = `{"format": "event_id_only", "default_payload": {"aps": {"mutable-content": 1, "alert": {"loc-key": "Notification",
 		"loc-args": []}}, "pusher_notification_client_identifier": "3WvZ"}}`
@@ -28,7 +28,7 @@ const (
 	othersIDs = `{"default_payload": {"room_id": "!other", "event_id": ["$other"], "unread_count": 99, "aps": {"alert": "News"}}}`
 )
 
-// goldens are all shapes that a payload has: each client's, and each row of Sygnal's tables.
+// goldens are all forms of a payload: each client's, and each row of Sygnal's tables.
 var goldens = []struct {
 	name       string
 	n          *providers.Notification
@@ -128,14 +128,14 @@ func TestWhatIsNotSent(t *testing.T) {
 	}
 }
 
-// Guards against the rejection of a pusher for its default_payload (issue 12): a pusher that is rejected is deleted.
+// Guards against rejecting a pusher for its default_payload: a rejected pusher is deleted.
 func TestWhatIsWrongWithADefaultPayloadIsLeftOutAndReportedOnce(t *testing.T) {
 	t.Parallel()
 	const missing, title = `{"default_payload": {}}`, `{"default_payload": {"cs": "s", "aps": {"sound": "ping", "alert": {"title": "t"}}}}`
 	tests := []struct {
 		name, data string
 		same       string // a pusher that gets the same
-		field      string // that is reported; empty if none is
+		field      string // the reported field; empty if there is none
 	}{
 		{"a default_payload that is a string", `{"default_payload": "x"}`, missing, "data.default_payload"},
 		{"a default_payload that is a list", `{"default_payload": [{"aps": {}}]}`, missing, "data.default_payload"},
@@ -167,7 +167,7 @@ func TestWhatIsWrongWithADefaultPayloadIsLeftOutAndReportedOnce(t *testing.T) {
 	}
 }
 
-// deviceWith is a device with these data.
+// deviceWith returns a device with this data.
 func deviceWith[T string | []byte | json.RawMessage](data T) *providers.Device {
 	return &providers.Device{AppID: "org.example", Pushkey: pushkey, Data: json.RawMessage(data)}
 }
@@ -197,7 +197,7 @@ func TestOnlyAMessageWithATextHasOne(t *testing.T) {
 	}
 }
 
-// Guards against what review 2.8 found: the alert lost its text.
+// Guards against review 2.8: the alert lost its text.
 func TestAMemberInOtherCapitalsIsNotTheContents(t *testing.T) {
 	t.Parallel()
 	for _, c := range []string{`{"msgtype": "m.text", "body": "b", "Body": 1}`, `{"MSGTYPE": "m.image", "msgtype": "m.text", "body": "b"}`} {
@@ -217,7 +217,7 @@ func TestACallIsVoiceUnlessItOffersVideo(t *testing.T) {
 	}
 }
 
-// Guards against panics, and against payloads that no default_payload should bring about.
+// Guards against panics, and against payloads that a default_payload must not cause.
 func FuzzBuild(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add("", `{}`, string(request.Device().Data), 4096)
@@ -236,7 +236,7 @@ func FuzzBuild(f *testing.F) {
 		limit = 200 + (limit&0xffff)%5000
 		m, err := build(n, deviceWith(data), options{threadRoom: true}, limit)
 		if err != nil {
-			t.Fatal(err) // the ids always fit, and so there is always something to say
+			t.Fatal(err) // the ids always fit, so there is always a payload
 		}
 		if len(m.payload) > limit || !utf8.Valid(m.payload) {
 			t.Fatalf("%d bytes of %d: %q", len(m.payload), limit, m.payload)
@@ -252,7 +252,7 @@ func FuzzBuild(f *testing.F) {
 	})
 }
 
-// notice is an alert that was changed.
+// notice returns an alert after changes.
 func notice(changes ...func(*providers.Notification)) *providers.Notification {
 	n := messagetest.Alert()
 	for _, change := range changes {

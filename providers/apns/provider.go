@@ -21,28 +21,28 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to Apple's devices. The pushkey is the device token: hexadecimal, an even number of digits from 64 on, or base64 or
-// base64url of its bytes.
+// Provider delivers to Apple's devices. The pushkey is the device token: hexadecimal with an even number of digits, at least 64, or base64
+// or base64url of its bytes.
 //
-// It proves who it is with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). The files are
-// read again when they are replaced; a replacement that cannot be used is logged as an error, and the credential stays as it was.
+// The provider authenticates with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). The files
+// are read again when they are replaced. If a replacement cannot be used, an error is logged and the old credential stays in use.
 //
-// A notification of the format event_id_only, and every notification of an app with `content event_id_only` (the default), becomes the
-// `default_payload` of the pusher's data with `room_id`, `event_id`, `unread_count` and `missed_calls` in it. Without an alert in that
-// `default_payload`, it becomes a background push that lets the app sync. With `content full`, the alert has Sygnal's localisation
-// keys and arguments (`MSG_FROM_USER_IN_ROOM_WITH_CONTENT` and so on), cut to what fits.
+// Notifications in the format event_id_only, and all notifications of an app with `content event_id_only` (the default), become the
+// `default_payload` of the pusher's data with `room_id`, `event_id`, `unread_count` and `missed_calls` added. If that `default_payload` has
+// no alert, they become a background push that lets the app sync. With `content full`, the alert has Sygnal's localisation keys and
+// arguments (`MSG_FROM_USER_IN_ROOM_WITH_CONTENT` and so on), cut to fit.
 type Provider struct {
 	network.Options
 
-	// Which of Apple's environments the app's devices are registered with: `production`, or `sandbox` for builds from Xcode. Each has
-	// device tokens of its own, so that each needs an app_id of its own. Default: `production`.
+	// Which of Apple's environments the app's devices are registered with: `production`, or `sandbox` for builds from Xcode. Device tokens
+	// differ between them, so each environment needs a separate app_id. Default: `production`.
 	Environment string `json:"environment,omitempty"`
 
 	// The topic: the app's bundle ID, followed by the ending of the push type, such as `.voip`. The ending decides the push type.
-	// Placeholders are allowed. Default: the one that the certificate is for; required with a key.
+	// Placeholders are allowed. Default: the topic of the certificate; required with a key.
 	Topic string `json:"topic,omitempty"`
 
-	// The file of the key for provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
+	// The file of the key that signs provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
 	KeyFile string `json:"key_file,omitempty"`
 
 	// The key's ID: 10 characters. Placeholders are allowed.
@@ -57,19 +57,18 @@ type Provider struct {
 	// The PEM file of the certificate's key. Placeholders are allowed. Default: the key is in `certificate_file`.
 	CertificateKeyFile string `json:"certificate_key_file,omitempty"`
 
-	// The password of the PKCS#12 file, or of the PEM key. Placeholders are allowed, and advised. Default: none.
+	// The password of the PKCS#12 file, or of the PEM key. Placeholders are allowed, and recommended. Default: none.
 	CertificatePassword string `json:"certificate_password,omitempty"`
 
 	// The push type: `alert`, `background`, `voip`, `complication`, `fileprovider`, `location`, `liveactivity`, `pushtotalk`, `widgets`,
-	// `controls` or `mdm`. It must fit the topic. Default: the type that the topic's ending is for, such as `voip` for `.voip`; without an
-	// ending, `alert`, and `background` for a push with nothing to show.
+	// `controls` or `mdm`. It must match the topic. Default: the type of the topic's ending, such as `voip` for `.voip`. Without an ending,
+	// it is `alert`, or `background` for a push with nothing to show.
 	PushType string `json:"push_type,omitempty"`
 
-	// Which pushes take the place of an earlier one that is still shown or waiting: those of the same `room`, or of the same `event`.
-	// Default: `off`.
+	// Which pushes replace an earlier one that is still shown or pending: those of the same `room`, or of the same `event`. Default: `off`.
 	CollapseID string `json:"collapse_id,omitempty"`
 
-	// What notifications are grouped by on the device: `room`. Default: `off`, or what the `default_payload` says.
+	// What the device groups notifications by: `room`. Default: `off`, or the thread-id of the `default_payload`.
 	ThreadID string `json:"thread_id,omitempty"`
 
 	topic      string
@@ -91,7 +90,7 @@ const (
 	sandbox    = "sandbox"
 )
 
-// Provision checks the options and reads the credential. Nothing is asked of Apple.
+// Provision checks the options and reads the credential. It sends nothing to Apple.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	settings, err := p.Resolve()
 	if err != nil {
@@ -126,7 +125,7 @@ func (p *Provider) checkOptions() error {
 	}
 	p.server, _ = url.Parse(host)
 	if _, known := pushtype.Named(p.PushType); !known && p.PushType != "" {
-		return fmt.Errorf("push_type: %q is none of Apple's: leave it out, and the topic's ending decides", p.PushType)
+		return fmt.Errorf("push_type: %q is not one of Apple's: leave it out to let the topic's ending decide", p.PushType)
 	}
 	switch p.CollapseID {
 	case "", "off", "room", "event":
@@ -141,14 +140,14 @@ func (p *Provider) checkOptions() error {
 	return nil
 }
 
-// renewConnections is called when the certificate was replaced: connections are made with it.
+// renewConnections is called when the certificate was replaced, since connections use it.
 func (p *Provider) renewConnections() {
 	if p.client != nil {
 		p.client.Renew()
 	}
 }
 
-// Cleanup lets go of the connections and the provider token.
+// Cleanup releases the connections and the provider token.
 func (p *Provider) Cleanup() error {
 	err := p.client.Close()
 	if p.credential != nil {
@@ -157,11 +156,11 @@ func (p *Provider) Cleanup() error {
 	return err
 }
 
-// DefaultWait is 0: the specification recommends not to wait for APNs,
+// DefaultWait returns 0: the specification recommends not waiting for APNs,
 // https://spec.matrix.org/v1.15/push-gateway-api/#recommendations-for-apns.
 func (p *Provider) DefaultWait() time.Duration { return 0 }
 
-// CredentialExpiry is when the certificate ends; a key does not.
+// CredentialExpiry returns when the certificate expires; a key does not.
 func (p *Provider) CredentialExpiry() time.Time { return p.credential.expiry() }
 
 // Interface guards

@@ -17,7 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
-// pkcs8 is a private key as PEM.
+// pkcs8 returns a private key as PEM.
 func pkcs8(t *testing.T, key any, err error) []byte {
 	t.Helper()
 	if err != nil {
@@ -30,7 +30,7 @@ func pkcs8(t *testing.T, key any, err error) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// refuses fails the test unless the provider's load fails for a reason that has all of the parts, and shows no secret.
+// refuses fails the test unless the provider fails to load with an error that has all parts and shows no secret.
 func refuses(t *testing.T, p *Provider, parts ...string) {
 	t.Helper()
 	err := p.Provision(messagetest.NewContext(t))
@@ -66,8 +66,8 @@ func TestAWrongOptionFailsTheLoad(t *testing.T) {
 		{"a collapse_id that there is not", func(p *Provider) { p.CollapseID = "yes" }, []string{"collapse_id:", `"yes"`}},
 		{"a thread_id that there is not", func(p *Provider) { p.ThreadID = "event" }, []string{"thread_id:", `"event"`}},
 		{"an endpoint without TLS", func(p *Provider) { p.Endpoint = "http://push.example" }, []string{"endpoint:"}},
-		{"no topic", func(p *Provider) { p.Topic = "" }, []string{"topic:", "missing"}},
-		{"a topic that is no bundle ID", func(p *Provider) { p.Topic = "org.example.*" }, []string{"topic:", "bundle ID"}},
+		{"no topic", func(p *Provider) { p.Topic = "" }, []string{"topic is missing", "missing"}},
+		{"a topic that is not a bundle ID", func(p *Provider) { p.Topic = "org.example.*" }, []string{"topic:", "bundle ID"}},
 		{"a topic of one word", func(p *Provider) { p.Topic = "example" }, []string{"topic:", "bundle ID"}},
 		{"a topic of another push type", func(p *Provider) { p.PushType = "voip" }, []string{"topic:", ".voip"}},
 		{"a topic whose placeholder stands for nothing", func(p *Provider) { p.Topic = "{env.NOT_SET_IN_THIS_TEST}" }, []string{"topic:"}},
@@ -127,7 +127,7 @@ func TestAWrongKeyFailsTheLoad(t *testing.T) {
 	})
 }
 
-// replace puts other content in a file's place, as tools do.
+// replace replaces a file's content as tools do.
 func replace(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
@@ -151,7 +151,7 @@ func TestAReplacedKeyIsUsedWithoutAReloadAndABrokenOneIsNot(t *testing.T) {
 
 	replace(t, b.KeyFile, p8)
 	credential.signer.Reread()
-	b.want(t, alert(), providers.KindMisconfigured, "invalid_provider_token") // this APNs knows the old key alone
+	b.want(t, alert(), providers.KindMisconfigured, "invalid_provider_token") // this APNs only knows the old key
 	if credential.signer.Current().private.Equal(b.key) || !credential.signer.Current().private.Equal(next) {
 		t.Error("the old key is still in use")
 	}

@@ -17,14 +17,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// Reduce leaves what an alert has of a notification, cut to what fits.
+// Reduce keeps only what an alert needs of a notification, cut to fit.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	return reduce(n, p.pushType.MaxPayload)
 }
 
-// Push posts the notification to APNs. The one call is not apns2's: that one ignores its context while it connects, opens connections
-// without bound, loses Retry-After and the status of an answer that is not JSON, and cannot send an expiration of 0. Its
-// credentials and reasons are used.
+// Push posts the notification to APNs. It does not use apns2's client, which ignores its context while connecting, opens connections
+// without limit, loses Retry-After and the status of an answer that is not JSON, and cannot send an expiration of 0. It uses apns2's
+// credentials and reasons.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	token, err := deviceToken(push.Device.Pushkey)
 	if err != nil {
@@ -42,13 +42,13 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	return p.send(ctx, token, p.header(push, m), m.payload)
 }
 
-// options are those that the operator chose.
+// options returns the operator's choices.
 func (p *Provider) options() options {
 	return options{threadRoom: p.ThreadID == "room", faults: p.faults, pushType: p.pushType.Name, now: time.Now()}
 }
 
-// send makes the request with the credential, and once more with a fresh provider token if APNs finds that one expired, or on a new connection
-// if APNs knows the connection for another key's.
+// send makes the request with the credential. It tries once more with a fresh provider token if APNs finds that one expired, or on a new
+// connection if APNs knows the connection by another key.
 func (p *Provider) send(ctx context.Context, token string, header http.Header, body []byte) providers.Outcome {
 	bearer, err := p.credential.bearer()
 	if err != nil {
@@ -78,7 +78,7 @@ var (
 	userAgent   = []string{"caddy-matrix-push"}
 )
 
-// header are the headers of the push, but for the provider token,
+// header returns the headers of the push, except the provider token,
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns.
 func (p *Provider) header(push *providers.Push, m message) http.Header {
 	pushType := p.pushType
@@ -110,7 +110,7 @@ func (p *Provider) header(push *providers.Push, m message) http.Header {
 	return header
 }
 
-// collapseID is the same for pushes of which only the last is shown; empty for a push that stands for itself.
+// collapseID is the same for pushes of which only the last is shown; empty for a push that replaces no other.
 func (p *Provider) collapseID(push *providers.Push) string {
 	switch n := push.Notification; {
 	case p.CollapseID == "room" && n.RoomID != "":
@@ -142,7 +142,7 @@ func (p *Provider) post(ctx context.Context, token, bearer string, header http.H
 		a.retryAfter = network.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err != nil {
-			return answer{}, err // half an answer would read as that of a proxy
+			return answer{}, err // half an answer would look like one from a proxy
 		}
 		a.read(bytes.NewReader(body))
 	}

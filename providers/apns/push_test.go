@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// appleAnswers says which answers only a dead token gets.
+// appleAnswers documents which answers only a dead token gets.
 const appleAnswers = "https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns"
 
 // rings reports whether iOS shows or plays something, https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification.
@@ -56,8 +56,8 @@ func TestConformance(t *testing.T) {
 		Secrets: []string{pushkey, device, strings.Split(string(p8), "\n")[1]},
 		Verdicts: []providertest.Verdict{
 			{Name: "200 is delivered", Status: 200, Kind: providers.KindDelivered},
-			{Name: "Unregistered is rejected since Apple says", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds, Documented: appleAnswers},
-			{Name: "ExpiredToken is rejected since Apple says", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds, Documented: appleAnswers},
+			{Name: "Unregistered is rejected with Apple's time", Status: 410, Body: `{"reason":"Unregistered","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "unregistered", Since: seconds, Documented: appleAnswers},
+			{Name: "ExpiredToken is rejected with Apple's time", Status: 410, Body: `{"reason":"ExpiredToken","timestamp":1700000000000}`, Kind: providers.KindRejected, Reason: "expired_token", Since: seconds, Documented: appleAnswers},
 			{Name: "BadDeviceToken is doubted", Status: 400, Body: `{"reason":"BadDeviceToken"}`, Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true},
 			{Name: "DeviceTokenNotForTopic is doubted", Status: 400, Body: `{"reason":"DeviceTokenNotForTopic"}`, Kind: providers.KindRejected, Reason: "device_token_not_for_topic", Doubtful: true},
 			{Name: "TopicDisallowed is the operator's", Status: 400, Body: `{"reason":"TopicDisallowed"}`, Kind: providers.KindMisconfigured, Reason: "topic_disallowed"},
@@ -181,7 +181,7 @@ func TestAnExpiredProviderTokenIsRenewedAtOnce(t *testing.T) {
 	}
 }
 
-// Apple takes a client that opens many connections for an attacker, and one that makes many tokens, too.
+// Apple treats a client that opens many connections, or makes many tokens, as an attacker.
 func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*apnstest.Options){
@@ -261,7 +261,7 @@ func TestConnectionsThatEndUnderLoadLoseNothing(t *testing.T) {
 	}
 }
 
-// Nobody knows what became of such a push: it is for the homeserver, or the outbox, to send it again.
+// The result of such a push is unknown: the homeserver or the outbox must send it again.
 func TestAConnectionThatIsLostIsForLater(t *testing.T) {
 	t.Parallel()
 	for name, take := range map[string]bool{"before the push was taken": false, "after the push was taken": true} {
@@ -302,7 +302,7 @@ func TestAStalledHandshakeHoldsUpNothingElse(t *testing.T) {
 	}
 }
 
-// A push that is on its way when its configuration goes comes to its end, and one that only begins then does no harm.
+// A push in progress must finish when its configuration ends, and one that starts afterwards must do no harm.
 func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -312,7 +312,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	if err := p.Provision(messagetest.NewContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Provider.Cleanup(); err != nil { // so that the other configuration is the last
+	if err := b.Provider.Cleanup(); err != nil { // now the other configuration is the last
 		t.Fatal(err)
 	}
 	release := make(chan struct{})
@@ -331,7 +331,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	}
 }
 
-// Guards against the loss of a pusher for a wish that nobody can fulfil (issue 12).
+// Guards against losing a pusher for an invalid default_payload.
 func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -348,7 +348,7 @@ func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T
 	messagetest.WantReported(t, reported, "data.default_payload")
 }
 
-// Half an answer says nothing: it is neither Apple's, nor that of something in front of Apple.
+// Half an answer means nothing: it is neither Apple's nor a proxy's.
 func TestAnAnswerThatIsCutOffIsNone(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

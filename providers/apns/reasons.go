@@ -11,9 +11,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
 )
 
-// byStatus is the verdict where APNs gives no reason, or one that is not documented. A 410 says by itself that the token is dead; but
-// only APNs can say so, and not whatever answered in its place. Who refuses the gateway with 401, 403 or 407 is for the operator, who chose
-// the way there: https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns.
+// byStatus returns the verdict if APNs gives no reason, or an undocumented one. A 410 means that the token is dead, but only if APNs itself
+// answers, not another server. A 401, 403 or 407 is for the operator, who chose the route to APNs:
+// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns.
 func byStatus(status int, fromAPNs bool) apnsreason.Verdict {
 	v := apnsreason.Verdict{Reason: "http_" + strconv.Itoa(status)}
 	switch status {
@@ -37,7 +37,7 @@ func byStatus(status int, fromAPNs bool) apnsreason.Verdict {
 	return v
 }
 
-// cause is whom a retry concerns. Too many provider tokens are a 429 as well, but no device's.
+// cause returns who a retry concerns. Too many provider tokens are a 429 too, but not about a device.
 func (a answer) cause() providers.Cause {
 	switch {
 	case a.reason == apns2.ReasonTooManyRequests,
@@ -49,13 +49,13 @@ func (a answer) cause() providers.Cause {
 }
 
 const (
-	// maxLimited is how long one device is left alone at most.
+	// maxLimited is how long pushes to one device are held back at most.
 	maxLimited = time.Hour
-	// maxRefused is how often a push is tried again that the answer calls wrong and asks for later all the same.
+	// maxRefused is how often a push is tried again if the answer calls it wrong but still asks for a retry.
 	maxRefused = 3
 )
 
-// limited is the outcome of a 4xx that names no documented reason and a time to come again: it concerns this device.
+// limited returns the outcome of a 4xx with a Retry-After but no documented reason: it concerns this device.
 func (a answer) limited() providers.Outcome {
 	o := providers.Limited(byStatus(a.status, false).Reason, a.retryAfter, nil)
 	if a.status == http.StatusBadRequest || a.status == http.StatusUnprocessableEntity {
@@ -64,13 +64,13 @@ func (a answer) limited() providers.Outcome {
 	return o
 }
 
-// isLimited reports whether an answer without a documented reason is for later because it says so. A 410 and a 413 are final.
+// isLimited reports whether an answer without a documented reason asks for a retry later. A 410 and a 413 are final.
 func (a answer) isLimited() bool {
 	return a.retryAfter > 0 && a.status >= 400 && a.status < 500 &&
 		a.status != http.StatusGone && a.status != http.StatusRequestEntityTooLarge
 }
 
-// outcome classifies the answer: by its reason if that is a documented one, or else by 410, 413, Retry-After and the status, in this order.
+// outcome classifies the answer: by its reason if that is documented, otherwise by 410, 413, Retry-After and the status, in this order.
 func (a answer) outcome() providers.Outcome {
 	if a.status == http.StatusOK {
 		return providers.Delivered()

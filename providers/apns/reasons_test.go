@@ -80,7 +80,7 @@ func TestEveryDocumentedReasonHasItsRow(t *testing.T) {
 	}
 }
 
-// Only a dead token may cost a pusher, and one that a wrong environment or topic would explain as well is doubted.
+// Only a dead token may cost a pusher. If a wrong environment or topic could cause the same answer, the rejection is doubtful.
 func TestNothingButADeadTokenRejects(t *testing.T) {
 	t.Parallel()
 	dead := []string{"Unregistered", "ExpiredToken"}
@@ -104,7 +104,7 @@ func TestNothingButADeadTokenRejects(t *testing.T) {
 	}
 }
 
-// The order is that of the service's word, 410, 413, Retry-After, and the rest of the status.
+// The order is: the service's reason, 410, 413, Retry-After, and the rest of the status.
 func TestAnAnswerWithoutADocumentedReasonIsClassifiedByItsStatus(t *testing.T) {
 	t.Parallel()
 	const minute, day = time.Minute, 24 * time.Hour
@@ -172,7 +172,7 @@ func after(d time.Duration, o providers.Outcome) providers.Outcome {
 	return o
 }
 
-// An answer has gone through whatever is between here and Apple.
+// A proxy between here and Apple may change the form of an answer.
 func TestAReasonIsFoundInWhateverFormTheAnswerHas(t *testing.T) {
 	t.Parallel()
 	const said = `{"reason":"BadTopic"}`
@@ -181,7 +181,7 @@ func TestAReasonIsFoundInWhateverFormTheAnswerHas(t *testing.T) {
 		"space": " \r\n" + said + "\n", "UTF-16, little endian": utf16Of(said, binary.LittleEndian), "UTF-16, big endian": utf16Of(said, binary.BigEndian),
 		"UTF-16 with its mark, little endian": utf16Of("\ufeff"+said, binary.LittleEndian), "UTF-16 with its mark, big endian": utf16Of("\ufeff"+said, binary.BigEndian),
 		"Latin-1 in another member": `{"text":"Z` + "\xfc" + `rich","reason":"BadTopic"}`, "escapes": `{"reason":"Bad\u0054opic"}`,
-		"a timestamp that is none": `{"reason":"BadTopic","timestamp":"today"}`, "a timestamp beyond all": `{"reason":"BadTopic","timestamp":1e400}`,
+		"a timestamp that is not one": `{"reason":"BadTopic","timestamp":"today"}`, "a timestamp beyond all": `{"reason":"BadTopic","timestamp":1e400}`,
 	} {
 		a := answer{status: 400}
 		a.read(reader(body))
@@ -199,7 +199,7 @@ func utf16Of(s string, order binary.AppendByteOrder) string {
 	return string(encoded)
 }
 
-// What is no word of Apple's may repeat what it was sent, and is as long as it likes.
+// A reason that is not Apple's may repeat what was sent, and may have any length.
 func TestOfAnAnswerThatIsNotApplesTheStatusDecidesAndNothingIsShown(t *testing.T) {
 	t.Parallel()
 	const megabytes = 10 << 20

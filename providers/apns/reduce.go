@@ -9,10 +9,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// maxWord is how much is kept of what is only compared: longer than any word that it is compared with.
+// maxWord is how much is kept of strings that are only compared: more than the longest word they are compared with.
 const maxWord = 64
 
-// reduce is what build needs of a notification for whatever device.
+// reduce keeps what build needs of a notification for any device.
 func reduce(n *providers.Notification, limit int) *providers.Notification {
 	if messagesize.IsSmall(n, limit) {
 		return n.WithoutBody()
@@ -28,7 +28,7 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 	reduced.Encrypted = providers.Encrypted{} // build has no place for it
 	reduced.Type, reduced.Membership, reduced.UserIsTarget = cutTo(n.Type, maxWord), cutTo(n.Membership, maxWord), n.UserIsTarget
 	if tooLarge {
-		return reduced // nothing with the ids in it is sent, and what has no ids has no texts
+		return reduced // no message with the ids is sent, and one without ids has no texts
 	}
 	keep := textsThatFit(n, limit)
 	reduced.SenderDisplayName = cutTo(firstCharacters(firstOf(n.SenderDisplayName, n.Sender), maxName), keep)
@@ -37,8 +37,8 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 	return reduced
 }
 
-// textsThatFit is how many bytes of each of an alert's texts are enough to make it of them: what fit would leave of them if there were
-// nothing but them, and a character.
+// textsThatFit returns how many bytes of each text an alert can need: what fit would leave if the payload were only these texts, and one
+// character more.
 func textsThatFit(n *providers.Notification, limit int) int {
 	_, args := locKey(n)
 	var all size
@@ -61,7 +61,7 @@ func textsThatFit(n *providers.Notification, limit int) int {
 	return longest + utf8.UTFMax
 }
 
-// reducedContent is what locKey looks for in the content.
+// reducedContent keeps what locKey looks for in the content.
 func reducedContent(n *providers.Notification, keep int) json.RawMessage {
 	switch n.Type {
 	case "m.room.message", "m.room.encrypted":

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// tokenLife is how long a provider token is used: APNs takes none older than an hour,
+	// tokenLife is how long a provider token is used: APNs accepts none older than an hour,
 	// https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns.
 	tokenLife = 40 * time.Minute
-	// renewEvery is how often APNs takes a new one at most (ibid.).
+	// renewEvery is how often APNs accepts a new one at most (ibid.).
 	renewEvery = 20 * time.Minute
 )
 
@@ -45,19 +45,19 @@ func takeSigner(private *ecdsa.PrivateKey, keyID, teamID string) (*pooled.Share[
 	})
 }
 
-// token is the token to send now.
+// token returns the token to send now.
 func (s *signer) token() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A clock that was put back must not keep a token for longer.
+	// A clock that was set back must not keep a token for longer.
 	if s.bearer != "" && s.now().Sub(s.issued).Abs() < tokenLife {
 		return s.bearer, nil
 	}
 	return s.sign()
 }
 
-// renew is a token in place of one that APNs found expired. It is empty if one was already renewed for that a short time ago: then it is
-// the clock that is wrong, and APNs would refuse new tokens for their number.
+// renew returns a token to replace one that APNs found expired. It is empty if a token was renewed for that reason shortly before: then the
+// clock is wrong, and APNs would refuse too many new tokens.
 func (s *signer) renew(expired string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *signer) renew(expired string) (string, error) {
 	return s.sign()
 }
 
-// sign makes a token. The lock is held, so that concurrent pushes share it.
+// sign makes a token. The caller holds the lock, so concurrent pushes share the token.
 func (s *signer) sign() (string, error) {
 	t := token.Token{AuthKey: s.private, KeyID: s.keyID, TeamID: s.teamID}
 	if _, err := t.Generate(); err != nil {

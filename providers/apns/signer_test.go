@@ -14,7 +14,7 @@ import (
 
 func reader(s string) *strings.Reader { return strings.NewReader(s) }
 
-// clocked is a signer with a clock of its own.
+// clocked is a signer with its own clock.
 func clocked(t *testing.T) (*signer, *time.Time) {
 	t.Helper()
 	private, _ := apnstest.NewKey(t)

@@ -13,8 +13,8 @@ const (
 	// maxPushkey is the most characters a pushkey can have,
 	// https://spec.matrix.org/v1.15/client-server-api/#post_matrixclientv3pushersset.
 	maxPushkey = 512
-	// maxToken is the most bytes a device token can have, since a pushkey can have no more. Apple fixes no length and asks for none to be
-	// assumed; 32 is the usual one, and a Live Activity's has 80: https://developer.apple.com/forums/thread/712499.
+	// maxToken is the most bytes a device token can have, given the maximum length of a pushkey. Apple fixes no length and asks developers
+	// not to assume one; 32 is usual, and a Live Activity's has 80: https://developer.apple.com/forums/thread/712499.
 	maxToken = maxPushkey / 4 * 3
 	// usualToken is how many hexadecimal digits the usual token has.
 	usualToken = 64
@@ -23,8 +23,8 @@ const (
 	undecodable = "undecodable_token"
 )
 
-// errBadToken does not quote the pushkey, nor do the errors of the decoders that it stands for get out.
-var errBadToken = errors.New("the pushkey is no device token: neither hexadecimal (an even number of digits, 64 or more) nor base64")
+// errBadToken does not quote the pushkey. It replaces the decoders' errors, which might.
+var errBadToken = errors.New("the pushkey is not a device token: neither hexadecimal (an even number of digits, 64 or more) nor base64")
 
 // Usable returns an error if the pushkey is not a device token.
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
@@ -35,7 +35,7 @@ func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	return nil
 }
 
-// deviceToken is the device token in a pushkey as the path of a request has it: in lower-case hexadecimal digits.
+// deviceToken returns the device token in a pushkey as the path of a request needs it: in lower-case hexadecimal digits.
 func deviceToken(pushkey string) (string, error) {
 	var token [maxToken]byte
 	n, err := decodeToken(&token, pushkey)
@@ -48,10 +48,10 @@ func deviceToken(pushkey string) (string, error) {
 // decodeToken decodes the device token in a pushkey, and returns how many bytes it has. It allocates nothing: it is called for each device
 // of each request.
 //
-// Matrix asks for base64, https://spec.matrix.org/v1.15/push-gateway-api/#recommendations-for-apns, which clients write in each of
-// its forms. Hexadecimal digits are base64 as well. An even number of them, as many as the usual token has or more, is a token as Apple's own
-// examples write it: of a token in base64, each character is such a digit by a chance of 22 in 64, and so not one in 10^29 looks like this.
-// Fewer digits, an odd number, or padding behind them are base64.
+// Matrix asks for base64, https://spec.matrix.org/v1.15/push-gateway-api/#recommendations-for-apns, which clients write in all its forms.
+// Hexadecimal digits are also valid base64. An even number of them, at least as many as the usual token has, is taken as hexadecimal, as in
+// Apple's own examples. Each character of a base64 token is such a digit with a probability of 22 in 64, so fewer than one in 10^29 tokens
+// look like this. Fewer digits, an odd number, or trailing padding are taken as base64.
 func decodeToken(token *[maxToken]byte, pushkey string) (n int, err error) {
 	digits := strings.TrimRight(pushkey, "=")
 	padding := len(pushkey) - len(digits)

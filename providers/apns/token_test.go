@@ -56,7 +56,7 @@ func unbase64(t *testing.T, s string) []byte {
 	return b
 }
 
-// Guards against Sygnal's reading, which skips what is not base64: such a token is another one.
+// Guards against Sygnal's decoder, which skips characters that are not base64: the result is another token.
 func TestWhatIsNoTokenIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -121,7 +121,7 @@ func FuzzDeviceToken(f *testing.F) {
 	})
 }
 
-// hexadecimalForm is what base64 looks like by a chance of one in 10^29.
+// hexadecimalForm matches base64 with a probability of one in 10^29.
 var hexadecimalForm = regexp.MustCompile(`^([0-9a-fA-F]{2}){32,}$`)
 
 func unhex(t *testing.T, s string) []byte {

@@ -9,8 +9,8 @@ import (
 
 const managed = "com.apple.mgmt.External.5f0d1a8c"
 
-// endings are Apple's, https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns, and what is reported
-// of them: element-ios#3722, apns2#23, a2#94.
+// endings are Apple's, https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns, and those in
+// reports: element-ios#3722, apns2#23, a2#94.
 var endings = map[string]string{
 	".voip": "voip", ".complication": "complication", ".pushkit.fileprovider": "fileprovider", ".location-query": "location",
 	".push-type.liveactivity": "liveactivity", ".voip-ptt": "pushtotalk", ".push-type.widgets": "widgets", ".push-type.controls": "controls",
@@ -53,7 +53,7 @@ func TestTheTopicsEndingDecidesThePushType(t *testing.T) {
 	refuses(t, with(bundle, "mdm"), `topic: "`+bundle+`"`, "com.apple.mgmt.", "MDM certificate")
 }
 
-// certifiedFor is a provider with a certificate for these topics.
+// certifiedFor returns a provider with a certificate for these topics.
 func certifiedFor(t *testing.T, ca *apnstest.Authority, topics ...string) *Provider {
 	t.Helper()
 	files := certify(t, ca, topics, []string{"production"}, time.Now().Add(time.Hour))
@@ -78,7 +78,7 @@ func TestACertificatesTopicDecidesThePushType(t *testing.T) {
 		{"and calls", universal, "", "voip", bundle + ".voip", "voip"},
 		{"and calls by the topic", universal, bundle + ".voip", "", bundle + ".voip", "voip"},
 		{"and what it covers without naming it", universal, "", "pushtotalk", bundle + ".voip-ptt", "pushtotalk"},
-		{"the bundle ID alone", []string{bundle}, "", "complication", bundle + ".complication", "complication"},
+		{"only the bundle ID", []string{bundle}, "", "complication", bundle + ".complication", "complication"},
 		{"a VoIP certificate that names the app, too", []string{bundle + ".voip", bundle}, "", "alert", bundle, "alert"},
 		{"an MDM certificate", []string{managed}, "", "", managed, "mdm"},
 		{"and its push type", []string{managed}, "", "mdm", managed, "mdm"},
@@ -108,7 +108,7 @@ func TestAPushTypeThatACertificateIsNotForFailsTheLoad(t *testing.T) {
 		{"a complication with one", []string{bundle + ".voip"}, "", "complication", []string{`push_type: "complication"`, bundle + ".complication"}},
 		{"mdm with an app's", []string{bundle}, "", "mdm", []string{`push_type: "mdm"`, bundle, "com.apple.mgmt."}},
 		{"alerts with an MDM certificate", []string{managed}, "", "alert", []string{`push_type: "alert"`, managed, "bundle ID"}},
-		{"calls, and the topic is that of a VoIP certificate twice", []string{bundle + ".voip"}, bundle + ".voip.voip", "", []string{"topic:", "not among those"}},
+		{"calls, and the topic is that of a VoIP certificate twice", []string{bundle + ".voip"}, bundle + ".voip.voip", "", []string{"topic:", "not one of the certificate's topics"}},
 		{"location", []string{bundle}, bundle + ".location-query", "", []string{"topic:", ".location-query", "location", "key_file"}},
 		{"location by its type", []string{bundle}, "", "location", []string{"location", "key_file"}},
 		{"a Live Activity", []string{bundle}, bundle + ".push-type.liveactivity", "", []string{"topic:", "liveactivity", "key_file"}},

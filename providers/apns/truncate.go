@@ -10,11 +10,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 )
 
-// fit is the document as JSON of at most limit bytes, and false if it cannot be made to fit.
+// fit returns the document as JSON of at most limit bytes, and false if it cannot be made to fit.
 //
-// What gives way are the texts of the alert, a character at a time, always the longest of them: the fair rule of Sygnal, with the
-// same result. Sygnal measures JSON with a space after each comma and colon, and so does this when it chooses where to cut. Without
-// the spaces a little room remains; nothing is sent that would not fit.
+// It shortens the texts of the alert, one character at a time, always the longest text: Sygnal's fair rule, with the same result. Sygnal
+// measures JSON with a space after each comma and colon, and so does fit when it chooses where to cut. Without the spaces, a little room
+// remains; nothing is sent that would not fit.
 func (d *document) fit(limit int) ([]byte, bool) {
 	whole := d.marshal()
 	if !measure(whole).over(limit) {
@@ -31,8 +31,8 @@ func (d *document) fit(limit int) ([]byte, bool) {
 	return rest, len(rest) <= limit
 }
 
-// texts are the strings that may be cut, in the order in which they are if they are equally long. The document has these very
-// strings, so that what is cut here is cut there.
+// texts returns the strings that may be cut, in the order in which equally long ones are cut. They are the document's own strings, so
+// cutting them here changes the document.
 func (d *document) texts() []*string {
 	raw, isRaw := d.aps["alert"].(json.RawMessage)
 	if whole := stringIn(raw); whole != nil {
@@ -66,7 +66,7 @@ func (d *document) texts() []*string {
 	return texts
 }
 
-// stringsIn is a JSON array with its strings decoded, which are appended to texts as well; nil if it is no array.
+// stringsIn returns a JSON array with its strings decoded, and appends them to texts; nil if the value is not an array.
 func stringsIn(array json.RawMessage, texts []*string) ([]any, []*string) {
 	var raw []json.RawMessage
 	if lenient.Unmarshal(array, &raw) != nil || raw == nil {
@@ -83,7 +83,7 @@ func stringsIn(array json.RawMessage, texts []*string) ([]any, []*string) {
 	return list, texts
 }
 
-// stringIn is a JSON string, decoded; nil if it is something else.
+// stringIn returns a JSON string, decoded; nil if the value is something else.
 func stringIn(value json.RawMessage) *string {
 	text := new(string)
 	if !bytes.HasPrefix(value, []byte{'"'}) || lenient.Unmarshal(value, text) != nil {
@@ -92,7 +92,7 @@ func stringIn(value json.RawMessage) *string {
 	return text
 }
 
-// cutTo is what there is of a text up to byte n, without the character that would be split there.
+// cutTo returns the text up to byte n, without a character that would be split there.
 func cutTo(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -106,9 +106,9 @@ func cutTo(text string, n int) string {
 // cut shortens the texts of a payload that is too long, as if it removed the last character of the longest text, the first of
 // equally long ones, until the payload fits or nothing is left.
 //
-// Longest first means that no text loses a character that ends at byte n before all those that end later are gone from every text.
-// So the characters of all texts go in the order of where they end, and to sum up what those that end at the same byte are worth is
-// enough to find the byte at which the payload begins to fit:
+// Longest first means: no text loses a character that ends at byte n before all texts have lost those that end later. So the characters of
+// all texts go in the order of where they end. Summing up the sizes of those that end at the same byte is enough to find the byte at which
+// the payload starts to fit:
 //
 //	byte    1 2 3 4 5
 //	text 1  a b c d e     e goes first, then d and z (of four bytes), then c and y. If the payload fits without c, y stays.
@@ -138,9 +138,9 @@ func cut(texts []*string, now size, limit int) {
 	}
 }
 
-// size is how many bytes something has in JSON.
+// size is the length of a JSON text in bytes.
 type size struct {
-	sygnals int // as Python's json.dumps(ensure_ascii=False) writes it, which Sygnal calls
+	sygnals int // as Python's json.dumps(ensure_ascii=False), which Sygnal calls, writes it
 	ours    int // as it is sent
 }
 
@@ -150,8 +150,8 @@ func (s size) minus(t size) size { return size{s.sygnals - t.sygnals, s.ours - t
 
 func (s size) over(limit int) bool { return max(s.sygnals, s.ours) > limit }
 
-// sizeOf is the size of a character in a string. Both writers escape the same characters the same way, but for the two line
-// separators of JavaScript, which only Go escapes.
+// sizeOf returns the size of a character in a string. Both writers escape the same characters the same way, except the two line separators
+// of JavaScript, which only Go escapes.
 func sizeOf(r rune) size {
 	switch {
 	case r == '"', r == '\\', r == '\b', r == '\f', r == '\n', r == '\r', r == '\t':
@@ -166,7 +166,7 @@ func sizeOf(r rune) size {
 	}
 }
 
-// measure is the size of compact JSON.
+// measure returns the size of compact JSON.
 func measure(compact []byte) size {
 	s := size{len(compact), len(compact)}
 	quoted := false
@@ -185,12 +185,12 @@ func measure(compact []byte) size {
 	return s
 }
 
-// unescape is the character that an escape sequence of n bytes stands for: clients may well write in default_payload what Python
-// would not.
+// unescape returns the character that an escape sequence of n bytes stands for: clients may escape more in default_payload than Python
+// would.
 func unescape(sequence []byte) (r rune, n int) {
 	switch sequence[1] {
 	case '"', '\\', 'b', 'f', 'n', 'r', 't':
-		return '\n', 2 // each of them takes as much
+		return '\n', 2 // all of them have the same size
 	case 'u':
 		r = hexadecimal(sequence[2:6])
 	default: // a slash

@@ -15,13 +15,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// The vectors are what Sygnal was measured to do, and its own tests.
+// The vectors are measured results of Sygnal, and its own tests.
 func TestTheLongestTextLosesItsLastCharacterFirst(t *testing.T) {
 	t.Parallel()
 	const letters = `{"alert": {"loc-key": "K", "loc-args": ["abc", "de", "fgh"]}}` // 62 bytes, and 8 of texts
 	tests := []struct {
 		name, aps string
-		limit     int // what the payload has without its texts, and what remains for those
+		limit     int // the payload's size without its texts, and the room that remains for them
 		want      string
 	}{
 		{"what fits stays", letters, 62 + 8, `["abc","de","fgh"]`},
@@ -54,7 +54,7 @@ func TestTheLongestTextLosesItsLastCharacterFirst(t *testing.T) {
 	}
 }
 
-// textsIn is the alert, or its body and loc-args one after the other.
+// textsIn returns the alert, or its body and loc-args in this order.
 func textsIn(t *testing.T, out []byte) string {
 	t.Helper()
 	var p struct {
@@ -123,7 +123,7 @@ func TestACiphertextThatDoesNotFitIsLeftOutAndTheAlertStays(t *testing.T) {
 	}
 }
 
-// Guards against losing a push that only Sygnal's spaces would make too long.
+// Guards against losing a push that is only too long with Sygnal's spaces.
 func TestWithNothingToCutOnlyTheRealSizeCounts(t *testing.T) {
 	t.Parallel()
 	data := fmt.Appendf(nil, `{"default_payload": {"aps": {"alert": {"loc-key": "N"}}, "list": [%s0]}}`, strings.Repeat("0,", 1900))
@@ -137,13 +137,13 @@ func TestManyTextsAreCutInNoTime(t *testing.T) {
 	t.Parallel()
 	args := strings.Repeat(`"`+strings.Repeat("x", 50)+`",`, 10_000) + `""`
 	data := json.RawMessage(`{"default_payload": {"aps": {"alert": {"loc-args": [` + args + `]}}}}`)
-	m, err := build(notice().Reduced(), deviceWith(data), options{}, 4096) // half a megabyte; never done if each cut looked for the longest
+	m, err := build(notice().Reduced(), deviceWith(data), options{}, 4096) // half a megabyte; endless if each cut searches for the longest
 	if err != nil || !m.background {
 		t.Errorf("got %.100s (%v)", m.payload, err)
 	}
 }
 
-// What a client escapes in default_payload, Sygnal does not.
+// Clients escape characters in default_payload that Sygnal does not.
 func TestAPayloadIsMeasuredAsSygnalWritesIt(t *testing.T) {
 	t.Parallel()
 	for compact, want := range map[string]int{
@@ -156,7 +156,7 @@ func TestAPayloadIsMeasuredAsSygnalWritesIt(t *testing.T) {
 	}
 }
 
-// alphabet has characters of each size and each way to be escaped.
+// alphabet has characters of each size and each kind of escaping.
 var alphabet = []string{"a", "b", `"`, `\`, "\n", "\x00", "\x1f", "\x7f", "<", "/", "é", "€", "\u2028", "\u2029", "😀", "�"}
 
 func TestEveryCutIsTheSameAsSygnals(t *testing.T) {
@@ -189,10 +189,10 @@ func FuzzTruncate(f *testing.F) {
 	})
 }
 
-// shapes is how many shapes of payload can be compared.
+// shapes is the number of payload forms to compare.
 const shapes = 4
 
-// shaped is a notification and a pusher's data with these texts in them.
+// shaped returns a notification and a pusher's data with these texts.
 func shaped(shape int, texts [3]string) (*providers.Notification, json.RawMessage) {
 	a, b, c := texts[0], texts[1], texts[2]
 	n := notice(content(string(clientjson.Marshal(map[string]any{"msgtype": "m.text", "body": c}))), func(n *providers.Notification) {
@@ -211,7 +211,7 @@ func shaped(shape int, texts [3]string) (*providers.Notification, json.RawMessag
 	return n, clientjson.Marshal(map[string]any{"default_payload": map[string]any{"aps": aps, "x": c}})
 }
 
-// compare cuts a payload to less bytes than it has.
+// compare cuts a payload to fewer bytes than it has.
 func compare(t *testing.T, shape int, texts [3]string, less int) {
 	t.Helper()
 	n, data := shaped(shape, texts)
@@ -247,8 +247,8 @@ func decode(t *testing.T, p []byte) map[string]any {
 	return members
 }
 
-// sygnals cuts a payload by the letter of Sygnal's rule, written anew for each character; false if all is cut and it is still too
-// long.
+// sygnals cuts a payload exactly by Sygnal's rule, and marshals it again for each character; false if it is still too long with everything
+// cut.
 func sygnals(p map[string]any, limit int) bool {
 	for len(spaced(p)) > limit || len(clientjson.Marshal(p)) > limit {
 		aps := p["aps"].(map[string]any)
@@ -275,7 +275,7 @@ func sygnals(p map[string]any, limit int) bool {
 	return true
 }
 
-// spaced is JSON as Python's json.dumps(ensure_ascii=False) writes it, but for the order of members.
+// spaced returns JSON as Python's json.dumps(ensure_ascii=False) writes it, except for the order of members.
 func spaced(value any) string {
 	switch value := value.(type) {
 	case map[string]any:

@@ -10,17 +10,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// errUnsuited means that a push has nothing that its push type may be sent for.
-var errUnsuited = errors.New("there are only counts to tell, and the push type is for events")
+// errUnsuited means that a push has only counts, and its push type may not be sent for them.
+var errUnsuited = errors.New("the notification has only counts, but the push type is for events")
 
-// reload asks WidgetKit to draw the app's widgets or controls again. It gets nothing else of a push, and so nothing else is sent,
+// reload asks WidgetKit to draw the app's widgets or controls again. WidgetKit passes on nothing else of a push, so nothing else is sent,
 // https://developer.apple.com/documentation/widgetkit/updating-widgets-with-widgetkit-push-notifications.
 const reload = `{"aps":{"content-changed":true}}`
 
-// takesCounts reports whether a push that only tells counts is sent with a push type. Where it is not, such a push does harm: iOS ends an
-// app that reports no call for a VoIP push, or no speaker for one of pushtotalk, and stops sending it more of them,
-// https://developer.apple.com/documentation/pushkit/responding-to-voip-notifications-from-pushkit. A location extension would look for
-// the location, and a file provider, a Live Activity and a managed device have no use for counts.
+// takesCounts reports whether a push with only counts is sent with a push type. With other types, it does harm: iOS terminates an app that
+// reports no call for a VoIP push, or no speaker for a pushtotalk push, and stops sending it such pushes,
+// https://developer.apple.com/documentation/pushkit/responding-to-voip-notifications-from-pushkit. A location extension would look up the
+// location, and a file provider, a Live Activity and a managed device have no use for counts.
 func takesCounts(pushType string) bool {
 	switch pushType {
 	case "", pushtype.Alert, pushtype.Background, pushtype.Complication, pushtype.Widgets, pushtype.Controls:
@@ -31,15 +31,15 @@ func takesCounts(pushType string) bool {
 }
 
 // showsAlerts reports whether a push type has a place for the text of an event. A background push may not have one, and a Live Activity
-// takes another form of it.
+// needs another form of it.
 func showsAlerts(pushType string) bool {
 	return pushType != pushtype.Background && pushType != pushtype.LiveActivity
 }
 
-// badgeUpdate is the message of a notification that only tells counts.
+// badgeUpdate returns the message of a notification that has only counts.
 func badgeUpdate(c providers.Counts, badge int64, o options) (message, error) {
 	switch o.pushType {
-	case pushtype.Background: // it may have no badge: the app sets it
+	case pushtype.Background: // a badge is not allowed: the app sets it
 		d := &document{members: make(map[string]any), aps: wakeUp()}
 		d.setCounts(c)
 		return message{payload: d.marshal(), background: true}, nil
@@ -52,7 +52,7 @@ func badgeUpdate(c providers.Counts, badge int64, o options) (message, error) {
 	return message{payload: fmt.Appendf(nil, `{"aps":{"badge":%d}}`, badge)}, nil
 }
 
-// setType makes aps what the push type wants of it, and reports whether it is that of a background push.
+// setType adapts aps to the push type, and reports whether it is a background push.
 func (d *document) setType(n *providers.Notification, o options) (background bool) {
 	switch o.pushType {
 	case "", pushtype.Alert:
@@ -61,7 +61,7 @@ func (d *document) setType(n *providers.Notification, o options) (background boo
 		background = true
 	case pushtype.LiveActivity:
 		d.setActivity(o.now)
-	case pushtype.MDM, pushtype.FileProvider: // Apple has them without aps
+	case pushtype.MDM, pushtype.FileProvider: // Apple's have no aps
 		d.mayLackAPS = true
 	default:
 		if len(d.aps) == 0 {
@@ -74,8 +74,8 @@ func (d *document) setType(n *providers.Notification, o options) (background boo
 	return background
 }
 
-// setActivity makes aps an update of a Live Activity, where the app's default_payload does not say which: a device leaves aside what has no
-// timestamp, no event or no content-state, and what is older than the last,
+// setActivity makes aps an update of a Live Activity, unless the app's default_payload has another event. A device ignores a push without a
+// timestamp, an event or a content-state, and one older than the last,
 // https://developer.apple.com/documentation/activitykit/starting-and-updating-live-activities-with-activitykit-push-notifications.
 func (d *document) setActivity(now time.Time) {
 	d.aps["timestamp"] = now.Unix()

@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
 )
 
-// topicOf is the topic of each push type.
+// topicOf has the topic of each push type.
 func topicOf(pushType string) string {
 	for ending, name := range endings {
 		if name == pushType {
@@ -25,7 +25,7 @@ func topicOf(pushType string) string {
 	return bundle
 }
 
-// newTyped is a provider that was configured with a topic, and with a push_type only where the topic does not say it.
+// newTyped returns a provider with a topic, and with a push_type only if the topic does not imply it.
 func newTyped(t *testing.T, pushType string) *bench {
 	t.Helper()
 	return newBench(t, func(o *apnstest.Options, p *Provider) {
@@ -41,7 +41,7 @@ var pushTypes = []string{
 	"alert", "background", "voip", "complication", "fileprovider", "location", "liveactivity", "pushtotalk", "widgets", "controls", "mdm",
 }
 
-// Whatever the homeserver sends, Apple gets what it takes for the topic, or nothing: the fake judges by Apple's table.
+// Whatever the homeserver sends, Apple gets a push that it accepts for the topic, or none: the fake decides by Apple's table.
 func TestEachPushTypeIsSentAsAppleTakesIt(t *testing.T) {
 	t.Parallel()
 	notifications := map[string]*providers.Notification{
@@ -77,7 +77,7 @@ func TestEachPushTypeIsSentAsAppleTakesIt(t *testing.T) {
 	}
 }
 
-// wantTyped wants the headers that vendors' pages name for a push type.
+// wantTyped checks the headers that vendors' pages document for a push type.
 func wantTyped(t *testing.T, got apnstest.Push, pushType string) {
 	t.Helper()
 	actual := pushType
@@ -95,8 +95,8 @@ func wantTyped(t *testing.T, got apnstest.Push, pushType string) {
 	}
 }
 
-// iOS ends an app that gets a VoIP push and reports no call: a badge update may not be one, nor of any other type that it does harm at.
-// https://developer.apple.com/documentation/pushkit/responding-to-voip-notifications-from-pushkit
+// iOS terminates an app that gets a VoIP push and reports no call, so a badge update must not be one, nor of another type where it does
+// harm. https://developer.apple.com/documentation/pushkit/responding-to-voip-notifications-from-pushkit
 func TestAPushThatOnlyTellsCountsIsSentWhereItDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	sent := map[string]string{ // by push type; "" is dropped
@@ -138,7 +138,7 @@ func TestWhatATypedPushSays(t *testing.T) {
 	}{
 		{"a wake-up for calls", "voip", notice().Reduced(), ``, `{"aps":{"content-available":1},` + ids + `}`},
 		{"what the app registered stays", "voip", notice().Reduced(), `{"default_payload":{"aps":{"mutable-content":1}}}`, `{"aps":{"mutable-content":1},` + ids + `}`},
-		{"the text of an event is no background push's", "background", notice(), elementX, `{"aps":{"content-available":1},` + ids + `,"pusher_notification_client_identifier":"3WvZ"}`},
+		{"a background push has no text of an event", "background", notice(), elementX, `{"aps":{"content-available":1},` + ids + `,"pusher_notification_client_identifier":"3WvZ"}`},
 		{"a managed device", "mdm", notice().Reduced(), `{"default_payload":{"mdm":"magic"}}`, `{"event_id":"$event","mdm":"magic","missed_calls":1,"room_id":"!room:example.org","unread_count":2}`},
 		{"widgets", "widgets", notice(), elementX, `{"aps":{"content-changed":true}}`},
 		{"controls", "controls", notice().Reduced(), elementX, `{"aps":{"content-changed":true}}`},
@@ -196,7 +196,7 @@ func TestACheckIsOfTheTopicsTypeAndPasses(t *testing.T) {
 
 func TestWhatIsReducedMakesTheSamePayloadsForEachPushType(t *testing.T) {
 	t.Parallel()
-	for _, pushType := range []string{"background", "liveactivity"} { // which take less of a notification
+	for _, pushType := range []string{"background", "liveactivity"} { // which use less of a notification
 		o := options{pushType: pushType, now: time.Unix(1_700_000_000, 0)}
 		reducetest.Run(t, func(n *providers.Notification) *providers.Notification { return reduce(n, 4096) },
 			func(n *providers.Notification, d *providers.Device) string {

@@ -51,7 +51,7 @@ func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 	b.last(t)
 }
 
-// APNs takes one push before it has seen a valid provider token, and many that come at once after a start must not learn it the hard way.
+// APNs accepts one push before it has seen a valid provider token. Many pushes at once after a start must not fail because of that.
 func TestAThousandFirstPushesFindOneConnectionThereAndLoseNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *apnstest.Options, _ *Provider) { o.OneUntilAuthenticated = true })
@@ -112,7 +112,7 @@ func TestARefusedCertificateIsForTheFirstPushToTell(t *testing.T) {
 	server.TLS = &tls.Config{
 		Certificates: []tls.Certificate{ca.Certificate(t, "127.0.0.1")},
 		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool(),
-		MaxVersion: tls.VersionTLS12, // with TLS 1.3, the client is through with the handshake by then
+		MaxVersion: tls.VersionTLS12, // with TLS 1.3, the client has finished the handshake by then
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)

@@ -9,8 +9,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
-// the provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member with a similar but wrong name to what a client or a homeserver sent. This must not change the provider's
+// decision or its message, except that the member may be passed on.
 func FuzzAnAddedMember(f *testing.F) {
 	names := []string{
 		"default_payload", "data_message", "client_name", "sound", "body", "msgtype", "cs", "event_id", "room_id", "prio", "unread", "counts",
@@ -38,7 +38,7 @@ func FuzzAnAddedMember(f *testing.F) {
 	})
 }
 
-// messageOf is the data of a message, as JSON.
+// messageOf returns the data of a message, as JSON.
 func messageOf(t *testing.T, content, pusher, tweaks string) []byte {
 	t.Helper()
 	n := messagetest.Alert()

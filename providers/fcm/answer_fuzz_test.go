@@ -15,15 +15,15 @@ import (
 )
 
 var (
-	// reasonForm is what a reason may look like: it becomes the value of a metric's label.
+	// reasonForm matches allowed reasons: a reason becomes the value of a metric's label.
 	reasonForm = regexp.MustCompile(`^[a-z0-9_]{2,40}$`)
-	// complaintForm is what an error may say: the names of fields, and nothing that was sent.
-	complaintForm = regexp.MustCompile(`^FCM does not take message[a-zA-Z0-9_.]*(, message[a-zA-Z0-9_.]*)*$`)
-	// wordForm is what is repeated of what a push service says.
+	// complaintForm matches allowed errors: names of fields, but nothing that was sent.
+	complaintForm = regexp.MustCompile(`^FCM does not accept message[a-zA-Z0-9_.]*(, message[a-zA-Z0-9_.]*)*$`)
+	// wordForm matches allowed words of a push service.
 	wordForm = regexp.MustCompile(`^[a-zA-Z0-9_]{0,64}$`)
 )
 
-// FuzzAnswer wants each answer to mean one of the five outcomes, and no pusher to die by anything but FCM's word for a dead token.
+// FuzzAnswer checks that each answer becomes one of the five outcomes, and that only FCM's code for a dead token rejects a pusher.
 func FuzzAnswer(f *testing.F) {
 	for _, code := range errorCodes {
 		if code != "UNSPECIFIED_ERROR" && code != "APNS_AUTH_ERROR" {
@@ -91,7 +91,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// textsIn are all strings in JSON.
+// textsIn returns all strings in JSON.
 func textsIn(body string) (texts []string) {
 	d := json.NewDecoder(strings.NewReader(body))
 	for {

@@ -14,7 +14,7 @@ import (
 func BenchmarkData(b *testing.B) {
 	large := messagetest.Alert()
 	large.Content = clientjson.Marshal(map[string]string{"msgtype": "m.text", "body": strings.Repeat("x", 60_000)})
-	// Dropping them one by one must not take the square of the time.
+	// Dropping them one by one must not take quadratic time.
 	members := make(map[string]string)
 	for i := range 5_000 {
 		members[strconv.Itoa(i)] = "x"
@@ -45,7 +45,7 @@ func BenchmarkData(b *testing.B) {
 	}
 }
 
-// BenchmarkUsable is what the gateway does for each device before anything else: it must not allocate.
+// BenchmarkUsable measures what the gateway does first for each device: it must not allocate.
 func BenchmarkUsable(b *testing.B) {
 	p, d := new(Provider), providers.Device{Pushkey: strings.Repeat("dGVzdA1234567890abcdef:APA91bF_", 5)}
 	b.ReportAllocs()

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// finds fails the test unless a check finds what the words say, or nothing if there are none, and shows nothing secret.
+// finds fails the test unless a check's error contains the words, or there is no error if there are none. The error must not show a secret.
 func (b *bench) finds(ctx context.Context, t *testing.T, words ...string) {
 	t.Helper()
 	err := b.Check(ctx)
@@ -47,7 +47,7 @@ func (b *bench) finds(ctx context.Context, t *testing.T, words ...string) {
 	}
 }
 
-// deliveredNothing fails the test if FCM took a message, or was to take one.
+// deliveredNothing fails the test if FCM accepted a message, or was to deliver one.
 func (b *bench) deliveredNothing(t *testing.T) {
 	t.Helper()
 	if n := len(b.Messages()); n != 0 {
@@ -110,9 +110,9 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 		answer providertest.Answer
 		found  words
 	}{
-		{"a token that is none", fcmtest.ErrorFor("INVALID_ARGUMENT"), nil},
+		{"a token that is not one", fcmtest.ErrorFor("INVALID_ARGUMENT"), nil},
 		{
-			"a token that is none, without details",
+			"a token that is not one, without details",
 			fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"), nil,
 		},
 		{"UNREGISTERED", fcmtest.ErrorFor("UNREGISTERED"), nil},
@@ -155,7 +155,7 @@ func TestACheckSaysWhatToDoAboutEachAnswer(t *testing.T) {
 	b.deliveredNothing(t)
 }
 
-// Here it is the fake that judges, as Google would.
+// Here the fake decides, as Google would.
 func TestACheckFindsWhatIsWrongWithCredentialsOrProject(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

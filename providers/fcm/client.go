@@ -12,14 +12,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
 )
 
-// client sends messages. The request is our own, and not that of Firebase's SDK: see docs/decisions/fcm-message.md.
+// client sends messages. It makes its own requests, without Firebase's SDK: see docs/decisions/fcm-message.md.
 type client struct {
 	url     *url.URL
 	service *service.Client
 	tokens  *tokens
 }
 
-// server is FCM's.
+// server is FCM's URL.
 var server = &url.URL{Scheme: "https", Host: "fcm.googleapis.com"}
 
 func newClient(project string, settings *network.Settings, tokens *tokens) (*client, error) {
@@ -35,14 +35,14 @@ func newClient(project string, settings *network.Settings, tokens *tokens) (*cli
 	}, nil
 }
 
-// answer is what FCM said.
+// answer is FCM's answer.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// send sends a request's body with an access token, and once more with a fresh one if FCM does not take that.
+// send sends a request's body with an access token, and once more with a fresh one if FCM does not accept the first.
 func (c *client) send(ctx context.Context, body []byte) (*answer, error) {
 	token, err := c.tokens.get(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ var (
 	errorFormat = []string{"2"}
 )
 
-// maxAnswer is how much of an answer is read: an error has some hundred bytes.
+// maxAnswer is how much of an answer is read: an error has a few hundred bytes.
 const maxAnswer = 16 << 10
 
 // post makes one request.
@@ -98,13 +98,13 @@ func (c *client) post(ctx context.Context, body []byte, token string) (*answer, 
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	if a.status != http.StatusOK {
 		if a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
-			return nil, err // half an error would read as that of a proxy
+			return nil, err // half an error would look like one from a proxy
 		}
 	}
 	return a, nil
 }
 
-// close lets go of the connections and the token. A nil client has none.
+// close releases the connections and the token. A nil client has none.
 func (c *client) close() error {
 	if c == nil {
 		return nil

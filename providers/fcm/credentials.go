@@ -20,19 +20,19 @@ import (
 	"golang.org/x/oauth2/google"
 )
 
-// scope is all that sending messages needs.
+// scope is the only scope that sending messages needs.
 const scope = "https://www.googleapis.com/auth/firebase.messaging"
 
-// credentials are what access tokens are asked for with.
+// credentials are used to request access tokens.
 type credentials struct {
-	name         string // tells them apart
+	name         string // distinguishes them
 	project      string
 	quotaProject string // whose quota is used; empty for that of the credentials' own project
 	fetch        func(context.Context) (*oauth2.Token, error)
 }
 
-// parseCredentials reads the credentials file; without one, it looks for the application default credentials. Its errors do not show
-// what was read.
+// parseCredentials reads the credentials file; without one, it looks for the application default credentials. Its errors do not show the
+// content.
 func parseCredentials(contents [][]byte, client *http.Client, network string) (*credentials, error) {
 	if len(contents) == 0 {
 		return defaultCredentials(client, network)
@@ -54,7 +54,7 @@ func parseCredentials(contents [][]byte, client *http.Client, network string) (*
 	}, nil
 }
 
-// hash tells credentials apart, and what they are used through.
+// hash distinguishes credentials, and the network options they are used with.
 func hash(network string, raw []byte) string {
 	sum := sha256.Sum256(append([]byte(network+"\x00"), raw...))
 	return hex.EncodeToString(sum[:])
@@ -65,8 +65,8 @@ func with(ctx context.Context, client *http.Client) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 
-// fetch asks for a token with the credentials. Where the network failed, the error is the network's: x/oauth2 hands on no more than its
-// text, which does not say what kind it is.
+// fetch requests a token with the credentials. If the network failed, it returns the network's error: x/oauth2 only passes on its text,
+// which does not reveal its kind.
 func fetch(
 	ctx context.Context, client *http.Client, find func(context.Context) (*google.Credentials, error),
 ) (*oauth2.Token, error) {
@@ -96,7 +96,7 @@ func (k *keeping) RoundTrip(req *http.Request) (resp *http.Response, err error) 
 	return resp, err
 }
 
-// credentialsFile is what credentials consist of, https://google.aip.dev/auth/4110.
+// credentialsFile has the members of a credentials file, https://google.aip.dev/auth/4110.
 type credentialsFile struct {
 	Type           string `json:"type"`
 	ProjectID      string `json:"project_id"`
@@ -109,11 +109,11 @@ type credentialsFile struct {
 	RefreshToken   string `json:"refresh_token"`
 }
 
-// readCredentials finds what is wrong with a file before anything is asked with it.
+// readCredentials finds what is wrong with a file before it is used for a request.
 func readCredentials(raw []byte) (*credentialsFile, error) {
 	file := new(credentialsFile)
 	if json.Unmarshal(raw, file) != nil {
-		return nil, errors.New("it is not JSON as Google's console writes it")
+		return nil, errors.New("the file is not JSON as Google's console writes it")
 	}
 	return file, file.check(raw)
 }
@@ -129,9 +129,9 @@ func (f *credentialsFile) check(raw []byte) error {
 		_, err := google.CredentialsFromJSONWithType(context.Background(), raw, google.CredentialsType(f.Type), scope)
 		return err
 	case "":
-		return errors.New("type is missing: a service account's key has one (google-services.json is not it)")
+		return errors.New("type is missing: use a service account's key, not google-services.json")
 	default:
-		return fmt.Errorf("type: %q is none of Google's", f.Type)
+		return fmt.Errorf("type: %q is not one of Google's", f.Type)
 	}
 	for _, name := range slices.Sorted(maps.Keys(required)) {
 		if required[name] == "" {
@@ -142,16 +142,16 @@ func (f *credentialsFile) check(raw []byte) error {
 		return nil
 	}
 	if u, err := url.Parse(f.TokenURI); err != nil || u.Scheme != "https" || u.Host == "" {
-		return errors.New("token_uri: it is not an https URL")
+		return errors.New("token_uri: not an https URL")
 	}
 	return checkPrivateKey([]byte(f.PrivateKey))
 }
 
-// checkPrivateKey reads the key as x/oauth2 will.
+// checkPrivateKey reads the key as x/oauth2 does.
 func checkPrivateKey(raw []byte) error {
 	block, _ := pem.Decode(raw)
 	if block == nil {
-		return errors.New("private_key: it is not PEM")
+		return errors.New("private_key: not PEM")
 	}
 	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
 		if _, ok := key.(*rsa.PrivateKey); ok {
@@ -161,19 +161,19 @@ func checkPrivateKey(raw []byte) error {
 	if _, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return nil
 	}
-	return errors.New("private_key: it is not a readable RSA key")
+	return errors.New("private_key: not a readable RSA key")
 }
 
-// findTimeout bounds the look for Google's metadata server, which is a request to a link-local address.
+// findTimeout bounds the search for Google's metadata server, which is a request to a link-local address.
 const findTimeout = 5 * time.Second
 
-// defaultCredentials are those of the environment, https://cloud.google.com/docs/authentication/application-default-credentials.
+// defaultCredentials returns the environment's credentials, https://cloud.google.com/docs/authentication/application-default-credentials.
 func defaultCredentials(client *http.Client, network string) (*credentials, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), findTimeout)
 	defer cancel()
 	found, err := google.FindDefaultCredentials(with(ctx, client), scope)
 	if err != nil {
-		return nil, errors.New("it is missing, and there are no application default credentials")
+		return nil, errors.New("missing, and there are no application default credentials: set it")
 	}
 	file := new(credentialsFile)
 	if found.JSON != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
-// FuzzDefaultPayload merges a default_payload into the data of a message, and holds the result against the definition of it: every member
-// that FCM takes as a text, under what the message says itself, and never in the place of what only the homeserver can say.
+// FuzzDefaultPayload merges a default_payload into the data of a message, and compares the result with its definition: every member that
+// FCM accepts as a string, unless the message sets it or only the homeserver may set it.
 func FuzzDefaultPayload(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		var data struct {
@@ -53,7 +53,7 @@ func FuzzDefaultPayload(f *testing.F) {
 		d.Data = json.RawMessage(`{"default_payload":` + defaults + `}`)
 		got, err := data(n, d, enough, nil)
 		var members map[string]any
-		_ = json.Unmarshal([]byte(defaults), &members) // what is not an object adds nothing
+		_ = json.Unmarshal([]byte(defaults), &members) // anything but an object adds nothing
 		if err != nil {
 			t.Fatalf("%s: %v", defaults, err)
 		}
@@ -84,12 +84,12 @@ func FuzzDefaultPayload(f *testing.F) {
 	})
 }
 
-// forbidden says that the documentation does not let a message have data of this name.
+// forbidden reports whether the documentation forbids data of this name.
 func forbidden(name string) bool {
 	return name == "" || name == "from" || name == "message_type" || strings.HasPrefix(name, "google") || strings.HasPrefix(name, "gcm")
 }
 
-// sameValue says whether a text of the message is what the default_payload has.
+// sameValue reports whether a string of the message is the default_payload's value.
 func sameValue(text string, want any) bool {
 	if s, ok := want.(string); ok {
 		return text == s

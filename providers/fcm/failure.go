@@ -21,7 +21,7 @@ type failure struct {
 	} `json:"error"`
 }
 
-// detail is one of several kinds: FcmError has an errorCode, ApnsError a reason, google.rpc.BadRequest fieldViolations.
+// detail is one of several kinds: an FcmError has an errorCode, an ApnsError a reason, a google.rpc.BadRequest fieldViolations.
 type detail struct {
 	Type            string `json:"@type"`
 	ErrorCode       string `json:"errorCode"`
@@ -31,7 +31,7 @@ type detail struct {
 	} `json:"fieldViolations"`
 }
 
-// The types of details, behind type.googleapis.com/.
+// These are the types of details, behind type.googleapis.com/.
 const (
 	fcmError     = "google.firebase.fcm.v1.FcmError"
 	apnsError    = "google.firebase.fcm.v1.ApnsError"
@@ -39,7 +39,7 @@ const (
 )
 
 func (a *answer) failure() (f failure) {
-	_ = json.Unmarshal(a.body, &f) // whatever else stands there did not come from FCM
+	_ = json.Unmarshal(a.body, &f) // anything else did not come from FCM
 	return f
 }
 
@@ -53,7 +53,7 @@ func (f *failure) of(kind string) *detail {
 	return nil
 }
 
-// code is FCM's own word for what happened; empty if it did not say.
+// code returns FCM's own error code; empty if there is none.
 func (f *failure) code() string {
 	if d := f.of(fcmError); d != nil {
 		return d.ErrorCode
@@ -61,7 +61,7 @@ func (f *failure) code() string {
 	return ""
 }
 
-// apple is APNs' word for what happened, which FCM repeats; empty if it did not.
+// apple returns APNs' reason, which FCM passes on; empty if there is none.
 func (f *failure) apple() string {
 	if d := f.of(apnsError); d != nil {
 		return d.Reason
@@ -69,7 +69,7 @@ func (f *failure) apple() string {
 	return ""
 }
 
-// word is the most specific one that there is.
+// word returns the most specific word in the answer.
 func (f *failure) word() string {
 	for _, said := range []string{f.apple(), f.code(), f.Error.Status} {
 		if word := providers.Word(said); word != "" {
@@ -79,7 +79,7 @@ func (f *failure) word() string {
 	return ""
 }
 
-// fields are the parts of the message that FCM does not like.
+// fields returns the parts of the message that FCM does not accept.
 func (f *failure) fields() (fields []string) {
 	for _, d := range f.Error.Details {
 		for _, v := range d.FieldViolations {
@@ -91,7 +91,7 @@ func (f *failure) fields() (fields []string) {
 	return fields
 }
 
-// about reports whether a part of the message is what FCM does not like.
+// about reports whether FCM does not accept one of these parts of the message.
 func (f *failure) about(parts ...string) bool {
 	return slices.ContainsFunc(f.fields(), func(field string) bool {
 		return slices.ContainsFunc(parts, func(part string) bool {
@@ -101,8 +101,8 @@ func (f *failure) about(parts ...string) bool {
 	})
 }
 
-// complaint names the parts of the message that FCM does not like; nil if it named none. Only names of the schema are shown: what else FCM
-// says may repeat what it was sent.
+// complaint names the parts of the message that FCM does not accept; nil if FCM named none. It only shows names of the schema: anything
+// else in FCM's answer may repeat what was sent.
 func (f *failure) complaint() error {
 	var known []string
 	for _, field := range f.fields() {
@@ -113,14 +113,14 @@ func (f *failure) complaint() error {
 	if len(known) == 0 {
 		return nil
 	}
-	return errors.New("FCM does not take " + strings.Join(known, ", "))
+	return errors.New("FCM does not accept " + strings.Join(known, ", "))
 }
 
-// appleVerdict is what APNs' word means by APNs' own table. Its reasons are the table's behind apns_.
+// appleVerdict returns what APNs' reason means by APNs' own table. Its reasons are the table's with the prefix apns_.
 func (f *failure) appleVerdict() (verdict, bool) {
 	v, known := apnsreason.Verdicts[f.apple()]
 	return verdict{kind: v.Kind, reason: applePrefix + v.Reason, doubtful: v.Doubtful}, known
 }
 
-// applePrefix is in front of the reasons that come from APNs through FCM.
+// applePrefix is the prefix of reasons that come from APNs through FCM.
 const applePrefix = "apns_"

@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/apnsreason"
 )
 
-// fromTables are all verdicts that the tables have.
+// fromTables are all verdicts in the tables.
 func fromTables() (verdicts []verdict) {
 	for _, table := range []map[string]verdict{codes, statuses} {
 		verdicts = slices.AppendSeq(verdicts, maps.Values(table))
@@ -44,7 +44,7 @@ func TestEachReasonForTheOperatorHasAHint(t *testing.T) {
 
 var quoted = regexp.MustCompile("`([a-z_.-]+)`")
 
-// The table of docs/fcm.md and the hints are to say the same: each option that a row names is in the hint.
+// The hints must name the options that the table of docs/fcm.md names for each reason.
 func TestAHintNamesTheOptionsThatTheDocsName(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/fcm.md")

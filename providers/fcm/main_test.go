@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serveBenchmark stands for FCM and the token endpoint in the benchmarks: whatever it gets is fine.
+// serveBenchmark replaces FCM and the token endpoint in the benchmarks: it accepts everything.
 func serveBenchmark(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
@@ -41,14 +41,14 @@ type bench struct {
 	*Provider
 }
 
-// newBench sets both up; change may change the provider.
+// newBench sets both up; change may modify the provider.
 func newBench(t *testing.T, change func(*fcmtest.Service, *Provider)) *bench {
 	t.Helper()
 	service := fcmtest.New(t, fcmtest.Options{})
 	return &bench{Service: service, Provider: live(t, providerOf(t, service, change))}
 }
 
-// providerOf is a provider for an FCM that is yet to be provisioned.
+// providerOf returns a provider for an FCM that is not provisioned yet.
 func providerOf(t *testing.T, service *fcmtest.Service, change func(*fcmtest.Service, *Provider)) *Provider {
 	t.Helper()
 	p := &Provider{Options: network.Options{Endpoint: service.URL, TrustedCA: service.CAFile, Proxy: "none"}}
@@ -61,7 +61,7 @@ func providerOf(t *testing.T, service *fcmtest.Service, change func(*fcmtest.Ser
 	return p
 }
 
-// beside is another provider for the same FCM, as after a reload or in another app.
+// beside returns another provider for the same FCM, as after a reload or in another app.
 func (b *bench) beside(t *testing.T, change func(*Provider)) *bench {
 	t.Helper()
 	p := &Provider{Options: b.Options, CredentialsFile: b.CredentialsFile, ProjectID: b.ProjectID}
@@ -71,7 +71,7 @@ func (b *bench) beside(t *testing.T, change func(*Provider)) *bench {
 	return &bench{Service: b.Service, Provider: live(t, p)}
 }
 
-// live is a provisioned provider that is cleaned up in the end.
+// live returns a provisioned provider that is cleaned up at the end.
 func live(t testing.TB, p *Provider) *Provider {
 	t.Helper()
 	t.Cleanup(func() {
@@ -122,7 +122,7 @@ func (b *bench) want(t *testing.T, p *providers.Push, kind providers.Kind, reaso
 	messagetest.Want(t, b.Push(t.Context(), p), kind, reason)
 }
 
-// sent is the only request that FCM got, and broke none of its rules.
+// sent returns the only request that FCM got, and checks that it broke no rule.
 func (b *bench) sent(t *testing.T) fcmtest.Request {
 	t.Helper()
 	requests := b.Requests()

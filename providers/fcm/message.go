@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// slot is a place in a message for what is a push's own.
+// slot is a place in a message for a value that differs from push to push.
 type slot int
 
 const (
@@ -26,7 +26,7 @@ const (
 	slotBadge
 )
 
-// member is the member of a message that a target's slot is in.
+// member returns the name of the message's member that a target's slot is in.
 func (s slot) member() string {
 	if s == slotFID {
 		return "fid"
@@ -34,7 +34,7 @@ func (s slot) member() string {
 	return "token"
 }
 
-// skeleton is the JSON of a message with slots in it.
+// skeleton is a message's JSON with slots.
 type skeleton []piece
 
 // piece is constant JSON, and the slot behind it.
@@ -83,7 +83,7 @@ func (s *skeleton) text(text string) {
 	last.constant = append(last.constant, text...)
 }
 
-// size is how many bytes the constant parts have.
+// size returns how many bytes the constant parts have.
 func (s skeleton) size() (size int) {
 	for _, p := range s {
 		size += len(p.constant)
@@ -96,7 +96,7 @@ const (
 	validating = `{"validate_only":true,"message":`
 )
 
-// request is the body of a request for a push with its data.
+// request returns the body of a request for a push with its data.
 func (t *template) request(what string, p *providers.Push, data map[string]string, now time.Time) []byte {
 	n := p.Notification
 	f, counted := formAlert, 0
@@ -122,7 +122,7 @@ func (t *template) request(what string, p *providers.Push, data map[string]strin
 	return append(body, '}')
 }
 
-// append writes what is in a slot.
+// append writes the value of a slot.
 func (s slot) append(b []byte, p *providers.Push, data map[string]string, now time.Time) []byte {
 	switch s {
 	case slotToken, slotFID:
@@ -141,7 +141,7 @@ func (s slot) append(b []byte, p *providers.Push, data map[string]string, now ti
 	}
 }
 
-// badge is the number for an app's icon.
+// badge returns the number for an app's icon.
 func badge(counts providers.Counts) (number int64) {
 	for _, count := range []*int64{counts.Unread, counts.MissedCalls} {
 		if count != nil {
@@ -151,7 +151,7 @@ func badge(counts providers.Counts) (number int64) {
 	return number
 }
 
-// appendData writes data, in the order of their names.
+// appendData writes data, sorted by name.
 func appendData(b []byte, data map[string]string) []byte {
 	names := make([]string, 0, 16)
 	for name := range data {
@@ -169,7 +169,7 @@ func appendData(b []byte, data map[string]string) []byte {
 	return append(b, '}')
 }
 
-// appendText writes a text. What is not UTF-8 becomes U+FFFD: FCM takes UTF-8 only.
+// appendText writes a string. Invalid UTF-8 becomes U+FFFD: FCM only accepts UTF-8.
 func appendText(b []byte, text string) []byte {
 	b, _ = jsontext.AppendQuote(b, text)
 	return b

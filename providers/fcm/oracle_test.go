@@ -16,13 +16,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/messagetest"
 )
 
-// sdkLacks are the members that Firebase's SDK 4.19 for Go does not have. One that it comes to have must leave this list.
+// sdkLacks are the members that Firebase's SDK 4.19 for Go lacks. A member that it gains must leave this list.
 var sdkLacks = []string{
 	"android.bandwidth_constrained_ok", "android.restricted_satellite_ok", "android.notification.bypass_proxy_notification", "android_v2",
 	"webpush.fcm_options.analytics_label",
 }
 
-// leaves are values for the members of a message, each one that the SDK writes as it is, by path.
+// leaves are values for the members of a message, by path; the SDK writes each as it is.
 var leaves = map[string]string{
 	"notification.title": `"x"`, "notification.body": `"x"`, "notification.image": `"https://example.org/i.png"`,
 	"android.collapse_key": `"x"`, "android.ttl": `"3600s"`, "android.restricted_package_name": `"x"`,
@@ -54,7 +54,7 @@ var leaves = map[string]string{
 	"android_v2":                          `{"background_sync": {}}`,
 }
 
-// schemaLeaves are the paths of the schema's members, down to those without members of a known name, and to what is only taken as a whole.
+// schemaLeaves are the paths of the schema's members, down to those without named members, and to those that are only valid as a whole.
 func schemaLeaves(o *fcmmessage.Object, at string) (paths []string) {
 	for _, name := range o.Names() {
 		_, inner := o.Member(name)
@@ -69,7 +69,7 @@ func schemaLeaves(o *fcmmessage.Object, at string) (paths []string) {
 	return paths
 }
 
-// nested is JSON with a value at a path, and the part of a message that the path begins with.
+// nested returns JSON with a value at a path, and the part of a message that the path begins with.
 func nested(path, value string) (part, raw string) {
 	segments := strings.Split(path, ".")
 	raw = value
@@ -79,7 +79,7 @@ func nested(path, value string) (part, raw string) {
 	return segments[0], raw
 }
 
-// treeOf is decoded JSON.
+// treeOf returns decoded JSON.
 func treeOf(t *testing.T, v any) any {
 	t.Helper()
 	raw, ok := v.([]byte)
@@ -96,7 +96,7 @@ func treeOf(t *testing.T, v any) any {
 	return tree
 }
 
-// The SDK's types are an oracle for our own description of the API: what both know, both write alike.
+// The SDK's types are an oracle for our own description of the API: members that both know must be written the same.
 func TestWhereTheSDKKnowsAMemberItWritesTheSame(t *testing.T) {
 	t.Parallel()
 	paths := schemaLeaves(fcmmessage.Message, "")
@@ -133,7 +133,7 @@ func TestWhereTheSDKKnowsAMemberItWritesTheSame(t *testing.T) {
 	}
 }
 
-// lower has android.priority as the SDK writes it: FCM takes both.
+// lower writes android.priority as the SDK writes it: FCM accepts both.
 func lower(tree any, path string) any {
 	if path == "android.priority" {
 		config := tree.(map[string]any)["android"].(map[string]any)
@@ -142,7 +142,7 @@ func lower(tree any, path string) any {
 	return tree
 }
 
-// Every member of the SDK's types is in our schema, too.
+// Every member of the SDK's types must be in our schema.
 func TestWhatTheSDKKnowsTheSchemaKnows(t *testing.T) {
 	t.Parallel()
 	var check func(of reflect.Type, o *fcmmessage.Object)
@@ -164,7 +164,7 @@ func TestWhatTheSDKKnowsTheSchemaKnows(t *testing.T) {
 	check(reflect.TypeFor[messaging.Message](), fcmmessage.Message)
 }
 
-// sdkMessage is the message for a push as Firebase's SDK writes it.
+// sdkMessage returns the message for a push as Firebase's SDK writes it.
 func sdkMessage(t *testing.T, o options, push *providers.Push, data map[string]string, now time.Time) any {
 	t.Helper()
 	n := push.Notification
@@ -181,7 +181,7 @@ func sdkMessage(t *testing.T, o options, push *providers.Push, data map[string]s
 	if n.Badge || n.Prio == providers.PrioLow {
 		m.Android.Priority = "normal"
 	}
-	headers := map[string]string{"apns-priority": "5"} // the expiration is compared by itself
+	headers := map[string]string{"apns-priority": "5"} // the expiration is compared separately
 	if m.Android.Priority == "high" {
 		headers["apns-priority"] = "10"
 	}

@@ -16,14 +16,14 @@ import (
 )
 
 var (
-	errNothing  = errors.New("the notification has nothing to tell this device")
-	errTooLarge = errors.New("the message is too large even without all that may be left out of it")
+	errNothing  = errors.New("the notification has nothing for this device")
+	errTooLarge = errors.New("the message is too large even without its optional parts")
 )
 
-// data is the data of a message: FCM has strings only, under names of its rules,
-// https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. Names and values together are at most limit bytes.
+// data returns the data of a message: FCM only accepts strings, under names by its rules,
+// https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. Names and values together have at most limit bytes.
 //
-// The error is errNothing or errTooLarge if this notification cannot be a message. Faults may be nil.
+// The error is errNothing or errTooLarge if this notification cannot become a message. Faults may be nil.
 func data(n *providers.Notification, d *providers.Device, limit int, faults *clientjson.Faults) (map[string]string, error) {
 	if !hasClearText(n) && n.Encrypted == (providers.Encrypted{}) {
 		return nil, errNothing
@@ -44,7 +44,7 @@ func data(n *providers.Notification, d *providers.Device, limit int, faults *cli
 	return m.defaults, nil
 }
 
-// reduce is what data needs of a notification for whatever device.
+// reduce keeps what data needs of a notification for any device.
 func reduce(n *providers.Notification, limit int) *providers.Notification {
 	if messagesize.IsSmall(n, limit) {
 		return n.WithoutBody()
@@ -58,7 +58,7 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 	var tooLarge bool
 	keep := maxText
 	if reduced.Encrypted, tooLarge = messagesize.OversizeEncrypted(n.Encrypted, limit, size); tooLarge {
-		keep = len(ellipsis) // it goes last, when all the rest has gone; but that there was a sender, no default_payload may say another
+		keep = len(ellipsis) // it goes last, after all else; but a default_payload may not add a sender
 	}
 	reduced.Type, reduced.Sender, reduced.Membership = cut(n.Type, keep), cut(n.Sender, keep), cut(n.Membership, keep)
 	reduced.SenderDisplayName, reduced.RoomName = cut(n.SenderDisplayName, keep), cut(n.RoomName, keep)
@@ -74,7 +74,7 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 	return reduced
 }
 
-// contentTexts are those of a content's texts that fit into limit bytes: the ones that Sygnal's form has, if there is nothing else in it.
+// contentTexts returns those of a content's strings that fit into limit bytes: what Sygnal's form keeps if it has nothing else.
 func contentTexts(n *providers.Notification, limit int) map[string]string {
 	texts := make(map[string]string)
 	setContent(texts, n)
@@ -83,14 +83,14 @@ func contentTexts(n *providers.Notification, limit int) map[string]string {
 	return m.own
 }
 
-// hasClearText says whether a client learns something without decrypting anything.
+// hasClearText reports whether a client learns something without decrypting anything.
 func hasClearText(n *providers.Notification) bool {
 	return n.EventID != "" || n.RoomID != "" || n.Counts != providers.Counts{}
 }
 
-// sygnalMembers are what Sygnal sends (_build_data in
-// https://github.com/element-hq/sygnal/blob/main/sygnal/gcmpushkin.py), which is what Element and its kin read. There are two
-// differences: a count of zero is sent too, as it clears the badge; and an id is never cut, as it would be another one.
+// sygnalMembers returns what Sygnal sends (_build_data in https://github.com/element-hq/sygnal/blob/main/sygnal/gcmpushkin.py), which
+// Element and related clients read. There are two differences: a count of zero is sent too, as it clears the badge; and an id is never cut,
+// as that would make it another id.
 func sygnalMembers(n *providers.Notification) map[string]string {
 	own := eventMembers(n)
 	set(own, "membership", cut(n.Membership, maxText))
@@ -104,11 +104,10 @@ func sygnalMembers(n *providers.Notification) map[string]string {
 	return own
 }
 
-// hedwigMembers are what Hedwig sends (NotificationData in https://github.com/famedly/hedwig/blob/main/src/models.rs), which is what
-// FluffyChat reads (PushNotification.fromJson in
-// https://github.com/famedly/matrix-dart-sdk/blob/main/lib/src/utils/push_notification.dart): JSON inside of the strings, that of
-// prio included. The parser does without everything but devices; it takes Hedwig's null for content, but throws at one for counts, so
-// that what there is none of is left out.
+// hedwigMembers returns what Hedwig sends (NotificationData in https://github.com/famedly/hedwig/blob/main/src/models.rs), which FluffyChat
+// reads (PushNotification.fromJson in https://github.com/famedly/matrix-dart-sdk/blob/main/lib/src/utils/push_notification.dart): JSON
+// inside the strings, including that of prio. The parser only requires devices. It accepts Hedwig's null for content, but throws on a null
+// for counts, so absent members are omitted.
 func hedwigMembers(n *providers.Notification, d *providers.Device) map[string]string {
 	own := eventMembers(n)
 	if n.UserIsTarget {
@@ -128,9 +127,9 @@ func hedwigMembers(n *providers.Notification, d *providers.Device) map[string]st
 	return own
 }
 
-// devices is a list of the one device. Whole is with what FluffyChat can do without: it needs of the pusher's data the client_name,
-// to know which of its accounts this is about (clientName in
-// https://github.com/krille-chan/fluffychat/blob/main/lib/utils/push_helper.dart), also on iOS, and old ones app_id and pushkey.
+// devices returns a list of the one device. If whole is true, it includes what FluffyChat does not need. FluffyChat needs client_name in
+// the pusher's data to find the right account (clientName in
+// https://github.com/krille-chan/fluffychat/blob/main/lib/utils/push_helper.dart), also on iOS; old versions need app_id and pushkey.
 func devices(d *providers.Device, whole bool) string {
 	device := struct {
 		AppID     string                     `json:"app_id"`
@@ -141,10 +140,10 @@ func devices(d *providers.Device, whole bool) string {
 	}{AppID: d.AppID, Pushkey: d.Pushkey, PushkeyTS: d.PushkeyTS / 1000}
 	if len(d.Data) > 0 && lenient.Unmarshal(d.Data, &device.Data) == nil {
 		maps.DeleteFunc(device.Data, func(name string, _ json.RawMessage) bool {
-			return name == "default_payload" || (!whole && name != "client_name") // the former is in the message already
+			return name == "default_payload" || (!whole && name != "client_name") // default_payload is already in the message
 		})
 	}
-	var known struct { // the parser throws at a sound that is no string
+	var known struct { // the parser throws on a sound that is not a string
 		Sound *string `json:"sound"`
 	}
 	if whole && len(d.Tweaks) > 0 && lenient.Unmarshal(d.Tweaks, &known) == nil {
@@ -153,7 +152,7 @@ func devices(d *providers.Device, whole bool) string {
 	return jsonText([]any{device})
 }
 
-// isDataMessage says that the client asks for Hedwig's form: with data_message, which is "android" or "ios" as FluffyChat registers
+// isDataMessage reports whether the client asks for Hedwig's form: with data_message, which is "android" or "ios" as FluffyChat registers
 // it, or with the end of its app_id, as it did before.
 func isDataMessage(d *providers.Device) bool {
 	if strings.HasSuffix(d.AppID, ".data_message") {
@@ -174,7 +173,7 @@ func isDataMessage(d *providers.Device) bool {
 	return false
 }
 
-// eventMembers are what both forms have.
+// eventMembers returns the members that both forms have.
 func eventMembers(n *providers.Notification) map[string]string {
 	own := make(map[string]string, 16)
 	set(own, "event_id", n.EventID)
@@ -184,14 +183,14 @@ func eventMembers(n *providers.Notification) map[string]string {
 	set(own, "sender_display_name", cut(n.SenderDisplayName, maxText))
 	set(own, "room_name", cut(n.RoomName, maxText))
 	set(own, "room_alias", cut(n.RoomAlias, maxText))
-	// MSC3013, which is worth nothing if anything is changed.
+	// MSC3013's members are useless if anything is changed.
 	set(own, "ciphertext", n.Encrypted.Ciphertext)
 	set(own, "ephemeral", n.Encrypted.Ephemeral)
 	set(own, "mac", n.Encrypted.MAC)
 	return own
 }
 
-// setContent sets the texts of an event's content. What is no text has no place in the form.
+// setContent sets the strings of an event's content. The form has no place for other values.
 func setContent(own map[string]string, n *providers.Notification) {
 	if n.Prepared != nil { // reduce has set them
 		var texts map[string]string
@@ -229,7 +228,7 @@ const (
 	ellipsis      = "…"
 )
 
-// cut is text in at most limit bytes, without half a character.
+// cut returns the text in at most limit bytes, without half a character.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -241,14 +240,14 @@ func cut(text string, limit int) string {
 	return text[:end] + ellipsis
 }
 
-// What a default_payload cannot say, as the client would take it for what the homeserver said of this event.
+// A default_payload cannot set these members: the client would take them for the homeserver's.
 var (
 	sygnalNames = []string{"event_id", "room_id", "prio", "unread", "missed_calls", "ciphertext", "ephemeral", "mac"}
 	hedwigNames = slices.Concat(sygnalNames, []string{"counts", "content", "devices", "user_is_target"})
 )
 
-// defaultMembers are those of a default_payload that a message can have, as texts: Sygnal sends them as they are, and FCM answers
-// 400 to whatever is no string.
+// defaultMembers returns the members of a default_payload that a message can have, as strings: Sygnal sends them as they are, and FCM
+// answers 400 to anything that is not a string.
 func defaultMembers(members map[string]json.RawMessage, reserved []string) map[string]string {
 	texts := make(map[string]string, len(members)+16)
 	for name, value := range members {
@@ -269,15 +268,15 @@ func defaultMembers(members map[string]json.RawMessage, reserved []string) map[s
 	return texts
 }
 
-// isForbidden says that FCM refuses a message with this name: 'The key should not be a reserved word ("from", "message_type", or any
-// word starting with "google." or "gcm.")', which earlier editions of the reference (see data) have without the dots. To lose
-// a member is better than to lose the message.
+// isForbidden reports whether FCM refuses a message with this name: 'The key should not be a reserved word ("from", "message_type", or any
+// word starting with "google." or "gcm.")', which earlier editions of the reference (see data) have without the dots. Losing a member is
+// better than losing the message.
 func isForbidden(name string) bool {
 	return name == "" || name == "from" || name == "message_type" ||
 		strings.HasPrefix(name, "google") || strings.HasPrefix(name, "gcm")
 }
 
-// jsonText is v as compact JSON. encoding/json passes on what is no UTF-8 inside of a [json.RawMessage]; FCM takes UTF-8 only.
+// jsonText returns v as compact JSON. encoding/json passes on invalid UTF-8 inside a [json.RawMessage]; FCM only accepts UTF-8.
 func jsonText(v any) string {
 	return strings.ToValidUTF8(string(clientjson.Marshal(v)), "\uFFFD")
 }

@@ -110,7 +110,7 @@ func TestNoData(t *testing.T) {
 	}
 }
 
-// Guards against the rejection of a pusher for its default_payload (issue 12): a pusher that is rejected is deleted.
+// Guards against rejecting a pusher for its default_payload: a rejected pusher is deleted.
 func TestADefaultPayloadThatIsNotAnObjectIsLeftOutAndReportedOnce(t *testing.T) {
 	t.Parallel()
 	for defaults, field := range map[string]string{
@@ -205,8 +205,8 @@ func TestTweaksThatFluffyChatCannotParseAreLeftOut(t *testing.T) {
 	checkFluffyChatParses(t, members, d)
 }
 
-// checkFluffyChatParses does what PushNotification.fromJson does, see hedwigMembers: a type that is not the one it expects is
-// an exception there, and no notification.
+// checkFluffyChatParses does the same as PushNotification.fromJson, see hedwigMembers: an unexpected type throws an exception there, and no
+// notification appears.
 func checkFluffyChatParses(t testing.TB, members map[string]string, d *providers.Device) {
 	t.Helper()
 	if content, ok := members["content"]; ok {
@@ -262,7 +262,7 @@ func invitation() *providers.Notification {
 	return n
 }
 
-// strangeContent has members that are no texts: Sygnal's test_expected_api_v1.
+// strangeContent has members that are not strings: Sygnal's test_expected_api_v1.
 func strangeContent() *providers.Notification {
 	n := messagetest.Alert()
 	n.Content = json.RawMessage(`{"msgtype": "m.text", "body": "I'm floating in a most peculiar way.", "other": 1, "no": false,
@@ -278,7 +278,7 @@ func largeFields() *providers.Notification {
 	return n
 }
 
-// encrypted says nothing in clear text.
+// encrypted has no member in clear text.
 func encrypted() *providers.Notification {
 	return &providers.Notification{Encrypted: providers.Encrypted{Ciphertext: "Y2lwaGVydGV4dA", Ephemeral: "ZXBoZW1lcmFs", MAC: "bWFj"}}
 }

@@ -1,4 +1,4 @@
-// Package fcm delivers to Android devices, and to whatever else is registered with Google's Firebase Cloud Messaging.
+// Package fcm delivers to Android devices, and to everything else registered with Google's Firebase Cloud Messaging.
 package fcm
 
 import (
@@ -19,44 +19,44 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers through Firebase Cloud Messaging, by its HTTP v1 API. The pushkey is the registration token, or, with
-// `target fid`, the Firebase installation ID.
+// Provider delivers through Firebase Cloud Messaging and its HTTP v1 API. The pushkey is the registration token, or, with `target fid`, the
+// Firebase installation ID.
 //
-// The objects of FCM's may have their members in both spellings of FCM's JSON, `collapse_key` and `collapseKey`. They are checked when the
-// configuration loads: an unknown member, a value of another type or beyond FCM's limits, and a member that the gateway sets are errors.
+// Members of FCM's objects may have either spelling of FCM's JSON, `collapse_key` or `collapseKey`. They are checked when the configuration
+// loads. Unknown members, values of a wrong type or beyond FCM's limits, and members that the gateway sets are errors.
 //
-// The message is data alone, as Sygnal sends it: the `default_payload` of the pusher's data, `event_id`, `room_id`, `prio`, `unread`,
-// `missed_calls`, and with `content full` the rest of the notification, too, each value a string of at most 1024 bytes. A pusher with
-// `data_message` in its data gets the form that FluffyChat reads from Hedwig. A message that is too large loses content first, then
+// The message has only data, as in Sygnal: the `default_payload` of the pusher's data, `event_id`, `room_id`, `prio`, `unread` and
+// `missed_calls`. With `content full`, it also has the rest of the notification. Each value is a string of at most 1024 bytes. A pusher
+// with `data_message` in its data gets the form that FluffyChat reads from Hedwig. A message that is too large loses content first, then
 // names.
 //
-// The credentials file is read again when it is replaced; a replacement that cannot be used is logged as an error, and the credential
-// stays as it was.
+// The credentials file is read again when it is replaced. If a replacement cannot be used, an error is logged and the old credential stays
+// in use.
 type Provider struct {
 	network.Options
 
 	// The file of a service account's key, of an authorized user's credentials (`gcloud auth application-default login`), or of workload
 	// identity federation. Placeholders are allowed. Default: Google's application default credentials, such as those of the machine that
-	// this runs on.
+	// runs the gateway.
 	CredentialsFile string `json:"credentials_file,omitempty"`
 
-	// The ID of the Firebase project. Placeholders are allowed. Default: that of the credentials.
+	// The ID of the Firebase project. Placeholders are allowed. Default: the project of the credentials.
 	ProjectID string `json:"project_id,omitempty"`
 
-	// What the pushkeys of this app are: `token` for registration tokens, `fid` for Firebase installation IDs, which FCM recommends in the
-	// place of registration tokens. Default: `token`.
+	// What the pushkeys of this app are: `token` for registration tokens, `fid` for Firebase installation IDs, which FCM recommends
+	// instead. Default: `token`.
 	Target string `json:"target,omitempty"`
 
-	// What is shown: a Notification object of FCM's (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages), in each
-	// message but badge updates. Default: none, the app decides.
+	// What the device shows: a Notification object of FCM's (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages), in
+	// each message except badge updates. Default: none, the app decides.
 	Notification json.RawMessage `json:"notification,omitempty"`
 
-	// An AndroidConfig object of FCM's, to be merged into each message. Its `priority` is the notification's, and its `ttl` is what
-	// remains of the app's unless it is given. Default: none.
+	// An AndroidConfig object of FCM's, to be merged into each message. The gateway sets its `priority` from the notification. Its `ttl`,
+	// unless given, is what remains of the app's `ttl`. Default: none.
 	Android json.RawMessage `json:"android,omitempty"`
 
-	// An AndroidConfigV2 object of FCM's (https://firebase.google.com/docs/cloud-messaging/send/v2-api), to be merged into each message in the
-	// place of `android`. In a badge update, `background_sync` takes the place of `remote_notification`. Default: none.
+	// An AndroidConfigV2 object of FCM's (https://firebase.google.com/docs/cloud-messaging/send/v2-api), to be merged into each message
+	// instead of `android`. In a badge update, `background_sync` replaces `remote_notification`. Default: none.
 	AndroidV2 json.RawMessage `json:"android_v2,omitempty"`
 
 	// An ApnsConfig object of FCM's, for Apple devices behind FCM, to be merged into each message. Default: none.
@@ -78,8 +78,8 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.providers.fcm", New: func() caddy.Module { return new(Provider) }}
 }
 
-// Provision checks the options and reads the credentials. Nothing is asked of Google, unless the credentials are those of a machine of
-// Google's, which its metadata server has.
+// Provision checks the options and reads the credentials. It sends nothing to Google, unless the credentials are those of a Google machine:
+// its metadata server has them.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	settings, err := p.Resolve()
 	if err != nil {
@@ -110,16 +110,16 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// What a pushkey is.
+// These are the kinds of pushkeys.
 const (
 	targetToken = "token"
 	targetFID   = "fid"
 )
 
-// projectID is what the ID of a project may consist of; older ones begin with a domain.
+// projectID matches the ID of a project; older ones begin with a domain.
 var projectID = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]*$`)
 
-// project is the option's, or that of the credentials.
+// project returns the option's project, or the credentials'.
 func (p *Provider) project(tokens *tokens) (string, error) {
 	project, err := keyfile.Resolve(p.ProjectID)
 	if err != nil {
@@ -130,14 +130,14 @@ func (p *Provider) project(tokens *tokens) (string, error) {
 	}
 	switch {
 	case project == "":
-		return "", errors.New("it is missing, and the credentials name none")
+		return "", errors.New("missing, and the credentials name none: set it")
 	case !projectID.MatchString(project):
-		return "", fmt.Errorf("%q is not the ID of a project", project)
+		return "", fmt.Errorf("%q is not a project's ID", project)
 	}
 	return project, nil
 }
 
-// Cleanup lets go of the connections and the access token.
+// Cleanup releases the connections and the access token.
 func (p *Provider) Cleanup() error { return p.client.close() }
 
 // Interface guards

@@ -31,10 +31,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// rsaKey is the key of the service accounts that no server knows.
+// rsaKey is the key of service accounts that no server knows.
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-// privateKey is a private key as PEM.
+// privateKey returns a private key as PEM.
 func privateKey(t testing.TB, key any, err error) string {
 	t.Helper()
 	if err != nil {
@@ -47,7 +47,7 @@ func privateKey(t testing.TB, key any, err error) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// serviceAccount are the members of a service account's file. No two are the same, as those would share a token.
+// serviceAccount returns the members of a service account's file. Each differs from the others, since equal ones would share a token.
 func serviceAccount(t testing.TB, tokenURI string) map[string]string {
 	t.Helper()
 	key, err := rsaKey()
@@ -57,7 +57,7 @@ func serviceAccount(t testing.TB, tokenURI string) map[string]string {
 	}
 }
 
-// authorizedUser are the members of a user's file.
+// authorizedUser returns the members of a user's file.
 func authorizedUser() map[string]string {
 	return map[string]string{
 		"type": "authorized_user", "client_id": "id", "client_secret": "very-secret", "refresh_token": "very-secret", "project_id": "p",
@@ -69,7 +69,7 @@ func writeJSON(t testing.TB, members map[string]string) string {
 	return writeFile(t, "credentials.json", clientjson.Marshal(members))
 }
 
-// offline is a provider that has nobody to ask.
+// offline returns a provider without servers.
 func offline(t testing.TB) *Provider {
 	t.Helper()
 	return &Provider{
@@ -78,7 +78,7 @@ func offline(t testing.TB) *Provider {
 	}
 }
 
-// refuses fails the test unless the provider's load fails for a reason that has all of the parts, and shows no secret.
+// refuses fails the test unless the provider fails to load with an error that has all parts and shows no secret.
 func refuses(t *testing.T, p *Provider, parts ...string) {
 	t.Helper()
 	err := p.Provision(messagetest.NewContext(t))
@@ -100,14 +100,14 @@ func refuses(t *testing.T, p *Provider, parts ...string) {
 	}
 }
 
-// without leaves a member out.
+// without removes a member.
 func without(members map[string]string, name string) map[string]string {
 	left := maps.Clone(members)
 	delete(left, name)
 	return left
 }
 
-// having has another value for a member.
+// having changes the value of a member.
 func having(members map[string]string, name, value string) map[string]string {
 	changed := maps.Clone(members)
 	changed[name] = value
@@ -148,18 +148,18 @@ func TestWrongCredentialsFailTheLoadAndNobodyIsAsked(t *testing.T) {
 		{"a federation without an audience", clientjson.Marshal(having(account, "type", "external_account")), "Audience"},
 		{"a federated user without a refresh token", clientjson.Marshal(having(account, "type", "external_account_authorized_user")), "credentials_file:"},
 		{"an impersonation of nobody", clientjson.Marshal(having(account, "type", "impersonated_service_account")), "service_account_impersonation_url"},
-		{"a private key that is not PEM", clientjson.Marshal(having(account, "private_key", "very-secret")), "private_key: it is not PEM"},
-		{"a private key that is cut off", clientjson.Marshal(having(account, "private_key", key[:len(key)-60])), "private_key: it is not PEM"},
+		{"a private key that is not PEM", clientjson.Marshal(having(account, "private_key", "very-secret")), "private_key: not PEM"},
+		{"a private key that is cut off", clientjson.Marshal(having(account, "private_key", key[:len(key)-60])), "private_key: not PEM"},
 		{
 			"a private key that is broken",
 			clientjson.Marshal(having(account, "private_key", "-----BEGIN PRIVATE KEY-----\ndmVyeS1zZWNyZXQ=\n-----END PRIVATE KEY-----\n")),
-			"private_key: it is not a readable RSA key",
+			"private_key: not a readable RSA key",
 		},
-		{"a private key that is not RSA's", clientjson.Marshal(having(account, "private_key", ellipticKey(t))), "private_key: it is not a readable RSA key"},
-		{"a token_uri without TLS", clientjson.Marshal(having(account, "token_uri", "http://oauth2.googleapis.com/token")), "token_uri: it is not an https URL"},
-		{"a token_uri that is none", clientjson.Marshal(having(account, "token_uri", "%")), "token_uri: it is not an https URL"},
-		{"a service account without a project", clientjson.Marshal(without(account, "project_id")), "project_id: it is missing"},
-		{"a user without a project", clientjson.Marshal(without(user, "project_id")), "project_id: it is missing"},
+		{"a private key that is not RSA's", clientjson.Marshal(having(account, "private_key", ellipticKey(t))), "private_key: not a readable RSA key"},
+		{"a token_uri without TLS", clientjson.Marshal(having(account, "token_uri", "http://oauth2.googleapis.com/token")), "token_uri: not an https URL"},
+		{"a token_uri that is not one", clientjson.Marshal(having(account, "token_uri", "%")), "token_uri: not an https URL"},
+		{"a service account without a project", clientjson.Marshal(without(account, "project_id")), "project_id: missing"},
+		{"a user without a project", clientjson.Marshal(without(user, "project_id")), "project_id: missing"},
 	}
 	for _, name := range []string{"client_email", "private_key", "token_uri"} {
 		tests = append(tests, row{"a service account without " + name, clientjson.Marshal(without(account, name)), name + " is missing"})
@@ -196,7 +196,7 @@ func TestAWrongOptionFailsTheLoad(t *testing.T) {
 	}{
 		{"an endpoint without TLS", func(p *Provider) { p.Endpoint = "http://push.example" }, []string{"endpoint:"}},
 		{"an authority that there is not", func(p *Provider) { p.TrustedCA = "/no/such/ca.pem" }, []string{"trusted_ca:"}},
-		{"a project that is no part of a URL", func(p *Provider) { p.ProjectID = "100%" }, []string{"project_id:", "100%"}},
+		{"a project that is not a part of a URL", func(p *Provider) { p.ProjectID = "100%" }, []string{"project_id:", "100%"}},
 		{"a project with a slash", func(p *Provider) { p.ProjectID = "a/b" }, []string{"project_id:", "a/b"}},
 		{"a project that is a name", func(p *Provider) { p.ProjectID = "My project" }, []string{"project_id:", "My project"}},
 		{"a file whose placeholder stands for nothing", func(p *Provider) { p.CredentialsFile = "{env.NOT_SET_IN_THIS_TEST}" }, []string{"credentials_file:", "NOT_SET"}},
@@ -335,7 +335,7 @@ func TestWithoutAnyCredentialsTheLoadFails(t *testing.T) {
 			"credentials with a part missing", writeJSON(t, without(user, "refresh_token")),
 			[]string{"credentials_file:", "application default credentials", "refresh_token is missing"},
 		},
-		{"credentials without a project", writeJSON(t, without(user, "project_id")), []string{"project_id: it is missing"}},
+		{"credentials without a project", writeJSON(t, without(user, "project_id")), []string{"project_id: missing"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", test.path)
@@ -344,7 +344,7 @@ func TestWithoutAnyCredentialsTheLoadFails(t *testing.T) {
 	}
 }
 
-// replace puts other content in a file's place, as tools do.
+// replace replaces a file's content as tools do.
 func replace(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
@@ -468,7 +468,7 @@ func TestConnectionsAndTokenOutliveAReload(t *testing.T) {
 	}
 }
 
-// A push that is on its way when its configuration goes comes to its end, and one that only begins then does no harm.
+// A push in progress must finish when its configuration ends, and one that starts afterwards must do no harm.
 func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	t.Parallel()
 	google := fcmtest.New(t, fcmtest.Options{})
@@ -476,7 +476,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	service := providertest.NewTLSServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		arrived <- struct{}{}
 		<-release
-		w.WriteHeader(http.StatusUnauthorized) // so that the credentials are needed once more
+		w.WriteHeader(http.StatusUnauthorized) // now the credentials are needed once more
 	}))
 	p := &Provider{
 		Options: network.Options{
@@ -502,7 +502,7 @@ func TestAPushOutlivesItsConfiguration(t *testing.T) {
 	}
 }
 
-// references is how many hold on to the token of a provider's credentials.
+// references returns how many users the token of a provider's credentials has.
 func references(t *testing.T, pool pooled.Pool[*source], p *Provider) int {
 	t.Helper()
 	settings, err := p.Resolve()
@@ -560,7 +560,7 @@ func TestALoadThatFailedHoldsOnToNothing(t *testing.T) {
 	}
 }
 
-// What follows is the machine's own credentials: Google's metadata server, which is here one of ours.
+// The rest tests the machine's own credentials: Google's metadata server, which is a fake here.
 func TestTheCredentialsOfTheMachineDeliver(t *testing.T) {
 	service := fcmtest.New(t, fcmtest.Options{})
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")

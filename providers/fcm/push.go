@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// Reduce leaves what a message has of a notification, as far as it fits.
+// Reduce keeps only what a message needs of a notification, as far as it fits.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	return reduce(n, p.template.room)
 }
@@ -34,9 +34,9 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	return p.outcome(a, now)
 }
 
-// outcome classifies an answer. With `target fid`, what is not an installation ID is answered as one that is gone: Firebase's own
-// integration tests have UNREGISTERED for "INVALID_FID" (integration/messaging in https://github.com/firebase/firebase-admin-go). So the
-// setting may be to blame.
+// outcome classifies an answer. With `target fid`, FCM answers a pushkey that is not an installation ID like one that is gone: Firebase's
+// own integration tests expect UNREGISTERED for "INVALID_FID" (integration/messaging in https://github.com/firebase/firebase-admin-go). So
+// the option may be wrong.
 func (p *Provider) outcome(a *answer, now time.Time) providers.Outcome {
 	o := a.outcome(now)
 	if p.Target == targetFID && o.Reason == unregistered {

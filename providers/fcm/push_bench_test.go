@@ -17,7 +17,7 @@ import (
 
 const benchmarkToken = "ya29.benchmark"
 
-// BenchmarkPush compares a push with what it cannot do without: a POST of the same bytes over HTTP/2.
+// BenchmarkPush compares a push with its minimum: a POST of the same bytes over HTTP/2.
 func BenchmarkPush(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		p, push := benchmarkProvider(b, benchtest.Start(b)), alert()

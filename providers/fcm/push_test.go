@@ -20,7 +20,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The token endpoint is a server of its own here: the suite counts what goes to the push service.
+// The token endpoint is a separate server here: the suite counts the requests to the push service.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	const token = "ya29.very-secret-access-token"
@@ -125,7 +125,7 @@ func suiteVerdicts() []providertest.Verdict {
 	}
 }
 
-// accountOf are the members of a credentials file.
+// accountOf returns the members of a credentials file.
 func accountOf(t testing.TB, raw []byte) map[string]string {
 	t.Helper()
 	members := map[string]string{}
@@ -160,7 +160,7 @@ func TestAPushIsWhatFCMWants(t *testing.T) {
 	}
 }
 
-// android is what a message says to Android.
+// android is the part of a message for Android.
 func android(t *testing.T, m fcmtest.Message) (config struct {
 	Priority    string `json:"priority"`
 	TTL         string `json:"ttl"`
@@ -233,7 +233,7 @@ func TestFCMKeepsAPushAsLongAsItIsWorthDelivering(t *testing.T) {
 	}
 }
 
-// Guards against Sygnal's behaviour, where a badge that is cleared is never cleared.
+// Guards against Sygnal's behaviour, which never clears a badge.
 func TestACountOfZeroReachesTheClient(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -275,7 +275,7 @@ func TestAPushThatCanNeverBeDeliveredCostsNoRequest(t *testing.T) {
 	}
 }
 
-// The SDK repeats what it finds temporary, up to four times and for minutes; the gateway's policy does that, once.
+// The SDK retries temporary errors, up to four times and for minutes; here, only the gateway's policy retries.
 func TestNothingIsRepeatedBehindTheGatewaysBack(t *testing.T) {
 	t.Parallel()
 	unavailable := fcmtest.ErrorFor("UNAVAILABLE")
@@ -310,7 +310,7 @@ func TestNothingIsRepeatedBehindTheGatewaysBack(t *testing.T) {
 	}
 }
 
-// bearers are the access tokens that FCM was sent, in order.
+// bearers returns the access tokens that FCM received, in order.
 func (b *bench) bearers() (bearers []string) {
 	for _, r := range b.Requests() {
 		bearers = append(bearers, r.Header.Get("Authorization"))
@@ -345,7 +345,7 @@ func TestAnAccessTokenIsRenewedOnceForAllWhoseItWas(t *testing.T) {
 	}
 }
 
-// It may not be the token's fault, and Google limits how many are asked for.
+// The token may not be the cause, and Google limits how many tokens one may request.
 func TestAnAccessTokenThatIsRefusedForEverIsRenewedOnceAMinute(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -395,7 +395,7 @@ func TestWithoutAnAccessTokenNothingIsSent(t *testing.T) {
 		{"the key was revoked", func(b *bench) { b.Forget(b.CredentialsFile) }, providers.KindMisconfigured, "credentials_refused"},
 		{"Google is out of order", func(b *bench) { b.AnswerToken(providertest.Answer{Status: 503}) }, providers.KindRetry, "token_unavailable"},
 		{"the connection is lost", func(b *bench) { b.AnswerToken(providertest.Answer{Drop: true}) }, providers.KindRetry, "token_network"},
-		{"the answer is no token", func(b *bench) { b.AnswerToken(providertest.Answer{Status: 200, Body: "<html>"}) }, providers.KindRetry, "token_network"},
+		{"the answer is not a token", func(b *bench) { b.AnswerToken(providertest.Answer{Status: 200, Body: "<html>"}) }, providers.KindRetry, "token_network"},
 		{
 			"Google redirects", func(b *bench) {
 				b.AnswerToken(providertest.Answer{Status: 307, Header: http.Header{"Location": {"/token"}}})
@@ -435,7 +435,7 @@ func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 	}
 }
 
-// Nobody knows what became of such a push: it is for the homeserver, or the outbox, to send it again.
+// The result of such a push is unknown: the homeserver or the outbox must send it again.
 func TestAConnectionThatIsLostIsForLater(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
@@ -499,7 +499,7 @@ func TestTheProjectOfTheOptionComesFirst(t *testing.T) {
 	}
 }
 
-// Guards against the loss of a pusher for a wish that nobody can fulfil (issue 12).
+// Guards against losing a pusher for an invalid default_payload.
 func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)

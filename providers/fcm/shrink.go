@@ -10,16 +10,16 @@ import (
 
 // draft is the data of a message while it is made to fit.
 //
-// What goes first is what the client misses least, and can fetch by itself. In Sygnal's form: the content's members but for body and
-// msgtype, the largest first; the end of the body, or all of it where little would be left; msgtype; the names and the sender. In
-// Hedwig's: the content, all at once, as FluffyChat takes for the event what there is of it (getEventByPushNotification in
-// https://github.com/famedly/matrix-dart-sdk/blob/main/lib/src/client.dart), and fetches the event if there is none; the names and
-// the sender; what may be missing of the device.
-// In both, at last: what MSC3013 encrypted, all of it, unless that is all there is; the default_payload's members, the largest
-// first; the device. The ids, the priority and the counts always stay. Of two of the same size the first by name goes first.
+// First to go is what the client misses least and can fetch. In Sygnal's form: the content's members except body and msgtype, the largest
+// first; the end of the body, or all of it if little would be left; msgtype; the names and the sender. In Hedwig's form: the whole content
+// at once, since FluffyChat takes a partial content for the event (getEventByPushNotification in
+// https://github.com/famedly/matrix-dart-sdk/blob/main/lib/src/client.dart), but fetches the event without one; the names and the sender;
+// the optional parts of the device.
+// Last to go in both: MSC3013's members, all together, unless they are all there is; the default_payload's members, the largest first; the
+// device. The ids, the priority and the counts always stay. Of two members of the same size, the first by name goes first.
 type draft struct {
-	own      map[string]string // what the notification says
-	defaults map[string]string // what the default_payload says, and the notification does not
+	own      map[string]string // from the notification
+	defaults map[string]string // from the default_payload, unless the notification has them
 	over     int               // how many bytes are too many
 }
 
@@ -35,7 +35,7 @@ func newDraft(own, defaults map[string]string, limit int) *draft {
 	return m
 }
 
-// shrinkSygnal makes a message of Sygnal's form fit, as far as it can.
+// shrinkSygnal makes a message of Sygnal's form fit, as far as possible.
 func (m *draft) shrinkSygnal(n *providers.Notification) {
 	if m.over <= 0 {
 		return
@@ -48,7 +48,7 @@ func (m *draft) shrinkSygnal(n *providers.Notification) {
 
 const contentBody, contentMsgtype = contentPrefix + "body", contentPrefix + "msgtype"
 
-// dropContent drops the content's members that are less than what it says.
+// dropContent drops the content's members that matter less than its text.
 func (m *draft) dropContent() {
 	if m.over <= 0 {
 		return
@@ -58,7 +58,7 @@ func (m *draft) dropContent() {
 	})...)
 }
 
-// shrinkHedwig makes a message of Hedwig's form fit, as far as it can.
+// shrinkHedwig makes a message of Hedwig's form fit, as far as possible.
 func (m *draft) shrinkHedwig(n *providers.Notification, d *providers.Device) {
 	if m.over <= 0 {
 		return
@@ -66,7 +66,7 @@ func (m *draft) shrinkHedwig(n *providers.Notification, d *providers.Device) {
 	m.drop(m.own, "content", "room_alias", "room_name", "sender_display_name", "user_is_target", "type", "sender")
 	m.replace("devices", devices(d, false))
 	m.dropLast(n)
-	m.replace("devices", "[]") // the parser throws if there is none
+	m.replace("devices", "[]") // the parser throws without it
 }
 
 // dropLast drops what goes last in both forms.
@@ -79,7 +79,7 @@ func (m *draft) dropLast(n *providers.Notification) {
 	m.drop(m.defaults, largestFirst(m.defaults, func(string) bool { return true })...)
 }
 
-// drop drops one by one as long as there is too much.
+// drop drops members one by one while the message is too large.
 func (m *draft) drop(from map[string]string, names ...string) {
 	for _, name := range names {
 		if m.over <= 0 {
@@ -89,7 +89,7 @@ func (m *draft) drop(from map[string]string, names ...string) {
 	}
 }
 
-// remove removes a member, if it is there.
+// remove removes a member if it is there.
 func (m *draft) remove(from map[string]string, name string) {
 	if value, ok := from[name]; ok {
 		m.over -= len(name) + len(value)
@@ -97,10 +97,10 @@ func (m *draft) remove(from map[string]string, name string) {
 	}
 }
 
-// minText is how much of a cut text is worth reading, in bytes.
+// minText is how many bytes of a cut text are worth reading.
 const minText = 100
 
-// cutOrDrop cuts as much from the end of a text as is too much, or drops it if little would be left.
+// cutOrDrop cuts the end of a text to make the message fit, or drops the text if little would be left.
 func (m *draft) cutOrDrop(name string) {
 	if rest := len(m.own[name]) - m.over; m.over > 0 && rest >= minText {
 		m.replace(name, cut(m.own[name], rest))
@@ -109,7 +109,7 @@ func (m *draft) cutOrDrop(name string) {
 	m.drop(m.own, name)
 }
 
-// replace puts a shorter value in the place of one, if there is too much.
+// replace replaces a value with a shorter one if the message is too large.
 func (m *draft) replace(name, value string) {
 	if m.over > 0 {
 		m.over -= len(m.own[name]) - len(value)
@@ -117,7 +117,7 @@ func (m *draft) replace(name, value string) {
 	}
 }
 
-// largestFirst are the names of members, the largest member first.
+// largestFirst returns the names of members, the largest member first.
 func largestFirst(members map[string]string, which func(name string) bool) []string {
 	var names []string
 	for name := range members {

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// One byte less at a time, the members go in the order that the type draft has.
+// As the limit shrinks byte by byte, the members go in the order that the type draft documents.
 func TestWhatGoesFirst(t *testing.T) {
 	t.Parallel()
 	content := clientjson.Marshal(map[string]any{
@@ -65,7 +65,7 @@ func TestWhatGoesFirst(t *testing.T) {
 	}
 }
 
-// difference says what is not there any more, or else what changed.
+// difference returns what is missing, or else what changed.
 func difference(from, to map[string]string) []string {
 	var gone, changed []string
 	for _, name := range slices.Sorted(maps.Keys(from)) {
@@ -147,7 +147,7 @@ func FuzzData(f *testing.F) {
 		}
 		limit %= 2 * fcmLimit
 		members, err := data(n, d, limit, nil)
-		// What always stays, where it is longest: a count is of at most 20 digits.
+		// These are the longest forms of what always stays: a count has at most 20 digits.
 		least := len(eventID+roomID) + len(`event_idroom_idprionormaldevices[]counts{"unread":}`) + 20
 		if errors.Is(err, errTooLarge) && limit >= least {
 			t.Errorf("%d bytes are enough, but %d were not", least, limit)
@@ -162,14 +162,14 @@ func FuzzData(f *testing.F) {
 	})
 }
 
-// checkData says what is wrong with data, whatever it was made of.
+// checkData checks the rules that all data must follow.
 func checkData(t testing.TB, members map[string]string, n *providers.Notification, limit int) {
 	t.Helper()
 	size := 0
 	for name, value := range members {
 		size += len(name) + len(value)
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			t.Errorf("%q is no UTF-8: %q", name, value)
+			t.Errorf("%q is not UTF-8: %q", name, value)
 		}
 		if name == "" || name == "from" || name == "message_type" || strings.HasPrefix(name, "google.") || strings.HasPrefix(name, "gcm.") {
 			t.Errorf("FCM forbids the name %q", name)
@@ -185,6 +185,6 @@ func checkData(t testing.TB, members map[string]string, n *providers.Notificatio
 		t.Error("there is no prio")
 	}
 	if unread, ok := members["unread"]; ok && n.Counts.Unread == nil {
-		t.Errorf("unread is %s, and nobody said so", unread)
+		t.Errorf("unread is %s, and nobody set it", unread)
 	}
 }

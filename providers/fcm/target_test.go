@@ -26,8 +26,8 @@ func TestAnAppCanAddressInstallations(t *testing.T) {
 	}
 }
 
-// Firebase's own integration tests have UNREGISTERED for an ID that is none (integration/messaging in
-// https://github.com/firebase/firebase-admin-go): `target fid` for registration tokens would look like the death of all of them.
+// Firebase's own integration tests expect UNREGISTERED for something that is not an ID (integration/messaging in
+// https://github.com/firebase/firebase-admin-go): with `target fid`, all registration tokens would look dead.
 func TestAnInstallationThatIsGoneIsDoubtedAsTheSettingMayBeWrong(t *testing.T) {
 	t.Parallel()
 	for target, doubtful := range map[string]bool{"": false, "token": false, "fid": true} {
@@ -120,7 +120,7 @@ func TestTheSecondConfigurationForAndroidTakesThePlaceOfTheFirst(t *testing.T) {
 	}
 }
 
-// RFC 9110 section 5.1: names of headers are the same in any case.
+// RFC 9110 section 5.1: names of headers ignore case.
 func TestAHeaderOfTheOperatorsTakesThePlaceOfOursInAnyCase(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(_ *fcmtest.Service, p *Provider) {

@@ -10,14 +10,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// maxData is what FCM takes of data and notification together,
+// maxData is what FCM accepts of data and notification together,
 // https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type.
 const maxData = 4096
 
 // object is a JSON object in a message.
 type object = map[string]any
 
-// form is which of an app's messages a push gets.
+// form is the kind of message that a push gets.
 type form int
 
 const (
@@ -27,15 +27,15 @@ const (
 	forms
 )
 
-// template is what the operator wants in each message, written once for each form: a push adds what is its own.
+// template is what the operator puts into each message, written once for each form: a push adds its own values.
 type template struct {
 	// messages are by form, without and with a number for the app's icon.
 	messages [forms][2]skeleton
-	// room is how many bytes it leaves for data.
+	// room is how many bytes remain for data.
 	room int
 }
 
-// newTemplate reads the options by FCM's own schema, so that what FCM would not take is found while loading.
+// newTemplate reads the options by FCM's own schema, so loading finds what FCM would not accept.
 func newTemplate(p *Provider) (*template, error) {
 	parts, err := p.parts()
 	if err != nil {
@@ -46,7 +46,7 @@ func newTemplate(p *Provider) (*template, error) {
 		t.room -= len(clientjson.Marshal(shown))
 	}
 	if t.room < maxData/2 {
-		return nil, errors.New("notification: it leaves too little room for data: make it shorter")
+		return nil, errors.New("notification: leaves too little room for data: make it shorter")
 	}
 	target := slotToken
 	if p.Target == targetFID {
@@ -60,7 +60,7 @@ func newTemplate(p *Provider) (*template, error) {
 	return t, nil
 }
 
-// parts are the options that fill a part of the message each.
+// parts returns the options that each fill a part of the message.
 func (p *Provider) parts() (map[string]object, error) {
 	parts := make(map[string]object)
 	for _, option := range []struct {
@@ -85,15 +85,15 @@ func (p *Provider) parts() (map[string]object, error) {
 	}
 	// Firebase's SDKs refuse both: https://github.com/firebase/firebase-admin-node/pull/3205.
 	if parts["android"] != nil && parts["android_v2"] != nil {
-		return nil, errors.New("android_v2: it takes the place of android: leave one of them out")
+		return nil, errors.New("android_v2: replaces android: leave out one of them")
 	}
 	return parts, nil
 }
 
-// badgeKey lets a badge update take the place of an earlier one that waits for the device.
+// badgeKey lets a badge update replace an earlier one that is pending for the device.
 const badgeKey = "badge"
 
-// message is a message of a form, with slots for what is a push's own.
+// message returns a message of a form, with slots for the values of each push.
 func message(parts map[string]object, f form, counted bool, target slot) object {
 	m := object{target.member(): target, "data": slotData}
 	for name, part := range parts {
@@ -116,7 +116,7 @@ func message(parts map[string]object, f form, counted bool, target slot) object 
 	return m
 }
 
-// androidConfig is the configuration for Android. A badge update is no news: nothing is shown.
+// androidConfig returns the configuration for Android. A badge update shows no notification.
 func androidConfig(part object, f form) object {
 	config := expiring(part, f)
 	config["priority"] = "high"
@@ -129,7 +129,7 @@ func androidConfig(part object, f form) object {
 	return config
 }
 
-// androidV2Config is the same in the second form, where what is in it decides how urgent it is,
+// androidV2Config returns the same in the second form, whose members decide how urgent it is,
 // https://firebase.google.com/docs/cloud-messaging/send/v2-api.
 func androidV2Config(part object, f form) object {
 	config := expiring(part, f)
@@ -140,7 +140,7 @@ func androidV2Config(part object, f form) object {
 	return config
 }
 
-// expiring is a configuration for Android with what both forms have of each push, unless the operator says otherwise.
+// expiring adds what both forms for Android have of each push, unless the operator sets it.
 func expiring(part object, f form) object {
 	config := make(object, len(part)+3)
 	maps.Copy(config, part)
@@ -153,7 +153,7 @@ func expiring(part object, f form) object {
 	return config
 }
 
-// apnsConfig is the configuration for Apple devices with what APNs is told of each push, unless the operator says otherwise.
+// apnsConfig returns the configuration for Apple devices with each push's headers for APNs, unless the operator sets them.
 func apnsConfig(part object, f form, counted bool) object {
 	config := maps.Clone(part)
 	headers := object{"apns-priority": "10", "apns-expiration": slotExpiration}
@@ -161,7 +161,7 @@ func apnsConfig(part object, f form, counted bool) object {
 		headers["apns-priority"] = "5"
 	}
 	if own, ok := part["headers"].(object); ok {
-		for name, value := range own { // names of headers are the same in any case
+		for name, value := range own { // names of headers ignore case
 			delete(headers, strings.ToLower(name))
 			headers[name] = value
 		}
@@ -178,7 +178,7 @@ func apnsConfig(part object, f form, counted bool) object {
 	return config
 }
 
-// aps is Apple's part of a payload, which a payload always has.
+// aps returns Apple's part of a payload, which a payload always has.
 func aps(content object, f form, counted bool) object {
 	own, _ := content["aps"].(object)
 	members := make(object, len(own)+1)
@@ -194,7 +194,7 @@ func aps(content object, f form, counted bool) object {
 	return members
 }
 
-// lacking is an object without a member.
+// lacking returns an object without a member.
 func lacking(o object, name string) object {
 	less := maps.Clone(o)
 	delete(less, name)

@@ -57,11 +57,11 @@ func TestAWrongTemplateFailsTheLoad(t *testing.T) {
 
 		{"data in android", options{android: `{"data": {"room_id": "!other"}}`}, []string{"android.data:", "would take the place", "leave it out"}},
 		{"a target", options{android: `{"token": "x"}`}, []string{"android.token:", "the gateway sets the device"}},
-		{"both configurations for Android", options{android: `{}`, androidV2: `{"background_sync": {}}`}, []string{"android_v2:", "takes the place of android"}},
+		{"both configurations for Android", options{android: `{}`, androidV2: `{"background_sync": {}}`}, []string{"android_v2:", "replaces android"}},
 		{"a notification that leaves no room", options{notification: `{"body": "` + strings.Repeat("x", 2048) + `"}`}, []string{"notification:", "too little room"}},
 
-		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification.title:", "it is a number, not a text"}},
-		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android.ttl:", `a text such as "3600s"`}},
+		{"a text that is a number", options{notification: `{"title": 5}`}, []string{"notification.title:", "it is a number, not a string"}},
+		{"a ttl that is a number", options{android: `{"ttl": 3600}`}, []string{"android.ttl:", `a string such as "3600s"`}},
 		{"a ttl that is too long", options{android: `{"ttl": "2419201s"}`}, []string{"android.ttl:", `"2419201s"`, "four weeks"}},
 		{"a light without a color", options{android: `{"notification": {"light_settings": {"light_on_duration": "1s", "light_off_duration": "1s"}}}`}, []string{"android.notification.light_settings.color:", "missing"}},
 		{"a color by its name", options{android: `{"notification": {"color": "red"}}`}, []string{"android.notification.color:", `"red"`, `"#00ff80"`}},
@@ -98,7 +98,7 @@ func TestANotificationTakesItsRoomFromTheData(t *testing.T) {
 	}
 }
 
-// everything is what an operator may want in each message.
+// everything is what an operator may set for each message.
 var everything = options{
 	notification: `{"title": "New message", "body": "Open the app", "image": "https://example.org/i.png"}`,
 	android: `{"restricted_package_name": "org.example", "direct_boot_ok": true, "fcm_options": {"analytics_label": "matrix"},
@@ -109,7 +109,7 @@ var everything = options{
 		"notification": {"title": "New message", "icon": "https://example.org/i.png", "custom": true}, "fcm_options": {"link": "https://example.org/"}}`,
 }
 
-// messageFor is the message for a push, with its data as far as it has any.
+// messageFor returns the message for a push, with its data if it has any.
 func messageFor(t *testing.T, p *Provider, push *providers.Push, now time.Time) json.RawMessage {
 	t.Helper()
 	members, err := data(push.Notification, push.Device, p.template.room, nil)
@@ -125,7 +125,7 @@ func messageFor(t *testing.T, p *Provider, push *providers.Push, now time.Time) 
 	return request.Message
 }
 
-// part is a part of a message, without the members of android that are the provider's.
+// part returns a part of a message, without the members of android that the provider sets.
 func part(t *testing.T, raw json.RawMessage, name string) any {
 	t.Helper()
 	var message map[string]any

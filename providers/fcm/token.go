@@ -14,11 +14,11 @@ const badToken = "bad_token"
 
 var (
 	errNoToken  = errors.New("the pushkey is blank")
-	errBadToken = errors.New("the pushkey is not a registration token: it has white space or control characters in it")
+	errBadToken = errors.New("the pushkey is not a registration token: it contains white space or control characters")
 )
 
-// Usable returns an error if the pushkey is not a registration token. Google does not say what a token consists of, so the error is only
-// about what no token of an app can have in it; FCM judges the rest.
+// Usable returns an error if the pushkey is not a registration token. Google does not document what a token consists of, so the error only
+// covers what no token of an app can contain; FCM judges the rest.
 func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	if isPlain(d.Pushkey) {
 		return nil
@@ -33,7 +33,7 @@ func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	return nil
 }
 
-// isPlain reports whether a pushkey consists of the printable characters of ASCII, as nearly all do.
+// isPlain reports whether a pushkey consists of printable ASCII characters, as nearly all do.
 func isPlain(pushkey string) bool {
 	for i := range len(pushkey) {
 		if c := pushkey[i]; c <= ' ' || c > '~' {
@@ -43,7 +43,7 @@ func isPlain(pushkey string) bool {
 	return pushkey != ""
 }
 
-// neverInToken reports whether a character cannot be part of a token. The replacement character stands for what was not Unicode.
+// neverInToken reports whether a character cannot be part of a token. The replacement character stands for invalid Unicode.
 func neverInToken(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) || unicode.IsSpace(r)
 }

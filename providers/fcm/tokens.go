@@ -17,7 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// tokens are the access tokens of an app's credentials, which follow the file that those are in.
+// tokens are the access tokens of an app's credentials, which follow the credentials file.
 type tokens struct {
 	*pooled.Follower[*credentials, *source]
 }
@@ -63,14 +63,14 @@ var sources = pooled.NewPool[*source]()
 const (
 	// fetchTimeout bounds the request for a token.
 	fetchTimeout = 15 * time.Second
-	// fetchAgain is how soon a request for a token is repeated that failed.
+	// fetchAgain is how soon a failed request for a token is repeated.
 	fetchAgain = 5 * time.Second
-	// renewEvery is how soon a token that was refused is taken for bad again: it may not be the token's fault.
+	// renewEvery is how soon a refused token is replaced again: the token may not be the cause.
 	renewEvery = time.Minute
 )
 
-// source is where the tokens of one credential come from. However many ask, one request is made; and it is made before the token
-// ends, while that still serves. It is safe for concurrent use.
+// source provides the tokens of one credential. However many callers wait, it makes one request, and it makes it before the current token
+// expires. It is safe for concurrent use.
 type source struct {
 	fetch func(context.Context) (*oauth2.Token, error)
 	now   func() time.Time
@@ -79,7 +79,7 @@ type source struct {
 	token   *oauth2.Token // nil if there is none, or it was refused
 	early   time.Time     // when to fetch the next
 	running chan struct{} // closed when the fetch that is running ends; nil if none is
-	renewed time.Time     // when a token was last taken for bad
+	renewed time.Time     // when a token was last replaced because it was refused
 	failed  time.Time     // when the last fetch failed
 	err     error         // why; nil if it did not
 }
@@ -89,7 +89,7 @@ func takeSource(c *credentials) (*pooled.Share[*source], error) {
 	return sources.Take(c.name, func() (*source, error) { return &source{fetch: c.fetch, now: time.Now}, nil })
 }
 
-// get is a token that is good for a while.
+// get returns a token that is valid for a while.
 func (s *source) get(ctx context.Context) (string, error) {
 	for {
 		token, running, err := s.look()
@@ -104,7 +104,7 @@ func (s *source) get(ctx context.Context) (string, error) {
 	}
 }
 
-// look is the token, why there is none, or what to wait for.
+// look returns the token, the error of the last fetch, or what to wait for.
 func (s *source) look() (string, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +129,7 @@ func (s *source) look() (string, <-chan struct{}, error) {
 	return "", s.running, nil
 }
 
-// run fetches a token. It serves everybody, so that it ends with nobody's context.
+// run fetches a token. The token serves every caller, so no single caller's context ends the fetch.
 func (s *source) run() {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
@@ -139,7 +139,7 @@ func (s *source) run() {
 	defer s.mu.Unlock()
 	now := s.now()
 	if err == nil && !token.Expiry.After(now) {
-		err = errors.New("the token has already ended")
+		err = errors.New("the token has already expired")
 	}
 	if err != nil {
 		s.err, s.failed = &credentialError{err}, now
@@ -151,7 +151,7 @@ func (s *source) run() {
 	s.running = nil
 }
 
-// refused makes the next who ask wait for another token than this one, unless that did not help a moment ago.
+// refused makes the next callers wait for another token than this one, unless that was tried a moment ago.
 func (s *source) refused(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,15 +160,15 @@ func (s *source) refused(token string) {
 	}
 }
 
-// credentialError says that there was no access token to send with.
+// credentialError means that there was no access token to send with.
 type credentialError struct{ err error }
 
-// Error is the reason without what Google was sent or said.
+// Error returns the reason without what Google was sent or answered.
 func (e *credentialError) Error() string {
 	return "getting an access token: " + e.outcome().Err.Error()
 }
 
-// outcome tells credentials that Google does not take from a Google that cannot be reached.
+// outcome distinguishes credentials that Google does not accept from an unreachable Google.
 func (e *credentialError) outcome() providers.Outcome {
 	var refused *oauth2.RetrieveError
 	if !errors.As(e.err, &refused) || refused.Response == nil {
@@ -177,7 +177,7 @@ func (e *credentialError) outcome() providers.Outcome {
 		return o
 	}
 	if status := refused.Response.StatusCode; status == http.StatusTooManyRequests || status >= 500 {
-		return providers.Retry("token_unavailable", 0, errors.New("the token endpoint is out of order"))
+		return providers.Retry("token_unavailable", 0, errors.New("the token endpoint fails"))
 	}
 	o := providers.Misconfigured("credentials_refused", errors.New("the token endpoint refuses the credentials"))
 	o.Word = grantCode(refused.Body)

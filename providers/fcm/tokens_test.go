@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// endpoint is where a source fetches its tokens: token-1, token-2 and so on, each good for an hour.
+// endpoint returns tokens to a source: token-1, token-2 and so on, each valid for an hour.
 type endpoint struct {
 	mu      sync.Mutex
 	fetches int
@@ -136,7 +136,7 @@ func TestARefusedTokenIsReplaced(t *testing.T) {
 		wantToken(t, s, "token-1")
 		s.refused("token-1")
 		wantToken(t, s, "token-2")
-		s.refused("token-1") // which another push was told, too
+		s.refused("token-1") // another push got the same answer
 		wantToken(t, s, "token-2")
 	})
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Sources of the rows below: FE is https://firebase.google.com/docs/cloud-messaging/error-codes, SF is
-// https://firebase.google.com/docs/cloud-messaging/scale-fcm, FG is https://github.com/firebase/firebase-admin-go; an owner/repo#n is an
-// issue or a pull request of GitHub's.
+// The sources of the rows below: FE is https://firebase.google.com/docs/cloud-messaging/error-codes, SF is
+// https://firebase.google.com/docs/cloud-messaging/scale-fcm, FG is https://github.com/firebase/firebase-admin-go; owner/repo#n is an issue
+// or a pull request on GitHub.
 const invalidTokenText = "The registration token is not a valid FCM registration token"
 
-// vendorAnswers are what FCM is known to say, and what it must mean.
+// vendorAnswers are known answers of FCM, and what they must mean.
 var vendorAnswers = []struct {
 	source, name string
 	answer       providertest.Answer
@@ -97,7 +97,7 @@ var vendorAnswers = []struct {
 		"SomethingNew",
 	},
 	{
-		"FCM's words are not its only ones", "Apple's word alone", fcmtest.AppleError(500, "", "", "No.", 410, "ExpiredToken"),
+		"FCM's words are not its only ones", "only Apple's word", fcmtest.AppleError(500, "", "", "No.", 410, "ExpiredToken"),
 		meaning{providers.KindRejected, "apns_expired_token", false},
 		"ExpiredToken",
 	},
@@ -167,7 +167,7 @@ func TestFCMsWordDecidesBeforeTheStatusAndIsShown(t *testing.T) {
 	}
 }
 
-// All of APNs' table is as true when FCM repeats it, whatever status and code stand beside.
+// All of APNs' table also applies if FCM passes the reason on, whatever the status and code are.
 func TestEachOfApplesReasonsMeansTheSameThroughFCM(t *testing.T) {
 	t.Parallel()
 	for reason, v := range apnsreason.Verdicts {
@@ -186,7 +186,7 @@ func TestEachOfApplesReasonsMeansTheSameThroughFCM(t *testing.T) {
 	}
 }
 
-// SF: 429 is for a minute later where there is no Retry-After; with 503, Retry-After is honored.
+// SF: without Retry-After, a 429 is for a minute later; with 503, Retry-After is honoured.
 func TestA429WithoutAWordIsForAMinuteLater(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second, "soon": time.Minute} {

@@ -11,18 +11,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// verdict is what an error says about a push.
+// verdict is what an error means for a push.
 type verdict struct {
 	kind     providers.Kind
 	reason   string
 	doubtful bool
 }
 
-// unregistered is the reason of FCM's own word for a dead token.
+// unregistered is the reason for FCM's code for a dead token.
 const unregistered = "unregistered"
 
-// codes are FCM's own error codes, https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode, but for INVALID_ARGUMENT. Only a dead
-// token rejects; the status says nothing: a wrong project is a 404 as well as a dead token.
+// codes are FCM's own error codes, https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode, except INVALID_ARGUMENT. Only a dead
+// token rejects; the status does not decide: a wrong project is a 404 as well as a dead token.
 var codes = map[string]verdict{
 	"UNREGISTERED":           {kind: providers.KindRejected, reason: unregistered},
 	"SENDER_ID_MISMATCH":     {kind: providers.KindMisconfigured, reason: "sender_id_mismatch"},
@@ -34,8 +34,8 @@ var codes = map[string]verdict{
 	"UNSPECIFIED_ERROR":      {kind: providers.KindRetry, reason: "unspecified_error"},
 }
 
-// statuses are the canonical codes of Google's APIs, which stand in the body of every error, also where FCM itself was not reached,
-// https://cloud.google.com/apis/design/errors#error_model. Those that are not here are for later.
+// statuses are the canonical codes of Google's APIs, which appear in the body of every error, even if the request did not reach FCM itself,
+// https://cloud.google.com/apis/design/errors#error_model. All others are retried.
 var statuses = map[string]verdict{
 	"UNAUTHENTICATED":     {kind: providers.KindMisconfigured, reason: "unauthenticated"},
 	"PERMISSION_DENIED":   {kind: providers.KindMisconfigured, reason: "permission_denied"},
@@ -46,11 +46,11 @@ var statuses = map[string]verdict{
 
 const quotaExceeded = "quota_exceeded"
 
-// quotaDelay is how long to wait where FCM's quota is used up and it does not say for how long,
+// quotaDelay is how long to wait if FCM's quota is used up and the answer gives no delay,
 // https://firebase.google.com/docs/cloud-messaging/scale-fcm#handle-retries.
 const quotaDelay = time.Minute
 
-// outcome classifies the answer. APNs' word goes first, then FCM's own, then that of Google's APIs, and the HTTP status last.
+// outcome classifies the answer: by APNs' reason first, then FCM's code, then that of Google's APIs, and the HTTP status last.
 func (a *answer) outcome(now time.Time) providers.Outcome {
 	if a.status/100 == 2 {
 		return providers.Delivered()
@@ -70,7 +70,7 @@ func (a *answer) outcome(now time.Time) providers.Outcome {
 		o.RetryAfter = quotaDelay
 	}
 	if quota || strings.HasPrefix(v.reason, applePrefix) {
-		o.Cause = providers.CauseDevice // FCM is in order; whose quota it is, it does not always say
+		o.Cause = providers.CauseDevice // FCM works; it does not always say whose quota it is
 	}
 	return o
 }
@@ -104,12 +104,12 @@ var optionFields = []string{
 	"message.fcm_options", "message.fcmOptions",
 }
 
-// invalidToken are Google's words for what is not a registration token, where it names no field:
+// invalidToken are Google's texts for a pushkey that is not a registration token, if it names no field:
 // https://firebase.google.com/docs/cloud-messaging/error-codes, https://bloomberg.github.io/pushiko/fcm_responses.
 var invalidToken = []string{"not a valid FCM registration token", "Invalid registration token"}
 
-// invalidArgument tells a token that FCM does not know from a message that it does not like, and from what the operator wants in
-// each message. The fields that FCM names go before its text, which may repeat what it was sent.
+// invalidArgument distinguishes an unknown token, an invalid message, and an invalid option of the operator's. The fields that FCM names
+// take precedence over its text, which may repeat what was sent.
 func (f *failure) invalidArgument() verdict {
 	unnamed := len(f.fields()) == 0
 	switch {
@@ -123,7 +123,7 @@ func (f *failure) invalidArgument() verdict {
 	}
 }
 
-// byStatus is the verdict on an answer that is not Google's: of a proxy, or of a server that is on its knees.
+// byStatus returns the verdict on an answer that is not Google's: from a proxy, or from an overloaded server.
 func byStatus(status int) verdict {
 	v := verdict{kind: providers.KindRetry, reason: "http_" + strconv.Itoa(status)}
 	if status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout {
@@ -132,7 +132,7 @@ func byStatus(status int) verdict {
 	return v
 }
 
-// unauthenticated reports whether it was the access token that FCM did not take, and not credentials for APNs or a browser.
+// unauthenticated reports whether FCM did not accept the access token, rather than credentials for APNs or a browser.
 func (a *answer) unauthenticated() bool {
 	if a.status != http.StatusUnauthorized {
 		return false

@@ -29,14 +29,14 @@ var canonicalCodes = map[string]int{
 	"OUT_OF_RANGE": 400, "UNIMPLEMENTED": 501, "INTERNAL": 500, "UNAVAILABLE": 503, "DATA_LOSS": 500,
 }
 
-// meaning is what an error must be taken for.
+// meaning is how an error must be interpreted.
 type meaning struct {
 	kind     providers.Kind
 	reason   string
 	doubtful bool
 }
 
-// wantErrorCodes is what each of FCM's own codes means, whatever the status.
+// wantErrorCodes is the meaning of each of FCM's own codes, whatever the status.
 var wantErrorCodes = map[string]meaning{
 	"UNSPECIFIED_ERROR":      {kind: providers.KindRetry, reason: "unspecified_error"},
 	"INVALID_ARGUMENT":       {kind: providers.KindDropped, reason: "invalid_argument"},
@@ -49,7 +49,7 @@ var wantErrorCodes = map[string]meaning{
 	"APNS_AUTH_ERROR":        {kind: providers.KindMisconfigured, reason: "third_party_auth_error"},
 }
 
-// wantCanonicalCodes is what each canonical code means where FCM says nothing of its own.
+// wantCanonicalCodes is the meaning of each canonical code without a code from FCM.
 var wantCanonicalCodes = map[string]meaning{
 	"CANCELLED":           {kind: providers.KindRetry, reason: "http_499"},
 	"UNKNOWN":             {kind: providers.KindRetry, reason: "http_500"},
@@ -69,12 +69,12 @@ var wantCanonicalCodes = map[string]meaning{
 	"DATA_LOSS":           {kind: providers.KindRetry, reason: "http_500"},
 }
 
-// answerOf is an answer as the provider gets it.
+// answerOf returns an answer as the provider gets it.
 func answerOf(a providertest.Answer) *answer {
 	return &answer{status: a.Status, header: a.Header, body: []byte(a.Body)}
 }
 
-// means fails the test unless an answer is taken for what it means.
+// means fails the test unless an answer is interpreted correctly.
 func means(t *testing.T, what string, a providertest.Answer, want meaning) {
 	t.Helper()
 	o := answerOf(a).outcome(time.Now())
@@ -104,7 +104,7 @@ func TestEachOfFCMsOwnCodesHasItsMeaningWhateverTheStatus(t *testing.T) {
 	}
 	for code := range codes {
 		if !slices.Contains(errorCodes, code) {
-			t.Errorf("%s is none of FCM's codes", code)
+			t.Errorf("%s is not one of FCM's codes", code)
 		}
 	}
 }
@@ -121,12 +121,12 @@ func TestEachCanonicalCodeHasItsMeaningWhereFCMSaysNothing(t *testing.T) {
 	}
 	for code := range statuses {
 		if _, ok := canonicalCodes[code]; !ok {
-			t.Errorf("%s is no canonical code", code)
+			t.Errorf("%s is not a canonical code", code)
 		}
 	}
 }
 
-// foreign are bodies that are not Google's, whatever they say.
+// foreign are bodies that are not Google's.
 var foreign = map[string]string{
 	"nothing":             "",
 	"HTML":                "<html><head><title>404 Not Found</title></head><body>UNREGISTERED</body></html>",
@@ -138,13 +138,13 @@ var foreign = map[string]string{
 	"OAuth's":             `{"error": "UNREGISTERED", "error_description": "UNREGISTERED"}`,
 	"the legacy API's":    `{"multicast_id": 1, "success": 0, "failure": 1, "results": [{"error": "NotRegistered"}]}`,
 	"APNs'":               `{"reason": "Unregistered", "timestamp": 1700000000000}`,
-	"a message alone":     `{"error": {"message": "The registration token is not a valid FCM registration token"}}`,
+	"only a message":      `{"error": {"message": "The registration token is not a valid FCM registration token"}}`,
 	"a code of another":   `{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "errorCode": "UNREGISTERED"}]}}`,
 	"a code of nobody":    `{"error": {"details": [{"errorCode": "UNREGISTERED"}]}}`,
 	"a field without why": `{"error": {"details": [{"fieldViolations": [{"field": "message.token"}]}]}}`,
 }
 
-// Guards against Sygnal's behaviour, where any 404 costs the pusher, so that a wrong project or a proxy costs all of them.
+// Guards against Sygnal's behaviour: any 404 costs the pusher, so a wrong project or a proxy costs all of them.
 func TestWhatIsNotGooglesNeverRejects(t *testing.T) {
 	t.Parallel()
 	for status := 300; status <= 599; status++ {
@@ -175,7 +175,7 @@ func TestOnlyADeadTokenRejects(t *testing.T) {
 		{"an invalid token", fcmtest.ErrorFor("INVALID_ARGUMENT"), doubted},
 		{"an invalid token in the short form", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", invalid), doubted},
 		{"an invalid token without FCM's code", fcmtest.Error(400, "INVALID_ARGUMENT", "", invalid), doubted},
-		{"a token that is no text", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.token"), doubted},
+		{"a token that is not a string", fcmtest.Error(400, "INVALID_ARGUMENT", "", "No.", "message.token"), doubted},
 		{"a token among other things", fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "No.", "message.data", "message.token"), doubted},
 		{"the words of an invalid token in another error", fcmtest.Error(404, "NOT_FOUND", "", invalid), meaning{kind: providers.KindMisconfigured, reason: "not_found"}},
 		{"the words in an outage", fcmtest.Error(503, "UNAVAILABLE", "UNAVAILABLE", invalid), meaning{kind: providers.KindRetry, reason: "unavailable"}},

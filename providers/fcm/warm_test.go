@@ -21,7 +21,7 @@ func (b *bench) warm(t *testing.T) {
 	}
 }
 
-// wantMade wants so many connections, the one for access tokens included, and requests for those.
+// wantMade checks the number of connections, including the one for access tokens, and of token requests.
 func (b *bench) wantMade(t *testing.T, connections, tokens int) {
 	t.Helper()
 	if c, n := b.Connections(), b.TokenRequests(); c != connections || n != tokens {
@@ -94,7 +94,7 @@ func TestWhatFailedAheadIsForTheFirstPushToTell(t *testing.T) {
 		},
 		{
 			"Google is out of order", func(b *bench) { b.AnswerToken(providertest.Answer{Status: http.StatusServiceUnavailable}) },
-			"the token endpoint is out of order", providers.KindRetry, "token_unavailable",
+			"the token endpoint fails", providers.KindRetry, "token_unavailable",
 		},
 	}
 	for _, test := range tests {
@@ -107,7 +107,7 @@ func TestWhatFailedAheadIsForTheFirstPushToTell(t *testing.T) {
 				t.Errorf("Warm: %v", err)
 			}
 			b.want(t, alert(), test.kind, test.reason)
-			b.wantMade(t, 2, 1) // FCM itself is ready, and who failed is left alone for a moment
+			b.wantMade(t, 2, 1) // FCM itself is ready, and the failed endpoint is not asked again for a moment
 		})
 	}
 }
@@ -138,7 +138,7 @@ func TestGettingReadyEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// What is under way serves whoever comes next: it does not end with the configuration that wanted it first.
+// A fetch in progress serves the next caller: it does not end with the configuration that started it.
 func TestWhatWasBegunAheadIsNotBegunAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)

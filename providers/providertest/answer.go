@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Answer is an answer of a push service. It is an [http.Handler] that gives everybody this answer, so it can be the handler of a
+// Answer is an answer of a push service. It is an [http.Handler] that gives this answer to every request, so it can be the handler of a
 // [TLSServer]. [PushService.Answer] gives several in turn.
 type Answer struct {
-	// Status is the HTTP status. 0 is 201.
+	// Status is the HTTP status; 0 for 201.
 	Status int
-	// Header has the headers. nil is none.
+	// Header has the headers; nil for none.
 	Header http.Header
-	// Body is the body. Empty is none.
+	// Body is the body; empty for none.
 	Body string
 	// Delay is how long the answer takes.
 	Delay time.Duration
-	// Hang gives no answer. The connection (HTTP/2: the stream) is closed when the client has gone or the service is closed.
+	// Hang sends no answer. The connection (HTTP/2: the stream) is closed when the client is gone or the service is closed.
 	Hang bool
 	// Drop closes the connection (HTTP/2: the stream) instead of answering.
 	Drop bool
-	// Times is how many pushes [PushService.Answer] answers like this. 0 is all further ones.
+	// Times is how many pushes [PushService.Answer] answers like this; 0 for all further ones.
 	Times int
 }
 
-// Answer sets what an endpoint, given as its path or URL, answers to pushes that break no rule: each answer in turn, as many times
-// as its Times, then 201 again. Without answers, it is 201 at once. An unknown endpoint is ignored.
+// Answer sets how an endpoint, given as its path or URL, answers pushes that break no rule. Each answer is given in turn, as many times
+// as its Times, and after that 201. Without answers, every push gets 201 at once. An unknown endpoint is ignored.
 func (s *PushService) Answer(path string, answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *PushService) Answer(path string, answers ...Answer) {
 	}
 }
 
-// takeAnswer is the programmed answer to the next push.
+// takeAnswer returns the programmed answer to the next push.
 func (s *PushService) takeAnswer(e *endpoint) (Answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *PushService) takeAnswer(e *endpoint) (Answer, bool) {
 	return a, true
 }
 
-// ServeHTTP gives the answer. A request that hangs is dropped once its context is done.
+// ServeHTTP sends the answer. A request that hangs is dropped once its context is done.
 func (a Answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var late <-chan time.Time // never, if it hangs
 	if a.Delay > 0 && !a.Hang {

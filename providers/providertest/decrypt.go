@@ -12,9 +12,9 @@ import (
 	"slices"
 )
 
-// decrypt is what a browser does with a push message (RFC 8291, in the aes128gcm content encoding of RFC 8188): it takes the body
-// of the push request apart and returns the plaintext. It shares no code with the gateway's encryption, down to HKDF, so a
-// mistake there is not made here again.
+// decrypt does what a browser does with a push message (RFC 8291, in the aes128gcm content encoding of RFC 8188): it parses the body of
+// the push request and returns the plaintext. It shares no code with the gateway's encryption, not even HKDF, so it cannot repeat a
+// mistake made there.
 func decrypt(body []byte, private *ecdh.PrivateKey, auth []byte) ([]byte, error) {
 	salt, sender, record, err := splitBody(body)
 	if err != nil {
@@ -25,7 +25,7 @@ func decrypt(body []byte, private *ecdh.PrivateKey, auth []byte) ([]byte, error)
 		return nil, fmt.Errorf("agreeing on a secret: %w", err)
 	}
 
-	// RFC 8291 section 3.4; every output is no longer than one block of HMAC-SHA-256.
+	// RFC 8291 section 3.4. No output is longer than one block of HMAC-SHA-256.
 	keyInfo := slices.Concat([]byte("WebPush: info\x00"), private.PublicKey().Bytes(), sender.Bytes())
 	ikm := hkdfBlock(hkdfExtract(auth, secret), keyInfo)
 	prk := hkdfExtract(salt, ikm)
@@ -47,7 +47,7 @@ func decrypt(body []byte, private *ecdh.PrivateKey, auth []byte) ([]byte, error)
 	return unpad(padded)
 }
 
-// splitBody reads the header of RFC 8188 section 2.1 as RFC 8291 section 4 restricts it: the keyid is the sender's public key, and
+// splitBody parses the header of RFC 8188 section 2.1 as RFC 8291 section 4 restricts it: the keyid is the sender's public key, and
 // there is a single record, shorter than rs.
 func splitBody(body []byte) (salt []byte, sender *ecdh.PublicKey, record []byte, err error) {
 	const fixed = 16 + 4 + 1
@@ -72,7 +72,7 @@ func splitBody(body []byte) (salt []byte, sender *ecdh.PublicKey, record []byte,
 	return body[:16], sender, record, nil
 }
 
-// unpad removes the zeros and the delimiter of a last record, RFC 8188 section 2.
+// unpad removes the zeros and the delimiter from a last record, RFC 8188 section 2.
 func unpad(padded []byte) ([]byte, error) {
 	n := len(padded) - 1
 	for n >= 0 && padded[n] == 0 {
@@ -84,14 +84,14 @@ func unpad(padded []byte) ([]byte, error) {
 	return padded[:n], nil
 }
 
-// hkdfExtract is HKDF-Extract of RFC 5869 with SHA-256.
+// hkdfExtract is HKDF-Extract with SHA-256, RFC 5869.
 func hkdfExtract(salt, ikm []byte) []byte {
 	mac := hmac.New(sha256.New, salt)
 	mac.Write(ikm)
 	return mac.Sum(nil)
 }
 
-// hkdfBlock is the first block of HKDF-Expand of RFC 5869 with SHA-256.
+// hkdfBlock is the first block of HKDF-Expand with SHA-256, RFC 5869.
 func hkdfBlock(prk, info []byte) []byte {
 	mac := hmac.New(sha256.New, prk)
 	mac.Write(info)

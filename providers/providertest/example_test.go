@@ -16,10 +16,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// lamp is a provider of a push service that is made up, which switches lamps on. A pushkey is the hexadecimal number of a lamp.
+// lamp is a provider for a made-up push service that switches lamps on. A pushkey is the hexadecimal number of a lamp.
 type lamp struct{ client *service.Client }
 
-// newLamp makes what Provision makes of the provider's options.
+// newLamp makes a provider from its options, as Provision does.
 func newLamp(options network.Options) (*lamp, error) {
 	settings, err := options.Resolve()
 	if err != nil {
@@ -89,7 +89,7 @@ func lampSuite() providertest.Suite {
 	}
 }
 
-// A test of the provider's package gives the suite to Run.
+// A test in the provider's package passes the suite to Run.
 func Example() {
 	TestTheProviderKeepsTheContract := func(t *testing.T) {
 		t.Parallel()

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// maxBody is what a push service must accept, RFC 8030 section 7.2, and the most that this one does.
+// maxBody is the body size that a push service must accept (RFC 8030 section 7.2). This one accepts no more.
 const maxBody = 4096
 
-// PushService is a push service for tests and demonstrations, with UnifiedPush endpoints at /up/<topic> and Web Push endpoints
-// (RFC 8030) at /webpush/<name>. It checks a push as strictly as the RFCs allow, decrypts it with the subscriber's keys and
-// verifies its VAPID token. If something is wrong, it answers 400, 401, 403, 405 or 413, and the body says what.
+// PushService is a push service for tests and demonstrations. It has UnifiedPush endpoints at /up/<topic> and Web Push endpoints (RFC
+// 8030) at /webpush/<name>. It checks a push as strictly as the RFCs allow, decrypts it with the subscriber's keys and verifies its
+// VAPID token. If something is wrong, it answers 400, 401, 403, 405 or 413, and the body lists what.
 //
-// It is an [http.Handler], to be served from its own origin. An unknown path is 404. It is safe for concurrent use.
+// It is an [http.Handler] that must be served at a separate origin. An unknown path gets 404. It is safe for concurrent use.
 type PushService struct {
 	options PushServiceOptions
 	ctx     context.Context // done when the service is closed
@@ -33,16 +33,16 @@ type PushService struct {
 
 // PushServiceOptions are the options of a [PushService]. The zero value is fine.
 type PushServiceOptions struct {
-	// Origin is the service's origin, scheme://host[:port]. A VAPID token must be for it. Empty is each request's own origin. See
-	// also [PushService.SetOrigin].
+	// Origin is the service's origin, scheme://host[:port], for which a VAPID token must be made. If it is empty, each request's own
+	// origin counts. See also [PushService.SetOrigin].
 	Origin string
-	// RequireVAPID refuses a push to a Web Push endpoint that has no VAPID token, as browsers' services do.
+	// RequireVAPID makes the service refuse a push without a VAPID token to a Web Push endpoint, as browsers' services do.
 	RequireVAPID bool
-	// Keep is how many messages of an endpoint are kept. 0 is 1000.
+	// Keep is how many messages of an endpoint are kept; 0 for 1000.
 	Keep int
-	// Now is the clock that VAPID tokens are checked against. nil is time.Now.
+	// Now is the clock for checking VAPID tokens; nil for time.Now.
 	Now func() time.Time
-	// OnMessage is called with each message before it is answered, from any number of goroutines.
+	// OnMessage is called with each message before it is answered. Calls may be concurrent.
 	OnMessage func(Message)
 }
 
@@ -54,9 +54,9 @@ type Message struct {
 	Path string
 	// Header has the request's headers.
 	Header http.Header
-	// TTL is the header of RFC 8030 section 5.2, in seconds. -1 if it is missing or wrong.
+	// TTL is the header of RFC 8030 section 5.2, in seconds; -1 if it is missing or wrong.
 	TTL int
-	// Urgency and Topic are the headers of RFC 8030 sections 5.3 and 5.4. Empty if they are missing.
+	// Urgency and Topic are the headers of RFC 8030 sections 5.3 and 5.4; empty if they are missing.
 	Urgency, Topic string
 	// Encrypted reports whether the body was encrypted.
 	Encrypted bool
@@ -64,17 +64,17 @@ type Message struct {
 	Body []byte
 	// Size is the length of the body as it was sent, in bytes.
 	Size int
-	// VAPID reports whether the request has a VAPID token, and it is right.
+	// VAPID reports whether the request has a valid VAPID token.
 	VAPID bool
 	// Subject is the sub of the VAPID token.
 	Subject string
-	// Violations are the rules that the request breaks. A message that breaks one was not accepted.
+	// Violations are the rules that the request breaks. If there are any, the message was not accepted.
 	Violations []string
 	// Status is the status of the answer.
 	Status int
 }
 
-// endpoint is one path and what arrived there.
+// endpoint is one path and what has arrived there.
 type endpoint struct {
 	sub      *Subscription // nil for plain UnifiedPush
 	answers  []Answer
@@ -98,7 +98,7 @@ func NewPushService(o PushServiceOptions) *PushService {
 	return s
 }
 
-// SetOrigin sets the service's origin, once its server has one.
+// SetOrigin sets the service's origin, as soon as its server has one.
 func (s *PushService) SetOrigin(origin string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,10 +112,10 @@ func (s *PushService) Origin() string {
 	return s.origin
 }
 
-// Close ends every request that hangs. Call it before the server is closed, which waits for them.
+// Close ends every request that hangs. Call it before closing the server, which waits for these requests.
 func (s *PushService) Close() { s.close() }
 
-// add opens an endpoint. One that exists keeps its messages.
+// add opens an endpoint. An existing one keeps its messages.
 func (s *PushService) add(path string, sub *Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *PushService) add(path string, sub *Subscription) {
 	s.endpoints[path] = &endpoint{sub: sub, arrived: make(chan struct{})}
 }
 
-// find looks an endpoint up by its path or its URL. The lock is held.
+// find returns an endpoint by its path or URL; nil if there is none. The lock is held.
 func (s *PushService) find(path string) *endpoint {
 	if u, err := url.Parse(path); err == nil {
 		path = u.Path
@@ -145,8 +145,8 @@ func (s *PushService) Messages(path string) []Message {
 	return append([]Message(nil), e.messages...)
 }
 
-// Wait returns the next message of an endpoint, given as its path or URL, and waits for one if there is none. It returns each message
-// once, in order.
+// Wait returns the next message of an endpoint, given as its path or URL, and waits for one if necessary. It returns each message once,
+// in order.
 func (s *PushService) Wait(ctx context.Context, path string) (Message, error) {
 	for {
 		m, arrived, err := s.next(path)
@@ -161,7 +161,7 @@ func (s *PushService) Wait(ctx context.Context, path string) (Message, error) {
 	}
 }
 
-// next is the next message to be waited for, or what to wait for if there is none.
+// next returns the next message for Wait, or a channel that is closed when one arrives.
 func (s *PushService) next(path string) (Message, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +177,7 @@ func (s *PushService) next(path string) (Message, <-chan struct{}, error) {
 	return e.messages[e.waited-e.dropped-1], nil, nil
 }
 
-// ServeHTTP takes a push.
+// ServeHTTP receives a push.
 func (s *PushService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	e := s.endpoints[r.URL.Path]
@@ -208,7 +208,7 @@ func (s *PushService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.options.OnMessage(m)
 	}
 	if answer.Status == http.StatusCreated {
-		// RFC 8030 section 5: where the message is, and for how long it is kept.
+		// RFC 8030 section 5: the location of the message, and how long it is kept.
 		w.Header().Set("Location", s.originOf(r)+"/message/"+strconv.Itoa(number))
 		w.Header().Set("TTL", strconv.Itoa(m.TTL))
 	}
@@ -218,7 +218,7 @@ func (s *PushService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// record keeps a message, tells who waits for it, and returns its number.
+// record stores a message, wakes everybody who waits for it, and returns its number.
 func (s *PushService) record(e *endpoint, m Message) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,7 +233,7 @@ func (s *PushService) record(e *endpoint, m Message) int {
 	return s.sent
 }
 
-// originOf is the service's origin as a request sees it.
+// originOf returns the service's origin for a request.
 func (s *PushService) originOf(r *http.Request) string {
 	if origin := s.Origin(); origin != "" {
 		return origin

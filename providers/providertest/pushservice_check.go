@@ -13,10 +13,10 @@ var (
 	topicAlphabet = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)                              // RFC 8030 section 5.4
 	urgencies     = []string{"very-low", "low", "normal", "high"}                            // RFC 8030 section 5.3
 	digits        = regexp.MustCompile(`^[0-9]{1,10}$`)                                      // RFC 8030 section 5.2
-	single        = []string{"Ttl", "Urgency", "Topic", "Authorization", "Content-Encoding"} // headers that occur once
+	single        = []string{"Ttl", "Urgency", "Topic", "Authorization", "Content-Encoding"} // headers that may occur only once
 )
 
-// check reads a push and returns it with the status to refuse it with; 0 if it breaks no rule.
+// check reads a push, and returns it with the status of the refusal; 0 if it breaks no rule.
 func (s *PushService) check(r *http.Request, body []byte, sub *Subscription) (Message, int) {
 	m := Message{Time: s.options.Now(), Path: r.URL.Path, Header: r.Header.Clone(), TTL: -1, Size: len(body)}
 	refusal := 0
@@ -59,11 +59,11 @@ func (m *Message) readHeader() (violations []string) {
 	if ttl := m.Header.Get("TTL"); digits.MatchString(ttl) {
 		m.TTL, _ = strconv.Atoi(ttl)
 	} else {
-		violations = append(violations, "TTL is not a number of seconds, or not there")
+		violations = append(violations, "TTL is missing or not a number of seconds")
 	}
 	m.Urgency = m.Header.Get("Urgency")
 	if _, ok := m.Header["Urgency"]; ok && !slices.Contains(urgencies, m.Urgency) {
-		violations = append(violations, "Urgency is none of very-low, low, normal, high")
+		violations = append(violations, "Urgency is not one of very-low, low, normal, high")
 	}
 	m.Topic = m.Header.Get("Topic")
 	if _, ok := m.Header["Topic"]; ok && !topicAlphabet.MatchString(m.Topic) {
@@ -86,10 +86,10 @@ func (m *Message) readEncrypted(body []byte, sub *Subscription) (violation strin
 }
 
 // readPlain reads what a Matrix gateway for UnifiedPush sends, https://unifiedpush.org/developers/gateway/: the notification without
-// its devices, or with the one that the message is for. Gateways claim aes128gcm there too, since services want to see that.
+// its devices, or with only the device that the message is for. Gateways also claim aes128gcm there, because services expect it.
 func (m *Message) readPlain(body []byte) (violation string) {
 	if encoding := m.Header.Get("Content-Encoding"); encoding != "" && encoding != "aes128gcm" {
-		return "Content-Encoding is neither aes128gcm nor left out"
+		return "Content-Encoding is neither aes128gcm nor absent"
 	}
 	m.Body = body
 	var push struct {
@@ -108,7 +108,8 @@ func (m *Message) readPlain(body []byte) (violation string) {
 	return ""
 }
 
-// readDevices wants the one device that a message is for, of which the push service learns neither the pushkey nor the keys.
+// readDevices checks that the list contains only the device that the message is for, without its pushkey and keys, which the push
+// service must not learn.
 func readDevices(list json.RawMessage) (violation string) {
 	var devices []struct {
 		AppID   string                     `json:"app_id"`
@@ -116,7 +117,7 @@ func readDevices(list json.RawMessage) (violation string) {
 		Data    map[string]json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(list, &devices); err != nil || len(devices) != 1 || devices[0].AppID == "" {
-		return `the notification's "devices" are not a list of the one device`
+		return `the notification's "devices" are not a list of one device`
 	}
 	if devices[0].Pushkey != nil {
 		return `the notification's "devices" have a pushkey`

@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// expectRefusal sends a request with one mistake, and wants it refused and recorded for that mistake alone.
+// expectRefusal sends a request with one mistake, and requires that only this mistake is refused and recorded.
 func expectRefusal(t *testing.T, f fixture, r *http.Request, status int, violation string) {
 	t.Helper()
 	path := r.URL.Path
@@ -135,10 +135,10 @@ func TestEveryBrokenRuleOfAUnifiedPushIsCaught(t *testing.T) {
 		name, body, header, value, violation string
 	}{
 		{"an empty body", "", "", "", `"notification"`},
-		{"a body that is no JSON", "hello", "", "", `"notification"`},
+		{"a body that is not JSON", "hello", "", "", `"notification"`},
 		{"a body of two JSON values", good + good, "", "", `"notification"`},
 		{"a body without a notification", `{"event_id":"$e"}`, "", "", `"notification"`},
-		{"a notification that is no object", `{"notification":"$e"}`, "", "", `"notification"`},
+		{"a notification that is not an object", `{"notification":"$e"}`, "", "", `"notification"`},
 		{"devices in the notification", `{"notification":{"devices":[]}}`, "", "", `"devices"`},
 		{"two devices", `{"notification":{"devices":[{"app_id":"a"},{"app_id":"b"}]}}`, "", "", `"devices"`},
 		{"a device that is not one", `{"notification":{"devices":[1]}}`, "", "", `"devices"`},
@@ -167,7 +167,7 @@ func TestEveryBrokenRuleOfAUnifiedPushIsCaught(t *testing.T) {
 	}
 }
 
-// application is an application server that can be told to sign anything.
+// application is an application server that signs whatever a test wants.
 type application struct {
 	key *ecdsa.PrivateKey
 	k   string
@@ -222,7 +222,7 @@ func TestEveryBrokenRuleOfVAPIDIsCaught(t *testing.T) {
 		{"a list as the audience", vapid(es256, fmt.Sprintf(`{"aud":[%q],"exp":%d}`, origin, hour.Unix())), "aud"},
 		{"no expiry", vapid(es256, fmt.Sprintf(`{"aud":%q}`, origin)), "exp"},
 		{"an expiry with a fraction", vapid(es256, fmt.Sprintf(`{"aud":%q,"exp":%d.5}`, origin, hour.Unix())), "exp"},
-		{"an expiry that is over", vapid(es256, claims(origin, noon, "")), "over"},
+		{"an expiry that is over", vapid(es256, claims(origin, noon, "")), "exp is in the past"},
 		{"an expiry in more than 24 hours", vapid(es256, claims(origin, noon.Add(24*time.Hour+time.Second), "")), "24 hours"},
 		{"a bare address as the subject", vapid(es256, claims(origin, hour, `,"sub":"a@example.org"`)), "sub"},
 		{"a subject without an address", vapid(es256, claims(origin, hour, `,"sub":"mailto:"`)), "sub"},

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The service takes a push that is right, and says what is wrong with another one.
+// The service accepts a correct push, and reports what is wrong with another one.
 func ExamplePushService() {
 	push := providertest.NewPushService(providertest.PushServiceOptions{})
 	server := httptest.NewServer(push)
@@ -40,5 +40,5 @@ func ExamplePushService() {
 	}
 	// Output:
 	// 201 Created 60 []
-	// 400 Bad Request -1 [TTL is not a number of seconds, or not there]
+	// 400 Bad Request -1 [TTL is missing or not a number of seconds]
 }

@@ -18,7 +18,7 @@ const origin = "https://push.example"
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// fixture is a service with one endpoint of each kind, and an application server that the Web Push one is restricted to.
+// fixture is a service with one endpoint of each kind, and the application server that the Web Push one is restricted to.
 type fixture struct {
 	*providertest.PushService
 	sub    providertest.Subscription
@@ -40,7 +40,7 @@ func newFixture(t *testing.T) fixture {
 	return fixture{service, service.SubscribeFor(key.PublicKey()), service.Endpoint("phone"), signer}
 }
 
-// webPush is a Web Push request without a mistake.
+// webPush returns a Web Push request without a mistake.
 func (f fixture) webPush(t *testing.T) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, f.sub.Endpoint, strings.NewReader(f.encrypted(t, "hello")))
@@ -71,7 +71,7 @@ func (f fixture) encrypted(t *testing.T, message string) string {
 	return string(body)
 }
 
-// unifiedPush is a plain UnifiedPush request without a mistake but for what the body may have.
+// unifiedPush returns a plain UnifiedPush request without a mistake, except perhaps in its body.
 func (f fixture) unifiedPush(t *testing.T, body string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, f.up, strings.NewReader(body))

@@ -13,13 +13,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/jwttest"
 )
 
-// checkVAPID judges the Authorization header by RFC 8292. It shares no code with the gateway's.
+// checkVAPID checks the Authorization header by RFC 8292. It shares no code with the gateway.
 func (s *PushService) checkVAPID(r *http.Request, sub *Subscription, m *Message) (status int, violation string) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		// RFC 8292 section 4.2: a restricted subscription wants the token of its application server.
+		// RFC 8292 section 4.2: a restricted subscription requires the token of its application server.
 		if sub != nil && (s.options.RequireVAPID || sub.server != "") {
-			return http.StatusUnauthorized, "VAPID: there is no Authorization"
+			return http.StatusUnauthorized, "VAPID: the Authorization header is missing"
 		}
 		return 0, ""
 	}
@@ -34,7 +34,7 @@ func (s *PushService) checkVAPID(r *http.Request, sub *Subscription, m *Message)
 	return 0, ""
 }
 
-// verifyVAPID reads "vapid t=…, k=…" (RFC 8292 section 3) and returns who signed.
+// verifyVAPID reads "vapid t=…, k=…" (RFC 8292 section 3), and returns the subject and the key that signed.
 func verifyVAPID(header, origin string, now time.Time) (subject, key string, err error) {
 	scheme, parameters, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "vapid") {
@@ -68,7 +68,7 @@ func verifyVAPID(header, origin string, now time.Time) (subject, key string, err
 	return subject, key, err
 }
 
-// checkClaims judges the claims by RFC 8292 section 2 and returns the subject.
+// checkClaims checks the claims by RFC 8292 section 2 and returns the subject.
 func checkClaims(payload []byte, origin string, now time.Time) (string, error) {
 	var claims struct {
 		Aud string  `json:"aud"`
@@ -86,7 +86,7 @@ func checkClaims(payload []byte, origin string, now time.Time) (string, error) {
 	}
 	switch left := time.Unix(*claims.Exp, 0).Sub(now); {
 	case left <= 0:
-		return "", errors.New("exp is over")
+		return "", errors.New("exp is in the past")
 	case left > 24*time.Hour:
 		return "", errors.New("exp is more than 24 hours away")
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// RecordedAnswer is what a real push service, or a proxy in front of one, answers to a push. It is from the service's source code, its
-// documentation, or somebody who got it.
+// RecordedAnswer is a real answer to a push from a push service, or from a proxy in front of one. It comes from the service's source
+// code, its documentation, or somebody who received it.
 type RecordedAnswer struct {
-	// Service is whose answer it is, and Name what for. Together, they are unique.
+	// Service is who gives the answer, and Name is the case in which they do. Together, they are unique.
 	Service, Name string
-	// Source is where the answer is from.
+	// Source is where the answer was found.
 	Source string
 	// Answer is the answer. A {path} in its body stands for the endpoint's path: see [RecordedAnswer.To].
 	Answer Answer
@@ -32,9 +32,9 @@ const (
 	sourceNextPush  = "codeberg.org/NextPush/uppush, 2023"
 )
 
-// RecordedAnswers returns what push services answer to Web Push and UnifiedPush, with their words, headers and content types. A provider
-// that sends to them can be tested with each, by [PushService.Answer] or as the handler of a [TLSServer]. What an answer means is for the
-// provider's test to say.
+// RecordedAnswers returns the answers of push services to Web Push and UnifiedPush, with their words, headers and content types. Test a
+// provider that sends to these services with each answer, through [PushService.Answer] or as the handler of a [TLSServer]. The
+// provider's test decides what an answer means.
 func RecordedAnswers() []RecordedAnswer {
 	var all []RecordedAnswer
 	for _, some := range [][]RecordedAnswer{
@@ -45,7 +45,7 @@ func RecordedAnswers() []RecordedAnswer {
 	return all
 }
 
-// recorded is an answer with a body.
+// recorded returns an answer with a body.
 func recorded(service, name, source string, status int, contentType, body string, header ...string) RecordedAnswer {
 	h := http.Header{}
 	if contentType != "" {
@@ -57,7 +57,7 @@ func recorded(service, name, source string, status int, contentType, body string
 	return RecordedAnswer{Service: service, Name: name, Source: source, Answer: Answer{Status: status, Header: h, Body: body}}
 }
 
-// To returns the answer of an endpoint with this path, for [PushService.Answer].
+// To returns the answer for an endpoint with this path, for [PushService.Answer].
 func (r RecordedAnswer) To(path string) Answer {
 	a := r.Answer
 	a.Body = strings.ReplaceAll(a.Body, "{path}", path)

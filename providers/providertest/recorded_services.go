@@ -184,7 +184,7 @@ func recordedNextPush() []RecordedAnswer {
 	}
 }
 
-// recordedOthers are of what stands in front of a push service, and of services that nobody has heard of.
+// recordedOthers returns answers of proxies in front of a push service, and of unknown services.
 func recordedOthers() []RecordedAnswer {
 	return []RecordedAnswer{
 		recorded("a proxy", "Traefik's 404", "github.com/traefik/traefik#4153", 404, recordedText, "404 page not found\n", "X-Content-Type-Options", "nosniff"),

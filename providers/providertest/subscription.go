@@ -6,7 +6,7 @@ import (
 	"encoding/base64"
 )
 
-// Subscription is what a browser, or a UnifiedPush app with encryption, registers. It has the private keys as well.
+// Subscription is what a browser, or a UnifiedPush app with encryption, registers. It also has the private keys.
 type Subscription struct {
 	// Endpoint is the URL for pushes. It is relative if the service had no origin when the subscription was made.
 	Endpoint string
@@ -17,7 +17,7 @@ type Subscription struct {
 
 	private *ecdh.PrivateKey
 	auth    []byte
-	// server is the application server key that the subscription is restricted to (RFC 8292 section 4); empty if to none.
+	// server is the application server key that the subscription is restricted to (RFC 8292 section 4); empty for no restriction.
 	server string
 }
 
@@ -26,7 +26,7 @@ func (s Subscription) Decrypt(body []byte) ([]byte, error) {
 	return decrypt(body, s.private, s.auth)
 }
 
-// The user agent's keys of RFC 8291 appendix A: anyone may know them, so that a demonstration may print them.
+// The user agent's keys of RFC 8291 appendix A. They are public, so a demonstration may print them.
 const (
 	demoPrivate = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"
 	demoAuth    = "BTBZMqHH6r4Tts7J_aSIgg"
@@ -35,8 +35,8 @@ const (
 // Subscribe makes a new subscription that any application server may use.
 func (s *PushService) Subscribe() Subscription { return s.SubscribeFor("") }
 
-// SubscribeFor makes a new subscription for one application server key, in base64url without padding. A push to it needs a VAPID
-// token with that key, as in a browser with an applicationServerKey.
+// SubscribeFor makes a new subscription for one application server key, in base64url without padding. A push to it needs a VAPID token
+// with that key, as for a browser's subscription with an applicationServerKey.
 func (s *PushService) SubscribeFor(applicationServerKey string) Subscription {
 	private, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *PushService) SubscribeFor(applicationServerKey string) Subscription {
 }
 
 // SubscribeDemo makes the subscription at /webpush/<name> with the user agent's keys of RFC 8291 appendix A. They are public and the
-// same in each run: use them in demonstrations only.
+// same in every run, so use them only in demonstrations.
 func (s *PushService) SubscribeDemo(name string) Subscription {
 	scalar, err := base64.RawURLEncoding.DecodeString(demoPrivate)
 	if err != nil {

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	// prompt is how soon a push must be over once nothing holds it up any more. Generous: it only tells prompt from never.
+	// prompt is how soon a push must return once nothing holds it up any more. It is generous, since it only needs to distinguish soon
+	// from never.
 	prompt = 10 * time.Second
 
 	// patience is how long the suite waits for a method of the provider.
 	patience = 20 * time.Second
 
-	// maxStuck is how many pushes may never return before the suite makes no more of them.
+	// maxStuck is how many pushes may hang before the suite makes no more.
 	maxStuck = 2
 )
 
@@ -36,8 +37,8 @@ type result[T any] struct {
 	stack    []byte
 }
 
-// attempt calls a method of the provider in a goroutine of its own, and fails the test if it panics or does not return within the limit. It
-// is not ok then. So a bad provider fails tests, and neither ends the test binary nor hangs it.
+// attempt calls a method of the provider in a separate goroutine. If the method panics or does not return within the limit, it fails
+// the test and returns false. So a bad provider fails tests, but neither ends the test binary nor hangs it.
 func attempt[T any](t testing.TB, r *run, what string, limit time.Duration, call func() T) (value T, ok bool) {
 	t.Helper()
 	done := make(chan result[T], 1)
@@ -62,16 +63,16 @@ func attempt[T any](t testing.TB, r *run, what string, limit time.Duration, call
 		return end.value, end.returned
 	case <-timer.C:
 		r.stuck.Add(1)
-		t.Errorf("%s has not returned after %s: it must return soon, whatever happens, and once its context is done at the latest", what, limit)
+		t.Errorf("%s has not returned after %s: it must always return soon, at the latest when its context is done", what, limit)
 		return value, false
 	}
 }
 
-// call makes a push, and checks what is true of every outcome. It is not ok if there is none.
+// call makes a push, and checks what must be true of every outcome. It returns false if there is no outcome.
 func (b *bench) call(ctx context.Context, t *testing.T, p *providers.Push, limit time.Duration) (o providers.Outcome, ok bool) {
 	t.Helper()
 	if stuck := b.suite.run.stuck.Load(); stuck >= maxStuck {
-		t.Errorf("no push is made: %d calls before it have not returned", stuck)
+		t.Errorf("no push was made, because %d earlier calls have not returned", stuck)
 		return o, false
 	}
 	provider := b.provider
@@ -81,22 +82,22 @@ func (b *bench) call(ctx context.Context, t *testing.T, p *providers.Push, limit
 	return o, ok
 }
 
-// make makes a provider, and ends the test binary if the provider's clean-up does not end: nothing else can.
+// make makes a provider. If the provider's clean-up does not return, it ends the test binary, since nothing else can.
 func (s *Suite) make(t *testing.T, server *TLSServer, url, caFile string) (providers.Provider, *providers.Push) {
 	t.Helper()
 	var overdue *time.Timer
-	t.Cleanup(func() { // the last one
+	t.Cleanup(func() { // runs last
 		if overdue != nil {
 			overdue.Stop()
 		}
 	})
 	provider, push := s.New(t, url, caFile)
-	t.Cleanup(func() { // the first one
+	t.Cleanup(func() { // runs first
 		overdue = time.AfterFunc(patience, func() {
 			panic(fmt.Sprintf("%s: the clean-up that New registered has not returned after %s", t.Name(), patience))
 		})
 		if s.run.stuck.Load() > 0 {
-			server.CloseClientConnections() // the server would wait for what a stuck push keeps open
+			server.CloseClientConnections() // the server would wait for the connections of a stuck push
 		}
 	})
 	return provider, push

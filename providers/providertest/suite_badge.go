@@ -8,8 +8,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// testBadges sends badge updates, as a homeserver does when a room was read on another device. Whoever is rung then looks at their phone,
-// and there is nothing.
+// testBadges sends badge updates, as a homeserver does when a room was read on another device. If the phone rings for one, its user
+// looks and finds nothing.
 func (s Suite) testBadges(t *testing.T) {
 	t.Parallel()
 	if s.Rings == nil {
@@ -30,9 +30,9 @@ func (s Suite) testBadges(t *testing.T) {
 	case !ok:
 		return
 	case o.Kind != providers.KindDelivered:
-		t.Fatalf("New's push is %s (%s, %v), and the push service took it", o.Kind, o.Reason, o.Err)
+		t.Fatalf("the outcome of New's push is %s (%s, %v), but the push service accepted it", o.Kind, o.Reason, o.Err)
 	case rings(t) == 0:
-		t.Fatal("Suite.Rings reports that New's push does not ring. It is an alert: either Rings does not see that, or the push alerts nobody")
+		t.Fatal("Suite.Rings reports that New's push does not ring. It is an alert: either Rings fails to detect that, or the push alerts nobody")
 	}
 	for name, n := range badgeUpdates() {
 		for how, n := range b.forms(t, n) {
@@ -44,7 +44,7 @@ func (s Suite) testBadges(t *testing.T) {
 				return
 			}
 			if o.Kind != providers.KindDelivered && o.Kind != providers.KindDropped {
-				t.Errorf("%s%s: the outcome is %s (%s, %v), want delivered, or dropped", name, how, o.Kind, o.Reason, o.Err)
+				t.Errorf("%s%s: the outcome is %s (%s, %v), want delivered or dropped", name, how, o.Kind, o.Reason, o.Err)
 			}
 			if rings(t) > 0 {
 				t.Errorf("%s%s: the device rings for a badge update. It has no event: send the counts silently, or return Dropped", name, how)
@@ -53,7 +53,7 @@ func (s Suite) testBadges(t *testing.T) {
 	}
 }
 
-// badgeUpdates are by what they tell.
+// badgeUpdates returns badge updates, by what they show.
 func badgeUpdates() map[string]*providers.Notification {
 	all := make(map[string]*providers.Notification)
 	add := func(name, counts string, c providers.Counts) {
@@ -74,7 +74,7 @@ func badgeUpdates() map[string]*providers.Notification {
 	return all
 }
 
-// forms are a notification as it is, and as the provider reduces it; by what to add to its name.
+// forms returns the notification, and what the provider reduces it to, by the suffix for the test's messages.
 func (b *bench) forms(t *testing.T, n *providers.Notification) map[string]*providers.Notification {
 	t.Helper()
 	forms := map[string]*providers.Notification{"": n}

@@ -54,7 +54,7 @@ func (s Suite) testConcurrency(t *testing.T) {
 	}
 	group.Wait()
 	if len(outcomes) != pushes {
-		t.Errorf("there are %d outcomes of %d pushes", len(outcomes), pushes)
+		t.Errorf("there are %d outcomes for %d pushes", len(outcomes), pushes)
 	}
 	for range len(outcomes) {
 		o := <-outcomes
@@ -84,12 +84,12 @@ func (s Suite) testCancellation(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			b := s.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // else HTTP/1.1 does not notice that the client is gone
+				_, _ = io.Copy(io.Discard, r.Body) // otherwise HTTP/1.1 does not notice that the client is gone
 				answer(w)
 				cancel()
 				select {
 				case <-r.Context().Done():
-				case <-t.Context().Done(): // the provider did not let go
+				case <-t.Context().Done(): // the provider kept the connection
 				}
 			}))
 			switch o, ok := b.within(ctx, t, prompt); {
@@ -151,8 +151,8 @@ func (s Suite) testNetwork(t *testing.T) {
 	})
 }
 
-// testSecrets lets a push service echo the secrets in each answer that it may give, and lets connections fail: an error of
-// net/http has the URL in it.
+// testSecrets makes a push service echo the secrets in each answer that it may give. An error or a word taken from it must not show
+// them.
 func (s Suite) testSecrets(t *testing.T) {
 	t.Parallel()
 	echo := strings.Join(s.Secrets, " ")
@@ -176,7 +176,7 @@ func (s Suite) testSecrets(t *testing.T) {
 	}
 }
 
-// oneLine is what may stand in a header.
+// oneLine returns a text that can be in a header.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -188,7 +188,7 @@ func oneLine(s string) string {
 
 func (s Suite) testBodies(t *testing.T) {
 	t.Parallel()
-	t.Run("so that 20 failing pushes share one connection", func(t *testing.T) {
+	t.Run("20 failing pushes share one connection", func(t *testing.T) {
 		t.Parallel()
 		ca := NewCA(t)
 		b := s.startWith(t, ca, ca.File, s.HTTP2Only, answers(http.StatusServiceUnavailable, nil, strings.Repeat("overload", 256)))
@@ -199,7 +199,7 @@ func (s Suite) testBodies(t *testing.T) {
 			t.Errorf("%d connections were made", n)
 		}
 	})
-	t.Run("unless they have none", func(t *testing.T) {
+	t.Run("an answer without an end is given up", func(t *testing.T) {
 		t.Parallel()
 		b := s.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -234,7 +234,7 @@ func (s Suite) testRedirects(t *testing.T) {
 				t.Errorf("the outcome is %s", o.Kind)
 			}
 			if followed.Load() {
-				t.Error("it was followed")
+				t.Error("the redirect was followed")
 			}
 		})
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// testReduced delivers a notification in full and then again as the content policy reduces it: [providers.ContentIDs]. No text of it may be
-// in any request of the second push, whatever the provider knows from before, and of the device's data only what the author allows.
+// testReduced delivers a notification in full, and then again as the content policy reduces it: [providers.ContentIDs]. No text of it
+// may be in any request of the second push, even if the provider remembers it. Of the device's data, only what the author allows may be
+// there.
 func (s Suite) testReduced(t *testing.T) {
 	t.Parallel()
 	b, all, _ := s.startRecorded(t)
@@ -28,7 +29,7 @@ func (s Suite) testReduced(t *testing.T) {
 			return
 		}
 		if o.Kind == providers.KindRejected {
-			t.Fatalf("members of the device's data that nobody knows have it rejected (%s)", o.Reason)
+			t.Fatalf("the device is rejected because of unknown members of its data (%s)", o.Reason)
 		}
 	}
 	all.take()
@@ -41,7 +42,7 @@ func (s Suite) testReduced(t *testing.T) {
 		}
 		requests := all.take()
 		if len(requests) == 0 {
-			t.Errorf("nothing is sent for a notification with ids only%s (%s, %s, %v). It is what a provider gets by default",
+			t.Errorf("nothing is sent for a notification with ids only%s (%s, %s, %v). A provider gets such notifications by default",
 				how, o.Kind, o.Reason, o.Err)
 		}
 		for _, r := range requests {
@@ -50,36 +51,36 @@ func (s Suite) testReduced(t *testing.T) {
 	}
 }
 
-// searchTexts fails the test for each text in a request that must not leave.
+// searchTexts fails the test for each text in a request that must not leave the gateway.
 func (s *Suite) searchTexts(t *testing.T, how string, r request, good *providers.Device) {
 	t.Helper()
 	whole := s.visible(t, r)
 	for _, member := range canaryMembers {
 		if contains(whole, canary(member)) {
-			t.Errorf("the notification was reduced to ids%s, and its %s is in a %s that was made", how, member, r.Method)
+			t.Errorf("the notification was reduced to ids%s, but its %s is in a %s request", how, member, r.Method)
 		}
 	}
 	if kind := "m.room.message"; contains(whole, kind) && !strings.Contains(string(good.Data), kind) {
-		t.Errorf("the notification was reduced to ids%s, and its type is in a %s that was made", how, r.Method)
+		t.Errorf("the notification was reduced to ids%s, but its type is in a %s request", how, r.Method)
 	}
 	for _, member := range canaryData {
 		if contains(whole, canary(member)) && !slices.Contains(s.DataThatLeaves, member) {
-			t.Errorf("the notification was reduced to ids%s, and the device's %s is in a %s that was made. If it may leave, name it in "+
+			t.Errorf("the notification was reduced to ids%s, but the device's %s is in a %s request. If it may leave, name it in "+
 				"Suite.DataThatLeaves", how, member, r.Method)
 		}
 	}
 }
 
-// canaryMembers are the members of a notification that have a canary in them.
+// canaryMembers are the members of a notification that contain a canary.
 var canaryMembers = []string{
 	"sender", "sender_display_name", "room_name", "room_alias", "membership",
 	"content.body", "content.formatted_body", "content.org.example.unknown", "org.example.unknown",
 }
 
-// canaryData are the members of a device's data that have one, and its tweaks.
+// canaryData are the members of a device's data that contain a canary, and its tweaks.
 var canaryData = []string{"default_payload", "client_name", "org.example.data", "tweaks"}
 
-// canary is a text that is nowhere else. It is made of letters only, which no encoding of URLs, JSON or HTML changes.
+// canary returns a text that occurs nowhere else. It consists of letters only, which no encoding of URLs, JSON or HTML changes.
 func canary(member string) string {
 	letters := func(r rune) rune {
 		if r >= 'a' && r <= 'z' {
@@ -90,7 +91,7 @@ func canary(member string) string {
 	return "Canary" + strings.Map(letters, member) + "QzJv"
 }
 
-// canaryPush is a good push with canaries in everything that is not an id, and in the device's data.
+// canaryPush returns a good push with canaries in the device's data and in everything that is not an id.
 func (b *bench) canaryPush(t *testing.T) *providers.Push {
 	t.Helper()
 	count := int64(3)
@@ -115,7 +116,7 @@ func (b *bench) canaryPush(t *testing.T) *providers.Push {
 	return push
 }
 
-// withCanaries adds members to a device's data, and to their default_payload, and replaces none.
+// withCanaries adds members to a device's data and to their default_payload. It replaces no member.
 func withCanaries(t *testing.T, data json.RawMessage) json.RawMessage {
 	t.Helper()
 	members := make(map[string]json.RawMessage)
@@ -144,8 +145,8 @@ func marshalled(t *testing.T, v any) json.RawMessage {
 	return b
 }
 
-// visible is all that whoever receives a request can read of it: also what is escaped in its URL, packed by HTTP, and encrypted for the
-// device.
+// visible returns everything that the receiver of a request can read in it. That includes text that is escaped in its URL, compressed
+// by HTTP, or encrypted for the device.
 func (s *Suite) visible(t *testing.T, r request) string {
 	t.Helper()
 	parts := []string{r.Method, r.RequestURI, r.URL.Path, r.Host, string(r.raw), string(s.body(t, r))}
@@ -162,7 +163,7 @@ func (s *Suite) visible(t *testing.T, r request) string {
 	return strings.Join(parts, "\n")
 }
 
-// contains reports whether a text is in another one, also in hexadecimal or base64, once or twice.
+// contains reports whether a text occurs in another one, also encoded once or twice in hexadecimal or base64.
 func contains(whole, text string) bool {
 	lower := strings.ToLower(whole)
 	if strings.Contains(lower, strings.ToLower(text)) {
@@ -182,16 +183,16 @@ func contains(whole, text string) bool {
 	return false
 }
 
-// encodings are what is in all hexadecimal and base64 of whatever has a text in it.
+// encodings returns texts that occur in the hexadecimal or base64 encoding of anything that contains the text.
 func encodings(text string) []string {
 	plain := fmt.Sprintf("%x", text)
 	forms := []string{plain, strings.ToUpper(plain)}
-	for before := range 3 { // bytes of a group of three that are before the text
+	for before := range 3 { // bytes of the first group of three that precede the text
 		padded := strings.Repeat("-", before) + text
 		whole := len(padded) / 3 * 3
 		begin := 0
 		if before > 0 {
-			begin = 4 // the group that others have a part in
+			begin = 4 // skip the group that the text shares with the bytes before it
 		}
 		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			forms = append(forms, encoding.EncodeToString([]byte(padded[:whole]))[begin:])

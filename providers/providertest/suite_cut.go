@@ -14,21 +14,21 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// everyByte is the variable that has connections cut at each byte; otherwise it is at some of them.
+// everyByte is the environment variable that makes the suite cut connections at every byte. Otherwise, it cuts them at some bytes.
 const everyByte = "PROVIDERTEST_EVERY_BYTE"
 
-// someCuts is how many bytes are tried each way otherwise.
+// someCuts is roughly how many bytes are tried in each direction by default.
 const someCuts = 16
 
-// testCuts ends the connection at one byte after the other, of what comes and of what goes, the TLS handshake included. A push service
-// that was not asked has said nothing; one that was may have been understood, or not.
+// testCuts cuts the connection at one byte after the other, in both directions, including the TLS handshake. If the push service did
+// not get the push, it gave no answer. If it did, the provider may or may not have understood its answer.
 func (s Suite) testCuts(t *testing.T) {
 	t.Parallel()
 	for _, verdict := range s.Verdicts {
 		switch verdict.Kind {
 		case providers.KindRejected, providers.KindSuspected, providers.KindDelivered:
 		default:
-			continue // what else is made of half an answer does no harm
+			continue // other outcomes of half an answer do no harm
 		}
 		t.Run(verdict.Name, func(t *testing.T) {
 			t.Parallel()
@@ -39,7 +39,7 @@ func (s Suite) testCuts(t *testing.T) {
 				Answer{Status: verdict.Status, Header: verdict.Header, Body: verdict.Body}.ServeHTTP(w, r)
 			}))
 			wire := newCutWire(t, b.server.URL)
-			fresh := func() providers.Outcome { // with all that a provider asks for once, such as an access token
+			fresh := func() providers.Outcome { // including what a provider requests only once, such as an access token
 				b.provider, b.push = b.suite.make(t, b.server, wire.url, b.server.CAFile)
 				return b.do(t.Context(), t)
 			}
@@ -55,7 +55,7 @@ func (s Suite) testCuts(t *testing.T) {
 	}
 }
 
-// cuts are the bytes after which connections of so many are cut.
+// cuts returns the bytes after which to cut a connection that carries total bytes.
 func cuts(total int64) iter.Seq[int64] {
 	step := max(1, total/someCuts)
 	if os.Getenv(everyByte) != "" {
@@ -67,7 +67,7 @@ func cuts(total int64) iter.Seq[int64] {
 	}
 }
 
-// check wants a push whose connection is cut to be tried again, unless the whole answer was there.
+// check requires that a push whose connection is cut is retried, unless the answer was complete.
 func (w *cutWire) check(t *testing.T, up, down int64, whole providers.Outcome, asked func() int64, push func() providers.Outcome) {
 	t.Helper()
 	var before int64
@@ -83,14 +83,14 @@ func (w *cutWire) check(t *testing.T, up, down int64, whole providers.Outcome, a
 	}
 }
 
-// cutWire passes connections on to a server, and ends each after so many bytes.
+// cutWire forwards connections to a server, and closes each after a number of bytes.
 type cutWire struct {
 	url, server string
 
 	mu       sync.Mutex
-	up, down int64 // that a connection passes; negative for all
+	up, down int64 // how many bytes a connection may carry; negative for no limit
 	passed   [2]*atomic.Int64
-	made     int // connections since
+	made     int // connections since the last cut
 	open     map[net.Conn]bool
 }
 
@@ -124,7 +124,8 @@ func newCutWire(t *testing.T, server string) *cutWire {
 	return w
 }
 
-// cut makes a push on a new connection, which ends after so many bytes up or down. A push may meet the last connection's end first.
+// cut makes a push on a new connection, which is closed after so many bytes up or down. It repeats a push that only met the end of an
+// old connection.
 func (w *cutWire) cut(up, down int64, push func() providers.Outcome) (o providers.Outcome) {
 	w.hangUp()
 	w.mu.Lock()
@@ -143,14 +144,14 @@ func (w *cutWire) cut(up, down int64, push func() providers.Outcome) (o provider
 	return o
 }
 
-// counts are the bytes that passed since the last cut.
+// counts returns how many bytes passed since the last cut.
 func (w *cutWire) counts() (up, down int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.passed[0].Load(), w.passed[1].Load()
 }
 
-// hangUp ends all connections.
+// hangUp closes all connections.
 func (w *cutWire) hangUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -192,7 +193,7 @@ func (w *cutWire) pass(client net.Conn) {
 // counter counts the bytes that are written to it.
 type counter struct{ n *atomic.Int64 }
 
-// Write counts.
+// Write counts the bytes.
 func (c counter) Write(p []byte) (int, error) {
 	c.n.Add(int64(len(p)))
 	return len(p), nil

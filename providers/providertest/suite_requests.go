@@ -12,28 +12,28 @@ import (
 	"unicode/utf8"
 )
 
-// maxRequest is how much of a request's body the suite looks at.
+// maxRequest is how much of a request's body the suite reads.
 const maxRequest = 8 << 20
 
-// recorder keeps the requests that pass it.
+// recorder records the requests that pass it.
 type recorder struct {
 	mu       sync.Mutex
 	requests []request
 }
 
-// request is one that the provider made.
+// request is a request that the provider made.
 type request struct {
 	*http.Request
-	// raw is the body as it came.
+	// raw is the body as it was received.
 	raw []byte
 }
 
-// before records what goes to a handler.
+// before returns a handler that records requests and passes them on to next.
 func (r *recorder) before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		raw, _ := io.ReadAll(io.LimitReader(q.Body, maxRequest))
 		r.mu.Lock()
-		r.requests = append(r.requests, request{q.Clone(q.Context()), raw}) // the trailer is there now
+		r.requests = append(r.requests, request{q.Clone(q.Context()), raw}) // the trailer has now arrived
 		r.mu.Unlock()
 		q.Body = io.NopCloser(bytes.NewReader(raw))
 		next.ServeHTTP(w, q)
@@ -49,8 +49,8 @@ func (r *recorder) take() []request {
 	return taken
 }
 
-// startRecorded is start with a push service that takes every push. All are the requests that were made, and pushes are those of them that
-// Suite.Wrap passed on.
+// startRecorded is start with a push service that accepts every push. all records the requests that were made, and pushes those of them
+// that Suite.Wrap passed on.
 func (s *Suite) startRecorded(t *testing.T) (b *bench, all, pushes *recorder) {
 	t.Helper()
 	all, pushes = new(recorder), new(recorder)
@@ -66,7 +66,7 @@ func (s *Suite) startRecorded(t *testing.T) (b *bench, all, pushes *recorder) {
 	return outer.start(t, handler), all, pushes
 }
 
-// body is the request's as the device reads it: unpacked and decrypted. It fails the test if that is not text.
+// body returns the request's body as the device reads it: decompressed and decrypted. It fails the test if that is not text.
 func (s *Suite) body(t *testing.T, r request) []byte {
 	t.Helper()
 	raw := unpacked(r)
@@ -81,12 +81,12 @@ func (s *Suite) body(t *testing.T, r request) []byte {
 		return raw
 	}
 	if !utf8.Valid(raw) {
-		t.Errorf("the body of a %s is not text, so that nobody sees what is in it: let Suite.Decrypt return what the device reads", r.Method)
+		t.Errorf("the body of a %s is not text, so it cannot be checked: set Suite.Decrypt, which returns what the device reads", r.Method)
 	}
 	return raw
 }
 
-// unpacked is the body without the content coding that HTTP has for any body.
+// unpacked returns the body without its HTTP content coding.
 func unpacked(r request) []byte {
 	var plain io.Reader
 	var err error

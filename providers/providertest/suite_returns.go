@@ -10,8 +10,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// testReturns makes pushes with as little in them as there may be. A panic or a push that never returns fails it, and nothing else is
-// tested then: all of it would fail for the same reason.
+// testReturns makes pushes with as few members as possible. A panic or a push that never returns fails it. The suite then stops, since
+// all other tests would fail for the same reason.
 func (s Suite) testReturns(t *testing.T) {
 	for _, answer := range []Answer{s.taken(), {Status: http.StatusServiceUnavailable}} {
 		b := s.start(t, answers(answer.Status, answer.Header, answer.Body))
@@ -23,13 +23,13 @@ func (s Suite) testReturns(t *testing.T) {
 			case !ok:
 				return
 			case o.Kind == providers.KindRejected || o.Kind == providers.KindSuspected:
-				t.Errorf("the device is good, and a notification that lacks members has it %s (%s)", o.Kind, o.Reason)
+				t.Errorf("the device is good, but a notification that lacks members makes it %s (%s)", o.Kind, o.Reason)
 			}
 		}
 	}
 	b := s.start(t, answers(http.StatusServiceUnavailable, nil, ""))
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // nothing of these may arrive anywhere
+	cancel() // none of these may be sent anywhere
 	for _, d := range strangeDevices(b.push.Device) {
 		push := copyOf(b.push)
 		push.Device = &d
@@ -40,7 +40,7 @@ func (s Suite) testReturns(t *testing.T) {
 	}
 }
 
-// bareNotifications are those that lack members: each field may be empty, or nil.
+// bareNotifications returns notifications that lack members: each field may be empty or nil.
 func bareNotifications() []*providers.Notification {
 	one := int64(1)
 	return []*providers.Notification{
@@ -62,7 +62,7 @@ func bareNotifications() []*providers.Notification {
 	}
 }
 
-// taken is an answer by which the push service takes a push.
+// taken returns an answer with which the push service accepts a push.
 func (s *Suite) taken() Answer {
 	for _, v := range s.Verdicts {
 		if v.Kind == providers.KindDelivered {

@@ -18,14 +18,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// simple is about the simplest provider there can be, and can be told to break a rule.
+// simple is the simplest possible provider, with an optional flaw that breaks a rule.
 type simple struct {
 	client *http.Client
 	flaw   string
 	names  sync.Map // of rooms, by their ids
 }
 
-// message is what the device reads.
+// message returns what the device reads.
 func (p *simple) message(push *providers.Push) []byte {
 	n := push.Notification
 	members := map[string]any{"priority": n.Prio.String()}
@@ -92,7 +92,7 @@ func decrypted(message []byte) ([]byte, error) {
 // rings reports whether a message has a text to show.
 func rings(_ *http.Request, body []byte) bool { return bytes.Contains(body, []byte(`"text":`)) }
 
-// Usable wants an https URL.
+// Usable requires an https URL.
 func (p *simple) Usable(d *providers.Device, _ providers.Site) error {
 	switch p.flaw {
 	case "panics in Usable":
@@ -123,7 +123,7 @@ func (p *simple) Usable(d *providers.Device, _ providers.Site) error {
 	return nil
 }
 
-// targeted is a simple provider whose pushes go where a device's data say.
+// targeted is a simple provider whose pushes go where a device's data point.
 type targeted struct {
 	*simple
 	asked atomic.Int64
@@ -189,7 +189,7 @@ func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outco
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, push.Device.Pushkey, bytes.NewReader(p.message(push)))
 	if err != nil {
-		return providers.Unusable("bad_endpoint", errors.New("the endpoint is no URL"))
+		return providers.Unusable("bad_endpoint", errors.New("the endpoint is not a URL"))
 	}
 	answer, err := p.client.Do(r)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// testTargets is about who else can speak for a device: see [providers.Identifier].
+// testTargets tests who else can answer for a device: see [providers.Identifier].
 func (s Suite) testTargets(t *testing.T) {
 	t.Parallel()
 	t.Run("pushes that go elsewhere are another device's", s.testElsewhere)
@@ -29,7 +29,7 @@ func (s Suite) testTargets(t *testing.T) {
 			b.target(t, p, &d)
 		}
 	})
-	t.Run("it depends on the pushkey and the data alone", func(t *testing.T) {
+	t.Run("it depends only on the pushkey and the data", func(t *testing.T) {
 		t.Parallel()
 		d := *copyOf(b.push).Device
 		d.PushkeyTS, d.Tweaks = d.PushkeyTS+1000, []byte(`{"sound":"other"}`)
@@ -39,7 +39,7 @@ func (s Suite) testTargets(t *testing.T) {
 	})
 }
 
-// target calls the method, and checks what is true of each call.
+// target calls the method, and checks what must be true of each call.
 func (b *bench) target(t *testing.T, p providers.Identifier, d *providers.Device) (target string) {
 	t.Helper()
 	before := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
@@ -49,7 +49,7 @@ func (b *bench) target(t *testing.T, p providers.Identifier, d *providers.Device
 	}
 	target = targets[0]
 	if targets[1] != target {
-		t.Error("the same device has another target when it is asked for again")
+		t.Error("a second call returns another target for the same device")
 	}
 	if after := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device; !reflect.DeepEqual(before, after) {
 		t.Error("the device was modified")
@@ -57,8 +57,8 @@ func (b *bench) target(t *testing.T, p providers.Identifier, d *providers.Device
 	return target
 }
 
-// testElsewhere puts a device's pushkey beside the data of one of another server. If the push goes to that server, then whoever knows a
-// pushkey can have anybody answer for it, unless the two have different targets.
+// testElsewhere combines a device's pushkey with the data of a device of another server. If the push then goes to that server, anyone
+// who knows a pushkey can choose the server that answers for it, unless the two have different targets.
 func (s Suite) testElsewhere(t *testing.T) {
 	t.Parallel()
 	ca := NewCA(t)
@@ -72,13 +72,13 @@ func (s Suite) testElsewhere(t *testing.T) {
 	push.Device.Data = other.push.Device.Data
 	o, ok := b.call(t.Context(), t, push, patience)
 	if !ok || !reached.Load() {
-		return // the pushkey, or the operator, says where to
+		return // the pushkey or the operator decides where it goes
 	}
 	p, ok := b.provider.(providers.Identifier)
 	switch {
 	case !ok:
-		t.Errorf("the data decide where a push goes (%s), and the provider does not implement providers.Identifier", o.Reason)
+		t.Errorf("the data decide where a push goes (%s), but the provider does not implement providers.Identifier", o.Reason)
 	case b.target(t, p, push.Device) == b.target(t, p, b.push.Device):
-		t.Error("two devices with one pushkey have the same target, and their pushes go to different servers")
+		t.Error("two devices with one pushkey have the same target, but their pushes go to different servers")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// suiteOf is the suite for the simple provider with a flaw, or with none.
+// suiteOf returns the suite for the simple provider with a flaw, or without one.
 func suiteOf(flaw string) providertest.Suite {
 	suite := providertest.Suite{
 		Rings:   rings,
@@ -132,7 +132,7 @@ func TestTheSuitePassesAProviderThatKnowsNothingBeforehand(t *testing.T) {
 	providertest.Run(t, suite)
 }
 
-// flawVariable makes this program run the suite for a provider with the flaw, see TestTheSuiteCatchesABadProvider.
+// flawVariable makes this program run the suite for a provider with the flaw: see TestTheSuiteCatchesABadProvider.
 const flawVariable = "PROVIDERTEST_FLAW"
 
 func TestASuiteThatMustFail(t *testing.T) {
@@ -143,7 +143,7 @@ func TestASuiteThatMustFail(t *testing.T) {
 	providertest.Run(t, suiteOf(flaw))
 }
 
-// runFlawed runs the suite, or a test of it, for a provider with a flaw, and returns what is written. The suite must fail.
+// runFlawed runs the suite, or a test of it, for a provider with a flaw, and returns the output. The suite must fail.
 func runFlawed(t *testing.T, flaw, test string) string {
 	t.Helper()
 	if testing.Short() {
@@ -169,7 +169,7 @@ func TestAPushThatNeverReturnsHangsNoSuite(t *testing.T) {
 	t.Parallel()
 	output := runFlawed(t, "never returns", "")
 	if !strings.Contains(output, "Push has not returned after") || strings.Count(output, "--- FAIL") != 2 {
-		t.Errorf("not one test says so:\n%s", output)
+		t.Errorf("the output does not have exactly one such failure:\n%s", output)
 	}
 }
 
@@ -177,14 +177,14 @@ func TestACleanUpThatNeverReturnsHangsNoSuite(t *testing.T) {
 	t.Parallel()
 	output := runFlawed(t, "never cleans up", "/^a badge update does not ring$")
 	if !strings.Contains(output, "the clean-up that New registered has not returned after") {
-		t.Errorf("nothing says so:\n%s", output)
+		t.Errorf("the output does not mention it:\n%s", output)
 	}
 }
 
 func TestTheSuiteCatchesABadProvider(t *testing.T) {
 	t.Parallel()
 	const known = "a device that can never be delivered to is known at once"
-	const apart = "a device is told apart by all that decides where its pushes go"
+	const apart = "a device is identified by all that decides where its pushes go"
 	const (
 		doubt     = "an answer that a wrong setting gets as well proves no death"
 		badge     = "a badge update does not ring"

@@ -12,14 +12,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// testUsable is about what a provider knows before it asks the network, see [providers.Usable].
+// testUsable tests what a provider knows before it uses the network: see [providers.Usable].
 func (s Suite) testUsable(t *testing.T) {
 	t.Parallel()
 	b := s.start(t, answers(500, nil, ""))
 	u, ok := b.provider.(providers.Usable)
 	if !ok {
 		if len(s.Unusable) > 0 {
-			t.Error("the provider does not implement providers.Usable, and has devices that must be unusable")
+			t.Error("the provider does not implement providers.Usable, but Suite.Unusable lists devices")
 		}
 		return
 	}
@@ -51,7 +51,7 @@ func (s Suite) testUsable(t *testing.T) {
 	t.Run("nothing makes it panic", func(t *testing.T) {
 		t.Parallel()
 		for _, d := range strangeDevices(b.push.Device) {
-			_ = b.usable(t, u, &d) // whether it is usable is the provider's own matter
+			_ = b.usable(t, u, &d) // the provider decides whether it is usable
 		}
 	})
 	t.Run("it is cheap", func(t *testing.T) {
@@ -60,7 +60,7 @@ func (s Suite) testUsable(t *testing.T) {
 	})
 }
 
-// usable calls the method, and checks what is true of each call.
+// usable calls the method, and checks what must be true of each call.
 func (b *bench) usable(t *testing.T, u providers.Usable, d *providers.Device) (err error) {
 	t.Helper()
 	before := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
@@ -71,7 +71,7 @@ func (b *bench) usable(t *testing.T, u providers.Usable, d *providers.Device) (e
 		t.FailNow()
 	}
 	if err = both[0]; (both[1] == nil) != (err == nil) {
-		t.Errorf("first it says %v, then %v", err, both[1])
+		t.Errorf("the first call returns %v, the second %v", err, both[1])
 	}
 	after := copyOf(&providers.Push{Notification: new(providers.Notification), Device: d}).Device
 	if !reflect.DeepEqual(before, after) {
@@ -91,7 +91,7 @@ func (b *bench) usable(t *testing.T, u providers.Usable, d *providers.Device) (e
 	return err
 }
 
-// unusableReason is the reason of an [providers.UnusableError]; empty for another error.
+// unusableReason returns the reason of an [providers.UnusableError]; empty for any other error.
 func unusableReason(err error) string {
 	var unusable *providers.UnusableError
 	if errors.As(err, &unusable) {
@@ -100,7 +100,7 @@ func unusableReason(err error) string {
 	return ""
 }
 
-// testUsableDevice wants neither Usable nor Push to find the device unusable. The push does not have to arrive: its context has ended.
+// testUsableDevice requires that neither Usable nor Push finds the device unusable. The push need not arrive: its context has ended.
 func (b *bench) testUsableDevice(t *testing.T, u providers.Usable, d *providers.Device) {
 	if err := b.usable(t, u, d); err != nil {
 		t.Errorf("it is not: %v", err)
@@ -115,16 +115,16 @@ func (b *bench) testUsableDevice(t *testing.T, u providers.Usable, d *providers.
 	}
 }
 
-// testUnusable pushes to each device that nothing could be delivered to, also for a provider that has no Usable: Push is asked, too, about
-// devices that an earlier version kept pushes for.
+// testUnusable pushes to each device that nothing could be delivered to, even if the provider has no Usable: an earlier version may
+// have kept pushes for such devices.
 func (s Suite) testUnusable(t *testing.T) {
 	t.Parallel()
 	switch {
 	case len(s.Unusable) == 0 && !s.NothingUnusable:
-		t.Fatal("Suite.Unusable is empty: list devices that nothing could ever be delivered to, such as one whose pushkey is no token or URL at " +
-			"all. Set NothingUnusable if there are none")
+		t.Fatal("Suite.Unusable is empty: list devices that nothing could ever be delivered to, such as one whose pushkey is not a token or " +
+			"URL. If there are none, set NothingUnusable")
 	case len(s.Unusable) > 0 && s.NothingUnusable:
-		t.Error("Suite.NothingUnusable is set, and Suite.Unusable is not empty")
+		t.Error("Suite.NothingUnusable is set, but Suite.Unusable is not empty")
 	}
 	b, all, _ := s.startRecorded(t)
 	for i, d := range s.Unusable {
@@ -150,10 +150,10 @@ func (s Suite) testUnusable(t *testing.T) {
 	}
 }
 
-// testCheap wants many calls, from several sides, to take no time to speak of: the gateway makes one for each device of each request.
+// testCheap requires that many concurrent calls take almost no time: the gateway makes one for each device of each request.
 func (b *bench) testCheap(t *testing.T, u providers.Usable) {
 	const callers, calls = 4, 1000
-	const limit = 2 * time.Second // it takes some 50 ms with the race detector
+	const limit = 2 * time.Second // it takes about 50 ms with the race detector
 	began := time.Now()
 	var group sync.WaitGroup
 	for range callers {
@@ -161,7 +161,7 @@ func (b *bench) testCheap(t *testing.T, u providers.Usable) {
 			attempt(t, b.suite.run, "Usable", patience, func() (_ struct{}) {
 				for range calls {
 					if u.Usable(b.push.Device, b.push.Site) != nil || time.Since(began) > limit {
-						return // another test says so, or it failed already
+						return // another test reports it, or this one has already failed
 					}
 				}
 				return
@@ -174,7 +174,7 @@ func (b *bench) testCheap(t *testing.T, u providers.Usable) {
 	}
 }
 
-// strangeDevices are some that a client could register, and variants of a good one.
+// strangeDevices returns devices that a client could register, and variants of a good one.
 func strangeDevices(good *providers.Device) []providers.Device {
 	var devices []providers.Device
 	pushkeys := []string{

@@ -109,8 +109,8 @@ type TLSServer struct {
 	connections atomic.Int64
 }
 
-// NewTLSServer starts a server that speaks HTTP/2 and HTTP/1.1, with a new authority. Its certificate is for the hosts. Without
-// hosts, it is for 127.0.0.1 and localhost. The server is closed when the test ends.
+// NewTLSServer starts a server that speaks HTTP/2 and HTTP/1.1, with a new authority. Its certificate is for the hosts; without hosts,
+// for 127.0.0.1 and localhost. The server is closed when the test ends.
 func NewTLSServer(t testing.TB, handler http.Handler, hosts ...string) *TLSServer {
 	t.Helper()
 	return newTLSServer(t, NewCA(t), handler, true, hosts...)
@@ -124,7 +124,7 @@ func newTLSServer(t testing.TB, ca *CA, handler http.Handler, http2 bool, hosts 
 	s := &TLSServer{Server: httptest.NewUnstartedServer(handler), CA: ca, CAFile: ca.File}
 	s.EnableHTTP2 = http2
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(t, hosts...)}, MinVersion: tls.VersionTLS12}
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // what a test does to a connection is no news
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // tests break connections on purpose
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			s.connections.Add(1)

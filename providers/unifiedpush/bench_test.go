@@ -34,13 +34,13 @@ func BenchmarkBodies(b *testing.B) {
 	}
 }
 
-// received is a notification whose body is decoded as the gateway does it.
+// received returns a notification whose body is decoded as in the gateway.
 func received(n *providers.Notification) *providers.Notification {
 	n.DecodeBy(lenient.Members)
 	return n
 }
 
-// BenchmarkUsable is what the gateway does for each device before anything else, and again with each push.
+// BenchmarkUsable measures what the gateway does first for each device, and again with each push.
 func BenchmarkUsable(b *testing.B) {
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for name, d := range map[string]providers.Device{

@@ -25,13 +25,13 @@ func sable(userID string) providers.Device {
 		"default_payload": {"user_id": %q}}`, userID)}
 }
 
-// elementX is what Element X registers, each account with a pushkey of its own.
+// elementX is what Element X registers: each account has its own pushkey.
 var elementX = providers.Device{AppID: "io.element.android.x", Data: json.RawMessage(`{"format": "event_id_only",
 	"url": "https://push.example.org/_matrix/push/v1/notify", "default_payload": {"cs": "AgEABcd"}}`)}
 
-// reader is how a client reads a message.
+// reader shows how a client reads a message.
 type reader struct {
-	// account is whose the client takes the message for, given its own accounts in their order and whose endpoint it came to.
+	// account returns the account to which the client assigns the message, given its accounts in order and whose endpoint received it.
 	account func(t *testing.T, message []byte, accounts []string, endpoint int) string
 	device  func(account string) providers.Device
 	// shared is set if all accounts have one endpoint.
@@ -116,7 +116,8 @@ func mustRead(t *testing.T, message []byte, into any) {
 	}
 }
 
-// Guards against what made multi-account setups worse than with ntfy's own gateway (fluffychat#3389): every push woke the first account.
+// Guards against the fault that made multi-account setups worse than with ntfy's own gateway (fluffychat#3389): every push woke the first
+// account.
 func TestAClientFindsTheAccountThatAMessageIsFor(t *testing.T) {
 	t.Parallel()
 	accounts := []string{"@one:example.org", "@two:example.org"}
@@ -157,7 +158,7 @@ func TestAClientFindsTheAccountThatAMessageIsFor(t *testing.T) {
 	}
 }
 
-// wantNothingOf wants none of the texts to be in a message.
+// wantNothingOf checks that a message contains none of the texts.
 func wantNothingOf(t *testing.T, message []byte, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -221,7 +222,7 @@ func TestWhatLeavesOfADevicesData(t *testing.T) {
 	}
 }
 
-// FluffyChat's parser throws at a sound that is not a string.
+// FluffyChat's parser throws on a sound that is not a string.
 func TestTweaksThatNoClientReadsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	for tweaks, want := range map[string]string{

@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// toldDevice is what a client is told of its own device, in the protocol's shape: never the pushkey.
+// toldDevice is what a message contains about its device, in the protocol's form: never the pushkey.
 type toldDevice struct {
 	AppID     string          `json:"app_id"`
 	PushkeyTS int64           `json:"pushkey_ts,omitempty"` // seconds
@@ -20,10 +20,10 @@ type toldDevice struct {
 	Tweaks    json.RawMessage `json:"tweaks,omitempty"`
 }
 
-// account is what a client with several accounts, which may share one endpoint, knows the right one by.
+// account is how a client with several accounts, which may share one endpoint, recognises the right one.
 type account struct {
-	// ClientName is FluffyChat's (clientName in https://github.com/krille-chan/fluffychat/blob/main/lib/utils/push_helper.dart). Without it,
-	// FluffyChat takes its first account.
+	// ClientName is FluffyChat's (clientName in https://github.com/krille-chan/fluffychat/blob/main/lib/utils/push_helper.dart). Without
+	// it, FluffyChat uses its first account.
 	ClientName string `json:"client_name,omitempty"`
 	// DefaultPayload has Sable's user_id.
 	DefaultPayload *accountPayload `json:"default_payload,omitempty"`
@@ -33,8 +33,8 @@ type accountPayload struct {
 	UserID string `json:"user_id"`
 }
 
-// devicesOf are lists of the one device, richest first: with all that may leave of its data, if all is true, and with what a client knows
-// its account by. There is none without data: it is by them that a client knows itself.
+// devicesOf returns lists of the one device, richest first: with all public members of its data, if all is true, and with only what
+// identifies the account. There is none without data, since clients need it to recognise themselves.
 func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if all {
@@ -50,7 +50,7 @@ func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
 	}
 }
 
-// accountOf is what the data have of an account: strings, as anything else is not what these clients registered.
+// accountOf returns what the data says about an account: only strings, since these clients register nothing else.
 func accountOf(data json.RawMessage) (a account) {
 	if !lenient.MayHave(data, `"client_name"`, `"user_id"`) {
 		return a
@@ -59,7 +59,7 @@ func accountOf(data json.RawMessage) (a account) {
 		ClientName     json.RawMessage `json:"client_name"`
 		DefaultPayload json.RawMessage `json:"default_payload"`
 	}
-	_ = lenient.Unmarshal(data, &registered) // what is not an object has neither
+	_ = lenient.Unmarshal(data, &registered) // anything but an object has neither
 	_ = lenient.Unmarshal(registered.ClientName, &a.ClientName)
 	var defaults struct {
 		UserID json.RawMessage `json:"user_id"`
@@ -72,16 +72,16 @@ func accountOf(data json.RawMessage) (a account) {
 	return a
 }
 
-// secret are members of the data that a message never has, in whatever capitals: keys, as whoever has them can write messages in the
-// gateway's name, and the endpoint, by any name. The gateway's url is left out as well: the client has no use for it.
+// secret are members of the data that a message never has, in any case of letters: keys, since anyone who has them can write messages in
+// the gateway's name, and the endpoint, by any name. The gateway's url is left out too, since the client has no use for it.
 var secret = []string{"auth", "p256dh", "keys", "pushkey", "endpoint"}
 
 func isSecret(name string) bool {
 	return slices.ContainsFunc(secret, func(s string) bool { return strings.EqualFold(name, s) })
 }
 
-// publicOf is what may leave of the data. A member that has a secret one anywhere in it, such as a whole subscription, is left out; of a
-// default_payload, what tells the account stays.
+// publicOf returns the public members of the data. A member that contains a secret one anywhere, such as a whole subscription, is left out;
+// of a default_payload, the part that identifies the account stays.
 func publicOf(data json.RawMessage) map[string]json.RawMessage {
 	public, _ := clientjson.Members(data)
 	for name, value := range public {
@@ -97,7 +97,7 @@ func publicOf(data json.RawMessage) map[string]json.RawMessage {
 	return public
 }
 
-// hasSecret reports whether a secret member is anywhere in a value.
+// hasSecret reports whether a value contains a secret member.
 func hasSecret(value json.RawMessage) bool {
 	if len(value) == 0 || value[0] != '{' && value[0] != '[' {
 		return false
@@ -120,7 +120,7 @@ func hasSecretIn(decoded any) bool {
 	return false
 }
 
-// tweaksOf are the device's tweaks, nil if there are none. FluffyChat's parser throws at a sound that is not a string.
+// tweaksOf returns the device's tweaks, nil if there are none. FluffyChat's parser throws on a sound that is not a string.
 func tweaksOf(d *providers.Device) json.RawMessage {
 	var known struct {
 		Sound *string `json:"sound"`
@@ -131,7 +131,7 @@ func tweaksOf(d *providers.Device) json.RawMessage {
 	return d.Tweaks
 }
 
-// withDevices is a message with a list of devices as the notification's last member.
+// withDevices returns a message with a list of devices as the notification's last member.
 func withDevices(form, devices []byte) []byte {
 	const end = `}}`
 	inside := bytes.TrimSuffix(form, []byte(end))

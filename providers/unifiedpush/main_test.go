@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 )
 
-// What the tests of both providers of push messages need, by the names that it has here.
+// These are the common test helpers of both providers of push messages, by their names here.
 var (
 	golden     = messagetest.Golden
 	newContext = messagetest.NewContext
@@ -17,7 +17,7 @@ var (
 	want       = messagetest.Want
 )
 
-// newProvider is one that is live, trusts the authority and may reach loopback.
+// newProvider returns a live provider that trusts the authority and may reach loopback.
 func newProvider(t *testing.T, caFile string) *Provider {
 	t.Helper()
 	p := &Provider{Options: webpushmessage.Options{Options: messagetest.Options(caFile), VapidSubject: "mailto:ops@example.org"}}

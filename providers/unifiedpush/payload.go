@@ -18,10 +18,10 @@ type body struct {
 	Notification any `json:"notification"`
 }
 
-// bodies are the forms of a notification for a device, from the whole of it to its ids.
+// bodies returns the forms of a notification for a device, from the whole notification to its ids.
 //
-// The device goes first, then the content as in webpush: what no client shows of it, then the end of its body, then all of it. Then the
-// names go, with which the content may have room again, and then all that is not ids, counts, priority or of MSC3013.
+// The device goes first, then the content as in webpush: the members that no client shows, then the end of its body, then the rest. Then
+// the names go, which may leave room for the content again, and then everything except ids, counts, priority and MSC3013's members.
 func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		members := n.Members()
@@ -39,18 +39,18 @@ func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter
 	}
 }
 
-// isFull reports whether a notification has the homeserver's own words, or had.
+// isFull reports whether a notification has, or had, the homeserver's own members.
 func isFull(n *providers.Notification, members map[string]json.RawMessage) bool {
 	return n.Prepared != nil || members != nil
 }
 
-// richer are the forms with the homeserver's own words, and if there are none, those of the ids.
+// richer returns the forms with the homeserver's own members, or the forms with the ids if there are no such members.
 func richer(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		first := n.Prepared
 		switch {
 		case isPart(n.Prepared):
-			first = nil // all of it is known not to fit
+			first = nil // the whole notification does not fit
 		case n.Prepared != nil:
 		case members != nil:
 			first = clientjson.Marshal(body{members})
@@ -79,7 +79,7 @@ func richer(n *providers.Notification, members map[string]json.RawMessage, d *pr
 	}
 }
 
-// limit is how large a message may be.
+// limit returns how large a message may be.
 func limit(encrypted bool) int {
 	if encrypted {
 		return webpushmessage.MaxEncrypted
@@ -87,7 +87,7 @@ func limit(encrypted bool) int {
 	return webpushmessage.MaxBody
 }
 
-// poorer are the forms that have some of the homeserver's own words, none if there are no members.
+// poorer returns the forms with some of the homeserver's own members; none if there are no members.
 func poorer(members map[string]json.RawMessage, limit int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if members == nil {
@@ -107,7 +107,7 @@ func poorer(members map[string]json.RawMessage, limit int) iter.Seq[[]byte] {
 // leftOut are the members that are left out around the content.
 var leftOut = [][]string{{"content"}, {"content", "room_name", "room_alias", "sender_display_name"}}
 
-// around returns what makes a message of members with a content.
+// around returns a function that makes a message from members and a content.
 func around(members map[string]json.RawMessage, left []string) func(content map[string]json.RawMessage) []byte {
 	frame := maps.Clone(members)
 	for _, name := range left {
@@ -123,7 +123,8 @@ func around(members map[string]json.RawMessage, left []string) func(content map[
 	}
 }
 
-// part is what is prepared of a notification that does not fit: what messages are made of that may. It is told from a whole one by its end.
+// part is the prepared form of a notification that does not fit: what its possible messages are made from. Its end distinguishes it from a
+// whole one.
 type part struct {
 	Notification map[string]json.RawMessage `json:"notification,omitempty"`
 	Part         bool                       `json:"part"`
@@ -131,8 +132,8 @@ type part struct {
 
 func isPart(prepared json.RawMessage) bool { return bytes.HasSuffix(prepared, []byte(`"part":true}`)) }
 
-// Reduce makes the message that has all of the notification, if that fits in the clear, and else what all other messages are made of. What
-// is the device's own comes with Push.
+// Reduce makes the message with the whole notification, if that fits in the clear, and otherwise the part that all other messages are made
+// from. Push adds the device's own members.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if members := n.Members(); members != nil {
@@ -148,15 +149,15 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 		bare := *reduced
 		bare.Encrypted = providers.Encrypted{}
 		if bare.Prepared == nil {
-			bare.Prepared = clientjson.Marshal(part{Part: true}) // the device does not fit beside them, and does not come back without them
+			bare.Prepared = clientjson.Marshal(part{Part: true}) // with them, the device does not fit; without them, it must not come back
 		}
 		return &bare
 	}
 	return reduced
 }
 
-// partOf are the members without what is in no message: names that do not fit, not even without a content, and of the content what does not
-// fit without names. There are none if all the others do not fit.
+// partOf returns the members without those that no message has: names that do not fit even without a content, and the part of the content
+// that does not fit without names. There are none if all the others do not fit.
 func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
 	fits := func(form []byte) bool { return len(form) <= webpushmessage.MaxBody }
 	named, nameless := around(members, leftOut[0]), around(members, leftOut[1])
@@ -182,7 +183,7 @@ func partOf(members map[string]json.RawMessage) map[string]json.RawMessage {
 	return kept
 }
 
-// membersIn are the members of the notification in what was prepared.
+// membersIn returns the notification's members from its prepared form.
 func membersIn(prepared json.RawMessage) map[string]json.RawMessage {
 	var b struct {
 		Notification map[string]json.RawMessage `json:"notification"`

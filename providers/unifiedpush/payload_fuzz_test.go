@@ -12,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// FuzzBodies wants no form of a request to tell a device of another, or anybody its pushkey and keys, whatever the homeserver and the
-// client sent, and each to be JSON that is smaller than the one before; the ids are in those that are not the homeserver's own words.
+// FuzzBodies checks that no form of a request reveals another device, or a pushkey and keys, whatever the homeserver and the client sent.
+// Each form must be JSON and smaller than the one before; those without the homeserver's own members must have the ids.
 func FuzzBodies(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add(request.Body, []byte(request.Device().Data), true, false)
@@ -34,7 +34,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, request, data []byte, counted, encrypted bool) {
 		if !utf8.Valid(request) || !json.Valid(request) || !utf8.Valid(data) || !json.Valid(data) {
-			t.Skip() // that is no request
+			t.Skip() // not a request
 		}
 		n := &providers.Notification{EventID: "$event", RoomID: "!room", Body: request}
 		if counted {
@@ -58,11 +58,11 @@ func checkForms(t *testing.T, n *providers.Notification, d *providers.Device, fo
 			case name == "devices":
 				wantOneDevice(t, value, d, encrypted || isFull(n, n.Members()))
 			case strings.EqualFold(name, "devices") || strings.EqualFold(name, "counts") && !counted:
-				t.Errorf("%s is told %s", n.Body, form)
+				t.Errorf("%s gets %s", n.Body, form)
 			}
 		}
 		if i > 0 && len(form) > limit(encrypted) && i < len(forms)-1 && len(form) > len(forms[i-1]) {
-			t.Errorf("%s is no less than %s", form, forms[i-1])
+			t.Errorf("%s is not smaller than %s", form, forms[i-1])
 		}
 	}
 	var last struct {
@@ -77,7 +77,7 @@ func checkForms(t *testing.T, n *providers.Notification, d *providers.Device, fo
 	}
 }
 
-// wantOneDevice wants a list to be of one device without anything secret, and without all but its account if not all may leave.
+// wantOneDevice checks that a list has one device without secrets, and only its account unless everything may leave.
 func wantOneDevice(t *testing.T, list json.RawMessage, d *providers.Device, all bool) {
 	var devices []struct {
 		AppID string                     `json:"app_id"`
@@ -107,7 +107,7 @@ func wantOneDevice(t *testing.T, list json.RawMessage, d *providers.Device, all 
 	}
 }
 
-// FuzzSubscriptionKeys wants nothing to be sent in the clear to a client that gave any part of its keys.
+// FuzzSubscriptionKeys checks that nothing is sent in the clear to a client that gave any part of its keys.
 func FuzzSubscriptionKeys(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add(string(request.Device().Data))
@@ -123,7 +123,7 @@ func FuzzSubscriptionKeys(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data string) {
 		if !json.Valid([]byte(data)) || !strings.HasPrefix(strings.TrimSpace(data), "{") {
-			t.Skip() // the decoder lets nothing else through
+			t.Skip() // the decoder passes nothing else
 		}
 		keys, err := subscriptionKeys(json.RawMessage(data))
 		if keys != nil && err != nil {

@@ -36,7 +36,7 @@ func TestPayloads(t *testing.T) {
 	}
 }
 
-// Guards against what ntfy and common-proxies do with long notifications: they fail, or send what distributors refuse.
+// Guards against the faults of ntfy and common-proxies with long notifications: they fail, or send what distributors refuse.
 func TestEachFormIsSmallerAndNoneHasDevicesOrLacksTheIDs(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{100, 5_000, 60_000} {
@@ -56,14 +56,14 @@ func TestEachFormIsSmallerAndNoneHasDevicesOrLacksTheIDs(t *testing.T) {
 	}
 }
 
-// long is an alert whose content has about so many bytes.
+// long returns an alert whose content has about size bytes.
 func long(size int) *providers.Notification {
 	n := alert()
 	n.Body = bytes.Replace(n.Body, []byte("a < b"), []byte(strings.Repeat("x", size)), 1)
 	return n
 }
 
-// wantIDs fails the test unless all that a client needs is in the message.
+// wantIDs fails the test unless the message has all that a client needs.
 func wantIDs(t *testing.T, body []byte) {
 	t.Helper()
 	var got struct {

@@ -14,19 +14,19 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to UnifiedPush endpoints: ntfy, NextPush, Mozilla's autopush and others. The pushkey is the endpoint's URL, the
-// message the notification as the homeserver sent it, with no more of its devices than the one it is for:
+// Provider delivers to UnifiedPush endpoints: ntfy, NextPush, Mozilla's autopush and others. The pushkey is the endpoint's URL. The message
+// is the notification as the homeserver sent it, with only the device that it is for:
 //
 //	{"notification": {"event_id": "$…", "room_id": "!…", "prio": "high", "counts": {"unread": 1},
 //	                  "devices": [{"app_id": "…", "data": {"client_name": "…"}}]}}
 //
-// If the pusher's data has the subscription's keys (`p256dh` and `auth`, directly or below `keys`), the message is encrypted as RFC
-// 8291 says, signed for as RFC 8292 says, and has everything in it. Otherwise it travels in the clear and has only ids, counts, the
-// members of MSC3013, and of the device's data `client_name` and `default_payload.user_id` in it, by which clients with several accounts
-// know the right one, unless the app's `content` is `full`. A pushkey or a key is never in it.
+// If the pusher's data has the subscription's keys (`p256dh` and `auth`, directly or below `keys`), the message contains the whole
+// notification, encrypted by RFC 8291 and signed by RFC 8292. Otherwise it travels in the clear. Unless the app's `content` is `full`, it
+// then has only ids, counts and the members of MSC3013. Of the device's data, it has only `client_name` and `default_payload.user_id`, by
+// which clients with several accounts recognise the right one. It never contains a pushkey or a key.
 //
-// A notification that does not fit into 4096 bytes loses its device first, then its content but for what clients show, of which the body is
-// cut, then its names, then everything but ids and counts.
+// A notification that does not fit into 4096 bytes loses, in this order: its device, the parts of its content that clients do not show, the
+// end of its body, its names, and everything except ids and counts.
 type Provider struct {
 	webpushmessage.Options
 
@@ -41,8 +41,8 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 // Provision checks the options.
 func (p *Provider) Provision(ctx caddy.Context) error { return p.sender.Provision(ctx, &p.Options) }
 
-// Mounted names one of the sites to push servers, if there is one. Those that UnifiedPush has want no subject; autopush does not either,
-// from 1.74.0 on (autopush-rs#831).
+// Mounted names one of the sites to push servers, if there is one. UnifiedPush's servers require no subject, nor does autopush from 1.74.0
+// on (autopush-rs#831).
 func (p *Provider) Mounted(hosts []string) error {
 	p.sender.Mounted(hosts)
 	return nil
@@ -51,10 +51,10 @@ func (p *Provider) Mounted(hosts []string) error {
 // Start makes the VAPID key if there is none yet.
 func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx) }
 
-// Cleanup lets go of the connections.
+// Cleanup releases the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
 
-// DefaultContent lets everything leave if only the subscriber can read it.
+// DefaultContent returns the full content if only the subscriber can read it.
 func (p *Provider) DefaultContent(d *providers.Device) providers.Content {
 	if keys, err := subscriptionKeys(d.Data); err == nil && keys != nil {
 		return providers.ContentFull
@@ -62,7 +62,7 @@ func (p *Provider) DefaultContent(d *providers.Device) providers.Content {
 	return providers.ContentIDs
 }
 
-// Advertise tells clients that the endpoint is a gateway for UnifiedPush, and the key to subscribe with at push servers that want one
+// Advertise tells clients that the endpoint is a gateway for UnifiedPush, and which key to subscribe with at push servers that require one
 // (https://unifiedpush.org/developers/spec/android/, version 3).
 func (p *Provider) Advertise() providers.Advertisement {
 	return providers.Advertisement{UnifiedPush: true, ApplicationServerKey: p.sender.PublicKey()}

@@ -32,8 +32,9 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		push)
 }
 
-// Usable returns an error if the pushkey is not the URL of an endpoint, or of one on the own site's host where there is none, or the data
-// have half a subscription. Push does not look at the site: what waits since before a reload is held, whatever the new configuration says.
+// Usable returns an error if the pushkey is not the URL of an endpoint, or is one on this site's host where there is none, or if the data
+// has half a subscription. Push ignores the site: pushes that are pending since before a reload are sent, whatever the new configuration
+// says.
 func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
 	to, _, unusable := target(d)
 	if unusable != nil {
@@ -48,7 +49,7 @@ func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
 // badEndpoint is the reason for a pushkey that is not an endpoint to send to.
 const badEndpoint = "bad_endpoint"
 
-// target is where a device's messages go, and the keys to encrypt them with; nil for none.
+// target returns where a device's messages go, and the keys to encrypt them with; nil for none.
 func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
 	to, err := endpoint.Parse(d.Pushkey)
 	if err != nil {
@@ -61,11 +62,11 @@ func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError)
 	return to, keys, nil
 }
 
-// Host is the endpoint's.
+// Host returns the endpoint's host and port.
 func (p *Provider) Host(d *providers.Device) string { return p.sender.Host(d.Pushkey) }
 
-// subscriptionKeys are the keys in the pusher's data; nil if it has none. What is half a subscription is an error: the client
-// asked for encryption, and nothing is sent in the clear then.
+// subscriptionKeys returns the keys in the pusher's data; nil if it has none. Half a subscription is an error: the client asked for
+// encryption, so nothing is sent in the clear.
 func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
 	if !lenient.MayHave(data, `"p256dh"`, `"auth"`, `"keys"`) {
 		return nil, nil
@@ -80,7 +81,7 @@ func subscriptionKeys(data json.RawMessage) (*ece.Keys, error) {
 		Keys   pair   `json:"keys"`
 	}
 	if err := lenient.Unmarshal(data, &d); err != nil {
-		return nil, errors.New("data: p256dh, auth and keys are not what they are in a subscription")
+		return nil, errors.New("data: p256dh, auth and keys do not have the types of a subscription")
 	}
 	found := pair{d.P256dh, d.Auth}
 	if found == (pair{}) {

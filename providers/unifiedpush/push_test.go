@@ -84,7 +84,7 @@ func rings(_ *http.Request, body []byte) bool {
 	return json.Unmarshal(body, &message) != nil || message.Notification.EventID != ""
 }
 
-// unusable are devices that nothing can be delivered to.
+// unusable are devices that no push can reach.
 func unusable(sub providertest.Subscription) (devices []providers.Device) {
 	for _, pushkey := range []string{
 		"", "very-secret", "http://push.example/very-secret", "https://user:very-secret@push.example/", "https://push.invalid/very-secret",
@@ -180,7 +180,7 @@ func TestOnlyIDsLeaveInTheClearByDefault(t *testing.T) {
 	}
 }
 
-// Guards against what ntfy and common-proxies did with long notifications.
+// Guards against the faults of ntfy and common-proxies with long notifications.
 func TestRegressionNtfyALongNotificationIsShortenedUntilItFits(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)
@@ -261,10 +261,10 @@ func TestADeviceThatCannotBeReachedIsUnusableWithoutAsking(t *testing.T) {
 		{"nothing", "", "", "bad_endpoint"},
 		{"p256dh alone", endpoint, `{"p256dh": "` + sub.P256dh + `"}`, "bad_subscription"},
 		{"auth alone", endpoint, `{"auth": "` + sub.Auth + `"}`, "bad_subscription"},
-		{"one half below keys alone", endpoint, `{"keys": {"auth": "` + sub.Auth + `"}}`, "bad_subscription"},
+		{"one half, only below keys", endpoint, `{"keys": {"auth": "` + sub.Auth + `"}}`, "bad_subscription"},
 		{"one half here, one there", endpoint, string(data(sub, `{"p256dh": %q, "keys": {"auth": %q}}`)), "bad_subscription"},
-		{"keys that are none", endpoint, `{"p256dh": "secret", "auth": "secret"}`, "bad_subscription"},
-		{"keys that are no strings", endpoint, `{"p256dh": 1, "auth": true}`, "bad_subscription"},
+		{"keys that are not keys", endpoint, `{"p256dh": "secret", "auth": "secret"}`, "bad_subscription"},
+		{"keys that are not strings", endpoint, `{"p256dh": 1, "auth": true}`, "bad_subscription"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/reducetest"
 )
 
-// sent are the messages that may be sent: in the clear, encrypted, and when the first one was too large.
+// sent returns the messages that may be sent: in the clear, encrypted, and after the first one was too large.
 func sent(n *providers.Notification, d *providers.Device) string {
 	var text strings.Builder
 	for _, encrypted := range []bool{false, true} {

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// answered pushes to a new endpoint that gives the answer.
+// answered pushes to a new endpoint with the given answer.
 func answered(t *testing.T) func(*testing.T, func(string) providertest.Answer) providers.Outcome {
 	t.Helper()
 	service, p := bench(t)

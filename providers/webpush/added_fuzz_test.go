@@ -14,8 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// FuzzAnAddedMember adds a member that is only nearly one that matters to what a client or a homeserver sent. It changes nothing of what
-// the provider decides, and nothing of what it sends but that it may be passed on itself.
+// FuzzAnAddedMember adds a member with a similar but wrong name to what a client or a homeserver sent. This must not change the provider's
+// decision or its message, except that the member may be passed on.
 func FuzzAnAddedMember(f *testing.F) {
 	names := []string{
 		"endpoint", "auth", "keys", "p256dh", "events_only", "only_last_per_room", "default_payload", "body", "ciphertext", "formatted_body",
@@ -49,7 +49,7 @@ func FuzzAnAddedMember(f *testing.F) {
 	})
 }
 
-// decisionOn is what the provider makes of a device and a notification, as JSON: where it goes, with what options, and what.
+// decisionOn returns what the provider does with a device and a notification, as JSON: the target, its options, and the messages.
 func decisionOn(t *testing.T, sub providertest.Subscription, pushkey, data, content string) []byte {
 	t.Helper()
 	p, d := new(Provider), &providers.Device{Pushkey: pushkey, Data: json.RawMessage(data)}

@@ -26,7 +26,7 @@ func BenchmarkBodies(b *testing.B) {
 	}
 }
 
-// BenchmarkUsable is what the gateway does for each device before anything else, and again with each push.
+// BenchmarkUsable measures what the gateway does first for each device, and again with each push.
 func BenchmarkUsable(b *testing.B) {
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint
@@ -59,7 +59,7 @@ func BenchmarkHost(b *testing.B) {
 	}
 }
 
-// BenchmarkTarget is what the gateway does for each device to tell it from others with its pushkey.
+// BenchmarkTarget measures how the gateway distinguishes devices with the same pushkey.
 func BenchmarkTarget(b *testing.B) {
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint

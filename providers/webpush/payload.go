@@ -13,11 +13,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// bodies are the forms of a notification, from the whole of it to its ids, each smaller than the one before. The members are Sygnal's.
+// bodies returns the forms of a notification, from the whole notification to its ids, each smaller than the one before. The members are
+// Sygnal's.
 //
-// The content goes first: what no client shows of it, then the end of its body, then all of it. Then the names go, with which the content
-// may have room again, then sender and type, and with them the content, as no client shows one of nobody. What the client wants in every
-// message stays until there is nothing but the ids: by it, a client with several accounts knows which of them a message is for.
+// The content goes first: the members that no client shows, then the end of its body, then the rest. Then the names go, which may leave
+// room for the content again. Then sender and type go, and the content with them, as no client shows one without a sender. The client's
+// default_payload stays until only the ids are left: it tells a client with several accounts which of them a message is for.
 func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
 	return messagesize.Shrinking(func(yield func([]byte) bool) {
 		content := trim(n.Content)
@@ -34,7 +35,7 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter
 	})
 }
 
-// described returns what makes a message with a content.
+// described returns a function that makes a message with a content.
 func described(
 	n *providers.Notification, defaults map[string]json.RawMessage, named bool,
 ) func(content map[string]json.RawMessage) []byte {
@@ -51,8 +52,7 @@ func described(
 	}
 }
 
-// Reduce leaves out the parts that do not fit, not even for a device that wants nothing more in its messages, and of the content what no
-// message has.
+// Reduce leaves out the parts that do not fit even without a default_payload, and the part of the content that no message has.
 func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	if messagesize.IsSmall(n, webpushmessage.MaxEncrypted) {
 		return n.WithoutBody()
@@ -108,11 +108,11 @@ func name(members map[string]any, n *providers.Notification) {
 	set(members, "sender_display_name", n.SenderDisplayName)
 }
 
-// withDefaults is what the pusher wants in every message, under what this message says itself.
+// withDefaults returns this message's members, merged over the pusher's default_payload.
 func withDefaults(members map[string]any, defaults map[string]json.RawMessage) map[string]any {
 	merged := make(map[string]any, len(members)+len(defaults)+8)
 	for member, value := range defaults {
-		if member != "event_id" && member != "room_id" { // those are the homeserver's alone to give
+		if member != "event_id" && member != "room_id" { // only the homeserver may set these
 			merged[member] = value
 		}
 	}
@@ -131,8 +131,8 @@ const (
 	maxCiphertext = 2000
 )
 
-// trim leaves out of an event's content what a notification does not show: the formatted body, the rest of a long body, and a
-// ciphertext that would not fit anyhow.
+// trim removes from an event's content what a notification does not show: the formatted body, the rest of a long body, and a ciphertext
+// that would not fit.
 func trim(content json.RawMessage) map[string]json.RawMessage {
 	members, ok := clientjson.Members(content)
 	if !ok {

@@ -16,8 +16,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// FuzzBodies merges a default_payload into a notification, and holds each form of it against what no client may bring about: another
-// event's ids, what is no JSON, or a last form with more than the ids.
+// FuzzBodies merges a default_payload into a notification, and checks each form for what no client may cause: another event's ids, invalid
+// JSON, or a last form with more than the ids.
 func FuzzBodies(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		var body struct {
@@ -58,7 +58,7 @@ func FuzzBodies(f *testing.F) {
 				t.Errorf("%s makes it %s", data, form)
 			}
 			if c, ok := members["content"].(map[string]any); ok && c["formatted_body"] != nil && len(trim(n.Content)) > 0 && len(forms) == 1 {
-				t.Errorf("what nobody shows is in %s", form)
+				t.Errorf("members that no client shows are in %s", form)
 			}
 		}
 		for i, form := range forms {
@@ -80,7 +80,7 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// wantMember wants a member of a default_payload to be in the message as it is, unless the message says it itself.
+// wantMember checks that the message has a member of a default_payload unchanged, unless the message sets it.
 func wantMember(t *testing.T, form []byte, name string, value json.RawMessage) {
 	var members map[string]any
 	var want any

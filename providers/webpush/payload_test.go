@@ -52,7 +52,7 @@ func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 	}
 }
 
-// The forms that nothing is dropped for twice: what is sent after a 413 is the last.
+// No form is repeated: after a 413, the last one is sent.
 func TestALargeMessageBecomesSmallerWithEachForm(t *testing.T) {
 	t.Parallel()
 	defaults := map[string]json.RawMessage{"session_id": json.RawMessage(`"` + strings.Repeat("s", 1000) + `"`)}

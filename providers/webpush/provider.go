@@ -19,16 +19,16 @@ func init() {
 // Provider delivers to Web Push subscriptions. A pusher names its subscription in one of two ways: the pushkey is the subscription's
 // `p256dh` and the pusher's data has `endpoint` and `auth`, or the pushkey is the whole `PushSubscription` as JSON.
 //
-// The message is encrypted for the subscriber alone, so that by default all of the notification is in it, flat:
+// The message is encrypted, and only the subscriber can read it. By default, it therefore contains the whole notification, flat:
 //
 //	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
 //
-// merged over the `default_payload` of the pusher's data. A message that does not fit loses what clients do not show of its content first,
-// then the end of its body, then its names, then everything but ids and counts. Further data of a pusher: `events_only: true` wants no
-// badge updates, `only_last_per_room: true` lets a message replace an earlier one of the same room that was not delivered yet, at the push
-// service and while it is pending here.
+// merged over the `default_payload` of the pusher's data. A message that does not fit loses, in this order: the parts of its content that
+// clients do not show, the end of its body, its names, and everything except ids and counts. A pusher's data has two more options.
+// `events_only: true` turns off badge updates. `only_last_per_room: true` lets a message replace an undelivered earlier one of the same
+// room, at the push service and while it is pending here.
 //
-// Browsers subscribe with the application server key that the endpoint's GET document shows.
+// Browsers subscribe with the application server key in the endpoint's GET document.
 type Provider struct {
 	webpushmessage.Options
 
@@ -47,10 +47,10 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	return p.sender.Provision(ctx, &p.Options)
 }
 
-var errNoSubject = errors.New("vapid_subject is missing: push services want to know how to reach you: " +
+var errNoSubject = errors.New("vapid_subject is missing: push services require a way to contact you: " +
 	"set it, or give a site that mounts the app a public name")
 
-// Mounted makes sure that there is a subject: Apple refuses a push without one.
+// Mounted returns an error without a subject: Apple refuses a push without one.
 func (p *Provider) Mounted(hosts []string) error {
 	if !p.sender.Mounted(hosts) {
 		return errNoSubject
@@ -60,23 +60,23 @@ func (p *Provider) Mounted(hosts []string) error {
 
 // Start makes the VAPID key if there is none yet.
 func (p *Provider) Start(ctx context.Context) error {
-	if err := p.Mounted(nil); err != nil { // nobody asked
+	if err := p.Mounted(nil); err != nil { // Mounted was not called
 		return err
 	}
 	return p.sender.Start(ctx)
 }
 
-// Cleanup lets go of the connections.
+// Cleanup releases the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
 
-// DefaultContent lets everything leave: only the subscriber can read it.
+// DefaultContent returns the full content: only the subscriber can read it.
 func (p *Provider) DefaultContent(*providers.Device) providers.Content { return providers.ContentFull }
 
-// DefaultBadges lets counts come with events only. A browser cancels the subscription of a page that is woken by pushes and shows nothing:
-// Firefox after some 25 badge updates, Safari after three, https://webkit.org/blog/12945/meet-web-push/.
+// DefaultBadges sends counts only with events. A browser cancels the subscription of a page that gets pushes and shows nothing: Firefox
+// after about 25 badge updates, Safari after three, https://webkit.org/blog/12945/meet-web-push/.
 func (p *Provider) DefaultBadges() providers.Badges { return providers.BadgesWithEvents }
 
-// Advertise tells browsers the key to subscribe with.
+// Advertise tells browsers which key to subscribe with.
 func (p *Provider) Advertise() providers.Advertisement {
 	return providers.Advertisement{ApplicationServerKey: p.sender.PublicKey()}
 }

@@ -33,7 +33,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 		push)
 }
 
-// Replace has only the newest message of a room kept, if the pusher asks for that, as it is for the push service: by the same topic.
+// Replace keeps only the newest message of a room, if the pusher asks for that, by the same topic as at the push service.
 func (p *Provider) Replace(n *providers.Notification, d *providers.Device) string {
 	const wish = "only_last_per_room"
 	if n.RoomID == "" || !lenient.MayHave(d.Data, `"`+wish+`"`) {

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// BenchmarkPush compares a push with a POST of as many bytes over HTTP/2: what is left is the payload, its encryption, and the signature
-// of each origin and hour.
+// BenchmarkPush compares a push with a POST of as many bytes over HTTP/2: the difference is the payload, its encryption, and the signature
+// for each origin and hour.
 func BenchmarkPush(b *testing.B) {
 	server := benchtest.Start(b)
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()

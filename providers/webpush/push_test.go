@@ -78,7 +78,7 @@ func rings(_ *http.Request, body []byte) bool {
 	return json.Unmarshal(body, &message) != nil || message.EventID != ""
 }
 
-// unusable are devices that nothing can be delivered to.
+// unusable are devices that no push can reach.
 func unusable(sub providertest.Subscription) []providers.Device {
 	at := func(endpoint string) subscriber { return subscriber{endpoint, sub.P256dh, sub.Auth} }
 	short := at("https://push.example/very-secret")
@@ -118,7 +118,7 @@ func (s subscriber) devices() []providers.Device {
 	}
 }
 
-// device is one that registered as Sygnal wants it, with further members of data.
+// device returns a device registered as Sygnal expects it, with further members of data.
 func device(sub providertest.Subscription, members string) providers.Device {
 	return providers.Device{Pushkey: sub.P256dh, Data: fmt.Appendf(nil, `{"endpoint": %q, "auth": %q%s}`, sub.Endpoint, sub.Auth, members)}
 }
@@ -192,7 +192,7 @@ func TestWhatAPusherAsksForIsDone(t *testing.T) {
 			}
 		})
 	}
-	t.Run("each room has a topic of its own", func(t *testing.T) {
+	t.Run("each room has its own topic", func(t *testing.T) {
 		t.Parallel()
 		sub := service.Subscribe()
 		for _, n := range []*providers.Notification{alert(), other, alert()} {
@@ -204,7 +204,7 @@ func TestWhatAPusherAsksForIsDone(t *testing.T) {
 	})
 }
 
-// Guards against the loss of all text of a message that is too large: 990 emoji, or a large member beside a short body.
+// Guards against losing the whole text of a message that is too large: 990 emoji, or a large member beside a short body.
 func TestAMessageThatIsTooLargeKeepsWhatClientsShow(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)
@@ -213,7 +213,7 @@ func TestAMessageThatIsTooLargeKeepsWhatClientsShow(t *testing.T) {
 	tests := []struct {
 		name, content, members string
 		room                   string // its name, if it is another
-		body                   string // what it begins with
+		body                   string // its beginning
 		cut                    bool
 		has, lacks             []string
 	}{
@@ -388,7 +388,7 @@ func TestASubjectIsRequiredAndAHalfProvisionedProviderCleansUp(t *testing.T) {
 	}
 }
 
-// Guards against the loss of a pusher for a wish that nobody can fulfil (issue 12).
+// Guards against losing a pusher for an invalid default_payload.
 func TestAWrongDefaultPayloadIsReportedOnceAndThePushesAreDelivered(t *testing.T) {
 	t.Parallel()
 	service, p := bench(t)

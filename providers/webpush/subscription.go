@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 )
 
-// pusher is what a device says about itself.
+// pusher is a device's subscription and options.
 type pusher struct {
 	endpoint *url.URL
 	keys     ece.Keys
@@ -26,7 +26,7 @@ type pusher struct {
 	defaultPayload  json.RawMessage // whatever the client put there
 }
 
-// pusherData is a pusher's data; only `true` turns an option on, and a member of another type is as good as absent.
+// pusherData is a pusher's data; only `true` turns an option on, and a member of another type counts as absent.
 type pusherData struct {
 	Endpoint        text            `json:"endpoint"`
 	Auth            text            `json:"auth"`
@@ -35,14 +35,14 @@ type pusherData struct {
 	DefaultPayload  json.RawMessage `json:"default_payload"`
 }
 
-// text is a JSON string, if what is given is one. It is read as a part of the data: to decode it on its own would be a good part of
-// [Provider.Usable].
+// text is a JSON string, if the value is one. It is read together with the rest of the data: decoding it separately would take a large part
+// of [Provider.Usable]'s time.
 type text struct {
 	value string
 	given bool
 }
 
-// UnmarshalJSONFrom makes no error of another type, which may not matter.
+// UnmarshalJSONFrom ignores values of other types, which may not matter.
 func (s *text) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	*s = text{}
 	if decoder.PeekKind() != '"' {
@@ -58,8 +58,8 @@ func (s *text) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 // badSubscription is the reason for a device without a subscription to send to.
 const badSubscription = "bad_subscription"
 
-// Usable returns an error if the device does not name a subscription, or one on the own site's host where there is no push server: Sable's
-// is at a UnifiedPush server that its user chose. Push does not look at the site, so that what waits since before a reload is held.
+// Usable returns an error if the device does not name a subscription, or names one on this site's host where there is no push server:
+// Sable's is at a UnifiedPush server that its user chose. Push ignores the site, so pushes that are pending since before a reload are sent.
 func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
 	to, err := parsePusher(d)
 	if err != nil {
@@ -96,8 +96,8 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 	return p, nil
 }
 
-// Host is that of the subscription's endpoint. It is asked for before each push, and reads no more than it needs: to read all of the data
-// was 5 % of a push's CPU time.
+// Host returns the host and port of the subscription's endpoint. It is called before each push, so it reads no more than it needs: reading
+// all the data was 5 % of a push's CPU time.
 func (p *Provider) Host(d *providers.Device) string {
 	if isSubscription(d.Pushkey) {
 		sub, _ := parseSubscription(d.Pushkey)
@@ -110,8 +110,8 @@ func (p *Provider) Host(d *providers.Device) string {
 	return p.sender.Host(data.Endpoint)
 }
 
-// Target is the endpoint, where the pushkey is the subscription's key only: everybody who was ever told the key could condemn the subscription
-// with an endpoint of their own. A pushkey that is the whole subscription has its endpoint.
+// Target returns the endpoint if the pushkey is only the subscription's key: otherwise, anyone who knows the key could condemn the
+// subscription with their own endpoint. A pushkey that is the whole subscription contains its endpoint.
 func (p *Provider) Target(d *providers.Device) string {
 	if isSubscription(d.Pushkey) || len(d.Data) == 0 {
 		return ""
@@ -140,7 +140,7 @@ func subscription(pushkey string, data pusherData) (webpushgo.Subscription, erro
 	return sub, nil
 }
 
-// isSubscription says whether a pushkey is a browser's PushSubscription, and not its key alone.
+// isSubscription reports whether a pushkey is a browser's PushSubscription, rather than only its key.
 func isSubscription(pushkey string) bool { return strings.HasPrefix(strings.TrimSpace(pushkey), "{") }
 
 func parseSubscription(pushkey string) (sub webpushgo.Subscription, err error) {

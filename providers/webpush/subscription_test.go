@@ -19,17 +19,17 @@ func TestABrokenSubscriptionIsRefusedByTheMembersName(t *testing.T) {
 	key, auth, endpoint := sub.P256dh, fmt.Sprintf(`"auth": %q`, sub.Auth), `"endpoint": "https://push.example/secret"`
 	tests := []struct{ name, pushkey, data, member string }{
 		{"no data", key, ``, "endpoint"},
-		{"data that is no object", key, `["secret"]`, "data"},
+		{"data that is not an object", key, `["secret"]`, "data"},
 		{"no endpoint", key, `{` + auth + `}`, "endpoint"},
 		{"an endpoint of null", key, `{"endpoint": null, ` + auth + `}`, "endpoint"},
-		{"an endpoint that is no string", key, `{"endpoint": ["secret"], ` + auth + `}`, "endpoint"},
+		{"an endpoint that is not a string", key, `{"endpoint": ["secret"], ` + auth + `}`, "endpoint"},
 		{"an endpoint in plain HTTP", key, `{"endpoint": "http://push.example/secret", ` + auth + `}`, "endpoint"},
 		{"an endpoint with a user", key, `{"endpoint": "https://secret@push.example/", ` + auth + `}`, "endpoint"},
 		{"no auth", key, `{` + endpoint + `}`, "auth"},
-		{"an auth that is no string", key, `{` + endpoint + `, "auth": {"secret": 1}}`, "auth"},
+		{"an auth that is not a string", key, `{` + endpoint + `, "auth": {"secret": 1}}`, "auth"},
 		{"an auth that is too short", key, `{` + endpoint + `, "auth": "AAAA"}`, "auth"},
 		{"no key", "", `{` + endpoint + `, ` + auth + `}`, "p256dh"},
-		{"a key that is none", "secret", `{` + endpoint + `, ` + auth + `}`, "p256dh"},
+		{"a key that is not a key", "secret", `{` + endpoint + `, ` + auth + `}`, "p256dh"},
 		{"a PushSubscription that is cut off", `{"endpoint": "https://push.example/secret`, ``, "pushkey"},
 		{"a PushSubscription of nothing", `{}`, ``, "endpoint"},
 		{"a PushSubscription without keys", `{` + endpoint + `}`, ``, "p256dh"},
@@ -129,7 +129,7 @@ func FuzzSubscription(f *testing.F) {
 	})
 }
 
-// Guards against what review 2.8 found: the first had its pusher deleted, and the second had its pushes sent elsewhere.
+// Guards against review 2.8: the first device lost its pusher, and the second device's pushes were sent elsewhere.
 func TestAMemberInOtherCapitalsIsNotTheSubscriptions(t *testing.T) {
 	t.Parallel()
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()

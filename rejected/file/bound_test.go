@@ -21,7 +21,7 @@ func TestBeyondMaxEntriesOthersMakeRoom(t *testing.T) {
 		for worker := range 40 {
 			running.Go(func() {
 				for n := range 50 {
-					known(t, s, 0) // what is asked for stays
+					known(t, s, 0) // a record that is asked for stays
 					if err := s.Reject(t.Context(), key(first+50*worker+n), verdict(s)); err != nil {
 						t.Error(err)
 					}
@@ -32,7 +32,7 @@ func TestBeyondMaxEntriesOthersMakeRoom(t *testing.T) {
 	}
 	rejectMany(1)
 	if !known(t, s, 0) {
-		t.Error("the one that was asked for all the time is forgotten")
+		t.Error("a record that was asked for all the time is forgotten")
 	}
 	onDisk := func() (n int) {
 		t.Helper()
@@ -53,7 +53,7 @@ func TestBeyondMaxEntriesOthersMakeRoom(t *testing.T) {
 
 	s.db.maxEntries.Store(shards) // one in each
 	rejectMany(5000)
-	if n := s.Len(); n < shards || n > shards+1 || onDisk() != n { // the one that is asked for may have company
+	if n := s.Len(); n < shards || n > shards+1 || onDisk() != n { // one shard may also have the record that is asked for
 		t.Errorf("with half of the room, there are %d records in memory and %d on disk, want %d", n, onDisk(), shards)
 	}
 }
@@ -89,6 +89,6 @@ func TestMaxEntriesIsThatOfTheNewestConfiguration(t *testing.T) {
 	}
 	s := opened(t, &Store{Path: old.Path, MaxEntries: 20_000, Expire: caddy.Duration(rejected.DefaultExpire)})
 	if n := s.db.maxEntries.Load(); n != 20_000 {
-		t.Errorf("room for %d records, want those of the newest configuration", n)
+		t.Errorf("room for %d records, want the newest configuration's", n)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
-// reject records a verdict. One that cannot be written still counts until the process ends.
+// reject records a verdict. A verdict that cannot be written still counts until the process ends.
 func (d *database) reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	return d.late(ctx, until.Do(ctx, d.writes, func() error {
 		err := d.revise(key, func(r rejected.Record) (rejected.Record, revision.Fate) { return r.Add(v), revision.Put })
@@ -22,7 +22,7 @@ func (d *database) reject(ctx context.Context, key rejected.Key, v rejected.Verd
 	}))
 }
 
-// suspect records a look. One that cannot be written does not count.
+// suspect records a look. A look that cannot be written does not count.
 func (d *database) suspect(ctx context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
 	s, err := until.Run(ctx, d.writes, func() (s rejected.Suspicion, err error) {
 		err = d.revise(key, func(r rejected.Record) (rejected.Record, revision.Fate) {
@@ -38,7 +38,7 @@ func (d *database) suspect(ctx context.Context, key rejected.Key, v rejected.Ver
 	return s, nil
 }
 
-// acquit ends a suspicion. Nothing is written where there is none, which is so of almost all that is delivered.
+// acquit ends a suspicion. It writes nothing if there is none, as for almost every delivered push.
 func (d *database) acquit(ctx context.Context, key rejected.Key) error {
 	if !d.Opened() {
 		return rejected.ErrNotOpen
@@ -75,8 +75,8 @@ func (d *database) forget(ctx context.Context, key rejected.Key) error {
 	}))
 }
 
-// revise does with a key's record what fn says, and returns when that is on disk. It changes the index inside the transaction, where
-// the changes of a key have an order, however late it comes. If it fails, the index says again what is on disk.
+// revise changes a key's record as fn says, and returns when that is on disk. It changes the index inside the transaction, where the
+// changes of a key have an order, however late they come. If it fails, it restores the index from the disk.
 func (d *database) revise(key rejected.Key, fn func(rejected.Record) (rejected.Record, revision.Fate)) error {
 	err := d.update(func(b *bbolt.Bucket) error {
 		value := b.Get(key[:])
@@ -87,7 +87,7 @@ func (d *database) revise(key rejected.Key, fn func(rejected.Record) (rejected.R
 			return nil
 		}
 		if !ok && value != nil {
-			d.index.remove(key) // nothing of what expired counts any more
+			d.index.remove(key) // nothing of an expired record counts any more
 		}
 		if to == revision.Delete {
 			d.index.set(key, rejected.Mark{}) // an unwritten verdict stays
@@ -105,7 +105,7 @@ func (d *database) revise(key rejected.Key, fn func(rejected.Record) (rejected.R
 	return err
 }
 
-// makeRoom removes others where there are too many for a new one.
+// makeRoom removes other records if there are too many for a new one.
 func (d *database) makeRoom(b *bbolt.Bucket, key rejected.Key) error {
 	most := (int(d.maxEntries.Load()) + shards - 1) / shards
 	for _, other := range d.index.crowdOut(key, most) {
@@ -116,9 +116,8 @@ func (d *database) makeRoom(b *bbolt.Bucket, key rejected.Key) error {
 	return nil
 }
 
-// restore makes the index say of a key what is on disk, besides unwritten verdicts, after a change that failed. It is a writing
-// transaction that is given up: nothing is written, and no other change comes in between. If the file cannot tell, the key is not
-// suspected.
+// restore sets the index to what is on disk for a key, besides unwritten verdicts, after a change that failed. It uses a write transaction
+// that it rolls back: nothing is written, and no other change comes in between. If the file cannot be read, the key is not suspected.
 func (d *database) restore(key rejected.Key) {
 	_ = d.enter(func() error {
 		tx, err := d.bolt.Begin(true)

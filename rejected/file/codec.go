@@ -13,17 +13,16 @@ import (
 //
 //	version    1 byte
 //	condemned, since, first seen, last seen, probe at   uvarint each, milliseconds, 0 for none
-//	verdicts   uvarint; 0 in version 3 alone
-//	suspected since, look at   uvarint each, milliseconds; in version 3 alone
-//	looks      uvarint; in version 3 alone
+//	verdicts   uvarint; 0 only in version 3
+//	suspected since, look at   uvarint each, milliseconds; only in version 3
+//	looks      uvarint; only in version 3
 //	app        1 byte of length, bytes; not in version 1
 //	reason     1 byte of length, bytes
 //	checksum   4 bytes, CRC-32C of the key and all of the above
 //
-// Version 3 is written of a pushkey that is suspected, and version 2 of all others, which an earlier gateway can read. Version 1 is still
-// read.
+// Suspected pushkeys are written in version 3, and all others in version 2, which an earlier gateway can read. Version 1 is still read.
 //
-// The checksum is there because bbolt has none of its data pages, and a flipped bit must not condemn a living pushkey.
+// There is a checksum because bbolt has none for its data pages, and a flipped bit must not condemn a living pushkey.
 const (
 	withoutApp    = 1
 	version       = 2
@@ -63,14 +62,14 @@ func encode(k rejected.Key, r rejected.Record) []byte {
 	return binary.BigEndian.AppendUint32(b, checksum(k, b))
 }
 
-// decode returns errGarbage for whatever encode does not write, and never did.
+// decode returns errGarbage for anything that encode does not write and never wrote.
 func decode(k rejected.Key, b []byte) (rejected.Record, error) {
 	r, app, reason, err := parse(k, b)
 	r.App, r.Reason = string(app), string(reason)
 	return r, err
 }
 
-// parse is decode without the texts, which are still those of b: loading millions of records makes no garbage.
+// parse is decode, but the texts are still parts of b: loading millions of records makes no garbage.
 func parse(k rejected.Key, b []byte) (r rejected.Record, app, reason []byte, err error) {
 	if len(b) < 5 || b[0] < withoutApp || b[0] > withSuspicion {
 		return r, nil, nil, errGarbage
@@ -112,7 +111,7 @@ func parse(k rejected.Key, b []byte) (r rejected.Record, app, reason []byte, err
 	}, app, reason, nil
 }
 
-// plausible reports whether the numbers are some that encode writes: there is a verdict or, in version 3, a suspicion.
+// plausible reports whether encode could have written the numbers: there is a verdict or, in version 3, a suspicion.
 func plausible(version byte, fields [9]int64) bool {
 	verdicts, suspected, looks := fields[5], fields[6], fields[8]
 	if verdicts > maxCount || looks > maxCount {
@@ -124,7 +123,7 @@ func plausible(version byte, fields [9]int64) bool {
 	return verdicts > 0
 }
 
-// cutText cuts off a text with its length before it.
+// cutText cuts off a text that follows its length.
 func cutText(b []byte) (text, rest []byte, ok bool) {
 	if len(b) == 0 || len(b)-1 < int(b[0]) {
 		return nil, nil, false

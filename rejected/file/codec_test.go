@@ -16,7 +16,7 @@ var sample = rejected.Record{
 	Verdicts: 3,
 }
 
-// suspected is a record with a suspicion.
+// suspected returns the record with a suspicion.
 func suspected(r rejected.Record) rejected.Record {
 	r.Suspicion = rejected.Suspicion{Since: time.UnixMilli(1_772_366_500_000), Looks: 4, LookAt: time.UnixMilli(1_772_368_900_000)}
 	return r
@@ -61,7 +61,7 @@ func TestARecordComesBackAsItWasWritten(t *testing.T) {
 	}
 }
 
-// An earlier gateway, which knows nothing of suspicions, reads all records but those.
+// An earlier gateway, which does not know suspicions, reads all records without one.
 func TestARecordWithoutASuspicionIsWrittenAsVersion2(t *testing.T) {
 	t.Parallel()
 	if b := encode(key(1), sample); b[0] != 2 {
@@ -76,7 +76,7 @@ func TestARecordWithoutASuspicionIsWrittenAsVersion2(t *testing.T) {
 	}
 }
 
-func TestGarbageIsNoRecord(t *testing.T) {
+func TestGarbageIsNotARecord(t *testing.T) {
 	t.Parallel()
 	for _, good := range [][]byte{encode(key(1), sample), encode(key(1), suspected(sample))} {
 		expectNoGarbage(t, good)
@@ -109,7 +109,7 @@ func TestGarbageIsNoRecord(t *testing.T) {
 	}
 }
 
-// expectNoGarbage wants a record to be read as it is alone.
+// expectNoGarbage expects that a record is read only if it is unchanged.
 func expectNoGarbage(t *testing.T, good []byte) {
 	t.Helper()
 	if _, err := decode(key(2), good); err == nil {
@@ -129,7 +129,7 @@ func expectNoGarbage(t *testing.T, good []byte) {
 	}
 }
 
-// version1 is the sample as version 1 wrote it, with its checksum, under a key of which the first byte is 1 and the last is 2.
+// version1 is the sample as version 1 wrote it, with its checksum, under a key whose first byte is 1 and whose last is 2.
 const version1 = "01809494caca33e0868ecaca33819494caca33829494caca3380f1efcbca330304676f6e651fcde08d"
 
 func TestARecordOfVersion1HasNoApp(t *testing.T) {
@@ -145,7 +145,7 @@ func TestARecordOfVersion1HasNoApp(t *testing.T) {
 	}
 }
 
-// signed puts the checksum behind a body, so that it is the body that is judged.
+// signed puts the checksum after a body, so the test is about the body.
 func signed(k rejected.Key, body []byte) []byte {
 	return binary.BigEndian.AppendUint32(append([]byte(nil), body...), checksum(k, body))
 }

@@ -73,7 +73,7 @@ func TestDamageThatIsFoundLateIsLoggedAndTheRestCounts(t *testing.T) {
 		}
 	}
 	log := h.log.String()
-	if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "is damaged or no database; move it away") || strings.Count(log, "\n") != 1 {
+	if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "is damaged or not a database; move it away") || strings.Count(log, "\n") != 1 {
 		t.Errorf("logged %s", log)
 	}
 	if err := h.Reject(t.Context(), key(1), verdict(h.Store)); err == nil {
@@ -98,12 +98,12 @@ func TestDamageThatIsFoundSoonFailsTheLoad(t *testing.T) {
 	last := toFill
 	s.db.step = func(_ context.Context, at step, shard int) {
 		if at == toRead && last == toRead {
-			t.Errorf("the shard %d is loaded, and the one before could not be read", shard)
+			t.Errorf("the shard %d is loaded, although the one before could not be read", shard)
 		}
 		last = at
 	}
 	err = s.Open(t.Context())
-	if want := fmt.Sprintf("rejected store: %s is damaged or no database; move it away to start with an empty one: ", path); err == nil ||
+	if want := fmt.Sprintf("rejected store: %s is damaged or not a database; move it away to start with an empty one: ", path); err == nil ||
 		!strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, want one that begins with %s", err, want)
 	}
@@ -124,7 +124,8 @@ func TestDamageThatIsFoundSoonFailsTheLoad(t *testing.T) {
 	}
 }
 
-// Guards against the end of the process: bbolt writes on a goroutine of its own, where a page that is not there any more is no panic.
+// This guards against the end of the process: bbolt writes on a separate goroutine, where a page that has disappeared does not cause a
+// recoverable panic.
 func TestAFileThatIsCutShortWhileItIsOpenEndsNothing(t *testing.T) {
 	t.Parallel()
 	c := newTestClock()

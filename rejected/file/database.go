@@ -17,10 +17,10 @@ import (
 
 const (
 	maxReading = 64
-	maxWriting = 2048 // two transactions, of as many as share one at most
+	maxWriting = 2048 // two transactions of the most that share one
 )
 
-// database is one file and its index, which the configurations that name the file share.
+// database is one file and its index. The configurations that name the file share it.
 type database struct {
 	*tenancy.Tenancy
 	path  string
@@ -34,18 +34,18 @@ type database struct {
 	file    *os.File
 	loading *loading
 
-	// reads and writes are the calls that go on, among them those on a disk that hangs: a read keeps a thread of the system then.
+	// reads and writes are the calls under way, including those on a disk that hangs. A read on such a disk blocks an OS thread.
 	reads, writes until.Calls
 
-	// step is called at each step of loading a shard; it does nothing, but for tests.
+	// step is called at each step of loading a shard. It does nothing, except in tests.
 	step func(ctx context.Context, s step, shard int)
 
-	// write runs a function in a transaction shared with others that come at the same time, and read in one that reads; bolt.Batch and
-	// bolt.View, but for tests.
+	// write runs a function in a transaction shared with others that come at the same time, and read in a read transaction. They are
+	// bolt.Batch and bolt.View, except in tests.
 	write, read func(func(*bbolt.Tx) error) error
 }
 
-// clock is the time, and the waiting; the zero clock is the real one.
+// clock gives the time and waits; the zero clock is the real one.
 type clock struct {
 	now   func() time.Time
 	after func(time.Duration) <-chan time.Time
@@ -68,13 +68,13 @@ func newDatabase(path string, c clock) *database {
 	return d
 }
 
-// apply makes a configuration's settings those in use.
+// apply puts a configuration's settings into use.
 func (d *database) apply(s *Store) {
 	d.expire.Store(int64(s.Expire))
 	d.maxEntries.Store(int64(s.MaxEntries))
 }
 
-// open opens the file. Lookups ask the file until it is loaded.
+// open opens the file. Until it is loaded, lookups ask the file.
 func (d *database) open() error {
 	bolt, file, err := boltfile.Open(d.path, d.Log())
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *database) loadAndSweep(ctx context.Context) {
 	}
 }
 
-// loaded waits a moment for the end of loading, and returns what was wrong with the file by then.
+// loaded waits a moment for loading to end, and returns the error that loading found by then.
 func (d *database) loaded(ctx context.Context) error {
 	found := d.loading.wait(ctx, d.clock.after(patience))
 	if found.err == nil {
@@ -105,7 +105,7 @@ func (d *database) loaded(ctx context.Context) error {
 	return found.err
 }
 
-// close writes down what was seen, and closes the file.
+// close writes what was seen, and closes the file.
 func (d *database) close() error {
 	err := errors.Join(d.flush(context.Background()), d.bolt.Close())
 	d.index.clear()

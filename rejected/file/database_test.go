@@ -17,7 +17,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// failing makes every write of an open store fail as a full disk does; commit says whether only when all else was done.
+// failing makes every write of an open store fail, as a full disk does. With commit, only the commit at the end fails.
 func failing(s *Store, commit bool) {
 	s.db.write = func(fn func(*bbolt.Tx) error) error {
 		if !commit {
@@ -27,7 +27,7 @@ func failing(s *Store, commit bool) {
 	}
 }
 
-func mended(s *Store) {
+func working(s *Store) {
 	s.db.write = s.db.bolt.Batch
 }
 
@@ -48,7 +48,7 @@ func TestAVerdictThatCannotBeWrittenCountsUntilTheProcessEnds(t *testing.T) {
 				t.Errorf("Get: %+v, %v", r, err)
 			}
 
-			mended(s)
+			working(s)
 			v := verdict(s)
 			v.PushkeyTS = 1000
 			if err := s.Reject(t.Context(), key(1), v); err != nil {
@@ -56,7 +56,7 @@ func TestAVerdictThatCannotBeWrittenCountsUntilTheProcessEnds(t *testing.T) {
 			}
 			marks := make([]rejected.Mark, 1)
 			if err := s.Lookup(t.Context(), []rejected.Key{key(1)}, marks); err != nil || marks[0].Condemned != 5 {
-				t.Errorf("an older verdict took the unwritten one back: %+v, %v", marks, err)
+				t.Errorf("an older verdict undid the unwritten one: %+v, %v", marks, err)
 			}
 			if err := s.Forget(t.Context(), key(1)); err != nil || known(t, s, 1) {
 				t.Errorf("it cannot be forgotten: %v", err)
@@ -76,7 +76,7 @@ func TestARecordThatCannotBeForgottenStays(t *testing.T) {
 	if !known(t, s, 1) {
 		t.Error("the record is on disk but is not looked up")
 	}
-	mended(s)
+	working(s)
 }
 
 func TestWhatWasSeenIsWrittenWhenTheDiskWorksAgain(t *testing.T) {
@@ -90,12 +90,12 @@ func TestWhatWasSeenIsWrittenWhenTheDiskWorksAgain(t *testing.T) {
 	if err := s.db.sweep(t.Context()); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("sweep: %v, want ENOSPC", err)
 	}
-	mended(s)
+	working(s)
 	if err := s.db.sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, seen := s.db.index.peek(key(1)); seen != 0 {
-		t.Error("it is still to be written")
+		t.Error("it is still waiting to be written")
 	}
 	if r, err := s.Get(t.Context(), key(1)); err != nil || !r.LastSeen.Equal(c.now()) {
 		t.Errorf("last seen %v, %v; want %v", r.LastSeen, err, c.now())
@@ -130,7 +130,7 @@ func TestVerdictsAtTheSameTimeShareASync(t *testing.T) {
 	s.db.bolt.MaxBatchDelay = batchDelay
 }
 
-// txid is the number of the last transaction that wrote.
+// txid returns the number of the last write transaction.
 func txid(t *testing.T, s *Store) (id int) {
 	t.Helper()
 	if err := s.db.bolt.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
@@ -143,7 +143,7 @@ func TestALockedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := opened(t, &Store{Path: tempPath(t)})
 	reject(t, s, 1)
-	// A database beside the pool stands for one in another process.
+	// A database outside the pool acts like one in another process.
 	other := newDatabase(s.Path, clock{})
 	err := other.Open(t.Context(), s, s.log, nil)
 	if err == nil || !strings.Contains(err.Error(), s.Path) || !strings.Contains(err.Error(), "caddy reload") {
@@ -185,7 +185,7 @@ func TestADamagedFileIsAnErrorThatNamesIt(t *testing.T) {
 				t.Fatalf("Open: error %v, want one with the path", err)
 			}
 			if n := s.Len(); n != 0 {
-				t.Errorf("%d records of it count", n)
+				t.Errorf("%d of its records count", n)
 			}
 			writeFile(t, s.Path, good) // the lock is free, and nothing of the failure is left
 			if err := s.Open(t.Context()); err != nil {
@@ -232,7 +232,7 @@ func TestAnUnreadableRecordIsSkippedAndReportedAndReplaced(t *testing.T) {
 		t.Errorf("logged %q, want a warning that counts 2 records", log.String())
 	}
 	if !known(t, s, 1) || known(t, s, 2) {
-		t.Error("want the readable record alone")
+		t.Error("want only the readable record")
 	}
 	if err := s.db.sweep(t.Context()); err != nil {
 		t.Errorf("sweep: %v", err)

@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// fixture is a file that the gateway of a commit wrote, which knew nothing of suspicions.
+// fixture returns a file that the gateway of a commit wrote, which did not know suspicions.
 func fixture(t *testing.T, commit string) []byte {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", commit, "rejected.db.gz"))
@@ -93,10 +93,10 @@ func TestAFileOfAnEarlierGatewayIsReadAndGoesOn(t *testing.T) {
 	if err := s.Acquit(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
-	expectSameBytes(t, s) // the earlier gateway would read it again
+	expectSameBytes(t, s) // the earlier gateway would still read it
 }
 
-// expectSameBytes wants each record to be written as it is.
+// expectSameBytes expects each record to be written unchanged.
 func expectSameBytes(t *testing.T, s *Store) {
 	t.Helper()
 	err := s.db.view(func(b *bbolt.Bucket) error {
@@ -150,7 +150,7 @@ func TestARecordOfANewerVersionIsSkippedAndStays(t *testing.T) {
 		t.Errorf("logged %q, want a warning with the path that counts it", &log)
 	}
 	if known(t, s, 2) || !known(t, s, 1) {
-		t.Error("want the readable record alone")
+		t.Error("want only the readable record")
 	}
 	if err := s.Acquit(t.Context(), k); err != nil {
 		t.Error(err)
@@ -160,7 +160,7 @@ func TestARecordOfANewerVersionIsSkippedAndStays(t *testing.T) {
 	}
 	err := s.db.view(func(b *bbolt.Bucket) error {
 		if !bytes.Equal(b.Get(k[:]), newer) {
-			t.Error("the newer gateway would not find its record any more")
+			t.Error("the newer gateway could not find its record any more")
 		}
 		return nil
 	})

@@ -16,17 +16,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// held is a store that was opened while its loading stands still.
+// held is a store whose loading is held up.
 type held struct {
 	*Store
 	clock *testClock
 	log   *syncBuffer
 	steps chan halt
-	full  atomic.Bool  // whether the disk is
+	full  atomic.Bool  // whether the disk is full
 	over  atomic.Int64 // how many steps there were after it was closed
 }
 
-// halt is a step that loading waits at; it goes on when the channel is closed.
+// halt is a step at which loading waits. It continues when the channel is closed.
 type halt struct {
 	step  step
 	shard int
@@ -67,7 +67,7 @@ func openHeld(t *testing.T, path string, c *testClock) *held {
 	return h
 }
 
-// loadTo lets loading go on until it is at a step of a shard, and returns what lets it go on from there.
+// loadTo lets loading continue to a step of a shard, and returns that halt.
 func (h *held) loadTo(s step, shard int) halt {
 	for {
 		at := <-h.steps
@@ -84,7 +84,7 @@ func (h *held) loadAll() {
 		select {
 		case at := <-h.steps:
 			close(at.goOn)
-		case <-h.clock.waits: // the sweeper does
+		case <-h.clock.waits: // the sweeper waits
 			return
 		}
 	}
@@ -107,7 +107,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// filled is the path of a file with records 0 to n-1, seen at the clock's time.
+// filled returns the path of a file with records 0 to n-1, seen at the clock's time.
 func filled(t *testing.T, n int, c *testClock) string {
 	t.Helper()
 	s := opened(t, &Store{Path: tempPath(t), clock: clock{now: c.now}})
@@ -116,7 +116,7 @@ func filled(t *testing.T, n int, c *testClock) string {
 	return s.Path
 }
 
-// mark is that of a verdict of the test clock's first moment.
+// mark returns the mark of a verdict at the test clock's start.
 func mark(condemned uint32) rejected.Mark {
 	return rejected.Mark{Condemned: condemned, ProbeAt: uint32(newTestClock().at.Add(time.Hour).Unix())}
 }

@@ -8,30 +8,31 @@ import (
 
 const (
 	shards = 256
-	// maxSeen bounds what a shard remembers of lookups between two writes: 12 MB in all. Beyond it a lookup leaves no trace, which
-	// matters only for a record that is asked for once in its whole life.
+	// maxSeen bounds how many lookups a shard remembers between two writes: 12 MB in all. Lookups beyond that leave no trace, which matters
+	// only for a record that is looked up once in its whole life.
 	maxSeen = 1024
 )
 
-// index is what is in memory of every record. The keys are hashes, so their first byte spreads them evenly; and neither keys nor
-// marks have pointers, so the garbage collector has nothing to follow in millions of them.
+// index has in memory what decides about every record. The keys are hashes, so their first byte spreads them evenly. Neither keys nor marks
+// have pointers, so the garbage collector has nothing to follow in millions of them.
 type index [shards]shard
 
 type shard struct {
 	mu sync.RWMutex
-	// marks are those of all records once the shard is loaded; before, those of the changes since the start, of which the verdicts count.
+	// marks has the marks of all records once the shard is loaded. Before that, it has the changes since the start, of which the verdicts
+	// count.
 	marks  marks
 	loaded bool
 
-	// seen has the second of the last lookup, of records looked up since that was last written to disk.
+	// seen has the second of the last lookup of each record that was looked up since the last write of lookups.
 	seenMu sync.Mutex
 	seen   map[rejected.Key]uint32
 }
 
 func (x *index) shard(k rejected.Key) *shard { return &x[k[0]] }
 
-// lookup returns a mark and remembers that it was seen. It says whether it is time to write down what was seen. Before the shard is
-// loaded, it leaves no trace, and the file may know more.
+// lookup returns a mark, and remembers that it was seen. It reports whether lookups should be written now. Before the shard is loaded, a
+// lookup leaves no trace, and the file may have more.
 func (x *index) lookup(k rejected.Key, second uint32) (m rejected.Mark, crowded, loaded bool) {
 	s := x.shard(k)
 	s.mu.RLock()
@@ -44,7 +45,7 @@ func (x *index) lookup(k rejected.Key, second uint32) (m rejected.Mark, crowded,
 	return m, x.see(k, second), true
 }
 
-// see remembers a lookup, and says whether it is time to write down what was seen.
+// see remembers a lookup, and reports whether lookups should be written now.
 func (x *index) see(k rejected.Key, second uint32) (crowded bool) {
 	s := x.shard(k)
 	s.seenMu.Lock()
@@ -64,8 +65,8 @@ func (s *shard) see(k rejected.Key, second uint32) (crowded bool) {
 	return len(s.seen) >= maxSeen/2
 }
 
-// set records that a key is at least as dead as m says, and as suspected: verdicts only ever grow, so the order of those that come at the
-// same time does not matter, and a suspicion comes and goes. It is called in a transaction, in which the changes of a key have an order.
+// set makes a key at least as dead as m, and as suspected as m. Verdicts only ever grow, so the order of simultaneous ones doesn't matter,
+// but a suspicion comes and goes. So set is called in a transaction, where the changes of a key have an order.
 func (x *index) set(k rejected.Key, m rejected.Mark) {
 	s := x.shard(k)
 	s.seenMu.Lock()
@@ -76,7 +77,7 @@ func (x *index) set(k rejected.Key, m rejected.Mark) {
 	s.put(k, grown(before, m))
 }
 
-// raise records that a key is at least as dead as m says, and leaves a suspicion as it is. It needs no transaction.
+// raise makes a key at least as dead as m, and keeps its suspicion. It needs no transaction.
 func (x *index) raise(k rejected.Key, m rejected.Mark) {
 	s := x.shard(k)
 	s.seenMu.Lock()
@@ -88,7 +89,7 @@ func (x *index) raise(k rejected.Key, m rejected.Mark) {
 	s.put(k, grown(before, m))
 }
 
-// put puts a mark in, or the key out if the mark says nothing; the caller holds both locks.
+// put stores a mark, or removes the key if the mark is empty; the caller holds both locks.
 func (s *shard) put(k rejected.Key, m rejected.Mark) {
 	s.marks.put(k, m)
 	if m == (rejected.Mark{}) {
@@ -96,13 +97,13 @@ func (s *shard) put(k rejected.Key, m rejected.Mark) {
 	}
 }
 
-// grown is a mark that is at least as dead as both, and as suspected as the second.
+// grown returns a mark that is at least as dead as both, and as suspected as the second.
 func grown(a, b rejected.Mark) rejected.Mark {
 	return rejected.Mark{Condemned: max(a.Condemned, b.Condemned), ProbeAt: max(a.ProbeAt, b.ProbeAt), LookAt: b.LookAt}
 }
 
-// fill makes a shard loaded: with the marks that are on disk, and those of the verdicts since the start. The caller sees to it that no
-// record of it changes on disk meanwhile.
+// fill makes a shard loaded, with the marks on disk and the verdicts since the start. The caller makes sure that none of its records
+// changes on disk meanwhile.
 func (x *index) fill(i int, disk marks) {
 	s := &x[i]
 	s.mu.Lock()
@@ -110,12 +111,12 @@ func (x *index) fill(i int, disk marks) {
 	for k := range s.marks.dead {
 		since, _ := s.marks.get(k)
 		m, _ := disk.get(k)
-		disk.put(k, grown(since, m)) // a suspicion that is not on disk is none
+		disk.put(k, grown(since, m)) // a suspicion counts only if it is on disk
 	}
 	s.marks, s.loaded = disk, true
 }
 
-// suspected reports whether a key is, and whether that is known: its shard is loaded.
+// suspected reports whether a key is suspected, and whether that is known because its shard is loaded.
 func (x *index) suspected(k rejected.Key) (yes, known bool) {
 	s := x.shard(k)
 	s.mu.RLock()
@@ -123,7 +124,7 @@ func (x *index) suspected(k rejected.Key) (yes, known bool) {
 	return s.marks.looks[k] > 0, s.loaded
 }
 
-// peek returns a mark without a trace, and when it was seen if that is not yet on disk.
+// peek returns a mark without leaving a trace, and when it was seen if that is not yet on disk.
 func (x *index) peek(k rejected.Key) (m rejected.Mark, seen uint32) {
 	s := x.shard(k)
 	s.mu.RLock()
@@ -143,7 +144,7 @@ func (x *index) remove(k rejected.Key) {
 	s.put(k, rejected.Mark{})
 }
 
-// removeUnseen removes a mark unless it was looked up since that was last written to disk.
+// removeUnseen removes a mark unless it was looked up since the last write of lookups.
 func (x *index) removeUnseen(k rejected.Key) bool {
 	s := x.shard(k)
 	s.seenMu.Lock()
@@ -157,8 +158,8 @@ func (x *index) removeUnseen(k rejected.Key) bool {
 	return true
 }
 
-// crowdOut removes marks from a new key's shard that has as many as it may have, any two at most, and returns their keys: so a shard
-// that had more becomes smaller. Those that were looked up lately stay as long as there are others.
+// crowdOut removes marks from a new key's shard if it is full, and returns their keys. It removes any two at most, so a shard that had too
+// many shrinks. Recently looked up ones stay as long as there are others.
 func (x *index) crowdOut(k rejected.Key, most int) (removed []rejected.Key) {
 	s := x.shard(k)
 	s.seenMu.Lock()
@@ -168,8 +169,8 @@ func (x *index) crowdOut(k rejected.Key, most int) (removed []rejected.Key) {
 	if _, ok := s.marks.get(k); ok || !s.loaded {
 		return nil
 	}
-	spare := len(s.seen)              // this many may have to be passed over
-	for other := range s.marks.dead { // begins anywhere
+	spare := len(s.seen)              // this many may be skipped
+	for other := range s.marks.dead { // begins at a random place
 		if len(removed) == 2 || s.marks.len() < most {
 			break
 		}
@@ -182,7 +183,7 @@ func (x *index) crowdOut(k rejected.Key, most int) (removed []rejected.Key) {
 	return removed
 }
 
-// takeSeen moves what a shard saw to the batch.
+// takeSeen moves a shard's lookups to the batch.
 func (x *index) takeSeen(i int, batch map[rejected.Key]uint32) {
 	s := &x[i]
 	s.seenMu.Lock()
@@ -193,7 +194,7 @@ func (x *index) takeSeen(i int, batch map[rejected.Key]uint32) {
 	s.seen = nil
 }
 
-// giveBack returns a batch that could not be written.
+// giveBack puts back a batch that could not be written.
 func (x *index) giveBack(batch map[rejected.Key]uint32) {
 	for k, second := range batch {
 		x.see(k, second)

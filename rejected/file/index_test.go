@@ -11,7 +11,7 @@ import (
 
 const million = 1_000_000
 
-// spread is the nth of any number of keys that are as uniform as hashes.
+// spread returns the nth of any number of keys that are as uniform as hashes.
 func spread(n uint64) (k rejected.Key) {
 	for i := range 2 { // SplitMix64
 		z := (2*n + uint64(i) + 1) * 0x9E3779B97F4A7C15
@@ -22,7 +22,7 @@ func spread(n uint64) (k rejected.Key) {
 	return k
 }
 
-// fillIndex returns an index and the bytes of heap that an entry takes.
+// fillIndex returns an index, and the bytes of heap that an entry takes.
 func fillIndex(entries int) (x *index, perEntry float64) {
 	before := heap()
 	x = new(index)
@@ -39,7 +39,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Not parallel: it measures the heap of the process.
+// The test is not parallel: it measures the heap of the process.
 func TestAMillionEntriesTakeAtMost64BytesEach(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a million entries")

@@ -9,8 +9,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
-// list reads a page in a transaction of its own, which ends after maxReads records, however few of them are asked for. The cursor is the
-// key of the next record, which need not be there any more when it is used.
+// list reads a page in its own transaction, which ends after maxReads records, however few of them match. The cursor is the key of the next
+// record, which may be gone when it is used.
 func (d *database) list(ctx context.Context, q rejected.Query) ([]rejected.Entry, string, error) {
 	from, err := q.From()
 	if err != nil {
@@ -37,7 +37,7 @@ func (d *database) readPage(c *bbolt.Cursor, from rejected.Key, q rejected.Query
 	reads := 0
 	for name, value := c.Seek(from[:]); name != nil; name, value = c.Next() {
 		if len(name) != len(from) {
-			continue // no key, and so no cursor either
+			continue // not a key, so it cannot be a cursor either
 		}
 		key := rejected.Key(name)
 		if !q.Matches(key) {

@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// pages reads all of them, and checks that no transaction is held over one.
+// pages reads all pages, and checks that no transaction outlives one.
 func pages(t *testing.T, s *Store, q rejected.Query) (all [][]rejected.Entry) {
 	t.Helper()
 	for range 10_000 {
@@ -112,7 +112,7 @@ func TestWhatCannotBeReadIsNotListed(t *testing.T) {
 	if err := s.Reject(t.Context(), key(2), verdict(s)); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("Reject: %v", err)
 	}
-	mended(s)
+	working(s)
 	err := s.db.update(func(b *bbolt.Bucket) error {
 		k := key(3)
 		return errors.Join(

@@ -10,11 +10,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// patience is how long opening waits for loading. It is enough for a million records, so that most files are loaded before the first
-// request, and what is wrong with them fails the load.
+// patience is how long opening waits for loading. It is enough for a million records. So most files are loaded before the first request,
+// and a damaged file fails the load.
 const patience = 500 * time.Millisecond
 
-// step is one of loading a shard.
+// step is a step of loading a shard.
 type step int
 
 const (
@@ -22,13 +22,13 @@ const (
 	toFill             // it was read, and is put into the index next
 )
 
-// found is what loading found out: in the end how many records are unreadable, and before, if there is one, an error of the file.
+// found is what loading found. At the end it has the number of unreadable records; before that, it may have an error of the file.
 type found struct {
 	skipped int
 	err     error
 }
 
-// loading is who hears of what loading finds: who opens the file, as long as they wait; afterwards the log.
+// loading passes on what loading finds: to the opener of the file as long as it waits, and then to the log.
 type loading struct {
 	heard chan found
 	late  chan struct{}
@@ -38,19 +38,19 @@ func newLoading() *loading {
 	return &loading{make(chan found), make(chan struct{})}
 }
 
-// wait waits for the first that is found, and not longer than allowed.
+// wait returns the first finding, or nothing after the allowed time.
 func (l *loading) wait(ctx context.Context, enough <-chan time.Time) (f found) {
 	defer close(l.late)
 	select {
 	case f = <-l.heard:
 	case <-enough:
-	case <-ctx.Done(): // who gave up gives the file back, too
+	case <-ctx.Done(): // whoever gives up also releases the file
 	}
 	return f
 }
 
-// readAll reads a file once from its start to its end, and leaves it in the system's memory: a shard's pages lie all over it, and a disk is ten
-// times as fast in their order. What cannot be read is for bbolt to tell.
+// readAll reads a file once from start to end, which puts it into the system's cache. A shard's pages are spread over the file, and a disk
+// is ten times as fast when it reads them in order. bbolt reports what cannot be read.
 func readAll(ctx context.Context, file io.ReaderAt) {
 	buffer := make([]byte, 1<<20)
 	for from := int64(0); ctx.Err() == nil; {
@@ -62,8 +62,8 @@ func readAll(ctx context.Context, file io.ReaderAt) {
 	}
 }
 
-// load fills the index, a shard after the other, and says whether the file stays open. What fails of the file fails a shard, for which the
-// file is asked from then on, as it is before: so no verdict is made up, and what can be read still counts.
+// load fills the index one shard after the other, and reports whether the file stays open. If a shard cannot be loaded, lookups in it keep
+// asking the file. So no verdict is invented, and every readable record counts.
 func (d *database) load(ctx context.Context) bool {
 	var all found
 	failed := false
@@ -78,7 +78,7 @@ func (d *database) load(ctx context.Context) bool {
 		if err != nil && !failed {
 			failed = true
 			if d.tell(found{err: err}) {
-				return false // who opens the file closes it again
+				return false // the opener closes the file again
 			}
 		}
 	}
@@ -86,7 +86,7 @@ func (d *database) load(ctx context.Context) bool {
 	return true
 }
 
-// tell tells what was found, and says whether who opens the file heard it.
+// tell passes on what was found, and reports whether the opener of the file received it.
 func (d *database) tell(f found) bool {
 	select {
 	case d.loading.heard <- f:
@@ -112,9 +112,9 @@ type pair struct {
 	mark rejected.Mark
 }
 
-// loadShard reads the records of a shard, which follow each other on disk, and puts them into the index in a writing transaction that is
-// given up: nothing is written, and no record changes meanwhile. What was read before that, when it held up nobody, is used if
-// nothing was written since; otherwise it is read again, which is quick the second time.
+// loadShard reads the records of a shard, which follow each other on disk. It puts them into the index in a write transaction that it rolls
+// back: nothing is written, and no record changes meanwhile. It reads them before that transaction, when nobody has to wait. If something
+// was written since, it reads them again, which is quick the second time.
 func (d *database) loadShard(ctx context.Context, i int, buffer *[]pair) (skipped int, err error) {
 	err = d.enter(func() error {
 		var disk marks
@@ -142,8 +142,8 @@ func (d *database) loadShard(ctx context.Context, i int, buffer *[]pair) (skippe
 	return skipped, err
 }
 
-// readShard returns the marks of what has not expired. The buffer is there because a map of the right size from the start is half the work,
-// and no garbage.
+// readShard returns the marks of the records that have not expired. The buffer lets it make a map of the right size at once, which takes
+// half the time and leaves no garbage.
 func (d *database) readShard(tx *bbolt.Tx, i int, buffer *[]pair) (disk marks, skipped int) {
 	records := (*buffer)[:0]
 	after := d.clock.now().Add(-time.Duration(d.expire.Load()))

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
 
-// uncounted is a store without its Len: while the file is loaded, it does not know how many records there are.
+// uncounted is a store without Len: while the file is being loaded, it does not know how many records there are.
 type uncounted struct {
 	rejected.Store
 	rejected.Lister
@@ -82,10 +82,10 @@ func TestALargeFileAnswersBeforeItIsLoaded(t *testing.T) {
 		}
 	}
 	if n := h.Len(); n != 0 {
-		t.Errorf("%d records are counted, and none is loaded", n)
+		t.Errorf("%d records are counted, but none is loaded", n)
 	}
 	if n := len(c.waits); n != 0 {
-		t.Error("the sweeper runs beside loading")
+		t.Error("the sweeper runs during loading")
 	}
 	h.loadAll()
 	for n := range 200 {
@@ -130,7 +130,7 @@ func TestARecordThatExpiredOnDiskIsNotThere(t *testing.T) {
 	}
 	h.loadAll()
 	if known(t, h.Store, 1) || !known(t, h.Store, 2) || h.Len() != 1 {
-		t.Errorf("after loading: %v, %v, %d records; want the new one alone", known(t, h.Store, 1), known(t, h.Store, 2), h.Len())
+		t.Errorf("after loading: %v, %v, %d records; want only the new one", known(t, h.Store, 1), known(t, h.Store, 2), h.Len())
 	}
 }
 
@@ -146,7 +146,7 @@ func TestClosingEndsLoadingAndWritesDownWhatWasSeen(t *testing.T) {
 			known(t, h.Store, 1)
 			cleanup(t, h.Store)
 			if n, steps := h.Len(), h.over.Load(); n != 0 || steps > 1 {
-				t.Errorf("%d records, and %d steps were still taken", n, steps)
+				t.Errorf("%d records, but %d steps were still taken", n, steps)
 			}
 			if err := h.Lookup(t.Context(), []rejected.Key{key(1)}, make([]rejected.Mark, 1)); !errors.Is(err, rejected.ErrNotOpen) {
 				t.Errorf("Lookup: %v, want ErrNotOpen", err)
@@ -204,7 +204,7 @@ func TestOpeningIsGivenUpWithItsContext(t *testing.T) {
 	cleanup(t, s)
 }
 
-// reads is a file of which it tells what was read.
+// reads is a file that reports what was read.
 type reads struct {
 	*strings.Reader
 	tell func(from, n int64)

@@ -8,8 +8,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// BenchmarkLookup is what a request with one device pays for asking, by how many records there are: what grows with them is how often the
-// CPU has to wait for its memory. The largest takes half a gigabyte, and is left out of -short.
+// BenchmarkLookup measures the lookup of a request with one device, by how many records there are: with more records, the CPU has to wait
+// more often for its memory. The largest takes half a gigabyte, and is left out with -short.
 func BenchmarkLookup(b *testing.B) {
 	for _, records := range []int{1e3, 1e4, 1e5, 1e6, 1e7} {
 		if testing.Short() && records > million {
@@ -45,7 +45,7 @@ func benchmarkLookup(b *testing.B, records uint64) {
 					b.Fatal(err)
 				}
 				if found := marks[0] != (rejected.Mark{}); found != bb.want {
-					b.Fatalf("found is %v", found)
+					b.Fatalf("found %v", found)
 				}
 			}
 			b.ReportMetric(perEntry, "heap-B/entry")

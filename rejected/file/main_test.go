@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// stall makes the disk of an open store hang, until goOn is called.
+// stall makes the disk of an open store hang until goOn is called.
 func stall(s *Store) (goOn func()) {
 	works := make(chan struct{})
 	held := func(run func(func(*bbolt.Tx) error) error) func(func(*bbolt.Tx) error) error {
@@ -57,7 +57,7 @@ func stall(s *Store) (goOn func()) {
 	return func() { close(works) }
 }
 
-// tempPath is in a directory that does not exist yet.
+// tempPath returns a path in a directory that does not exist yet.
 func tempPath(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "matrix_push", "rejected.db")
@@ -90,20 +90,20 @@ func impatient(d time.Duration) <-chan time.Time {
 	return nil
 }
 
-// over has ended.
+// over is a timer that has ended.
 var over = func() chan time.Time {
 	c := make(chan time.Time)
 	close(c)
 	return c
 }()
 
-// testClock stands until it is moved, and its waiting ends when the test says so.
+// testClock stands still until it is moved, and the test ends its waiting.
 type testClock struct {
 	mu    sync.Mutex
 	at    time.Time
 	waits chan time.Duration
 	ticks chan time.Time
-	// enough ends the patience with loading; nil is endless patience.
+	// enough ends the patience with loading; nil means endless patience.
 	enough chan time.Time
 }
 

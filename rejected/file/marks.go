@@ -2,14 +2,14 @@ package file
 
 import "github.com/matrix-push/caddy-matrix-push/rejected"
 
-// marks are those of a shard's records. Few pushkeys are suspected, so the others do without the third number of a mark. The zero marks
-// are empty, and ready for use.
+// marks has the marks of a shard's records. Few pushkeys are suspected, so only theirs take room for LookAt. The zero marks are empty and
+// ready to use.
 type marks struct {
 	dead  map[rejected.Key]dead   // of all records
 	looks map[rejected.Key]uint32 // LookAt, of those that are suspected
 }
 
-// dead is what verdicts are to a mark; zero if the pushkey is only suspected.
+// dead is the part of a mark that verdicts make; zero if the pushkey is only suspected.
 type dead struct{ condemned, probeAt uint32 }
 
 func makeMarks(size int) marks { return marks{dead: make(map[rejected.Key]dead, size)} }
@@ -28,7 +28,7 @@ func (m *marks) get(k rejected.Key) (mark rejected.Mark, ok bool) {
 	return mark, true
 }
 
-// put puts a mark in, or the key out if the mark says nothing.
+// put stores a mark, or removes the key if the mark is empty.
 func (m *marks) put(k rejected.Key, mark rejected.Mark) {
 	if mark == (rejected.Mark{}) {
 		m.remove(k)

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
-// migratedBucket holds the names of the changes that the records went through, and nothing under them. Earlier gateways leave it alone.
+// migratedBucket has the names of the changes that the records went through, with empty values. Earlier gateways ignore it.
 var migratedBucket = []byte("migrated")
 
 func (d *database) migrated(ctx context.Context, change string) (bool, error) {
@@ -42,5 +42,5 @@ func (d *database) noteMigrated(ctx context.Context, change string) error {
 	}))
 }
 
-// nameOf is a change's key, which may not be empty in bbolt.
+// nameOf returns a change's key, which must not be empty in bbolt.
 func nameOf(change string) []byte { return []byte("/" + change) }

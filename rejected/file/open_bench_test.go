@@ -18,9 +18,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// BenchmarkOpen is how long it takes to open a file, after which the gateway serves, and until all of it is in memory; and the memory that a
-// record takes then: heap, and what the system gave the process beside the file's pages, which it can have back at any time. The largest
-// file has more than a gigabyte, and is left out of -short.
+// BenchmarkOpen measures how long it takes to open a file, after which the gateway serves, and until all of it is in memory. It also
+// measures the memory that a record takes then: heap, and what the system gave the process beside the file's pages, which it can take back
+// at any time. The largest file has more than a gigabyte, and is left out with -short.
 func BenchmarkOpen(b *testing.B) {
 	for _, records := range []int{1e5, 1e6, 1e7} {
 		if testing.Short() && records > million {
@@ -74,7 +74,7 @@ func benchmarkOpen(b *testing.B, records int) {
 	b.ReportMetric(residentBytes/float64(n), "resident-B/entry")
 }
 
-// openAlone opens a database of no pool, with the default settings.
+// openAlone opens a database outside a pool, with the default settings.
 func openAlone(b *testing.B, d *database) error {
 	b.Helper()
 	s := &Store{Expire: caddy.Duration(rejected.DefaultExpire), MaxEntries: defaultMaxEntries}
@@ -113,7 +113,7 @@ func makeFile(b *testing.B, path string, records int) {
 	}
 }
 
-// resident is the memory of the process that is no file's; 0 where the system does not say.
+// resident returns the process's memory that does not belong to a file; 0 if the system does not report it.
 func resident() uint64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	_, rest, _ := bytes.Cut(status, []byte("RssAnon:"))

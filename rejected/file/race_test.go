@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// What is done at each step of the shard's loading must be known during it and afterwards.
+// Changes made at each step of the shard's loading must be known during loading and afterwards.
 func TestWhatChangesWhileItsShardIsLoadedCounts(t *testing.T) {
 	t.Parallel()
 	newer := func(s *Store) rejected.Verdict {

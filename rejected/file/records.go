@@ -32,7 +32,7 @@ func (d *database) lookup(ctx context.Context, keys []rejected.Key, marks []reje
 	return nil
 }
 
-// lookupNow looks up keys of which all are loaded; otherwise it returns false.
+// lookupNow looks up the keys if all are loaded; otherwise it returns false.
 func (d *database) lookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
 	if !d.Opened() {
 		return false
@@ -42,7 +42,7 @@ func (d *database) lookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
 	return len(missing) == 0
 }
 
-// known fills in the marks of the keys that are loaded, and returns the others.
+// known fills in the marks of the keys that are loaded, and returns the indexes of the others.
 func (d *database) known(keys []rejected.Key, marks []rejected.Mark, now uint32) (missing []int, crowded bool) {
 	for i, key := range keys {
 		m, c, loaded := d.index.lookup(key, now)
@@ -55,20 +55,20 @@ func (d *database) known(keys []rejected.Key, marks []rejected.Mark, now uint32)
 	return missing, crowded
 }
 
-// crowding has what was seen written down, if it is time.
+// crowding makes lookups be written if it is time.
 func (d *database) crowding(crowded bool) {
 	if !crowded {
 		return
 	}
 	select {
 	case d.crowd <- struct{}{}:
-	default: // it is on its way
+	default: // a signal is on its way
 	}
 }
 
 // ask asks the file for the keys that are not loaded yet.
 func (d *database) ask(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, now uint32) (crowded bool, err error) {
-	asked := make([]rejected.Key, len(missing)) // the caller's may change when the context is done
+	asked := make([]rejected.Key, len(missing)) // the caller's keys may change once the context is done
 	for n, i := range missing {
 		asked[n] = keys[i]
 	}
@@ -85,13 +85,13 @@ func (d *database) ask(ctx context.Context, keys []rejected.Key, missing []int, 
 	return crowded, nil
 }
 
-// answer is a mark, and whether it was found on disk. Of another it cannot be written down that it was seen.
+// answer is a mark, and whether it was found on disk. Lookups can be written only of a mark on disk.
 type answer struct {
 	mark  rejected.Mark
 	found bool
 }
 
-// answers returns the marks of keys that are not loaded. A verdict since the start counts also if the file cannot tell what was before.
+// answers returns the marks of keys that are not loaded. A verdict since the start counts even if the file cannot be read.
 func (d *database) answers(keys []rejected.Key) ([]answer, error) {
 	answers := make([]answer, len(keys))
 	for i, key := range keys {
@@ -110,7 +110,7 @@ func (d *database) answers(keys []rejected.Key) ([]answer, error) {
 	return answers, nil
 }
 
-// onDisk is the mark of a key by what is on disk.
+// onDisk returns the mark of a key by its record on disk.
 func (d *database) onDisk(b *bbolt.Bucket, key rejected.Key) rejected.Mark {
 	r, _ := d.current(key, b.Get(key[:]))
 	return r.Mark()
@@ -138,8 +138,8 @@ func (d *database) get(ctx context.Context, key rejected.Key) (rejected.Record, 
 	return r, nil
 }
 
-// unsaved adds to a record without a verdict what the index alone knows, of one that could not be written, and reports whether there is
-// anything then.
+// unsaved adds a verdict to a record that has none, if the verdict could not be written and only the index has it. It reports whether the
+// record says anything then.
 func (d *database) unsaved(key rejected.Key, r rejected.Record) (rejected.Record, bool) {
 	if m, _ := d.index.peek(key); m.ProbeAt > 0 {
 		r.Condemned, r.ProbeAt, r.Verdicts = int64(m.Condemned)*1000, time.Unix(int64(m.ProbeAt), 0), 1
@@ -147,7 +147,7 @@ func (d *database) unsaved(key rejected.Key, r rejected.Record) (rejected.Record
 	return r, r.Verdicts > 0 || r.Suspicion.Suspected()
 }
 
-// late names the file in the error of a call that did not end in time.
+// late adds the file's name to the error of a call that did not end in time.
 func (d *database) late(ctx context.Context, err error) error {
 	if end := ctx.Err(); end != nil && errors.Is(err, end) {
 		return fmt.Errorf("%s: the disk did not answer in time: %w", d.path, err)
@@ -155,8 +155,7 @@ func (d *database) late(ctx context.Context, err error) error {
 	return err
 }
 
-// current is the record that a value on disk stands for, unless it expired or is unreadable. What was seen but is not written
-// down yet counts.
+// current returns the record of a value on disk, unless it has expired or is unreadable. Lookups that are not yet written count.
 func (d *database) current(key rejected.Key, value []byte) (rejected.Record, bool) {
 	if value == nil {
 		return rejected.Record{}, false
@@ -178,7 +177,7 @@ func (d *database) expired(r rejected.Record) bool {
 	return d.clock.now().Sub(r.LastSeen) >= time.Duration(d.expire.Load())
 }
 
-// later is the later of a time and a second in which a record was seen.
+// later returns the later of a time and a second in which a record was seen.
 func later(t time.Time, seen uint32) time.Time {
 	if s := time.Unix(int64(seen), 0); s.After(t) {
 		return s

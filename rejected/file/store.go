@@ -1,10 +1,10 @@
-// Package file is a store of rejected pushkeys in one file on disk, with all that decides in memory: a lookup never touches the disk,
-// but for the first seconds with a file of millions of records, in which they are loaded.
+// Package file is a store of rejected pushkeys in one file on disk. Everything that decides is in memory, so a lookup never touches the
+// disk. The exception is the first seconds with a file of millions of records, while they are loaded.
 //
 //	Store     the module: one in each configuration
 //	database  the open file, shared through a pool by all configurations that name it
-//	index     the marks in memory, and which of them were looked up since that was last written down
-//	loading   how they get there while the gateway already answers
+//	index     the marks in memory, and the lookups that are not yet written
+//	loading   fills the index while the gateway already answers
 package file
 
 import (
@@ -27,25 +27,24 @@ func init() {
 
 const (
 	defaultMaxEntries = 10_000_000
-	// minMaxEntries is a bound that each shard still has its part of.
+	// minMaxEntries still leaves each shard its part.
 	minMaxEntries = 10_000
 )
 
-// Store remembers rejected pushkeys in a file. It holds hashes, the patterns of apps, reasons and times, never a pushkey. One process at
-// a time can have the file open.
+// Store remembers rejected pushkeys in a file. The file has hashes, the patterns of apps, reasons and times, but never a pushkey. Only one
+// process at a time can have it open.
 type Store struct {
-	// Path is the file; it is created with its directory if it does not exist. A relative path starts at the working directory of
-	// the process. Placeholders such as `{env.NAME}` are replaced while loading.
-	// Default: `matrix_push/rejected.db` in Caddy's data directory.
+	// The path of the file. The gateway creates the file and its directory if they don't exist. A relative path starts at the working
+	// directory of the process. Placeholders such as `{env.NAME}` are replaced while loading. Default: `matrix_push/rejected.db` in Caddy's
+	// data directory.
 	Path string `json:"path,omitempty"`
 
-	// Expire is how long a record is kept after a notification last asked for it, as a duration such as `90d`; at least a
-	// minute. Default: 90d.
+	// How long to keep a record after a notification last asked for it, as a duration such as `90d`; at least a minute. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
-	// MaxEntries is about how many records are kept, at least 10000. Beyond it, each new one takes the place of another, whose pushkey is
-	// pushed to once more when it is asked for: who has push servers of his own can have as many pushkeys called dead as he likes. A
-	// record takes some 45 bytes of memory, and 100 of the file. Default: 10000000.
+	// Roughly how many records to keep, at least 10000. Beyond that, each new record replaces another, whose pushkey is pushed to once more
+	// when it is asked for. There is a bound because anyone who runs a push server can have any number of pushkeys reported dead. A record
+	// takes some 45 bytes of memory and 100 bytes of the file. Default: 10000000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	log   *slog.Logger
@@ -54,8 +53,8 @@ type Store struct {
 	clock clock // tests have their own
 }
 
-// Configurations that name the same file share it. The key is the absolute path and nothing else, so that a change of another
-// option never opens a file twice.
+// pool lets configurations that name the same file share it. The key is only the absolute path, so a change of another option never opens a
+// file twice.
 var pool = caddy.NewUsagePool()
 
 // CaddyModule returns the module's name and constructor.
@@ -63,14 +62,14 @@ func (Store) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.rejected.file", New: func() caddy.Module { return new(Store) }}
 }
 
-// Provision sets the defaults and takes a share of the database. It opens nothing: `caddy validate` beside a running server works.
+// Provision sets the defaults and takes a share of the database. It opens no file, so `caddy validate` works beside a running server.
 func (s *Store) Provision(ctx caddy.Context) error {
 	s.log = ctx.Slogger()
 	if s.Expire == 0 {
 		s.Expire = caddy.Duration(rejected.DefaultExpire)
 	}
 	if time.Duration(s.Expire) < time.Minute {
-		return errors.New("expire: must be at least a minute")
+		return errors.New("expire: must be at least 1m")
 	}
 	if s.MaxEntries == 0 {
 		s.MaxEntries = defaultMaxEntries
@@ -87,8 +86,8 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Open opens the file unless another configuration did, and applies this one's settings to it. A large file is loaded behind its back:
-// until then, lookups ask the file.
+// Open opens the file unless another configuration has opened it, and applies this configuration's settings. A large file is loaded in the
+// background. Until then, lookups ask the file.
 func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
@@ -99,7 +98,7 @@ func (s *Store) Open(ctx context.Context) error {
 	return nil
 }
 
-// Cleanup gives the share of the database back. The last one out closes the file.
+// Cleanup releases its share of the database. The last one closes the file.
 func (s *Store) Cleanup() error {
 	if !s.held {
 		return nil
@@ -122,8 +121,8 @@ func (s *Store) LookupNow(keys []rejected.Key, marks []rejected.Mark) bool {
 	return s.db != nil && s.db.lookupNow(keys, marks)
 }
 
-// Reject records a verdict and returns when it is on disk. It ends a suspicion. If the write fails, the pushkey is still rejected until
-// the process ends. A write that began goes on when the context is done.
+// Reject records a verdict, and returns when it is on disk. It ends a suspicion. If the write fails, the pushkey is still rejected until
+// the process ends. A write that has begun continues after the context is done.
 func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	if s.db == nil {
 		return rejected.ErrNotOpen
@@ -131,8 +130,8 @@ func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict
 	return s.db.reject(ctx, key, v)
 }
 
-// Suspect records a look and returns when it is on disk. If the write fails, the look never was. A write that began goes on when the
-// context is done.
+// Suspect records a look, and returns when it is on disk. If the write fails, the look does not count. A write that has begun continues
+// after the context is done.
 func (s *Store) Suspect(ctx context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
 	if s.db == nil {
 		return rejected.Suspicion{}, rejected.ErrNotOpen
@@ -140,8 +139,8 @@ func (s *Store) Suspect(ctx context.Context, key rejected.Key, v rejected.Verdic
 	return s.db.suspect(ctx, key, v)
 }
 
-// Acquit ends a suspicion and returns when that is on disk. Without a suspicion, it does not touch the disk once the records are loaded. A
-// write that began goes on when the context is done.
+// Acquit ends a suspicion, and returns when that is on disk. Without a suspicion, it does not touch the disk once the records are loaded. A
+// write that has begun continues after the context is done.
 func (s *Store) Acquit(ctx context.Context, key rejected.Key) error {
 	if s.db == nil {
 		return rejected.ErrNotOpen
@@ -149,7 +148,7 @@ func (s *Store) Acquit(ctx context.Context, key rejected.Key) error {
 	return s.db.acquit(ctx, key)
 }
 
-// Get returns what is known of a key.
+// Get returns the record of a key.
 func (s *Store) Get(ctx context.Context, key rejected.Key) (rejected.Record, error) {
 	if s.db == nil {
 		return rejected.Record{}, rejected.ErrNotOpen
@@ -157,7 +156,7 @@ func (s *Store) Get(ctx context.Context, key rejected.Key) (rejected.Record, err
 	return s.db.get(ctx, key)
 }
 
-// Forget removes a record and returns when it is gone from the disk. A write that began goes on when the context is done.
+// Forget removes a record, and returns when it is gone from the disk. A write that has begun continues after the context is done.
 func (s *Store) Forget(ctx context.Context, key rejected.Key) error {
 	if s.db == nil {
 		return rejected.ErrNotOpen
@@ -165,8 +164,7 @@ func (s *Store) Forget(ctx context.Context, key rejected.Key) error {
 	return s.db.forget(ctx, key)
 }
 
-// List returns a page of the records in the order of their keys, as they are on disk: a verdict that could not be written is not among
-// them.
+// List returns a page of the records on disk, in the order of their keys. Verdicts that could not be written are not among them.
 func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
 	if s.db == nil {
 		return nil, "", rejected.ErrNotOpen
@@ -174,7 +172,7 @@ func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Ent
 	return s.db.list(ctx, q)
 }
 
-// Migrated reports whether it is noted in the file that its records went through a change.
+// Migrated reports whether the file notes that its records went through a change.
 func (s *Store) Migrated(ctx context.Context, change string) (bool, error) {
 	if s.db == nil {
 		return false, rejected.ErrNotOpen
@@ -182,7 +180,7 @@ func (s *Store) Migrated(ctx context.Context, change string) (bool, error) {
 	return s.db.migrated(ctx, change)
 }
 
-// NoteMigrated notes a change and returns when that is on disk. A write that began goes on when the context is done.
+// NoteMigrated notes a change, and returns when that is on disk. A write that has begun continues after the context is done.
 func (s *Store) NoteMigrated(ctx context.Context, change string) error {
 	if s.db == nil {
 		return rejected.ErrNotOpen
@@ -190,8 +188,8 @@ func (s *Store) NoteMigrated(ctx context.Context, change string) error {
 	return s.db.noteMigrated(ctx, change)
 }
 
-// Len is how many records there are, among them those that expired and were not swept yet. While the file is loaded, it is how many are
-// in memory: to count the others takes as long as to load them.
+// Len returns how many records there are, including expired ones that are not yet swept. While the file is being loaded, it returns how
+// many are in memory: counting the others would take as long as loading them.
 func (s *Store) Len() int {
 	if s.db == nil {
 		return 0

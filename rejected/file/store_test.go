@@ -50,7 +50,7 @@ func TestThePathHasADefaultAndPlaceholders(t *testing.T) {
 	})
 }
 
-func TestFileAndDirectoryAreTheOwnersAlone(t *testing.T) {
+func TestOnlyTheOwnerCanAccessFileAndDirectory(t *testing.T) {
 	t.Parallel()
 	storetest.Private(t, opened(t, &Store{Path: tempPath(t)}).Path)
 }
@@ -68,7 +68,7 @@ func TestTheFileHoldsNoPushkey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(content), app) || strings.Contains(string(content), pushkey) {
-		t.Error("app_id or pushkey stand in the file")
+		t.Error("the file has the app_id or the pushkey")
 	}
 }
 
@@ -106,7 +106,7 @@ func TestAFailedReloadLeavesTheOldConfigurationServing(t *testing.T) {
 	}
 	reject(t, old, 2)
 	if got := old.db.expire.Load(); got != int64(rejected.DefaultExpire) {
-		t.Errorf("expire = %v, want that of the old configuration", time.Duration(got))
+		t.Errorf("expire = %v, want the old configuration's", time.Duration(got))
 	}
 }
 
@@ -153,7 +153,7 @@ func TestCaddyfile(t *testing.T) {
 		{Name: "both", In: "file x.db {\nexpire 90d\n}", Want: Store{Path: "x.db", Expire: ninety}},
 		{Name: "all options", In: "file x.db {\nmax_entries 20000\nexpire 90d\n}", Want: Store{Path: "x.db", Expire: ninety, MaxEntries: 20000}},
 		{Name: "max_entries twice", In: "file {\nmax_entries 20000\nmax_entries 20000\n}", Err: "max_entries is given twice"},
-		{Name: "max_entries that is no number", In: "file {\nmax_entries many\n}", Err: `"many" is not a positive number`},
+		{Name: "max_entries that is a word", In: "file {\nmax_entries many\n}", Err: `"many" is not a positive number`},
 		{Name: "max_entries of none", In: "file {\nmax_entries 0\n}", Err: `"0" is not a positive number`},
 		{Name: "max_entries without a value", In: "file {\nmax_entries\n}", Err: "wrong argument count"},
 		{Name: "two paths", In: `file x.db y.db`, Err: "wrong argument count"},
@@ -162,7 +162,7 @@ func TestCaddyfile(t *testing.T) {
 		{Name: "an option twice", In: "file {\nexpire 1d\nexpire 2d\n}", Err: "expire is given twice"},
 		{Name: "expire without a value", In: "file {\nexpire\n}", Err: "wrong argument count"},
 		{Name: "expire of two values", In: "file {\nexpire 1d 2d\n}", Err: "wrong argument count"},
-		{Name: "expire that is no duration", In: "file {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
+		{Name: "expire that is not a duration", In: "file {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
 		{Name: "expire in the past", In: "file {\nexpire -1h\n}", Err: `"-1h" is not a positive duration`},
 	})
 }

@@ -31,7 +31,7 @@ func markOf(t *testing.T, s *Store, n int) rejected.Mark {
 	return marks[0]
 }
 
-// expectBoth wants the index to have the mark of the record on disk, which is the one wanted.
+// expectBoth expects that the index has the mark of the record on disk, and that it is the wanted one.
 func expectBoth(t *testing.T, s *Store, n int, want rejected.Mark) {
 	t.Helper()
 	var disk rejected.Mark
@@ -43,7 +43,7 @@ func expectBoth(t *testing.T, s *Store, n int, want rejected.Mark) {
 	}
 }
 
-// change is one of a record, made by a store.
+// change is a change of a record in a store.
 type change struct {
 	name string
 	do   func(ctx context.Context, s *Store, k rejected.Key) error
@@ -59,7 +59,7 @@ var (
 	toForget = change{"that it is forgotten", func(ctx context.Context, s *Store, k rejected.Key) error { return s.Forget(ctx, k) }}
 )
 
-// record is what changes make of nothing, one a minute.
+// record returns the record that changes make, one a minute.
 func record(s *Store, c *testClock, changes ...change) (r rejected.Record) {
 	for _, ch := range changes {
 		switch ch.name {
@@ -77,7 +77,7 @@ func record(s *Store, c *testClock, changes ...change) (r rejected.Record) {
 	return r
 }
 
-// histories are what was before a change, by name.
+// histories are the changes before a test, by name.
 var histories = map[string][]change{
 	"nothing":                      nil,
 	"a verdict":                    {toReject},
@@ -86,7 +86,7 @@ var histories = map[string][]change{
 	"a suspicion beside a verdict": {toReject, toSuspect},
 }
 
-// before is a store with a history of record 1, and its mark.
+// before returns a store with a history of record 1, and its mark.
 func before(t *testing.T, history []change) (*Store, *testClock, rejected.Mark) {
 	t.Helper()
 	c := newTestClock()
@@ -103,7 +103,7 @@ func before(t *testing.T, history []change) (*Store, *testClock, rejected.Mark) 
 	return s, c, want
 }
 
-// What of a change that cannot be written counts nevertheless is the verdict: the suspicion is what it is on disk.
+// Of a change that cannot be written, only the verdict counts: the suspicion stays as it is on disk.
 func TestAChangeThatCannotBeWrittenLeavesTheSuspicionAsItIsOnDisk(t *testing.T) {
 	t.Parallel()
 	for name, history := range histories {
@@ -128,7 +128,7 @@ func TestAChangeThatCannotBeWrittenLeavesTheSuspicionAsItIsOnDisk(t *testing.T) 
 					if err == nil != (want != rejected.Mark{}) || err == nil && (r.Verdicts > 0 != (want.ProbeAt > 0)) || r.Mark().LookAt != want.LookAt {
 						t.Errorf("Get: %+v, %v", r, err)
 					}
-					mended(s)
+					working(s)
 				})
 			}
 		}
@@ -142,7 +142,7 @@ func TestAnAcquittalLeavesAVerdictThatCouldNotBeWritten(t *testing.T) {
 	if err := s.Reject(t.Context(), key(1), verdict(s)); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	mended(s)
+	working(s)
 	if err := s.Acquit(t.Context(), key(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestAChangeThatComesLateLeavesTheIndexAsTheFile(t *testing.T) {
 						expectBoth(t, s, 1, record(&Store{db: &database{clock: other.clock()}}, other, all...).Mark())
 						return
 					}
-					mended(s)
+					working(s)
 					if ch.name == toReject.name {
 						if got := markOf(t, s, 1); !got.Rejects(5000, c.now()) || got.LookAt != was.LookAt {
 							t.Errorf("after a verdict that could not be written, the mark is %+v", got)
@@ -251,7 +251,7 @@ func TestAChangeThatComesLateLeavesTheIndexAsTheFile(t *testing.T) {
 	}
 }
 
-// What is done to a suspicion while its shard is loaded must be known during it and afterwards.
+// Changes of a suspicion while its shard is being loaded must be known during loading and afterwards.
 func TestWhatBecomesOfASuspicionWhileItsShardIsLoadedCounts(t *testing.T) {
 	t.Parallel()
 	for name, history := range histories {

@@ -13,12 +13,12 @@ import (
 
 const (
 	maxSweepInterval = time.Hour
-	// A transaction holds up the verdicts that come meanwhile, and a long reading one keeps pages from being used again.
+	// Verdicts wait for a write transaction, and a long read transaction keeps pages from being used again.
 	maxWrites = 1024
 	maxReads  = 16 * 1024
 )
 
-// run writes down what was seen and removes what expired, until the context ends.
+// run writes lookups and removes expired records until the context ends.
 func (d *database) run(ctx context.Context) {
 	next, crowd := d.clock.after(d.interval()), d.crowd
 	for {
@@ -33,7 +33,7 @@ func (d *database) run(ctx context.Context) {
 			next, crowd = d.clock.after(d.interval()), d.crowd
 		}
 		if err != nil && ctx.Err() == nil {
-			crowd = nil // a disk that fails is tried again at the next interval, not with every lookup
+			crowd = nil // after a disk error, it tries again at the next interval, not with every lookup
 			d.Log().Error("the file of rejected pushkeys cannot be swept", "file", d.path, "error", err)
 		}
 	}
@@ -43,7 +43,7 @@ func (d *database) interval() time.Duration {
 	return min(maxSweepInterval, time.Duration(d.expire.Load())/2)
 }
 
-// sweep removes every record that was not seen for too long.
+// sweep removes every record that has not been seen for too long.
 func (d *database) sweep(ctx context.Context) error {
 	if err := d.flush(ctx); err != nil {
 		return err
@@ -64,8 +64,8 @@ func (d *database) sweep(ctx context.Context) error {
 	return nil
 }
 
-// findExpired reads from a key on, and returns the key to go on from; nil at the end. An unreadable record is left alone: a newer
-// version may have written it.
+// findExpired reads from a key on, and returns the key to continue from; nil at the end. It keeps unreadable records: a newer version may
+// have written them.
 func (d *database) findExpired(from []byte) (expired []rejected.Key, next []byte, err error) {
 	err = d.view(func(b *bbolt.Bucket) error {
 		c := b.Cursor()
@@ -85,7 +85,7 @@ func (d *database) findExpired(from []byte) (expired []rejected.Key, next []byte
 	return expired, next, err
 }
 
-// removeExpired removes records, but for those that were seen or rejected again meanwhile.
+// removeExpired removes records, except those that were seen or rejected again meanwhile.
 func (d *database) removeExpired(keys []rejected.Key) error {
 	if len(keys) == 0 {
 		return nil
@@ -102,7 +102,7 @@ func (d *database) removeExpired(keys []rejected.Key) error {
 	})
 }
 
-// flush writes down which records were seen.
+// flush writes which records were seen.
 func (d *database) flush(ctx context.Context) error {
 	batch := make(map[rejected.Key]uint32)
 	for i := range shards {

@@ -166,10 +166,10 @@ func TestAFailingSweepIsLoggedOnceAnInterval(t *testing.T) {
 	failing(s, false)
 	c.ticks <- c.now()
 	<-c.waits
-	s.db.crowd <- struct{}{} // nobody listens to it before the next interval
+	s.db.crowd <- struct{}{} // nobody receives it before the next interval
 	c.ticks <- c.now()
 	<-c.waits
-	mended(s)
+	working(s)
 	c.ticks <- c.now()
 	<-c.waits
 	cleanup(t, s)

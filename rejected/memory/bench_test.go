@@ -10,9 +10,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// BenchmarkLookup is what a request with one device pays for asking, by how many records there are.
+// BenchmarkLookup measures the lookup of a request with one device, by how many records there are.
 func BenchmarkLookup(b *testing.B) {
-	for _, records := range []int{1e3, 1e4, 1e5} { // as many as there are by default at most
+	for _, records := range []int{1e3, 1e4, 1e5} { // the last is the default limit
 		b.Run(fmt.Sprint(records), func(b *testing.B) { benchmarkLookup(b, records) })
 	}
 }
@@ -46,7 +46,7 @@ func benchmarkLookup(b *testing.B, records int) {
 					b.Fatal(err)
 				}
 				if found := marks[0] != (rejected.Mark{}); found != bb.want {
-					b.Fatalf("found is %v", found)
+					b.Fatalf("found %v", found)
 				}
 			}
 		})

@@ -7,8 +7,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// list reads a page. The table has no order of keys, so that each page sorts what is left of them; requests wait only while the keys are
-// copied, and while the page is read. The cursor is the key of the next record, which need not be there any more when it is used.
+// list reads a page. The table does not order its keys, so each page sorts the remaining ones. Requests wait only while the keys are copied
+// and while the page is read. The cursor is the key of the next record, which may be gone when it is used.
 func (t *table) list(q rejected.Query) (page []rejected.Entry, next string, err error) {
 	from, err := q.From()
 	if err != nil {

@@ -48,11 +48,11 @@ func TestThatARecordIsListedDoesNotKeepItFromBeingForgotten(t *testing.T) {
 	list(t, s, rejected.Query{Prefix: key(1).String()})
 	reject(t, s, 3)
 	if known(t, s, 1) || !known(t, s, 2) || !known(t, s, 3) {
-		t.Error("the one that was asked for least recently is not the one that is forgotten")
+		t.Error("the least recently used record is not the forgotten one")
 	}
 }
 
-// The map and the list of the table add what they did before records knew their app.
+// The map and the list of the table take as much as before records knew their app.
 func TestAnAppCostsARecordAPointer(t *testing.T) {
 	t.Parallel()
 	if size, most := reflect.TypeFor[packed]().Size(), uintptr(120); size > most {
@@ -73,6 +73,6 @@ func TestAnAppCostsARecordAPointer(t *testing.T) {
 		apps[n] = unsafe.StringData(r.App)
 	}
 	if apps[0] != apps[1] {
-		t.Error("two records of an app have its name twice")
+		t.Error("two records of an app do not share its name")
 	}
 }

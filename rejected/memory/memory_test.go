@@ -114,7 +114,7 @@ func TestAReloadKeepsTheRecordsAndAppliesTheNewSettings(t *testing.T) {
 		t.Errorf("%d records, want 2", n)
 	}
 	if s.table.expire != time.Hour {
-		t.Errorf("expire = %v, want that of the new configuration", s.table.expire)
+		t.Errorf("expire = %v, want the new configuration's", s.table.expire)
 	}
 	if !known(t, old, 2) {
 		t.Error("a request of the old configuration cannot finish")
@@ -134,7 +134,7 @@ func TestAFailedReloadLeavesTheOldSettings(t *testing.T) {
 	cleanup(t, s)
 
 	if old.table.expire != rejected.DefaultExpire {
-		t.Errorf("expire = %v, want that of the old configuration", old.table.expire)
+		t.Errorf("expire = %v, want the old configuration's", old.table.expire)
 	}
 	if !known(t, old, 1) {
 		t.Error("the record is gone")
@@ -205,10 +205,10 @@ func TestCaddyfile(t *testing.T) {
 		{Name: "an option twice", In: "memory {\nexpire 1d\nexpire 2d\n}", Err: "expire is given twice"},
 		{Name: "max_entries without a value", In: "memory {\nmax_entries\n}", Err: "wrong argument count"},
 		{Name: "max_entries of two values", In: "memory {\nmax_entries 1 2\n}", Err: "wrong argument count"},
-		{Name: "max_entries that is no number", In: "memory {\nmax_entries many\n}", Err: `"many" is not a positive number`},
+		{Name: "max_entries that is a word", In: "memory {\nmax_entries many\n}", Err: `"many" is not a positive number`},
 		{Name: "max_entries of none", In: "memory {\nmax_entries 0\n}", Err: `"0" is not a positive number`},
 		{Name: "expire without a value", In: "memory {\nexpire\n}", Err: "wrong argument count"},
-		{Name: "expire that is no duration", In: "memory {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
+		{Name: "expire that is not a duration", In: "memory {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
 		{Name: "expire in the past", In: "memory {\nexpire -1h\n}", Err: `"-1h" is not a positive duration`},
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// packed is a record in the table. A few apps and reasons are those of all records, which share them: each costs a pointer. The apps of
-// a configuration that is gone are gone with the last record that names them.
+// packed is a record in the table. There are few apps and reasons, so records share them and each costs a pointer. The apps of a past
+// configuration disappear with the last record that names them.
 type packed struct {
 	app, reason                  unique.Handle[string]
 	condemned, since             int64

@@ -1,4 +1,4 @@
-// Package memory is a store of rejected pushkeys that lives as long as the process: bounded, and shared by all configurations.
+// Package memory is a store of rejected pushkeys that lives as long as the process. It is bounded, and all configurations share it.
 package memory
 
 import (
@@ -16,17 +16,16 @@ func init() {
 	caddy.RegisterModule(Store{})
 }
 
-// DefaultMaxEntries is how many records the store holds if the configuration does not say.
+// DefaultMaxEntries is how many records the store keeps by default.
 const DefaultMaxEntries = 100_000
 
-// Store remembers rejected pushkeys in memory. They outlive a reload of the configuration, and are learned again after a restart.
+// Store remembers rejected pushkeys in memory. They survive a reload of the configuration, and are learned again after a restart.
 type Store struct {
-	// MaxEntries is how many records are kept; beyond it the one that was asked for least recently is forgotten. A record takes
-	// about 300 bytes. Default: 100000.
+	// How many records to keep. Beyond that, the record that was least recently asked for is forgotten. A record takes about 300 bytes.
+	// Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
-	// Expire is how long a record is kept after a notification last asked for it, as a duration such as `90d`; at least a
-	// minute. Default: 90d.
+	// How long to keep a record after a notification last asked for it, as a duration such as `90d`; at least a minute. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
 	table *table // kept after Cleanup for the requests still in flight
@@ -35,7 +34,7 @@ type Store struct {
 	now   func() time.Time // tests have their own
 }
 
-// All configurations share one table: what it holds belongs to the process. Its size and expiry are those of the newest
+// pool lets all configurations share one table: its records belong to the process. Its size and expiry are those of the newest
 // configuration that went live.
 var pool = caddy.NewUsagePool()
 
@@ -68,13 +67,13 @@ func (s *Store) Provision(caddy.Context) error {
 	return nil
 }
 
-// Validate refuses bounds that make no sense.
+// Validate returns an error for bounds that are not valid.
 func (s *Store) Validate() error {
 	if s.MaxEntries < 0 {
-		return fmt.Errorf("max_entries: must be positive, not %d", s.MaxEntries)
+		return fmt.Errorf("max_entries: %d is negative: use a number above 0", s.MaxEntries)
 	}
 	if time.Duration(s.Expire) < time.Minute {
-		return errors.New("expire: must be at least a minute")
+		return errors.New("expire: must be at least 1m")
 	}
 	return nil
 }
@@ -87,7 +86,7 @@ func (s *Store) Open(context.Context) error {
 	return s.table.open(s)
 }
 
-// Cleanup gives the share of the table back. The settings of the newest other configuration apply again.
+// Cleanup releases its share of the table. The settings of the newest other configuration apply again.
 func (s *Store) Cleanup() error {
 	if !s.held {
 		return nil
@@ -136,7 +135,7 @@ func (s *Store) Acquit(_ context.Context, key rejected.Key) error {
 	return s.table.acquit(key)
 }
 
-// Get returns what is known of a key.
+// Get returns the record of a key.
 func (s *Store) Get(_ context.Context, key rejected.Key) (rejected.Record, error) {
 	if s.table == nil {
 		return rejected.Record{}, rejected.ErrNotOpen
@@ -160,7 +159,7 @@ func (s *Store) List(_ context.Context, q rejected.Query) (page []rejected.Entry
 	return s.table.list(q)
 }
 
-// Len is how many records there are, among them those that expired and were not asked for since.
+// Len returns how many records there are, including expired ones that were not asked for since.
 func (s *Store) Len() int {
 	if s.table == nil {
 		return 0

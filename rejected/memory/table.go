@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// table is what the configurations share. A lookup changes the order of use, so there is nothing to win from a RWMutex.
+// table is what the configurations share. A lookup changes the order of use, so an RWMutex would gain nothing.
 type table struct {
 	mu      sync.Mutex
 	now     func() time.Time
@@ -23,7 +23,7 @@ type table struct {
 
 func newTable(now func() time.Time) *table { return &table{now: now} }
 
-// open makes s the newest configuration that went live; once more is no change.
+// open makes s the newest configuration that went live. A second call changes nothing.
 func (t *table) open(s *Store) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,7 +52,7 @@ func (t *table) release(s *Store) {
 	t.apply()
 }
 
-// apply sets what the newest configuration says; the caller holds the lock.
+// apply puts the newest configuration's settings into use; the caller holds the lock.
 func (t *table) apply() {
 	if len(t.live) == 0 {
 		return
@@ -163,7 +163,7 @@ func (t *table) len() int {
 	return t.records.Len()
 }
 
-// record is the current record of a key, or an empty one to start with; the caller holds the lock.
+// record returns the current record of a key, or a new one; the caller holds the lock.
 func (t *table) record(key rejected.Key) rejected.Record {
 	p, ok := t.current(key, t.now())
 	if !ok {
@@ -172,7 +172,7 @@ func (t *table) record(key rejected.Key) rejected.Record {
 	return p.record()
 }
 
-// current is the record of a key unless it expired, in which case it is removed. It leaves the order of use alone.
+// current returns the record of a key, unless it has expired: then it removes the record. It does not change the order of use.
 func (t *table) current(key rejected.Key, now time.Time) (packed, bool) {
 	p, ok := t.records.Peek(key)
 	if !ok {

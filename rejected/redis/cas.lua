@@ -1,4 +1,4 @@
--- Writes a value in place of another ('' stands for none), to be kept for so many milliseconds. 0: there is yet another one by now.
+-- Replaces a value ('' stands for none) by another, to be kept for so many milliseconds. Returns 0 if there is yet another value by now.
 local before = redis.call('GET', KEYS[1]) or ''
 if before ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/revision"
 )
 
-// maxSwaps bounds how often a write is begun anew because others changed the record meanwhile.
+// maxSwaps bounds how often a write starts again because others changed the record meanwhile.
 const maxSwaps = 100
 
 var (
@@ -21,7 +21,7 @@ var (
 	casLua    string
 	casScript = redis.NewScript(casLua)
 
-	errContended = errors.New("others keep changing the record")
+	errContended = errors.New("other gateways keep changing the record")
 )
 
 func (d *shelf) reject(ctx context.Context, key rejected.Key, v rejected.Verdict, expire time.Duration) error {
@@ -41,7 +41,7 @@ func (d *shelf) suspect(ctx context.Context, key rejected.Key, v rejected.Verdic
 	})
 }
 
-// acquit costs one question where there is no suspicion.
+// acquit costs one read if there is no suspicion.
 func (d *shelf) acquit(ctx context.Context, key rejected.Key, expire time.Duration) error {
 	return d.do(ctx, func() error { return d.revise(ctx, key, expire, revision.Acquit) })
 }
@@ -49,12 +49,12 @@ func (d *shelf) acquit(ctx context.Context, key rejected.Key, expire time.Durati
 func (d *shelf) forget(ctx context.Context, key rejected.Key) error {
 	return d.do(ctx, func() error {
 		err := d.Client.Del(ctx, d.name(key)).Err()
-		d.front.remove(key) // also after an error: it may have happened
+		d.front.remove(key) // also after an error: the record may be gone
 		return err
 	})
 }
 
-// revise does with a key's record what fn says.
+// revise changes a key's record as fn says.
 func (d *shelf) revise(
 	ctx context.Context, key rejected.Key, expire time.Duration, fn func(rejected.Record) (rejected.Record, revision.Fate),
 ) error {
@@ -64,8 +64,8 @@ func (d *shelf) revise(
 	})
 }
 
-// change does with a key's value in Redis what fn says, which is told when this process last saw the record, too. If another gateway
-// changed it meanwhile, fn is asked again.
+// change changes a key's value in Redis as fn says. It also passes fn the time when this process last saw the record. If another gateway
+// changed the value meanwhile, fn is called again.
 func (d *shelf) change(
 	ctx context.Context, key rejected.Key, expire time.Duration, fn func(value string, seen time.Time) (rejected.Record, revision.Fate),
 ) error {
@@ -88,7 +88,7 @@ func (d *shelf) change(
 		swapped, err := casScript.Run(ctx, d.Client, []string{d.name(key)}, before, after, expire.Milliseconds()).Bool()
 		switch {
 		case err != nil:
-			d.front.remove(key) // it may have happened
+			d.front.remove(key) // the change may have happened
 			return err
 		case swapped:
 			d.front.remove(key)

@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// stored is a record in Redis, as JSON. Times are in milliseconds. Those of earlier versions have no app.
+// stored is the JSON of a record in Redis. Times are in milliseconds. Records of earlier versions have no app.
 type stored struct {
 	App       string `json:"app,omitempty"`
 	Reason    string `json:"reason"`
@@ -17,7 +17,7 @@ type stored struct {
 	LastSeen  int64  `json:"last_seen"`
 	ProbeAt   int64  `json:"probe_at"`
 	Verdicts  int    `json:"verdicts"`
-	// Suspicion is not known to earlier versions, which take a record without a verdict for none.
+	// Suspicion is unknown to earlier versions, which ignore a record without a verdict.
 	Suspicion *suspicion `json:"suspicion,omitempty"`
 }
 
@@ -42,7 +42,7 @@ func encode(r rejected.Record) (string, error) {
 	return string(b), err
 }
 
-// decode says whether the value is a record. What is none, such as that of a newer version, condemns nothing.
+// decode reports whether the value is a record. Any other value, such as one of a newer version, condemns nothing.
 func decode(value string) (rejected.Record, bool) {
 	var s stored
 	if json.Unmarshal([]byte(value), &s) != nil || s.Verdicts < 0 || s.Verdicts == 0 && !s.Suspicion.valid() {
@@ -60,5 +60,5 @@ func decode(value string) (rejected.Record, bool) {
 	return r, true
 }
 
-// valid reports whether it is a suspicion; nil is none.
+// valid reports whether it is a suspicion; nil is not one.
 func (s *suspicion) valid() bool { return s != nil && s.Since > 0 && s.Looks > 0 && s.LookAt > 0 }

@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// FuzzDecode wants what is in Redis to be a record that comes back as it is, or to condemn nobody.
+// FuzzDecode expects that a value from Redis either condemns nobody, or is a record that comes back unchanged.
 func FuzzDecode(f *testing.F) {
 	good, err := encode(rejected.Record{
 		App: "org.example.*", Reason: "gone", Condemned: 1_772_366_400_000, Since: 1_772_366_300_000, FirstSeen: time.UnixMilli(1),
@@ -28,7 +28,7 @@ func FuzzDecode(f *testing.F) {
 		r, ok := decode(value)
 		if !ok {
 			if r != (rejected.Record{}) {
-				t.Errorf("%q is none, and %+v", value, r)
+				t.Errorf("%q is not a record, but gives %+v", value, r)
 			}
 			return
 		}
@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q is a record of %d verdicts", value, r.Verdicts)
 		}
 		if r.Verdicts == 0 && r.Mark().Rejects(0, time.Unix(1, 0)) {
-			t.Errorf("%q rejects, and it has no verdict", value)
+			t.Errorf("%q rejects, but has no verdict", value)
 		}
 		encoded, err := encode(r)
 		if err != nil {

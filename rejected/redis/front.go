@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// freshFor is how long a mark in memory is believed: what another gateway forgets is rejected no longer than that.
+	// freshFor is how long a mark in memory counts. A record that another gateway forgets is rejected no longer than that.
 	freshFor = 5 * time.Second
 	// maxFront bounds the marks in memory: some 4 MB.
 	maxFront = 32 * 1024
 )
 
-// front is what is in memory of the records that were asked for lately. Keys without a record are not in it: what another gateway learns
+// front has in memory what is known about recently requested records. Keys without a record are not in it, so what another gateway learns
 // counts at once.
 type front struct {
 	mu      sync.Mutex
 	records *simplelru.LRU[rejected.Key, known]
-	changes uint64 // counts those of this process
+	changes uint64 // counts the changes by this process
 }
 
 // known is what is known of a record.
 type known struct {
 	mark   rejected.Mark
 	read   time.Time // when it was in Redis
-	seen   time.Time // by this process, the last time
-	stored time.Time // the last time it was seen, by what Redis has
+	seen   time.Time // when this process last saw it
+	stored time.Time // when it was last seen according to Redis
 }
 
 func newFront() *front {
@@ -40,8 +40,8 @@ func newFront() *front {
 	return &front{records: records}
 }
 
-// lookup returns the mark of a key if it is fresh, and not of one that is suspected: another gateway may acquit it, or prove it, at any
-// time. It remembers that the key was seen, and says whether that is to be written down, which it is once in an interval.
+// lookup returns the mark of a key if it is fresh and the key is not suspected: another gateway may acquit or prove a suspected one at any
+// time. It remembers that the key was seen, and reports whether to write that now, which happens once in an interval.
 func (f *front) lookup(k rejected.Key, now time.Time, interval time.Duration) (m rejected.Mark, touch, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,14 +57,14 @@ func (f *front) lookup(k rejected.Key, now time.Time, interval time.Duration) (m
 	return r.mark, touch, true
 }
 
-// generation is for learn to tell whether something changed meanwhile.
+// generation lets learn find out whether something changed meanwhile.
 func (f *front) generation() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.changes
 }
 
-// learn takes in what was read in Redis, unless this process has changed something since the generation.
+// learn stores what was read from Redis, unless this process has changed something since the generation.
 func (f *front) learn(k rejected.Key, r known, generation uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +73,7 @@ func (f *front) learn(k rejected.Key, r known, generation uint64) {
 	}
 }
 
-// seen is when this process last saw a record; zero if it does not know.
+// seen returns when this process last saw a record; zero if unknown.
 func (f *front) seen(k rejected.Key) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

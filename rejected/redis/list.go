@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// listTime is how long a page may take. Somebody waits for it, but no push.
+	// listTime bounds how long a page takes. Somebody waits for it, but no push.
 	listTime = 5 * time.Second
 	// maxCount bounds how many keys Redis looks at in one command, during which it does nothing else.
 	maxCount = 1000
-	// maxScans bounds the commands for a page. Where few of the keys in Redis are asked for, pages are short, or empty.
+	// maxScans bounds the commands for a page. If few of the keys in Redis match, pages are short or empty.
 	maxScans = 100
 )
 
-// glob escapes what has a meaning in a pattern of Redis.
+// glob escapes the special characters of patterns in Redis.
 var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// list reads a page. The cursor is that of Redis, which is good for as long as Redis is.
+// list reads a page. The cursor is Redis' own, and is valid as long as that Redis runs.
 func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration) ([]rejected.Entry, string, error) {
 	cursor, err := parseCursor(q)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration
 	return p.entries, p.next, err
 }
 
-// parseCursor checks a query, and returns where Redis goes on; 0 is the beginning, and never the cursor of a further page.
+// parseCursor checks a query, and returns where Redis continues. 0 is the beginning, and never the cursor of a further page.
 func parseCursor(q rejected.Query) (uint64, error) {
 	if err := q.Check(); err != nil {
 		return 0, err
@@ -62,16 +62,16 @@ func parseCursor(q rejected.Query) (uint64, error) {
 	return cursor, nil
 }
 
-// scan finds the keys of a page, and from where on the next one looks; 0 if that was all.
+// scan finds the keys of a page, and where to continue; 0 if that was all.
 //
-// It asks for as many keys as will have those among them that the page still lacks, since a step of SCAN has to be taken as a whole. The
-// keys are hashes: a digit of the prefix leaves one of sixteen. How many of those in Redis are records, it finds out.
+// It asks for as many keys as probably contain the ones that the page still lacks, because a step of SCAN must be used as a whole. The keys
+// are hashes, so each digit of the prefix leaves one key of sixteen. It finds out what part of the keys in Redis are records.
 func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys []rejected.Key, next uint64, err error) {
 	if key, ok := rejected.ParseKey(q.Prefix); ok {
-		return []rejected.Key{key}, 0, nil // nothing to look for
+		return []rejected.Key{key}, 0, nil // no search needed
 	}
 	pattern := glob.Replace(d.base) + q.Prefix + "*"
-	stride := 1 // among how many keys of Redis one is expected that is asked for
+	stride := 1 // among how many keys of Redis one match is expected
 	for range len(q.Prefix) {
 		stride = min(16*stride, maxCount)
 	}
@@ -98,7 +98,7 @@ func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys
 	return keys, cursor, nil
 }
 
-// read returns the records of those keys that have one, as they are in Redis and not in memory; but what this process saw counts.
+// read returns the records of those keys that have one. It reads them from Redis and not from memory, but what this process saw counts.
 func (d *shelf) read(ctx context.Context, keys []rejected.Key, expire time.Duration) (page []rejected.Entry, err error) {
 	if len(keys) == 0 {
 		return nil, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// listed reads all pages, and returns their records and how many pages there were.
+// listed reads all pages, and returns their records and the number of pages.
 func listed(t *testing.T, s *Store, q rejected.Query) (records map[rejected.Key]rejected.Record, pages int) {
 	t.Helper()
 	records = make(map[rejected.Key]rejected.Record)
@@ -32,7 +32,7 @@ func listed(t *testing.T, s *Store, q rejected.Query) (records map[rejected.Key]
 	return nil, 0
 }
 
-// set writes a value past the store.
+// set writes a value without the store.
 func set(t *testing.T, s *Store, name, value string) {
 	t.Helper()
 	if err := s.shelf.Client.Set(t.Context(), name, value, 0).Err(); err != nil {
@@ -40,7 +40,7 @@ func set(t *testing.T, s *Store, name, value string) {
 	}
 }
 
-func TestThePrefixOfTheKeysIsNoPattern(t *testing.T) {
+func TestThePrefixOfTheKeysIsNotAPattern(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	for n, tt := range []struct{ prefix, matched string }{
@@ -64,7 +64,7 @@ func TestThePrefixOfTheKeysIsNoPattern(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRecordIsNotListed(t *testing.T) {
+func TestWhatIsNotARecordIsNotListed(t *testing.T) {
 	t.Parallel()
 	s := opened(t, &Store{URL: redistest.Start(t).URL})
 	reject(t, s, 1, 5000)
@@ -130,7 +130,7 @@ func TestThatItWasSeenIsListedBeforeItIsWrittenDown(t *testing.T) {
 	c := newTestClock()
 	s := opened(t, &Store{URL: redistest.Start(t).URL, now: c.now})
 	reject(t, s, 1, 5000)
-	c.add(time.Minute) // what is written down hourly
+	c.add(time.Minute) // more than the hour between two writes
 	isKnown(t, s, 1)
 	seen := c.now()
 	c.add(time.Minute)
@@ -139,7 +139,7 @@ func TestThatItWasSeenIsListedBeforeItIsWrittenDown(t *testing.T) {
 	}
 }
 
-// strangers fills Redis with keys of others.
+// strangers fills Redis with other keys.
 func strangers(t *testing.T, s *Store, n int) {
 	t.Helper()
 	pipe := s.shelf.Client.Pipeline()
@@ -178,7 +178,7 @@ func TestAFewRecordsAmongManyOtherKeysTakeFewCommands(t *testing.T) {
 	}
 }
 
-// Not parallel: so many keys would keep other tests waiting.
+// The test is not parallel: so many keys would delay other tests.
 func TestAPageTakesABoundedNumberOfCommands(t *testing.T) {
 	s := opened(t, &Store{URL: redistest.Start(t, "--appendonly", "no").URL + "?read_timeout=10s&write_timeout=10s"})
 	strangers(t, s, 3*maxScans*maxCount/2)

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// timeouts are long, as the machine may be busy.
+// timeouts are long, because the machine may be busy.
 const timeouts = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
 
 func TestConformance(t *testing.T) {
@@ -58,13 +58,13 @@ var (
 	cleanup                         = storetest.Cleanup
 )
 
-// gateways are two of them, with one store and one clock.
+// gateways returns two gateways that share one store and one clock.
 func gateways(t testing.TB, s *redistest.Server, now func() time.Time) (a, b *Store) {
 	t.Helper()
 	return opened(t, &Store{URL: s.URL, gateway: "a", now: now}), opened(t, &Store{URL: s.URL, gateway: "b", now: now})
 }
 
-// testClock stands until it is moved.
+// testClock stands still until it is moved.
 type testClock struct {
 	mu sync.Mutex
 	at time.Time
@@ -94,7 +94,7 @@ func reject(t testing.TB, s *Store, n int, pushkeyTS int64) {
 	}
 }
 
-// isKnown asks whether there is a mark, and again where the machine is too busy for an answer within the time that a request has for it.
+// isKnown reports whether there is a mark. It asks again if the machine is too busy to answer in a request's time.
 func isKnown(t testing.TB, s *Store, n int) bool {
 	t.Helper()
 	marks := make([]rejected.Mark, 1)

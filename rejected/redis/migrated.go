@@ -2,7 +2,7 @@ package redis
 
 import "context"
 
-// The changes that the records went through are a set in Redis, which earlier gateways do not know.
+// The changes that the records went through are a set in Redis. Earlier gateways do not know it.
 
 func (d *shelf) migrated(ctx context.Context, change string) (bool, error) {
 	return run(ctx, d, func() (bool, error) { return d.Client.SIsMember(ctx, d.changes, change).Result() })

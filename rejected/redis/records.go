@@ -15,12 +15,12 @@ import (
 const (
 	// lookupTime is how long a request waits for Redis.
 	lookupTime = 100 * time.Millisecond
-	// maxCalls bounds how many calls go on at a time. Redis has connections for a part of them.
+	// maxCalls bounds how many calls run at a time. Redis has connections for some of them.
 	maxCalls = 4096
 )
 
-// run keeps the connections open while fn uses them, and ends with the context, which go-redis heeds only if it has a deadline. What fn
-// says of Redis becomes an error that says so.
+// run keeps the connections open while fn uses them, and ends with the context, which go-redis heeds only if it has a deadline. Errors of
+// fn get the prefix "redis:".
 func run[T any](ctx context.Context, d *shelf, fn func() (T, error)) (T, error) {
 	value, err := until.Run(ctx, d.calls, func() (value T, err error) {
 		err = d.Enter(func() error {
@@ -41,7 +41,7 @@ func (d *shelf) do(ctx context.Context, fn func() error) error {
 	return err
 }
 
-// failed is the error of a call. Of one that did not end in time it wraps the context's, whatever the network says of it.
+// failed returns the error of a call. If the call did not end in time, it wraps the context's error, whatever the network reports.
 func failed(ctx context.Context, err error) error {
 	end := ctx.Err()
 	if deadline, ok := ctx.Deadline(); ok && end == nil && !time.Now().Before(deadline) {
@@ -82,7 +82,7 @@ func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 	return d.ask(ctx, keys, missing, marks, expire)
 }
 
-// ask fills in the marks of those keys that are missing.
+// ask fills in the marks of the keys that are missing.
 func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, expire time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, d.lookupTime)
 	defer cancel()
@@ -109,14 +109,14 @@ func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, mar
 		}
 		d.front.learn(keys[i], known{mark: r.Mark(), read: now, seen: now, stored: stored}, generation)
 	}
-	for _, key := range touched { // not before all is learned, for writing it down is a change
+	for _, key := range touched { // only after all is learned, because writing it is a change
 		d.touches.add(key, sighting{now, expire})
 	}
 	return nil
 }
 
-// current is the record that a value stands for, unless there is none or it expired. What this process saw counts, as it was known before
-// the value was read: what is written down meanwhile is no longer known. Stored is when it was last seen by what Redis has.
+// current returns the record of a value, unless there is none or it has expired. What this process saw counts, as known before the value
+// was read: what is written meanwhile is no longer known. Stored is when it was last seen according to Redis.
 func (d *shelf) current(value string, seen time.Time, expire time.Duration) (r rejected.Record, stored time.Time, ok bool) {
 	if r, ok = decode(value); !ok {
 		return rejected.Record{}, time.Time{}, false

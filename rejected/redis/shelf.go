@@ -11,25 +11,24 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/internal/until"
 )
 
-// shelf is what a process has of the store. It is made closed, opened by the first configuration that goes live, and closed with the
-// last.
+// shelf is a process's part of the store. It starts closed. The first configuration that goes live opens it, and the last one closes it.
 type shelf struct {
 	*redisclient.Tenancy
-	base    string // what the keys of records in Redis begin with
-	hosts   string // and those of the hosts that took a push
+	base    string // the prefix of the records' keys in Redis
+	hosts   string // the prefix of the keys of hosts that took a push
 	changes string // the key of the changes that the records went through
 	now     func() time.Time
 	front   *front
 	touches touches
 	calls   until.Calls
 
-	lookupTime time.Duration // lookupTime, but for tests
+	lookupTime time.Duration // lookupTime, except in tests
 }
 
-// Configurations of one URL and prefix share a shelf.
+// pool lets configurations with the same URL and prefix share a shelf.
 var pool = caddy.NewUsagePool()
 
-// share takes a share of the shelf with a URL and a prefix.
+// share takes a share of the shelf for a URL and a prefix.
 func share(url, prefix, gateway string, now func() time.Time) (*shelf, error) {
 	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *shelf {
 		d := &shelf{

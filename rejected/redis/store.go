@@ -1,7 +1,7 @@
-// Package redis is the store of rejected pushkeys that any number of gateways share, in Redis.
+// Package redis is the store of rejected pushkeys in Redis, which any number of gateways share.
 //
 //	Store  the module: one in each configuration
-//	shelf  what a process has of the store, shared through a pool by all configurations that name it
+//	shelf  a process's part of the store, shared through a pool by all configurations that name it
 //	front  in memory: the marks that were asked for in the last seconds
 package redis
 
@@ -22,24 +22,24 @@ func init() {
 	caddy.RegisterModule(Store{})
 }
 
-// Store remembers rejected pushkeys in Redis, for all gateways with the same `url` and `prefix`. It holds hashes, the patterns of
-// apps, reasons and times, never a pushkey.
+// Store remembers rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share them. Redis has hashes, the patterns of
+// apps, reasons and times, but never a pushkey.
 //
-// A request asks Redis once for all its devices, for at most a tenth of a second. Without an answer nothing is rejected, and the push
-// goes to the provider, which says the same again. What one gateway learns, the others know with their next request. A pushkey that one
-// forgets, the others may go on rejecting for 5 s.
+// A request asks Redis once for all its devices, and waits at most a tenth of a second. Without an answer, no pushkey is rejected: the push
+// goes to the push service, which rejects the pushkey again. What one gateway learns, the others know with their next request. When one
+// gateway forgets a pushkey, the others may reject it for another 5 s.
 type Store struct {
-	// URL is that of a Redis or Valkey from version 6.2 on: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. Timeouts can be given, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
-	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It has to be one primary, not a Redis Cluster of several
-	// shards. Required.
+	// The URL of a Redis or Valkey, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+	// `unix:///path/redis.sock?db=0`. It may set timeouts, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
+	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It must be one primary, not a Redis Cluster of several shards.
+	// Required.
 	URL string `json:"url,omitempty"`
 
-	// Prefix is what the keys in Redis begin with, in braces. Gateways that share a store have the same. Default: `matrix_push`.
+	// The prefix of all keys in Redis; there it is in braces. Gateways that share a store have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// Expire is how long a record is kept after a notification last asked for it, as a duration such as `90d`; at least a
-	// minute. That it was asked for is written down hourly, so that it may go up to an hour early. Default: 90d.
+	// How long to keep a record after a notification last asked for it, as a duration such as `90d`; at least a minute. Requests for a record
+	// are noted once an hour, so it may expire up to an hour early. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
 	log     *slog.Logger
@@ -54,7 +54,7 @@ func (Store) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.rejected.redis", New: func() caddy.Module { return new(Store) }}
 }
 
-// Provision sets the defaults and takes a share of the connections. It connects to nothing.
+// Provision sets the defaults and takes a share of the connections. It does not connect to Redis.
 func (s *Store) Provision(ctx caddy.Context) error {
 	s.log = ctx.Slogger()
 	if s.URL == "" {
@@ -64,7 +64,7 @@ func (s *Store) Provision(ctx caddy.Context) error {
 		s.Expire = caddy.Duration(rejected.DefaultExpire)
 	}
 	if time.Duration(s.Expire) < time.Minute {
-		return errors.New("expire: must be at least a minute")
+		return errors.New("expire: must be at least 1m")
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -80,7 +80,8 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Open asks Redis whether it can be used. That it refuses is an error; that it does not answer is logged, and tried again.
+// Open checks whether Redis can be used. If Redis refuses, that is an error. If it does not answer, Open logs that, and Redis is tried
+// again later.
 func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
@@ -88,7 +89,7 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.shelf.Open(ctx, s, s.log)
 }
 
-// Cleanup gives the share back. The last one out writes down what was seen.
+// Cleanup releases its share. The last one writes what was seen.
 func (s *Store) Cleanup() error {
 	if !s.held {
 		return nil
@@ -97,7 +98,7 @@ func (s *Store) Cleanup() error {
 	return s.shelf.Leave(s)
 }
 
-// Lookup fills in the marks of the keys, from memory where that knows all of them, or else with one question to Redis.
+// Lookup fills in the marks of the keys, from memory if it has all of them, or else with one request to Redis.
 func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	clear(marks)
 	if s.shelf == nil {
@@ -110,7 +111,7 @@ func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 	return err
 }
 
-// Reject records a verdict and returns when Redis has it. It ends a suspicion.
+// Reject records a verdict, and returns when Redis has it. It ends a suspicion.
 func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict) error {
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
@@ -118,7 +119,7 @@ func (s *Store) Reject(ctx context.Context, key rejected.Key, v rejected.Verdict
 	return s.shelf.reject(ctx, key, v, time.Duration(s.Expire))
 }
 
-// Suspect records a look and returns when Redis has it. The looks of all gateways count together.
+// Suspect records a look, and returns when Redis has it. The looks of all gateways are counted together.
 func (s *Store) Suspect(ctx context.Context, key rejected.Key, v rejected.Verdict) (rejected.Suspicion, error) {
 	if s.shelf == nil {
 		return rejected.Suspicion{}, rejected.ErrNotOpen
@@ -126,7 +127,7 @@ func (s *Store) Suspect(ctx context.Context, key rejected.Key, v rejected.Verdic
 	return s.shelf.suspect(ctx, key, v, time.Duration(s.Expire))
 }
 
-// Acquit ends a suspicion and returns when it is gone from Redis.
+// Acquit ends a suspicion, and returns when it is gone from Redis.
 func (s *Store) Acquit(ctx context.Context, key rejected.Key) error {
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
@@ -134,7 +135,7 @@ func (s *Store) Acquit(ctx context.Context, key rejected.Key) error {
 	return s.shelf.acquit(ctx, key, time.Duration(s.Expire))
 }
 
-// Get returns what is known of a key.
+// Get returns the record of a key.
 func (s *Store) Get(ctx context.Context, key rejected.Key) (rejected.Record, error) {
 	if s.shelf == nil {
 		return rejected.Record{}, rejected.ErrNotOpen
@@ -142,7 +143,7 @@ func (s *Store) Get(ctx context.Context, key rejected.Key) (rejected.Record, err
 	return s.shelf.get(ctx, key, time.Duration(s.Expire))
 }
 
-// Forget removes a record and returns when it is gone from Redis. Other gateways may go on rejecting for 5 s.
+// Forget removes a record, and returns when it is gone from Redis. Other gateways may reject the pushkey for another 5 s.
 func (s *Store) Forget(ctx context.Context, key rejected.Key) error {
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
@@ -150,7 +151,7 @@ func (s *Store) Forget(ctx context.Context, key rejected.Key) error {
 	return s.shelf.forget(ctx, key)
 }
 
-// Delivered notes for all gateways that a host took a push, for 48 hours.
+// Delivered records for all gateways that a host took a push. They remember it for 48 hours.
 func (s *Store) Delivered(ctx context.Context, host rejected.Key, at time.Time) error {
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
@@ -158,7 +159,7 @@ func (s *Store) Delivered(ctx context.Context, host rejected.Key, at time.Time) 
 	return s.shelf.delivered(ctx, host, at)
 }
 
-// LastDelivered is when a host last took a push of any gateway, if that was within 48 hours.
+// LastDelivered returns when a host last took a push of any gateway, if that was within 48 hours.
 func (s *Store) LastDelivered(ctx context.Context, host rejected.Key) (time.Time, error) {
 	if s.shelf == nil {
 		return time.Time{}, rejected.ErrNotOpen
@@ -166,7 +167,7 @@ func (s *Store) LastDelivered(ctx context.Context, host rejected.Key) (time.Time
 	return s.shelf.lastDelivered(ctx, host)
 }
 
-// Migrated reports whether it is noted in Redis that the records went through a change.
+// Migrated reports whether Redis notes that the records went through a change.
 func (s *Store) Migrated(ctx context.Context, change string) (bool, error) {
 	if s.shelf == nil {
 		return false, rejected.ErrNotOpen
@@ -182,7 +183,7 @@ func (s *Store) NoteMigrated(ctx context.Context, change string) error {
 	return s.shelf.noteMigrated(ctx, change)
 }
 
-// List returns a page of the records, in no order, as they are in Redis. It takes at most 5 s.
+// List returns a page of the records in Redis, in no order. It takes at most 5 s.
 func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Entry, next string, err error) {
 	if s.shelf == nil {
 		return nil, "", rejected.ErrNotOpen
@@ -190,8 +191,8 @@ func (s *Store) List(ctx context.Context, q rejected.Query) (page []rejected.Ent
 	return s.shelf.list(ctx, q, time.Duration(s.Expire))
 }
 
-// Interface guards. A rejected.Sizer this is not: Redis counts all of its keys at once, but those with a prefix only by walking through
-// all of them, and a counter of our own would not notice what Redis lets expire.
+// Interface guards. Store does not implement rejected.Sizer. Redis can count all of its keys at once, but those with a prefix only by a
+// walk through all of them. A separate counter would not notice records that Redis expires.
 var (
 	_ caddy.Provisioner  = (*Store)(nil)
 	_ caddy.CleanerUpper = (*Store)(nil)

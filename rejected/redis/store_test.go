@@ -63,7 +63,7 @@ func TestVerdictsOfSeveralGatewaysMerge(t *testing.T) {
 	}
 }
 
-// commands is how many commands Redis has processed.
+// commands returns how many commands Redis has processed.
 func commands(t *testing.T, s *Store, name string) string {
 	t.Helper()
 	info, err := s.shelf.Client.Info(t.Context(), "commandstats").Result()
@@ -86,7 +86,7 @@ func TestARequestAsksRedisOnceForAllItsDevices(t *testing.T) {
 	keys := []rejected.Key{key(0), key(1), key(2), key(1)}
 	marks := make([]rejected.Mark, len(keys))
 	gets := commands(t, s, "get")
-	for n, want := range []string{"1", "2"} { // what has no record is asked for again
+	for n, want := range []string{"1", "2"} { // a key without a record is asked for again
 		if err := s.Lookup(t.Context(), keys, marks); err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestARequestAsksRedisOnceForAllItsDevices(t *testing.T) {
 		isKnown(t, s, 1)
 	}
 	if got := commands(t, s, "mget"); got != "2" {
-		t.Errorf("a pushkey that is known to be dead was asked for: %s", got)
+		t.Errorf("a pushkey that is known to be dead was looked up: %s", got)
 	}
 	if got := commands(t, s, "get"); got != gets {
 		t.Errorf("lookups got keys one by one: %s, before %s", got, gets)
@@ -126,12 +126,12 @@ func TestThatARecordWasSeenIsWrittenDownHourly(t *testing.T) {
 		isKnown(t, s, 1)
 	}
 	if got := stored(); !got.Equal(written) {
-		t.Errorf("written down at %v, want %v", got, written)
+		t.Errorf("written at %v, want %v", got, written)
 	}
 	c.add(time.Minute)
 	isKnown(t, s, 1)
 	if got := stored(); !got.Equal(c.now()) {
-		t.Errorf("written down at %v, want %v", got, c.now())
+		t.Errorf("written at %v, want %v", got, c.now())
 	}
 	ttl, err := s.shelf.Client.PTTL(t.Context(), s.shelf.name(key(1))).Result()
 	if err != nil || ttl < 23*time.Hour || ttl > 24*time.Hour {
@@ -173,7 +173,7 @@ func TestARecordThatCannotBeReadCondemnsNothing(t *testing.T) {
 	}
 }
 
-// within runs an operation that has to fail soon.
+// within runs an operation that must fail within the limit.
 func within(t *testing.T, limit time.Duration, name string, fn func() error) {
 	t.Helper()
 	start := time.Now()
@@ -199,7 +199,7 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 		marks := []rejected.Mark{{Condemned: 7, ProbeAt: 7}}
 		within(t, lookup, "Lookup", func() error { return s.Lookup(ctx, []rejected.Key{key(1)}, marks) })
 		if marks[0] != (rejected.Mark{}) {
-			t.Errorf("a mark beside the error: %+v", marks[0])
+			t.Errorf("a mark together with the error: %+v", marks[0])
 		}
 		within(t, other, "Reject", func() error { return s.Reject(ctx, key(2), rejected.Verdict{Reason: "gone", At: s.now()}) })
 		within(t, other, "Forget", func() error { return s.Forget(ctx, key(1)) })
@@ -298,8 +298,8 @@ func TestCaddyfile(t *testing.T) {
 		{Name: "an option twice", In: "redis redis://a {\nexpire 1d\nexpire 2d\n}", Err: "expire is given twice"},
 		{Name: "an option without a value", In: "redis redis://a {\nprefix\n}", Err: "wrong argument count"},
 		{Name: "an option of two values", In: "redis redis://a {\nprefix a b\n}", Err: "wrong argument count"},
-		{Name: "an empty prefix", In: "redis redis://a {\nprefix \"\"\n}", Err: `prefix: "" is no prefix`},
-		{Name: "expire that is no duration", In: "redis redis://a {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
+		{Name: "an empty prefix", In: "redis redis://a {\nprefix \"\"\n}", Err: "prefix: must not be empty"},
+		{Name: "expire that is not a duration", In: "redis redis://a {\nexpire soon\n}", Err: `"soon" is not a positive duration`},
 		{Name: "expire in the past", In: "redis redis://a {\nexpire -1h\n}", Err: `"-1h" is not a positive duration`},
 	})
 }

@@ -37,7 +37,7 @@ func TestLooksOfSeveralGatewaysAddUp(t *testing.T) {
 	a, b := gateways(t, redistest.Start(t), c.now)
 	var last rejected.Suspicion
 	for n, s := range []*Store{a, b, a, b} {
-		var wg sync.WaitGroup // a look of each that is under way together with the other's
+		var wg sync.WaitGroup // each gateway's look is under way together with the other's
 		for _, other := range []*Store{a, b} {
 			wg.Go(func() { suspect(t, other, 1) })
 		}
@@ -52,7 +52,7 @@ func TestLooksOfSeveralGatewaysAddUp(t *testing.T) {
 	}
 }
 
-// Of a verdict the others know within 5 s, of a suspicion with the next request: it delays pushes.
+// Other gateways know a verdict within 5 s, but a suspicion with the next request, because it delays pushes.
 func TestWhatOneGatewayDoesToASuspicionTheOthersKnowAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newTestClock()
@@ -90,7 +90,7 @@ func TestAnAcquittalWithoutASuspicionIsOneQuestion(t *testing.T) {
 	suspect(t, s, 2)
 	acquit(t, s, 2)
 	if n, err := s.shelf.Client.Exists(t.Context(), s.shelf.name(key(2))).Result(); n != 0 || err != nil {
-		t.Errorf("of a suspicion that ended, %d records are left, %v", n, err)
+		t.Errorf("a suspicion that ended leaves %d records, %v", n, err)
 	}
 }
 
@@ -104,8 +104,8 @@ func TestASuspicionIsKeptAsLongAsAVerdict(t *testing.T) {
 	}
 }
 
-// An earlier gateway takes a value for a record if it has a verdict, and does not know the rest.
-func TestAnEarlierGatewayTakesASuspicionAloneForNoRecord(t *testing.T) {
+// An earlier gateway accepts a value as a record only if it has a verdict, and does not know the rest.
+func TestAnEarlierGatewayIgnoresARecordWithOnlyASuspicion(t *testing.T) {
 	t.Parallel()
 	value, err := encode(rejected.Record{}.Suspect(rejected.Verdict{Reason: "not_found", PushkeyTS: 5000, At: time.Now()}))
 	var earlier struct {
@@ -186,7 +186,7 @@ func TestASuspicionThatCannotBeReadSuspectsNobody(t *testing.T) {
 	}
 	marks := []rejected.Mark{{ProbeAt: 1}}
 	if err := s.Lookup(t.Context(), []rejected.Key{list}, marks); err != nil || marks[0] != (rejected.Mark{}) {
-		t.Errorf("what is no text has the mark %+v, %v", marks[0], err)
+		t.Errorf("a value that is not a string has the mark %+v, %v", marks[0], err)
 	}
 }
 

@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	// maxTouches bounds what waits to be written down. Beyond it, a later lookup has to do.
+	// maxTouches bounds how many sightings wait to be written. Above it, one is left to a later lookup.
 	maxTouches = 10_000
-	// flushTime is how long it may take to write that; a process that ends waits for it.
+	// flushTime bounds how long a flush takes. A process that ends waits for it.
 	flushTime = 2 * time.Second
 )
 
-// touchInterval is how often it is written down that a record was seen.
+// touchInterval returns how often it is written that a record was seen.
 func touchInterval(expire time.Duration) time.Duration { return min(time.Hour, expire/4) }
 
-// sighting says when a record was seen, and how long it is kept from then on.
+// sighting is when a record was seen, and how long it is kept from then on.
 type sighting struct {
 	seen   time.Time
 	expire time.Duration
 }
 
-// touches are the records that were seen, which is to be written down.
+// touches has the sightings that must be written.
 type touches struct {
 	mu      sync.Mutex
 	waiting map[rejected.Key]sighting
 	some    chan struct{}
-	writing sync.Mutex // who holds it writes down what it has taken
+	writing sync.Mutex // whoever holds it writes what they have taken
 }
 
 func newTouches() touches {
@@ -57,7 +57,7 @@ func (t *touches) take() map[rejected.Key]sighting {
 	return taken
 }
 
-// run writes down what was seen, until the context ends, and then once more.
+// run writes sightings until the context ends, and then once more.
 func (d *shelf) run(ctx context.Context) {
 	for {
 		select {
@@ -70,8 +70,8 @@ func (d *shelf) run(ctx context.Context) {
 	}
 }
 
-// flush writes down what was seen, for a limited time; when it returns, what another has taken is written down, too. What fails is left to
-// a later lookup.
+// flush writes sightings, for a limited time. When it returns, sightings that others have taken are written too. If it fails, they are left
+// to later lookups.
 func (d *shelf) flush() {
 	d.touches.writing.Lock()
 	defer d.touches.writing.Unlock()
@@ -87,7 +87,7 @@ func (d *shelf) flush() {
 			return r, revision.Put
 		})
 		if err != nil {
-			d.Log().Debug("that pushkeys were asked for cannot be written down", "error", failed(ctx, err))
+			d.Log().Debug("last requests for pushkeys cannot be stored", "error", failed(ctx, err))
 			return
 		}
 	}

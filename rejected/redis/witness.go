@@ -12,7 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// witnessTime is how long it is remembered that a host took a push: longer than a suspicion lasts that nobody else of its host ends.
+// witnessTime is how long to remember that a host took a push. It is longer than a suspicion can last that no other device of the host
+// ends.
 const witnessTime = 48 * time.Hour
 
 var (
@@ -37,7 +38,7 @@ func (d *shelf) lastDelivered(ctx context.Context, host rejected.Key) (time.Time
 	})
 }
 
-// parseTime reads a time in milliseconds; zero for what is not one.
+// parseTime reads a time in milliseconds; zero if it is not one.
 func parseTime(value string) time.Time {
 	ms, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || ms <= 0 {

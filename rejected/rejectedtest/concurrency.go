@@ -74,8 +74,8 @@ func concurrency(t *testing.T, h Harness) {
 	}
 }
 
-// suspectConcurrently has every worker suspect and acquit a key that others do not touch, and all of them look at two others together:
-// one of those is acquitted in the end.
+// suspectConcurrently has each worker suspect and acquit a separate key, while all of them look at two shared keys. One of the shared keys
+// is acquitted at the end.
 func suspectConcurrently(t *testing.T, h Harness) {
 	f := newFixture(t, h)
 	const workers, rounds = 16, 10
@@ -88,7 +88,7 @@ func suspectConcurrently(t *testing.T, h Harness) {
 			for range rounds {
 				for _, k := range []rejected.Key{shared, acquitted, own(i)} {
 					if s, err := f.s.Suspect(t.Context(), k, f.look()); err != nil || s.Looks != 1 || !s.Since.Equal(f.clock.Now()) {
-						t.Errorf("looks that were under way together came to %+v, %v", s, err)
+						t.Errorf("looks that were under way together gave %+v, %v", s, err)
 						return
 					}
 				}
@@ -139,7 +139,7 @@ func listConcurrently(t *testing.T, h Harness) {
 		readers.Go(func() {
 			for range 3 {
 				if missing := l.missing(rejected.Query{Limit: 10 + i}, stay); missing > 0 {
-					t.Errorf("%d records were there all the time, and are not listed", missing)
+					t.Errorf("%d records were there all the time, but are not listed", missing)
 				}
 			}
 		})

@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// soon is when the contexts of calls end that a store which stalls keeps waiting.
+	// soon is the time after which the contexts of calls to a stalled store end.
 	soon = 50 * time.Millisecond
 	// patience is how much later they may return: the machine may be busy.
 	patience = 5 * time.Second
 )
 
-// ask is a call of a store.
+// ask is a call to a store.
 type ask struct {
 	name string
 	do   func(ctx context.Context) error
 }
 
-// asks are calls of all sorts, of one key for those that change it.
+// asks returns calls of all kinds; those that change a key change k.
 func (f *fixture) asks(k rejected.Key) []ask {
 	marks := []rejected.Mark{{Condemned: 1}, {Condemned: 1}}
 	all := []ask{
 		{"Lookup", func(ctx context.Context) error {
 			err := f.s.Lookup(ctx, []rejected.Key{keyA, k}, marks)
 			if err != nil && (marks[0] != rejected.Mark{} || marks[1] != rejected.Mark{}) {
-				f.Errorf("marks %+v beside the error", marks)
+				f.Errorf("marks %+v together with an error", marks)
 			}
 			return err
 		}},
@@ -37,7 +37,7 @@ func (f *fixture) asks(k rejected.Key) []ask {
 		{"Suspect", func(ctx context.Context) error {
 			s, err := f.s.Suspect(ctx, k, f.look())
 			if err != nil && s.Suspected() {
-				f.Errorf("%+v beside the error", s)
+				f.Errorf("%+v together with an error", s)
 			}
 			return err
 		}},
@@ -68,7 +68,7 @@ func (f *fixture) asks(k rejected.Key) []ask {
 	return all
 }
 
-// stalled lets calls run into a store that keeps them waiting, and then go on.
+// stalled makes calls to a store that keeps them waiting, and then lets it continue.
 func stalled(t *testing.T, h Harness) {
 	c := newClock()
 	s, stall := h.Stalling(t, c.Now)
@@ -91,7 +91,7 @@ func stalled(t *testing.T, h Harness) {
 			switch {
 			case !in:
 				goOn()
-				t.Fatalf("%s goes on after the %s of its context", a.name, name)
+				t.Fatalf("%s continues after the %s of its context", a.name, name)
 			case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 				t.Errorf("%s, call %d: the error after the %s of its context is %v, which does not wrap %v", a.name, n, name, err, ctx.Err())
 			}
@@ -121,7 +121,8 @@ func ended(ctx context.Context, do func(context.Context) error) (in bool, err er
 	}
 }
 
-// done calls with a context that is done already. A store may do without an answer, but not say that it did what it did not.
+// done makes calls with a context that is already done. A store may return without an answer, but must not claim a change that it did not
+// make.
 func done(t *testing.T, h Harness) {
 	f := newFixture(t, h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -140,7 +141,7 @@ func done(t *testing.T, h Harness) {
 	f.reject(keyA, f.verdict(ts(0)))
 	for _, a := range f.asks(nth("done", 2)) {
 		if in, _ := ended(ctx, a.do); !in {
-			t.Errorf("%s goes on, and its context was done before", a.name)
+			t.Errorf("%s continues, but its context was already done", a.name)
 		}
 	}
 	if err := f.s.Forget(ctx, keyA); err == nil {

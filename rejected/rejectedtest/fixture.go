@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// fixture is a store under test with its clock and the questions that the subtests ask.
+// fixture is a store under test, with its clock and the helpers of the subtests.
 type fixture struct {
 	*testing.T
 	h     Harness
@@ -29,7 +29,7 @@ var (
 	keyC = rejected.KeyOf("org.example.other", "a")
 )
 
-// ts is a pushkey_ts some seconds from the time at which every subtest starts.
+// ts returns a pushkey_ts some seconds from the time at which every subtest starts.
 func ts(seconds int64) int64 { return newClock().now.UnixMilli() + seconds*1000 }
 
 func (f *fixture) verdict(pushkeyTS int64) rejected.Verdict {
@@ -43,7 +43,7 @@ func (f *fixture) reject(k rejected.Key, v rejected.Verdict) {
 	}
 }
 
-// look is what a look at a key learns now. It says all that a verdict says, and none of that condemns.
+// look returns what a look at a key learns now. It has all that a verdict has, but must not condemn.
 func (f *fixture) look() rejected.Verdict {
 	v := f.verdict(ts(1000))
 	v.Reason, v.Since = "not_found", time.UnixMilli(ts(1000))
@@ -92,14 +92,14 @@ func (f *fixture) promptly(keys []rejected.Key, marks []rejected.Mark) {
 	}
 	now := make([]rejected.Mark, len(keys))
 	for i := range now {
-		now[i] = rejected.Mark{Condemned: 1, ProbeAt: 1, LookAt: 1} // which it must not leave there
+		now[i] = rejected.Mark{Condemned: 1, ProbeAt: 1, LookAt: 1} // LookupNow must overwrite it
 	}
 	if prompt.LookupNow(keys, now) && !slices.Equal(now, marks) {
-		f.Fatalf("LookupNow: %v, and Lookup: %v", now, marks)
+		f.Fatalf("LookupNow: %v, but Lookup: %v", now, marks)
 	}
 }
 
-// mark is lookup for a goroutine.
+// mark is lookup for use in a goroutine.
 func (f *fixture) mark(k rejected.Key) rejected.Mark {
 	marks := make([]rejected.Mark, 1)
 	if err := f.s.Lookup(f.Context(), []rejected.Key{k}, marks); err != nil {
@@ -131,7 +131,7 @@ func (f *fixture) reopen() {
 	f.s = f.h.Reopen(f.T, f.s)
 }
 
-// expect says whether a request for the key with this pushkey_ts is rejected now.
+// expect checks whether a request for the key with this pushkey_ts is rejected now.
 func (f *fixture) expect(k rejected.Key, pushkeyTS int64, want bool) {
 	f.Helper()
 	if got := f.lookup(k)[0].Rejects(pushkeyTS, f.clock.Now()); got != want {
@@ -139,7 +139,7 @@ func (f *fixture) expect(k rejected.Key, pushkeyTS int64, want bool) {
 	}
 }
 
-// expectRecord compares in milliseconds, which is all that a store has to keep.
+// expectRecord compares in milliseconds, the precision that a store must keep.
 func (f *fixture) expectRecord(k rejected.Key, want rejected.Record) {
 	f.Helper()
 	got := f.get(k)
@@ -148,7 +148,7 @@ func (f *fixture) expectRecord(k rejected.Key, want rejected.Record) {
 	}
 }
 
-// expectMark looks a record up, which so was seen now, and expects its mark.
+// expectMark looks a record up, which counts as seeing it, and expects its mark.
 func (f *fixture) expectMark(k rejected.Key, want rejected.Record) {
 	f.Helper()
 	if got := f.lookup(k)[0]; got != want.Mark() {
@@ -177,20 +177,20 @@ func (f *fixture) expectGone(k rejected.Key) {
 	}
 }
 
-// expectNotOpen asks everything of a store that is not open.
+// expectNotOpen makes every call to a store that is not open.
 func (f *fixture) expectNotOpen() {
 	f.Helper()
 	marks := []rejected.Mark{{Condemned: 1, ProbeAt: 1}}
 	err := f.s.Lookup(f.Context(), []rejected.Key{keyA}, marks)
 	f.wantNotOpen("Lookup", err)
 	if marks[0] != (rejected.Mark{}) {
-		f.Errorf("Lookup: mark %+v beside the error, want the zero mark", marks[0])
+		f.Errorf("Lookup: mark %+v together with an error, want the zero mark", marks[0])
 	}
 	f.wantNotOpen("Reject", f.s.Reject(f.Context(), keyA, f.verdict(0)))
 	suspicion, err := f.s.Suspect(f.Context(), keyA, f.look())
 	f.wantNotOpen("Suspect", err)
 	if suspicion.Suspected() {
-		f.Errorf("Suspect: %+v beside the error", suspicion)
+		f.Errorf("Suspect: %+v together with an error", suspicion)
 	}
 	f.wantNotOpen("Acquit", f.s.Acquit(f.Context(), keyA))
 	_, err = f.s.Get(f.Context(), keyA)
@@ -210,7 +210,7 @@ func (f *fixture) expectNotOpen() {
 		page, next, err := l.List(f.Context(), rejected.Query{})
 		f.wantNotOpen("List", err)
 		if len(page) > 0 || next != "" {
-			f.Errorf("List: %v and the cursor %q beside the error", page, next)
+			f.Errorf("List: %v and the cursor %q together with an error", page, next)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// The input of the review that found a living pushkey rejected until 2106.
+// This is the input of the review that found a living pushkey rejected until 2106.
 func futurePushkeyTS(t *testing.T, h Harness) {
 	f := newFixture(t, h)
 	f.reject(keyA, f.verdict(math.MaxInt64))
@@ -25,7 +25,7 @@ func futurePushkeyTS(t *testing.T, h Harness) {
 	}
 }
 
-// Two subscriptions, and what only has the same pushkey.
+// These are two subscriptions, and keys that share only the pushkey.
 var (
 	atOne   = rejected.KeyAt("org.example.app", "a", "https://one.example/up")
 	atOther = rejected.KeyAt("org.example.app", "a", "https://other.example/up")
@@ -50,7 +50,7 @@ func listFamily(t *testing.T, h Harness) {
 	f := newFixture(t, h)
 	lister, ok := f.s.(rejected.Lister)
 	if !ok {
-		t.Skip("the store is no rejected.Lister")
+		t.Skip("the store is not a rejected.Lister")
 	}
 	for _, k := range []rejected.Key{keyA, atOne, atOther, keyB, keyC} {
 		f.reject(k, f.verdict(0))
@@ -74,15 +74,15 @@ func listFamily(t *testing.T, h Harness) {
 	}
 }
 
-// changes have names that no store may stumble over.
+// changes have names that a store might mishandle.
 var changes = []string{"identity *", "", "identity org.example.*", "a\x00b", "ü {x}:[y]?", string(make([]byte, 300))}
 
-// migrator is the fixture's store, if it is one.
+// migrator returns the fixture's store, if it is a Migrator.
 func (f *fixture) migrator() rejected.Migrator {
 	f.Helper()
 	m, ok := f.s.(rejected.Migrator)
 	if !ok {
-		f.Skip("the store is no rejected.Migrator")
+		f.Skip("the store is not a rejected.Migrator")
 	}
 	return m
 }
@@ -115,11 +115,11 @@ func migrate(t *testing.T, h Harness) {
 	f.expect(keyA, ts(0), true)
 	if lister, ok := f.s.(rejected.Lister); ok {
 		if page, _, err := lister.List(t.Context(), rejected.Query{}); err != nil || len(page) > 1 {
-			t.Errorf("%d records are listed, %v; a change is none", len(page), err)
+			t.Errorf("%d records are listed, %v; a change is not a record", len(page), err)
 		}
 	}
 	if sizer, ok := f.s.(rejected.Sizer); ok && sizer.Len() != 1 {
-		t.Errorf("%d records are counted; a change is none", sizer.Len())
+		t.Errorf("%d records are counted; a change is not a record", sizer.Len())
 	}
 }
 

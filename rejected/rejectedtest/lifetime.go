@@ -58,7 +58,7 @@ func unopened(t *testing.T, h Harness) {
 	f.expectNotOpen()
 	opener, ok := f.s.(rejected.Opener)
 	if !ok {
-		t.Fatal("the store is no rejected.Opener")
+		t.Fatal("the store is not a rejected.Opener")
 	}
 	if err := opener.Open(t.Context()); err != nil {
 		t.Fatalf("Open: %v", err)

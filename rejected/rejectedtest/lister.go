@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// lister is a fixture whose store can be looked through.
+// lister is a fixture whose store can be listed.
 type lister struct {
 	*fixture
 	rejected.Lister
@@ -20,12 +20,12 @@ func newLister(t *testing.T, h Harness) *lister {
 	f := newFixture(t, h)
 	l, ok := f.s.(rejected.Lister)
 	if !ok {
-		t.Skip("the store is no rejected.Lister")
+		t.Skip("the store is not a rejected.Lister")
 	}
 	return &lister{f, l}
 }
 
-// page reads one page, and checks how many it has.
+// page reads one page, and checks how many records it has.
 func (l *lister) page(q rejected.Query) (page []rejected.Entry, next string) {
 	l.Helper()
 	page, next, err := l.List(l.Context(), q)
@@ -42,7 +42,7 @@ func (l *lister) page(q rejected.Query) (page []rejected.Entry, next string) {
 	return page, next
 }
 
-// all reads all pages, and says how often each key was listed.
+// all reads all pages, and returns how often each key was listed.
 func (l *lister) all(q rejected.Query) map[rejected.Key]int {
 	l.Helper()
 	listed := make(map[rejected.Key]int)
@@ -79,12 +79,12 @@ func (l *lister) expectOnce(q rejected.Query, want ...rejected.Key) {
 	}
 }
 
-// nth is a key of many, of which there are several sorts.
+// nth returns the nth key of a sort.
 func nth(sort string, n int) rejected.Key {
 	return rejected.KeyOf("org.example.app", fmt.Sprintf("%s %d", sort, n))
 }
 
-// rejectMany rejects several at a time, so that a store which writes each to a disk can share the effort.
+// rejectMany rejects several at a time, so a store that writes each to a disk can share syncs.
 func (f *fixture) rejectMany(sort string, n int) []rejected.Key {
 	f.Helper()
 	const workers = 16
@@ -104,7 +104,7 @@ func (f *fixture) rejectMany(sort string, n int) []rejected.Key {
 	return keys
 }
 
-// missing reads all pages, for a goroutine, and says how many of the keys are on none of them.
+// missing reads all pages, in a goroutine, and returns how many of the keys are on none of them.
 func (l *lister) missing(q rejected.Query, keys []rejected.Key) (n int) {
 	listed := make(map[rejected.Key]bool)
 	for {

@@ -31,7 +31,7 @@ func listPrefix(t *testing.T, h Harness) {
 	parse := func(digits string) rejected.Key {
 		k, ok := rejected.ParseKey(digits)
 		if !ok {
-			t.Fatalf("%s is no key", digits)
+			t.Fatalf("%s is not a key", digits)
 		}
 		return k
 	}
@@ -117,7 +117,7 @@ func listMeanwhile(t *testing.T, h Harness) {
 	}
 	for _, k := range stay {
 		if !listed[k] {
-			t.Errorf("%s was there all the time, and is not listed", k)
+			t.Errorf("%s was there all the time, but is not listed", k)
 		}
 	}
 	if len(gone) < 10 {
@@ -142,7 +142,7 @@ func listRecords(t *testing.T, h Harness) {
 	}
 }
 
-// listExpired does not let the store notice that time passes: what it did not remove yet must not be listed, either.
+// listExpired does not let the store notice that time passes: records that it has not removed yet must not be listed either.
 func listExpired(t *testing.T, h Harness) {
 	l := newLister(t, h)
 	l.reject(keyA, l.verdict(0))
@@ -178,7 +178,7 @@ func (f *fixture) expectLen(want int) {
 func count(t *testing.T, h Harness) {
 	f := newFixture(t, h)
 	if _, ok := f.s.(rejected.Sizer); !ok {
-		t.Skip("the store is no rejected.Sizer")
+		t.Skip("the store is not a rejected.Sizer")
 	}
 	f.expectLen(0)
 	keys := f.rejectMany("key", 10)

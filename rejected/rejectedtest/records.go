@@ -83,7 +83,7 @@ func merge(t *testing.T, h Harness) {
 	f.elapse(time.Second)
 	add(rejected.Verdict{Reason: "gone", At: f.clock.Now()})
 	if want.Verdicts != 2 || want.Condemned != ts(10) {
-		t.Errorf("the record says %+v", want)
+		t.Errorf("the record is %+v", want)
 	}
 }
 
@@ -94,7 +94,7 @@ func forget(t *testing.T, h Harness) {
 	f.forget(keyA)
 	f.expectGone(keyA)
 	f.expect(keyB, ts(0), true)
-	f.forget(keyA) // nothing to forget is no error
+	f.forget(keyA) // nothing to forget is not an error
 
 	f.reject(keyA, f.verdict(ts(-10)))
 	f.expect(keyA, ts(-10), true)

@@ -1,11 +1,11 @@
-// Package rejectedtest is the conformance suite of the stores of rejected pushkeys. A store's own test is
+// Package rejectedtest is the conformance suite for stores of rejected pushkeys. A store's own test is
 //
 //	func TestConformance(t *testing.T) {
 //		rejectedtest.Run(t, rejectedtest.Harness{New: newStore})
 //	}
 //
-// The subtests run in parallel, each with its own store; run them with -race. Those of [rejected.Lister], [rejected.Sizer],
-// [rejected.Witness] and [rejected.Migrator] are skipped if the store is none.
+// The subtests run in parallel, each with a separate store; run them with -race. Those of [rejected.Lister], [rejected.Sizer],
+// [rejected.Witness] and [rejected.Migrator] are skipped if the store does not implement them.
 package rejectedtest
 
 import (
@@ -16,30 +16,30 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Harness says how the suite gets at a store. All but New is optional: what is nil is not tested.
+// Harness connects the suite to a store. All fields except New are optional: what is nil is not tested.
 type Harness struct {
-	// New returns a store that is open, empty, and reads the time from now alone. It registers its own cleanup with t.
+	// New returns an open, empty store that reads the time only from now. It registers its cleanup with t.
 	New func(t *testing.T, now func() time.Time) rejected.Store
 
-	// Reopen ends s as an orderly end of the process would, and returns a store with the same data and the same clock. It is nil
-	// if the store forgets everything with the process.
+	// Reopen ends s as an orderly end of the process would, and returns a store with the same data and the same clock. It is nil if the store
+	// forgets everything with the process.
 	Reopen func(t *testing.T, s rejected.Store) rejected.Store
 
-	// Unopened returns a store that is provisioned and was not opened. It is nil if the store is no rejected.Opener.
+	// Unopened returns a store that was provisioned but not opened. It is nil if the store is not a rejected.Opener.
 	Unopened func(t *testing.T) rejected.Store
 
-	// Close gives s back, as the last configuration that uses it would when it is unloaded. It is nil if there is nothing to close.
+	// Close gives up s, as the last configuration that uses it does when it is unloaded. It is nil if there is nothing to close.
 	Close func(t *testing.T, s rejected.Store)
 
-	// Elapsed is called after the clock was set forward by d: the store does what it does in the background during such a time.
-	// It is nil if the store looks at the clock alone.
+	// Elapsed is called after the clock was set forward by d: the store does its background work for that time. It is nil if the store only
+	// reads the clock.
 	Elapsed func(t *testing.T, s rejected.Store, d time.Duration)
 
-	// Stalling is New, and returns what makes all that the store's calls wait for stall, as a disk or a network does, until goOn is called.
-	// It is nil if they wait for nothing.
+	// Stalling is New. It also returns a function that makes the store's calls stall, as a disk or a network might, until goOn is called. It
+	// is nil if the calls wait for nothing.
 	Stalling func(t *testing.T, now func() time.Time) (s rejected.Store, stall func() (goOn func()))
 
-	// Expire is how long the stores of New keep a record unseen; rejected.DefaultExpire if zero. It is at least a day.
+	// Expire is how long the stores of New keep a record that is not seen: at least a day; rejected.DefaultExpire if zero.
 	Expire time.Duration
 }
 
@@ -56,7 +56,7 @@ func Run(t *testing.T, h Harness) {
 	}{
 		{"an unknown key has the zero mark and no record", false, unknownKey},
 		{"a rejected key is rejected on every request", false, everyRequest},
-		{"a verdict concerns its key alone", false, scope},
+		{"a verdict concerns only its key", false, scope},
 		{"a newer pushkey_ts is delivered, and the record stays", false, newerPushkeyTS},
 		{"a pushkey without pushkey_ts is probed", false, probing},
 		{"a pushkey_ts from the future condemns nothing beyond now", false, futurePushkeyTS},
@@ -68,7 +68,7 @@ func Run(t *testing.T, h Harness) {
 		{"a forgotten record is gone", false, forget},
 		{"marks come in the order of the keys", false, order},
 		{"marks of an earlier lookup are overwritten", false, overwrite},
-		{"a lookup of no keys is no error", false, noKeys},
+		{"a lookup of no keys is not an error", false, noKeys},
 		{"a record is last seen when it was last looked up", false, lastSeen},
 		{"a record that nobody asks for expires", false, expiry},
 		{"a record that is asked for stays", false, seenStays},
@@ -77,9 +77,9 @@ func Run(t *testing.T, h Harness) {
 		{"nothing is listed of a store without records", false, listNothing},
 		{"pages have every record once", false, listPages},
 		{"a prefix is one of any number of digits", false, listPrefix},
-		{"a query that makes no sense is an error", false, listWrongly},
+		{"a wrong query is an error", false, listWrongly},
 		{"what is there from the first page to the last is listed, whatever comes and goes", false, listMeanwhile},
-		{"what is listed is what Get says", false, listRecords},
+		{"List and Get return the same", false, listRecords},
 		{"a record that expired is not listed", false, listExpired},
 		{"that a record is listed does not count as having seen it", false, listUnseen},
 		{"a listing is safe for concurrent use", false, listConcurrently},
@@ -89,7 +89,7 @@ func Run(t *testing.T, h Harness) {
 		{"a verdict ends a suspicion", false, verdictEndsSuspicion},
 		{"an acquittal ends a suspicion, and nothing else", false, acquittal},
 		{"a suspicion that nobody asks for expires", false, suspicionExpires},
-		{"a look after the record expired starts a new one", false, suspicionAfterExpiry},
+		{"a look starts a new one after the record expired", false, suspicionAfterExpiry},
 		{"suspicions are listed and counted", false, suspicionListed},
 		{"suspicions are safe for concurrent use", false, suspectConcurrently},
 		{"a call whose context is done returns", false, done},

@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// expectLook looks at a key, and expects the record that it makes of another, in all places.
+// expectLook looks at a key, and expects the new record everywhere.
 func (f *fixture) expectLook(k rejected.Key, before rejected.Record) (after rejected.Record) {
 	f.Helper()
 	after = before.Suspect(f.look())
@@ -28,7 +28,7 @@ func suspected(t *testing.T, h Harness) {
 	f.expectGone(keyB)
 	f.expectGone(keyC)
 	if r := f.get(keyA); r.Verdicts != 0 || r.Condemned != 0 || r.Since != 0 || !r.ProbeAt.IsZero() {
-		t.Errorf("a suspicion alone condemns: %+v", r)
+		t.Errorf("a mere suspicion condemns: %+v", r)
 	}
 }
 
@@ -40,7 +40,7 @@ func looks(t *testing.T, h Harness) {
 		r = f.expectLook(keyA, r)
 	}
 	if r.Suspicion.Looks != 5 || !r.Suspicion.Since.Equal(newClock().now) {
-		t.Errorf("the looks came to %+v", r.Suspicion)
+		t.Errorf("the looks gave %+v", r.Suspicion)
 	}
 }
 
@@ -93,7 +93,7 @@ func acquittal(t *testing.T, h Harness) {
 
 	v := f.verdict(ts(-10))
 	f.reject(keyC, v)
-	f.acquit(keyC) // of verdicts alone
+	f.acquit(keyC) // of verdicts only
 	f.expectRecord(keyC, rejected.Record{}.Add(v))
 	f.expect(keyC, ts(-10), true)
 }
@@ -113,7 +113,7 @@ func suspicionExpires(t *testing.T, h Harness) {
 	f.expectGone(keyA)
 	for _, k := range []rejected.Key{keyB, keyC} {
 		if r := f.get(k); !r.Suspicion.Suspected() {
-			t.Errorf("what was seen lately is %+v", r)
+			t.Errorf("a recently seen record is %+v", r)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func witness(t *testing.T, h Harness) {
 	f := newFixture(t, h)
 	w, ok := f.s.(rejected.Witness)
 	if !ok {
-		t.Skip("the store is no rejected.Witness")
+		t.Skip("the store is not a rejected.Witness")
 	}
 	expect := func(host rejected.Key, want time.Time) {
 		t.Helper()
@@ -204,7 +204,7 @@ func witness(t *testing.T, h Harness) {
 	expect(keyA, now)
 	deliver(keyA, now.Add(time.Minute))
 	expect(keyA, now.Add(time.Minute))
-	f.expectGone(keyA) // a host is no pushkey
+	f.expectGone(keyA) // a host is not a pushkey
 	if l, ok := f.s.(rejected.Lister); ok {
 		(&lister{f, l}).expectOnce(rejected.Query{})
 	}

@@ -8,15 +8,15 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// The words for how the gateway is.
+// The states of the gateway.
 const (
 	Ready = "ready"
-	// Degraded is ready, with something to look into.
+	// Degraded means ready, with something that needs attention.
 	Degraded = "degraded"
 	NotReady = "not_ready"
 )
 
-// Overview is how the gateway is.
+// Overview is the state of the gateway and its apps.
 type Overview struct {
 	// Status is Ready or Degraded.
 	Status   string                `json:"status"`
@@ -24,7 +24,7 @@ type Overview struct {
 	// Rejected and Outbox are the names of the stores' modules.
 	Rejected string `json:"rejected"`
 	Outbox   string `json:"outbox"`
-	// Records is how many pushkeys are on record as dead or suspected; absent if the store does not know.
+	// Records is the number of pushkeys recorded as dead or suspected; absent if the store can't count them.
 	Records *int                `json:"rejected_records,omitempty"`
 	Apps    []gateway.AppStatus `json:"apps"`
 }
@@ -34,63 +34,63 @@ type Keys struct {
 	Keys []Key `json:"keys"`
 }
 
-// Key is the public half of the key that an app signs with, which its clients subscribe with.
+// Key is the public key of an app. The app signs with the private key, and clients subscribe with this one.
 type Key struct {
-	// App is its pattern.
+	// App is the app's pattern.
 	App      string `json:"app"`
 	Provider string `json:"provider"`
-	// ApplicationServerKey is the key as RFC 8292 has it: base64url of the uncompressed point.
+	// ApplicationServerKey is the key in the form of RFC 8292: base64url of the uncompressed point.
 	ApplicationServerKey string `json:"application_server_key"`
 }
 
-// Readiness is the answer to the check of whether the gateway takes notifications.
+// Readiness is the answer to the readiness check.
 type Readiness struct {
 	// Status is Ready, Degraded or NotReady.
 	Status string `json:"status"`
-	// Error says why the gateway is not ready.
+	// Error is why the gateway is not ready.
 	Error    string                `json:"error,omitempty"`
 	Degraded []gateway.Degradation `json:"degraded"`
 }
 
-// Records is a page of the rejected store's. Next is the cursor of the next page; empty if there is none.
+// Records is a page of the rejected store's records. Next is the cursor of the next page; empty on the last page.
 type Records struct {
 	Records []gateway.RecordStatus `json:"records"`
 	Next    string                 `json:"next,omitempty"`
 }
 
-// Forgotten is how many rejections were forgotten.
+// Forgotten is the answer to a request that forgets rejections: how many were forgotten.
 type Forgotten struct {
 	PushkeyHash string `json:"pushkey_hash,omitempty"`
 	Forgotten   int    `json:"forgotten"`
-	// Next is the cursor to go on with, if the request could not work through all records.
+	// Next is the cursor to continue with, if one request was not enough for all records.
 	Next string `json:"next,omitempty"`
 }
 
-// Depths is how much waits for each app.
+// Depths lists how many pushes are pending for each app.
 type Depths struct {
 	Apps []Depth `json:"apps"`
 }
 
-// Depth is how much waits for an app.
+// Depth is how many pushes are pending for an app.
 type Depth struct {
 	App     string `json:"app"`
 	Entries int    `json:"entries"`
 	Devices int    `json:"devices"`
 	// Oldest is when the oldest entry was accepted.
 	Oldest time.Time `json:"oldest,omitzero"`
-	// Full says that the app's room is used up: all of it, but for what strangers have.
+	// Full means that the app's room is used up, not counting strangers' pushes, as these make room for others.
 	Full bool `json:"full,omitempty"`
-	// Configured says whether the app is; the entries of one that is not wait until they expire.
+	// Configured reports whether the app is configured. Without configuration, entries stay pending until they expire.
 	Configured bool `json:"configured"`
 }
 
-// Entries is a page of what waits for an app. Next is the cursor of the next page; empty if there is none.
+// Entries is a page of an app's pending pushes. Next is the cursor of the next page; empty on the last page.
 type Entries struct {
 	Entries []Entry `json:"entries"`
 	Next    string  `json:"next,omitempty"`
 }
 
-// Entry is an entry of the outbox as an operator sees it.
+// Entry is a pending push in the outbox, as operators see it.
 type Entry struct {
 	ID          string    `json:"id"`
 	App         string    `json:"app"`
@@ -99,18 +99,18 @@ type Entry struct {
 	Size        int       `json:"size"`
 	Accepted    time.Time `json:"accepted"`
 	Expires     time.Time `json:"expires"`
-	// Due is when the device is tried next, and until when the attempt's lease lasts if one is under way.
+	// Due is when the device is tried next. During an attempt, it is when the attempt's lease ends.
 	Due time.Time `json:"due"`
-	// Attempts is how often in a row the device could not be served.
+	// Attempts is the number of failed attempts in a row for the device.
 	Attempts int  `json:"attempts"`
 	Running  bool `json:"running"`
-	// Group is whom the host belongs to, where devices choose it, and Standing what was known of device and host when the entry was
-	// accepted: stranger, guest or proven. When the outbox is full, they decide what makes way.
+	// Group is the host's group, if devices choose the host. Standing is what was known about the device and the host when the entry was
+	// accepted: stranger, guest or proven. When the outbox is full, both decide which entries are removed.
 	Group    string `json:"group,omitempty"`
 	Standing string `json:"standing,omitempty"`
 }
 
-// NewEntry is an entry for an operator.
+// NewEntry returns an entry as operators see it.
 func NewEntry(w outbox.Waiting) Entry {
 	return Entry{
 		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts,
@@ -118,24 +118,24 @@ func NewEntry(w outbox.Waiting) Entry {
 	}
 }
 
-// Retried is what is tried now.
+// Retried is the answer to a request to retry pending pushes.
 type Retried struct {
 	App         string `json:"app"`
 	PushkeyHash string `json:"pushkey_hash,omitempty"`
-	// Configured says whether anybody tries: nothing of an app that is not configured is tried.
+	// Configured reports whether the app is configured. Pushes of other apps are not retried.
 	Configured bool `json:"configured"`
 }
 
-// Dropped is how many entries of the outbox were given up.
+// Dropped is the answer to a request to drop pending pushes: how many were dropped.
 type Dropped struct {
 	App         string `json:"app"`
 	PushkeyHash string `json:"pushkey_hash,omitempty"`
 	Dropped     int    `json:"dropped"`
-	// Next is the cursor to go on with, if the request could not work through all that waits.
+	// Next is the cursor to continue with, if one request was not enough for all pending pushes.
 	Next string `json:"next,omitempty"`
 }
 
-// FuseReset says whether a fuse that was reset was tripped.
+// FuseReset reports whether the fuse was tripped before the reset.
 type FuseReset struct {
 	WasTripped bool `json:"was_tripped"`
 }
@@ -143,6 +143,6 @@ type FuseReset struct {
 // Failure is the answer to a request that failed.
 type Failure struct {
 	Error string `json:"error"`
-	// Candidates are the hashes that begin with what was given, if there are several.
+	// Candidates are the hashes that start with the given prefix, if there are several.
 	Candidates []string `json:"candidates,omitempty"`
 }

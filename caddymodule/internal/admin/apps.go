@@ -12,10 +12,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// lookTime bounds a look at the outbox: a store that is gone must not keep an operator, or a health check, from the rest.
+// lookTime limits how long the outbox is read: a store that is down must not block an operator or a health check.
 const lookTime = 2 * time.Second
 
-// overview asks no push service, and the outbox for a short time.
+// overview returns the state of the gateway. It asks no push service, and waits only briefly for the outbox.
 func overview(ctx context.Context, g *gateway.Gateway) Overview {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -32,7 +32,7 @@ func overview(ctx context.Context, g *gateway.Gateway) Overview {
 	return o
 }
 
-// serveApps serves the overview, of one app if the request asks for it.
+// serveApps serves the overview, limited to one app if the request asks for it.
 func serveApps(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	values, err := parameters(r, "app")
 	if err != nil {

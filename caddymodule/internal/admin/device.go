@@ -13,26 +13,26 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// deviceSelector names a device in a request's body: by its values, or by its hash.
+// deviceSelector selects a device in a request's body: by its values, or by its hash.
 type deviceSelector struct {
 	AppID   string `json:"app_id"`
 	Pushkey string `json:"pushkey"`
-	// Endpoint is that in the pusher's data, for an app that tells devices with the same pushkey apart by it.
+	// Endpoint is the endpoint in the pusher's data, for apps whose devices can share a pushkey.
 	Endpoint string `json:"endpoint"`
 	Hash     string `json:"hash"`
 }
 
 func (s deviceSelector) given() bool { return s != deviceSelector{} }
 
-// maxFamily bounds the devices with the same pushkey that are worked on at a time.
+// maxFamily limits how many devices with the same pushkey one request handles.
 const maxFamily = 1000
 
-// find finds the device's key. Without an endpoint, there are several if the app tells devices apart by it: those that are on record or
-// were tried lately, and the key without one if there is none.
+// find returns the device's key. If the app identifies devices by endpoint and none is given, it returns the keys that are recorded or were
+// tried recently. If there are none of these, it returns the key without an endpoint.
 func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejected.Key, error) {
 	switch {
 	case s.Hash != "" && (s.AppID != "" || s.Pushkey != "" || s.Endpoint != ""):
-		return nil, refuse(http.StatusBadRequest, "hash: it cannot be given together with app_id, pushkey and endpoint")
+		return nil, refuse(http.StatusBadRequest, "hash: cannot be given together with app_id, pushkey or endpoint")
 	case s.Hash != "":
 		key, err := findHash(ctx, g, s.Hash)
 		return []rejected.Key{key}, err
@@ -61,7 +61,7 @@ func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejecte
 	return found, nil
 }
 
-// anyEndpoint reports whether it may stand for devices with several endpoints.
+// anyEndpoint reports whether the selector may match devices with several endpoints.
 func (s deviceSelector) anyEndpoint(g *gateway.Gateway) bool {
 	if s.Hash != "" || s.Endpoint != "" {
 		return false
@@ -70,10 +70,10 @@ func (s deviceSelector) anyEndpoint(g *gateway.Gateway) bool {
 	return serves != nil && serves.Identifies()
 }
 
-// at is the key of the device at the endpoint.
+// at returns the key of the device at the endpoint.
 func (s deviceSelector) at(serves *gateway.App) (rejected.Key, error) {
 	if serves == nil || !serves.Identifies() {
-		return rejected.Key{}, refuse(http.StatusBadRequest, "endpoint: app_id and pushkey name the device of this app: leave it out")
+		return rejected.Key{}, refuse(http.StatusBadRequest, "endpoint: app_id and pushkey identify the devices of this app; leave it out")
 	}
 	data, err := json.Marshal(map[string]string{"endpoint": s.Endpoint})
 	if err != nil {
@@ -82,12 +82,12 @@ func (s deviceSelector) at(serves *gateway.App) (rejected.Key, error) {
 	target := serves.Target(&providers.Device{AppID: s.AppID, Pushkey: s.Pushkey, Data: data})
 	if target == "" {
 		return rejected.Key{}, refuse(http.StatusBadRequest,
-			"endpoint: it has to be an https URL as in the pusher's data; leave it out if the pushkey is a whole subscription")
+			"endpoint: must be the https URL from the pusher's data; leave it out if the pushkey is a whole subscription")
 	}
 	return rejected.KeyAt(s.AppID, s.Pushkey, target), nil
 }
 
-// device is the device as far as it is known, for what makes one unusable; nil if too little of it is.
+// device returns what is known of the device, to check whether it is unusable; nil if that is not enough.
 func (s deviceSelector) device(g *gateway.Gateway) *providers.Device {
 	d := &providers.Device{AppID: s.AppID, Pushkey: s.Pushkey}
 	serves := g.Router.Route(s.AppID)
@@ -95,10 +95,10 @@ func (s deviceSelector) device(g *gateway.Gateway) *providers.Device {
 	case s.AppID == "", s.Pushkey == "", serves == nil, s.Endpoint != "" && !serves.Identifies():
 		return nil
 	case s.Endpoint != "":
-		// The pusher's auth is a secret that nobody is asked for: any one will do.
+		// The pusher's auth is a secret that requests don't have, and any value will do.
 		d.Data, _ = json.Marshal(map[string]string{"endpoint": s.Endpoint, "auth": anyAuth})
 	case serves.Identifies() && serves.Target(d) == "":
-		return nil // its data decide
+		return nil // the data decide
 	}
 	return d
 }
@@ -106,7 +106,7 @@ func (s deviceSelector) device(g *gateway.Gateway) *providers.Device {
 // anyAuth is the authentication secret of a subscription (RFC 8291 section 3.2): 16 bytes in base64url.
 const anyAuth = "AAAAAAAAAAAAAAAAAAAAAA"
 
-// findHash finds the key whose hash begins with what is given, among the devices on record and those that were tried lately.
+// findHash finds the key whose hash starts with the given prefix, among the devices that are recorded or were tried recently.
 func findHash(ctx context.Context, g *gateway.Gateway, hash string) (rejected.Key, error) {
 	prefix, key, whole, err := parseHash(hash)
 	if err != nil || whole {
@@ -124,12 +124,12 @@ func findHash(ctx context.Context, g *gateway.Gateway, hash string) (rejected.Ke
 		return found[0], nil
 	}
 	if _, err := listerOf(g); err != nil {
-		return key, refuse(http.StatusNotImplemented, "%w: give all of the hash", err)
+		return key, refuse(http.StatusNotImplemented, "%w: give the whole hash", err)
 	}
-	return key, refuse(http.StatusNotFound, "nothing is known of a device whose hash begins with %s", prefix)
+	return key, refuse(http.StatusNotFound, "nothing is known about a device whose hash starts with %s", prefix)
 }
 
-// waitingDevice finds the device of an app whose hash begins with what is given.
+// waitingDevice finds the device with pending pushes of an app whose hash starts with the given prefix.
 func waitingDevice(ctx context.Context, box outbox.Inspector, app, hash string) (rejected.Key, error) {
 	prefix, key, whole, err := parseHash(hash)
 	if err != nil || whole {
@@ -162,5 +162,5 @@ func waitingDevice(ctx context.Context, box outbox.Inspector, app, hash string) 
 }
 
 func nothingWaits(hash string) error {
-	return refuse(http.StatusNotFound, "nothing waits for the device %s", hash)
+	return refuse(http.StatusNotFound, "there are no pending pushes for the device %s", hash)
 }

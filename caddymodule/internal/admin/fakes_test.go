@@ -23,7 +23,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// canary is a pushkey, or a part of one: no answer may have it.
+// canary is a pushkey, or a part of one, that no answer may contain.
 const canary = "CANARY-f00d"
 
 // fakeStore is a rejected store in memory. It lists records in the order of their keys, two at a time.
@@ -85,7 +85,7 @@ func (s *fakeStore) Forget(_ context.Context, k rejected.Key) error {
 	return s.err
 }
 
-// listedStore can be looked through.
+// listedStore can list its records.
 type listedStore struct{ *fakeStore }
 
 func (s listedStore) Len() int { return len(s.records) }
@@ -113,7 +113,7 @@ func (s listedStore) List(_ context.Context, q rejected.Query) (page []rejected.
 	return page, next, s.err
 }
 
-// offBox is the outbox that keeps nothing.
+// offBox is an outbox that keeps nothing.
 type offBox struct{}
 
 func (offBox) Accept(context.Context, outbox.Entry) ([]outbox.Ref, error)  { return nil, outbox.ErrOff }
@@ -122,7 +122,7 @@ func (offBox) Release(context.Context, outbox.Ref, time.Time, bool) error  { ret
 func (offBox) Waiting(context.Context, string, [16]byte) (bool, error)     { return false, nil }
 func (offBox) Lease(context.Context, string, int) ([]outbox.Leased, error) { return nil, nil }
 
-// fakeBox is an outbox of these entries, listed two at a time.
+// fakeBox is an outbox with these entries. It lists two at a time.
 type fakeBox struct {
 	offBox
 	mu      sync.Mutex
@@ -195,7 +195,7 @@ func (b *fakeBox) Drop(_ context.Context, app string, device [16]byte, id string
 	return dropped, b.err
 }
 
-// fakeProvider answers each push the same, and keeps the last one. Its credential may end.
+// fakeProvider answers every push the same way and keeps the last one. Its credential may expire.
 type fakeProvider struct {
 	outcome providers.Outcome
 	expiry  time.Time
@@ -212,15 +212,15 @@ func (p *fakeProvider) Push(ctx context.Context, push *providers.Push) providers
 
 func (p *fakeProvider) CredentialExpiry() time.Time { return p.expiry }
 
-// deaf is an observer that the admin API has nothing to say to, but what a store could not do.
+// deaf is an observer that ignores everything except store failures.
 type deaf struct{ gateway.Observer }
 
 func (deaf) StoreFailed(string, error) {}
 
-// today is when these tests are.
+// today is the current time in these tests.
 var today = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-// rig is the admin API of a gateway with a fake of everything around it: the apps org.example.ios and org.example.*.
+// rig is the admin API of a gateway with fakes around it. Its apps are org.example.ios and org.example.*.
 type rig struct {
 	t        *testing.T
 	find     func() (*gateway.Gateway, error)
@@ -255,28 +255,28 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// serve puts other stores in place of the gateway's.
+// serve replaces the gateway's stores.
 func (r *rig) serve(store rejected.Store, box outbox.Box) {
 	options := r.gateway.Options
 	options.Rejected, options.Outbox = store, box
 	r.gateway = gateway.New(options)
 }
 
-// reject puts a device on record.
+// reject records a device as dead.
 func (r *rig) reject(app, appID, pushkey string, at time.Time) rejected.Key {
 	k := rejected.KeyOf(appID, pushkey)
 	_ = r.store.Reject(r.t.Context(), k, rejected.Verdict{App: app, Reason: "unregistered", PushkeyTS: 1_700_000_000_000, At: at})
 	return k
 }
 
-// wait puts an entry into the outbox.
+// wait adds an entry to the outbox.
 func (r *rig) wait(app, id string, device rejected.Key, running bool) {
 	r.box.entries = append(r.box.entries, outbox.Waiting{
 		ID: id, App: app, Device: device, Size: 300, Accepted: today.Add(-time.Hour), Expires: today.Add(time.Hour), Due: today, Running: running,
 	})
 }
 
-// do makes a request as Caddy's admin server would serve it, with a context that is over: the server's patience for reading is.
+// do makes a request as Caddy's admin server would serve it. Its context has ended, as after the server's read timeout.
 func (r *rig) do(method, path, body string) (status int, header http.Header, answer string) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
@@ -306,7 +306,7 @@ func (r *rig) do(method, path, body string) (status int, header http.Header, ans
 	return w.Code, w.Header(), answer
 }
 
-// want makes a request, and wants an answer with these parts.
+// want makes a request and checks that the answer contains these parts.
 func (r *rig) want(status int, method, path, body string, parts ...string) string {
 	r.t.Helper()
 	got, _, answer := r.do(method, path, body)

@@ -10,7 +10,7 @@ func serveFuses(w http.ResponseWriter, _ *http.Request, g *gateway.Gateway) erro
 	return respond(w, http.StatusOK, g.Fuses())
 }
 
-// resetFuse believes the rejections of an app again; without one, those of devices of unknown apps.
+// resetFuse resets the fuse of an app, or without an app the fuse for devices of unknown apps.
 func resetFuse(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var request struct {
 		App string `json:"app"`

@@ -8,12 +8,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// alive serves the check of whether the process answers at all.
+// alive serves the liveness check: whether the process answers at all.
 func alive(w http.ResponseWriter, _ *http.Request) error {
 	return respond(w, http.StatusOK, map[string]string{"status": "live"})
 }
 
-// ready serves the check of whether a gateway has started. Not being ready is an answer and not an error: Caddy would log each error.
+// ready serves the readiness check: whether a gateway has started. Not ready is an answer, not an error, as Caddy would log each error.
 func ready(find func() (*gateway.Gateway, error)) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		g, err := find()

@@ -8,7 +8,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// serveKeys serves the application server keys: of all apps that have one, or of the app that serves an app_id. They are public, as clients
+// serveKeys serves the application server keys of all apps that have one, or of the app that serves an app_id. The keys are public: clients
 // subscribe with them.
 func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	values, err := parameters(r, "app_id")
@@ -19,12 +19,12 @@ func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 	apps := router.Apps()
 	appID := values.Get("app_id")
 	if appID != "" {
-		serving := router.Configured(appID) // the pattern itself names the app, too
+		serving := router.Configured(appID) // an app's pattern is fine, too
 		if serving == nil {
 			serving = router.Route(appID)
 		}
 		if serving == nil {
-			return refuse(http.StatusNotFound, "no app serves %q: there are %s", appID, patterns(apps))
+			return refuse(http.StatusNotFound, "no app serves %q: the configured apps are %s", appID, patterns(apps))
 		}
 		apps = []*gateway.App{serving}
 	}
@@ -35,16 +35,16 @@ func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 		}
 	}
 	if appID != "" && len(answer.Keys) == 0 {
-		return refuse(http.StatusNotFound, "app %q has no application server key: its provider is %s, and a key needs webpush or unifiedpush",
+		return refuse(http.StatusNotFound, "app %q has no application server key: its provider is %s, and only webpush and unifiedpush have keys",
 			apps[0].Pattern, apps[0].ProviderName)
 	}
 	return respond(w, http.StatusOK, answer)
 }
 
-// maxPatterns is how many apps an error names.
+// maxPatterns limits how many apps an error names.
 const maxPatterns = 20
 
-// patterns are the names of the apps, for an error.
+// patterns returns the apps' patterns for an error.
 func patterns(apps []*gateway.App) string {
 	names := make([]string, 0, maxPatterns+1)
 	for i, app := range apps {

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// advertising is a provider with a key, or without.
+// advertising is a provider with or without a key.
 type advertising struct{ key string }
 
 func (advertising) Push(context.Context, *providers.Push) providers.Outcome {
@@ -22,7 +22,7 @@ func (a advertising) Advertise() providers.Advertisement {
 	return providers.Advertisement{ApplicationServerKey: a.key}
 }
 
-// withKeys is the admin API of a gateway with these apps.
+// withKeys returns the admin API of a gateway with these apps.
 func withKeys(t *testing.T, provided map[string]providers.Provider) *rig {
 	t.Helper()
 	var apps []*gateway.App
@@ -57,7 +57,7 @@ func TestTheKeysAreShownByAppAndByAppID(t *testing.T) {
 			t.Errorf("%s: %s", query, answer)
 		}
 	}
-	const needs = `its provider is fake, and a key needs webpush or unifiedpush`
+	const needs = `its provider is fake, and only webpush and unifiedpush have keys`
 	r.want(http.StatusNotFound, "GET", "/matrix_push/keys?app_id=org.example.ios", "", `app \"org.example.ios\" has no application server key`, needs)
 	r.want(http.StatusNotFound, "GET", "/matrix_push/keys?app_id=org.silent.x", "", `app \"org.silent.*\" has no application server key`, needs)
 	r.want(http.StatusNotFound, "GET", "/matrix_push/keys?app_id=com.other", "", `no app serves \"com.other\"`, "org.example.web*", "org.up.*")

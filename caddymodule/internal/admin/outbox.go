@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// serveOutbox serves how much waits for each app, or an app's entries, a page at a time.
+// serveOutbox serves the number of pending pushes of each app, or a page of an app's entries.
 func serveOutbox(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	values, err := parameters(r, "app", "cursor", "limit")
 	if err != nil {
@@ -56,13 +56,13 @@ func depths(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, box outb
 	return respond(w, http.StatusOK, Depths{Apps: apps})
 }
 
-// retryRequest names an app, or one of its devices.
+// retryRequest selects an app, or one of its devices.
 type retryRequest struct {
 	App  string `json:"app"`
 	Hash string `json:"hash"`
 }
 
-// retry lets what waits be tried at once.
+// retry makes pending pushes due now.
 func retry(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var request retryRequest
 	if err := decode(w, r, &request); err != nil {
@@ -95,7 +95,7 @@ func retry(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	return respond(w, http.StatusOK, answer)
 }
 
-// dropRequest names a device of an app, one of its entries, or all that waits for the app.
+// dropRequest selects a device of an app, one of its entries, or all pending pushes of the app.
 type dropRequest struct {
 	App    string `json:"app"`
 	Hash   string `json:"hash"`
@@ -104,7 +104,7 @@ type dropRequest struct {
 	Cursor string `json:"cursor"`
 }
 
-// drop gives up what waits. An entry at which an attempt is under way stays.
+// drop drops pending pushes. An entry that is being attempted stays.
 func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var request dropRequest
 	if err := decode(w, r, &request); err != nil {
@@ -112,11 +112,11 @@ func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	}
 	switch {
 	case request.All && (request.Hash != "" || request.ID != ""):
-		return refuse(http.StatusBadRequest, "all: it cannot be given together with hash or id")
+		return refuse(http.StatusBadRequest, "all: cannot be given together with hash or id")
 	case !request.All && request.Hash == "":
 		return refuse(http.StatusBadRequest, "hash is missing: give the device's hash, or all")
 	case !request.All && request.Cursor != "":
-		return refuse(http.StatusBadRequest, "cursor: it goes with all alone")
+		return refuse(http.StatusBadRequest, "cursor: can be given only together with all")
 	}
 	box, err := boxOf(r.Context(), g, request.App)
 	if err != nil {
@@ -141,10 +141,10 @@ func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	return respond(w, http.StatusOK, answer)
 }
 
-// maxDrops is how many devices' entries are dropped at a time: each waits for the disk.
+// maxDrops limits how many devices' entries are dropped at the same time: each waits for the disk.
 const maxDrops = 64
 
-// dropAll drops what waits for an app, as far as it comes in bulkTime.
+// dropAll drops the pending pushes of an app, as many as it can within bulkTime.
 func dropAll(ctx context.Context, box outbox.Inspector, app, cursor string) (n int, next string, err error) {
 	for deadline := time.Now().Add(bulkTime); ; {
 		page, next, err := box.List(ctx, app, cursor, bulkPage)

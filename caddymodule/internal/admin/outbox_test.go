@@ -45,8 +45,8 @@ func TestWhatWaitsIsTriedAgain(t *testing.T) {
 	r.want(http.StatusOK, "POST", path, `{"app":"org.example.ios","hash":"`+k.Short()+`"}`, `"pushkey_hash":"`+k.String()+`"`)
 	r.want(http.StatusOK, "POST", path, `{"app":"org.example.gone"}`, `"configured":false`)
 	r.want(http.StatusNotFound, "POST", path, `{"app":"org.example.x"}`, "org.example.x")
-	r.want(http.StatusNotFound, "POST", path, `{"app":"org.example.ios","hash":"`+gone.Short()+`"}`, "nothing waits")
-	r.want(http.StatusNotFound, "POST", path, `{"app":"org.example.ios","hash":"`+gone.String()+`"}`, "nothing waits")
+	r.want(http.StatusNotFound, "POST", path, `{"app":"org.example.ios","hash":"`+gone.Short()+`"}`, "no pending pushes")
+	r.want(http.StatusNotFound, "POST", path, `{"app":"org.example.ios","hash":"`+gone.String()+`"}`, "no pending pushes")
 	want := []string{"org.example.ios", "org.example.ios " + k.String(), "org.example.gone", "org.example.ios " + gone.String()}
 	if !slices.Equal(r.box.roused, want) {
 		t.Errorf("roused were %v, want %v", r.box.roused, want)

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// serveRejected serves the records, a page at a time. A page of one app's may be short, or empty, without being the last.
+// serveRejected serves a page of records. A page for one app may be short or empty without being the last.
 func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	values, err := parameters(r, "app", "prefix", "cursor", "limit")
 	if err != nil {
@@ -33,7 +33,8 @@ func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) e
 	return respond(w, http.StatusOK, Records{Records: records, Next: next})
 }
 
-// listRecords collects roughly as many records as the query wants, of one app unless that is empty, as far as it comes in bulkTime.
+// listRecords returns about as many records as the query asks for, or what it finds within bulkTime. If app is set, it returns only that
+// app's records.
 func listRecords(
 	ctx context.Context, lister rejected.Lister, q rejected.Query, app string,
 ) (records []gateway.RecordStatus, next string, err error) {
@@ -59,7 +60,7 @@ func listRecords(
 	}
 }
 
-// explain serves all that is known of a device.
+// explain serves everything that is known about a device.
 func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	var device deviceSelector
 	if err := decode(w, r, &device); err != nil {
@@ -71,7 +72,7 @@ func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	}
 	keys, err := device.find(r.Context(), g)
 	if err != nil && unusable != nil && device.Endpoint != "" {
-		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an endpoint that is none tells no devices apart
+		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an invalid endpoint identifies no device
 	}
 	if err != nil {
 		return err
@@ -85,16 +86,16 @@ func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 		return storeError("explaining", err)
 	}
 	if device.Hash != "" && !e.Known() {
-		return refuse(http.StatusNotFound, "nothing is known of the device %s", key)
+		return refuse(http.StatusNotFound, "nothing is known about the device %s", key)
 	}
 	e.Unusable = unusable
 	if !e.Known() && unusable == nil && device.anyEndpoint(g) {
-		e.Note = "without the endpoint, only devices are found that are on record or were tried lately: give the endpoint of the pusher's data"
+		e.Note = "without an endpoint, only recorded or recently tried devices are found: give the endpoint from the pusher's data"
 	}
 	return respond(w, http.StatusOK, e)
 }
 
-// forgetRequest names one device, or an app's that were rejected since a time.
+// forgetRequest selects one device, or an app's devices that were rejected since a time.
 type forgetRequest struct {
 	deviceSelector
 	App    string `json:"app"`
@@ -110,13 +111,13 @@ func forget(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	}
 	switch {
 	case request.given() && (request.App != "" || request.Since != "" || request.Cursor != ""):
-		return refuse(http.StatusBadRequest, "app, since: they cannot be given together with a device")
+		return refuse(http.StatusBadRequest, "app, since: cannot be given together with a device")
 	case request.given():
 		return forgetDevice(w, r, g, request.deviceSelector)
 	case request.App == "":
 		return refuse(http.StatusBadRequest, "app is missing: give app and since, or a device")
 	case request.Since == "":
-		return refuse(http.StatusBadRequest, "since is missing: give the time of the first rejection to be forgotten")
+		return refuse(http.StatusBadRequest, "since is missing: give the time of the first rejection to forget")
 	}
 	return forgetApp(w, r, g, request)
 }
@@ -145,7 +146,7 @@ func forgetDevice(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, de
 func forgetApp(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, request forgetRequest) error {
 	since, err := time.Parse(time.RFC3339, request.Since)
 	if err != nil {
-		return refuse(http.StatusBadRequest, "since: it has to be a time such as 2026-03-14T09:00:00Z")
+		return refuse(http.StatusBadRequest, "since: must be a time such as 2026-03-14T09:00:00Z")
 	}
 	lister, err := listerOf(g)
 	if err != nil {

@@ -23,7 +23,7 @@ type page struct {
 	Next string `json:"next"`
 }
 
-// pages reads records to the end, and counts those of each app and the pages.
+// pages reads all records and counts the pages and the records of each app.
 func (r *rig) pages(query string) (apps map[string]int, pages int) {
 	r.t.Helper()
 	apps = make(map[string]int)
@@ -149,7 +149,7 @@ func (identifying) Target(d *providers.Device) string {
 	return strings.ToLower(data.Endpoint)
 }
 
-// withEndpoints makes the app org.example.ios one whose devices are told apart by their endpoints.
+// withEndpoints makes the app org.example.ios identify devices by their endpoints.
 func (r *rig) withEndpoints() {
 	r.gateway.Router.Configured("org.example.ios").Provider = identifying{r.provider}
 }
@@ -170,7 +170,7 @@ func TestADeviceIsFoundByItsEndpointAndByItsPushkeyAlone(t *testing.T) {
 			_ = r.store.Reject(t.Context(), k, rejected.Verdict{App: "org.example.ios", Reason: "gone", At: today})
 		}
 	}
-	r.want(http.StatusOK, "POST", explain, device(""), `"waiting":false`, `"note":"without the endpoint`)
+	r.want(http.StatusOK, "POST", explain, device(""), `"waiting":false`, `"note":"without an endpoint`)
 	if answer := r.want(http.StatusOK, "POST", explain, device(one), `"pushkey_hash":"`+a.String()); strings.Contains(answer, "note") {
 		t.Errorf("it notes something: %s", answer)
 	}
@@ -224,7 +224,7 @@ func TestAnAppsRejectionsSinceATimeAreForgotten(t *testing.T) {
 	r.want(http.StatusOK, "POST", "/matrix_push/rejected/forget", `{"app":"com.example","since":"1970-01-01T00:00:00Z"}`, `{"forgotten":0}`)
 }
 
-// picky is a provider that finds out about a device as those of unifiedpush and webpush do: https alone, and with data a whole subscription.
+// picky is a provider that checks a device as unifiedpush and webpush do: it accepts only https, and data must be a whole subscription.
 type picky struct{ *fakeProvider }
 
 func (picky) Usable(d *providers.Device, _ providers.Site) error {
@@ -251,7 +251,7 @@ func (pickySubscription) Usable(d *providers.Device, _ providers.Site) error {
 	return nil
 }
 
-// https://github.com/binwiederhier/ntfy-android/issues/130: such a pushkey was rejected, and nothing said why.
+// https://github.com/binwiederhier/ntfy-android/issues/130: such a pushkey was rejected without an explanation.
 func TestAnUnusableDeviceIsExplained(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -266,7 +266,7 @@ func TestAnUnusableDeviceIsExplained(t *testing.T) {
 		{"one that is", picky + `"https://192.168.1.10:8080/` + canary + `"`, ``},
 		{"one that only its hash names", `"hash":"` + hash.String() + `"`, ``},
 		{"a subscription at an endpoint that is not https", subscription + `"p256dh","endpoint":"http://a.example/` + canary + `"`, `"unusable":{"reason":"bad_subscription","detail":"endpoint: it is not an https URL"}`},
-		{"one whose key is none", subscription + `"short","endpoint":"https://a.example/` + canary + `"`, `"detail":"p256dh: it is not a point of P-256"`},
+		{"one whose key is not a key", subscription + `"short","endpoint":"https://a.example/` + canary + `"`, `"detail":"p256dh: it is not a point of P-256"`},
 		{"a subscription whose auth nobody is asked for", subscription + `"p256dh","endpoint":"https://a.example/` + canary + `"`, ``},
 		{"a subscription without its endpoint, of which too little is known", subscription + `"short"`, ``},
 		{"of no app", `"app_id":"com.example","pushkey":"http://a.example"`, ``},

@@ -1,6 +1,6 @@
-// Package admin has the gateway's routes in Caddy's admin API, and their answers, which the command reads.
+// Package admin implements the gateway's routes in Caddy's admin API, and their answers, which the command reads.
 //
-// A file has the routes below the path that it is named after. They need the engine, and nothing of the module that mounts them.
+// Each file has the routes below the path that it is named after. They depend only on the engine, not on the module that mounts them.
 package admin
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Routes returns the routes. They call find for each request: it returns the gateway that serves, or why there is none.
+// Routes returns the routes. Each request calls find, which returns the live gateway, or an error that explains why there is none.
 func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 	route := func(path, methods string, serve caddy.AdminHandlerFunc) caddy.AdminRoute {
 		return caddy.AdminRoute{Pattern: "/matrix_push/" + path, Handler: method(methods, serve)}
@@ -42,10 +42,10 @@ func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 	}
 }
 
-// serveFunc serves a route with the gateway that was found.
+// serveFunc serves a route with the live gateway.
 type serveFunc func(http.ResponseWriter, *http.Request, *gateway.Gateway) error
 
-// method serves the methods in a list as the Allow header has it.
+// method serves only the allowed methods, a list in the format of the Allow header.
 func method(allowed string, serve caddy.AdminHandlerFunc) caddy.AdminHandlerFunc {
 	list := strings.Split(allowed, ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -57,7 +57,7 @@ func method(allowed string, serve caddy.AdminHandlerFunc) caddy.AdminHandlerFunc
 	}
 }
 
-// withGateway serves with the gateway that find returns.
+// withGateway serves a route with the gateway that find returns.
 func withGateway(find func() (*gateway.Gateway, error), serve serveFunc) caddy.AdminHandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		g, err := find()

@@ -63,32 +63,32 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 		{"a list", "POST", "fuses/reset", "[]", "not a JSON object"},
 		{"two objects", "POST", "fuses/reset", "{}{}", "more than one"},
 		{"an unknown member", "POST", "fuses/reset", `{"pattern":"` + canary + `"}`, "pattern"},
-		{"an app that is a number", "POST", "fuses/reset", `{"app":1}`, "app: it cannot be a JSON number"},
+		{"an app that is a number", "POST", "fuses/reset", `{"app":1}`, "app: must not be a JSON number"},
 		{"explain: nothing", "POST", "rejected/explain", "{}", "app_id is missing"},
 		{"explain: no pushkey", "POST", "rejected/explain", `{"app_id":"a"}`, "pushkey is missing"},
 		{"explain: no app_id", "POST", "rejected/explain", `{"pushkey":"` + canary + `"}`, "app_id is missing"},
-		{"explain: a pushkey that is a number", "POST", "rejected/explain", `{"pushkey":12345678}`, "pushkey: it cannot be"},
-		{"explain: both", "POST", "rejected/explain", `{"hash":"abcd",` + device + `}`, "hash: it cannot be given together"},
-		{"explain: a hash that is none", "POST", "rejected/explain", `{"hash":"` + canary + `"}`, "hash: it has to be up to 32 hexadecimal digits"},
+		{"explain: a pushkey that is a number", "POST", "rejected/explain", `{"pushkey":12345678}`, "pushkey: must not be"},
+		{"explain: both", "POST", "rejected/explain", `{"hash":"abcd",` + device + `}`, "hash: cannot be given together"},
+		{"explain: a hash that is not hexadecimal", "POST", "rejected/explain", `{"hash":"` + canary + `"}`, "hash: must be at most 32 hexadecimal digits"},
 		{"explain: a hash that is too long", "POST", "rejected/explain", `{"hash":"` + strings.Repeat("a", 33) + `"}`, "hash: "},
-		{"explain: a hash that is too short", "POST", "rejected/explain", `{"hash":"abc"}`, "hash: it has to have at least 4"},
+		{"explain: a hash that is too short", "POST", "rejected/explain", `{"hash":"abc"}`, "hash: must have at least 4"},
 		{"explain: a member of forget's", "POST", "rejected/explain", `{"since":"2026-01-01T00:00:00Z"}`, "since"},
 		{"forget: nothing", "POST", "rejected/forget", "{}", "app is missing"},
 		{"forget: an app without a time", "POST", "rejected/forget", `{"app":"org.example.ios"}`, "since is missing"},
-		{"forget: a time that is none", "POST", "rejected/forget", `{"app":"org.example.ios","since":"yesterday"}`, "since: it has to be a time"},
+		{"forget: a time that is not valid", "POST", "rejected/forget", `{"app":"org.example.ios","since":"yesterday"}`, "since: must be a time"},
 		{"forget: a device and an app", "POST", "rejected/forget", `{"app":"org.example.ios",` + device + `}`, "app, since: "},
 		{"list: a parameter that there is not", "GET", "rejected?patern=x", "", "patern"},
-		{"list: a parameter twice", "GET", "rejected?app=a&app=b", "", "app: it is given more than once"},
+		{"list: a parameter twice", "GET", "rejected?app=a&app=b", "", "app: given more than once"},
 		{"list: a limit of 0", "GET", "rejected?limit=0", "", "limit: "},
 		{"list: a limit that is too high", "GET", "rejected?limit=1001", "", "limit: "},
-		{"list: a prefix that is no hash", "GET", "rejected?prefix=xyz", "", "prefix: "},
-		{"list: a cursor that is none", "GET", "rejected?cursor=nonsense", "", "cursor: "},
+		{"list: a prefix that is not hexadecimal", "GET", "rejected?prefix=xyz", "", "prefix: "},
+		{"list: a cursor that is not valid", "GET", "rejected?cursor=nonsense", "", "cursor: "},
 		{"apps: a parameter that there is not", "GET", "apps?pattern=x", "", "pattern"},
-		{"outbox: a limit that is none", "GET", "outbox?limit=many", "", "limit: "},
-		{"outbox: a cursor that is none", "GET", "outbox?app=org.example.ios&cursor=nonsense", "", "cursor: "},
+		{"outbox: a limit that is not a number", "GET", "outbox?limit=many", "", "limit: "},
+		{"outbox: a cursor that is not valid", "GET", "outbox?app=org.example.ios&cursor=nonsense", "", "cursor: "},
 		{"retry: nothing", "POST", "outbox/retry", "{}", "app is missing"},
-		{"retry: a hash alone", "POST", "outbox/retry", `{"hash":"abcd"}`, "app is missing"},
-		{"retry: a hash that is none", "POST", "outbox/retry", `{"app":"org.example.ios","hash":"device"}`, "hash: "},
+		{"retry: only a hash", "POST", "outbox/retry", `{"hash":"abcd"}`, "app is missing"},
+		{"retry: a hash that is not hexadecimal", "POST", "outbox/retry", `{"app":"org.example.ios","hash":"device"}`, "hash: "},
 		{"drop: nothing to say what", "POST", "outbox/drop", `{"app":"org.example.ios"}`, "hash is missing"},
 		{"drop: all and one", "POST", "outbox/drop", `{"app":"org.example.ios","all":true,"hash":"abcd"}`, "all: "},
 		{"drop: no app", "POST", "outbox/drop", `{"all":true}`, "app is missing"},
@@ -99,7 +99,7 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 		{"send: no pushkey", "POST", "send", `{"notification":{"devices":[{"app_id":"org.example.ios"}]}}`, "notification.devices[0].pushkey is missing"},
 		{"send: a member of the wrong kind", "POST", "send", `{"notification":{"event_id":1,"devices":[{` + device + `}]}}`, "notification.event_id"},
 		{"send: another member", "POST", "send", `{"devices":[]}`, "devices"},
-		{"send: a site that is none", "POST", "send", `{"site":"https://push.example.org","notification":{"devices":[{` + device + `}]}}`, "site: "},
+		{"send: a site that is a URL", "POST", "send", `{"site":"https://push.example.org","notification":{"devices":[{` + device + `}]}}`, "site: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := *r
@@ -161,13 +161,13 @@ func TestAStoreThatCannotBeLookedThroughSaysSo(t *testing.T) {
 	r := newRig(t)
 	r.serve(r.store, offBox{})
 	k := r.reject("org.example.ios", "org.example.ios", canary, today)
-	r.want(http.StatusNotImplemented, "GET", "/matrix_push/rejected", "", "cannot be looked through")
-	r.want(http.StatusNotImplemented, "POST", "/matrix_push/rejected/forget", `{"app":"org.example.ios","since":"2026-01-01T00:00:00Z"}`, "cannot be looked through")
-	r.want(http.StatusNotImplemented, "POST", "/matrix_push/rejected/explain", `{"hash":"`+k.Short()+`"}`, "give all of the hash")
+	r.want(http.StatusNotImplemented, "GET", "/matrix_push/rejected", "", "cannot list its records")
+	r.want(http.StatusNotImplemented, "POST", "/matrix_push/rejected/forget", `{"app":"org.example.ios","since":"2026-01-01T00:00:00Z"}`, "cannot list its records")
+	r.want(http.StatusNotImplemented, "POST", "/matrix_push/rejected/explain", `{"hash":"`+k.Short()+`"}`, "give the whole hash")
 	r.want(http.StatusOK, "POST", "/matrix_push/rejected/explain", `{"hash":"`+k.String()+`"}`, `"reason":"unregistered"`)
-	r.want(http.StatusNotImplemented, "GET", "/matrix_push/outbox", "", "cannot be looked into")
-	r.want(http.StatusNotImplemented, "POST", "/matrix_push/outbox/retry", `{"app":"org.example.ios"}`, "cannot be looked into")
-	r.want(http.StatusNotImplemented, "POST", "/matrix_push/outbox/drop", `{"app":"org.example.ios","all":true}`, "cannot be looked into")
+	r.want(http.StatusNotImplemented, "GET", "/matrix_push/outbox", "", "cannot list its entries")
+	r.want(http.StatusNotImplemented, "POST", "/matrix_push/outbox/retry", `{"app":"org.example.ios"}`, "cannot list its entries")
+	r.want(http.StatusNotImplemented, "POST", "/matrix_push/outbox/drop", `{"app":"org.example.ios","all":true}`, "cannot list its entries")
 }
 
 func TestAStoreThatFailsSaysSo(t *testing.T) {
@@ -197,7 +197,7 @@ func TestATestNotificationIsSentAndTheVerdictTold(t *testing.T) {
 	t.Parallel()
 	const device = `{"app_id":"org.example.ios","pushkey":"` + canary + `","data":{"default_payload":{"aps":{}}}}`
 	r := newRig(t)
-	// The request's context is over, see do: the attempt is made all the same.
+	// The request's context has ended, see do: the attempt is made anyway.
 	r.want(http.StatusOK, "POST", "/matrix_push/send", `{"notification":{"devices":[`+device+`]}}`,
 		`"app":"org.example.ios","provider":"fake"`, `"outcome":"delivered","reason":"delivered","result":"delivered"`, `"on_record":false`)
 	n := r.provider.pushed.Notification

@@ -12,25 +12,25 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// listerOf returns the rejected store, if its records can be listed.
+// listerOf returns the rejected store if it can list its records.
 func listerOf(g *gateway.Gateway) (rejected.Lister, error) {
 	lister, ok := g.Rejected.(rejected.Lister)
 	if !ok {
-		return nil, refuse(http.StatusNotImplemented, "the rejected store %s cannot be looked through", caddy.GetModuleName(g.Rejected))
+		return nil, refuse(http.StatusNotImplemented, "the rejected store %s cannot list its records", caddy.GetModuleName(g.Rejected))
 	}
 	return lister, nil
 }
 
-// inspectorOf returns the outbox, if its entries can be listed.
+// inspectorOf returns the outbox if it can list its entries.
 func inspectorOf(g *gateway.Gateway) (outbox.Inspector, error) {
 	inspector, ok := g.Outbox.(outbox.Inspector)
 	if !ok {
-		return nil, refuse(http.StatusNotImplemented, "the outbox %s cannot be looked into", caddy.GetModuleName(g.Outbox))
+		return nil, refuse(http.StatusNotImplemented, "the outbox %s cannot list its entries", caddy.GetModuleName(g.Outbox))
 	}
 	return inspector, nil
 }
 
-// boxOf returns the outbox, if its entries can be listed and the app is one that is configured or has entries.
+// boxOf returns the outbox if it can list its entries and the app is configured or has entries.
 func boxOf(ctx context.Context, g *gateway.Gateway, pattern string) (outbox.Inspector, error) {
 	if pattern == "" {
 		return nil, refuse(http.StatusBadRequest, "app is missing")
@@ -51,10 +51,10 @@ func boxOf(ctx context.Context, g *gateway.Gateway, pattern string) (outbox.Insp
 			return box, nil
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "there is no app %q, and nothing waits for one", pattern)
+	return nil, refuse(http.StatusNotFound, "there is no app %q, and there are no pending pushes for it", pattern)
 }
 
-// storeError is the answer when a store could not do something. A store's errors have no pushkey in them.
+// storeError returns the error to answer with when a store's operation fails. A store's errors contain no pushkeys.
 func storeError(what string, err error) error {
 	status := http.StatusInternalServerError
 	switch {

@@ -17,25 +17,25 @@ import (
 type Plan struct {
 	// Rejected and Outbox are the names of the stores' modules.
 	Rejected, Outbox string
-	// Warnings are about no app alone.
+	// Warnings are those that are not about a particular app.
 	Warnings []string
 	Apps     []PlannedApp
-	// Close lets go of what was provisioned.
+	// Close releases what was provisioned.
 	Close func()
 }
 
-// PlannedApp is an app of it.
+// PlannedApp is an app of a Plan.
 type PlannedApp struct {
 	App, Provider, Content string
 	Wait, TTL              time.Duration
-	// CredentialExpiry is when the credential ends; zero if it does not.
+	// CredentialExpiry is when the credential expires; zero if it never does.
 	CredentialExpiry time.Time
 	Warnings         []string
-	// Check tries the credentials; nil if there is nothing to try.
+	// Check tests the credentials; nil if there is nothing to test.
 	Check func(context.Context) error
 }
 
-// report is what check has to say.
+// report is the result of check.
 type report struct {
 	Valid bool `json:"valid"`
 	// Error is why the configuration does not load.
@@ -49,19 +49,19 @@ type report struct {
 type appReport struct {
 	App      string `json:"app"`
 	Provider string `json:"provider"`
-	// Settings are the provider's options that say where pushes go, as configured.
+	// Settings are the provider's options that determine where pushes go, as configured.
 	Settings         map[string]string `json:"settings"`
 	Content          string            `json:"content"`
 	Wait             string            `json:"wait"`
 	TTL              string            `json:"ttl"`
 	CredentialExpiry time.Time         `json:"credential_expiry,omitzero"`
 	Warnings         []string          `json:"warnings"`
-	// Live is what the push service says of the credentials: ok, failed or nothing_to_check; absent if it was not asked.
+	// Live is the result of asking the push service: ok, failed or nothing_to_check; absent without --live.
 	Live      string `json:"live,omitempty"`
 	LiveError string `json:"live_error,omitempty"`
 }
 
-// What came of asking a push service.
+// The results of asking a push service.
 const (
 	liveOK      = "ok"
 	liveFailed  = "failed"
@@ -71,18 +71,19 @@ const (
 func (p *program) check() *cobra.Command {
 	var live bool
 	var within time.Duration
-	cmd := p.leaf("check", "Verifies all of a configuration that can be verified without sending anything", `Verifies all of a configuration that can be verified without sending anything,
-beside a server that runs: that it loads, and what would be worth a second look.
-The configuration is the one that --config names, or the Caddyfile in the
-current directory.
+	cmd := p.leaf("check", "Checks a configuration without sending any push",
+		`Checks a configuration without sending any push: that it loads, and which
+settings probably need a second look. You can run it next to a running server.
+It checks the file given with --config, or the Caddyfile in the current
+directory.
 
-With --live, each push service that can be is asked whether it takes the
-credentials; nobody is sent anything.
+With --live, it also asks the push services whether they accept the
+credentials, where they can be asked. No device gets anything.
 
-Exits with 1 if the configuration does not load or credentials are not taken;
-warnings are 0, and 3 with --strict.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
-	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they take the credentials")
-	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "How long --live may take")
+Exits with 1 if the configuration does not load or the check of credentials fails.
+Exits with 0 if there are only warnings, or with 3 if --strict is set.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
+	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials")
+	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "The maximum time for --live")
 	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there are warnings")
 	return cmd
 }
@@ -115,21 +116,21 @@ func check(i *invocation, live bool, within time.Duration) error {
 	case err != nil:
 		return err
 	case len(failed) > 0:
-		return fmt.Errorf("the credentials do not work: %s", strings.Join(failed, ", "))
+		return fmt.Errorf("the check of the credentials failed for: %s", strings.Join(failed, ", "))
 	case i.strict && r.warned():
 		return errFound
 	}
 	return nil
 }
 
-// provision loads the configuration as `caddy validate` does, without starting anything.
+// provision loads the configuration as `caddy validate` does. It starts nothing.
 func (i *invocation) provision(log *logFile) (*report, *Plan, error) {
 	input, _, _, err := caddycmd.LoadConfig(i.config, i.adapter)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(input) == 0 {
-		return nil, nil, misuse("there is no configuration: --config is missing, and there is no Caddyfile here")
+		return nil, nil, misuse("no configuration found: set --config, or run it in a directory with a Caddyfile")
 	}
 	input = caddy.RemoveMetaFields(input)
 	var config *caddy.Config
@@ -170,9 +171,9 @@ func (r *report) warned() bool {
 	return n > 0
 }
 
-// askServices asks all push services at once, and returns the apps whose credentials are not taken.
+// askServices asks all push services at once and returns the apps whose check failed.
 func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (failed []string) {
-	i.progress.tell("asking the push services…")
+	i.progress.tell("Asking the push services…")
 	defer i.progress.end()
 	ctx, cancel := context.WithTimeout(i.ctx, within)
 	defer cancel()
@@ -202,12 +203,12 @@ func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (f
 	return failed
 }
 
-// report shows it to people.
+// report prints the report as text.
 func (i *invocation) report(r *report, live bool) {
 	i.say(green, "The configuration is valid.")
 	i.say(plain, "Rejected store: %s. Outbox: %s.", r.Rejected, r.Outbox)
 	fmt.Fprintln(i.out)
-	header := []string{"APP", "PROVIDER", "SETTINGS", "CONTENT", "WAIT", "TTL", "CREDENTIAL ENDS"}
+	header := []string{"APP", "PROVIDER", "SETTINGS", "CONTENT", "WAIT", "TTL", "CREDENTIAL EXPIRES"}
 	if live {
 		header = append(header, "LIVE")
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Caddy has one default log a process: those of these tests that load a configuration are not parallel.
+// Caddy has one default log per process, so tests that load a configuration are not parallel.
 
-// checker is a provider whose credentials are good or not.
+// checker is a provider whose credentials are checked with the result err.
 type checker struct{ err error }
 
 func (c checker) Check(ctx context.Context) error {
@@ -25,7 +25,7 @@ func (c checker) Check(ctx context.Context) error {
 	return c.err
 }
 
-// planned has check find a plan in a configuration of nothing, and says whether it was closed.
+// planned makes check find a plan in an empty configuration. closed reports whether the plan was closed.
 func planned(t *testing.T, plan Plan) (w world, config string, closed *bool) {
 	t.Helper()
 	config = filepath.Join(t.TempDir(), "caddy.json")
@@ -36,7 +36,7 @@ func planned(t *testing.T, plan Plan) (w world, config string, closed *bool) {
 	plan.Close = func() { *closed = true }
 	return world{inspect: func(ctx caddy.Context) (*Plan, error) {
 		ctx.Logger().Named("matrix_push.providers.apns").Warn("others can read the credential")
-		ctx.Logger().Named("tls").Warn("what is another's matter")
+		ctx.Logger().Named("tls").Warn("another module's warning")
 		return &plan, nil
 	}}, config, closed
 }
@@ -81,7 +81,7 @@ func TestCredentialsAreChecked(t *testing.T) {
 			w, config, _ := planned(t, plan)
 			r := w.run(t, "check", "--config", config, "--live", "--timeout", "10ms")
 			r.want(t, tt.code, tt.want, "nothing to check")
-			if tt.code != 0 && !strings.Contains(r.err, "the credentials do not work: org.example.ios") {
+			if tt.code != 0 && !strings.Contains(r.err, "the check of the credentials failed for: org.example.ios") {
 				t.Errorf("the error is %q", r.err)
 			}
 		})

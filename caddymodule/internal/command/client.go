@@ -20,23 +20,23 @@ import (
 )
 
 const (
-	// A request to the admin API has patience to be answered; one that works through a store, or waits for a push service, more.
+	// patience bounds a request to the admin API. Requests that scan a store or wait for a push service have longPatience.
 	patience     = 15 * time.Second
 	longPatience = 45 * time.Second
-	// maxAnswer bounds what is read of an answer.
+	// maxAnswer bounds how much of an answer is read.
 	maxAnswer = 32 << 20
 )
 
-// client asks the admin API. Caddy's own function for this has no timeout, and makes one text of status and error.
+// client calls the admin API. Caddy's own function for this has no timeout, and merges the status and the error into one text.
 type client struct {
 	http *http.Client
-	// base is what all paths are below.
+	// base is the URL that all paths are relative to.
 	base string
-	// socket says that it is a Unix socket, where Caddy knows of no origins.
+	// socket means that the address is a Unix socket, for which Caddy checks no origins.
 	socket bool
 }
 
-// client is for the admin API where the flags say.
+// client returns a client for the admin API at the address that the flags give.
 func (i *invocation) client() (*client, error) {
 	if i.config != "" {
 		quiet() // reading a configuration is logged
@@ -47,12 +47,12 @@ func (i *invocation) client() (*client, error) {
 	}
 	to, err := caddy.ParseNetworkAddress(address)
 	if err != nil || to.PortRangeSize() > 1 {
-		return nil, fmt.Errorf("the admin API's address %q is none", address)
+		return nil, fmt.Errorf("the admin API's address %q is invalid: write host:port or unix//path", address)
 	}
 	dial, base := to.JoinHostPort(0), "http://"+to.JoinHostPort(0)
 	if to.IsUnixNetwork() {
-		dial, _, _ = strings.Cut(to.Host, "|") // behind it are the socket's permissions
-		base = "http://127.0.0.1"              // what Caddy takes for the host of a socket
+		dial, _, _ = strings.Cut(to.Host, "|") // the socket's permissions follow
+		base = "http://127.0.0.1"              // the host that Caddy expects on a socket
 	}
 	return &client{base: base, socket: to.IsUnixNetwork(), http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -61,7 +61,7 @@ func (i *invocation) client() (*client, error) {
 	}}}, nil
 }
 
-// apiError is an answer that is none of success.
+// apiError is an answer with a status other than 200.
 type apiError struct {
 	status int
 	admin.Failure
@@ -74,7 +74,7 @@ func (e *apiError) Error() string {
 	return e.Failure.Error
 }
 
-// get asks for what is at a path, and returns the answer as it came, too.
+// get requests a path. It decodes the answer and also returns it unchanged.
 func (c *client) get(ctx context.Context, path string, query url.Values, into any) (raw []byte, err error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -82,7 +82,7 @@ func (c *client) get(ctx context.Context, path string, query url.Values, into an
 	return c.do(ctx, http.MethodGet, path, nil, patience, into)
 }
 
-// post sends a body, within the time.
+// post sends a body to a path, with a time limit.
 func (c *client) post(ctx context.Context, path string, body any, within time.Duration, into any) (raw []byte, err error) {
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -116,23 +116,23 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 	if response.StatusCode != http.StatusOK {
 		failed := &apiError{status: response.StatusCode}
 		if json.Unmarshal(raw, &failed.Failure) != nil || failed.Failure.Error == "" {
-			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does that Caddy have the gateway?", c.base, response.Status)
+			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does this Caddy include the gateway?", c.base, response.Status)
 		}
 		return nil, failed
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return nil, fmt.Errorf("the admin API at %s answered what is not expected: %w", c.base, err)
+		return nil, fmt.Errorf("the admin API at %s sent an unexpected answer: %w", c.base, err)
 	}
 	return raw, nil
 }
 
-// unreachable explains why there is no answer, without the request's URL.
+// unreachable returns an error that explains why there is no answer. It does not include the request's URL.
 func unreachable(err error, base string) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		err = failed.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the admin API at %s does not answer in time", base)
+		return fmt.Errorf("the admin API at %s did not answer in time", base)
 	}
 	return fmt.Errorf("the admin API at %s cannot be reached (see --address and --config): %w", base, err)
 }

@@ -1,4 +1,5 @@
-// Package command is `caddy matrix-push`: what an operator asks of a gateway that runs, through Caddy's admin API, and what needs none.
+// Package command implements `caddy matrix-push`: the commands that manage a running gateway through Caddy's admin API, and those that
+// work without one.
 package command
 
 import (
@@ -22,22 +23,26 @@ const (
 	exitFound  = 3
 )
 
-const long = `Looks after the Matrix push gateway of this Caddy.
+const long = `Inspects and manages the Matrix push gateway of this Caddy.
 
-All but check and vapid-keygen ask the Caddy that runs, through its admin API:
-at --address, or where --config says, or at localhost:2019.
+All commands except check and vapid-keygen talk to the admin API of a running
+Caddy. Its address is --address, or the one in the file given with --config,
+or localhost:2019.
 
-Exit codes: 0 all is well; 1 it failed, or the gateway cannot be reached or is
-not ready; 2 wrong usage; 3 it worked, and found what should not be: a test
-notification that was not delivered, a pushkey that is on record as dead, or
-with --strict anything to look into.`
+Exit codes:
+  0  success
+  1  the command failed, or the gateway is not reachable or not ready
+  2  wrong usage
+  3  the command succeeded and found a problem: a test notification that was
+     not delivered, a pushkey that is recorded as dead, or with --strict
+     anything that needs attention`
 
-// New makes the command. Inspect tells what a provisioned configuration is like, for check.
+// New returns the command. The check command calls inspect to learn what a provisioned configuration would do.
 func New(inspect func(caddy.Context) (*Plan, error)) caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "matrix-push",
 		Usage: "<command>",
-		Short: "Looks after the Matrix push gateway",
+		Short: "Inspects and manages the Matrix push gateway",
 		Long:  long,
 		CobraFunc: func(cmd *cobra.Command) {
 			(&program{now: time.Now, terminal: isTerminal, inspect: inspect}).addTo(cmd)
@@ -45,10 +50,10 @@ func New(inspect func(caddy.Context) (*Plan, error)) caddycmd.Command {
 	}
 }
 
-// program is the command, and what it knows of the world.
+// program is the command with its dependencies and flags.
 type program struct {
 	now func() time.Time
-	// terminal says whether what is written there is read by a person.
+	// terminal reports whether a writer is a terminal.
 	terminal func(io.Writer) bool
 	inspect  func(caddy.Context) (*Plan, error)
 
@@ -63,13 +68,13 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// addTo adds the subcommands and what they have in common.
+// addTo adds the subcommands and their common flags.
 func (p *program) addTo(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&p.json, "json", false, "Print JSON")
-	flags.StringVar(&p.address, "address", "", "The address of the admin API; default: that of --config, or localhost:2019")
-	flags.StringVarP(&p.config, "config", "c", "", "The configuration file to read the address from")
-	flags.StringVarP(&p.adapter, "adapter", "a", "", "The name of the configuration's adapter")
+	flags.StringVar(&p.address, "address", "", "The address of the admin API (default: the one in --config, or localhost:2019)")
+	flags.StringVarP(&p.config, "config", "c", "", "The configuration file to check, or to read the address of the admin API from")
+	flags.StringVarP(&p.adapter, "adapter", "a", "", "The name of the config adapter")
 	cmd.SetFlagErrorFunc(p.misused)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -81,7 +86,7 @@ func (p *program) addTo(cmd *cobra.Command) {
 	cmd.AddCommand(p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check())
 }
 
-// group makes a command of subcommands alone.
+// group returns a command that has only subcommands.
 func (p *program) group(use, short string, subcommands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -95,15 +100,15 @@ func (p *program) group(use, short string, subcommands ...*cobra.Command) *cobra
 	return cmd
 }
 
-// leaf makes a command that does something. It takes between min and max arguments.
+// leaf returns a command without subcommands. It takes between least and most arguments.
 func (p *program) leaf(use, short, long string, least, most int, run func(*invocation) error) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: long}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return p.misused(cmd, errors.New("an argument is missing: "+cmd.UseLine()))
+			return p.misused(cmd, errors.New("missing argument: "+cmd.UseLine()))
 		case len(args) > most:
-			return p.misused(cmd, fmt.Errorf("there is an argument too many: %s", cmd.UseLine()))
+			return p.misused(cmd, fmt.Errorf("too many arguments: %s", cmd.UseLine()))
 		}
 		return nil
 	}
@@ -133,23 +138,23 @@ func (p *program) invoked(cmd *cobra.Command, args []string) *invocation {
 	return &invocation{
 		program: p, ctx: ctx, args: args, in: cmd.InOrStdin(), out: out, err: stderr,
 		style: style{coloured: p.terminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"},
-		// What comes in the end is not to be mixed with it.
+		// Progress goes to standard error so it does not mix with the result.
 		progress: &progress{w: stderr, shown: p.terminal(stderr)},
 	}
 }
 
-// errFound is the error of a command that worked, and found what should not be. It has been said.
-var errFound = errors.New("found what should not be")
+// errFound is the error of a command that succeeded and found a problem. The problem has been printed by then.
+var errFound = errors.New("found a problem")
 
-// usageError is a mistake of the caller's.
+// usageError is a mistake in the command line.
 type usageError struct{ error }
 
 func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// misused tells the caller of a mistake.
+// misused reports a mistake in the command line.
 func (p *program) misused(cmd *cobra.Command, err error) error { return p.ended(cmd, usageError{err}) }
 
-// ended says in one sentence what went wrong, and ends the command with the exit code for it.
+// ended prints what went wrong and sets the exit code.
 func (p *program) ended(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
@@ -169,6 +174,6 @@ func (p *program) ended(cmd *cobra.Command, err error) error {
 	if p.code == exitFailed {
 		return err
 	}
-	// Caddy reads other exit codes out of an error that it alone can make.
+	// Caddy reads other exit codes from an error type that only it can create.
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return p.code, nil })(cmd, nil)
 }

@@ -54,7 +54,7 @@ func entry(id string, more string) string {
 	return `{"id":"` + id + `","app":"org.example.ios","pushkey_hash":"` + hashA + `","badge":false,"size":300,"accepted":"2026-03-14T11:00:00Z","expires":"2026-03-15T11:00:00Z","due":"2026-03-14T12:05:00Z","attempts":3,"running":false` + more + `}`
 }
 
-// lost is a gateway whose VAPID key was replaced, beside a push server that limits it.
+// lost is a gateway whose VAPID key was replaced, with a push server that limits it.
 const lost = `{"status":"degraded","degraded":[{"app":"org.example.web","reason":"misconfigured","detail":"wrong_key","word":"VapidPkHashMismatch","since":"2026-03-14T11:50:00Z"}],"rejected":"file","outbox":"file","apps":[` +
 	`{"app":"org.example.web","provider":"webpush","open_hosts":1,"paused_hosts":2,"in_flight":0,"fuse":{"app":"org.example.web","dead":0,"pushkeys":9},"proven":true,` +
 	`"wrong_keys":[{"host":"fcm.googleapis.com:443","devices":3,"since":"2026-03-14T11:50:00Z"},{"host":"push.example.org:443","devices":1,"since":"2026-03-14T11:59:00Z","accepted":true}],` +
@@ -289,14 +289,14 @@ func TestWrongUsageEndsWith2AndSaysWhatIsWrong(t *testing.T) {
 		"rejected explain --app-id a --pushkey b --endpoint c --endpoint-file d": "cannot be given together",
 		"rejected explain --app-id a --pushkey b --endpoint-file /dev/null":      "the endpoint is empty",
 		"rejected forget --endpoint b --app a --since 1h":                        "cannot be given together with a device",
-		"rejected forget --app a":                                                "have to be given together",
+		"rejected forget --app a":                                                "must be given together",
 		"rejected forget --hash ab --app a --since 1h":                           "cannot be given together with a device",
 		"rejected forget --app a --since yesterday":                              "--since",
 		"fuse reset":                                   "--unknown-apps",
 		"fuse reset --app a --unknown-apps":            "--unknown-apps",
 		"send":                                         "--app-id is missing",
-		"send --request a --app-id b":                  "--request is all",
-		"send --app-id a --pushkey b --data {":         "--data is not JSON",
+		"send --request a --app-id b":                  "--request is the whole notification",
+		"send --app-id a --pushkey b --data {":         "--data is not valid JSON",
 		"send --app-id a --pushkey b --badge --body c": "--badge sends no event",
 		"vapid-keygen":                                 "missing",
 		"vapid-key a b":                                "too many",
@@ -314,8 +314,8 @@ func TestWhatFailsIsSaidInOneSentence(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, route, answer, args, want string }{
 		{"no gateway", "apps", failing(http.StatusServiceUnavailable, `{"error":"no Matrix push gateway is configured"}`), "status", "no Matrix push gateway is configured"},
-		{"another Caddy", "other", "", "status", "404 Not Found: does that Caddy have the gateway?"},
-		{"no JSON", "apps", "hello", "status", "is not expected"},
+		{"another Caddy", "other", "", "status", "404 Not Found: does this Caddy include the gateway?"},
+		{"no JSON", "apps", "hello", "status", "unexpected answer"},
 		{"a hash that several begin with", "rejected/explain", failing(http.StatusConflict, `{"error":"several","candidates":["`+hashA+`","`+hashB+`"]}`), "rejected explain --hash ab", hashA + ", " + hashB},
 		{"nothing known", "rejected/explain", failing(http.StatusNotFound, `{"error":"nothing is known of it"}`), "rejected explain --hash ab12", "nothing is known of it"},
 		{"an app_id that no app serves", "keys", failing(http.StatusNotFound, `{"error":"no app serves \"b\": there are a"}`), "vapid-key b", `no app serves "b": there are a`},
@@ -336,6 +336,6 @@ func TestWhatFailsIsSaidInOneSentence(t *testing.T) {
 		a.Close()
 		world{}.ask(t, a, "status").want(t, exitFailed, "cannot be reached (see --address and --config)", "connection refused")
 		world{}.run(t, "status", "--address", "unix//"+filepath.Join(t.TempDir(), "none.sock")).want(t, exitFailed, "cannot be reached")
-		world{}.run(t, "status", "--address", "localhost:1-9").want(t, exitFailed, "is none")
+		world{}.run(t, "status", "--address", "localhost:1-9").want(t, exitFailed, "is invalid")
 	})
 }

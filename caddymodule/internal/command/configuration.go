@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// configuration is what a configuration says itself: what is provisioned does not tell all of it.
+// configuration is what check reads from the JSON itself, as the provisioned modules don't show it.
 type configuration struct {
-	providers map[string]map[string]json.RawMessage // by the app
-	// handlers are the handlers that mount the gateway.
+	providers map[string]map[string]json.RawMessage // by app
+	// handlers mount the gateway on sites.
 	handlers []struct {
 		Plaintext string `json:"plaintext"`
 	}
@@ -38,7 +38,7 @@ func readConfig(input []byte) (*configuration, error) {
 	return c, c.collect(config.Apps.HTTP)
 }
 
-// collect finds the gateway's handlers, however deep they are.
+// collect finds the gateway's handlers at any depth.
 func (c *configuration) collect(raw json.RawMessage) error {
 	var list []json.RawMessage
 	var object map[string]json.RawMessage
@@ -71,23 +71,23 @@ func (c *configuration) collect(raw json.RawMessage) error {
 	return nil
 }
 
-// warnings are about the sites.
+// warnings returns warnings about the sites.
 func (c *configuration) warnings() (warnings []string) {
 	if len(c.handlers) == 0 {
-		warnings = append(warnings, "no site has the directive matrix_push: nobody can reach the gateway")
+		warnings = append(warnings, "no site has the directive matrix_push: homeservers cannot reach the gateway")
 	}
 	for _, h := range c.handlers {
 		if h.Plaintext == "allow" {
-			return append(warnings, "plaintext allow: a site takes notifications without TLS, from anyone, and others on the way can read them")
+			return append(warnings, "plaintext allow: a site accepts notifications without TLS, from anyone, and others on the way can read them")
 		}
 	}
 	return warnings
 }
 
-// shown are the providers' options that say where pushes go. Others may be secret.
+// shown are the providers' options that determine where pushes go. Others may be secret.
 var shown = []string{"environment", "topic", "push_type", "project_id", "vapid_subject", "endpoint"}
 
-// settings are those of an app, as configured.
+// settings returns the shown options of an app, as configured.
 func (c *configuration) settings(app string) map[string]string {
 	settings := make(map[string]string)
 	for _, name := range shown {
@@ -100,7 +100,7 @@ func (c *configuration) settings(app string) map[string]string {
 			if err != nil || parsed.Host == "" {
 				continue
 			}
-			value = parsed.Host // which has no password
+			value = parsed.Host // without a password
 		}
 		settings[name] = value
 	}

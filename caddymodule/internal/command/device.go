@@ -8,40 +8,41 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// deviceFlags name a device by its values.
+// deviceFlags select a device by its app_id and pushkey.
 type deviceFlags struct{ appID, pushkey, pushkeyFile string }
 
-// selectorFlags name a device by its hash, too.
+// selectorFlags also select a device by its hash or endpoint.
 type selectorFlags struct {
 	deviceFlags
 	hash, endpoint, endpointFile string
 }
 
 func (s *selectorFlags) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.hash, "hash", "", "The device's hash, or the beginning of it")
+	cmd.Flags().StringVar(&s.hash, "hash", "", "The device's hash, or a unique prefix of it")
 	s.deviceFlags.addTo(cmd)
-	cmd.Flags().StringVar(&s.endpoint, "endpoint", "", "For webpush, the endpoint in the pusher's data; without it, all that are known of the pushkey")
-	cmd.Flags().StringVar(&s.endpointFile, "endpoint-file", "", "A file with the endpoint")
+	cmd.Flags().StringVar(&s.endpoint, "endpoint", "",
+		"For webpush, the endpoint in the pusher's data (default: all known endpoints of the pushkey)")
+	cmd.Flags().StringVar(&s.endpointFile, "endpoint-file", "", "A file that contains the endpoint")
 }
 
 const pushkeyHelp = `
-A pushkey on the command line can be seen by all users of the machine: give
---pushkey - to read it from the standard input, or --pushkey-file.`
+All users of the machine can see a pushkey on the command line. Use
+--pushkey - to read it from standard input, or --pushkey-file.`
 
-// endpointHelp is for commands that take an endpoint, too.
+// endpointHelp is for commands that also take an endpoint.
 const endpointHelp = `
-A device of a webpush app is its app_id, its pushkey and the endpoint in its
-data. --endpoint can be seen by all users, too: give --endpoint-file.`
+A device of a webpush app is identified by its app_id, its pushkey and the
+endpoint in its data. All users can see --endpoint, too: use --endpoint-file.`
 
 func (d *deviceFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.appID, "app-id", "", "The device's app_id")
-	cmd.Flags().StringVar(&d.pushkey, "pushkey", "", "The device's pushkey; - reads it from the standard input")
-	cmd.Flags().StringVar(&d.pushkeyFile, "pushkey-file", "", "A file with the device's pushkey")
+	cmd.Flags().StringVar(&d.pushkey, "pushkey", "", "The device's pushkey; - reads it from standard input")
+	cmd.Flags().StringVar(&d.pushkeyFile, "pushkey-file", "", "A file that contains the device's pushkey")
 }
 
 func (d *deviceFlags) given() bool { return *d != deviceFlags{} }
 
-// read is the device's pushkey.
+// read returns the device's pushkey.
 func (d *deviceFlags) read(in io.Reader) (pushkey string, err error) {
 	switch {
 	case d.appID == "":
@@ -49,7 +50,7 @@ func (d *deviceFlags) read(in io.Reader) (pushkey string, err error) {
 	case d.pushkey != "" && d.pushkeyFile != "":
 		return "", misuse("--pushkey and --pushkey-file cannot be given together")
 	case d.pushkey == "" && d.pushkeyFile == "":
-		return "", misuse("--pushkey or --pushkey-file is missing")
+		return "", misuse("--pushkey or --pushkey-file is missing: set one of them")
 	case d.pushkey != "" && d.pushkey != "-":
 		return d.pushkey, nil
 	}
@@ -68,20 +69,20 @@ func (d *deviceFlags) read(in io.Reader) (pushkey string, err error) {
 	return pushkey, nil
 }
 
-// given says whether a device is named at all.
+// given reports whether any of the flags is set.
 func (s *selectorFlags) given() bool { return *s != selectorFlags{} }
 
-// selector names the device to the admin API: by its hash, or by its values.
+// selector returns what selects the device in the admin API: its hash, or its values.
 func (s *selectorFlags) selector(in io.Reader) (map[string]string, error) {
 	switch {
 	case s.hash != "" && (s.deviceFlags.given() || s.endpoint != "" || s.endpointFile != ""):
-		return nil, misuse("--hash cannot be given together with --app-id, --pushkey and --endpoint")
+		return nil, misuse("--hash cannot be given together with --app-id, --pushkey or --endpoint")
 	case s.endpoint != "" && s.endpointFile != "":
 		return nil, misuse("--endpoint and --endpoint-file cannot be given together")
 	case s.hash != "":
 		return map[string]string{"hash": s.hash}, nil
 	case !s.given():
-		return nil, misuse("the device is missing: give --hash, or --app-id and --pushkey")
+		return nil, misuse("the device is missing: set --hash, or --app-id and --pushkey")
 	}
 	pushkey, err := s.read(in)
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *selectorFlags) selector(in io.Reader) (map[string]string, error) {
 	return selector, nil
 }
 
-// readEndpoint is the endpoint; empty if none is given.
+// readEndpoint returns the endpoint; empty if no flag gives one.
 func (s *selectorFlags) readEndpoint() (string, error) {
 	if s.endpointFile == "" {
 		return s.endpoint, nil

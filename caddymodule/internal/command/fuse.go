@@ -9,13 +9,13 @@ import (
 func (p *program) fuse() *cobra.Command {
 	var app string
 	var unknown bool
-	reset := p.leaf("reset", "Has an app's rejections believed again", `Has the rejections of an app believed again, and what waits for it tried now,
-after what was wrong has been corrected. With --unknown-apps, it is the fuse for
-devices that no app serves.`, 0, 0, func(i *invocation) error {
+	reset := p.leaf("reset", "Resets an app's fuse", `Resets an app's fuse, so its rejections are accepted again, and retries its
+pending pushes now. Fix the cause first. With --unknown-apps, it resets the fuse
+for devices that no app serves.`, 0, 0, func(i *invocation) error {
 		body := map[string]string{}
 		switch {
 		case unknown == (app != ""):
-			return misuse("give either --app or --unknown-apps")
+			return misuse("set either --app or --unknown-apps")
 		case !unknown:
 			body["app"] = app
 		}
@@ -31,13 +31,13 @@ devices that no app serves.`, 0, 0, func(i *invocation) error {
 		case i.json:
 			i.raw(raw)
 		case answer.WasTripped:
-			i.say(green, "The fuse is reset: rejections are believed again.")
+			i.say(green, "The fuse is reset: rejections are accepted again.")
 		default:
-			i.say(plain, "The fuse was not tripped. What it had counted is forgotten.")
+			i.say(plain, "The fuse was not tripped. Its counts are reset.")
 		}
 		return nil
 	})
 	reset.Flags().StringVar(&app, "app", "", "The app with this pattern")
-	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "The fuse for devices that no app serves")
-	return p.group("fuse", "Has rejections believed again", reset)
+	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "Reset the fuse for devices that no app serves")
+	return p.group("fuse", "Resets fuses", reset)
 }

@@ -9,11 +9,12 @@ import (
 )
 
 func (p *program) vapidKey() *cobra.Command {
-	return p.leaf("vapid-key [<app_id>]", "Shows the keys that clients subscribe with", `Shows the application server keys (VAPID, RFC 8292) of the webpush and
-unifiedpush apps: their public halves, with which clients subscribe.
+	return p.leaf("vapid-key [<app_id>]", "Shows the public keys that clients subscribe with",
+		`Shows the application server keys (VAPID, RFC 8292) of the webpush and
+unifiedpush apps. Clients subscribe with these public keys.
 
-With an app_id, it prints the key of the app that serves it and nothing else,
-for a script or a web client's config.json. The app's pattern will do as well.`, 0, 1, showKeys)
+With an app_id or an app's pattern, it prints only the key of that app, for a
+script or a web client's config.json.`, 0, 1, showKeys)
 }
 
 func showKeys(i *invocation) error {
@@ -41,7 +42,7 @@ func showKeys(i *invocation) error {
 			i.say(plain, "%s", k.ApplicationServerKey)
 		}
 	case len(answer.Keys) == 0:
-		i.say(plain, "No app has a key: that needs an app with webpush or unifiedpush.")
+		i.say(plain, "No app has a key: only webpush and unifiedpush apps have one.")
 	default:
 		keys := newTable("APP", "PROVIDER", "APPLICATION SERVER KEY")
 		for _, k := range answer.Keys {

@@ -16,10 +16,11 @@ import (
 )
 
 func (p *program) vapidKeygen() *cobra.Command {
-	return p.leaf("vapid-keygen <file>", "Makes a key for Web Push", `Makes a key for Web Push (VAPID, RFC 8292) in a new file, for the option
-vapid_key_file, and prints its public half, which browsers subscribe with. The
-gateway makes one for itself without it: this is for one that several gateways
-share, or that is kept elsewhere.`, 1, 1, keygen)
+	return p.leaf("vapid-keygen <file>", "Generates a key for Web Push",
+		`Generates a key for Web Push (VAPID, RFC 8292) and writes it to a new file, for
+the option vapid_key_file. It prints the public key that browsers subscribe with.
+Without that option, the gateway generates its own key. You need this command
+only if several gateways share a key, or if you keep it elsewhere.`, 1, 1, keygen)
 }
 
 func keygen(i *invocation) error {
@@ -43,23 +44,23 @@ func keygen(i *invocation) error {
 	if i.json {
 		return i.encode(map[string]string{"file": name, "public_key": key})
 	}
-	i.say(green, "The key is in %s. Keep it: subscriptions are made for it alone.", name)
+	i.say(green, "The key is in %s. Keep it: subscriptions work only with this key.", name)
 	i.say(plain, "Public key: %s", key)
 	return nil
 }
 
-// writeNew writes a file that there is not yet, for its owner alone.
+// writeNew writes a new file that only its owner can read.
 func writeNew(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already: a key is not overwritten", name)
+		return fmt.Errorf("%s exists already: choose another file, as keys are never overwritten", name)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(name)) // half a key is none
+		return errors.Join(err, os.Remove(name)) // half a key is useless
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// logFile is where a configuration's warnings go while it is checked, to be shown in their place.
+// logFile collects the warnings that are logged while a configuration is checked; they are shown in the report.
 type logFile struct{ name string }
 
 func newLogFile() (*logFile, error) {
@@ -30,7 +30,7 @@ func (l *logFile) logging() *caddy.Logging {
 
 func (l *logFile) remove() { _ = os.Remove(l.name) }
 
-// warnings are those of the gateway's modules.
+// warnings returns the warnings of the gateway's modules.
 func (l *logFile) warnings() (warnings []string) {
 	f, err := os.Open(l.name)
 	if err != nil {

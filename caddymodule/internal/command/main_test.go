@@ -20,23 +20,23 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print into testdata")
 
-// today is when these tests are.
+// today is the current time in these tests.
 var today = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-// canary is a pushkey: nothing that is printed may have it.
+// canary is a pushkey that must never be printed.
 const canary = "CANARY-f00d"
 
-// api is an admin API that answers each route with what is next, and with the last from then on.
+// api is an admin API. It answers each route with the route's next answer, and repeats the last one.
 type api struct {
 	*httptest.Server
 
 	mu      sync.Mutex
 	answers map[string][]string
-	// requests are what it was asked: method, path and body.
+	// requests are the requests it got: method, path and body.
 	requests []string
 }
 
-// failing is an answer of another status than 200.
+// failing is an answer with a status other than 200.
 func failing(status int, body string) string { return http.StatusText(status) + "\n" + body }
 
 func newAPI(t *testing.T, answers map[string][]string) *api {
@@ -71,13 +71,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, next[0]+"\n")
 }
 
-// ran is what came of a command.
+// ran is the result of a command.
 type ran struct {
 	out, err string
 	code     int
 }
 
-// world is what a command finds.
+// world is the environment of a command.
 type world struct {
 	stdin    string
 	terminal bool
@@ -111,13 +111,13 @@ func (w world) run(t *testing.T, args ...string) ran {
 	return ran{out.String(), errs.String(), p.code}
 }
 
-// ask runs a command that asks an admin API.
+// ask runs a command against an admin API.
 func (w world) ask(t *testing.T, a *api, args ...string) ran {
 	t.Helper()
 	return w.run(t, append(args, "--address", strings.TrimPrefix(a.URL, "http://"))...)
 }
 
-// golden compares what was printed with a file in testdata.
+// golden compares the output with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name+".txt")

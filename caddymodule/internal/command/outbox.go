@@ -10,13 +10,13 @@ import (
 )
 
 func (p *program) outbox() *cobra.Command {
-	return p.group("outbox", "Shows what waits in the outbox, has it tried now, or gives it up", p.outboxList(), p.outboxRetry(), p.outboxDrop())
+	return p.group("outbox", "Lists, retries or drops pending pushes", p.outboxList(), p.outboxRetry(), p.outboxDrop())
 }
 
 func (p *program) outboxList() *cobra.Command {
 	var app string
 	var limit int
-	cmd := p.leaf("list", "Lists how much waits for each app, or what waits for one", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Counts the pending pushes of each app, or lists those of one app", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
@@ -29,8 +29,8 @@ func (p *program) outboxList() *cobra.Command {
 		}
 		return listEntries(i, c, app, limit)
 	})
-	cmd.Flags().StringVar(&app, "app", "", "What waits for the app with this pattern")
-	cmd.Flags().IntVar(&limit, "limit", 0, "At most so many of an app's; 0 for all")
+	cmd.Flags().StringVar(&app, "app", "", "List the pending pushes of the app with this pattern")
+	cmd.Flags().IntVar(&limit, "limit", 0, "The maximum number of pushes to list; 0 for all")
 	return cmd
 }
 
@@ -44,7 +44,7 @@ func listDepths(i *invocation, c *client) error {
 		i.raw(raw)
 		return nil
 	case len(answer.Apps) == 0:
-		i.say(plain, "Nothing waits.")
+		i.say(plain, "There are no pending pushes.")
 		return nil
 	}
 	t := newTable("APP", "ENTRIES", "DEVICES", "OLDEST", "CONFIGURED")
@@ -83,7 +83,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 		return i.encode(all)
 	}
 	if len(all.Entries) == 0 {
-		i.say(plain, "Nothing waits for %s.", app)
+		i.say(plain, "There are no pending pushes for %s.", app)
 		return nil
 	}
 	t := newTable("ID", "PUSHKEY HASH", "KIND", "SIZE", "ACCEPTED", "EXPIRES", "DUE", "ATTEMPTS")
@@ -93,7 +93,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 			kind = "badge"
 		}
 		if e.Running {
-			due = "under way"
+			due = "in progress"
 		}
 		t.add(cells(e.ID, e.PushkeyHash, kind, fmt.Sprint(e.Size), i.when(e.Accepted), i.when(e.Expires), due, fmt.Sprint(e.Attempts))...)
 	}
@@ -103,7 +103,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 
 func (p *program) outboxRetry() *cobra.Command {
 	var app, hash string
-	cmd := p.leaf("retry", "Has all that waits for an app, or one device of it, tried now", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("retry", "Retries the pending pushes of an app or a device now", "", 0, 0, func(i *invocation) error {
 		if app == "" {
 			return misuse("--app is missing")
 		}
@@ -123,39 +123,40 @@ func (p *program) outboxRetry() *cobra.Command {
 		case i.json:
 			i.raw(raw)
 		case !answer.Configured:
-			i.say(yellow, "The app %s is not configured: what waits for it is tried when it comes back, until it expires.", answer.App)
+			i.say(yellow, "The app %s is not configured. Its pending pushes are retried if it is configured again before they expire.", answer.App)
 		case answer.PushkeyHash != "":
-			i.say(green, "What waits for %s is tried now.", answer.PushkeyHash)
+			i.say(green, "The pending pushes of %s are retried now.", answer.PushkeyHash)
 		default:
-			i.say(green, "What waits for the app %s is tried now.", answer.App)
+			i.say(green, "The pending pushes of the app %s are retried now.", answer.App)
 		}
 		return nil
 	})
 	cmd.Flags().StringVar(&app, "app", "", "The app with this pattern")
-	cmd.Flags().StringVar(&hash, "hash", "", "Only the device with this hash, or the beginning of it")
+	cmd.Flags().StringVar(&hash, "hash", "", "Only the device with this hash or unique prefix")
 	return cmd
 }
 
 func (p *program) outboxDrop() *cobra.Command {
 	var app, hash, id string
 	var all bool
-	cmd := p.leaf("drop", "Gives up what waits for a device, or for all of an app", `Gives up what waits for a device of an app, one entry of it, or all that waits
-for the app. It was answered for: nobody sends it again. An entry at which an
-attempt is under way stays.`, 0, 0, func(i *invocation) error {
-		switch {
-		case app == "":
-			return misuse("--app is missing")
-		case all && (hash != "" || id != ""):
-			return misuse("--all cannot be given together with --hash or --id")
-		case !all && hash == "":
-			return misuse("--hash or --all is missing")
-		}
-		return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
-	})
+	cmd := p.leaf("drop", "Drops the pending pushes of a device or an app",
+		`Drops one pending push of a device, all of them, or all pending pushes of an
+app. They are lost: the homeserver does not send them again. A push that is being
+attempted stays.`, 0, 0, func(i *invocation) error {
+			switch {
+			case app == "":
+				return misuse("--app is missing")
+			case all && (hash != "" || id != ""):
+				return misuse("--all cannot be given together with --hash or --id")
+			case !all && hash == "":
+				return misuse("--hash or --all is missing")
+			}
+			return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
+		})
 	cmd.Flags().StringVar(&app, "app", "", "The app with this pattern")
-	cmd.Flags().StringVar(&hash, "hash", "", "The device with this hash, or the beginning of it")
-	cmd.Flags().StringVar(&id, "id", "", "Only the device's entry with this ID")
-	cmd.Flags().BoolVar(&all, "all", false, "All that waits for the app")
+	cmd.Flags().StringVar(&hash, "hash", "", "The device with this hash or unique prefix")
+	cmd.Flags().StringVar(&id, "id", "", "Only the device's push with this ID")
+	cmd.Flags().BoolVar(&all, "all", false, "All pending pushes of the app")
 	return cmd
 }
 

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// style colours what is written to a terminal.
+// style colours the output on a terminal.
 type style struct{ coloured bool }
 
 // The colours, as ECMA-48 numbers them.
@@ -31,7 +31,7 @@ func (s style) paint(c colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// printable is a text without what would make a terminal do something: some of it is from elsewhere.
+// printable returns the text without control characters, as parts of it may come from others.
 func printable(text string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {
@@ -55,7 +55,7 @@ func cells(texts ...string) []cell {
 	return row
 }
 
-// table is rows below a header, each column as wide as it needs.
+// table has a header and rows. Each column is as wide as its widest cell.
 type table struct{ rows [][]cell }
 
 func newTable(header ...string) *table {
@@ -109,10 +109,10 @@ func (i *invocation) raw(answer []byte) {
 	}
 }
 
-// encode writes JSON of the command's own.
+// encode writes JSON that the command builds itself.
 func (i *invocation) encode(answer any) error { return json.NewEncoder(i.out).Encode(answer) }
 
-// when is a time in the operator's own zone, and how far away it is.
+// when formats a time in the operator's time zone, with its distance from now.
 func (i *invocation) when(t time.Time) string {
 	now := i.now()
 	if t.IsZero() {
@@ -135,7 +135,7 @@ func relative(d time.Duration) string {
 	return length(-d) + " ago"
 }
 
-// length is a duration in the unit that suits it.
+// length formats a duration in a suitable unit.
 func length(d time.Duration) string {
 	for _, u := range []struct {
 		unit time.Duration
@@ -157,7 +157,7 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// progress tells a person at a terminal that something long goes on.
+// progress shows on a terminal that a long operation is running.
 type progress struct {
 	w       io.Writer
 	shown   bool
@@ -171,7 +171,7 @@ func (p *progress) tell(format string, args ...any) {
 	}
 }
 
-// end clears the line for what comes.
+// end clears the line for the next output.
 func (p *progress) end() {
 	if p.written {
 		fmt.Fprint(p.w, "\r\x1b[K")

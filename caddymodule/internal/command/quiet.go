@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 
 	"github.com/caddyserver/caddy/v2"
-	_ "github.com/caddyserver/caddy/v2/modules/logging" // the writers and encoders, whatever else the build has
+	_ "github.com/caddyserver/caddy/v2/modules/logging" // the writers and encoders are needed in every build
 )
 
-// quiet has Caddy keep to itself what it logs until a configuration says where to: a log has no place between the lines of a table.
+// quiet makes Caddy buffer its log until a configuration sets it up, so log lines don't mix with a table.
 func quiet() { caddy.BufferedLog() }
 
-// logging has Caddy log to a writer, warnings and worse.
+// logging returns a configuration that logs warnings and errors to a writer.
 func logging(writer string) *caddy.Logging {
 	return &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 		caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{

@@ -13,26 +13,26 @@ import (
 )
 
 func (p *program) rejected() *cobra.Command {
-	return p.group("rejected", "Shows and forgets which pushkeys are on record as dead or suspected",
+	return p.group("rejected", "Lists, explains or forgets dead and suspected pushkeys",
 		p.rejectedList(), p.rejectedExplain(), p.rejectedForget())
 }
 
 func (p *program) rejectedList() *cobra.Command {
 	var app, prefix string
 	var limit int
-	cmd := p.leaf("list", "Lists the pushkeys that are on record as dead or suspected, by their hashes", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists the pushkeys that are recorded as dead or suspected, by hash", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
 		return listRejected(i, app, prefix, limit)
 	})
-	cmd.Flags().StringVar(&app, "app", "", "Only those of the app with this pattern")
-	cmd.Flags().StringVar(&prefix, "prefix", "", "Only those whose hashes begin with this")
-	cmd.Flags().IntVar(&limit, "limit", 0, "At most so many; 0 for all")
+	cmd.Flags().StringVar(&app, "app", "", "Only pushkeys of the app with this pattern")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "Only pushkeys whose hash starts with this prefix")
+	cmd.Flags().IntVar(&limit, "limit", 0, "The maximum number of records to list; 0 for all")
 	return cmd
 }
 
-// pageSize is how much is asked for at a time.
+// pageSize is how many entries a request asks for.
 const pageSize = 1000
 
 func listRejected(i *invocation, app, prefix string, limit int) error {
@@ -77,7 +77,7 @@ func set(query url.Values, name, value string) {
 
 func (i *invocation) records(records []gateway.RecordStatus) {
 	if len(records) == 0 {
-		i.say(plain, "No pushkey is on record as dead or suspected.")
+		i.say(plain, "No pushkey is recorded as dead or suspected.")
 		return
 	}
 	t := newTable("PUSHKEY HASH", "APP", "STATE", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")
@@ -87,7 +87,7 @@ func (i *invocation) records(records []gateway.RecordStatus) {
 	t.write(i.out, i.style)
 }
 
-// state says in a word what a record is. A pushkey that is dead and suspected was registered again.
+// state returns the state of a record. A pushkey that is both dead and suspected was registered again.
 func state(r gateway.RecordStatus) string {
 	switch {
 	case r.Suspicion == nil:
@@ -101,13 +101,14 @@ func state(r gateway.RecordStatus) string {
 
 func (p *program) rejectedExplain() *cobra.Command {
 	var device selectorFlags
-	cmd := p.leaf("explain", "Tells all that is known of a device", `Tells why a device is rejected or suspected, since when and by which verdict,
-what the latest attempt at it came to, and whether pushes wait for it. The
-device is named by its hash, of which the beginning is enough if no other's
-begins so, such as the 8 characters in a log, or by its app_id and pushkey.
+	cmd := p.leaf("explain", "Shows everything known about a device",
+		`Shows why and since when a device is rejected or suspected, the result of the
+latest attempt, and whether it has pending pushes. Select the device by its
+app_id and pushkey, or by its hash. A unique prefix of the hash is enough, such
+as the 8 characters in a log line.
 
-Exits with 3 if the pushkey is on record as dead, or can never be delivered to,
-and with 0 if it is only suspected: it is not rejected.
+Exits with 3 if the pushkey is recorded as dead or is unusable. Exits with 0 if
+it is only suspected, as it is not rejected then.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -141,31 +142,31 @@ func explain(i *invocation, device *selectorFlags) error {
 func (i *invocation) explanation(e gateway.Explanation) {
 	app := e.App
 	if app == "" {
-		app = "none that is configured: a device of it is rejected"
+		app = "not configured: its devices are rejected"
 	}
 	rows := [][2]string{{"Pushkey hash", e.PushkeyHash}, {"App", app}}
 	switch r := e.Record; {
 	case e.Unusable != nil && r == nil:
-		i.say(red, "This pushkey can never be delivered to: each notification is answered with its rejection.")
+		i.say(red, "This pushkey is unusable: each notification for it is answered with a rejection.")
 		rows = append(rows, [2]string{"Unusable", e.Unusable.Reason + ": " + e.Unusable.Detail})
 	case r == nil:
-		i.say(green, "The pushkey is not on record as dead.")
+		i.say(green, "The pushkey is not recorded as dead.")
 	case r.Dead():
-		i.say(red, "The pushkey is on record as dead.")
+		i.say(red, "The pushkey is recorded as dead.")
 		rows = append(append(rows, i.verdict(r)...), i.suspicion(r)...)
 	default:
-		i.say(yellow, "The pushkey is suspected to be dead. It is not rejected.")
+		i.say(yellow, "The pushkey is suspected to be dead, but not rejected.")
 		rows = append(append(rows, [2]string{"Reason", r.Reason + ", by the app " + r.App}), i.suspicion(r)...)
 	}
 	if l := e.Last; l != nil {
 		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason},
-			[2]string{"Service's word", l.Word}, [2]string{"Detail", l.Detail})
+			[2]string{"Service reason", l.Word}, [2]string{"Detail", l.Detail})
 	}
 	waiting := "no"
 	if e.Waiting {
 		waiting = "yes: see outbox list"
 	}
-	rows = append(rows, [2]string{"Pushes wait", waiting}, [2]string{"Note", e.Note})
+	rows = append(rows, [2]string{"Pending pushes", waiting}, [2]string{"Note", e.Note})
 	for _, row := range rows {
 		if row[1] != "" {
 			i.say(plain, "%-16s%s", row[0], row[1])
@@ -181,59 +182,61 @@ func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
 		{"Verdicts", fmt.Sprint(r.Verdicts)},
 		{"Dead since", i.whenever(r.ServiceTime)},
 		{"Rejected", i.condemned(r)},
-		{"Next probe", i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"},
+		{"Next probe", i.when(r.ProbeAt) + ", by a notification without pushkey_ts"},
 	}
 }
 
-// suspicion says what a suspicion rests on, and what ends it: see rejected.Suspicion.
+// suspicion returns what a suspicion is based on, and what ends it: see rejected.Suspicion.
 func (i *invocation) suspicion(r *gateway.RecordStatus) [][2]string {
 	s := r.Suspicion
 	if s == nil {
 		return nil
 	}
-	next := i.when(s.LookAt) + "; pushes wait until then"
+	next := i.when(s.LookAt) + "; pushes stay pending until then"
 	if !s.LookAt.After(i.now()) {
-		next = "due since " + i.when(s.LookAt) + "; the next push is sent"
+		next = "due since " + i.when(s.LookAt) + "; the next push is sent to check it"
 	}
 	return [][2]string{
 		{"Suspected since", i.when(s.Since)},
-		{"Found missing", count(s.Looks, "time", "times")},
-		{"Next look", next},
-		{"Cleared by", "a push that the push server takes"},
-		{"Proved by", "another miss at least 10 minutes after the first, if the host took a push for another device in between"},
+		{"Not found", count(s.Looks, "time", "times")},
+		{"Next check", next},
+		{"Cleared by", "a push that the push server accepts"},
+		{"Confirmed by", "another miss at least 10 minutes after the first, if the host accepted a push for another device in between"},
 		{"Or by", "another miss at least 24 hours after the first, with at least 3 misses in all"},
 	}
 }
 
-// condemned says which registrations a record is about.
+// condemned returns which registrations are rejected.
 func (i *invocation) condemned(r *gateway.RecordStatus) string {
 	if r.CondemnedUntil == nil {
 		return ""
 	}
-	return "pushers registered up to " + i.when(*r.CondemnedUntil) + "; a later one is delivered to"
+	return "pushers registered up to " + i.when(*r.CondemnedUntil) + "; later ones get pushes"
 }
 
 func (p *program) rejectedForget() *cobra.Command {
 	var device selectorFlags
 	var app, since string
-	cmd := p.leaf("forget", "Forgets a rejection, or an app's since a time", `Forgets that a pushkey is dead, so that the next notification for it is sent to
-its push service. The device is named by its hash, of which the beginning is
-enough if no other's begins so, or by its app_id and pushkey.
+	cmd := p.leaf("forget", "Forgets one rejection, or an app's rejections since a given time",
+		`Forgets that a pushkey is dead, so the next notification for it is sent to its
+push service. Select the device by its app_id and pushkey, or by its hash. A
+unique prefix of the hash is enough.
 
 With --app and --since, forgets all pushkeys of an app that were first rejected
-since then, when it was a mistake.
+since that time. Use this to undo wrong rejections.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error {
-		if app == "" && since == "" {
-			return forgetDevice(i, &device)
-		}
-		if device.given() {
-			return misuse("--app and --since cannot be given together with a device")
-		}
-		return forgetApp(i, app, since)
-	})
+			if app == "" && since == "" {
+				return forgetDevice(i, &device)
+			}
+			if device.given() {
+				return misuse("--app and --since cannot be given together with a device")
+			}
+			return forgetApp(i, app, since)
+		})
 	device.addTo(cmd)
-	cmd.Flags().StringVar(&app, "app", "", "Forget those of the app with this pattern")
-	cmd.Flags().StringVar(&since, "since", "", "From then on: a time such as 2026-03-14T09:00:00Z, or how long ago, such as 90m or 2d")
+	cmd.Flags().StringVar(&app, "app", "", "Forget rejections of the app with this pattern")
+	cmd.Flags().StringVar(&since, "since", "",
+		"Forget rejections since a time such as 2026-03-14T09:00:00Z, or a duration ago, such as 90m or 2d")
 	return cmd
 }
 
@@ -254,18 +257,18 @@ func forgetDevice(i *invocation, device *selectorFlags) error {
 	case i.json:
 		i.raw(raw)
 	case answer.PushkeyHash == "":
-		i.say(green, "%s of the pushkey, with several endpoints, forgotten.", count(answer.Forgotten, "rejection", "rejections"))
+		i.say(green, "Forgot %s of the pushkey, which has several endpoints.", count(answer.Forgotten, "rejection", "rejections"))
 	case answer.Forgotten == 0:
-		i.say(plain, "There was no record of %s.", answer.PushkeyHash)
+		i.say(plain, "There is no record of %s.", answer.PushkeyHash)
 	default:
-		i.say(green, "The rejection of %s is forgotten.", answer.PushkeyHash)
+		i.say(green, "Forgot the rejection of %s.", answer.PushkeyHash)
 	}
 	return nil
 }
 
 func forgetApp(i *invocation, app, since string) error {
 	if app == "" || since == "" {
-		return misuse("--app and --since have to be given together")
+		return misuse("--app and --since must be given together")
 	}
 	from, err := i.since(since)
 	if err != nil {
@@ -286,17 +289,17 @@ func forgetApp(i *invocation, app, since string) error {
 		if total.Next == "" {
 			break
 		}
-		i.progress.tell("%s forgotten so far…", count(total.Forgotten, "rejection", "rejections"))
+		i.progress.tell("Forgot %s so far…", count(total.Forgotten, "rejection", "rejections"))
 	}
 	i.progress.end()
 	if i.json {
 		return i.encode(total)
 	}
-	i.say(green, "%s of %s forgotten.", count(total.Forgotten, "rejection", "rejections"), app)
+	i.say(green, "Forgot %s of %s.", count(total.Forgotten, "rejection", "rejections"), app)
 	return nil
 }
 
-// since reads a time, or how long ago it was.
+// since parses a time, or a duration before now.
 func (i *invocation) since(text string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil

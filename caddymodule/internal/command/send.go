@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// sendFlags say what is sent, and to whom.
+// sendFlags set the notification and its device.
 type sendFlags struct {
 	deviceFlags
 	data, request, site   string
@@ -21,25 +21,28 @@ type sendFlags struct {
 
 func (p *program) send() *cobra.Command {
 	var f sendFlags
-	cmd := p.leaf("send", "Sends a test notification to a device, and shows the push service's verdict", `Sends a test notification to a device, and shows the push service's verdict. It
-goes past the record of rejections and the outbox, and changes nothing of them.
-An attempt may take 30 s.
+	cmd := p.leaf("send", "Sends a test notification to a device and shows the push service's answer",
+		`Sends a test notification to a device and shows the push service's answer. The
+test ignores the recorded rejections and the outbox, and changes neither. The
+line Normally shows the result that a homeserver's notification would have. An
+attempt may take 30 s.
 
-Exits with 3 if it was not delivered.
+Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
 	f.addTo(cmd)
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
-	cmd.Flags().StringVar(&f.request, "request", "", "A file with a whole notify request of one device instead; - reads the standard input")
-	cmd.Flags().StringVar(&f.site, "site", "", "The site that it is to have come in at, for a push server of your own there: host or host:port")
-	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID; default: the one by which Element knows a test")
+	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads standard input")
+	cmd.Flags().StringVar(&f.site, "site", "",
+		"The site where the notification seems to arrive (host or host:port), to reach your own push server there")
+	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the one that Element recognises as a test)")
 	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
-	cmd.Flags().StringVar(&f.body, "body", "", "The message")
+	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")
 	cmd.Flags().BoolVar(&f.badge, "badge", false, "Send a badge update instead of an event")
 	cmd.Flags().BoolVar(&f.low, "low", false, "Send it with low priority")
 	return cmd
 }
 
-// message is the request to the admin API.
+// message returns the request to the admin API.
 func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 	if f.request != "" {
 		return f.whole(in)
@@ -51,14 +54,14 @@ func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 	device := map[string]any{"app_id": f.appID, "pushkey": pushkey}
 	if f.data != "" {
 		if !json.Valid([]byte(f.data)) {
-			return nil, misuse("--data is not JSON")
+			return nil, misuse("--data is not valid JSON")
 		}
 		device["data"] = json.RawMessage(f.data)
 	}
 	n := map[string]any{"devices": []any{device}}
 	switch {
 	case f.badge && (f.eventID != "" || f.roomID != "" || f.body != ""):
-		return nil, misuse("--badge sends no event: it cannot be given together with --event-id, --room-id or --body")
+		return nil, misuse("--badge sends no event: leave out --event-id, --room-id and --body")
 	case f.badge:
 		for _, member := range []string{"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content"} {
 			n[member] = nil
@@ -78,10 +81,10 @@ func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 	return map[string]any{"notification": n}, nil
 }
 
-// whole is a request that somebody else wrote.
+// whole returns a complete request from a file.
 func (f *sendFlags) whole(in io.Reader) (request map[string]any, err error) {
 	if f.given() || f.data != "" || f.eventID != "" || f.roomID != "" || f.body != "" || f.badge || f.low {
-		return nil, misuse("--request is all of the notification: it goes with --site alone")
+		return nil, misuse("--request is the whole notification: it can be combined only with --site")
 	}
 	var data []byte
 	if f.request == "-" {
@@ -115,7 +118,7 @@ func send(i *invocation, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
-	i.progress.tell("sending…")
+	i.progress.tell("Sending…")
 	var t gateway.Trial
 	raw, err := c.post(i.ctx, "send", body, longPatience, &t)
 	i.progress.end()
@@ -133,24 +136,24 @@ func send(i *invocation, f *sendFlags) error {
 	return nil
 }
 
-// results say what a notification of a homeserver's would be.
+// results describe the result of the same notification from a homeserver.
 var results = map[string]string{
 	"delivered":   "delivered",
-	"rejected":    "rejected: the homeserver would drop the pusher",
-	"dropped":     "given up: this push can never be delivered, and the pushkey is fine",
-	"queued":      "kept in the outbox, and tried again",
-	"unavailable": "refused with 503, for the homeserver to send again",
+	"rejected":    "rejected: the homeserver would remove the pusher",
+	"dropped":     "dropped: this push can never be delivered, but the pushkey is fine",
+	"queued":      "kept in the outbox and retried",
+	"unavailable": "answered with 503, so the homeserver sends it again",
 }
 
 func (i *invocation) trial(t gateway.Trial) {
 	if t.Outcome == "delivered" {
-		i.say(green, "The push service took it, after %.2f s.", t.Duration)
+		i.say(green, "The push service accepted the notification after %.2f s.", t.Duration)
 	} else {
-		i.say(red, "It was not delivered, after %.2f s.", t.Duration)
+		i.say(red, "The notification was not delivered (after %.2f s).", t.Duration)
 	}
 	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}}
 	if t.Outcome != t.Reason {
-		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service's word", t.Word}, [2]string{"Detail", t.Detail})
+		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service reason", t.Word}, [2]string{"Detail", t.Detail})
 	}
 	if t.RetryAfter > 0 {
 		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
@@ -158,11 +161,11 @@ func (i *invocation) trial(t gateway.Trial) {
 	result := results[t.Result]
 	switch {
 	case t.OnRecord:
-		result = "rejected without asking the push service: the pushkey is on record as dead, see rejected explain"
+		result = "rejected without asking the push service: the pushkey is recorded as dead (see rejected explain)"
 	case t.Result == "delivered":
-		result = "" // which has been said
+		result = "" // the first line shows it
 	}
-	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"It would be", result})
+	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result})
 	for _, row := range rows {
 		if row[1] != "" {
 			i.say(plain, "%-16s%s", row[0], row[1])

@@ -11,12 +11,13 @@ import (
 )
 
 func (p *program) status() *cobra.Command {
-	cmd := p.leaf("status", "Shows how the gateway and its apps are", `Shows how the gateway and its apps are. No push service is asked.
+	cmd := p.leaf("status", "Shows the state of the gateway and its apps",
+		`Shows the state of the gateway and its apps. It asks no push service.
 
-Exits with 0 if the gateway is ready, also if there is something to look into,
-which is then shown; with --strict, that is 3. Exits with 1 if there is no
-gateway, or it cannot be reached: so it can be a container's health check.`, 0, 0, showStatus)
-	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there is something to look into")
+Exits with 0 if the gateway is ready, even if something needs attention; with
+--strict, it then exits with 3. Exits with 1 if there is no gateway or it is not
+reachable, so you can use it as a container's health check.`, 0, 0, showStatus)
+	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if something needs attention")
 	return cmd
 }
 
@@ -45,7 +46,7 @@ func (i *invocation) overview(o admin.Overview) {
 	if o.Status == admin.Ready {
 		i.say(green, "The gateway is ready.")
 	} else {
-		i.say(yellow, "The gateway is ready, but there is something to look into:")
+		i.say(yellow, "The gateway is ready, but something needs attention:")
 	}
 	for _, d := range o.Degraded {
 		i.say(yellow, "- %s", i.degradation(d))
@@ -56,7 +57,7 @@ func (i *invocation) overview(o admin.Overview) {
 	}
 	i.say(plain, "Rejected store: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
 	fmt.Fprintln(i.out)
-	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL ENDS", "LAST DELIVERED")
+	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")
 	for _, a := range o.Apps {
 		apps.add(i.app(a, o.Degraded)...)
 	}
@@ -66,18 +67,18 @@ func (i *invocation) overview(o admin.Overview) {
 	i.troubles(o.Apps)
 }
 
-// suspected shows how many pushkeys look dead without proof.
+// suspected shows how many pushkeys appear to be dead, without proof yet.
 func (i *invocation) suspected(apps []gateway.AppStatus) {
 	for _, a := range apps {
 		if a.Suspected > 0 {
 			fmt.Fprintln(i.out)
-			i.say(plain, "app %s: %s suspected: the push server does not know them, or a proxy in front of it answers; their pushes wait.",
+			i.say(plain, "app %s: %s suspected: the push server, or a proxy in front of it, does not know them. Their pushes stay pending.",
 				a.App, count(a.Suspected, "pushkey is", "pushkeys are"))
 		}
 	}
 }
 
-// wrongKeys shows at which hosts devices subscribed with another key than the gateway's.
+// wrongKeys shows the hosts where devices subscribed with a different key than the gateway's.
 func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 	for _, a := range apps {
 		for _, w := range a.WrongKeys {
@@ -90,9 +91,9 @@ func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 				were = "was"
 			}
 			fmt.Fprintln(i.out)
-			todo := "Restore that key; if it is gone, their clients must subscribe again."
+			todo := "Restore that key. If it is lost, these clients must subscribe again."
 			if w.Accepted {
-				todo = "Others there have the right one, so their clients must subscribe again."
+				todo = "Other subscriptions there have the right key, so these clients must subscribe again."
 			}
 			i.say(plain, "app %s: %s at %s %s made for another key, since %s. %s",
 				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, i.when(w.Since), todo)
@@ -100,7 +101,7 @@ func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 	}
 }
 
-// withWord is a reason with the push service's own word for it.
+// withWord adds the push service's own reason to a reason.
 func withWord(reason, word string) string {
 	if word == "" {
 		return reason
@@ -108,7 +109,7 @@ func withWord(reason, word string) string {
 	return reason + " (" + word + ")"
 }
 
-// degradation is what to look into, as a sentence.
+// degradation describes what needs attention.
 func (i *invocation) degradation(d gateway.Degradation) string {
 	of := "app " + d.App
 	if d.App == "" {
@@ -116,17 +117,17 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 	}
 	switch d.Reason {
 	case "failing":
-		return of + ": nothing was delivered, and the latest pushes all failed, since " + i.whenever(d.Since)
+		return of + ": nothing was delivered and all recent pushes failed since " + i.whenever(d.Since)
 	case "breaker_open":
-		return of + ": the push service does not work, and is left alone for a while (breaker)"
+		return of + ": the push service is failing, and its breaker is open"
 	case "fuse_tripped":
-		return of + ": too many pushkeys were rejected, and rejections are held (fuse) since " + i.whenever(d.Since)
+		return of + ": the fuse tripped because too many pushkeys were rejected; rejections are held since " + i.whenever(d.Since)
 	case "credential_expired":
 		return of + ": the credential expired on " + i.whenever(d.Since)
 	case "misconfigured":
-		return of + ": the push service refuses what is set up, " + withWord(d.Detail, d.Word) + ", since " + i.whenever(d.Since)
+		return of + ": the push service has refused the configuration since " + i.whenever(d.Since) + ": " + withWord(d.Detail, d.Word)
 	case "outbox_full":
-		return of + ": pushes find no room in the outbox"
+		return of + ": the outbox is full and refuses new pushes"
 	case "outbox_unreadable":
 		return "the outbox cannot be read"
 	default:
@@ -134,7 +135,7 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 	}
 }
 
-// app is an app's row.
+// app returns the row of an app.
 func (i *invocation) app(a gateway.AppStatus, degraded []gateway.Degradation) []cell {
 	state := cell{"ok", green}
 	for _, d := range degraded {
@@ -187,9 +188,9 @@ func (i *invocation) waiting(o *gateway.OutboxStatus) string {
 	}
 }
 
-// troubles are why pushes were not delivered.
+// troubles shows why pushes were not delivered.
 func (i *invocation) troubles(apps []gateway.AppStatus) {
-	troubles := newTable("APP", "TROUBLE", "TIMES", "LAST", "ACT", "DETAIL")
+	troubles := newTable("APP", "PROBLEM", "COUNT", "LAST", "ACTION NEEDED", "DETAIL")
 	for _, a := range apps {
 		for _, t := range a.Troubles {
 			row := cells(a.App, withWord(t.Reason, t.Word), fmt.Sprint(t.Count), i.when(t.Last), "no", t.Detail)

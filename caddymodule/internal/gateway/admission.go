@@ -8,25 +8,26 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// admission is whether an attempt may begin.
+// admission is the breaker's decision about an attempt that is about to begin.
 type admission struct {
 	turnedAway bool
-	// paused is how much longer the host pauses, if that is why.
+	// paused is how much longer the host pauses, if that is why the attempt was turned away.
 	paused time.Duration
 	trial  bool
 	change change
 }
 
-// applicant is an attempt that is to begin.
+// applicant is an attempt that is about to begin.
 type applicant struct {
 	key      rejected.Key
 	standing outbox.Standing
-	// again means that the push was tried before, and patience is how much longer than a pending push this one waits for the time of a trial.
+	// again means that the push was tried before. patience is how much longer than a pending push this one waits before it may be a
+	// trial.
 	again    bool
 	patience time.Duration
 }
 
-// admit decides about an attempt that is to begin. That it is a trial means that no other will be for a while.
+// admit decides whether an attempt may begin. If it admits a trial, there is no other trial for breakerPause.
 func (h *hosts) admit(name string, a applicant, now time.Time) (d admission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,7 +37,7 @@ func (h *hosts) admit(name string, a applicant, now time.Time) (d admission) {
 		return d
 	}
 	if one.breaker.known && a.standing != outbox.Proven {
-		a.patience += breakerPause // its failure would tell nothing of the host
+		a.patience += breakerPause // its failure would say nothing about the host
 	}
 	if d.change = one.breaker.look(now); d.change == opened {
 		h.opening(one)
@@ -53,12 +54,12 @@ func (h *hosts) admit(name string, a applicant, now time.Time) (d admission) {
 	return d
 }
 
-// begin takes an attempt in that was admitted.
+// begin registers an attempt that was admitted.
 func (h *hosts) begin(a *attempt, name string, k rejected.Key, s outbox.Standing, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a.host, a.proven = h.of(name), s == outbox.Proven
-	if b := &a.host.breaker; b.chosen && a.proven { // another host of its group tells nothing of this one
+	if b := &a.host.breaker; b.chosen && a.proven { // a delivery at another host of its group says nothing about this host
 		b.known = true
 	}
 	if a.before = a.host.delivered; a.host.latest == k {
@@ -67,19 +68,19 @@ func (h *hosts) begin(a *attempt, name string, k rejected.Key, s outbox.Standing
 	a.host.breaker.begin(a, now)
 }
 
-// verdict is what is told of an attempt that has ended.
+// verdict is what an attempt reports when it has ended.
 type verdict struct {
 	key     rejected.Key
 	outcome providers.Outcome
-	load    int64 // of the app
-	own     bool  // the host is the operator's own site
-	// standing is that of the device when the attempt began, and delivered says that the app has delivered something to anybody.
+	load    int64 // the number of the app's configuration
+	own     bool  // whether the host is the operator's own site
+	// standing is the device's standing when the attempt began. delivered reports whether the app has delivered a push to any device.
 	standing  outbox.Standing
 	delivered bool
 }
 
-// tells reports whether the verdict tells something of the app, and not only of a device that chose where its pushes go: such a one does
-// only as long as the app has delivered nothing at all.
+// tells reports whether the verdict is evidence about the app. A device that chose its own push server is evidence only about itself.
+// There are two exceptions: it was delivered to before, or the app has delivered nothing at all.
 func (v *verdict) tells(host string) bool {
 	return host == "" || v.own || v.standing == outbox.Proven || !v.delivered
 }
@@ -88,7 +89,7 @@ func (v *verdict) tells(host string) bool {
 func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if there := h.find(a.host.name); there != nil && there != a.host { // it was evicted, and came back
+	if there := h.find(a.host.name); there != nil && there != a.host { // the host was evicted and came back
 		a.host, a.deliveries, a.trial = there, detached, false
 	}
 	k, o := v.key, v.outcome

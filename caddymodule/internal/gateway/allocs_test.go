@@ -9,22 +9,20 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// budget is how often a request with one device allocates memory in the engine, by what becomes of the device. Counts are the same on
-// each machine, unlike times. Whoever needs more raises a number here, and says what for.
-//
-// Every request has its deliveries, and the keys and marks that the rejected store is asked with (3).
+// budget is how often the engine allocates memory for a request with one device, by the device's result. Unlike times, counts are the
+// same on each machine. If you need more, raise a number here and say what for. Every request has its deliveries, and the keys and
+// marks for the rejected store (3).
 var budget = map[Result]float64{
 	// And the answer's list, and the pushkey in it.
 	RejectedBefore: 5,
-	// And what would be sent: the reduced notification, what the request's devices share of it, the push, and its id (2).
+	// And what would be sent: the reduced notification, what the request's devices share of it, the push, and its ID (2).
 	Duplicate: 8,
-	// And the name of the event, which is this test's; the flight, what tells of its landing, and its goroutine (3); the deadline of the
-	// question to the outbox (4); the end of the attempt's time (5), and the end of the request's patience (3). And the watch over the
-	// provider's Push, which may go on for ever (3).
+	// And this test's name of the event; the flight, its channel landed, and its goroutine (3); the deadline of the question to the
+	// outbox (4); the deadline of the attempt (5), and the end of the request's wait (3); the timer for a Push that never returns (3).
 	Delivered: 27,
 }
 
-// Not parallel: the count is the process's.
+// Not parallel: the count is for the whole process.
 func TestTheHotPathStaysWithinItsBudgetOfAllocations(t *testing.T) {
 	r := newQuietRig(t)
 	for _, w := range ways(t, r) {
@@ -50,7 +48,7 @@ func TestToRouteAndToNameAnEventAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Not parallel either. What encoding/json allocates shows whose decoder it was: both read the same.
+// Not parallel either. Both decoders read the same, but only encoding/json allocates that much.
 func TestMembersAreDecodedByTheGatewayBeforeAndAfterTheOutbox(t *testing.T) {
 	var kept *providers.Notification
 	synctest.Test(t, func(t *testing.T) {

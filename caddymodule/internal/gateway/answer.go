@@ -12,17 +12,17 @@ import (
 
 // Answer is the answer to a notify request.
 type Answer struct {
-	// Rejected are the dead pushkeys, each once, as JSON strings.
+	// Rejected lists the dead pushkeys, each once, as JSON strings.
 	Rejected []json.RawMessage
-	// Err is set if the homeserver has to send the request again, after RetryAfter.
+	// Err is set if the homeserver must send the request again, after RetryAfter.
 	Err        *Error
 	RetryAfter time.Duration
-	// Results is what became of the devices.
+	// Results counts what became of the devices.
 	Results Results
 }
 
-// answer adds up what was decided about each device. A single push that was neither delivered nor kept makes the homeserver send
-// the request again; what else was decided is known by then and is not done twice.
+// answer sums up the decisions about the devices. If any push was neither delivered nor accepted by the outbox, the homeserver must
+// send the request again. What was decided about the other devices is remembered, and not done twice.
 func (r *Request) answer(deliveries []delivery) Answer {
 	var a Answer
 	for i := range deliveries {
@@ -39,7 +39,7 @@ func (r *Request) answer(deliveries []delivery) Answer {
 	return a
 }
 
-// rejected lists each pushkey of which every device is dead: a homeserver drops all its pushers with a listed pushkey.
+// rejected lists each pushkey whose devices are all dead, because a homeserver drops all its pushers with a listed pushkey.
 func (r *Request) rejected(deliveries []delivery) []json.RawMessage {
 	var alive map[string]bool
 	for i := range deliveries {
@@ -63,7 +63,7 @@ func (r *Request) rejected(deliveries []delivery) []json.RawMessage {
 	return list
 }
 
-// pushkey is a device's pushkey as a JSON string that decodes to exactly what was received.
+// pushkey returns a device's pushkey as a JSON string that decodes to exactly what was received.
 func (r *Request) pushkey(i int) json.RawMessage {
 	if raw, ok := r.verbatim[i]; ok {
 		return raw
@@ -72,16 +72,16 @@ func (r *Request) pushkey(i int) json.RawMessage {
 	if !strings.ContainsFunc(key, escaped) {
 		return json.RawMessage(`"` + key + `"`)
 	}
-	b, _ := jsontext.AppendQuote(nil, key) // which escapes nothing that need not be: the answer is no longer than the request
+	b, _ := jsontext.AppendQuote(nil, key) // escapes only what must be escaped, so the answer is no longer than the request
 	return b
 }
 
-// escaped are the characters that a JSON string cannot hold as they are (RFC 8259 section 7).
+// escaped reports whether a JSON string cannot hold a character without an escape (RFC 8259 section 7).
 func escaped(c rune) bool {
 	return c < ' ' || c == '"' || c == '\\'
 }
 
-// Body is the answer's JSON.
+// Body returns the answer's JSON.
 func (a Answer) Body() []byte {
 	if a.Err != nil {
 		b, _ := json.Marshal(a.Err)

@@ -10,11 +10,11 @@ import (
 
 // App is one configured app: a pattern of app_ids, the provider that serves them, and the policy for them.
 type App struct {
-	// Pattern is as configured: what logs and metrics call the app.
+	// Pattern is the pattern as configured. Logs and metrics call the app by it.
 	Pattern string
 	// ProviderName is the provider's module name, such as "webpush".
 	ProviderName string
-	// Provider is called by the methods in guest.go only.
+	// Provider is called only by the methods in guest.go.
 	Provider providers.Provider
 	// Panicked is called for the first panic of the provider.
 	Panicked func(*App, Panic)
@@ -23,24 +23,24 @@ type App struct {
 	// TTL is how long a notification is worth delivering.
 	TTL     time.Duration
 	Content providers.Content
-	// Badges is which counts are delivered: the provider's default has been asked for.
+	// Badges says which counts are delivered. The provider's default is already resolved.
 	Badges providers.Badges
 	// Limit bounds the pushes in flight.
 	Limit *limit.Fair
 
-	// hosts and fuse are those of all configurations that have the app, and load is the number of this one: New sets them.
+	// hosts and fuse are shared by all configurations that have the app; load is the number of this configuration. New sets them.
 	hosts *hosts
 	fuse  *fuse
 	load  int64
 
-	// proven says that the provider took a push with the app's current settings.
+	// proven means that the provider has delivered a push with the app's current settings.
 	proven   atomic.Bool
 	panicked atomic.Bool
-	// overdue counts the calls of Push that go on although their time is over.
+	// overdue counts the calls of the provider's Push that have not returned in time.
 	overdue atomic.Int64
-	// movedUntil is until when an earlier version's queues are looked for, in nanoseconds of Unix time.
+	// movedUntil is when to stop looking for queues of an earlier version, in nanoseconds of Unix time.
 	movedUntil atomic.Int64
 }
 
-// workers is how many of the app's pushes may come from the outbox at a time; the others are left for new ones.
+// workers returns how many of the app's pushes may come from the outbox at a time. The rest of the limit is left for new pushes.
 func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt, with the wait for its turn: longer than any homeserver's patience, short enough that a stuck one
-	// holds no slot for long.
+	// attemptTimeout bounds one attempt, including the wait for its turn. It is longer than any homeserver waits, and short enough that
+	// an attempt that hangs does not hold its slot for long.
 	attemptTimeout = 30 * time.Second
-	// strangerTimeout bounds an attempt at a host that nothing is known of. It is longer than it takes the breaker to notice one that hangs.
+	// strangerTimeout bounds an attempt at an unknown host. It is longer than the breaker needs to notice a host that hangs.
 	strangerTimeout = 15 * time.Second
 )
 
-// MaxFlight is how long a process that ends without a grace period waits for what is under way: an attempt, and stores that take their time
-// to write down what follows from it. What takes longer is in the outbox, or is sent again.
+// MaxFlight is how long a process that ends without a grace period waits for attempts under way. It is enough for one attempt, and for
+// the stores to write down its result. A push that takes longer is in the outbox, or the homeserver sends it again.
 const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 
-// attempt makes one attempt to deliver a push, within the app's bounds, unless where it goes is known to be down, and lands with what comes
-// of it: on this goroutine, or on another one if the provider's Push does not return.
+// attempt makes one attempt to deliver a push, within the app's limits, unless the host is known to be down. The flight lands with the
+// outcome: on this goroutine, or on another one if the provider's Push does not return.
 func (g *Gateway) attempt(f *flight) {
 	f.app.hosts.flying.Add(1)
 	f.standing = g.standing(&f.cargo)
@@ -39,7 +39,7 @@ func (g *Gateway) attempt(f *flight) {
 		return
 	}
 	f.time, f.cancel = context.WithTimeout(context.Background(), attemptTimeout)
-	if f.attempt.trial = admitted.trial; !admitted.trial || f.standing == outbox.Stranger { // a trial is not held up by those that hang
+	if f.attempt.trial = admitted.trial; !admitted.trial || f.standing == outbox.Stranger { // a trial does not queue behind attempts that hang
 		slot, err := f.turn()
 		if err != nil {
 			g.arrive(f, providers.Busy("app_busy", err))
@@ -51,13 +51,13 @@ func (g *Gateway) attempt(f *flight) {
 	f.app.call(f.strangersTime(), f.push, f.ended)
 }
 
-// ended lands with what the provider's outcome amounts to.
+// ended is called with the provider's outcome. It reports the outcome to the host's breaker, and lands.
 func (f *flight) ended(o providers.Outcome) {
 	g := f.gateway
 	o = g.orNowhere(f, o)
 	now := g.Now()
 	if f.time.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
-		o = providers.Busy("app_busy", o.Err) // it had waited for its turn until there was no time left
+		o = providers.Busy("app_busy", o.Err) // it waited so long for its turn that too little time was left
 	}
 	v := verdict{f.key, o, f.app.load, f.ownSite(), f.standing, g.Shared.hasProven(f.app.Pattern)}
 	f.change = f.app.hosts.end(&f.attempt, v, now)
@@ -68,7 +68,7 @@ func (f *flight) ended(o providers.Outcome) {
 	g.arrive(f, g.limitTries(f, f.giveUp(o, f.standing)))
 }
 
-// arrive gives back what the attempt had, and lands.
+// arrive releases what the attempt held, and lands with its outcome.
 func (g *Gateway) arrive(f *flight, o providers.Outcome) {
 	f.slot.Release()
 	if f.cancel != nil {
@@ -84,7 +84,7 @@ func (f *flight) turn() (limit.Slot, error) {
 	return f.app.Limit.Acquire(f.time, party)
 }
 
-// strangersTime is the attempt's time, which is less for a stranger.
+// strangersTime returns the context of the attempt. A stranger's has an earlier deadline.
 func (f *flight) strangersTime() context.Context {
 	if f.standing != outbox.Stranger {
 		return f.time
@@ -98,11 +98,11 @@ func (f *flight) strangersTime() context.Context {
 	return less
 }
 
-// maxRefusals is how often in a row a push is refused before it is given up, where the device was never delivered to: anybody can name a
-// server that refuses everything, and have it asked in the gateway's name.
+// maxRefusals is how many refusals in a row a push gets before it is given up, if its device was never delivered to. Anybody can name a
+// server that refuses everything, and make the gateway send requests to it.
 const maxRefusals = 10
 
-// giveUp drops a push of a device that was never delivered to if what it named has refused it too often.
+// giveUp drops a push that was refused too often, if its device was never delivered to.
 func (f *flight) giveUp(o providers.Outcome, s outbox.Standing) providers.Outcome {
 	if !f.unproven(s) || f.tries+1 < maxRefusals || !refuses(o) {
 		return o
@@ -111,12 +111,12 @@ func (f *flight) giveUp(o providers.Outcome, s outbox.Standing) providers.Outcom
 		fmt.Errorf("%d attempts failed, the last one with %s, and nothing was ever delivered to the device", f.tries+1, o.Reason))
 }
 
-// unproven reports whether the gateway owes nothing to a device: it chose where its pushes go, and never took one.
+// unproven reports whether the gateway owes nothing to a device, because the device chose its push server and was never delivered to.
 func (c *cargo) unproven(s outbox.Standing) bool {
 	return c.host != "" && s != outbox.Proven && !c.ownSite()
 }
 
-// refuses reports whether an outcome is the answer of a server that does not take the push, now or at all.
+// refuses reports whether an outcome is the answer of a server that refuses the push, now or for good.
 func refuses(o providers.Outcome) bool {
 	switch o.Kind {
 	case providers.KindMisconfigured:
@@ -128,8 +128,8 @@ func refuses(o providers.Outcome) bool {
 	}
 }
 
-// trialPatience is how much longer than a pending push a request's waits to be a trial: it is for pending ones, since a request would have
-// to wait for it, unless there is none to be had.
+// trialPatience returns how much longer than a pending push a request's push waits before it may be a trial. Pending pushes come first,
+// because a request would have to wait for the trial. A request's push has its turn if nothing is pending.
 func (g *Gateway) trialPatience(f *flight) time.Duration {
 	if f.leased || g.box.queue == nil {
 		return 0

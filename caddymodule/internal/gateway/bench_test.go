@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// BenchmarkNotify compares the way of a request through the engine, up to a provider, with merely reading its JSON.
+// BenchmarkNotify compares the path of a request through the engine to a provider with merely reading its JSON.
 func BenchmarkNotify(b *testing.B) {
 	body := []byte(synapseBody)
 	b.Run("gateway", func(b *testing.B) {

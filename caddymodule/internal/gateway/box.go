@@ -11,17 +11,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// box is the outbox, with what it can do found out once. Its calls have the contract's deadlines, and report what fails.
+// box wraps the outbox and resolves its optional interfaces once. It adds the contract's deadlines to each call, and reports failures.
 type box struct {
 	outbox.Box
 	queue     outbox.Queue     // nil if it keeps nothing
-	ledger    outbox.Ledger    // nil if it remembers no events
-	voucher   outbox.Voucher   // nil if it does not remember who took pushes
+	ledger    outbox.Ledger    // nil if it does not remember events
+	voucher   outbox.Voucher   // nil if it does not remember which devices were delivered to
 	claimer   outbox.Claimer   // nil if no other gateways share it
-	inspector outbox.Inspector // nil if it cannot be looked into
+	inspector outbox.Inspector // nil if it cannot be inspected
 
 	observer Observer
-	doubts   atomic.Int64 // calls that it did not answer in time, and that are made again
+	doubts   atomic.Int64 // calls that the outbox did not answer in time, and that are being repeated
 }
 
 func newBox(b outbox.Box, o Observer) *box {
@@ -50,12 +50,12 @@ func (b *box) change(doing string, call func(context.Context) error) error {
 	return err
 }
 
-// isUnsure reports whether it is not known what a change did.
+// isUnsure reports whether it is unknown if a change happened.
 func isUnsure(err error) bool {
 	return errors.Is(err, outbox.ErrUnsure) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// accept takes a push over, and returns what made way for it.
+// accept gives a push to the outbox, and returns the pushes that made way for it.
 func (b *box) accept(e outbox.Entry) (displaced []outbox.Ref, err error) {
 	err = b.change("accepting a push", func(ctx context.Context) (err error) {
 		displaced, err = b.Accept(ctx, e)
@@ -64,7 +64,7 @@ func (b *box) accept(e outbox.Entry) (displaced []outbox.Ref, err error) {
 	return displaced, err
 }
 
-// effectOf is what an error says about a change.
+// effectOf returns the effect of a change that ended with err.
 func effectOf(err error) effect {
 	switch {
 	case err == nil:
@@ -84,7 +84,7 @@ func (b *box) release(r outbox.Ref, due time.Time, tried bool) {
 	_ = b.change("concluding an attempt", func(ctx context.Context) error { return b.Release(ctx, r, due, tried) })
 }
 
-// discard removes what else waits for a device whose death is on record.
+// discard removes the other pending pushes of a device whose death is on record.
 func (b *box) discard(c *cargo) {
 	if b.queue != nil {
 		_ = b.change("discarding the pushes of a dead pushkey", func(ctx context.Context) error {
@@ -93,7 +93,8 @@ func (b *box) discard(c *cargo) {
 	}
 }
 
-// waiting reports whether a device has pending pushes. Where that cannot be told, it may be delivered out of order rather than not at all.
+// waiting reports whether a device has pending pushes. If the outbox cannot tell, the answer is no: better out of order than not at
+// all.
 func (b *box) waiting(c *cargo) bool { return b.waitingFor(c.app, c.key) }
 
 func (b *box) waitingFor(app *App, device [16]byte) bool {
@@ -104,7 +105,8 @@ func (b *box) waitingFor(app *App, device [16]byte) bool {
 	return waits
 }
 
-// claim asks the other gateways for an event. Where they cannot be asked, it may be delivered twice rather than not at all.
+// claim claims an event, so no other gateway delivers it. If the outbox cannot answer, the event counts as claimed: better twice than
+// not at all.
 func (b *box) claim(event eventKey) outbox.Claim {
 	if b.claimer == nil {
 		return outbox.Claimed
@@ -126,10 +128,10 @@ func (b *box) unclaim(event eventKey) {
 	}
 }
 
-// maxRousing is how many apps are roused at a time.
+// maxRousing is how many apps are roused at the same time.
 const maxRousing = 16
 
-// rouse lets all that waits for apps' providers be tried now. It takes no longer than one call, however many apps there are.
+// rouse makes all pending pushes of some apps due now. It takes no longer than one call, however many apps there are.
 func (b *box) rouse(apps ...*App) {
 	if b.queue == nil {
 		return
@@ -144,7 +146,8 @@ func (b *box) rouse(apps ...*App) {
 	})
 }
 
-// rouseHost lets pushes for a host be tried now: of so many devices, or of all if most is 0. It returns for how many.
+// rouseHost makes the pending pushes for a host due now: those of at most so many devices, or all of them if most is 0. It returns the
+// number of devices.
 func (b *box) rouseHost(app *App, host string, most int) (due int) {
 	if b.queue != nil {
 		_ = b.change("rousing pushes", func(ctx context.Context) (err error) {
@@ -155,7 +158,7 @@ func (b *box) rouseHost(app *App, host string, most int) (due int) {
 	return due
 }
 
-// rouseDevice lets a device's pushes be tried now, and reports whether it has some.
+// rouseDevice makes a device's pending pushes due now, and reports whether it has any.
 func (b *box) rouseDevice(app *App, device [16]byte) (found bool) {
 	if b.queue == nil {
 		return false

@@ -8,49 +8,53 @@ import (
 )
 
 const (
-	// A breaker opens when of the verdicts of breakerWindow, at least breakerMin, more than breakerShare are failures.
+	// A breaker opens when more than breakerShare of the verdicts of the last breakerWindow are failures, and there are at least
+	// breakerMin verdicts.
 	breakerWindow = 30 * time.Second
 	breakerMin    = 10
 	breakerShare  = 0.6
-	// breakerPause is how long it is from one trial to the next while it is open.
+	// breakerPause is the time between two trials while the breaker is open.
 	breakerPause = 10 * time.Second
 
-	// An attempt that runs for longer than slowAfter is a failure as long as nothing was delivered since it began. A service that is
-	// only slow takes some time for its first delivery, so these count once the first of them has run for hungAfter.
+	// An attempt that has run for slowAfter counts as a failure if nothing was delivered since it began. The first delivery of a
+	// service that is merely slow takes a while. So these attempts count only once the first of them has run for hungAfter.
 	slowAfter = 5 * time.Second
 	hungAfter = 10 * time.Second
 
-	// witnesses is how many distinct devices have to get a 5xx from a host that devices choose before it is the host's failure.
+	// witnesses is how many distinct devices must get a 5xx from a host that devices chose before it counts as the host's failure.
 	witnesses = 3
 )
 
-// breaker keeps attempts off a push service that is down, so no request waits for it. It rejects nobody: what it turns away is for later.
+// breaker keeps attempts away from a push service that is down, so no request waits for it. It rejects nothing: pushes that it turns
+// away are retried later.
 //
-// A verdict counts when it comes, and an attempt that hangs does not have to end to count. Any delivery closes the breaker. While it is
-// open, one attempt each breakerPause is a trial. It is not safe for concurrent use: its table's lock guards it.
+// A verdict counts when it arrives, and an attempt that hangs counts before it ends. Any delivery closes the breaker. While it is open,
+// one attempt per breakerPause is a trial. It is not safe for concurrent use: the lock of its table guards it.
 type breaker struct {
-	// chosen means that devices choose the host: then a 5xx, which a single path may answer, needs witnesses.
+	// chosen means that devices choose the host. Then a 5xx needs witnesses, because it may concern only one path of the host.
 	chosen bool
-	// known means that such a host took pushes before: then nobody's failures count but those of devices that it took them for.
+	// known means that such a host was delivered to before. Then only failures of devices that it took pushes for count.
 	known bool
 
 	verdicts window
 	failed   distinct // devices that got a 5xx since the last delivery
 
-	// The attempts under way since the last delivery, the oldest first, and how many of them are slow: those before fast.
+	// first and last are the ends of the list of attempts under way since the last delivery, oldest first. The slow ones are those
+	// before fast.
 	first, last, fast *attempt
 	slow              int
-	// deliveries counts them: what began before the latest one does not count as slow.
+	// deliveries counts the deliveries. Attempts that began before the latest one do not count as slow.
 	deliveries int
 
 	open bool
-	// refusing means that it is open for the answers alone of a host that never took a push: then each push may be tried once. Who named the
-	// server has it asked no more often than they ask, and a newcomer that it does take pushes for is not kept off for others.
+	// refusing means that the breaker is open only because of answers, from a host that never took a push. Then each push may be tried
+	// once. So a stranger's server gets no more requests than the stranger causes, and a newcomer that the host would serve is not
+	// turned away.
 	refusing bool
 	trialAt  time.Time // when the next trial may begin
-	offerAt  time.Time // when a pending push is to be made due for it
-	trials   int       // under way
-	// offered says that a pending push of a device that was delivered to before was made due for the next trial.
+	offerAt  time.Time // when to make a pending push due as the next trial
+	trials   int       // trials under way
+	// offered means that a pending push of a device that was delivered to before has been made due for the next trial.
 	offered bool
 }
 
@@ -58,22 +62,23 @@ type breaker struct {
 type attempt struct {
 	host       *host
 	began      time.Time
-	before     time.Time // when the host had last taken a push by then
-	deliveries int       // of the breaker when it began; detached if it is in no list
+	before     time.Time // when the host had last taken a push at that time
+	deliveries int       // the breaker's count when the attempt began; detached if the attempt is not in a list
 	slow       bool
 	trial      bool
-	proven     bool // the device was delivered to before
-	// paused says that its answer made the host pause, and wrongKeys how many devices of the host have another key, if that is to be reported.
+	proven     bool // whether the device was delivered to before
+	// paused means that the answer made the host pause. wrongKeys is how many devices of the host have another key, if that is to be
+	// reported.
 	paused     bool
 	wrongKeys  int
 	outlived   bool // it hung until the service worked again
 	prev, next *attempt
 }
 
-// detached is the number of deliveries of an attempt that is in no breaker's list.
+// detached marks an attempt that is not in any breaker's list.
 const detached = -1
 
-// change is what a breaker did.
+// change is what happened to a breaker.
 type change uint8
 
 const (
@@ -82,7 +87,7 @@ const (
 	closed
 )
 
-// look opens the breaker if the attempts under way, or the verdicts, say so.
+// look opens the breaker if the verdicts and the attempts under way call for it.
 func (b *breaker) look(now time.Time) change {
 	if b.open {
 		return unchanged
@@ -111,7 +116,7 @@ func (b *breaker) try(now time.Time) {
 	b.trialAt, b.offerAt, b.offered = now.Add(breakerPause), now.Add(breakerPause), false
 }
 
-// begin takes an attempt in.
+// begin adds an attempt.
 func (b *breaker) begin(a *attempt, now time.Time) {
 	a.began, a.deliveries = now, b.deliveries
 	if a.trial {
@@ -133,10 +138,10 @@ func (b *breaker) begin(a *attempt, now time.Time) {
 	}
 }
 
-// heeds reports whether a failure of an attempt is the host's, and not only its device's.
+// heeds reports whether a failure of an attempt counts as the host's failure, and not only as its device's.
 func (b *breaker) heeds(a *attempt) bool { return !b.chosen || !b.known || a.proven }
 
-// hung is how many attempts count as failures though they have not ended.
+// hung returns how many attempts count as failures although they have not ended.
 func (b *breaker) hung(now time.Time) int {
 	for b.fast != nil && now.Sub(b.fast.began) >= slowAfter {
 		b.fast.slow = true
@@ -149,9 +154,9 @@ func (b *breaker) hung(now time.Time) int {
 	return b.slow
 }
 
-// end takes an attempt out, and counts its verdict.
+// end removes an attempt, and counts its verdict.
 func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.Time) change {
-	late := a.deliveries != b.deliveries // something was delivered since it began
+	late := a.deliveries != b.deliveries // whether something was delivered since it began
 	b.remove(a)
 	if a.trial {
 		b.trials--
@@ -165,7 +170,7 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 	case !b.heeds(a) && !answered(o):
 	case isFault(o), b.chosen && !b.known && refuses(o):
 		if late && o.Cause == providers.CauseNetwork && now.Sub(a.began) >= slowAfter {
-			a.outlived = true // it hung when others did, and the service works by now
+			a.outlived = true // it hung together with others, and the service works again
 			return unchanged
 		}
 		b.fail(k, o, now)
@@ -173,17 +178,17 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 		return b.look(now)
 	case answered(o):
 		b.verdicts.at(now).good++
-		if a.trial && o.Kind != providers.KindSuspected { // which a proxy in front of a dead service says as well
+		if a.trial && o.Kind != providers.KindSuspected { // a proxy in front of a dead service answers like that too
 			return b.close()
 		}
 	}
 	return unchanged
 }
 
-// remove takes an attempt out of the list, if it is still there.
+// remove removes an attempt from the list, if it is still in it.
 func (b *breaker) remove(a *attempt) {
 	if a.deliveries != b.deliveries {
-		return // the list is a new one since
+		return // the list was started again since then
 	}
 	if a.slow {
 		b.slow--
@@ -204,7 +209,7 @@ func (b *breaker) remove(a *attempt) {
 	a.prev, a.next = nil, nil
 }
 
-// delivered forgets what only counts as long as nothing is delivered.
+// delivered forgets what counts only while nothing is delivered.
 func (b *breaker) delivered() {
 	b.deliveries++
 	b.first, b.last, b.fast, b.slow, b.failed = nil, nil, nil, 0, distinct{}
@@ -216,7 +221,7 @@ func (b *breaker) close() change {
 	}
 	b.open = false
 	b.verdicts = window{}
-	b.delivered() // or those that hang would open it again at once
+	b.delivered() // otherwise the attempts that hang would open it again at once
 	return closed
 }
 
@@ -230,7 +235,7 @@ func (b *breaker) fail(k rejected.Key, o providers.Outcome, now time.Time) {
 	b.failed.add(k)
 }
 
-// state is the breaker in a word.
+// state returns the breaker's state.
 func (b *breaker) state() string {
 	switch {
 	case !b.open:
@@ -242,20 +247,20 @@ func (b *breaker) state() string {
 	}
 }
 
-// The states of a breaker, as operators read them.
+// The states of a breaker, as operators see them.
 const (
 	breakerClosed   = "closed"
 	breakerOpen     = "open"
 	breakerHalfOpen = "half-open"
 )
 
-// isFault reports whether an outcome means that the push service is out of order. A dead pushkey, one that has to wait, a push that it
-// does not like, credentials that it refuses, and a bound of the gateway's do not.
+// isFault reports whether an outcome means that the push service is down. A dead pushkey, a device that must wait, a push that the
+// service refuses, refused credentials and the gateway's own limits do not mean that.
 func isFault(o providers.Outcome) bool {
 	return o.Kind == providers.KindRetry && (o.Cause == providers.CauseService || o.Cause == providers.CauseNetwork)
 }
 
-// answered reports whether an outcome shows that the push service was reached and works, though it delivered nothing.
+// answered reports whether an outcome shows that the push service was reached and works, although it delivered nothing.
 func answered(o providers.Outcome) bool {
 	switch o.Kind {
 	case providers.KindRejected:
@@ -267,27 +272,28 @@ func answered(o providers.Outcome) bool {
 	}
 }
 
-// turnedAway is the outcome of a push that the breaker kept off.
+// turnedAway returns the outcome of a push that the breaker turned away.
 func turnedAway() providers.Outcome {
 	o := providers.Busy("breaker_open", nil)
 	o.RetryAfter = breakerPause
 	return o
 }
 
-// window counts the verdicts of the last breakerWindow, by when they came.
+// window counts the verdicts of the last breakerWindow, by arrival.
 type window [breakerWindow / bucketTime]counts
 
-// bucketTime is how exact a window is.
+// bucketTime is the resolution of a window.
 const bucketTime = 5 * time.Second
 
-// counts are the verdicts of a while.
+// counts are the verdicts of one bucket of time.
 type counts struct {
-	while int64 // since 1970, in units of bucketTime
-	// good are verdicts that are no failures, delivered among them in a sum; unreached and broken are failures with and without an answer.
+	while int64 // the bucket: time since 1970 in units of bucketTime
+	// good counts verdicts that are not failures; in a sum, delivered is part of it. unreached and broken count failures without and
+	// with an answer.
 	good, delivered, unreached, broken int
 }
 
-// at is where to count a verdict that comes now.
+// at returns the counts for a verdict that arrives now.
 func (w *window) at(now time.Time) *counts {
 	while := now.UnixNano() / int64(bucketTime)
 	c := &w[while%int64(len(w))]

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-func TestAPushServiceThatIsDownCostsNobodyAWait(t *testing.T) {
+func TestWhileAPushServiceIsDownNobodyWaitsForIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Retry("unavailable", 0, nil))
 		r := newRig(t, appFor("app", p))
@@ -21,11 +21,11 @@ func TestAPushServiceThatIsDownCostsNobodyAWait(t *testing.T) {
 		wantPushes(t, p.scripted, breakerMin)
 
 		time.Sleep(breakerPause + time.Second)
-		wantLine(t, r.notify(event("$e", device("key"))), `503 after 5s`) // the one that finds out
+		wantLine(t, r.notify(event("$e", device("key"))), `503 after 5s`) // the push that notices the outage
 		wantLine(t, r.notify(event("$e", device("key"))), `503 after 10s`)
 		wantPushes(t, p.scripted, breakerMin+1)
 
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		time.Sleep(breakerPause + time.Second)
 		for i := range 10 {
 			wantLine(t, r.notify(event(fmt.Sprint("$again", i), device("key"))), `[]`)
@@ -61,7 +61,7 @@ type hosted struct{ *scripted }
 
 func (hosted) Host(d *providers.Device) string { return d.Pushkey }
 
-func TestAHostThatIsDownIsLeftAloneWithoutTheOthers(t *testing.T) {
+func TestTheBreakerOfAHostThatIsDownSparesOtherHosts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := byPushkey(map[string]providers.Outcome{"down": providers.Unreachable("network", nil), "fine": providers.Delivered()})
 		r := newRig(t, appFor("app", hosted{p}), appFor("other", hosted{p}))
@@ -70,7 +70,7 @@ func TestAHostThatIsDownIsLeftAloneWithoutTheOthers(t *testing.T) {
 		}
 		wantPushes(t, p, breakerMin)
 		wantLine(t, r.notify(event("$e", device("fine"))), `[]`)
-		wantLine(t, r.notify(event("$e", deviceOf("other", "down", 1))), `503 after 5s`) // each app finds out for itself
+		wantLine(t, r.notify(event("$e", deviceOf("other", "down", 1))), `503 after 5s`) // each app notices the outage itself
 		wantPushes(t, p, breakerMin+2)
 	})
 }
@@ -102,7 +102,7 @@ func TestWhatWaitedForAPushServiceIsDeliveredAsSoonAsItWorks(t *testing.T) {
 		if most := breakerMin + 10*60/int(breakerPause/time.Second); down > most {
 			t.Errorf("a service that was down was asked %d times in ten minutes, at most %d are to be", down, most)
 		}
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		time.Sleep(breakerPause + maxBackoff)
 		synctest.Wait()
 		wantPushes(t, p.scripted, down+300)

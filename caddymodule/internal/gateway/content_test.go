@@ -80,7 +80,7 @@ func TestWhatADeviceSees(t *testing.T) {
 	}
 }
 
-// defaulting is a provider with a default for the content of its own.
+// defaulting is a provider with its own default for the content.
 type defaulting struct{ *scripted }
 
 func (defaulting) DefaultContent(d *providers.Device) providers.Content {
@@ -137,7 +137,7 @@ func TestABadgeUpdateThatAnEarlierConfigurationKeptIsGivenUp(t *testing.T) {
 	})
 }
 
-// counting is a provider with a default for the badges of its own.
+// counting is a provider with its own default for the badges.
 type counting struct {
 	*scripted
 	badges providers.Badges

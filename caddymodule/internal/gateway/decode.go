@@ -17,21 +17,21 @@ import (
 type Request struct {
 	Notification *providers.Notification
 	Devices      []providers.Device
-	// Span is the request's, below which each push has one of its own; nil for none.
+	// Span is the request's span, and the parent of each push's span; nil if there is none.
 	Span trace.Span
-	// Hand is what the request has in hand; nil for no bound.
+	// Hand counts the bytes that the request holds; nil for no bound.
 	Hand *Hand
 
-	// size is that of the body.
+	// size is the size of the body.
 	size int64
 	// event identifies the notification for duplicate suppression; empty if it must not be deduplicated.
 	event string
-	// verbatim holds, for a device whose pushkey is not valid Unicode, the JSON string it was sent as, to echo it byte for byte.
+	// verbatim holds the JSON string of each pushkey that is not valid Unicode, by the device's index, to echo it byte for byte.
 	verbatim map[int]json.RawMessage
 }
 
-// fakeEventID is the constant with which Element's "Troubleshoot notifications" asks the gateway for a test push, again and
-// again: deduplicating it would make the button work once.
+// fakeEventID is the constant that Element's "Troubleshoot notifications" sends with each test push. If it were deduplicated, the
+// button would work only once.
 const fakeEventID = "$THIS_IS_A_FAKE_EVENT_ID"
 
 // wireRequest is the body as homeservers send it.
@@ -70,11 +70,12 @@ type wireDevice struct {
 	Tweaks    json.RawMessage `json:"tweaks"`
 }
 
-// Decode reads a notify request's body, which it keeps. It is lenient in what real homeservers send and clear about the rest.
+// Decode reads the body of a notify request, and keeps a reference to it. It accepts what real homeservers send, and names the field
+// that is wrong in anything else.
 func Decode(body []byte, maxDevices int) (*Request, *Error) {
 	var w wireRequest
 	if !utf8.Valid(body) || tooDeep(body) {
-		return nil, errNotJSON() // RFC 8259 section 8.1; the decoder would replace the bytes, and no pushkey may change
+		return nil, errNotJSON() // RFC 8259 section 8.1; the decoder would replace the bytes, and a pushkey must not change
 	}
 	if where, tooMany := tooManyMembers(body); tooMany {
 		return nil, errBadJSON("%s has more than %d members", where, maxMembers)
@@ -109,11 +110,11 @@ func Decode(body []byte, maxDevices int) (*Request, *Error) {
 	return r, nil
 }
 
-// maxNesting is how deep a body may be nested. No homeserver nests that deep. The outbox keeps a push with some levels more around it, and
-// reads it again with encoding/json, which gives up beyond 10,000: what was accepted would be lost.
+// maxNesting is the deepest nesting of a body. No homeserver nests that deep. The outbox wraps a push in a few more levels, and reads
+// it with encoding/json, which gives up beyond 10,000. Without this limit, a push that was accepted could be lost.
 const maxNesting = 9_900
 
-// tooDeep reports whether JSON is nested deeper than that. What has too few brackets for it is not read.
+// tooDeep reports whether JSON is nested deeper than maxNesting. A body with too few brackets for that is not scanned.
 func tooDeep(body []byte) bool {
 	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= maxNesting {
 		return false
@@ -122,7 +123,7 @@ func tooDeep(body []byte) bool {
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
 		case quoted && c == '\\':
-			i++ // whatever is escaped ends no string
+			i++ // an escaped character does not end a string
 		case c == '"':
 			quoted = !quoted
 		case quoted:
@@ -160,18 +161,18 @@ func (n *wireNotification) notification(content json.RawMessage, body []byte) *p
 		out.Membership = membershipIn(content)
 	}
 	out.DecodeBy(lenient.Members)
-	// The seeds of the specification call the event's id just `id`, https://spec.matrix.org/legacy/push_gateway/unstable.html.
+	// Early versions of the specification call the event ID `id`, https://spec.matrix.org/legacy/push_gateway/unstable.html.
 	if out.EventID == "" && strings.HasPrefix(n.ID, "$") {
 		out.EventID = n.ID
 	}
-	// An encrypted push (MSC3013) shows nothing of what it is about, which may well be an event.
+	// An encrypted push (MSC3013) does not show what it is about; it may well be an event.
 	out.Badge = out.EventID == "" && n.ID == "" && n.RoomID == "" && n.Type == "" && content == nil &&
 		out.Encrypted == providers.Encrypted{}
 	return out
 }
 
-// membershipIn is the membership that an event of m.room.member tells of. Synapse and Dendrite repeat it beside the content, which is not in
-// the specification; others do not, and an invitation would not be told from whoever joins.
+// membershipIn returns the membership in the content of an m.room.member event. Synapse and Dendrite also send it beside the content,
+// which is not in the specification. Other homeservers don't, and without it an invitation would look like a join.
 func membershipIn(content json.RawMessage) string {
 	var event struct {
 		Membership string `json:"membership"`
@@ -193,11 +194,11 @@ func dedupeID(n *wireNotification) string {
 	return id
 }
 
-// addDevices takes each registration once: a request that names the same device twice asks for one push.
+// addDevices adds each registration once: a request that names the same device twice gets one push.
 func (r *Request) addDevices(devices []wireDevice, body []byte) {
 	type identity struct {
 		appID, pushkey, data string
-		pushkeyTS            integer // a dead registration must not stand for a newer one
+		pushkeyTS            integer // a dead registration must not hide a newer one
 	}
 	var seen map[identity]bool
 	if len(devices) > 1 {
@@ -207,7 +208,7 @@ func (r *Request) addDevices(devices []wireDevice, body []byte) {
 	r.Devices = make([]providers.Device, 0, len(devices))
 	for i := range devices {
 		d := &devices[i]
-		data, _ := object(d.Data) // anything else is no data; a provider that needs them says so for this device alone
+		data, _ := object(d.Data) // anything else counts as absent; a provider that needs data rejects this device only
 		tweaks, _ := object(d.Tweaks)
 		pushkey, verbatim := d.Pushkey, json.RawMessage(nil)
 		if strings.ContainsRune(d.Pushkey, utf8.RuneError) {
@@ -215,7 +216,7 @@ func (r *Request) addDevices(devices []wireDevice, body []byte) {
 				asSent = pushkeysAsSent(body, len(devices))
 			}
 			verbatim = asSent[i]
-			pushkey = string(verbatim) // every lone surrogate is decoded to the same
+			pushkey = string(verbatim) // all lone surrogates decode to the same character
 		}
 		if seen != nil {
 			id := identity{d.AppID, pushkey, string(data), d.PushkeyTS}
@@ -231,8 +232,8 @@ func (r *Request) addDevices(devices []wireDevice, body []byte) {
 	}
 }
 
-// keepVerbatim remembers the pushkey of the device at i as it was sent: a lone surrogate such as "\ud800" decodes to U+FFFD and
-// could not be echoed otherwise.
+// keepVerbatim remembers the pushkey of the device at i as it was sent. A lone surrogate such as "\ud800" decodes to U+FFFD, and could
+// not be echoed otherwise.
 func (r *Request) keepVerbatim(i int, asSent json.RawMessage) {
 	if asSent == nil {
 		return
@@ -243,7 +244,7 @@ func (r *Request) keepVerbatim(i int, asSent json.RawMessage) {
 	r.verbatim[i] = asSent
 }
 
-// pushkeysAsSent are the pushkeys of the request's n devices as JSON.
+// pushkeysAsSent returns the pushkeys of the request's n devices as JSON.
 func pushkeysAsSent(body []byte, n int) []json.RawMessage {
 	var w struct {
 		Notification struct {
@@ -252,7 +253,7 @@ func pushkeysAsSent(body []byte, n int) []json.RawMessage {
 			} `json:"devices"`
 		} `json:"notification"`
 	}
-	_ = jsonv2.Unmarshal(body, &w, lenient.Options) // the body was decoded once already
+	_ = jsonv2.Unmarshal(body, &w, lenient.Options) // the body was already decoded once
 	keys := make([]json.RawMessage, n)
 	for i := range min(n, len(w.Notification.Devices)) {
 		keys[i] = w.Notification.Devices[i].Pushkey
@@ -260,7 +261,7 @@ func pushkeysAsSent(body []byte, n int) []json.RawMessage {
 	return keys
 }
 
-// object is raw if it is a JSON object with members, nil if it is absent, null or empty, and not ok if it is anything else.
+// object returns raw if it is a JSON object with members, and nil if it is absent, null or empty. For anything else it returns not ok.
 func object(raw json.RawMessage) (_ json.RawMessage, ok bool) {
 	switch {
 	case len(raw) == 0 || bytes.Equal(raw, []byte("null")):

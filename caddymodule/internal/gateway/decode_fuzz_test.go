@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// FuzzDecode holds the decoder against encoding/json, and against the rules of a request as they are written down in wantedShape.
+// FuzzDecode compares the decoder with encoding/json, and with the rules of a request in wantedShape.
 func FuzzDecode(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add(request.Body)
@@ -62,8 +62,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// compareDecoded wants what encoding/json would have made of the body, as far as the rules are the same: it takes the last of the members
-// of a name, where the decoder merges them.
+// compareDecoded wants the result of encoding/json, as far as the rules are the same: it uses the last of several members with the same
+// name, and the decoder merges them.
 func compareDecoded(t *testing.T, body []byte, maxDevices int, r *Request, e *Error) {
 	if valid := utf8.Valid(body) && json.Valid(body) && !tooDeep(body); valid == (e != nil && e.Code == "M_NOT_JSON") {
 		t.Fatalf("valid is %t, and it is answered %v", valid, e)
@@ -128,7 +128,7 @@ func compareDecoded(t *testing.T, body []byte, maxDevices int, r *Request, e *Er
 	}
 }
 
-// namesTwice says whether some object has two members of a name.
+// namesTwice reports whether an object has two members with the same name.
 func namesTwice(body []byte) bool {
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true))
 	for {
@@ -138,7 +138,7 @@ func namesTwice(body []byte) bool {
 	}
 }
 
-// wantedShape is what is wrong with a request, by the rules of the endpoint; empty if nothing is.
+// wantedShape returns what is wrong with a request by the rules of the endpoint; empty if nothing is.
 func wantedShape(request any, maxDevices int) string {
 	object, ok := request.(map[string]any)
 	if !ok {
@@ -177,13 +177,13 @@ func wantedShape(request any, maxDevices int) string {
 	return ""
 }
 
-// is says whether a value is of this type, or as good as absent.
+// is reports whether a value has this type, or counts as absent.
 func is[T any](v any) bool {
 	_, ok := v.(T)
 	return ok || v == nil
 }
 
-// isWhole says whether a value is a number without a fraction, or as good as absent.
+// isWhole reports whether a value is a number without a fraction, or counts as absent.
 func isWhole(v any) bool {
 	number, ok := v.(json.Number)
 	if !ok {
@@ -193,7 +193,7 @@ func isWhole(v any) bool {
 	return f == math.Trunc(f) && (err == nil || math.IsInf(f, 0))
 }
 
-// wantStored wants a push to come back from the outbox as it was given to it: what cannot be read there again is lost.
+// wantStored wants a push to come back from the outbox unchanged: a push that cannot be read there is lost.
 func wantStored(t *testing.T, push *providers.Push) {
 	alone := *push
 	alone.Notification = push.Notification.Alone()

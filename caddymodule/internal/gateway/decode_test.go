@@ -10,7 +10,7 @@ import (
 
 const oneDevice = `"devices":[{"app_id":"app","pushkey":"key"}]`
 
-func TestABadgeUpdateIsToldFromAnAlert(t *testing.T) {
+func TestABadgeUpdateIsDistinguishedFromAnAlert(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, members string
@@ -107,7 +107,7 @@ func TestTheSeedsIdStandsForEventID(t *testing.T) {
 	tests := []struct{ name, members, want string }{
 		{"in its place", `"id":"$e"`, "$e"},
 		{"not over it", `"id":"$other","event_id":"$e"`, "$e"},
-		{"not if it is no event's", `"id":"e"`, ""},
+		{"not if it is not an event's", `"id":"e"`, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestCountsMayBeAnyWholeNumber(t *testing.T) {
 		{"more than 64 bits", "1e30", math.MaxInt64},
 		{"more digits than 64 bits", "99999999999999999999", math.MaxInt64},
 		{"more than a float", "1e999", math.MaxInt64},
-		{"a negative one is none unread", "-1", 0},
+		{"a negative one is 0 unread", "-1", 0},
 		{"a very negative one too", "-1e999", 0},
 		{"negative zero", "-0.0", 0},
 	}
@@ -142,7 +142,7 @@ func TestCountsMayBeAnyWholeNumber(t *testing.T) {
 			t.Parallel()
 			n := mustDecode(t, `{"notification":{"counts":{"unread":`+tt.unread+`},`+oneDevice+`}}`).Notification
 			if n.Counts.Unread == nil || *n.Counts.Unread != tt.want || n.Counts.MissedCalls != nil {
-				t.Errorf("got %v, want unread %d alone", n.Counts, tt.want)
+				t.Errorf("got %v, want only unread %d", n.Counts, tt.want)
 			}
 		})
 	}
@@ -163,7 +163,7 @@ func TestPushkeyTSIsReadInSecondsOrMilliseconds(t *testing.T) {
 		{"the last second", "100000000000", 100000000000000},
 		{"the first millisecond", "100000000001", 100000000001},
 		{"none", "0", 0},
-		{"a negative one is none", "-5", 0},
+		{"a negative one counts as absent", "-5", 0},
 		{"a senseless one", "1e30", math.MaxInt64},
 	}
 	for _, tt := range tests {
@@ -197,11 +197,11 @@ func TestARequestThatIsWrongNamesTheField(t *testing.T) {
 		{"a number", `1`, "M_BAD_JSON", "the body cannot be a number"},
 		{"no notification", `{}`, "M_BAD_JSON", "notification is missing"},
 		{"a null notification", `{"notification":null}`, "M_BAD_JSON", "notification is missing"},
-		{"a notification that is no object", `{"notification":"x"}`, "M_BAD_JSON", "notification cannot be a string"},
+		{"a notification that is not an object", `{"notification":"x"}`, "M_BAD_JSON", "notification cannot be a string"},
 		{"no devices", `{"notification":{}}`, "M_BAD_JSON", "notification.devices is missing"},
 		{"null devices", `{"notification":{"devices":null}}`, "M_BAD_JSON", "notification.devices is missing"},
-		{"devices that are no list", `{"notification":{"devices":{}}}`, "M_BAD_JSON", "notification.devices cannot be an object"},
-		{"a device that is none", `{"notification":{"devices":["x"]}}`, "M_BAD_JSON", "notification.devices[0] cannot be a string"},
+		{"devices that are not a list", `{"notification":{"devices":{}}}`, "M_BAD_JSON", "notification.devices cannot be an object"},
+		{"a device that is not an object", `{"notification":{"devices":["x"]}}`, "M_BAD_JSON", "notification.devices[0] cannot be a string"},
 		{"a null device", `{"notification":{"devices":[null]}}`, "M_BAD_JSON", "notification.devices[0].app_id is missing"},
 		{"a device without app_id", `{"notification":{"devices":[{` + app + `},{"pushkey":"k"}]}}`, "M_BAD_JSON", "notification.devices[1].app_id is missing"},
 		{"a device with an empty app_id", `{"notification":{"devices":[{"app_id":"","pushkey":"k"}]}}`, "M_BAD_JSON", "notification.devices[0].app_id is missing"},
@@ -212,9 +212,9 @@ func TestARequestThatIsWrongNamesTheField(t *testing.T) {
 		{"a name in capitals", `{"Notification":{"devices":[]}}`, "M_BAD_JSON", "notification is missing"},
 		{"an app_id that is an object", `{"notification":{"devices":[{"app_id":{},"pushkey":"k"}]}}`, "M_BAD_JSON", "notification.devices[0].app_id cannot be an object"},
 		{"a pushkey_ts that is a string", `{"notification":{"devices":[{` + app + `,"pushkey_ts":"1"}]}}`, "M_BAD_JSON", "notification.devices[0].pushkey_ts cannot be a string"},
-		{"content that is no object", `{"notification":{"content":"x","devices":[]}}`, "M_BAD_JSON", "notification.content is not an object"},
+		{"content that is not an object", `{"notification":{"content":"x","devices":[]}}`, "M_BAD_JSON", "notification.content is not an object"},
 		{"content that is a list", `{"notification":{"content":[],"devices":[]}}`, "M_BAD_JSON", "notification.content is not an object"},
-		{"counts that are no object", `{"notification":{"counts":[],"devices":[]}}`, "M_BAD_JSON", "notification.counts cannot be an array"},
+		{"counts that are not an object", `{"notification":{"counts":[],"devices":[]}}`, "M_BAD_JSON", "notification.counts cannot be an array"},
 		{"a count that is a string", `{"notification":{"counts":{"unread":"1"},"devices":[]}}`, "M_BAD_JSON", "notification.counts.unread cannot be a string"},
 		{"a count that is a fraction", `{"notification":{"counts":{"missed_calls":1.5},"devices":[]}}`, "M_BAD_JSON", "notification.counts.missed_calls cannot be a fraction"},
 		{"a count that is true", `{"notification":{"counts":{"unread":true},"devices":[]}}`, "M_BAD_JSON", "notification.counts.unread cannot be a boolean"},

@@ -11,8 +11,8 @@ import (
 // eventKey identifies one event for one device; zero if the push must not be deduplicated.
 type eventKey [16]byte
 
-// keyOfEvent hashes what makes a push the same. The data is part of it, since two accounts on one device share app_id and
-// pushkey, get the same event, and tell it apart by their data. So is where the push goes, for the data say it where the pushkey does not.
+// keyOfEvent hashes what makes two pushes the same. The device's data is part of it. Two accounts on one device share app_id and
+// pushkey, get the same event, and differ only in their data. For some providers, the data also holds the address.
 func keyOfEvent(event string, d *providers.Device) eventKey {
 	if event == "" {
 		return eventKey{}
@@ -28,14 +28,15 @@ func keyOfEvent(event string, d *providers.Device) eventKey {
 	return eventKey(sum[:len(eventKey{})])
 }
 
-// deliveredSet remembers which events were delivered, for at least the window if it is not flooded. It is two generations of
-// a map without pointers: the older one is forgotten when the younger one is a window old or full. Not safe for concurrent use.
+// deliveredSet remembers which events were delivered, for at least the window unless it overflows. It has two generations of a map
+// without pointers. The old generation is forgotten when the young one is full or as old as the window. It is not safe for concurrent
+// use.
 type deliveredSet struct {
 	young, old   map[eventKey]struct{}
-	born, latest time.Time // of the younger generation, and of its latest member
+	born, latest time.Time // when the young generation began, and when its latest event was added
 }
 
-// maxGeneration bounds a generation: some 25 MB at worst.
+// maxGeneration bounds a generation, to about 25 MB.
 const maxGeneration = 500_000
 
 func (s *deliveredSet) has(k eventKey) bool {
@@ -46,7 +47,7 @@ func (s *deliveredSet) has(k eventKey) bool {
 	return ok
 }
 
-// add remembers an event. The bound is kept here: what an earlier process delivered comes all at once.
+// add remembers an event. It enforces the bound, since all events of an earlier process are added at once.
 func (s *deliveredSet) add(k eventKey, now time.Time) {
 	if len(s.young) >= maxGeneration {
 		s.old, s.young = s.young, nil
@@ -58,7 +59,7 @@ func (s *deliveredSet) add(k eventKey, now time.Time) {
 	s.latest = now
 }
 
-// age forgets what is older than the window. With a window of 0 nothing is remembered.
+// age forgets events older than the window. With a window of 0 nothing is remembered.
 func (s *deliveredSet) age(window time.Duration, now time.Time) {
 	switch {
 	case now.Sub(s.latest) >= window:

@@ -179,7 +179,7 @@ func TestNoTwoEventsShareAKey(t *testing.T) {
 		keys[k] = this
 	}
 	if keyOfEvent("", device("a", "b", "")) != (eventKey{}) {
-		t.Error("what is no event has a key")
+		t.Error("something that is not an event has a key")
 	}
 }
 
@@ -214,7 +214,7 @@ func TestAnEventRememberedLongAfterTheLastRequestIsKnownForAWindow(t *testing.T)
 	start := time.Unix(1_700_000_000, 0)
 	var s deliveredSet
 	s.add(keyNumber(1), start)
-	late := start.Add(2*window - time.Second) // a slow attempt ended
+	late := start.Add(2*window - time.Second) // the end of a slow attempt
 	s.add(keyNumber(2), late)
 	s.age(window, late.Add(2*time.Second))
 	if !s.has(keyNumber(2)) {
@@ -230,7 +230,7 @@ func TestAFloodOfEventsIsBounded(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_700_000_000, 0)
 	var s deliveredSet
-	for n := range 2*maxGeneration + 1 { // no request comes meanwhile, as when they are recalled after a restart
+	for n := range 2*maxGeneration + 1 { // without requests in between, as when events are recalled after a restart
 		s.add(keyNumber(n), start)
 	}
 	s.age(time.Hour, start)

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// BenchmarkDelivery is what a request costs whose push is delivered at once, over HTTP/2 and TLS, without and with an outbox: one that is
-// not needed must cost nearly nothing.
+// BenchmarkDelivery measures a request whose push is delivered at once, over HTTP/2 and TLS, without and with an outbox. An outbox that
+// is not needed must cost almost nothing.
 func BenchmarkDelivery(b *testing.B) {
 	server := benchtest.Start(b)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool()}}
@@ -71,7 +71,7 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// quiet is a provider that does not remember what it was asked.
+// quiet is a provider that does not remember its pushes.
 type quiet struct{ *scripted }
 
 func (q quiet) Push(ctx context.Context, p *providers.Push) providers.Outcome {

@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// maxDoubts bounds the pushes of which it is not known whether an outbox has them: while it hangs, no more are offered to it.
+	// maxDoubts bounds the pushes in doubt. At the bound, nothing more is offered to an outbox that hangs.
 	maxDoubts = 1000
-	// doubtPause and maxDoubtPause are how long to leave an outbox alone that did not answer: at first, and in the end.
+	// doubtPause and maxDoubtPause are the shortest and the longest pause between two calls to an outbox that did not answer.
 	doubtPause    = time.Second
 	maxDoubtPause = 10 * time.Second
 )
 
-// doubts are the pushes of which it is not known whether the outbox has them, or still has them, since it did not answer in time. The
-// same call is made again until it answers, which changes nothing if it has happened before. Meanwhile a homeserver that sends the event
-// again finds it on its way, so it is neither lost nor delivered twice. Safe for concurrent use.
+// doubts are the pushes that the outbox may or may not have, because it did not answer in time. The call is repeated until the outbox
+// answers; repeating it changes nothing if it has already happened. Meanwhile, a homeserver that sends the event again joins the same
+// flight. So the push is neither lost nor delivered twice. It is safe for concurrent use.
 type doubts struct {
 	mu  sync.Mutex
 	ids map[string]struct{}
 }
 
-// has reports whether there is a doubt about a push.
+// has reports whether a push is in doubt.
 func (d *doubts) has(id string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,8 +47,8 @@ func (d *doubts) remove(id string) {
 	delete(d.ids, id)
 }
 
-// doubt resolves a doubt in the background. It does not keep a process from ending: what the outbox has then is told by the outbox itself,
-// with the events that it took over.
+// doubt resolves a doubt in the background. It does not delay the end of the process: the outbox still knows which pushes and events it
+// has.
 func (g *Gateway) doubt(f *flight, d decision) {
 	g.Shared.doubts.add(f.push.ID)
 	g.box.doubts.Add(1)
@@ -65,17 +65,17 @@ func (g *Gateway) doubt(f *flight, d decision) {
 	}()
 }
 
-// resolve makes once more the call that the outbox did not answer in time, and reports whether it did now.
+// resolve repeats the call that the outbox did not answer in time, and reports whether it has answered now.
 func (g *Gateway) resolve(f *flight, d decision) bool {
 	if d.settle {
-		// An outbox that is closed has kept its word: what is settled may come back with a restart only.
+		// A closed outbox has kept its promise: a settled push can come back only with a restart.
 		if err := g.box.settle(f.ref()); err != nil && !errors.Is(err, outbox.ErrNotOpen) && g.Now().Before(f.push.Expires) {
 			return false
 		}
 		g.leave(f, d)
 		return true
 	}
-	// That it is refused this time does not say that it was before: the first call may still be on its way.
+	// A refusal now does not mean that the first call was refused: that call may still be on its way.
 	switch err := g.accept(&f.cargo, acceptance{due: g.due(d, f)}); {
 	case err == nil:
 		d.remember = true

@@ -13,22 +13,22 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Explanation is all that is known of a device.
+// Explanation is everything that is known about a device.
 type Explanation struct {
-	// PushkeyHash is the hash of its app_id, pushkey and, for webpush, endpoint, of which logs show the first 8 characters.
+	// PushkeyHash is the hash of its app_id, pushkey and, for webpush, endpoint. Logs show its first 8 characters.
 	PushkeyHash string `json:"pushkey_hash"`
-	// App is the pattern of the app that serves it, or did; empty if none does.
+	// App is the pattern of the app that serves the device, or did; empty if none does.
 	App string `json:"app"`
-	// Record is why it is rejected or suspected; absent if there is neither a verdict nor a suspicion.
+	// Record is why the device is rejected or suspected; absent if it is neither.
 	Record *RecordStatus `json:"record,omitempty"`
-	// Last is the latest attempt that is remembered; absent if none is.
+	// Last is the latest attempt that is remembered; absent if there is none.
 	Last *Account `json:"last,omitempty"`
-	// Waiting says that the outbox has pushes for it.
+	// Waiting means that the device has pending pushes.
 	Waiting bool `json:"waiting"`
-	// Unusable is why nothing could ever be delivered to it: each notification is answered with its rejection. Absent if that is not so, or
-	// cannot be told from what is known of the device.
+	// Unusable is why nothing could ever be delivered to the device; absent if that does not apply or is unknown. Such a device is
+	// rejected in every answer.
 	Unusable *UnusableStatus `json:"unusable,omitempty"`
-	// Note is what the answer leaves open, or what there is to do; absent if nothing.
+	// Note is what remains unclear, or what to do; absent if there is nothing.
 	Note string `json:"note,omitempty"`
 }
 
@@ -47,31 +47,31 @@ type RecordStatus struct {
 	LastSeen    time.Time `json:"last_seen"`
 	// Verdicts is how many probes gave the same verdict; 0 if the pushkey is only suspected, and so not rejected.
 	Verdicts int `json:"verdicts"`
-	// CondemnedUntil is the newest pushkey_ts that is answered as rejected: a pusher that was registered later is delivered to. Absent
-	// if no verdict named a time.
+	// CondemnedUntil is the newest pushkey_ts that is answered as rejected. A pusher that was registered later is delivered to. It is
+	// absent if no verdict had a time.
 	CondemnedUntil *time.Time `json:"condemned_until,omitempty"`
-	// ServiceTime is since when the push service says that the pushkey is invalid; absent if it did not say.
+	// ServiceTime is since when the pushkey is invalid, according to the push service; absent if it sent no time.
 	ServiceTime *time.Time `json:"service_time,omitempty"`
-	// ProbeAt is from when on a notification without pushkey_ts is tried again; absent if there is no verdict.
+	// ProbeAt is the time after which a notification without pushkey_ts is tried again; absent if there is no verdict.
 	ProbeAt time.Time `json:"probe_at,omitzero"`
-	// Suspicion is that the pushkey may be dead, without proof; absent if it is not suspected.
+	// Suspicion means that the pushkey may be dead, without proof; absent if it is not suspected.
 	Suspicion *SuspicionStatus `json:"suspicion,omitempty"`
 }
 
-// SuspicionStatus is what is known of a pushkey that may be dead.
+// SuspicionStatus is what is known about a pushkey that may be dead.
 type SuspicionStatus struct {
 	// Since is when the pushkey was first found missing.
 	Since time.Time `json:"since"`
-	// Looks is how many attempts found it missing. Those that were under way together are one.
+	// Looks is how many attempts found the pushkey missing. Attempts that ran at the same time count as one.
 	Looks int `json:"looks"`
-	// LookAt is from when on the next push is sent to see whether it is still missing. Until then pushes wait.
+	// LookAt is when the next push is sent to check whether the pushkey is still missing. Until then its pushes are pending.
 	LookAt time.Time `json:"look_at"`
 }
 
-// Dead reports whether there is a verdict, and not a suspicion alone.
+// Dead reports whether there is a verdict, and not only a suspicion.
 func (s RecordStatus) Dead() bool { return s.Verdicts > 0 }
 
-// NewRecordStatus is a record as an operator sees it.
+// NewRecordStatus returns a record as an operator sees it.
 func NewRecordStatus(k rejected.Key, r rejected.Record) RecordStatus {
 	s := RecordStatus{
 		PushkeyHash: k.String(), App: r.App, Reason: r.Reason, FirstSeen: r.FirstSeen, LastSeen: r.LastSeen, Verdicts: r.Verdicts, ProbeAt: r.ProbeAt,
@@ -88,7 +88,7 @@ func NewRecordStatus(k rejected.Key, r rejected.Record) RecordStatus {
 	return s
 }
 
-// Explain says what is known of a device. The app_id is empty if only the hash is known.
+// Explain returns what is known about a device. The app_id is empty if only the hash is known.
 func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Explanation, error) {
 	e := Explanation{PushkeyHash: k.String()}
 	r, err := g.Rejected.Get(ctx, k)
@@ -114,10 +114,11 @@ func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Ex
 	return e, g.explainWaiting(ctx, k, &e)
 }
 
-// noteWrongKey is what there is to do about a device that has another key than the app's.
+// noteWrongKey is what to do about a device that has another key than the app's.
 const noteWrongKey = "the device subscribed with another key than the gateway's: restore that key, or its client must subscribe again"
 
-// Unusable returns why nothing could ever be delivered to a device; nil if something may be, or if no app serves it.
+// Unusable returns why nothing could ever be delivered to a device. It returns nil if something could be, or if no app serves the
+// device.
 func (g *Gateway) Unusable(d *providers.Device) *UnusableStatus {
 	app := g.Router.Route(d.AppID)
 	if app == nil {
@@ -130,7 +131,8 @@ func (g *Gateway) Unusable(d *providers.Device) *UnusableStatus {
 	return &UnusableStatus{Reason: o.Reason, Detail: o.Err.Error()}
 }
 
-// explainWaiting looks for a device in the outbox: under its app or, after a restart that left only its hash, under each.
+// explainWaiting looks for a device's pending pushes: under its app, or under every app if only the device's hash is known after a
+// restart.
 func (g *Gateway) explainWaiting(ctx context.Context, k rejected.Key, e *Explanation) error {
 	patterns := []string{e.App}
 	if e.App == "" {
@@ -152,11 +154,10 @@ func (g *Gateway) explainWaiting(ctx context.Context, k rejected.Key, e *Explana
 	return nil
 }
 
-// Known says whether anything at all is known of the device.
+// Known reports whether anything is known about the device.
 func (e *Explanation) Known() bool { return e.Record != nil || e.Last != nil || e.Waiting }
 
-// Find returns the devices whose hashes begin with a prefix in hexadecimal, of those that are on record or were tried lately: at most
-// limit of them.
+// Find returns at most limit devices whose hashes begin with a prefix in hexadecimal. It searches the records and the recent attempts.
 func (g *Gateway) Find(ctx context.Context, prefix string, limit int) ([]rejected.Key, error) {
 	keys := g.Shared.journal.matching(prefix)
 	if lister, ok := g.Rejected.(rejected.Lister); ok {
@@ -179,35 +180,35 @@ func (g *Gateway) Find(ctx context.Context, prefix string, limit int) ([]rejecte
 	return keys[:min(len(keys), limit)], nil
 }
 
-// Trial is what came of a push that an operator sent to see what comes of it.
+// Trial is the result of a push that an operator sent as a test.
 type Trial struct {
 	App         string `json:"app"`
 	Provider    string `json:"provider"`
 	PushkeyHash string `json:"pushkey_hash"`
-	// Outcome is the provider's verdict, Reason and Detail why.
+	// Outcome is the provider's verdict; Reason and Detail say why.
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
 	// Word is the push service's own word; absent if it gave none.
 	Word   string `json:"word,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	// Result is what would become of a homeserver's push: delivered, rejected or dropped; queued, or unavailable without an outbox, if it is
-	// to be tried again.
+	// Result is what would become of a homeserver's push: delivered, rejected or dropped. If it would be retried, it is queued, or
+	// unavailable without an outbox.
 	Result string `json:"result"`
-	// RetryAfter is how long the push service wants to be left alone, in seconds.
+	// RetryAfter is how long the push service asks to wait, in seconds.
 	RetryAfter float64 `json:"retry_after,omitempty"`
-	// ServiceTime is since when the push service says that the pushkey is invalid.
+	// ServiceTime is since when the pushkey is invalid, according to the push service.
 	ServiceTime *time.Time `json:"service_time,omitempty"`
-	// OnRecord says that a homeserver would be answered with the rejection on record instead.
+	// OnRecord means that a homeserver would get the rejection on record instead.
 	OnRecord bool `json:"on_record"`
-	// Duration is how long it took, in seconds.
+	// Duration is how long the attempt took, in seconds.
 	Duration float64 `json:"duration"`
 }
 
-// ErrUnknownApp says that no app serves a device.
+// ErrUnknownApp means that no app serves a device.
 var ErrUnknownApp = errors.New("no app serves the app_id")
 
-// Try makes one attempt at the first device of a request, past the rejected store, the breaker and the outbox, and changes nothing of
-// them. The site is where the notification is to have come in.
+// Try makes one attempt at the first device of a request. It bypasses the rejected store, the breaker and the outbox, and changes
+// nothing in them. The site is the one that the notification counts as having arrived at.
 func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Trial, error) {
 	d := &r.Devices[0]
 	app := g.Router.Route(d.AppID)

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// listedStore is a rejected store that can be looked through, one record at a time.
+// listedStore is a rejected store that can list its records, one at a time.
 type listedStore struct {
 	*memoryStore
 	broken error
@@ -52,7 +52,7 @@ func TestADeadDeviceIsExplained(t *testing.T) {
 	if record.Reason != "gone" || record.Verdicts != 1 || record.App != "app*" || record.PushkeyHash != e.PushkeyHash {
 		t.Errorf("the record is %+v", record)
 	}
-	// A device that registered in the second of its death is given the benefit of the doubt.
+	// A device that registered in the second of its death gets the benefit of the doubt.
 	if !record.ServiceTime.Equal(verdict.Since) || record.CondemnedUntil.Unix() != 1999 || record.ProbeAt.Sub(record.FirstSeen) != time.Hour {
 		t.Errorf("dead since %v, condemned until %v, probed at %v", record.ServiceTime, record.CondemnedUntil, record.ProbeAt)
 	}
@@ -140,7 +140,7 @@ func TestATrialTellsTheVerdictAndChangesNothing(t *testing.T) {
 		{"never", providers.Dropped("too_large", nil), false, true, "dropped", "dropped"},
 		{"later", later, false, true, "retry", "queued"},
 		{"later, without an outbox", later, false, false, "retry", "unavailable"},
-		{"the operator's to mend", providers.Misconfigured("http_403", nil), false, true, "misconfigured", "queued"},
+		{"the operator's to fix", providers.Misconfigured("http_403", nil), false, true, "misconfigured", "queued"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -164,7 +164,7 @@ func TestATrialTellsTheVerdictAndChangesNothing(t *testing.T) {
 				t.Errorf("asked was %+v", pushes)
 			}
 			if len(r.store.records) != 0 || r.box.happened() != "" || len(r.attempts()) != 0 {
-				t.Errorf("it changed the store %v, the outbox %s, or was told as an attempt", r.store.records, r.box.happened())
+				t.Errorf("it changed the store %v, the outbox %s, or was reported as an attempt", r.store.records, r.box.happened())
 			}
 		})
 	}

@@ -18,10 +18,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// errBroken is how a store fails in these tests.
+// errBroken is the error of a failing store in these tests.
 var errBroken = errors.New("the disk is on fire")
 
-// scripted is a provider that answers by a script and remembers what it was asked.
+// scripted is a provider that answers by a script and remembers its pushes.
 type scripted struct {
 	script func(ctx context.Context, p *providers.Push) providers.Outcome
 
@@ -30,7 +30,7 @@ type scripted struct {
 	times  []time.Time
 }
 
-// always answers each push the same.
+// always gives the same answer to each push.
 func always(o providers.Outcome) *scripted {
 	return &scripted{script: func(context.Context, *providers.Push) providers.Outcome { return o }}
 }
@@ -52,7 +52,7 @@ func inTurn(outcomes ...providers.Outcome) *scripted {
 	}}
 }
 
-// after answers each push the same, d later. For use in a synctest bubble.
+// after gives the same answer to each push, d later. It is for use in a synctest bubble.
 func after(d time.Duration, o providers.Outcome) *scripted {
 	return &scripted{script: func(context.Context, *providers.Push) providers.Outcome {
 		time.Sleep(d) // the bubble's time
@@ -83,7 +83,7 @@ func (s *scripted) Push(ctx context.Context, p *providers.Push) providers.Outcom
 	return script(ctx, p)
 }
 
-// become changes the script.
+// become replaces the script.
 func (s *scripted) become(script func(context.Context, *providers.Push) providers.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *scripted) asked() []*providers.Push {
 	return append([]*providers.Push(nil), s.pushes...)
 }
 
-// began is when the provider was last asked to deliver a push.
+// began returns when the provider was last asked to deliver a push.
 func (s *scripted) began(p *providers.Push) (at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,12 +184,12 @@ func (s *memoryStore) Forget(_ context.Context, key rejected.Key) error {
 	return nil
 }
 
-// memoryBox is an outbox in memory that notes what happens to its entries, and nothing else happens to them.
+// memoryBox is an outbox in memory that notes what happens to its entries, and does nothing else with them.
 type memoryBox struct {
 	mu      sync.Mutex
 	err     error // what Accept and Waiting return
 	entries []outbox.Entry
-	// log is what was done: "accept running", "accept", "settle", "release in 5s".
+	// log has the calls: "accept running", "accept", "settle", "release in 5s".
 	log []string
 }
 
@@ -259,7 +259,7 @@ type witness struct {
 	attempts []Attempt
 	answers  []string
 	failures []string
-	changes  []string // of breakers and fuses
+	changes  []string // to breakers and fuses
 }
 
 func (w *witness) Attempted(a Attempt) {
@@ -268,7 +268,7 @@ func (w *witness) Attempted(a Attempt) {
 	w.attempts = append(w.attempts, a)
 }
 
-// reported are the failures of stores, and seen the changes of breakers and fuses, until now.
+// reported returns the failures of stores so far; seen returns the changes of breakers and fuses.
 func (w *witness) reported() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -315,7 +315,7 @@ func (w *witness) FuseReset(app, host string, _, alarm bool) {
 	w.see(fmt.Sprintf("fuse of %q reset%s", app+host, loud(alarm)))
 }
 
-// loud marks what calls somebody.
+// loud marks what alerts the operator.
 func loud(alarm bool) string {
 	if alarm {
 		return "!"
@@ -337,7 +337,7 @@ func (w *witness) StoreFailed(doing string, _ error) {
 
 // rig is a gateway with a fake of everything around it.
 type rig struct {
-	site providers.Site // at which notifications come in
+	site providers.Site // where notifications come in
 	*Gateway
 	t     testing.TB
 	store *memoryStore
@@ -345,7 +345,7 @@ type rig struct {
 	saw   *witness
 }
 
-// appFor makes an app with the usual policy, for its provider.
+// appFor returns an app with the usual policy for a provider.
 func appFor(pattern string, p providers.Provider) *App {
 	a := &App{
 		Pattern: pattern, ProviderName: "scripted", Provider: p, Wait: DefaultWait, TTL: 24 * time.Hour,
@@ -355,7 +355,7 @@ func appFor(pattern string, p providers.Provider) *App {
 	return a
 }
 
-// newRig makes a gateway without an outbox. It drains when the test ends.
+// newRig returns a gateway without an outbox. It drains when the test ends.
 func newRig(t testing.TB, apps ...*App) *rig {
 	t.Helper()
 	router, err := NewRouter(apps)
@@ -374,7 +374,7 @@ func newRig(t testing.TB, apps ...*App) *rig {
 	return r
 }
 
-// attempts are those that the observer saw, once all have ended.
+// attempts returns those that the observer saw, once all have ended.
 func (r *rig) attempts() []Attempt {
 	r.Shared.Drain(context.Background())
 	r.saw.mu.Lock()
@@ -382,15 +382,15 @@ func (r *rig) attempts() []Attempt {
 	return slices.Clone(r.saw.attempts)
 }
 
-// sharing makes it a gateway of the same process as another one.
+// sharing makes it a gateway in the same process as another one.
 func (r *rig) sharing(with *rig) *rig {
-	synctest.Wait() // flights that were answered may not have ended yet
+	synctest.Wait() // the flights of answered requests may not have ended yet
 	r.Options.Shared = with.Shared
 	r.Gateway = New(r.Options)
 	return r
 }
 
-// use puts another outbox in place of the fake one.
+// use replaces the fake outbox.
 func (r *rig) use(b outbox.Box) {
 	r.Outbox = b
 	r.Gateway.box = newBox(b, r.Observer)
@@ -414,7 +414,7 @@ func (r *rig) notify(body string) string {
 	return line(r.Notify(request, r.site, everything))
 }
 
-// line is an answer as these tests write it: `[]`, `["a","b"]`, or `503 after 5s`.
+// line returns an answer as these tests write it: `[]`, `["a","b"]`, or `503 after 5s`.
 func line(a Answer) string {
 	if a.Err != nil {
 		return fmt.Sprintf("%d after %s", a.Err.Status, a.RetryAfter)

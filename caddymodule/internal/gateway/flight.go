@@ -14,46 +14,46 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// flight is one push on its way. It belongs to no request: a request waits for it as long as its app says, several may wait for the
-// same one, and it lands after the last of them was answered if need be. See doc.go for its life.
+// flight is one push on its way. It does not belong to a request: each request waits for it for its app's wait, and several requests
+// may wait for the same flight. It may land after the last of them was answered. See doc.go for its life.
 type flight struct {
 	cargo
-	gateway *Gateway // that launched it: one of an earlier configuration has another outbox
-	hand    *Hand    // of its request, if it holds on to the body; nil otherwise
+	gateway *Gateway // that launched it: the gateway of an earlier configuration has another outbox
+	hand    *Hand    // the request's, if the flight holds on to the body; nil otherwise
 	attempt attempt
-	change  change // of the breaker, by the attempt's verdict
+	change  change // to the breaker, by the attempt's verdict
 
-	// What its attempt has until it has ended: when it began and its span, its time and its slot, the place of one out of the outbox.
+	// The attempt's start, span, standing and context, and what it holds until it ends: its slot, and the worker of a push from the outbox.
 	start       time.Time
 	attemptSpan trace.Span
 	standing    outbox.Standing
-	time        context.Context //nolint:containedctx // the attempt's own, which may outlive the call that made it
+	time        context.Context //nolint:containedctx // the attempt may outlive the call that started it
 	cancel      context.CancelFunc
 	slot        limit.Slot
 	worker      *semaphore.Weighted
 
 	landed   chan struct{}
-	outcome  providers.Outcome // once landed, as is the decision
+	outcome  providers.Outcome // set once landed, like the decision
 	decision decision
 
-	// mu guards what follows. It is never held while a store or a push service is asked.
+	// mu guards what follows. It is never held during a call to a store or a push service.
 	mu    sync.Mutex
 	phase phase
-	// handing is closed when the outbox has answered whether it takes the push over, or when it will not be asked any more; nil if no
-	// request wanted that. Handed is its answer.
+	// handing is closed when the outbox has answered whether it accepts the push, or when it will not be asked. It is nil if no request
+	// wanted to hand the push over. handed is the outbox's answer.
 	handing chan struct{}
 	handed  effect
 }
 
-// phase is how far a flight is.
+// phase is the progress of a flight.
 type phase uint8
 
 const (
-	// clearing: the stores are asked whether it may start.
+	// clearing: the stores are asked whether the flight may start.
 	clearing phase = iota
 	// flying: the attempt is under way.
 	flying
-	// landing: the attempt has ended, and what the policy decides is carried out.
+	// landing: the attempt has ended, and the policy's decision is carried out.
 	landing
 )
 
@@ -66,29 +66,29 @@ type cargo struct {
 	key  rejected.Key
 	// queue is the device's name in the outbox: the key, unless an earlier version accepted the push.
 	queue rejected.Key
-	// view is the push's notification as it was made for its request; nil for a push out of the outbox.
+	// view is the push's notification as made for its request; nil for a push from the outbox.
 	view  *view
 	event eventKey
-	// host is where the push goes, and group whom that belongs to; empty where all pushes of the app go to the same service.
+	// host is where the push goes, and group is who the host belongs to; empty if all pushes of the app go to the same service.
 	host, group string
-	// accepted is when the gateway got it.
+	// accepted is when the gateway received the push.
 	accepted time.Time
-	// span is that of the request that it came with; nil for a push out of the outbox.
+	// span is the span of its request; nil for a push from the outbox.
 	span trace.Span
-	// leased says that it came out of the outbox, and tries is how often in a row the outbox tried the device before.
+	// leased means that the push came from the outbox. tries is how many attempts in a row failed for the device before.
 	leased bool
 	tries  int
 	// fuse is the number of the app's latest fuse change when the attempt began.
 	fuse int
-	// known says that something was delivered to the device before.
+	// known means that the device was delivered to before.
 	known bool
-	// mark is the device's in the rejected store, which may suspect it.
+	// mark is the device's mark in the rejected store, which may suspect it.
 	mark rejected.Mark
-	// turnedAway says that the breaker kept it off, or its host's pause if it is paused: there was no attempt.
+	// turnedAway means that there was no attempt, because of the breaker, or of the host's pause if paused is set.
 	turnedAway, paused bool
 }
 
-// ref is the name of the cargo's entry in the outbox.
+// ref returns the reference of the cargo's entry in the outbox.
 func (c *cargo) ref() outbox.Ref {
 	return outbox.Ref{App: c.app.Pattern, Device: c.queue, ID: c.push.ID}
 }
@@ -98,7 +98,7 @@ func (c *cargo) ownSite() bool {
 	return c.host != "" && c.push.Site.Host != "" && c.host == c.push.Site.Host+":"+c.push.Site.Port
 }
 
-// launch starts the flight on a goroutine of its own, since it may outlast the request and must not end with it.
+// launch starts the flight on its own goroutine, because it may outlast the request and must not end with it.
 func (g *Gateway) launch(f *flight) {
 	f.gateway = g
 	g.Shared.began(f.app)
@@ -111,7 +111,7 @@ func (g *Gateway) launch(f *flight) {
 	}()
 }
 
-// done ends a flight that has landed, or never took off.
+// done ends a flight that has landed or that could not start, and releases what it held.
 func (g *Gateway) done(f *flight) {
 	f.hand.Close()
 	if f.worker != nil {
@@ -120,8 +120,11 @@ func (g *Gateway) done(f *flight) {
 	g.Shared.ended(f.app)
 }
 
-// clear asks the stores whether a flight may start, and otherwise ends it: another gateway has the event, the device's earlier pushes are
-// pending, so that it joins behind them or the homeserver sends it again, or it is not yet time to look at a suspected device.
+// clear asks the stores whether a flight may start, and otherwise ends it for one of three reasons:
+//
+//   - Another gateway has the event.
+//   - The device has pending pushes. This push joins behind them, or the homeserver sends it again.
+//   - The device is suspected, and it is too early to look again.
 func (g *Gateway) clear(f *flight) bool {
 	f.fuse = f.app.fuse.now()
 	switch g.claim(f.event) {
@@ -149,7 +152,7 @@ func (g *Gateway) clear(f *flight) bool {
 func (g *Gateway) fly(f *flight) {
 	f.mu.Lock()
 	f.phase = flying
-	if f.handing != nil { // a request's patience ended meanwhile
+	if f.handing != nil { // a request's wait ended in the meantime
 		go g.hand(f)
 	}
 	f.mu.Unlock()
@@ -157,8 +160,8 @@ func (g *Gateway) fly(f *flight) {
 	g.attempt(f)
 }
 
-// attempted lands a flight whose attempt has ended, and reports it. Those who wait learn of it when all of it is done that the answer stands
-// on.
+// attempted lands a flight whose attempt has ended, and reports it. Waiting requests are answered once everything is done that their
+// answer depends on.
 func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 	ended := g.Now()
 	d := g.carryOut(f, o)
@@ -178,8 +181,8 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 	g.done(f)
 }
 
-// handOver gives the push of a running attempt to the outbox, once, because a request's patience is over, and returns what to answer the
-// request by the deadline, which is that long from now, and what the outbox said if it did by then.
+// handOver gives the push of a running attempt to the outbox, once, because a request's wait is over. The deadline counts from now. It
+// returns the decision to answer by, and the outbox's answer if there was one in time.
 func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Duration) (decision, effect) {
 	f.mu.Lock()
 	if f.handing == nil && f.phase != landing {
@@ -188,7 +191,7 @@ func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Du
 			go f.gateway.hand(f)
 		}
 	}
-	handing := f.handing // nil if it is landing: then its end is all that there is to wait for
+	handing := f.handing // nil if the flight is landing: then only its end is left to wait for
 	f.mu.Unlock()
 
 	timer := time.NewTimer(deadline)
@@ -226,7 +229,7 @@ func (g *Gateway) hand(f *flight) {
 	f.mu.Unlock()
 }
 
-// land says that nothing is handed over from now on, and returns what became of that.
+// land stops the handing over of the push, and returns how it went if it had already begun.
 func (f *flight) land() (handed effect) {
 	f.mu.Lock()
 	was := f.phase
@@ -245,13 +248,13 @@ func (f *flight) land() (handed effect) {
 	return f.handed
 }
 
-// finish tells those who wait what was decided.
+// finish publishes the decision to those who wait.
 func (f *flight) finish(o providers.Outcome, d decision) {
 	f.outcome, f.decision = o, d
 	close(f.landed)
 }
 
-// await reports whether the flight has landed by the deadline, which is that long from now.
+// await reports whether the flight has landed by the deadline, which counts from now.
 func (f *flight) await(deadline time.Duration) bool {
 	select {
 	case <-f.landed:
@@ -271,8 +274,8 @@ func (f *flight) await(deadline time.Duration) bool {
 	}
 }
 
-// verdict is what was decided about the push of a landed flight, for a device that joined it: one that registered after the
-// pushkey died is not dead because the leader was.
+// verdict returns the decision about the push of a landed flight, for a device that joined it. A device that registered after the
+// pushkey died is not dead because the leader is.
 func (f *flight) verdict(d *providers.Device) decision {
 	if registered := f.registered(d); f.decision.result.dead() && registeredAfter(f.outcome.Since, registered) {
 		return decide(f.outcome, circumstances{pushkeyTS: registered})

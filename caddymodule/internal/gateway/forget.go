@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Forget removes the record of a device, and says whether there was one: the operator knows better.
+// Forget removes the record of a device because the operator knows that it is alive, and reports whether there was one.
 func (g *Gateway) Forget(ctx context.Context, k rejected.Key) (known bool, err error) {
 	_, err = g.Rejected.Get(ctx, k)
 	if errors.Is(err, rejected.ErrNotFound) {
@@ -26,9 +26,9 @@ func (g *Gateway) Forget(ctx context.Context, k rejected.Key) (known bool, err e
 	return true, nil
 }
 
-// ForgetSince removes the records of an app's pushkeys that were first rejected at a time or later: what a mistake in the settings cost,
-// when the fuse did not trip. It looks through one page of the store's records, and returns how many were removed, and the cursor to go
-// on with, which is empty at the end.
+// ForgetSince removes the records of an app's pushkeys that were first rejected at a time or later. It undoes a mistake in the settings
+// that did not trip the fuse. It reads one page of the store's records. It returns how many it removed, and the cursor of the next
+// page, which is empty at the end.
 func (g *Gateway) ForgetSince(
 	ctx context.Context, lister rejected.Lister, app string, since time.Time, q rejected.Query,
 ) (n int, next string, err error) {

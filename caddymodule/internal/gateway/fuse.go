@@ -10,39 +10,40 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// FuseOptions say when so many pushkeys die at once that it is rather the operator's mistake.
+// FuseOptions say when so many pushkeys die at once that the cause is almost certainly the operator's mistake.
 type FuseOptions struct {
-	// Share is the part of the pushkeys that may be rejected; 1 turns the fuse off.
+	// Share is the share of the pushkeys that may be rejected; 1 turns the fuse off.
 	Share float64
-	// Window is the time in which they are counted.
+	// Window is the time in which the rejections are counted.
 	Window time.Duration
 }
 
 const (
-	// fuseMin is how many rejections it takes at least.
+	// fuseMin is the lowest number of rejections that can trip a fuse.
 	fuseMin = 20
-	// maxFuseKeys bounds the pushkeys of a kind that are counted exactly in half a window; beyond it they are counted by a sample.
-	// maxUnknownKeys is the same for the fuse of unknown apps, where each device of each request counts.
+	// maxFuseKeys bounds the pushkeys of a kind that are counted exactly in half a window. Beyond it, they are counted by a sample.
+	// maxUnknownKeys is the same bound for the fuse of unknown apps, where each device of each request counts.
 	maxFuseKeys    = 50_000
 	maxUnknownKeys = 8192
-	// maxFuseHosts bounds the hosts that are tripped at a time. Beyond it, what a host says counts for the app.
+	// maxFuseHosts bounds the hosts that are tripped at the same time. Beyond it, a host's rejections count for the app.
 	maxFuseHosts = 4096
-	// maxFuseChanges bounds the hosts of which it is remembered when their part of a fuse changed.
+	// maxFuseChanges bounds the hosts whose latest change is remembered.
 	maxFuseChanges = 1024
-	// tripPart is the part of the window that a trip lasts at least: verdicts that alternate must not trip and reset it all the time.
+	// tripPart is the part of the window that a trip lasts at least. Otherwise alternating verdicts would trip and reset the fuse all
+	// the time.
 	tripPart = 10
-	// maxStrangers is how many records an app may get in an hour for devices that were never delivered to. Anyone can make up such devices,
-	// and nothing is lost when their rejection is answered and not recorded: the next push learns it again.
+	// maxStrangers is how many records per hour an app may get for devices that were never delivered to. Anybody can make up such
+	// devices. Nothing is lost if their rejection is answered but not recorded, because the next push learns of it again.
 	maxStrangers = 1000
 )
 
-// Fuses has one for each app, and one for devices of unknown apps. They outlive configurations.
+// Fuses has a fuse for each app, and one for devices of unknown apps. They outlive configurations.
 type Fuses struct {
 	mu    sync.Mutex
 	fuses map[string]*fuse
 }
 
-// unknownApps is the name of the fuse for devices that no app serves: no pattern is empty.
+// unknownApps is the name of the fuse for devices that no app serves. No pattern is empty.
 const unknownApps = ""
 
 func newFuses() *Fuses { return &Fuses{fuses: make(map[string]*fuse)} }
@@ -60,10 +61,11 @@ func (f *Fuses) of(app string) *fuse {
 	return f.fuses[app]
 }
 
-// fuse counts the distinct pushkeys of an app by the last verdict on each: alive or dead. It trips when too many are dead: for a host that
-// devices choose, if they are dead there, and else for the app. What a tripped host says does not count for the app. Known devices, which
-// were delivered to before, are weighed by themselves, so strangers neither trip their part nor hide it. It takes constant memory, and is
-// safe for concurrent use.
+// fuse counts the distinct pushkeys of an app by the latest verdict on each: alive or dead. It trips when too many are dead. Where
+// devices choose the host, it first trips for that host only, and the rejections of a tripped host do not count for the app.
+//
+// Known devices, which were delivered to before, are counted separately, so strangers can neither trip their part nor hide it. A fuse
+// takes constant memory, and is safe for concurrent use.
 type fuse struct {
 	mu   sync.Mutex
 	most int // pushkeys of a kind in a half
@@ -71,11 +73,11 @@ type fuse struct {
 	young, old fuseHalf
 	app        part
 	hosts      map[string]part // those that are tripped
-	// seq counts the times that it tripped or was reset; latest is the last one for the app, and changes those for hosts. Of hosts that
-	// changes had no room for, floor is the last one.
+	// seq counts the trips and resets. latest is the number of the app's latest one, and changes has those of hosts. floor is the
+	// highest number that changes had no room for.
 	seq, latest, floor int
 	changes            *simplelru.LRU[string, int]
-	// room is for records of devices that were never delivered to, and unrecorded counts those that it had no place for.
+	// room limits the records of devices that were never delivered to. unrecorded counts those that there was no room for.
 	room       *rate.Limiter
 	unrecorded int
 }
@@ -93,14 +95,14 @@ func newFuse(most int) *fuse {
 // of counts a host's pushkeys.
 func (f *fuse) of(host string) census { return f.young.of(host).plus(f.old.of(host)) }
 
-// inApp counts the app's pushkeys, but for those of tripped hosts.
+// inApp counts the app's pushkeys, without those of tripped hosts.
 func (f *fuse) inApp() census { return f.young.inApp().plus(f.old.inApp()) }
 
-// fuseState is what became of a fuse.
+// fuseState is what a verdict did to a fuse.
 type fuseState struct {
-	// held means that the verdict is not to be believed, and record that there is room to record it.
+	// held means that the verdict is not believed, and record that there is room to record it.
 	held, record bool
-	// trips are what tripped, and resets what is believed again.
+	// trips are the parts that tripped, and resets the parts that are believed again.
 	trips  []trip
 	resets []reset
 }
@@ -108,21 +110,21 @@ type fuseState struct {
 // trip is a part of a fuse that has tripped: a host, or "" for the app.
 type trip struct {
 	host string
-	// dead are the pushkeys whose rejection was recorded within the window and is withdrawn.
+	// dead are the pushkeys whose rejections were recorded within the window and are withdrawn.
 	dead []withdrawn
 	// pushkeys is how many were rejected within the window.
 	pushkeys int
-	// told means that it is news, and alarm that somebody is called.
+	// told means that the trip is reported, and alarm that it alerts the operator.
 	told, alarm bool
 }
 
-// withdrawn is a device whose rejection is; known means that it was delivered to before.
+// withdrawn is a device whose rejection is withdrawn. known means that it was delivered to before.
 type withdrawn struct {
 	key   rejected.Key
 	known bool
 }
 
-// reset is a part of a fuse that is believed again; alarm means that somebody was called when it tripped.
+// reset is a part of a fuse that is believed again. alarm means that its trip had alerted the operator.
 type reset struct {
 	host  string
 	alarm bool
@@ -133,8 +135,8 @@ type noted struct {
 	key  rejected.Key
 	host string
 	dead bool
-	// known means that the device was delivered to before, record that its rejection is to be recorded if it is believed, and fresh that the
-	// record would be a new one.
+	// known means that the device was delivered to before. record means that its rejection is recorded if it is believed, and fresh
+	// that the record would be a new one.
 	known, record, fresh bool
 }
 
@@ -166,7 +168,7 @@ func (f *fuse) note(v noted, o FuseOptions, now time.Time) (s fuseState) {
 	return s
 }
 
-// mayRecord reports whether there is room to record something of a device.
+// mayRecord reports whether there is room for a record of a device.
 func (f *fuse) mayRecord(known, fresh bool, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -181,7 +183,7 @@ func (f *fuse) hasRoom(known, fresh bool, now time.Time) bool {
 	return room
 }
 
-// exhume returns the pushkeys whose rejection was recorded within the window, if they are wanted, and forgets that.
+// exhume returns the pushkeys with a rejection recorded within the window, as far as wanted, and forgets that record.
 func (f *fuse) exhume(wanted func(grave) bool) (dead []withdrawn) {
 	for _, h := range []*fuseHalf{&f.young, &f.old} {
 		for k, g := range h.recorded {
@@ -194,7 +196,7 @@ func (f *fuse) exhume(wanted func(grave) bool) (dead []withdrawn) {
 	return dead
 }
 
-// age forgets what is older than the window. Hosts of which nothing is left are believed again.
+// age forgets verdicts older than the window. Hosts without any verdict left are believed again.
 func (f *fuse) age(o FuseOptions, now time.Time) (resets []reset) {
 	if f.young.recorded == nil {
 		f.young = newFuseHalf(now, f.most)
@@ -229,14 +231,14 @@ func (f *fuse) changed(host string) {
 	}
 }
 
-// now is the number of the latest change, to be compared when an attempt has ended.
+// now returns the number of the latest change, to compare with when an attempt has ended.
 func (f *fuse) now() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.seq
 }
 
-// changedSince reports whether the part of the fuse for a host changed since a number, or may have.
+// changedSince reports whether the part of the fuse for a host has changed since a number, or may have changed.
 func (f *fuse) changedSince(seq int, host string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -252,7 +254,7 @@ func (f *fuse) changedSince(seq int, host string) bool {
 	return f.floor > seq
 }
 
-// reset forgets everything, and returns what was tripped.
+// reset forgets everything, and returns the parts that were tripped.
 func (f *fuse) reset() (was []reset) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,19 +15,19 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// deliveredTo has devices of an app, named by runes from i to j, known as delivered to before.
+// deliveredTo makes devices of an app, named by runes from i to j, known.
 func (r *rig) deliveredTo(appID string, i, j rune) {
 	for ; i < j; i++ {
 		r.meet(appID, string(i))
 	}
 }
 
-// meet has a device known as delivered to before.
+// meet makes a device known.
 func (r *rig) meet(appID, pushkey string) {
 	r.Shared.proven.add(rejected.KeyOf(appID, pushkey), time.Now())
 }
 
-// numbered is the key of a made-up device. Whoever makes it up can choose most of its bits.
+// numbered returns the key of a made-up device. Whoever makes it up can choose most of its bits.
 func numbered(i int) (k rejected.Key) {
 	binary.BigEndian.PutUint64(k[8:], uint64(i))
 	return k
@@ -35,7 +35,7 @@ func numbered(i int) (k rejected.Key) {
 
 var usual = FuseOptions{Share: 0.5, Window: 10 * time.Minute}
 
-// size is how many pushkeys and hosts a fuse keeps.
+// size returns how many pushkeys and hosts a fuse keeps.
 func (f *fuse) size() (n int) {
 	for _, h := range []fuseHalf{f.young, f.old} {
 		n += len(h.recorded)
@@ -46,7 +46,7 @@ func (f *fuse) size() (n int) {
 	return n + len(f.hosts) + f.changes.Len()
 }
 
-// The sequence of a review: its fuse counted no more pushkeys once it had 100,000.
+// From a review: the fuse counted no more pushkeys once it had 100,000.
 func TestTheFuseSeesDeathsAfterAFloodInConstantMemory(t *testing.T) {
 	heap := func() uint64 {
 		var m runtime.MemStats
@@ -112,7 +112,7 @@ func TestATripWithdrawsEveryRecordOfItsWindowHoweverManyPushkeysThereWere(t *tes
 	})
 }
 
-// A host that calls all of its old devices dead trips, while its strangers alternate: one is alive, one is dead.
+// A host that reports all of its old devices dead trips, while every other stranger there is alive.
 func TestStrangersThatAlternateDoNotHideAHostThatForgotItsDevices(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		forgot := false
@@ -137,7 +137,7 @@ func TestStrangersThatAlternateDoNotHideAHostThatForgotItsDevices(t *testing.T) 
 		}
 		attack(0, 500)
 		if got := r.saw.seen(); len(got) != 0 {
-			t.Fatalf("the attack alone does %q", got)
+			t.Fatalf("the attack by itself does %q", got)
 		}
 		forgot = true
 		lost := 0
@@ -194,13 +194,13 @@ func TestDeathsOfStrangersNeitherHoldTheVerdictOnAKnownDeviceNorCallAnybody(t *t
 		}
 		for _, a := range r.attempts() {
 			if a.Alarm || a.Kind() == "doubted" {
-				t.Errorf("an attempt calls somebody: %+v", a)
+				t.Errorf("an attempt alerts somebody: %+v", a)
 			}
 		}
 	})
 }
 
-// Too few known devices to trip it by themselves, as after a start that knows few: the strangers' deaths make up for it.
+// There are too few known devices to trip it by themselves, as after a start: the strangers' deaths make up for that.
 func TestAFewKnownDevicesAreHeldWithTheStrangersIfMostOfThemDieAsWell(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := fused(t, appFor("app", always(providers.Rejected("device_token_not_for_topic"))))
@@ -270,7 +270,7 @@ func TestASampleIsNotTheStrangersChoice(t *testing.T) {
 	}
 }
 
-// The devices of a removed app were delivered to before; whatever strangers post beside them, the operator is called.
+// The devices of a removed app were delivered to before. Whatever strangers send as well, the operator is alerted.
 func TestTheFuseOfUnknownAppsIsNeitherFilledNorMasked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -367,7 +367,7 @@ func TestStrangersFillTheRejectedStoreAtABoundedRate(t *testing.T) {
 	}
 }
 
-// Anyone can make up tokens that a push service refuses, and devices on a server of their own that answers 403, also just after a reload.
+// Anybody can make up tokens that a push service refuses, and devices on their own server that answers 403, even just after a reload.
 func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
 	t.Parallel()
 	doubtful := providers.Outcome{Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true}
@@ -377,7 +377,7 @@ func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
 		pushkeys string
 	}{
 		{"doubts of made-up tokens", doubtful, "made-up"},
-		{"403 of a host of their own", providers.Misconfigured("http_403", nil), "attacker/"},
+		{"403 of their own host", providers.Misconfigured("http_403", nil), "attacker/"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -407,7 +407,7 @@ func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
 				}
 				app.proven.Store(false)
 				if alarms(tt.pushkeys) == 0 {
-					t.Error("before anything was delivered, the operator is not called")
+					t.Error("before anything was delivered, the operator is not alerted")
 				}
 				alarms("honest/")
 				app.proven.Store(false)
@@ -417,7 +417,7 @@ func TestRefusalsOfMadeUpDevicesCallNobodyOnceTheAppHasDelivered(t *testing.T) {
 				}
 				wrong = true
 				if alarms("honest/") == 0 {
-					t.Error("when devices that were delivered to are refused, the operator is not called")
+					t.Error("when devices that were delivered to are refused, the operator is not alerted")
 				}
 			})
 		})

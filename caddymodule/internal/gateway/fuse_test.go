@@ -86,7 +86,7 @@ func TestTheFuseForgetsWhatIsOld(t *testing.T) {
 func TestAPushkeyCountsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := fused(t, appFor("app", always(providers.Rejected("gone"))))
-		for i := range 3 * fuseMin { // each time it registered anew
+		for i := range 3 * fuseMin { // it registered again each time
 			wantLine(t, r.notify(event(fmt.Sprint("$", i), deviceOf("app", "key", int64(1000+i)))), `["key"]`)
 		}
 	})
@@ -117,7 +117,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 				}
 				synctest.Wait()
 				before := len(p.asked())
-				p.mended.Store(true)
+				p.fixed.Store(true)
 				mend(r)
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
@@ -133,7 +133,7 @@ func TestWhatAFuseHeldIsDeliveredWhenTheSettingsAreRight(t *testing.T) {
 	}
 }
 
-// An attempt that began before the operator mended something says nothing about what is now.
+// An attempt that began before the operator fixed something shows nothing about the state now.
 func TestAVerdictOfBeforeTheResetIsNotBelieved(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := &scripted{}
@@ -176,7 +176,7 @@ func TestNoneIsRecordedBesideThoseThatAreWithdrawn(t *testing.T) {
 	}
 }
 
-func TestTooManyUnknownAppsAreRatherTheConfiguration(t *testing.T) {
+func TestTooManyUnknownAppsTripTheFuse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := always(providers.Delivered())
 		r := fused(t, appFor("app", p))
@@ -186,7 +186,7 @@ func TestTooManyUnknownAppsAreRatherTheConfiguration(t *testing.T) {
 		if got := r.notifyEach("app", 0, 200); got["[]"] != 200 {
 			t.Errorf("the app that is configured is answered %v", got)
 		}
-		time.Sleep(time.Minute)                                      // as long as a trip lasts at least
+		time.Sleep(time.Minute)                                      // the shortest duration of a trip
 		if got := r.notifyEach("ap", 0, 50); got["rejected"] != 50 { // a few among many
 			t.Errorf("answered %v", got)
 		}

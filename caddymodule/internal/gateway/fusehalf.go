@@ -7,17 +7,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// fuseHalf are the verdicts of half a window. Devices that were delivered to before have a sample of their own, so no number of strangers
-// thins it out.
+// fuseHalf has the verdicts of half a window. Known devices have their own sample, so strangers cannot crowd them out.
 type fuseHalf struct {
 	born           time.Time
 	known, strange sample
-	// recorded are the pushkeys whose rejection was recorded: those that a trip withdraws. All of them are here, whatever the samples hold,
-	// since there is a bound to how many are recorded.
+	// recorded has the pushkeys whose rejections were recorded, which are those that a trip withdraws. It has all of them, unlike the
+	// samples, because the number of records is bounded.
 	recorded map[rejected.Key]grave
 }
 
-// grave is whose rejection was recorded.
+// grave describes the device of a recorded rejection.
 type grave struct {
 	host  string
 	known bool
@@ -27,19 +26,19 @@ func newFuseHalf(now time.Time, most int) fuseHalf {
 	return fuseHalf{born: now, known: newSample(most), strange: newSample(most), recorded: make(map[rejected.Key]grave)}
 }
 
-// of are a host's pushkeys.
+// of counts a host's pushkeys.
 func (h *fuseHalf) of(host string) census {
 	known := h.known.of(host)
 	return census{known: known, all: known.plus(h.strange.of(host))}
 }
 
-// inApp are the pushkeys that count for the app: those of hosts that are not tripped.
+// inApp counts the pushkeys that count for the app: those of hosts that are not tripped.
 func (h *fuseHalf) inApp() census {
 	known := h.known.in.scaled(h.known.level)
 	return census{known: known, all: known.plus(h.strange.in.scaled(h.strange.level))}
 }
 
-// total are all pushkeys.
+// total counts all pushkeys.
 func (h *fuseHalf) total() tally {
 	return h.known.all.scaled(h.known.level).plus(h.strange.all.scaled(h.strange.level))
 }
@@ -50,12 +49,12 @@ func (h *fuseHalf) forget(k rejected.Key) {
 	delete(h.recorded, k)
 }
 
-// sample counts distinct pushkeys in constant memory. It keeps those whose rank is below a bound, and halves the bound when there are more
-// than it may keep: then each stands for twice as many.
+// sample counts distinct pushkeys in constant memory. It keeps the pushkeys whose rank is below a limit. When there are more than it
+// may keep, it halves the limit, and each pushkey counts twice as much.
 type sample struct {
 	most  int
-	level uint // each pushkey stands for 1<<level
-	// all are the pushkeys in the sample, and in those of hosts that are not out.
+	level uint // each pushkey counts for 1<<level
+	// all counts the pushkeys in the sample. in counts those that count for the app.
 	all, in  tally
 	verdicts map[rejected.Key]fuseVerdict
 	hosts    map[string]*hostTally
@@ -78,7 +77,7 @@ func newSample(most int) sample {
 	return sample{most: most, verdicts: make(map[rejected.Key]fuseVerdict), hosts: make(map[string]*hostTally)}
 }
 
-// secret keys the ranks: whoever chooses pushkeys must not choose which of them are counted.
+// secret is the seed of the ranks: whoever chooses pushkeys must not be able to choose which of them are counted.
 var secret = maphash.MakeSeed()
 
 // admits reports whether the sample keeps a pushkey.
@@ -86,7 +85,7 @@ func (s *sample) admits(k rejected.Key) bool {
 	return s.level == 0 || maphash.Bytes(secret, k[:])>>(64-s.level) == 0
 }
 
-// set counts a verdict; out means that the host is tripped.
+// set counts a verdict. out means that the host is tripped.
 func (s *sample) set(k rejected.Key, host string, dead, out bool) {
 	s.forget(k)
 	if !s.admits(k) {
@@ -143,7 +142,7 @@ func (s *sample) count(v fuseVerdict, n int) {
 	}
 }
 
-// mark says whether a host's pushkeys count for the app.
+// mark sets whether a host's pushkeys are left out of the app's count.
 func (s *sample) mark(host string, out bool) {
 	h := s.hosts[host]
 	if h == nil || h.out == out {
@@ -164,18 +163,18 @@ func (s *sample) of(host string) tally {
 	return tally{}
 }
 
-// census counts the pushkeys of an app or of a host: all of them, and of these the known ones, which were delivered to before.
+// census counts the pushkeys of an app or a host: all of them, and the known ones among them, which were delivered to before.
 type census struct{ known, all tally }
 
 func (c census) plus(o census) census { return census{c.known.plus(o.known), c.all.plus(o.all)} }
 
-// tally counts pushkeys. Seen is how many dead ones were really looked at, where the others are an estimate from a sample.
+// tally counts pushkeys. seen is how many dead ones the sample has; the other numbers may be estimates.
 type tally struct{ dead, all, seen int }
 
-// enoughSeen is how many dead pushkeys have to be in a sample for an estimate to count.
+// enoughSeen is how many dead pushkeys a sample must have for its estimate to count.
 const enoughSeen = 8
 
-// over reports whether at least so many pushkeys, and more than a share of them, are dead.
+// over reports whether at least so many pushkeys are dead, and more than a share of all.
 func (t tally) over(share float64, least int) bool {
 	return t.dead >= least && t.seen >= min(least, enoughSeen) && float64(t.dead) > share*float64(t.all)
 }
@@ -188,7 +187,7 @@ func (t *tally) add(dead bool, n int) {
 	}
 }
 
-// scaled is the estimate of a sample at a level.
+// scaled returns the estimate of a sample at a level.
 func (t tally) scaled(level uint) tally { return tally{t.dead << level, t.all << level, t.seen} }
 
 func (t tally) plus(o tally) tally { return tally{t.dead + o.dead, t.all + o.all, t.seen + o.seen} }

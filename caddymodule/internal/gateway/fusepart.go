@@ -2,18 +2,18 @@ package gateway
 
 import "time"
 
-// part is an app, or one of its hosts.
+// part is the state of a fuse for an app, or for one of its hosts.
 type part struct {
-	// all and known are since when it is tripped; zero while it is not. What all counts trips it for devices that were never delivered to,
-	// and what the known ones are counted by, for every device.
+	// all and known are since when the part is tripped; zero while it is not. The count of all devices trips it for strangers, and the
+	// count of known devices trips it for every device.
 	all, known time.Time
-	// alarm is since when the known devices trip it by themselves: then somebody is called.
+	// alarm is since when the known devices would trip it by themselves. That alerts the operator.
 	alarm time.Time
 }
 
 func (p part) tripped() bool { return !p.all.IsZero() || !p.known.IsZero() }
 
-// since is when it tripped first.
+// since returns when the part first tripped.
 func (p part) since() time.Time {
 	if p.all.IsZero() || !p.known.IsZero() && p.known.Before(p.all) {
 		return p.known
@@ -21,10 +21,10 @@ func (p part) since() time.Time {
 	return p.all
 }
 
-// holds reports whether a verdict on a device is not to be believed.
+// holds reports whether a verdict on a device is not believed.
 func (p part) holds(known bool) bool { return !p.known.IsZero() || !known && !p.all.IsZero() }
 
-// weigh trips or resets it. While it is tripped for strangers, a few known devices are enough: there may be no more of them.
+// weigh trips or resets the part. While it is tripped for strangers, fewer known devices are enough, because there may be only a few.
 func (p *part) weigh(c census, o FuseOptions, now time.Time) {
 	turn(&p.all, c.all.over(o.Share, fuseMin), o, now)
 	least := fuseMin
@@ -65,8 +65,8 @@ func (f *fuse) judgeHost(host string, o FuseOptions, now time.Time, s *fuseState
 	f.became(host, was, next, c, s)
 }
 
-// hasPlace reports whether there is a place for another tripped host. One that is tripped for strangers gives way to one that is for known
-// devices.
+// hasPlace reports whether there is room for another tripped host. A host that is tripped for strangers makes way for one that is
+// tripped for known devices.
 func (f *fuse) hasPlace(next part) bool {
 	if len(f.hosts) < maxFuseHosts {
 		return true
@@ -85,7 +85,7 @@ func (f *fuse) hasPlace(next part) bool {
 	return false
 }
 
-// mark says which of a host's pushkeys count for the app.
+// mark sets which of a host's pushkeys count for the app.
 func (f *fuse) mark(host string, p part) {
 	for _, h := range []*fuseHalf{&f.young, &f.old} {
 		h.known.mark(host, !p.known.IsZero())
@@ -101,7 +101,7 @@ func (f *fuse) judge(o FuseOptions, now time.Time, s *fuseState) {
 	}
 }
 
-// became notes what follows from a part's change.
+// became collects the consequences of a part's change.
 func (f *fuse) became(host string, was, is part, c census, s *fuseState) {
 	all, known := was.all.IsZero() && !is.all.IsZero(), was.known.IsZero() && !is.known.IsZero()
 	alarm := was.alarm.IsZero() && !is.alarm.IsZero()

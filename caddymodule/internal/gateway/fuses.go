@@ -12,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// recordUnlessHeld records a verdict, unless the fuse is tripped, or trips of it: then the verdicts of its window are withdrawn. One for which
-// there is no room is believed, and not recorded.
+// recordUnlessHeld records a verdict, unless the fuse is tripped or trips because of it. A trip withdraws the verdicts of its window.
+// If there is no room for a record, the verdict is believed but not recorded.
 func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded effect, held bool) {
 	c, fuse := &f.cargo, f.app.fuse
 	if g.Fuse.Share >= 1 {
@@ -22,7 +22,7 @@ func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded ef
 		}
 		return record(), false
 	}
-	if fuse.changedSince(c.fuse, c.host) { // the verdict is of other times
+	if fuse.changedSince(c.fuse, c.host) { // the verdict is from before the change
 		return untried, true
 	}
 	s := fuse.note(noted{key: c.key, host: c.host, dead: true, known: c.known, record: true, fresh: c.isNew()}, g.Fuse, g.Now())
@@ -35,14 +35,14 @@ func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded ef
 	}
 	recorded = record()
 	if fuse.changedSince(c.fuse, c.host) {
-		// It tripped meanwhile, and this record may have been written after those of its window were withdrawn.
+		// It tripped in the meantime, and this record may have been written after those of its window were withdrawn.
 		g.forget(withdrawn{c.key, c.known})
 		return untried, true
 	}
 	return recorded, false
 }
 
-// isNew reports whether nothing is on record of the device.
+// isNew reports whether nothing is on record for the device.
 func (c *cargo) isNew() bool { return c.mark == (rejected.Mark{}) }
 
 // alive notes that an app's pushkey is alive, which may reset the fuse.
@@ -52,7 +52,8 @@ func (g *Gateway) alive(c *cargo) {
 	}
 }
 
-// fuseChanged reports what became of an app's fuse, withdraws what was recorded in a trip's window, and has pushes tried that were held.
+// fuseChanged reports how an app's fuse changed, withdraws the records of a trip's window, and makes pushes due that a reset no longer
+// holds.
 func (g *Gateway) fuseChanged(app *App, s fuseState) {
 	for _, t := range s.trips {
 		if t.told {
@@ -73,10 +74,10 @@ func (g *Gateway) fuseChanged(app *App, s fuseState) {
 	}
 }
 
-// maxWithdrawn is how many records are withdrawn at a time.
+// maxWithdrawn is how many records are withdrawn at the same time.
 const maxWithdrawn = 64
 
-// withdraw forgets records. It may take long: nobody waits for it.
+// withdraw forgets records. It may take long, so nothing waits for it.
 func (g *Gateway) withdraw(dead []withdrawn) {
 	var group errgroup.Group
 	group.SetLimit(maxWithdrawn)
@@ -86,12 +87,12 @@ func (g *Gateway) withdraw(dead []withdrawn) {
 			return nil
 		})
 	}
-	_ = group.Wait() // forget reports what fails
+	_ = group.Wait() // forget reports failures
 }
 
 // forget removes the record of a device that is not believed to be dead.
 func (g *Gateway) forget(d withdrawn) {
-	if d.known { // which ended with the record
+	if d.known { // the record had ended that
 		g.Shared.proven.add(d.key, g.Now())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
@@ -101,7 +102,8 @@ func (g *Gateway) forget(d withdrawn) {
 	}
 }
 
-// unknown decides a device of an app that is not configured: it is rejected, unless so many are that it is rather the configuration.
+// unknown decides about a device of an unknown app. It is rejected, unless so many are that the configuration is almost certainly
+// wrong.
 func (g *Gateway) unknown(k rejected.Key) decision {
 	if g.Fuse.Share >= 1 {
 		return decide(providers.Unusable("unknown_app", nil), circumstances{})
@@ -110,14 +112,14 @@ func (g *Gateway) unknown(k rejected.Key) decision {
 	return decide(providers.Unusable("unknown_app", nil), circumstances{held: held})
 }
 
-// served notes a device of an app that is configured; known means that it was delivered to before.
+// served notes a device of a configured app. known means that the device was delivered to before.
 func (g *Gateway) served(k rejected.Key, known bool) {
 	if g.Fuse.Share < 1 {
 		g.noteUnknown(noted{key: k, known: known})
 	}
 }
 
-// noteUnknown counts whether a device's app is unknown, and reports whether rejections for that are held.
+// noteUnknown counts whether a device's app is unknown, and reports whether rejections for that reason are held.
 func (g *Gateway) noteUnknown(v noted) (held bool) {
 	s := g.Shared.Fuses.of(unknownApps).note(v, g.Fuse, g.Now())
 	for _, t := range s.trips {
@@ -131,7 +133,7 @@ func (g *Gateway) noteUnknown(v noted) (held bool) {
 	return s.held
 }
 
-// Fuses are the states of the fuses of the gateway's apps, and of that of unknown ones.
+// Fuses returns the states of the fuses of the gateway's apps, and of the fuse for unknown apps.
 func (g *Gateway) Fuses() []FuseStatus {
 	status := []FuseStatus{g.Shared.Fuses.of(unknownApps).status(unknownApps)}
 	for _, app := range g.Router.Apps() {
@@ -140,8 +142,8 @@ func (g *Gateway) Fuses() []FuseStatus {
 	return status
 }
 
-// ResetFuse believes rejections again, and forgets those that were counted. It reports whether they were held; an app that there is not
-// has no fuse.
+// ResetFuse makes an app's rejections count again, and forgets the counted ones. It reports whether rejections were held, and whether
+// there is such an app.
 func (g *Gateway) ResetFuse(pattern string) (was, ok bool) {
 	app := g.Router.Configured(pattern)
 	if app == nil && pattern != unknownApps {
@@ -157,26 +159,26 @@ func (g *Gateway) ResetFuse(pattern string) (was, ok bool) {
 	return len(parts) > 0, true
 }
 
-// FuseStatus is what an operator learns of a fuse.
+// FuseStatus is the state of a fuse as an operator sees it.
 type FuseStatus struct {
 	// App is the pattern of the app; empty for devices that no app serves.
 	App string `json:"app"`
 	// Tripped is since when rejections are held, for the app or for some of its hosts; absent while they are not.
 	Tripped *time.Time `json:"tripped,omitempty"`
-	// Alarm is since when too many of the devices that were delivered to before are among the dead, so that somebody is called; absent if
-	// that is not so.
+	// Alarm is since when so many of the known devices are among the dead that the operator is alerted; absent while that is not the
+	// case.
 	Alarm *time.Time `json:"alarm,omitempty"`
-	// Dead and Pushkeys are how many pushkeys got a rejection, and any verdict, within the window. Large numbers are estimates.
+	// Dead is how many pushkeys were rejected within the window, and Pushkeys how many had any verdict. Large numbers are estimates.
 	Dead     int `json:"dead"`
 	Pushkeys int `json:"pushkeys"`
-	// Unrecorded is how many rejections and suspicions were not recorded since the process began, as too many were of devices that were
-	// never delivered to.
+	// Unrecorded is how many rejections and suspicions were not recorded since the process began, because too many were of devices that
+	// were never delivered to.
 	Unrecorded int `json:"unrecorded,omitempty"`
-	// Hosts are the push servers whose rejections are held, where devices choose the host; absent if those of the whole app are.
+	// Hosts are the push servers whose rejections are held, where devices choose the host; absent if the whole app's are held.
 	Hosts []HostFuseStatus `json:"hosts,omitempty"`
 }
 
-// HostFuseStatus is what an operator learns of the part of a fuse that is for one push server.
+// HostFuseStatus is the state of a fuse for one push server.
 type HostFuseStatus struct {
 	Host    string    `json:"host"`
 	Tripped time.Time `json:"tripped"`
@@ -195,7 +197,7 @@ func (f *fuse) status(app string) FuseStatus {
 	}
 	for host, p := range f.hosts {
 		s.Alarm = earlier(s.Alarm, present(p.alarm))
-		if f.app.holds(!p.known.IsZero()) { // the whole app's are held
+		if f.app.holds(!p.known.IsZero()) { // the whole app's rejections are held
 			continue
 		}
 		of := f.of(host).all
@@ -206,7 +208,7 @@ func (f *fuse) status(app string) FuseStatus {
 	return s
 }
 
-// earlier is the earlier of two times, of which either may be absent.
+// earlier returns the earlier of two times. Either may be absent.
 func earlier(a, b *time.Time) *time.Time {
 	if a == nil || b != nil && b.Before(*a) {
 		return b
@@ -214,14 +216,14 @@ func earlier(a, b *time.Time) *time.Time {
 	return a
 }
 
-// holds reports whether the rejections of a host of the app's are held, of devices that were delivered to before or of others.
+// holds reports whether an app's rejections from a host are held, for known devices or for others.
 func (f *fuse) holds(host string, known bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.app.holds(known) || f.hosts[host].holds(known)
 }
 
-// alarms reports whether somebody is called because rejections of a host of the app's are held.
+// alarms reports whether held rejections from a host alert the operator.
 func (f *fuse) alarms(host string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

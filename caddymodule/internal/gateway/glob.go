@@ -2,8 +2,8 @@ package gateway
 
 import "unicode/utf8"
 
-// match says whether all of s matches the pattern: `*` is any run of characters, `?` is one, and everything else is itself. It
-// takes time in proportion to the product of the lengths at worst, and no memory.
+// match reports whether all of s matches the pattern: `*` is any run of characters, `?` is one character, and everything else is
+// itself. In the worst case, it takes time in proportion to the product of the lengths. It takes no memory.
 func match(pattern, s string) bool {
 	var p, i int
 	star, restart := -1, 0
@@ -25,7 +25,7 @@ func match(pattern, s string) bool {
 		if star < 0 {
 			return false
 		}
-		// The last star takes one character more. The ones before it took what they need: the text between them is matched.
+		// The last star takes one more character. The stars before it keep what they have, since the text between them is matched.
 		_, size = utf8.DecodeRuneInString(s[restart:])
 		restart += size
 		i, p = restart, star+1
@@ -36,10 +36,10 @@ func match(pattern, s string) bool {
 	return p == len(pattern)
 }
 
-// overlap says whether some string matches both patterns.
+// overlap reports whether some string matches both patterns.
 func overlap(a, b string) bool {
 	x, y := []rune(a), []rune(b)
-	// reach[j] says whether what is left of x from the current row on, and of y from j on, can match the same string.
+	// reach[j] is whether the rest of x from the current row on and the rest of y from j on can match the same string.
 	reach := make([]bool, len(y)+1)
 	for i := len(x); i >= 0; i-- {
 		next := reach

@@ -14,20 +14,20 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// The methods in this file are the only calls of an app's provider, which may be a third party's: what it panics with is an error, or the
-// answer that costs nobody anything, and not the end of Caddy.
+// The methods in this file make all calls to an app's provider, which may be a third party's. A panic of the provider becomes an error,
+// or the most harmless answer. It does not end Caddy.
 
-// Panic is what an operator, and the provider's author, learn of one.
+// Panic describes a panic of a provider, for the operator and the provider's author.
 type Panic struct {
-	// Method is that of the provider, Type that of the value that it panicked with: the value itself may be a secret.
+	// Method is the provider's method. Type is the type of the value that it panicked with; the value itself may be secret.
 	Method, Type string
-	// Stack has the function, file and line of each frame, the innermost first, and no values.
+	// Stack has the function, file and line of each frame, innermost first, and no values.
 	Stack []string
 }
 
 func (p *Panic) Error() string { return fmt.Sprintf("the provider panicked with a %s", p.Type) }
 
-// guard calls a method of the provider, and returns the panic that it ends with. The first one of an app is reported.
+// guard calls a method of the provider, and returns the panic if it ends with one. The first panic of an app is reported.
 func (a *App) guard(method string, call func()) *Panic {
 	caught := Catch(method, call)
 	if caught != nil && a.Panicked != nil && a.panicked.CompareAndSwap(false, true) {
@@ -36,7 +36,7 @@ func (a *App) guard(method string, call func()) *Panic {
 	return caught
 }
 
-// Catch calls a method of a third party's, and returns the panic that it ends with; nil if it does not.
+// Catch calls a method that may be a third party's, and returns the panic if it ends with one; nil otherwise.
 func Catch(method string, call func()) (caught *Panic) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -47,10 +47,10 @@ func Catch(method string, call func()) (caught *Panic) {
 	return nil
 }
 
-// maxFrames is how much of a stack is told.
+// maxFrames is how many frames of a stack are reported.
 const maxFrames = 64
 
-// stack is that of the panic that is being recovered.
+// stack returns the stack of the panic that is being recovered.
 func stack() (lines []string) {
 	pcs := make([]uintptr, maxFrames)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)]) // without Callers, this function and the deferred one
@@ -65,8 +65,8 @@ func stack() (lines []string) {
 	}
 }
 
-// sound returns an error of the provider's that has a text. A nil pointer that was made an error, the usual mistake, panics: here it is
-// caught.
+// sound calls Error on the provider's error, and returns the error. If it is a nil pointer, a common mistake, the call panics. Here, under
+// guard, the panic is caught; a later one would not be.
 func sound(err error) error {
 	if err != nil {
 		_ = err.Error()
@@ -74,7 +74,7 @@ func sound(err error) error {
 	return err
 }
 
-// Push makes one attempt to deliver. It returns soon after the deadline of its context, also if the provider does not.
+// Push makes one attempt to deliver. It returns no later than overdueAfter past the context's deadline, even if the provider does not.
 func (a *App) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 	outcome := make(chan providers.Outcome, 1)
 	go a.call(ctx, p, func(o providers.Outcome) { outcome <- o })
@@ -89,7 +89,7 @@ func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 		o = said
 	})
 	if caught != nil {
-		return providers.Busy("panic", caught) // which is nobody's fault outside
+		return providers.Busy("panic", caught) // which blames no push service
 	}
 	if o.Kind == providers.KindDelivered {
 		a.proven.Store(true)
@@ -100,7 +100,7 @@ func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 	return o
 }
 
-// Usable returns why nothing could ever be delivered to a device.
+// Usable returns why nothing could ever be delivered to a device; nil if something could be.
 func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	if p, ok := a.Provider.(providers.Usable); ok {
 		_ = a.guard("Usable", func() { err = sound(p.Usable(d, site)) })
@@ -108,7 +108,7 @@ func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	return err
 }
 
-// judge returns the outcome for a device that nothing could ever be delivered to, and whether it is one.
+// judge reports whether nothing could ever be delivered to a device, and returns the outcome for that.
 func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outcome, unusable bool) {
 	err := a.Usable(d, site)
 	if err == nil {
@@ -122,7 +122,7 @@ func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outco
 	return o, true
 }
 
-// Replace is what of a device's pending pushes a push takes the place of, in a form for the outbox; empty if it stands for itself.
+// Replace returns which pending push of a device this push replaces, in the outbox's form; empty if it replaces none.
 func (a *App) Replace(n *providers.Notification, d *providers.Device) (what string) {
 	if n.Badge {
 		return outbox.ReplaceBadge
@@ -133,11 +133,11 @@ func (a *App) Replace(n *providers.Notification, d *providers.Device) (what stri
 	if what == "" {
 		return ""
 	}
-	hash := sha256.Sum256([]byte(what)) // it may name a room, and be of any length
+	hash := sha256.Sum256([]byte(what)) // it may name a room, and may be of any length
 	return "told " + hex.EncodeToString(hash[:16])
 }
 
-// Reduce is what the provider needs of a notification; all of it if the provider does not say.
+// Reduce returns the part of a notification that the provider needs, or all of it if the provider does not reduce notifications.
 func (a *App) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if p, ok := a.Provider.(providers.Reducer); ok {
@@ -148,13 +148,13 @@ func (a *App) Reduce(n *providers.Notification) *providers.Notification {
 	return reduced
 }
 
-// reduces reports whether the provider says what it needs of a notification.
+// reduces reports whether the provider reduces notifications.
 func (a *App) reduces() bool {
 	_, ok := a.Provider.(providers.Reducer)
 	return ok
 }
 
-// Host is where a push for the device goes; empty if all pushes of the app go to one service.
+// Host returns the host that a push for the device goes to; empty if all pushes of the app go to one service.
 func (a *App) Host(d *providers.Device) (host string) {
 	if p, ok := a.Provider.(providers.Hoster); ok {
 		_ = a.guard("Host", func() { host = p.Host(d) })
@@ -162,7 +162,7 @@ func (a *App) Host(d *providers.Device) (host string) {
 	return host
 }
 
-// Target is what decides where pushes for the device go, besides its app_id and pushkey; empty if these do alone.
+// Target returns what decides where pushes for the device go, besides its app_id and pushkey; empty if those are enough.
 func (a *App) Target(d *providers.Device) (target string) {
 	if p, ok := a.Provider.(providers.Identifier); ok {
 		_ = a.guard("Target", func() { target = p.Target(d) })
@@ -170,7 +170,7 @@ func (a *App) Target(d *providers.Device) (target string) {
 	return target
 }
 
-// DefaultContent is what may leave for a device when the operator did not say.
+// DefaultContent returns what may leave for a device if the option is not set.
 func (a *App) DefaultContent(d *providers.Device) (c providers.Content) {
 	c = providers.ContentIDs
 	if p, ok := a.Provider.(providers.ContentDefaulter); ok {
@@ -179,7 +179,7 @@ func (a *App) DefaultContent(d *providers.Device) (c providers.Content) {
 	return c
 }
 
-// DefaultWait is how long a request waits when the operator did not say.
+// DefaultWait returns how long a request waits if the option is not set.
 func (a *App) DefaultWait() (d time.Duration) {
 	d = DefaultWait
 	if p, ok := a.Provider.(providers.WaitDefaulter); ok {
@@ -188,7 +188,7 @@ func (a *App) DefaultWait() (d time.Duration) {
 	return d
 }
 
-// DefaultBadges is which counts are delivered when the operator did not say; never [providers.BadgesDefault].
+// DefaultBadges returns which counts are delivered if the option is not set; never [providers.BadgesDefault].
 func (a *App) DefaultBadges() (b providers.Badges) {
 	if p, ok := a.Provider.(providers.BadgesDefaulter); ok {
 		_ = a.guard("DefaultBadges", func() { b = p.DefaultBadges() })
@@ -199,7 +199,7 @@ func (a *App) DefaultBadges() (b providers.Badges) {
 	return b
 }
 
-// Mounted has the provider know which sites mount the app.
+// Mounted tells the provider which sites mount the app.
 func (a *App) Mounted(hosts []string) (err error) {
 	if p, ok := a.Provider.(providers.Mounted); ok {
 		if caught := a.guard("Mounted", func() { err = sound(p.Mounted(hosts)) }); caught != nil {
@@ -209,8 +209,8 @@ func (a *App) Mounted(hosts []string) (err error) {
 	return err
 }
 
-// Start does what there is to do when the configuration goes live. It returns soon after its context is done, also if the provider does
-// not: until then, Caddy takes no other configuration.
+// Start tells the provider that the configuration goes live. It returns no later than overdueAfter past the end of its context, even
+// if the provider does not, because Caddy loads no other configuration until then.
 func (a *App) Start(ctx context.Context) error {
 	p, ok := a.Provider.(providers.Starter)
 	if !ok {
@@ -239,7 +239,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 }
 
-// Warm gets ready for the first push.
+// Warm prepares the provider for the first push.
 func (a *App) Warm(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Warmer); ok {
 		if caught := a.guard("Warm", func() { err = sound(p.Warm(ctx)) }); caught != nil {
@@ -249,7 +249,7 @@ func (a *App) Warm(ctx context.Context) (err error) {
 	return err
 }
 
-// CredentialExpiry is when the credential in use ends; zero if it does not.
+// CredentialExpiry returns when the credential in use expires; zero if it does not.
 func (a *App) CredentialExpiry() (end time.Time) {
 	if p, ok := a.Provider.(providers.Expirer); ok {
 		_ = a.guard("CredentialExpiry", func() { end = p.CredentialExpiry() })
@@ -257,7 +257,7 @@ func (a *App) CredentialExpiry() (end time.Time) {
 	return end
 }
 
-// Check tries the credentials, if the provider can.
+// Check tests the credentials, if the provider can.
 func (a *App) Check(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Checker); ok {
 		if caught := a.guard("Check", func() { err = sound(p.Check(ctx)) }); caught != nil {
@@ -267,7 +267,7 @@ func (a *App) Check(ctx context.Context) (err error) {
 	return err
 }
 
-// Advertise is what the endpoint's GET document says of the app.
+// Advertise returns what the endpoint's GET document shows of the app.
 func (a *App) Advertise() (ad providers.Advertisement) {
 	if p, ok := a.Provider.(providers.Advertiser); ok {
 		_ = a.guard("Advertise", func() { ad = p.Advertise() })

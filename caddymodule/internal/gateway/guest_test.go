@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// volcano is a provider that panics with a secret, whatever it is asked.
+// volcano is a provider that panics with a secret in every method.
 type volcano struct{}
 
 const magma = "secret-in-a-panic"
@@ -38,7 +38,7 @@ func (volcano) Advertise() providers.Advertisement                      { panic(
 
 func (volcano) Replace(*providers.Notification, *providers.Device) string { panic(magma) }
 
-// interfaceMethods are the methods of the contract's interfaces, by its source: one that is added has to be guarded.
+// interfaceMethods returns the methods of the contract's interfaces, from its source: a new one must be guarded.
 func interfaceMethods(t *testing.T) (methods []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../../providers/*.go")
@@ -104,7 +104,7 @@ func TestNoMethodOfAProviderTakesDownCaddy(t *testing.T) {
 	}
 }
 
-// argument is something that can be given for a parameter.
+// argument returns a value for a parameter.
 func argument(of reflect.Type) reflect.Value {
 	switch {
 	case of == reflect.TypeFor[context.Context]():
@@ -116,10 +116,10 @@ func argument(of reflect.Type) reflect.Value {
 	}
 }
 
-// Whoever asserts an interface of the contract calls it unguarded, sooner or later.
+// Code that asserts an interface of the contract will sooner or later call it without the guard.
 func TestNobodyElseCallsAProvider(t *testing.T) {
 	t.Parallel()
-	// What a provider can do may be asked anywhere; the value is thrown away.
+	// Any code may check what a provider can do if it drops the value.
 	allowed := regexp.MustCompile(`_, \w+ :?= \w+\.Provider\.\(providers\.\w+\)`)
 	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer)\)`)
 	found := 0

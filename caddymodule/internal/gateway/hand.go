@@ -8,43 +8,43 @@ import (
 )
 
 const (
-	// maxInHand is how many bytes of requests are in hand at a time: an eighth of the 256 MiB that docs/deployment.md gives the process.
-	// What lives is twice that when it is collected, and half as much again is garbage.
+	// maxInHand is how many bytes all requests together may hold: an eighth of the 256 MiB that docs/deployment.md gives the process.
+	// The live heap is about twice that at a collection, and garbage adds half of it again.
 	maxInHand = 32 << 20
-	// reserveInHand is the part of it for small requests, so that large ones do not turn them away: nearly all are small.
+	// reserveInHand is the part of it for small requests, so large ones do not crowd them out. Nearly all requests are small.
 	reserveInHand = maxInHand / 4
-	// smallInHand is what such a request has in hand at most.
+	// smallInHand is how much a small request holds at most.
 	smallInHand = 64 << 10
-	// copiesInHand is how often a body is in hand: as it was read, what was decoded of it, and what is made of that.
+	// copiesInHand is how many copies of a body a request holds: the body as read, the decoded form, and what is made from that.
 	copiesInHand = 3
-	// deviceInHand is what a device has in hand on its way: a message, or an entry of the outbox, of a notification that was reduced.
+	// deviceInHand is what each device adds: a message or an entry of the outbox, made of a reduced notification.
 	deviceInHand = 8 << 10
 )
 
-// inHand bounds the bytes that requests have in hand, over all of them. What a request may multiply by its devices is its body, so a few
-// requests could take all memory.
+// inHand bounds the bytes that all requests together hold. A request multiplies its body by its devices, so a few requests could
+// otherwise take all memory.
 type inHand struct{ common, reserve *semaphore.Weighted }
 
 func newInHand() *inHand {
 	return &inHand{semaphore.NewWeighted(maxInHand - reserveInHand), semaphore.NewWeighted(reserveInHand)}
 }
 
-// Hand is what one request has in hand. Its methods other than the flights' are for one goroutine. A nil Hand has no bound.
+// Hand counts what one request holds. Its methods are for one goroutine, except those of flights. A nil Hand has no bound.
 type Hand struct {
 	of              *inHand
 	common, reserve int64
-	owners          atomic.Int32 // the request, and its flights that hold on to its body
+	owners          atomic.Int32 // the request, and those of its flights that hold on to its body
 }
 
-// Hand begins to count what a request has in hand, until [Hand.Close].
+// Hand begins to count what a request holds, until [Hand.Close].
 func (s *Shared) Hand() *Hand {
 	h := &Hand{of: s.inHand}
 	h.owners.Store(1)
 	return h
 }
 
-// Grow counts more bytes, and reports whether there is room for them. It never waits. A request that is larger than all there is to have
-// has room if it is the only one.
+// Grow counts more bytes, and reports whether there is room for them. It never waits. A request that is larger than the whole bound has
+// room if it is the only one.
 func (h *Hand) Grow(n int64) bool {
 	if h == nil || n <= 0 {
 		return true
@@ -62,10 +62,10 @@ func (h *Hand) Grow(n int64) bool {
 	return true
 }
 
-// ForBody counts what a body of so many bytes takes once it is read, and reports whether there is room for it.
+// ForBody counts the bytes that a body of a size takes once it is read, and reports whether there is room for them.
 func (h *Hand) ForBody(size int) bool { return h.Grow(copiesInHand*int64(size) - h.common - h.reserve) }
 
-// Reader counts what is read.
+// Reader returns a reader that counts what is read from r.
 func (h *Hand) Reader(r io.Reader) io.Reader { return handReader{h, r} }
 
 type handReader struct {
@@ -81,14 +81,14 @@ func (r handReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// share lets another owner hold on to it.
+// share adds another owner.
 func (h *Hand) share() {
 	if h != nil {
 		h.owners.Add(1)
 	}
 }
 
-// Close gives all of it back, once each owner has closed it.
+// Close returns all of it, once each owner has called it.
 func (h *Hand) Close() {
 	if h != nil && h.owners.Add(-1) == 0 {
 		h.of.common.Release(h.common)
@@ -96,7 +96,8 @@ func (h *Hand) Close() {
 	}
 }
 
-// weigh is what a request's devices have in hand beside the body. A provider that reduces nothing may make as much as the body for each.
+// weigh returns what a request's devices hold in addition to the body. A provider that reduces nothing may make a copy of the body for
+// each device.
 func (r *Request) weigh(deliveries []delivery) (n int64) {
 	for i := range deliveries {
 		switch app := deliveries[i].app; {

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// reducing is a provider that needs nothing but ids, and counts how often it is asked what it needs.
+// reducing is a provider that needs only IDs, and counts the calls of Reduce.
 type reducing struct {
 	*scripted
 	asked *int
@@ -25,7 +25,7 @@ func (p reducing) Reduce(n *providers.Notification) *providers.Notification {
 	return r
 }
 
-// inUse reports whether anybody has anything in hand.
+// inUse reports whether any request holds bytes.
 func (s *Shared) inUse() bool {
 	if !s.inHand.common.TryAcquire(maxInHand - reserveInHand) {
 		return true
@@ -82,7 +82,7 @@ func TestLargeRequestsLeaveRoomForSmallOnes(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsLargerThanAllRoomIsServedAlone(t *testing.T) {
+func TestARequestThatIsLargerThanAllRoomIsServedByItself(t *testing.T) {
 	t.Parallel()
 	s := NewShared()
 	other := s.Hand()
@@ -93,7 +93,7 @@ func TestARequestThatIsLargerThanAllRoomIsServedAlone(t *testing.T) {
 	}
 	other.Close()
 	if !h.Grow(2*maxInHand) || !h.Grow(maxInHand) {
-		t.Error("it is not served alone")
+		t.Error("it is not served by itself")
 	}
 	if s.Hand().Grow(100_000) {
 		t.Error("there is room beside it")
@@ -104,7 +104,7 @@ func TestARequestThatIsLargerThanAllRoomIsServedAlone(t *testing.T) {
 	}
 }
 
-// large is a request with content of many bytes.
+// large returns a request with a large content.
 func large(t *testing.T, s *Shared, devices int) *Request {
 	t.Helper()
 	list := make([]string, devices)
@@ -119,7 +119,7 @@ func large(t *testing.T, s *Shared, devices int) *Request {
 func TestARequestIsTurnedDownAsAWholeWhereThereIsNoRoomForItsDevices(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := always(providers.Delivered())
-		app := appFor("app", p) // reduces nothing: each of its devices may take all
+		app := appFor("app", p) // reduces nothing: each of its devices may take all of it
 		app.Content = providers.ContentFull
 		r := newRig(t, app)
 		taken := r.Shared.Hand()

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// hanging is a provider whose service takes requests and never answers, until it recovers: then it answers new ones.
+// hanging is a provider whose service accepts requests and never answers, until it recovers: then it answers new ones.
 type hanging struct {
 	*scripted
 	recovered atomic.Bool
@@ -38,7 +38,7 @@ func newHanging(hangs func(*providers.Push) bool) *hanging {
 	return h
 }
 
-// requests sends one each 300 ms, to another device each time, and returns when each began and how long it took.
+// requests sends one request each 300 ms, each to another device. It returns when each began and how long it took.
 func requests(r *rig, n int, name func(i int) string) (began, took []time.Duration, answers []string) {
 	start := time.Now()
 	began, took, answers = make([]time.Duration, n), make([]time.Duration, n), make([]string, n)
@@ -57,7 +57,7 @@ func requests(r *rig, n int, name func(i int) string) (began, took []time.Durati
 
 func everyPush(*providers.Push) bool { return true }
 
-// The review's probe: 116 of 116 requests of 75 s waited the whole wait.
+// From a review: 116 of 116 requests within 75 s took the whole wait.
 func TestAServiceThatNeverAnswersIsLeftAloneAfterAFewSeconds(t *testing.T) {
 	t.Parallel()
 	for name, keeps := range map[string]bool{"with an outbox": true, "without one": false} {
@@ -107,7 +107,7 @@ func TestAServiceThatNeverAnswersIsLeftAloneAfterAFewSeconds(t *testing.T) {
 	}
 }
 
-// delivered is how often a device was delivered to after the service recovered: before, everything hung.
+// delivered returns how often a device was delivered to after the service recovered. Before, everything hung.
 func (h *hanging) delivered(pushkey string) (n int) {
 	first := h.first.Load()
 	for _, p := range h.asked() {
@@ -194,8 +194,8 @@ func TestAServiceThatIsOnlySlowIsNotLeftAlone(t *testing.T) {
 	}
 }
 
-// The review's probe: one trip was told 40 times.
-func TestATripIsToldOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
+// From a review: one trip was reported 40 times.
+func TestATripIsReportedOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, appFor("app", after(time.Second, providers.Retry("unavailable", 0, nil))))
 		var group sync.WaitGroup
@@ -209,7 +209,7 @@ func TestATripIsToldOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
 	})
 }
 
-// A trial that begins just before a service recovers hangs until its time is over. It is no reason to leave the device alone for minutes.
+// A trial that begins just before a service recovers hangs until its deadline. That must not delay the device for minutes.
 func TestWhatHungUntilTheRecoveryIsTriedSoonAfter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newHanging(everyPush)
@@ -250,7 +250,7 @@ func TestTimeOutsOfBeforeTheRecoveryDoNotOpenTheBreakerAgain(t *testing.T) {
 		p.recovered.Store(true)
 		time.Sleep(breakerPause + time.Second)
 		synctest.Wait()
-		for i := range 30 { // the hundred time out meanwhile
+		for i := range 30 { // the hundred time out in the meantime
 			wantLine(t, r.notify(event(fmt.Sprint("$", i), device("key"))), `[]`)
 			time.Sleep(time.Second)
 		}

@@ -7,19 +7,21 @@ import (
 )
 
 const (
-	// An app fails when its last failures attempts failed, over at least failingFor, and nothing was delivered since.
+	// An app fails when its latest attempts all failed, at least this many over at least failingFor, and nothing was delivered since
+	// the first of them.
 	failures   = 3
 	failingFor = 30 * time.Second
 )
 
-// health is whether an app's pushes arrive at all. Where devices choose the host, one that fails alone is a stranger's matter: it takes two
-// of them, or the operator's own. A rate limit, or a bound of the gateway's, is no failure. Not safe for concurrent use.
+// health tracks whether an app's pushes arrive at all. Where devices choose the host, a single failing host may be a stranger's. So the
+// app fails only if two hosts fail, or the operator's own host does. A rate limit, or a limit of the gateway, is not a failure. It is
+// not safe for concurrent use.
 type health struct {
-	// since and latest are when the first and the latest attempt failed since the last delivery, and count is how many did.
+	// since and latest are when the first and the latest attempt failed since the last delivery. count is how many failed.
 	since, latest time.Time
 	count         int
-	// host is that of the first. Several says that there was another one, and own that one was the operator's: the app's one service, or a
-	// site of this server.
+	// host is the host of the first failure. several means that another host failed too. own means that one of them was the operator's:
+	// the app's only service, or a site of this server.
 	host         string
 	several, own bool
 }
@@ -40,7 +42,7 @@ func (h *health) note(host string, own bool, o providers.Outcome, now time.Time)
 	}
 }
 
-// failing is since when the app fails; zero if it does not.
+// failing returns since when the app fails; zero if it does not.
 func (h *health) failing() time.Time {
 	if h.count < failures || h.latest.Sub(h.since) < failingFor || !h.own && !h.several {
 		return time.Time{}
@@ -48,7 +50,7 @@ func (h *health) failing() time.Time {
 	return h.since
 }
 
-// failing is since when the app fails; zero if it does not.
+// failing returns since when the app fails; zero if it does not.
 func (h *hosts) failing() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,36 +12,36 @@ import (
 )
 
 const (
-	// maxStrange, maxDown and maxKnown bound the hosts of an app that are remembered: those that never took a push, those of them that the
-	// breaker opened for, and those that did. Devices choose them, so anyone can make up any number of the first two kinds. A host takes
-	// some 500 bytes.
+	// maxStrange, maxDown and maxKnown bound the hosts of an app that are remembered. Strange hosts never took a push, down hosts are
+	// those among them whose breaker has opened, and known hosts took one. Anybody can make up hosts of the first two kinds. A host
+	// takes about 500 bytes.
 	maxStrange = 4096
 	maxDown    = 4096
 	maxKnown   = 16384
-	// maxTrusted is how many devices a host remembers as delivered to, and how many of those that it kept waiting: one of them is best for a
-	// trial.
+	// maxTrusted is how many devices of a host are remembered: that many that were delivered to, and as many whose pushes failed or
+	// were turned away. One of them is the best trial.
 	maxTrusted = 4
 )
 
-// hosts is what is known of the hosts that an app's pushes go to, in a bounded table: whether they work, when they last took a push, and
-// whether their rejections are believed. It outlives configurations, and is safe for concurrent use.
+// hosts is a bounded table of the hosts that an app's pushes go to. It knows whether they work, when they last took a push, and whether
+// their rejections are believed. It outlives configurations, and is safe for concurrent use.
 type hosts struct {
 	mu sync.Mutex
-	// single is where all pushes go that have no host of their own.
+	// single is for all pushes without a host, where the app has one push service.
 	single *host
-	// tiers are the strange, the down and the known hosts: each gives way to others of its own tier only.
+	// tiers are the strange, the down and the known hosts. A host is evicted only by others of its tier.
 	tiers [tiers]*simplelru.LRU[string, *host]
 
-	open   map[string]*host // whose breaker is open
-	opens  atomic.Int64     // how many
-	opened chan struct{}    // gets one when a breaker has opened
+	open   map[string]*host // hosts whose breaker is open
+	opens  atomic.Int64     // the number of hosts in open
+	opened chan struct{}    // signals that a breaker has opened
 
-	paused map[string]*host // that throttle the gateway
+	paused map[string]*host // hosts that throttle the gateway
 	wrong  wrongKeys
 
 	health health
 
-	flying atomic.Int64 // attempts under way, those that wait for their turn included
+	flying atomic.Int64 // attempts under way, including those that wait for their turn
 }
 
 // tier is how much a host is worth remembering.
@@ -54,23 +54,24 @@ const (
 	tiers
 )
 
-// host is what is known of a host. The table's lock guards it.
+// host is what is known about a host. The table's lock guards it.
 type host struct {
 	name    string
 	breaker breaker
-	moving  bool // from a tier to a higher one
-	// delivered is when it last took a push, latest for which device, and other when it last took one for any other device.
+	moving  bool // from one tier to a higher one
+	// delivered is when the host last took a push, and latest the device that it was for. other is when it last took a push for another
+	// device.
 	delivered, other time.Time
 	latest           rejected.Key
-	// trusted are devices that it took pushes for, and wanting are such whose latest push failed, or was kept off.
+	// trusted are devices that the host took pushes for. wanting are proven devices whose latest push failed or was turned away.
 	trusted, wanting latest
-	// proof is the load of the app's with which it last took a push, and refused are distinct devices whose pushes it refused with the load
-	// refusing, with 401 or 403: whether the fault is the operator's key, or those devices'.
+	// proof is the load number of the app when the host last took a push. refused are distinct devices whose pushes the host refused,
+	// with 401 or 403, while the load number was refusing. They show whether the operator's key is wrong, or those devices'.
 	proof, refusing int64
 	refused         distinct
-	// pauses are those of a host that throttles the gateway; nil if it never did.
+	// pauses are the pauses of a host that throttles the gateway; nil if it never did.
 	pauses *pauses
-	// witnessed is when other gateways were last told of a delivery.
+	// witnessed is when a delivery was last reported to other gateways.
 	witnessed time.Time
 }
 
@@ -86,7 +87,8 @@ func newHosts() *hosts {
 	return h
 }
 
-// evicted forgets a host whose place another one needs, and not one that moves up. The pushes that it keeps off become due by themselves.
+// evicted forgets a host that makes way for another one, unless it moves to a higher tier. The pushes that its breaker holds become due
+// by themselves.
 func (h *hosts) evicted(name string, gone *host) {
 	if h.open[name] == gone && !gone.moving {
 		delete(h.open, name)
@@ -97,7 +99,8 @@ func (h *hosts) evicted(name string, gone *host) {
 	}
 }
 
-// of is the host with a name, which is empty where all pushes of the app go to the same service. The caller holds mu.
+// of returns the host with a name, or a new one. The name is empty if all pushes of the app go to the same service. The caller holds
+// mu.
 func (h *hosts) of(name string) *host {
 	if name == "" {
 		return h.single
@@ -112,7 +115,7 @@ func (h *hosts) of(name string) *host {
 	return made
 }
 
-// find is a host of which something is known; nil if nothing is. The caller holds mu.
+// find returns the host with a name, or nil if it is not in the table. The caller holds mu.
 func (h *hosts) find(name string) *host {
 	if name == "" {
 		return h.single
@@ -125,7 +128,7 @@ func (h *hosts) find(name string) *host {
 	return nil
 }
 
-// keep has a host remembered as of a tier, or of the higher one that it is in. The caller holds mu.
+// keep moves a host to a tier, unless it is in that tier or a higher one. The caller holds mu.
 func (h *hosts) keep(one *host, as tier) {
 	if one.name == "" {
 		return
@@ -165,7 +168,7 @@ func (o *host) took(k rejected.Key, now time.Time) {
 	o.trusted.add(k)
 }
 
-// latest are the latest few devices of some.
+// latest remembers the latest few of many devices.
 type latest struct {
 	keys   [maxTrusted]rejected.Key
 	newest int
@@ -179,7 +182,7 @@ func (l *latest) add(k rejected.Key) {
 	l.keys[l.newest] = k
 }
 
-// all are the devices, the latest first.
+// all returns the devices, latest first.
 func (l *latest) all() (keys []rejected.Key) {
 	for i := range maxTrusted {
 		if k := l.keys[(l.newest-i+maxTrusted)%maxTrusted]; k != (rejected.Key{}) {
@@ -189,7 +192,7 @@ func (l *latest) all() (keys []rejected.Key) {
 	return keys
 }
 
-// isOpen reports whether a host's pushes are kept off.
+// isOpen reports whether a host's breaker is open.
 func (h *hosts) isOpen(name string) bool {
 	if h.opens.Load() == 0 {
 		return false
@@ -203,7 +206,7 @@ func (h *hosts) isOpen(name string) bool {
 // tookPush reports whether a host that devices chose is known to have taken a push.
 func (h *hosts) tookPush(name string) bool {
 	if name == "" {
-		return true // it is the operator's choice
+		return true // the operator chose it
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -211,8 +214,9 @@ func (h *hosts) tookPush(name string) bool {
 	return one != nil && !one.delivered.IsZero()
 }
 
-// blames reports whether what a host refuses is the operator's fault. Where devices choose the host, a subscription that was made for
-// another key is a matter of its device, unless several are refused and none was delivered to with the current settings.
+// blames reports whether a host's refusals are the operator's fault. Where devices choose the host, a subscription made for another key
+// concerns only its device. It is the operator's fault only if the host refuses several devices, and took no push with the current
+// settings.
 func (h *hosts) blames(name string, load int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -220,10 +224,10 @@ func (h *hosts) blames(name string, load int64) bool {
 	return name == "" || one != nil && one.refusing == load && one.refused.n == witnesses && one.proof != load
 }
 
-// witnessEvery is how often other gateways are told that a host took a push.
+// witnessEvery is how often a host's delivery is reported to other gateways.
 const witnessEvery = time.Minute
 
-// toWitness reports whether it is time to tell other gateways of a delivery.
+// toWitness reports whether to report a delivery to other gateways now.
 func (h *hosts) toWitness(a *attempt, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -244,7 +248,7 @@ func (h *hosts) pass() {
 	}
 }
 
-// state is that of the breaker of an app's one service, and how many hosts are kept off where devices choose them.
+// state returns the state of the breaker of an app's only service, and the number of open breakers where devices choose the host.
 func (h *hosts) state() (state string, open int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -255,7 +259,7 @@ func (h *hosts) state() (state string, open int) {
 	return h.single.breaker.state(), open
 }
 
-// distinct are devices, as many as it takes to believe that something is not a matter of one of them.
+// distinct holds up to as many devices as are needed to show that a failure does not concern only one of them.
 type distinct struct {
 	keys [witnesses]rejected.Key
 	n    int

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Each configuration has workers of its own, and the breaker is the process's.
+// Each configuration has its own workers, but the breaker belongs to the process.
 func TestAReloadWhileABreakerIsOpenGoesOnWithTrials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Unreachable("network", nil))
@@ -36,7 +36,7 @@ func TestAReloadWhileABreakerIsOpenGoesOnWithTrials(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		n := len(p.asked())
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		start := time.Now()
 		for len(p.asked()) == n && time.Since(start) < 20*time.Minute {
 			time.Sleep(time.Second)
@@ -139,7 +139,7 @@ func TestAHostThatWasForgottenWithAttemptsUnderWayIsStillOneHost(t *testing.T) {
 	}
 }
 
-// The trial is told that a pushkey is dead, while fifty attempts of before hang.
+// The trial's answer is that a pushkey is dead, while fifty earlier attempts hang.
 func TestATrialThatIsAnsweredClosesTheBreakerForGood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts()
@@ -182,12 +182,12 @@ func TestWhatWasRefusedBeforeAReloadDoesNotAlarmAfterIt(t *testing.T) {
 				t.Error("alarm before")
 			}
 		}
-		r.Gateway = New(r.Options) // a reload, nothing about the key has changed
+		r.Gateway = New(r.Options) // a reload with the same key
 		n := len(r.attempts())
 		r.notify(event("$2", device("h/o1")))
 		for _, a := range r.attempts()[n:] {
 			if a.Alarm {
-				t.Error("one device was refused since the load, and the operator is called")
+				t.Error("one device was refused since the load, and the operator is alerted")
 			}
 		}
 	})
@@ -205,7 +205,7 @@ func TestAFuseKeepsNoHostWithoutPushkeys(t *testing.T) {
 	}
 }
 
-func TestWaitingForATurnIsNoFaultOfTheHost(t *testing.T) {
+func TestWaitingForATurnIsNotTheHostsFault(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &scripted{script: func(ctx context.Context, p *providers.Push) providers.Outcome {
 			d := time.Second // good: takes a second
@@ -236,7 +236,7 @@ func TestWaitingForATurnIsNoFaultOfTheHost(t *testing.T) {
 	})
 }
 
-// Those that were known to be alive are forgotten, and what is left is over the share.
+// The ones known to be alive are forgotten, and the rest exceed the share.
 func TestAFuseThatTripsByTheAgeOfOthersIsReported(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := fused(t, appFor("app", always(providers.Delivered())))
@@ -274,7 +274,7 @@ func TestMadeUpHostsThatTripTheirBreakersEvictNoneThatIsReal(t *testing.T) {
 	}
 }
 
-func TestBeingTurnedAwayIsNoTry(t *testing.T) {
+func TestBeingTurnedAwayIsNotATry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, _ := keeping(t, appFor("app", byHost{always(providers.Unreachable("network", nil))}))
 		for i := range 2 * breakerMin {

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// attemptAt makes an attempt at a host that ends at once.
+// attemptAt makes an attempt at a host, which ends at once.
 func (h *hosts) attemptAt(host, pushkey string, o providers.Outcome, now time.Time) change {
 	if d := h.admit(host, applicant{standing: outbox.Proven}, now); d.turnedAway || d.change != unchanged {
 		return d.change
@@ -25,7 +25,7 @@ func (h *hosts) attemptAt(host, pushkey string, o providers.Outcome, now time.Ti
 	return h.end(&a, verdict{key: rejected.KeyOf("app", pushkey), outcome: o, standing: outbox.Proven}, now)
 }
 
-// Not parallel: it looks at the process's memory.
+// Not parallel: it measures the process's memory.
 func TestMadeUpHostsEvictNoneThatIsRealAndTakeLittleRoom(t *testing.T) {
 	now := time.Now()
 	h := newHosts()
@@ -163,12 +163,12 @@ func TestVerdictsCountWhenTheyComeAndForHalfAMinute(t *testing.T) {
 func TestATrialIsThePendingPushOfADeviceThatWasDeliveredTo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Unreachable("network", nil))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		wantLine(t, r.notify(event("$known", device("host/known"))), `[]`)
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		for i := range 2 * breakerMin {
-			k := rejected.KeyOf("app", fmt.Sprint("host/forgotten", i)) // which took pushes, but not lately here
+			k := rejected.KeyOf("app", fmt.Sprint("host/forgotten", i)) // hosts that took pushes, but not lately here
 			r.Shared.proven.add(k, r.Now())
 			wantLine(t, r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint("host/forgotten", i)))), `[]`)
 		}
@@ -193,7 +193,7 @@ func TestWhatIsTurnedAwayIsTriedAsSoonAsTheBreakerCloses(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		before := len(p.asked())
 		time.Sleep(breakerPause + 2*time.Second)
 		synctest.Wait()
@@ -205,7 +205,7 @@ func TestWithoutPendingPushesARequestIsTheTrial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newHanging(everyPush)
 		r := newRig(t, appFor("app", p)).withOutbox()
-		r.use(&inspectedBox{memoryBox: r.box}) // which nobody works on
+		r.use(&inspectedBox{memoryBox: r.box}) // without workers
 		for i := range 2 * breakerMin {
 			go r.notify(event("$e", device(fmt.Sprint(i))))
 		}
@@ -245,7 +245,7 @@ func TestAHostThatRejectsAllOfItsDevicesTripsItsOwnFuse(t *testing.T) {
 			t.Errorf("the status is %+v", s)
 		}
 		p.become(byPrefix(map[string]providers.Outcome{"other": providers.Rejected("gone")}))
-		wantLine(t, r.notify(event("$e", device("other/1"))), `["other/1"]`) // its word still counts
+		wantLine(t, r.notify(event("$e", device("other/1"))), `["other/1"]`) // its answers still count
 		if was, _ := r.ResetFuse("app"); !was {
 			t.Error("there was nothing to reset")
 		}
@@ -266,7 +266,7 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		steps []step
-		since time.Duration // when it began to fail, -1 if it does not
+		since time.Duration // when it began to fail; -1 if it does not
 	}{
 		{"three failures over half a minute", []step{{0, "", false, down}, {10, "", false, down}, {20, "", false, down}}, 0},
 		{"three failures in a moment", []step{{0, "", false, down}, {1, "", false, down}, {1, "", false, down}}, -1},
@@ -303,7 +303,7 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 	}
 }
 
-// receivers.md 3: one device, with a server that says 403, paged the operator.
+// receivers.md 3: one device, with a server that answers 403, paged the operator.
 func TestWhatAHostRefusesIsTheOperatorsFaultOnlyIfItRefusesSeveral(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		refuses := map[string]bool{}

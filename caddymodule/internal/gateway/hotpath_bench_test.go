@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// newQuietRig is a gateway with the usual settings, around which nothing remembers anything: what it costs is its own.
+// newQuietRig returns a gateway with the usual settings, whose fakes remember nothing: all costs are its own.
 func newQuietRig(t testing.TB) *rig {
 	t.Helper()
 	r := newRig(t, appFor("org.example.app.ios.*", quiet{always(providers.Delivered())}))
@@ -23,19 +23,19 @@ func newQuietRig(t testing.TB) *rig {
 	return r
 }
 
-// way is one that a request with a single device can go.
+// way is a path through the engine for a request with a single device.
 type way struct {
 	result  Result
 	request func() *Request
 }
 
-// eventNumbers are those of events that no request had before.
+// eventNumbers are for events that no earlier request had.
 var eventNumbers atomic.Int64
 
-// ways are those of the hot path.
+// ways returns those of the hot path.
 func ways(t testing.TB, r *rig) []way {
 	t.Helper()
-	eventNumbers.Add(100) // the names of smaller ones are not allocated
+	eventNumbers.Add(100) // strings of smaller numbers are not allocated
 	fresh, duplicate, dead := mustDecode(t, synapseBody), mustDecode(t, synapseBody), mustDecode(t, synapseBody)
 	r.Notify(duplicate, providers.Site{}, everything)
 	d := &dead.Devices[0]
@@ -53,14 +53,14 @@ func ways(t testing.TB, r *rig) []way {
 	}
 }
 
-// notify has the gateway handle a request that goes this way.
+// notify sends the gateway a request that goes this way.
 func (w way) notify(t testing.TB, r *rig) {
 	if a := r.Notify(w.request(), providers.Site{}, everything); a.Results[w.result] != 1 {
 		t.Fatalf("not %s: %v", w.result, a.Results)
 	}
 }
 
-// BenchmarkHotPath is what the engine itself takes for a decoded request, by what becomes of its one device.
+// BenchmarkHotPath measures the engine itself for a decoded request, by the result of its one device.
 func BenchmarkHotPath(b *testing.B) {
 	r := newQuietRig(b)
 	for _, w := range ways(b, r) {
@@ -73,7 +73,7 @@ func BenchmarkHotPath(b *testing.B) {
 	}
 }
 
-// BenchmarkHotPathCrowded is the same for a delivered device while many requests are under way: what they have in common has locks.
+// BenchmarkHotPathCrowded does the same for a delivered device while many requests are under way, which share locks.
 func BenchmarkHotPathCrowded(b *testing.B) {
 	r := newQuietRig(b)
 	decoded := mustDecode(b, synapseBody)

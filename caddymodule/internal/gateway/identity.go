@@ -12,48 +12,48 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// A device is its app_id, its pushkey and, where these do not decide alone where its pushes go, the provider's target. Earlier versions knew
-// it by app_id and pushkey only. What they left is dealt with here: pending pushes are moved, and records are dropped.
+// A device is identified by its app_id, its pushkey and, if those do not decide where its pushes go, the provider's target. Earlier
+// versions identified it by app_id and pushkey only. This file migrates what they stored: it moves pending pushes, and drops records.
 
-// keyOf is what everything is kept under that is remembered of a device.
+// keyOf returns the key under which everything about a device is stored.
 func (a *App) keyOf(d *providers.Device) rejected.Key {
 	return rejected.KeyAt(d.AppID, d.Pushkey, a.Target(d))
 }
 
-// Identifies reports whether app_id and pushkey do not decide alone where the app's pushes go.
+// Identifies reports whether the app's devices need a target besides app_id and pushkey.
 func (a *App) Identifies() bool {
 	_, ok := a.Provider.(providers.Identifier)
 	return ok
 }
 
-// registered is the pushkey_ts of a device as far as it is believed, in milliseconds; 0 if it had none.
+// registered returns the pushkey_ts of a device as far as it is believed, in milliseconds; 0 if it had none.
 func (c *cargo) registered(d *providers.Device) int64 {
-	if c.accepted.IsZero() { // the entry is of an early version
+	if c.accepted.IsZero() { // the entry was made by an early version
 		return d.PushkeyTS
 	}
 	return rejected.Registered(d.PushkeyTS, c.accepted)
 }
 
 const (
-	// movingTime is how long after a configuration went live, and after the last move, an earlier version's queues are looked for.
+	// movingTime is how long an earlier version's queues are looked for after a configuration went live, and after the last move.
 	movingTime = 10 * time.Minute
-	// movedWait is how long a push waits for those to be moved that it has to join behind, and movedPoll how often it looks.
+	// movedWait is how long a push waits until the pending pushes that it must join behind are moved. movedPoll is how often it checks.
 	movedWait = 2 * time.Second
 	movedPoll = 20 * time.Millisecond
 )
 
-// movedSpace is the namespace of the IDs of pushes that were moved (RFC 9562 section 5.5).
+// movedSpace is the namespace of the IDs of moved pushes (RFC 9562 section 5.5).
 var movedSpace = uuid.MustParse("9d9a0ff4-1f7c-4f6b-8a55-0c7e1b1c6f0b")
 
-// move puts a pending push that another version accepted for another name of its device into the device's own queue, and reports whether
-// it is there. A push is moved once only, whatever a provider says its target is.
+// move moves a pending push that another version accepted under another name of its device to the device's own queue, and reports
+// whether it did. A push is moved only once, even if the provider's target changes again.
 func (g *Gateway) move(app *App, entry outbox.Leased, p *providers.Push, to rejected.Key) bool {
 	if id, err := uuid.Parse(entry.ID); err == nil && id.Version() == 5 {
 		return false
 	}
 	e, of := entry.Entry, entry.Ref()
 	e.ID, e.Device, e.Running, e.Due = uuid.NewSHA1(movedSpace, append(to[:], entry.ID...)).String(), to, false, time.Time{}
-	// The event is on record as delivered, so its entry would be taken for a repetition.
+	// The event is on record as delivered, so the new entry would look like a repetition.
 	e.Event, e.EventUntil = [16]byte{}, time.Time{}
 	p.ID = e.ID
 	var err error
@@ -66,8 +66,8 @@ func (g *Gateway) move(app *App, entry outbox.Leased, p *providers.Push, to reje
 	return true
 }
 
-// awaitMoved waits until an earlier version's pending pushes for a device were moved, which takes no longer than to write them down: the
-// push joins behind them.
+// awaitMoved waits until an earlier version's pending pushes for a device were moved, so the push joins behind them. That takes only as
+// long as writing them.
 func (g *Gateway) awaitMoved(c *cargo) {
 	now := g.Now()
 	if g.box.queue == nil || !c.app.Identifies() || now.UnixNano() >= c.app.movedUntil.Load() {
@@ -86,12 +86,12 @@ func (g *Gateway) awaitMoved(c *cargo) {
 	}
 }
 
-// withoutTarget is the name of the change that drops an app's records of devices without a target.
+// withoutTarget is the name of the migration that drops an app's records of devices without a target.
 func withoutTarget(app *App) string { return "target " + app.Pattern }
 
-// DropUntargeted drops the records of an earlier version that do not say which target they are about, once for each store and app, and returns
-// how many it dropped of which app. Nobody is rejected for them meanwhile. A store that forgets with the process, or cannot be looked
-// through, has none, or keeps them until they expire.
+// DropUntargeted drops an earlier version's records, which do not have a target, and returns how many it dropped for each app. It runs
+// once for each store and app. Meanwhile those records reject nobody. It skips stores that forget everything with the process, and
+// those that it cannot list, whose records stay until they expire.
 func (g *Gateway) DropUntargeted(ctx context.Context) (dropped map[string]int, err error) {
 	lister, ok := g.Rejected.(rejected.Lister)
 	migrator, remembers := g.Rejected.(rejected.Migrator)
@@ -128,7 +128,7 @@ func (g *Gateway) DropUntargeted(ctx context.Context) (dropped map[string]int, e
 	return dropped, nil
 }
 
-// dropBefore forgets the records of the apps that began before a time, and counts them. What was learned since is of this version.
+// dropBefore forgets the apps' records from before a time, and counts them. Later records were made by this version.
 func (g *Gateway) dropBefore(ctx context.Context, lister rejected.Lister, began time.Time, dropped map[string]int) error {
 	for q := (rejected.Query{Limit: rejected.MaxPage}); ; {
 		page, next, err := lister.List(ctx, q)

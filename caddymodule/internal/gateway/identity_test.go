@@ -24,8 +24,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/file"
 )
 
-// aimed is a provider whose pushes go to the endpoint in a device's data, as those of Web Push do. It answers by the endpoint's path: /410 and
-// whatever else says has its outcome, and the others take the push.
+// aimed is a provider whose pushes go to the endpoint in a device's data, as with Web Push. It answers by the endpoint's path: /410 and
+// the paths in says have their outcomes, and all others take the push.
 type aimed struct {
 	*scripted
 	says map[string]providers.Outcome
@@ -59,7 +59,7 @@ func endpointOf(d *providers.Device) string {
 	return data.Endpoint
 }
 
-// at is a device of the app "web" with a pushkey_ts in seconds, and without one if that is 0.
+// at returns a device of the app "web" with a pushkey_ts in seconds, or without one if that is 0.
 func at(pushkey, endpoint string, pushkeyTS int64) string {
 	d := map[string]any{"app_id": "web", "pushkey": pushkey, "data": map[string]string{"endpoint": endpoint, "auth": "x"}}
 	if pushkeyTS != 0 {
@@ -69,7 +69,7 @@ func at(pushkey, endpoint string, pushkeyTS int64) string {
 	return string(b)
 }
 
-// to are the events that went to an endpoint, in their order.
+// to returns the events that went to an endpoint, in order.
 func (a *aimed) to(endpoint string) (events []string) {
 	for _, p := range a.asked() {
 		if endpointOf(p.Device) == endpoint {
@@ -84,7 +84,7 @@ const (
 	hostile = "https://66.6.6.6"
 )
 
-// The input of the review: the victim was rejected until 2106, and so was whoever registered the same subscription again.
+// From a review: the victim was rejected until 2106, and so was anyone who registered the same subscription again.
 func TestAnotherEndpointWithTheSamePushkeyCondemnsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Unix(1_795_930_000, 0)))
@@ -110,14 +110,14 @@ func TestAnotherEndpointWithTheSamePushkeyCondemnsNobody(t *testing.T) {
 		if err != nil || e.Record == nil || e.Record.CondemnedUntil.After(time.Now()) {
 			t.Fatalf("the record is %+v: %v", e.Record, err)
 		}
-		// The attacker's endpoint lives again: who registered after the verdict is not condemned.
+		// The attacker's endpoint works again: a device that registered after the verdict is not condemned.
 		p.says = nil
 		time.Sleep(2 * time.Second)
 		wantLine(t, r.notify(event("$4", at("BCVx", hostile+"/410/x", time.Now().Unix()))), `[]`)
 	})
 }
 
-// The review's softer variant: the victim's pushes were due in an hour, behind the attacker's.
+// From a review, the milder variant: the victim's pushes were due in an hour, behind the attacker's.
 func TestAnotherEndpointWithTheSamePushkeyHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/503", "/404"} {
@@ -150,7 +150,7 @@ func TestOneEventForTwoEndpointsOfAPushkeyGoesToBoth(t *testing.T) {
 			return slow(ctx, push)
 		})
 		r := newRig(t, appFor("web", p))
-		for range 2 { // at the same time, and after one another
+		for range 2 { // at the same time, and one after the other
 			for _, endpoint := range []string{hostile + "/201/x", victims} {
 				go r.notify(event("$e", at("key", endpoint, 1000)))
 			}
@@ -162,7 +162,7 @@ func TestOneEventForTwoEndpointsOfAPushkeyGoesToBoth(t *testing.T) {
 	})
 }
 
-// A homeserver drops every pusher with a pushkey that is listed.
+// A homeserver drops every pusher with a listed pushkey.
 func TestAPushkeyIsListedIfAllOfItsEndpointsAreDead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ first, second, want string }{
@@ -172,7 +172,7 @@ func TestAPushkeyIsListedIfAllOfItsEndpointsAreDead(t *testing.T) {
 	} {
 		bubbleIn(t, tt.first+" "+tt.second, func(t *testing.T) {
 			r := newRig(t, appFor("web", newAimed()))
-			for i := range 2 { // the second time by what is on record
+			for i := range 2 { // the second time from the record
 				wantLine(t, r.notify(event(fmt.Sprint("$", i), at("key", tt.first, 1000), at("key", tt.second, 1000))), tt.want)
 			}
 		})
@@ -185,7 +185,7 @@ func bubbleIn(t *testing.T, name string, test func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { bubble(t, test) })
 }
 
-// What the journal knows of one endpoint makes no other one trusted: its blocked push is not held.
+// The journal of one endpoint makes no other endpoint trusted: its blocked push is not held.
 func TestADeliveryToOneEndpointSpeaksForNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newAimed()
@@ -200,14 +200,14 @@ func TestADeliveryToOneEndpointSpeaksForNoOther(t *testing.T) {
 	})
 }
 
-// An unknown time of registration, as any provider gets it.
+// Any provider may get a pushkey_ts that cannot be true.
 func TestAPushkeyTSFromTheFutureCondemnsNoLaterRegistration(t *testing.T) {
 	for _, made := range []int64{math.MaxInt64, 4_102_444_800, 9_999_999_999_999, 946_684_800 + 2*86_400} {
 		bubbleIn(t, fmt.Sprint(made), func(t *testing.T) {
 			p := newOutage(providers.Rejected("gone"))
 			r := newRig(t, appFor("app", p))
 			wantLine(t, r.notify(event("$1", deviceOf("app", "key", made))), `["key"]`)
-			p.mended.Store(true)
+			p.fixed.Store(true)
 			time.Sleep(time.Second)
 			wantLine(t, r.notify(event("$2", deviceOf("app", "key", time.Now().Unix()))), `[]`)
 			wantLine(t, r.notify(event("$3", deviceOf("app", "key", time.Now().Unix()-1))), `["key"]`) // the registration that died
@@ -215,7 +215,7 @@ func TestAPushkeyTSFromTheFutureCondemnsNoLaterRegistration(t *testing.T) {
 	}
 }
 
-// A dead registration's pushes are discarded, and not those of a later one.
+// A dead registration's pushes are discarded, but not those of a later one.
 func TestAPushkeyTSFromTheFutureDiscardsNoLaterRegistrationsPushes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Retry("unavailable", 0, nil))
@@ -238,7 +238,7 @@ func TestAPushkeyTSFromTheFutureDiscardsNoLaterRegistrationsPushes(t *testing.T)
 	})
 }
 
-// accepted is an entry as an earlier version wrote it.
+// accepted returns an entry as an earlier version wrote it.
 func accepted(t *testing.T, b outbox.Box, eventID, deviceJSON string) outbox.Entry {
 	t.Helper()
 	request, refused := Decode([]byte(event(eventID, deviceJSON)), 1)
@@ -297,7 +297,7 @@ func TestPendingPushesOfAnEarlierVersionKeepTheirOrderAndHoldUpNoOtherEndpoint(t
 		if got := p.to(victims); !slices.Equal(got, want) {
 			t.Errorf("the victim got %q, want %q", got, want)
 		}
-		if got := p.to(hostile + "/410/x"); len(got) != 1 { // what else waited goes with the verdict
+		if got := p.to(hostile + "/410/x"); len(got) != 1 { // its other pending pushes go with the verdict
 			t.Errorf("the dead endpoint was asked for %q", got)
 		}
 		for k, waits := range map[rejected.Key]bool{
@@ -355,14 +355,14 @@ func (queueBox) RouseDevice(context.Context, string, [16]byte) (found bool, _ er
 	return false, nil
 }
 
-// fickle is a provider that never says twice where a push goes.
+// fickle is a provider that never gives the same target twice.
 type fickle struct {
 	*aimed
 	asked int
 }
 
 func (f *fickle) Target(*providers.Device) string {
-	f.asked = min(f.asked+1, 100) // so that a push that is moved for ever arrives, late
+	f.asked = min(f.asked+1, 100) // so a push that is moved forever arrives late
 	return fmt.Sprint(f.asked)
 }
 
@@ -382,7 +382,7 @@ func TestAPushIsNotMovedForEver(t *testing.T) {
 	})
 }
 
-// A queue that an earlier version of another gateway holds keeps nobody waiting for long.
+// A queue that an earlier version of another gateway holds delays nothing for long.
 func TestAQueueThatIsNotMovedHoldsAPushUpForAMomentOnly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newAimed()
@@ -488,7 +488,7 @@ func TestRecordsOfAnEarlierVersionAreDroppedOnceWhereTheyDoNotSayWhatTheyAreAbou
 	}
 }
 
-// migratingStore remembers in memory what it went through.
+// migratingStore remembers its migrations in memory.
 type migratingStore struct {
 	listedStore
 	noted map[string]bool
@@ -519,7 +519,7 @@ func TestWhatCouldNotBeDroppedIsDroppedNextTime(t *testing.T) {
 		old, late := rejected.KeyOf("web", "key"), rejected.KeyAt("web", "key", victims)
 		_ = s.Reject(t.Context(), old, rejected.Verdict{App: "web", At: time.Now()})
 		time.Sleep(time.Second)
-		_ = s.Reject(t.Context(), late, rejected.Verdict{App: "web", At: time.Now()}) // as if learned meanwhile
+		_ = s.Reject(t.Context(), late, rejected.Verdict{App: "web", At: time.Now()}) // as if learned in the meantime
 		if _, err := r.DropUntargeted(t.Context()); err == nil || len(s.noted) != 0 || len(s.records) != 2 {
 			t.Errorf("noted are %v, on record %d: %v", s.noted, len(s.records), err)
 		}
@@ -533,8 +533,8 @@ func TestWhatCouldNotBeDroppedIsDroppedNextTime(t *testing.T) {
 	})
 }
 
-// Redis takes an entry whose event is on record as delivered for a repetition, and keeps nothing.
-func TestAPendingPushIsMovedAsItIsButForItsNamesAndItsEvent(t *testing.T) {
+// If an entry's event is on record as delivered, Redis treats the entry as a repetition and keeps nothing.
+func TestAPendingPushIsMovedUnchangedExceptForItsNamesAndItsEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newAimed()
 		app := appFor("web", p)
@@ -547,7 +547,7 @@ func TestAPendingPushIsMovedAsItIsButForItsNamesAndItsEvent(t *testing.T) {
 		if got := r.box.happened(); got != "accept, settle of no running entry" {
 			t.Fatal(got)
 		}
-		// memoryBox settles everything, so it is moved once more to see it.
+		// memoryBox settles everything, so the push is moved once more to see it.
 		r.use(&keptBox{memoryBox: r.box})
 		r.retry(app, outbox.Leased{Entry: e})
 		got := r.box.entries[0]

@@ -6,13 +6,13 @@ import (
 	"strconv"
 )
 
-// integer is a whole number that may be written as a float (2.0) and may be larger than an int64, which it then stands for the
-// largest of: some homeserver does each of these.
+// integer is a whole number. It may be written as a float (2.0), and a number larger than an int64 becomes the largest int64: some
+// homeservers send either.
 type integer int64
 
 var errNotWhole = errors.New("not a whole number")
 
-// UnmarshalJSON leaves null alone and refuses whatever is not a whole number.
+// UnmarshalJSON ignores null, and refuses anything that is not a whole number.
 func (i *integer) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
@@ -36,7 +36,7 @@ func (i *integer) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// pointer is the number of a badge: never negative.
+// pointer returns the number of a badge, which is never negative.
 func (i *integer) pointer() *int64 {
 	if i == nil {
 		return nil
@@ -45,11 +45,10 @@ func (i *integer) pointer() *int64 {
 	return &n
 }
 
-// millisecondsFrom is where a time in seconds would be in the year 5138: what is larger was sent in milliseconds, as Construct
-// does.
+// millisecondsFrom is the year 5138 in seconds. A larger number was sent in milliseconds, as Construct does.
 const millisecondsFrom = 100_000_000_000
 
-// milliseconds reads a pushkey_ts: seconds by the specification.
+// milliseconds converts a pushkey_ts, which is in seconds by the specification.
 func (i integer) milliseconds() int64 {
 	switch {
 	case i <= 0:

@@ -121,7 +121,7 @@ func TestAPushkeyUnderTwoApps(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, appFor("a", always(tt.a)), appFor("b", always(tt.b)))
 				body := event("$e", deviceOf("a", "key", 1), deviceOf("b", "key", 1))
-				for range 2 { // by the provider's word, and by the store's
+				for range 2 { // by the provider's verdict, and by the store's
 					wantLine(t, r.notify(body), tt.want)
 				}
 			})
@@ -165,7 +165,7 @@ func TestALoneSurrogateIsEchoedAtItsPlace(t *testing.T) {
 }
 
 func TestADisconnectedClientCancelsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) { // no context leads from a request into an attempt
+	bubble(t, func(t *testing.T) { // no context passes from a request into an attempt
 		var cause error
 		p := &scripted{script: func(ctx context.Context, _ *providers.Push) providers.Outcome {
 			time.Sleep(20 * time.Second)

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// maxAccounts bounds the devices whose latest attempt is known.
+	// maxAccounts bounds the devices whose latest attempt is remembered.
 	maxAccounts = 8192
 	// maxTroubles bounds the reasons that are kept for an app.
 	maxTroubles = 32
 )
 
-// journal keeps what an operator may ask about recent attempts: the latest at each device, and each app's troubles. It is safe for
+// journal keeps recent attempts for the operator: the latest attempt for each device, and each app's troubles. It is safe for
 // concurrent use.
 type journal struct {
 	mu       sync.Mutex
@@ -28,13 +28,13 @@ type journal struct {
 	apps     map[string]*chronicle
 }
 
-// chronicle is what the journal has of an app.
+// chronicle is the journal of one app.
 type chronicle struct {
 	delivered time.Time
 	troubles  map[string]*Trouble // by reason
 }
 
-// Account is what became of an attempt.
+// Account is the result of an attempt.
 type Account struct {
 	At      time.Time `json:"at"`
 	App     string    `json:"app"`
@@ -44,36 +44,36 @@ type Account struct {
 	Word   string `json:"word,omitempty"`
 	Detail string `json:"detail,omitempty"`
 
-	// wrongKey says that the device subscribed with another key than the app's.
+	// wrongKey means that the device subscribed with another key than the app's.
 	wrongKey bool
-	// delivered is when a push was last delivered to the device; zero if none was since a verdict that it is dead.
+	// delivered is when a push was last delivered to the device; zero if there was no delivery since a verdict that it is dead.
 	delivered time.Time
 }
 
-// Trouble is a reason for which an app's pushes were not delivered.
+// Trouble is a reason why an app's pushes were not delivered.
 type Trouble struct {
 	Reason string `json:"reason"`
-	// Count is how often since the process began, First and Last when.
+	// Count is how often it happened since the process began. First and Last are when.
 	Count int       `json:"count"`
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
-	// Word is the push service's own word for the latest; absent if it gave none.
+	// Word is the push service's own word in the latest case; absent if it gave none.
 	Word string `json:"word,omitempty"`
-	// Detail is what more is known of the latest.
+	// Detail describes the latest case.
 	Detail string `json:"detail,omitempty"`
-	// Alarm says that the operator has to act.
+	// Alarm means that the operator must act.
 	Alarm bool `json:"alarm"`
 
-	// settings says that wrong settings of the app's explain it, and not only the fuse.
+	// settings means that wrong settings of the app explain it, and not only the fuse.
 	settings bool
-	// blamed are the latest hosts that refused what is set up, where devices choose them.
+	// blamed are the latest hosts that refused the app's settings, where devices choose the host.
 	blamed [maxBlamed]string
 }
 
 // maxBlamed is how many hosts a trouble remembers.
 const maxBlamed = 4
 
-// blame notes a host.
+// blame adds a host.
 func (t *Trouble) blame(host string) {
 	if host == "" || slices.Contains(t.blamed[:], host) {
 		return
@@ -82,7 +82,8 @@ func (t *Trouble) blame(host string) {
 	t.blamed[0] = host
 }
 
-// goesOn reports whether the operator still has to act on a trouble that the settings of the app explain, which delivered last then.
+// goesOn reports whether the operator must still act on a trouble caused by the app's settings. delivered is when the app last
+// delivered a push.
 func (t *Trouble) goesOn(app *App, delivered time.Time) bool {
 	if t.blamed[0] == "" {
 		return !delivered.After(t.Last)
@@ -98,7 +99,7 @@ func newJournal() *journal {
 	return &journal{accounts: accounts, apps: make(map[string]*chronicle)}
 }
 
-// note keeps an attempt.
+// note records an attempt.
 func (j *journal) note(a Attempt, now time.Time) {
 	account := Account{At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason, Word: a.Outcome.Word, wrongKey: a.Outcome.WrongKey}
 	if a.Outcome.Err != nil {
@@ -131,7 +132,7 @@ func (j *journal) note(a Attempt, now time.Time) {
 	}
 }
 
-// add counts a trouble; nil if there are too many to keep it.
+// add counts a trouble. It returns nil if there are too many to keep it.
 func (c *chronicle) add(a Account) *Trouble {
 	t := c.troubles[a.Reason]
 	if t == nil {
@@ -146,7 +147,7 @@ func (c *chronicle) add(a Account) *Trouble {
 	return t
 }
 
-// of is when an app last delivered something, zero if it did not, and its troubles, the latest first.
+// of returns when an app last delivered a push, or zero, and its troubles, latest first.
 func (j *journal) of(app *App) (delivered time.Time, troubles []Trouble) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -163,20 +164,20 @@ func (j *journal) of(app *App) (delivered time.Time, troubles []Trouble) {
 	return c.delivered, troubles
 }
 
-// account is what is known of the latest attempt at a device.
+// account returns what is known about the latest attempt for a device.
 func (j *journal) account(k rejected.Key) (Account, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.accounts.Peek(k)
 }
 
-// deliveredSince reports whether something was delivered to a device after a time.
+// deliveredSince reports whether a push was delivered to a device after a time.
 func (j *journal) deliveredSince(k rejected.Key, since time.Time) bool {
 	a, ok := j.account(k)
 	return ok && a.delivered.After(since)
 }
 
-// matching are the devices whose keys begin with a prefix in hexadecimal.
+// matching returns the devices whose keys begin with a prefix in hexadecimal.
 func (j *journal) matching(prefix string) (keys []rejected.Key) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

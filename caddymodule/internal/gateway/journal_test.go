@@ -67,7 +67,7 @@ func TestTheJournalFindsDevicesByTheBeginningOfTheirHash(t *testing.T) {
 	}
 }
 
-func TestAVerdictAboutAPushkeyIsNoTroubleOfTheApps(t *testing.T) {
+func TestAVerdictAboutAPushkeyIsNotATroubleOfItsApp(t *testing.T) {
 	t.Parallel()
 	j := newJournal()
 	dead := attemptOf("app", "key", providers.Rejected("gone"))

@@ -9,14 +9,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// land is the end of a flight without an attempt.
+// land ends a flight without an attempt.
 func (g *Gateway) land(f *flight, o providers.Outcome) {
 	f.finish(o, g.carryOut(f, o))
 }
 
-// orNowhere is the outcome of a push whose host has a name that does not exist. Anyone may ask for any name, and what is blocked is dropped:
-// if this one waited, or counted for the breaker, the answers would list the names of the operator's network. So it is dropped as well, unless
-// something was delivered to the device or at the host before, or the push is pending: then the name is one that was there, and may come back.
+// orNowhere drops a push whose host's name does not exist. Anybody can send pushes to any name, and pushes to blocked addresses are
+// dropped. If this push was pending instead, or counted for the breaker, the answers would reveal which names exist in the operator's
+// network.
+//
+// It keeps the outcome if the device or its host was delivered to before, or if the push is pending: then the name existed once.
 func (g *Gateway) orNowhere(f *flight, o providers.Outcome) providers.Outcome {
 	if !o.NoSuchName || o.Kind != providers.KindRetry || f.leased || g.tookBefore(f) {
 		return o
@@ -24,12 +26,13 @@ func (g *Gateway) orNowhere(f *flight, o providers.Outcome) providers.Outcome {
 	return providers.Dropped(o.Reason, o.Err)
 }
 
-// tookBefore reports whether a push was delivered to the device, or to another one at its host.
+// tookBefore reports whether the push's device, or another one at its host, was delivered to before.
 func (g *Gateway) tookBefore(f *flight) bool {
 	return g.Shared.isProven(f.key) || f.app.hosts.tookPush(f.host)
 }
 
-// circumstances are those of an outcome before anything was done about it. From now on, nothing is handed over any more.
+// circumstances returns the circumstances of an outcome before anything was done about it. From now on, nothing is handed over any
+// more.
 func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	c := circumstances{
 		pushkeyTS: f.registered(f.push.Device), proven: f.app.proven.Load(), pending: f.leased, turnedAway: f.turnedAway, paused: f.paused, outbox: f.land(),
@@ -38,14 +41,14 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 		c.outbox = done
 	}
 	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.key)
-	// Anyone can make up devices that are refused. Where others were delivered to, these are no reason to call anybody.
+	// Anybody can make up devices that are refused. If the app has delivered to other devices, these do not alert the operator.
 	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
 	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
 	c.quiet = o.Doubtful && madeUp()
 	return c
 }
 
-// carryOut carries out what the policy decides about the outcome, but for telling those who wait.
+// carryOut does what the policy decides about the outcome, except to publish the decision.
 func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 	c := g.circumstances(f, o)
 	handed := c.outbox
@@ -91,7 +94,7 @@ func (g *Gateway) leave(f *flight, d decision) {
 	g.Shared.leave(f.event)
 }
 
-// pass lands a flight that another gateway has made needless.
+// pass lands a flight that is not needed because of another gateway.
 func (g *Gateway) pass(f *flight, d decision) {
 	f.land()
 	if d.remember {
@@ -101,7 +104,7 @@ func (g *Gateway) pass(f *flight, d decision) {
 	f.finish(providers.Outcome{}, d)
 }
 
-// record writes a verdict down. Nothing that happens to a request may interrupt it.
+// record writes a verdict to the rejected store. The end of a request does not interrupt it.
 func (g *Gateway) record(c *cargo, o providers.Outcome) effect {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
@@ -115,18 +118,18 @@ func (g *Gateway) record(c *cargo, o providers.Outcome) effect {
 	return done
 }
 
-// verdict is what the rejected store is told of an outcome.
+// verdict returns the verdict to record for an outcome.
 func (c *cargo) verdict(o providers.Outcome, now time.Time) rejected.Verdict {
 	return rejected.Verdict{App: c.app.Pattern, Reason: o.Reason, PushkeyTS: c.registered(c.push.Device), Since: o.Since, At: now}
 }
 
-// acceptance is how the outbox takes a push: with its attempt running, or to be tried first when it is due.
+// acceptance is how the outbox accepts a push: with its attempt running, or to be tried first when it is due.
 type acceptance struct {
 	running bool
 	due     time.Time
 }
 
-// offer gives a push to the outbox, unless that hangs: what it may have got already is enough to find out.
+// offer gives a push to the outbox, unless the outbox hangs: then the pushes already in doubt are enough.
 func (g *Gateway) offer(c *cargo, a acceptance) effect {
 	if g.box.doubts.Load() >= maxDoubts {
 		return failed
@@ -159,7 +162,7 @@ func (g *Gateway) accept(c *cargo, a acceptance) error {
 	return nil
 }
 
-// marshal is the push as the outbox keeps it.
+// marshal returns the push as the outbox stores it.
 func (c *cargo) marshal() ([]byte, error) {
 	if c.view == nil {
 		c.view = again(c.app, c.push.Notification)
@@ -167,7 +170,7 @@ func (c *cargo) marshal() ([]byte, error) {
 	return marshalKept(c.push, c.view.stored())
 }
 
-// conclude reports the end of an attempt at an entry to the outbox, and returns whether that is sure.
+// conclude reports the end of an attempt at an entry to the outbox, and returns whether the outbox has confirmed it.
 func (g *Gateway) conclude(f *flight, d decision) bool {
 	if d.settle {
 		return g.box.settle(f.ref()) == nil
@@ -177,12 +180,12 @@ func (g *Gateway) conclude(f *flight, d decision) bool {
 	return true
 }
 
-// due is when a push is tried again.
+// due returns when a push is retried.
 func (g *Gateway) due(d decision, f *flight) time.Time {
 	return g.Now().Add(g.backoff(d, f))
 }
 
-// afterwards is what is left to do after an attempt, which nobody waits for.
+// afterwards does what remains after an attempt. Nothing waits for it.
 func (g *Gateway) afterwards(f *flight, o providers.Outcome) {
 	if f.change == closed {
 		g.box.rouseHost(f.app, f.host, 0)
@@ -199,10 +202,10 @@ func (g *Gateway) afterwards(f *flight, o providers.Outcome) {
 	}
 }
 
-// remembers reports whether an event is one that is delivered once.
+// remembers reports whether an event is delivered only once.
 func (g *Gateway) remembers(event eventKey) bool { return event != (eventKey{}) && g.Dedupe > 0 }
 
-// remember notes that an event needs no further delivery. An outbox that took it over has noted it already.
+// remember notes that an event needs no further delivery. If the outbox accepted the push, it has already noted that.
 func (g *Gateway) remember(event eventKey, noted bool) {
 	now := g.Now()
 	g.Shared.remember(event, now)
@@ -211,7 +214,7 @@ func (g *Gateway) remember(event eventKey, noted bool) {
 	}
 }
 
-// claim asks the other gateways for an event.
+// claim claims an event, so no other gateway delivers it.
 func (g *Gateway) claim(event eventKey) outbox.Claim {
 	if !g.remembers(event) {
 		return outbox.Claimed

@@ -31,7 +31,7 @@ func TestAnOutboxThatHangsDoesNotHoldUpItsSuccessor(t *testing.T) {
 	})
 }
 
-// Two pushes of one device are under way when its push server restarts: no other device is at that host.
+// Two pushes of one device are under way when its push server restarts. The host has no other device.
 func TestADeviceThatTookAPushBesideALookIsNotProvedDeadByIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &scripted{}
@@ -89,7 +89,7 @@ func TestAPushkeyThatIsForgottenIsNotCountedAsSuspected(t *testing.T) {
 	})
 }
 
-// Another one, with an outbox of its own, would never hear that it was delivered.
+// The new configuration's own outbox would never learn that the push was delivered.
 func TestAPushIsHandedOverByTheConfigurationThatMakesTheAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := after(20*time.Second, providers.Delivered())
@@ -120,7 +120,7 @@ func TestTwoPushesThatAreBlockedAtTheSameTimeAreBothHeld(t *testing.T) {
 			case "$1":
 				return providers.Delivered()
 			case "$3":
-				time.Sleep(time.Second) // its name takes longer
+				time.Sleep(time.Second) // its name takes longer to look up
 			}
 			return providers.Blocked("blocked", nil)
 		}

@@ -6,8 +6,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// lookup asks the rejected store once about all devices. A store that cannot tell, or not in time, lets them through: the push service says
-// the same again.
+// lookup asks the rejected store once about all devices. If the store does not answer in time, all of them are let through: the push
+// service would reject them again.
 func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
 	keys := make([]rejected.Key, len(deliveries))
 	asked := false
@@ -26,7 +26,7 @@ func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
 	defer cancel()
 	answer := make(chan []rejected.Mark, 1)
-	go func() { answer <- g.marks(ctx, keys) }() // a store that hangs may not heed its context
+	go func() { answer <- g.marks(ctx, keys) }() // a store that hangs may ignore its context
 	select {
 	case marks := <-answer:
 		return marks

@@ -12,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// FuzzMembers holds the gateway's decoder against the one of a notification without it, which is a test's of a third party: its provider
-// must get the same from both.
+// FuzzMembers compares the gateway's decoder with a notification's own, which a third party's test uses: its provider must get the same
+// from both.
 func FuzzMembers(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add(request.Body)
@@ -35,7 +35,7 @@ func FuzzMembers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !utf8.Valid(body) || tooDeep(body) {
-			t.Skip() // no notification comes in such a body
+			t.Skip() // such a body has no notification
 		}
 		counted := &providers.Notification{Body: body, Counts: providers.Counts{Unread: new(int64)}}
 		want := withoutNamed(lenient.Members(body), "devices")
@@ -52,7 +52,7 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// withoutNamed are the members but for those that a client may take for the one named.
+// withoutNamed returns the members without those that a client may mistake for the one named.
 func withoutNamed(members map[string]json.RawMessage, unwanted string) map[string]json.RawMessage {
 	if members == nil {
 		return nil

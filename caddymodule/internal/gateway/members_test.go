@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// members are so many.
+// members returns an object with n members.
 func members(n int) string {
 	list := make([]string, n)
 	for i := range list {
@@ -30,7 +30,7 @@ func TestAnObjectHasABoundedNumberOfMembers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for n := maxMembers - 10; n <= maxMembers; n++ {
-				if _, e := Decode([]byte(tt.before+members(n)+tt.after), 10); e != nil && n < maxMembers-2 { // which has others beside them
+				if _, e := Decode([]byte(tt.before+members(n)+tt.after), 10); e != nil && n < maxMembers-2 { // the object has other members beside them
 					t.Fatalf("%d members: %v", n, e)
 				}
 			}
@@ -42,7 +42,7 @@ func TestAnObjectHasABoundedNumberOfMembers(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoMemberIsNotCounted(t *testing.T) {
+func TestOnlyMembersAreCounted(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"colons in a text":                    `{"body":"` + strings.Repeat("a:", 10_000) + `"}`,

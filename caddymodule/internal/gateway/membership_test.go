@@ -2,8 +2,8 @@ package gateway
 
 import "testing"
 
-// Guards against an invitation that iPhones show nothing of, because a homeserver that goes by the specification (continuwuity, tuwunel)
-// tells of the membership in the content alone.
+// Guards against an invitation that iPhones show nothing of. Homeservers that follow the specification (continuwuity, tuwunel) send the
+// membership only in the content.
 func TestAMembershipIsTheOneInTheContentIfThereIsNoOther(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, members, want string }{

@@ -7,7 +7,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// nestedAt are requests that are nested to a depth, each at another place.
+// nestedAt returns requests that are nested to a depth, each in another place.
 func nestedAt(depth int) map[string]string {
 	lists := func(outer int) string { return strings.Repeat("[", depth-outer) + strings.Repeat("]", depth-outer) }
 	objects := func(outer int) string {
@@ -20,14 +20,14 @@ func nestedAt(depth int) map[string]string {
 		"what is in the counts":   `{"notification":{"event_id":"$1","counts":{"x":` + lists(3) + `},"devices":[` + device + `}]}}`,
 		"a device's data":         `{"notification":{"event_id":"$1","devices":[` + device + `,"data":` + objects(4) + `}]}}`,
 		"a device's tweaks":       `{"notification":{"event_id":"$1","devices":[` + device + `,"tweaks":` + objects(4) + `}]}}`,
-		"what is no object":       `{"notification":{"event_id":"$1","devices":[` + device + `,"data":` + lists(4) + `}]}}`,
+		"what is not an object":   `{"notification":{"event_id":"$1","devices":[` + device + `,"data":` + lists(4) + `}]}}`,
 		"beside it":               `{"x":` + lists(1) + `,"notification":{"event_id":"$1","devices":[` + device + `}]}}`,
 		"text that looks like it": `{"notification":{"event_id":"$1","type":"` + strings.Repeat(`[\"`, depth) + `","devices":[` + device + `}]}}`,
 	}
 }
 
-// What is accepted is kept with two levels more around it, and encoding/json does not read what is nested too deeply: a push that was
-// accepted would have been dropped as unreadable.
+// What is accepted is stored with two more levels around it, and encoding/json does not read JSON that is nested too deeply. A push
+// that was accepted would have been dropped as unreadable.
 func TestWhatIsAcceptedIsNotTooDeepToBeReadAgain(t *testing.T) {
 	t.Parallel()
 	for _, depth := range []int{5, 100, maxNesting - 1, maxNesting} {

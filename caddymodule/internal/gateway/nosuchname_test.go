@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// noSuchName is what a provider says of a name that does not exist, and anOutage what it says of a resolver that does not answer.
+// noSuchName is a provider's outcome for a name that does not exist, and anOutage its outcome for a resolver that does not answer.
 func noSuchName() providers.Outcome {
 	o := anOutage()
 	o.NoSuchName = true
@@ -21,7 +21,7 @@ func noSuchName() providers.Outcome {
 
 func anOutage() providers.Outcome { return providers.Unreachable("dns", errors.New("no answer")) }
 
-// Finding 13: 503 for a name that the operator's resolver does not know, 200 for one that leads to a private address.
+// Finding 13: 503 for a name that the operator's resolver does not know, but 200 for a name with a private address.
 func TestANameThatDoesNotExistIsAnsweredAsOneThatIsBlocked(t *testing.T) {
 	t.Parallel()
 	for name, with := range map[string]error{"outbox off": outbox.ErrOff, "outbox full": outbox.ErrFull, "an outbox": nil} {
@@ -35,7 +35,7 @@ func TestANameThatDoesNotExistIsAnsweredAsOneThatIsBlocked(t *testing.T) {
 						answers[kind] += r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint("nxname.corp.test/", i)))) + " "
 					}
 					if len(r.box.log) != 0 {
-						t.Errorf("%s: the outbox was told to %q", kind, r.box.log)
+						t.Errorf("%s: the outbox got the calls %q", kind, r.box.log)
 					}
 					for _, a := range r.attempts() {
 						if a.Kind() != "dropped" {
@@ -65,7 +65,7 @@ func TestANameThatTookAPushBeforeMayComeBack(t *testing.T) {
 		wantLine(t, r.notify(event("$1", device("host/known"))), `[]`)
 		gone = true
 		wantLine(t, r.notify(event("$2", device("host/known"))), `503 after 5s`)
-		wantLine(t, r.notify(event("$3", device("host/new"))), `503 after 5s`) // others were delivered to there
+		wantLine(t, r.notify(event("$3", device("host/new"))), `503 after 5s`) // others there were delivered to
 		wantLine(t, r.notify(event("$4", device("other/new"))), `[]`)
 		r.withOutbox()
 		wantLine(t, r.notify(event("$5", device("host/known"))), `[]`)
@@ -75,12 +75,12 @@ func TestANameThatTookAPushBeforeMayComeBack(t *testing.T) {
 	})
 }
 
-func TestAResolverThatFailsCostsNobodyAnything(t *testing.T) {
+func TestAResolverThatFailsAffectsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(anOutage())
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		wantLine(t, r.notify(event("$1", device("host/new"))), `[]`)
-		p.become(func(context.Context, *providers.Push) providers.Outcome { return noSuchName() }) // while it waits
+		p.become(func(context.Context, *providers.Push) providers.Outcome { return noSuchName() }) // while it is pending
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		before := len(p.asked())

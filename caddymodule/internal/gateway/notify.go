@@ -11,35 +11,35 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// Options are what a gateway is made of.
+// Options are the parts of a gateway.
 type Options struct {
 	Router   *Router
 	Rejected rejected.Store
 	Outbox   outbox.Box
-	// Dedupe is how long a delivered event is remembered; 0 for not at all.
+	// Dedupe is how long a delivered event is remembered; 0 turns that off.
 	Dedupe time.Duration
-	// Fuse says when rejections are held.
+	// Fuse is when rejections are held.
 	Fuse     FuseOptions
 	Shared   *Shared
 	Observer Observer
 	Now      func() time.Time
-	// Jitter is a random duration below the given one.
+	// Jitter returns a random duration below the given one.
 	Jitter func(time.Duration) time.Duration
 }
 
-// Gateway delivers notifications by one configuration.
+// Gateway delivers notifications according to one configuration.
 type Gateway struct {
 	Options
 
 	box *box
-	// retired says that another configuration took over.
+	// retired means that another configuration took over.
 	retired atomic.Bool
 }
 
 // loads counts the gateways that were made.
 var loads atomic.Int64
 
-// New makes a gateway. Its apps belong to it alone.
+// New makes a gateway. It takes over its apps: no other gateway may have them.
 func New(o Options) *Gateway {
 	load := loads.Add(1)
 	for _, app := range o.Router.Apps() {
@@ -49,57 +49,62 @@ func New(o Options) *Gateway {
 	return &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
 }
 
-// Observer learns what happens, to tell the operator. It is called from many goroutines and must not block.
+// Observer is notified of events, to report them to the operator. It is called from many goroutines and must not block.
 type Observer interface {
 	// Attempted is called when an attempt to deliver has ended, and for a push that made way for another one in the outbox.
 	Attempted(Attempt)
 	// Refused is called when the outbox had no room for a push.
 	Refused(app *App, why Refusal)
-	// Answered is called for each device of a request when it is answered; the app is nil if none serves the device.
+	// Answered is called for each device of a request when it is answered. The app is nil if none serves the device.
 	Answered(app *App, result Result)
-	// HostPaused is called when a host that devices choose throttled so many of them that its pushes pause.
+	// HostPaused is called when a host that devices choose has throttled so many of them that its pushes pause.
 	HostPaused(app *App, host string)
-	// BreakerOpened is called once when so many attempts failed that no more are made for a while; the host is empty if all of the app's
-	// go to one.
+	// BreakerOpened is called once when so many attempts failed that the breaker opens. The host is empty if all of the app's pushes go
+	// to one service.
 	BreakerOpened(app *App, host string)
-	// BreakerClosed is called once when it works again.
+	// BreakerClosed is called once when the push service works again.
 	BreakerClosed(app *App, host string)
-	// FuseTripped is called when so many pushkeys of an app, or of one of its hosts, were rejected that the rejections are withdrawn, and
-	// no more are believed; the app is empty for devices of unknown apps. Alarm means that the devices that were delivered to before are
-	// enough for that. It is called again if they are so later.
+	// FuseTripped is called when too many pushkeys of an app, or of one of its hosts, were rejected. Their rejections are withdrawn,
+	// and further ones are held. The app is empty for devices of unknown apps. alarm means that known devices would trip it by
+	// themselves. If that happens later, FuseTripped is called again.
 	FuseTripped(app, host string, pushkeys int, alarm bool)
-	// FuseReset is called when rejections are believed again, because their share fell or the operator says so. Alarm means that they were
-	// held with one.
+	// FuseReset is called when rejections are believed again, because their share fell or the operator reset the fuse. alarm means that
+	// FuseTripped was called with it.
 	FuseReset(app, host string, byOperator, alarm bool)
-	// StoreFailed is called when a store could not do something. The error has no pushkey in it.
+	// StoreFailed is called when a call to a store failed. The error does not contain a pushkey.
 	StoreFailed(doing string, err error)
 }
 
-// Attempt is what an observer learns of an attempt.
+// Attempt describes an attempt to an observer.
 type Attempt struct {
 	App      *App
 	Key      rejected.Key
 	Outcome  providers.Outcome
 	Duration time.Duration
-	// Age is how long after the notification's acceptance the attempt ended.
+	// Age is the time from the acceptance of the notification to the end of the attempt.
 	Age time.Duration
-	// Result is what the policy made of the outcome, and Alarm says that the operator has to act.
+	// Result is the policy's decision about the outcome. Alarm means that the operator must act.
 	Result Result
 	Alarm  bool
-	// Untried says that there was no attempt: the push made way for another one in the outbox.
+	// Untried means that there was no attempt: the push made way for another one in the outbox.
 	Untried bool
-	// Known says that something was delivered to the device before, and Chosen that the device chose the push server: anyone can make up
-	// any number of pushkeys, and have a server call them dead.
+	// Known means that the device was delivered to before. Chosen means that the device chose the push server: anybody can make up any
+	// number of pushkeys, and have a server report them dead.
 	Known, Chosen bool
-	// Host is where the push went; empty where all pushes of the app go to one service.
+	// Host is where the push went; empty if all pushes of the app go to one service.
 	Host string
 	// WrongKeys is how many devices at the host subscribed with another key than the app's, if that is to be reported now.
 	WrongKeys int
 }
 
-// Kind is what became of the attempt, in a word. A rejection that is not believed yet is doubted, or held if that is no reason to call
-// anybody, and one of an earlier registration than the device's is outdated: they rejected nobody. A suspicion that has lasted is a
-// rejection. What a server that the device chose refuses is unauthorized, and not misconfigured.
+// Kind returns one word for the result of the attempt. Four words differ from the outcome's, and none of them rejects anybody:
+//
+//   - doubted: the rejection is not believed yet
+//   - held: likewise, but the operator is not alerted
+//   - outdated: the rejection is about an earlier registration of the device
+//   - unauthorized: the credentials were refused by a server that the device chose; otherwise that is misconfigured
+//
+// A suspicion that has lasted is rejected.
 func (a *Attempt) Kind() string {
 	switch {
 	case a.Outcome.Kind == providers.KindSuspected && a.Result.dead():
@@ -118,13 +123,13 @@ func (a *Attempt) Kind() string {
 }
 
 const (
-	// maxParallel bounds how many devices of one request are under way at a time.
+	// maxParallel bounds how many devices of one request are under way at the same time.
 	maxParallel = 128
-	// DefaultWait is how long an app's requests wait for a verdict unless it says otherwise.
+	// DefaultWait is how long requests wait for a verdict if the app's provider has no other default.
 	DefaultWait = 5 * time.Second
 	// storeWait is how much longer a request waits for the stores.
 	storeWait = 900 * time.Millisecond
-	// trialWait is how long a request waits for a verdict while the breaker is open: what is not turned away is a trial.
+	// trialWait is how long a request waits for a verdict while the breaker is open. A push that is not turned away then is a trial.
 	trialWait = time.Second
 )
 
@@ -133,17 +138,17 @@ type delivery struct {
 	device   *providers.Device
 	app      *App // nil if none serves the device
 	key      rejected.Key
-	flight   *flight // nil once decided
+	flight   *flight // nil if decided without one
 	decided  bool    // without a flight
 	decision decision
 }
 
-// decide is the end of it.
+// decide sets the decision.
 func (d *delivery) decide(by decision) { d.decision, d.decided = by, true }
 
-// Notify delivers a request's notification to each of its devices, and returns the answer when each has been decided. The
-// devices' pushes run at the same time, each within its app's patience from now on; serves says which apps this site serves. The request's
-// own goroutine waits for no store without a deadline.
+// Notify delivers a request's notification to each of its devices, and returns the answer when all of them are decided. The pushes run
+// in parallel. Each device is waited for at most its app's wait, counted from now. serves reports whether this site serves an app. The
+// request's own goroutine waits for each store only up to a deadline.
 func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool) Answer {
 	start := g.Now()
 	deliveries := g.route(r, serves)
@@ -184,8 +189,8 @@ func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
 	return deliveries
 }
 
-// judge decides the devices that nothing could ever be delivered to: that is known at once, so it does not depend on how long anybody
-// waits for what.
+// judge decides about devices that nothing could ever be delivered to. That is known at once, so the answer does not depend on any
+// wait.
 func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Time) {
 	for i := range deliveries {
 		d := &deliveries[i]
@@ -204,7 +209,7 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 	}
 }
 
-// dispatch decides a device at once where it can, and otherwise puts it on a flight.
+// dispatch decides about a device at once where it can, and otherwise puts it on a flight.
 func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, seen *views, site providers.Site, now time.Time) {
 	switch {
 	case d.decided:
@@ -244,7 +249,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, seen *vi
 	}
 }
 
-// turnDown answers a request for which there is no memory. Nothing has begun, so all of it may come again.
+// turnDown answers a request that there is no memory for. Nothing has begun, so the homeserver can send all of it again.
 func (g *Gateway) turnDown(deliveries []delivery) Answer {
 	a := Answer{Err: ErrBusy()}
 	a.RetryAfter = a.Err.RetryAfter
@@ -255,10 +260,10 @@ func (g *Gateway) turnDown(deliveries []delivery) Answer {
 	return a
 }
 
-// newID identifies a push.
+// newID returns the ID of a new push.
 func newID() string { return uuid.NewString() }
 
-// await waits for a device's decision as long as its app says, counted from the request's start.
+// await waits for a device's decision for its app's wait, counted from the request's start.
 func (g *Gateway) await(d *delivery, start time.Time) {
 	if d.flight == nil {
 		return
@@ -274,7 +279,7 @@ func (g *Gateway) await(d *delivery, start time.Time) {
 	}
 	var took effect
 	if d.decision, took = g.handOver(d.flight, d.device, left(wait+storeWait)); (took == failed || took == unsure) && d.app.Wait == 0 {
-		// The outbox took nothing, so this app waits like the others.
+		// The outbox accepted nothing, so this app waits like the others.
 		if d.app.hosts.isOpen(d.flight.host) {
 			wait = trialWait
 		} else {

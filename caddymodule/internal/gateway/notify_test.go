@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// bubble runs a test in parallel with the others and in a time of its own.
+// bubble runs a test in parallel with the others, and in its own time.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()
@@ -78,7 +78,7 @@ func TestAnUnknownAppIsRejected(t *testing.T) {
 		r := newRig(t, appFor("app", p), appFor("other", p))
 		wantLine(t, r.notify(event("$e", deviceOf("unknown", "key", 0))), `["key"]`)
 		if len(r.store.records) != 0 {
-			t.Error("that is stored, though it is decided anew on each request")
+			t.Error("that is stored, though it is decided again on each request")
 		}
 		notOther := func(a *App) bool { return a.Pattern != "other" }
 		request := mustDecode(t, event("$e", deviceOf("other", "key", 0), device("key2")))
@@ -231,7 +231,7 @@ func TestAProviderThatPanicsIsContained(t *testing.T) {
 		app := appFor("app", p)
 		app.Limit = limit.NewFair(1, 0)
 		r := newRig(t, app)
-		for range 2 { // its slot is given back
+		for range 2 { // its slot is released
 			wantLine(t, r.notify(event("$e", device("key"))), `503 after 5s`)
 		}
 		for _, a := range r.attempts() {

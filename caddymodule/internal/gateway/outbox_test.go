@@ -166,7 +166,7 @@ func TestAnOutboxThatTakesNothing(t *testing.T) {
 	}{
 		{"because it is off", outbox.ErrOff, 0},
 		{"because it is full", outbox.ErrFull, 0},
-		{"because it fails, which the operator hears", errBroken, 2}, // asked whether others wait, and to accept
+		{"because it fails, which the operator hears", errBroken, 2}, // asked for pending pushes, and to accept
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestAnOutboxThatTakesNothing(t *testing.T) {
 	}
 }
 
-// An acceptance that was cut off may have happened: what was delivered must not stay there.
+// An Accept that was cut off may have happened: a delivered push must not stay in the outbox.
 func TestWhatMayHaveBeenAcceptedIsSettledWhenItIsDelivered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		app := appFor("app", after(time.Second, providers.Delivered()))
@@ -223,7 +223,7 @@ func TestWhatMayHaveBeenAcceptedIsSettledWhenItIsDelivered(t *testing.T) {
 	})
 }
 
-// unsureBox is an outbox that accepts, and does not know.
+// unsureBox is an outbox that accepts, but returns ErrUnsure.
 type unsureBox struct{ *memoryBox }
 
 func (b unsureBox) Accept(ctx context.Context, e outbox.Entry) ([]outbox.Ref, error) {
@@ -246,7 +246,7 @@ func TestASettleThatWasLostIsMadeAgain(t *testing.T) {
 	})
 }
 
-// losingBox is an outbox that the first Settle does not reach, which nobody knows.
+// losingBox is an outbox that never receives the first Settle, and nobody knows.
 type losingBox struct {
 	*memoryBox
 	lost atomic.Bool

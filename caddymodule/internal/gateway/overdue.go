@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// overdueAfter is how long a provider's Push may go on after its context is done.
+	// overdueAfter is how long a call of a provider may take to return after its context is done.
 	overdueAfter = 5 * time.Second
-	// maxOverdue is how many calls of an app's that go on are enough: from then on, the provider is called again when one returns.
+	// maxOverdue limits the overdue calls of one app. At the limit, the app's provider is not called until one of them returns.
 	maxOverdue = 64
 )
 
-// errStarting is why a configuration with a provider that never starts is not loaded.
-var errStarting = errors.New("the provider's Start goes on although its time is over: report it to the provider's author")
+// errStarting is the error for a provider whose Start does not return in time. Its configuration is not loaded.
+var errStarting = errors.New("the provider's Start did not return in time: report this to the provider's author")
 
-// errOverdue is what becomes of a push whose attempt goes on for ever.
-var errOverdue = errors.New("the provider's Push goes on although its time is over: report it to the provider's author")
+// errOverdue is the error of a push for which the provider's Push did not return in time, or was not called because of such pushes.
+var errOverdue = errors.New("the provider's Push did not return in time: report this to the provider's author")
 
-// call has the provider make an attempt, and hands its outcome to then, once: without the provider, on another goroutine, if Push goes on for
-// too long after its time, which ctx must have. The push must have an outcome, its request's memory must be free for those of other apps, and
-// its entry in the outbox must be tried again. The call itself cannot be ended.
+// call has the provider make an attempt, and passes the outcome to the function then, once. ctx must have a deadline. If Push still has not
+// returned overdueAfter past it, another goroutine passes errOverdue to then. So every push has an outcome, the memory of its request
+// becomes free, and its entry in the outbox is retried. Nothing can end the provider's call itself.
 func (a *App) call(ctx context.Context, p *providers.Push, then func(providers.Outcome)) {
 	if a.overdue.Load() >= maxOverdue {
 		then(providers.Unreachable("overdue", errOverdue))

@@ -13,29 +13,29 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// stuck is a provider whose Push ignores its context, until the test ends or says so.
+// stuck is a provider whose Push ignores its context. It returns when the test releases it or ends.
 type stuck struct {
 	*scripted
-	goOn chan struct{}
+	released chan struct{}
 }
 
 func newStuck(t *testing.T) *stuck {
 	t.Helper()
-	s := &stuck{goOn: make(chan struct{})}
+	s := &stuck{released: make(chan struct{})}
 	s.scripted = &scripted{script: func(context.Context, *providers.Push) providers.Outcome {
-		<-s.goOn
+		<-s.released
 		return providers.Delivered()
 	}}
 	t.Cleanup(s.release)
 	return s
 }
 
-// release lets all calls return, now and later.
+// release lets the calls under way return, and all later ones.
 func (s *stuck) release() {
 	select {
-	case <-s.goOn:
+	case <-s.released:
 	default:
-		close(s.goOn)
+		close(s.released)
 	}
 }
 
@@ -48,9 +48,9 @@ func TestAPushThatNeverReturnsHasAnOutcomeAndCostsNoOtherApp(t *testing.T) {
 		wantLine(t, r.notify(event("$1", deviceOf("bad", "key", 1), deviceOf("fine", "key", 1))), `503 after 5s`)
 		wantPushes(t, fine, 1)
 		start := time.Now()
-		r.Shared.Drain(t.Context()) // as a process that ends does
+		r.Shared.Drain(t.Context()) // as at the end of the process
 		if took := time.Since(start); took > attemptTimeout+overdueAfter {
-			t.Errorf("it drained after %s", took)
+			t.Errorf("Drain took %s", took)
 		}
 		saw := r.attempts()
 		if o := saw[len(saw)-1].Outcome; o.Kind != providers.KindRetry || o.Reason != "overdue" || !strings.Contains(o.Err.Error(), "author") {
@@ -73,12 +73,12 @@ func TestAPendingPushThatNeverReturnedIsTriedAgain(t *testing.T) {
 		synctest.Wait()
 		wantPushes(t, p.scripted, 2)
 		if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
-			t.Errorf("pending are %+v", depths)
+			t.Errorf("pushes are still pending: %+v", depths)
 		}
 	})
 }
 
-// The calls cannot be ended, and each costs memory.
+// The gateway cannot end the calls, and each one takes memory.
 func TestAProviderThatNeverReturnsIsCalledABoundedNumberOfTimes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newStuck(t)
@@ -92,20 +92,20 @@ func TestAProviderThatNeverReturnsIsCalledABoundedNumberOfTimes(t *testing.T) {
 		r.Shared.Drain(t.Context())
 		called := len(p.asked())
 		if called < maxOverdue || called >= maxOverdue+16 {
-			t.Errorf("it was called %d times", called)
+			t.Errorf("the provider was called %d times", called)
 		}
 		p.release()
 		synctest.Wait()
-		time.Sleep(time.Minute) // as the breaker wants it
+		time.Sleep(time.Minute) // the breaker's pause
 		r.notify(event("$last", device("last")))
 		r.Shared.Drain(t.Context())
 		if n := len(p.asked()); n != called+1 {
-			t.Errorf("after it had returned, it was called %d times more", n-called)
+			t.Errorf("after its calls returned, the provider was called %d more times, want 1", n-called)
 		}
 	})
 }
 
-// A request's memory is all requests' of all apps.
+// All apps' requests share the same memory.
 func TestAPushThatNeverReturnsHoldsNoMemoryOfOtherAppsRequests(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		app := appFor("app", newStuck(t))
@@ -124,7 +124,7 @@ func TestAPushThatNeverReturnsHoldsNoMemoryOfOtherAppsRequests(t *testing.T) {
 		hand.Close()
 		other := r.Shared.Hand()
 		if other.Grow(maxInHand / 2) {
-			t.Error("the push does not hold on to its request's memory")
+			t.Error("the push does not hold its request's memory")
 		}
 		time.Sleep(attemptTimeout + overdueAfter)
 		synctest.Wait()
@@ -135,7 +135,7 @@ func TestAPushThatNeverReturnsHoldsNoMemoryOfOtherAppsRequests(t *testing.T) {
 	})
 }
 
-// lazy is a provider that takes its time to start, whatever its context says.
+// lazy is a provider that starts slowly, and ignores its context.
 type lazy struct {
 	providers.Provider
 	takes time.Duration
@@ -153,10 +153,10 @@ func TestAProviderThatNeverStartsIsAnErrorOfItsConfiguration(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			if err := (&App{Provider: lazy{takes: takes}}).Start(ctx); !errors.Is(err, want) {
-				t.Errorf("one that takes %s: got %v", takes, err)
+				t.Errorf("Start takes %s: the error is %v, want %v", takes, err, want)
 			}
 			if took := time.Since(start); took > 30*time.Second+overdueAfter {
-				t.Errorf("one that takes %s: it took %s", takes, took)
+				t.Errorf("Start takes %s: App.Start returned after %s", takes, took)
 			}
 		}
 		time.Sleep(time.Hour)
@@ -176,8 +176,8 @@ func (hollow) Push(context.Context, *providers.Push) providers.Outcome {
 func TestAnErrorThatIsANilPointerIsAPanicOfTheProviders(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		app := appFor("app", hollow{})
-		var told []string
-		app.Panicked = func(_ *App, p Panic) { told = append(told, p.Method) }
+		var reported []string
+		app.Panicked = func(_ *App, p Panic) { reported = append(reported, p.Method) }
 		r := newRig(t, app)
 		wantLine(t, r.notify(event("$1", device("key"))), `503 after 5s`)
 		if o := r.attempts()[0].Outcome; o.Reason != "panic" {
@@ -185,10 +185,10 @@ func TestAnErrorThatIsANilPointerIsAPanicOfTheProviders(t *testing.T) {
 		}
 		var caught *Panic
 		if err := app.Check(t.Context()); !errors.As(err, &caught) {
-			t.Errorf("the check's error is %v", err)
+			t.Errorf("Check returned %v", err)
 		}
-		if len(told) != 1 || told[0] != "Usable" {
-			t.Errorf("told was %q", told)
+		if len(reported) != 1 || reported[0] != "Usable" {
+			t.Errorf("the reported panics are those of %q, want Usable only", reported)
 		}
 	})
 }

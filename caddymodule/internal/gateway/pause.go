@@ -8,34 +8,34 @@ import (
 )
 
 const (
-	// A host pauses when it throttled as many distinct devices as it takes witnesses, within throttleTime, and took no push in between: as long
-	// as it asked for, from minPause to maxPause. Its limit is one of the gateway's address, such as ntfy's, and each further push costs a part
-	// of it, or has the address banned.
+	// A host pauses when it throttled as many distinct devices as there are witnesses, within throttleTime, without taking a push in
+	// between. The pause is as long as the host asked for, but from minPause to maxPause. Such a limit concerns the gateway's address,
+	// as with ntfy. Each further push would use up part of the limit, or get the address banned.
 	throttleTime = time.Minute
 	minPause     = time.Minute
 	maxPause     = 10 * time.Minute
-	// pauseSpread is the time over which the pushes come back that a pause turned away.
+	// pauseSpread is the time over which the pushes return that a pause turned away.
 	pauseSpread = time.Minute
 )
 
-// pauses are a host's: one for all of its devices, and one for those that it never took a push for. Where it took others, strangers' answers
-// count for strangers only. The table's lock guards them.
+// pauses has a host's two pauses: one for all devices, and one for devices that it never took a push for. If the host took pushes for
+// others, the answers to strangers count for strangers only. The table's lock guards them.
 type pauses struct{ all, newcomers hostPause }
 
-// hostPause keeps pushes off a host that throttles the gateway.
+// hostPause keeps pushes away from a host that throttles the gateway.
 type hostPause struct {
-	answers [witnesses]throttled // of distinct devices, since the last delivery
+	answers [witnesses]throttled // to distinct devices, since the last delivery
 	until   time.Time
 }
 
-// throttled is an answer that a device got.
+// throttled is an answer that told a device to wait.
 type throttled struct {
 	key  rejected.Key
 	at   time.Time
 	wait time.Duration
 }
 
-// throttle counts an answer, and reports whether a pause begins with it.
+// throttle counts such an answer, and reports whether it begins a pause.
 func (p *hostPause) throttle(k rejected.Key, after time.Duration, now time.Time) (begins bool) {
 	wait := min(max(after, minPause), maxPause)
 	if now.Before(p.until) { // the attempt began before the pause
@@ -65,11 +65,12 @@ func (p *hostPause) throttle(k rejected.Key, after time.Duration, now time.Time)
 	return true
 }
 
-// throttled counts the answer of a host that throttles the gateway, and reports whether its pushes pause from now on. The caller holds mu.
+// throttled counts an answer of a host that throttles the gateway, and reports whether its pushes pause from now on. The caller holds
+// mu.
 func (h *hosts) throttled(a *attempt, k rejected.Key, after time.Duration, now time.Time) (begins bool) {
 	one := a.host
 	if one.name == "" {
-		return false // the app's only service: its provider says what a limit concerns
+		return false // the app's only service: its provider knows what the limit applies to
 	}
 	if one.pauses == nil {
 		one.pauses = new(pauses)
@@ -85,14 +86,15 @@ func (h *hosts) throttled(a *attempt, k rejected.Key, after time.Duration, now t
 	return begins
 }
 
-// took forgets the answers before a delivery. A pause that has begun goes on: an attempt that was under way ended it for nobody else.
+// took forgets the answers before a delivery. A pause that has begun goes on: the attempt began before it, so its delivery proves
+// nothing.
 func (p *pauses) took() {
 	if p != nil {
 		p.all.answers, p.newcomers.answers = [witnesses]throttled{}, [witnesses]throttled{}
 	}
 }
 
-// rest is how much longer pushes pause for a device.
+// rest returns how much longer pushes pause for a device.
 func (p *pauses) rest(proven bool, now time.Time) time.Duration {
 	if p == nil {
 		return 0
@@ -114,7 +116,7 @@ func (h *hosts) countPaused(now time.Time) int {
 	return len(h.paused)
 }
 
-// resume ends the pauses: the operator says that the hosts may be asked again.
+// resume ends the pauses, because the operator wants the hosts to be tried again.
 func (h *hosts) resume() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,14 +126,14 @@ func (h *hosts) resume() {
 	clear(h.paused)
 }
 
-// Resume ends the pauses of an app's hosts, so what is roused from now on is sent.
+// Resume ends the pauses of an app's hosts, so pushes that are made due after it are sent.
 func (g *Gateway) Resume(pattern string) {
 	if app := g.Router.Configured(pattern); app != nil {
 		app.hosts.resume()
 	}
 }
 
-// pausing is how many hosts pause.
+// pausing returns how many hosts pause.
 func (h *hosts) pausing(now func() time.Time) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -141,7 +143,7 @@ func (h *hosts) pausing(now func() time.Time) int {
 	return h.countPaused(now())
 }
 
-// hostPaused is the outcome of a push that a pause keeps off.
+// hostPaused returns the outcome of a push that a pause turned away.
 func hostPaused(rest time.Duration) providers.Outcome {
 	o := providers.Busy("host_paused", nil)
 	o.RetryAfter = rest

@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// bucket is a push server that limits the gateway's address as ntfy does: so many pushes at once, and a further one each refill,
+// bucket is a push server that limits the gateway's address as ntfy does: a number of pushes at once, and one more per refill,
 // https://docs.ntfy.sh/config/#rate-limiting.
 type bucket struct {
 	*scripted
@@ -55,7 +55,7 @@ func throttling(after time.Duration) providers.Outcome {
 	return o
 }
 
-// refusedSince is how many pushes were refused after a time.
+// refusedSince returns how many pushes were refused after a time.
 func (b *bucket) refusedSince(t time.Time) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -67,7 +67,7 @@ func (b *bucket) refusedSince(t time.Time) (n int) {
 	return n
 }
 
-// receivers.md finding 6: 80 pushes at once, of which ntfy takes 60, cost 43 more answers of 429 in 105 s.
+// receivers.md finding 6: of 80 pushes at once, ntfy takes 60. The rest cost 43 more answers of 429 in 105 s.
 func TestAHostThatLimitsTheGatewayIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for _, who := range []string{"known", "new"} {
@@ -133,7 +133,7 @@ func TestNothingIsSentInAPauseAndNothingIsLost(t *testing.T) {
 					wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
 					if i == 0 {
 						p.become(func(context.Context, *providers.Push) providers.Outcome {
-							if p.mended.Load() {
+							if p.fixed.Load() {
 								return providers.Delivered()
 							}
 							return longest
@@ -148,8 +148,8 @@ func TestNothingIsSentInAPauseAndNothingIsLost(t *testing.T) {
 				if n := r.Status(t.Context())[0].PausedHosts; n != 1 {
 					t.Errorf("%d hosts pause", n)
 				}
-				p.mended.Store(true)
-				for i := range 3 { // they join behind those that wait, or are turned away themselves
+				p.fixed.Store(true)
+				for i := range 3 { // they join behind the pending ones, or are turned away themselves
 					wantLine(t, r.notify(event(fmt.Sprint("$", i), device("h/3"), device("h/9"))), `[]`)
 				}
 				time.Sleep(tt.min - time.Second)
@@ -171,7 +171,7 @@ func TestNothingIsSentInAPauseAndNothingIsLost(t *testing.T) {
 				if got := p.since(3, "h/9"); !slices.Equal(got, []string{"$0", "$1", "$2"}) {
 					t.Errorf("a device that came in the pause got %q", got)
 				}
-				time.Sleep(2 * time.Hour) // the first three wait as long as they were asked to, whatever the pause is
+				time.Sleep(2 * time.Hour) // the first three wait as long as the answers asked for, however long the pause is
 				synctest.Wait()
 				if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
 					t.Errorf("pending are %+v", depths)
@@ -188,7 +188,7 @@ func TestAnOperatorWhoRetriesEndsThePauses(t *testing.T) {
 		for i := range 4 {
 			wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
 		}
-		p.mended.Store(true) // the operator exempted the gateway's address
+		p.fixed.Store(true) // the operator exempted the gateway's address
 		r.Resume("app")
 		r.Resume("none")
 		if err := r.Outbox.(outbox.Queue).Rouse(t.Context(), "app"); err != nil {
@@ -214,7 +214,7 @@ func TestWithoutAnOutboxAPauseIsAnsweredWithItsEnd(t *testing.T) {
 		wantLine(t, r.notify(event("$e", device("h/4"))), `503 after 2m0s`)
 		wantPushes(t, p.scripted, 3)
 		time.Sleep(2 * time.Minute)
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		wantLine(t, r.notify(event("$e", device("h/4"))), `[]`)
 	})
 }

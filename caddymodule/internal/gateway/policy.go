@@ -6,92 +6,92 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// effect is a decision's effect on a store, as far as it was tried.
+// effect is the effect of a decision on a store, if it was tried.
 type effect uint8
 
 const (
 	untried effect = iota
 	done
 	failed
-	// unsure: it failed, and may have happened all the same, as when a network goes.
+	// unsure: it failed, but may have happened nevertheless, for example when the network fails.
 	unsure
 )
 
 // circumstances are what a decision depends on besides the outcome.
 type circumstances struct {
-	// pushkeyTS is the device's, in milliseconds; 0 if it had none.
+	// pushkeyTS is the device's pushkey_ts in milliseconds; 0 if it had none.
 	pushkeyTS int64
-	// proven says that the app delivered something with its current settings.
+	// proven means that the app has delivered a push with its current settings.
 	proven bool
-	// held says that the fuse is tripped: no rejection is believed.
+	// held means that the fuse is tripped: rejections are not believed.
 	held bool
-	// quiet says that a rejection that is not believed is no reason to call anybody: anyone could have caused it.
+	// quiet means that a rejection that is not believed does not alert the operator, because anybody could have caused it.
 	quiet bool
-	// pending says that the push came out of the outbox, and trusted that the device was delivered to before, and an outbox is there to
-	// hold what it gets.
+	// pending means that the push came from the outbox. trusted means that the device was delivered to before, and that there is an
+	// outbox to keep its pushes.
 	pending, trusted bool
-	// stranger says that what the push service refuses is a matter of the device, which chose the service.
+	// stranger means that the push service's refusal concerns only the device, which chose the service.
 	stranger bool
-	// turnedAway says that the breaker kept the push off, or a pause of its host if it is paused.
+	// turnedAway means that there was no attempt, because of the breaker, or of the host's pause if paused is set.
 	turnedAway, paused bool
-	// suspicion is done if a suspicion is proved; untried, before the store was asked, or if it is time to look again in lookIn; failed if
-	// the store could not tell.
+	// suspicion is done if the suspicion is proved, and failed if the store could not tell. It is untried before the store was asked,
+	// and if the next look is in lookIn.
 	suspicion effect
 	lookIn    time.Duration
-	// store says how recording the rejection went.
+	// store is the effect of recording the rejection.
 	store effect
-	// outbox says how handing the push over went.
+	// outbox is the effect of handing the push over.
 	outbox effect
 }
 
-// decision says what follows from an outcome: the only thing that acts on one.
+// decision is everything that follows from an outcome.
 type decision struct {
-	// result is what becomes of the device, as far as the request's answer goes.
+	// result is what becomes of the device in the request's answer.
 	result Result
-	// retryAfter is when the homeserver shall send an unavailable push again.
+	// retryAfter is how long the homeserver should wait before it sends an unavailable push again.
 	retryAfter time.Duration
-	// notBefore is how long the outbox leaves the device alone at least: as long as the push service asked for, or as it takes a person
-	// to mend something.
+	// notBefore is the shortest time until the outbox retries the device. It is as long as the push service asked for, or as a person
+	// needs for a correction.
 	notBefore time.Duration
-	// park: the breaker wakes the push when it closes.
+	// park: retry the push when the breaker closes.
 	park bool
-	// spread: the push comes back after its host's pause, and not at the same time as the others.
+	// spread: retry the push after its host's pause, but not at the same moment as the others.
 	spread bool
-	// busy: a bound of the gateway's kept the push back, and nobody was asked.
+	// busy: one of the gateway's own limits held the push back, and there was no attempt.
 	busy bool
-	// suspect: have the rejected store record a look, and say what it proves.
+	// suspect: have the rejected store record the look, and report what it proves.
 	suspect bool
 	// record: write the verdict to the rejected store, durably, before anything else.
 	record bool
 	// handOver: give the push to the outbox.
 	handOver bool
-	// remember: the event was delivered to this device, it is not delivered again.
+	// remember: the event was delivered to this device, so it is not delivered again.
 	remember bool
-	// settle: a push that the outbox took over needs no further attempt.
+	// settle: a push that the outbox has accepted needs no further attempt.
 	settle bool
-	// alarm: the operator has to act.
+	// alarm: the operator must act.
 	alarm bool
 }
 
 const (
-	// pendingRetry is for a push whose attempt is still running: its outcome will be known soon.
+	// pendingRetry is for a push whose attempt is still running, so its outcome is known soon.
 	pendingRetry = 5 * time.Second
-	// transientRetry is for a push service that did not say how long it wants to be left alone.
+	// transientRetry is for a push service that did not send how long to wait.
 	transientRetry = 5 * time.Second
-	// misconfiguredRetry is for what takes a person to mend.
+	// misconfiguredRetry is for what a person must correct.
 	misconfiguredRetry = time.Minute
 	// maxRetryAfter keeps a push service from silencing a homeserver for longer than an hour.
 	maxRetryAfter = time.Hour
 )
 
-// decide is the gateway's policy. It is asked when an attempt ended, and asked again with what became of its decision's effects.
+// decide is the gateway's policy. It is called when an attempt has ended, and again with the effects of its decision.
 func decide(o providers.Outcome, c circumstances) decision {
 	switch o.Kind {
 	case providers.KindDelivered:
 		return decision{result: Delivered, remember: true, settle: true}
 	case providers.KindDropped:
 		if o.Blocked && (c.pending || c.trusted) {
-			return decideLater(misconfiguredRetry, misconfiguredRetry, c) // a reload may have caused it, and another one may end it
+			return decideLater(misconfiguredRetry, misconfiguredRetry, c) // a reload may have caused it, and another reload may end it
 		}
 		return decision{result: Dropped, settle: true}
 	case providers.KindSuspected:
@@ -114,7 +114,7 @@ func decide(o providers.Outcome, c circumstances) decision {
 	}
 }
 
-// decideSuspected is about what may be another's word: see [rejected.Suspicion].
+// decideSuspected decides about a pushkey that looks dead, but perhaps by the answer of a proxy: see [rejected.Suspicion].
 func decideSuspected(o providers.Outcome, c circumstances) decision {
 	switch {
 	case c.suspicion == done:
@@ -143,22 +143,22 @@ func decideRejected(o providers.Outcome, c circumstances) decision {
 	default:
 		d := decision{result: Rejected, record: true, settle: true}
 		if c.store == failed {
-			// An entry of the outbox goes only once the verdict is durable; until then the next attempt learns it again.
+			// The outbox's entry is removed only after the verdict is durable. Until then, the next attempt gets the verdict again.
 			d.settle, d.retryAfter, d.notBefore = false, transientRetry, transientRetry
 		}
 		return d
 	}
 }
 
-// registeredAfter compares in whole seconds, since a pushkey_ts has no more.
+// registeredAfter reports whether a device registered after a death. It compares whole seconds, since a pushkey_ts has no fractions.
 func registeredAfter(death time.Time, pushkeyTS int64) bool {
 	return !death.IsZero() && pushkeyTS/1000 > death.Unix()
 }
 
-// decidePending is the decision for a push whose attempt outlasts the request's patience.
+// decidePending decides about a push whose attempt takes longer than its request waits.
 func decidePending(c circumstances) decision { return decideLater(pendingRetry, 0, c) }
 
-// decideLater is the decision for a push without a verdict: the outbox takes it over, or else the homeserver sends it again.
+// decideLater decides about a push without a verdict: the outbox takes it over, or else the homeserver sends it again.
 func decideLater(after, notBefore time.Duration, c circumstances) decision {
 	d := decision{
 		handOver: c.outbox == untried, retryAfter: min(after, maxRetryAfter), notBefore: min(max(notBefore, 0), maxRetryAfter),

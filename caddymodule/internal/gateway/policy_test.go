@@ -7,13 +7,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// died is when the push service says that a pushkey died.
+// died is when a pushkey died, according to the push service.
 var died = time.Unix(1_700_000_000, 0)
 
 const (
-	before = 1_699_999_999_000 // a pushkey_ts of the second before
-	within = 1_700_000_000_999 // of the same second
-	since  = 1_700_000_001_000 // of the second after
+	before = 1_699_999_999_000 // a pushkey_ts in the second before
+	within = 1_700_000_000_999 // in the same second
+	since  = 1_700_000_001_000 // in the second after
 )
 
 func TestDecide(t *testing.T) {
@@ -23,7 +23,7 @@ func TestDecide(t *testing.T) {
 	dated := providers.Outcome{Kind: providers.KindRejected, Since: died}
 	doubtful := providers.Outcome{Kind: providers.KindRejected, Doubtful: true}
 	unusable := providers.Unusable("bad_token", nil)
-	unusable.Since, unusable.Doubtful = died, true // says nothing: no service was asked
+	unusable.Since, unusable.Doubtful = died, true // means nothing: no service was asked
 	misconfigured := providers.Misconfigured("bad_topic", nil)
 	outbox := func(e effect) circumstances { return circumstances{outbox: e} }
 	store := func(e effect) circumstances { return circumstances{store: e} }
@@ -142,7 +142,7 @@ func TestDecidePending(t *testing.T) {
 	}
 }
 
-// TestThePromisesHoldInAllCircumstances goes through every outcome in every circumstance.
+// TestThePromisesHoldInAllCircumstances tries every outcome in every circumstance.
 func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 	t.Parallel()
 	everyOutcome(func(o providers.Outcome) {
@@ -166,7 +166,7 @@ func TestThePromisesHoldInAllCircumstances(t *testing.T) {
 				{"only a rejection is recorded, and never an unusable device", !d.record || (d.result.dead() && !o.Unusable)},
 				{"only what was delivered or kept is remembered", !d.remember || o.Kind == providers.KindDelivered || c.outbox == done},
 				{"the outbox is asked once", !d.handOver || c.outbox == untried},
-				{"nothing that still has to be delivered is settled", !d.settle || judged},
+				{"nothing that must still be delivered is settled", !d.settle || judged},
 				{"what is tried again is so after a while", d.settle || d.retryAfter > 0},
 				{"a rejection that is not believed alarms unless anyone could have caused it", d.alarm == !c.quiet || !rejected || d.settle || d.record || c.store == failed},
 				{"what a pause kept off comes back by itself, and not all at once", d.spread == (c.turnedAway && c.paused && !judged && o.Kind != providers.KindMisconfigured && o.Kind != providers.KindSuspected) && !(d.park && d.spread)},

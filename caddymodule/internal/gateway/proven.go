@@ -16,21 +16,23 @@ import (
 )
 
 const (
-	// provenFor is how long a delivery counts that was noted, at least: 30 days, and the week in which no other one is noted.
+	// provenFor is how long a noted delivery counts at least: 30 days, and the week in which no other one is noted.
 	provenFor = 30*24*time.Hour + weekTime
-	// maxProven bounds the devices and groups of a generation: some 12 MB at worst.
+	// maxProven bounds the devices and groups of a generation, to about 12 MB.
 	maxProven = outbox.MaxVouched / 2
 )
 
-// proven are the devices, and the groups of hosts, that took a push: anybody can make up any number of others. It is two generations of a
-// map without pointers, like the delivered events. The outbox remembers it over a restart, if it can. Safe for concurrent use.
+// proven has the devices, and the groups of hosts, that were delivered to: anybody can make up any number of others. It has two
+// generations of a map without pointers, like deliveredSet. The outbox remembers it across restarts, if it can. It is safe for
+// concurrent use.
 type proven struct {
 	mu         sync.Mutex
 	young, old map[rejected.Key]week // of the latest delivery that was noted
 	born       time.Time
 }
 
-// week counts the weeks since 1970. A delivery is noted once in each: to write it down costs as much as a good part of a push.
+// week counts the weeks since 1970. A delivery is noted only once a week, because writing it down costs a good part of what a push
+// costs.
 type week int32
 
 const weekTime = 7 * 24 * time.Hour
@@ -73,19 +75,19 @@ func (p *proven) remove(k rejected.Key) {
 	delete(p.old, k)
 }
 
-// isProven reports whether a device took a push before.
+// isProven reports whether a device was delivered to before.
 func (s *Shared) isProven(k rejected.Key) bool { return s.proven.has(k) }
 
-// groupKey names a group of an app's hosts. No app_id has a NUL, so that no device is taken for one.
+// groupKey names a group of an app's hosts. An app_id never contains a NUL, so no device has the same key.
 func groupKey(app, group string) rejected.Key { return rejected.KeyOf(app+"\x00", group) }
 
-// hasProven reports whether any device of an app took a push before.
+// hasProven reports whether any device of an app was delivered to before.
 func (s *Shared) hasProven(app string) bool { return s.proven.has(appKey(app)) }
 
-// appKey names an app: it is that of no group, since a group has a name.
+// appKey names an app. No group has this key, because a group's name is not empty.
 func appKey(app string) rejected.Key { return groupKey(app, "") }
 
-// standing is what is known of where a push goes.
+// standing returns the standing of a push's device and host.
 func (g *Gateway) standing(c *cargo) outbox.Standing {
 	switch {
 	case g.Shared.isProven(c.key):
@@ -97,7 +99,7 @@ func (g *Gateway) standing(c *cargo) outbox.Standing {
 	}
 }
 
-// noteDelivered notes that a device took a push.
+// noteDelivered notes that a device was delivered to.
 func (g *Gateway) noteDelivered(c *cargo) {
 	now := g.Now()
 	keys := [...]rejected.Key{c.key, appKey(c.app.Pattern), groupKey(c.app.Pattern, c.group)}
@@ -111,17 +113,17 @@ func (g *Gateway) noteDelivered(c *cargo) {
 	}
 }
 
-// recallProven learns who took pushes of an earlier process.
+// recallProven learns which devices an earlier process delivered to.
 func (g *Gateway) recallProven(ctx context.Context) error {
 	if g.box.voucher == nil {
 		return nil
 	}
-	before := g.Now().Add(-weekTime) // so that the next delivery is noted again
+	before := g.Now().Add(-weekTime) // so the next delivery is noted again
 	return g.box.voucher.Vouched(ctx, func(k [16]byte) { g.Shared.proven.add(k, before) })
 }
 
-// groupOf is whom a host belongs to: the registrable domain of a name, the block of an address that one customer gets. It is empty for no
-// host.
+// groupOf returns the owner of a host: the registrable domain of a name, or the block of an address that one customer gets. It is empty
+// if the host is.
 func groupOf(host string) string {
 	if host == "" {
 		return ""
@@ -132,7 +134,7 @@ func groupOf(host string) string {
 	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		bits := 48
-		if ip = nat64.Unwrap(ip); ip.Is4() { // all of IPv4 is in one block of NAT64's
+		if ip = nat64.Unwrap(ip); ip.Is4() { // NAT64 has all of IPv4 in one block
 			bits = 24
 		}
 		block, _ := ip.Prefix(bits) // the bits are in range

@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// perRoom is a provider whose clients want only the last push of a room, if their pushkey says so.
+// perRoom is a provider whose clients want only the last push of a room, if their pushkey asks for that.
 type perRoom struct{ *outage }
 
 func (perRoom) Replace(n *providers.Notification, d *providers.Device) string {
@@ -22,7 +22,7 @@ func (perRoom) Replace(n *providers.Notification, d *providers.Device) string {
 	return n.RoomID
 }
 
-// receivers.md finding 7: with the push service down, three pushes of one room arrived, all three.
+// receivers.md finding 7: with the push service down, three pushes of one room were pending, and all three arrived.
 func TestOfThePendingPushesThatTellTheSameTheNewestIsDelivered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := perRoom{newOutage(providers.Limited("busy", time.Minute, nil))}
@@ -33,10 +33,10 @@ func TestOfThePendingPushesThatTellTheSameTheNewestIsDelivered(t *testing.T) {
 		both := []string{device("last"), device("all")}
 		for i := range 3 {
 			wantLine(t, r.notify(rooms(fmt.Sprint("$a", i), "!a:example.org", both...)), `[]`)
-			wantLine(t, r.notify(rooms(fmt.Sprint("$b", i), "badge", both...)), `[]`) // a room may be called anything
+			wantLine(t, r.notify(rooms(fmt.Sprint("$b", i), "badge", both...)), `[]`) // a room may have any name
 			wantLine(t, r.notify(badge(both...)), `[]`)
 		}
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		n := len(p.asked())
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
@@ -49,7 +49,7 @@ func TestOfThePendingPushesThatTellTheSameTheNewestIsDelivered(t *testing.T) {
 	})
 }
 
-func TestWhatAPushReplacesIsNoSecretAndNoBadgeUpdate(t *testing.T) {
+func TestWhatAPushReplacesIsNeitherASecretNorABadgeUpdate(t *testing.T) {
 	t.Parallel()
 	app := appFor("app", perRoom{newOutage(providers.Delivered())})
 	seen := map[string]bool{}

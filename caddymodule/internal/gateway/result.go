@@ -4,19 +4,20 @@ package gateway
 type Result uint8
 
 const (
-	// Unavailable is what was neither delivered nor kept: the homeserver shall send it again. The zero value, as it costs the least.
+	// Unavailable means that the push was neither delivered nor kept, so the homeserver should send it again. It is the zero value
+	// because it does the least harm.
 	Unavailable Result = iota
-	// Delivered is what the push service took.
+	// Delivered means that the push service took the push.
 	Delivered
-	// Queued is what the outbox has.
+	// Queued means that the outbox has the push.
 	Queued
-	// Duplicate is an event that was delivered to the device before, or is kept for it.
+	// Duplicate means that the event was delivered to the device before, or is pending for it.
 	Duplicate
-	// Dropped is what can never be delivered, or is not wanted, while the pushkey is fine.
+	// Dropped means that the push is not wanted or can never be delivered, although the pushkey is fine.
 	Dropped
-	// Rejected is a device whose pushkey is dead.
+	// Rejected means that the device's pushkey is dead.
 	Rejected
-	// RejectedBefore is one whose pushkey is on record as dead; nobody was asked.
+	// RejectedBefore means that the pushkey is on record as dead; the push service was not asked.
 	RejectedBefore
 
 	results
@@ -25,13 +26,13 @@ const (
 // Results is how many devices of a request had each result.
 type Results [results]int
 
-// String is the result as metrics and logs show it.
+// String returns the result as metrics and logs show it.
 func (r Result) String() string {
 	return [results]string{"unavailable", "delivered", "queued", "duplicate", "dropped", "rejected", "rejected_before"}[r]
 }
 
-// accepted says that there is nothing left for the homeserver to do.
+// accepted reports whether the homeserver has nothing left to do.
 func (r Result) accepted() bool { return r != Unavailable && !r.dead() }
 
-// dead says that the pushkey goes into the answer's list of rejected ones.
+// dead reports whether the answer rejects the pushkey.
 func (r Result) dead() bool { return r == Rejected || r == RejectedBefore }

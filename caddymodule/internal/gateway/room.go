@@ -14,19 +14,19 @@ import (
 type Refusal string
 
 const (
-	// RefusedFull is about a push of a device or host that was delivered to before, or of an app with one push service: the room that the
-	// app has, or the group that the host is of, is used up.
+	// RefusedFull means that the app's or the group's room is used up. The device or its host was delivered to before, or the app has
+	// one push service.
 	RefusedFull Refusal = "full"
-	// RefusedStranger is about a push of a device and a host that never took one. What strangers have used up is their own.
+	// RefusedStranger means that the strangers' room is used up. Neither the device nor its host was delivered to before.
 	RefusedStranger Refusal = "stranger"
-	// RefusedDevice is about a device that has as many pending pushes as it may have.
+	// RefusedDevice means that the device has as many pending pushes as it may have.
 	RefusedDevice Refusal = "device"
 )
 
 // refusedFor is how long a refusal degrades the app.
 const refusedFor = time.Minute
 
-// refusalOf is why an outbox did not accept an entry; false if it was not for want of room.
+// refusalOf returns why an outbox did not accept an entry. It reports false if the reason was not a lack of room.
 func refusalOf(e *outbox.Entry, err error) (why Refusal, refused bool) {
 	switch {
 	case !errors.Is(err, outbox.ErrFull), errors.Is(err, outbox.ErrTaken):
@@ -40,13 +40,13 @@ func refusalOf(e *outbox.Entry, err error) (why Refusal, refused bool) {
 	}
 }
 
-// refusals are when each app's pushes were refused because its room is used up. Safe for concurrent use.
+// refusals has the times at which each app's pushes were refused because its room was used up. It is safe for concurrent use.
 type refusals struct {
 	mu   sync.Mutex
 	apps map[string]refusing
 }
 
-// refusing is a time in which pushes were refused, without a minute between two of them.
+// refusing is a period with refused pushes, and never more than a minute without one.
 type refusing struct{ since, latest time.Time }
 
 func (r *refusals) note(app string, now time.Time) {
@@ -63,7 +63,7 @@ func (r *refusals) note(app string, now time.Time) {
 	r.apps[app] = of
 }
 
-// since is since when an app's pushes are refused; zero if none was within the last minute.
+// since returns since when an app's pushes are refused; zero if none was within the last minute.
 func (r *refusals) since(app string, now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +73,7 @@ func (r *refusals) since(app string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// place gives an entry to the outbox, and reports what made way for it, or that there was no room.
+// place gives an entry to the outbox. It reports the pushes that made way for it, or that there was no room.
 func (g *Gateway) place(app *App, e outbox.Entry) error {
 	displaced, err := g.box.accept(e)
 	for _, r := range displaced {

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// tightBox is an outbox in which something makes way for each push, or that has no room.
+// tightBox is an outbox in which each push displaces another one, or that has no room.
 type tightBox struct {
 	*memoryBox
 	displaced []outbox.Ref
@@ -58,7 +58,7 @@ func TestAPushThatMadeWayIsReported(t *testing.T) {
 	}
 }
 
-// degradedBy are the apps that the outbox degrades.
+// degradedBy returns the apps that the outbox degrades.
 func degradedBy(r *rig) (apps []string) {
 	for _, d := range r.Degradations(r.Status(context.Background())) {
 		if d.Reason == "outbox_full" {
@@ -105,7 +105,7 @@ func TestAPushThatIsRefusedForWantOfRoomDegradesItsAppForAMinute(t *testing.T) {
 	})
 }
 
-// Strangers call nobody. Neither does one device, or an event that another gateway has.
+// Strangers do not alert the operator. Neither does one device, or an event that another gateway has.
 func TestRefusalsThatAreNobodysTroubleAreCounted(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

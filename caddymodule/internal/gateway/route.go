@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Router finds the app that serves an app_id: the one named exactly so, else the one with the most specific pattern that matches.
-// The order in which apps are configured plays no part.
+// Router finds the app that serves an app_id: the app with exactly that name, or else the most specific pattern that matches. The order
+// of the apps in the configuration does not matter.
 type Router struct {
-	apps  []*App // as configured
+	apps  []*App // in the order of the configuration
 	exact map[string]*App
 	globs []*App // most specific first
 }
 
-// NewRouter makes a router. Two patterns of the same specificity that can match the same app_id are an error.
+// NewRouter returns a router. Two equally specific patterns that can match the same app_id are an error.
 func NewRouter(apps []*App) (*Router, error) {
 	r := &Router{apps: apps, exact: make(map[string]*App)}
 	for _, a := range apps {
@@ -42,10 +42,10 @@ func NewRouter(apps []*App) (*Router, error) {
 	return r, nil
 }
 
-// Apps are all the apps.
+// Apps returns all apps.
 func (r *Router) Apps() []*App { return r.apps }
 
-// Configured returns the app with exactly that pattern, nil if there is none.
+// Configured returns the app with exactly that pattern, or nil if there is none.
 func (r *Router) Configured(pattern string) *App {
 	i := slices.IndexFunc(r.apps, func(a *App) bool { return a.Pattern == pattern })
 	if i < 0 {
@@ -54,7 +54,7 @@ func (r *Router) Configured(pattern string) *App {
 	return r.apps[i]
 }
 
-// Route returns the app that serves an app_id, nil if none does.
+// Route returns the app that serves an app_id, or nil if none does.
 func (r *Router) Route(appID string) *App {
 	if a, ok := r.exact[appID]; ok {
 		return a
@@ -70,7 +70,7 @@ func (r *Router) Route(appID string) *App {
 	return nil
 }
 
-// CheckPattern says whether an app's pattern can be one.
+// CheckPattern returns an error if a pattern is not valid for an app.
 func CheckPattern(pattern string) error {
 	switch {
 	case pattern == "":
@@ -85,7 +85,8 @@ func CheckPattern(pattern string) error {
 
 func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
 
-// compareSpecificity is positive if a is more specific than b: a longer literal prefix, then more literal characters.
+// compareSpecificity is positive if a is more specific than b. A longer literal prefix is more specific, and then more literal
+// characters.
 func compareSpecificity(a, b string) int {
 	return cmp.Or(
 		cmp.Compare(literalPrefix(a), literalPrefix(b)),
@@ -93,8 +94,8 @@ func compareSpecificity(a, b string) int {
 	)
 }
 
-// Serving returns which of two patterns serves the app_ids that match both: "" if none does, or if neither is more specific, which is a
-// configuration that does not load.
+// Serving returns which of two patterns serves the app_ids that match both. It returns "" if none does, or if they are equally
+// specific, which is an invalid configuration.
 func Serving(a, b string) string {
 	switch order := compareSpecificity(a, b); {
 	case !isGlob(a) || !isGlob(b) || order == 0 || !overlap(a, b):

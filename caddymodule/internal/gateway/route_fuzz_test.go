@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzRouter holds a router of several patterns against the rules as they are written down: the exact one, else the one of those that
-// match with the longest literal prefix, then with the most literal characters; and no two that are equal in both and match.
+// FuzzRouter compares a router of several patterns with the rules: the exact pattern, or else, of those that match, the one with the
+// longest literal prefix, and then with the most literal characters. No two patterns that match are equal in both.
 func FuzzRouter(f *testing.F) {
 	f.Add("org.example.app\norg.example.*\n*", "org.example.app")
 	f.Add("com.*.ios\ncom.foo.*\ncom.foo.?os", "com.foo.ios")
@@ -16,7 +16,7 @@ func FuzzRouter(f *testing.F) {
 	f.Add("a\na/b\n\n\x00", "a\x00b")
 	f.Fuzz(func(t *testing.T, lines, appID string) {
 		if !utf8.ValidString(lines) || !utf8.ValidString(appID) {
-			t.Skip() // both come out of JSON
+			t.Skip() // both come from JSON
 		}
 		patterns := unique(strings.Split(lines, "\n"))
 		if len(lines) > 60 || len(appID) > 20 || len(patterns) > 6 {
@@ -29,7 +29,7 @@ func FuzzRouter(f *testing.F) {
 		router, err := NewRouter(apps)
 		wrong := strings.Contains("\n"+strings.Join(patterns, "\n")+"\n", "\n\n") || strings.ContainsAny(strings.Join(patterns, ""), "/\x00")
 		if wrong && err == nil {
-			t.Fatalf("%q are no patterns", patterns)
+			t.Fatalf("%q are not valid patterns", patterns)
 		}
 		best, tie := "", ""
 		for _, pattern := range patterns {
@@ -51,7 +51,7 @@ func FuzzRouter(f *testing.F) {
 			t.Fatalf("%q and %q match %q, and neither comes first", best, tie, appID)
 		}
 		if strings.ContainsRune(appID, 0) {
-			best = "" // nobody's, as it would make the hash of app_id and pushkey ambiguous
+			best = "" // no app's, because it would make the hash of app_id and pushkey ambiguous
 		}
 		var got string
 		if app := router.Route(appID); app != nil {
@@ -63,7 +63,7 @@ func FuzzRouter(f *testing.F) {
 	})
 }
 
-// unique leaves out what stands there a second time: a configuration is an object, and has no two members of a name.
+// unique removes repetitions: a configuration is an object, and never has two members with the same name.
 func unique(list []string) (once []string) {
 	seen := make(map[string]bool)
 	for _, s := range list {
@@ -75,7 +75,7 @@ func unique(list []string) (once []string) {
 	return once
 }
 
-// moreSpecific says whether a pattern comes before another, character by character.
+// moreSpecific reports whether a pattern comes before another, character by character.
 func moreSpecific(a, b string) bool {
 	count := func(pattern string) (prefix, all int) {
 		begins := true

@@ -19,8 +19,8 @@ func TestAnAppIDGoesToTheMostSpecificApp(t *testing.T) {
 		{"a question mark ends the prefix", "com.foo", "com.fo*", []string{"com.f?o", "com.fo*"}},
 		{"the prefix is counted in characters", "ää.b", "ää.*", []string{"*ä.b", "ä*.b", "ää.*"}},
 		{"com.foo does not serve com.foobar (hedwig)", "com.foobar", "", []string{"com.foo"}},
-		{"a dot is no wildcard", "comxfoo", "", []string{"com.foo"}},
-		{"an app_id is no pattern", "com.*", "com.?", []string{"com.foo", "com.?"}},
+		{"a dot is not a wildcard", "comxfoo", "", []string{"com.foo"}},
+		{"an app_id is not a pattern", "com.*", "com.?", []string{"com.foo", "com.?"}},
 		{"a glob serves an app_id that is spelt like it", "com.*", "com.*", []string{"com.*"}},
 		{"an unknown app_id", "org.bar", "", []string{"com.*"}},
 		{"a NUL, that no app_id has", "com.\x00", "", []string{"*", "com.?"}},
@@ -29,7 +29,7 @@ func TestAnAppIDGoesToTheMostSpecificApp(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, patterns := range [][]string{tt.patterns, backwards(tt.patterns)} { // the order plays no part
+			for _, patterns := range [][]string{tt.patterns, backwards(tt.patterns)} { // the order does not matter
 				r, err := NewRouter(appsOf(patterns))
 				if err != nil {
 					t.Fatal(err)

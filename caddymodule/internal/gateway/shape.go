@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 )
 
-// shapeError names the field that a homeserver got wrong, and not its value. What is no JSON at all is worse than any field.
+// shapeError names the field that a homeserver got wrong, but not its value. Invalid JSON takes precedence over a wrong field.
 func shapeError(body []byte, err error) *Error {
 	var wrong *jsonv2.SemanticError
 	if !errors.As(err, &wrong) || !jsontext.Value(body).IsValid(lenient.Options) {
@@ -22,7 +22,7 @@ func shapeError(body []byte, err error) *Error {
 	return errBadJSON("%s cannot be %s", field(wrong.JSONPointer), kind(wrong.JSONKind))
 }
 
-// field is where in the body something is, as in notification.devices[0].pushkey.
+// field returns the path of a value in the body, such as notification.devices[0].pushkey.
 func field(at jsontext.Pointer) string {
 	if at == "" {
 		return "the body"
@@ -30,7 +30,7 @@ func field(at jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range at.Tokens() {
 		switch {
-		case token != "" && '0' <= token[0] && token[0] <= '9': // no field begins with a digit
+		case token != "" && '0' <= token[0] && token[0] <= '9': // names of fields never begin with a digit
 			b.WriteString("[" + token + "]")
 			continue
 		case b.Len() > 0:

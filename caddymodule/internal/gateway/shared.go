@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Shared is what outlives a configuration: the pushes in flight, the events delivered, who took pushes, what is known of
-// hosts, the fuses, and the journal.
-// Every gateway of the process shares one.
+// Shared is what outlives a configuration: the pushes in flight, the delivered events, the devices that were delivered to, what is
+// known about hosts, the fuses, and the journal. All gateways of the process share one.
 type Shared struct {
 	mu        sync.Mutex
 	flights   map[eventKey]*flight
@@ -27,13 +26,13 @@ type Shared struct {
 	inHand   *inHand
 	closing  chan struct{}
 
-	// running counts the flights under way by app, and idle tells that there is none. A WaitGroup would not do: a request that is still
-	// served when the process ends may start one while another goroutine waits.
+	// running counts the flights under way by app, and idle signals that there are none. It is not a WaitGroup, because a request that
+	// is still served when the process ends may start a flight while another goroutine waits.
 	running map[string]int
 	idle    *sync.Cond
 }
 
-// NewShared makes the state that gateways share.
+// NewShared returns the state that gateways share.
 func NewShared() *Shared {
 	s := &Shared{
 		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), journal: newJournal(),
@@ -43,10 +42,10 @@ func NewShared() *Shared {
 	return s
 }
 
-// Close ends what goes on in the background for longer than a flight. It is called once.
+// Close ends background work that outlasts flights. It is called once.
 func (s *Shared) Close() { close(s.closing) }
 
-// hostsOf is what is known of the hosts that an app's pushes go to.
+// hostsOf returns the hosts of an app.
 func (s *Shared) hostsOf(app string) *hosts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,8 +86,8 @@ func (s *Shared) ended(app *App) {
 	}
 }
 
-// join says what to do about an event for a device: nothing, as it was delivered; wait for the flight that delivers it already; or
-// deliver it with the flight returned as its leader, which carries c.
+// join reports how to handle an event for a device. If it was delivered, there is nothing to do. If a flight is already delivering it,
+// wait for that one. Otherwise deliver it: the returned flight carries c, and the caller is its leader.
 func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, leader, delivered bool) {
 	k := c.event
 	if k == (eventKey{}) {
@@ -118,7 +117,7 @@ func (s *Shared) remember(k eventKey, now time.Time) {
 	s.delivered.add(k, now)
 }
 
-// leave takes a flight that has landed out of the table. What it delivered was remembered before.
+// leave removes a landed flight from the table. If it delivered the event, that was remembered before.
 func (s *Shared) leave(k eventKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

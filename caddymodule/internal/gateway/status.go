@@ -9,48 +9,48 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// AppStatus is how an app is.
+// AppStatus is the state of an app.
 type AppStatus struct {
 	// App is its pattern.
 	App      string `json:"app"`
 	Provider string `json:"provider"`
-	// Breaker is closed, open or half-open; absent where devices choose the host: then OpenHosts is how many are left alone.
+	// Breaker is closed, open or half-open; absent where devices choose the host. Then OpenHosts is how many hosts have an open
+	// breaker.
 	Breaker   string `json:"breaker,omitempty"`
 	OpenHosts int    `json:"open_hosts,omitempty"`
-	// PausedHosts is how many hosts that devices chose are left alone for a while since they throttled several devices; absent if none is.
+	// PausedHosts is how many hosts that devices chose pause because they throttled several devices; absent if none does.
 	PausedHosts int `json:"paused_hosts,omitempty"`
-	// InFlight is how many attempts are under way, those that wait for their turn included.
+	// InFlight is how many attempts are under way, including those that wait for their turn.
 	InFlight int        `json:"in_flight"`
 	Fuse     FuseStatus `json:"fuse"`
-	// Outbox is absent if it could not tell.
+	// Outbox is absent if the outbox could not be read.
 	Outbox *OutboxStatus `json:"outbox,omitempty"`
-	// CredentialExpiry is when the credential in use ends; absent if it does not.
+	// CredentialExpiry is when the credential in use expires; absent if it does not.
 	CredentialExpiry *time.Time `json:"credential_expiry,omitempty"`
-	// Proven says that the push service took a push with the current settings: only then are doubtful rejections believed.
+	// Proven means that the push service took a push with the current settings. Doubtful rejections are believed only then.
 	Proven bool `json:"proven"`
-	// Suspected is how many pushkeys look dead without proof, as far as this process has seen: their pushes wait.
+	// Suspected is how many pushkeys look dead without proof, as far as this process has seen. Their pushes are pending.
 	Suspected int `json:"suspected,omitempty"`
-	// Failing is since when pushes fail, if the latest ones all did for a while and nothing was delivered; absent if that is not so.
+	// Failing is since when pushes fail, if the latest attempts all failed for a while and nothing was delivered; absent otherwise.
 	Failing       *time.Time `json:"failing,omitempty"`
 	LastDelivered *time.Time `json:"last_delivered,omitempty"`
-	// WrongKeys are the hosts, up to 5, that refuse the key that the app signs with, as devices subscribed with another one; absent if there
-	// are none.
+	// WrongKeys are up to 5 hosts that refuse the app's key because devices subscribed with another one; absent if there are none.
 	WrongKeys []WrongKeys `json:"wrong_keys,omitempty"`
-	// Troubles are why pushes were not delivered since the process began, the latest first.
+	// Troubles are the reasons why pushes were not delivered since the process began, latest first.
 	Troubles []Trouble `json:"troubles"`
 }
 
-// OutboxStatus is how much of an app's waits.
+// OutboxStatus is how many of an app's pushes are pending.
 type OutboxStatus struct {
 	Entries int `json:"entries"`
 	Devices int `json:"devices"`
 	// Oldest is when the oldest entry was accepted; absent if there is none.
 	Oldest *time.Time `json:"oldest,omitempty"`
-	// Full says that the app's room is used up: all of it, but for what strangers have, as that makes way.
+	// Full means that the app's room is used up, apart from what strangers have, since their pushes make way.
 	Full bool `json:"full,omitempty"`
 }
 
-// Status is how each app is. It asks no push service.
+// Status returns the state of each app. It does not contact push services.
 func (g *Gateway) Status(ctx context.Context) []AppStatus {
 	depths, known := g.Depths(ctx)
 	apps := g.Router.Apps()
@@ -82,7 +82,7 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 	return status
 }
 
-// breakers are the state of the breaker and how many hosts are left alone: the one or the other, as devices choose the host or not.
+// breakers returns the state of the app's breaker or, where devices choose the host, how many hosts have an open one.
 func (a *App) breakers() (state string, open int) {
 	state, open = a.hosts.state()
 	if _, ok := a.Provider.(providers.Hoster); ok && state == breakerClosed {
@@ -91,20 +91,20 @@ func (a *App) breakers() (state string, open int) {
 	return state, open
 }
 
-// Degradation is something that an operator should look into, though the gateway answers.
+// Degradation is a problem that an operator should look into, although the gateway works.
 type Degradation struct {
-	// App is the pattern of the app; empty if it is not one's, such as the fuse for devices of unknown apps.
+	// App is the pattern of the app; empty if no app is concerned, as with the fuse for devices of unknown apps.
 	App string `json:"app"`
 	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full or outbox_unreadable.
 	Reason string `json:"reason"`
-	// Detail is the trouble that makes an app misconfigured, and Word the push service's own word for it.
+	// Detail is the reason of the trouble that makes an app misconfigured. Word is the push service's own word for it.
 	Detail string `json:"detail,omitempty"`
 	Word   string `json:"word,omitempty"`
-	// Since is since when; absent if that is not known.
+	// Since is when it began; absent if that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
 
-// Degradations are what does not work as it should, by the status of the apps. Nobody is asked.
+// Degradations returns the problems in the status of the apps. It does not contact push services or stores.
 func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 	degraded := []Degradation{}
 	add := func(app, reason string, since *time.Time) {
@@ -123,7 +123,7 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 		if s.Breaker == breakerOpen || s.Breaker == breakerHalfOpen {
 			add(s.App, "breaker_open", nil)
 		}
-		if s.Fuse.Alarm != nil { // what strangers can cause is shown, and no degradation
+		if s.Fuse.Alarm != nil { // strangers can cause Tripped, so only Alarm is a degradation
 			add(s.App, "fuse_tripped", s.Fuse.Alarm)
 		}
 		if end := s.CredentialExpiry; end != nil && !end.After(g.Now()) {
@@ -139,7 +139,7 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 	return degraded
 }
 
-// refused is the latest trouble of the app's that its settings explain, if it goes on.
+// refused returns the app's latest trouble that its settings explain, if it goes on.
 func (s *AppStatus) refused() (t Trouble, ok bool) {
 	i := slices.IndexFunc(s.Troubles, func(t Trouble) bool { return t.settings && t.Alarm })
 	if i < 0 {
@@ -148,7 +148,7 @@ func (s *AppStatus) refused() (t Trouble, ok bool) {
 	return s.Troubles[i], true
 }
 
-// present is a time for JSON: absent if there is none.
+// present returns a time for JSON, which is absent if it is zero.
 func present(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -156,8 +156,8 @@ func present(t time.Time) *time.Time {
 	return &t
 }
 
-// Depths is how much waits for each app, and whether that is known. Apps that nothing waits for are missing, and such as are not
-// configured any more may be there.
+// Depths returns how many pushes are pending for each app, and whether that is known. Apps without pending pushes are missing, and apps
+// that are no longer configured may be listed.
 func (g *Gateway) Depths(ctx context.Context) (depths []outbox.Depth, known bool) {
 	if g.box.inspector == nil {
 		return nil, false

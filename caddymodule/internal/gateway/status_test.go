@@ -43,7 +43,7 @@ func (b *inspectedBox) RouseDevice(context.Context, string, [16]byte) (bool, err
 
 func (b *inspectedBox) Drop(context.Context, string, [16]byte, string) (int, error) { return 0, nil }
 
-// expiring is a provider whose credential ends.
+// expiring is a provider whose credential expires.
 type expiring struct {
 	*scripted
 	end time.Time
@@ -176,7 +176,7 @@ func TestATrippedFuseOfAnAppIsADegradation(t *testing.T) {
 	r.Shared.Drain(t.Context())
 	status := r.Status(t.Context())
 	if got := r.Degradations(status); len(got) != 0 || status[0].Fuse.Tripped == nil || status[0].Fuse.Alarm != nil {
-		t.Errorf("strangers alone: degraded is %+v, the fuse %+v", got, status[0].Fuse)
+		t.Errorf("only strangers: degraded is %+v, the fuse %+v", got, status[0].Fuse)
 	}
 	r.deliveredTo("app", 'a', 'a'+fuseMin)
 	for i := range fuseMin {

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// The steps of a request's way, each on its own.
+// The steps of a request, one by one.
 
 func BenchmarkDecode(b *testing.B) {
 	for _, bench := range []struct{ name, body string }{
@@ -38,7 +38,7 @@ func devices(n int) []string {
 	return list
 }
 
-// BenchmarkRoute is by how many patterns there are: an app named exactly is found at once, and of the patterns, the last one after all others.
+// BenchmarkRoute is by the number of patterns. An app with an exact name is found at once, and the last pattern only after all others.
 func BenchmarkRoute(b *testing.B) {
 	for _, patterns := range []int{1, 10, 100, 1000} {
 		apps := []*App{{Pattern: "org.example.ios"}, {Pattern: "*"}}

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// stallingBox is an outbox each of whose answers takes a time, whatever its context says.
+// stallingBox is an outbox that takes a while for each answer, whatever its context is.
 type stallingBox struct {
 	*memoryBox
 	waiting, accept, settle time.Duration
@@ -36,7 +36,7 @@ func (b *stallingBox) Settle(ctx context.Context, r outbox.Ref) error {
 	return b.memoryBox.Settle(ctx, r)
 }
 
-// stallingStore is a rejected store each of whose answers takes a time, whatever its context says.
+// stallingStore is a rejected store that takes a while for each answer, whatever its context is.
 type stallingStore struct {
 	*memoryStore
 	lookup, reject, forget time.Duration
@@ -59,10 +59,10 @@ func (s *stallingStore) Forget(ctx context.Context, key rejected.Key) error {
 	return s.memoryStore.Forget(ctx, key)
 }
 
-// keep puts another rejected store in place of the fake one.
+// keep replaces the fake rejected store.
 func (r *rig) keep(s rejected.Store) { r.Options.Rejected = s }
 
-// The review's probes, and their sisters: 30 devices were answered after 30 s, and a wait of 200 ms took 3 s.
+// From a review, with similar cases: 30 devices were answered after 30 s, and a wait of 200 ms took 3 s.
 func TestWaitHoldsWhateverTheStoresDo(t *testing.T) {
 	t.Parallel()
 	const hour = time.Hour
@@ -109,7 +109,7 @@ func TestWaitHoldsWhateverTheStoresDo(t *testing.T) {
 				if !strings.HasPrefix(got, tt.want) {
 					t.Errorf("answered %s, want %s", got, tt.want)
 				}
-				time.Sleep(2 * hour) // until all that hangs has ended
+				time.Sleep(2 * hour) // until everything that hangs has ended
 			})
 		})
 	}
@@ -132,7 +132,7 @@ func TestAFuseThatWithdrawsManyRecordsHoldsUpNobody(t *testing.T) {
 		r.Fuse.Window = time.Hour
 		r.keep(&stallingStore{memoryStore: r.store, forget: time.Second})
 		fuse := r.Router.Apps()[0].fuse
-		for i := range dead { // known to be alive before
+		for i := range dead { // known to be alive
 			fuse.note(noted{key: rejected.KeyOf("app", fmt.Sprint("key", i))}, r.Fuse, time.Now())
 		}
 		tripped := false
@@ -147,7 +147,7 @@ func TestAFuseThatWithdrawsManyRecordsHoldsUpNobody(t *testing.T) {
 		dying = false
 		mu.Unlock()
 		start := time.Now()
-		wantLine(t, r.notify(event("$e", device("another"))), `[]`) // while thousands are being withdrawn
+		wantLine(t, r.notify(event("$e", device("another"))), `[]`) // during the withdrawal of thousands
 		if took := time.Since(start); took > 0 {
 			t.Errorf("it took %s", took)
 		}
@@ -161,15 +161,15 @@ func TestAFuseThatWithdrawsManyRecordsHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// hangingBox is an outbox that keeps what it is given, late: while it hangs, a call ends with its context, and has its effect all the same
-// when it works again. It is one that the contract allows.
+// hangingBox is an outbox that stores entries late. While it hangs, a call ends with its context, but still has its effect when the
+// outbox works again. The contract allows that.
 type hangingBox struct {
 	mu       sync.Mutex
 	hangs    chan struct{} // closed while it works
 	entries  map[string]outbox.Entry
 	settled  map[string]bool
 	accepted int
-	// refuses says that every Accept but the first of an entry is refused, without being kept for later, while it hangs.
+	// refuses means that, while it hangs, every Accept except the first is refused and not kept for later.
 	refuses bool
 	asked   map[string]bool
 }
@@ -260,7 +260,7 @@ func (b *hangingBox) Waiting(ctx context.Context, _ string, device [16]byte) (wa
 	return waits, err
 }
 
-// pending are the events that it has.
+// pending returns the events that it has.
 func (b *hangingBox) pending() (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -274,7 +274,7 @@ func TestAPushThatTheOutboxMayHaveIsNeitherLostNorDeliveredTwice(t *testing.T) {
 		wait      time.Duration
 		takes     time.Duration
 		o         providers.Outcome
-		refuses   bool // the outbox refuses what it is asked again
+		refuses   bool // the outbox refuses the repeated call
 		delivered int  // by the push service
 		pending   int  // in the outbox, once it works again
 	}{

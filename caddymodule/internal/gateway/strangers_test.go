@@ -16,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// answers is a provider whose devices' pushkeys are host/answer/anything: what they get is in their hands.
+// answers is a provider whose devices' pushkeys are host/answer/anything, so the devices choose their answers.
 func answers(t *testing.T) (byHost, *scripted) {
 	t.Helper()
 	p := &scripted{script: func(ctx context.Context, p *providers.Push) providers.Outcome {
@@ -43,7 +43,7 @@ func answers(t *testing.T) (byHost, *scripted) {
 	return byHost{p}, p
 }
 
-// asked is how often a provider was asked for devices whose pushkey begins with a prefix.
+// asked returns how often a provider got pushes for pushkeys with a prefix.
 func asked(p *scripted, prefix string) (n int) {
 	for _, push := range p.asked() {
 		if strings.HasPrefix(push.Device.Pushkey, prefix) {
@@ -55,7 +55,7 @@ func asked(p *scripted, prefix string) (n int) {
 
 func jittered(d time.Duration) time.Duration { return d / 2 }
 
-// Finding 1: 25 requests, and others' pushes on the same host came nine minutes late.
+// Finding 1: after 25 requests, others' pushes on the same host came nine minutes late.
 func TestAStrangerDoesNotCloseAHostThatOthersUse(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"302", "403", "429", "503", "slow", "busy", "network"} {
@@ -65,7 +65,7 @@ func TestAStrangerDoesNotCloseAHostThatOthersUse(t *testing.T) {
 				r, _ := keeping(t, appFor("app", p))
 				r.Jitter = jittered
 				wantLine(t, r.notify(event("$before", device("shared/201/victim"))), `[]`)
-				time.Sleep(2 * breakerWindow) // a quiet host: nobody's delivery speaks for it
+				time.Sleep(2 * breakerWindow) // a quiet host: no delivery shows that it works
 				for i := range 25 {
 					var devices []string
 					for j := range 12 {
@@ -94,13 +94,13 @@ func TestAStrangerDoesNotCloseAHostThatOthersUse(t *testing.T) {
 func TestAHostThatIsDownForThoseItTookPushesForIsKeptOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Retry("server_error", 0, nil))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		for i := range breakerMin {
 			wantLine(t, r.notify(event("$before", device(fmt.Sprint("h/", i)))), `[]`)
 		}
 		time.Sleep(2 * breakerWindow)
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		for i := range breakerMin {
 			wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
 		}
@@ -110,7 +110,7 @@ func TestAHostThatIsDownForThoseItTookPushesForIsKeptOff(t *testing.T) {
 	})
 }
 
-// A host that never took a push, and refuses all, is asked once for each push. One that is taken opens it for all.
+// A host that never took a push, and refuses all, is asked once for each push. A push that it takes opens it for all.
 func TestAHostThatRefusesStrangersTakesANewcomersPush(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"302", "403", "429", "503"} {
@@ -142,18 +142,18 @@ func TestAHostThatRefusesStrangersTakesANewcomersPush(t *testing.T) {
 	}
 }
 
-// Of a host that is down, a stranger's pushes take none of the trials that the others' need.
+// While a host is down, a stranger's pushes use up none of the trials that others need.
 func TestAStrangersPushIsNoTrialWhileAnothersMayBe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Unreachable("network", nil))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		r.Jitter = func(d time.Duration) time.Duration { return d }
 		for i := range breakerMin + 1 {
 			wantLine(t, r.notify(event("$before", device(fmt.Sprint("h/", i)))), `[]`)
 		}
 		time.Sleep(2 * breakerWindow)
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		for i := range breakerMin + 1 {
 			wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
 		}
@@ -187,37 +187,38 @@ func TestATrialIsForWhomAHostIsKnownToTakePushesFor(t *testing.T) {
 		t.Error("a guest's push is the trial")
 	}
 	if d := h.admit("host", applicant{standing: outbox.Guest}, now.Add(breakerPause)); !d.trial {
-		t.Error("with no other push for ten seconds, a guest's is no trial")
+		t.Error("with no other push for ten seconds, a guest's is not a trial")
 	}
 	now = now.Add(2 * breakerPause)
 	if d := h.admit("host", applicant{standing: outbox.Proven}, now); !d.trial {
-		t.Error("a push of a device that took one before is no trial")
+		t.Error("a push of a device that took one before is not a trial")
 	}
 }
 
-// Finding 1: what a stranger left pending became nearly all of the trials, and others' pushes waited for minutes after the host was back.
-func TestAStrangersLeftoversAreNoTrials(t *testing.T) {
+// Finding 1: a stranger's pending pushes became nearly all of the trials, and others' pushes waited for minutes after the host was
+// back.
+func TestAStrangersPendingPushesAreNotTrials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Unreachable("network", nil))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		r.Jitter = jittered
 		for i := range 100 {
 			wantLine(t, r.notify(event("$before", device(fmt.Sprint("h/", i)))), `[]`)
 		}
 		time.Sleep(2 * breakerWindow)
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		var strangers []string
 		for i := range 500 {
 			strangers = append(strangers, device(fmt.Sprint("h/stranger", i)))
 		}
 		r.notify(event("$s", strangers...))
-		for i := range 2 * breakerMin { // none of those that were delivered to last
+		for i := range 2 * breakerMin { // none of the devices that were delivered to last
 			wantLine(t, r.notify(event("$e", device(fmt.Sprint("h/", i)))), `[]`)
 		}
 		time.Sleep(time.Hour)
 		before := len(p.asked())
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		time.Sleep(breakerPause + 2*time.Second)
 		synctest.Wait()
 		got := 0
@@ -232,7 +233,7 @@ func TestAStrangersLeftoversAreNoTrials(t *testing.T) {
 	})
 }
 
-// Finding 8: a day of 400 to 580 requests for each push of 54 bytes.
+// Finding 8: a day with 400 to 580 requests for each push of 54 bytes.
 func TestAPushThatIsRefusedIsGivenUpWhereTheDeviceNeverTookOne(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"302", "403", "429", "503"} {
@@ -284,14 +285,14 @@ func TestAPushThatIsRefusedIsGivenUpWhereTheDeviceNeverTookOne(t *testing.T) {
 func TestAPushThatIsRefusedIsKeptWhereTheDeviceTookOneBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Limited("rate_limited", 0, nil))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		r.Jitter = func(d time.Duration) time.Duration { return d }
 		r.notify(event("$before", device("h/known")))
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		r.notify(event("$e", device("h/known")))
 		time.Sleep(20 * time.Hour)
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		before := len(p.asked())
 		if before < 100 {
 			t.Errorf("it was tried %d times in 20 hours", before)
@@ -302,7 +303,7 @@ func TestAPushThatIsRefusedIsKeptWhereTheDeviceTookOneBefore(t *testing.T) {
 	})
 }
 
-// An hour's outage of a new push server costs its first users nothing.
+// An hour's outage of a new push server loses no push of its first users.
 func TestTenAttemptsAtAnUnknownDeviceTakeAboutAnHour(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Retry("server_error", 0, nil))
@@ -310,7 +311,7 @@ func TestTenAttemptsAtAnUnknownDeviceTakeAboutAnHour(t *testing.T) {
 		r.Jitter = jittered
 		r.notify(event("$e", device("h/new")))
 		time.Sleep(30 * time.Minute)
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		before := len(p.asked())
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
@@ -318,7 +319,7 @@ func TestTenAttemptsAtAnUnknownDeviceTakeAboutAnHour(t *testing.T) {
 	})
 }
 
-// Thousands of new devices of a push server that works are no attack: what finds no place comes as soon as there is one.
+// Thousands of new devices of a working push server are not an attack: a push that finds no place is retried as soon as there is one.
 func TestNewcomersOfAKnownHostComeWhenThereIsRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := after(50*time.Millisecond, providers.Delivered())
@@ -341,7 +342,7 @@ func TestNewcomersOfAKnownHostComeWhenThereIsRoom(t *testing.T) {
 	})
 }
 
-// Finding 6: slow endpoints on made-up hosts took all places of the app, and others' pushes came half a minute late.
+// Finding 6: slow endpoints on made-up hosts took all of the app's places, and others' pushes came half a minute late.
 func TestSlowEndpointsOnThousandsOfHostsDelayNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p, saw := answers(t)
@@ -389,11 +390,11 @@ func TestAStrangersAttemptHasLessTime(t *testing.T) {
 	})
 }
 
-// Nor do they with their trials, when the breakers of hundreds of their hosts are open.
+// The trials of strangers take no more either, when the breakers of hundreds of their hosts are open.
 func TestStrangersNeverHaveMoreThanTheirPartOfTheSlots(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var now, most atomic.Int64
-		var hang atomic.Bool // first they fail at once
+		var hang atomic.Bool // at first they fail at once
 		p := &scripted{script: func(ctx context.Context, _ *providers.Push) providers.Outcome {
 			if !hang.Load() {
 				return providers.Unreachable("network", nil)
@@ -428,14 +429,14 @@ func TestStrangersNeverHaveMoreThanTheirPartOfTheSlots(t *testing.T) {
 	})
 }
 
-// The outbox shares its room by what it is told.
-func TestTheOutboxIsToldWhomAPushIsFor(t *testing.T) {
+// The outbox shares its room by group and standing.
+func TestTheOutboxGetsTheStandingOfAPush(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newOutage(providers.Limited("rate_limited", time.Hour, nil))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, _ := keeping(t, appFor("app", byHost{p}))
 		r.notify(event("$before", device("push.example.org:443/known")))
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		r.notify(event("$e", device("push.example.org:443/known"), device("push.example.org:443/new"), device("9.9.9.9:443/new")))
 		page, _, err := r.Gateway.box.inspector.List(t.Context(), "app", "", 10)
 		if err != nil {
@@ -447,7 +448,7 @@ func TestTheOutboxIsToldWhomAPushIsFor(t *testing.T) {
 		}
 		slices.Sort(got)
 		if want := []string{"9.9.9.0/24 stranger", "example.org guest", "example.org proven"}; !slices.Equal(got, want) {
-			t.Errorf("the outbox was told %q, want %q", got, want)
+			t.Errorf("the outbox got %q, want %q", got, want)
 		}
 	})
 }
@@ -457,7 +458,7 @@ func TestStrangersCallNobody(t *testing.T) {
 		p, _ := answers(t)
 		r, _ := keeping(t, appFor("app", p))
 		wantLine(t, r.notify(event("$before", device("good/201/known"))), `[]`)
-		for i := range 60 { // two hosts of his, in an hour in which nobody else gets a message
+		for i := range 60 { // two hosts of theirs, in an hour in which nobody else gets a message
 			for _, host := range []string{"bad1", "bad2"} {
 				for _, answer := range []string{"403", "503", "network"} {
 					r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint(host, "/", answer, "/", i%7))))
@@ -476,7 +477,7 @@ func TestStrangersCallNobody(t *testing.T) {
 	})
 }
 
-// vouching is an outbox that remembers who took pushes.
+// vouching is an outbox that remembers which devices were delivered to.
 type vouching struct {
 	*memoryBox
 	mu   sync.Mutex

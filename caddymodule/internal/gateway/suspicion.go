@@ -9,8 +9,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// suspect has the rejected store record a look that found a pushkey missing, and returns whether that proves it dead: done if so, failed if
-// the store could not tell or has no room for more strangers, and otherwise untried and in how long to look again.
+// suspect records in the rejected store that a look found a pushkey missing. It returns done if that proves the pushkey dead, and
+// failed if the store could not tell or has no room for more strangers. Otherwise it returns untried, and in how long to look again.
 func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
@@ -24,7 +24,7 @@ func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn
 		return failed, 0
 	}
 	g.Shared.suspects.add(c.app.Pattern, c.key)
-	if g.Shared.journal.deliveredSince(c.key, at) { // by another push, that did not know of the suspicion yet
+	if g.Shared.journal.deliveredSince(c.key, at) { // by another push that did not know about the suspicion yet
 		g.acquit(c)
 		return failed, 0
 	}
@@ -34,8 +34,8 @@ func (g *Gateway) suspect(f *flight, o providers.Outcome) (proved effect, lookIn
 	return untried, max(time.Second, s.LookAt.Sub(g.Now()))
 }
 
-// lastDelivered is when the host of a push had last taken one when an attempt began, of this gateway or of another one that shares the
-// rejected store.
+// lastDelivered returns when a push's host had last taken a push before the attempt began. It also asks the rejected store, which knows
+// the deliveries of other gateways that share it.
 func (g *Gateway) lastDelivered(f *flight) time.Time {
 	here := f.attempt.before
 	store, ok := g.Rejected.(rejected.Witness)
@@ -54,7 +54,7 @@ func (g *Gateway) lastDelivered(f *flight) time.Time {
 	return here
 }
 
-// testify has other gateways know that a host took a push.
+// testify reports to other gateways that a host took a push.
 func (g *Gateway) testify(f *flight) {
 	store, ok := g.Rejected.(rejected.Witness)
 	now := g.Now()
@@ -68,17 +68,17 @@ func (g *Gateway) testify(f *flight) {
 	}
 }
 
-// hostKey names the host of a push to the rejected store.
+// hostKey names a push's host for the rejected store.
 func hostKey(c *cargo) rejected.Key { return rejected.KeyOf(c.app.Pattern, c.host) }
 
-// markOf is the mark of a device; zero if there is none, or that cannot be told.
+// markOf returns the mark of a device; zero if it has none, or the store could not tell.
 func (g *Gateway) markOf(k rejected.Key) rejected.Mark {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
 	defer cancel()
 	return g.marks(ctx, []rejected.Key{k})[0]
 }
 
-// acquit ends the suspicion of a pushkey that took a push.
+// acquit ends the suspicion of a pushkey that was delivered to.
 func (g *Gateway) acquit(c *cargo) {
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()
@@ -92,7 +92,8 @@ func (g *Gateway) acquit(c *cargo) {
 // maxSuspects bounds the suspected pushkeys of an app that are counted.
 const maxSuspects = 10_000
 
-// suspects are the pushkeys that this process knows to be suspected, by app: so many are shown. Safe for concurrent use.
+// suspects are the suspected pushkeys that this process knows about, by app. They are only counted, for the status. It is safe for
+// concurrent use.
 type suspects struct {
 	mu   sync.Mutex
 	apps map[string]map[rejected.Key]struct{}
@@ -112,7 +113,7 @@ func (s *suspects) add(app string, k rejected.Key) {
 	}
 }
 
-// remove forgets a pushkey, and reports whether it was there.
+// remove removes a pushkey, and reports whether it was there.
 func (s *suspects) remove(app string, k rejected.Key) (was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +122,7 @@ func (s *suspects) remove(app string, k rejected.Key) (was bool) {
 	return was
 }
 
-// forget forgets a pushkey of whatever app.
+// forget removes a pushkey from all apps.
 func (s *suspects) forget(k rejected.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

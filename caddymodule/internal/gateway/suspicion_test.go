@@ -22,7 +22,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/redis"
 )
 
-// missing is a provider whose host says 404 to the devices that are missing.
+// missing is a provider whose host answers 404 to the devices that are missing.
 type missing struct {
 	*scripted
 	mu  sync.Mutex
@@ -54,10 +54,10 @@ func (m *missing) back() {
 // trio is an app with three devices at one host.
 var trio = []string{"host/a", "host/b", "host/c"}
 
-// gateways is how a scene is served.
+// gateways returns the gateways of a scene.
 type gateways func(t *testing.T, app func() *App) []*rig
 
-// one gateway, with an outbox or without; or two that share the rejected store, of which each gets every other event.
+// One gateway with an outbox, one without, or two that share the rejected store, each of which gets every other event.
 var scenes = map[string]gateways{
 	"one gateway": func(t *testing.T, app func() *App) []*rig {
 		r, _ := keeping(t, app())
@@ -99,7 +99,7 @@ func (s *sharedStore) LastDelivered(_ context.Context, host rejected.Key) (time.
 	return s.hosts[host], nil
 }
 
-// converse sends each device an event a minute, and returns who was named as rejected.
+// converse sends each device an event a minute, and returns which were rejected.
 func converse(rigs []*rig, minutes int, devices []string) (rejected []string) {
 	named := make(map[string]bool)
 	for minute := range minutes {
@@ -116,7 +116,7 @@ func converse(rigs []*rig, minutes int, devices []string) (rejected []string) {
 	return slices.Sorted(maps.Keys(named))
 }
 
-// F10: ten of ten pushers were lost to a proxy that said 404 for five seconds.
+// Ten of ten pushers were once lost to a proxy that answered 404 for five seconds.
 func TestAHostThatSays404ToAllOfItsDevicesRejectsNobody(t *testing.T) {
 	t.Parallel()
 	for name, scene := range scenes {
@@ -124,7 +124,7 @@ func TestAHostThatSays404ToAllOfItsDevicesRejectsNobody(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				m := newMissing()
 				rigs := scene(t, func() *App { return appFor("app", byHost{m}) })
-				converse(rigs, 5, trio) // they were delivered to
+				converse(rigs, 5, trio) // so they were delivered to
 				m.mu.Lock()
 				for _, pushkey := range trio {
 					m.who[pushkey] = true
@@ -178,7 +178,7 @@ func TestADeviceThatIsMissingWhileOthersAreThereIsDeadAfterTenMinutes(t *testing
 	}
 }
 
-func TestADeviceThatIsAloneAtItsHostIsDeadAfterADay(t *testing.T) {
+func TestTheOnlyDeviceAtItsHostIsDeadAfterADay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMissing("host/a")
 		r, _ := keeping(t, appFor("app", byHost{m}))
@@ -214,7 +214,7 @@ func TestASuspicionEndsWithADelivery(t *testing.T) {
 func TestASuspectedDeviceIsNotLookedAtForEachEvent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMissing("host/a")
-		r := newRig(t, appFor("app", byHost{m})) // the homeserver sends it again when it is told to
+		r := newRig(t, appFor("app", byHost{m})) // the homeserver sends it again when it is asked to
 		wantLine(t, r.notify(event("$1", device("host/a"))), `503 after 1m0s`)
 		wantLine(t, r.notify(event("$2", device("host/a"))), `503 after 1m0s`)
 		time.Sleep(40 * time.Second)
@@ -226,7 +226,7 @@ func TestASuspectedDeviceIsNotLookedAtForEachEvent(t *testing.T) {
 	})
 }
 
-func TestASuspicionThatCannotBeRecordedIsNone(t *testing.T) {
+func TestASuspicionThatCannotBeRecordedDoesNotCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMissing("host/a")
 		r := newRig(t, appFor("app", byHost{m}))
@@ -257,7 +257,7 @@ func TestTheFuseHoldsWhatSuspicionsProve(t *testing.T) {
 	})
 }
 
-// verdicts is how many pushkeys are on record as dead.
+// verdicts returns how many pushkeys are on record as dead.
 func (r *rig) verdicts() (n int) {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
@@ -269,7 +269,7 @@ func (r *rig) verdicts() (n int) {
 	return n
 }
 
-// moduleStore is a rejected store that is a module of Caddy's.
+// moduleStore is a rejected store that is a Caddy module.
 type moduleStore interface {
 	rejected.Store
 	caddy.Provisioner
@@ -292,7 +292,7 @@ func openStore(t *testing.T, store moduleStore) rejected.Store {
 	return store
 }
 
-// The file is copied while it is open, as a kill leaves it; all that was in memory is gone.
+// The file is copied while it is open, as a kill leaves it. Everything in memory is lost.
 func TestASuspicionCountsOverAKill(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ missing, want []string }{
@@ -328,9 +328,9 @@ func TestASuspicionCountsOverAKill(t *testing.T) {
 	}
 }
 
-// onOneRedis are two gateways that share a Redis.
+// onOneRedis returns two gateways that share a Redis.
 func onOneRedis(t *testing.T, url string, m *missing) (rigs []*rig) {
-	for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // or else they would share what is in memory
+	for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // otherwise they would share memory
 		r := newRig(t, appFor("app", byHost{m}))
 		r.Options.Rejected = openStore(t, &redis.Store{URL: url + options})
 		r.Gateway = New(r.Options)
@@ -339,7 +339,7 @@ func onOneRedis(t *testing.T, url string, m *missing) (rigs []*rig) {
 	return rigs
 }
 
-// Each gateway gets every other event of a device, and what one of them finds out, the other knows.
+// Each gateway gets every other event of a device, and each knows what the other finds out.
 func TestTwoGatewaysOnOneRedisJudgeTogether(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ missing, want []string }{
@@ -363,7 +363,7 @@ func TestTwoGatewaysOnOneRedisJudgeTogether(t *testing.T) {
 	}
 }
 
-// One gateway gets the events of the device that is missing, and another one those of a device at the same host that is there.
+// One gateway gets the events of the missing device, and another one those of a device at the same host that exists.
 func TestWhatAnotherGatewayDeliversProvesASuspicion(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// startSpan begins the span of an attempt below its request's, with what exports that one; nil if the request is not traced. It is not
-// in the attempt's context: nothing of it goes to a push service.
+// startSpan begins the span of an attempt, as a child of its request's span and with the same exporter. It returns nil if the request
+// is not traced. The span is not in the attempt's context, so nothing of it reaches a push service.
 func (f *flight) startSpan() trace.Span {
 	if f.span == nil || !f.span.IsRecording() {
 		return nil
@@ -27,7 +27,7 @@ func (f *flight) startSpan() trace.Span {
 	return span
 }
 
-// endSpan ends it with what became of the attempt. Only what the operator has to look into is an error.
+// endSpan ends the span with the result of the attempt. It is an error only if the operator must look into it.
 func endSpan(span trace.Span, a Attempt) {
 	if span == nil {
 		return

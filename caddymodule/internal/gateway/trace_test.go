@@ -30,7 +30,7 @@ func newTraced(r *rig, options ...sdktrace.TracerProviderOption) *traced {
 	return &traced{rig: r, exporter: exporter, tracer: provider.Tracer("caddy")}
 }
 
-// notify handles a request within a span, as Caddy's tracing does, and returns that span's context.
+// notify handles a request within a span, as Caddy's tracing does, and returns the context of that span.
 func (r *traced) notify(body string) trace.SpanContext {
 	r.t.Helper()
 	request, err := Decode([]byte(body), 10)
@@ -43,7 +43,7 @@ func (r *traced) notify(body string) trace.SpanContext {
 	return request.Span.SpanContext()
 }
 
-// pushes are the spans of pushes, once all have ended.
+// pushes returns the spans of pushes, once all have ended.
 func (r *traced) pushes() (spans []tracetest.SpanStub) {
 	r.Shared.Drain(context.Background())
 	for _, s := range r.exporter.GetSpans() {
@@ -72,7 +72,7 @@ func TestEachPushOfATracedRequestHasASpan(t *testing.T) {
 		status  codes.Code
 	}{
 		{"delivered", providers.Delivered(), "outcome=delivered provider=scripted pushkey_hash=58a4fe68 reason=delivered", codes.Unset},
-		{"a dead pushkey is no error", providers.Rejected("gone"), "outcome=rejected provider=scripted pushkey_hash=58a4fe68 reason=gone", codes.Unset},
+		{"a dead pushkey is not an error", providers.Rejected("gone"), "outcome=rejected provider=scripted pushkey_hash=58a4fe68 reason=gone", codes.Unset},
 		{"a push service that is down is one", providers.Retry("http_503", 0, errors.New("secret")), "outcome=retry provider=scripted pushkey_hash=58a4fe68 reason=http_503", codes.Error},
 		{"and so are wrong credentials", providers.Misconfigured("http_403", nil), "outcome=misconfigured provider=scripted pushkey_hash=58a4fe68 reason=http_403", codes.Error},
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// trialTick is how often to look, at least, whether a breaker that is open wants a trial.
+// trialTick is how often to check whether an open breaker wants a trial.
 const trialTick = 500 * time.Millisecond
 
-// offerTrials has a pending push made due for each of an app's hosts that are kept off, at the end of each of the breaker's pauses, until
-// ctx is done. The breaker lets it through as a trial; without pending pushes there is nothing to try, and nobody waits for it.
+// offerTrials makes a pending push due at the end of each breakerPause, for each of an app's hosts whose breaker is open, until ctx is
+// done. The breaker admits it as a trial. If no push is pending, there is nothing to try, and nothing that waits for a trial.
 func (g *Gateway) offerTrials(ctx context.Context, app *App) {
 	defer app.hosts.pass()
 	for {
@@ -28,7 +28,7 @@ func (g *Gateway) offerTrials(ctx context.Context, app *App) {
 	}
 }
 
-// offerDue makes what is due now due, and reports whether a breaker is open.
+// offerDue makes the trials due whose time has come, and reports whether a breaker is open.
 func (g *Gateway) offerDue(ctx context.Context, app *App) (more bool) {
 	due, next := app.hosts.offers(g.Now())
 	for _, o := range due {
@@ -40,7 +40,8 @@ func (g *Gateway) offerDue(ctx context.Context, app *App) (more bool) {
 	return !next.IsZero()
 }
 
-// offerTrial makes a device's push due: of one that was delivered to before, where there is one. A stranger's would decide for others.
+// offerTrial makes a device's pending push due, if possible one of a device that was delivered to before: a stranger's push would
+// decide for others.
 func (g *Gateway) offerTrial(app *App, o offer) {
 	for _, device := range o.trusted {
 		if g.box.rouseDevice(app, device) {
@@ -56,10 +57,10 @@ const offerPause = time.Second
 // offer is a host whose breaker wants a pending push for a trial.
 type offer struct {
 	host    string
-	trusted []rejected.Key // devices to prefer: those that were delivered to last, and those that wait
+	trusted []rejected.Key // preferred devices: those delivered to last, and those with pending pushes
 }
 
-// offers are the hosts for which a trial is to be made due, and when to look again; zero if no breaker is open.
+// offers returns the hosts that need a trial now, and when to check again; zero if no breaker is open.
 func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,7 +69,7 @@ func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 		if !now.Before(b.offerAt) {
 			o := offer{host: name}
 			if b.offered = !b.offered; b.offered {
-				// If it becomes no trial, since the device's push is under way still, another device has its turn.
+				// If it does not become a trial, because a push of the device is still under way, another device has its turn.
 				b.offerAt, o.trusted = now.Add(offerPause), append(one.trusted.all(), one.wanting.all()...)
 			} else {
 				b.offerAt = now.Add(breakerPause - offerPause)
@@ -82,7 +83,7 @@ func (h *hosts) offers(now time.Time) (due []offer, next time.Time) {
 	return due, next
 }
 
-// trialDue reports whether the app's one service may get a trial, where its breaker is open.
+// trialDue reports whether the breaker of the app's only service may admit a trial.
 func (h *hosts) trialDue(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// maxCounted bounds the names of pushes whose attempts are counted. A push has one or two.
+// maxCounted bounds the names of pushes whose attempts are counted. A push has one or two names.
 const maxCounted = 4096
 
-// tries count how many attempts in a row at a push ended with an outcome that has a [providers.Outcome.MaxTries]. The outbox counts failures of
-// any kind, and there may be none. A restart begins from scratch. Safe for concurrent use.
+// tries counts how many attempts in a row at a push ended with an outcome that has a [providers.Outcome.MaxTries]. The outbox's count
+// does not help: it counts any failure, and there may be no outbox. A restart begins at zero. It is safe for concurrent use.
 type tries struct {
 	mu     sync.Mutex
 	counts *simplelru.LRU[[16]byte, int]
@@ -28,7 +28,8 @@ func newTries() *tries {
 	return &tries{counts: counts}
 }
 
-// note counts an outcome of a push, and returns how many such ones it has had in a row. A bound of the gateway's is no attempt.
+// note counts an outcome of a push, and returns how many counted ones it has had in a row. An outcome that comes from the gateway's own
+// limits changes nothing.
 func (t *tries) note(f *flight, o providers.Outcome) (n int) {
 	counts := o.Kind == providers.KindRetry && o.MaxTries > 0
 	t.mu.Lock()
@@ -57,8 +58,8 @@ func (t *tries) forget(names [][16]byte) {
 	}
 }
 
-// names are those under which a push is known in later attempts: that of the outbox, and of a push that a homeserver may send again its
-// event, or its device if it has none.
+// names returns the names under which later attempts find a push. The first is the outbox's ID. A push that a homeserver may send again
+// also has its event, or its device if it has no event.
 func (f *flight) names() [][16]byte {
 	hash := sha256.Sum256([]byte(f.push.ID))
 	names := [][16]byte{[16]byte(hash[:16])}
@@ -72,7 +73,7 @@ func (f *flight) names() [][16]byte {
 	return names
 }
 
-// limitTries drops a push that got an outcome as often as that allows.
+// limitTries drops a push that got an outcome as often as the outcome allows.
 func (g *Gateway) limitTries(f *flight, o providers.Outcome) providers.Outcome {
 	n := g.Shared.tries.note(f, o)
 	if n == 0 || n < o.MaxTries {

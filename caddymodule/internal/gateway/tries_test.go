@@ -28,7 +28,7 @@ func TestAPushIsDroppedOnceItGotAnOutcomeAsOftenAsThatAllows(t *testing.T) {
 		{"three times", []providers.Outcome{atMost(3)}, 3},
 		{"once", []providers.Outcome{atMost(1)}, 1},
 		{"another outcome in between", []providers.Outcome{atMost(3), atMost(3), timeout, atMost(3)}, 6},
-		{"a bound of the gateway's is no attempt", []providers.Outcome{atMost(3), atMost(3), providers.Busy("host_busy", nil), atMost(3)}, 4},
+		{"a limit of the gateway is not an attempt", []providers.Outcome{atMost(3), atMost(3), providers.Busy("host_busy", nil), atMost(3)}, 4},
 		{"a failure of another kind first", []providers.Outcome{timeout, timeout, timeout, atMost(3)}, 6},
 	} {
 		for body, notification := range map[string]string{"event": event("$e", device("known")), "badge": badge(device("known"))} {
@@ -71,7 +71,7 @@ func TestWithoutAnOutboxTheHomeserversRepetitionsCount(t *testing.T) {
 	}
 }
 
-// A push that the homeserver repeats until the outbox takes it over has had its attempts.
+// The attempts at a push that the homeserver repeats until the outbox accepts it count.
 func TestAttemptsBeforeTheOutboxTookThePushCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := always(atMost(3))

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// choosy is a provider that can tell from a pushkey whether it is one.
+// choosy is a provider that can tell from a pushkey whether it is valid.
 type choosy struct{ *scripted }
 
 func (choosy) Usable(d *providers.Device, site providers.Site) error {
@@ -26,7 +26,7 @@ func (choosy) Usable(d *providers.Device, site providers.Site) error {
 	return nil
 }
 
-// F09: with wait 0, an undecodable token was named in 0 of 30 answers.
+// With wait 0, an undecodable token was once rejected in 0 of 30 answers.
 func TestADeviceThatNothingCanBeDeliveredToIsNamedEachTime(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{0, DefaultWait} {
@@ -54,7 +54,7 @@ func TestADeviceThatNothingCanBeDeliveredToIsNamedEachTime(t *testing.T) {
 	}
 }
 
-// A reload that forgets allow_private makes the endpoints at another port of the own host look mistyped.
+// A reload without allow_private makes the endpoints at another port of the own host look mistyped.
 func TestADeviceThatTookAPushIsNotUnusableForWhatASettingExplains(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := choosy{always(providers.Delivered())}
@@ -70,18 +70,18 @@ func TestADeviceThatTookAPushIsNotUnusableForWhatASettingExplains(t *testing.T) 
 	})
 }
 
-// receivers.md 7: a reload that lacked allow_private dropped what was pending.
+// receivers.md 7: a reload without allow_private dropped pending pushes.
 func TestWhatAReloadBlocksIsHeldUntilAnotherOneAllowsIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		blocked := providers.Blocked("blocked", errors.New("a private address"))
 		p := newOutage(providers.Retry("unavailable", 0, nil))
 		r, _ := keeping(t, appFor("app", p))
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		wantLine(t, r.notify(event("$before", device("known"))), `[]`)
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		wantLine(t, r.notify(event("$pending", device("key"))), `[]`)
 		p.become(func(context.Context, *providers.Push) providers.Outcome { return blocked })
-		time.Sleep(10 * time.Minute) // it was reloaded, and something is wrong
+		time.Sleep(10 * time.Minute) // it was reloaded with a mistake
 		synctest.Wait()
 		wantLine(t, r.notify(event("$meanwhile", device("known"))), `[]`) // which was delivered to before
 		wantLine(t, r.notify(event("$nobody", device("stranger"))), `[]`) // which was not: dropped

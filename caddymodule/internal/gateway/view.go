@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// view is a notification as some of a request's devices see it: after the app's content and badges options, and reduced to what the
-// provider can send of it. It is made once for them, and so is what the outbox keeps of it.
+// view is a notification as some of a request's devices see it, after the app's content and badges options. It is reduced to what the
+// provider can send. It is made once for all of these devices, and so is the form that the outbox stores.
 type view struct {
 	*providers.Notification
 	seenBy
@@ -21,31 +21,31 @@ type view struct {
 	kept json.RawMessage
 }
 
-// seenBy are those who see the same.
+// seenBy identifies the devices that see the same view.
 type seenBy struct {
 	app          *App
 	full, counts bool
 }
 
-// stored is what is kept of it for later attempts.
+// stored returns the JSON that is kept for later attempts.
 func (v *view) stored() json.RawMessage {
 	v.once.Do(func() { v.kept = v.Kept() })
 	return v.kept
 }
 
-// isWhole reports whether it holds on to the request's body: its provider has not reduced it.
+// isWhole reports whether the view holds on to the request's body, because its provider has not reduced it.
 func (v *view) isWhole() bool {
 	return v.Body != nil || len(v.Content)+len(v.Prepared) > providers.MaxKept
 }
 
-// views are those of one notification. They are for one goroutine; what they return is for all.
+// views are the views of one notification. They are for one goroutine, but any goroutine may use what they return.
 type views struct {
 	n     *providers.Notification
 	first *view // most requests have no other
 	more  []*view
 }
 
-// of is the notification as a device may see it; nil if it may see nothing.
+// of returns the view of a device; nil if it may see nothing.
 func (v *views) of(app *App, d *providers.Device) *view {
 	by := seenBy{app: app, full: app.showsAll(d), counts: app.showsCounts(d)}
 	if v.n.Badge && !(by.counts && app.updatesBadges()) {
@@ -75,7 +75,7 @@ func (v *views) of(app *App, d *providers.Device) *view {
 	return made
 }
 
-// again is the view of a notification out of the outbox, which an earlier version may have kept as a whole.
+// again returns the view of a notification from the outbox. An earlier version may have stored the whole notification.
 func again(app *App, n *providers.Notification) *view {
 	if n.Prepared == nil {
 		n = app.Reduce(n)
@@ -83,7 +83,7 @@ func again(app *App, n *providers.Notification) *view {
 	return &view{Notification: n}
 }
 
-// errNoBadges explains a badge update that is not delivered.
+// errNoBadges explains why a badge update is not delivered.
 var errNoBadges = errors.New("the app's badges option or the pusher's disable_badge_count turns badge updates off")
 
 // updatesBadges reports whether the app delivers badge updates.
@@ -91,12 +91,12 @@ func (a *App) updatesBadges() bool {
 	return a.Badges != providers.BadgesOff && a.Badges != providers.BadgesWithEvents
 }
 
-// showsCounts reports whether counts leave for a device.
+// showsCounts reports whether counts may leave for a device.
 func (a *App) showsCounts(d *providers.Device) bool {
 	return a.Badges != providers.BadgesOff && !disablesBadge(d)
 }
 
-// showsAll reports whether all of a notification may leave for a device, by the app's content option.
+// showsAll reports whether the whole notification may leave for a device, according to the app's content option.
 func (a *App) showsAll(d *providers.Device) bool {
 	content := a.Content
 	if content == providers.ContentDefault {
@@ -105,8 +105,7 @@ func (a *App) showsAll(d *providers.Device) bool {
 	return content == providers.ContentFull
 }
 
-// disablesBadge reports whether the client counts for itself,
-// https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
+// disablesBadge reports whether the client counts by itself, https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
 func disablesBadge(d *providers.Device) bool {
 	if !lenient.MayHave(d.Data, "disable_badge_count") {
 		return false
@@ -121,7 +120,7 @@ func disablesBadge(d *providers.Device) bool {
 	return data.Stable == true || data.Unstable == true
 }
 
-// keptPush is a [providers.Push] as the outbox keeps it: the same as JSON, with the notification as JSON already.
+// keptPush is a [providers.Push] as the outbox keeps it. Its JSON is the same, but the notification is JSON already.
 type keptPush struct {
 	Notification json.RawMessage
 	Device       *providers.Device
@@ -130,15 +129,15 @@ type keptPush struct {
 	Site         providers.Site
 }
 
-// marshalKept is a push with its notification's JSON.
+// marshalKept returns a push as JSON, with its notification's JSON inside.
 func marshalKept(p *providers.Push, notification json.RawMessage) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(len(notification) + len(p.Device.Data) + len(p.Device.Pushkey) + roomForRest)
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // which would change raw JSON
+	e.SetEscapeHTML(false) // escaping would change raw JSON
 	err := e.Encode(keptPush{notification, p.Device, p.ID, p.Expires, p.Site})
 	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
-// roomForRest is what a push that is kept has beside what is long.
+// roomForRest is the size of a kept push without its long parts.
 const roomForRest = 512

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// many is a request with many members and devices, of which each third wants no counts.
+// many returns a request with many members and devices. Each third device wants no counts.
 func many(members, devices int) string {
 	var b strings.Builder
 	b.WriteString(`{"notification":{"event_id":"$e","counts":{"unread":1}`)
@@ -51,7 +51,7 @@ func TestANotificationIsReducedOnceForAllWhoSeeTheSame(t *testing.T) {
 		if asked != 2 || len(seen) != 2 || len(first) != 99 {
 			t.Errorf("reduced %d times, for %d pushes of %d notifications", asked, len(first), len(seen))
 		}
-		time.Sleep(10 * time.Minute) // some attempts out of the outbox
+		time.Sleep(10 * time.Minute) // some attempts from the outbox
 		stop()
 		if pushes := p.asked(); asked != 2 || len(pushes) < 200 {
 			t.Errorf("after %d attempts, it was reduced %d times", len(pushes), asked)
@@ -64,7 +64,7 @@ func TestANotificationIsReducedOnceForAllWhoSeeTheSame(t *testing.T) {
 	})
 }
 
-// Guards against findings 2 and 3 of the review: content and body were kept for each device.
+// Guards against findings 2 and 3 of the review: content and body were stored for each device.
 func TestTheOutboxKeepsWhatWouldBeSentAndNotWhatWasReceived(t *testing.T) {
 	t.Parallel()
 	for _, reduces := range []bool{true, false} {
@@ -122,7 +122,7 @@ func TestAPushThatIsKeptComesBackAsItWas(t *testing.T) {
 	}
 }
 
-// keptEarlier is an entry as it was kept before providers reduced notifications.
+// keptEarlier is an entry as stored before providers reduced notifications.
 const keptEarlier = `{"Notification":{"EventID":"$e","RoomID":"!r","Type":"m.room.message","Sender":"@s","SenderDisplayName":"","RoomName":"","RoomAlias":"",` +
 	`"Membership":"","UserIsTarget":false,"Prio":0,"Counts":{"Unread":2,"MissedCalls":null},"Content":{"body":"hello"},` +
 	`"Encrypted":{"Ciphertext":"","Ephemeral":"","MAC":""},"Badge":false,"Body":{"notification":{"com.example":1,"event_id":"$e","room_id":"!r"}}},` +

@@ -9,19 +9,20 @@ import (
 )
 
 const (
-	// maxDigits is how many digits a push service's word has at most: words of any vendor have few (autopush's errno has three, ntfy's codes
-	// have five), and tokens have many.
+	// maxDigits is how many digits a push service's word has at most. No vendor's word has many (autopush's errno has three, ntfy's
+	// codes have five), but tokens do.
 	maxDigits = 8
-	// maxCode is how long a number is at most that is shown in any case: it gives nothing away, and a token may contain it by chance.
+	// maxCode is the length up to which a number is always shown. So short a number reveals nothing, and a token may contain it by
+	// chance.
 	maxCode = 5
-	// maxShared is how many characters in a row a word may not share with what the push service was sent.
+	// maxShared is how many characters in a row a word may not share with what was sent to the push service.
 	maxShared = 12
-	// minSecret is how long a pushkey is at least that a word must not contain: a shorter one is in many words.
+	// minSecret is the shortest pushkey that a word must not contain. Shorter ones are part of many words.
 	minSecret = 4
 )
 
-// wordFor returns a push service's word for what happened to a device's push. It is empty if it may repeat what the push service was sent,
-// which is secret.
+// wordFor returns a push service's word for the outcome of a device's push. It is empty if it may repeat a secret that was sent to the
+// push service.
 func wordFor(said string, d *providers.Device) string {
 	word := providers.Word(said)
 	digits := strings.Count(strings.Map(digit, word), "0")
@@ -35,7 +36,7 @@ func wordFor(said string, d *providers.Device) string {
 	}
 }
 
-// digit is 0 for a digit.
+// digit returns 0 for any digit.
 func digit(r rune) rune {
 	if r >= '0' && r <= '9' {
 		return '0'
@@ -43,7 +44,7 @@ func digit(r rune) rune {
 	return r
 }
 
-// repeats reports whether a word is part of a secret, contains it, or shares a long part with it. Capitals count for nothing.
+// repeats reports whether a word is part of a secret, contains it, or shares a long part with it. Case does not matter.
 func repeats(word, secret string) bool {
 	word, secret = strings.ToLower(word), strings.ToLower(secret)
 	if len(secret) >= minSecret && strings.Contains(word, secret) {
@@ -58,7 +59,7 @@ func repeats(word, secret string) bool {
 	return false
 }
 
-// plain is a device's data in one spelling: JSON may write each letter of a string in another way.
+// plain returns a device's data in one spelling, because JSON has several ways to write each letter of a string.
 func plain(data json.RawMessage) []byte {
 	var v any
 	if lenient.Unmarshal(data, &v) != nil {

@@ -41,7 +41,7 @@ func TestAPushServicesWordIsShownUnlessItMayBeASecret(t *testing.T) {
 		{"another's token: many digits", "d8a1f2c3b4e5d6f7a8b9c0d1e2f3a4b5", token, "", ""},
 		{"a long number", "12345678901234567", token, "", ""},
 		{"a pushkey of one letter is in most words", "Unregistered", "e", "", "Unregistered"},
-		{"data that are no JSON", "gAAAAABsecretOf", "key", `"gAAAAABsecretOfTheSubscription`, ""},
+		{"data that is not JSON", "gAAAAABsecretOf", "key", `"gAAAAABsecretOfTheSubscription`, ""},
 	} {
 		t.Run(tt.source, func(t *testing.T) {
 			t.Parallel()

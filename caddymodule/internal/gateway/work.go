@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// maxLease is how many devices are leased in one go.
+	// maxLease is how many devices are leased at once.
 	maxLease = 64
-	// workPause is how long to leave an outbox alone that fails.
+	// workPause is how long to wait after the outbox failed.
 	workPause = time.Second
 
-	// The nth time in a row that a device cannot be served, it is left alone for a random time up to firstBackoff doubled n times
-	// (full jitter), but no longer than maxBackoff.
+	// After the nth failure in a row, a device's next attempt comes after a random time (full jitter). The time is up to firstBackoff
+	// doubled n times, but at most maxBackoff.
 	firstBackoff = 2 * time.Second
 	maxBackoff   = 5 * time.Minute
-	// A device that was never delivered to, and chose where its pushes go, is left alone for longer: ten attempts take about an hour.
+	// A device that chose its push server and was never delivered to is retried less often: ten attempts take about an hour.
 	firstUnproven = 8 * time.Second
 	maxUnproven   = 2 * time.Hour
-	// parkTime is when a push that the breaker turned away is tried again if the breaker's end does not wake it, as that of another
-	// gateway that has died.
+	// parkTime is when a push that the breaker turned away is retried at the latest. Usually the closing of the breaker makes it due,
+	// but the gateway that would do so may have died.
 	parkTime = 5 * time.Minute
 )
 
-// Work delivers what waits in the outbox, for each app on its own, until ctx is done. Attempts that have begun by then go on. Several
-// gateways may work on one outbox, such as an old configuration and the new one.
+// Work delivers pending pushes, separately for each app, until ctx is done. Attempts that have begun by then go on. Several gateways
+// may work on one outbox, such as those of the old and the new configuration.
 func (g *Gateway) Work(ctx context.Context) {
 	if g.box.queue == nil {
 		return
@@ -45,8 +45,8 @@ func (g *Gateway) Work(ctx context.Context) {
 	workers.Wait()
 }
 
-// Recall remembers the events that an earlier process delivered, and who took pushes, and lets all that waits be tried at once: what kept
-// it may have been corrected.
+// Recall remembers the events that an earlier process delivered, and the devices that it delivered to. It makes all pending pushes due
+// now, because the problem that held them up may have been fixed.
 func (g *Gateway) Recall(ctx context.Context) error {
 	for _, app := range g.Router.Apps() {
 		app.movedUntil.Store(g.Now().Add(movingTime).UnixNano())
@@ -65,15 +65,15 @@ func (g *Gateway) Recall(ctx context.Context) error {
 	return nil
 }
 
-// Retire lets all that waits be tried at once by the configuration that took over: what this one found may have been corrected by it. The
-// two work side by side for a moment, so that this one may have taken, and failed with, what the other was about to try.
+// Retire makes all pending pushes due now for the configuration that took over, because it may have fixed what held them up. The two
+// work side by side for a moment. So this one may have leased a push that the new one was about to try, and failed.
 func (g *Gateway) Retire() {
 	g.retired.Store(true)
 	g.box.rouse(g.Router.Apps()...)
 }
 
-// deferred is called after a push was left to the outbox for later. What is due later because of settings that are not in force any more,
-// of a fuse that has changed meanwhile, or of a breaker that has closed, is due now.
+// deferred is called after a push was left pending for later. It makes the push due now if the reason has gone in the meantime: other
+// settings are in force, the fuse has changed, or the breaker has closed.
 func (g *Gateway) deferred(c *cargo) {
 	switch {
 	case g.retired.Load(), c.app.fuse.changedSince(c.fuse, ""):
@@ -83,7 +83,7 @@ func (g *Gateway) deferred(c *cargo) {
 	}
 }
 
-// rousePart lets the pushes be tried that a part of an app's fuse held: those for a host, or all.
+// rousePart makes due the pushes that a part of an app's fuse held: those for a host, or all of them.
 func (g *Gateway) rousePart(app *App, host string) {
 	if host == "" {
 		g.box.rouse(app)
@@ -121,8 +121,8 @@ func (g *Gateway) work(ctx context.Context, app *App) {
 	}
 }
 
-// awaitBreaker waits while an app's one push service is known to be down and no trial is due, and reports whether it may get more than
-// one push: those that the breaker turns away would only go round in circles.
+// awaitBreaker waits while the breaker of an app's only push service is open and no trial is due. It reports whether the app may lease
+// more than one push: the breaker would turn the others away again.
 func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
 	for app.hosts.isOpen("") {
 		if app.hosts.trialDue(g.Now()) {
@@ -135,7 +135,7 @@ func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
 	return true
 }
 
-// retry makes an attempt at an entry of the outbox, and gives its place back.
+// retry makes an attempt at an entry of the outbox. When the flight ends, its worker's slot is released.
 func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted) {
 	f := newFlight(cargo{
 		app: app, push: new(providers.Push), key: entry.Device, queue: entry.Device, host: entry.Host, group: entry.Group,
@@ -143,7 +143,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 	})
 	f.gateway, f.worker, f.start = g, place, g.Now()
 	if g.Shared.doubts.has(entry.ID) {
-		// It was delivered, or accepted, by a call that the outbox has not answered yet: who makes it again has to have it.
+		// A call about it is in doubt: the push was delivered or accepted, and the goroutine that repeats the call must find the entry.
 		g.box.release(entry.Ref(), g.Now().Add(doubtPause), false)
 		g.done(f)
 		return
@@ -151,7 +151,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 	switch err := json.Unmarshal(entry.Push, f.push); {
 	case err != nil || f.push.Device == nil || f.push.Notification == nil:
 		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
-		g.attempted(f, providers.Dropped("unreadable", nil)) // what encoding/json says may quote it
+		g.attempted(f, providers.Dropped("unreadable", nil)) // an error of encoding/json may quote the push
 	case f.push.Notification.Badge && !app.updatesBadges():
 		g.attempted(f, providers.Dropped("no_badges", errNoBadges)) // kept before a reload changed the option
 	case f.start.Before(entry.Expires):
@@ -161,7 +161,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 			return
 		}
 		if f.host == "" {
-			f.host = app.Host(f.push.Device) // the entry may be of an earlier version
+			f.host = app.Host(f.push.Device) // the entry may be from an earlier version
 		}
 		if f.group == "" {
 			f.group = groupOf(f.host)
@@ -174,7 +174,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 	}
 }
 
-// backoff is how long the outbox leaves a device alone.
+// backoff returns how long the outbox waits before it retries a device.
 func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 	if d.park {
 		return parkTime + g.Jitter(firstBackoff)
@@ -183,17 +183,18 @@ func (g *Gateway) backoff(d decision, f *flight) time.Duration {
 		return d.notBefore + g.Jitter(pauseSpread)
 	}
 	first, most := firstBackoff, maxBackoff
-	if s := g.standing(&f.cargo); f.unproven(s) && (s == outbox.Stranger || !d.busy) { // a known host's newcomers come when there is room
+	// A newcomer at a known host is retried as soon as there is room.
+	if s := g.standing(&f.cargo); f.unproven(s) && (s == outbox.Stranger || !d.busy) {
 		first, most = firstUnproven, maxUnproven
 	}
 	ceiling := min(first<<min(f.tries, 16), most)
-	if f.attempt.outlived { // the device was no reason for it
+	if f.attempt.outlived { // the device did not cause it
 		ceiling = first
 	}
 	return d.notBefore + g.Jitter(ceiling)
 }
 
-// pause waits for a time, and reports whether it is over rather than ctx.
+// pause waits for a time, and reports false if ctx was done first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// openFile opens an outbox in a file; it is closed when the test ends.
+// openFile opens an outbox in a file, and closes it when the test ends.
 func openFile(t testing.TB, path string) *file.Box {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
@@ -59,16 +59,16 @@ func (r *rig) works() (stop func()) {
 	return stop
 }
 
-// outage is a provider that is down until it is mended.
+// outage is a provider that is down until it is fixed.
 type outage struct {
 	*scripted
-	mended atomic.Bool
+	fixed atomic.Bool
 }
 
 func newOutage(meanwhile providers.Outcome) *outage {
 	o := &outage{}
 	o.scripted = &scripted{script: func(context.Context, *providers.Push) providers.Outcome {
-		if o.mended.Load() {
+		if o.fixed.Load() {
 			return providers.Delivered()
 		}
 		return meanwhile
@@ -76,7 +76,7 @@ func newOutage(meanwhile providers.Outcome) *outage {
 	return o
 }
 
-// since are the pushes of a device from the nth on: its events, and its badges as their count.
+// since returns the pushes of a device from the nth on: its events, and its badges as their count.
 func (s *scripted) since(n int, pushkey string) (events []string) {
 	for _, p := range s.asked()[n:] {
 		switch {
@@ -119,7 +119,7 @@ func TestAnOutageLosesNothingAndKeepsTheOrder(t *testing.T) {
 					time.Sleep(6 * time.Second)
 				}
 				synctest.Wait()
-				p.mended.Store(true)
+				p.fixed.Store(true)
 				before := len(p.asked())
 				time.Sleep(time.Hour)
 				synctest.Wait()
@@ -150,7 +150,7 @@ func TestAVerdictLearnedInTheBackgroundIsAnsweredNextTime(t *testing.T) {
 		synctest.Wait()
 		wantPushes(t, p, 1) // the others went with the verdict
 		wantLine(t, r.notify(event("$3", device("key"))), `["key"]`)
-		wantLine(t, r.notify(event("$4", deviceOf("app", "key", 2000))), `[]`) // it registered anew
+		wantLine(t, r.notify(event("$4", deviceOf("app", "key", 2000))), `[]`) // it registered again
 		synctest.Wait()
 		wantPushes(t, p, 2)
 	})
@@ -205,7 +205,7 @@ func TestTheOutboxBacksOff(t *testing.T) {
 	})
 }
 
-func TestADeadProviderIsNoneOfAnotherAppsBusiness(t *testing.T) {
+func TestADeadProviderDoesNotAffectOtherApps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		dead, fine := newHanging(everyPush), always(providers.Delivered())
 		r, _ := keeping(t, appFor("dead", dead), appFor("fine", fine))
@@ -230,7 +230,7 @@ func TestOtherWorkersGoOnWhereTheseStop(t *testing.T) {
 			wantLine(t, r.notify(event("$e", device(fmt.Sprint(i)))), `[]`)
 		}
 		stop()
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		before := len(p.asked())
 		time.Sleep(time.Hour)
 		wantPushes(t, p.scripted, before)
@@ -357,7 +357,7 @@ func TestOfSeveralGatewaysOneDelivers(t *testing.T) {
 	}
 }
 
-// A call that the outbox has not answered yet may say that the push was delivered.
+// A call that the outbox has not answered yet may be about the delivery of the push.
 func TestAPushInDoubtIsNotTriedUntilTheOutboxHasAnswered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := inTurn(providers.Retry("busy", 0, nil), providers.Delivered())

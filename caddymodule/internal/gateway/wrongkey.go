@@ -9,43 +9,47 @@ import (
 )
 
 const (
-	// maxWrongHosts and maxWrongDevices bound the hosts of an app at which devices have another key, and the devices that are counted at one.
+	// maxWrongHosts bounds the hosts of an app at which devices have another key. maxWrongDevices bounds the devices that are counted
+	// at one host.
 	maxWrongHosts   = 64
 	maxWrongDevices = 1000
 	// maxWrongShown is how many of the hosts are shown.
 	maxWrongShown = 5
-	// wrongKeyAgain is when the same host is reported again, and wrongKeyLater if it takes the app's key from others: then its clients have to
-	// subscribe again, which takes them as long as it takes.
+	// wrongKeyAgain is how soon the same host is reported again. It is wrongKeyLater if the host takes the app's key from other
+	// devices: then the clients must subscribe again, which takes a while.
 	wrongKeyAgain = time.Minute
 	wrongKeyLater = time.Hour
 )
 
 // WrongKeys are the devices at a host that subscribed with another key than the app's.
 type WrongKeys struct {
-	// Host is absent where all pushes of the app go to one service.
+	// Host is absent if all pushes of the app go to one service.
 	Host string `json:"host,omitempty"`
-	// Devices is how many, up to 1000.
+	// Devices is how many there are, up to 1000.
 	Devices int       `json:"devices"`
 	Since   time.Time `json:"since"`
-	// Accepted says that the host took a push for another device since the configuration was loaded, so it is no matter of a lost key.
+	// Accepted means that the host took a push for another device since the configuration was loaded, so the app's key has not been
+	// lost.
 	Accepted bool `json:"accepted,omitempty"`
 }
 
-// wrongKeys are those of an app's hosts by the load of its configuration. Devices choose hosts, so both are bounded: a host whose devices
-// tell nothing of the app gives way first. The zero value is ready to use; the table's lock guards it.
+// wrongKeys are the devices with another key by host, for one load of the app's configuration. Devices choose hosts, so both are
+// bounded. A host whose devices are not evidence about the app makes way first. The zero value is ready to use; the table's lock guards
+// it.
 type wrongKeys struct {
 	load  int64
 	hosts map[string]*wrongAt
 }
 
-// wrongAt is what there is at a host.
+// wrongAt are the devices with another key at one host.
 type wrongAt struct {
 	since, reported time.Time
-	devices         map[rejected.Key]bool // whether it is not a stranger's
-	telling         int                   // how many are not
+	devices         map[rejected.Key]bool // whether it is evidence about the app
+	telling         int                   // how many are
 }
 
-// note counts a device, and returns how many there are at the host if that is to be reported now. What only strangers cause is not.
+// note counts a device. It returns how many there are at the host if that is to be reported now. If all of them are strangers, nothing is
+// reported.
 func (w *wrongKeys) note(host string, v *verdict, accepted bool, now time.Time) (report int) {
 	if v.load < w.load {
 		return 0 // an attempt of the configuration before
@@ -79,7 +83,7 @@ func (w *wrongKeys) note(host string, v *verdict, accepted bool, now time.Time) 
 	return len(at.devices)
 }
 
-// makeRoom forgets the host that matters least, unless it matters more than the one that it is for.
+// makeRoom forgets the least important host, unless the new host is less important.
 func (w *wrongKeys) makeRoom(tells bool) bool {
 	least := ""
 	for host, at := range w.hosts {
@@ -94,12 +98,12 @@ func (w *wrongKeys) makeRoom(tells bool) bool {
 	return true
 }
 
-// before orders hosts by what they tell of the app, then by devices, then by age.
+// before orders hosts by how many of their devices are evidence about the app, then by the number of devices, then by age.
 func (a *wrongAt) before(b *wrongAt) int {
 	return cmp.Or(cmp.Compare(b.telling, a.telling), cmp.Compare(len(b.devices), len(a.devices)), a.since.Compare(b.since))
 }
 
-// took ends it for a device whose push a host took with a load's key.
+// took removes a device whose push a host took with the key of a load.
 func (w *wrongKeys) took(host string, k rejected.Key, load int64) {
 	at := w.hosts[host]
 	if at == nil || load != w.load {
@@ -113,7 +117,7 @@ func (w *wrongKeys) took(host string, k rejected.Key, load int64) {
 	}
 }
 
-// wrongKeys are the hosts that matter most of those at which devices have another key than that of a load.
+// wrongKeys returns the most important hosts at which devices have another key than that of a load.
 func (h *hosts) wrongKeys(load int64) (list []WrongKeys) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -21,11 +21,11 @@ func anotherKey() providers.Outcome {
 	return o
 }
 
-// keyed is a provider whose key the hosts that check it take or not: those that begin with fcm.
+// keyed is a provider whose key is checked by hosts that begin with fcm.
 func keyed() (p *outage) {
 	p = newOutage(anotherKey())
 	p.become(func(_ context.Context, push *providers.Push) providers.Outcome {
-		if p.mended.Load() || !strings.HasPrefix(push.Device.Pushkey, "fcm") {
+		if p.fixed.Load() || !strings.HasPrefix(push.Device.Pushkey, "fcm") {
 			return providers.Delivered()
 		}
 		return anotherKey()
@@ -33,7 +33,7 @@ func keyed() (p *outage) {
 	return p
 }
 
-// alarms are the attempts that call the operator.
+// alarms returns how many attempts alert the operator.
 func (r *rig) alarms() (n int) {
 	for _, a := range r.attempts() {
 		if a.Alarm {
@@ -43,14 +43,14 @@ func (r *rig) alarms() (n int) {
 	return n
 }
 
-// What is known of an app's pushes is over with the process, but for who took one.
+// What is known about an app's pushes ends with the process, except which devices were delivered to.
 func TestALostKeyCallsTheOperatorWithinThreeSubscriptions(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []string{"at a reload", "at a restart"} {
 		t.Run(lost, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				p := keyed()
-				p.mended.Store(true)
+				p.fixed.Store(true)
 				r := newRig(t, appFor("app", byHost{p})).withOutbox()
 				box := &vouching{memoryBox: r.box}
 				load := func() {
@@ -69,7 +69,7 @@ func TestALostKeyCallsTheOperatorWithinThreeSubscriptions(t *testing.T) {
 				if lost == "at a restart" {
 					r.Options.Shared = NewShared()
 				}
-				p.mended.Store(false)
+				p.fixed.Store(false)
 				load()
 				for i, d := range devices {
 					if n := r.alarms(); n != 0 {
@@ -91,9 +91,9 @@ func TestALostKeyCallsTheOperatorWithinThreeSubscriptions(t *testing.T) {
 					t.Errorf("degraded is %+v", d)
 				}
 
-				p.mended.Store(true)
+				p.fixed.Store(true)
 				load()
-				r.box.entries = nil // as they are tried by the workers, which this outbox has none for
+				r.box.entries = nil // as workers retry them, which this outbox does not have
 				wantLine(t, r.notify(event("$restored", device("fcm/0"))), `[]`)
 				r.Shared.Drain(t.Context())
 				s = r.Status(t.Context())
@@ -108,7 +108,7 @@ func TestALostKeyCallsTheOperatorWithinThreeSubscriptions(t *testing.T) {
 	}
 }
 
-// receivers.md finding 3: one subscription made for another key, and `status --strict` failed.
+// receivers.md finding 3: with one subscription made for another key, `status --strict` failed.
 func TestStrangersKeysCallNobody(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -118,8 +118,8 @@ func TestStrangersKeysCallNobody(t *testing.T) {
 	}{
 		{"one at a host that takes others' pushes", 1, "shared"},
 		{"many at a host that takes others' pushes", 10, "shared"},
-		{"one at a host of their own", 1, "own"},
-		{"many at a host of their own", 10, "own"},
+		{"one at their own host", 1, "own"},
+		{"many at their own host", 10, "own"},
 	} {
 		for _, wrongKey := range []bool{true, false} {
 			t.Run(fmt.Sprint(tt.name, ", wrong key ", wrongKey), func(t *testing.T) {
@@ -158,11 +158,11 @@ func TestStrangersKeysCallNobody(t *testing.T) {
 func TestAnotherKeyIsTriedOnceAnHourAndFoundAgainAtOnceWhenItIsRestored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := keyed()
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r, stop := keeping(t, appFor("app", byHost{p}))
 		r.Jitter = func(d time.Duration) time.Duration { return d - 1 }
 		wantLine(t, r.notify(event("$before", device("fcm/known"))), `[]`)
-		p.mended.Store(false)
+		p.fixed.Store(false)
 		wantLine(t, r.notify(event("$e", device("fcm/known"), device("fcm/new"))), `[]`)
 		time.Sleep(5*time.Hour + 30*time.Minute)
 		var at []time.Time
@@ -180,11 +180,11 @@ func TestAnotherKeyIsTriedOnceAnHourAndFoundAgainAtOnceWhenItIsRestored(t *testi
 			t.Errorf("tried %d times in five hours", len(at))
 		}
 
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		n := len(p.asked())
 		r.Retire()
 		stop()
-		synctest.Wait() // the attempts under way have the app, which the reload has once more
+		synctest.Wait() // the attempts under way have the app, which the reload has a second time
 		old := r.Gateway
 		r.Gateway = New(r.Options)
 		if err := r.Recall(t.Context()); err != nil {
@@ -221,7 +221,7 @@ func TestWithoutAnOutboxAnotherKeyIsForInAnHour(t *testing.T) {
 	})
 }
 
-// One line a minute for each host says how many there are by then.
+// One line a minute for each host shows how many there are by then.
 func TestAnotherKeyIsReportedOnceAMinuteForEachHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, appFor("app", byHost{always(anotherKey())}))
@@ -261,7 +261,7 @@ func TestADeviceWithAnotherKeyIsExplained(t *testing.T) {
 		if e := explain(); e.Note != noteWrongKey || e.Last.Reason != "wrong_key" || e.Last.Word != "VapidPkHashMismatch" || e.Record != nil {
 			t.Errorf("explained is %+v", e)
 		}
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r.notify(event("$2", device("fcm/1")))
 		r.Shared.Drain(t.Context())
 		if e := explain(); e.Note != "" {
@@ -273,11 +273,12 @@ func TestADeviceWithAnotherKeyIsExplained(t *testing.T) {
 	})
 }
 
-// About 2 % of the subscriptions at fcm.googleapis.com have another key for good (https://github.com/web-push-libs/web-push/issues/457).
+// About 2 % of the subscriptions at fcm.googleapis.com permanently have another key
+// (https://github.com/web-push-libs/web-push/issues/457).
 func TestStaleSubscriptionsAtAHostThatTakesTheKeyAreCountedAndReportedOnceAnHour(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := keyed()
-		p.mended.Store(true)
+		p.fixed.Store(true)
 		r := newRig(t, appFor("app", byHost{p}))
 		for _, d := range []string{"fcm/fresh", "fcm/1", "fcm/2"} {
 			r.notify(event("$before", device(d)))
@@ -285,9 +286,9 @@ func TestStaleSubscriptionsAtAHostThatTakesTheKeyAreCountedAndReportedOnceAnHour
 		r.Shared.Drain(t.Context())
 		begins := time.Now()
 		for i := range 4 {
-			p.mended.Store(false)
+			p.fixed.Store(false)
 			r.notify(event(fmt.Sprint("$stale", i), device("fcm/1"), device("fcm/2")))
-			p.mended.Store(true)
+			p.fixed.Store(true)
 			r.notify(event(fmt.Sprint("$fresh", i), device("fcm/fresh")))
 			time.Sleep(20 * time.Minute)
 		}

@@ -11,13 +11,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// placeholders is what the names of a request's placeholders begin with.
+// placeholders is the prefix of a request's placeholders.
 const placeholders = "http.matrix_push."
 
-// AccessLog adds to the access log how many devices a request had and how many of them were rejected or not served, and makes these
-// placeholders known:
+// AccessLog adds to the access log how many devices a request had, and how many of them were rejected or unavailable. It also defines
+// these placeholders:
 //
-//	{http.matrix_push.devices}      how many devices the request named
+//	{http.matrix_push.devices}      the number of devices in the request
 //	{http.matrix_push.<result>}     how many of them were delivered, queued, duplicate, dropped, rejected, rejected_before, unavailable
 func AccessLog(ctx context.Context, devices int, results gateway.Results) {
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && !keepsNoLog(ctx) {
@@ -44,8 +44,8 @@ func AccessLog(ctx context.Context, devices int, results gateway.Results) {
 	}
 }
 
-// keepsNoLog reports whether the request's server has no access log: then the fields would cost 7 allocations and 3 % of a request's time
-// for nothing.
+// keepsNoLog reports whether the request's server has no access log. The fields would cost 7 allocations and 3 % of a request's time for
+// nothing.
 func keepsNoLog(ctx context.Context) bool {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && server.Logs == nil

@@ -14,14 +14,14 @@ const (
 	prometheusFile = "../../../examples/prometheus/prometheus.yml"
 )
 
-// alert is a rule of the rules' file.
+// alert is a rule in the rules file.
 type alert struct {
 	name, severity string
-	// expr is the expression, and text all of the rule.
+	// expr is the expression, and text the whole rule.
 	expr, text string
 }
 
-// These find the parts of a rule as the file is written; promtool checks that it is YAML and means the same.
+// These match the parts of a rule in the file's layout; promtool checks that the file is valid YAML with the same meaning.
 var (
 	ruleSeverity = regexp.MustCompile(`(?m)^ {10}severity: (\S+)$`)
 	ruleExpr     = regexp.MustCompile(`(?m)^ {8}expr: (?:\|\n)?((?s).*?)\n {8}(?:for|labels):`)
@@ -40,7 +40,7 @@ func readAlerts(t *testing.T) (alerts []alert) {
 		name, found := strings.CutPrefix(rule[:strings.Index(rule, "\n")], "alert: ")
 		severity, expr := ruleSeverity.FindStringSubmatch(rule), ruleExpr.FindStringSubmatch(rule)
 		if !found || severity == nil || expr == nil {
-			t.Fatalf("a rule is no alert with an expression and a severity:\n%s", rule)
+			t.Fatalf("a rule is not an alert with an expression and a severity:\n%s", rule)
 		}
 		alerts = append(alerts, alert{name, severity[1], expr[1], rule})
 	}

@@ -9,24 +9,24 @@ import (
 )
 
 const (
-	// maxLines is how many log lines above debug level, and how many events, requests can cause in a minute.
+	// maxLines limits the log lines above debug level, and the events, that requests can cause in a minute.
 	maxLines = 100
-	// maxRejections is how many of them are about rejected pushkeys: anyone can make up pushkeys, and they must not hide the others.
+	// maxRejections limits those about rejected pushkeys: anyone can make up pushkeys, and these must not hide the others.
 	maxRejections = 80
 )
 
-// allowance bounds what is said in a minute, and counts by kind what is left out. The zero value is ready to use. It is safe for
-// concurrent use.
+// allowance limits how much is reported in a minute, and counts by kind what is suppressed. The zero value is ready to use. It is safe
+// for concurrent use.
 type allowance struct {
 	mu   sync.Mutex
-	ends time.Time // the minute
+	ends time.Time // of the current minute
 	used int
 	left map[string]int
-	tell *time.Timer // reports what was left out when the minute ends; nil if nothing was
+	tell *time.Timer // reports what was suppressed when the minute ends; nil if nothing was
 }
 
-// take reports whether something may be said, of which there may be so many in a minute. If not, report is called with what was left out
-// when the minute ends.
+// take reports whether something may be reported, given at most so many in a minute. If not, report is called at the end of the minute
+// with what was suppressed.
 func (a *allowance) take(kind string, most int, report func(left map[string]int)) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -46,7 +46,7 @@ func (a *allowance) take(kind string, most int, report func(left map[string]int)
 	return false
 }
 
-// settle reports what was left out until now.
+// settle reports what was suppressed until now.
 func (a *allowance) settle(report func(left map[string]int)) {
 	a.mu.Lock()
 	left := a.left
@@ -70,11 +70,11 @@ func (o *Observer) mayLog(level zapcore.Level, kind string) bool {
 }
 
 func (o *Observer) linesLeft(left map[string]int) {
-	o.logger.Warn("log lines were left out", zap.Int("lines", sum(left)), zap.Any("kinds", left),
-		zap.String("hint", "more of them were caused within a minute than are worth reading; the metrics count each"))
+	o.logger.Warn("log lines suppressed", zap.Int("lines", sum(left)), zap.Any("kinds", left),
+		zap.String("hint", "requests caused more lines than the limit of a minute; the metrics count all of them"))
 }
 
-// tell emits an event, unless there were too many within a minute.
+// tell emits an event, unless there were too many in the current minute.
 func (o *Observer) tell(event string, data map[string]any) {
 	most := maxLines
 	if event == eventPushkeyRejected {
@@ -86,11 +86,11 @@ func (o *Observer) tell(event string, data map[string]any) {
 }
 
 func (o *Observer) eventsLeft(left map[string]int) {
-	o.logger.Warn("events were left out", zap.Int("events", sum(left)), zap.Any("kinds", left),
-		zap.String("hint", "more of them were caused within a minute than a handler can be expected to take"))
+	o.logger.Warn("events suppressed", zap.Int("events", sum(left)), zap.Any("kinds", left),
+		zap.String("hint", "requests caused more events than the limit of a minute; the rest are not emitted"))
 }
 
-// Retire reports what was left out by now.
+// Retire reports what was suppressed until now.
 func (o *Observer) Retire() {
 	o.lines.settle(o.linesLeft)
 	o.events.settle(o.eventsLeft)

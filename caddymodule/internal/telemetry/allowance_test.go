@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// listener has an observer's lines and events.
+// listener records an observer's lines and events.
 type listener struct {
 	*Observer
 	logs *zapobserver.ObservedLogs
@@ -33,7 +33,7 @@ func listen(level zapcore.Level) *listener {
 	return l
 }
 
-// left are the counts of the summaries with this message.
+// left returns the counts in the summaries with this message.
 func (l *listener) left(message string) (left []map[string]int) {
 	for _, e := range l.logs.FilterMessage(message).All() {
 		left = append(left, e.ContextMap()["kinds"].(map[string]int))
@@ -48,7 +48,7 @@ func rejection(i int, known, chosen bool) gateway.Attempt {
 	}
 }
 
-// What a review did: 1000 lines, and as many events, by 20 requests.
+// A review found that 20 requests caused 1000 lines and as many events.
 func TestMadeUpPushkeysFillNeitherLogNorEvents(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -74,7 +74,7 @@ func TestMadeUpPushkeysFillNeitherLogNorEvents(t *testing.T) {
 				if tt.want == 0 {
 					return
 				}
-				// There is still room for what the operator has to know.
+				// There is still room for what the operator must know.
 				l.Attempted(gateway.Attempt{App: &gateway.App{Pattern: "b"}, Outcome: providers.Misconfigured("http_403", nil), Alarm: true})
 				l.FuseTripped("b", "", 20, true)
 				if l.logs.FilterLevelExact(zapcore.ErrorLevel).Len() != 2 || l.emitted[eventAppMisconfigured] != 1 || l.emitted[eventFuseTripped] != 1 {
@@ -82,7 +82,7 @@ func TestMadeUpPushkeysFillNeitherLogNorEvents(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				for message, kind := range map[string]string{"log lines were left out": "push rejected", "events were left out": eventPushkeyRejected} {
+				for message, kind := range map[string]string{"log lines suppressed": "push rejected", "events suppressed": eventPushkeyRejected} {
 					if got := l.left(message); len(got) != 1 || !maps.Equal(got[0], map[string]int{kind: 1000 - maxRejections}) {
 						t.Errorf("%s: %v", message, got)
 					}
@@ -126,10 +126,10 @@ func TestWhateverStrangersCauseAHundredLinesAMinuteAreTheMost(t *testing.T) {
 			clear(l.emitted)
 			time.Sleep(time.Minute + time.Second)
 			synctest.Wait()
-			if lines, events := l.left("log lines were left out"), l.left("events were left out"); l.logs.Len() != 2 || len(lines) != 1 || len(events) != 1 {
+			if lines, events := l.left("log lines suppressed"), l.left("events suppressed"); l.logs.Len() != 2 || len(lines) != 1 || len(events) != 1 {
 				t.Errorf("after minute %d, %d lines sum it up", minute, l.logs.Len())
 			} else if lines[0]["fuse"] == 0 || lines[0]["breaker"] == 0 || events[0][eventFuseTripped] == 0 {
-				t.Errorf("left out were %v and %v", lines[0], events[0])
+				t.Errorf("suppressed were %v and %v", lines[0], events[0])
 			}
 			l.logs.TakeAll()
 		}
@@ -143,11 +143,11 @@ func TestAConfigurationThatEndsSaysWhatItLeftOut(t *testing.T) {
 		l.Attempted(rejection(i, true, true))
 	}
 	l.Retire()
-	if got := l.left("log lines were left out"); len(got) != 1 || got[0]["push rejected"] != 7 {
-		t.Errorf("left out were %v", got)
+	if got := l.left("log lines suppressed"); len(got) != 1 || got[0]["push rejected"] != 7 {
+		t.Errorf("suppressed were %v", got)
 	}
 	l.Retire()
-	if n := l.logs.FilterMessage("log lines were left out").Len(); n != 1 {
+	if n := l.logs.FilterMessage("log lines suppressed").Len(); n != 1 {
 		t.Errorf("it is said %d times", n)
 	}
 }
@@ -176,7 +176,7 @@ func TestAFuseThatStrangersTripCallsNobody(t *testing.T) {
 		t.Errorf("%v was emitted, and the log has %v", l.emitted, l.logs.All())
 	}
 	warned := l.logs.FilterLevelExact(zapcore.WarnLevel).All()
-	if len(warned) != 2 || !strings.Contains(warned[0].Message, "never delivered to") {
+	if len(warned) != 2 || !strings.Contains(warned[0].Message, "never got a push") {
 		t.Errorf("warnings: %v", warned)
 	}
 	l.FuseTripped("*", "host1.example", 20, true)

@@ -12,7 +12,7 @@ import (
 
 const dashboardFile = "../../../examples/grafana/matrix-push.json"
 
-// dashboard is what is looked at of Grafana's dashboard JSON model.
+// dashboard is the part of Grafana's dashboard JSON model that is checked.
 type dashboard struct {
 	UID           string  `json:"uid"`
 	Title         string  `json:"title"`
@@ -70,7 +70,7 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// substituted is an expression with values for Grafana's variables.
+// substituted returns an expression with values for Grafana's variables.
 func substituted(expr string) string {
 	return strings.NewReplacer("$__rate_interval", "5m", "$instance", ".*", "$app", ".*").Replace(expr)
 }
@@ -147,7 +147,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// legends find the labels in a legend's format.
+// legends matches the labels in a legend's format.
 var legends = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
 func TestTheDashboardAsksForWhatIsExported(t *testing.T) {

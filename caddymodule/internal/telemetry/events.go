@@ -7,13 +7,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 )
 
-// The events that the gateway emits through Caddy's events app. Their data have neither pushkeys nor content.
+// The events that the gateway emits through Caddy's events app. Their data contain neither pushkeys nor content.
 const (
 	// eventPushkeyRejected: app, provider, reason, pushkey_hash.
 	eventPushkeyRejected = "pushkey_rejected"
 	// eventAppMisconfigured: app, provider, reason. At most once a minute for each.
 	eventAppMisconfigured = "app_misconfigured"
-	// eventFuseTripped: app, host, pushkeys. The app is empty for devices of unknown apps; the host is there if it is about one alone.
+	// eventFuseTripped: app, host, pushkeys. The app is empty for devices of unknown apps; host is set if it affects only one push server.
 	eventFuseTripped = "fuse_tripped"
 	// eventFuseReset: app, host, by_operator.
 	eventFuseReset = "fuse_reset"
@@ -24,10 +24,10 @@ const (
 	eventExpiring = "credential_expiring"
 )
 
-// maxEvents bounds the events that wait for a handler that takes its time.
+// maxEvents limits the events that wait for a slow handler.
 const maxEvents = 256
 
-// Events hands events to Caddy's events app, one after the other: its handlers may take their time, and pushes don't wait for them.
+// Events passes events to Caddy's events app, one at a time. Its handlers may be slow; pushes don't wait for them.
 type Events struct {
 	app     *caddyevents.App
 	ctx     caddy.Context
@@ -43,8 +43,7 @@ type event struct {
 	data map[string]any
 }
 
-// NewEvents returns the events of a configuration that is being provisioned. live returns those of the configuration that serves, nil if
-// there is none.
+// NewEvents returns the events of a configuration that is being provisioned. live returns those of the live configuration, or nil.
 func NewEvents(ctx caddy.Context, live func() *Events) (*Events, error) {
 	app, err := ctx.App("events")
 	if err != nil {
@@ -55,7 +54,7 @@ func NewEvents(ctx caddy.Context, live func() *Events) (*Events, error) {
 	return e, e.app.On("started", started{e})
 }
 
-// started is the handler that learns when all apps have started.
+// started is the event handler for the start of all apps.
 type started struct{ *Events }
 
 // Handle implements caddyevents.Handler.
@@ -64,10 +63,10 @@ func (s started) Handle(context.Context, caddy.Event) error {
 	return nil
 }
 
-// AllStarted is closed when all of Caddy's apps have started, and with them the events app.
+// AllStarted returns a channel that is closed when all of Caddy's apps have started, including the events app.
 func (e *Events) AllStarted() <-chan struct{} { return e.ready }
 
-// Emit has an event handled, by the configuration that took over if this one is retired. What does not fit into the queue is left out.
+// Emit queues an event. If this configuration is retired, it queues the event in the live one. If the queue is full, the event is lost.
 func (e *Events) Emit(name string, data map[string]any) {
 	if e.retired.Err() != nil {
 		live := e.live()
@@ -82,7 +81,7 @@ func (e *Events) Emit(name string, data map[string]any) {
 	}
 }
 
-// Run emits the events until Retire.
+// Run emits queued events until Retire is called.
 func (e *Events) Run() {
 	select {
 	case <-e.ready:
@@ -100,10 +99,10 @@ func (e *Events) Run() {
 	}
 }
 
-// Retire leaves the events to the configuration that took over.
+// Retire leaves the queued events to the live configuration.
 func (e *Events) Retire() { e.retire() }
 
-// pass hands what is left to the configuration that took over.
+// pass moves the queued events to the live configuration.
 func (e *Events) pass() {
 	for {
 		select {

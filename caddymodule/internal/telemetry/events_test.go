@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 )
 
-// queued are the events of a configuration whose handlers take their time.
+// queued returns the events of a configuration whose handlers are slow.
 func queued(t *testing.T, live func() *Events) *Events {
 	t.Helper()
 	e := &Events{live: live, queue: make(chan event, maxEvents), ready: make(chan struct{})}
@@ -18,7 +18,7 @@ func queued(t *testing.T, live func() *Events) *Events {
 	return e
 }
 
-// handler handles events, each when it may.
+// handler handles events, each when the test lets it.
 type handler struct {
 	may     chan struct{}
 	handled []string

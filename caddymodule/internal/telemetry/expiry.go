@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// ExpiryNotice is how long before a credential expires that is reported: renewing one may take another person.
+	// ExpiryNotice is how long before a credential's expiry the first warning comes: someone else may have to renew it.
 	ExpiryNotice = 30 * 24 * time.Hour
-	// expiryReminder is how often, since a gateway may run for longer than a certificate lasts.
+	// expiryReminder is how often expiring credentials are reported. A gateway may run for longer than a certificate lasts.
 	expiryReminder = 24 * time.Hour
 )
 
-// WatchExpiry reports credentials that expire soon, now and every day until ctx is done. One that has expired does not keep everything
+// WatchExpiry reports credentials that expire soon, now and every day until ctx is done. An expired credential does not stop everything
 // else from starting.
 func (o *Observer) WatchExpiry(ctx context.Context, apps []*gateway.App) {
 	reminder := time.NewTicker(expiryReminder)
@@ -40,9 +40,9 @@ func (o *Observer) credentialExpires(app *gateway.App, end time.Time) {
 	}
 	fields := append(nameOf(app), zap.Time("expiry", end))
 	if left < 0 {
-		o.logger.Error("the credential has expired", fields...)
+		o.logger.Error("credential has expired", fields...)
 	} else {
-		o.logger.Warn("the credential expires soon", fields...)
+		o.logger.Warn("credential expires soon", fields...)
 	}
 	o.emit(eventExpiring, map[string]any{
 		"app": app.Pattern, "provider": app.ProviderName, "expiry": end.UTC().Format(time.RFC3339), "expired": left < 0,

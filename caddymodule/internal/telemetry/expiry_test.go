@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// ending is a provider whose credential ends.
+// ending is a provider whose credential expires.
 type ending struct {
 	providers.Provider
 	at time.Time
@@ -44,7 +44,7 @@ func TestTheOperatorIsToldEveryDayOfACredentialThatEnds(t *testing.T) {
 		want := func(after string, warnings, errors int) {
 			t.Helper()
 			synctest.Wait()
-			w, e := logs.FilterMessage("the credential expires soon").Len(), logs.FilterMessage("the credential has expired").Len()
+			w, e := logs.FilterMessage("credential expires soon").Len(), logs.FilterMessage("credential has expired").Len()
 			if events != w+e || expired != (e > 0) {
 				t.Errorf("%s: %d events, expired: %v", after, events, expired)
 			}
@@ -62,7 +62,7 @@ func TestTheOperatorIsToldEveryDayOfACredentialThatEnds(t *testing.T) {
 		time.Sleep(day)
 		want("after the end", 30, 1)
 		if app := logs.All()[0].ContextMap()["app"]; app != "ending" {
-			t.Errorf("told of %v", app)
+			t.Errorf("reported for %v", app)
 		}
 		stop()
 	})

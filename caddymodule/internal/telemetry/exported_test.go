@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// fullBox and fullStore know how much is in them, and nothing else.
+// fullBox and fullStore know only how much they hold.
 type fullBox struct{ outbox.Inspector }
 
 func (fullBox) Depths(context.Context) ([]outbox.Depth, error) {
@@ -29,7 +29,7 @@ type fullStore struct{ rejected.Store }
 
 func (fullStore) Len() int { return 7 }
 
-// exposed are the gateway's metrics as a scrape shows them when there is one of each.
+// exposed returns the gateway's metrics as a scrape shows them, one of each.
 func exposed(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	app := &gateway.App{
@@ -59,13 +59,13 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	return families
 }
 
-// metric is what there is to know of one: its type, and its labels in order.
+// metric is a metric's type and its labels in order.
 type metric struct {
 	kind   string
 	labels []string
 }
 
-// exported are the gateway's metrics by name.
+// exported returns the gateway's metrics by name.
 func exported(t *testing.T) map[string]metric {
 	t.Helper()
 	metrics := make(map[string]metric)
@@ -118,7 +118,7 @@ func TestTheStateIsToldInTheUnitsOfTheMetricsNames(t *testing.T) {
 	}
 }
 
-// Not parallel: the metrics are the process's.
+// Not parallel, as the metrics belong to the process.
 func TestEachRegistryHasTheProcesssMetricsAndTheStateOfTheGatewayThatServes(t *testing.T) {
 	router, err := gateway.NewRouter([]*gateway.App{{Pattern: "a", ProviderName: "apns", Provider: &ending{}, Limit: limit.NewFair(1, 1)}})
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // scrapeTime bounds how long a scrape waits for a store in another process.
 const scrapeTime = 2 * time.Second
 
-// gauges are the state of the gateway that serves at the moment of a scrape, whatever registry is asked: also that of a configuration
-// that failed to load.
+// gauges collect the state of the live gateway at the time of a scrape. They do so on any registry, including that of a configuration that
+// failed to load.
 type gauges struct {
 	find func() (*gateway.Gateway, error)
 }
@@ -24,20 +24,22 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	pushesInFlight = gauge("pushes_in_flight", "Attempts to deliver under way, those that wait for their turn included.", "app", "provider")
-	outboxEntries  = gauge("outbox_entries", "Pushes that wait in the outbox.", "app")
-	outboxDevices  = gauge("outbox_devices", "Devices that pushes wait for in the outbox.", "app")
-	outboxAge      = gauge("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if none waits.", "app")
-	breakersOpen   = gauge("breakers_open",
-		"Push servers that are left alone as they do not work; of an app with one, until it works again.", "app", "provider")
+	pushesInFlight = gauge("pushes_in_flight",
+		"Delivery attempts in progress, including those that wait for a free slot.", "app", "provider")
+	outboxEntries = gauge("outbox_entries", "Pending pushes in the outbox.", "app")
+	outboxDevices = gauge("outbox_devices", "Devices with pending pushes in the outbox.", "app")
+	outboxAge     = gauge("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if it is empty.", "app")
+	breakersOpen  = gauge("breakers_open",
+		"Push servers whose breaker is open. For an app with one push service, 1 until it works again.", "app", "provider")
 	fuseTripped = gauge("fuse_tripped", "Whether the fuse is tripped: 1 while rejections are held.", "app")
 	fuseAlarm   = gauge("fuse_alarm",
-		"Whether too many of the devices that were delivered to before are among those whose rejections are held.", "app")
+		"Whether the fuse tripped for devices that got pushes before: 1 while their rejections are held.", "app")
 	appFailing = gauge("app_failing",
-		"Whether an app fails: 1 while its latest pushes all failed for a while and nothing was delivered since.", "app", "provider")
-	suspected        = gauge("pushkeys_suspected", "Pushkeys that look dead without proof: their pushes wait.", "app", "provider")
-	rejectedRecords  = gauge("rejected_records", "Records in the rejected store, where it knows how many.")
-	credentialExpiry = gauge("credential_expiry_timestamp_seconds", "When the credential in use ends, in seconds since 1970.",
+		"Whether an app is failing: 1 if all its pushes have failed for a while and nothing was delivered.", "app", "provider")
+	suspected = gauge("pushkeys_suspected",
+		"Pushkeys that appear to be dead, without proof yet. Their pushes stay pending.", "app", "provider")
+	rejectedRecords  = gauge("rejected_records", "Records in the rejected store, if it can count them.")
+	credentialExpiry = gauge("credential_expiry_timestamp_seconds", "When the credential in use expires, in seconds since 1970.",
 		"app", "provider")
 )
 
@@ -62,7 +64,7 @@ func (c gauges) Collect(ch chan<- prometheus.Metric) {
 	collect(ctx, g, ch)
 }
 
-// collect sends each gauge's value.
+// collect sends the value of each gauge.
 func collect(ctx context.Context, g *gateway.Gateway, ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
@@ -94,7 +96,7 @@ func collect(ctx context.Context, g *gateway.Gateway, ch chan<- prometheus.Metri
 	}
 }
 
-// flag is a truth as a number.
+// flag returns 1 for true and 0 for false.
 func flag(is bool) float64 {
 	if is {
 		return 1
@@ -102,7 +104,7 @@ func flag(is bool) float64 {
 	return 0
 }
 
-// age is how long ago something was, in seconds; 0 if it never was.
+// age returns how long ago t was, in seconds; 0 if t is nil.
 func age(t *time.Time) float64 {
 	if t == nil {
 		return 0
@@ -110,7 +112,7 @@ func age(t *time.Time) float64 {
 	return max(0, time.Since(*t).Seconds())
 }
 
-// orUnknown is an app's pattern for a label.
+// orUnknown returns the label for an app's pattern.
 func orUnknown(app string) string {
 	if app == "" {
 		return unknownApp

@@ -18,21 +18,21 @@ const (
 	namespace = "caddy"
 	subsystem = "matrix_push"
 
-	// unknownApp is what metrics call the app of devices that no app serves: what a stranger sends is no label.
+	// unknownApp is the label for devices that no app serves: a value that a stranger sends must not become a label.
 	unknownApp = "_unknown"
-	// maxSeries bounds the series of pushes, and otherReason is the reason beyond: a third party's provider may have any number of reasons.
+	// maxSeries limits the series of pushes, as a third-party provider may have any number of reasons. The rest get otherReason.
 	maxSeries   = 5000
 	otherReason = "_other"
 )
 
-// metrics are the process's, on the registry of each configuration that comes: they are made once, so that no reload takes a counter
-// back or finds it registered.
+// metrics are created once for the process and registered for each configuration. So no reload resets a counter or finds it already
+// registered.
 var metrics = newMetrics()
 
-// latencyBuckets resolve a push service on the same continent as well as one that is about to time out.
+// latencyBuckets cover push services from a nearby one to one that is about to time out.
 var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60}
 
-// ageBuckets reach from a push that was taken at once to one that an outage kept for a day.
+// ageBuckets range from a push that was accepted at once to one that an outage delayed by a day.
 var ageBuckets = []float64{.01, .05, .25, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}
 
 type metricSet struct {
@@ -52,7 +52,7 @@ type metricSet struct {
 	many   atomic.Int64
 }
 
-// seriesKey names a series of pushes.
+// seriesKey identifies a series of pushes.
 type seriesKey struct{ app, provider, outcome, reason string }
 
 func newMetrics() *metricSet {
@@ -65,28 +65,29 @@ func newMetrics() *metricSet {
 		}, labels)
 	}
 	return &metricSet{
-		notifications:        counter("notifications_total", "Notify requests by the status they were answered with.", "code"),
-		notificationsRefused: counter("notifications_refused_total", "Notify requests that were refused as a whole, by the reason.", "reason"),
+		notifications:        counter("notifications_total", "Notify requests by the status of the answer.", "code"),
+		notificationsRefused: counter("notifications_refused_total", "Notify requests that were refused as a whole, by reason.", "reason"),
 		notificationSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "notification_duration_seconds",
 			Help: "Time from a notify request to its answer.", Buckets: latencyBuckets,
 		}),
 		notificationInFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "notifications_in_flight", Help: "Notify requests that are being answered.",
+			Namespace: namespace, Subsystem: subsystem, Name: "notifications_in_flight", Help: "Notify requests in progress.",
 		}),
-		devices:     counter("devices_total", "Devices of notify requests by what became of them until the answer.", "app", "provider", "result"),
-		pushes:      counter("pushes_total", "Attempts to deliver a push by their outcome.", "app", "provider", "outcome", "reason"),
+		devices: counter("devices_total",
+			"Devices in notify requests by their result when the request was answered.", "app", "provider", "result"),
+		pushes:      counter("pushes_total", "Attempts to deliver a push by outcome.", "app", "provider", "outcome", "reason"),
 		pushSeconds: histogram("push_duration_seconds", "Duration of an attempt to deliver a push.", latencyBuckets, "app", "provider"),
 		deliveryAge: histogram("delivery_age_seconds", "Time from a notification's acceptance to its delivery.", ageBuckets, "app", "provider"),
-		lost:        counter("known_pushkeys_rejected_total", "Rejections of devices that were delivered to before.", "app", "provider"),
-		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by what was tried.", "operation"),
-		outboxRefusals: counter("outbox_refusals_total", "Pushes that the outbox had no room for, by whose room is used up.",
+		lost:        counter("known_pushkeys_rejected_total", "Rejections of devices that got pushes before.", "app", "provider"),
+		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by operation.", "operation"),
+		outboxRefusals: counter("outbox_refusals_total", "Pushes that the outbox refused, by the limit that was reached.",
 			"app", "provider", "reason"),
 	}
 }
 
-// Register puts the metrics on a configuration's registry, if they are not there yet. find returns the gateway that serves, whose state
-// the gauges show.
+// Register registers the metrics on a configuration's registry, unless they are registered already. find returns the live gateway, whose
+// state the gauges show.
 func Register(registry *prometheus.Registry, find func() (*gateway.Gateway, error)) error {
 	return metrics.register(registry, gauges{find})
 }
@@ -105,16 +106,16 @@ func (m *metricSet) register(registry *prometheus.Registry, state prometheus.Col
 	return nil
 }
 
-// Began counts a notify request as being answered, until Ended.
+// Began counts a notify request as in progress until Ended is called.
 func Began() { metrics.notificationInFlight.Inc() }
 
-// Ended is called once for each call of Began.
+// Ended must be called once for each call of Began.
 func Ended() { metrics.notificationInFlight.Dec() }
 
-// Answered counts a notify request.
+// Answered counts an answered notify request.
 func Answered(status int, took time.Duration) { metrics.answered(status, took) }
 
-// Refused counts a notify request that was not read.
+// Refused counts a notify request that was refused without being read.
 func Refused(status int) { metrics.refused(status) }
 
 func (m *metricSet) answered(status int, took time.Duration) {
@@ -124,7 +125,7 @@ func (m *metricSet) answered(status int, took time.Duration) {
 
 func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
 
-// refusal counts a request that was refused as a whole. The reasons are the engine's.
+// refusal counts a request that was refused as a whole. The engine defines the reasons.
 func (m *metricSet) refusal(reason string) { m.notificationsRefused.WithLabelValues(reason).Inc() }
 
 // device counts a device of a request.
@@ -162,12 +163,12 @@ func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
 	return c.(prometheus.Counter)
 }
 
-// storeFailed counts a failure of a store.
+// storeFailed counts a store's failure.
 func (m *metricSet) storeFailed(doing string) {
 	m.storeErrors.WithLabelValues(strings.ReplaceAll(doing, " ", "_")).Inc()
 }
 
-// refusedByOutbox counts a push that the outbox had no room for.
+// refusedByOutbox counts a push that the outbox refused.
 func (m *metricSet) refusedByOutbox(app *gateway.App, why gateway.Refusal) {
 	m.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)).Inc()
 }

@@ -22,10 +22,10 @@ import (
 
 const metricsPage = "../../../docs/metrics.md"
 
-// quoted are the words that a table's cell has in backquotes.
+// quoted matches the words in backquotes in a table's cell.
 var quoted = regexp.MustCompile("`([^`]+)`")
 
-// documented are the rows of the page's tables whose head begins with a word: the first cell without its backquotes, and the others.
+// documented returns the rows of the page's tables whose header begins with a word: the other cells, by the first cell without backquotes.
 func documented(t *testing.T, head string) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(metricsPage)
@@ -65,7 +65,7 @@ func documented(t *testing.T, head string) map[string][]string {
 	return rows
 }
 
-// codes are what a cell has in backquotes, in order.
+// codes returns the texts in backquotes in a cell, in order.
 func codes(cell string) (list []string) {
 	for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
 		list = append(list, m[1])
@@ -74,7 +74,7 @@ func codes(cell string) (list []string) {
 	return list
 }
 
-// compare says what the page lacks, and what it has that there is not.
+// compare reports what the page lacks, and what it has that does not exist.
 func compare[V any](t *testing.T, what string, there []string, rows map[string]V) {
 	t.Helper()
 	for _, name := range there {

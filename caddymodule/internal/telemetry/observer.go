@@ -1,5 +1,5 @@
-// Package telemetry is what operators see of the gateway: log lines, fields of the access log, metrics and events. Nothing of it has a
-// pushkey or content.
+// Package telemetry provides what operators see of the gateway: log lines, fields of the access log, metrics and events. None of them
+// contain pushkeys or content.
 package telemetry
 
 import (
@@ -12,28 +12,28 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Observer passes what the engine reports on to the log, the metrics, and those who subscribed to Caddy's events: nothing secret, and in
-// the log nothing above debug for what is as it should be. However much strangers cause, the lines and events of a minute are bounded.
+// Observer turns the engine's reports into log lines, metrics and events. They contain no secrets. Normal operation logs only at debug
+// level. The lines and events of a minute are limited, whatever strangers cause.
 type Observer struct {
 	logger *zap.Logger
 	emit   func(event string, data map[string]any)
 
 	mu sync.Mutex
-	// said is when each thing was last said above debug: an endpoint that a stranger chose may fail as often as he likes.
+	// said is when each thing was last logged above debug level: an endpoint that a stranger chose may fail any number of times.
 	said map[string]time.Time
 
 	lines, events allowance
 }
 
-// NewObserver returns an observer that logs there, and emits events by calling emit.
+// NewObserver returns an observer that logs to logger and emits events by calling emit.
 func NewObserver(logger *zap.Logger, emit func(event string, data map[string]any)) *Observer {
 	return &Observer{logger: logger, emit: emit}
 }
 
-// repeatAfter is how long the same trouble is not said again.
+// repeatAfter is the least time between two log lines about the same problem.
 const repeatAfter = time.Minute
 
-// Attempted tells of one attempt.
+// Attempted reports one attempt.
 func (o *Observer) Attempted(a gateway.Attempt) {
 	metrics.push(a)
 	level := o.level(a)
@@ -53,7 +53,7 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if level > zapcore.DebugLevel && !o.mayLog(level, "push "+a.Kind()) {
 		level = zapcore.DebugLevel
 	}
-	if !o.logger.Core().Enabled(level) { // as debug is nearly always: not even the message is needed
+	if !o.logger.Core().Enabled(level) { // the usual case for debug: not even the message is needed
 		return
 	}
 	entry := o.logger.Check(level, "push "+a.Kind())
@@ -79,18 +79,18 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	entry.Write(fields...)
 }
 
-// wrongKeys warns that devices at a host have another key than the app's. The engine says so once a minute for each host.
+// wrongKeys warns that devices at a host use another key than the app's. The engine reports this once a minute for each host.
 func (o *Observer) wrongKeys(a gateway.Attempt) {
 	if o.mayLog(zapcore.WarnLevel, "wrong key") {
-		o.logger.Warn("subscriptions were made for another key", append(withHostField(a.Host, nameOf(a.App)), zap.Int("devices", a.WrongKeys),
-			zap.String("hint", "restore the VAPID key that they were made for; if it is gone, their clients must subscribe again"))...)
+		o.logger.Warn("subscriptions use another VAPID key", append(withHostField(a.Host, nameOf(a.App)), zap.Int("devices", a.WrongKeys),
+			zap.String("hint", "restore the VAPID key that they were made for; if it is lost, their clients must subscribe again"))...)
 	}
 }
 
-// blockedHint is what may be done about a push that the configuration keeps back.
+// blockedHint returns what to do about a push that the configuration blocks.
 func blockedHint(reason string) string {
 	if reason == "own_path" {
-		return "if pushes belong there, add the path to own_paths"
+		return "if the path is meant to get pushes, add it to own_paths"
 	}
 	return "if the push server is yours, allow its network with allow_private"
 }
@@ -104,63 +104,65 @@ func (o *Observer) level(a gateway.Attempt) zapcore.Level {
 	case a.Outcome.Blocked && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.WarnLevel
 	case a.Outcome.Unusable && o.news(a.App.Pattern+" unusable "+a.Outcome.Reason):
-		return zapcore.InfoLevel // one of them is: the client, or who set it up, got something wrong
+		return zapcore.InfoLevel // one is enough: the client, or its setup, is wrong
 	case a.Kind() == "rejected" && !a.Outcome.Unusable && (a.Known || !a.Chosen):
-		return zapcore.InfoLevel // made-up pushkeys are nobody's news
+		return zapcore.InfoLevel // other pushkeys may be made up
 	default:
 		return zapcore.DebugLevel
 	}
 }
 
-// Refused tells that the outbox had no room for a push. That of a stranger, or of one device alone, is nobody's trouble but theirs.
+// Refused reports that the outbox had no room for a push. It logs only a full app: the limits for strangers and for a single device
+// affect only them.
 func (o *Observer) Refused(a *gateway.App, why gateway.Refusal) {
 	metrics.refusedByOutbox(a, why)
 	if why == gateway.RefusedFull && o.news("outbox full "+a.Pattern) {
-		o.logger.Warn("outbox full: pushes are refused", append(nameOf(a),
-			zap.String("hint", "find out what is down with `caddy matrix-push status`; max_per_app and max_size of the outbox are the app's room"))...)
+		o.logger.Warn("outbox full: pushes are refused", append(nameOf(a), zap.String("hint",
+			"run `caddy matrix-push status` to see which app is failing; max_per_app and max_size of the outbox set the room"))...)
 	}
 }
 
-// Answered counts a device. Caddy's access log has what there is to say of a request.
+// Answered counts a device. The request itself is in Caddy's access log.
 func (o *Observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 
-// RequestRefused counts a request that is refused as a whole. That it is for want of memory is a warning, as honest ones may be among them.
+// RequestRefused counts a request that is refused as a whole. It warns about lack of memory, as honest requests may be affected.
 func (o *Observer) RequestRefused(err *gateway.Error) {
 	if err.Reason == "" {
 		return // its devices are counted
 	}
 	metrics.refusal(err.Reason)
 	if err.Reason == gateway.ReasonBusy && o.news(err.Reason) {
-		o.logger.Warn("requests refused: too many bytes in hand", zap.String("hint",
-			"homeservers send them again; see who sends large requests in the access log, and whether a push service is slow"))
+		o.logger.Warn("requests refused: too many bytes in memory", zap.String("hint",
+			"homeservers retry them; check the access log for large requests, and whether a push service is slow"))
 	}
 }
 
-// HostPaused reports that a push server that devices chose limits the gateway. It is nobody's trouble but that of its users.
+// HostPaused reports that a push server that devices chose rate-limits the gateway. This affects only the server's users.
 func (o *Observer) HostPaused(a *gateway.App, host string) {
-	o.logger.Debug("push server limits the gateway; its pushes pause", withHostField(host, nameOf(a))...)
+	o.logger.Debug("push server rate-limits the gateway; its pushes are paused", withHostField(host, nameOf(a))...)
 }
 
-// BreakerOpened tells that an app's push service is left alone. That of a host that a stranger chose is nobody's trouble but his.
+// BreakerOpened reports that an app's breaker opened. If it is for a host that devices chose, only that host's users are affected.
 func (o *Observer) BreakerOpened(a *gateway.App, host string) {
 	if host != "" {
-		o.logger.Debug("a push server does not work, and is left alone for a while", nameOf(a)...)
+		o.logger.Debug("breaker opened: push server failing", nameOf(a)...)
 		return
 	}
 	if o.mayLog(zapcore.WarnLevel, "breaker") {
-		o.logger.Warn("the push service does not work, and is left alone for a while; pushes wait", nameOf(a)...)
+		o.logger.Warn("breaker opened: push service failing", append(nameOf(a),
+			zap.String("hint", "`caddy matrix-push status` shows why it fails; pushes are retried when it works again"))...)
 	}
 	o.tell(eventBreakerOpened, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
 
-// BreakerClosed tells that a push service works again.
+// BreakerClosed reports that a push service works again.
 func (o *Observer) BreakerClosed(a *gateway.App, host string) {
 	if host != "" {
-		o.logger.Debug("a push server works again", nameOf(a)...)
+		o.logger.Debug("breaker closed: push server works again", nameOf(a)...)
 		return
 	}
 	if o.mayLog(zapcore.InfoLevel, "breaker") {
-		o.logger.Info("the push service works again", nameOf(a)...)
+		o.logger.Info("breaker closed: push service works again", nameOf(a)...)
 	}
 	o.tell(eventBreakerClosed, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
@@ -169,14 +171,14 @@ func nameOf(a *gateway.App) []zap.Field {
 	return []zap.Field{zap.String("app", a.Pattern), zap.String("provider", a.ProviderName)}
 }
 
-// FuseTripped reports that rejections are held. Somebody is called only if devices that were delivered to before are enough for it: the
+// FuseTripped reports that rejections are held. It is an error only if devices that got pushes before are enough to trip the fuse: the
 // others may be made up.
 func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped for devices that were never delivered to; their rejections are withdrawn and held",
-				append(fields, zap.String("hint", "somebody makes up pushkeys, or the gateway is new to its devices; nothing to do otherwise"))...)
+			o.logger.Warn("fuse tripped by devices that never got a push: their rejections are withdrawn and held",
+				append(fields, zap.String("hint", "someone makes up pushkeys, or the gateway is new to its devices; there is nothing to do"))...)
 		}
 		return
 	}
@@ -184,18 +186,18 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	switch {
 	case !o.mayLog(zapcore.ErrorLevel, "fuse"):
 	case host != "":
-		o.logger.Error("fuse tripped: a push server rejected too many pushkeys at once; the rejections are withdrawn and held",
-			append(fields, zap.String("hint", "look whether the push server works; reset the fuse if its users are really gone"))...)
+		o.logger.Error("fuse tripped: push server rejected too many pushkeys; rejections are withdrawn and held",
+			append(fields, zap.String("hint", "check whether the push server works; reset the fuse only if its users are really gone"))...)
 	case app == "":
-		o.logger.Error("too many devices are of apps that are not configured: they are answered 503 instead of being rejected; "+
-			"look whether an app is missing, or reset the fuse", zap.Int("pushkeys", pushkeys))
+		o.logger.Error("fuse tripped: too many devices of unknown apps; they are answered 503 instead of being rejected",
+			zap.Int("pushkeys", pushkeys), zap.String("hint", "check whether an app is missing in the configuration; if not, reset the fuse"))
 	default:
-		o.logger.Error("too many pushkeys were rejected at once: the rejections were withdrawn, and no more are believed; "+
-			"look at the app's credentials, environment and topic or project, or reset the fuse", fields...)
+		o.logger.Error("fuse tripped: too many pushkeys rejected; rejections are withdrawn and held",
+			append(fields, zap.String("hint", "check the app's credentials, environment and topic or project; then reset the fuse"))...)
 	}
 }
 
-// FuseReset tells that rejections are believed again. If nobody was called when they were not, it is worth a line a minute.
+// FuseReset reports that rejections are accepted again. If the fuse tripped without an alarm, it logs at most one line a minute.
 func (o *Observer) FuseReset(app, host string, byOperator, alarm bool) {
 	if alarm || byOperator {
 		o.tell(eventFuseReset, withHost(host, map[string]any{"app": app, "by_operator": byOperator}))
@@ -203,16 +205,16 @@ func (o *Observer) FuseReset(app, host string, byOperator, alarm bool) {
 		return
 	}
 	if o.mayLog(zapcore.InfoLevel, "fuse") {
-		o.logger.Info("rejections are believed again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
+		o.logger.Info("fuse reset: rejections are accepted again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
 	}
 }
 
-// aboutFuse are the fields of a line about a fuse.
+// aboutFuse returns the fields of a line about a fuse.
 func aboutFuse(app, host string, more ...zap.Field) []zap.Field {
 	return append(withHostField(host, []zap.Field{zap.String("app", app)}), more...)
 }
 
-// withHostField adds a push server to a line's fields, if it is about one.
+// withHostField adds a push server to a line's fields, if the line is about one.
 func withHostField(host string, fields []zap.Field) []zap.Field {
 	if host == "" {
 		return fields
@@ -220,7 +222,7 @@ func withHostField(host string, fields []zap.Field) []zap.Field {
 	return append(fields, zap.String("host", host))
 }
 
-// withWord adds a push service's word to an event's data, if it gave one.
+// withWord adds the push service's own reason to an event's data, if there is one.
 func withWord(word string, data map[string]any) map[string]any {
 	if word != "" {
 		data["word"] = word
@@ -228,7 +230,7 @@ func withWord(word string, data map[string]any) map[string]any {
 	return data
 }
 
-// withHost adds a push server to an event's data, if it is about one.
+// withHost adds a push server to an event's data, if the event is about one.
 func withHost(host string, data map[string]any) map[string]any {
 	if host != "" {
 		data["host"] = host
@@ -236,34 +238,34 @@ func withHost(host string, data map[string]any) map[string]any {
 	return data
 }
 
-// Panicked reports that an app's provider panicked. It does so once for each app of a configuration; the pushes have a metric.
+// Panicked reports that an app's provider panicked. The engine calls it once for each app of a configuration; a metric counts the pushes.
 func (o *Observer) Panicked(a *gateway.App, p gateway.Panic) {
-	o.logger.Error("the provider panicked", append(nameOf(a),
+	o.logger.Error("provider panicked", append(nameOf(a),
 		zap.String("method", p.Method), zap.String("type", p.Type), zap.Strings("stack", p.Stack),
-		zap.String("hint", "report it to the provider's author, with the stack"))...)
+		zap.String("hint", "report the stack to the provider's author"))...)
 }
 
-// StoreFailed tells that a store could not do something.
+// StoreFailed reports that a store's operation failed.
 func (o *Observer) StoreFailed(doing string, err error) {
 	metrics.storeFailed(doing)
-	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "a store failed") {
-		o.logger.Warn("a store failed", zap.String("doing", doing), zap.Error(err))
+	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "store failed") {
+		o.logger.Warn("store failed", zap.String("doing", doing), zap.Error(err))
 	}
 }
 
-// WarmFailed logs that a provider could not get ready for its first push. Nothing is lost with it, and if there is something to fix, the
-// first push has the reason.
+// WarmFailed logs that a provider could not prepare for its first push. Nothing is lost: the first push connects by itself, and reports
+// what is wrong.
 func (o *Observer) WarmFailed(app *gateway.App, err error) {
-	o.logger.Debug("the provider could not get ready for the first push, which tries again", append(nameOf(app), zap.Error(err))...)
+	o.logger.Debug("provider warm-up failed; the first push will connect", append(nameOf(app), zap.Error(err))...)
 }
 
-// UntargetedDropped logs how many records of an earlier version were dropped for an app, as they don't say which target they are about.
+// UntargetedDropped logs how many records of an earlier version were dropped for an app because they don't name a target.
 func (o *Observer) UntargetedDropped(app string, records int) {
 	o.logger.Info("rejections of an earlier version dropped", zap.String("app", app), zap.Int("records", records),
-		zap.String("hint", "they don't say for which endpoint they were; the gateway learns again which pushkeys are dead"))
+		zap.String("hint", "the records don't name their endpoints; the gateway learns again which pushkeys are dead"))
 }
 
-// news says whether something has not been said for a while. What can be said is bounded by the configuration.
+// news reports whether something has not been logged for a while. The configuration bounds how many different things there are.
 func (o *Observer) news(what string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -28,13 +28,13 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 		level   zapcore.Level
 		message string
 	}{
-		{"a delivery is no news", providers.Delivered(), gateway.Delivered, false, "", zapcore.DebugLevel, "push delivered"},
-		{"a failure that passes is no news", providers.Retry("timeout", 0, nil), gateway.Queued, false, "", zapcore.DebugLevel, "push retry"},
-		{"what a client got wrong is worth a line, and is no push service's verdict", providers.Unusable("bad_endpoint", nil), gateway.Rejected, false, "", zapcore.InfoLevel, "push rejected"},
+		{"a delivery is not logged above debug", providers.Delivered(), gateway.Delivered, false, "", zapcore.DebugLevel, "push delivered"},
+		{"nor is a temporary failure", providers.Retry("timeout", 0, nil), gateway.Queued, false, "", zapcore.DebugLevel, "push retry"},
+		{"a client's mistake is worth a line, but not a verdict", providers.Unusable("bad_endpoint", nil), gateway.Rejected, false, "", zapcore.InfoLevel, "push rejected"},
 		{"a dead pushkey is worth a line", providers.Rejected("gone"), gateway.Rejected, false, eventPushkeyRejected, zapcore.InfoLevel, "push rejected"},
-		{"what the operator has to mend is an error", providers.Misconfigured("http_403", nil), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push misconfigured"},
-		{"a verdict on an earlier registration is no news", providers.Rejected("gone"), gateway.Dropped, false, "", zapcore.DebugLevel, "push outdated"},
-		{"a verdict that is not believed rejected nobody", providers.Rejected("bad_device_token"), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push doubted"},
+		{"what the operator must fix is an error", providers.Misconfigured("http_403", nil), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push misconfigured"},
+		{"a verdict on an earlier registration is not logged above debug", providers.Rejected("gone"), gateway.Dropped, false, "", zapcore.DebugLevel, "push outdated"},
+		{"a verdict in doubt rejects nothing", providers.Rejected("bad_device_token"), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push doubted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +78,7 @@ func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
 	}
 }
 
-// Anyone can make such devices up: https://github.com/binwiederhier/ntfy-android/issues/130 is somebody who did not find out why.
+// Anyone can make up such devices. In https://github.com/binwiederhier/ntfy-android/issues/130, a user could not find out why.
 func TestAnUnusableDeviceIsOneLineAMinuteForEachAppAndReason(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestAnotherKeyIsAWarningWithWhatToDo(t *testing.T) {
 	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443"})
 	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443", WrongKeys: 2})
 	lines := logs.All()
-	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].Message != "subscriptions were made for another key" {
+	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].Message != "subscriptions use another VAPID key" {
 		t.Fatalf("logged %+v", lines)
 	}
 	fields := lines[0].ContextMap()
@@ -148,7 +148,7 @@ func TestAnotherKeyIsAWarningWithWhatToDo(t *testing.T) {
 	}
 }
 
-// A full outbox is a warning a minute for each app. What strangers are refused, and what one device is, is no trouble of the operator's.
+// A full outbox causes a warning a minute for each app. Refusals to strangers or to a single device don't concern the operator.
 func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
 	})
 }
 
-// A push that made way is counted, and is no attempt.
+// A push that made room for another is counted, but not as an attempt.
 func TestAPushThatMadeWayIsNoAttempt(t *testing.T) {
 	t.Parallel()
 	m := newMetrics()

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// promtool runs Prometheus' own checker. Where it is not installed, the test is skipped; in CI, it fails.
+// promtool runs Prometheus' own checker. If it is not installed, the test is skipped, but fails in CI.
 func promtool(t *testing.T, stdin []byte, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
@@ -40,7 +40,7 @@ func TestTheAlertsFireWhenTheyShall(t *testing.T) {
 	promtool(t, nil, "test", "rules", rulesTestFile)
 }
 
-// exposition are the gateway's metrics as they are served.
+// exposition returns the gateway's metrics as they are served.
 func exposition(t *testing.T) []byte {
 	t.Helper()
 	var text bytes.Buffer
@@ -61,7 +61,7 @@ func TestTheMetricsAreAsPrometheusWantsThem(t *testing.T) {
 	promtool(t, exposition(t), "check", "metrics")
 }
 
-// values are those of each label in series that are made up for the dashboard; anything else has one.
+// values are the values of each label in the series made up for the dashboard. Any other label has one value.
 var values = map[string][]string{
 	"app":      {"org.example.*", unknownApp},
 	"code":     {"200", "503"},
@@ -69,7 +69,7 @@ var values = map[string][]string{
 	"outcome":  {"delivered", "retry", "rejected", "doubted"},
 }
 
-// series are one for each combination of labels.
+// series returns one series for each combination of labels.
 func series(labels []string) []string {
 	all := []string{""}
 	for _, label := range labels {
@@ -88,7 +88,7 @@ func series(labels []string) []string {
 	return all
 }
 
-// inputs are series of everything that is exported, as a unit test of promtool has them.
+// inputs returns series of all exported metrics, in the format of promtool's unit tests.
 func inputs(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder

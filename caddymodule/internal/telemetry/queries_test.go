@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// These find in a PromQL expression what has a name of ours in it. That the expression is one is for promtool to say.
+// These match the gateway's names in a PromQL expression. Promtool checks that the expression is valid.
 var (
 	selectors = regexp.MustCompile(`\b(caddy_\w+|matrix_push:\w+)(?:\{([^}]*)\})?`)
 	matchers  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"`)
@@ -17,18 +17,18 @@ var (
 	words     = regexp.MustCompile(`\w+`)
 )
 
-// query is what an expression asks for.
+// query is what an expression queries.
 type query struct {
-	// metrics are those that it names, as they are exported, and labels all that any of them has.
+	// metrics are the exported metrics that it names, and labels all labels that any of them has.
 	metrics, labels []string
-	// kept are the labels by which the expression groups; all of them if it does not.
+	// kept are the labels by which the expression groups; all of them if it does not group.
 	kept []string
 }
 
 // target are the labels that Prometheus adds.
 var target = []string{"instance", "job"}
 
-// ask takes an expression apart, and says what is wrong with it.
+// ask parses an expression and reports what is wrong with it.
 func ask(expr string, metrics map[string]metric) (q query, wrong []string) {
 	for _, s := range selectors.FindAllStringSubmatch(expr, -1) {
 		name, labels := find(s[1], metrics)
@@ -60,7 +60,7 @@ func ask(expr string, metrics map[string]metric) (q query, wrong []string) {
 	return q, wrong
 }
 
-// find is the metric that a series belongs to, with the labels of the series; nil if there is none.
+// find returns the metric that a series belongs to, with the labels of the series; nil if there is none.
 func find(series string, metrics map[string]metric) (name string, labels []string) {
 	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
 		name, found := strings.CutSuffix(series, suffix)
@@ -99,7 +99,7 @@ func TestQueriesAreTakenApart(t *testing.T) {
 	}
 }
 
-// unused are the metrics that none of the queries names.
+// unused returns the metrics that none of the queries names.
 func unused(metrics map[string]metric, used []string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(metrics)), func(name string) bool { return slices.Contains(used, name) })
 }

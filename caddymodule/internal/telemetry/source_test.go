@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// parsed are the source files of some folders and what is below them, without tests and what only tests use.
+// parsed returns the source files in and below some folders, without tests and test helpers.
 func parsed(t *testing.T, folders ...string) (files []*ast.File) {
 	t.Helper()
 	for _, folder := range folders {
@@ -36,7 +36,7 @@ func parsed(t *testing.T, folders ...string) (files []*ast.File) {
 	return files
 }
 
-// said are the strings that calls of functions by these names have as their first argument, by function, where it is written out there.
+// said returns the string literals that functions with these names get as their first argument, by function.
 func said(files []*ast.File, names ...string) map[string][]string {
 	found := make(map[string][]string)
 	for _, file := range files {
@@ -61,7 +61,7 @@ func said(files []*ast.File, names ...string) map[string][]string {
 	return found
 }
 
-// literal is a string that is written out, maybe in parts.
+// literal returns the value of a string literal, possibly joined from parts.
 func literal(e ast.Expr) (text string, ok bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -76,7 +76,7 @@ func literal(e ast.Expr) (text string, ok bool) {
 	}
 }
 
-// constants are the values of the string constants whose names begin so.
+// constants returns the values of the string constants whose names have a prefix.
 func constants(files []*ast.File, prefix string) (values []string) {
 	for _, file := range files {
 		ast.Inspect(file, func(n ast.Node) bool {

@@ -15,13 +15,13 @@ import (
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// help says what to register.
+// help writes what to register.
 func (s *Server) help(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, s.introduction())
 }
 
-// message is a message as GET shows it.
+// message is a message as a GET shows it.
 type message struct {
 	Time       time.Time       `json:"time"`
 	Status     int             `json:"status"`
@@ -41,7 +41,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	for _, m := range s.service.Messages(r.URL.Path) {
 		body := json.RawMessage(m.Body)
 		if !json.Valid(body) {
-			body, _ = json.Marshal(string(m.Body)) // a string always has JSON
+			body, _ = json.Marshal(string(m.Body)) // cannot fail for a string
 		}
 		shown = append(shown, message{
 			Time: m.Time, Status: m.Status, TTL: m.TTL, Urgency: m.Urgency, Topic: m.Topic,
@@ -54,11 +54,11 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	_ = encoder.Encode(shown) // the client may be gone
 }
 
-// control opens an endpoint, and tells it what to answer.
+// control opens an endpoint, and sets its answers.
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if !validName.MatchString(name) {
-		http.Error(w, "a name has letters, digits, '-' and '_'", http.StatusBadRequest)
+		http.Error(w, "a name has 1 to 64 letters, digits, '-' and '_'", http.StatusBadRequest)
 		return
 	}
 	answers, err := parseAnswer(r.URL.Query())
@@ -80,12 +80,12 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 }
 
 var (
-	errAnswer     = errors.New("answer is a status from 200 to 599, hang, drop or ok")
-	errTimes      = errors.New("times is a number from 1 on")
-	errRetryAfter = errors.New("retry_after is a number of seconds")
+	errAnswer     = errors.New("answer must be a status from 200 to 599, hang, drop or ok")
+	errTimes      = errors.New("times must be a number of at least 1")
+	errRetryAfter = errors.New("retry_after must be a number of seconds")
 )
 
-// parseAnswer reads what an endpoint is to answer; nothing for ok.
+// parseAnswer reads the answer that an endpoint should give. It returns none for ok.
 func parseAnswer(query url.Values) ([]providertest.Answer, error) {
 	var a providertest.Answer
 	switch value := query.Get("answer"); value {

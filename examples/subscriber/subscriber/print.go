@@ -10,9 +10,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// introduction is what to register pushers with.
+// introduction returns the values to register pushers with.
 func (s *Server) introduction() string {
-	return fmt.Sprintf(`Web Push (the keys are RFC 8291's public test keys: for demonstrations only)
+	return fmt.Sprintf(`Web Push (with the public test keys of RFC 8291: only for demonstrations)
   pushkey        %s
   data.endpoint  %s
   data.auth      %s
@@ -54,7 +54,7 @@ func (s *Server) print(m providertest.Message) {
 	s.write(b.String())
 }
 
-// orNone shows a header, whose characters are anyone's choice.
+// orNone escapes a header, which may have any characters.
 func orNone(s string) string {
 	if s == "" {
 		return "none"
@@ -62,7 +62,7 @@ func orNone(s string) string {
 	return strings.Trim(fmt.Sprintf("%q", s), `"`)
 }
 
-// indented shows a body: JSON in lines, anything else quoted, so that it cannot steer a terminal.
+// indented returns a body: JSON in lines, and anything else quoted, so it cannot send control characters to a terminal.
 func indented(body []byte) string {
 	var b bytes.Buffer
 	if err := json.Indent(&b, body, "   ", "  "); err != nil {
@@ -71,9 +71,9 @@ func indented(body []byte) string {
 	return "   " + b.String()
 }
 
-// write writes whole blocks.
+// write writes a block without others in between.
 func (s *Server) write(text string) {
 	s.printing.Lock()
 	defer s.printing.Unlock()
-	_, _ = io.WriteString(s.options.Out, text) // there is nobody else to tell
+	_, _ = io.WriteString(s.options.Out, text) // an error could not be reported anywhere
 }

@@ -1,4 +1,4 @@
-// Package subscriber is a device and its push service in one, for demonstrations: see [Server].
+// Package subscriber plays a device and its push service, for demonstrations: see [Server].
 package subscriber
 
 import (
@@ -15,26 +15,26 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Options are what a Server can be told.
+// Options are the options of a Server.
 type Options struct {
-	// Listen is the address that Run listens on; empty is 127.0.0.1:8081.
+	// Listen is the address that Run listens on. The default is 127.0.0.1:8081.
 	Listen string
-	// Origin is where the gateway sees the server: scheme://host[:port]. Empty is each request's own.
+	// Origin is where the gateway reaches the server: scheme://host[:port]. The default is the origin of each request.
 	Origin string
-	// CertFile and KeyFile are for HTTPS; without, it is plain HTTP, to be put behind a proxy.
+	// CertFile and KeyFile are for HTTPS. Without them, the server speaks plain HTTP, and needs a proxy in front.
 	CertFile, KeyFile string
 	// RequireVAPID refuses a Web Push without a VAPID token.
 	RequireVAPID bool
-	// Out is where notifications are printed; nil is the standard output.
+	// Out is where notifications are printed. The default is the standard output.
 	Out io.Writer
 }
 
 // Server is a push service with two endpoints, the UnifiedPush endpoint /up/demo and the Web Push endpoint /webpush/demo, whose
-// subscription has the public test keys of RFC 8291. It prints what arrives. It is an http.Handler, and is controlled over HTTP:
+// subscription has the public test keys of RFC 8291. It prints the pushes that arrive. It is an http.Handler, and is controlled over HTTP:
 //
 //	POST <endpoint>                                          a push
 //	GET  <endpoint>                                          the last messages, as JSON
-//	PUT  <endpoint>?answer=410[&times=1][&retry_after=30]    what it answers from now on: a status, hang, drop, or ok
+//	PUT  <endpoint>?answer=410[&times=1][&retry_after=30]    sets its answers: a status, hang, drop, or ok
 //	GET  /                                                   what to register a pusher with
 //
 // A PUT also opens an endpoint of another name.
@@ -48,7 +48,7 @@ type Server struct {
 	printing sync.Mutex
 }
 
-// New makes a server that does not listen yet.
+// New returns a server that does not listen yet.
 func New(o Options) *Server {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:8081"
@@ -68,13 +68,13 @@ func New(o Options) *Server {
 	return s
 }
 
-// WebPush is the demo subscription.
+// WebPush returns the demo subscription.
 func (s *Server) WebPush() providertest.Subscription { return s.webPush }
 
-// UnifiedPush is the demo endpoint's URL.
+// UnifiedPush returns the demo endpoint's URL.
 func (s *Server) UnifiedPush() string { return s.up }
 
-// Service is the push service, for whoever runs the server in-process: to wait for messages or program answers.
+// Service returns the push service, for programs that run the server in-process. They can wait for messages or set answers.
 func (s *Server) Service() *providertest.PushService { return s.service }
 
 // ServeHTTP takes pushes and control requests.
@@ -89,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Serve(ctx, listener)
 }
 
-// Serve serves on the listener, which it closes, until ctx is done. Nothing runs any more when it returns.
+// Serve serves on the listener until ctx is done, and closes it. When it returns, nothing is running any more.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)

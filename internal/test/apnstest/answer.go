@@ -8,49 +8,48 @@ import (
 	"time"
 )
 
-// Answer is what APNs is told to do with a push that breaks no rule. The zero value takes it and answers 200.
+// Answer is what APNs does with a push that breaks no rule. The zero value accepts it and answers 200.
 type Answer struct {
-	// Status is the answer's; 0 is the one that Apple documents for the Reason, or 200 without one.
+	// Status is the answer's status; 0 means the one that Apple documents for the Reason, or 200 without a Reason.
 	Status int
 	// Reason is in the answer's JSON body.
 	Reason string
-	// Timestamp is in the body of a 410, in milliseconds; zero is now.
+	// Timestamp is in the body of a 410, in milliseconds; zero means now.
 	Timestamp time.Time
-	// Header is the answer's, beside apns-id: Retry-After for example.
+	// Header has more headers of the answer, besides apns-id: Retry-After for example.
 	Header http.Header
 	// Body replaces the JSON: a proxy's HTML for example.
 	Body string
 
-	// Until holds the push until it is closed, and then answers as the rest says.
+	// Until holds the push until it is closed. Then the other fields decide.
 	Until <-chan struct{}
 	// Hang holds the push until the client takes it back or the connection ends.
 	Hang bool
 	// Drop closes the TCP connection instead of answering.
 	Drop bool
-	// GoAway sends a GOAWAY by which this request and those after it were not processed, and closes the connection when the
-	// requests before it are done. With Drop, this request was processed, the GOAWAY has the Reason or the Body, and the connection is
-	// closed at once.
+	// GoAway sends a GOAWAY that says that this request and later ones were not processed. The connection is closed when the earlier
+	// requests are done. With Drop, this request was processed, the GOAWAY has the Reason or the Body, and the connection is closed at once.
 	GoAway bool
 	// Refuse resets the stream with REFUSED_STREAM.
 	Refuse bool
-	// Take records the push as taken when it arrives, whatever it is answered: with Drop, the answer is lost, not the push.
+	// Take records the push as taken when it arrives, whatever the answer is. With Drop, only the answer is lost.
 	Take bool
 
-	// Times is how many pushes are answered like this; 0 is one, and a negative number every further one.
+	// Times is how many pushes get this answer; 0 means one, and a negative number means all later ones.
 	Times int
 }
 
-// Answer programs what happens to the next pushes to a device token, or to any token if it is empty: each answer in turn as many
-// times as it says, then 200 again. It replaces what was programmed before; without answers, it is 200 at once. What is programmed
-// for the token goes first, then [Service.Unregister], then what is programmed for any token. A token of nothing but zeros is nobody's: it
-// is answered BadDeviceToken where nothing is programmed.
+// Answer programs the answers to the next pushes to a device token, or to any token if it is empty. Each answer is given as many times as
+// its Times says, and then the answer is 200 again. A call replaces what was programmed before. Without answers, it is 200 at once. Answers
+// for the token come first, then [Service.Unregister], then answers for any token. A token of only zeros is nobody's: its answer is
+// BadDeviceToken if nothing is programmed.
 func (a *Service) Answer(token string, answers ...Answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.answers[strings.ToLower(token)] = slices.Clone(answers)
 }
 
-// nextAnswer is for a push to the token. The lock is held.
+// nextAnswer returns the answer to a push to the token. The lock is held.
 func (a *Service) nextAnswer(token string) Answer {
 	token = strings.ToLower(token)
 	if answer, ok := a.programmed(token); ok {
@@ -84,7 +83,7 @@ func (a *Service) programmed(token string) (Answer, bool) {
 	return answer, true
 }
 
-// status is that of the answer.
+// status returns the answer's status.
 func (answer *Answer) status() int {
 	switch {
 	case answer.Status != 0:
@@ -96,7 +95,7 @@ func (answer *Answer) status() int {
 	}
 }
 
-// body is that of the answer: JSON with the reason, and with a 410 the time.
+// body returns the answer's body: JSON with the reason, and in a 410 the time.
 func (answer *Answer) body(now time.Time) []byte {
 	if answer.Body != "" || answer.Reason == "" {
 		return []byte(answer.Body)
@@ -119,10 +118,10 @@ func (answer *Answer) body(now time.Time) []byte {
 	return encoded
 }
 
-// badPayload is no reason of Apple's, who hands such a payload to the device or drops it: the fake is stricter.
+// badPayload is not one of Apple's reasons. Apple hands such a payload to the device or drops it: the fake is stricter.
 const badPayload = "BadPayload"
 
-// statusOf is the status that goes with a reason, by the table of error strings in
+// statusOf returns the status that goes with a reason, by the table of error strings in
 // https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns. All others are 400.
 func statusOf(reason string) int {
 	switch reason {

@@ -177,7 +177,7 @@ func TestAPNsDropsTheConnectionWithOrWithoutThePush(t *testing.T) {
 	}
 }
 
-// An HTTP/2 client may send again what was certainly not processed, RFC 9113 section 8.7, and Go's does.
+// An HTTP/2 client may repeat a request that was certainly not processed (RFC 9113 section 8.7), and Go's client does.
 func TestAPNsRefusesAStreamSoThatItIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]apnstest.Answer{"by a reset": {Refuse: true}, "by GOAWAY": {GoAway: true}} {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// What Apple puts into a client certificate, Apple's Certification Practice Statement for Worldwide Developer Relations:
+// The extensions of Apple's client certificates, by Apple's Certification Practice Statement for Worldwide Developer Relations:
 // https://www.apple.com/certificateauthority/
 var (
 	uidAttribute    = asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}
@@ -58,8 +58,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return root
 }
 
-// Certificate makes a client certificate as Apple makes them, and its key, both as PEM. The first topic is the bundle id that
-// the subject's UID is; the environments are of "production" and "sandbox". It is valid for the year before notAfter.
+// Certificate makes a client certificate like Apple's, and its key, both as PEM. The first topic is the bundle id, which is also the
+// subject's UID. The environments are "production", "sandbox" or both. The certificate is valid for the year before notAfter.
 func (a *Authority) Certificate(t testing.TB, topics, environments []string, notAfter time.Time) (certPEM, keyPEM []byte) {
 	t.Helper()
 	template := certificateTemplate("Apple Push Services: " + topics[0])
@@ -86,7 +86,7 @@ func certificateTemplate(name string) *x509.Certificate {
 	}
 }
 
-// sign makes the certificate of a key.
+// sign makes a certificate for a key.
 func (a *Authority) sign(t testing.TB, template *x509.Certificate, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
@@ -105,7 +105,7 @@ func encodeKey(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// topicList is the extension's value: a sequence in which each topic, a UTF8String, is followed by a sequence of its kinds.
+// topicList returns the extension's value: a sequence in which each topic, a UTF8String, is followed by a sequence of its kinds.
 func topicList(t testing.TB, topics []string) []byte {
 	t.Helper()
 	var list []asn1.RawValue

@@ -16,7 +16,7 @@ var (
 	nextYear         = noon.AddDate(0, 6, 0)
 )
 
-// withCertificate is the fixture with a client that shows the certificate, and no provider token.
+// withCertificate returns the fixture with a client that shows the certificate, and no provider token.
 func withCertificate(t *testing.T, known *apnstest.Authority, certificate, key []byte) fixture {
 	t.Helper()
 	f := newFixture(t, func(o *apnstest.Options) { o.Authority = known })

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// fault is a broken rule: Apple's reason for refusing, and what is wrong in words. The zero value is none.
+// fault is a broken rule: Apple's reason for the refusal, and the mistake in words. The zero value means no fault.
 type fault struct{ reason, violation string }
 
 func faultf(reason, format string, args ...any) fault {
@@ -22,7 +22,7 @@ func faultf(reason, format string, args ...any) fault {
 
 const devicePath = "/3/device/"
 
-// minTokenBytes is the length of the shortest device token that anybody has seen. Apple wants no length to be assumed:
+// minTokenBytes is the length of the shortest known device token. Apple asks developers not to assume any length:
 // https://developer.apple.com/forums/thread/712499 has one of 80 bytes.
 const minTokenBytes = 32
 
@@ -46,10 +46,10 @@ var pushTypes = map[string]string{
 var (
 	integerForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,17})$`)
 	uuidForm    = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	topicForm   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`) // what a CFBundleIdentifier may have
+	topicForm   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`) // the characters of a CFBundleIdentifier
 )
 
-// read notes what a request's headers say.
+// read notes a request's headers.
 func (s *stream) read(c *conn, f *http2.MetaHeadersFrame) {
 	header := http.Header{}
 	for _, field := range f.RegularFields() {
@@ -72,8 +72,8 @@ func (s *stream) read(c *conn, f *http2.MetaHeadersFrame) {
 	}
 }
 
-// check notes every rule that a request breaks and returns the reason to refuse it for: the first. As at Apple's, who sends is judged
-// first, then what about, and only then to whom. The lock is held.
+// check notes every rule that a request breaks, and returns the first as the reason to refuse it. Like Apple, it checks the sender first,
+// then the topic, and only then the device. The lock is held.
 func (c *conn) check(s *stream) (reason string) {
 	now := c.fake.options.Now()
 	for _, fault := range []fault{
@@ -112,7 +112,7 @@ func (s *stream) checkToken() fault {
 		return faultf("MissingDeviceToken", "there is no device token in the path")
 	}
 	if !ok || strings.ContainsAny(token, "/?#%") {
-		return fault{} // checkPath says so
+		return fault{} // checkPath reports it
 	}
 	raw, err := hex.DecodeString(token)
 	switch {
@@ -137,7 +137,7 @@ func (s *stream) checkDuplicates() fault {
 	return fault{}
 }
 
-// checkIdentity judges who sends. A provider token beside a client certificate is ignored, as Apple does.
+// checkIdentity checks the sender. A provider token beside a client certificate is ignored, as Apple does.
 func (c *conn) checkIdentity(s *stream, now time.Time) fault {
 	if c.certificate != nil {
 		return c.certificate.fault
@@ -148,7 +148,7 @@ func (c *conn) checkIdentity(s *stream, now time.Time) fault {
 func (c *conn) checkTopic(s *stream) fault {
 	topic := s.request.Topic
 	if topic == "" && c.certificate != nil && len(c.certificate.topics) == 1 {
-		s.request.Topic = c.certificate.topics[0] // the header may be left out then
+		s.request.Topic = c.certificate.topics[0] // then the header may be left out
 		return fault{}
 	}
 	switch {
@@ -157,9 +157,9 @@ func (c *conn) checkTopic(s *stream) fault {
 	case !topicForm.MatchString(topic):
 		return faultf("BadTopic", "apns-topic is not a bundle id, or one with a suffix")
 	case c.certificate != nil && c.certificate.fault.reason == "" && !slices.Contains(c.certificate.topics, topic):
-		return faultf("TopicDisallowed", "apns-topic is none of the certificate's")
+		return faultf("TopicDisallowed", "apns-topic is not one of the certificate's")
 	case s.key != nil && !s.key.allows(topic):
-		return faultf("TopicDisallowed", "apns-topic is none of the key's")
+		return faultf("TopicDisallowed", "apns-topic is not one of the key's")
 	case c.fake.options.DeviceTopic != "" && !nobody(s.request.Token) && !topicOf(topic, c.fake.options.DeviceTopic):
 		return faultf("DeviceTokenNotForTopic", "the device token was not made for apns-topic")
 	}
@@ -171,7 +171,7 @@ func (key *Key) allows(topic string) bool {
 	return slices.ContainsFunc(key.Topics, func(bundle string) bool { return topicOf(topic, bundle) })
 }
 
-// topicOf reports whether a topic is a bundle id, or that with the suffix of a push type.
+// topicOf reports whether a topic is a bundle id, with or without the suffix of a push type.
 func topicOf(topic, bundle string) bool {
 	suffix, ok := strings.CutPrefix(topic, bundle)
 	if !ok {
@@ -185,14 +185,14 @@ func topicOf(topic, bundle string) bool {
 	return false
 }
 
-// checkType wants a push type that fits the topic. Apple takes a request without one for devices before watchOS 6 and guesses.
+// checkType wants a push type that fits the topic. Apple guesses the type if it is missing, for devices before watchOS 6.
 func (s *stream) checkType() fault {
 	if s.request.PushType == "" {
 		return faultf("InvalidPushType", "there is no apns-push-type")
 	}
 	suffix, known := pushTypes[s.request.PushType]
 	if !known {
-		return faultf("InvalidPushType", "apns-push-type is none of Apple's")
+		return faultf("InvalidPushType", "apns-push-type is not one of Apple's")
 	}
 	actual := ""
 	for _, other := range pushTypes {
@@ -222,7 +222,7 @@ func (c *conn) checkAuthentication(s *stream) fault {
 
 func (s *stream) checkPriority() fault {
 	if _, ok := s.request.Header["Apns-Priority"]; ok && !slices.Contains([]string{"10", "5", "1"}, s.request.Header.Get("Apns-Priority")) {
-		return faultf("BadPriority", "apns-priority is none of 10, 5, 1")
+		return faultf("BadPriority", "apns-priority is not 10, 5 or 1")
 	}
 	// "Always use priority 5. Using priority 10 is an error." Without the header, the priority is 10.
 	if s.request.PushType == "background" && s.request.Priority != 5 {

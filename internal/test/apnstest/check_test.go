@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// expectRefusal sends a push with one mistake, and wants it refused and recorded for that mistake alone.
+// expectRefusal sends a push with one mistake, and wants it refused and recorded for only that mistake.
 func expectRefusal(t *testing.T, f fixture, r *http.Request, status int, reason, violation string) {
 	t.Helper()
 	f.expect(t, r, status, reason)
@@ -71,7 +71,7 @@ func TestAPNsCatchesEveryBrokenRuleOfARequest(t *testing.T) {
 		{"another app's topic", header("Apns-Topic", "com.example.other"), 400, "TopicDisallowed", "apns-topic"},
 		{"a topic with an unknown suffix", header("Apns-Topic", bundle+".voice"), 400, "TopicDisallowed", "apns-topic"},
 		{"no push type", header("Apns-Push-Type"), 400, "InvalidPushType", "no apns-push-type"},
-		{"an unknown push type", header("Apns-Push-Type", "Alert"), 400, "InvalidPushType", "none of Apple's"},
+		{"an unknown push type", header("Apns-Push-Type", "Alert"), 400, "InvalidPushType", "not one of Apple's"},
 		{"alert for a VoIP topic", header("Apns-Topic", bundle+".voip"), 400, "InvalidPushType", "does not go with"},
 		{"voip for the plain topic", header("Apns-Push-Type", "voip"), 400, "InvalidPushType", "does not go with"},
 		{"priority 0", header("Apns-Priority", "0"), 400, "BadPriority", "apns-priority"},
@@ -106,7 +106,7 @@ func setBody(r *http.Request, body string) {
 	r.GetBody = nil
 }
 
-// padded is a payload of n bytes.
+// padded returns a payload of n bytes.
 func padded(n int) string {
 	const frame = `{"aps":{"alert":""}}`
 	return strings.Replace(frame, `""`, `"`+strings.Repeat("a", n-len(frame))+`"`, 1)
@@ -166,7 +166,7 @@ func TestAPNsCatchesEveryBrokenRuleOfAPayload(t *testing.T) {
 // managed is the topic of an MDM certificate, which the key may send to, too.
 const managed = "com.apple.mgmt.External.5f0d1a8c"
 
-// typed is a push of a type, with the topic and the priority that go with it.
+// typed returns a push of a type, with the topic and the priority that go with it.
 func (f fixture) typed(t *testing.T, pushType, body string) *http.Request {
 	t.Helper()
 	r := f.request(t)
@@ -193,7 +193,7 @@ func TestAPNsTakesWhatAppleDocuments(t *testing.T) {
 	tests := []struct{ name, pushType, body string }{
 		{"4096 bytes", "alert", padded(4096)},
 		{"5120 bytes for VoIP", "voip", padded(5120)},
-		{"a badge alone", "alert", `{"aps":{"badge":3}}`},
+		{"only a badge", "alert", `{"aps":{"badge":3}}`},
 		{"a localized alert", "alert", `{"aps":{"alert":{"loc-key":"K","loc-args":["a","b"]},"mutable-content":1,"sound":"default"}}`},
 		{"a critical sound", "alert", `{"aps":{"sound":{"critical":1,"name":"n","volume":0.5}}}`},
 		{"a background push", "background", `{"aps":{"content-available":1},"room_id":"!r"}`},

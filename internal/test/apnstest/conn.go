@@ -16,10 +16,10 @@ const (
 	maxHeaderList = 8000      // SETTINGS_MAX_HEADER_LIST_SIZE, as Apple's servers announce
 	initialWindow = 65535     // the window of a connection and of its streams at their start, RFC 9113 section 6.9.2
 	maxWindow     = 1<<31 - 1 // the largest window, RFC 9113 section 6.9.1
-	windowSlack   = 16 << 10  // what the client may have sent before it is told that it may send as much again
+	windowSlack   = 16 << 10  // how much the client may have sent before its window is given back
 )
 
-// conn is one connection. What follows streams is guarded by the service's lock.
+// conn is one connection. The service's lock guards streams and the fields after it.
 type conn struct {
 	fake   *Service
 	number int
@@ -35,13 +35,13 @@ type conn struct {
 	last    uint32 // with this as the last stream
 	dropped bool   // the connection is about to be closed
 
-	unauthenticated bool     // no valid provider token came yet, and that matters
-	allowed         uint32   // how many streams the client acknowledged to be allowed
-	announced       []uint32 // limits that it did not acknowledge yet
+	unauthenticated bool     // no valid provider token has come yet, and one is needed
+	allowed         uint32   // the limit of streams that the client has acknowledged
+	announced       []uint32 // limits that it has not acknowledged yet
 	settingsSent    int
 	settingsAcked   int
 
-	key         *Key // whose tokens come on this connection
+	key         *Key // that signed this connection's tokens
 	certificate *identity
 
 	window, streamWindow int64 // how much may be sent: on the connection, and at first on a new stream
@@ -54,7 +54,7 @@ func newConn(a *Service, socket *tls.Conn, number int) *conn {
 		fake: a, number: number, socket: socket, done: make(chan struct{}),
 		framer:  http2.NewFramer(buffered, bufio.NewReader(socket)),
 		streams: map[uint32]*stream{},
-		// Until the client acknowledged the settings, it cannot know of a limit.
+		// Until the client acknowledges the settings, it cannot know of a limit.
 		allowed: math.MaxUint32, window: initialWindow, streamWindow: initialWindow,
 	}
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -72,7 +72,7 @@ func newConn(a *Service, socket *tls.Conn, number int) *conn {
 	return c
 }
 
-// run has the connection until it ends, and then waits for all that it started.
+// run serves the connection until it ends, and then waits for all that it started.
 func (c *conn) run() {
 	var writing sync.WaitGroup
 	writing.Go(func() {
@@ -111,7 +111,7 @@ func (c *conn) read() {
 	}
 }
 
-// survives answers an error of the client's, and reports whether the connection goes on. The lock is held.
+// survives answers a client's error, and reports whether the connection goes on. The lock is held.
 func (c *conn) survives(err error) bool {
 	var onStream http2.StreamError
 	if errors.As(err, &onStream) {
@@ -163,7 +163,7 @@ func (c *conn) handle(frame http2.Frame) error {
 	case *http2.PushPromiseFrame:
 		return http2.ConnectionError(http2.ErrCodeProtocol) // RFC 9113 section 8.4: a client cannot push
 	}
-	return nil // APNs ignores PRIORITY, and a client's GOAWAY says that it will end the connection
+	return nil // APNs ignores PRIORITY, and after its GOAWAY, a client ends the connection itself
 }
 
 // announceLimit tells the client how many streams it may have open. The lock is held.
@@ -197,7 +197,7 @@ func (c *conn) settings(f *http2.SettingsFrame) error {
 		if initial > maxWindow {
 			return http2.ConnectionError(http2.ErrCodeFlowControl)
 		}
-		for _, s := range c.streams { // RFC 9113 section 6.9.2: the change is one for open streams too
+		for _, s := range c.streams { // RFC 9113 section 6.9.2: the change applies to open streams, too
 			s.window += int64(initial) - c.streamWindow
 		}
 		c.streamWindow = int64(initial)
@@ -224,8 +224,8 @@ func (c *conn) goAway(last uint32) {
 	c.finish()
 }
 
-// farewell says that the streams up to last are processed, and why the connection ends, and ends it without answering them. The lock is
-// held.
+// farewell says that the streams up to last are processed, and why the connection ends. It ends the connection without answering them. The
+// lock is held.
 func (c *conn) farewell(last uint32, why []byte) {
 	c.out.put(func(f *http2.Framer) error { return f.WriteGoAway(last, http2.ErrCodeNo, why) })
 	c.drop()
@@ -239,7 +239,7 @@ func (c *conn) finish() {
 	}
 }
 
-// drop closes the connection without a word, once what was answered before is written. The lock is held.
+// drop closes the connection without a GOAWAY, once earlier answers are written. The lock is held.
 func (c *conn) drop() {
 	c.dropped = true
 	for _, s := range c.streams {

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// StallHandshakes lets new TCP connections be accepted and their TLS handshake get no answer, until it is turned off: then they go
-// on.
+// StallHandshakes accepts new TCP connections, but does not answer their TLS handshakes until it is turned off. Then they go on.
 func (a *Service) StallHandshakes(on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -20,9 +19,9 @@ func (a *Service) StallHandshakes(on bool) {
 	}
 }
 
-// SetMaxConcurrentStreams announces another limit on every open connection, and on those to come; 0 allows none. With
-// OneUntilAuthenticated, a connection that is not authenticated keeps its limit of one until it is. It returns when every client
-// acknowledged the limit or went away: from then on, what is over it is refused.
+// SetMaxConcurrentStreams announces another limit on every open connection, and on later ones; 0 allows no streams. With
+// OneUntilAuthenticated, a connection keeps its limit of one until it is authenticated. It returns when every client has
+// acknowledged the limit or gone away. From then on, streams above the limit are refused.
 func (a *Service) SetMaxConcurrentStreams(n uint32) {
 	a.mu.Lock()
 	a.limit = n
@@ -34,7 +33,7 @@ func (a *Service) SetMaxConcurrentStreams(n uint32) {
 		}
 	}
 	a.mu.Unlock()
-	// The service's own context: a connection that goes away counts too, so there is nothing else to wait for.
+	// The service's own context: a connection that goes away counts, too, so nothing else can be waited for.
 	_ = a.Await(a.ctx, func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -54,8 +53,8 @@ func (a *Service) SetDeviceTopic(topic string) {
 	a.options.DeviceTopic = topic
 }
 
-// GoAway ends every open connection as a server does that goes down for maintenance: requests that arrived are finished, later
-// ones are not processed, and then the connection is closed.
+// GoAway ends every open connection like a server that goes down for maintenance: it finishes requests that arrived, does not
+// process later ones, and then closes the connection.
 func (a *Service) GoAway() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,7 +63,7 @@ func (a *Service) GoAway() {
 	}
 }
 
-// Unregister makes pushes to the token be answered 410 Unregistered from now on, with at as when it ceased to be valid. A zero at
+// Unregister makes the service answer pushes to the token with 410 Unregistered from now on. at is when the token became invalid; zero
 // registers the token again.
 func (a *Service) Unregister(token string, at time.Time) {
 	a.mu.Lock()
@@ -76,7 +75,7 @@ func (a *Service) Unregister(token string, at time.Time) {
 	}
 }
 
-// Await waits until the condition holds. The condition may ask the service anything, and is asked again whenever a connection, a
+// Await waits until the condition holds. The condition may call any method of the service. It is checked again whenever a connection, a
 // stream, a request or a push comes or goes.
 func (a *Service) Await(ctx context.Context, condition func() bool) error {
 	for {
@@ -89,18 +88,18 @@ func (a *Service) Await(ctx context.Context, condition func() bool) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("APNs was not in the state that was waited for: %w", ctx.Err())
+			return fmt.Errorf("APNs did not reach the awaited state: %w", ctx.Err())
 		}
 	}
 }
 
-// Connections is how many connections were ever made, their TLS handshakes included.
+// Connections returns how many connections were ever made, their TLS handshakes included.
 func (a *Service) Connections() int { return locked(a, func() int { return a.connections }) }
 
-// Open is how many connections are open now.
+// Open returns how many connections are open now.
 func (a *Service) Open() int { return locked(a, func() int { return len(a.conns) }) }
 
-// Streams is how many streams are open now, on all connections together: requests that are under way or held.
+// Streams returns how many streams are open now, on all connections together: requests that are under way or held.
 func (a *Service) Streams() int {
 	return locked(a, func() (n int) {
 		for c := range a.conns {
@@ -110,7 +109,7 @@ func (a *Service) Streams() int {
 	})
 }
 
-// Held is how many requests are complete and have answers that wait, on all connections together.
+// Held returns how many complete requests wait for their answers, on all connections together.
 func (a *Service) Held() int {
 	return locked(a, func() (n int) {
 		for c := range a.conns {
@@ -124,13 +123,13 @@ func (a *Service) Held() int {
 	})
 }
 
-// MaxStreams is the most streams that were ever open at the same time on one connection.
+// MaxStreams returns the most streams that were ever open at the same time on one connection.
 func (a *Service) MaxStreams() int { return locked(a, func() int { return a.maxStreams }) }
 
-// Refused is how many streams were refused because their client opened more than it had acknowledged to be allowed.
+// Refused returns how many streams were refused because their client opened more than the limit that it had acknowledged.
 func (a *Service) Refused() int { return locked(a, func() int { return a.refused }) }
 
-// ProviderTokens is how many different valid provider tokens were accepted.
+// ProviderTokens returns how many different valid provider tokens were accepted.
 func (a *Service) ProviderTokens() int { return locked(a, func() int { return len(a.tokens) }) }
 
 func locked[T any](a *Service, get func() T) T {

@@ -8,13 +8,13 @@ import (
 	"slices"
 )
 
-// identity is who a client certificate says that the client is.
+// identity is the client's identity by its certificate.
 type identity struct {
 	topics []string
 	fault  fault
 }
 
-// readCertificate judges a client certificate.
+// readCertificate checks a client certificate.
 func (a *Service) readCertificate(leaf *x509.Certificate) *identity {
 	topics, err := topicsOf(leaf)
 	now := a.options.Now()
@@ -25,9 +25,9 @@ func (a *Service) readCertificate(leaf *x509.Certificate) *identity {
 	case now.Before(leaf.NotBefore) || now.After(leaf.NotAfter):
 		client.fault = faultf("BadCertificate", "the client certificate is not valid at this time")
 	case !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
-		client.fault = faultf("BadCertificate", "the certificate is none for clients")
+		client.fault = faultf("BadCertificate", "the certificate is not for clients")
 	case err != nil:
-		client.fault = faultf("BadCertificate", "the client certificate is none of Apple's kind: %s", err)
+		client.fault = faultf("BadCertificate", "the client certificate is not like Apple's: %s", err)
 	case !hasExtension(leaf, environmentExtensions[a.options.Environment]):
 		client.fault = faultf("BadCertificateEnvironment", "the client certificate is not for %s", a.options.Environment)
 	}
@@ -38,7 +38,7 @@ func hasExtension(leaf *x509.Certificate, id asn1.ObjectIdentifier) bool {
 	return slices.ContainsFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
 }
 
-// topicsOf are the topics that a certificate lists, or else the bundle id that it is for.
+// topicsOf returns the topics that a certificate lists, or else the bundle id that it is for.
 func topicsOf(leaf *x509.Certificate) (topics []string, err error) {
 	for _, extension := range leaf.Extensions {
 		if !extension.Id.Equal(topicsExtension) {
@@ -46,7 +46,7 @@ func topicsOf(leaf *x509.Certificate) (topics []string, err error) {
 		}
 		var list []asn1.RawValue
 		if rest, err := asn1.Unmarshal(extension.Value, &list); err != nil || len(rest) > 0 {
-			return nil, errors.New("its list of topics is not readable")
+			return nil, errors.New("its list of topics cannot be read")
 		}
 		for _, element := range list {
 			if element.Tag == asn1.TagUTF8String {

@@ -19,11 +19,11 @@ func TestAPNsJudgesWhoSendsThenTheTopicThenTheDevice(t *testing.T) {
 		status int
 		reason string
 	}{
-		{"a device that there is not", func(*http.Request) {}, 400, "BadDeviceToken"},
+		{"a device that does not exist", func(*http.Request) {}, 400, "BadDeviceToken"},
 		{"and another app's topic", header("Apns-Topic", "com.example.other"), 400, "TopicDisallowed"},
 		{"and no provider token", header("Authorization", ""), 403, "MissingProviderToken"},
 		{"and a wrong provider token", header("Authorization", "bearer a.b.c"), 403, "InvalidProviderToken"},
-		{"and a priority that is none", header("Apns-Priority", "7"), 400, "BadPriority"},
+		{"and an invalid priority", header("Apns-Priority", "7"), 400, "BadPriority"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

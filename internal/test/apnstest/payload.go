@@ -13,7 +13,7 @@ import (
 // countForm is a JSON number that may be a badge.
 var countForm = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 
-// checkSize judges a payload's length: 4 KB, and 5 KB for VoIP.
+// checkSize checks a payload's length: at most 4 KB, and 5 KB for VoIP.
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification
 func (s *stream) checkSize() fault {
 	limit := 4096
@@ -29,12 +29,12 @@ func (s *stream) checkSize() fault {
 	return fault{}
 }
 
-// checkPayload judges what the payload says, by the keys of
+// checkPayload checks the payload's keys and values, by
 // https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification.
-// Apple does not look that closely and lets the device drop what it cannot use, so that a mistake shows on nobody's server.
+// Apple checks less, and the device drops what it cannot use, so no server would notice a mistake.
 func (s *stream) checkPayload() fault {
 	if len(s.request.Payload) == 0 || len(s.request.Payload) > 5120 {
-		return fault{} // checkSize says so
+		return fault{} // checkSize reports it
 	}
 	if violation := payloadViolation(s.request.Payload, s.request.PushType); violation != "" {
 		return fault{badPayload, violation}
@@ -57,7 +57,7 @@ func payloadViolation(payload []byte, pushType string) string {
 	}
 	value, there := object["aps"]
 	if !there && (pushType == "mdm" || pushType == "fileprovider" || pushType == "complication") {
-		return "" // these have keys of their own
+		return "" // these have other keys
 	}
 	aps, ok := value.(map[string]any)
 	if !ok {
@@ -69,7 +69,7 @@ func payloadViolation(payload []byte, pushType string) string {
 	return typeViolation(aps, pushType)
 }
 
-// typeViolation judges whether aps is what the push type promises.
+// typeViolation checks whether aps fits the push type.
 func typeViolation(aps map[string]any, pushType string) string {
 	has := func(keys ...string) (found string) {
 		for _, key := range keys {
@@ -103,7 +103,7 @@ func typeViolation(aps map[string]any, pushType string) string {
 	return ""
 }
 
-// activityViolation judges whether aps is an update that ActivityKit takes.
+// activityViolation checks whether ActivityKit would accept aps as an update.
 // https://developer.apple.com/documentation/activitykit/starting-and-updating-live-activities-with-activitykit-push-notifications
 func activityViolation(aps map[string]any) string {
 	if number, ok := aps["timestamp"].(json.Number); !ok || !countForm.MatchString(number.String()) {
@@ -120,7 +120,7 @@ func activityViolation(aps map[string]any) string {
 	return ""
 }
 
-// keysViolation judges the keys of aps that have a type.
+// keysViolation checks the keys of aps that have a type.
 func keysViolation(aps map[string]any) string {
 	for key, value := range aps {
 		ok := true
@@ -142,13 +142,13 @@ func keysViolation(aps map[string]any) string {
 			_, ok = value.(string)
 		}
 		if !ok {
-			return "aps." + key + " is not of its type"
+			return "aps." + key + " has the wrong type"
 		}
 	}
 	return ""
 }
 
-// alertViolation judges the alert: a string, or an object of strings and of lists of arguments.
+// alertViolation checks the alert: a string, or an object of strings and of lists of arguments.
 func alertViolation(alert any) string {
 	if _, ok := alert.(string); ok {
 		return ""

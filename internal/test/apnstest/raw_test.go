@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// raw is a client that does with HTTP/2 exactly what a test says.
+// raw is an HTTP/2 client whose frames a test controls exactly.
 type raw struct {
 	t       *testing.T
 	f       fixture
@@ -21,7 +21,7 @@ type raw struct {
 	next    uint32
 }
 
-// newRaw connects, and acknowledges the first settings, which it returns as far as they are a limit.
+// newRaw connects, and acknowledges the first settings. It returns the limit in them.
 func newRaw(t *testing.T, f fixture) (r *raw, limit uint32) {
 	t.Helper()
 	conn, err := (&tls.Dialer{Config: trusting(t, f.Service)}).DialContext(t.Context(), "tcp", strings.TrimPrefix(f.URL, "https://"))
@@ -48,7 +48,7 @@ func (r *raw) write(err error) {
 	}
 }
 
-// read is the next frame that is not about flow control, and not an acknowledgement of settings.
+// read returns the next frame that is not about flow control, and not an acknowledgement of settings.
 func (r *raw) read() http2.Frame {
 	r.t.Helper()
 	for {
@@ -68,7 +68,7 @@ func (r *raw) read() http2.Frame {
 	}
 }
 
-// next is the next frame, which has to be of the type.
+// next returns the next frame, which must be of the type.
 func next[F http2.Frame](r *raw) F {
 	r.t.Helper()
 	frame := r.read()
@@ -79,7 +79,7 @@ func next[F http2.Frame](r *raw) F {
 	return f
 }
 
-// limit is the one that the next frame announces.
+// limit returns the limit that the next frame announces.
 func (r *raw) limit() uint32 {
 	r.t.Helper()
 	n, ok := next[*http2.SettingsFrame](r).Value(http2.SettingMaxConcurrentStreams)
@@ -110,7 +110,7 @@ func (r *raw) push(bearer string) (id uint32) {
 	return id
 }
 
-// answer is the status in the next frame, which is to be an answer's head on the stream.
+// answer returns the status in the next frame, which must be an answer's head on the stream.
 func (r *raw) answer(id uint32) int {
 	r.t.Helper()
 	f := next[*http2.MetaHeadersFrame](r)

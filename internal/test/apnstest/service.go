@@ -12,18 +12,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Service is a fake of Apple's push service for tests: HTTP/2 over TLS on a port of 127.0.0.1, for as long as its test. It verifies
-// each push as Apple documents it, answers as Apple does, and remembers what came.
+// Service is a fake of Apple's push service for tests: HTTP/2 over TLS on a port of 127.0.0.1, for the duration of its test. It
+// verifies each push as Apple documents it, answers as Apple does, and remembers the requests.
 //
-// Its HTTP/2 is written by hand, so that a test says exactly when a stream is refused and a connection ends. It is safe for
+// Its HTTP/2 is written by hand, so a test controls exactly when a stream is refused and a connection ends. It is safe for
 // concurrent use.
 //
 // https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
 // https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
 type Service struct {
-	// URL is the service's: https://127.0.0.1:port.
+	// URL is the service's origin, https://127.0.0.1:port.
 	URL string
-	// CAFile holds the certificate of the authority that vouches for the service: what trusted_ca takes.
+	// CAFile is a file with the certificate of the authority that signed the service's, for the option trusted_ca.
 	CAFile string
 
 	options  Options
@@ -49,25 +49,25 @@ type Service struct {
 	refused      int
 }
 
-// Options are what a [Service] can be told. It needs Keys or an Authority to let anybody in.
+// Options configure a [Service]. It needs Keys or an Authority to accept anybody.
 type Options struct {
-	// Environment is "production" or "sandbox"; empty is "production". Keys and certificates for the other are refused.
+	// Environment is "production" or "sandbox"; empty means "production". Keys and certificates for the other one are refused.
 	Environment string
 	// Keys are those that provider tokens may be signed with.
 	Keys []Key
-	// Authority is whose client certificates are accepted, see [Authority.Certificate]. They say themselves which topics
-	// and environments they are for. A connection with one needs no provider token.
+	// Authority is the authority whose client certificates are accepted: see [Authority.Certificate]. They name their topics and
+	// environments themselves. A connection with a certificate needs no provider token.
 	Authority *Authority
-	// DeviceTopic is the bundle id of the app that the device tokens were made for; empty is any. See also [Service.SetDeviceTopic].
+	// DeviceTopic is the bundle id of the app that the device tokens were made for; empty means any. See also [Service.SetDeviceTopic].
 	DeviceTopic string
-	// MaxConcurrentStreams is the limit that a connection is told; 0 is 1000.
+	// MaxConcurrentStreams is the limit that the service announces on a connection; 0 means 1000.
 	MaxConcurrentStreams uint32
 	// OneUntilAuthenticated allows one stream on a connection until the first request with a valid provider token, and
 	// MaxConcurrentStreams from then on, as Apple documents.
 	OneUntilAuthenticated bool
-	// AllowTokenUpdates lets a key have new provider tokens more often than every 20 minutes.
+	// AllowTokenUpdates allows new provider tokens of a key more often than every 20 minutes.
 	AllowTokenUpdates bool
-	// Now is the clock that tokens, certificates and expirations are judged by; nil is the real one.
+	// Now is the clock for tokens, certificates and expirations; nil means the real one.
 	Now func() time.Time
 }
 
@@ -79,11 +79,11 @@ type Key struct {
 	Public *ecdsa.PublicKey
 	// Topics are the bundle ids that the key may push to; with the suffixes for push types, such as .voip, too.
 	Topics []string
-	// Environment limits the key to "production" or "sandbox"; empty is both.
+	// Environment limits the key to "production" or "sandbox"; empty means both.
 	Environment string
 }
 
-// New starts a fake of APNs. It ends with the test, and with it all that it does.
+// New starts a fake of APNs. It ends with the test.
 func New(t testing.TB, o Options) *Service {
 	t.Helper()
 	if o.Environment == "" {
@@ -108,7 +108,7 @@ func New(t testing.TB, o Options) *Service {
 			Certificates: []tls.Certificate{ca.Certificate(t, "127.0.0.1", "localhost")},
 			MinVersion:   tls.VersionTLS12,
 			NextProtos:   []string{"h2"},
-			// A certificate is judged with the request, so that the answer can say what is wrong with it.
+			// The certificate is checked with each request, so the answer can say what is wrong with it.
 			ClientAuth: tls.RequestClientCert,
 		},
 		changed: make(chan struct{}), sockets: map[net.Conn]struct{}{}, conns: map[*conn]struct{}{},
@@ -149,7 +149,7 @@ func (a *Service) accept() {
 	}
 }
 
-// serve has one TCP connection from its beginning to its end.
+// serve serves one TCP connection until it ends.
 func (a *Service) serve(socket net.Conn) {
 	defer func() {
 		_ = socket.Close()
@@ -172,7 +172,7 @@ func (a *Service) serve(socket net.Conn) {
 	a.announce()
 }
 
-// open takes up a connection after its handshake.
+// open registers a connection after its handshake.
 func (a *Service) open(conn *tls.Conn) *conn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -183,7 +183,7 @@ func (a *Service) open(conn *tls.Conn) *conn {
 	return c
 }
 
-// unstalled waits while handshakes stall, and reports whether the service is still open then.
+// unstalled waits while handshakes stall. It reports whether the service is still open afterwards.
 func (a *Service) unstalled() bool {
 	a.mu.Lock()
 	stalled := a.stalled
@@ -199,7 +199,7 @@ func (a *Service) unstalled() bool {
 	}
 }
 
-// announce wakes whoever waits for a change. The lock is held.
+// announce wakes all that wait for a change. The lock is held.
 func (a *Service) announce() {
 	close(a.changed)
 	a.changed = make(chan struct{})

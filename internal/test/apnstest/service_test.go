@@ -27,7 +27,7 @@ const (
 	pushID      = "123e4567-e89b-12d3-a456-426614174000"
 )
 
-// fixture is the fake with one key, whose clock the test sets, and a client of it.
+// fixture is a fake with one key and with a clock that the test sets, and its client.
 type fixture struct {
 	*apnstest.Service
 	key    *ecdsa.PrivateKey
@@ -60,7 +60,7 @@ func (f fixture) advance(d time.Duration) {
 	f.clock.Store(&later)
 }
 
-// token is a provider token of the key.
+// token returns a provider token of the key.
 func (f fixture) token(t *testing.T, issued time.Time) string {
 	t.Helper()
 	return tokenOf(t, f.key, "KEY4567890", "TEAM567890", issued)
@@ -71,7 +71,7 @@ func tokenOf(t *testing.T, key *ecdsa.PrivateKey, kid, team string, issued time.
 	return jwttest.Sign(t, key, fmt.Sprintf(`{"alg":"ES256","kid":%q}`, kid), fmt.Sprintf(`{"iss":%q,"iat":%d}`, team, issued.Unix()))
 }
 
-// client is an ordinary HTTP/2 client that trusts the fake, and shows the certificates.
+// client returns an ordinary HTTP/2 client that trusts the fake, and shows the certificates.
 func client(t *testing.T, a *apnstest.Service, certificates ...tls.Certificate) *http.Client {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: trusting(t, a, certificates...), ForceAttemptHTTP2: true}
@@ -90,7 +90,7 @@ func trusting(t *testing.T, a *apnstest.Service, certificates ...tls.Certificate
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, Certificates: certificates, NextProtos: []string{"h2"}}
 }
 
-// request is a push without a mistake.
+// request returns a push without a mistake.
 func (f fixture) request(t *testing.T) *http.Request {
 	t.Helper()
 	body := strings.NewReader(`{"aps":{"alert":{"loc-key":"MSG","loc-args":["a"]},"badge":0},"room_id":"!r"}`)
@@ -137,7 +137,7 @@ func (f fixture) do(t *testing.T, r *http.Request) (response, error) {
 	return response{answer.StatusCode, decoded.Reason, decoded.Timestamp, answer.Header, string(body)}, nil
 }
 
-// expect sends a request and wants it answered like this.
+// expect sends a request and wants this answer.
 func (f fixture) expect(t *testing.T, r *http.Request, status int, reason string) response {
 	t.Helper()
 	answer, err := f.do(t, r)

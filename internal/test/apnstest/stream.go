@@ -9,19 +9,19 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// maxBodyKept is how much of a payload is looked at; more is too large in any case.
+// maxBodyKept is how much of a payload is kept. A longer one is too large in any case.
 const maxBodyKept = 16 << 10
 
 // stream is one request and its answer.
 type stream struct {
 	id      uint32
 	request Request
-	key     *Key          // that signed its provider token; nil if none that is known
+	key     *Key          // that signed its provider token; nil if the key is unknown
 	gone    chan struct{} // closed when the stream ends
 
 	window int64
 	unsent []byte // of the answer's body
-	held   bool   // its answer waits
+	held   bool   // its answer is held
 }
 
 // headers opens a stream, or ends one with trailers. The lock is held.
@@ -40,7 +40,7 @@ func (c *conn) headers(f *http2.MetaHeadersFrame) error {
 		return nil // a stream that ended here before the client knew
 	}
 	c.newest = id
-	// RFC 9113 section 6.8: what comes above the last stream is ignored.
+	// RFC 9113 section 6.8: streams above the last one are ignored.
 	if c.dropped || c.away && id > c.last {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (c *conn) data(f *http2.DataFrame) error {
 	return nil
 }
 
-// judge decides about a request that is complete. The lock is held.
+// judge decides about a complete request. The lock is held.
 func (c *conn) judge(s *stream) {
 	if reason := c.check(s); reason != "" {
 		c.reply(s, &Answer{Reason: reason})
@@ -124,7 +124,7 @@ func (c *conn) judge(s *stream) {
 	})
 }
 
-// give does what the answer says. The lock is held.
+// give carries out the answer. The lock is held.
 func (c *conn) give(s *stream, answer *Answer) {
 	switch {
 	case answer.Drop && answer.GoAway:
@@ -174,7 +174,7 @@ func (c *conn) reset(id uint32, code http2.ErrCode) {
 	c.forget(c.streams[id])
 }
 
-// forget ends a stream, if it is still there, and records what became of its request. The lock is held.
+// forget ends a stream, if it still exists, and records its request. The lock is held.
 func (c *conn) forget(s *stream) {
 	if s == nil || c.streams[s.id] != s {
 		return
@@ -185,7 +185,7 @@ func (c *conn) forget(s *stream) {
 	c.finish()
 }
 
-// returnWindow lets the client send on. The lock is held.
+// returnWindow allows the client to send more. The lock is held.
 func (c *conn) returnWindow(s *stream, f *http2.DataFrame) {
 	n := f.Length // padding counts too, RFC 9113 section 6.9.1
 	c.unreturned += n
@@ -199,7 +199,7 @@ func (c *conn) returnWindow(s *stream, f *http2.DataFrame) {
 	}
 }
 
-// windowUpdate lets the service send on. The lock is held.
+// windowUpdate allows the service to send more. The lock is held.
 func (c *conn) windowUpdate(f *http2.WindowUpdateFrame) error {
 	if f.StreamID == 0 {
 		c.window += int64(f.Increment)
@@ -219,7 +219,7 @@ func (c *conn) windowUpdate(f *http2.WindowUpdateFrame) error {
 	return nil
 }
 
-// flush sends what waited for the connection's window. The lock is held.
+// flush sends the bodies that waited for the connection's window. The lock is held.
 func (c *conn) flush() {
 	for _, s := range c.streams {
 		c.send(s)

@@ -12,7 +12,7 @@ import (
 
 const (
 	maxTokenAge    = time.Hour        // how old a provider token may be
-	minTokenUpdate = 20 * time.Minute // how long it must be before the next one
+	minTokenUpdate = 20 * time.Minute // how long a key must wait before its next one
 	maxClockSkew   = 5 * time.Second  // how far a client's clock may be ahead
 )
 
@@ -20,10 +20,10 @@ const (
 type providerToken struct {
 	key     *Key
 	issued  time.Time
-	expired bool // it was answered ExpiredProviderToken since
+	expired bool // a request with it was answered ExpiredProviderToken
 }
 
-// checkProviderToken judges the authorization header. The lock is held.
+// checkProviderToken checks the authorization header. The lock is held.
 // https://developer.apple.com/documentation/usernotifications/establishing-a-token-based-connection-to-apns
 func (c *conn) checkProviderToken(s *stream, now time.Time) fault {
 	text := bearer(&s.request)
@@ -42,7 +42,7 @@ func (c *conn) checkProviderToken(s *stream, now time.Time) fault {
 		// Its table spells this BadEnvironmentKeyIdInToken: https://github.com/swift-server-community/APNSwift/pull/229.
 		return faultf("BadEnvironmentKeyInToken", "the key of the provider token is for %s only", e)
 	}
-	// A time of issue that is not within the last hour is answered like this, whichever side it is on:
+	// This is the answer if the time of issue is not within the last hour, in the past or in the future:
 	// https://developer.apple.com/library/archive/documentation/NetworkingInternet/Conceptual/RemoteNotificationsPG/CommunicatingwithAPNs.html
 	if age := now.Sub(token.issued); age > maxTokenAge || age < -maxClockSkew {
 		return faultf("ExpiredProviderToken", "the provider token is %s old", age)
@@ -61,20 +61,20 @@ func (c *conn) checkProviderToken(s *stream, now time.Time) fault {
 	return fault{}
 }
 
-// checkMixture wants a connection to stay with the team and the key of its first push.
+// checkMixture wants all tokens of a connection to have the team and the key of its first push.
 func (c *conn) checkMixture(key *Key) fault {
 	switch {
 	case c.key == nil || c.key == key:
 		return fault{}
 	case c.key.TeamID != key.TeamID:
-		return faultf("InvalidProviderToken", "the connection is another team's")
+		return faultf("InvalidProviderToken", "the connection belongs to another team")
 	default:
 		return faultf("UnrelatedKeyIdInToken", "the connection is for tokens of another key")
 	}
 }
 
-// tooSoon reports whether a new token comes within 20 minutes of another of its key. One that was answered ExpiredProviderToken does
-// not count: the provider had to replace it. The lock is held.
+// tooSoon reports whether a new token comes within 20 minutes of another one of its key. A token that was answered ExpiredProviderToken
+// does not count, because the provider had to replace it. The lock is held.
 func (a *Service) tooSoon(token *providerToken) bool {
 	if a.options.AllowTokenUpdates {
 		return false
@@ -94,7 +94,7 @@ func (a *Service) tokenExpired(r *Request) {
 	}
 }
 
-// bearer is the provider token of a request; empty if it has none.
+// bearer returns the provider token of a request; empty if it has none.
 func bearer(r *Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") {
@@ -121,7 +121,7 @@ func (a *Service) verifyToken(text string) (*providerToken, error) {
 			return key.verify(text)
 		}
 	}
-	return nil, errors.New("kid is no key's that is known")
+	return nil, errors.New("kid is not the ID of a known key")
 }
 
 func (key *Key) verify(text string) (*providerToken, error) {

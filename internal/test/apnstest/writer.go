@@ -19,15 +19,15 @@ var (
 	errFinish = errors.New("the connection is finished")
 )
 
-// drainTime is how long a client may keep a connection that was finished in good order.
+// drainTime is how long a client may keep a connection that the service finished properly.
 const drainTime = 5 * time.Second
 
-// writer writes a connection's frames in the order in which they were put. Whoever puts one does not wait for the client to
-// read it: otherwise a client that writes before it reads would be stuck with a service that does the same.
+// writer writes a connection's frames in the order in which they were put. Putting a frame does not wait until the client reads it.
+// Otherwise, the service and a client that also writes before it reads would block each other.
 type writer struct {
 	framer   *http2.Framer
 	buffered *bufio.Writer
-	finished bool // the end was written in good order; read after run
+	finished bool // the end was written properly; read after run
 
 	block   bytes.Buffer
 	encoder *hpack.Encoder
@@ -40,7 +40,7 @@ type writer struct {
 func newWriter(framer *http2.Framer, buffered *bufio.Writer) *writer {
 	w := &writer{framer: framer, buffered: buffered, wake: make(chan struct{}, 1)}
 	w.encoder = hpack.NewEncoder(&w.block)
-	w.encoder.SetMaxDynamicTableSize(0) // right whatever table the client allows
+	w.encoder.SetMaxDynamicTableSize(0) // correct, whatever table the client allows
 	return w
 }
 
@@ -50,7 +50,7 @@ func (w *writer) put(write func(*http2.Framer) error) {
 	w.queue = append(w.queue, write)
 	select {
 	case w.wake <- struct{}{}:
-	default: // it is awake
+	default: // it is awake already
 	}
 }
 

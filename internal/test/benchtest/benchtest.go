@@ -1,4 +1,5 @@
-// Package benchtest measures what a push costs the gateway. The push service is a process of its own, so that its work does not count.
+// Package benchtest measures what a push costs the gateway. The push service is a separate process, so its
+// work does not count.
 package benchtest
 
 import (
@@ -28,7 +29,7 @@ const (
 	keyFile         = "key.pem"
 )
 
-// Serve answers with the handler, and does not return, in the process that [Start] started. TestMain calls it first.
+// Serve answers with the handler in the process that [Start] started, and does not return there. TestMain must call it first.
 func Serve(handler http.Handler) {
 	dir := os.Getenv(childKey)
 	if dir == "" {
@@ -41,7 +42,7 @@ func Serve(handler http.Handler) {
 	os.Exit(0)
 }
 
-// serve says where it listens on the standard output, and serves until the standard input ends: when the parent does.
+// serve writes its address to the standard output. It serves until the standard input ends, which happens when the parent ends.
 func serve(dir string, handler http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it waits for nothing
 	if err != nil {
@@ -62,13 +63,13 @@ func serve(dir string, handler http.Handler) error {
 
 // Server is an HTTPS server with HTTP/2 in another process, which answers with the handler given to [Serve].
 type Server struct {
-	// URL is its origin, https://127.0.0.1:<port>.
+	// URL is the server's origin, https://127.0.0.1:<port>.
 	URL string
-	// CA vouches for it.
+	// CA signed the server's certificate.
 	CA *providertest.CA
 }
 
-// Start starts the server. It ends with the benchmark.
+// Start starts the server, which ends with the benchmark.
 func Start(b *testing.B) *Server {
 	b.Helper()
 	ca, dir := providertest.NewCA(b), b.TempDir()
@@ -89,7 +90,7 @@ func Start(b *testing.B) *Server {
 	}
 	b.Cleanup(func() {
 		_ = stdin.Close()
-		_ = child.Wait() // the context has killed it by now if it did not notice
+		_ = child.Wait() // if it does not end, the context has killed it by now
 	})
 	address, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
@@ -98,7 +99,7 @@ func Start(b *testing.B) *Server {
 	return &Server{URL: "https://" + strings.TrimSpace(address), CA: ca}
 }
 
-// certify writes the files of a certificate for the server.
+// certify writes the server's certificate and key into files.
 func certify(b *testing.B, ca *providertest.CA, dir string) {
 	b.Helper()
 	certificate := ca.Certificate(b, "127.0.0.1")
@@ -116,14 +117,14 @@ func certify(b *testing.B, ca *providertest.CA, dir string) {
 	}
 }
 
-// inFlight is how many pushes are under way at a time for each CPU.
+// inFlight is how many pushes are in flight for each CPU.
 const inFlight = 16
 
-// Run does something b.N times, many at a time, and reports the CPU time that this process took for each, the garbage collector's
-// included. It fails the benchmark for an error.
+// Run calls do b.N times, many at a time. It reports the CPU time that this process used for each call, including the garbage collector's. An
+// error fails the benchmark.
 func Run(b *testing.B, do func() error) {
 	b.Helper()
-	if err := do(); err != nil { // so that connection and token are there
+	if err := do(); err != nil { // opens the connection and gets the token
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cpu is the CPU time that this process has taken so far.
+// cpu returns the CPU time that this process has used so far.
 func cpu() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

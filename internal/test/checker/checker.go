@@ -1,8 +1,8 @@
-// Package checker judges a push gateway from outside: it holds what homeservers asked and were answered against what the push service
-// got, and says what was lost, doubled, reordered or wrongly rejected. It shares no code with the gateway.
+// Package checker judges a push gateway from outside. It compares the requests and answers of homeservers with the pushes of the push service,
+// and reports what was lost, doubled, reordered or wrongly rejected. It shares no code with the gateway.
 //
 //	checker.go  the verdicts
-//	history.go  what is known of one device, and of one event for it
+//	history.go  what is known about one device, and about one event for it
 //	log.go      the logs, as JSON lines
 //	cmd         the program
 package checker
@@ -15,28 +15,27 @@ import (
 	"time"
 )
 
-// Request is a homeserver's request to the gateway: one line of its log. A notification that was sent again is another request with the
-// same event.
+// Request is a homeserver's request to the gateway: one line of its log. A repeated notification is another request with the same event.
 type Request struct {
 	Sent time.Time `json:"time"`
-	// Answered is when the answer was there; zero if there was none.
+	// Answered is when the answer arrived. It is zero if there was none.
 	Answered time.Time `json:"answered,omitzero"`
-	// Event is what makes the notification the same when it is sent again; empty for a badge update.
+	// Event identifies the notification when it is repeated. It is empty for a badge update.
 	Event   string   `json:"event,omitempty"`
 	Devices []Device `json:"devices"`
-	// Status is the answer's; 0 if there was none.
+	// Status is the status of the answer. It is 0 if there was none.
 	Status int `json:"status,omitempty"`
-	// Rejected are those of the devices that the answer lists.
+	// Rejected has the devices that the answer rejects.
 	Rejected []string `json:"rejected,omitempty"`
-	// Expires is from when on the event need not arrive any more; zero for never.
+	// Expires is the time after which the event need not arrive. Zero means that it must always arrive.
 	Expires time.Time `json:"expires,omitzero"`
 }
 
 // Device is one of a request's devices.
 type Device struct {
-	// Name is the device's in both logs.
+	// Name is the device's name in both logs.
 	Name string `json:"device"`
-	// PushkeyTS is when the client registered, in seconds by the homeserver's clock; 0 if the homeserver does not say.
+	// PushkeyTS is when the client registered, in seconds by the homeserver's clock. It is 0 if the homeserver sends none.
 	PushkeyTS int64 `json:"pushkey_ts,omitempty"`
 }
 
@@ -45,18 +44,18 @@ type Push struct {
 	Time   time.Time `json:"time"`
 	Device string    `json:"device"`
 	Event  string    `json:"event,omitempty"`
-	// Taken says that the push service took it, and Cut that its answer was cut off, so that nobody knows.
+	// Taken reports whether the push service took the push. Cut reports whether its answer was cut off, so the gateway cannot know.
 	Taken bool `json:"taken,omitempty"`
 	Cut   bool `json:"cut,omitempty"`
-	// Dead says that the push service answered that the device's pushkey is dead, as of the second Since if it said so.
+	// Dead reports whether the push service answered that the pushkey is dead. Since is the time in that answer, in seconds, if it had one.
 	Dead  bool  `json:"dead,omitempty"`
 	Since int64 `json:"since,omitempty"`
 }
 
-// Kill is an end of the gateway's process.
+// Kill is one end of the gateway's process.
 type Kill struct {
 	Time time.Time `json:"time"`
-	// Ended is when it was gone; zero for at once.
+	// Ended is when the process was gone. Zero means at once.
 	Ended time.Time `json:"ended,omitzero"`
 }
 
@@ -67,51 +66,50 @@ func (k Kill) ended() time.Time {
 	return k.Ended
 }
 
-// KillWindow is how long before the end of a process a push may have been taken that is sent again afterwards: the gateway had no time to write down
-// that it was.
+// KillWindow is the time before the end of a process in which the gateway may fail to record a delivery. Such a push may be sent again.
 const KillWindow = 2 * time.Second
 
-// Kind is what is wrong.
+// Kind is the kind of a finding.
 type Kind string
 
-// What can be wrong.
+// The kinds of findings.
 const (
 	// Lost: answered with 200, not rejected, and never taken.
 	Lost Kind = "lost"
-	// Doubled: taken again, though no kill and no answer that was cut off explains it.
+	// Doubled: taken again, although neither a kill nor an answer that was cut off explains it.
 	Doubled Kind = "doubled"
-	// Reordered: taken after an event that was first sent when this one had been answered with 200.
+	// Reordered: taken after an event that was first sent after this one was answered with 200.
 	Reordered Kind = "reordered"
-	// WronglyRejected: listed as rejected, though the push service never said so of this registration or a later one.
+	// WronglyRejected: listed as rejected, although the push service never reported this registration or a later one as dead.
 	WronglyRejected Kind = "wrongly rejected"
-	// Invented: pushed, though no homeserver had asked for it.
+	// Invented: pushed, although no homeserver had sent it.
 	Invented Kind = "invented"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one fault of the gateway.
 type Finding struct {
 	Kind          Kind
 	Device, Event string
 	Text          string
 }
 
-// String is the finding in one line.
+// String returns the finding in one line.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s for %s: %s", f.Kind, f.Event, f.Device, f.Text)
 }
 
 // Report is what the checker found.
 type Report struct {
-	// Requests, and those of them that were answered with 200, with anything else, and not at all.
+	// Requests counts the requests. Accepted, Refused and Unanswered count those answered with 200, with another status, and not at all.
 	Requests, Accepted, Refused, Unanswered int
-	// Events are the events, each counted once for every device; Taken are those of them that arrived.
+	// Events counts the events, each once for every device. Taken counts those that arrived.
 	Events, Taken int
-	// Pushes are all that the push service saw, Kills the ends of the gateway's process.
+	// Pushes counts all pushes that the push service saw. Kills counts the ends of the gateway's process.
 	Pushes, Kills int
-	// DoubledByKill and DoubledByCut are the pushes that were taken again for a reason: a kill, or an answer that was cut off.
+	// DoubledByKill and DoubledByCut count pushes that were taken again for a good reason: a kill, or an answer that was cut off.
 	DoubledByKill, DoubledByCut int
-	// Rejected are the events that were answered as rejected, rightly; Buried are those that were accepted for a device that turned
-	// out to be dead, and Expired those whose time was over.
+	// Rejected counts the events that were rightly answered as rejected. Buried counts those that were accepted for a device that was
+	// found dead later. Expired counts those whose time was over.
 	Rejected, Buried, Expired int
 
 	Findings []Finding
@@ -136,7 +134,7 @@ func Check(requests []Request, pushes []Push, kills []Kill) Report {
 	return *r
 }
 
-// judge looks at each event of a device, and at the order in which they were taken.
+// judge checks each event of a device, and the order in which they were taken.
 func (r *Report) judge(d *history, kills []Kill) {
 	for _, e := range d.events {
 		r.Events++
@@ -151,7 +149,7 @@ func (r *Report) judge(d *history, kills []Kill) {
 	r.order(d)
 }
 
-// missing looks whether an event had to arrive and did not.
+// missing checks whether an event should have arrived and did not.
 func (r *Report) missing(d *history, e *event) {
 	switch {
 	case e.rejected:
@@ -166,7 +164,7 @@ func (r *Report) missing(d *history, e *event) {
 	}
 }
 
-// repetition looks whether anything explains that a push was taken twice.
+// repetition checks whether a kill or a cut answer explains that a push was taken twice.
 func (r *Report) repetition(d *history, e *event, first, second Push, kills []Kill) {
 	killed := slices.ContainsFunc(kills, func(k Kill) bool {
 		end := k.ended()
@@ -178,13 +176,13 @@ func (r *Report) repetition(d *history, e *event, first, second Push, kills []Ki
 	case killed:
 		r.DoubledByKill++
 	default:
-		r.find(Doubled, d, e, "taken at %s and again at %s, with no kill and no answer cut off in between", clock(first.Time), clock(second.Time))
+		r.find(Doubled, d, e, "taken at %s and again at %s, without a kill or a cut answer in between", clock(first.Time), clock(second.Time))
 	}
 }
 
-// order looks whether any event was taken after one that came into the world later.
+// order checks whether an event was taken after one that was sent later.
 func (r *Report) order(d *history) {
-	var latest *event // of those taken so far, the one that was first sent last
+	var latest *event // the event sent last, of those taken so far
 	for _, p := range d.taken {
 		e := d.events[p.Event]
 		if e == nil {
@@ -200,16 +198,16 @@ func (r *Report) order(d *history) {
 	}
 }
 
-// rejections looks whether the push service bears out what an answer lists.
+// rejections checks whether the push service's answers justify the rejections of a homeserver's answer.
 func (r *Report) rejections(q *Request, devices map[string]*history) {
 	for _, name := range q.Rejected {
 		ts, asked := q.pushkeyTS(name)
 		e := &event{name: q.Event}
 		switch d := devices[name]; {
 		case !asked:
-			r.find(WronglyRejected, &history{name: name}, e, "no device of the request at %s", clock(q.Sent))
+			r.find(WronglyRejected, &history{name: name}, e, "the request at %s has no such device", clock(q.Sent))
 		case !d.dead(ts, q.Answered):
-			r.find(WronglyRejected, d, e, "the registration of %d was answered as rejected at %s; the push service had called dead: %s",
+			r.find(WronglyRejected, d, e, "the registration of %d was rejected at %s; the push service had reported as dead: %s",
 				ts, clock(q.Answered), d.deaths())
 		}
 	}
@@ -228,7 +226,7 @@ func (r *Report) find(kind Kind, d *history, e *event, format string, args ...an
 	r.Findings = append(r.Findings, Finding{Kind: kind, Device: d.name, Event: e.name, Text: fmt.Sprintf(format, args...)})
 }
 
-// Count is how many findings there are of a kind.
+// Count returns the number of findings of a kind.
 func (r *Report) Count(kind Kind) (n int) {
 	for _, f := range r.Findings {
 		if f.Kind == kind {
@@ -238,13 +236,13 @@ func (r *Report) Count(kind Kind) (n int) {
 	return n
 }
 
-// Write writes the report for people.
+// Write writes the report as text.
 func (r *Report) Write(w io.Writer) {
-	fmt.Fprintf(w, "%d requests: %d answered with 200, %d otherwise, %d not at all; %d kills; %d pushes\n",
+	fmt.Fprintf(w, "%d requests: %d answered with 200, %d with another status, %d unanswered; %d kills; %d pushes\n",
 		r.Requests, r.Accepted, r.Refused, r.Unanswered, r.Kills, r.Pushes)
-	fmt.Fprintf(w, "%d events: %d taken, %d rejected, %d of a device that was dead, %d expired\n",
+	fmt.Fprintf(w, "%d events: %d taken, %d rejected, %d for a dead device, %d expired\n",
 		r.Events, r.Taken, r.Rejected, r.Buried, r.Expired)
-	fmt.Fprintf(w, "%d taken again after a kill, %d after an answer that was cut off\n", r.DoubledByKill, r.DoubledByCut)
+	fmt.Fprintf(w, "%d taken again after a kill, %d after a cut answer\n", r.DoubledByKill, r.DoubledByCut)
 	fmt.Fprintf(w, "%d lost, %d doubled, %d reordered, %d wrongly rejected, %d invented\n",
 		r.Count(Lost), r.Count(Doubled), r.Count(Reordered), r.Count(WronglyRejected), r.Count(Invented))
 	for _, f := range r.Findings {

@@ -10,10 +10,10 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// at is some seconds after noon.
+// at returns a time some seconds after noon.
 func at(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
 
-// sent is a request for the phone, answered a tenth of a second later.
+// sent returns a request for the phone, answered a tenth of a second later.
 func sent(seconds float64, event string, status int, rejected ...string) Request {
 	return registered(seconds, event, status, 100, rejected...)
 }
@@ -150,15 +150,15 @@ func TestFindings(t *testing.T) {
 
 		{name: "it died with the push", requests: []Request{sent(0, "1", 200)}, pushes: []Push{dead(5, "1", 0)}},
 		{
-			name: "what waits behind the push of a dead device", requests: []Request{sent(0, "1", 200), sent(1, "2", 200)},
+			name: "the pending push behind the push of a dead device", requests: []Request{sent(0, "1", 200), sent(1, "2", 200)},
 			pushes: []Push{dead(5, "1", 0)},
 		},
 		{
-			name: "what went before the push of a dead device", requests: []Request{sent(0, "1", 200), sent(1, "2", 200)},
+			name: "the push before the push of a dead device", requests: []Request{sent(0, "1", 200), sent(1, "2", 200)},
 			pushes: []Push{dead(5, "2", 0)}, want: []Kind{Lost},
 		},
 		{
-			name: "what waits is of another registration", requests: []Request{sent(0, "1", 200), registered(1, "2", 200, 101)},
+			name: "the pending push is for another registration", requests: []Request{sent(0, "1", 200), registered(1, "2", 200, 101)},
 			pushes: []Push{dead(5, "1", 0)}, want: []Kind{Lost},
 		},
 
@@ -189,7 +189,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// byFiles has the logs judged from files.
+// byFiles writes the logs into files and checks these.
 func byFiles(t *testing.T, requests []Request, pushes []Push, kills []Kill) Report {
 	t.Helper()
 	dir := t.TempDir()
@@ -228,11 +228,11 @@ func TestTheReportCounts(t *testing.T) {
 	)
 	var b bytes.Buffer
 	report.Write(&b)
-	const want = `5 requests: 3 answered with 200, 1 otherwise, 1 not at all; 1 kills; 5 pushes
-5 events: 1 taken, 2 rejected, 0 of a device that was dead, 1 expired
-1 taken again after a kill, 1 after an answer that was cut off
+	const want = `5 requests: 3 answered with 200, 1 with another status, 1 unanswered; 1 kills; 5 pushes
+5 events: 1 taken, 2 rejected, 0 for a dead device, 1 expired
+1 taken again after a kill, 1 after a cut answer
 0 lost, 1 doubled, 0 reordered, 0 wrongly rejected, 0 invented
-doubled: 1 for tablet: taken at 12:00:01.500 and again at 12:00:01.600, with no kill and no answer cut off in between
+doubled: 1 for tablet: taken at 12:00:01.500 and again at 12:00:01.600, without a kill or a cut answer in between
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// history is what is known of one device.
+// history is what is known about one device.
 type history struct {
 	name   string
 	events map[string]*event
-	taken  []Push // in the order in which they were
+	taken  []Push // in the order in which they were taken
 	died   []death
-	// badges is when each registration first asked for a badge update.
+	// badges has the time of the first badge update for each registration.
 	badges map[int64]time.Time
 }
 
-// event is what is known of one event for one device.
+// event is what is known about one event for one device.
 type event struct {
 	name string
-	// sent is when it first was, and answered when that was with 200 for the first time.
+	// sent is when it was first sent, and answered when it was first answered with 200.
 	sent, answered time.Time
 	expires        time.Time
-	pushkeyTS      int64 // the newest that it was sent with
+	pushkeyTS      int64 // the newest one that it was sent with
 	rejected       bool
 	taken          []Push
 }
 
-// death is the push service's word that a pushkey is dead.
+// death is an answer of the push service that a pushkey is dead.
 type death struct {
 	time time.Time
-	// of is the event whose push was answered so; nil for a badge update.
+	// of is the event whose push got the answer. It is nil for a badge update.
 	of *event
-	// pushkeyTS is the registration that it was sent with, since what the push service said.
+	// pushkeyTS is the registration of the push, and since the time in the answer.
 	pushkeyTS, since int64
 }
 
@@ -63,13 +63,13 @@ func (r *Report) read(requests []Request, pushes []Push) map[string]*history {
 			devices[p.Device] = d
 		}
 		if !d.pushed(p) {
-			r.find(Invented, d, &event{name: p.Event}, "pushed at %s; no homeserver had asked for it", clock(p.Time))
+			r.find(Invented, d, &event{name: p.Event}, "pushed at %s; no homeserver had sent it", clock(p.Time))
 		}
 	}
 	return devices
 }
 
-// asked takes a request in.
+// asked records a request.
 func (d *history) asked(q *Request, pushkeyTS int64) {
 	if q.Event == "" {
 		if _, ok := d.badges[pushkeyTS]; !ok {
@@ -95,7 +95,7 @@ func (d *history) asked(q *Request, pushkeyTS int64) {
 	}
 }
 
-// pushed takes a push in, and says whether anybody had asked for it.
+// pushed records a push, and reports whether a homeserver had sent it.
 func (d *history) pushed(p Push) bool {
 	e := d.events[p.Event]
 	if p.Event == "" {
@@ -118,7 +118,7 @@ func (d *history) pushed(p Push) bool {
 	return true
 }
 
-// badgeAt is the newest registration that had asked for a badge update by then.
+// badgeAt returns the newest registration that was sent with a badge update by then.
 func (d *history) badgeAt(t time.Time) (pushkeyTS int64, ok bool) {
 	for ts, first := range d.badges {
 		if !first.After(t) {
@@ -128,8 +128,8 @@ func (d *history) badgeAt(t time.Time) (pushkeyTS int64, ok bool) {
 	return pushkeyTS, ok
 }
 
-// dead says whether the push service had said by then that a registration is dead: this one or a later one, or all before a time. Of
-// one without a pushkey_ts nobody can tell.
+// dead reports whether the push service had reported a registration as dead by then: this one or a later one, or all before a time. A
+// registration without a pushkey_ts counts as older than all.
 func (d *history) dead(pushkeyTS int64, by time.Time) bool {
 	for _, x := range d.died {
 		if !x.time.After(by) && (pushkeyTS <= x.pushkeyTS || pushkeyTS < x.since) {
@@ -139,8 +139,8 @@ func (d *history) dead(pushkeyTS int64, by time.Time) bool {
 	return false
 }
 
-// buries says whether an event need not have arrived, because its device was dead: the push service said so of this very push, or of
-// one of the same registration or a later one that had no business to overtake it.
+// buries reports whether an event need not have arrived, because its device was dead. The push service reported that for this push, or for one
+// of the same registration or a later one that must not overtake this one.
 func (d *history) buries(e *event) bool {
 	for _, x := range d.died {
 		switch {

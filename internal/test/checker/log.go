@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// Write writes a log: a line of JSON for each entry.
+// Write writes a log, with a line of JSON for each entry.
 func Write[T Request | Push | Kill](w io.Writer, entries []T) error {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
@@ -21,7 +21,7 @@ func Write[T Request | Push | Kill](w io.Writer, entries []T) error {
 	return buffered.Flush()
 }
 
-// Read reads a log. A member that it does not know is an error: a log with a misspelt one would prove too much.
+// Read reads a log. An unknown member is an error, because a misspelt member would hide faults.
 func Read[T Request | Push | Kill](r io.Reader) (entries []T, err error) {
 	decoder := json.NewDecoder(bufio.NewReader(r))
 	decoder.DisallowUnknownFields()
@@ -60,7 +60,7 @@ func ReadFile[T Request | Push | Kill](path string) ([]T, error) {
 	return entries, nil
 }
 
-// CheckFiles judges logs in files; without a file of kills there was none.
+// CheckFiles judges logs in files. Without a file of kills, there were none.
 func CheckFiles(homeserver, pushes, kills string) (Report, error) {
 	requests, err := ReadFile[Request](homeserver)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package corpus is what homeservers and clients post to a push gateway, byte for byte: a file for each request in homeservers, which its
-// README.md says the source of. The end-to-end tests replay it, and the fuzz targets begin with it.
+// Package corpus has the requests that homeservers and clients post to a push gateway, byte for byte. The folder homeservers has a file for each
+// request, and its README.md names the sources. The end-to-end tests replay the requests, and the fuzz targets start with them.
 package corpus
 
 import (
@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Each request is for one device, as those of real homeservers are, with this app_id and this pushkey, which is a device token as
-// Element X registers it.
+// Each request is for one device with this app_id and this pushkey, as real homeservers send it. The pushkey is a device token in the form that
+// Element X registers.
 const (
 	AppID   = "org.example.app"
 	Pushkey = "AMWu3sbDnDTLku5GRZotsZ0DQ3SYy1YYSmGsRu5t6DM="
@@ -24,16 +24,16 @@ var files embed.FS
 
 // Request is the body of a notify request.
 type Request struct {
-	Server string // who sends it: the name of its folder
-	What   string // which one it is: the name of its file
+	Server string // the sender: the name of the folder
+	What   string // the kind: the name of the file
 	Body   []byte
 }
 
-// Requests are all of them, in the order of their names.
+// Requests returns all requests, in the order of their names.
 func Requests() []Request {
 	paths, err := fs.Glob(files, "homeservers/*/*.json")
 	if err != nil || len(paths) == 0 {
-		panic(fmt.Sprintf("corpus: no requests: %v", err)) // they are in the binary
+		panic(fmt.Sprintf("corpus: no requests: %v", err)) // cannot happen, because they are in the binary
 	}
 	requests := make([]Request, 0, len(paths))
 	for _, name := range paths {
@@ -46,13 +46,13 @@ func Requests() []Request {
 	return requests
 }
 
-// Device is the request's only device, with its members as they stand in it.
+// Device is the request's only device, with its members as they are in the request.
 type Device struct {
 	Data   json.RawMessage `json:"data"`
 	Tweaks json.RawMessage `json:"tweaks"`
 }
 
-// Device is the request's only one.
+// Device returns the request's only device.
 func (r Request) Device() Device {
 	var body struct {
 		Notification struct{ Devices []Device }
@@ -63,7 +63,7 @@ func (r Request) Device() Device {
 	return body.Notification.Devices[0]
 }
 
-// For is the same request for another device. Not a byte is changed but those of its app_id and pushkey.
+// For returns the same request for another device. It changes only the bytes of the app_id and the pushkey.
 func (r Request) For(appID, pushkey string) []byte {
 	body := replace(r, r.Body, "app_id", AppID, appID)
 	return replace(r, body, "pushkey", Pushkey, pushkey)
@@ -77,13 +77,13 @@ func replace(r Request, body []byte, member, before, after string) []byte {
 	return bytes.Replace(body, was, is, 1)
 }
 
-// encode is a member as all of them write it: compact.
+// encode returns a member in the compact form that all senders use.
 func encode(member, value string) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
-		panic(err) // a string can be encoded
+		panic(err) // cannot happen for a string
 	}
 	return append([]byte(`"`+member+`":`), bytes.TrimSpace(b.Bytes())...)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// What one request can make the gateway send, and answer, is bounded.
+// One request can make the gateway send and answer only a limited amount.
 
 // requestsAt counts the requests at all of a push service's endpoints, and the bytes of their bodies.
 func requestsAt(service *pushServer, endpoints []string) (requests, largest int) {
@@ -31,7 +31,7 @@ func TestOneRequestCausesAtMostOnePushForEachOfItsDevices(t *testing.T) {
 	s := newScene(t, fmt.Sprintf("max_devices %d", maxDevices), "matrix_push")
 	for i, tt := range []struct {
 		name string
-		// device is one of the request's.
+		// device returns the nth device of the request.
 		device func(n int, endpoint string) device
 		eventless,
 		badge bool
@@ -107,7 +107,7 @@ func TestAPushIsNoLargerThanPushServersTakeWhateverTheRequest(t *testing.T) {
 	}
 }
 
-// Nobody can have a large answer sent to somebody else, whose address he gives as his own.
+// Nobody can make the gateway send a large answer to somebody else by giving that party's address as their own.
 func TestTheAnswerIsNoLargerThanTheRequest(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "max_devices 100", "matrix_push")
@@ -125,11 +125,11 @@ func TestTheAnswerIsNoLargerThanTheRequest(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"a member's name that is no string": `{"notification":{"event_id":` + strings.Repeat("[", 50_000) + `}}`,
-		"a type that is wrong":              `{"notification":{"devices":"` + strings.Repeat("x", 50_000) + `"}}`,
-		"a long name":                       `{"notification":{"` + strings.Repeat("x", 50_000) + `":1,"devices":[{"app_id":1}]}}`,
-		"what is no JSON":                   strings.Repeat("<", 50_000),
-		"much too much":                     strings.Repeat(" ", 300<<10),
+		"an event_id that is not a string": `{"notification":{"event_id":` + strings.Repeat("[", 50_000) + `}}`,
+		"a type that is wrong":             `{"notification":{"devices":"` + strings.Repeat("x", 50_000) + `"}}`,
+		"a long name":                      `{"notification":{"` + strings.Repeat("x", 50_000) + `":1,"devices":[{"app_id":1}]}}`,
+		"invalid JSON":                     strings.Repeat("<", 50_000),
+		"much too much":                    strings.Repeat(" ", 300<<10),
 	} {
 		if r := s.hs.notify(body); r.Status < 400 || len(r.Body) > 512 {
 			t.Errorf("%s: answered %d with %d bytes", name, r.Status, len(r.Body))
@@ -137,8 +137,8 @@ func TestTheAnswerIsNoLargerThanTheRequest(t *testing.T) {
 	}
 }
 
-// However often a push is tried, its time is over once: a notification costs a push server that fails a bounded number of requests. The
-// breaker bounds them for all of a host's pushes together.
+// However often a push is retried, its time runs out at some point. So a notification costs a failing push server a limited number of
+// requests. The breaker limits them for all pushes to a host together.
 func TestANotificationIsTriedABoundedNumberOfTimes(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -147,18 +147,18 @@ func TestANotificationIsTriedABoundedNumberOfTimes(t *testing.T) {
 	service.Answer(endpoint, providertest.Answer{Status: http.StatusInternalServerError})
 	hs := gateway.homeserver()
 	d := device{AppID: "org.example.calls", Pushkey: endpoint}
-	const repetitions, most = 20, 10 // what the breaker lets fail
-	for range repetitions {          // a homeserver's, of the same event: they add nothing
+	const repetitions, most = 20, 10 // how many failures the breaker allows
+	for range repetitions {          // by a homeserver, of the same event: they add nothing
 		wantBody(t, hs.notify(alert("$1", d)), nothingRejected)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if !gateway.log.wait(ctx, `"reason":"expired"`) {
-		t.Fatalf("it is never given up:\n%s", gateway.log)
+		t.Fatalf("the push is never given up:\n%s", gateway.log)
 	}
 	all, _ := gateway.scrape()
 	if n := all.total("outbox_entries"); n != 0 {
-		t.Errorf("%v entries wait", n)
+		t.Errorf("%v entries are pending", n)
 	}
 	messages := service.Messages(endpoint)
 	if n := len(messages); n == 0 || n > most {

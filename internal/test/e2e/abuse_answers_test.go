@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// What an answer tells is what the protocol says, which is whether a pushkey is rejected, and no more.
+// An answer shows what the protocol defines, whether a pushkey is rejected, and nothing else.
 
-// Without waiting for a verdict, an answer tells nothing of whether somebody is there: whatever the push service will say when the answer has
-// been given, each is answered with the same bytes, and costs it one request.
+// Without a wait for the verdict, an answer doesn't show whether a device exists. Whatever the push service answers later, every answer of
+// the gateway has the same bytes, and every device costs the push service one request.
 func TestAnAnswerTellsNothingOfPushkeysThatNoVerdictWasOn(t *testing.T) {
 	t.Parallel()
 	u := newUnreliable(t)
@@ -47,7 +47,7 @@ func TestAnAnswerTellsNothingOfPushkeysThatNoVerdictWasOn(t *testing.T) {
 	}
 }
 
-// An app that there is not, one that this site does not serve, and a pushkey that cannot be one, are the same to who asks.
+// The answers for an unknown app, for one that this site does not serve, and for an impossible pushkey are the same.
 func TestAnAnswerTellsNothingOfWhichAppsThereAre(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -77,8 +77,8 @@ func TestAnAnswerTellsNothingOfWhichAppsThereAre(t *testing.T) {
 	}
 }
 
-// With waiting, those that the push service takes are answered alike, and each is one look into the store and one request to the push
-// service, whether it was ever heard of or not: nothing is done for one that is not done for the other.
+// With a wait for the verdict, all devices that the push service accepts get the same answer. Each one costs one look into the store and
+// one request to the push service, whether it is known or not: the gateway does the same for all of them.
 func TestKnownAndUnknownPushkeysCostTheSame(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -101,7 +101,7 @@ func TestKnownAndUnknownPushkeysCostTheSame(t *testing.T) {
 		{"known", known, want, 1},
 		{"never heard of", upDevice(s.service.Endpoint("never heard of")), want, 1},
 		{"dead, and registered again", registered(dead, at(1_800_000_000)), "", 1},
-		{"dead", dead, "", 0}, // what the protocol tells
+		{"dead", dead, "", 0}, // the protocol reports this one
 	} {
 		body, pushes := count(alert("$2", tt.device))
 		if pushes != tt.pushes || tt.body != "" && body != tt.body {

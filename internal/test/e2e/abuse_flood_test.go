@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// flood is how many random pushkeys a test sends: E2E_FLOOD, or few.
+// flood returns how many random pushkeys a test sends: E2E_FLOOD, or few.
 func flood(few int) int { return envNumber("E2E_FLOOD", few) }
 
-// The store of rejections is filled by push services' verdicts alone, and has room for as many as it is told; what else is remembered of
-// pushkeys has a bound as well.
+// Only verdicts of push services fill the rejected store, up to its configured size. Everything else that the gateway remembers about
+// pushkeys is limited as well.
 func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
 	t.Parallel()
 	const room, bound = 100, 64 << 20
@@ -25,7 +25,7 @@ func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
 	for _, kind := range []struct {
 		name   string
 		device func(n int) device
-		some   int // one of so many, for those that cost the push server something
+		some   int // sends only one in this many, if they cost the push server something
 	}{
 		{"unusable", func(n int) device { return upDevice(fmt.Sprintf("made-up-%d", n)) }, 1},
 		{"unusable subscriptions", func(n int) device { return device{AppID: "org.example.web", Pushkey: fmt.Sprintf("made-up-%d", n)} }, 1},
@@ -49,7 +49,7 @@ func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
 		grown := after - before
 		t.Logf("after %d pushkeys that are %s, %v records, and %.1f MB more", pushkeys/kind.some, kind.name, all.total("rejected_records"), grown/1e6)
 		if n := all.total("rejected_records"); n != 1 {
-			t.Errorf("%s: %v records, want the old one alone", kind.name, n)
+			t.Errorf("%s: %v records, want only the old one", kind.name, n)
 		}
 		if grown > bound {
 			t.Errorf("%s: the heap has grown by %.0f bytes, want at most %d", kind.name, grown, bound)
@@ -58,12 +58,12 @@ func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
 	wantBody(t, s.hs.notify(alert("$after", old)), rejecting(old.Pushkey))
 	s.pushes(old.Pushkey, 1) // the push server was not asked again
 
-	// A push server of the attacker's own, which says of all that they are dead: there is room for so many.
+	// The attacker's own push server reports all devices dead. The store has room for a limited number.
 	for n := range 2 * room {
 		d := upDevice(service.Endpoint("dead-" + strconv.Itoa(n)))
 		service.Answer(d.Pushkey, answerGone)
 		wantBody(t, s.hs.notify(alert("$dead", d)), rejecting(d.Pushkey))
-		if n%50 == 0 { // who is asked for is not forgotten
+		if n%50 == 0 { // a record that is used is not forgotten
 			wantBody(t, s.hs.notify(alert(fmt.Sprint("$still", n), old)), rejecting(old.Pushkey))
 		}
 	}
@@ -74,7 +74,7 @@ func TestAFloodOfRandomPushkeysIsRememberedWithinBounds(t *testing.T) {
 	s.pushes(old.Pushkey, 1)
 }
 
-// With the fuse, the verdicts of such a server are withdrawn.
+// The fuse withdraws the verdicts of such a server.
 func TestAFloodOfVerdictsTripsTheFuseAndIsNotKept(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

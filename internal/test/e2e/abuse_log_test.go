@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// 20 requests of 50 devices each, of which every other one is alive: a review had 1000 log lines and 1000 events of them. Then the fuse is
-// tripped by such devices alone.
+// In a review, 20 requests caused 1000 log lines and 1000 events. Each had 50 devices, and every other one was alive. Then only such
+// devices trip the fuse.
 func TestMadeUpPushkeysCauseNoLinesNoEventsAndCallNobody(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -42,7 +42,7 @@ func TestMadeUpPushkeysCauseNoLinesNoEventsAndCallNobody(t *testing.T) {
 		}
 	}
 	post(20, 50, func(i int) bool { return i%2 == 1 })
-	if caused := lines() - before; caused > 1 { // the warning of a fuse, if more dead than living are the first to be counted
+	if caused := lines() - before; caused > 1 { // the fuse's warning, if more dead than living devices are counted first
 		t.Errorf("the requests caused %d lines", caused)
 	}
 	post(20, 50, func(int) bool { return true })

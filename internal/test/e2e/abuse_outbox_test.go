@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// An attacker's pushes that cannot be delivered fill what room there is for his device, and then the half of his app's room that is for
-// strangers, and no other's.
+// An attacker's pushes that cannot be delivered fill the room for their device, and then the half of the app's room that is for strangers.
+// They take nobody else's room.
 func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 	t.Parallel()
 	const perDevice, perApp, strangers = 5, 30, 15
@@ -20,7 +20,7 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 				u.moreUp("org.example.attacked", wait)+u.moreUp("org.example.other", wait), "matrix_push")}
 			s.start()
 			later := hasToWait
-			// fill sends events to a device until there is no room for them, and returns those that were accepted.
+			// fill sends events to a device until the outbox has no room for them, and returns the accepted ones.
 			fill := func(d device) (events []string) {
 				s.set(later, d)
 				for n := range perApp + 1 {
@@ -32,7 +32,7 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 					}
 					events = append(events, event)
 				}
-				t.Fatal("there is no end of room")
+				t.Fatal("the outbox never gets full")
 				return nil
 			}
 			type filled struct {
@@ -49,14 +49,14 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 				room = append(room, filled{d, got})
 				taken += len(got)
 			}
-			// One more stranger gets none, but what can be delivered needs none.
+			// One more stranger gets no room, but a push that can be delivered needs none.
 			late, fine := s.phoneOf("org.example.attacked", "late"), s.phoneOf("org.example.attacked", "fine")
 			if got := fill(late); len(got) != 0 {
 				t.Errorf("there was room for %q", got)
 			}
 			wantBody(t, s.notify("$fine", fine), nothingRejected)
 			s.awaitTaken(fine, "$fine")
-			// The other app has all of its own.
+			// The other app still has all its room.
 			other := s.phoneOf("org.example.other", "other")
 			room = append(room, filled{other, fill(other)})
 			if got := room[len(room)-1].events; len(got) != perDevice {
@@ -67,7 +67,7 @@ func TestAnAttackerFillsHisOwnRoomInTheOutboxAlone(t *testing.T) {
 			if mine != strangers || others != perDevice {
 				t.Errorf("the outbox has %v and %v entries", mine, others)
 			}
-			// Nothing that was accepted is lost, of the attacker's neither.
+			// No accepted push is lost, not even the attacker's.
 			for _, f := range room {
 				s.set(behaviour{}, f.device)
 			}

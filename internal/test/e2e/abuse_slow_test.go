@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Somebody subscribes to push servers of his own that never answer, and has them pushed to. That costs nobody else anything: what is shown is
-// what is delivered and how much is under way while all of them still hang, and no time is measured.
+// A stranger subscribes to their own push servers, which never answer, and makes the gateway push to them. Nobody else is affected. The
+// test checks what is delivered, and how much is under way, while all of them hang. It measures no time.
 
 // app is an app whose pushes may go to that server.
 func (h hanging) app(options string) string {
@@ -17,7 +17,7 @@ func (h hanging) app(options string) string {
 
 const slowAppID = "org.example.slow"
 
-// attack has endpoints pushed to, and returns when all requests are answered.
+// attack makes the gateway push to endpoints, and returns when all requests are answered.
 func attack(hs *homeserver, endpoints []string) {
 	hs.t.Helper()
 	for n := 0; len(endpoints) > 0; n++ {
@@ -26,12 +26,12 @@ func attack(hs *homeserver, endpoints []string) {
 			devices = append(devices, device{AppID: slowAppID, Pushkey: endpoint})
 		}
 		endpoints = endpoints[len(devices):]
-		// A machine that is busy does not accept a hundred pushes in time: then it is sent again.
+		// A busy machine may not accept a hundred pushes in time. Then the request is sent again.
 		wantBody(hs.t, hs.repeat(alert(fmt.Sprint("$attack", n), devices...)), nothingRejected)
 	}
 }
 
-// wantServed sends events to two devices of an innocent app, each of which has to be taken by the time that it is answered.
+// wantServed sends events to two devices of an innocent app. Each must be taken by the time that its request is answered.
 func (s scene) wantServed(events int) {
 	s.t.Helper()
 	var users sync.WaitGroup
@@ -44,7 +44,7 @@ func (s scene) wantServed(events int) {
 					s.t.Errorf("event %d for %s is answered %d %s: %v", i, name, r.Status, r.Body, err)
 				}
 				if n := len(s.service.Messages(endpoint)); n != i+1 {
-					s.t.Errorf("%d are taken when event %d for %s is answered", n, i, name)
+					s.t.Errorf("%d were taken when event %d for %s is answered", n, i, name)
 				}
 			}
 		})
@@ -52,7 +52,7 @@ func (s scene) wantServed(events int) {
 	users.Wait()
 }
 
-// wantBounded wants no more at the push server at a time, and in flight and in the outbox of its app, than may be.
+// wantBounded checks how many pushes are at the push server at a time, in flight, and in the outbox of its app.
 func (s scene) wantBounded(slow hanging, atServer, inFlight, waiting int) {
 	s.t.Helper()
 	all, _ := s.gateway.scrape()
@@ -69,7 +69,7 @@ func (s scene) wantBounded(slow hanging, atServer, inFlight, waiting int) {
 		}
 	}
 	if got := all.total("outbox_entries", `app="org.example.up"`); got != 0 {
-		s.t.Errorf("%v pushes of the other app wait", got)
+		s.t.Errorf("%v pushes of the other app are pending", got)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestAThousandSubscriptionsOnAHostThatNeverAnswersDelayNobody(t *testing.T) 
 		subscriptions, atServer int
 	}{
 		{newSilentServer(t), "wait 0", 1000, perHost},
-		// It may count those that gave up after the 5 s that TLS may take until it has counted those that take their places.
+		// For a moment, it may count both a connection that gave up after TLS's 5 s and the one that replaces it.
 		{newDeafServer(t, "127.0.0.1:0"), "wait 100ms", 500, 2 * perHost},
 	} {
 		t.Run(tt.slow.name+", "+tt.options, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestAThousandSubscriptionsOnAHostThatNeverAnswersDelayNobody(t *testing.T) 
 			s := scene{t, service, gateway, gateway.homeserver()}
 			var endpoints []string
 			for i := range tt.subscriptions {
-				// Other spellings of the host have no share of their own.
+				// Other spellings of the host get no separate share.
 				host := []string{"127.0.0.1:", "127.0.0.1:0", "127.0.0.1:000", "[::ffff:127.0.0.1]:", "１２７.０.０.１:"}[i%5]
 				endpoints = append(endpoints, fmt.Sprintf("https://%s%s/up/%d", host, tt.slow.port, i))
 			}
@@ -99,10 +99,10 @@ func TestAThousandSubscriptionsOnAHostThatNeverAnswersDelayNobody(t *testing.T) 
 			tt.slow.until(t, perHost)
 			s.wantServed(20)
 			if tt.atServer == perHost && tt.slow.hung() == 0 {
-				t.Error("none hangs any more")
+				t.Error("no push hangs any more")
 			}
 			s.wantBounded(tt.slow, tt.atServer, perApp, tt.subscriptions)
-			gateway.kill() // which waits for nothing
+			gateway.kill() // waits for nothing
 		})
 	}
 }
@@ -125,9 +125,9 @@ func TestManyHostsThatNeverAnswerDelayNoOtherApp(t *testing.T) {
 	slow.until(t, strangers)
 	s.wantServed(20)
 	if slow.hung() == 0 {
-		t.Error("none hangs any more")
+		t.Error("no push hangs any more")
 	}
-	// Those that wait for a place are in flight as well, and have a bound.
+	// Pushes that wait for a slot are in flight as well, and limited.
 	s.wantBounded(slow, strangers, 4*perApp, hosts)
 	gateway.kill()
 }

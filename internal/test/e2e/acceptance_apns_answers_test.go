@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// APNs, P08 to P12 of docs/acceptance.md: what follows from what APNs says, or fails to.
+// APNs, P08 to P12 of docs/acceptance.md: what follows from APNs' answers, and from missing ones.
 
 func TestP08_ARejectionIsForRegistrationsUpToItsTime(t *testing.T) {
 	t.Parallel()
@@ -84,7 +84,7 @@ func TestP09_AnExpiredProviderTokenIsRenewed(t *testing.T) {
 		t.Errorf("there are %d provider tokens", n)
 	}
 
-	// Where the clock is wrong, a new token is as old. The operator has to act, and nobody is rejected.
+	// If the clock is wrong, a new token is just as old. The operator must act, and nobody is rejected.
 	s.apns.Answer("", apnstest.Answer{Reason: "ExpiredProviderToken", Times: -1})
 	for range 5 {
 		wantMisconfigured(t, s.hs.notify(alert("$2", unlucky, d)))
@@ -206,7 +206,7 @@ func TestP11_AnOverloadedAPNsIsAskedAgain(t *testing.T) {
 		if n := len(s.requests(d)); n != 1 {
 			t.Errorf("%d %s: APNs was asked %d times within one request", tt.answer.Status, tt.answer.Reason, n)
 		}
-		for range 2 { // the second one is not delivered, as the first one was
+		for range 2 { // the second one is a duplicate of the first
 			wantBody(t, s.hs.notify(alert("$1", d)), nothingRejected)
 		}
 		s.pushes(d, 1)

@@ -14,8 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// APNs, P01 to P07 of docs/acceptance.md: what is sent. The fake is as strict as Apple's documents, and stricter with payloads; what it
-// finds wrong fails the test.
+// APNs, P01 to P07 of docs/acceptance.md: what is sent. The fake is as strict as Apple's documents, and stricter with payloads. A
+// violation that it finds fails the test.
 
 func TestP01_EveryFormOfATokenIsTheSameDevice(t *testing.T) {
 	t.Parallel()
@@ -104,7 +104,7 @@ func TestP03_ProductionAndSandboxNeverCross(t *testing.T) {
 		production.Answer(d.path(), apnstest.Answer{Reason: "BadDeviceToken", Times: -1})
 		wantBody(t, hs.notify(alert("$2", d)), rejecting(d.Pushkey))
 		sandbox.taken(t, d.path(), 0)
-		// Nor is it held against the device's token of the other environment.
+		// The same token stays valid in the other environment.
 		wantBody(t, hs.notify(alert("$3", iPhoneOf("org.example.ios.dev", "of the other"))), nothingRejected)
 		sandbox.taken(t, d.path(), 1)
 	})
@@ -339,7 +339,7 @@ func TestP07_APayloadIsCutToWhatFits(t *testing.T) {
 				t.Errorf("%s, %q: the ids are lost", appID, text)
 			}
 		}
-		// What cannot be cut is whole, or left out.
+		// A value that cannot be cut is sent whole, or left out.
 		padding := func(n int) device {
 			d := iPhoneOf(appID, fmt.Sprint(appID, " padding ", n))
 			d.Data["default_payload"].(map[string]any)["padding"] = strings.Repeat("x", n)

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// FCM, F01 to F09 of docs/acceptance.md. The fake knows FCM's schema; what it finds wrong is a violation of the message.
+// FCM, F01 to F09 of docs/acceptance.md. The fake knows FCM's schema. It records mistakes as violations of the message.
 
 func TestF01_TheDataAreTextsUnderTheNamesThatClientsRead(t *testing.T) {
 	t.Parallel()
@@ -89,7 +89,7 @@ func TestF02_OnlyTheWordForADeadTokenRejects(t *testing.T) {
 	wantBody(t, s.hs.notify(alert("$3", registered(gone, at(1_700_000_001)))), nothingRejected)
 	s.messages(gone, 1)
 
-	// A token of no form that Google knows may be the fault of a setting, until something was delivered.
+	// If a token has an unknown form, a setting may be the cause, until something was delivered.
 	malformed := androidOf("org.example.full", "malformed")
 	s.fcm.Answer(malformed.Pushkey, fcmtest.ErrorFor("INVALID_ARGUMENT"))
 	wantMisconfigured(t, s.hs.notify(alert("$1", malformed)))
@@ -98,15 +98,15 @@ func TestF02_OnlyTheWordForADeadTokenRejects(t *testing.T) {
 		wantBody(t, s.hs.notify(alert("$1", malformed)), rejecting(malformed.Pushkey))
 	}
 	s.sent(malformed, 2)
-	// The pushkey is as good under another app_id.
+	// The pushkey stays valid under another app_id.
 	wantBody(t, s.hs.notify(alert("$1", androidOf("org.example.android", "malformed"))), rejecting(malformed.Pushkey))
 	s.fcm.Answer(malformed.Pushkey)
 }
 
-func TestF03_WhatTheOperatorHasToMendRejectsNobody(t *testing.T) {
+func TestF03_WhatTheOperatorHasToFixRejectsNobody(t *testing.T) {
 	t.Parallel()
 	s := newGoogleScene(t, nil)
-	wantBody(t, s.hs.notify(alert("$1", android("fine"))), nothingRejected) // which could not make a difference
+	wantBody(t, s.hs.notify(alert("$1", android("fine"))), nothingRejected) // a delivery before, which makes no difference
 	html := providertest.Answer{Body: "<html>No</html>"}
 	for name, tt := range map[string]struct {
 		answer providertest.Answer
@@ -178,7 +178,7 @@ func TestF04_AnOverloadedFCMIsAskedAgain(t *testing.T) {
 		}
 		s.sent(d, 1)
 		s.fcm.Answer(d.Pushkey)
-		for range 2 { // the second one is not delivered, as the first one was
+		for range 2 { // the second one is a duplicate of the first
 			wantBody(t, s.hs.notify(alert("$1", d)), nothingRejected)
 		}
 		s.messages(d, 1)
@@ -219,7 +219,7 @@ func TestF05_AnAccessTokenIsFetchedOnceAndOnceMoreWhenItIsRefused(t *testing.T) 
 		t.Errorf("%d messages were accepted", n)
 	}
 
-	// Where a new access token does not help, it is not the token: no others are fetched, and nobody is rejected.
+	// If a new access token does not help, the token is not the cause: no more are fetched, and nobody is rejected.
 	d := android("refused")
 	s.fcm.Answer(d.Pushkey, fcmtest.ErrorFor("UNAUTHENTICATED"))
 	for range 5 {
@@ -331,7 +331,7 @@ func TestF08_FluffyChatsAppIDsAndItsForm(t *testing.T) {
 		m := s.delivered(body, d)
 		var wanted map[string]any
 		wanted, _ = decode(t, []byte(want)).(map[string]any)
-		for name, value := range m.Data { // JSON inside of JSON, whose order does not matter
+		for name, value := range m.Data { // JSON inside JSON, in any order
 			text, _ := wanted[name].(string)
 			switch name {
 			case "devices", "counts", "content", "prio":
@@ -358,7 +358,7 @@ func TestF08_FluffyChatsAppIDsAndItsForm(t *testing.T) {
 		"sender_display_name":"Alice","room_name":"The room","prio":"\"high\"","counts":"{\"unread\":2}",
 		"content":"{\"msgtype\":\"m.text\",\"body\":\"the secret content\"}","devices":`+devices(whole)+`}`)
 
-	// Two devices of one request do not learn of each other, and one that did not ask for the form does not get it.
+	// Devices of one request do not learn of each other, and a device that did not ask for the form does not get it.
 	first, second := fluffy("chat.fluffy.first", "android"), fluffy("chat.fluffy.second", nil)
 	delete(second.Data, "data_message")
 	wantBody(t, s.hs.notify(eventIDOnly(first, second)), nothingRejected)

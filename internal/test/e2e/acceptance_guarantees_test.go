@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// Delivery with a durable outbox, S01 to S17 of docs/acceptance.md. S13 and S15 are shown by tests of other names.
+// Delivery with a durable outbox, S01 to S17 of docs/acceptance.md. Tests with other names show S13 and S15.
 
 func TestS01_AnEventIsDeliveredOnceHoweverOftenItIsSent(t *testing.T) {
 	t.Parallel()
@@ -25,7 +25,7 @@ func TestS01_AnEventIsDeliveredOnceHoweverOftenItIsSent(t *testing.T) {
 		}
 		s.awaitTaken(d, "$1")
 	}
-	// What follows is written after it, so that what was remembered by then survives the process.
+	// The outbox writes this push after the others, so everything before it survives the process.
 	d := s.phoneOf("org.example.async", "another")
 	accepted(t, s.notify("$2", d))
 	s.awaitTaken(d, "$2")
@@ -55,7 +55,7 @@ func TestS01_TwoRequestsAtTheSameTimeShareADelivery(t *testing.T) {
 				answers <- r
 			}()
 		}
-		if appID == "org.example.up" { // all wait for the same attempt; the others have their answers meanwhile
+		if appID == "org.example.up" { // all requests wait for the same attempt; those for the other apps are answered meanwhile
 			for range 8 {
 				select {
 				case r := <-answers:
@@ -222,7 +222,7 @@ func TestS07_WhatWasAcceptedSurvivesAKill(t *testing.T) {
 	for _, d := range devices {
 		s.awaitTaken(d, "$0", "$1", "$2", "$3", "$4")
 	}
-	// The homeserver had not got the last answer.
+	// The homeserver did not get the last answer.
 	accepted(t, s.notify("$4", devices...))
 	accepted(t, s.notify("$5", devices...))
 	for _, d := range devices {
@@ -257,7 +257,7 @@ func TestS08_AFullOutboxMakesTheHomeserverWait(t *testing.T) {
 			if n == 0 {
 				t.Fatal("it is full at once")
 			}
-			// Nothing of it was accepted: not for this device, and the other got it for good.
+			// Nothing was accepted for this device, and the other one has got the push.
 			rest := fmt.Sprint("$", n)
 			wantUnavailable(t, s.notify(rest, full, other))
 			s.awaitTaken(other, rest)
@@ -275,7 +275,7 @@ func TestS08_AFullOutboxMakesTheHomeserverWait(t *testing.T) {
 			}
 			s.set(behaviour{}, full)
 			s.awaitTaken(full, want...)
-			// There is room again: what was refused is delivered once, to the one that did not get it.
+			// There is room again: the refused event is delivered once, to the device that did not get it.
 			s.await("it is accepted", func() bool { return s.notify(rest, full, other).Status == http.StatusOK })
 			s.awaitTaken(full, append(want, rest)...)
 			s.awaitTaken(other, rest)
@@ -295,7 +295,7 @@ func TestS09_TheWaitIsHonoured(t *testing.T) {
 	if took := time.Since(start); took < wait || took > wait+generous {
 		t.Errorf("answered after %s, the wait is %s", took, wait)
 	}
-	// One that is waiting already is not waited for.
+	// A request does not wait for a push that is pending already.
 	start = time.Now()
 	accepted(t, s.notify("$2", soon))
 	if took := time.Since(start); took > generous {
@@ -434,7 +434,7 @@ func TestS11_AGatewayThatIsAskedToEndKeepsTheRest(t *testing.T) {
 	s.check()
 }
 
-// Each push service gets two requests for a device: the first one fails, and the outbox makes the second one of what it kept.
+// Each push service gets two requests for a device: the first one fails, and the outbox makes the second one from what it kept.
 func TestS14_NoContentLeavesWhereOnlyIDsMay(t *testing.T) {
 	t.Parallel()
 	s := newPushServices(t)
@@ -513,7 +513,7 @@ func TestS17_WhatHasExpiredIsNotSent(t *testing.T) {
 	s.set(behaviour{}, d, waiting)
 	s.reload()
 	s.awaitTaken(d, "$3")
-	// Nor is it after a restart.
+	// The expired push does not arrive after a restart, either.
 	s.gateway.terminate()
 	s.start()
 	accepted(t, s.notify("$4", d, waiting))

@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// R15 of docs/acceptance.md: an operator has a rejection forgotten. With each of the stores, and however they name the device.
+// R15 of docs/acceptance.md: an operator makes the gateway forget a rejection, with each store, and however they name the device.
 
 func TestR15_AForgottenRejectionIsDeliveredAgain(t *testing.T) {
 	t.Parallel()
@@ -67,7 +67,7 @@ func TestTheOperatorLooksIntoAnOutboxInRedis(t *testing.T) {
 	for _, id := range []string{"$1", "$2", "$3"} {
 		wantBody(t, hs.notify(alert(id, d)), nothingRejected)
 	}
-	other := s.gateways[1] // which got none of them
+	other := s.gateways[1] // it got none of them
 	other.running("", "outbox", "list").want(t, 0, d.AppID+"  3        1 ")
 	hash := rejected.KeyOf(d.AppID, d.Pushkey).String()
 	other.running("", "outbox", "list", "--app", d.AppID).want(t, 0, hash)

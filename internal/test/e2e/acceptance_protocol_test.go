@@ -79,7 +79,7 @@ func TestA04_WhatIsNotJSONIsRefused(t *testing.T) {
 		{"something after it", good + "x"},
 		{"two objects", good + good},
 		{"a byte that is not UTF-8", strings.Replace(good, "Alice", "Al\xffce", 1)},
-		{"a number that is none", strings.Replace(good, `"unread":2`, `"unread":02`, 1)},
+		{"an invalid number", strings.Replace(good, `"unread":2`, `"unread":02`, 1)},
 		{"nested too deeply", strings.Repeat("[", 100_000)},
 	} {
 		t.Run(test.name, func(t *testing.T) { wantError(t, s.hs.notify(test.body), http.StatusBadRequest, "M_NOT_JSON") })
@@ -251,13 +251,14 @@ func TestA09_GETSaysWhatTheSiteIsAGatewayFor(t *testing.T) {
 				t.Errorf("the document is\n%s, want\n%s", got, site.document)
 			}
 			if raw, err := base64.RawURLEncoding.DecodeString(key); err != nil || len(raw) != 65 || raw[0] != 4 {
-				t.Errorf("the key %q is no uncompressed point", key)
+				t.Errorf("the key %q is not an uncompressed point", key)
 			}
 		})
 	}
 }
 
-// hideKey replaces the application server key of a GET document by KEY, and returns it. The apps have the same, as nobody gave them another.
+// hideKey replaces the application server key of a GET document by KEY, and returns it. The apps have the same, as nobody gave them
+// another.
 func hideKey(t *testing.T, document map[string]any) (key string) {
 	t.Helper()
 	apps, _ := document["webpush"].(map[string]any)
@@ -316,7 +317,7 @@ func TestA11_ABodyThatIsTooLargeIsRefusedWithoutReadingIt(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "max_body 1KiB", "matrix_push")
 	p := s.gateway
-	endless := fmt.Sprintf("%x\r\n%s\r\n", 1025, strings.Repeat(" ", 1025)) // and no last chunk
+	endless := fmt.Sprintf("%x\r\n%s\r\n", 1025, strings.Repeat(" ", 1025)) // without a last chunk
 	for _, test := range []struct{ name, request string }{
 		{"announced", p.post(p.port, "Content-Length: 1025")},
 		{"announced to be enormous", p.post(p.port, "Content-Length: 1099511627776")},
@@ -346,7 +347,7 @@ func TestA11_ABodyThatIsTooLargeIsRefusedWithoutReadingIt(t *testing.T) {
 	})
 	endpoint := s.service.Endpoint("phone")
 	body := alert("$1", upDevice(endpoint))
-	wantBody(t, s.hs.notify(body+strings.Repeat(" ", 1024-len(body))), nothingRejected) // as large as it may be
+	wantBody(t, s.hs.notify(body+strings.Repeat(" ", 1024-len(body))), nothingRejected) // the largest that is allowed
 	s.pushes(endpoint, 1)
 }
 
@@ -441,7 +442,7 @@ func TestA16_ConstructsMillisecondsAndURLAreAccepted(t *testing.T) {
 	wantBody(t, notify("$1", "1700000000123"), nothingRejected)
 	s.pushes(endpoint, 1)
 
-	// A verdict on a registration of that millisecond is one on the registration of that second, and not on a later one.
+	// A verdict on a registration of that millisecond applies to the registration of that second, and not to a later one.
 	s.service.Answer(endpoint, answerGone)
 	wantBody(t, notify("$2", "1700000000123"), rejecting(endpoint))
 	s.service.Answer(endpoint)

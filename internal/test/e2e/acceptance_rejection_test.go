@@ -64,7 +64,7 @@ func TestR04_ADeadPushkeyKeepsBeingListed(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
 	d := s.dead("phone")
-	s.service.Answer(d.Pushkey) // it would take a push again
+	s.service.Answer(d.Pushkey) // the push service would accept a push again
 	for _, body := range []string{
 		alert("$condemned", d), alert("$2", d), badge(3, d), badge(0, d), alert("$THIS_IS_A_FAKE_EVENT_ID", d), alert("$3", d), badge(3, d),
 	} {
@@ -104,7 +104,7 @@ func TestR07_ARejectionIsForOneAppIDOnly(t *testing.T) {
 	d := s.dead("phone")
 	s.service.Answer(d.Pushkey)
 	other := d
-	for i, appID := range []string{"org.example.other", "org.example.other.two"} { // two apps, though one pattern
+	for i, appID := range []string{"org.example.other", "org.example.other.two"} { // two apps with the same pattern
 		other.AppID = appID
 		wantBody(t, s.hs.notify(alert("$2", other)), nothingRejected)
 		s.pushes(d.Pushkey, i+2)
@@ -127,7 +127,7 @@ func TestR08_OnlyTheBadDevicesAreListed(t *testing.T) {
 		s.pushes(endpoint, 1)
 	}
 
-	// A homeserver drops every pusher with a listed pushkey, so that one living app keeps it off the list.
+	// A homeserver drops every pusher with a listed pushkey, so one living app keeps it off the list.
 	half := s.dead("half")
 	living := half
 	living.AppID = "org.example.other"
@@ -171,7 +171,7 @@ func TestR10_AnUnknownAppIsRejected(t *testing.T) {
 	}
 	hs, again := s.gateway.homeserver(), alert("$0", device{AppID: "org.example", Pushkey: endpoint})
 	r, err := hs.try(again)
-	if err != nil { // the connection was to the server that ends with the old configuration: a homeserver sends it again
+	if err != nil { // the connection belonged to the old configuration: a homeserver sends the request again
 		r = hs.notify(again)
 	}
 	wantBody(t, r, nothingRejected)
@@ -236,7 +236,7 @@ func TestR11_APushServiceThatCannotBeReachedNeverRejects(t *testing.T) {
 func TestR12_AMisconfiguredGatewayNeverRejects(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
-	// A subscription for another VAPID key, as all are when the key was lost: the push service answers 403.
+	// The subscription is for another VAPID key, like all if the key is lost: the push service answers 403.
 	sub := s.service.SubscribeFor(s.service.Subscribe().P256dh)
 	for _, event := range []string{"$1", "$2"} {
 		wantUnavailable(t, s.hs.notify(alert(event, webPushDevice(sub))))
@@ -265,11 +265,11 @@ func TestR14_AnExpiredRecordIsProbed(t *testing.T) {
 		s.hs = s.gateway.homeserver()
 	}
 
-	// Not asked for in 89 days: still known, and asking keeps it for 90 days more.
+	// After 89 days without a request, the record is still there, and a request keeps it for 90 days more.
 	age(89 * 24 * time.Hour)
 	wantBody(t, s.hs.notify(alert("$2", d)), rejecting(d.Pushkey))
 	s.pushes(d.Pushkey, 1)
-	// Without pushkey_ts, only time can tell: that device is probed.
+	// Without pushkey_ts, the gateway finds out by a probe after a while.
 	wantBody(t, s.hs.notify(alert("$2", registered(d, nil))), nothingRejected)
 	s.pushes(d.Pushkey, 2)
 
@@ -278,8 +278,8 @@ func TestR14_AnExpiredRecordIsProbed(t *testing.T) {
 	s.pushes(d.Pushkey, 3)
 }
 
-// ageRecords makes every record of a file store older, as if the time had passed: the test's way to wait for three months. The
-// format is that of rejected/file/codec.go.
+// ageRecords makes every record of a file store older, so the test does not have to wait for three months. The format is that of
+// rejected/file/codec.go.
 func ageRecords(t *testing.T, file string, by time.Duration) {
 	t.Helper()
 	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: patience})

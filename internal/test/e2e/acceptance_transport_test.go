@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// How a request comes, A18 to A22 of docs/acceptance.md.
+// How requests arrive, A18 to A22 of docs/acceptance.md.
 
 func TestA18_AnyContentTypeIsAccepted(t *testing.T) {
 	t.Parallel()
@@ -62,7 +62,7 @@ func TestA20_AKeptConnectionOutlivesSynapsesPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Synapse keeps idle connections for 120 s, and takes a request on one that was just closed for a failed push.
+	// Synapse keeps idle connections for 120 s, and counts a request on one that was just closed as a failed push.
 	if idle, err := time.ParseDuration(r.Body); err != nil || idle <= 120*time.Second {
 		t.Errorf("an idle connection is closed after %q", r.Body)
 	}
@@ -106,7 +106,7 @@ func TestA22_PlaintextIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	service := newPushServer(t)
 	p := newProcess(t)
 	p.start(plaintextHead(service, "http_port {port2}") + "https://gateway.test:{port} {\n" + certificate + "\nmatrix_push\n}\n")
-	// A server speaks plaintext on the HTTP port, whatever it speaks elsewhere. Only JSON puts a site on both.
+	// A server speaks plaintext on the HTTP port, whatever it speaks on other ports. Only JSON can put a site on both.
 	if err := p.set("apps/http/servers/srv0/listen", fmt.Sprintf(`":%d"`, p.port2)); err != nil {
 		t.Fatal(err)
 	}
@@ -166,13 +166,13 @@ func TestA22_OnlyATrustedProxyMayVouchForTLS(t *testing.T) {
 		"a trusted proxy that says both":             {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, false},
 		"a trusted proxy that says both in a list":   {p.port, []string{"X-Forwarded-Proto: https, http"}, false},
 		"proxies that all say https (waitress#442)":  {p.port, []string{"X-Forwarded-Proto: https, https"}, true},
-		"proxies that say it in fields of their own": {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: HTTPS ,https"}, true},
+		"proxies that say it in separate fields":     {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: HTTPS ,https"}, true},
 		"a trusted proxy that says an empty element": {p.port, []string{"X-Forwarded-Proto: https,"}, false},
 		"a stranger who says https":                  {p.port2, []string{"X-Forwarded-Proto: https"}, false},
 		"a stranger who says to come from a proxy":   {p.port2, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"}, false},
 		"a stranger who says it in another header":   {p.port2, []string{"Forwarded: proto=https", "X-Forwarded-Ssl: on"}, false},
 		"a stranger who says nothing":                {p.port2, nil, false},
-		"a trusted proxy with a header of its own":   {p.port, []string{"Forwarded: proto=https"}, false},
+		"a trusted proxy with another header":        {p.port, []string{"Forwarded: proto=https"}, false},
 		"a trusted proxy that forwards a forwarded":  {p.port, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.7"}, true},
 	}
 	for i, name := range slices.Sorted(maps.Keys(proxies)) {

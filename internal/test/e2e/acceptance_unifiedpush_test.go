@@ -102,7 +102,7 @@ func TestU01_ALongNotificationIsShortenedTo4096Bytes(t *testing.T) {
 			t.Errorf("%s: the content is %.200v", tt.name, n["content"])
 		}
 	}
-	// No names are left out that need not be: what cannot fit at all is neither sent nor the pushkey's fault.
+	// Names are left out only if they must be. A push that cannot fit at all is not sent, and its pushkey is not rejected.
 	d := device{AppID: "org.example.full", Pushkey: service.Endpoint("never")}
 	wantBody(t, s.hs.notify(alert("$"+long, d)), nothingRejected)
 	s.pushes(d.Pushkey, 0)
@@ -114,7 +114,7 @@ func TestU02_TheOperatorsNetworkIsNeverContacted(t *testing.T) {
 	gateway := startGateway(t, "rejected memory\napp * {\n unifiedpush {\n proxy none\n }\n wait 20s\n}", "matrix_push")
 	hs := gateway.homeserver()
 
-	// A blocked endpoint is not delivered to, and not rejected: the operator may allow it yet.
+	// A blocked endpoint gets no push, and is not rejected: the operator may still allow it.
 	for i, host := range []string{
 		"127.0.0.1", "127.255.0.9", "localhost", "LOCALHOST", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]",
 		"10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1",
@@ -126,13 +126,13 @@ func TestU02_TheOperatorsNetworkIsNeverContacted(t *testing.T) {
 			t.Fatal(host)
 		}
 	}
-	// What some resolvers take for 127.0.0.1, and others for names that do not exist.
+	// Some resolvers read these as 127.0.0.1, others as names that do not exist.
 	for i, host := range []string{"localhost.", "2130706433", "127.1", "0x7f.0.0.1", "0177.0.0.1"} {
 		if r := hs.notify(alert(fmt.Sprint("$n", i), upDevice("https://"+host+":"+s.port+"/up/phone"))); len(r.Rejected) != 0 {
 			t.Errorf("%s is answered %d %s", host, r.Status, r.Body)
 		}
 	}
-	// Nor any other service's port.
+	// Ports of other services are not connected to, either.
 	for i, port := range []string{"1", "22", "25", "80", "444", "1023", "2019", "2021"} {
 		wantBody(t, hs.notify(alert(fmt.Sprint("$p", i), upDevice("https://127.0.0.1:"+port+"/up/phone"))), nothingRejected)
 	}
@@ -142,7 +142,7 @@ func TestU02_TheOperatorsNetworkIsNeverContacted(t *testing.T) {
 func TestU02_ARedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
-	private := newSentinel(t, "127.0.0.1:0") // allowed itself, so that nothing but the rule about redirects protects it
+	private := newSentinel(t, "127.0.0.1:0") // allowed itself, so only the rule about redirects protects it
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		d := upDevice(s.service.Endpoint(strconv.Itoa(status)))
 		s.service.Answer(d.Pushkey, providertest.Answer{Status: status, Header: http.Header{"Location": {"https://127.0.0.1:" + private.port + "/"}}})
@@ -153,7 +153,7 @@ func TestU02_ARedirectIsNotFollowed(t *testing.T) {
 
 func TestU03_WhatIsNoHTTPSURLIsRejectedWithoutTheNetwork(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "", "matrix_push") // it allows 127.0.0.0/8: the network would be there
+	s := newScene(t, "", "matrix_push") // it allows 127.0.0.0/8, so the gateway could connect
 	listener := newSentinel(t, "127.0.0.1:0")
 	host := "127.0.0.1:" + listener.port
 	for i, pushkey := range []string{
@@ -247,7 +247,7 @@ func TestU06_AHostGetsABoundedNumberOfRequestsAtATime(t *testing.T) {
 	endpoint := service.Endpoint("phone")
 	wantBody(t, s.hs.notify(alert("$1", upDevice(endpoint))), nothingRejected)
 	s.pushes(endpoint, 1)
-	wg.Wait() // each of the pushes has its turn now, or waits for it
+	wg.Wait() // each push now has a slot, or waits for one
 	if most := c.until(t, limit); most != limit {
 		t.Errorf("%d requests at the same time", most)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Web Push, W01 to W07 of docs/acceptance.md. The push service decrypts with the subscriber's keys and verifies the VAPID token;
-// what it finds wrong is a violation of the message.
+// Web Push, W01 to W07 of docs/acceptance.md. The push service decrypts with the subscriber's keys and verifies the VAPID token. It
+// records mistakes as violations of the message.
 
 func TestW01_TheMessageDecryptsAndTheTokenVerifies(t *testing.T) {
 	t.Parallel()
@@ -41,7 +41,7 @@ func TestW01_TheMessageDecryptsAndTheTokenVerifies(t *testing.T) {
 			t.Errorf("the token is for %q, not for %q", aud, s.service.Origin())
 		}
 		if left := exp.Sub(m.Time); left <= 0 || left > 24*time.Hour {
-			t.Errorf("the token is good for %s", left)
+			t.Errorf("the token expires in %s", left)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestW02_TTLUrgencyAndTopicSayHowMuchAPushMatters(t *testing.T) {
 	}
 }
 
-// A proxy says 404, too, so it takes a second look: see early_test.go.
+// A proxy may answer 404, too, so a 404 needs a second look: see early_test.go.
 func TestW03_GoneIsRejectedAndNotFoundIsSuspected(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -232,7 +232,7 @@ func TestW06_WhatIsNoSubscriptionIsRejectedWithoutTheNetwork(t *testing.T) {
 	if n := s.service.Connections(); n != 0 {
 		t.Errorf("%d connections were made", n)
 	}
-	// Nothing was held against the pushkey.
+	// The pushkey is still valid.
 	wantBody(t, s.hs.notify(alert("$1", webPushDevice(sub))), nothingRejected)
 	s.pushes(sub.Endpoint, 1)
 }
@@ -253,8 +253,8 @@ func TestW07_EventsOnlyWantsNoBadgeUpdates(t *testing.T) {
 	}
 }
 
-// A browser cancels a subscription that gets pushes without a notification to show, and the next event is lost as well: Firefox 153 did so at
-// the 25th badge update, three times of three; for Safari see https://webkit.org/blog/12945/meet-web-push/.
+// A browser cancels a subscription that gets pushes without a notification to show, and the next event is lost as well: Firefox 153 did so
+// at the 25th badge update, three times of three; for Safari see https://webkit.org/blog/12945/meet-web-push/.
 func TestABrowserIsNotWokenForBadgeUpdates(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -291,7 +291,7 @@ func TestABrowserIsNotWokenForBadgeUpdates(t *testing.T) {
 	}
 }
 
-// A page knows its app_id, and not which pattern the operator wrote. The key is another one than the gateway's own.
+// A page knows its app_id, but not the operator's pattern. The app's key is not the gateway's own.
 func TestAPageAndAPersonFindTheKeyOfAnAppID(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -339,7 +339,7 @@ func TestAPageAndAPersonFindTheKeyOfAnAppID(t *testing.T) {
 		}
 	}
 	gateway.running("", "vapid-key").want(t, 0, "org.example.pages.*  webpush      "+key, "org.example.up       unifiedpush  "+shared)
-	gateway.running("", "vapid-key", "org.example.other").want(t, 1, `no app serves "org.example.other": there are org.example.pages.*, org.example.up, org.example.web`)
+	gateway.running("", "vapid-key", "org.example.other").want(t, 1, `no app serves "org.example.other": the configured apps are org.example.pages.*, org.example.up, org.example.web`)
 	r, err := gateway.homeserver().do(http.MethodGet, gateway.url()+"?app_id=org.example.other", "")
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestTheAccessLogTellsHowManyDevicesWereServed(t *testing.T) {
 	}
 }
 
-// told are the placeholders' values as that test logs them: the inner log_append goes first.
+// told returns the placeholders' values as that test logs them: the inner log_append comes first.
 func told(values ...int) string {
 	names := []string{"devices", "delivered", "queued", "duplicate", "dropped", "rejected", "rejected_before", "unavailable"}
 	fields := make([]string, len(names))

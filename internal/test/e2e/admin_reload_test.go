@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// After a reload that failed, Caddy's admin API belongs to the configuration that failed. The gateway's routes are those of the one that
-// serves.
+// After a reload failed, Caddy's admin API belongs to the failed configuration. The gateway's routes must belong to the one that serves.
 func TestTheAdminAPIAnswersAfterFailedReloads(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

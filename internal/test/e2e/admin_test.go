@@ -12,7 +12,7 @@ func TestTheAdminAPIShowsAndResetsFuses(t *testing.T) {
 	service := newPushServer(t)
 	gateway := startGateway(t, service.global("rejected memory\nfuse 50% 10m"), "matrix_push")
 	hs := gateway.homeserver()
-	// Half of them are rejected, and then all: the twentieth rejection is one too many.
+	// Half of them are rejected, and then all. The twentieth rejection trips the fuse.
 	for _, d := range []int{20, 19} {
 		for range d {
 			sub := service.Subscribe()

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The operator's resolver may know names that strangers do not. Whether there is a private one, an answer does not tell, nor the time that
-// it takes.
+// The operator's resolver may know names that strangers do not. Neither an answer nor its time shows whether a private name exists.
 func TestANameThatIsPrivateAndOneThatIsNotThereAreAnsweredAlike(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -42,7 +41,7 @@ func TestANameThatIsPrivateAndOneThatIsNotThereAreAnsweredAlike(t *testing.T) {
 						answers[kind] = whole(r, d.Pushkey)
 					}
 					if answers["private"] != answers["nowhere"] {
-						t.Fatalf("look %d, browser %t: what is private is answered\n%s\nand what is not there\n%s",
+						t.Fatalf("look %d, browser %t: a private name is answered\n%s\nand one that does not exist\n%s",
 							n, browser, answers["private"], answers["nowhere"])
 					}
 				}
@@ -52,7 +51,7 @@ func TestANameThatIsPrivateAndOneThatIsNotThereAreAnsweredAlike(t *testing.T) {
 			}
 			medians := []time.Duration{took["private"].within(500), took["nowhere"].within(500)}
 			if slices.Max(medians) > 3*slices.Min(medians)+10*time.Millisecond {
-				t.Errorf("they take %v", medians)
+				t.Errorf("the answers take %v", medians)
 			}
 			l.wantNoPrivateConnection()
 		})

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What a request costs is in proportion to its size, not to that times its devices.
+// The cost of a request grows with its size, not with its size times its devices.
 
 func TestLargePushesForManyDevicesTakeBoundedMemory(t *testing.T) {
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestLargePushesForManyDevicesTakeBoundedMemory(t *testing.T) {
 	})()
 	t.Logf("the attack is answered: %v", got)
 	if got[http.StatusOK]+got[http.StatusServiceUnavailable] != 60 {
-		t.Errorf("the attack is answered %v, want 200 and 503 alone", got)
+		t.Errorf("the attack is answered %v, want only 200 and 503", got)
 	}
 	if _, err := victim.push(patience); err != nil {
 		t.Error(err)
@@ -32,7 +32,7 @@ func TestLargePushesForManyDevicesTakeBoundedMemory(t *testing.T) {
 	wantBelow(t, "resident memory in MB", l.gateway.peakMemory()/1e6, 200)
 }
 
-// Thousands of members, for a hundred devices, each of which is tried again and again.
+// The request has thousands of members and a hundred devices, and each push is retried again and again.
 func TestARequestOfManyMembersTakesBoundedTime(t *testing.T) {
 	t.Parallel()
 	if !insideNamespaceUnraced(t) {
@@ -45,7 +45,7 @@ func TestARequestOfManyMembersTakesBoundedTime(t *testing.T) {
 		r := l.gateway.homeserver().notify(manifold(fmt.Sprint("$attack", status), 12_000, keyed(madeUp(99, func(d int) string {
 			return fmt.Sprintf("https://9.9.9.9/%d/stranger-%d", status, d)
 		}))))
-		// Repetitions go on after the answer, so the time counts that was taken after a while.
+		// Retries go on after the answer, so the test measures the CPU time after a while.
 		l.await(attackTime(5*time.Second)/5, func() bool { return false })
 		t.Logf("endpoints that say %d: answered %d %.100s", status, r.Status, r.Body)
 		wantBelow(t, "CPU time", l.gateway.cpu()-before, time.Second)

@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// What one sender has the gateway push to costs those nothing who push to the same host, or to others. Their devices were delivered to
-// before.
+// Pushes that one sender causes cost nothing to others, on the same host or elsewhere, whose devices were delivered to before.
 
-// failures are what endpoints of a stranger may answer that is no verdict.
+// failures are statuses that a stranger's endpoints may answer and that are not verdicts.
 var failures = []int{http.StatusFound, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 
-// Endpoints of a stranger on a host that many use fail, in whatever way: the host serves all others, so it is not left alone.
+// A stranger's endpoints fail in every way, on a host that many use. The host serves all others, so its breaker stays closed.
 func TestEndpointsThatFailCloseNoHostThatOthersUse(t *testing.T) {
 	if !insideNamespaceUnraced(t) {
 		return
@@ -41,8 +40,8 @@ func TestEndpointsThatFailCloseNoHostThatOthersUse(t *testing.T) {
 	t.Logf("the attack is answered: %v", wait())
 }
 
-// Nobody was delivered to since the gateway started, so the host is left alone. It is tried again with a device that it took pushes for
-// before, not with one of the many of a stranger.
+// Nothing was delivered since the gateway started, so the host's breaker opens. Its trials are pushes for devices that it took pushes for
+// before, not for a stranger's many devices.
 func TestAHostIsTriedAgainWithADeviceThatItKnows(t *testing.T) {
 	t.Parallel()
 	if !insideNamespaceUnraced(t) {
@@ -72,7 +71,7 @@ func TestAHostIsTriedAgainWithADeviceThatItKnows(t *testing.T) {
 	t.Logf("the attack is answered: %v", wait())
 }
 
-// Nothing but valid pushes to a host that works: they wait for their turn, and are no reason to leave the host alone.
+// Valid pushes to a host that works: they wait for their turn, and do not open the host's breaker.
 func TestAFloodOfValidPushesDoesNotCloseTheirHost(t *testing.T) {
 	if !insideNamespaceUnraced(t) {
 		return
@@ -87,7 +86,7 @@ func TestAFloodOfValidPushesDoesNotCloseTheirHost(t *testing.T) {
 			return fmt.Sprintf("https://healthy.example/after/50/stranger-%d-%d", n, d)
 		})...)
 	})
-	began := func() bool { // whose push is the first is not sure, and some wait in the outbox
+	began := func() bool { // anybody's push may be the first, and some are pending
 		for n := range requests {
 			if l.moreTried(fmt.Sprintf("https://healthy.example/after/50/stranger-%d-0", n), 0)() {
 				return true
@@ -102,7 +101,7 @@ func TestAFloodOfValidPushesDoesNotCloseTheirHost(t *testing.T) {
 	t.Logf("the attack is answered: %v", wait())
 }
 
-// Endpoints that never answer, each on a host of its own, of which somebody has as many as he likes.
+// Endpoints that never answer, each on a separate host. Anybody can have any number of hosts.
 func TestFourThousandSlowHostsDelayNobodyElse(t *testing.T) {
 	if !insideNamespaceUnraced(t) {
 		return
@@ -123,8 +122,8 @@ func TestFourThousandSlowHostsDelayNobodyElse(t *testing.T) {
 	t.Logf("the attack is answered: %v", wait())
 }
 
-// Names cost nothing either. What counts is who is connected to: a third party is not flooded because a stranger has many names for it, new
-// ones, or ones that took a push each elsewhere, and lead to it since.
+// Names cost nothing, either, so connections are limited for each address. A stranger cannot flood a third party through many names for it,
+// whether they are new or took a push each while they led elsewhere.
 func TestManyNamesOfOneAddressGetAsManyConnectionsAsOne(t *testing.T) {
 	t.Parallel()
 	if !insideNamespaceUnraced(t) {
@@ -146,7 +145,7 @@ func TestManyNamesOfOneAddressGetAsManyConnectionsAsOne(t *testing.T) {
 	}
 	wantFew := func(address string) {
 		t.Helper()
-		// The most that there are, and time for more.
+		// As many as are allowed, and then some time for more.
 		l.await(patience, func() bool { return l.connections[netip.MustParseAddr(address)] != nil })
 		l.await(2*time.Second, func() bool { return l.connections[netip.MustParseAddr(address)].most > most })
 		if _, got := l.open(address); got > most {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Made-up pushkeys, of which every other one is dead.
+// Every other one of the made-up pushkeys is dead.
 func TestDeadPushkeysOfStrangersFillNoLog(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -26,7 +26,7 @@ func TestDeadPushkeysOfStrangersFillNoLog(t *testing.T) {
 	if !l.await(patience, l.moreTried(endpoint(requests-1, devices-1), 0)) {
 		t.Fatal("the attack does not arrive")
 	}
-	l.await(time.Second, func() bool { return false }) // for what is told later
+	l.await(time.Second, func() bool { return false }) // for lines that are logged later
 	l.wantFewLines(1)
 	if _, err := victim.push(patience); err != nil {
 		t.Error(err)
@@ -34,7 +34,7 @@ func TestDeadPushkeysOfStrangersFillNoLog(t *testing.T) {
 	l.gateway.wantNobodyCalled()
 }
 
-// What strangers make up can trip the fuse, which holds their verdicts. That is no reason to call anybody.
+// Strangers' made-up devices can trip the fuse, which holds their verdicts. Nobody is alerted for that.
 func TestAFuseThatStrangersTripCallsNobody(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestAllAttacksAtOnceCostNobodyElseAnything has everything above at the same time, for a while, beside 200 devices on ten hosts and of two
-// apps, that get a push every two seconds each.
+// TestAllAttacksAtOnceCostNobodyElseAnything runs all attacks at the same time, for a while. Meanwhile, 200 devices of two apps on ten
+// hosts get a push every two seconds each.
 func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 	if !insideNamespaceUnraced(t) {
 		return
@@ -17,7 +17,7 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 	howLong := attackTime(10 * time.Second)
 	l := newAttackLab(t)
 	l.certified("*.wild.example")
-	l.gateway.env = append(l.gateway.env, "GOMEMLIMIT=179MiB") // as docs/deployment.md has it for 256 MiB
+	l.gateway.env = append(l.gateway.env, "GOMEMLIMIT=179MiB") // the value in docs/deployment.md for 256 MiB
 	l.start("", "https://*.wild.example:{port2} {\ntls {dir}/own.pem {dir}/own.key\nmatrix_push\n}\n")
 	l.names.set("priv-10-0-0-5.wild.example", []string{"10.0.0.5"})
 	for n := range hosts {
@@ -45,7 +45,7 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 	storm := func(name string, pace time.Duration, body func(n int) string) {
 		stormAt(l.gateway.homeserver(), name, pace, body)
 	}
-	// endpoints are a hundred of a stranger's; host and path may depend on their number.
+	// endpoints returns a request for a hundred of a stranger's endpoints. Host and path may depend on their number.
 	endpoints := func(event string, n int, endpoint func(n int) string) string {
 		return alert(fmt.Sprint(event, n), madeUp(100, func(d int) string { return endpoint(n*100 + d) })...)
 	}
@@ -107,7 +107,7 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 		wait()
 	}
 	wantBelow(t, "99% of the honest pushes", arrived.within(990), 2*time.Second)
-	// It has grown all the time. What is mapped of outbox.db and of the program may be dropped, and is no reason to kill a process.
+	// Memory grew all the time. The kernel can drop mapped pages of outbox.db and of the program, so they don't get a process killed.
 	wantBelow(t, "memory in MiB", l.gateway.ownMemory()/mebibyte, 256)
 	t.Logf("CPU time: %v", l.gateway.cpu())
 	for _, c := range honest {
@@ -115,7 +115,7 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 			t.Errorf("%s took %d pushes, want %d", c.endpoint(), got, c.sent)
 		}
 	}
-	if _, most := l.open("9.9.9.9"); most > 64+4 { // the server may not know yet of some that were closed
+	if _, most := l.open("9.9.9.9"); most > 64+4 { // the server may not know yet that some were closed
 		t.Errorf("%d connections at a time to one address", most)
 	}
 	l.wantNoPrivateConnection()

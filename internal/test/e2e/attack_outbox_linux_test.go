@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// wantRoom wants pushes for devices that were delivered to, and for one more on their host, to be accepted at once while the host is down,
-// not to give way to what comes after them, and to arrive when the host is up.
+// wantRoom sends pushes for devices that were delivered to, and for one more on their host, while the host is down. They must be accepted
+// at once, must not make way for later pushes, and must arrive when the host is up.
 func (l *attackLab) wantRoom(host string, victims []*client, more func()) {
 	l.t.Helper()
 	l.takeDown(host)
@@ -34,12 +34,12 @@ func (l *attackLab) wantRoom(host string, victims []*client, more func()) {
 	l.bringUp(host)
 	for c := range before {
 		if !l.await(patience, l.moreTaken(c.endpoint(), before[c])) {
-			l.t.Errorf("what was accepted for %s does not arrive", c.endpoint())
+			l.t.Errorf("an accepted push for %s does not arrive", c.endpoint())
 		}
 	}
 }
 
-// victimsAt are devices at a host that were delivered to.
+// victimsAt returns devices at a host that were delivered to.
 func (l *attackLab) victimsAt(host string) (victims []*client) {
 	l.t.Helper()
 	l.names.set(host, []string{"20.0.0.1"})
@@ -67,7 +67,7 @@ func TestSixteenLargeRequestsDoNotFillTheOutbox(t *testing.T) {
 	l.gateway.wantNobodyCalled()
 }
 
-// Many small pushes fill the outbox, be it for one host or for many. The room is made smaller, so that it takes fewer.
+// Many small pushes fill the outbox, for one host or for many. The outbox is made smaller, so fewer pushes are enough.
 func TestRoomInTheOutboxIsKeptForWhomPushesWereDeliveredTo(t *testing.T) {
 	t.Parallel()
 	if !insideNamespaceUnraced(t) {
@@ -99,7 +99,7 @@ func TestRoomInTheOutboxIsKeptForWhomPushesWereDeliveredTo(t *testing.T) {
 	}
 }
 
-// A server that refuses what it never wanted gets few requests for it, however often it would be time for the next one.
+// A server that refuses pushes that it never wanted gets few requests for them, however often a retry is due.
 func TestPushesThatAreRefusedAreGivenUp(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -110,7 +110,7 @@ func TestPushesThatAreRefusedAreGivenUp(t *testing.T) {
 	const devices, most, rounds = 100, 12, 40
 	statuses := []int{http.StatusTooManyRequests, http.StatusForbidden, http.StatusUnauthorized}
 	l.names.set("shared.example", []string{"20.0.0.2"})
-	endpoint := func(status, d int) string { // on a host that refuses all, and on one that takes the pushes of others
+	endpoint := func(status, d int) string { // on a host that refuses all pushes, and on one that accepts others
 		return fmt.Sprintf("https://%s/%d/stranger-%d", []string{fmt.Sprint("9.9.9.", status%100), "shared.example"}[d%2], status, d)
 	}
 	other := l.proven("https://shared.example/201/other")
@@ -130,7 +130,7 @@ func TestPushesThatAreRefusedAreGivenUp(t *testing.T) {
 		}
 		return requests
 	}
-	// An operator who has all that waits tried again stands for the hours that pass.
+	// Instead of waiting for hours, the test retries all pending pushes as an operator can.
 	for range rounds {
 		if _, err := other.push(patience); err != nil {
 			t.Fatal(err)
@@ -150,12 +150,12 @@ func TestPushesThatAreRefusedAreGivenUp(t *testing.T) {
 	taken := l.taken(victim.endpoint())
 	l.answer(victim.endpoint(), http.StatusCreated)
 	if !l.retried(l.moreTaken(victim.endpoint(), taken)) {
-		t.Error("what was accepted for the device that was delivered to does not arrive")
+		t.Error("an accepted push for the device that was delivered to does not arrive")
 	}
 	l.gateway.wantNobodyCalled()
 }
 
-// What was delivered or dropped is in no file after a restart, be it as bytes that are not in use any more.
+// After a restart, no file has a push that was delivered or dropped, not even in unused bytes.
 func TestWhatLeftTheOutboxIsInNoFile(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -186,7 +186,7 @@ func TestWhatLeftTheOutboxIsInNoFile(t *testing.T) {
 	}) {
 		t.Error("not all pushes arrive")
 	}
-	for over := time.Now().Add(lost); ; { // what is just being tried is not dropped
+	for over := time.Now().Add(lost); ; { // a push with an attempt under way is not dropped
 		if status, answer := l.gateway.adminDo(http.MethodPost, "/matrix_push/outbox/drop", `{"app":"*","all":true}`); status != http.StatusOK {
 			t.Fatalf("answered %d %s", status, answer)
 		}
@@ -202,7 +202,7 @@ func TestWhatLeftTheOutboxIsInNoFile(t *testing.T) {
 		l.found("SECRETPUSHKEY"), l.found("SECRETTEXT"), l.found("$SECRETEVENT"))
 	l.start("", "")
 	pushkeys, texts := l.found("SECRETPUSHKEY"), l.found("SECRETTEXT")
-	for over := time.Now().Add(lost / 4); pushkeys+texts > 0 && time.Now().Before(over); { // what is done after the start has its time
+	for over := time.Now().Add(lost / 4); pushkeys+texts > 0 && time.Now().Before(over); { // the work after the start may take a while
 		l.await(time.Second, func() bool { return false })
 		pushkeys, texts = l.found("SECRETPUSHKEY"), l.found("SECRETTEXT")
 	}
@@ -211,7 +211,7 @@ func TestWhatLeftTheOutboxIsInNoFile(t *testing.T) {
 	}
 }
 
-// found is how often a text is in the files that the gateway keeps.
+// found returns how often a text is in the gateway's files.
 func (l *attackLab) found(text string) (times int) {
 	l.t.Helper()
 	err := filepath.WalkDir(l.gateway.dir, func(path string, entry fs.DirEntry, err error) error {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// A site for many names is the operator's, but the names below it are whoever's, and what they resolve to may be private.
+// A site for many names belongs to the operator, but a name below it may be anybody's, and may resolve to a private address.
 func TestANameBelowAWildcardIsNotTheSitesOwn(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -50,14 +50,14 @@ func TestANameBelowAWildcardIsNotTheSitesOwn(t *testing.T) {
 			}
 			for _, to := range seen.connected() {
 				if to.Addr() == private {
-					t.Errorf("connected to is %v", to)
+					t.Errorf("there were connections to %v", to)
 				}
 			}
 		})
 	}
 }
 
-// What the gateway posts to its own site says for whom it does, so that a rule about clients' addresses is about the sender's.
+// Pushes to the gateway's own site name the sender, so rules about client addresses apply to the sender's address.
 func TestPushesToTheOwnSiteCarryTheSendersAddress(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -102,7 +102,7 @@ func TestPushesToTheOwnSiteCarryTheSendersAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-Forwarded-For", "10.0.0.1") // whoever says so
+		req.Header.Set("X-Forwarded-For", "10.0.0.1") // anybody can claim that
 		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -119,11 +119,11 @@ func TestPushesToTheOwnSiteCarryTheSendersAddress(t *testing.T) {
 	post("$later", "/up/later")
 	post("$attack", "/admin/delete-everything")
 	if !l.retried(func() bool { return len(headers("/up/later")) > 1 }) {
-		t.Error("what failed at first does not arrive")
+		t.Error("a push that failed at first does not arrive")
 	}
 	for _, path := range []string{"/up/phone", "/up/later"} {
 		if len(headers(path)) == 0 {
-			t.Errorf("nothing comes to %s", path)
+			t.Errorf("nothing arrives at %s", path)
 		}
 		for n, h := range headers(path) {
 			if first, _, _ := strings.Cut(h.Get("X-Forwarded-For"), ","); first != sender {
@@ -132,6 +132,6 @@ func TestPushesToTheOwnSiteCarryTheSendersAddress(t *testing.T) {
 		}
 	}
 	if n := len(headers("/admin/delete-everything")); n > 0 {
-		t.Errorf("%d pushes reach what is for clients in the network alone", n)
+		t.Errorf("%d pushes reach paths that are only for clients in the network", n)
 	}
 }

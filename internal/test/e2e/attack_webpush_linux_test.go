@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Whoever knows the pushkey of a browser, which is its public key, does not know where it is to be pushed to. What a server of his own says
-// about the key is about his own endpoint.
+// A stranger may know a browser's pushkey, which is its public key, but not its endpoint. Answers of the stranger's own server for that
+// pushkey concern only the stranger's endpoint.
 func TestAServerOfSomebodyElseSaysNothingAboutASubscription(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -47,7 +47,7 @@ func TestAServerOfSomebodyElseSaysNothingAboutASubscription(t *testing.T) {
 	}
 }
 
-// A time of registration that is far ahead of the clock makes a verdict last no longer than one that is now.
+// A registration time far ahead of the clock makes a verdict last no longer than the current time would.
 func TestARegistrationOfTheFutureIsNotRejectedUntilThen(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {

@@ -11,10 +11,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Bad input concerns the device that it came with and nobody else: the answer names it, nothing is sent for it, and the other devices
-// of the request are served.
+// Bad input affects only its own device: the answer names it, nothing is sent for it, and the other devices of the request are served.
 
-// offPoint is 65 bytes that look like a point, and are not one of the curve P-256.
+// offPoint is 65 bytes that look like a point, but are not one on the curve P-256.
 var offPoint = "BA" + strings.Repeat("A", 85)
 
 // badSubscriptions are changes to a device that make its subscription unusable.
@@ -81,7 +80,7 @@ func TestDataThatIsNoObjectHarmsNobodyElse(t *testing.T) {
 	}
 }
 
-// A client that gave a part of its keys wants encryption: nothing may leave in the clear.
+// A client that gave a part of its keys wants encryption, so nothing may leave in clear text.
 func TestHalfEncryptedDataSendsNothing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")

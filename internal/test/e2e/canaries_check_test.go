@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// logged is a line as Caddy logs it.
+// logged returns a line as Caddy logs it.
 func logged(t *testing.T, message string, fields ...zap.Field) string {
 	t.Helper()
 	line, err := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()).EncodeEntry(zapcore.Entry{Message: message}, fields)
@@ -28,7 +28,7 @@ func logged(t *testing.T, message string, fields ...zap.Field) string {
 	return line.String()
 }
 
-// ordinary is a log that shows nothing, with what comes near to it: what is configured, hosts, hashes, words.
+// ordinary returns a log without secrets. It has texts that look similar: configured values, hosts, hashes, words.
 func ordinary(t *testing.T) string {
 	t.Helper()
 	return logged(t, "push delivered", zap.String("app", "org.example.ios"), zap.String("provider", "apns"), zap.String("pushkey_hash", "0a1b2c3d")) +
@@ -38,7 +38,7 @@ func ordinary(t *testing.T) string {
 		"not JSON, and a backslash at its end \\\n"
 }
 
-// ofEverything is a request that has each kind of secret.
+// ofEverything returns a request with each kind of secret.
 func ofEverything() string {
 	return compose(map[string]any{
 		"event_id": "$event:hs.test", "room_id": "!the-room:hs.test", "type": "m.room.message", "sender": "@the-user:hs.test", "prio": "high",
@@ -49,7 +49,7 @@ func ofEverything() string {
 		},
 	}, []device{
 		{AppID: "org.example.ios", Pushkey: "lM7Fpcv5WJ4PkQYnUkGDTTsxN1fGwWWnGg3ND0xMCnQ=", Data: map[string]any{
-			"default_payload": map[string]any{"aps": map[string]any{"alert": map[string]any{"title": "A title of its own"}, "sound": "default"}},
+			"default_payload": map[string]any{"aps": map[string]any{"alert": map[string]any{"title": "A separate title"}, "sound": "default"}},
 		}},
 		{AppID: "org.example.android", Pushkey: "fcm:APA91bToken-of_a-robot"},
 		{AppID: "org.example.up", Pushkey: "https://push.example.org/up/tOpIc?key=%C3%A9+1"},
@@ -60,10 +60,10 @@ func ofEverything() string {
 	})
 }
 
-// plant is a text that must not be logged, in whatever form, with what is said when it is.
+// plant is a text that must not be logged in any form, and the kind that is reported if it is.
 type plant struct{ name, text, kind string }
 
-// plants are some of each kind.
+// plants returns some of each kind.
 func plants(t *testing.T, l *ledger) []plant {
 	t.Helper()
 	_, p8 := apnstest.NewKey(t)
@@ -110,7 +110,7 @@ func plants(t *testing.T, l *ledger) []plant {
 		{"a formatted body", "<b>Meet me</b>", aText},
 		{"a ciphertext", "AwgAEnACgAkLmt6qF84IK", aText},
 		{"a member of a list", "under the picture", aText},
-		{"a default_payload", "A title of its own", aText},
+		{"a default_payload", "A separate title", aText},
 		{"a line of a private key", body[1], aCredential},
 		{"a private key on one line", base64.StdEncoding.EncodeToString(block.Bytes), aCredential},
 		{"a private key", string(p8), aCredential},
@@ -127,7 +127,7 @@ func plants(t *testing.T, l *ledger) []plant {
 	}
 }
 
-// forms are the ways in which a text comes into a log.
+// forms returns the forms in which a text may get into a log.
 func forms(t *testing.T, text string) map[string]string {
 	t.Helper()
 	html := mustMarshal(map[string]string{"text": text}) // with \u003c for <
@@ -148,7 +148,7 @@ func forms(t *testing.T, text string) map[string]string {
 	}
 }
 
-// everyEscaped is a text as JSON may have it as well.
+// everyEscaped returns a text with every character escaped, as JSON allows.
 func everyEscaped(text string) string {
 	var b strings.Builder
 	for _, unit := range utf16.Encode([]rune(text)) {
@@ -168,7 +168,7 @@ func TestASecretIsFoundInWhateverFormItIsLogged(t *testing.T) {
 			for form, log := range forms(t, p.text) {
 				found := fmt.Sprint(x.log([]byte(ordinary(t) + log + ordinary(t))))
 				if !strings.Contains(found, p.kind) {
-					t.Errorf("in %s, it is not found: %s", form, log)
+					t.Errorf("in %s, the text is not found: %s", form, log)
 				}
 				if strings.Contains(found, p.text) {
 					t.Errorf("in %s, it is shown: %s", form, found)
@@ -189,7 +189,7 @@ func TestWhatIsNoSecretIsNotFound(t *testing.T) {
 	}
 }
 
-// The path of an endpoint is what a client asks the push server behind the same Caddy for.
+// Clients of a push server behind the same Caddy request the paths of endpoints.
 func TestTheLogOfAPushServersSiteMayHaveWhatItWasAskedForAlone(t *testing.T) {
 	t.Parallel()
 	l := newLedger()

@@ -26,8 +26,8 @@ func TestASecretInALogFailsTheRun(t *testing.T) {
 		{"a log that shows nothing", ordinary(t), true, 0, 0, ""},
 		{"a log that shows something", ordinary(t) + line, true, 0, 1, "TestOfThis: the log"},
 		{"a log that shows something, of a run that failed", line, true, 2, 2, "‹a pushkey›"},
-		{"a log of a run that noted nothing", ordinary(t), false, 0, 1, "noted, and"},
-		{"a log of nothing", "", true, 0, 1, "noted, and"},
+		{"a log of a run that noted nothing", ordinary(t), false, 0, 1, "recorded, and"},
+		{"a log of nothing", "", true, 0, 1, "recorded, and"},
 		{"a log that shows the same often", strings.Repeat(line, 50), true, 0, 1, "lines: 50"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestALogThatIsGoneFailsTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if code := l.verdict(0, &out); code != 1 || !strings.Contains(out.String(), "could not be told") {
+	if code := l.verdict(0, &out); code != 1 || !strings.Contains(out.String(), "it is unknown whether") {
 		t.Errorf("it ends with %d and says %s", code, &out)
 	}
 }
@@ -96,7 +96,7 @@ func TestABodyIsNotedHoweverItIsSent(t *testing.T) {
 				secret := fmt.Sprintf("noted %s %t %t", name, http2, once)
 				var reader io.Reader = strings.NewReader(fmt.Sprintf(body, secret))
 				if once {
-					reader = io.MultiReader(reader) // which nothing but a reader is left of
+					reader = io.MultiReader(reader) // which hides all methods but Read
 				}
 				resp, err := gateway.client(http2).Post(gateway.url(), "application/json", reader)
 				if err != nil {
@@ -111,7 +111,7 @@ func TestABodyIsNotedHoweverItIsSent(t *testing.T) {
 	}
 }
 
-// The log of this process is one of those that the run ends with a search of: what is in it shows that there is something to find.
+// At the end of the run, this process's log is searched, too. This test shows that it has something to find.
 func TestWhatIsSearchedHasEachPushAndEachRequest(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

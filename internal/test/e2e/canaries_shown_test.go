@@ -13,8 +13,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
-// What the gateway shows in every way that it has is searched when the run ends: answers of the admin API, metrics, the configuration,
-// traces, events, commands, the store of rejections, and what a process that crashes prints. Here it shows everything once.
+// At the end of the run, everything that the gateway shows is searched: answers of the admin API, metrics, the configuration, traces,
+// events, commands, the rejected store, and the output of a process that crashes. Here it shows everything once.
 func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 	t.Parallel()
 	a, g, u, browsers := newApple(t), newGoogle(t), newUnreliable(t), newPushServer(t)
@@ -64,7 +64,7 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 	}
 	<-gateway.exited
 	if log := gateway.log.String(); !strings.Contains(log, "SIGABRT: abort") || !strings.Contains(log, "goroutine ") || !strings.Contains(log, `"event":"pushkey_rejected`) {
-		t.Errorf("the process tells of no crash, or of no event:\n%s", tail(log))
+		t.Errorf("the log has no crash, or no event:\n%s", tail(log))
 	}
 	gateway.keep(filepath.Join(gateway.dir, "rejected.db"))
 	gateway.keep(filepath.Join(gateway.dir, "caddy", "autosave.json"))
@@ -74,12 +74,12 @@ func TestWhateverTheGatewayShowsIsSearchedForSecrets(t *testing.T) {
 		"caddy_matrix_push_pushes_total", `"apps":{`, "goroutine 1 [", `"pushkey_hash"`, `"Name":"matrix_push.push"`, "APP ", `"verdicts":1`,
 	} {
 		if !strings.Contains(written, text) {
-			t.Errorf("%s is in nothing that is searched", text)
+			t.Errorf("no searched text has %s", text)
 		}
 	}
 }
 
-// What the gateway writes is its owner's alone: the outbox has pushkeys in the clear.
+// Only the owner can read the gateway's files: the outbox has pushkeys in clear text.
 func TestWhatTheGatewayWritesIsItsOwnersAlone(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

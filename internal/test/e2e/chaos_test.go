@@ -10,13 +10,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
 )
 
-// chaosTime is how long the push services are out of their minds; E2E_CHAOS says otherwise, as 10m.
+// chaosTime returns how long the push services misbehave. E2E_CHAOS changes it, for example to 10m.
 func chaosTime() time.Duration { return envTime("E2E_CHAOS", 5*time.Second) }
 
-// TestChaosAtThePushServicesLosesAndDoublesNothing has users of all four providers send one event after another, while something else befalls
-// each connection to the push services: it stalls or is reset at a byte, TLS is wrong, streams are refused, given back or cut off. The
-// checker finds throughout that nothing arrives twice but what a push service took without its answer getting through, and that no pushkey
-// is rejected that is not dead; and in the end that nothing is lost. E2E_SEED deals the same plans in the same order.
+// TestChaosAtThePushServicesLosesAndDoublesNothing lets users of all four providers send one event after another. Meanwhile, each
+// connection to the push services fails in a different way: it stalls or is reset at a byte, TLS is wrong, streams are refused, given back
+// or cut off. The checker verifies throughout that only dead pushkeys are rejected, and that a push arrives twice only if its answer got
+// lost. In the end, it verifies that nothing is lost. E2E_SEED repeats the same plans in the same order.
 func TestChaosAtThePushServicesLosesAndDoublesNothing(t *testing.T) {
 	seed := envSeed(t)
 	c := newChaos(t, seed)
@@ -48,7 +48,7 @@ func TestChaosAtThePushServicesLosesAndDoublesNothing(t *testing.T) {
 	c.wantEachCutRepeated(report)
 	never := c.tally.never()
 	if long := chaosTime(); long >= 5*time.Minute && len(never) > 0 || long >= time.Minute && len(never) > len(plans)/2 {
-		t.Errorf("never befell: %s", strings.Join(never, ", "))
+		t.Errorf("these faults never happened: %s", strings.Join(never, ", "))
 	}
 	if least := int(chaosTime().Seconds()) * len(users) / 4; report.Taken < least {
 		t.Errorf("%d events arrived, want at least %d", report.Taken, least)
@@ -56,7 +56,7 @@ func TestChaosAtThePushServicesLosesAndDoublesNothing(t *testing.T) {
 	c.gateway.returnsTo(before)
 }
 
-// wantEachCutRepeated wants every push whose answer did not get through to be repeated once, unless the device died meanwhile.
+// wantEachCutRepeated wants every push whose answer got lost to be repeated once, unless the device died meanwhile.
 func (c *chaos) wantEachCutRepeated(r checker.Report) {
 	c.t.Helper()
 	last := make(map[[2]string]checker.Push)
@@ -82,7 +82,7 @@ func (c *chaos) wantEachCutRepeated(r checker.Report) {
 		}
 		buried++
 		if !died[p.Device] {
-			c.t.Errorf("%s for %s was taken without its answer getting through, and not repeated", key[1], key[0])
+			c.t.Errorf("%s for %s was taken, its answer got lost, and it was not repeated", key[1], key[0])
 		}
 	}
 	c.t.Logf("%d answers were cut off: %d pushes were taken again, and %d were not as their devices died", cut, r.DoubledByCut, buried)

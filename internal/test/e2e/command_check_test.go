@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What of the command needs no process that runs: making a key, and checking a configuration.
+// These subcommands need no running process: they make a key, and check a configuration.
 
 func TestTheCommandMakesAKeyThatTheGatewayUses(t *testing.T) {
 	t.Parallel()
@@ -39,7 +39,7 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 	running := filepath.Join(gateway.dir, "Caddyfile")
 	r := gateway.ask("", "check", "--config", running, "--live")
 	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off",
-		"the VAPID subject is at a name for documentation")
+		"VAPID subject is an example")
 	t.Log("\n" + r.out)
 	gateway.ask("", "check", "--config", running, "--strict").want(t, 3)
 
@@ -78,7 +78,7 @@ func TestTheCommandChecksCredentials(t *testing.T) {
 		{"for another app", "topic org.example.other", "failed: ", 1},
 	} {
 		if tt.code != 0 {
-			a.expected = "t" // all that the fake says of it is meant
+			a.expected = "t" // all violations that the fake reports are intended
 		}
 		config := a.app("org.example.ios", tt.provider, "")
 		if strings.HasPrefix(tt.provider, "team_id") {
@@ -88,7 +88,7 @@ func TestTheCommandChecksCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := p.ask("", "check", "--live", "--config", file, "--adapter", "caddyfile")
-		if r.code != tt.code || !strings.Contains(r.out, tt.live) || (tt.code == 1) != strings.Contains(r.err, "the credentials do not work: org.example.ios") {
+		if r.code != tt.code || !strings.Contains(r.out, tt.live) || (tt.code == 1) != strings.Contains(r.err, "the check of the credentials failed for: org.example.ios") {
 			t.Errorf("credentials %s: it ends with %d:\n%s%s", tt.name, r.code, r.out, r.err)
 		}
 		p.ask("", "check", "--config", file, "--adapter", "caddyfile").want(t, 0, "The configuration is valid.")

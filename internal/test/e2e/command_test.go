@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The command as an operator runs it, of the same binary as the process that it asks.
+// The command, run as an operator does, from the same binary as the process that it asks.
 
 func TestTheCommandTellsHowTheGatewayIs(t *testing.T) {
 	t.Parallel()
@@ -54,7 +54,7 @@ func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
 	byValue := []string{"--app-id", "org.example.up", "--pushkey", "-"}
 	pushkey := dead[0].Pushkey + "\n"
 	r := gateway.running(pushkey, append([]string{"rejected", "explain"}, byValue...)...)
-	r.want(t, 3, "The pushkey is on record as dead.", "gone, by the app org.example.up", "Last attempt")
+	r.want(t, 3, "The pushkey is recorded as dead.", "gone, by the app org.example.up", "Last attempt")
 	t.Log("\n" + r.out)
 	var list struct {
 		Records []struct {
@@ -67,21 +67,21 @@ func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
 	}
 	hash := list.Records[0].PushkeyHash
 	gateway.running("", "rejected", "list").want(t, 0, "PUSHKEY HASH", hash)
-	gateway.running("", "rejected", "list", "--app", "org.example.web").want(t, 0, "No pushkey is on record")
+	gateway.running("", "rejected", "list", "--app", "org.example.web").want(t, 0, "No pushkey is recorded")
 	gateway.running("", "rejected", "explain", "--hash", hash[:8]).want(t, 3, hash, "gone")
 	gateway.running("", "rejected", "explain", "--hash", "00000000").want(t, 1, "nothing is known")
 	if !strings.Contains(gateway.log.String(), `"pushkey_hash":"`+hash[:8]+`"`) {
-		t.Error("the hash is none that the log shows")
+		t.Error("the log does not show the hash")
 	}
 
-	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "is forgotten")
-	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "There was no record")
-	gateway.running(pushkey, append([]string{"rejected", "explain"}, byValue...)...).want(t, 0, "not on record as dead")
+	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "Forgot the rejection")
+	gateway.running(pushkey, append([]string{"rejected", "forget"}, byValue...)...).want(t, 0, "There is no record")
+	gateway.running(pushkey, append([]string{"rejected", "explain"}, byValue...)...).want(t, 0, "not recorded as dead")
 	service.Answer("/up/one")
 	wantBody(t, hs.notify(alert("$2", dead[0])), nothingRejected)
 
-	gateway.running("", "rejected", "forget", "--app", "org.example.up", "--since", "1h").want(t, 0, "2 rejections of org.example.up forgotten")
-	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is on record")
+	gateway.running("", "rejected", "forget", "--app", "org.example.up", "--since", "1h").want(t, 0, "Forgot 2 rejections of org.example.up.")
+	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is recorded")
 }
 
 func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
@@ -119,28 +119,28 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 
 	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash, "--id", e.ID).want(t, 0, "1 entry dropped")
 	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash[:8]).want(t, 0, "1 entry dropped")
-	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash[:8]).want(t, 1, "nothing waits")
+	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--hash", e.PushkeyHash[:8]).want(t, 1, "no pending pushes")
 	gateway.running("", "outbox", "list").want(t, 0, "4        2")
 
 	u.set(behaviour{})
 	for _, other := range list.Entries {
 		if other.PushkeyHash != e.PushkeyHash {
-			gateway.running("", "outbox", "retry", "--app", "org.example.up", "--hash", other.PushkeyHash).want(t, 0, "is tried now")
+			gateway.running("", "outbox", "retry", "--app", "org.example.up", "--hash", other.PushkeyHash).want(t, 0, "are retried now")
 			break
 		}
 	}
 	u.await("one device's pushes arrive", func() bool { return u.arrivals(one, two, three) >= 2 })
-	gateway.running("", "outbox", "retry", "--app", "org.example.up").want(t, 0, "What waits for the app org.example.up is tried now.")
+	gateway.running("", "outbox", "retry", "--app", "org.example.up").want(t, 0, "The pending pushes of the app org.example.up are retried now.")
 	u.await("all that was not dropped arrives", func() bool { return u.arrivals(one, two, three) == 4 })
 
 	u.set(behaviour{status: http.StatusServiceUnavailable, retryAfter: "3600"})
 	wantBody(t, hs.notify(alert("$3", one)), nothingRejected)
 	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--all").want(t, 0, "1 entry dropped")
-	gateway.running("", "outbox", "list").want(t, 0, "Nothing waits.")
+	gateway.running("", "outbox", "list").want(t, 0, "There are no pending pushes.")
 	gateway.running("", "outbox", "retry", "--app", "org.example.x").want(t, 1, "there is no app")
 }
 
-// arrivals are how many pushes were taken for devices.
+// arrivals returns how many pushes were taken for devices.
 func (u *unreliable) arrivals(devices ...device) (n int) {
 	for _, d := range devices {
 		n += len(u.Messages(d.Pushkey))
@@ -158,26 +158,26 @@ func TestTheCommandSendsATestNotification(t *testing.T) {
 		t.Fatal(err)
 	}
 	send := []string{"send", "--app-id", "org.example.up", "--pushkey-file", file}
-	gateway.running("", send...).want(t, 0, "The push service took it", "org.example.up (unifiedpush)")
+	gateway.running("", send...).want(t, 0, "The push service accepted the notification", "org.example.up (unifiedpush)")
 	if m := service.Messages(endpoint); len(m) != 1 || !strings.Contains(string(m[0].Body), "$THIS_IS_A_FAKE_EVENT_ID") {
-		t.Errorf("arrived were %v", m)
+		t.Errorf("the arrivals are %v", m)
 	}
 	data, _ := json.Marshal(map[string]string{"endpoint": sub.Endpoint, "auth": sub.Auth})
-	gateway.running(sub.P256dh, "send", "--app-id", "org.example.web", "--pushkey", "-", "--data", string(data), "--body", "Hello there").want(t, 0, "took it")
+	gateway.running(sub.P256dh, "send", "--app-id", "org.example.web", "--pushkey", "-", "--data", string(data), "--body", "Hello there").want(t, 0, "accepted the notification")
 	if m := service.Messages(sub.Endpoint); len(m) != 1 || !strings.Contains(string(m[0].Body), "Hello there") || len(m[0].Violations) > 0 {
-		t.Errorf("arrived were %+v", m)
+		t.Errorf("the arrivals are %+v", m)
 	}
 
 	service.Answer("/up/phone", answerGone)
 	r := gateway.running("", send...)
-	r.want(t, 3, "It was not delivered", "rejected: gone", "the homeserver would drop the pusher")
-	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is on record")
+	r.want(t, 3, "The notification was not delivered", "rejected: gone", "the homeserver would remove the pusher")
+	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is recorded")
 	service.Answer("/up/phone", providertest.Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"30"}}})
 	r = gateway.running("", append(send, "--json")...)
 	if r.code != 3 || !strings.Contains(r.out, `"outcome":"retry"`) || !strings.Contains(r.out, `"retry_after":30`) {
 		t.Errorf("ends with %d: %s%s", r.code, r.out, r.err)
 	}
-	gateway.running("", "outbox", "list").want(t, 0, "Nothing waits.")
+	gateway.running("", "outbox", "list").want(t, 0, "There are no pending pushes.")
 	gateway.running(endpoint, "send", "--app-id", "com.example", "--pushkey", "-").want(t, 1, "no app serves it")
 }
 

@@ -56,39 +56,39 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 		return "credentials_file " + file("account.json", []byte(strings.Replace(account, old, replacement, 1)))
 	}
 	for _, tt := range []struct{ name, provider, options, reason string }{
-		{"no credential", "apns", topic, "key_file is missing (or certificate_file)"},
+		{"no credential", "apns", topic, "key_file is missing: set it, or certificate_file"},
 		{"a key that is not there", "apns", "key_file " + garbage + ".p8" + ids + topic, "key_file: open " + garbage + ".p8: no such file"},
-		{"a key that is none", "apns", "key_file " + garbage + ids + topic, "key_file: it is not PEM"},
-		{"a key that is cut off", "apns", "key_file " + file("cut.p8", []byte("-----BEGIN PRIVATE KEY-----\nTUlHSEFnRUE=\n-----END PRIVATE KEY-----\n")) + ids + topic, "key_file: the PEM block holds no readable PKCS#8 private key"},
+		{"a file that is not a key", "apns", "key_file " + garbage + ids + topic, "key_file: the file is not PEM"},
+		{"a key that is cut off", "apns", "key_file " + file("cut.p8", []byte("-----BEGIN PRIVATE KEY-----\nTUlHSEFnRUE=\n-----END PRIVATE KEY-----\n")) + ids + topic, "key_file: the PEM block contains no readable PKCS#8 private key"},
 		{"a key for RSA", "apns", "key_file " + file("rsa.p8", pemOf(t, rsaKey)) + ids + topic, "key_file: the key is not an ECDSA key on the curve P-256"},
 		{"a key on another curve", "apns", "key_file " + file("p384.p8", pemOf(t, p384)) + ids + topic, "key_file: the key is not an ECDSA key on the curve P-256"},
 		{"no key_id", "apns", key + "\nteam_id " + appleTeamID + topic, "key_id is missing"},
 		{"no team_id", "apns", key + "\nkey_id " + appleKeyID + topic, "team_id is missing"},
-		{"a key_id that is none", "apns", key + "\nkey_id AuthKey\nteam_id " + appleTeamID + topic, "key_id: \"AuthKey\" is not 10 capital letters and digits"},
+		{"an invalid key_id", "apns", key + "\nkey_id AuthKey\nteam_id " + appleTeamID + topic, "key_id: \"AuthKey\" is not 10 capital letters and digits"},
 		{"a team_id that is a name", "apns", key + "\nkey_id " + appleKeyID + "\nteam_id \"Example Ltd\"" + topic, "team_id: \"Example Ltd\" is not"},
 		{"a placeholder for nothing", "apns", key + "\nkey_id {env.CADDY_MATRIX_PUSH_E2E_NOTHING}\nteam_id " + appleTeamID + topic, "key_id: "},
-		{"no topic", "apns", key + ids, "topic: it is missing"},
-		{"a topic that is none", "apns", key + ids + "\ntopic \"My App\"", "topic: \"My App\" is not a bundle ID"},
+		{"no topic", "apns", key + ids, "topic is missing"},
+		{"an invalid topic", "apns", key + ids + "\ntopic \"My App\"", "topic: \"My App\" is not a bundle ID"},
 		{"a topic that is not for calls", "apns", key + ids + topic + "\npush_type voip", "topic: \"" + bundleID + "\" does not end with .voip"},
 		{"another environment", "apns", key + ids + topic + "\nenvironment staging", "environment: \"staging\""},
 		{"another push type", "apns", key + ids + topic + "\npush_type banner", "push_type: \"banner\""},
 		{"another collapse_id", "apns", key + ids + topic + "\ncollapse_id sender", "collapse_id: \"sender\""},
-		{"both credentials", "apns", key + ids + topic + "\ncertificate_file " + file("both.pem", cert, certKey), "certificate_file cannot go with key_file"},
-		{"a certificate that is none", "apns", "certificate_file " + garbage, "certificate_file: it is neither PEM nor PKCS#12"},
+		{"both credentials", "apns", key + ids + topic + "\ncertificate_file " + file("both.pem", cert, certKey), "certificate_file cannot be combined with key_file"},
+		{"a file that is not a certificate", "apns", "certificate_file " + garbage, "certificate_file: the file is neither PEM nor PKCS#12"},
 		{"a password of nothing", "apns", "certificate_file " + garbage + "\ncertificate_password " + secretMark, "certificate_file: "},
-		{"a certificate without its key", "apns", "certificate_file " + file("cert.pem", cert), "certificate_file: the PEM has no private key"},
-		{"a certificate with the key of another", "apns", "certificate_file " + file("cert.pem", cert) + " " + file("key.pem", otherKey), "certificate_file: the private key is not that of the certificate"},
-		{"a key without its certificate", "apns", "certificate_file " + file("key.pem", certKey), "certificate_file: the PEM has no certificate"},
-		{"a certificate for the sandbox", "apns", "certificate_file " + file("sandbox.pem", sandboxCert, sandboxKey), "certificate_file: the certificate is not for the environment production"},
-		{"a topic that is not the certificate's", "apns", "topic org.example.other\ncertificate_file " + file("both.pem", cert, certKey), "topic: \"org.example.other\" is not among those of the certificate"},
+		{"a certificate without its key", "apns", "certificate_file " + file("cert.pem", cert), "certificate_file: the PEM contains no private key"},
+		{"a certificate with the key of another", "apns", "certificate_file " + file("cert.pem", cert) + " " + file("key.pem", otherKey), "certificate_file: the private key does not belong to the certificate"},
+		{"a key without its certificate", "apns", "certificate_file " + file("key.pem", certKey), "certificate_file: the PEM contains no certificate"},
+		{"a certificate for the sandbox", "apns", "certificate_file " + file("sandbox.pem", sandboxCert, sandboxKey), "certificate_file: the certificate is not for the production environment"},
+		{"a topic that is not the certificate's", "apns", "topic org.example.other\ncertificate_file " + file("both.pem", cert, certKey), "topic: \"org.example.other\" is not one of the certificate's topics"},
 		{"credentials that are not there", "fcm", "credentials_file " + garbage + ".json", "credentials_file: open " + garbage + ".json: no such file"},
-		{"credentials that are none", "fcm", "credentials_file " + garbage, "credentials_file: it is not JSON"},
+		{"a file that is not credentials", "fcm", "credentials_file " + garbage, "credentials_file: the file is not JSON"},
 		{"the app's own file", "fcm", "credentials_file " + file("google-services.json", []byte(`{"project_info":{"project_id":"x"}}`)), "credentials_file: type is missing"},
 		{"credentials of another kind", "fcm", changed(`"service_account"`, `"password"`), "credentials_file: type: \"password\""},
 		{"credentials without a key", "fcm", changed(`"private_key"`, `"privat_key"`), "credentials_file: private_key is missing"},
-		{"credentials with a broken key", "fcm", changed("BEGIN PRIVATE KEY", "BEGIN "+secretMark), "credentials_file: private_key: it is not PEM"},
+		{"credentials with a broken key", "fcm", changed("BEGIN PRIVATE KEY", "BEGIN "+secretMark), "credentials_file: private_key: not PEM"},
 		{"credentials without an endpoint", "fcm", changed(`"token_uri"`, `"uri"`), "credentials_file: token_uri is missing"},
-		{"no project", "fcm", "credentials_file " + user, "project_id: it is missing"},
+		{"no project", "fcm", "credentials_file " + user, "project_id: missing"},
 		{"a member that FCM does not know", "fcm", "credentials_file " + askedFCM.account + "\nnotification `{\"titel\": \"x\"}`", "notification.titel: FCM's v1 API has no such member; did you mean title?"},
 		{"data in place of the notification's", "fcm", "credentials_file " + askedFCM.account + "\nandroid `{\"data\": {\"a\": \"b\"}}`", "android.data: it would take the place of the notification's data"},
 	} {
@@ -99,7 +99,7 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 		err := gateway.load(gatewayConfig(working+wrong, "matrix_push"))
 		switch {
 		case err == nil:
-			t.Fatalf("%s: it loads", tt.name)
+			t.Fatalf("%s: the configuration loads", tt.name)
 		case !strings.Contains(err.Error(), strings.ReplaceAll(tt.reason, `"`, `\"`)) || !strings.Contains(err.Error(), `org.example.bad`):
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.reason)
 		case strings.Contains(err.Error(), secretMark):
@@ -117,7 +117,7 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 	if strings.Contains(gateway.log.String(), secretMark) {
 		t.Error("the log shows what was read")
 	}
-	// What was wrong was what the test says it was.
+	// Without the mistakes, the configuration loads.
 	right := asked.app("org.example.bad", "", "") + askedFCM.app("org.example.bad.too", "", "")
 	if err := gateway.load(gatewayConfig(working+right, "matrix_push")); err != nil {
 		t.Error(err)
@@ -125,8 +125,8 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 }
 
 const (
-	replaced    = `"msg":"a credential was replaced","files":["`
-	notReplaced = `"msg":"a credential was replaced by one that cannot be used; the old one stays in use","files":["`
+	replaced    = `"msg":"credential replaced","files":["`
+	notReplaced = `"msg":"new credential cannot be used; the old one stays in use","files":["`
 )
 
 func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
@@ -166,7 +166,7 @@ func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
 	hs := gateway.homeserver()
 	apple := func(appID string) device { return iPhoneOf("org.example."+appID, appID) }
 
-	// As it is before.
+	// Before the replacement.
 	wantMisconfigured(t, hs.notify(badge(1, apple("key"))))
 	wantMisconfigured(t, hs.notify(badge(1, apple("cert"))))
 	for _, d := range []device{
@@ -218,7 +218,7 @@ func TestCredentialsFollowTheirFilesWithoutAReload(t *testing.T) {
 		})
 		wantBody(t, hs.notify(badge(3, d)), nothingRejected)
 	}
-	// The key that was replaced is deleted at Google, and everything that was fetched with it.
+	// The replaced key is deleted at Google, with everything that was fetched with it.
 	g.Forget(g.account)
 	g.Expire()
 	wantBody(t, hs.notify(badge(3, d)), nothingRejected)
@@ -256,12 +256,12 @@ func TestAnExpiredCertificateLoadsAndRejectsNobody(t *testing.T) {
 		a.app("org.example.keyed", "", "")), "matrix_push")); err != nil {
 		t.Fatal(err)
 	}
-	gateway.wantLogged(`"msg":"the credential has expired","app":"org.example.expired"`)
-	gateway.wantLogged(`"msg":"the credential expires soon","app":"org.example.soon"`)
+	gateway.wantLogged(`"msg":"credential has expired","app":"org.example.expired"`)
+	gateway.wantLogged(`"msg":"credential expires soon","app":"org.example.soon"`)
 
 	hs := gateway.homeserver()
 	expired := iPhoneOf("org.example.expired", "phone")
-	for i := range 25 { // more than any one device's bad luck
+	for i := range 25 { // so it is not one device's bad luck
 		d := iPhoneOf("org.example.expired", string(rune('a'+i)))
 		wantMisconfigured(t, hs.notify(alert("$1", d, expired)))
 	}
@@ -274,7 +274,7 @@ func TestAnExpiredCertificateLoadsAndRejectsNobody(t *testing.T) {
 		wantBody(t, hs.notify(alert("$1", d, upDevice(service.Endpoint(appID)))), nothingRejected)
 		a.taken(t, d.path(), 1)
 	}
-	if n := a.Connections(); n != 3 { // one for each credential but the one that has expired
+	if n := a.Connections(); n != 3 { // one for each credential except the expired one
 		t.Errorf("%d connections were made", n)
 	}
 	for _, line := range strings.Split(gateway.log.String(), "\n") {
@@ -289,7 +289,7 @@ func TestACertificateInPKCS12OrPEMServes(t *testing.T) {
 	ca := apnstest.NewAuthority(t)
 	a := newApple(t, func(o *apnstest.Options) {
 		o.Authority = ca
-		o.Keys = nil // nothing but the certificate lets anybody in
+		o.Keys = nil // only the certificate gives access
 	})
 	cert, key := ca.Certificate(t, []string{bundleID, bundleID + ".voip"}, []string{"production"}, time.Now().AddDate(1, 0, 0))
 	pair, err := tls.X509KeyPair(cert, key)

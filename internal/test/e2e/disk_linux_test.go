@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// tinyDisk is a file system of its own, of some bytes, for as long as the test takes.
+// tinyDisk mounts a separate file system of some bytes for the duration of the test.
 func tinyDisk(t *testing.T, path string, bytes int) {
 	t.Helper()
 	if err := os.Mkdir(path, 0o700); err != nil {
@@ -68,7 +68,7 @@ func TestAFullDiskMakesTheHomeserverWaitAndLosesNothing(t *testing.T) {
 	var lates []int
 	for round := range 2 {
 		fill(t, filler)
-		// What room the file has inside is used up first.
+		// The free room inside the file is used up first.
 		refused := -1
 		for n := range 1000 {
 			event := fmt.Sprintf("$%d-%d", round, n)
@@ -91,7 +91,7 @@ func TestAFullDiskMakesTheHomeserverWaitAndLosesNothing(t *testing.T) {
 		for range 3 {
 			wantUnavailable(t, s.notify(fmt.Sprintf("$late%d-%d", round, n), late))
 		}
-		// What needs no disk goes on.
+		// Work that needs no disk goes on.
 		event := fmt.Sprint("$fine", round)
 		accepted(t, s.notify(event, fine))
 		s.awaitTaken(fine, []string{"$fine0", "$fine1"}[:round+1]...)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// An undecodable token with apns' default wait, 0, was named in 0 of 30 answers.
+// With apns' default wait, 0, an undecodable token was once rejected in 0 of 30 answers.
 func TestAnUndecodableTokenIsNamedInEachAnswer(t *testing.T) {
 	t.Parallel()
 	a := newApple(t)
@@ -27,12 +27,12 @@ func TestAnUndecodableTokenIsNamedInEachAnswer(t *testing.T) {
 	}
 	a.await(t, func() bool { return len(a.Pushes()) == 30 })
 	if _, answer := gateway.adminDo(http.MethodGet, "/matrix_push/rejected", ""); strings.Contains(answer, "pushkey_hash") {
-		t.Errorf("on record are %s", answer)
+		t.Errorf("the records are %s", answer)
 	}
 }
 
-// Whatever depends on how the gateway is configured rejects nobody: the quick start's own endpoint, names that are not on the internet,
-// private addresses.
+// If a failure depends on the gateway's configuration, nobody is rejected. Examples are the quick start's own endpoint, names that are
+// not on the internet, and private addresses.
 func TestEndpointsThatTheConfigurationDoesNotAllowRejectNobody(t *testing.T) {
 	t.Parallel()
 	u := newUnreliable(t)
@@ -49,16 +49,16 @@ func TestEndpointsThatTheConfigurationDoesNotAllowRejectNobody(t *testing.T) {
 			}
 			r := hs.notify(alert("$e", upDevice("https://push.invalid/up1"), upDevice("ftp://push.example.org/up1")))
 			if len(r.Rejected) != 2 {
-				t.Errorf("what can never be reached is answered %s", r.Body)
+				t.Errorf("an unreachable endpoint is answered %s", r.Body)
 			}
 			if status, answer := gateway.adminDo(http.MethodGet, "/matrix_push/rejected", ""); status != http.StatusOK || strings.Contains(answer, "pushkey_hash") {
-				t.Errorf("on record are %s", answer)
+				t.Errorf("the records are %s", answer)
 			}
 		})
 	}
 }
 
-// A reload that lacks allow_private dropped what was pending.
+// A reload without allow_private once dropped all pending pushes.
 func TestAReloadThatForgetsAllowPrivateLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSafeScene(t, "")
@@ -83,7 +83,7 @@ func TestAReloadThatForgetsAllowPrivateLosesNothing(t *testing.T) {
 	s.awaitTaken(b, "$pending")
 }
 
-// A suspicion is on record over a kill, and shown.
+// A suspicion survives a kill, and is shown.
 func TestASuspicionOutlivesAKill(t *testing.T) {
 	t.Parallel()
 	s := newSafeScene(t, "")
@@ -106,7 +106,7 @@ func TestASuspicionOutlivesAKill(t *testing.T) {
 		t.Errorf("status prints %s", printed.out)
 	}
 	s.set(behaviour{}, d)
-	s.reload() // all that waits is tried at once
+	s.reload() // all pending pushes are retried at once
 	s.awaitTaken(d, "$1", "$2")
 	for deadline := time.Now().Add(patience); s.suspicion(d).Since != ""; <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -121,7 +121,7 @@ type suspicion struct {
 	LookAt string `json:"look_at"`
 }
 
-// suspicion is what is on record of a device.
+// suspicion returns the suspicion that is on record for a device.
 func (s *safeScene) suspicion(d device) suspicion {
 	s.t.Helper()
 	_, answer := s.gateway.adminDo(http.MethodPost, "/matrix_push/rejected/explain", fmt.Sprintf(`{"app_id":%q,"pushkey":%q}`, d.AppID, d.Pushkey))

@@ -20,7 +20,7 @@ func TestSubscribersHearOfRejectionsAndFuses(t *testing.T) {
 	hs := gateway.homeserver()
 	reject := func(eventID string) string {
 		sub := service.Subscribe()
-		wantBody(t, hs.notify(alert(eventID+"-delivered", webPushDevice(sub))), nothingRejected) // so it is nobody's made-up pushkey
+		wantBody(t, hs.notify(alert(eventID+"-delivered", webPushDevice(sub))), nothingRejected) // so the pushkey is not made up
 		service.Answer(sub.Path, answerGone)
 		hs.notify(alert(eventID, webPushDevice(sub)))
 		hash := rejected.KeyOf("org.example.web", sub.P256dh).Short()

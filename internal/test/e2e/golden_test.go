@@ -10,11 +10,11 @@ import (
 const rule = "\n----------\n"
 
 // TestWhatEachServiceGets runs the files in testdata/wire: what a homeserver posts, a rule, and the request that a push service gets for
-// it, with all its headers and its body as the device reads it. There is one for each thing that a client is told, and for each row of
-// Sygnal's tables (*_sygnal_*), which is where its localisation table and the flattened names of its data are written down.
+// it, with all its headers and its body as the device reads it. There is a file for each thing that a client gets, and for each row of
+// Sygnal's tables (*_sygnal_*): its localisation table, and the flattened names of its data.
 //
-// What differs from run to run stands there as a form, once it was found to be right: <token>, <uuid>, <in 24h>, and <24h> for what
-// remains of it. In what is posted, pushServerName is the push server of Web Push and UnifiedPush; an endpoint is named after its file.
+// Values that differ from run to run are checked, and then replaced by forms: <token>, <uuid>, <in 24h>, and <24h> for the time that
+// remains. In posted bodies, pushServerName is the push server of Web Push and UnifiedPush. An endpoint is named after its file.
 func TestWhatEachServiceGets(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/wire/*.golden")
@@ -22,7 +22,7 @@ func TestWhatEachServiceGets(t *testing.T) {
 		t.Fatalf("no golden files: %v", err)
 	}
 	w := newWire(t)
-	for _, file := range files { // one after the other, so that whatever arrives is known to be of this file
+	for _, file := range files { // one after the other, so everything that arrives belongs to this file
 		name := strings.TrimSuffix(filepath.Base(file), ".golden")
 		t.Run(name, func(t *testing.T) {
 			golden, err := os.ReadFile(file)

@@ -12,7 +12,7 @@ import (
 )
 
 // TestWhatHomeserversPostIsUnderstood replays the corpus to each provider, with the head that each homeserver makes, on connections as it
-// keeps them. What the push services got stands in testdata/homeservers, a line for each target.
+// keeps them. testdata/homeservers has what the push services got, one line for each target.
 func TestWhatHomeserversPostIsUnderstood(t *testing.T) {
 	t.Parallel()
 	w := newPostal(t)
@@ -45,7 +45,7 @@ func TestADeadPushkeyIsToldAsEachHomeserverReadsIt(t *testing.T) {
 				to.condemn(w, name)
 				r := w.post(t, request.Server, request.For(to.appID, pushkey))
 				if len(to.got(t, w, name)) == 0 {
-					wantBody(t, r, nothingRejected) // there was nothing to send, and so nobody could say that it is dead
+					wantBody(t, r, nothingRejected) // there was nothing to send, so no push service could reject it
 					continue
 				}
 				for range 2 { // the provider's verdict, and the store's
@@ -56,14 +56,14 @@ func TestADeadPushkeyIsToldAsEachHomeserverReadsIt(t *testing.T) {
 					r = w.post(t, request.Server, request.For(to.appID, pushkey))
 				}
 				if n := len(to.got(t, w, name)); n != 1 {
-					t.Errorf("%s: a dead device was asked for %d times", to.name, n)
+					t.Errorf("%s: the push service got %d pushes for a dead device", to.name, n)
 				}
 			}
 		})
 	}
 }
 
-// I04: the client asks for a push to itself, and waits for it. Both times that it does so.
+// I04: the client asks for a push to itself and waits for it, twice.
 func TestI04_ATroubleshooterGetsWhatItAskedForEachTime(t *testing.T) {
 	t.Parallel()
 	w := newPostal(t)
@@ -82,9 +82,9 @@ func TestI04_ATroubleshooterGetsWhatItAskedForEachTime(t *testing.T) {
 						t.Fatalf("%s: %d pushes arrived, want %d", to.name, len(lines), n+1)
 					}
 					if !strings.Contains(lines[n], `"event_id":"$THIS_IS_A_FAKE_EVENT_ID"`) {
-						t.Errorf("%s: it is not told from which test it is: %s", to.name, lines[n])
+						t.Errorf("%s: the push does not show which test it is for: %s", to.name, lines[n])
 					}
-					// What only this client gives, and what it compares: https://github.com/element-hq/element-x-android, TestPush.
+					// The member that only this client sends, and that it compares: https://github.com/element-hq/element-x-android, TestPush.
 					if secret := `"cs":"A_FAKE_SECRET"`; request.Server == "element_x_android" && !strings.HasPrefix(to.name, "unifiedpush") &&
 						!strings.Contains(lines[n], secret) {
 						t.Errorf("%s: %s is not in %s", to.name, secret, lines[n])

@@ -8,18 +8,18 @@ import (
 	"testing"
 )
 
-// Bodies that no homeserver sends. What they say of one device concerns that device alone, and whatever they are, the gateway answers,
-// sends nothing to whom it should not, and goes on as before.
+// Bodies that no homeserver sends. A bad member of one device affects only that device. Whatever the body is, the gateway answers, sends
+// nothing that it should not send, and goes on as before.
 
-// nested is JSON of this many levels.
+// nested returns JSON of this many levels.
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
-// nestedObjects is the same with objects alone.
+// nestedObjects returns the same with objects only.
 func nestedObjects(levels int) string {
 	return strings.Repeat(`{"a":`, levels-1) + "{}" + strings.Repeat("}", levels-1)
 }
 
-// hostileBody is a request of which one member is hostile. D stands for a good device's members, and E for the event_id.
+// hostileBody is a request with one hostile member. D stands for a good device's members, and E for the event_id.
 type hostileBody struct {
 	name, body string
 	status     int
@@ -48,7 +48,7 @@ func hostileBodies() []hostileBody {
 		taken("a pushkey_ts beyond all floats", device(`"pushkey_ts":1e400`)),
 		badJSON("a prio that is such a number", in(`"prio":`+digits)),
 		badJSON("a count that is a fraction of 400 digits", in(`"counts":{"unread":1.5`+digits+`}`)),
-		noJSON("a number that is none", in(`"x":1e`)),
+		noJSON("an invalid number", in(`"x":1e`)),
 		noJSON("not a number", in(`"x":NaN`)),
 		noJSON("infinity", in(`"counts":{"unread":Infinity}`)),
 		noJSON("hexadecimal", in(`"x":0x1F`)),
@@ -95,7 +95,7 @@ func hostileBodies() []hostileBody {
 	} {
 		b := taken("64 KiB in "+place, in(fmt.Sprintf(place, long)))
 		if strings.Contains(place, "room_id") {
-			b.sent = 0 // not even the ids are as short as a push message is
+			b.sent = 0 // even the bare ids do not fit into a push message
 		}
 		bodies = append(bodies, b)
 	}
@@ -127,7 +127,7 @@ func TestHostileBodiesGetTheRightAnswer(t *testing.T) {
 	s.gateway.returnsTo(before)
 }
 
-// What is hostile in a device's own members is answered for this device, and its neighbour is served.
+// A hostile member of a device affects the answer for this device only, and its neighbour is served.
 func TestHostileDevicesAreRejectedByName(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")

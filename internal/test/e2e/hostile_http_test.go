@@ -10,20 +10,20 @@ import (
 	"testing"
 )
 
-// Requests that two servers in a row may read differently. Whatever the gateway answers, what stands behind a request that it does not
-// read as a whole, or in one, is never taken for another: a proxy in front of it would have forwarded that for somebody else.
+// Requests that two servers in a row may read differently. Whatever the gateway answers, it never takes the rest of a request for another
+// request: a proxy in front of it may have forwarded those bytes for somebody else.
 
-// smuggler builds the bytes of one shape. There is one device that a request is plainly for, and one that only what is smuggled is for.
+// smuggler builds the bytes of one shape. One device is in the plain request, and another one only in the smuggled request.
 type smuggler struct {
 	p *process
 	// body is a good request's body, and smuggled a whole request.
 	body, smuggled string
 }
 
-// with is the head with these fields.
+// with returns the head with these fields.
 func (s smuggler) with(fields ...string) string { return s.p.post(s.p.port, fields...) }
 
-// chunked is text as chunks.
+// chunked returns text as chunks.
 func chunked(text, extension string) string {
 	return fmt.Sprintf("%x%s\r\n%s\r\n0\r\n\r\n", len(text), extension, text)
 }
@@ -32,11 +32,11 @@ func chunked(text, extension string) string {
 type smuggling struct {
 	name  string
 	bytes func(s smuggler) string
-	// status is the first answer's; 0 for one that may be refused or taken as it is, but only as one.
+	// status is the first answer's; 0 if the request may be refused or accepted, but only as one request.
 	status int
-	// delivered says that the request is a good one.
+	// delivered means that the request is a good one.
 	delivered bool
-	// second says that what follows is rightly a request of its own.
+	// second means that what follows is rightly a separate request.
 	second bool
 }
 
@@ -96,7 +96,7 @@ func smugglings() []smuggling {
 			return "POST /_matrix/push/v1/notify HTTP/1.1\r\n" + length(s) + "\r\n\r\n" + s.body + s.smuggled
 		}),
 		refused("an empty line before it", 400, func(s smuggler) string { return "\r\n" + s.with(length(s)) + s.body + s.smuggled }),
-		refused("a version that is none", 400, func(s smuggler) string {
+		refused("an invalid version", 400, func(s smuggler) string {
 			return strings.Replace(s.with("Content-Length: 0"), "HTTP/1.1", "HTTP/1.1x", 1) + s.smuggled
 		}),
 		refused("HTTP/0.9", 400, func(s smuggler) string { return "POST /_matrix/push/v1/notify\r\n" + s.body + s.smuggled }),
@@ -111,7 +111,7 @@ func smugglings() []smuggling {
 			return s.with("Transfer-Encoding: chunked") + chunked(strings.Repeat(" ", 270_000), "") + s.smuggled
 		}),
 
-		{name: "lines that end with a line feed alone", status: 200, delivered: true, bytes: func(s smuggler) string {
+		{name: "lines that end with only a line feed", status: 200, delivered: true, bytes: func(s smuggler) string {
 			return strings.ReplaceAll(s.with(length(s)), "\r\n", "\n") + s.body
 		}},
 		{name: "a length and chunks, of which the chunks count", status: 200, delivered: true, bytes: func(s smuggler) string {
@@ -188,7 +188,7 @@ func TestNoRequestIsSmuggledInAnother(t *testing.T) {
 	s.gateway.returnsTo(before)
 }
 
-// rest are all answers until the connection ends. One that is kept is given up by asking for its end.
+// rest returns all answers until the connection ends. If the connection is kept, it asks for its end.
 func (c *rawConn) rest() (answers []reply, err error) {
 	for {
 		r, err := c.next()
@@ -204,7 +204,7 @@ func (c *rawConn) rest() (answers []reply, err error) {
 		answers = append(answers, r)
 		if r.Header.Get("Connection") == "close" {
 			if _, err := c.answers.Peek(1); !errors.Is(err, io.EOF) && err == nil {
-				return answers, errors.New("there is more behind the last answer")
+				return answers, errors.New("there are more bytes after the last answer")
 			}
 			return answers, nil
 		}
@@ -214,12 +214,12 @@ func (c *rawConn) rest() (answers []reply, err error) {
 	}
 }
 
-// closing is a request that ends the connection and does nothing.
+// closing returns a request that ends the connection and does nothing else.
 func (c *rawConn) closing() string {
 	return "OPTIONS /_matrix/push/v1/notify HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n"
 }
 
-// Requests that come in one go are answered in their order, each with its own.
+// Requests that arrive in one write are answered in their order, each with its own answer.
 func TestPipelinedRequestsAreAnsweredInTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -242,7 +242,7 @@ func TestPipelinedRequestsAreAnsweredInTheirOrder(t *testing.T) {
 			t.Fatalf("request %d is answered %d %s, want %s", i, r.Status, r.Body, want[i])
 		}
 	}
-	// One that is wrong ends the connection, and what is behind it is not read.
+	// A bad request ends the connection, and nothing after it is read.
 	hidden := s.service.Endpoint("hidden")
 	conn.send(s.gateway.whole("{") + s.gateway.post(s.gateway.port, "Content-Length: x") + s.gateway.whole(alert("$1", upDevice(hidden))))
 	if r := conn.answer(); r.ErrCode != "M_NOT_JSON" {

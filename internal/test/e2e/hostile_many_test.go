@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// distinctApps is how many app_ids nobody knows are sent: E2E_APPS, or as many as take a few seconds. A million are a minute.
+// distinctApps returns how many unknown app_ids are sent: E2E_APPS, or as many as take a few seconds. A million take a minute.
 func distinctApps() int { return envNumber("E2E_APPS", 100_000) }
 
-// strangers is a request for devices of apps that nobody knows, from the nth on. The devices share a pushkey that is too short to be
-// anybody's secret: a million would be looked for in all logs.
+// strangers returns a request for devices of unknown apps, from the nth on. The devices share pushkeys that are too short to be secrets:
+// otherwise, the run would search all logs for a million of them.
 func strangers(first, count int) string {
 	var b strings.Builder
 	b.WriteString(`{"notification":{"event_id":"$1","room_id":"!r","devices":[`)
@@ -60,7 +60,7 @@ func (p *process) strangersFrom(t *testing.T, apps int, right func(status int, b
 	senders.Wait()
 }
 
-// Whoever makes up app_ids fills neither the gateway's memory nor its metrics with them, and disturbs no app that is there.
+// Made-up app_ids fill neither the gateway's memory nor its metrics, and don't disturb existing apps.
 func TestAMillionMadeUpAppsTakeNoMemory(t *testing.T) {
 	t.Parallel()
 	apps := distinctApps()
@@ -71,7 +71,7 @@ func TestAMillionMadeUpAppsTakeNoMemory(t *testing.T) {
 		{"they are rejected", "fuse off", func(status int, body string) bool {
 			return status == http.StatusOK && strings.Count(body, `"key`) == 10 // each pushkey once
 		}},
-		// Once it has tripped: a gateway that lost its apps' configuration would answer so many.
+		// After the fuse has tripped, the answer is 503: a gateway that lost its apps' configuration would see just as many.
 		{"the fuse takes them for a mistake", "fuse 50% 10m", func(status int, body string) bool {
 			return status == http.StatusServiceUnavailable && strings.Contains(body, "M_UNKNOWN") || status == http.StatusOK && strings.Contains(body, `"key`)
 		}},
@@ -81,7 +81,7 @@ func TestAMillionMadeUpAppsTakeNoMemory(t *testing.T) {
 			gateway := startGateway(t, service.global("rejected memory\n"+test.fuse), "matrix_push")
 			hs, endpoint := gateway.homeserver(), service.Endpoint("phone")
 			wantBody(t, hs.notify(alert("$before", upDevice(endpoint))), nothingRejected)
-			gateway.strangersFrom(t, 10_000, test.right) // what is made once is made
+			gateway.strangersFrom(t, 10_000, test.right) // allocates what is allocated once
 			threads := gateway.footprint()
 			before, seriesBefore := gateway.heap()
 

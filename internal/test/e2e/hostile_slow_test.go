@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// impatient is a gateway whose server waits a second for a request.
+// impatient returns a gateway whose server waits a second for a request.
 func impatient(t *testing.T) scene {
 	t.Helper()
 	service := newPushServer(t)
@@ -23,7 +23,7 @@ func impatient(t *testing.T) scene {
 	return scene{t, service, p, p.homeserver()}
 }
 
-// A body that comes one byte at a time is read, one that stops is given up, and neither is in anybody's way.
+// A body that comes one byte at a time is read, one that stops is given up, and neither delays other requests.
 func TestSlowBodiesDisturbNobody(t *testing.T) {
 	t.Parallel()
 	s := impatient(t)
@@ -85,7 +85,7 @@ func TestAClientThatHangsUpInTheMiddleLeavesNothingBehind(t *testing.T) {
 	s.pushes(endpoint, 1)
 }
 
-// HTTP/2 has a length of its own in each frame. A stream of which the other one is wrong is ended, and the connection serves the next.
+// HTTP/2 has the length in its frames, too. If the Content-Length is wrong, the stream is ended, and the connection serves the next one.
 func TestALengthThatIsWrongEndsItsHTTP2StreamAlone(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -122,7 +122,7 @@ func TestALengthThatIsWrongEndsItsHTTP2StreamAlone(t *testing.T) {
 	}
 }
 
-// framed is a connection of HTTP/2 whose frames a test writes itself.
+// framed is an HTTP/2 connection whose frames a test writes itself.
 type framed struct {
 	t *testing.T
 	*http2.Framer
@@ -142,7 +142,7 @@ func (p *process) http2(t *testing.T) *framed {
 	return f
 }
 
-// post writes a request in a stream of its own.
+// post writes a request in a new stream.
 func (f *framed) post(stream uint32, body string, fields ...string) {
 	f.t.Helper()
 	canaries.sent([]byte(body))
@@ -162,7 +162,7 @@ func (f *framed) post(stream uint32, body string, fields ...string) {
 	}
 }
 
-// answers are what these streams are answered: a status, or that they were reset.
+// answers returns the answer on each of these streams: a status, or a reset.
 func (f *framed) answers(streams ...uint32) map[uint32]string {
 	f.t.Helper()
 	answered := make(map[uint32]string)

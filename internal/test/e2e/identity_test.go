@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// hostileServer is a push server, and below /hostile/ one that answers whoever asks with the status in the path.
+// hostileServer returns a push server that answers requests below /hostile/ with the status in their path.
 func hostileServer(t *testing.T) *pushServer {
 	t.Helper()
 	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
@@ -33,14 +33,14 @@ func hostileServer(t *testing.T) *pushServer {
 	return &pushServer{service, server}
 }
 
-// beside is a device with another's pushkey and another endpoint, as whoever was ever told the pushkey can make one up.
+// beside returns a device with another's pushkey and another endpoint. Anybody who knows the pushkey can make one up.
 func beside(d device, endpoint string) device {
 	d.Data = maps.Clone(d.Data)
 	d.Data["endpoint"], d.Data["auth"] = endpoint, base64.RawURLEncoding.EncodeToString([]byte("another's secret"))
 	return d
 }
 
-// The review's inputs: one request of 310 bytes had the subscription rejected until 2106, or its pushes held up for an hour.
+// The inputs of a review: one request of 310 bytes made the gateway reject the subscription until 2106, or delay its pushes for an hour.
 func TestAnotherEndpointLeavesABrowsersSubscriptionAlone(t *testing.T) {
 	t.Parallel()
 	service := hostileServer(t)
@@ -59,27 +59,27 @@ func TestAnotherEndpointLeavesABrowsersSubscriptionAlone(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	// In one request with it, nothing of the pushkey is listed; the dead endpoint alone still is.
+	// In one request with the live endpoint, the pushkey is not rejected. Without it, it still is.
 	wantBody(t, s.hs.notify(alert("$7", victim, beside(victim, dead))), nothingRejected)
 	wantBody(t, s.hs.notify(alert("$8", registered(beside(victim, dead), at(1_795_930_000)))), rejecting(victim.Pushkey))
 	s.pushes(sub.Endpoint, 5)
 
-	// What the operator sees: three endpoints, each of which explains itself.
+	// The operator sees three endpoints, with an explanation for each.
 	device := []string{"--app-id", victim.AppID, "--pushkey", victim.Pushkey}
 	explain := append([]string{"rejected", "explain"}, device...)
 	if r := s.gateway.running("", explain...); r.code != 1 || !strings.Contains(r.err, "several endpoints") {
-		t.Errorf("it ends with %d: %s%s", r.code, r.out, r.err)
+		t.Errorf("the command ends with %d: %s%s", r.code, r.out, r.err)
 	}
-	s.gateway.running("", append(explain, "--endpoint", sub.Endpoint)...).want(t, 0, "not on record", "delivered")
-	s.gateway.running("", append(explain, "--endpoint", dead)...).want(t, 3, "on record as dead", "Pushes wait     no")
-	s.gateway.running("", append(explain, "--endpoint", busy)...).want(t, 0, "not on record", "Pushes wait     yes")
+	s.gateway.running("", append(explain, "--endpoint", sub.Endpoint)...).want(t, 0, "not recorded", "delivered")
+	s.gateway.running("", append(explain, "--endpoint", dead)...).want(t, 3, "recorded as dead", "Pending pushes  no")
+	s.gateway.running("", append(explain, "--endpoint", busy)...).want(t, 0, "not recorded", "Pending pushes  yes")
 	forget := append([]string{"rejected", "forget"}, device...)
-	s.gateway.running("", append(forget, "--endpoint", sub.Endpoint)...).want(t, 0, "There was no record")
+	s.gateway.running("", append(forget, "--endpoint", sub.Endpoint)...).want(t, 0, "There is no record")
 	s.gateway.running("", forget...).want(t, 0, "1 rejection of the pushkey")
 }
 
-// What a gateway recorded that did not know endpoints is dropped at the first start, and only then, and only of webpush apps. Records of the
-// same form are those of an app that was served by unifiedpush.
+// Rejections from before endpoints were recorded are dropped at the first start, and only then, and only for webpush apps. The records of
+// an app that unifiedpush served have the same form.
 func TestRejectionsWithoutAnEndpointAreDroppedAtTheFirstStart(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// kills is how often the gateway is killed; E2E_KILLS says otherwise.
+// kills returns how often the gateway is killed. E2E_KILLS changes it.
 func kills() int { return envNumber("E2E_KILLS", 4) }
 
-// TestKillsLoseNothing has 64 users of four homeservers send one event after another to a gateway that is killed again and again, in front
-// of push servers each of which is down half of the time. The checker finds that nothing is lost, and nothing arrives twice but what the
-// gateway could not know of. E2E_SEED repeats the moments, if not what happens then.
+// TestKillsLoseNothing lets 64 users of four homeservers send one event after another to a gateway that is killed again and again. Each
+// push server behind it is down half of the time. The checker verifies that nothing is lost, and that a push arrives twice only if the
+// gateway could not know of its delivery. E2E_SEED repeats the moments of the kills, but not everything that happens then.
 func TestKillsLoseNothing(t *testing.T) {
 	seed := envSeed(t)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -27,7 +27,7 @@ func TestKillsLoseNothing(t *testing.T) {
 
 	end := w.begin(users, seed)
 	for range kills() {
-		<-time.After(time.Duration(700+random.IntN(1300)) * time.Millisecond) // the moment is what is random
+		<-time.After(time.Duration(700+random.IntN(1300)) * time.Millisecond) // the moment is random
 		s.kill()
 		s.gateway.start(s.config)
 	}
@@ -41,7 +41,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	}
 }
 
-// A request of which one part was kept or delivered and one was not is answered 503. Neither a kill nor the repetition doubles anything.
+// If only a part of a request was kept or delivered, the answer is 503. Neither a kill nor the repetition doubles anything.
 func TestOfARequestThatFailedInPartOnlyTheRestIsRepeatedAfterAKill(t *testing.T) {
 	t.Parallel()
 	for _, appID := range []string{"org.example.soon", "org.example.async"} {
@@ -52,8 +52,8 @@ func TestOfARequestThatFailedInPartOnlyTheRestIsRepeatedAfterAKill(t *testing.T)
 			s.set(behaviour{status: http.StatusServiceUnavailable}, full, other)
 			accepted(t, s.notify("$0", full))
 			wantUnavailable(t, s.notify("$1", got, full))
-			// That it was delivered is written down with the next commit. Once its outbox is empty, that was; and what is accepted
-			// is answered only when that is.
+			// The next commit writes down that the push was delivered. It has happened once the outbox is empty. An accepted push is
+			// written down before the request is answered.
 			s.await("got has room", func() bool { return s.notify("$2", got).Status == http.StatusOK })
 			s.await("$2 arrived", func() bool { return slices.Contains(s.taken(got), "$2") })
 			accepted(t, s.notify("$other", other))
@@ -64,7 +64,7 @@ func TestOfARequestThatFailedInPartOnlyTheRestIsRepeatedAfterAKill(t *testing.T)
 			s.awaitTaken(full, "$0", "$1")
 			s.drained()
 			if n := len(slices.DeleteFunc(s.taken(got), func(event string) bool { return event != "$1" })); n != 1 {
-				t.Errorf("what was delivered before the kill arrived %d times", n)
+				t.Errorf("a push that was delivered before the kill arrived %d times", n)
 			}
 		})
 	}

@@ -160,7 +160,7 @@ func TestMetricsTellWhatBecameOfEachDevice(t *testing.T) {
 	for series := range all {
 		for _, secret := range []string{endpoint, dead.P256dh, "nobody", "nonsense"} {
 			if strings.Contains(series, secret) {
-				t.Errorf("%s tells %q", series, secret)
+				t.Errorf("%s shows %q", series, secret)
 			}
 		}
 	}

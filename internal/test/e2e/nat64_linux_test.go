@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// onlyIPv6 leaves the namespace no way to any address of IPv4 but loopback's, as on an IPv6-only host. Those of NAT64's prefix are still
-// this machine's: the push server that answers there is what a translator would lead to.
+// onlyIPv6 removes the routes to all IPv4 addresses except loopback's, as on an IPv6-only host. Addresses with NAT64's prefix still belong
+// to this machine: the push server there stands for the one behind a translator.
 func onlyIPv6(t *testing.T) {
 	t.Helper()
 	if out, err := exec.Command("ip", "route", "del", "local", "0.0.0.0/0", "dev", "lo").CombinedOutput(); err != nil {
@@ -24,7 +24,7 @@ func onlyIPv6(t *testing.T) {
 	}
 	defer syscall.Close(fd)
 	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: 443, Addr: [4]byte{9, 9, 9, 9}}); err == nil {
-		t.Fatal("there is a way to IPv4")
+		t.Fatal("there is a route to IPv4")
 	}
 }
 
@@ -43,13 +43,13 @@ func TestOnAnIPv6OnlyHostPublicPushServersAreReachedThroughNAT64AndPrivateOnesAr
 
 	f.want("public.test", delivered, nat64(abroad))
 	f.want("[64:ff9b::909:909]", delivered, nat64(abroad))
-	// A name with an address of IPv6 gets none of NAT64 (RFC 6147 section 5.1.1).
+	// A name with an IPv6 address gets no NAT64 address (RFC 6147 section 5.1.1).
 	f.names.set("both.public.test", []string{abroad, "2620:fe::9"})
 	f.want("both.public.test", delivered, netip.MustParseAddrPort("[2620:fe::9]:443"))
-	// Of several addresses, the public one is connected to only.
+	// Of several addresses, only the public one is connected to.
 	f.names.set("several.public.test", []string{"10.0.0.1", abroad, "127.0.0.1"})
 	f.want("several.public.test", delivered, nat64(abroad))
-	// What allow_private names is allowed on this way, too.
+	// allow_private applies to NAT64 addresses, too.
 	f.names.set("allowed.public.test", []string{"10.9.0.1"})
 	f.want("allowed.public.test", delivered, nat64("10.9.0.1"))
 
@@ -70,16 +70,16 @@ func TestOnAnIPv6OnlyHostPublicPushServersAreReachedThroughNAT64AndPrivateOnesAr
 	f.names.set("local.public.test", []string{"64:ff9b:1::909:909"})
 	f.want("local.public.test", blocked)
 
-	// It is not told to the homeserver, and the operator sees that it is blocked.
+	// The homeserver does not learn of it, and the operator sees that it is blocked.
 	d := endpointForms[0].device(f, "private.public.test")
 	status, answer := f.gateway.adminDo(http.MethodPost, "/matrix_push/send", compose(map[string]any{"event_id": "$test"}, []device{d}))
 	if status != http.StatusOK || !strings.Contains(answer, `"blocked"`) {
 		t.Errorf("%d %s", status, answer)
 	}
-	// A push server that fails behind NAT64 is one that fails, and not a blocked one.
+	// A push server that fails behind NAT64 counts as failing, not as blocked.
 	d = endpointForms[0].device(f, "public.test")
 	f.service.Answer(path(d), providertest.Answer{Status: http.StatusServiceUnavailable, Times: 1})
 	if got, to := f.push(d); got != unresolved || len(to) != 1 || to[0] != nat64(abroad) {
-		t.Errorf("it is %s, and connected to are %v", got, to)
+		t.Errorf("the result is %s, with connections to %v", got, to)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
 
-// resident is how many bytes of memory the process has.
+// resident returns how many bytes of memory the process has.
 func (p *process) resident() (bytes int64) {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -38,8 +38,8 @@ func (p *process) size(name string) int64 {
 	return info.Size()
 }
 
-// APNs is down for some seconds, and another app's push server is fine. The homeservers get their answers in time and reject nobody; what
-// was accepted arrives in order when APNs is back, of the badge updates the newest of each device.
+// APNs is down for some seconds, and another app's push server works. The homeservers get their answers in time, and nobody is rejected.
+// When APNs is back, accepted pushes arrive in order. Of the badge updates, each device gets the newest.
 func TestAnOutageKeepsAnsweringAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	const (
@@ -115,7 +115,7 @@ func TestAnOutageKeepsAnsweringAndLosesNothing(t *testing.T) {
 	u.awaitTaken(fine, served...)
 
 	a.Answer("")
-	total := len(devices) // of $0
+	total := len(devices) // the pushes of $0
 	for i := range devices {
 		total += sent[i] + 1
 	}

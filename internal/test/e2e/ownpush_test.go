@@ -17,11 +17,11 @@ import (
 // ownPush is a push server behind the Caddy that is also its gateway.
 type ownPush struct {
 	scene
-	// here is the push server's name, as its endpoints have it, and there another site of the same Caddy.
+	// here is the push server's name in its endpoints, and there is another site of the same Caddy.
 	here, there string
 }
 
-// startOwnPush starts Caddy with the push server at https://localhost:{port} and a gateway alone at https://other.test:{port2}.
+// startOwnPush starts Caddy with the push server at https://localhost:{port} and only a gateway at https://other.test:{port2}.
 func startOwnPush(t *testing.T, global, tls string) ownPush {
 	t.Helper()
 	gateway := newProcess(t)
@@ -33,7 +33,7 @@ func startOwnPush(t *testing.T, global, tls string) ownPush {
 	t.Cleanup(service.Close)
 	options := strings.Replace(head, "{global}", global, 1)
 	if tls != certificate {
-		// At debug level, Caddy tells of each event which module it is of, and copies its tls app for that while the app starts: a race.
+		// At debug level, Caddy logs the module of each event. For that, it copies its tls app while the app starts: a race.
 		options = strings.Replace(options, "\tdebug\n", "", 1)
 	}
 	gateway.start(options + `
@@ -51,7 +51,7 @@ https://other.test:{port2} {
 	return ownPush{s, here, there}
 }
 
-// at is a homeserver that knows the gateway by this name.
+// at returns a homeserver that knows the gateway by this name.
 func (o ownPush) at(origin string) *homeserver {
 	return &homeserver{t: o.t, client: o.gateway.client(false), url: origin + "/_matrix/push/v1/notify"}
 }
@@ -90,7 +90,7 @@ func TestTheBareDirectiveDeliversToThePushServerBehindItWithTLSInternal(t *testi
 			t.Fatalf("there is no certificate for %s:\n%s", name, o.gateway.log)
 		}
 	}
-	// A certificate is in use soon after Caddy says that it has it.
+	// Caddy uses a certificate only shortly after it logs that it has it.
 	for _, origin := range []string{o.here, o.there} {
 		hs := o.at(origin)
 		for {
@@ -125,7 +125,7 @@ func TestOnlyTheOwnNameAndPortAreOpen(t *testing.T) {
 	path := strings.TrimPrefix(endpoint, o.here)
 	hs := o.at(o.here)
 	for i, pushkey := range []string{"https://localhost:" + s.port + path, "https://localhost:" + strconv.Itoa(o.gateway.port2) + path} {
-		wantBody(t, hs.notify(alert("$port"+strconv.Itoa(i), upDevice(pushkey))), rejecting(pushkey)) // a typing error
+		wantBody(t, hs.notify(alert("$port"+strconv.Itoa(i), upDevice(pushkey))), rejecting(pushkey)) // a typo
 	}
 	for i, pushkey := range []string{
 		"https://127.0.0.1:" + s.port + path,
@@ -135,7 +135,7 @@ func TestOnlyTheOwnNameAndPortAreOpen(t *testing.T) {
 		wantBody(t, hs.notify(alert("$"+strconv.Itoa(i), upDevice(pushkey))), nothingRejected)
 	}
 
-	// The Host header is the client's to choose: without the TLS server name it proves nothing.
+	// The client chooses the Host header: without the TLS server name, it proves nothing.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 		"https://other.test:"+strconv.Itoa(o.gateway.port)+"/_matrix/push/v1/notify", strings.NewReader(alert("$host", upDevice(endpoint))))
 	if err != nil {

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// A homeserver compares what is rejected with what it sent, byte for byte, and ignores everything else.
+// A homeserver compares rejected pushkeys byte for byte with those that it sent, and ignores all others.
 
-// notifying is a request with one device, whose pushkey is this JSON.
+// notifying returns a request with one device, whose pushkey is this JSON.
 func notifying(appID, pushkey string) string {
 	return `{"notification":{"event_id":"$1","devices":[{"app_id":"` + appID + `","pushkey":` + pushkey + `,"pushkey_ts":1700000000}]}}`
 }
 
-// wantEcho wants an answer that rejects one pushkey alone: the same string as this JSON, of which a lone surrogate can only be compared
-// as it is written.
+// wantEcho wants an answer that rejects only one pushkey: the same string as this JSON. A lone surrogate can only be compared as it is
+// written.
 func wantEcho(t *testing.T, r reply, pushkey string) {
 	t.Helper()
 	var answer struct {
@@ -70,10 +70,10 @@ func TestAPushkeyIsEchoedByteForByte(t *testing.T) {
 			t.Run("of an app that nobody knows", func(t *testing.T) {
 				wantEcho(t, s.hs.notify(notifying("unknown", test.pushkey)), test.pushkey)
 			})
-			t.Run("that is no endpoint", func(t *testing.T) {
+			t.Run("that is not an endpoint", func(t *testing.T) {
 				wantEcho(t, s.hs.notify(notifying("org.example.up", test.pushkey)), test.pushkey)
 			})
-			t.Run("that is no subscription", func(t *testing.T) {
+			t.Run("that is not a subscription", func(t *testing.T) {
 				wantEcho(t, s.hs.notify(notifying("org.example.web", test.pushkey)), test.pushkey)
 			})
 		})

@@ -14,10 +14,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// TestTwoGatewaysOnOneRedisLoseNothing has 64 users of four homeservers send one event after another to two gateways, in front of push
-// servers each of which is down half of the time. One gateway is killed for good, and the other one delivers what both had accepted,
-// after a while also what the dead one had in hand. The checker finds that nothing is lost, and nothing arrives twice but what the dead
-// one had no time to write down, and what had an answer that was cut off. E2E_SEED repeats the moment.
+// TestTwoGatewaysOnOneRedisLoseNothing lets 64 users of four homeservers send one event after another to two gateways. Each push server
+// behind them is down half of the time. One gateway is killed for good. The other one delivers what both had accepted, and after a while
+// also what the dead one had in hand. The checker verifies that nothing is lost. A push may arrive twice only if the dead gateway had no
+// time to write it down, or if its answer was cut off. E2E_SEED repeats the moment.
 func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	t.Parallel()
 	seed := envSeed(t)
@@ -28,8 +28,8 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 
 	end := w.begin(users, seed)
 
-	// Whatever the moment, the dying gateway has in hand pushes that it accepted, and one that it has not answered for yet: one of each
-	// app, so that the push server, when it knows that these are cut off, knows that each of the gateway's connections is.
+	// At any moment, the dying gateway has in hand pushes that it accepted, and one that it has not answered for yet. There is one of each
+	// app. So once the push server knows that these are cut off, it knows that all the gateway's connections are.
 	unanswered := s.phone("unanswered")
 	inHand := []device{s.phoneOf("org.example.soon", "soon"), s.phoneOf("org.example.async", "async"), unanswered}
 	release := s.hold(inHand...)
@@ -42,10 +42,10 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 		s.arrived(d)
 	}
 	moment := 500 + rand.New(rand.NewPCG(seed, 0)).IntN(1500)
-	<-time.After(time.Duration(moment) * time.Millisecond) // it is what is random
+	<-time.After(time.Duration(moment) * time.Millisecond) // the moment is random
 	s.killed(dying.kill)
 	killed := time.Now()
-	s.killed(func() { // what had come by then may still be taken
+	s.killed(func() { // pushes that had arrived by then may still be taken
 		for _, d := range inHand {
 			s.await("the push server knows that one gateway is gone", func() bool { return s.tried(d) > 0 })
 		}
@@ -66,7 +66,7 @@ func TestTwoGatewaysOnOneRedisLoseNothing(t *testing.T) {
 	}
 }
 
-// While one gateway has an event in hand, the other one leaves it to the homeserver to ask again; then it knows that it was delivered.
+// While one gateway has an event in hand, the other one lets the homeserver ask again. By then it knows that the event was delivered.
 func TestAnEventThatAnotherGatewayHasInHandIsNotDelivered(t *testing.T) {
 	t.Parallel()
 	s := newSharedScene(t, 2, unhurried, "")
@@ -80,7 +80,7 @@ func TestAnEventThatAnotherGatewayHasInHandIsNotDelivered(t *testing.T) {
 		}()
 		s.arrived(d)
 		if r := s.alert(second, "$1", d); d.AppID == "org.example.up" {
-			wantUnavailable(t, r) // of the others, it may be known by now that they were accepted
+			wantUnavailable(t, r) // it may be known by now that the others were accepted
 		}
 		release()
 		accepted(t, <-answers)
@@ -120,7 +120,7 @@ func TestTheSameEventForTwoGatewaysAtTheSameMomentIsDeliveredOnce(t *testing.T) 
 		t.Errorf("%d of %d events arrived, with %d pushes", report.Taken, events*phones, report.Pushes)
 	}
 	if report.Refused == 0 {
-		t.Error("no two requests were ever there at the same moment")
+		t.Error("two requests were never there at the same moment")
 	}
 }
 
@@ -134,7 +134,7 @@ func TestARejectionIsKnownToTheOtherGateway(t *testing.T) {
 		wantBody(t, s.alert(first.homeserver(), "$1", d), rejecting(d.Pushkey))
 		wantBody(t, s.alert(second.homeserver(), "$2", d), rejecting(d.Pushkey))
 		if strings.Contains(second.log.String(), "looking up rejections") && s.tried(d) == 2 {
-			t.Log("the machine is too busy: Redis was not waited for") // once more
+			t.Log("the machine is too busy: the gateway did not wait for Redis") // once more
 			continue
 		}
 		if n := s.tried(d); n != 1 {
@@ -150,10 +150,10 @@ func TestARejectionIsKnownToTheOtherGateway(t *testing.T) {
 	t.Error("the other gateway never got an answer from Redis")
 }
 
-// soonEnough is within how much time requests are answered when Redis is gone.
+// soonEnough is how long a request may take when Redis is gone.
 const soonEnough = 5 * time.Second
 
-// TestRedisGoneInTheMiddle kills Redis while some users' pushes are taken at once, and those of others wait in it.
+// TestRedisGoneInTheMiddle kills Redis while some users' pushes are taken at once, and those of others are pending in it.
 func TestRedisGoneInTheMiddle(t *testing.T) {
 	t.Parallel()
 	const each, sent = 4, 5
@@ -213,8 +213,8 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	s.judgeWithoutRedis(gone, back, healthy, waiting)
 }
 
-// judgeWithoutRedis wants each request answered soon, and none to reject anybody. Between two times, those of the healthy have to be
-// answered with 200, and of those whose pushes would have to wait with 503.
+// judgeWithoutRedis wants each request answered soon, and nobody rejected. Between two times, requests for the healthy must be answered
+// with 200, and requests whose pushes would be pending with 503.
 func (s *sharedScene) judgeWithoutRedis(gone, back time.Time, healthy, waiting []device) {
 	s.t.Helper()
 	wanted := make(map[string]int)
@@ -242,12 +242,12 @@ func (s *sharedScene) judgeWithoutRedis(gone, back time.Time, healthy, waiting [
 	}
 }
 
-// stalls is how often Redis stalls; E2E_STALLS says otherwise.
+// stalls returns how often Redis stalls. E2E_STALLS changes it.
 func stalls() int { return envNumber("E2E_STALLS", 2) }
 
-// TestRedisThatStallsLosesAndDoublesNothing has Redis stop again and again for longer than any call may take, with its connections open: what
-// a gateway asked it meanwhile happens late. Every other time, the gateway is killed at the beginning of that. The push servers are each down
-// half of the time. Users send one event after another, and send it again when it is not answered with 200.
+// TestRedisThatStallsLosesAndDoublesNothing stops Redis again and again for longer than any call may take, with its connections open. So
+// the gateway's calls have their effect late. Every other time, the gateway is killed when a stall begins. Each push server is down half of
+// the time. Users send one event after another, and send it again if the answer is not 200.
 func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSharedScene(t, 1, "", "max_per_device 40")
@@ -276,8 +276,8 @@ func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 		kills := i%2 == 1
 		calm, before := time.Second, 3*time.Second
 		if kills {
-			// What was delivered while Redis stalls cannot be written down: who is killed then has no way to know. So what came of the
-			// stall before is over, and this one has just begun: within the checker's window.
+			// While Redis stalls, the gateway cannot write down what it delivered, and a kill loses that. So the kill comes when the stall
+			// before is over and this one has just begun: within the checker's window.
 			calm, before = 5*time.Second, 500*time.Millisecond
 		}
 		<-time.After(calm)
@@ -300,7 +300,7 @@ func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 	over.Store(true)
 	running.Wait()
 	s.set(behaviour{}, devices...)
-	// Where nobody can tell whether earlier pushes of a device are pending, one may overtake them rather than not arrive.
+	// If nobody knows whether earlier pushes of a device are pending, a push may overtake them, because otherwise it might not arrive.
 	report := s.drainedWithin(outbox.LeaseTime+patience, checker.Reordered)
 	logReport(t, report)
 	if least := len(devices) * stalls(); report.Taken < least {

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// What other gateways get wrong with Apple's and Google's services. Each test names the one whose mistake it guards against.
+// Mistakes of other gateways with Apple's and Google's services. Each test names the gateway whose mistake it guards against.
 
 // services are both services, a gateway in front of them, and a homeserver. There are the apps org.example.ios and
 // org.example.android, and each with `content full` as org.example.ios.full and org.example.android.full.
@@ -39,7 +39,7 @@ func newServices(t *testing.T, more func(*apple, *google) string, change ...func
 	return services{appleScene{t, a, gateway, hs}, googleScene{t, g, gateway, hs}, gateway, hs}
 }
 
-// Hedwig rejected a pushkey whenever its push service could not be asked, and so unsubscribed everybody in an outage.
+// Hedwig rejected a pushkey whenever its push service could not be reached, so an outage unsubscribed everybody.
 func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 	t.Parallel()
 	noTokens := newGoogle(t)
@@ -62,7 +62,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 		{Status: 403, Reason: "OfTomorrow"},
 		{Drop: true},
 		{Reason: "BadDeviceToken"},
-		{Reason: "DeviceTokenNotForTopic"}, // as from a wrong environment or topic, for everybody
+		{Reason: "DeviceTokenNotForTopic"}, // as a wrong environment or topic would cause for everybody
 	}
 	fcm := []providertest.Answer{
 		fcmtest.ErrorFor("UNAVAILABLE"), fcmtest.ErrorFor("INTERNAL"), fcmtest.ErrorFor("QUOTA_EXCEEDED"),
@@ -72,7 +72,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 		{Status: 410, Body: "<html>"},
 		{Status: 403, Body: "<html>"},
 		{Drop: true},
-		fcmtest.ErrorFor("INVALID_ARGUMENT"), // as from an app of another provider, for everybody
+		fcmtest.ErrorFor("INVALID_ARGUMENT"), // as an app of another provider would cause for everybody
 	}
 	var devices []device
 	for round := range 3 {
@@ -124,7 +124,7 @@ func TestHedwig_AnOutageOfAppleOrGoogleRejectsNobody(t *testing.T) {
 	}
 }
 
-// fpush sent an expiration that was over already.
+// fpush sent an expiration in the past.
 func TestFpush_APushExpiresInTheFuture(t *testing.T) {
 	t.Parallel()
 	s := newAppleScene(t, func(a *apple) string { return a.app("org.example.long", "", "ttl 8760h") })
@@ -134,7 +134,7 @@ func TestFpush_APushExpiresInTheFuture(t *testing.T) {
 		} {
 			d := iPhoneOf(appID, fmt.Sprint(appID, i))
 			p := s.delivered(body(d), d)
-			// Seconds, and neither milliseconds nor how many seconds are left.
+			// A time in seconds, not in milliseconds, and not the seconds that are left.
 			if left := time.Until(time.Unix(p.Expiration, 0)); left <= ttl-time.Minute || left > ttl {
 				t.Errorf("%s expires in %s, want %s", appID, left, ttl)
 			}
@@ -142,7 +142,7 @@ func TestFpush_APushExpiresInTheFuture(t *testing.T) {
 	}
 }
 
-// ntfy delivers to a request's first device alone.
+// ntfy delivers only to a request's first device.
 func TestNtfy_EveryDeviceOfEveryServiceIsDelivered(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, nil)
@@ -167,7 +167,7 @@ func TestNtfy_EveryDeviceOfEveryServiceIsDelivered(t *testing.T) {
 	}
 }
 
-// ntfy and common-proxies answer a large event with an error, and the homeserver sends it again for a day.
+// ntfy and common-proxies answer a large event with an error, so the homeserver repeats it for a day.
 func TestNtfy_ALargeEventDoesNotLoopAtAppleOrGoogle(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, nil)
@@ -175,7 +175,7 @@ func TestNtfy_ALargeEventDoesNotLoopAtAppleOrGoogle(t *testing.T) {
 		name := strconv.Itoa(size)
 		phones := []device{iPhone(name), iPhoneOf("org.example.ios.full", "full"+name)}
 		robots := []device{android(name), androidOf("org.example.android.full", "full"+name)}
-		// Whatever is left out, it is too much for these.
+		// Whatever is left out, the push is too large for these.
 		strictPhone, strictRobot := iPhoneOf("org.example.ios.full", "strict"+name), androidOf("org.example.android.full", "strict"+name)
 		s.apple.apns.Answer(strictPhone.path(), apnstest.Answer{Reason: "PayloadTooLarge", Times: -1})
 		s.google.fcm.Answer(strictRobot.Pushkey, fcmtest.Error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Android message is too big"))
@@ -197,7 +197,7 @@ func TestNtfy_ALargeEventDoesNotLoopAtAppleOrGoogle(t *testing.T) {
 	}
 }
 
-// Hedwig took com.foo for a prefix.
+// Hedwig read com.foo as a prefix.
 func TestHedwig_AnAppIDOfAppleOrGoogleIsNoPrefix(t *testing.T) {
 	t.Parallel()
 	a, g := newApple(t), newGoogle(t)
@@ -232,7 +232,7 @@ func TestHedwig_NullTypeEmptySenderAndLargeCountsReachAppleAndGoogle(t *testing.
 	}
 }
 
-// A gateway that suppresses duplicates makes the button of Element's troubleshooter work once.
+// With a gateway that suppresses duplicates, the button of Element's troubleshooter works only once.
 func TestElement_TheTroubleshootersFakeEventIsDeliveredTwiceByAppleAndGoogle(t *testing.T) {
 	t.Parallel()
 	s := newServices(t, nil)
@@ -251,12 +251,12 @@ func TestElement_TheTroubleshootersFakeEventIsDeliveredTwiceByAppleAndGoogle(t *
 	}
 }
 
-// ntfy and common-proxies left response bodies unread or open, so that each push made a new connection.
+// ntfy and common-proxies left response bodies unread or open, so each push made a new connection.
 func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
-	// As each stream that is left open takes one of the connection's: Go's server, which FCM is, allows 250.
+	// Each stream that is left open takes one of the connection's streams. Go's server, which FCM's fake is, allows 250.
 	s := newServices(t, nil, func(o *apnstest.Options) { o.MaxConcurrentStreams = 20 })
-	// Enough of them are fine, so that nobody is left alone.
+	// Enough of them succeed, so no breaker opens.
 	statuses := []int{200, 503, 200, 429, 200, 413, 200, 500, 200, 302, 200, 410, 200, 400, 200, 403, 200, 404, 200}
 	words := strings.Repeat("words ", 5000)
 	header := http.Header{"Content-Type": {"text/plain"}}
@@ -271,7 +271,7 @@ func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *tes
 			devices = append(devices, phone, robot)
 		}
 		wantLater(t, s.hs.notify(alert("$1", devices...)))
-		if c := s.apple.apns.Connections(); c != 1 { // and soon none takes any more
+		if c := s.apple.apns.Connections(); c != 1 { // which soon would have no free stream
 			t.Fatalf("after %d rounds there were %d connections to APNs", round+1, c)
 		}
 	}
@@ -285,14 +285,14 @@ func TestNtfy_AnswersOfAppleAndGoogleAreReadSoThatConnectionsAreUsedAgain(t *tes
 	}
 }
 
-// Many a gateway opens a connection for each request of a cold start, which Apple takes for an attack; apns2's and Go's own limits lose
-// what does not fit.
+// Many gateways open a connection for each request of a cold start, which looks like an attack to Apple. The limits of apns2 and Go lose
+// the pushes that don't fit.
 func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T) {
 	t.Parallel()
 	const pushes = 1000
 	s := newAppleScene(t, nil, func(o *apnstest.Options) { o.MaxConcurrentStreams, o.OneUntilAuthenticated = 100, true })
-	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes wait for nobody
-	// As many homeservers as need but one connection each, which is there: it is the gateway's to APNs that matter.
+	nobody := device{AppID: "org.example.full", Pushkey: "?"} // another app, whose pushes don't wait
+	// Each homeserver needs only one connection, which is there already: the test is about the gateway's connections to APNs.
 	var homeservers []*homeserver
 	for range pushes / 200 {
 		hs := &homeserver{t: t, client: s.gateway.client(true), url: s.gateway.url()}
@@ -361,17 +361,17 @@ func TestAPNs2_AHandshakeThatStallsHoldsUpNobodyElse(t *testing.T) {
 	for i := range 20 {
 		asked := time.Now()
 		wantBody(t, s.hs.notify(alert("$1", android(strconv.Itoa(i)))), nothingRejected)
-		if after := time.Since(asked); after > 4*time.Second { // a handshake has 5
+		if after := time.Since(asked); after > 4*time.Second { // a handshake may take 5 s
 			t.Errorf("push %d to FCM took %s:\n%s", i, after, s.gateway.log)
 		}
 	}
-	// Who wants to wait a second for a verdict waits one.
+	// An app that waits a second for a verdict waits a second.
 	hasty := time.Now()
 	wantLater(t, s.hs.notify(alert("$1", iPhoneOf("org.example.ios.hasty", "hasty"))))
 	if after := time.Since(hasty); after > 4*time.Second {
 		t.Errorf("an app that waits a second is answered after %s", after)
 	}
-	// The others want to wait for 20, but it is known long before that there is no connection.
+	// The others would wait for 20 s, but it is known long before that there is no connection.
 	for range stalled {
 		l := <-answers
 		if wantLater(t, l.reply); l.after > 15*time.Second {

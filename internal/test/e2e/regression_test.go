@@ -17,9 +17,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// What other gateways get wrong, and this one must not. Each test names the one whose mistake it guards against.
+// Mistakes of other gateways. Each test names the gateway whose mistake it guards against.
 
-// Hedwig rejected a pushkey whenever its push service could not be asked, and so unsubscribed everybody in an outage.
+// Hedwig rejected a pushkey whenever its push service could not be reached, so an outage unsubscribed everybody.
 func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -36,7 +36,7 @@ func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 		{Status: 408},
 	}
 	var endpoints []string
-	for i := range 2 { // a third would have the host left alone for a minute
+	for i := range 2 { // a third would pause the host for a minute
 		endpoint := s.service.Endpoint(fmt.Sprint("limited-", i))
 		s.service.Answer(endpoint, providertest.Answer{Status: http.StatusTooManyRequests})
 		endpoints = append(endpoints, endpoint)
@@ -65,7 +65,7 @@ func TestHedwig_AnOutageOfEverythingRejectsNobody(t *testing.T) {
 	for _, endpoint := range endpoints {
 		s.service.Answer(endpoint)
 	}
-	s.hs.repeat(alert("$again", upDevice(endpoints[0]))) // the server is left alone for a while
+	s.hs.repeat(alert("$again", upDevice(endpoints[0]))) // the server gets no pushes for a while
 	round(func(t *testing.T, r reply) { t.Helper(); wantBody(t, r, nothingRejected) })
 }
 
@@ -82,7 +82,7 @@ func TestCommonProxies_ARefusedConnectionRejectsNobodyOnThatHost(t *testing.T) {
 	wantBody(t, s.hs.notify(alert("$2", upDevice(alive))), nothingRejected)
 }
 
-// common-proxies listed the URL as its parser writes it, so that the homeserver did not know it again.
+// common-proxies listed the URL as its parser writes it, so the homeserver did not recognise it.
 func TestCommonProxies_APushkeyWithAnUpperCaseSchemeIsEchoedVerbatim(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -91,7 +91,7 @@ func TestCommonProxies_APushkeyWithAnUpperCaseSchemeIsEchoedVerbatim(t *testing.
 	}
 }
 
-// common-proxies took 202 and 204 for failures.
+// common-proxies treated 202 and 204 as failures.
 func TestCommonProxies_EverySuccessIsASuccess(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -99,7 +99,7 @@ func TestCommonProxies_EverySuccessIsASuccess(t *testing.T) {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			endpoint := s.service.Endpoint(strconv.Itoa(status))
 			s.service.Answer(endpoint, providertest.Answer{Status: status})
-			for range 2 { // the second one is not delivered, as the first one was
+			for range 2 { // the second one is a duplicate of the first
 				wantBody(t, s.hs.notify(alert("$1", upDevice(endpoint))), nothingRejected)
 			}
 			s.pushes(endpoint, 1)
@@ -107,7 +107,7 @@ func TestCommonProxies_EverySuccessIsASuccess(t *testing.T) {
 	}
 }
 
-// common-proxies and Go's own client follow a redirect, which may lead into the operator's network; others take it for a verdict.
+// common-proxies and Go's own client follow a redirect, which may lead into the operator's network; others treat it as a verdict.
 func TestCommonProxies_ARedirectIsAFailureAndNotFollowed(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -142,7 +142,7 @@ func TestCommonProxies_AMalformedPushkeyDoesNotStopTheOthers(t *testing.T) {
 	}
 }
 
-// ntfy delivers to a request's first device alone.
+// ntfy delivers only to a request's first device.
 func TestNtfy_TheSecondDeviceIsDeliveredToo(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -152,7 +152,7 @@ func TestNtfy_TheSecondDeviceIsDeliveredToo(t *testing.T) {
 	s.pushes(second, 1)
 }
 
-// ntfy and common-proxies answer a large event with an error, and the homeserver sends it again for a day.
+// ntfy and common-proxies answer a large event with an error, so the homeserver repeats it for a day.
 func TestNtfy_ALargeEventDoesNotLoop(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -176,7 +176,7 @@ func TestNtfy_ALargeEventDoesNotLoop(t *testing.T) {
 	}
 }
 
-// ntfy compared the whole pushkey with a regular expression, which a path or a query fulfils as well as a host.
+// ntfy matched a regular expression against the whole pushkey, so a path or a query could match instead of the host.
 func TestNtfy_TheGuardLooksAtTheAddressAlone(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -219,7 +219,7 @@ func TestNtfy_TheGuardLooksAtTheAddressAlone(t *testing.T) {
 func TestGorush_200ParallelFailuresGive200Answers(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
-	// Most are no fault of the server's, which would be left alone otherwise.
+	// Most are not failures of the server, whose breaker would open otherwise.
 	outcomes := []providertest.Answer{
 		{Status: 503}, {Status: 410}, {Status: 410}, {Status: 410}, {Drop: true}, {Status: 404}, {Status: 410}, {Status: 410},
 	}
@@ -262,7 +262,7 @@ func TestGorush_200ParallelFailuresGive200Answers(t *testing.T) {
 	})
 }
 
-// Hedwig took com.foo for a prefix.
+// Hedwig read com.foo as a prefix.
 func TestHedwig_AnAppIDIsNoPrefix(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)
@@ -304,12 +304,12 @@ func TestHedwig_NullTypeEmptySenderAndLargeCountsAreAccepted(t *testing.T) {
 		m := s.pushes(endpoint, i+1)[i]
 		want, _ := strconv.ParseFloat(unread, 64)
 		if err := json.Unmarshal(m.Body, &body); err != nil || body.Notification.Counts.Unread != want {
-			t.Errorf("%s unread messages are told as %s", unread, m.Body)
+			t.Errorf("%s unread messages are sent as %s", unread, m.Body)
 		}
 	}
 }
 
-// A gateway that suppresses duplicates makes the button of Element's troubleshooter work once.
+// With a gateway that suppresses duplicates, the button of Element's troubleshooter works only once.
 func TestElement_TheTroubleshootersFakeEventIsDeliveredTwice(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -327,7 +327,7 @@ func TestElement_TheTroubleshootersFakeEventIsDeliveredTwice(t *testing.T) {
 	}
 }
 
-// common-proxies takes a lock for its reload that every request on its way to a slow endpoint holds.
+// common-proxies' reload takes a lock that every request to a slow endpoint holds.
 func TestCommonProxies_AReloadDuringASlowPushBlocksNobody(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "", "matrix_push")
@@ -356,11 +356,11 @@ func TestCommonProxies_AReloadDuringASlowPushBlocksNobody(t *testing.T) {
 		t.Fatalf("the slow one was answered %d %s before its endpoint did anything", r.Status, r.Body)
 	default:
 	}
-	s.service.PushService.Close() // drops what hangs
+	s.service.PushService.Close() // drops the connections that hang
 	wantLater(t, <-answered)
 }
 
-// ntfy and common-proxies left response bodies unread or open, so that each push made a new connection.
+// ntfy and common-proxies left response bodies unread or open, so each push made a new connection.
 func TestNtfy_AnswersAreReadSoThatConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	var connections, requests atomic.Int64
@@ -371,7 +371,7 @@ func TestNtfy_AnswersAreReadSoThatConnectionsAreUsedAgain(t *testing.T) {
 		w.WriteHeader([]int{201, 503, 429, 413, 500, 302, 410}[n%7])
 		_, _ = io.WriteString(w, strings.Repeat("words ", 500))
 	}))
-	// HTTP/1.1 has a connection for each request of which the answer was not read.
+	// HTTP/1.1 needs another connection after each answer that was not read.
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(t, "127.0.0.1")}, MinVersion: tls.VersionTLS12}
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {

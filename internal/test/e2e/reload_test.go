@@ -20,7 +20,7 @@ const (
 	reloadClients  = 64
 )
 
-// reloads is how often the configuration changes under load: 200 times are 10 s, which E2E_RELOADS=200 asks for.
+// reloads returns how often the configuration changes under load. E2E_RELOADS=200 makes it 200 times, which take 10 s.
 func reloads() int { return envNumber("E2E_RELOADS", 40) }
 
 // reloadUnderLoad changes one value of the configuration every 50 ms.
@@ -29,7 +29,7 @@ func reloadUnderLoad(t *testing.T, p *process) {
 	tick := time.NewTicker(reloadInterval)
 	defer tick.Stop()
 	for i := range reloads() {
-		// Each reload replaces the admin API's listener, too, and the next request may be waiting at the old one.
+		// Each reload replaces the admin API's listener, too, and the next request may wait at the old one.
 		err := p.set("apps/matrix_push/apps/org.example.up/ttl", fmt.Sprintf(`"%dh"`, 1+i%20))
 		for range 3 {
 			if err == nil || !errors.Is(err, io.EOF) {
@@ -47,7 +47,7 @@ func reloadUnderLoad(t *testing.T, p *process) {
 func TestReloadsUnderHTTP2LoadFailNoRequest(t *testing.T) {
 	service := newPushServer(t)
 	gateway := startGateway(t, service.global("rejected memory"), "matrix_push")
-	connection := gateway.client(true) // one homeserver: its requests share a connection
+	connection := gateway.client(true) // one homeserver, whose requests share a connection
 	clients := newTraffic(t, service, gateway.url(), func() *http.Client { return connection }, reloadClients)
 	clients.while(func() {}) // everything is connected and warm
 	before := gateway.footprint()
@@ -63,7 +63,7 @@ func TestReloadsUnderHTTP2LoadFailNoRequest(t *testing.T) {
 	gateway.returnsTo(before)
 }
 
-// Plain Caddy resets some HTTP/1.1 connections when it reloads: one that is idle is closed while a request is on its way to it. The
+// Plain Caddy resets some HTTP/1.1 connections when it reloads: it closes an idle one while a request is on its way. The
 // gateway must not add to that.
 func TestReloadsUnderHTTP1LoadFailNoMoreRequestsThanPlainCaddy(t *testing.T) {
 	service := newPushServer(t)
@@ -88,13 +88,13 @@ func TestReloadsUnderHTTP1LoadFailNoMoreRequestsThanPlainCaddy(t *testing.T) {
 	p.returnsTo(before)
 }
 
-// luck is what chance alone explains: whether a connection is idle at the wrong moment is a coin tossed for each of 32 clients at each
-// reload, and this is three standard deviations of the difference of two means.
+// luck returns the difference that chance explains. Whether a connection is idle at the wrong moment is a coin toss for each of 32 clients
+// at each reload. The result is three standard deviations of the difference of two means.
 func luck() float64 { return 3 * math.Sqrt(2*reloadClients/2*0.25/float64(reloads())) }
 
 func perReload(n int) float64 { return float64(n) / float64(reloads()) }
 
-// plainTraffic sends requests to a site without a gateway, to compare with.
+// plainTraffic sends requests to a site without a gateway, as a comparison.
 type plainTraffic struct {
 	url              string
 	process          *process
@@ -107,7 +107,7 @@ func (pt *plainTraffic) while(ctx context.Context, clients int, during func()) {
 	for range clients {
 		client := pt.process.client(false)
 		wg.Go(func() {
-			defer client.CloseIdleConnections() // what is counted afterwards is the gateway's
+			defer client.CloseIdleConnections() // only the gateway's are counted afterwards
 			for !over.Load() {
 				req, _ := http.NewRequestWithContext(ctx, http.MethodPost, pt.url, strings.NewReader(alert("$1")))
 				resp, err := send(client, req)

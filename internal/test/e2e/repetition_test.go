@@ -10,8 +10,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// A homeserver that got no answer sends the request again. It gives up here as soon as the push service has the push, so that the
-// gateway has delivered, or is about to learn that it has, when the repetition comes.
+// A homeserver that got no answer sends the request again. Here it gives up as soon as the push service has the push. So when
+// the repetition comes, the gateway has delivered the push, or is about to learn that it has.
 func TestARequestThatWasCutOffAndIsRepeatedIsDeliveredOnce(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

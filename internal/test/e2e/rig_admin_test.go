@@ -27,7 +27,7 @@ func (p *process) adminDo(method, path, body string) (status int, answer string)
 	return resp.StatusCode, string(text)
 }
 
-// fuses are the states of the fuses, by app, as the admin API has them.
+// fuses returns the states of the fuses by app, from the admin API.
 func (p *process) fuses() map[string]fuseStatus {
 	p.t.Helper()
 	resp, err := p.admin.Get("http://127.0.0.1/matrix_push/fuses")
@@ -52,7 +52,7 @@ type fuseStatus struct {
 	Dead, Pushkeys int
 }
 
-// resetFuse is what the operator does after he mended what was wrong.
+// resetFuse resets a fuse, as the operator does after fixing the cause.
 func (p *process) resetFuse(app string) {
 	p.t.Helper()
 	if err := p.request(http.MethodPost, "/matrix_push/fuses/reset", "application/json", `{"app":"`+app+`"}`); err != nil {

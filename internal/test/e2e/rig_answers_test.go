@@ -39,7 +39,7 @@ func wantError(t *testing.T, r reply, status int, code string) {
 	}
 }
 
-// rejecting is the answer that lists these pushkeys.
+// rejecting returns the answer that rejects these pushkeys.
 func rejecting(pushkeys ...string) string {
 	b, err := json.Marshal(map[string]any{"rejected": pushkeys})
 	if err != nil {
@@ -48,7 +48,7 @@ func rejecting(pushkeys ...string) string {
 	return string(b)
 }
 
-// wantUnavailable wants the answer that makes a homeserver send the request again.
+// wantUnavailable wants the answer that makes a homeserver repeat the request.
 func wantUnavailable(t *testing.T, r reply) {
 	t.Helper()
 	wantError(t, r, http.StatusServiceUnavailable, "M_UNKNOWN")
@@ -57,31 +57,31 @@ func wantUnavailable(t *testing.T, r reply) {
 	}
 }
 
-// wantLater wants an answer that makes the homeserver send the notification again.
+// wantLater wants an answer that makes the homeserver repeat the notification.
 func wantLater(t *testing.T, r reply) {
 	t.Helper()
 	wantError(t, r, http.StatusServiceUnavailable, "M_UNKNOWN")
 	if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || seconds < 1 {
-		t.Errorf("it says Retry-After: %q", r.Header.Get("Retry-After"))
+		t.Errorf("Retry-After is %q", r.Header.Get("Retry-After"))
 	}
 	if strings.Contains(r.Body, "rejected") {
-		t.Errorf("%s speaks of rejected pushkeys", r.Body)
+		t.Errorf("%s mentions rejected pushkeys", r.Body)
 	}
 }
 
-// wantMisconfigured wants the answer for what the operator has to mend: it takes a while.
+// wantMisconfigured wants the answer for a misconfiguration, which has a long Retry-After.
 func wantMisconfigured(t *testing.T, r reply) {
 	t.Helper()
 	wantLater(t, r)
 	if after, _ := strconv.Atoi(r.Header.Get("Retry-After")); after < 60 {
-		t.Errorf("it says Retry-After: %d", after)
+		t.Errorf("Retry-After is %d", after)
 	}
 }
 
-// rejectingVerbatim is the answer that lists a pushkey in which JSON needs no escapes.
+// rejectingVerbatim returns the answer that rejects a pushkey that needs no escapes in JSON.
 func rejectingVerbatim(pushkey string) string { return `{"rejected":["` + pushkey + `"]}` }
 
-// whole is all of an answer but its date, and with each of the pushkeys replaced by the same word, as if all were as long.
+// whole returns an answer without its date. Each of the pushkeys is replaced by the same word, as if all had the same length.
 func whole(r reply, pushkeys ...string) string {
 	header := maps.Clone(r.Header)
 	delete(header, "Date")

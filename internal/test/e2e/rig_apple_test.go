@@ -22,19 +22,19 @@ const (
 	bundleID    = "org.example.ios"
 )
 
-// stateless is a gateway that keeps nothing: what is not delivered is the homeserver's to send again.
+// stateless is a gateway that keeps nothing. The homeserver must repeat what is not delivered.
 const stateless = "rejected memory\noutbox off\n"
 
-// apple is APNs on loopback, and a key that it knows.
+// apple is APNs on loopback, with a key that it accepts.
 type apple struct {
 	*apnstest.Service
 	key     *ecdsa.PrivateKey
 	keyFile string
-	// expected is what the violations say that a test makes on purpose.
+	// expected has the texts of violations that a test causes on purpose.
 	expected string
 }
 
-// newApple starts APNs. What breaks one of its rules fails the test.
+// newApple starts APNs. A request that breaks one of its rules fails the test.
 func newApple(t *testing.T, change ...func(*apnstest.Options)) *apple {
 	t.Helper()
 	key, p8 := apnstest.NewKey(t)
@@ -58,12 +58,12 @@ func newApple(t *testing.T, change ...func(*apnstest.Options)) *apple {
 	return a
 }
 
-// reached are the options of a provider that has APNs at this one.
+// reached returns the provider's options for this APNs.
 func (a *apple) reached() string {
 	return "endpoint " + a.URL + "\ntrusted_ca " + a.CAFile + "\nproxy none"
 }
 
-// app is an app with the key. The provider's options are beside those of the key; a topic is the bundle ID unless they have one.
+// app returns an app with the key and more options of the provider. The topic is the bundle ID, unless the options have one.
 func (a *apple) app(appID, provider, options string) string {
 	if !strings.Contains(provider, "topic ") {
 		provider += "\ntopic " + bundleID
@@ -71,7 +71,7 @@ func (a *apple) app(appID, provider, options string) string {
 	return a.appWith(appID, "key_file "+a.keyFile+"\nkey_id "+appleKeyID+"\nteam_id "+appleTeamID+"\n"+provider, options)
 }
 
-// appWith is an app with any credential.
+// appWith returns an app with a credential.
 func (a *apple) appWith(appID, provider, options string) string {
 	if !strings.Contains(options, "wait ") {
 		options += "\nwait 20s"
@@ -109,13 +109,13 @@ func (a *apple) await(t *testing.T, condition func() bool) {
 	}
 }
 
-// deviceToken is the token of a device in the form that Matrix recommends, and its path at APNs.
+// deviceToken returns the token of a device in the form that Matrix recommends, and its path at APNs.
 func deviceToken(name string) (pushkey, path string) {
 	sum := sha256.Sum256([]byte(name))
 	return base64.StdEncoding.EncodeToString(sum[:]), hex.EncodeToString(sum[:])
 }
 
-// path is the device token of a device as APNs gets it.
+// path returns the device token of a device as APNs gets it.
 func (d device) path() string {
 	token, err := base64.StdEncoding.DecodeString(d.Pushkey)
 	if err != nil {
@@ -141,19 +141,19 @@ func iPhoneOf(appID, name string) device {
 	return device{AppID: appID, Pushkey: pushkey, PushkeyTS: at(1_700_000_000), Data: elementXData()}
 }
 
-// in is the scene for a part of the test.
+// in returns the scene for a subtest.
 func (s appleScene) in(t *testing.T) appleScene {
 	s.t, s.hs = t, &homeserver{t: t, client: s.hs.client, url: s.hs.url}
 	return s
 }
 
-// pushes are those that APNs took for a device, of which there have to be n. What was answered with 200 is there.
+// pushes returns the pushes that APNs took for a device, and wants n of them. After a 200, the push has already arrived.
 func (s appleScene) pushes(d device, n int) []apnstest.Push {
 	s.t.Helper()
 	return s.apns.taken(s.t, d.path(), n)
 }
 
-// taken are the pushes for a device token, of which there have to be n.
+// taken returns the pushes for a device token, and wants n of them.
 func (a *apple) taken(t *testing.T, path string, n int) (pushes []apnstest.Push) {
 	t.Helper()
 	for _, p := range a.Pushes() {
@@ -167,7 +167,7 @@ func (a *apple) taken(t *testing.T, path string, n int) (pushes []apnstest.Push)
 	return pushes
 }
 
-// requests are all that were made for a device, whatever became of them.
+// requests returns all requests for a device, whatever their answers.
 func (s appleScene) requests(d device) (requests []apnstest.Request) {
 	for _, r := range s.apns.Requests() {
 		if r.Token == d.path() {
@@ -184,8 +184,8 @@ func (s appleScene) delivered(body string, d device) apnstest.Push {
 	return s.pushes(d, 1)[0]
 }
 
-// newAppleOf starts an APNs whose device tokens were made for one app, and whose key is for another one, too: a wrong topic is not
-// refused as such.
+// newAppleOf starts an APNs whose device tokens are for one app, and whose key is also for another one. So APNs does not refuse the wrong
+// topic itself.
 func newAppleOf(t *testing.T, bundle string) *apple {
 	t.Helper()
 	a := newApple(t, func(o *apnstest.Options) {
@@ -196,7 +196,7 @@ func newAppleOf(t *testing.T, bundle string) *apple {
 	return a
 }
 
-// evidence is what the homeserver was answered and APNs got. That a device token is not for the topic is no word on its death.
+// evidence returns the homeserver's log and APNs' log. "Not for the topic" does not mean that a device token is dead.
 func (a *apple) evidence(v *evidence) *evidence {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -215,7 +215,7 @@ func (a *apple) evidence(v *evidence) *evidence {
 	return v
 }
 
-// pushkey is that of a token.
+// pushkey returns the pushkey of a token.
 func (a *apple) pushkey(token string) string {
 	var raw []byte
 	if _, err := fmt.Sscanf(token, "%x", &raw); err != nil {

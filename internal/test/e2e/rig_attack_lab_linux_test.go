@@ -22,15 +22,15 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// attackLab is a gateway with the configuration that most operators have, in a network where every address is this machine's, so that
-// addresses are public that are nobody's. On port 443 of all of them is a push server, whose answer is in the path of the endpoint:
+// attackLab is a gateway with the configuration that most operators have. Every address of its network is this machine's, public addresses
+// too. On port 443 of each is a push server, whose answer depends on the path of the endpoint:
 //
-//	/201/…       takes the push; so with any other status
+//	/201/…       takes the push; other statuses work the same way
 //	/after/50/…  takes it after 50 ms
-//	/slow/…      says nothing, until who asked gives up
-//	/late/…      takes it until delay is called for its host, and is as slow from then on
+//	/slow/…      answers nothing until the client gives up
+//	/late/…      takes it until delay is called for its host, and is like /slow/ from then on
 //
-// Its certificate is for whatever it is asked for, from the authority that the gateway trusts.
+// Its certificate is for the name that the client asks for, from the authority that the gateway trusts.
 type attackLab struct {
 	t       *testing.T
 	names   *nameserver
@@ -40,9 +40,9 @@ type attackLab struct {
 	closing chan struct{}
 
 	mu           sync.Mutex
-	changed      chan struct{} // closed and replaced whenever there is more
+	changed      chan struct{} // closed and replaced at each change
 	pushes       map[string]int
-	answers      map[string]int // instead of that of the path, by host and path
+	answers      map[string]int // replaces the answer of the path, by host and path
 	slow, down   map[string]bool
 	certificates map[string]*tls.Certificate
 	connections  map[netip.Addr]*openConnections
@@ -50,7 +50,7 @@ type attackLab struct {
 	private      []netip.AddrPort
 }
 
-// openConnections are those to an address.
+// openConnections has the connections to an address.
 type openConnections struct{ now, most int }
 
 func newAttackLab(t *testing.T) *attackLab {
@@ -61,7 +61,7 @@ func newAttackLab(t *testing.T) *attackLab {
 		down: make(map[string]bool), certificates: make(map[string]*tls.Certificate), connections: make(map[netip.Addr]*openConnections),
 		hosts: make(map[string]map[net.Conn]bool),
 	}
-	// The environment of the test is not the operator's.
+	// The environment of the test must not affect the gateway.
 	l.gateway.env = append(l.gateway.env, resolver+"="+l.names.conn.LocalAddr().String(), "HTTPS_PROXY=", "https_proxy=")
 	listener, err := net.Listen("tcp", ":443")
 	if err != nil {
@@ -70,7 +70,7 @@ func newAttackLab(t *testing.T) *attackLab {
 	server := &http.Server{
 		Handler:   received(l),
 		TLSConfig: &tls.Config{GetCertificate: l.certificate, MinVersion: tls.VersionTLS12},
-		ErrorLog:  log.New(io.Discard, "", 0), // what is done to a connection is no news
+		ErrorLog:  log.New(io.Discard, "", 0), // broken connections are expected
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, conn)
 		},
@@ -106,7 +106,7 @@ func (l *attackLab) start(options, sites string) {
 		`+options, sites)
 }
 
-// startWith runs the gateway with a matrix_push block. What is there beside it keeps the process within the test's folder.
+// startWith runs the gateway with a matrix_push block. The rest of the configuration keeps the process within the test's folder.
 func (l *attackLab) startWith(global, sites string) {
 	l.t.Helper()
 	config := strings.NewReplacer("{global}", "matrix_push {\n"+global+"\n}", "\tdebug\n", "").Replace(head)
@@ -161,7 +161,7 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// certificate is one for the name or the address that a client asks for. A host that is down has none.
+// certificate returns a certificate for the name or the address that a client asks for. A host that is down has none.
 func (l *attackLab) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	host := hello.ServerName
 	if host == "" {
@@ -183,10 +183,10 @@ func (l *attackLab) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 	return &made, nil
 }
 
-// ServeHTTP answers as the path says.
+// ServeHTTP gives the answer of the path.
 func (l *attackLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
-	if l.came(r) { // between two requests of a connection that lives on
+	if l.came(r) { // the host went down between two requests of a connection
 		panic(http.ErrAbortHandler)
 	}
 	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
@@ -202,7 +202,7 @@ func (l *attackLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		panic(http.ErrAbortHandler)
 	case parts[0] == "late":
-		w.Header().Set("Connection", "close") // who comes next makes a connection of its own
+		w.Header().Set("Connection", "close") // the next push needs a new connection
 		status = http.StatusCreated
 	case parts[0] == "after":
 		milliseconds, err := strconv.Atoi(parts[1])
@@ -224,7 +224,7 @@ func (l *attackLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch status {
 	case http.StatusFound:
 		w.Header().Set("Location", "https://elsewhere.example/")
-	case http.StatusTeapot: // asks for much patience
+	case http.StatusTeapot: // stands for a 503 with a long Retry-After
 		w.Header().Set("Retry-After", "3600")
 		status = http.StatusServiceUnavailable
 	}
@@ -234,7 +234,7 @@ func (l *attackLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// came notes a push's connection, and reports whether the host is down.
+// came records a push's connection, and reports whether the host is down.
 func (l *attackLab) came(r *http.Request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -248,7 +248,7 @@ func (l *attackLab) came(r *http.Request) bool {
 	return l.down[r.Host]
 }
 
-// took notes that a push was taken.
+// took records that a push was taken.
 func (l *attackLab) took(r *http.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -256,13 +256,13 @@ func (l *attackLab) took(r *http.Request) {
 	l.announce()
 }
 
-// announce wakes those who wait for more. The lock is held.
+// announce wakes those who wait for changes. The lock must be held.
 func (l *attackLab) announce() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// await waits until a condition holds, or for so long, and reports whether it does. The lock is held when it is asked.
+// await waits until a condition holds, or for the given time, and reports whether it holds. The lock is held when the condition is checked.
 func (l *attackLab) await(patience time.Duration, condition func() bool) bool {
 	over := time.After(patience)
 	for {
@@ -280,7 +280,7 @@ func (l *attackLab) await(patience time.Duration, condition func() bool) bool {
 	}
 }
 
-// taken is how many pushes an endpoint took, and tried how many came to it.
+// taken returns how many pushes an endpoint took, and tried how many arrived there.
 func (l *attackLab) taken(endpoint string) int {
 	return l.count(strings.TrimPrefix(endpoint, "https://"))
 }
@@ -289,7 +289,7 @@ func (l *attackLab) tried(endpoint string) int {
 	return l.count("tried " + strings.TrimPrefix(endpoint, "https://"))
 }
 
-// moreTaken is the condition that an endpoint took more pushes than so many, and moreTried that more came to it: for await.
+// moreTaken and moreTried are conditions for await: the endpoint took more pushes than the number, or more arrived there.
 func (l *attackLab) moreTaken(endpoint string, than int) func() bool {
 	return func() bool { return l.pushes[strings.TrimPrefix(endpoint, "https://")] > than }
 }
@@ -304,21 +304,21 @@ func (l *attackLab) count(key string) int {
 	return l.pushes[key]
 }
 
-// answer has an endpoint answer with a status, whatever its path says.
+// answer sets the status of an endpoint's answers, whatever its path is.
 func (l *attackLab) answer(endpoint string, status int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers[strings.TrimPrefix(endpoint, "https://")] = status
 }
 
-// delay has the host's endpoints below /late/ say nothing from now on.
+// delay stops the answers of the host's endpoints below /late/.
 func (l *attackLab) delay(host string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.slow[host] = true
 }
 
-// takeDown breaks a host's connections and lets no TLS handshake come about; bringUp has it work again.
+// takeDown breaks a host's connections and lets all TLS handshakes fail. bringUp lets the host work again.
 func (l *attackLab) takeDown(host string) {
 	l.mu.Lock()
 	l.down[host] = true
@@ -336,7 +336,7 @@ func (l *attackLab) bringUp(host string) {
 	l.down[host] = false
 }
 
-// open is how many connections there are to an address now, and how many there were at a time.
+// open returns how many connections to an address there are, and how many there were at most.
 func (l *attackLab) open(address string) (now, most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -346,18 +346,17 @@ func (l *attackLab) open(address string) (now, most int) {
 	return 0, 0
 }
 
-// wantNoPrivateConnection wants the push server not to have been connected to at an address that is not public.
+// wantNoPrivateConnection wants no connections to the push server at addresses that are not public.
 func (l *attackLab) wantNoPrivateConnection() {
 	l.t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.private) > 0 {
-		l.t.Errorf("connected to are %v", l.private)
+		l.t.Errorf("there were connections to %v", l.private)
 	}
 }
 
-// wantFewLines wants what strangers cause to be logged, and to be told to those who listen to events, at most a hundred times a minute,
-// with a summary and what else there is to say.
+// wantFewLines wants at most a hundred log lines and events a minute because of strangers, plus a summary and lines with other causes.
 func (l *attackLab) wantFewLines(minutes int) {
 	l.t.Helper()
 	lines, events := l.gateway.logged()
@@ -365,7 +364,7 @@ func (l *attackLab) wantFewLines(minutes int) {
 	wantBelow(l.t, "events", len(events), minutes*100+50)
 }
 
-// retried has all that waits tried at once, until a condition holds. What is just being tried is not tried again for it.
+// retried has all pending pushes retried at once, until a condition holds. Pushes that are being tried are not retried.
 func (l *attackLab) retried(condition func() bool) bool {
 	l.t.Helper()
 	for over := time.Now().Add(lost); time.Now().Before(over); {
@@ -379,7 +378,7 @@ func (l *attackLab) retried(condition func() bool) bool {
 	return false
 }
 
-// certified has the gateway's sites use {dir}/own.pem and {dir}/own.key, from the authority that its pushes trust.
+// certified makes the gateway's sites use {dir}/own.pem and {dir}/own.key, from the authority that its pushes trust.
 func (l *attackLab) certified(hosts ...string) {
 	l.t.Helper()
 	cert := l.ca.Certificate(l.t, hosts...)

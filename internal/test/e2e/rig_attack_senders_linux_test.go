@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// answerCounts are how many requests were answered with each status; 0 stands for no answer.
+// answerCounts has the number of requests for each status. 0 means no answer.
 type answerCounts map[int]int
 
 func (a answerCounts) String() string {
@@ -27,7 +27,7 @@ func (a answerCounts) String() string {
 	return strings.Join(list, ", ")
 }
 
-// attack posts a number of requests, so many at a time. The function that it returns waits for the answers.
+// attack posts a number of requests, several at a time. It returns a function that waits for the answers.
 func (l *attackLab) attack(requests, atOnce int, body func(n int) string) (wait func() answerCounts) {
 	l.t.Helper()
 	return l.attackAt(0, requests, atOnce, body)
@@ -66,11 +66,11 @@ func (l *attackLab) attackAt(pause time.Duration, requests, atOnce int, body fun
 	}
 }
 
-// storm posts a request at each turn of a clock until it is over, without waiting for the answers to earlier ones. The function that it
-// returns waits for all.
+// storm posts a request at each tick of a clock, without waiting for the answers to earlier ones. It returns a function that waits for all
+// answers.
 func (l *attackLab) storm(pace time.Duration, until time.Time, hs *homeserver, body func(n int) string) (wait func() answerCounts) {
 	l.t.Helper()
-	const mostAtOnce = 30 // a sender has some patience
+	const mostAtOnce = 30 // a sender has limited patience
 	answers := make(answerCounts)
 	var mu sync.Mutex
 	var senders sync.WaitGroup
@@ -100,7 +100,7 @@ func (l *attackLab) storm(pace time.Duration, until time.Time, hs *homeserver, b
 	}
 }
 
-// status posts a request of somebody's who does not care for the answer, and returns the status of it; 0 if there was none.
+// status posts a request and returns the status of the answer, or 0 if there was none.
 func (l *attackLab) status(hs *homeserver, body string) int {
 	r, err := hs.try(body)
 	if err != nil {
@@ -112,7 +112,7 @@ func (l *attackLab) status(hs *homeserver, body string) int {
 	return r.Status
 }
 
-// madeUp are devices of somebody else's, with these endpoints.
+// madeUp returns devices of the attacker, with these endpoints.
 func madeUp(number int, endpoint func(n int) string) (devices []device) {
 	for n := range number {
 		devices = append(devices, device{AppID: "org.example.stranger", Pushkey: endpoint(n)})
@@ -120,7 +120,7 @@ func madeUp(number int, endpoint func(n int) string) (devices []device) {
 	return devices
 }
 
-// keyed gives devices keys, so that they are sent all of the content.
+// keyed gives devices keys, so they get all of the content.
 func keyed(devices []device) []device {
 	p256dh, auth := newKeys()
 	for i := range devices {
@@ -129,7 +129,7 @@ func keyed(devices []device) []device {
 	return devices
 }
 
-// newKeys are a subscription's (RFC 8291).
+// newKeys returns new keys of a subscription (RFC 8291).
 func newKeys() (p256dh, auth string) {
 	key, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -140,7 +140,7 @@ func newKeys() (p256dh, auth string) {
 	return base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes()), base64.RawURLEncoding.EncodeToString(secret)
 }
 
-// large is an alert with so much content.
+// large returns an alert with an amount of content.
 func large(event string, size int, devices []device) string {
 	return compose(map[string]any{
 		"event_id": event, "room_id": "!room:hs.test", "type": "m.room.message",
@@ -148,7 +148,7 @@ func large(event string, size int, devices []device) string {
 	}, devices)
 }
 
-// manifold is an alert with so many members.
+// manifold returns an alert with a number of members.
 func manifold(event string, members int, devices []device) string {
 	notification := map[string]any{"event_id": event, "room_id": "!room:hs.test", "type": "m.room.message"}
 	for n := range members {
@@ -157,22 +157,22 @@ func manifold(event string, members int, devices []device) string {
 	return compose(notification, devices)
 }
 
-// client is a device that was delivered to before the attack, and whoever sends to it.
+// client is a device that was delivered to before the attack, with its sender.
 type client struct {
 	device
 	lab    *attackLab
 	hs     *homeserver
 	sent   int
-	direct bool // whether a 503 is the end of it: there are homeservers that never repeat
+	direct bool // whether it never repeats after a 503, like some homeservers
 }
 
-// proven is a UnifiedPush device that is delivered to.
+// proven returns a UnifiedPush device that was delivered to.
 func (l *attackLab) proven(endpoint string) *client {
 	l.t.Helper()
 	return l.provenDevice(device{AppID: "org.example.phone", Pushkey: endpoint, PushkeyTS: at(1_700_000_000)})
 }
 
-// provenWeb is a browser that is delivered to.
+// provenWeb returns a browser that was delivered to.
 func (l *attackLab) provenWeb(endpoint string) *client {
 	l.t.Helper()
 	p256dh, auth := newKeys()
@@ -197,7 +197,7 @@ func (c *client) endpoint() string {
 	return c.Pushkey
 }
 
-// push sends an event, again and again while it is answered 503, and waits until it arrived. It says how long that took.
+// push sends an event, repeats it while it is answered 503, and waits until it has arrived. It returns how long that took.
 func (c *client) push(patience time.Duration) (took time.Duration, err error) {
 	began, before := time.Now(), c.lab.taken(c.endpoint())
 	if err := c.accepted(patience); err != nil {
@@ -209,7 +209,7 @@ func (c *client) push(patience time.Duration) (took time.Duration, err error) {
 	return time.Since(began), nil
 }
 
-// accepted sends an event until the gateway answers for it.
+// accepted sends an event until it is answered with 200.
 func (c *client) accepted(patience time.Duration) error {
 	c.sent++
 	body := alert(fmt.Sprintf("$%d-%s", c.sent, c.endpoint()), c.device)
@@ -233,7 +233,7 @@ func (c *client) accepted(patience time.Duration) error {
 	}
 }
 
-// latencies are how long pushes took.
+// latencies has how long pushes took.
 type latencies struct {
 	mu   sync.Mutex
 	took []time.Duration
@@ -245,7 +245,7 @@ func (s *latencies) add(took time.Duration) {
 	s.took = append(s.took, took)
 }
 
-// within is how long at most took so many of a thousand.
+// within returns the time within which so many of a thousand pushes arrived.
 func (s *latencies) within(perMille int) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -260,10 +260,10 @@ func (s *latencies) String() string {
 	return fmt.Sprintf("%d pushes, half within %v, 99%% within %v, all within %v", len(s.took), s.within(500), s.within(990), s.within(1000))
 }
 
-// lost is after how long a push of pushAll is taken for lost.
+// lost is the time after which pushAll counts a push as lost.
 const lost = 20 * time.Second
 
-// pushAll has each client push at its own pace for some time, and wait for each push to arrive. It says how long they took.
+// pushAll lets each client push at its own pace for some time, and wait for each push to arrive. It returns how long the pushes took.
 func (l *attackLab) pushAll(clients []*client, pace, howLong time.Duration) *latencies {
 	l.t.Helper()
 	var all latencies
@@ -293,10 +293,10 @@ func (l *attackLab) pushAll(clients []*client, pace, howLong time.Duration) *lat
 	return &all
 }
 
-// peakMemory is the largest amount of memory that the process ever had resident, in bytes.
+// peakMemory returns the process's peak resident memory, in bytes.
 func (p *process) peakMemory() int { p.t.Helper(); return p.memory()["VmHWM"] }
 
-// ownMemory is how many bytes the process has resident now that are no file's: the system cannot drop them and read them again.
+// ownMemory returns the process's resident memory that is not backed by files, in bytes. The system cannot drop it and read it again.
 func (p *process) ownMemory() int { p.t.Helper(); return p.memory()["RssAnon"] }
 
 func (p *process) memory() map[string]int {
@@ -320,14 +320,14 @@ func (p *process) memory() map[string]int {
 	return sizes
 }
 
-// cpu is how much time of processors the process took so far.
+// cpu returns the CPU time that the process has used so far.
 func (p *process) cpu() time.Duration {
 	p.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name may have anything in it
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name may have any characters
 	fields := strings.Fields(rest)
 	const utime, stime, perTick = 14 - 3, 15 - 3, 10 * time.Millisecond // proc_pid_stat(5), sysconf(3): _SC_CLK_TCK is 100 on Linux
 	var ticks int

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// largestCredential bounds the files that are looked into for credentials: a store is larger, or has none.
+// largestCredential is the size of the largest files that are searched for credentials. A store is larger, or has none.
 const largestCredential = 64 << 10
 
-// configured notes the credentials in a configuration and in the files that it names.
+// configured records the credentials in a configuration and in the files that it names.
 func (l *ledger) configured(config string) {
 	words := strings.FieldsFunc(config, func(c rune) bool { return strings.ContainsRune(" \t\r\n\"`{},", c) })
 	for i, word := range words {
@@ -33,7 +33,7 @@ func (l *ledger) configured(config string) {
 	}
 }
 
-// file notes the credentials in a file, if there is one that can be read.
+// file records the credentials in a file, if the file can be read.
 func (l *ledger) file(path string) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > largestCredential {
 		return
@@ -43,7 +43,7 @@ func (l *ledger) file(path string) {
 	}
 }
 
-// folder notes the credentials in a folder: those that a process made itself are there, too.
+// folder records the credentials in a folder. It also has those that a process made itself.
 func (l *ledger) folder(dir string) {
 	l.failed(filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
@@ -53,7 +53,7 @@ func (l *ledger) folder(dir string) {
 	}))
 }
 
-// credentials notes the private keys in a text, which is PEM or one of Google's files, and what else such a file has.
+// credentials records the private keys in a text, which is PEM or a file from Google, and other secrets in such a file.
 func (l *ledger) credentials(text []byte) {
 	for rest := text; ; {
 		var block *pem.Block
@@ -62,7 +62,7 @@ func (l *ledger) credentials(text []byte) {
 		}
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			l.note(aCredential, string(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})))
-			l.note(aCredential, base64.StdEncoding.EncodeToString(block.Bytes)) // as it is without lines
+			l.note(aCredential, base64.StdEncoding.EncodeToString(block.Bytes)) // without line breaks
 		}
 	}
 	var file map[string]any
@@ -79,12 +79,12 @@ func (l *ledger) credentials(text []byte) {
 	}
 }
 
-// authorized notes what a request proved itself with.
+// authorized records the credentials of a request.
 func (l *ledger) authorized(h http.Header) {
 	_, value, _ := strings.Cut(h.Get("Authorization"), " ")
 	for _, token := range strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" ,;", c) }) {
 		if strings.HasPrefix(token, "k=") {
-			continue // the public key, which the gateway tells everybody
+			continue // the public key, which the gateway shows to everybody
 		}
 		token = strings.TrimPrefix(token, "t=")
 		l.note(aToken, token)
@@ -96,7 +96,8 @@ func (l *ledger) authorized(h http.Header) {
 	}
 }
 
-// standing adds what no log has in any run: how each JWT and private key begins, and the mark of what must not be shown. The lock is held.
+// standing adds the texts that no log may have in any run: how each JWT and private key begins, and the mark of secrets. The lock must be
+// held.
 func (l *ledger) standing() {
 	for _, header := range []string{`{"alg":`, `{"typ":`, `{"kid":`} {
 		l.secrets[base64.RawURLEncoding.EncodeToString([]byte(header))[:9]] = aToken

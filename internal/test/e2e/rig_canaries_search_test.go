@@ -12,15 +12,15 @@ import (
 	"unicode/utf8"
 )
 
-// window is how much of a secret's end is looked up at each place of a log.
+// window is how many bytes of a secret's end are looked up at each place of a log.
 const window = shortest
 
-// index finds many secrets in one pass over a text: for each place, it looks up whether secrets end with the bytes before it, and of
-// which lengths they are.
+// index finds many secrets in one pass over a text. For each place, it looks up which lengths the secrets have that end with the bytes
+// before it.
 type index struct {
 	secrets map[string]string
 	lengths map[uint64][]int // by the last bytes
-	some    []bool           // whether there is a length, by a hash of the last bytes: a log has few places where there is
+	some    []bool           // whether there are lengths, by a hash of the last bytes; a log has few places with any
 }
 
 func newIndex(secrets map[string]string) *index {
@@ -38,7 +38,7 @@ func newIndex(secrets map[string]string) *index {
 	return x
 }
 
-// slot is a hash of the last bytes, of 20 bits.
+// slot returns a 20-bit hash of the last bytes.
 func slot(last uint64) uint64 { return last * 0x9e3779b97f4a7c15 >> 44 }
 
 // span is where a secret is in a text.
@@ -47,7 +47,7 @@ type span struct {
 	kind     string
 }
 
-// in are the secrets in a text.
+// in returns the secrets in a text.
 func (x *index) in(text []byte) (spans []span) {
 	var last uint64
 	for i, c := range text {
@@ -66,7 +66,7 @@ func (x *index) in(text []byte) (spans []span) {
 	return spans
 }
 
-// log are the lines of a log that show a secret.
+// log returns the lines of a log that show a secret.
 func (x *index) log(log []byte) (finds []find) {
 	for line := range bytes.Lines(log) {
 		if kinds, masked := x.line(bytes.TrimSpace(line)); len(kinds) > 0 {
@@ -76,11 +76,11 @@ func (x *index) log(log []byte) (finds []find) {
 	return finds
 }
 
-// levels is how many times what is escaped may have been escaped.
+// levels is how many levels of escapes are removed.
 const levels = 5
 
-// line searches a line of a log as it stands, and as it reads without JSON's and Go's escapes and those of URLs, however often it was
-// escaped: a quoted error in a JSON string is. It returns the kinds that were found and the line in which they are masked.
+// line searches a line of a log as it is, and without the escapes of JSON, Go and URLs. It removes several levels of escapes, since a
+// quoted error in a JSON string has two. It returns the kinds that it found, and the line with the secrets masked.
 func (x *index) line(line []byte) (kinds []string, masked string) {
 	if bytes.Contains(line, []byte(`"uri":"`)) {
 		line = uri.ReplaceAll(line, []byte("$1"))
@@ -104,11 +104,11 @@ func (x *index) line(line []byte) (kinds []string, masked string) {
 	return nil, ""
 }
 
-// uri is what a client asked a site for, as Caddy's own access log and reverse proxy say it: a push server behind the same Caddy has
-// endpoints, and its log is its operator's (README.md, "Privacy and logs"). Everything else in such a line is searched.
+// uri matches the URI of a client's request, as Caddy's access log and reverse proxy log it. A push server behind the same Caddy has
+// endpoints, and its log is its operator's responsibility (docs/what-is-stored.md, "Logs"). The rest of such a line is searched.
 var uri = regexp.MustCompile(`("logger":"http\.(?:log\.access|handlers\.reverse_proxy)[^"]*".*?"request":\{.*?"uri":")(?:[^"\\]|\\.)*`)
 
-// mask replaces the secrets of a text by what they are.
+// mask replaces the secrets of a text by their kinds.
 func mask(text []byte, spans []span) (kinds []string, masked string) {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.from-b.from, b.to-a.to) })
 	var b strings.Builder
@@ -127,7 +127,7 @@ func mask(text []byte, spans []span) (kinds []string, masked string) {
 	return kinds, b.String()
 }
 
-// unescape takes one level of escapes away: those of JSON and of Go's %q. What is no escape stays.
+// unescape removes one level of escapes: those of JSON and of Go's %q. Other text stays.
 func unescape(text []byte) []byte {
 	plain := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -164,7 +164,7 @@ func unescape(text []byte) []byte {
 	return plain
 }
 
-// codePoint is the one that so many hexadecimal digits name.
+// codePoint returns the code point that a number of hexadecimal digits name.
 func codePoint(text []byte, digits int) (rune, bool) {
 	if len(text) < digits {
 		return 0, false
@@ -173,7 +173,7 @@ func codePoint(text []byte, digits int) (rune, bool) {
 	return rune(c), err == nil
 }
 
-// unpercent is a text without the escapes of URLs. What is no escape stays.
+// unpercent returns a text without the escapes of URLs. Other text stays.
 func unpercent(text string) string {
 	var b strings.Builder
 	for {

@@ -10,19 +10,19 @@ import (
 	"sync"
 )
 
-// public are the members of a notification whose values are no secrets: what the operator configures, and what the specification
-// has a closed set of values for.
+// public has the members of a notification whose values are not secret: those that the operator configures, and those with a fixed set of
+// values in the specification.
 var public = []string{"app_id", "type", "prio", "msgtype", "format", "membership", "algorithm", "sound"}
 
-// sent notes what is secret in the body of a request, as far as it is JSON: a body that is cut off, or that has a member twice, has been
-// sent as well.
+// sent records the secrets in the body of a request, as far as it is JSON. Tests also send bodies that are cut off, or that have a member
+// twice.
 func (l *ledger) sent(body []byte) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	l.value(d, "")
 }
 
-// value notes the next value, which is that of a member if it has a name, or of a list in one.
+// value records the next value. If there is a name, it is the value of that member, or of a list in it.
 func (l *ledger) value(d *json.Decoder, name string) (ok bool) {
 	token, err := d.Token()
 	if err != nil {
@@ -54,7 +54,7 @@ func (l *ledger) value(d *json.Decoder, name string) (ok bool) {
 	return true
 }
 
-// member notes the text that a member has.
+// member records the text of a member.
 func (l *ledger) member(name, text string) {
 	switch {
 	case slices.Contains(public, name):
@@ -81,7 +81,7 @@ func (l *ledger) member(name, text string) {
 	}
 }
 
-// noting is a transport that notes what it sends.
+// noting is a transport that records what it sends.
 type noting struct{ *http.Transport }
 
 // RoundTrip sends a request.
@@ -106,7 +106,7 @@ func (n noting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.Transport.RoundTrip(r)
 }
 
-// overheard is a body that can be read once alone. What was read of it is noted when it is closed.
+// overheard is a body that can be read only once. When it is closed, what was read of it is recorded.
 type overheard struct {
 	io.ReadCloser
 	mu   sync.Mutex
@@ -129,7 +129,7 @@ func (o *overheard) Close() error {
 	return o.ReadCloser.Close()
 }
 
-// received is a push service that notes what it is told: the endpoint and what the request proves itself with.
+// received is a push service that records the endpoint and the credentials of each request.
 func received(service http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		canaries.note(anEndpoint, r.URL.RequestURI())

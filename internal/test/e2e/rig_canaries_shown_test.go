@@ -10,8 +10,7 @@ import (
 	"sync"
 )
 
-// shown is a transport to the admin API that keeps what it answers: metrics, the configuration, whatever the gateway tells. It is searched
-// like a log.
+// shown is a transport to the admin API that keeps the answers, such as metrics and the configuration. They are searched like a log.
 type shown struct {
 	*http.Transport
 
@@ -37,7 +36,7 @@ func (s *shown) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// keep has a file searched for secrets at the end of the run.
+// keep adds a file that is searched for secrets at the end of the run.
 func (p *process) keep(path string) {
 	p.t.Helper()
 	kept := p.kept("the file " + filepath.Base(path))
@@ -47,7 +46,7 @@ func (p *process) keep(path string) {
 	}
 }
 
-// files calls see for each file and folder of the process's.
+// files calls see for each file and folder of the process.
 func (p *process) files(see func(path string, info fs.FileInfo)) {
 	p.t.Helper()
 	err := filepath.WalkDir(p.dir, func(path string, entry fs.DirEntry, err error) error {

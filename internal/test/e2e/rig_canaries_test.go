@@ -15,10 +15,9 @@ import (
 	"sync"
 )
 
-// Nothing that is secret may be in a log, or in anything else that the gateway shows, whatever happens. So every test helps to look for
-// it, without doing anything: what the run sends and is given is noted (rig_canaries_sent_test.go, rig_canaries_credentials_test.go), what
-// its processes write is kept, and when all have ended the one is looked for in the other (rig_canaries_search_test.go). What is found
-// fails the run.
+// No secret may be in a log, or in anything else that the gateway shows. Every test checks this without extra code. The rig records the
+// secrets that the run sends and gets (rig_canaries_sent_test.go, rig_canaries_credentials_test.go), and keeps what its processes write.
+// When all have ended, it looks for the secrets in that output (rig_canaries_search_test.go). A secret that it finds fails the run.
 
 // canaries are the secrets of this run and the logs that must not have them.
 var canaries = newLedger()
@@ -34,28 +33,28 @@ const (
 	aToken      = "an access or provider token"
 )
 
-// shortest is how long a secret has to be: what is shorter is found everywhere by chance. A single word of letters alone, such as
-// "default" or "Notification", is no secret either: logs are made of words.
+// shortest is the length of the shortest secrets: shorter texts are found everywhere by chance. A single word of letters, such as "default"
+// or "Notification", is not a secret either, because logs have such words.
 const shortest = 6
 
-// commonplace is what tests have sent as a pushkey or an endpoint and what is in logs all the same, as nobody can be known by it.
+// commonplace has texts that tests send as a pushkey or an endpoint, but that may be in logs, because they identify nobody.
 var commonplace = []string{"not a URL", "http://", "https://", "/_matrix/push/v1/notify"}
 
-// ledger has what was noted and where the logs are.
+// ledger has the recorded secrets and the paths of the logs.
 type ledger struct {
 	mu      sync.Mutex
-	secrets map[string]string // to their kinds
+	secrets map[string]string // with their kinds
 	dir     string
 	logs    []writtenLog
-	trouble error // what kept it from noting or reading
+	trouble error // the errors of recording and reading
 }
 
-// writtenLog is a file with what a process wrote to one of its streams, and whose that was.
+// writtenLog is a file with a process's output to one of its streams, and the test that ran the process.
 type writtenLog struct{ file, who string }
 
 func newLedger() *ledger { return &ledger{secrets: make(map[string]string)} }
 
-// note adds a text as it stands; one of several lines line by line, too.
+// note adds a text. If it has several lines, note also adds each line.
 func (l *ledger) note(kind, text string) {
 	if strings.Contains(text, "\n") {
 		for line := range strings.Lines(text) {
@@ -72,7 +71,7 @@ func (l *ledger) note(kind, text string) {
 	}
 }
 
-// isWord says whether a text is letters alone, of which at most the first is a capital: what is in no key and in no token.
+// isWord reports whether a text has only letters, of which at most the first is a capital. Keys and tokens are never like that.
 func isWord(text string) bool {
 	for i, c := range []byte(text) {
 		if (c < 'a' || c > 'z') && (i > 0 || c < 'A' || c > 'Z') {
@@ -82,11 +81,11 @@ func isWord(text string) bool {
 	return len(text) <= 20
 }
 
-// noteOpaque adds a text that means nothing but itself, in every form in which code at hand may print it, and its beginning: half a
-// secret is too much as well.
+// noteOpaque adds an opaque text in every form in which code may print it. It also adds its beginning, because a log must not have half a
+// secret either.
 func (l *ledger) noteOpaque(kind, text string) {
 	l.note(kind, text)
-	if len(text) > 24 && !strings.HasPrefix(text, "{") && !strings.Contains(text[:16], "://") { // of what is nearly a URL, that is a host
+	if len(text) > 24 && !strings.HasPrefix(text, "{") && !strings.Contains(text[:16], "://") { // the beginning of a text like a URL would be a host
 		l.note(kind+" (its beginning)", text[:16])
 	}
 	if len(text) > 512 {
@@ -98,7 +97,7 @@ func (l *ledger) noteOpaque(kind, text string) {
 	}
 }
 
-// noteBytes adds bytes as code prints them. Base64's padding is left out, so that it is found with it and without.
+// noteBytes adds bytes in the forms in which code prints them. Base64 is added without padding, so it is found with and without padding.
 func (l *ledger) noteBytes(kind string, b []byte) {
 	if len(b) < shortest {
 		return
@@ -110,14 +109,14 @@ func (l *ledger) noteBytes(kind string, b []byte) {
 	l.note(kind, fmt.Sprint(b))
 }
 
-// unbase64 is what a text in any of base64's forms stands for, if it is long enough to be a token.
+// unbase64 returns the decoded bytes of a text in any form of base64, if it is long enough to be a token.
 func unbase64(text string) ([]byte, bool) {
 	text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	b, err := base64.RawStdEncoding.DecodeString(text)
 	return b, err == nil && len(b) >= 12
 }
 
-// noteURL adds a URL, the path and query of it, and what of them is long and odd enough to be known by. Its host is no secret.
+// noteURL adds a URL, its path and query, and those parts of them that are long and random enough to be secrets. Its host is not a secret.
 func (l *ledger) noteURL(kind, text string) {
 	l.note(kind, text)
 	_, rest, _ := strings.Cut(text, "://")
@@ -135,7 +134,7 @@ func (l *ledger) noteURL(kind, text string) {
 	}
 }
 
-// isURL says whether a text is the URL of more than a host.
+// isURL reports whether a text is a URL with more than a host.
 func isURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (strings.EqualFold(u.Scheme, "https") || strings.EqualFold(u.Scheme, "http")) && strings.Trim(u.Path, "/")+u.RawQuery != ""
@@ -160,21 +159,21 @@ func (l *ledger) log(test, stream string) (*os.File, error) {
 	return file, nil
 }
 
-// failed notes that something could not be noted or kept: the run then proves nothing.
+// failed records that something could not be recorded or kept. The run then proves nothing.
 func (l *ledger) failed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.trouble = errors.Join(l.trouble, err)
 }
 
-// kind is what a text was noted as; empty if it was not.
+// kind returns the kind of a recorded text, or "" if it was not recorded.
 func (l *ledger) kind(text string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.secrets[text]
 }
 
-// written is what the processes of a test have written so far.
+// written returns what the processes of a test have written so far.
 func (l *ledger) written(test string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +197,7 @@ func (p *process) kept(stream string) *os.File {
 	return file
 }
 
-// command is a command of Caddy's. What it says is kept like a log.
+// command is a command of Caddy. Its output is kept like a log.
 type command struct {
 	*exec.Cmd
 	process *process

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// reported bounds how many finds are told.
+// reported is how many finds are reported at most.
 const reported = 20
 
-// find is what one log shows of some kinds: the first line of so many, with what is secret masked.
+// find has the kinds of secrets that one log shows, how many lines show them, and the first such line with its secrets masked.
 type find struct {
 	log, kinds, line string
 	lines            int
@@ -26,7 +26,7 @@ func (f find) String() string {
 	return fmt.Sprintf("%s shows %s; lines: %d, the first: …%s…", f.log, f.kinds, f.lines, around)
 }
 
-// verdict searches what was logged for what was noted, and tells the exit code of a run whose tests end with code.
+// verdict searches the logs for the recorded secrets. It returns the exit code of a run whose tests end with code.
 func (l *ledger) verdict(code int, out io.Writer) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,7 +36,7 @@ func (l *ledger) verdict(code int, out io.Writer) int {
 	finds, read, err := l.search()
 	trouble := errors.Join(l.trouble, err, os.RemoveAll(l.dir))
 	if len(l.logs) > 0 && (noted == 0 || read == 0) {
-		trouble = errors.Join(trouble, fmt.Errorf("%d secrets were noted, and %d bytes logged", noted, read))
+		trouble = errors.Join(trouble, fmt.Errorf("%d secrets were recorded, and %d bytes logged", noted, read))
 	}
 	if testing.Verbose() && len(l.logs) > 0 {
 		fmt.Fprintf(out, "%d bytes in %d logs were searched for %d secrets in %s\n", read, len(l.logs), noted, time.Since(started).Round(time.Millisecond))
@@ -49,7 +49,7 @@ func (l *ledger) verdict(code int, out io.Writer) int {
 		fmt.Fprintf(out, "--- FAIL: a secret is logged: %s\n", f)
 	}
 	if trouble != nil {
-		fmt.Fprintf(out, "--- FAIL: whether a secret is logged could not be told: %v\n", trouble)
+		fmt.Fprintf(out, "--- FAIL: it is unknown whether a secret is logged: %v\n", trouble)
 	}
 	if len(finds) > 0 || trouble != nil {
 		return max(code, 1)
@@ -57,7 +57,7 @@ func (l *ledger) verdict(code int, out io.Writer) int {
 	return code
 }
 
-// search looks for the secrets in all logs, and tells how many bytes those are. The lock is held.
+// search looks for the secrets in all logs, and returns the size of the logs in bytes. The lock must be held.
 func (l *ledger) search() (finds []find, read int, err error) {
 	x := newIndex(l.secrets)
 	for _, log := range l.logs {

@@ -9,26 +9,26 @@ import (
 
 var errBroken = errors.New("the connection is broken")
 
-// brittle is a TCP connection from the gateway that stalls and breaks as its plan has it. It reads ahead, so that it knows at once that
-// the gateway has gone: what is written from then on never arrives.
+// brittle is a TCP connection from the gateway that stalls and breaks according to its plan. It reads ahead, so it notices at once that the
+// gateway has closed it. What is written after that never arrives.
 type brittle struct {
 	*net.TCPConn
 	plan *plan
-	// calm is closed when nothing is to befall connections any more.
+	// calm is closed when the faults of connections must end.
 	calm <-chan struct{}
-	// befell is called when the plan comes true.
+	// befell is called when the planned fault happens.
 	befell func()
 
-	gone chan struct{} // closed when the gateway has gone, or the connection is closed
+	gone chan struct{} // closed when either side has closed the connection
 	once sync.Once
 
 	mu      sync.Mutex
 	ahead   []byte        // read ahead
-	changed chan struct{} // closed and replaced when there is more, or no more to come
-	read    int           // bytes that were handed out
+	changed chan struct{} // closed and replaced when more bytes arrive, or when no more can arrive
+	read    int           // bytes that were returned to the reader
 	written int
-	over    bool // the stall was
-	silent  bool // nothing goes any way until the connection is broken
+	over    bool // whether the stall has happened
+	silent  bool // nothing is transmitted in either direction until the connection is broken
 }
 
 func newBrittle(conn *net.TCPConn, p *plan, calm <-chan struct{}, befell func()) *brittle {
@@ -121,7 +121,7 @@ func (b *brittle) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
-// left is how many bytes may go one way before the stall. The lock is held.
+// left returns how many bytes may go in one direction before the stall. The lock must be held.
 func (b *brittle) left(down bool, gone int) int {
 	const all = 1 << 30
 	if !b.plan.stalls || b.plan.down != down || b.over {
@@ -130,7 +130,7 @@ func (b *brittle) left(down bool, gone int) int {
 	return max(0, b.plan.at-gone)
 }
 
-// stall is the plan's stall, after which things go on, or not.
+// stall makes the planned stall. After it, the connection goes on or is broken.
 func (b *brittle) stall() error {
 	b.befell()
 	if b.plan.breaks {
@@ -152,7 +152,7 @@ func (b *brittle) wait(pause time.Duration) {
 	}
 }
 
-// linger is wait, also when calm has returned.
+// linger is like wait, but waits even when calm is closed.
 func (b *brittle) linger(pause time.Duration) {
 	select {
 	case <-time.After(pause):
@@ -160,7 +160,7 @@ func (b *brittle) linger(pause time.Duration) {
 	}
 }
 
-// breakAfter breaks the connection after a pause in which nothing goes any way: what went before has arrived by then.
+// breakAfter breaks the connection after a pause in which nothing is transmitted. What was sent before has arrived by then.
 func (b *brittle) breakAfter(pause time.Duration) {
 	b.mu.Lock()
 	b.silent = true
@@ -177,12 +177,12 @@ func (b *brittle) Close() error {
 	return err
 }
 
-// SetDeadline and its like are crypto/tls's for the end of a connection, which is none of its business here.
+// crypto/tls calls SetDeadline and the like at the end of a connection. They do nothing here.
 func (b *brittle) SetDeadline(time.Time) error      { return nil }
 func (b *brittle) SetReadDeadline(time.Time) error  { return nil }
 func (b *brittle) SetWriteDeadline(time.Time) error { return nil }
 
-// part ends the connection in good order: the gateway reads what was written, and goes.
+// part ends the connection in an orderly way: the gateway reads what was written, and closes.
 func (b *brittle) part() {
 	_ = b.CloseWrite()
 	b.linger(2 * time.Second)

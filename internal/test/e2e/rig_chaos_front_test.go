@@ -19,13 +19,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// front stands before a push service that verifies what it gets, and treats each connection as the next plan has it. What became of each
-// push is evidence: whether the service took it, and whether the answer got through.
+// front is a server in front of a push service that verifies what it gets. It treats each connection according to the next plan. For each
+// push, it records whether the service took it, and whether the answer got through.
 type front struct {
 	*evidence
 	URL, CAFile string
 	service     http.Handler
-	// push reads from a request whom it is for, and which event; no device stands for a request that is no push.
+	// push reads the device and the event from a request. It returns no device if the request is not a push.
 	push  func(path string, body []byte) (device, event string)
 	tally *tally
 
@@ -33,7 +33,7 @@ type front struct {
 	running  sync.WaitGroup
 
 	mu        sync.Mutex
-	calm      chan struct{} // closed as long as nothing is to befall connections
+	calm      chan struct{} // closed as long as connections must have no faults
 	deck      deck
 	trusted   []*providertest.CA // in turn
 	stranger  tls.Certificate
@@ -42,7 +42,7 @@ type front struct {
 	conns     map[*brittle]bool
 }
 
-// newFront opens the port of one that nothing befalls yet.
+// newFront opens the port of a front without faults.
 func newFront(v *evidence, counts *tally, d deck, push func(path string, body []byte) (device, event string)) *front {
 	t := v.t
 	t.Helper()
@@ -95,7 +95,7 @@ func (f *front) hangUp() {
 	}
 }
 
-// storm begins to treat connections badly; those that are open end.
+// storm starts the faults of connections. Open connections end.
 func (f *front) storm() {
 	f.mu.Lock()
 	f.calm = make(chan struct{})
@@ -103,7 +103,7 @@ func (f *front) storm() {
 	f.hangUp()
 }
 
-// settle ends that. What connections suffer ends, and they do soon, as each has its time.
+// settle ends the faults. Connections with a fault end soon, since each has a limited time.
 func (f *front) settle() {
 	close(f.calm)
 	f.await("the last of the bad connections has ended", func() bool {
@@ -118,7 +118,7 @@ func (f *front) settle() {
 	})
 }
 
-// accepted is a new connection with its plan, and its certificate: a new one every time, of one authority and the other in turn.
+// accepted returns a new connection with its plan and a new certificate. Two authorities sign the certificates in turn.
 func (f *front) accepted(socket *net.TCPConn) (*brittle, tls.Certificate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,7 +176,7 @@ func (f *front) handle(socket *net.TCPConn) {
 	}
 }
 
-// ask has the service judge a request, and returns its answer and what to write down of it, which is nothing for what is no push.
+// ask passes a request to the service, and returns its answer and what to record. It records nothing if the request is not a push.
 func (f *front) ask(p *plan, befell func(), r *http.Request, body []byte) (*httptest.ResponseRecorder, *checker.Push) {
 	answer := httptest.NewRecorder()
 	device, event := f.push(r.URL.Path, body)
@@ -205,7 +205,7 @@ func (f *front) ask(p *plan, befell func(), r *http.Request, body []byte) (*http
 	return answer, push
 }
 
-// became writes down a push, and whether its answer got through.
+// became records a push, and whether its answer got through.
 func (f *front) became(push *checker.Push, answered bool) {
 	if push == nil {
 		return
@@ -215,7 +215,7 @@ func (f *front) became(push *checker.Push, answered bool) {
 	f.pushed(*push)
 }
 
-// forwarded is a service that is a server of its own.
+// forwarded returns a service that is a separate server.
 func forwarded(t *testing.T, url, caFile string) http.Handler {
 	t.Helper()
 	pool := x509.NewCertPool()

@@ -18,7 +18,7 @@ type http1 struct {
 
 	mu      sync.Mutex
 	busy    bool // with a request
-	retired bool // after it, the connection ends
+	retired bool // the connection ends after this request
 }
 
 func (h *http1) run() {
@@ -39,7 +39,7 @@ func (h *http1) run() {
 	}
 }
 
-// retire ends the connection, after the request that it is busy with.
+// retire ends the connection after the current request.
 func (h *http1) retire() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,7 +56,7 @@ func (h *http1) set(busy bool) (retired bool) {
 	return h.retired
 }
 
-// answer has the service look at a request, and gives its answer; false says that the connection is over.
+// answer passes a request to the service and sends its answer. It returns false if the connection is over.
 func (h *http1) answer(r *http.Request, body []byte, n int) bool {
 	p := h.raw.plan
 	answer, push := h.ask(p, h.raw.befell, r, body)

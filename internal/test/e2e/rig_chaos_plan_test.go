@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// plan is what befalls one connection from the gateway to a push service. The zero value is a connection on which nothing does.
+// plan is the fault of one connection from the gateway to a push service. The zero value is a connection without a fault.
 type plan struct {
 	name string
 
-	// Of what comes from the gateway or, with down, of what goes to it, everything from the byte at on stalls for a pause. Then it goes on,
-	// or the connection is broken; in that case nothing goes the other way, either, from the moment on.
+	// Bytes from the gateway stall for a pause from the byte at on. With down, bytes to the gateway stall. Then the connection goes on, or
+	// is broken. If it will be broken, nothing goes in the other direction either during the pause.
 	stalls    bool
 	down      bool
 	at        int
@@ -26,24 +26,24 @@ type plan struct {
 
 	// slow is how long each answer takes.
 	slow time.Duration
-	// status is given instead of asking the push service.
+	// status is answered instead of asking the push service.
 	status     int
 	retryAfter string
-	// After so many requests, the one that the push service has just taken gets no answer: the stream is reset or, with breaks, the
+	// After this many requests, the one that the push service has just taken gets no answer. The stream is reset or, with breaks, the
 	// connection.
 	cutAfter int
 
-	// limit is how many streams the gateway may open, and shrunk how many after as many requests.
+	// limit is how many streams the gateway may open, and shrunk how many it may open after that number of requests.
 	limit, shrunk uint32
-	// refuse resets every other stream before it is looked at.
+	// refuse resets every other stream before it is processed.
 	refuse bool
-	// After so many requests, what comes is given back by a GOAWAY.
+	// After this many requests, a GOAWAY refuses further ones.
 	giveBackAfter int
-	// goAway is how the connection ends in good order: with a GOAWAY of this age at the latest.
+	// goAway is the age at which the connection ends at the latest, in an orderly way with a GOAWAY.
 	goAway time.Duration
 }
 
-// handshake is what is wrong with TLS.
+// handshake is a fault of the TLS handshake.
 type handshake int
 
 const (
@@ -56,12 +56,12 @@ const (
 // silence is longer than the gateway waits for anything.
 const silence = time.Hour
 
-// plans are what can befall a connection.
+// plans are the faults that a connection can have.
 var plans = []struct {
 	name string
-	// cards is how often it comes up in every round.
+	// cards is how often the plan is used in every round.
 	cards int
-	// http2 is for what HTTP/1.1 has not.
+	// http2 marks faults that HTTP/1.1 cannot have.
 	http2 bool
 	draw  func(*rand.Rand, *plan)
 }{
@@ -88,7 +88,7 @@ var plans = []struct {
 }
 
 const (
-	// uneventful is how many connections of each round nothing befalls: enough for breakers to close again.
+	// uneventful is how many connections of each round have no fault: enough for breakers to close again.
 	uneventful = 14
 	// reach is how far into a connection a stall may be: beyond the handshake and some requests.
 	reach = 8000
@@ -96,7 +96,7 @@ const (
 
 func (p *plan) stall(r *rand.Rand, pause time.Duration) *plan {
 	p.stalls, p.down, p.at, p.pause = true, r.IntN(2) == 0, r.IntN(reach), pause
-	if r.IntN(2) == 0 { // handshakes are short, and every byte of them counts
+	if r.IntN(2) == 0 { // handshakes are short, and a stall at each byte matters
 		p.at /= 4
 	}
 	return p
@@ -109,9 +109,9 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 // deck deals plans like cards.
 type deck struct {
 	random *rand.Rand
-	// http1 says that some of the connections are to speak HTTP/1.1.
+	// http1 means that some of the connections speak HTTP/1.1.
 	http1 bool
-	cards []int // of plans; -1 is for nothing
+	cards []int // indexes of plans; -1 means no fault
 }
 
 func (d *deck) next() *plan {
@@ -126,7 +126,7 @@ func (d *deck) next() *plan {
 		p.name = plans[card].name
 		plans[card].draw(d.random, p)
 		http1 = http1 && !plans[card].http2
-		if d.http1 && p.status == http.StatusTooManyRequests { // the devices chose the host, which would be left alone for a minute
+		if d.http1 && p.status == http.StatusTooManyRequests { // the devices chose the host, so the gateway would pause it for a minute
 			p.status = hasToWait.status
 		}
 	}
@@ -142,10 +142,10 @@ func (d *deck) shuffle() {
 	d.random.Shuffle(len(d.cards), func(i, j int) { d.cards[i], d.cards[j] = d.cards[j], d.cards[i] })
 }
 
-// rotated is what the tally has certificates under.
+// rotated is the tally's name for certificates.
 const rotated = "certificates, each a new one"
 
-// tally counts what befell.
+// tally counts the faults.
 type tally struct {
 	mu     sync.Mutex
 	counts map[string]int
@@ -157,7 +157,7 @@ func (c *tally) add(name string) {
 	c.counts[name]++
 }
 
-// never are the plans that never came true.
+// never returns the plans whose faults never happened.
 func (c *tally) never() (names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// session is the service's side of a connection with HTTP/2, frame by frame: so that it knows of each request whether it was looked at
-// and whether it was answered, and can do what servers seldom do.
+// session is the service's side of a connection with HTTP/2, frame by frame. So it knows whether each request was processed and answered,
+// and can do what servers seldom do.
 type session struct {
 	*front
 	plan   *plan
@@ -31,14 +31,14 @@ type session struct {
 	encoder *hpack.Encoder
 
 	mu      sync.Mutex
-	streams map[uint32]*stream // those that are not answered
+	streams map[uint32]*stream // the streams without an answer
 	opened  int
 	taken   int
-	newest  uint32 // of those that are not given back
-	limit   uint32 // as the gateway has confirmed it
-	wanted  uint32 // as it was told
-	leaving bool   // further streams are given back
-	told    bool   // by a GOAWAY
+	newest  uint32 // the newest stream that is not refused
+	limit   uint32 // the limit that the gateway has confirmed
+	wanted  uint32 // the limit that was sent to the gateway
+	leaving bool   // further streams are refused
+	told    bool   // whether a GOAWAY was sent
 }
 
 type stream struct {
@@ -49,7 +49,7 @@ type stream struct {
 	cancel    context.CancelFunc
 }
 
-// manyStreams is the limit of a connection that has no other.
+// manyStreams is the limit of a connection whose plan has none.
 const manyStreams = 250
 
 func newSession(f *front, conn net.Conn, raw *brittle) *session {
@@ -61,7 +61,7 @@ func newSession(f *front, conn net.Conn, raw *brittle) *session {
 	return s
 }
 
-// write writes frames; an error says that not all of them arrive.
+// write writes frames. After an error, not all of them arrive.
 func (s *session) write(frames func(*http2.Framer) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -106,7 +106,7 @@ func (s *session) cancelAll() {
 	}
 }
 
-// announce tells the gateway how many streams it may open.
+// announce sends the gateway the number of streams that it may open.
 func (s *session) announce(limit uint32) error {
 	s.mu.Lock()
 	s.wanted = limit
@@ -150,11 +150,11 @@ func (s *session) open(f *http2.MetaHeadersFrame) error {
 	if s.plan.giveBackAfter > 0 && n > s.plan.giveBackAfter && !s.leaving {
 		s.leaving = true
 		s.raw.befell()
-		time.AfterFunc(20*time.Millisecond, s.sayGoodbye) // others may be on their way by then
+		time.AfterFunc(20*time.Millisecond, s.sayGoodbye) // further streams may arrive by then
 	}
 	if s.leaving {
 		s.mu.Unlock()
-		return nil // the GOAWAY gives it back
+		return nil // the GOAWAY refuses it
 	}
 	s.newest = f.StreamID
 	tooMany := len(s.streams) >= int(s.limit)
@@ -194,7 +194,7 @@ func (s *session) data(f *http2.DataFrame) error {
 	st := s.streams[f.StreamID]
 	s.mu.Unlock()
 	if st == nil {
-		return nil // it was given back
+		return nil // it was refused
 	}
 	st.body.Write(f.Data())
 	if f.StreamEnded() {
@@ -204,7 +204,7 @@ func (s *session) data(f *http2.DataFrame) error {
 	return s.write(func(w *http2.Framer) error { return w.WriteWindowUpdate(f.StreamID, uint32(len(f.Data()))) })
 }
 
-// answer has the service look at a request, and gives its answer.
+// answer passes a request to the service, and sends its answer.
 func (s *session) answer(st *stream) {
 	answer, push := s.ask(s.plan, s.raw.befell, st.request, st.body.Bytes())
 	if s.plan.slow > 0 {
@@ -230,7 +230,7 @@ func (s *session) answer(st *stream) {
 	s.forget(st)
 }
 
-// cuts counts the pushes that were taken, and says whether this one gets no answer.
+// cuts counts the pushes that were taken, and reports whether this one gets no answer.
 func (s *session) cuts() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,7 +241,7 @@ func (s *session) cuts() bool {
 func (s *session) writeAnswer(w *http2.Framer, id uint32, answer *httptest.ResponseRecorder) error {
 	s.block.Reset()
 	field := func(name, value string) {
-		_ = s.encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(name), Value: value}) // a buffer takes all
+		_ = s.encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(name), Value: value}) // cannot fail for a buffer
 	}
 	field(":status", strconv.Itoa(answer.Code))
 	for name, values := range answer.Result().Header {
@@ -259,7 +259,7 @@ func (s *session) writeAnswer(w *http2.Framer, id uint32, answer *httptest.Respo
 	return err
 }
 
-// forget is the end of a stream. After the last one, a connection that is to end does.
+// forget removes a stream. After the last one, a connection that must end ends.
 func (s *session) forget(st *stream) {
 	st.cancel()
 	s.mu.Lock()
@@ -271,7 +271,7 @@ func (s *session) forget(st *stream) {
 	}
 }
 
-// leave gives all further streams back.
+// leave refuses all further streams.
 func (s *session) leave() {
 	s.mu.Lock()
 	already := s.leaving

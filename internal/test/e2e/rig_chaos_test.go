@@ -78,7 +78,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	return c
 }
 
-// users are those of four homeservers, with each provider and either kind of app; some of them have two devices.
+// users are the users of four homeservers, with each provider and both kinds of app. Some of them have two devices.
 func (c *chaos) users() (users []*user) {
 	const number = 32
 	var homeservers []*homeserver
@@ -98,7 +98,7 @@ func (c *chaos) users() (users []*user) {
 	return users
 }
 
-// device is a new device with an app of a kind.
+// device returns a new device with an app of a kind.
 func (c *chaos) device(kind, name string) (d device) {
 	appID := "org.example." + kind
 	c.mu.Lock()
@@ -122,7 +122,7 @@ func (c *chaos) device(kind, name string) (d device) {
 	return d
 }
 
-// each has all users do something at the same time, and waits.
+// each lets all users do something at the same time, and waits.
 func (c *chaos) each(users []*user, do func(*user)) {
 	var running sync.WaitGroup
 	for _, u := range users {
@@ -131,7 +131,7 @@ func (c *chaos) each(users []*user, do func(*user)) {
 	running.Wait()
 }
 
-// watch has the checker judge what there is, until it is over. What is on its way can look wrong once, and no more.
+// watch lets the checker judge the logs again and again, until over. Pushes in flight can look wrong once, but not twice.
 func (c *chaos) watch(over <-chan time.Time) {
 	var before []string
 	for {
@@ -160,7 +160,7 @@ func (c *chaos) watch(over <-chan time.Time) {
 	}
 }
 
-// reload loads a configuration that differs in something that matters to no test: all that waits is tried at once.
+// reload loads a configuration with a difference that no test depends on. The gateway then retries all pending pushes at once.
 func (c *chaos) reload() {
 	c.t.Helper()
 	if err := c.gateway.load(strings.Replace(c.config, "matrix_push {\n", "matrix_push {\nmax_devices 200\n", 1)); err != nil {
@@ -171,7 +171,7 @@ func (c *chaos) reload() {
 // die makes a device's pushkey dead, as of its registration.
 func (c *chaos) die(d device) { c.tell(d, false) }
 
-// revive is a registration that makes it live again.
+// revive makes the pushkey live again, as a new registration does.
 func (c *chaos) revive(d device) { c.tell(d, true) }
 
 func (c *chaos) tell(d device, alive bool) {
@@ -192,7 +192,7 @@ func (c *chaos) tell(d device, alive bool) {
 	}
 }
 
-// gone is what a dead subscription is answered, and a live one.
+// gone returns the answers for a dead subscription, and for a live one.
 func gone(alive bool) []providertest.Answer {
 	if alive {
 		return nil
@@ -200,7 +200,7 @@ func gone(alive bool) []providertest.Answer {
 	return []providertest.Answer{answerGone}
 }
 
-// name is the device that a path stands for.
+// name returns the device of a path.
 func (c *chaos) name(path string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,7 +237,7 @@ func (c *chaos) readEncrypted(path string, body []byte) (device, event string) {
 	return c.readAPNs(path, plain)
 }
 
-// readFCM reads a message; a request for an access token is none.
+// readFCM reads a message. A request for an access token is not a message.
 func (c *chaos) readFCM(path string, body []byte) (device, event string) {
 	if !strings.HasSuffix(path, ":send") {
 		return "", ""

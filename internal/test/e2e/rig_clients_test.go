@@ -12,7 +12,8 @@ import (
 	"sync/atomic"
 )
 
-// client connects to the process whatever the URL's host is, and trusts it. It speaks HTTP/2 or, as most homeservers, HTTP/1.1.
+// client returns a client that connects to the process, whatever the URL's host is, and trusts it. It speaks HTTP/2 or, like most
+// homeservers, HTTP/1.1.
 func (p *process) client(http2 bool) *http.Client {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(addr)
@@ -23,7 +24,7 @@ func (p *process) client(http2 bool) *http.Client {
 	}
 	transport := &http.Transport{
 		DialContext:         dial,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate is not what is tested
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the test is not about the certificate
 		MaxIdleConnsPerHost: 128,
 		ForceAttemptHTTP2:   http2,
 	}
@@ -46,8 +47,8 @@ func (ts *transports) add(t *http.Transport) {
 	ts.all = append(ts.all, t)
 }
 
-// forget closes the idle connections. A reload closes them, too, but at a time of its own: a request that is just on its way is lost, with
-// plain Caddy as well.
+// forget closes the idle connections. A reload closes them too, but at an unknown time. A request that is being sent then is lost, even
+// with plain Caddy.
 func (ts *transports) forget() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -56,14 +57,14 @@ func (ts *transports) forget() {
 	}
 }
 
-// errNotConnected says that a request was never sent, as no connection could be made: the kernel resets connections that wait to be
-// accepted when Caddy replaces a listener.
+// errNotConnected means that a request was never sent, because there was no connection. When Caddy replaces a listener, the kernel resets
+// connections that are not accepted yet.
 var errNotConnected = errors.New("not connected")
 
-// send makes a request, and tells a request that failed from one that was never sent.
+// send makes a request. Its error distinguishes a request that failed from one that was never sent.
 func send(client *http.Client, req *http.Request) (*http.Response, error) {
-	// A request that the server did not process on a connection that it gave up is sent again by net/http, on one that may not come about:
-	// only the last connection counts.
+	// If the server gives up a connection without processing a request, net/http sends it again on a new connection, which may fail. Only
+	// the last connection counts.
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// printed is what a command printed, and its exit code.
+// printed is the output of a command, and its exit code.
 type printed struct {
 	out, err string
 	code     int
@@ -26,7 +26,7 @@ func (p *process) ask(stdin string, args ...string) printed {
 		p.t.Fatal(err)
 	}
 	if strings.Contains(out.String(), "\x1b") {
-		p.t.Errorf("%v: there are colours though nobody reads them: %q", args, &out)
+		p.t.Errorf("%v: there are colours, although the output is not a terminal: %q", args, &out)
 	}
 	if text := out.String() + stderr.String(); strings.Contains(text, "/up/") || strings.Contains(text, "the secret content") {
 		p.t.Errorf("%v: it prints an endpoint's path, or content: %s", args, text)
@@ -34,24 +34,24 @@ func (p *process) ask(stdin string, args ...string) printed {
 	return printed{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// running runs it with the address of the process's admin API.
+// running runs the command with the address of the process's admin API.
 func (p *process) running(stdin string, args ...string) printed {
 	return p.ask(stdin, append(args, "--address", "unix/"+p.dir+"/admin.sock")...)
 }
 
-// want wants an exit code, and these texts: from the standard output, or from the standard error in one sentence if it failed.
+// want wants an exit code and these texts: in the standard output, or, if the command failed, in one sentence of the standard error.
 func (r printed) want(t *testing.T, code int, texts ...string) {
 	t.Helper()
 	text := r.out
 	if code == 1 {
 		if text = r.err; strings.Count(r.err, "\n") != 1 || !strings.HasPrefix(r.err, "Error: ") {
-			t.Errorf("the error is no sentence: %q", r.err)
+			t.Errorf("the error is not a sentence: %q", r.err)
 		}
 	} else if r.err != "" {
-		t.Errorf("it says %q besides", r.err)
+		t.Errorf("the standard error has %q", r.err)
 	}
 	if r.code != code {
-		t.Errorf("it ends with %d, want %d:\n%s%s", r.code, code, r.out, r.err)
+		t.Errorf("the exit code is %d, want %d:\n%s%s", r.code, code, r.out, r.err)
 	}
 	for _, want := range texts {
 		if !strings.Contains(text, want) {
@@ -63,6 +63,6 @@ func (r printed) want(t *testing.T, code int, texts ...string) {
 func (r printed) wantUsage(t *testing.T, text string) {
 	t.Helper()
 	if r.code != 2 || !strings.Contains(r.err, text) || r.out != "" {
-		t.Errorf("it ends with %d and prints %q and %q", r.code, r.out, r.err)
+		t.Errorf("the exit code is %d, and it prints %q and %q", r.code, r.out, r.err)
 	}
 }

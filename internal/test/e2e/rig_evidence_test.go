@@ -14,12 +14,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
 )
 
-// evidence are the logs of those on both sides of the gateway, for the checker. A device's name in them is its pushkey.
+// evidence has the logs of both sides of the gateway, for the checker. A device's name in them is its pushkey.
 type evidence struct {
 	t *testing.T
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced whenever there is more
+	changed  chan struct{} // closed and replaced at each change
 	requests []checker.Request
 	pushes   []checker.Push
 	kills    []checker.Kill
@@ -27,13 +27,13 @@ type evidence struct {
 
 func newEvidence(t *testing.T) *evidence { return &evidence{t: t, changed: make(chan struct{})} }
 
-// announce wakes those who wait for more. The lock is held.
+// announce wakes those who wait for changes. The lock must be held.
 func (v *evidence) announce() {
 	close(v.changed)
 	v.changed = make(chan struct{})
 }
 
-// try posts a body and writes down what was answered. An empty event stands for a badge update.
+// try posts a body and records the answer. An empty event stands for a badge update.
 func (v *evidence) try(hs *homeserver, event, body string, devices ...device) (reply, error) {
 	q := checker.Request{Sent: time.Now(), Event: event}
 	for _, d := range devices {
@@ -54,7 +54,7 @@ func (v *evidence) try(hs *homeserver, event, body string, devices ...device) (r
 	return r, err
 }
 
-// alert sends an alert, which is answered.
+// alert sends an alert, and wants an answer.
 func (v *evidence) alert(hs *homeserver, event string, devices ...device) reply {
 	v.t.Helper()
 	r, err := v.try(hs, event, alert(event, devices...), devices...)
@@ -64,7 +64,7 @@ func (v *evidence) alert(hs *homeserver, event string, devices ...device) reply 
 	return r
 }
 
-// pushed writes down a push.
+// pushed records a push.
 func (v *evidence) pushed(p checker.Push) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -72,7 +72,7 @@ func (v *evidence) pushed(p checker.Push) {
 	v.announce()
 }
 
-// killed writes down that end ends the process.
+// killed records the end of the process, by end.
 func (v *evidence) killed(end func()) {
 	k := checker.Kill{Time: time.Now()}
 	end()
@@ -82,7 +82,7 @@ func (v *evidence) killed(end func()) {
 	v.kills = append(v.kills, k)
 }
 
-// taken are the events that the push service took for a device, in this order.
+// taken returns the events that the push service took for a device, in order.
 func (v *evidence) taken(d device) (events []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -94,7 +94,7 @@ func (v *evidence) taken(d device) (events []string) {
 	return events
 }
 
-// tried is how many pushes came for a device, whatever became of them.
+// tried returns how many pushes arrived for a device, taken or not.
 func (v *evidence) tried(d device) (n int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -106,11 +106,11 @@ func (v *evidence) tried(d device) (n int) {
 	return n
 }
 
-// await waits until a condition holds, which is asked again whenever there is more.
+// await waits until a condition holds. It checks the condition after each change.
 func (v *evidence) await(what string, condition func() bool) {
 	v.t.Helper()
 	if !v.holds(patience, condition) {
-		v.t.Fatalf("in vain waited until %s", what)
+		v.t.Fatalf("waited in vain until %s", what)
 	}
 }
 
@@ -144,7 +144,7 @@ func (v *evidence) awaitTaken(d device, events ...string) {
 	}
 }
 
-// report has the checker judge what there is so far, by the files that its program reads. With E2E_LOGS, they are left in that folder.
+// report lets the checker judge the logs so far, as the files that its program reads. With E2E_LOGS, the files are kept in that folder.
 func (v *evidence) report() checker.Report {
 	v.t.Helper()
 	dir := v.t.TempDir()
@@ -171,7 +171,7 @@ func (v *evidence) report() checker.Report {
 	return r
 }
 
-// check fails the test for everything that the checker finds, but for what is excused.
+// check fails the test for each finding of the checker, except the excused kinds.
 func (v *evidence) check(excused ...checker.Kind) checker.Report {
 	v.t.Helper()
 	r := v.report()
@@ -193,10 +193,10 @@ func (v *evidence) drained() checker.Report {
 	return v.drainedWithin(patience)
 }
 
-// drainedWithin is drained for what may take longer.
+// drainedWithin is like drained, for tests that may take longer.
 func (v *evidence) drainedWithin(patience time.Duration, excused ...checker.Kind) checker.Report {
 	v.t.Helper()
-	const pause = 50 * time.Millisecond // to look at everything for each push would take most of the time
+	const pause = 50 * time.Millisecond // checking everything after each push would take most of the time
 	_ = v.holds(patience, func() bool {
 		<-time.After(pause)
 		v.mu.Lock()
@@ -204,10 +204,11 @@ func (v *evidence) drainedWithin(patience time.Duration, excused ...checker.Kind
 		v.mu.Unlock()
 		return r.Count(checker.Lost) == 0
 	})
-	return v.check(excused...) // which says what is lost, if anything still is
+	return v.check(excused...) // reports what is lost, if anything still is
 }
 
-// pushBody is what the checker has to know of a push in the clear: its event_id, empty for a badge update, and its unread count.
+// pushBody is what the checker needs to know about a push in clear text: its event_id, which is empty for a badge update, and its unread
+// count.
 func pushBody(body []byte) (event string, unread int, err error) {
 	var push struct {
 		Notification struct {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// secretMark is in whatever a test has that must not be shown.
+// secretMark is a part of everything in a test that must not be shown.
 const secretMark = "DoNotShowThis"
 
-// pemOf is a private key as Apple and Google write it.
+// pemOf returns a private key in the form that Apple and Google use.
 func pemOf(t *testing.T, key any) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -31,7 +31,8 @@ func readFile(t *testing.T, path string) []byte {
 	return b
 }
 
-// until waits until a condition holds. It may push something each time: a credential's file is looked at for a push, and not for each.
+// until waits until a condition holds. The condition may push something each time, because the gateway checks a credential's file only for
+// some pushes.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	pace := time.NewTicker(50 * time.Millisecond)
@@ -55,7 +56,7 @@ func writeSecret(t *testing.T, name string, content []byte) string {
 	return path
 }
 
-// replaceFile puts a file in the place of another at once, as a careful operator does.
+// replaceFile replaces a file atomically, as a careful operator does.
 func replaceFile(t *testing.T, path string, content []byte) {
 	t.Helper()
 	canaries.credentials(content)

@@ -10,7 +10,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the golden files in testdata expect")
 
-// wantGolden wants a text to be what stands in the file, which -update writes.
+// wantGolden compares a text with a file, which -update writes.
 func wantGolden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update && !t.Failed() {

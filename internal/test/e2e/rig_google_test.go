@@ -29,7 +29,7 @@ func newGoogle(t *testing.T) *google {
 	return &google{Service: f, account: f.ServiceAccount(t)}
 }
 
-// app is an app with the service account, and more options of the provider and of its own.
+// app returns an app with the service account, and more options of the provider and of the app.
 func (g *google) app(appID, provider, options string) string {
 	if !strings.Contains(provider, "credentials_file ") {
 		provider += "\ncredentials_file " + g.account
@@ -61,7 +61,7 @@ func newGoogleScene(t *testing.T, more func(*google) string) googleScene {
 	return googleScene{t, g, gateway, gateway.homeserver()}
 }
 
-// in is the scene for a part of the test.
+// in returns the scene for a subtest.
 func (s googleScene) in(t *testing.T) googleScene {
 	s.t, s.hs = t, &homeserver{t: t, client: s.hs.client, url: s.hs.url}
 	return s
@@ -79,7 +79,7 @@ func androidOf(appID, name string) device {
 	}
 }
 
-// sent are all sends for a device, of which there have to be n.
+// sent returns all requests to send to a device, and wants n of them.
 func (s googleScene) sent(d device, n int) (requests []fcmtest.Request) {
 	s.t.Helper()
 	for _, r := range s.fcm.Requests() {
@@ -93,8 +93,8 @@ func (s googleScene) sent(d device, n int) (requests []fcmtest.Request) {
 	return requests
 }
 
-// messages are the accepted messages for a device, of which there have to be n, none of them breaking a rule. What was answered with
-// 200 is there.
+// messages returns the accepted messages for a device. It wants n of them, without violations. After a 200, the message has already
+// arrived.
 func (s googleScene) messages(d device, n int) (messages []fcmtest.Message) {
 	s.t.Helper()
 	var violations []string
@@ -129,7 +129,7 @@ func wantData(t *testing.T, m fcmtest.Message, want string) {
 	wantJSON(t, mustMarshal(m.Data), want)
 }
 
-// wantMessage wants exactly this message, but for its ttl, which is what remains of the app's, and that for Apple's devices.
+// wantMessage wants exactly this message, except its ttl, which is what remains of the app's, and the expiration for Apple devices.
 func wantMessage(t *testing.T, m fcmtest.Message, ttl time.Duration, want string) {
 	t.Helper()
 	message, _ := decode(t, m.Raw).(map[string]any)

@@ -21,7 +21,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Modules as third parties may write them, which only these tests' Caddy has.
+// Modules like those of third parties, which only the Caddy of these tests has.
 func init() {
 	caddy.RegisterModule(silent{})
 	caddy.RegisterModule(new(stubborn))
@@ -34,7 +34,7 @@ func init() {
 	})
 }
 
-// silent is a third party's provider that tells clients nothing about itself.
+// silent is a third party's provider that advertises nothing to clients.
 type silent struct{ noOptions }
 
 func (silent) CaddyModule() caddy.ModuleInfo {
@@ -43,7 +43,7 @@ func (silent) CaddyModule() caddy.ModuleInfo {
 
 func (silent) Push(context.Context, *providers.Push) providers.Outcome { return providers.Delivered() }
 
-// idleTimeout answers the idle timeout of the HTTP server that serves it: nobody outside can see it without waiting for it.
+// idleTimeout answers with the idle timeout of its HTTP server. From outside, one could only find it by waiting.
 type idleTimeout struct{}
 
 func (idleTimeout) CaddyModule() caddy.ModuleInfo {
@@ -53,13 +53,13 @@ func (idleTimeout) CaddyModule() caddy.ModuleInfo {
 func (idleTimeout) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if !ok {
-		return errors.New("the request is of no server")
+		return errors.New("the request has no server")
 	}
 	_, err := io.WriteString(w, server.IdleTimeout.String())
 	return err
 }
 
-// eventWriter is a handler of events as an operator would plug one in. It writes what it is told into the log.
+// eventWriter is a handler of events, as an operator could add one. It writes the events into the log.
 type eventWriter struct{ logger *zap.Logger }
 
 func (*eventWriter) CaddyModule() caddy.ModuleInfo {
@@ -85,7 +85,7 @@ func (w *eventWriter) Handle(_ context.Context, e caddy.Event) error {
 	return nil
 }
 
-// noOptions is a provider's Caddyfile without options.
+// noOptions is the Caddyfile syntax of a provider without options.
 type noOptions struct{}
 
 func (noOptions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -105,7 +105,7 @@ func (*stubborn) CaddyModule() caddy.ModuleInfo {
 
 func (*stubborn) Push(context.Context, *providers.Push) providers.Outcome { select {} }
 
-// volcanic panics whatever it is asked.
+// volcanic panics in each of its methods.
 type volcanic struct{ noOptions }
 
 func (*volcanic) CaddyModule() caddy.ModuleInfo {
@@ -123,7 +123,7 @@ func (*volcanic) CredentialExpiry() time.Time                             { pani
 func (*volcanic) Check(context.Context) error                             { panic("magma") }
 func (*volcanic) Advertise() providers.Advertisement                      { panic("magma") }
 
-// subscribed is a configuration whose events are written into the log.
+// subscribed returns a configuration whose events are written into the log.
 func subscribed(config string) string {
 	return strings.Replace(config, "grace_period 10s", "grace_period 10s\nevents {\n on * e2e\n}", 1)
 }

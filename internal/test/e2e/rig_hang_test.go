@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// pace sends requests at a steady beat, each on its own, and finds out which took too long.
+// pace sends requests at a steady pace, each independently, and finds out which took too long.
 type pace struct {
 	t       *testing.T
 	name    string
@@ -26,7 +26,7 @@ type pace struct {
 	waiting sync.WaitGroup
 
 	mu      sync.Mutex
-	slowest time.Duration // of those that began when it had been noticed
+	slowest time.Duration // of the requests that began after the gateway had noticed the fault
 	replies []reply
 }
 
@@ -64,11 +64,11 @@ func (p *pace) check(status int, most time.Duration) {
 	p.t.Logf("%s: %d requests, from second %d on none took longer than %s", p.name, len(p.replies), noticed/time.Second, p.slowest)
 }
 
-// many are push servers at 127.0.0.1 to 127.0.0.n, which are different hosts, each on the same port, and when each event was taken.
+// many has push servers at 127.0.0.1 to 127.0.0.n, which are different hosts with the same port. It records when each event was taken.
 type many struct {
 	port  int
-	file  string      // of their authority
-	hangs atomic.Bool // the first of them does
+	file  string      // of the authority that signed their certificates
+	hangs atomic.Bool // whether the first of them hangs
 	mu    sync.Mutex
 	taken map[string][]time.Time // by path
 }
@@ -110,17 +110,17 @@ func (m *many) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// device is the ith one at a host.
+// device returns the ith device at a host.
 func (m *many) device(appID string, host, i int) device {
 	d := upDevice(fmt.Sprintf("https://127.0.0.%d:%d/up/%s-%d-%d", host+1, m.port, appID, host, i))
 	d.AppID = appID
 	return d
 }
 
-// once waits until so many devices have got a message, and wants none to have got two.
+// once waits until a number of devices have got a message, and wants no device to get two.
 func (g *google) once(t *testing.T, devices int) []fcmtest.Message {
 	t.Helper()
-	// What hung until the recovery is tried again when its attempt is over, which takes half a minute.
+	// Pushes that hung until the recovery are retried when their attempt is over, which takes half a minute.
 	for deadline := time.Now().Add(2 * patience); len(g.Messages()) < devices && time.Now().Before(deadline); {
 		<-time.After(20 * time.Millisecond)
 	}
@@ -135,7 +135,7 @@ func (g *google) once(t *testing.T, devices int) []fcmtest.Message {
 	return messages
 }
 
-// firstOf is when the first of the devices got a push.
+// firstOf returns when the first of the devices got a push.
 func (m *many) firstOf(devices []device) (first time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -149,7 +149,7 @@ func (m *many) firstOf(devices []device) (first time.Time) {
 	return first
 }
 
-// once waits until each device has got its push, and wants none to have got it twice.
+// once waits until each device has got its push, and wants no device to get it twice.
 func (m *many) once(t *testing.T, devices []device) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -164,13 +164,13 @@ func (m *many) once(t *testing.T, devices []device) {
 			return
 		}
 		if time.Now().After(deadline) || len(counts) > 2 {
-			t.Fatalf("of %d devices, so many got so many pushes: %v", len(devices), counts)
+			t.Fatalf("of %d devices, the numbers of devices by number of pushes are: %v", len(devices), counts)
 		}
 		<-time.After(50 * time.Millisecond)
 	}
 }
 
-// app is a UnifiedPush app that trusts these servers.
+// app returns a UnifiedPush app that trusts these servers.
 func (m *many) app(appID, options string) string {
 	return "app " + appID + " {\nunifiedpush {\ntrusted_ca " + m.file + "\nallow_private 127.0.0.0/8\nproxy none\n}\n" + options + "\n}\n"
 }

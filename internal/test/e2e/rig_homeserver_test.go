@@ -18,8 +18,8 @@ type reply struct {
 	Status   int
 	Header   http.Header
 	Body     string
-	Rejected []string // of a 200
-	ErrCode  string   // of anything else
+	Rejected []string // of an answer 200
+	ErrCode  string   // of any other answer
 }
 
 // homeserver sends requests to the gateway as a homeserver does.
@@ -29,12 +29,12 @@ type homeserver struct {
 	url    string
 }
 
-// homeserver is one that speaks HTTP/1.1 and keeps its connections, as Synapse does.
+// homeserver returns a homeserver that speaks HTTP/1.1 and keeps its connections open, as Synapse does.
 func (p *process) homeserver() *homeserver {
 	return &homeserver{t: p.t, client: p.client(false), url: p.url()}
 }
 
-// notify posts a body; the test fails if there is no answer.
+// notify posts a body. The test fails if there is no answer.
 func (h *homeserver) notify(body string) reply {
 	h.t.Helper()
 	r, err := h.try(body)
@@ -44,7 +44,7 @@ func (h *homeserver) notify(body string) reply {
 	return r
 }
 
-// insist posts a body until there is an answer: Caddy resets some connections of HTTP/1.1 at a reload.
+// insist posts a body until there is an answer, because Caddy resets some connections of HTTP/1.1 at a reload.
 func (h *homeserver) insist(body string) reply {
 	h.t.Helper()
 	var failed error
@@ -82,7 +82,7 @@ func (h *homeserver) repeat(body string) reply {
 	}
 }
 
-// do makes a request; one that was never sent is made again.
+// do makes a request. It repeats a request that was never sent.
 func (h *homeserver) do(method, url, body string) (r reply, err error) {
 	for range 10 {
 		if r, err = h.doOnce(method, url, body); !errors.Is(err, errNotConnected) {
@@ -131,7 +131,7 @@ type device struct {
 	Tweaks    map[string]any `json:"tweaks,omitempty"`
 }
 
-// alert is a message in the full format as Synapse sends it, for any number of devices.
+// alert returns a message in the full format as Synapse sends it, for any number of devices.
 func alert(eventID string, devices ...device) string {
 	return compose(map[string]any{
 		"id": eventID, "event_id": eventID, "room_id": "!room:hs.test", "type": "m.room.message", "sender": "@alice:hs.test",
@@ -141,7 +141,7 @@ func alert(eventID string, devices ...device) string {
 	}, devices)
 }
 
-// badge is a badge update as Synapse sends it.
+// badge returns a badge update as Synapse sends it.
 func badge(unread int, devices ...device) string {
 	return compose(map[string]any{
 		"id": "", "type": nil, "sender": "", "counts": map[string]any{"unread": unread},
@@ -160,10 +160,10 @@ func compose(notification map[string]any, devices []device) string {
 	return string(b)
 }
 
-// at is a pushkey_ts, in seconds.
+// at returns a pushkey_ts, in seconds.
 func at(seconds int64) *int64 { return &seconds }
 
-// webPushDevice is a browser's subscription in Sygnal's form.
+// webPushDevice returns a browser's subscription in Sygnal's form.
 func webPushDevice(s providertest.Subscription) device {
 	return device{
 		AppID: "org.example.web", Pushkey: s.P256dh, PushkeyTS: at(1_700_000_000),
@@ -171,7 +171,7 @@ func webPushDevice(s providertest.Subscription) device {
 	}
 }
 
-// upDevice is a UnifiedPush endpoint without keys.
+// upDevice returns a UnifiedPush endpoint without keys.
 func upDevice(endpoint string) device {
 	return device{AppID: "org.example.up", Pushkey: endpoint, PushkeyTS: at(1_700_000_000)}
 }
@@ -191,7 +191,7 @@ func newPushServer(t *testing.T) *pushServer {
 	return &pushServer{service, server}
 }
 
-// global is the matrix_push block with both providers pointed at this push server.
+// global returns the matrix_push block in which both providers use this push server.
 func (s *pushServer) global(more string) string {
 	return `app org.example.web {
 		webpush {
@@ -214,10 +214,10 @@ func (s *pushServer) global(more string) string {
 	` + more
 }
 
-// answerGone is a push server's word that a subscription is dead.
+// answerGone is a push server's answer that a subscription is dead.
 var answerGone = providertest.Answer{Status: http.StatusGone}
 
-// eventIDOnly is an event in the format event_id_only as Synapse sends it.
+// eventIDOnly returns an event in the format event_id_only as Synapse sends it.
 func eventIDOnly(devices ...device) string { return eventIDOnlyOf("$1", devices...) }
 
 func eventIDOnlyOf(eventID string, devices ...device) string {

@@ -14,11 +14,11 @@ import (
 // target is an app of a provider.
 type target struct {
 	name, appID string
-	// register makes a device of that name, which is its pushkey.
+	// register makes a device with this name, which becomes its pushkey.
 	register func(w *postal, name string) (pushkey string)
-	// got is what the push service got for the device, a line for each push.
+	// got returns what the push service got for the device, with a line for each push.
 	got func(t *testing.T, w *postal, name string) []string
-	// condemn has the push service say that the device is gone.
+	// condemn makes the push service answer that the device is gone.
 	condemn func(w *postal, name string)
 }
 
@@ -30,7 +30,7 @@ var (
 		},
 		got: func(t *testing.T, w *postal, name string) (lines []string) {
 			_, path := deviceToken(name)
-			for _, r := range w.apple.Requests() { // whose violations fail the test anyhow
+			for _, r := range w.apple.Requests() { // their violations fail the test anyway
 				if r.Token == path {
 					lines = append(lines, fmt.Sprintf("%s %d %s", r.PushType, r.Priority, sorted(t, r.Payload)))
 				}
@@ -79,18 +79,18 @@ var (
 	}
 )
 
-// named is a target with another app.
+// named returns a target with another app.
 func (to target) named(name, appID string) target {
 	to.name, to.appID = name, appID
 	return to
 }
 
-// deviceOf is the name of a device that is this test's alone.
+// deviceOf returns the name of a device that only this test uses.
 func (to target) deviceOf(t *testing.T) string {
 	return strings.NewReplacer("/", "-", " ", "-").Replace(t.Name() + "-" + to.name)
 }
 
-// targets are the providers, with what they get by default and with all content.
+// targets returns the providers, each with its default content and with all content.
 var targets = []target{
 	toApple.named("apns", "org.example.ios"),
 	toApple.named("apns full", "org.example.ios.full"),
@@ -106,7 +106,7 @@ func registrationToken(name string) string {
 	return "fcm:APA91b" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// posted are the messages at an endpoint, each with its urgency, and "replaces" if it takes the place of an earlier one.
+// posted returns the messages at an endpoint, each with its urgency, and with "replaces" if it replaces an earlier one.
 func (w *postal) posted(t *testing.T, path string) (lines []string) {
 	t.Helper()
 	for _, m := range w.service.Messages(path) {

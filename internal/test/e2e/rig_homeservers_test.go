@@ -11,19 +11,19 @@ import (
 	"testing"
 )
 
-// poster is a homeserver, or a client that does its work: what stands in the head of its requests, and what it makes of an answer.
+// poster is a homeserver, or a client that posts in its place. It has the headers of its requests, and how it reads an answer.
 type poster struct {
-	// head is beside Host and Content-Length.
+	// head has the headers besides Host and Content-Length.
 	head []string
-	// closes says that it makes a connection for each request.
+	// closes means that it opens a connection for each request.
 	closes bool
-	// http2 says that it speaks HTTP/2 with a server that does.
+	// http2 means that it speaks HTTP/2 with a server that supports it.
 	http2 bool
-	// reads are the pushkeys that it takes for rejected.
+	// reads returns the pushkeys that it considers rejected.
 	reads func(status int, body []byte) ([]string, error)
 }
 
-// posters are those of whom the corpus has requests, which says where this is from.
+// posters has the senders of the corpus. Its README names the sources.
 var posters = map[string]poster{
 	"synapse": {
 		head:  []string{"User-Agent: Synapse/1.136.0", "Content-Type: application/json", "Accept: application/json"},
@@ -36,7 +36,7 @@ var posters = map[string]poster{
 	},
 	"continuwuity": {head: []string{"content-type: application/json", "user-agent: continuwuity/0.5.0", "accept: */*"}, reads: readsAsRuma},
 	"tuwunel":      {head: []string{"content-type: application/json", "user-agent: Tuwunel/1.4.0", "accept: */*"}, reads: readsAsRuma},
-	"construct":    {head: []string{"Content-Type: application/json; charset=utf-8"}, reads: readsAsSynapse}, // as it would if it read answers
+	"construct":    {head: []string{"Content-Type: application/json; charset=utf-8"}, reads: readsAsSynapse}, // it reads no answers; this is how it would
 	"beeper": {
 		head:  []string{"User-Agent: mautrix-go/0.25.0 go/1.25 (notification pusher)", "Content-Type: application/json", "Accept-Encoding: gzip"},
 		http2: true,
@@ -54,7 +54,7 @@ var posters = map[string]poster{
 	"element_ios": {head: []string{"User-Agent: Riot/1.11.32", "Content-Type: application/json", "Accept: */*", "Accept-Language: de-DE"}, reads: readsAsSynapse},
 }
 
-// readsAsSynapse takes any 2xx, a JSON object, and a list in it.
+// readsAsSynapse accepts any 2xx with a JSON object that has a list.
 func readsAsSynapse(status int, body []byte) (rejected []string, err error) {
 	var answer map[string]any
 	if err := json.Unmarshal(body, &answer); err != nil || status/100 != 2 {
@@ -62,7 +62,7 @@ func readsAsSynapse(status int, body []byte) (rejected []string, err error) {
 	}
 	list, ok := answer["rejected"].([]any)
 	if !ok {
-		return nil, errors.New("rejected is no list")
+		return nil, errors.New("rejected is not a list")
 	}
 	for _, v := range list {
 		pushkey, ok := v.(string)
@@ -74,7 +74,7 @@ func readsAsSynapse(status int, body []byte) (rejected []string, err error) {
 	return rejected, nil
 }
 
-// readsAsDendrite takes a 200 alone.
+// readsAsDendrite accepts only a 200.
 func readsAsDendrite(status int, body []byte) ([]string, error) {
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("it is a %d", status)
@@ -82,7 +82,7 @@ func readsAsDendrite(status int, body []byte) ([]string, error) {
 	return readsAsMautrix(status, body)
 }
 
-// readsAsMautrix takes any 2xx, and JSON.
+// readsAsMautrix accepts any 2xx with JSON.
 func readsAsMautrix(status int, body []byte) ([]string, error) {
 	var answer struct {
 		Rejected []string `json:"rejected"`
@@ -93,7 +93,7 @@ func readsAsMautrix(status int, body []byte) ([]string, error) {
 	return answer.Rejected, json.Unmarshal(body, &answer)
 }
 
-// readsAsRuma wants the list to be there: its type is no Option.
+// readsAsRuma requires the list, because its type is not an Option.
 func readsAsRuma(status int, body []byte) ([]string, error) {
 	var answer struct {
 		Rejected *[]string `json:"rejected"`
@@ -104,7 +104,7 @@ func readsAsRuma(status int, body []byte) ([]string, error) {
 	return *answer.Rejected, nil
 }
 
-// postal is a gateway with all providers, and the posters' connections to it.
+// postal is a gateway with all providers, with the posters' connections to it.
 type postal struct {
 	t       *testing.T
 	apple   *apple
@@ -124,19 +124,19 @@ func newPostal(t *testing.T) *postal {
 	return &postal{t, a, g, s, gateway, gateway.client(true), make(map[string]*rawConn)}
 }
 
-// post makes the request as this server does, which keeps its connection from one to the next unless it closes it.
+// post makes the request as this server does. The server keeps its connection for the next request, unless it closes connections.
 func (w *postal) post(t *testing.T, server string, body []byte) reply {
 	t.Helper()
 	p, ok := posters[server]
 	if !ok {
-		t.Fatalf("nobody knows how %s makes its requests", server)
+		t.Fatalf("there is no poster for %s", server)
 	}
 	if p.http2 {
 		return w.postHTTP2(t, p, body)
 	}
 	conn := w.kept[server]
 	if conn == nil || p.closes {
-		conn = w.gateway.raw(w.t) // it outlives the part of the test
+		conn = w.gateway.raw(w.t) // it outlives the subtest
 		w.kept[server] = conn
 	}
 	conn.t = t

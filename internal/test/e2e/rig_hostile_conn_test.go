@@ -41,7 +41,7 @@ func (p *process) dial(t *testing.T, protocol string) net.Conn {
 	return conn
 }
 
-// send writes bytes as they are. That the gateway hangs up meanwhile is no failure: what it answered can still be read.
+// send writes bytes as they are. The gateway may close the connection meanwhile. Its answer can still be read.
 func (c *rawConn) send(text string) {
 	c.t.Helper()
 	for rest := text; ; {
@@ -55,7 +55,7 @@ func (c *rawConn) send(text string) {
 	_, _ = io.WriteString(c, text)
 }
 
-// errNoAnswer says that the gateway hung up without a word.
+// errNoAnswer means that the gateway closed the connection without an answer.
 var errNoAnswer = errors.New("the connection was closed without an answer")
 
 // next reads the next answer.
@@ -73,7 +73,7 @@ func (c *rawConn) next() (reply, error) {
 	return readReply(resp)
 }
 
-// answer is the next answer; the test fails if there is none.
+// answer returns the next answer. The test fails if there is none.
 func (c *rawConn) answer() reply {
 	c.t.Helper()
 	r, err := c.next()
@@ -83,12 +83,12 @@ func (c *rawConn) answer() reply {
 	return r
 }
 
-// whole is a whole request with these header fields, a Host and the body.
+// whole returns a complete request with these header fields, a Host and the body.
 func (p *process) whole(body string, header ...string) string {
 	return p.post(p.port, append(header, "Content-Length: "+strconv.Itoa(len(body)))...) + body
 }
 
-// speak writes a request to the port as it stands, over TLS or not, and returns the first answer: the request may be unfinished.
+// speak writes a request to the port as it is, with or without TLS, and returns the first answer. The request may be incomplete.
 func speak(t *testing.T, port int, secure bool, request string) reply {
 	t.Helper()
 	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -116,7 +116,7 @@ func speak(t *testing.T, port int, secure bool, request string) reply {
 	return r
 }
 
-// post is the head of a request to the gateway.
+// post returns the head of a request to the gateway.
 func (p *process) post(port int, header ...string) string {
 	return "POST /_matrix/push/v1/notify HTTP/1.1\r\nHost: gateway.test:" + strconv.Itoa(port) + "\r\n" +
 		strings.Join(header, "\r\n") + "\r\n\r\n"

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// wantJSON wants exactly this JSON, however it is written.
+// wantJSON wants exactly this JSON, in any formatting.
 func wantJSON(t *testing.T, got []byte, want string) {
 	t.Helper()
 	if !reflect.DeepEqual(decode(t, got), decode(t, []byte(want))) {
@@ -16,7 +16,7 @@ func wantJSON(t *testing.T, got []byte, want string) {
 	}
 }
 
-// decode is JSON with its numbers as they are written.
+// decode reads JSON, and keeps the numbers as they are written.
 func decode(t *testing.T, text []byte) (v any) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(string(text)))
@@ -27,7 +27,7 @@ func decode(t *testing.T, text []byte) (v any) {
 	return v
 }
 
-// member is what stands at a path of names in JSON; nil if nothing does.
+// member returns the value at a path of names in JSON, or nil if there is none.
 func member(t *testing.T, text []byte, names ...string) any {
 	t.Helper()
 	v := decode(t, text)
@@ -38,7 +38,7 @@ func member(t *testing.T, text []byte, names ...string) any {
 	return v
 }
 
-// sorted is JSON in one line, its members in order and its numbers as they are written.
+// sorted returns JSON in one line, with sorted members and with its numbers as they are written.
 func sorted(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer

@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// logBuffer keeps what a process writes, and tells those who wait for a line.
+// logBuffer keeps what a process writes, and wakes those who wait for a line.
 type logBuffer struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
-	grown chan struct{} // closed when there is more, or no more to come
+	grown chan struct{} // closed when more is written, or when no more can be written
 	ended bool
 }
 
@@ -34,7 +34,7 @@ func (b *logBuffer) follow(r io.Reader) error {
 		b.grown = make(chan struct{})
 		b.mu.Unlock()
 	}
-	_, err := io.Copy(io.Discard, r) // what is behind a line that is too long
+	_, err := io.Copy(io.Discard, r) // the rest after a line that is too long
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = true
@@ -42,12 +42,13 @@ func (b *logBuffer) follow(r io.Reader) error {
 	return err
 }
 
-// wait waits until the text has been written; it is false if that will not happen.
+// wait waits until the text has been written. It returns false if that will not happen.
 func (b *logBuffer) wait(ctx context.Context, text string) bool {
 	return b.waitFor(ctx, func() bool { return bytes.Contains(b.text.Bytes(), []byte(text)) })
 }
 
-// waitFor waits until a condition about the text holds; it is false if that will not happen. The lock is held when it is asked.
+// waitFor waits until a condition about the text holds. It returns false if that will not happen. The lock is held when the condition is
+// checked.
 func (b *logBuffer) waitFor(ctx context.Context, condition func() bool) bool {
 	for {
 		b.mu.Lock()
@@ -70,8 +71,8 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// dataRaces are the reports of data races in what a process wrote, but for one of Caddy's own: it starts its apps in any order, so that a
-// client that calls while Caddy starts can have an event about its certificate copied while the TLS app notes that it has started.
+// dataRaces returns the reports of data races in a process's output, except one of Caddy. Caddy starts its apps in any order. If a client
+// connects meanwhile, an event about its certificate can be copied while the TLS app records that it has started.
 func dataRaces(log string) string {
 	var found strings.Builder
 	for i, report := range strings.Split(log, "WARNING: DATA RACE") {
@@ -96,7 +97,7 @@ func (p *process) wantLogged(text string) {
 
 func tail(s string) string { return s[max(0, len(s)-4000):] }
 
-// errorList are errors of which there may be hundreds alike.
+// errorList collects errors, of which hundreds may be alike.
 type errorList struct {
 	mu  sync.Mutex
 	all []error
@@ -108,7 +109,7 @@ func (e *errorList) add(err error) {
 	e.all = append(e.all, err)
 }
 
-// report fails the test with the first ones.
+// report fails the test with the first errors.
 func (e *errorList) report(t *testing.T) {
 	t.Helper()
 	const some = 5
@@ -120,12 +121,12 @@ func (e *errorList) report(t *testing.T) {
 	}
 }
 
-// logged are the lines that the process logged, and the events that there were.
+// logged returns the lines that the process logged, and its events.
 func (p *process) logged() (lines []logLine, events []string) {
 	for text := range strings.Lines(p.log.String()) {
 		var line logLine
 		if json.Unmarshal([]byte(text), &line) != nil {
-			line.Level, line.Message = "error", text // not Caddy's: a panic
+			line.Level, line.Message = "error", text // not a line of Caddy, such as a panic
 		}
 		line.text = text
 		if line.Event == "" {
@@ -137,7 +138,7 @@ func (p *process) logged() (lines []logLine, events []string) {
 	return lines, events
 }
 
-// logLine is what is of interest in a line of the log.
+// logLine has the fields of a log line that tests need.
 type logLine struct {
 	Level   string `json:"level"`
 	Message string `json:"msg"`
@@ -145,7 +146,7 @@ type logLine struct {
 	text    string
 }
 
-// wantNobodyCalled wants nothing that has operators called: no error in the log, no event of that kind, and nothing degraded.
+// wantNobodyCalled wants nothing that alerts operators: no error in the log, no event of that kind, and nothing degraded.
 func (p *process) wantNobodyCalled() {
 	p.t.Helper()
 	var calls errorList

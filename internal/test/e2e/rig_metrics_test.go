@@ -16,10 +16,10 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// samples are the values of a scrape by series, such as `caddy_matrix_push_fuse_tripped{app="a"}`. A histogram has its count alone.
+// samples has the values of a scrape by series, such as `caddy_matrix_push_fuse_tripped{app="a"}`. A histogram has only its count.
 type samples map[string]float64
 
-// heap is how many bytes the process's objects have, after it was told to collect the garbage, and how many series its metrics have.
+// heap returns the size of the process's objects in bytes, after a garbage collection, and the number of series of its metrics.
 func (p *process) heap() (size float64, series int) {
 	p.t.Helper()
 	if status, answer := p.adminDo(http.MethodGet, "/debug/pprof/heap?gc=1", ""); status != http.StatusOK {
@@ -44,7 +44,7 @@ func (p *process) heap() (size float64, series int) {
 	return size, series
 }
 
-// scrape reads the metrics that the admin API serves; those that can only grow are counters.
+// scrape reads the metrics of the admin API. Those that can only grow are counters.
 func (p *process) scrape() (all, counters samples) {
 	p.t.Helper()
 	resp, err := p.admin.Get("http://127.0.0.1/metrics")
@@ -89,7 +89,7 @@ func labels(m *dto.Metric) string {
 	return "{" + strings.Join(list, ",") + "}"
 }
 
-// total adds up the series that begin so and contain each of the parts.
+// total adds up the series with this beginning that contain each of the parts.
 func (s samples) total(metric string, parts ...string) (sum float64) {
 	for series, value := range s {
 		if !strings.HasPrefix(series, "caddy_matrix_push_"+metric+"{") {
@@ -102,7 +102,7 @@ func (s samples) total(metric string, parts ...string) (sum float64) {
 	return sum
 }
 
-// footprint is what a process holds on to.
+// footprint is the resources that a process holds.
 type footprint struct{ goroutines, descriptors int }
 
 func (p *process) footprint() footprint {
@@ -127,7 +127,8 @@ func (p *process) footprint() footprint {
 	return footprint{goroutines: n, descriptors: len(entries)}
 }
 
-// returnsTo waits until the process holds on to no more than before, but for what may come and go: an idle connection, a timer.
+// returnsTo waits until the process holds no more resources than before, except those that come and go, such as an idle connection or a
+// timer.
 func (p *process) returnsTo(before footprint) {
 	p.t.Helper()
 	const slack = 20

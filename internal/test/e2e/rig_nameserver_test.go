@@ -16,7 +16,7 @@ import (
 // resolver is the address of a DNS server that the process asks instead of the system's.
 const resolver = "CADDY_MATRIX_PUSH_E2E_RESOLVER"
 
-// useResolver is called by a test binary that runs as Caddy. What the gateway does with a name's addresses stays as it is.
+// useResolver makes a test binary that runs as Caddy use the resolver. It does not change what the gateway does with a name's addresses.
 func useResolver() {
 	server := os.Getenv(resolver)
 	if server == "" {
@@ -27,7 +27,7 @@ func useResolver() {
 	}}
 }
 
-// records is what a name has: addresses of both families, or another name that has them.
+// records has the addresses of a name, of both families, or another name that has them.
 type records struct {
 	cname     string
 	addresses []string
@@ -38,12 +38,12 @@ type nameserver struct {
 	conn net.PacketConn
 
 	mu    sync.Mutex
-	names map[string][]records // in turn, the last one for good
-	asked map[string]int       // for addresses of IPv4
-	// otherwise is what all other names have; none for no other names.
+	names map[string][]records // used in turn; the last one stays
+	asked map[string]int       // queries for IPv4 addresses
+	// otherwise has the records of all other names. If it is empty, they do not exist.
 	otherwise []string
-	// dns64 says that names without an address of IPv6 get one of NAT64 for each of IPv4 (RFC 6147 section 5.1), private ones included: BIND
-	// does it by default, whatever RFC 6052 section 3.1 says.
+	// dns64 means that names without an IPv6 address get a NAT64 address for each IPv4 address (RFC 6147 section 5.1), including private
+	// ones. BIND does that by default, despite RFC 6052 section 3.1.
 	dns64 bool
 }
 
@@ -72,7 +72,7 @@ func newNameserver(t *testing.T) *nameserver {
 	return s
 }
 
-// set gives a name addresses: those of the first list to who asks first, those of the second to who asks next.
+// set gives a name addresses: the first list for the first query, the second for the next.
 func (s *nameserver) set(name string, inTurn ...[]string) {
 	var list []records
 	for _, addresses := range inTurn {
@@ -94,7 +94,7 @@ func (s *nameserver) setOthers(addresses ...string) {
 	s.otherwise = addresses
 }
 
-// find is what the name has for who asks now.
+// find returns the records of a name for the next query.
 func (s *nameserver) find(q dnsmessage.Question) (records, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +142,7 @@ func (s *nameserver) answer(query []byte) ([]byte, error) {
 	return m.Pack()
 }
 
-// withNAT64 adds what DNS64 makes of a name's addresses, if the nameserver does that.
+// withNAT64 adds the addresses that DNS64 makes from a name's addresses, if dns64 is set.
 func (s *nameserver) withNAT64(addresses []string) []string {
 	if !s.dns64 || slices.ContainsFunc(addresses, func(a string) bool { return netip.MustParseAddr(a).Is6() }) {
 		return addresses

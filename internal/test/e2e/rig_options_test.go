@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// envNumber is the number in an environment variable, or what it usually is.
+// envNumber returns the number in an environment variable, or the default.
 func envNumber(name string, usual int) int {
 	return env(name, usual, strconv.Atoi)
 }
 
-// envTime is the duration in an environment variable, or what it usually is.
+// envTime returns the duration in an environment variable, or the default.
 func envTime(name string, usual time.Duration) time.Duration {
 	return env(name, usual, time.ParseDuration)
 }
 
-// envSeed is E2E_SEED, or another seed each time. It is logged, so that a run can be repeated.
+// envSeed returns E2E_SEED, or a random seed. It logs the seed, so a run can be repeated.
 func envSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := env("E2E_SEED", uint64(time.Now().UnixNano()), func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) })

@@ -40,10 +40,10 @@ func TestMain(m *testing.M) {
 	os.Exit(canaries.verdict(code, os.Stderr))
 }
 
-// patience bounds everything that is waited for. Nothing takes this long unless it is broken.
+// patience is the longest time that a test waits for anything. Nothing takes this long unless it is broken.
 const patience = 30 * time.Second
 
-// process is a Caddy process and what it keeps on disk, which outlives it.
+// process is a Caddy process with its files, which outlive it.
 type process struct {
 	t   *testing.T
 	dir string
@@ -59,7 +59,7 @@ type process struct {
 	clients *transports
 }
 
-// head is in front of every configuration: nothing outside the test's folder, no privileged port, no prompt.
+// head begins every configuration: no files outside the test's folder, no privileged ports, no prompts.
 const head = `{
 	admin unix/{dir}/admin.sock
 	persist_config off
@@ -71,8 +71,8 @@ const head = `{
 }
 `
 
-// certificate is the directive for a site's certificate: one of the process's own authority, for every name that tests use. The process
-// itself trusts the authority as if it were one of the system's.
+// certificate is the directive for a site's certificate. The process's own authority signed it, for every name that tests use. The process
+// trusts this authority like one of the system.
 const certificate = "tls {dir}/cert.pem {dir}/key.pem"
 
 // newProcess prepares a process without starting it.
@@ -95,14 +95,14 @@ func newProcess(t *testing.T) *process {
 	}
 	t.Cleanup(func() {
 		p.kill()
-		canaries.folder(dir) // before what Caddy made itself is gone
+		canaries.folder(dir) // before the files that Caddy made are removed
 		_ = os.RemoveAll(dir)
 	})
 	p.certify()
 	return p
 }
 
-// certify writes the process's certificate and makes its authority one of those that it trusts.
+// certify writes the process's certificate, and adds the authority to those that the process trusts.
 func (p *process) certify() {
 	ca := providertest.NewCA(p.t)
 	cert := ca.Certificate(p.t, "gateway.test", "other.test", "localhost")
@@ -121,7 +121,7 @@ func (p *process) certify() {
 	p.env = append(p.env, "SSL_CERT_FILE="+ca.File)
 }
 
-// freePort is a port that nobody listens on. It is below those that outgoing connections take.
+// freePort returns a port that no process listens on. It is below the ports of outgoing connections.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -132,7 +132,7 @@ func freePort(t *testing.T) int {
 		defer l.Close()
 		return l.Addr().(*net.TCPAddr).Port
 	}
-	t.Fatal("no port is free")
+	t.Fatal("there is no free port")
 	return 0
 }
 
@@ -144,8 +144,8 @@ func startGateway(t *testing.T, global, site string) *process {
 	return p
 }
 
-// gatewayConfig keeps nothing unless global has an outbox: what is not delivered is the homeserver's to send again. Nor has it a fuse
-// unless global has: tests reject more than operators ever should.
+// gatewayConfig returns a configuration without outbox and fuse, unless global has them. Without an outbox, the homeserver must repeat what
+// is not delivered. A fuse would trip, because tests reject many pushkeys.
 func gatewayConfig(global, site string) string {
 	for _, option := range []string{"outbox", "fuse"} {
 		if !strings.Contains(global, option+" ") {
@@ -156,7 +156,7 @@ func gatewayConfig(global, site string) string {
 		"https://gateway.test:{port} {\n" + certificate + "\n" + site + "\n}\n"
 }
 
-// expand fills a configuration's {dir}, {port} and {port2} in.
+// expand replaces {dir}, {port} and {port2} in a configuration.
 func (p *process) expand(config string) string {
 	return strings.NewReplacer(
 		"{dir}", p.dir, "{port}", strconv.Itoa(p.port), "{port2}", strconv.Itoa(p.port2), "{global}", "",
@@ -202,7 +202,7 @@ func (p *process) start(config string) {
 	})
 }
 
-// command is this binary as Caddy.
+// command returns a command that runs this binary as Caddy.
 func (p *process) command(args ...string) command {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asCaddy+"=1", "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)
@@ -210,10 +210,10 @@ func (p *process) command(args ...string) command {
 	return command{cmd, p}
 }
 
-// kill ends the process without a chance to do anything about it.
+// kill kills the process, which has no chance to finish anything.
 func (p *process) kill() { p.end(syscall.SIGKILL) }
 
-// terminate asks the process to end, and waits until it has.
+// terminate asks the process to stop, and waits until it has stopped.
 func (p *process) terminate() { p.end(syscall.SIGTERM) }
 
 func (p *process) end(signal syscall.Signal) {
@@ -224,14 +224,14 @@ func (p *process) end(signal syscall.Signal) {
 	select {
 	case <-p.exited:
 	case <-time.After(patience):
-		p.t.Errorf("Caddy does not end:\n%s", p.log)
+		p.t.Errorf("Caddy does not stop:\n%s", p.log)
 		_ = p.cmd.Process.Kill()
 		<-p.exited
 	}
 	p.cmd = nil
 }
 
-// load replaces the configuration through the admin API, and returns the error that Caddy answers.
+// load replaces the configuration through the admin API, and returns the error in Caddy's answer.
 func (p *process) load(config string) error {
 	return p.request(http.MethodPost, "/load", "text/caddyfile", p.expand(config))
 }
@@ -264,12 +264,12 @@ func (p *process) request(method, path, contentType, body string) error {
 	return nil
 }
 
-// url is the gateway's endpoint on the first site.
+// url returns the gateway's endpoint on the first site.
 func (p *process) url() string {
 	return "https://gateway.test:" + strconv.Itoa(p.port) + "/_matrix/push/v1/notify"
 }
 
-// generous is how much longer than it should something may take on a busy machine.
+// generous is the extra time that anything may take on a busy machine.
 const generous = 3 * time.Second
 
 // write writes a file into the process's folder.

@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 )
 
-// sharedScene is an unreliable push server, and gateways that keep everything in one Redis. Their apps are those of a safeScene.
+// sharedScene has an unreliable push server, and gateways that keep everything in one Redis. Their apps are those of a safeScene.
 type sharedScene struct {
 	*unreliable
 	t        *testing.T
@@ -22,7 +22,7 @@ type sharedScene struct {
 	gateways []*process
 }
 
-// newSharedScene starts so many gateways. The URL's options are such as "?read_timeout=1s".
+// newSharedScene starts a number of gateways. The URL has options such as "?read_timeout=1s".
 func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *sharedScene {
 	t.Helper()
 	s := &sharedScene{t: t, redis: redistest.Start(t), unreliable: newUnreliable(t)}
@@ -37,16 +37,16 @@ func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *
 	return s
 }
 
-// unhurried are a URL's options for a Redis that is never away, but may be slow on a busy machine: of an event of which a gateway
-// cannot ask whose it is, two may be delivered.
+// unhurried has a URL's options for a Redis that is always there, but may be slow on a busy machine. If a gateway cannot ask Redis about an
+// event, the event may be delivered twice.
 const unhurried = "?dial_timeout=20s&read_timeout=20s&write_timeout=20s&pool_timeout=20s"
 
-// homeserver is one that connects to the first gateway that is there, of those that it prefers in this order.
+// homeserver returns a homeserver that connects to the first of these gateways that runs.
 func (s *sharedScene) homeserver(prefers ...*process) *homeserver {
 	return s.homeserverOf(func() []*process { return prefers })
 }
 
-// balanced is a homeserver that connects to each gateway in turn, as behind a load balancer.
+// balanced returns a homeserver that connects to each gateway in turn, as behind a load balancer.
 func (s *sharedScene) balanced() *homeserver {
 	var turn atomic.Uint32
 	return s.homeserverOf(func() []*process {
@@ -69,12 +69,12 @@ func (s *sharedScene) homeserverOf(prefers func() []*process) *homeserver {
 	return &homeserver{t: s.t, client: client, url: s.gateways[0].url()}
 }
 
-// user is one with a device for whom nothing changes but what the test says.
+// user returns a user with a device. Only the test changes anything for the user.
 func (s *sharedScene) user(hs *homeserver, d device) *user {
 	return &user{fate: newWeather(s.unreliable), t: s.t, pause: 10 * time.Millisecond, endures: 2 * patience, hs: hs, devices: []device{d}}
 }
 
-// answered is how many requests for a device that were sent after a time were answered with a status.
+// answered returns how many of a device's requests that were sent after a time were answered with a status.
 func (s *sharedScene) answered(d device, status int, after time.Time) (n int) {
 	s.evidence.mu.Lock()
 	defer s.evidence.mu.Unlock()

@@ -23,7 +23,7 @@ func newScene(t *testing.T, more, site string) scene {
 	return scene{t, service, gateway, gateway.homeserver()}
 }
 
-// newSceneOf is a scene with these global options, and its configuration, to start the gateway with again.
+// newSceneOf returns a scene with these global options, and the configuration to start the gateway again.
 func newSceneOf(t *testing.T, options string) (s scene, config string) {
 	t.Helper()
 	service, gateway := newPushServer(t), newProcess(t)
@@ -32,7 +32,7 @@ func newSceneOf(t *testing.T, options string) (s scene, config string) {
 	return scene{t, service, gateway, gateway.homeserver()}, config
 }
 
-// pushes are the messages at an endpoint, of which there have to be n, none of them breaking a rule. What was answered with 200 is there.
+// pushes returns the messages at an endpoint. It wants n of them, without violations. After a 200, the message has already arrived.
 func (s scene) pushes(endpoint string, n int) []providertest.Message {
 	s.t.Helper()
 	messages := s.service.Messages(endpoint)
@@ -47,7 +47,7 @@ func (s scene) pushes(endpoint string, n int) []providertest.Message {
 	return messages
 }
 
-// push is the only message at an endpoint, and its notification.
+// push returns the only message at an endpoint, and its notification.
 func (s scene) push(endpoint string) (providertest.Message, map[string]any) {
 	s.t.Helper()
 	m := s.pushes(endpoint, 1)[0]
@@ -56,12 +56,12 @@ func (s scene) push(endpoint string) (providertest.Message, map[string]any) {
 		s.t.Fatal(err)
 	}
 	if n, ok := body["notification"].(map[string]any); ok {
-		return m, n // UnifiedPush wraps it
+		return m, n // UnifiedPush wraps the notification
 	}
 	return m, body
 }
 
-// unreadOf is a push's unread count, in the shape of either provider; nil if it has none.
+// unreadOf returns the unread count of a push of either provider, or nil if it has none.
 func unreadOf(notification map[string]any) any {
 	if counts, ok := notification["counts"].(map[string]any); ok {
 		return counts["unread"]
@@ -69,7 +69,7 @@ func unreadOf(notification map[string]any) any {
 	return notification["unread"]
 }
 
-// moreUp is a second UnifiedPush app, with options of its own.
+// moreUp returns a second UnifiedPush app with its own options.
 func (s *pushServer) moreUp(appID, options string) string {
 	return `app ` + appID + ` {
 		unifiedpush {
@@ -82,7 +82,7 @@ func (s *pushServer) moreUp(appID, options string) string {
 	`
 }
 
-// dead is an endpoint that the gateway has just learned is dead, as of the device's pushkey_ts.
+// dead returns an endpoint that the gateway has just found dead, as of the device's pushkey_ts.
 func (s scene) dead(topic string) device {
 	s.t.Helper()
 	d := upDevice(s.service.Endpoint(topic))
@@ -92,7 +92,7 @@ func (s scene) dead(topic string) device {
 	return d
 }
 
-// registered is the device as it is after another registration.
+// registered returns the device after a new registration.
 func registered(d device, ts *int64) device {
 	d.PushkeyTS = ts
 	return d

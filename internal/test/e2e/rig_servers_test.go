@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// accept serves one connection to an address after the other, until the test ends.
+// accept serves the connections to an address, one after the other, until the test ends.
 func accept(t *testing.T, address string, serve func(net.Conn)) *net.TCPAddr {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -51,7 +51,7 @@ func newSentinel(t *testing.T, address string) *sentinel {
 	return s
 }
 
-// wantNoContact connects once itself, so that whoever came before was counted.
+// wantNoContact connects once itself, so all earlier connections are counted by then.
 func (s *sentinel) wantNoContact(t *testing.T, host string) {
 	t.Helper()
 	before := s.count.Load()
@@ -59,14 +59,14 @@ func (s *sentinel) wantNoContact(t *testing.T, host string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = conn.Read(make([]byte, 1)) // until it is closed, that is, counted
+	_, _ = conn.Read(make([]byte, 1)) // returns when the connection is closed, so it has been counted
 	_ = conn.Close()
 	if n := s.count.Load(); n != 1 || before != 0 {
 		t.Errorf("%d connections were made", n-1)
 	}
 }
 
-// crowd is a push server that lets nobody go until it is opened, and counts who is there.
+// crowd is a push server that answers no request until it is opened, and counts the requests.
 type crowd struct {
 	mu                 sync.Mutex
 	now, most, arrived int
@@ -96,7 +96,7 @@ func (c *crowd) count(by int) {
 	c.changed = make(chan struct{})
 }
 
-// until waits until so many came, and returns how many were there at most.
+// until waits until a number of requests arrived, and returns how many were there at most.
 func (c *crowd) until(t *testing.T, arrived int) (most int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -116,12 +116,12 @@ func (c *crowd) until(t *testing.T, arrived int) (most int) {
 	}
 }
 
-// hangsUp is the address of a server that says nothing.
+// hangsUp returns the address of a server that closes connections without an answer.
 func hangsUp(t *testing.T) string {
 	return accept(t, "127.0.0.1:0", func(conn net.Conn) { _ = conn.Close() }).String()
 }
 
-// connectProxy is an HTTP proxy that lets nobody through, and remembers who was asked for.
+// connectProxy is an HTTP proxy that refuses all requests, and remembers their hosts.
 type connectProxy struct {
 	address string
 	mu      sync.Mutex
@@ -149,7 +149,7 @@ func (p *connectProxy) refuse(conn net.Conn) {
 	_, _ = conn.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 }
 
-// last is the host that was asked for last.
+// last returns the host of the last request.
 func (p *connectProxy) last() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,12 +165,12 @@ type hanging struct {
 	name, ca, port string
 }
 
-// newSilentServer reads requests, and answers none.
+// newSilentServer returns a server that reads requests and answers none.
 func newSilentServer(t *testing.T, hosts ...string) hanging {
 	t.Helper()
 	c := &crowd{changed: make(chan struct{}), open: make(chan struct{})}
 	server := providertest.NewTLSServer(t, received(c), hosts...)
-	t.Cleanup(func() { close(c.open) }) // before the server closes, which waits for them
+	t.Cleanup(func() { close(c.open) }) // runs before the server closes, which waits for the requests
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func newSilentServer(t *testing.T, hosts ...string) hanging {
 	return hanging{c, "reads and is silent", server.CAFile, port}
 }
 
-// newDeafServer accepts connections, and does not even speak TLS.
+// newDeafServer returns a server that accepts connections, but does not even answer the TLS handshake.
 func newDeafServer(t *testing.T, address string) hanging {
 	t.Helper()
 	c := &crowd{changed: make(chan struct{})}
@@ -195,7 +195,7 @@ func newDeafServer(t *testing.T, address string) hanging {
 	return hanging{c, "is deaf", providertest.NewCA(t).File, strconv.Itoa(at.Port)}
 }
 
-// hung is how many pushes it has that hang.
+// hung returns how many pushes hang at the server.
 func (h hanging) hung() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -16,26 +16,26 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// verdict is what becomes of a push to a hostile endpoint.
+// verdict is the result of a push to a hostile endpoint.
 type verdict string
 
 const (
-	// blocked: the homeserver is answered 200 and nothing is connected to. It is not rejected: the operator may allow it yet. A name that does
-	// not exist is answered the same.
+	// blocked: the homeserver is answered 200, and there is no connection. The pushkey is not rejected, because the operator may allow the
+	// address later. A name that does not exist gets the same answer.
 	blocked verdict = "blocked"
-	// unusable: the pushkey is rejected and nothing is connected to, nor is a name looked up.
+	// unusable: the pushkey is rejected. There is no connection and no DNS query.
 	unusable verdict = "unusable"
-	// unresolved: nobody there, or an outage of the resolver; the homeserver is told to send it again.
+	// unresolved: nobody answers there, or the resolver fails. The homeserver is asked to repeat the request.
 	unresolved verdict = "unresolved"
-	// delivered: the address was connected to, and the push taken.
+	// delivered: there was a connection to the address, and the push was taken.
 	delivered verdict = "delivered"
 )
 
-// abroad is where this namespace's push server is to be found on what the gateway has to take for the public internet, as are all names
-// below public.test.
+// abroad is an address of this namespace's push server that is public for the gateway. All names below public.test have it.
 const abroad = "9.9.9.9"
 
-// fence is a gateway in a namespace where every address is this machine's, a push server on port 443 of them all, and the witnesses.
+// fence is a gateway in a namespace where every address is this machine's, with a push server on port 443 of all addresses, and with
+// witnesses of connections.
 type fence struct {
 	t       *testing.T
 	names   *nameserver
@@ -46,7 +46,7 @@ type fence struct {
 	events  int
 }
 
-// newFence prepares a gateway. The push server's certificate is for these addresses, too.
+// newFence prepares a gateway. The push server's certificate is also for these addresses.
 func newFence(t *testing.T, addresses ...netip.Addr) *fence {
 	t.Helper()
 	hosts := []string{abroad, "public.test", "*.public.test"}
@@ -61,7 +61,7 @@ func newFence(t *testing.T, addresses ...netip.Addr) *fence {
 	return f
 }
 
-// everywhere serves on port 443 of every address, and lets each push make a connection of its own.
+// everywhere serves on port 443 of every address. Each push needs a new connection.
 func everywhere(t *testing.T, handler http.Handler, hosts []string) *providertest.TLSServer {
 	t.Helper()
 	l, err := net.Listen("tcp", ":443")
@@ -74,7 +74,7 @@ func everywhere(t *testing.T, handler http.Handler, hosts []string) *providertes
 	server.Listener = l
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(t, hosts...)}, MinVersion: tls.VersionTLS12}
 	server.Config.SetKeepAlivesEnabled(false)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the witness connects and says nothing
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the witness connects and sends nothing
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return &providertest.TLSServer{Server: server, CA: ca, CAFile: ca.File}
@@ -89,13 +89,13 @@ func (f *fence) start(more string) {
 	f.tap.connected()
 }
 
-// endpointForm is a way in which a device names its endpoint, given as what stands behind https:// and before the path.
+// endpointForm is a form in which a device names its endpoint. Its argument is the part between https:// and the path.
 type endpointForm struct {
 	name   string
 	device func(f *fence, authority string) device
 }
 
-// endpointForms are all that the two providers know.
+// endpointForms has all forms that the two providers know.
 var endpointForms = []endpointForm{
 	{"unifiedpush", func(f *fence, authority string) device {
 		f.service.Endpoint("phone")
@@ -119,7 +119,7 @@ var endpointForms = []endpointForm{
 	}},
 }
 
-// push sends one event to a device, and says what became of it and what was connected to meanwhile.
+// push sends one event to a device. It returns the verdict, and the addresses that were connected to meanwhile.
 func (f *fence) push(d device) (verdict, []netip.AddrPort) {
 	f.t.Helper()
 	f.events++
@@ -138,7 +138,7 @@ func (f *fence) push(d device) (verdict, []netip.AddrPort) {
 	return delivered, connected
 }
 
-// connected is what was connected to, but for the connections of the homeserver.
+// connected returns the addresses that were connected to, except by the homeserver.
 func (f *fence) connected() []netip.AddrPort {
 	f.t.Helper()
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -147,18 +147,18 @@ func (f *fence) connected() []netip.AddrPort {
 	})
 }
 
-// want pushes to an authority in each form, and wants the same of all.
+// want pushes to an authority in each form, and wants the same result for all.
 func (f *fence) want(authority string, want verdict, connected ...netip.AddrPort) {
 	f.t.Helper()
 	for _, form := range endpointForms {
 		got, to := f.push(form.device(f, authority))
 		if got != want || !slices.Equal(to, connected) {
-			f.t.Errorf("%s: https://%s/ is %s, and connected to are %v; want %s and %v", form.name, authority, got, to, want, connected)
+			f.t.Errorf("%s: https://%s/ is %s, with connections to %v; want %s and %v", form.name, authority, got, to, want, connected)
 		}
 	}
 }
 
-// port443 is that port of an address.
+// port443 returns port 443 of an address.
 func port443(address netip.Addr) netip.AddrPort { return netip.AddrPortFrom(address, 443) }
 
 func contains(list []netip.Prefix, address netip.Addr) bool {
@@ -170,7 +170,7 @@ func contains(list []netip.Prefix, address netip.Addr) bool {
 	return false
 }
 
-// last is the last address of a range.
+// last returns the last address of a range.
 func last(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for bit := p.Bits(); bit < len(b)*8; bit++ {
@@ -180,7 +180,7 @@ func last(p netip.Prefix) netip.Addr {
 	return address
 }
 
-// bracketed is an address as a URL has it.
+// bracketed returns an address in the form for a URL.
 func bracketed(address netip.Addr) string {
 	if address.Is4() {
 		return address.String()
@@ -188,7 +188,7 @@ func bracketed(address netip.Addr) string {
 	return "[" + address.String() + "]"
 }
 
-// path is that of a device's endpoint.
+// path returns the path of a device's endpoint.
 func path(d device) string {
 	endpoint, _ := d.Data["endpoint"].(string)
 	if endpoint == "" {

@@ -18,9 +18,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// internet is all that a process knows of the internet: an HTTP proxy that leads to fakes under the names of the real services. It
-// ends the client's TLS with a certificate of its own authority, and asks the fake in its place. So a gateway is tested with the
-// configuration of an operator, who can name neither other hosts nor other authorities.
+// internet is an HTTP proxy that leads to fakes under the names of the real services. The process under test uses only this proxy. It
+// terminates the client's TLS with a certificate of its own authority, and forwards requests to the fake. So a gateway is tested with an
+// operator's configuration, which can name neither other hosts nor other authorities.
 type internet struct {
 	*httptest.Server
 	ca          *providertest.CA
@@ -37,7 +37,7 @@ type internet struct {
 // site is a fake.
 type site struct {
 	url    string
-	caFile string // that vouches for it
+	caFile string // of the authority that signed its certificate
 }
 
 func newInternet(t *testing.T, password string, sites map[string]site) *internet {
@@ -65,12 +65,12 @@ func newInternet(t *testing.T, password string, sites map[string]site) *internet
 	return i
 }
 
-// proxyURL is the proxy as sygnal.yaml names it.
+// proxyURL returns the URL of the proxy for sygnal.yaml.
 func (i *internet) proxyURL() string {
 	return "http://sygnal:" + i.password + "@" + i.Listener.Addr().String()
 }
 
-// hosts are those that were asked for, each once.
+// hosts returns the hosts of all requests, each once.
 func (i *internet) hosts() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -115,7 +115,7 @@ func (i *internet) keep(conn net.Conn) {
 	i.conns = append(i.conns, conn)
 }
 
-// lead connects a client with a fake, in the protocol that they agree on.
+// lead connects a client with a fake, in the protocol that both negotiated.
 func (i *internet) lead(conn net.Conn, to site) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -21,7 +21,7 @@ const (
 	mozillaHost = "updates.push.services.mozilla.com:443"
 )
 
-// sygnalYAML is the file of an operator who serves three apps. Nothing in it is made for a test, but for the ports and the proxy.
+// sygnalYAML is the file of an operator who serves three apps. Only the ports and the proxy are for the test.
 const sygnalYAML = `log:
   setup:
     version: 1
@@ -55,7 +55,7 @@ apps:
     allowed_endpoints: [updates.push.services.mozilla.com]
 `
 
-// sygnalScene is the operator's machine: a process with a sygnal.yaml and the files that it names, and the services far away.
+// sygnalScene is the operator's machine: a process with a sygnal.yaml and its files, and the remote services.
 type sygnalScene struct {
 	*process
 	apns      *apple
@@ -96,8 +96,8 @@ func newSygnalScene(t *testing.T) *sygnalScene {
 	return s
 }
 
-// run runs Caddy in the process's folder, as an operator does, until the end of the test. It returns when the gateway shows that it is
-// alive, as Sygnal does.
+// run runs Caddy in the process's folder, as an operator does, until the end of the test. It returns when the gateway's health check
+// succeeds, at the same path as Sygnal's.
 func (s *sygnalScene) run(args ...string) {
 	s.t.Helper()
 	log := s.kept("the log")
@@ -117,7 +117,7 @@ func (s *sygnalScene) run(args ...string) {
 		select {
 		case <-ended:
 		case <-time.After(patience):
-			s.t.Error("Caddy does not end")
+			s.t.Error("Caddy does not stop")
 			_ = cmd.Process.Kill()
 			<-ended
 		}
@@ -130,7 +130,7 @@ func (s *sygnalScene) run(args ...string) {
 	until(s.t, "the gateway is alive", func() bool {
 		select {
 		case <-ended:
-			s.t.Fatal("Caddy has ended")
+			s.t.Fatal("Caddy has stopped")
 		default:
 		}
 		r, err := hs.do(http.MethodGet, s.base()+"/health", "")
@@ -142,12 +142,12 @@ func (s *sygnalScene) logged() string { return string(readFile(s.t, s.logFile)) 
 
 func (s *sygnalScene) base() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
 
-// homeserver is one that knows Sygnal by its plain address.
+// homeserver returns a homeserver that reaches Sygnal by its plain address.
 func (s *sygnalScene) homeserver() *homeserver {
 	return &homeserver{t: s.t, client: s.client(false), url: s.base() + "/_matrix/push/v1/notify"}
 }
 
-// in is the scene for a part of the test.
+// in returns the scene for a subtest.
 func (s *sygnalScene) in(t *testing.T) *sygnalScene {
 	scene := *s
 	p := *s.process

@@ -1,11 +1,11 @@
 package e2e
 
-// sygnalNotification is a message as Sygnal's tests have it.
+// sygnalNotification returns a message of Sygnal's tests.
 func sygnalNotification(devices ...device) string {
 	return compose(sygnalEvent(nil), devices)
 }
 
-// sygnalEvent is the notification of a message with other members.
+// sygnalEvent returns the notification of a message with other members.
 func sygnalEvent(change map[string]any) map[string]any {
 	n := map[string]any{
 		"id": "$old-style:hs.test", "event_id": "$event", "room_id": "!space:hs.test", "type": "m.room.message",
@@ -25,7 +25,7 @@ func sygnalEventIDOnly(devices ...device) string {
 	}, devices)
 }
 
-// sygnalDevice is a device for an app with a default_payload, if there is one.
+// sygnalDevice returns a device for an app, with a default_payload if there is one.
 func sygnalDevice(d device, defaultPayload ...any) device {
 	d.Data = map[string]any{}
 	if len(defaultPayload) > 0 {

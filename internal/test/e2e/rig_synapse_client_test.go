@@ -22,7 +22,7 @@ type matrixUser struct {
 	token string
 }
 
-// register makes a user with this display name and an id of its own.
+// register makes a user with this display name and a unique id.
 func (s *synapse) register(t *testing.T, name string) *matrixUser {
 	t.Helper()
 	u := &matrixUser{t: t, hs: s}
@@ -41,7 +41,7 @@ func (s *synapse) register(t *testing.T, name string) *matrixUser {
 	return u
 }
 
-// call makes a request of the client-server API, which has to work, and reads its answer into a pointer unless that is nil.
+// call makes a request of the client-server API, and fails the test if it fails. It reads the answer into the pointer, unless that is nil.
 func (u *matrixUser) call(method, path string, body, answer any) {
 	u.t.Helper()
 	var reader io.Reader
@@ -76,8 +76,8 @@ func (u *matrixUser) call(method, path string, body, answer any) {
 	}
 }
 
-// room makes a room, which members join without being invited: an invitation would be unread. Then it is closed: nobody can call in a
-// public room.
+// room makes a room. Its members join without an invitation, which would be unread. Then the room becomes private, because nobody can call
+// in a public room.
 func (u *matrixUser) room(name string, members ...*matrixUser) (roomID string) {
 	u.t.Helper()
 	roomID = u.create(map[string]any{"name": name, "preset": "public_chat"})
@@ -88,7 +88,7 @@ func (u *matrixUser) room(name string, members ...*matrixUser) (roomID string) {
 	return roomID
 }
 
-// invite invites somebody to a new room.
+// invite invites a user to a new room.
 func (u *matrixUser) invite(name string, guest *matrixUser) (roomID, eventID string) {
 	u.t.Helper()
 	roomID = u.create(map[string]any{"name": name, "preset": "private_chat", "invite": []string{guest.id}})
@@ -100,7 +100,7 @@ func (u *matrixUser) invite(name string, guest *matrixUser) (roomID, eventID str
 	return roomID, event.ID
 }
 
-// create makes a room; one without a name has none.
+// create makes a room, with a name if it is not empty.
 func (u *matrixUser) create(options map[string]any) (roomID string) {
 	u.t.Helper()
 	if options["name"] == "" {
@@ -131,13 +131,13 @@ func (u *matrixUser) says(roomID, text string) (eventID string) {
 	return u.send(roomID, "m.room.message", map[string]any{"msgtype": "m.text", "body": text})
 }
 
-// read is a read receipt.
+// read sends a read receipt.
 func (u *matrixUser) read(roomID, eventID string) {
 	u.t.Helper()
 	u.call(http.MethodPost, "/rooms/"+url.PathEscape(roomID)+"/receipt/m.read/"+url.PathEscape(eventID), map[string]any{}, nil)
 }
 
-// push registers a pusher for a device with a gateway.
+// push registers a pusher for a device at a gateway.
 func (u *matrixUser) push(d device, gateway string) {
 	u.t.Helper()
 	canaries.sent([]byte(compose(map[string]any{}, []device{d})))
@@ -149,7 +149,7 @@ func (u *matrixUser) push(d device, gateway string) {
 	}, nil)
 }
 
-// hasPusher says whether there is a pusher for a device.
+// hasPusher reports whether there is a pusher for a device.
 func (u *matrixUser) hasPusher(d device) bool {
 	u.t.Helper()
 	var answer struct {
@@ -159,7 +159,7 @@ func (u *matrixUser) hasPusher(d device) bool {
 	return slices.ContainsFunc(answer.Pushers, func(p device) bool { return p.AppID == d.AppID && p.Pushkey == d.Pushkey })
 }
 
-// wantPusher wants a pusher for a device to be there still.
+// wantPusher wants a device to have its pusher still.
 func (u *matrixUser) wantPusher(d device) {
 	u.t.Helper()
 	if !u.hasPusher(d) {
@@ -167,8 +167,8 @@ func (u *matrixUser) wantPusher(d device) {
 	}
 }
 
-// wantNoPusher waits until the pusher for a device is gone. Synapse removes it when it has read the gateway's answer, and tells nobody:
-// it has to be asked until it has.
+// wantNoPusher waits until the pusher for a device is gone. Synapse removes it after reading the gateway's answer, without a notice, so the
+// test asks again and again.
 func (u *matrixUser) wantNoPusher(d device) {
 	u.t.Helper()
 	for deadline := time.Now().Add(patience); u.hasPusher(d); {

@@ -15,30 +15,30 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// handset is a user's device: what its app registers, and the push service that it is connected to.
+// handset is a user's device: what its app registers, and its push service.
 type handset struct {
 	device
 	t *testing.T
-	// requests are what its push service was asked for, and await waits until that is enough.
+	// requests returns the requests to its push service, and await waits until they are enough.
 	requests func() []arrival
 	await    func(ctx context.Context, enough func() bool) error
-	// fail makes the push service fail once, die makes it say that the token is dead, and live that it is not.
+	// fail makes the push service fail once. die makes it answer that the token is dead, and live that it is not.
 	fail, die, live func()
 }
 
-// arrival is a push as a device has it.
+// arrival is a push as a device gets it.
 type arrival struct {
 	// payload is APNs' payload, FCM's data, and the body of UnifiedPush and Web Push, decrypted.
 	payload []byte
-	// urgency is what the push service is told: APNs' and FCM's priority, or the Urgency of RFC 8030.
+	// urgency is APNs' or FCM's priority, or the Urgency of RFC 8030.
 	urgency string
-	// form is APNs' push type, and how the body of UnifiedPush and Web Push came.
+	// form is APNs' push type, or the encoding of the body of UnifiedPush and Web Push.
 	form string
 	// taken is false if the push service did not take it.
 	taken bool
 }
 
-// event is the id of the event that a push is about; empty if it is about none.
+// event returns the id of a push's event, or "" if there is none.
 func (a arrival) event(t *testing.T) string {
 	t.Helper()
 	id, ok := member(t, a.payload, "event_id").(string)
@@ -48,7 +48,7 @@ func (a arrival) event(t *testing.T) string {
 	return id
 }
 
-// taken are the pushes that the push service took.
+// taken returns the pushes that the push service took.
 func (h handset) taken() (all []arrival) {
 	for _, a := range h.requests() {
 		if a.taken {
@@ -58,7 +58,7 @@ func (h handset) taken() (all []arrival) {
 	return all
 }
 
-// arrivals waits for as many pushes as the device shall have by now. There have to be no more.
+// arrivals waits for the number of pushes that the device should have by now, and wants no more.
 func (h handset) arrivals(n int) (all []arrival) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
@@ -85,15 +85,15 @@ func (h handset) wantEvents(want ...string) {
 	}
 }
 
-// wantAsked wants the push service to have been asked for so many pushes, and no more.
+// wantAsked wants a number of requests at the push service, and no more.
 func (h handset) wantAsked(n int) {
 	h.t.Helper()
 	if got := len(h.requests()); got != n {
-		h.t.Errorf("%s: the push service was asked for %d pushes, want %d", h.AppID, got, n)
+		h.t.Errorf("%s: the push service got %d requests, want %d", h.AppID, got, n)
 	}
 }
 
-// pushServices are one of each kind.
+// pushServices has a push service of each kind.
 type pushServices struct {
 	t       *testing.T
 	apns    *apple
@@ -106,7 +106,7 @@ func newPushServices(t *testing.T, change ...func(*apnstest.Options)) pushServic
 	return pushServices{t, newApple(t, change...), newGoogle(t), newPushServer(t)}
 }
 
-// apps are four apps, one for each provider, whose names end with a suffix.
+// apps returns four apps, one for each provider, whose names end with a suffix.
 func (s pushServices) apps(suffix, options string) string {
 	return s.apns.app("org.example.ios"+suffix, "", options) +
 		s.fcm.app("org.example.android"+suffix, "", options) +
@@ -114,9 +114,9 @@ func (s pushServices) apps(suffix, options string) string {
 		s.service.moreUp("org.example.up"+suffix, options)
 }
 
-// handsets are four devices, one for each of these apps: Element X on iOS and on Android, a browser, and Element with UnifiedPush. A
-// format is that of their pushers; without one, it is the full one. No two tests have the same device: Synapse takes a pushkey away from
-// the user who had it before.
+// handsets returns four devices, one for each of these apps: Element X on iOS and on Android, a browser, and Element with UnifiedPush. The
+// format is that of their pushers. If it is empty, they use the full format. Each test has other devices, because Synapse removes a pushkey
+// from its previous user.
 func (s pushServices) handsets(suffix, format string) []handset {
 	name := rand.Text()
 	ios, android := iPhoneOf("org.example.ios"+suffix, name), androidOf("org.example.android"+suffix, name)
@@ -135,7 +135,7 @@ func (s pushServices) handsets(suffix, format string) []handset {
 	}
 }
 
-// ofAPNs is a device that gets its pushes from APNs.
+// ofAPNs returns a device that gets its pushes from APNs.
 func (s pushServices) ofAPNs(d device) handset {
 	token := d.path()
 	return handset{
@@ -155,7 +155,7 @@ func (s pushServices) ofAPNs(d device) handset {
 	}
 }
 
-// ofFCM is a device that gets its pushes from FCM.
+// ofFCM returns a device that gets its pushes from FCM.
 func (s pushServices) ofFCM(d device) handset {
 	return handset{
 		device: d, t: s.t,
@@ -190,7 +190,7 @@ func (s pushServices) ofFCM(d device) handset {
 	}
 }
 
-// ofPushServer is a device that gets its pushes from a push server's endpoint.
+// ofPushServer returns a device that gets its pushes from a push server's endpoint.
 func (s pushServices) ofPushServer(d device, path string) handset {
 	return handset{
 		device: d, t: s.t,

@@ -20,7 +20,7 @@ type synapseScene struct {
 	gateway    *process
 }
 
-// newSynapseScene starts a gateway that Synapse reaches over TLS. What global returns is its matrix_push block.
+// newSynapseScene starts a gateway that Synapse reaches over TLS. global returns its matrix_push block.
 func newSynapseScene(t *testing.T, global func(pushServices) string, change ...func(*apnstest.Options)) synapseScene {
 	t.Helper()
 	s := synapseScene{hs: theSynapse(t), pushServices: newPushServices(t, change...), gateway: newProcess(t)}
@@ -32,7 +32,7 @@ func newSynapseScene(t *testing.T, global func(pushServices) string, change ...f
 	return s
 }
 
-// reachedBySynapse is a gateway's endpoint by a name that Synapse can look up.
+// reachedBySynapse returns a gateway's endpoint with a name that Synapse can resolve.
 func (p *process) reachedBySynapse() string {
 	return "https://localhost:" + strconv.Itoa(p.port) + "/_matrix/push/v1/notify"
 }
@@ -45,10 +45,10 @@ func (s synapseScene) register(devices ...handset) {
 	}
 }
 
-// answered is a request of Synapse's in the gateway's access log.
+// answered matches a request of Synapse in the gateway's access log.
 var answered = regexp.MustCompile(`"http\.log\.access[^"]*","msg":"handled request".*"User-Agent":\["Synapse/[^"]*"\].*"status":(\d+)`)
 
-// statuses is how often Synapse was answered with each status.
+// statuses returns how often Synapse was answered with each status.
 func statuses(log string) map[string]int {
 	all := make(map[string]int)
 	for _, m := range answered.FindAllStringSubmatch(log, -1) {
@@ -57,7 +57,7 @@ func statuses(log string) map[string]int {
 	return all
 }
 
-// wantStatuses waits until Synapse was answered so often, with each of these statuses and no others.
+// wantStatuses waits until Synapse was answered this often with each of these statuses, and with no others.
 func (s synapseScene) wantStatuses(want map[string]int) {
 	s.t.Helper()
 	var got map[string]int
@@ -77,13 +77,13 @@ func sum(counts map[string]int) (total int) {
 	return total
 }
 
-// waitForLog waits until the gateway's log is as it has to be.
+// waitForLog waits until the gateway's log meets a condition.
 func (s synapseScene) waitForLog(condition func(log string) bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	if b := s.gateway.log; !b.waitFor(ctx, func() bool { return condition(b.text.String()) }) {
-		s.t.Fatalf("what is waited for is not in the gateway's log:\n%s", b)
+		s.t.Fatalf("the gateway's log does not meet the condition:\n%s", b)
 	}
 }
 
@@ -94,6 +94,6 @@ func (s synapseScene) wantFailure(h handset, why string) {
 	defer cancel()
 	failure := regexp.MustCompile("Failed to push data to " + regexp.QuoteMeta(s.bob.id+"/"+h.AppID+"/") + ".*" + why)
 	if b := s.hs.log; !b.waitFor(ctx, func() bool { return failure.Match(b.text.Bytes()) }) {
-		s.t.Fatalf("Synapse does not say that it cannot push: %s", why)
+		s.t.Fatalf("Synapse does not log that it cannot push: %s", why)
 	}
 }

@@ -21,35 +21,37 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// The tests in synapse_*_test.go have a real homeserver in front of the gateway: Synapse, from PyPI. What they do goes through the
-// client-server API alone, and what they see is what push services were asked for.
+// The tests in synapse_*_test.go have a real homeserver in front of the gateway: Synapse, from PyPI. They use only the client-server API,
+// and check the requests to push services.
 
 const (
-	// synapsePython is the environment variable with the python that has Synapse. Without it, synapse_homeserver in the PATH is taken.
+	// synapsePython is the environment variable with the path of the python that has Synapse. Without it, the tests use synapse_homeserver
+	// in the PATH.
 	synapsePython = "SYNAPSE_PYTHON"
 	// requireSynapse is the environment variable that makes a missing Synapse a failure.
 	requireSynapse = "CI_REQUIRE_SYNAPSE"
 )
 
-// synapse is a Synapse with SQLite on a port of loopback. All tests of a run share one, and have users and rooms of their own.
+// synapse is a Synapse with SQLite on a port of loopback. All tests of a run share it. Each has its own users and rooms.
 type synapse struct {
 	dir string
 	url string
-	// ca vouches for the gateways, and is the only authority that Synapse trusts.
+	// ca signs the gateways' certificates, and is the only authority that Synapse trusts.
 	ca     *providertest.CA
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *logBuffer
 }
 
-// sharedSynapse is that of this run, once a test wanted it.
+// sharedSynapse is the Synapse of this run, once a test has started it.
 var sharedSynapse struct {
 	once sync.Once
 	*synapse
 	err error
 }
 
-// theSynapse is the run's, which the first test starts. Where there is none, the test is skipped, unless CI_REQUIRE_SYNAPSE is set.
+// theSynapse returns the Synapse of this run, which the first test starts. If none is installed, the test is skipped, unless
+// CI_REQUIRE_SYNAPSE is set.
 func theSynapse(t *testing.T) *synapse {
 	t.Helper()
 	command, err := synapseCommand()
@@ -66,14 +68,14 @@ func theSynapse(t *testing.T) *synapse {
 	return sharedSynapse.synapse
 }
 
-// synapseCommand is how to run Synapse.
+// synapseCommand returns the command that runs Synapse.
 func synapseCommand() ([]string, error) {
 	if python := os.Getenv(synapsePython); python != "" {
 		return []string{python, "-m", "synapse.app.homeserver"}, nil
 	}
 	path, err := exec.LookPath("synapse_homeserver")
 	if err != nil {
-		return nil, errors.New("there is no Synapse: install matrix-synapse from PyPI into a venv, and let " + synapsePython + " name its python (CONTRIBUTING.md)")
+		return nil, errors.New("there is no Synapse: install matrix-synapse from PyPI into a venv, and set " + synapsePython + " to its python (CONTRIBUTING.md)")
 	}
 	return []string{path}, nil
 }
@@ -90,7 +92,8 @@ func startSynapse(t *testing.T, command []string) (*synapse, error) {
 	}
 	s.cmd = exec.Command(command[0], append(command[1:], "--config-path", filepath.Join(dir, "homeserver.yaml"))...)
 	s.cmd.Dir = dir
-	// Its environment has no proxy, and the authority where OpenSSL looks for those of the system: Synapse's push client has no option.
+	// Its environment has no proxy. OpenSSL finds the authority in place of the system's, because Synapse's push client has no option for
+	// it.
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "SSL_CERT_FILE=" + filepath.Join(dir, "ca.pem")}
 	stderr, err := s.cmd.StderrPipe()
 	if err == nil {
@@ -110,23 +113,23 @@ func startSynapse(t *testing.T, command []string) (*synapse, error) {
 	return s, nil
 }
 
-// listening is what Synapse logs when it can be asked.
+// listening is what Synapse logs when it accepts requests.
 var listening = regexp.MustCompile(`Synapse now listening on TCP port (\d+)`)
 
-// listens waits until Synapse does. It makes its tables first.
+// listens waits until Synapse listens. Synapse makes its tables first.
 func (s *synapse) listens() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	s.log.wait(ctx, "Synapse now listening on TCP port ")
 	port := listening.FindStringSubmatch(s.log.String())
 	if port == nil {
-		return fmt.Errorf("no Synapse listens: %s", cmp.Or(s.log.String(), "it says nothing"))
+		return fmt.Errorf("no Synapse listens: %s", cmp.Or(s.log.String(), "its log is empty"))
 	}
 	s.url = "http://127.0.0.1:" + port[1]
 	return nil
 }
 
-// configure writes Synapse's files: a homeserver for itself alone, that pushes to loopback and lets tests do as much as they like.
+// configure writes Synapse's files. The homeserver has no federation, pushes to loopback, and has no rate limits.
 func (s *synapse) configure() error {
 	config := map[string]any{
 		"server_name": "hs.test",
@@ -142,7 +145,7 @@ func (s *synapse) configure() error {
 		"form_secret":         rand.Text(),
 		"bcrypt_rounds":       4,
 
-		"ip_range_blacklist":  []any{}, // loopback is where the gateways are
+		"ip_range_blacklist":  []any{}, // the gateways are on loopback
 		"trusted_key_servers": []any{},
 		"report_stats":        false,
 		"presence":            map[string]any{"enabled": false},
@@ -176,7 +179,7 @@ func (s *synapse) configure() error {
 	return nil
 }
 
-// stop ends Synapse without a warning, and removes what it wrote. It may be told of none.
+// stop kills Synapse, and removes its files. It may be called without a Synapse.
 func (s *synapse) stop() error {
 	if s == nil {
 		return nil
@@ -185,7 +188,7 @@ func (s *synapse) stop() error {
 	select {
 	case <-s.exited:
 	case <-time.After(patience):
-		return errors.New("the Synapse does not end")
+		return errors.New("Synapse does not stop")
 	}
 	return os.RemoveAll(s.dir)
 }
@@ -202,7 +205,7 @@ func (s *synapse) certify(p *process) {
 	p.write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 }
 
-// tells shows, when a test fails, what Synapse logged about a user's pushers.
+// tells prints what Synapse logged about a user's pushers, if a test fails.
 func (s *synapse) tells(u *matrixUser) {
 	u.t.Cleanup(func() {
 		if !u.t.Failed() {

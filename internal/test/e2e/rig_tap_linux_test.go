@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// tap sees each attempt to open a TCP connection in the namespace, to whatever address and port it goes and whoever makes it: the kernel
-// gives it a copy of each packet before it is delivered. It is the witness that something was not connected to.
+// tap sees each attempt to open a TCP connection in the namespace, to any address and port and by any process. The kernel gives it a copy
+// of each packet before the packet is delivered. It proves that there was no connection.
 type tap struct {
 	t  *testing.T
 	fd int
@@ -25,14 +25,14 @@ func newTap(t *testing.T) *tap {
 	}
 	t.Cleanup(func() { _ = syscall.Close(fd) })
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, 64<<20); err != nil {
-		// Only root may have so much; what one push takes fits anyway.
+		// Only root may have such a large buffer. A smaller one is enough for one push.
 		t.Logf("the tap has the usual room: %v", err)
 	}
 	return &tap{t, fd}
 }
 
-// connected are the addresses that were connected to since it was asked last, or was tried to. A connection is in it before whoever made it
-// can know of it.
+// connected returns the addresses of all attempts to connect since the last call. An attempt is recorded before the client knows its
+// result.
 func (tp *tap) connected() (list []netip.AddrPort) {
 	tp.t.Helper()
 	packet := make([]byte, 128)
@@ -44,7 +44,7 @@ func (tp *tap) connected() (list []netip.AddrPort) {
 		if err != nil {
 			tp.t.Fatalf("the tap: %v", err)
 		}
-		if from.(*syscall.SockaddrLinklayer).Pkttype != syscall.PACKET_OUTGOING { // each is seen once as it leaves and once as it arrives
+		if from.(*syscall.SockaddrLinklayer).Pkttype != syscall.PACKET_OUTGOING { // each packet is seen twice: when it leaves and when it arrives
 			continue
 		}
 		if to, ok := connecting(packet[:min(n, len(packet))]); ok {
@@ -53,7 +53,7 @@ func (tp *tap) connected() (list []netip.AddrPort) {
 	}
 }
 
-// connecting is where a packet wants a TCP connection to, if it does (RFC 791, 8200 and 9293).
+// connecting returns the address to which a packet opens a TCP connection, if it opens one (RFC 791, 8200 and 9293).
 func connecting(packet []byte) (to netip.AddrPort, ok bool) {
 	var ip netip.Addr
 	var tcp []byte
@@ -69,7 +69,8 @@ func connecting(packet []byte) (to netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(tcp[2:])), tcp[13]&(syn|ack) == syn
 }
 
-// dial connects to an address itself, and says whether it can be connected to at all: what the kernel refuses anybody has no packet.
+// dial connects to an address itself, and reports whether a connection is possible at all. If the kernel refuses an address, there is no
+// packet.
 func (tp *tap) dial(address netip.AddrPort) bool {
 	tp.t.Helper()
 	conn, err := net.Dial("tcp", address.String())

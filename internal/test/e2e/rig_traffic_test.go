@@ -11,8 +11,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
 )
 
-// traffic is a homeserver with many users: each client sends one notification after another to a device of its own, and repeats
-// one until it is answered with 200, as Synapse does. What was answered is evidence, for the checker to hold against what arrived.
+// traffic is a homeserver with many users. Each client sends one notification after another to its own device, and repeats each until it is
+// answered with 200, as Synapse does. It records the answers, and the checker compares them with what arrived.
 type traffic struct {
 	t       *testing.T
 	service *pushServer
@@ -27,7 +27,7 @@ type trafficClient struct {
 	hs       *homeserver
 	endpoint string
 	sent     int
-	// failed are the requests that got no answer.
+	// failed has the requests without an answer.
 	failed []error
 }
 
@@ -42,7 +42,7 @@ func newTraffic(t *testing.T, service *pushServer, url string, newClient func() 
 	return tr
 }
 
-// while sends notifications on all clients until during has returned, and at least one on each.
+// while sends notifications with all clients until during has returned, and at least one with each.
 func (tr *traffic) while(during func()) {
 	var wg sync.WaitGroup
 	var over atomic.Bool
@@ -71,7 +71,7 @@ func (tr *traffic) sendOne(i int, c *trafficClient) {
 			if !errors.Is(err, errNotConnected) {
 				c.failed = append(c.failed, err)
 			}
-			tr.up.RLock() // nothing to do until something can answer
+			tr.up.RLock() // waits until a gateway can answer
 			tr.up.RUnlock()
 		case r.Status == http.StatusOK:
 			return
@@ -83,7 +83,7 @@ func (tr *traffic) sendOne(i int, c *trafficClient) {
 	tr.t.Errorf("%s was never answered with 200", id)
 }
 
-// failures are the requests that got no answer.
+// failures returns the requests without an answer.
 func (tr *traffic) failures() (failed []error, answered int) {
 	for _, c := range tr.clients {
 		failed = append(failed, c.failed...)
@@ -91,8 +91,8 @@ func (tr *traffic) failures() (failed []error, answered int) {
 	return failed, tr.report().Accepted
 }
 
-// check has the checker hold the homeserver's log against what arrived by now. What a process had not time to remember may have
-// arrived twice, if it ended within two seconds.
+// check lets the checker compare the homeserver's log with what arrived by now. If a process ended within two seconds after a delivery, it
+// may not have recorded it, so the push may have arrived twice.
 func (tr *traffic) check() {
 	tr.t.Helper()
 	tr.mu.Lock()

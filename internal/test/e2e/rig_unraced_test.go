@@ -19,7 +19,7 @@ type unracedBuild struct {
 	err  error
 }
 
-// binary is the built binary: the one that runs if it has no race detector.
+// binary returns the built binary, or the running one if it has no race detector.
 func (b *unracedBuild) binary(t *testing.T) string {
 	t.Helper()
 	if !raced() {

@@ -16,17 +16,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// unreliable is a push server whose UnifiedPush endpoints work as a test wants them to, and the evidence of what it did.
+// unreliable is a push server whose UnifiedPush endpoints behave as a test sets them. It records what they did.
 type unreliable struct {
 	*pushServer
 	*evidence
 
 	mu         sync.Mutex
-	behaviours map[string]*behaviour // by path; that of "" is for all others
-	came       map[string]int        // pushes that were ever held, by path
-	unread     map[string][]int      // the counts of the badge updates that were taken, by path
-	busy       map[int]bool          // with these pushes
-	begun      int                   // pushes that ever were
+	behaviours map[string]*behaviour // by path; "" is for all other paths
+	came       map[string]int        // the number of pushes that were ever held, by path
+	unread     map[string][]int      // the counts of the taken badge updates, by path
+	busy       map[int]bool          // the pushes in progress
+	begun      int                   // the number of pushes so far
 }
 
 // behaviour is how an endpoint treats pushes. The zero value takes them.
@@ -36,12 +36,12 @@ type behaviour struct {
 	retryAfter string
 	// dropped breaks the connection instead of answering, and cut takes the push first.
 	dropped, cut bool
-	// until holds pushes until it is closed: then they are judged anew by the behaviour of that time.
+	// until holds pushes until it is closed. Then the behaviour at that time decides about them.
 	until <-chan struct{}
 }
 
-// hasToWait has a device's pushes wait for a second. A 429 to three devices would have all of the host's wait for a minute, and a 5xx have it
-// taken for one that is down.
+// hasToWait makes a device's pushes wait for a second. With a 429 to three devices, the gateway would pause the host for a minute. With a
+// 5xx, it would consider the host down.
 var hasToWait = behaviour{status: http.StatusConflict, retryAfter: "1"}
 
 func newUnreliable(t *testing.T) *unreliable {
@@ -58,7 +58,7 @@ func newUnreliable(t *testing.T) *unreliable {
 	return u
 }
 
-// set changes the behaviour of a device's endpoint; without a device, that of all that have none of their own.
+// set changes the behaviour of a device's endpoint. Without a device, it changes that of all endpoints that have no behaviour.
 func (u *unreliable) set(m behaviour, devices ...device) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -70,7 +70,7 @@ func (u *unreliable) set(m behaviour, devices ...device) {
 	}
 }
 
-// hold holds the pushes for devices, all if there are none, until release is called or the test ends. release may be called again.
+// hold holds the pushes for these devices, or all pushes, until release is called or the test ends. release may be called again.
 func (u *unreliable) hold(devices ...device) (release func()) {
 	until := make(chan struct{})
 	release = sync.OnceFunc(func() {
@@ -82,7 +82,7 @@ func (u *unreliable) hold(devices ...device) (release func()) {
 	return release
 }
 
-// hangs notes that a push is held.
+// hangs records that a push is held.
 func (u *unreliable) hangs(path string) {
 	u.mu.Lock()
 	u.came[path]++
@@ -92,7 +92,7 @@ func (u *unreliable) hangs(path string) {
 	u.announce()
 }
 
-// arrived waits until a push for a device is held, or was.
+// arrived waits until a push for a device is held, or has been held.
 func (u *unreliable) arrived(d device) {
 	u.t.Helper()
 	u.await("a push for "+d.Pushkey+" is held", func() bool {
@@ -121,7 +121,7 @@ func (u *unreliable) behaviour(path string) behaviour {
 	return behaviour{}
 }
 
-// began notes that a push is there, until ended is called.
+// began records that a push is in progress, until ended is called.
 func (u *unreliable) began() (ended func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -138,14 +138,14 @@ func (u *unreliable) began() (ended func()) {
 	}
 }
 
-// hangUp breaks the connections of those who push, and waits until the push server is done with what came by them.
+// hangUp breaks all connections, and waits until the push server is done with their pushes.
 func (u *unreliable) hangUp() {
 	u.t.Helper()
 	u.CloseClientConnections()
 	u.finish()
 }
 
-// finish waits until the push server is done with what has come by now.
+// finish waits until the push server is done with all pushes that have arrived.
 func (u *unreliable) finish() {
 	u.t.Helper()
 	u.mu.Lock()
@@ -163,12 +163,12 @@ func (u *unreliable) finish() {
 	})
 }
 
-// ServeHTTP treats a push as its endpoint's behaviour is. What is in no behaviour goes to the push service, that verifies it.
+// ServeHTTP treats a push according to its endpoint's behaviour. Without one, the push goes to the push service, which verifies it.
 func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer u.began()()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client is gone
+		return // the client has closed the connection
 	}
 	event, unread, err := pushBody(body)
 	if err != nil {
@@ -219,14 +219,14 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// badges are the counts of the badge updates that arrived, in this order.
+// badges returns the counts of the badge updates that arrived, in order.
 func (u *unreliable) badges(d device) []int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return append([]int(nil), u.unread[pathOf(d.Pushkey)]...)
 }
 
-// phone is a device of org.example.up, and phoneOf one of another app.
+// phone returns a device of org.example.up, and phoneOf one of another app.
 func (u *unreliable) phone(name string) device { return u.phoneOf("org.example.up", name) }
 
 func (u *unreliable) phoneOf(appID, name string) device {
@@ -238,8 +238,8 @@ func (u *unreliable) phoneOf(appID, name string) device {
 // durable are the stores that survive the process.
 const durable = "rejected file {dir}/rejected.db\noutbox file {dir}/outbox.db\n"
 
-// safeScene is an unreliable push server, and a gateway with stores that survive it. Its apps are org.example.up, which waits 20 s for
-// a verdict; org.example.soon, which waits 500 ms; and org.example.async, which does not wait.
+// safeScene has an unreliable push server, and a gateway with stores that survive the process. Its apps are org.example.up, which waits 20
+// s for a verdict; org.example.soon, which waits 500 ms; and org.example.async, which does not wait.
 type safeScene struct {
 	*unreliable
 	t       *testing.T
@@ -267,7 +267,7 @@ func (s *safeScene) start() {
 	s.hs = s.gateway.homeserver()
 }
 
-// reload loads a configuration that differs in something that matters to no test: all that waits is tried at once.
+// reload loads a configuration with a difference that no test depends on. The gateway then retries all pending pushes at once.
 func (s *safeScene) reload() {
 	s.t.Helper()
 	s.reloads++
@@ -276,14 +276,14 @@ func (s *safeScene) reload() {
 	}
 }
 
-// killAndStart ends the process at once and starts another one.
+// killAndStart kills the process and starts another one.
 func (s *safeScene) killAndStart() {
 	s.t.Helper()
 	s.kill()
 	s.start()
 }
 
-// kill ends the process at once, and waits until the push server is done with what it sent.
+// kill kills the process, and waits until the push server is done with its pushes.
 func (s *safeScene) kill() {
 	s.killed(func() {
 		s.gateway.kill()

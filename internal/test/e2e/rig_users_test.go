@@ -16,7 +16,7 @@ const (
 	killClients     = 64
 )
 
-// weather is what half of the push servers suffer at any time.
+// weather gives half of the push servers a fault at any time.
 type weather struct {
 	*unreliable
 	mu      sync.Mutex
@@ -26,7 +26,7 @@ type weather struct {
 
 func newWeather(u *unreliable) *weather { return &weather{unreliable: u, dying: make(map[string]bool)} }
 
-// change gives each device's server another behaviour every so often, until over; then all are well.
+// change changes the behaviour of each device's server from time to time, until over. Then all servers work.
 func (w *weather) change(random *rand.Rand, over <-chan struct{}) {
 	for {
 		slot := make(chan struct{})
@@ -51,7 +51,7 @@ func (w *weather) change(random *rand.Rand, over <-chan struct{}) {
 	}
 }
 
-// begin has users live in the weather until the test ends it.
+// begin lets users send in the weather, until the test ends it.
 func (w *weather) begin(users []*user, seed uint64) (end func()) {
 	var over atomic.Bool
 	var running sync.WaitGroup
@@ -84,7 +84,7 @@ func someBehaviour(random *rand.Rand, slot <-chan struct{}) behaviour {
 	}
 }
 
-// die makes a device's pushkey dead, and revive is a registration that makes it live again.
+// die makes a device's pushkey dead. revive makes it live again, as a new registration does.
 func (w *weather) die(d device) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,19 +99,19 @@ func (w *weather) revive(d device) {
 	w.set(behaviour{}, d)
 }
 
-// user is one with a device or two. Its homeserver sends one event after another, each until it is answered with 200, and drops a
-// pusher that is rejected; then the client registers again.
+// user is a user with one or two devices. The homeserver sends one event after another, and repeats each until it is answered with 200. It
+// drops a rejected pusher, and the client registers again.
 type user struct {
 	fate
 	t       *testing.T
 	number  int
-	pause   time.Duration // between events: people are slower than machines
-	endures time.Duration // until it is a failure that an event is not answered with 200
+	pause   time.Duration // between events, because people are slower than machines
+	endures time.Duration // how long an event may stay without a 200
 	hs      *homeserver
 	devices []device
 }
 
-// fate is what users are exposed to.
+// fate is what happens to users' devices.
 type fate interface {
 	try(hs *homeserver, event, body string, devices ...device) (reply, error)
 	die(d device)
@@ -150,7 +150,7 @@ func (u *user) send(event string) bool {
 	body := alert(event, u.devices...)
 	pause := 30 * time.Millisecond
 	for start, n := time.Now(), 0; time.Since(start) < u.endures; n++ {
-		if n == 100 { // it will take longer
+		if n == 100 { // a long outage: repeat less often
 			pause = 500 * time.Millisecond
 		}
 		r, err := u.try(u.hs, event, body, slices.Clone(u.devices)...)

@@ -22,7 +22,7 @@ type wire struct {
 	hs      *homeserver
 }
 
-// pushServerName stands for the push server's origin, which has another port in each run.
+// pushServerName replaces the push server's origin, which has another port in each run.
 const pushServerName = "https://push.example.net"
 
 func newWire(t *testing.T) wire {
@@ -53,7 +53,7 @@ func newWire(t *testing.T) wire {
 	return wire{a, g, s, gateway.homeserver()}
 }
 
-// post posts a notification as a homeserver does, without white space, and returns what became of it, in words or as a request.
+// post posts a notification as a homeserver does, without white space. It returns the result in words, or the request to the push service.
 func (w wire) post(t *testing.T, name, posted string) string {
 	t.Helper()
 	w.service.Endpoint(name)
@@ -94,12 +94,12 @@ type wireRequest struct {
 	body   []byte // decrypted
 }
 
-// since are the requests that any push service got since then. All of them are POSTs and break no rule, which the services check.
+// since returns the requests that all push services got since then. The services check that all are POSTs and break no rule.
 func (w wire) since(t *testing.T, name string, then time.Time) []wireRequest {
 	t.Helper()
 	var requests []wireRequest
 	var violations []string
-	for _, r := range w.apple.Requests() { // whose violations fail the test anyhow
+	for _, r := range w.apple.Requests() { // their violations fail the test anyway
 		requests = append(requests, wireRequest{r.Time, r.Path, r.Header, r.Payload})
 	}
 	for _, r := range w.google.Requests() {
@@ -122,7 +122,7 @@ func (w wire) since(t *testing.T, name string, then time.Time) []wireRequest {
 	return slices.DeleteFunc(requests, func(r wireRequest) bool { return r.at.Before(then) })
 }
 
-// form is the request as it stands in a golden file, if it was made between these times.
+// form returns the request in the form of a golden file, if it was made between these times.
 func (r wireRequest) form(t *testing.T, before, after time.Time) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -154,7 +154,7 @@ var (
 	anyNumber     = regexp.MustCompile(`[0-9]+s?`)
 )
 
-// headerForm is a header's value, or the form that stands for one that changes. A value that is not right stays, and so fails the test.
+// headerForm returns a header's value, or a placeholder if the value changes in each run. A wrong value stays, and so fails the test.
 func headerForm(name, value string, before, after time.Time) string {
 	switch name {
 	case "Authorization":
@@ -165,17 +165,17 @@ func headerForm(name, value string, before, after time.Time) string {
 		return expirationForm(value, before, after)
 	case "Ttl":
 		return string(ttlForm([]byte(value)))
-	case "Topic": // a hash of the pusher's data, in which a subscription's endpoint has the push server's port
+	case "Topic": // a hash of the pusher's data, which have the endpoint with the push server's port
 		return anyTopic.ReplaceAllString(value, "<topic>")
 	default:
 		return value
 	}
 }
 
-// expirationForm is the app's ttl, for a time that is so long after the gateway was asked.
+// expirationForm returns the app's ttl, for a time that is one ttl after the request.
 func expirationForm(value string, before, after time.Time) string {
 	expiration, err := strconv.ParseInt(value, 10, 64)
-	for name, ttl := range map[string]time.Duration{"24h": 24 * time.Hour, "1m": time.Minute} { // those of newWire
+	for name, ttl := range map[string]time.Duration{"24h": 24 * time.Hour, "1m": time.Minute} { // the values of newWire
 		if err == nil && expiration >= before.Add(ttl).Unix() && expiration <= after.Add(ttl).Unix() {
 			return "<in " + name + ">"
 		}
@@ -183,7 +183,7 @@ func expirationForm(value string, before, after time.Time) string {
 	return value
 }
 
-// ttlForm is a text with a ttl in it: a form in place of the seconds, if they are what remains of 24 hours.
+// ttlForm replaces the seconds in a text with a ttl by a placeholder, if they are what remains of 24 hours.
 func ttlForm(text []byte) []byte {
 	seconds, err := strconv.Atoi(strings.TrimSuffix(string(anyNumber.Find(text)), "s"))
 	ttl := time.Duration(seconds) * time.Second

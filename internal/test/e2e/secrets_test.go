@@ -16,10 +16,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// secrets are texts that a log must not have, each with what it is.
+// secrets are texts that a log must not have, each with a description.
 type secrets map[string]string
 
-// add adds a text, and its beginning: half a secret is too much as well.
+// add adds a text and its beginning, because a log must not have half a secret, either.
 func (s secrets) add(what, text string) {
 	s[text] = what
 	if len(text) > 24 {
@@ -56,7 +56,7 @@ func (s secrets) addRobot(d device) {
 	s.add("a registration token", base64.StdEncoding.EncodeToString([]byte(d.Pushkey)))
 }
 
-// addAuthorization adds what a request proved itself with.
+// addAuthorization adds the credentials of a request.
 func (s secrets) addAuthorization(h http.Header) {
 	if _, token, ok := strings.Cut(h.Get("Authorization"), " "); ok {
 		s.add("an access or provider token", token)
@@ -68,7 +68,7 @@ func (s secrets) addAuthorization(h http.Header) {
 	}
 }
 
-// addCredentials adds the values of Google's file that are nobody's business.
+// addCredentials adds the secret values of Google's file.
 func (s secrets) addCredentials(t *testing.T, path string) {
 	t.Helper()
 	var file map[string]string
@@ -128,7 +128,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		known.addPhone(d)
 		for i := range answers {
 			if answers[i].Body == "" && answers[i].Status != 0 {
-				answers[i].Body = "<html>" + d.path() + " " + d.Pushkey + " " + secretMark + "</html>" // what a proxy may say
+				answers[i].Body = "<html>" + d.path() + " " + d.Pushkey + " " + secretMark + "</html>" // as a proxy may answer
 			}
 		}
 		a.Answer(d.path(), answers...)
@@ -158,7 +158,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	} {
 		notify(wantLater, phone("org.example.ios.full", fmt.Sprint(answer), answer))
 	}
-	own := phone("org.example.ios.full", "a reason of its own")
+	own := phone("org.example.ios.full", "a separate reason")
 	a.Answer(own.path(), apnstest.Answer{Status: 403, Body: `{"reason":"` + own.path() + secretMark + `"}`})
 	notify(wantLater, own)
 	notify(ok, phone("org.example.ios", "renewed", apnstest.Answer{Reason: "ExpiredProviderToken"}))
@@ -166,7 +166,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	notify(wantMisconfigured, phone("org.example.ios.expired", "expired"))
 	unusable := phone("org.example.ios", "no default_payload")
 	unusable.Data = map[string]any{"default_payload": secretMark}
-	notify(ok, unusable) // it is left out, and the log says so
+	notify(ok, unusable) // the default_payload is left out, with a warning in the log
 	undecodable := phone("org.example.ios", "undecodable")
 	undecodable.Pushkey += "!" + secretMark
 	notify(dead(undecodable), undecodable)
@@ -199,7 +199,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 		g.Answer(telling.Pushkey, answer)
 		notify(ok, telling)
 	}
-	const sentence = secretMark + " what you sent" // a word of FCM's is shown, whatever it is
+	const sentence = secretMark + " what you sent" // FCM's own word is shown, whatever it is
 	for i, answer := range []func(pushkey string) providertest.Answer{
 		func(pushkey string) providertest.Answer {
 			return fcmtest.Error(403, "PERMISSION_DENIED", sentence, pushkey+secretMark)
@@ -239,11 +239,11 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	for _, r := range g.Requests() {
 		known.addAuthorization(r.Header)
 	}
-	known["eyJ"] = "a JWT" // how each begins
+	known["eyJ"] = "a JWT" // each begins like this
 	log := gateway.log.String()
 	for _, kind := range []string{"delivered", "rejected", "doubted", "misconfigured", "retry", "dropped"} {
 		if !strings.Contains(log, `"msg":"push `+kind+`"`) {
-			t.Errorf("no push %s is in the log, so that it proves nothing", kind)
+			t.Errorf("no push %s is in the log, so the test proves nothing", kind)
 		}
 	}
 	for text, what := range known {
@@ -253,7 +253,7 @@ func TestSecretsOfAppleAndGoogleStayOutOfTheLog(t *testing.T) {
 	}
 }
 
-// partOf is the longest part of a pushkey that may be taken for a word.
+// partOf returns the longest part of a pushkey that may pass as a word.
 func partOf(pushkey string) (part string) {
 	for word := range strings.FieldsFuncSeq(pushkey, func(r rune) bool { return providers.Word(string(r)) == "" }) {
 		if word = word[:min(len(word), 64)]; len(word) > len(part) {

@@ -13,9 +13,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A server that goes away gives the requests back that it did not process, and net/http sends them again. When the connection that it
-// wants to send them on is reset before it came about, as those are that Caddy had not accepted when it replaced a listener, nobody has
-// seen the request.
+// A server that goes away gives back the requests that it did not process, and net/http sends them again. The new connection may be reset
+// before it is established, for example if Caddy replaces its listener before it accepts it. Then nobody has seen the request.
 func TestARequestGivenBackToAConnectionThatNeverCameAboutWasNotSent(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

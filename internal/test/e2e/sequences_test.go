@@ -10,8 +10,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// TestRandomSequences drives a Caddy process through random steps under traffic and checks after every step that nothing answered is
-// lost, nothing arrives twice, order is kept, dead pushkeys stay dead and living ones do not die. E2E_SEED repeats a run, and
+// TestRandomSequences drives a Caddy process through random steps under traffic and checks after every step: nothing answered is lost,
+// nothing arrives twice, order is kept, dead pushkeys stay dead, and living ones do not die. E2E_SEED repeats a run, and
 // E2E_STEPS makes it longer.
 func TestRandomSequences(t *testing.T) {
 	seed := envSeed(t)
@@ -28,7 +28,7 @@ func TestRandomSequences(t *testing.T) {
 	}
 }
 
-// world is a gateway with its homeserver, its push service, and what has to stay true of them.
+// world is a gateway with its homeserver, its push service, and the state that must stay true.
 type world struct {
 	t       *testing.T
 	random  *rand.Rand
@@ -39,7 +39,7 @@ type world struct {
 	// config is the configuration that a new process starts with.
 	config string
 	events int
-	// deck are the steps to come.
+	// deck has the next steps.
 	deck []int
 	// dead are the pushkeys that were rejected, and alive is one that was not.
 	dead  []device
@@ -71,7 +71,7 @@ var steps = []struct {
 	{"kill and a new process", func(w *world) { w.restart(w.gateway.kill) }},
 }
 
-// choose deals the steps like cards, so that each comes up once in every round.
+// choose deals the steps like cards, so each comes up once in every round.
 func (w *world) choose() (string, func(*world)) {
 	if len(w.deck) == 0 {
 		w.deck = w.random.Perm(len(steps))
@@ -128,7 +128,7 @@ func (w *world) death() {
 	if r := w.untilAnswered(alert(fmt.Sprintf("$death-%d", w.events), d)); len(r.Rejected) != 1 {
 		w.t.Errorf("the dead pushkey was answered %d %s", r.Status, r.Body)
 	}
-	w.service.Answer(d.Pushkey) // it would work again: only the record says that it is dead
+	w.service.Answer(d.Pushkey) // the push service would accept it again: only the record makes it dead
 	w.dead = append(w.dead, d)
 }
 
@@ -148,7 +148,7 @@ func (w *world) check() {
 		w.t.Errorf("%d of %d dead pushkeys are rejected: %s", len(r.Rejected), len(w.dead), r.Body)
 	}
 	if f := w.gateway.footprint(); f.goroutines > 500 || f.descriptors > 300 {
-		w.t.Errorf("the process holds on to %+v", f)
+		w.t.Errorf("the process still holds %+v", f)
 	}
 }
 

@@ -36,14 +36,14 @@ func TestAllowPrivateConnectsToWhatItListsAlone(t *testing.T) {
 	for _, address := range outside {
 		f.want(bracketed(address), blocked)
 	}
-	// An allowed address is the same one in IPv4-mapped form, and another one in each other.
+	// An allowed address is the same in IPv4-mapped form, and different in every other form.
 	f.want("[::ffff:10.1.2.3]:8443", unresolved, netip.MustParseAddrPort("10.1.2.3:8443"))
 	for _, e := range embeddings[1:] {
 		if ip := e.embed([4]byte{10, 1, 2, 3}); !strings.HasPrefix(e.name, "NAT64") && !strings.HasPrefix(e.name, "ISATAP") {
 			f.want(bracketed(ip), blocked)
 		}
 	}
-	// Caddy's admin endpoint stays closed where all of loopback is open.
+	// Caddy's admin endpoint stays closed even if all of loopback is allowed.
 	for _, authority := range []string{"127.0.0.1:2019", "[::1]:2019", "localhost:2019", "127.0.0.1:02019", "[::ffff:127.0.0.1]:2019", "127.0.0.1:2021"} {
 		f.want(authority, blocked)
 	}
@@ -55,7 +55,7 @@ func TestNoAdminEndpointIsConnectedTo(t *testing.T) {
 		return
 	}
 	f := newFence(t)
-	// One that the environment names, and one that only the configuration does.
+	// The environment names one endpoint, and only the configuration names another.
 	f.gateway.env = append(f.gateway.env, "CADDY_ADMIN=127.0.0.1:2999")
 	f.start("allow_private 127.0.0.0/8")
 	f.want("127.0.0.1:2999", blocked)
@@ -87,14 +87,14 @@ func TestOnlyTheOwnSiteMayBeAnywhere(t *testing.T) {
 	f.names.set("other.test", []string{"10.0.0.2"})
 	f.names.set("stranger.test", []string{"10.0.0.3"})
 
-	// The push server behind the same site, which nothing but its name opens.
+	// Only its name opens the push server behind the same site.
 	var connected []netip.AddrPort
 	for _, form := range endpointForms {
 		_, to := f.push(form.device(f, "gateway.test:"+port))
 		connected = append(connected, to...)
 	}
 	if len(connected) == 0 || slices.ContainsFunc(connected, func(to netip.AddrPort) bool { return to != netip.MustParseAddrPort("10.0.0.1:"+port) }) {
-		t.Errorf("connected to are %v", connected)
+		t.Errorf("there were connections to %v", connected)
 	}
 	for _, authority := range []string{
 		"gateway.test", "gateway.test.:" + port, "a.gateway.test:" + port, "other.test:" + port,
@@ -103,12 +103,12 @@ func TestOnlyTheOwnSiteMayBeAnywhere(t *testing.T) {
 		f.names.set(strings.TrimSuffix(strings.Split(authority, ":")[0], "."), []string{"10.0.0.1"})
 		f.want(authority, blocked)
 	}
-	// At another port there is none: a typing error.
+	// There is no push server at another port, so the port is a typo.
 	for _, authority := range []string{"gateway.test:8443", "gateway.test:" + port2, "gateway.test.:8443"} {
 		f.want(authority, unusable)
 	}
 
-	// A site for whatever name it is asked by: a name that the stranger chose is no proof of whose it is.
+	// A site that serves every name: a name that a stranger chose does not prove whose it is.
 	f.names.set("stranger.test", []string{"10.0.0.3"})
 	f.hs = &homeserver{t: t, client: f.gateway.client(false), url: "https://stranger.test:" + port2 + "/_matrix/push/v1/notify"}
 	r, err := f.hs.do(http.MethodGet, f.hs.url, "")

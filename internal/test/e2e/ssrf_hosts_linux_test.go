@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// embeddings are the ways in which an IPv6 address has one of IPv4 in it.
+// embeddings are the ways in which an IPv6 address can contain an IPv4 address.
 var embeddings = []struct {
 	name  string
 	embed func(v4 [4]byte) netip.Addr
@@ -72,8 +72,8 @@ func TestNoSpecialAddressIsConnectedToInsideAnother(t *testing.T) {
 	}
 }
 
-// notations are hosts that somebody might take for this machine, or for none, and what becomes of a push to them. The resolver takes every
-// name that it is asked for, for this machine: the worst that one could do.
+// notations are hosts that a parser might read as this machine, or as no host, and the result of a push to them. The resolver answers every
+// name with this machine's address: the worst case.
 var notations = []struct {
 	authority string
 	want      verdict
@@ -112,7 +112,7 @@ var notations = []struct {
 	{"0xa9fea9fe", blocked},
 	{"169.254.43518", blocked},
 
-	// IPv6 as it may be written.
+	// Spellings of IPv6 addresses.
 	{"[::1]", blocked},
 	{"[::1]:", blocked},
 	{"[0:0:0:0:0:0:0:1]", blocked},
@@ -132,7 +132,7 @@ var notations = []struct {
 	{"[[::1]]", unusable},
 	{"::1", unusable},
 
-	// What becomes ASCII only when it is used (UTS 46).
+	// Names that become ASCII only when they are used (UTS 46).
 	{"１２７.０.０.１", blocked},
 	{"127。0。0。1", blocked},
 	{"127．0．0．1", blocked},
@@ -179,7 +179,7 @@ var notations = []struct {
 	{strings.Repeat("a", 64) + ".test", blocked},
 	{strings.Repeat("a.", 200) + "test", blocked},
 
-	// Whoever logs in is somebody else.
+	// A user name before the host, which is another one.
 	{"public.test@127.0.0.1", unusable},
 	{"public.test:443@127.0.0.1", unusable},
 	{"@127.0.0.1", unusable},

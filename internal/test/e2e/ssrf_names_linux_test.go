@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// orders are all orders of a list.
+// orders returns all orders of a list.
 func orders(list []string) (all [][]string) {
 	if len(list) < 2 {
 		return [][]string{list}
@@ -37,7 +37,7 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 	f.start("")
 	here, here6 := netip.MustParseAddrPort(abroad+":443"), netip.MustParseAddrPort("["+abroad6+"]:443")
 
-	// A name of somebody else's.
+	// Somebody else's name.
 	for name, r := range map[string]records{
 		"cname.public.test":  {cname: "localhost.", addresses: []string{"127.0.0.1", "::1"}},
 		"chain.public.test":  {cname: "inside.example.org.", addresses: []string{"10.0.0.1"}},
@@ -49,7 +49,7 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 		f.want(name, blocked)
 	}
 
-	// Several addresses, of which some are private: the public one is used, whatever the order, and no other.
+	// Several addresses, some of them private: only the public one is used, in whatever order they come.
 	for i, list := range [][]string{
 		{abroad, "10.0.0.1"},
 		{abroad, "10.0.0.1", "127.0.0.1"},
@@ -64,14 +64,14 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 	}
 	f.names.set("several6.public.test", []string{"10.0.0.1", abroad6, "fe80::1"})
 	f.want("several6.public.test", delivered, here6)
-	// Nobody listens at the public one: the private ones are no way out.
+	// Nothing listens at the public one. The private ones are not used instead.
 	for j, order := range orders([]string{abroad, "10.0.0.1", "::1"}) {
 		name := fmt.Sprintf("down-%d.public.test", j)
 		f.names.set(name, order)
 		f.want(name+":8443", unresolved, netip.MustParseAddrPort(abroad+":8443"))
 	}
 
-	// A name that changes its address between one look and the next. There is no look before the one that the connection is made with.
+	// A name that changes its address between two lookups. The connection uses the only lookup there is.
 	for i, form := range endpointForms {
 		for j, tt := range []struct {
 			answers [][]string
@@ -86,7 +86,7 @@ func TestWhatANameBecomesIsNotConnectedTo(t *testing.T) {
 			for n, want := range tt.want {
 				got, to := f.push(form.device(f, name))
 				if got != want || len(to) > 0 && (want == blocked || to[0] != here) {
-					t.Errorf("%s, push %d to %v: it is %s, and connected to are %v", form.name, n, tt.answers[n], got, to)
+					t.Errorf("%s, push %d to %v: the result is %s, with connections to %v", form.name, n, tt.answers[n], got, to)
 				}
 			}
 		}
@@ -109,30 +109,30 @@ func TestNoRedirectIsConnectedTo(t *testing.T) {
 	} {
 		for status := 300; status <= 308; status++ {
 			n++
-			// Another server, so that none is left alone for its failures, at another address, so that none gets too many connections.
+			// Another server, so no breaker opens, and another address, so none gets too many connections.
 			name, address := fmt.Sprintf("n%d.public.test", n), fmt.Sprintf("9.9.9.%d", n)
 			f.names.set(name, []string{address})
 			form := endpointForms[n%len(endpointForms)]
 			d := form.device(f, name)
 			f.service.Answer(path(d), providertest.Answer{Status: status, Header: http.Header{"Location": {to}, "Refresh": {"0; url=" + to}}})
 			if got, connected := f.push(d); got != unresolved || !slices.Equal(connected, []netip.AddrPort{netip.MustParseAddrPort(address + ":443")}) {
-				t.Errorf("%s, %d to %s: it is %s, and connected to are %v", form.name, status, to, got, connected)
+				t.Errorf("%s, %d to %s: the result is %s, with connections to %v", form.name, status, to, got, connected)
 			}
 		}
 	}
-	// Nor is what a success points to (RFC 8030 section 5), or another way to the same server (RFC 7838).
+	// Neither the URL that a success points to (RFC 8030 section 5) nor another way to the same server (RFC 7838) is used.
 	d := endpointForms[0].device(f, "public.test")
 	f.service.Answer(path(d), providertest.Answer{Status: http.StatusCreated, Header: http.Header{
 		"Location": {"https://10.0.0.1/message/1"}, "Link": {`<https://10.0.0.1/>; rel="urn:ietf:params:push"`}, "Alt-Svc": {`h2="10.0.0.1:443"; ma=3600`},
 	}})
 	for range 2 {
 		if got, connected := f.push(d); got != delivered || !slices.Equal(connected, []netip.AddrPort{netip.MustParseAddrPort(abroad + ":443")}) {
-			t.Errorf("it is %s, and connected to are %v", got, connected)
+			t.Errorf("the result is %s, with connections to %v", got, connected)
 		}
 	}
 }
 
-// What waits is sent later, and to the address that the name has by then; and the operator's test is guarded as well.
+// A pending push is sent later, to the address that the name has by then. The operator's test notification is guarded as well.
 func TestNoLaterAttemptConnectsToWhatTheNameBecame(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -149,7 +149,7 @@ func TestNoLaterAttemptConnectsToWhatTheNameBecame(t *testing.T) {
 		d := form.device(f, name)
 		f.service.Answer(path(d), providertest.Answer{Status: http.StatusServiceUnavailable, Times: 1})
 		if got, to := f.push(d); got != delivered || !slices.Equal(to, here) {
-			t.Errorf("%s: it is %s, and connected to are %v", form.name, got, to)
+			t.Errorf("%s: the result is %s, with connections to %v", form.name, got, to)
 		}
 	}
 	for _, app := range []string{"org.example.up", "org.example.web"} {
@@ -163,7 +163,7 @@ func TestNoLaterAttemptConnectsToWhatTheNameBecame(t *testing.T) {
 		all, _ := f.gateway.scrape()
 		count = int(all.total("pushes_total", `outcome="dropped"`, `reason="blocked"`))
 		if ctx.Err() != nil {
-			t.Fatalf("%d of the pushes that waited were blocked", count)
+			t.Fatalf("%d of the pending pushes were blocked", count)
 		}
 	}
 	for _, d := range []device{endpointForms[0].device(f, "later-0.public.test"), endpointForms[1].device(f, "127.0.0.1")} {
@@ -174,11 +174,11 @@ func TestNoLaterAttemptConnectsToWhatTheNameBecame(t *testing.T) {
 		}
 	}
 	if to := f.connected(); len(to) > 0 {
-		t.Errorf("connected to are %v", to)
+		t.Errorf("there were connections to %v", to)
 	}
 }
 
-// The resolver of the C library reads numbers as inet_aton does, so that the guard has to look at what came out.
+// The C library's resolver reads numbers as inet_aton does, so the guard must look at its result.
 func TestNoNotationThatTheCLibraryReadsIsConnectedTo(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -194,10 +194,10 @@ func TestNoNotationThatTheCLibraryReadsIsConnectedTo(t *testing.T) {
 	} {
 		for _, form := range endpointForms[:2] {
 			if got, to := f.push(form.device(f, host)); got == unusable || len(to) > 0 {
-				t.Errorf("%s: https://%s/ is %s, and connected to are %v", form.name, host, got, to)
+				t.Errorf("%s: https://%s/ is %s, with connections to %v", form.name, host, got, to)
 			}
 		}
 	}
 	all, _ := f.gateway.scrape()
-	t.Logf("%v were addresses to it, and %v names that it does not know", all.total("pushes_total", `"blocked"`), all.total("pushes_total", `"dns"`))
+	t.Logf("it read %v as addresses, and %v as unknown names", all.total("pushes_total", `"blocked"`), all.total("pushes_total", `"dns"`))
 }

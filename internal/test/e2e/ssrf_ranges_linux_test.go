@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// special are all address ranges that are not the public internet's, in both families: IANA's special-purpose registries
+// special are all address ranges outside the public internet, in both families: IANA's special-purpose registries
 // (https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), multicast, and what IANA has not given out
-// as global unicast. The table is the test's own, and not what the guard is made from.
+// as global unicast. The table belongs to the test. The guard is not made from it.
 var special = []struct{ name, prefix string }{
 	{"this network (RFC 791)", "0.0.0.0/8"},
 	{"private use (RFC 1918)", "10.0.0.0/8"},
@@ -60,13 +60,13 @@ var special = []struct{ name, prefix string }{
 	{"multicast (RFC 4291)", "ff00::/8"},
 }
 
-// unreachable are the ranges that the kernel connects nobody to, so that nothing could be seen of it: the witness sees all others.
+// unreachable are the ranges that the kernel never connects to. The witness cannot see attempts there, but sees all others.
 var unreachable = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"), netip.MustParsePrefix("127.255.255.255/32"),
 	netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
 }
 
-// edges are the first and the last address of each special range, and of the addresses just outside those that are in no other one.
+// edges returns the first and the last address of each special range, and the addresses just outside that are in no other range.
 func edges() (inside, outside []netip.Addr) {
 	var ranges []netip.Prefix
 	for _, s := range special {
@@ -107,7 +107,7 @@ func TestNoSpecialAddressIsConnectedTo(t *testing.T) {
 		// The witness would have seen it.
 		connected := f.tap.dial(port443(address))
 		if seen := len(f.connected()) > 0; connected != seen || seen == contains(unreachable, address.Unmap()) {
-			t.Errorf("%s: connected to by the test itself is %v, and seen is %v", address, connected, seen)
+			t.Errorf("%s: the test itself connected: %v, and the witness saw it: %v", address, connected, seen)
 		}
 	}
 	t.Logf("%d addresses inside of special ranges, and %d just outside, in %d forms each", len(inside), len(outside), len(endpointForms))

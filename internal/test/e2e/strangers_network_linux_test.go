@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// What a stranger may do through the gateway to the operator's network, and to that of others. The inputs are those of the security review.
+// What a stranger can do through the gateway to the operator's network, and to others'. The inputs are those of the security review.
 
-// posting is a homeserver that knows the gateway by another name and the second port.
+// posting returns a homeserver that knows the gateway by another name and the second port.
 func (f *fence) posting(name string) *homeserver {
 	f.t.Helper()
 	hs := &homeserver{t: f.t, client: f.gateway.client(false), url: fmt.Sprintf("https://%s:%d/_matrix/push/v1/notify", name, f.gateway.port2)}
@@ -24,7 +24,7 @@ func (f *fence) posting(name string) *homeserver {
 	return hs
 }
 
-// global is the gateway's global options, with more of those of the providers in place of allow_private.
+// global returns the gateway's global options, with more options of the providers instead of allow_private.
 func (f *fence) global(more string) string {
 	return strings.ReplaceAll(f.service.global("rejected memory"), "allow_private 127.0.0.0/8", more)
 }
@@ -47,13 +47,13 @@ func TestAWildcardIsNobodysOwnSite(t *testing.T) {
 		f.hs = f.posting(by)
 		f.want(private+":"+port, blocked)
 	}
-	// The name that the operator wrote is the site's own, so the test sees what it is about.
+	// The name that the operator wrote belongs to the site, which shows that the test works.
 	if _, to := f.push(upDevice("https://gw.wild.example.org:" + port + "/up")); !slices.Contains(to, netip.MustParseAddrPort("10.0.0.6:"+port)) {
-		t.Errorf("connected to are %v", to)
+		t.Errorf("there were connections to %v", to)
 	}
 }
 
-// Finding 7: a path that an address filter keeps for the operator's network.
+// Finding 7: a path that an address filter reserves for the operator's network.
 func TestAnAddressFilterOfTheOwnSiteCanTellPushesApart(t *testing.T) {
 	t.Parallel()
 	if !insideNamespace(t) {
@@ -99,7 +99,7 @@ func TestAnAddressFilterOfTheOwnSiteCanTellPushesApart(t *testing.T) {
 				got = delivered
 			}
 			if got != want || slices.ContainsFunc(to, func(a netip.AddrPort) bool { return a != own }) {
-				t.Errorf("with %q, %s is %s, and connected to are %v; want %s", test.options, path, got, to, want)
+				t.Errorf("with %q, %s is %s, with connections to %v; want %s", test.options, path, got, to, want)
 			}
 		}
 		all, _ := f.gateway.scrape()
@@ -190,7 +190,7 @@ func TestNamesThatAllLeadToOneAddressShareItsConnections(t *testing.T) {
 		group.Go(func() { f.hs.notify(alert(fmt.Sprint("$flood", i), list...)) })
 	}
 	v.until(t, 64)
-	// Who took a push at the same address goes on.
+	// A host at the same address that took a push before is still served.
 	r := f.hs.notify(alert("$honest", endpointForms[0].device(f, "honest.public.test")))
 	if r.Status != http.StatusOK {
 		t.Errorf("an honest host at the address: %d %s", r.Status, r.Body)

@@ -44,7 +44,7 @@ func TestASygnalOperatorMigratesWithOneCommand(t *testing.T) {
 			t.Errorf("POST /health: %d, %v", r.Status, err)
 		}
 	})
-	t.Run("metrics have a listener of their own, whatever the path", func(t *testing.T) {
+	t.Run("metrics have a separate listener, whatever the path", func(t *testing.T) {
 		for _, path := range []string{"/", "/metrics"} {
 			r, err := hs.do(http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(s.port2)+path, "")
 			if err != nil || r.Status != http.StatusOK || !strings.Contains(r.Body, `caddy_matrix_push_notifications_total{code="200"}`) {
@@ -59,7 +59,7 @@ func TestASygnalOperatorMigratesWithOneCommand(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the log warns of what is not carried over, and has the accesses but for health", func(t *testing.T) { s.in(t).wantLog() })
+	t.Run("the log warns of what is not carried over, and has the accesses except health", func(t *testing.T) { s.in(t).wantLog() })
 }
 
 // wantSygnalsPushes sends one notification to a device of each type, and compares what the services get with what Sygnal sends them.
@@ -71,7 +71,7 @@ func (s *sygnalScene) wantSygnalsPushes() {
 	browser.AppID = "com.example.web"
 	wantBody(t, s.homeserver().notify(sygnalNotification(phone, tablet, browser)), nothingRejected)
 
-	s.apns.await(t, func() bool { return len(s.apns.Pushes()) > 0 }) // which the answer does not wait for
+	s.apns.await(t, func() bool { return len(s.apns.Pushes()) > 0 }) // the answer does not wait for it
 	push := s.apns.taken(t, phone.path(), 1)[0]
 	wantJSON(t, push.Payload, `{"aps":{"alert":{"loc-key":"MSG_FROM_USER_IN_ROOM_WITH_CONTENT",
 		"loc-args":["Major Tom","Mission Control","Ground control, do you read?"]},"badge":3},
@@ -98,7 +98,7 @@ func (s *sygnalScene) wantSygnalsPushes() {
 		t.Errorf("encrypted %v, signed %v by %q, for %d s; violations: %q", m.Encrypted, m.VAPID, m.Subject, m.TTL, m.Violations)
 	}
 
-	wantBody(t, s.homeserver().notify(badge(2, browser)), nothingRejected) // which this gateway alone would not send: badges with_events
+	wantBody(t, s.homeserver().notify(badge(2, browser)), nothingRejected) // the gateway's own default, badges with_events, would not send it
 	if received = s.browsers.Messages(sub.Path); len(received) != 2 {
 		t.Fatalf("%d messages reached the browser after a badge update", len(received))
 	}
@@ -114,8 +114,9 @@ func (s *sygnalScene) wantSygnalsPushes() {
 func (s *sygnalScene) wantLog() {
 	log := s.logged()
 	for _, text := range []string{
-		`"log.setup: not carried over: `, `"http.bind_addresses: it listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `, `"proxy: its password `,
-		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps nothing; `, `"apps.com.example.web: it sends badge updates as Sygnal does (badges on)`,
+		`"log.setup: not carried over: `, `"http.bind_addresses: listens without TLS on 127.0.0.1:`, `"metrics.prometheus: `,
+		`"proxy: the adapted configuration contains the password`,
+		`"apps.com.example.web.allowed_endpoints: not carried over: `, `"Sygnal keeps no state; `, `"apps.com.example.web: sends badge updates as Sygnal does (badges on)`,
 		`"uri":"/_matrix/push/v1/notify"`,
 	} {
 		if !strings.Contains(log, text) {
@@ -130,8 +131,8 @@ func (s *sygnalScene) wantLog() {
 	}
 }
 
-// TestBehindAProxySygnalsConfigurationBelievesNobodyElse adapts a file of a gateway that all the world could reach, and has it listen on
-// loopback alone after that: a test must not open a port to the world.
+// TestBehindAProxySygnalsConfigurationBelievesNobodyElse adapts the file of a gateway that listens on all addresses. Afterwards it makes
+// the gateway listen on loopback only: a test must not open a port to the world.
 func TestBehindAProxySygnalsConfigurationBelievesNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := newSygnalScene(t)
@@ -144,8 +145,8 @@ func TestBehindAProxySygnalsConfigurationBelievesNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, warnings.String())
 	}
-	if !strings.Contains(warnings.String(), "answered 403, unless it comes from a private address") {
-		t.Errorf("nobody is told of the proxy:\n%s", warnings.String())
+	if !strings.Contains(warnings.String(), "gets 403 unless it comes from a private address") {
+		t.Errorf("no warning about the proxy:\n%s", warnings.String())
 	}
 	port := strconv.Itoa(s.port)
 	narrowed := bytes.Replace(adapted, []byte("tcp4/0.0.0.0:"+port), []byte("127.0.0.1:"+port), 1)
@@ -192,7 +193,7 @@ func TestBehindAProxySygnalsConfigurationBelievesNobodyElse(t *testing.T) {
 		})
 	}
 	if !strings.Contains(s.logged(), `"client_ip":"203.0.113.7"`) {
-		t.Error("the access log does not say whom the proxy asked for")
+		t.Error("the access log does not name the client that the proxy asked for")
 	}
 }
 
@@ -203,7 +204,7 @@ func TestASygnalConfigurationThatCouldDeliverNothingDoesNotRun(t *testing.T) {
 	cmd := p.command("run", "--adapter", "sygnal", "--config", "sygnal.yaml")
 	cmd.Dir = p.dir
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "sygnal.yaml: line 3: apps.com.example.gcm.api_version: it is missing, which Sygnal takes for legacy") {
+	if err == nil || !strings.Contains(string(out), "sygnal.yaml: line 3: apps.com.example.gcm.api_version: missing, which means legacy to Sygnal") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if strings.Contains(string(out), secretMark) {

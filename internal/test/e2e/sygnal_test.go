@@ -10,8 +10,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
-// What Sygnal's own tests check, for the behaviour that a compatible gateway must show. Each part is named after the test of Sygnal's,
-// and says so where this gateway does on purpose what Sygnal does not. `content full` is what makes an app Sygnal's. What others cover:
+// What Sygnal's own tests check, as far as a compatible gateway must do the same. Each part is named after Sygnal's test, and notes where
+// this gateway deliberately differs. `content full` makes an app behave like Sygnal's. Other tests cover:
 //
 //	test_pushgateway_api_v1.py
 //	    test_good_requests_give_200, test_accepted_devices_are_not_rejected   TestA01_AFullFormatRequestIsDelivered
@@ -50,7 +50,7 @@ func TestSygnalHTTP(t *testing.T) {
 			t.Errorf("the other glob's app has the collapse id %q", id)
 		}
 	})
-	// Two globs that match: the more specific one serves the device, and two of the same specificity are no configuration.
+	// If two globs match, the more specific one serves the device. Two of the same specificity fail the load.
 	t.Run("test_with_ambigious_appid", func(t *testing.T) {
 		if id := collapseID("com.example.both"); id != glob {
 			t.Errorf("the collapse id is %q, not %q", id, glob)
@@ -91,7 +91,7 @@ func TestSygnalConcurrencyLimit(t *testing.T) {
 		d := iPhoneOf("com.example.two", "elsewhere")
 		s.delivered(sygnalNotification(d), d)
 	})
-	// Three more wait for their turn, where Sygnal fails them. Of four more, which wait at the same time, three do.
+	// Three more wait for their turn, where Sygnal fails them. Of four more at the same time, three wait.
 	t.Run("test_fails_when_limit_hit", func(t *testing.T) {
 		for i := range 4 {
 			go post(iPhoneOf("com.example.one", fmt.Sprint("waits ", i)))
@@ -126,7 +126,7 @@ func TestSygnalAPNs(t *testing.T) {
 			"sender_display_name": strings.Repeat("A", 1024), "room_name": name,
 			"content": map[string]any{"msgtype": "m.text", "body": strings.Repeat("C", 5000)},
 		}), []device{d}), d)
-		// Sygnal's, to the character.
+		// Exactly Sygnal's payload.
 		args, _ := member(t, p.Payload, "aps", "alert", "loc-args").([]any)
 		want := []string{strings.Repeat("A", 1024), name, strings.Repeat("C", 1906)}
 		if len(p.Payload) > 4096 || len(args) != 3 || args[0] != want[0] || args[1] != want[1] || args[2] != want[2] {
@@ -194,7 +194,7 @@ func TestSygnalAPNs(t *testing.T) {
 			t.Errorf("%d requests were made", n)
 		}
 	})
-	// Sygnal repeats the push by itself while the homeserver waits, here the homeserver does.
+	// Sygnal repeats the push itself while the homeserver waits. Here, the homeserver repeats it.
 	t.Run("test_retry_on_5xx", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(iPhoneOf(app, t.Name()))
@@ -229,7 +229,7 @@ func TestSygnalGCM(t *testing.T) {
 		"content_body":"Ground control, do you read?","prio":"high","unread":"2","missed_calls":"1"}`
 	const withoutCounts = `,"unread":"2","missed_calls":"1"`
 
-	// More than Sygnal's: android.ttl, apns.headers, and apns.payload.aps.badge.
+	// More than Sygnal sends: android.ttl, apns.headers, and apns.payload.aps.badge.
 	t.Run("test_expected_api_v1", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(androidOf(app, t.Name()))
@@ -268,7 +268,7 @@ func TestSygnalGCM(t *testing.T) {
 			wantMessage(t, s.messages(d, 1)[0], day, `{"token":"`+d.Pushkey+`","data":`+data+`,"android":{"priority":"high"}}`)
 		}
 	})
-	// Sygnal repeats the push by itself while the homeserver waits, here the homeserver does.
+	// Sygnal repeats the push itself while the homeserver waits. Here, the homeserver repeats it.
 	t.Run("test_api_v1_retry", func(t *testing.T) {
 		s := s.in(t)
 		d := sygnalDevice(androidOf(plain, t.Name()))

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// TestSynapsesEventsArriveAsTheDevicesReadThem has a user with many devices. What each of them gets for an event is in testdata/synapse:
-// the device's app_id, what its push service is told of the priority, how it came, and all that the device reads.
+// TestSynapsesEventsArriveAsTheDevicesReadThem has a user with many devices. testdata/synapse has what each of them gets for an event: the
+// device's app_id, the priority that its push service gets, how the push arrived, and all that the device reads.
 //
 // The apps whose names end with .ids have pushers of the format event_id_only, as those of Element X, and the gateway's defaults; those
-// with .full have pushers of the full format, and the gateway lets everything through. org.example.ios.reduced is asked for everything
-// and lets ids through alone; org.example.up.encrypted has a pusher with keys.
+// with .full have pushers of the full format, and the gateway lets everything through. org.example.ios.reduced has such pushers,
+// but lets only ids through. org.example.up.encrypted has a pusher with keys.
 func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string {
@@ -34,7 +34,7 @@ func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 	call := map[string]any{"sdp": "v=0\r\no=- 46117 2 IN IP4 127.0.0.1\r\n", "type": "offer"}
 	for i, step := range []struct {
 		name string
-		// does has the room and the event that bob's devices are to hear of.
+		// does returns the room and the event that bob's devices must get.
 		does func() (room, event string)
 	}{
 		{"message", func() (string, string) { return group, s.alice.send(group, "m.room.message", text("Have some wine")) }},
@@ -44,7 +44,7 @@ func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 			})
 		}},
 		{"mention", func() (string, string) {
-			s.alice.send(group, "m.room.message", map[string]any{"msgtype": "m.notice", "body": "Nobody is told of this"})
+			s.alice.send(group, "m.room.message", map[string]any{"msgtype": "m.notice", "body": "Nobody gets a push for this"})
 			return group, s.alice.send(group, "m.room.message", mention)
 		}},
 		{"invite", func() (string, string) { return s.alice.invite("Croquet Ground", s.bob) }},
@@ -64,7 +64,7 @@ func TestSynapsesEventsArriveAsTheDevicesReadThem(t *testing.T) {
 	}
 }
 
-// encrypted is a device that can decrypt what comes by UnifiedPush.
+// encrypted returns a device that can decrypt messages of UnifiedPush.
 func (s synapseScene) encrypted(appID string) handset {
 	sub := s.service.Subscribe()
 	d := upDevice(sub.Endpoint)

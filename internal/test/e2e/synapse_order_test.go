@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each push service fails with the first message, so that the others have to wait for it.
+// Each push service fails with the first message, so the others must wait for it.
 func TestEachDeviceGetsSynapsesEventsInTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string {

@@ -8,7 +8,7 @@ import (
 
 func TestWhatSynapseCouldNotSendToAGatewayThatWasDownArrivesOnceItIsUp(t *testing.T) {
 	t.Parallel()
-	// A gateway that starts again makes a new token, which Apple allows every 20 minutes.
+	// A gateway that restarts makes a new token, which Apple allows only every 20 minutes.
 	lenient := func(o *apnstest.Options) { o.AllowTokenUpdates = true }
 	s := newSynapseScene(t, func(p pushServices) string { return durable + p.apps("", "") }, lenient)
 	room := s.alice.room("", s.bob)
@@ -31,11 +31,11 @@ func TestWhatSynapseCouldNotSendToAGatewayThatWasDownArrivesOnceItIsUp(t *testin
 	}
 }
 
-// The push services of all these tests are reached through a gateway that Synapse had to trust first.
+// In all other tests, Synapse trusts the gateway.
 func TestSynapsePushesToNoGatewayWhoseCertificateItDoesNotTrust(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string { return stateless + p.apps("", "") })
-	impostor := newProcess(t) // with a certificate of its own authority
+	impostor := newProcess(t) // with a certificate of another authority
 	impostor.start(s.config)
 	room := s.alice.room("", s.bob)
 	h := s.handsets("", "event_id_only")[0]

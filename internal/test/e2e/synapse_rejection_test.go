@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// As sytest's 61push/08_rejected_pushers.pl has it, with the whole way between the homeserver and the push service.
+// Like sytest's 61push/08_rejected_pushers.pl, but with everything between the homeserver and the push service.
 func TestI01_ADeadTokenMakesSynapsesPusherVanish(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string {
@@ -31,7 +31,7 @@ func TestI01_ADeadTokenMakesSynapsesPusherVanish(t *testing.T) {
 	for _, h := range waiting {
 		s.bob.wantNoPusher(h.device)
 	}
-	// Where no request waits for a verdict, it is the next one that is told of it.
+	// If requests don't wait for a verdict, the next one gets it.
 	for _, h := range async {
 		s.waitForRejection(h)
 		s.bob.wantPusher(h.device)
@@ -88,13 +88,13 @@ func (s synapseScene) waitForRejection(h handset) {
 	s.waitForLog(func(log string) bool { return strings.Contains(log, `"msg":"push rejected","app":"`+h.AppID+`"`) })
 }
 
-// registerUntilTheyWork registers devices that live again, as often as it takes until messages arrive. A pushkey_ts has whole seconds: one
-// of the second in which the token died is as old as the dead one's.
+// registerUntilTheyWork registers devices that live again, repeatedly until messages arrive. A pushkey_ts has whole seconds, so a
+// registration in the second in which the token died counts as dead, too.
 func (s synapseScene) registerUntilTheyWork(room string, devices ...handset) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); len(devices) > 0; {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s gets nothing since it was registered again", devices[0].AppID)
+			s.t.Fatalf("%s got nothing after it was registered again", devices[0].AppID)
 		}
 		s.register(devices...)
 		event := s.alice.says(room, "Are they there?")
@@ -102,7 +102,7 @@ func (s synapseScene) registerUntilTheyWork(room string, devices ...handset) {
 	}
 }
 
-// reaches says whether an event reaches a device, or the pusher vanishes instead.
+// reaches reports whether an event reaches a device. Otherwise its pusher vanishes.
 func (s synapseScene) reaches(event string, h handset) bool {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {

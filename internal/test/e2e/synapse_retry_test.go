@@ -30,7 +30,7 @@ func TestI02_WhatSynapseWasAnswered503IsSentAgainAndArrivesOnce(t *testing.T) {
 	s.wantStatuses(map[string]int{"503": len(devices), "200": 2 * len(devices)})
 }
 
-// The push service took the push, but so late that Synapse had been answered: it is not to have it again.
+// The push service took the push only after Synapse had its answer. It must not get the push again.
 func TestWhatSynapseWasAnsweredTooEarlyArrivesOnce(t *testing.T) {
 	t.Parallel()
 	s := newSynapseScene(t, func(p pushServices) string { return stateless + p.apns.app("org.example.ios", "", "wait 500ms") })

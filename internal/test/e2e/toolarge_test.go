@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// A body is refused by its length, before it was read. The client is in the middle of sending it, and must not find a connection that was
-// reset in place of the answer.
+// A body is refused by its length, before it is read. The client is still sending it, and must get the answer, not a reset connection.
 func TestWhoSendsTooMuchGetsAnAnswerAndNoReset(t *testing.T) {
 	t.Parallel()
 	service := newPushServer(t)

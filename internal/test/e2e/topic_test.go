@@ -16,9 +16,10 @@ import (
 
 const otherBundleID = "org.example.other"
 
-const fuseBlew = "too many pushkeys were rejected at once"
+const fuseBlew = "fuse tripped: too many pushkeys rejected"
 
-// The topic is wrong from the start, then right, then changed to a wrong one under traffic, then right again. No device ever pays for it.
+// The topic is wrong from the start, then right, then changed to a wrong one under traffic, then right again. No device is ever rejected
+// for it.
 func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {
 	t.Parallel()
 	a := newAppleOf(t, bundleID)
@@ -78,7 +79,7 @@ func TestAWrongTopicThatTheOperatorSetRejectsNobody(t *testing.T) {
 	}
 }
 
-// Apple changes its mind about the tokens of an app that works: its settings are proven, so that the first rejections are believed until the
+// Apple changes its mind about the tokens of an app that works: its settings are proven, so the first rejections are believed until the
 // fuse trips.
 func TestAWrongTopicInTheMiddleOfTrafficTripsTheFuse(t *testing.T) {
 	t.Parallel()
@@ -104,7 +105,7 @@ func TestAWrongTopicInTheMiddleOfTrafficTripsTheFuse(t *testing.T) {
 			t.Errorf("after device %d: tripped %t", i, tripped)
 		}
 	}
-	// The store holds none of them: their homeservers may go on, and what they send is held.
+	// The store has no record of them: their homeservers may go on, and their pushes are held.
 	for _, event := range []string{"$3", "$4"} {
 		accepted(t, v.alert(hs, event, devices...))
 	}
@@ -228,14 +229,14 @@ func TestR13_AMassOfRejectionsTripsTheFuse(t *testing.T) {
 	if f := s.gateway.fuses()["org.example.up"]; f.Tripped == nil || f.Dead < 20 {
 		t.Errorf("the fuse has %+v", f)
 	}
-	// It survives a reload, as what is wrong does.
+	// The fuse stays tripped over a reload, because the mistake does.
 	s.reload()
 	if s.gateway.fuses()["org.example.up"].Tripped == nil {
 		t.Error("a reload reset the fuse")
 	}
 	s.hs = s.gateway.homeserver()
 	accepted(t, s.notify("$3", s.phone("late")))
-	// The operator mends it and says so: what was held is delivered, and rejections are believed.
+	// The operator fixes the mistake and resets the fuse: held pushes are delivered, and rejections are believed again.
 	s.set(behaviour{})
 	s.gateway.resetFuse("org.example.up")
 	for i, d := range devices {
@@ -251,7 +252,7 @@ func TestR13_AMassOfRejectionsTripsTheFuse(t *testing.T) {
 	}
 	s.set(behaviour{status: http.StatusGone}, devices[0])
 	r := s.notify("$4", devices[0])
-	for n := 5; len(r.Rejected) == 0 && n < 100; n++ { // its outbox may not have heard yet that it is empty
+	for n := 5; len(r.Rejected) == 0 && n < 100; n++ { // the outbox may not know yet that it is empty
 		<-time.After(20 * time.Millisecond)
 		r = s.notify(fmt.Sprint("$", n), devices[0])
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// keyedServer is a push server that takes a push only if it is signed with the key that its subscription was made for, as the real ones do:
-// that of the first push, unless it is another gateway's. Otherwise it answers as Apple's does, docs/webpush.md.
+// keyedServer is a push server that, like the real ones, accepts a push only if it is signed with the key that its subscription was made
+// for. That is the key of the first push, or another gateway's. It answers other pushes as Apple does: see docs/webpush.md.
 type keyedServer struct {
 	*providertest.PushService
 	*providertest.TLSServer
@@ -48,7 +48,7 @@ func (s *keyedServer) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(`{"reason":"VapidPkHashMismatch"}`))
 }
 
-// subscribe makes a subscription; of another gateway's key if it is foreign.
+// subscribe makes a subscription; for another gateway's key if it is foreign.
 func (s *keyedServer) subscribe(foreign bool) (d device, path string) {
 	sub := s.Subscribe()
 	if foreign {
@@ -59,8 +59,8 @@ func (s *keyedServer) subscribe(foreign bool) (d device, path string) {
 	return webPushDevice(sub), sub.Path
 }
 
-// receivers.md finding 3: one subscription made for another key failed `status --strict` and paged the operator. A lost key does, as long as
-// it is lost.
+// One subscription made for another key once failed `status --strict` and alerted the operator. A lost key must do that, for as long as it
+// is lost.
 func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 	t.Parallel()
 	service := newKeyedServer(t)
@@ -117,15 +117,15 @@ func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 	if err := os.Link(key, kept); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(key); err != nil { // so that kept is the old one
+	if err := os.Remove(key); err != nil { // so kept.pem is the old one
 		t.Fatal(err)
 	}
 	replace(other)
 	wantBody(t, hs.notify(alert("$lost", devices...)), nothingRejected)
 	gateway.wantLogged(`"msg":"push misconfigured"`)
 	gateway.wantLogged(`"word":"VapidPkHashMismatch"`)
-	gateway.wantLogged(`"msg":"subscriptions were made for another key"`)
-	// The stranger's, which is still pending, is among them.
+	gateway.wantLogged(`"msg":"subscriptions use another VAPID key"`)
+	// They include the stranger's, whose push is still pending.
 	gateway.running("", "status", "--strict").want(t, 3, "VapidPkHashMismatch", " subscriptions at 127.0.0.1:", " were made for another key")
 	if _, answer := gateway.adminDo(http.MethodGet, "/matrix_push/health/ready", ""); !strings.Contains(answer, `"word":"VapidPkHashMismatch"`) {
 		t.Errorf("the gateway is %s", answer)
@@ -143,5 +143,5 @@ func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 		}
 	}
 	gateway.running("", "status", "--strict").want(t, 0, "The gateway is ready.")
-	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is on record")
+	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is recorded")
 }

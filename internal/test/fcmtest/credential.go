@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// credential is one credentials file that was given out: a key of the service account, or a user.
+// credential is one credentials file that the fake gave out: a key of the service account, or a user.
 type credential struct {
 	path   string
 	email  string // of the service account
@@ -21,12 +21,12 @@ type credential struct {
 	secret string
 	token  string // the refresh token
 
-	deleted bool // the service account is gone
-	revoked bool // the key or the user's consent is
+	deleted bool // the service account was deleted
+	revoked bool // the key or the user's consent was revoked
 }
 
-// ServiceAccount makes a new key of the project's service account and returns the path of its JSON file, as the Google Cloud console
-// gives it out but that its token_uri is this server's. It can be called any number of times: each key works until it is forgotten.
+// ServiceAccount makes a new key of the project's service account, and returns the path of its JSON file. The file is like the Google Cloud
+// console's, but its token_uri is this server's. It can be called any number of times: each key works until Forget.
 func (f *Service) ServiceAccount(t testing.TB) string {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -55,9 +55,9 @@ func (f *Service) ServiceAccount(t testing.TB) string {
 	return c.path
 }
 
-// AuthorizedUser makes a user who has consented and returns the path of its JSON file, as "gcloud auth application-default login"
-// writes it but for a token_uri, which Google leaves out: golang.org/x/oauth2/google follows it (v0.37.0, credentialsFile), a client
-// that does not has to be told the token endpoint. There is no project_id in it, either.
+// AuthorizedUser makes a user who has consented, and returns the path of its JSON file. The file is like that of "gcloud auth
+// application-default login", but has a token_uri. golang.org/x/oauth2/google follows it (v0.37.0, credentialsFile). Another client needs
+// the token endpoint in its settings. The file has no project_id, either.
 func (f *Service) AuthorizedUser(t testing.TB) string {
 	t.Helper()
 	c := &credential{
@@ -75,7 +75,7 @@ func (f *Service) AuthorizedUser(t testing.TB) string {
 	return c.path
 }
 
-// give writes a credentials file and gets to know it.
+// give writes a credentials file, and registers the credential.
 func (f *Service) give(t testing.TB, c *credential, file map[string]string) {
 	t.Helper()
 	text, err := json.MarshalIndent(file, "", "  ")
@@ -91,8 +91,8 @@ func (f *Service) give(t testing.TB, c *credential, file map[string]string) {
 	f.credentials = append(f.credentials, c)
 }
 
-// Forget revokes a credentials file, given by its path, or deletes the service account, given by its client_email, with all keys that
-// it has so far: token requests with them are answered 400 invalid_grant. Access tokens that were issued live on, as Google's do; see
+// Forget revokes a credentials file, given by its path. Or it deletes the service account, given by its client_email, with all its keys so
+// far. Token requests with them are then answered 400 invalid_grant. Access tokens that were issued stay valid, like Google's: see
 // [Service.Expire].
 func (f *Service) Forget(who string) {
 	f.mu.Lock()

@@ -31,12 +31,12 @@ type detail struct {
 	FieldViolations []violation `json:"fieldViolations,omitempty"`
 }
 
-// Error is an answer with an error body as Google's API gives it,
+// Error returns an answer with an error body like that of Google's API,
 // https://firebase.google.com/docs/cloud-messaging/error-codes: status is the HTTP status, grpcStatus the error's status, such as
-// NOT_FOUND, and errorCode that of the FcmError among its details, such as UNREGISTERED; without one there is no such detail. Each of
+// NOT_FOUND, and errorCode that of the FcmError among its details, such as UNREGISTERED; if it is empty, there is no such detail. Each of
 // the fields, such as message.token, is listed in a BadRequest among the details.
 //
-// [ErrorFor] makes the errors that Google is known to give.
+// [ErrorFor] returns the errors that Google is known to give.
 func Error(status int, grpcStatus, errorCode, message string, fields ...string) providertest.Answer {
 	var violations []violation
 	for _, field := range fields {
@@ -45,7 +45,7 @@ func Error(status int, grpcStatus, errorCode, message string, fields ...string) 
 	return errorAnswer(status, grpcStatus, errorCode, message, violations)
 }
 
-// AppleError is an answer as of [Error] with an ApnsError among its details, which repeats what Apple's service answered: its HTTP
+// AppleError returns an answer like [Error]'s with an ApnsError among its details. That repeats the answer of Apple's service: its HTTP
 // status and its reason, such as 410 and Unregistered.
 func AppleError(status int, grpcStatus, errorCode, message string, appleStatus int, reason string) providertest.Answer {
 	return errorAnswer(status, grpcStatus, errorCode, message, nil, detail{
@@ -69,14 +69,14 @@ func errorAnswer(status int, grpcStatus, errorCode, message string, violations [
 	return a
 }
 
-// jsonAnswer is an answer in the way Google writes JSON.
+// jsonAnswer returns an answer with JSON as Google formats it.
 func jsonAnswer(status int, value any) providertest.Answer {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // the values are this package's
+		panic(err) // all values come from this package
 	}
 	return providertest.Answer{
 		Status: status,
@@ -85,10 +85,10 @@ func jsonAnswer(status int, value any) providertest.Answer {
 	}
 }
 
-// invalidToken is how Google begins to say that a registration token is malformed.
+// invalidToken is the beginning of Google's message for a malformed registration token.
 const invalidToken = "The registration token is not a valid FCM registration token"
 
-// ErrorFor is Google's answer for an error, to be given as it is or with a header such as Retry-After. The codes of FCM's own are
+// ErrorFor returns Google's answer for an error. A test may add a header, such as Retry-After. FCM's own codes are
 //
 //	UNREGISTERED            404  the app is gone from the device
 //	INVALID_ARGUMENT        400  the registration token is malformed, with message.token among the details
@@ -105,8 +105,8 @@ const invalidToken = "The registration token is not a valid FCM registration tok
 //	PERMISSION_DENIED       403  the service account may not send for the project
 //	RESOURCE_EXHAUSTED      429  too many requests for the project
 //
-// It panics for any other. Codes: https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode. Not every invalid registration
-// token is answered with details that name it: make the shorter form with [Error].
+// It panics for any other code. Codes: https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode. Google's answer to an invalid
+// registration token does not always have details that name it: make the shorter form with [Error].
 func ErrorFor(code string) providertest.Answer {
 	switch code {
 	case "UNREGISTERED":
@@ -134,6 +134,6 @@ func ErrorFor(code string) providertest.Answer {
 		return Error(429, code, "", "Quota exceeded for quota metric 'Send requests' and limit 'Send requests per minute' of "+
 			"service 'fcm.googleapis.com' for consumer 'project_number:1'.")
 	default:
-		panic("fcmtest: there is no error " + code)
+		panic("fcmtest: unknown error " + code)
 	}
 }

@@ -57,7 +57,7 @@ func TestFCMErrorsAreThoseOfGoogle(t *testing.T) {
 	}
 }
 
-// compact is JSON with its members sorted and without white space.
+// compact returns JSON with its members sorted and without white space.
 func compact(t *testing.T, text string) string {
 	t.Helper()
 	var value any

@@ -13,20 +13,20 @@ const (
 	// maxPayload and maxTTL: INVALID_ARGUMENT in https://firebase.google.com/docs/cloud-messaging/error-codes.
 	maxPayload = 4096
 	maxTTL     = 4 * 7 * 24 * time.Hour
-	// maxValue is this fake's own: how long a value of a notification's data may be before somebody forgot to cut it.
+	// maxValue is a rule of this fake only. If a value in a notification's data is longer, somebody forgot to cut it.
 	maxValue = 1024
 )
 
 var (
-	// tokenForm is what a registration token looks like; Google does not say. The shortest known is a Firebase installation ID, 22.
+	// tokenForm is the form of registration tokens, which Google does not document. The shortest known is a Firebase installation ID, 22.
 	tokenForm = regexp.MustCompile(`^[A-Za-z0-9_:-]{20,}$`)
-	// topicForm is what Google's own SDKs let pass, https://github.com/firebase/firebase-admin-go, messaging.go.
+	// topicForm is the form that Google's own SDKs accept, https://github.com/firebase/firebase-admin-go, messaging.go.
 	topicForm = regexp.MustCompile(`^[a-zA-Z0-9_.~%-]+$`)
 	// labelForm: https://firebase.google.com/docs/cloud-messaging/understand-delivery.
 	labelForm = regexp.MustCompile(`^[a-zA-Z0-9_.~%-]{1,50}$`)
 )
 
-// asRequest is the body of messages:send. The schema is that of the discovery document, revision 20260619:
+// asRequest reads the body of messages:send. The schema is that of the discovery document, revision 20260619:
 // https://fcm.googleapis.com/$discovery/rest?version=v1.
 func asRequest(c *check, at string, raw json.RawMessage) {
 	asObject("SendMessageRequest", map[string]field{
@@ -86,14 +86,14 @@ var androidV2Schema = asObject("AndroidConfigV2", both(androidFields, map[string
 	"background_sync": asObject("AndroidBackgroundSyncMessage", nil),
 }))
 
-// both are the fields of two maps.
+// both returns the fields of both maps.
 func both(a, b map[string]field) map[string]field {
 	both := maps.Clone(a)
 	maps.Copy(both, b)
 	return both
 }
 
-// androidFields are those of both configurations for Android.
+// androidFields are the fields of both configurations for Android.
 var androidFields = map[string]field{
 	"collapse_key":             asString,
 	"ttl":                      asTTL,
@@ -105,7 +105,7 @@ var androidFields = map[string]field{
 	"restricted_satellite_ok":  asBool,
 }
 
-// shown are the fields of what both configurations show.
+// shown are the fields of a notification that both configurations have.
 var shown = map[string]field{
 	"title": asString, "title_loc_key": asString, "title_loc_args": asList(asString),
 	"body": asString, "body_loc_key": asString, "body_loc_args": asList(asString),
@@ -127,7 +127,7 @@ var shown = map[string]field{
 	}),
 }
 
-// asAndroidV2 reads the second configuration for Android, which is for exactly one kind of message.
+// asAndroidV2 reads the second configuration for Android. It must be for exactly one kind of message.
 func asAndroidV2(c *check, at string, raw json.RawMessage) {
 	androidV2Schema(c, at, raw)
 	members, ok := membersOf(raw)
@@ -144,7 +144,7 @@ func asAndroidV2(c *check, at string, raw json.RawMessage) {
 
 var messageKinds = []string{"remote_notification", "remoteNotification", "background_sync", "backgroundSync"}
 
-// asMessage reads the message object. It is for exactly one target.
+// asMessage reads the message object. It must have exactly one target.
 func asMessage(c *check, at string, raw json.RawMessage) {
 	c.message = raw
 	messageSchema(c, at, raw)
@@ -168,7 +168,7 @@ func asMessage(c *check, at string, raw json.RawMessage) {
 	if ok && targets == 0 {
 		c.breaks(at, noRecipient)
 	}
-	if androids > 1 { // as Firebase's SDKs have it: https://github.com/firebase/firebase-admin-node/pull/3205
+	if androids > 1 { // a rule of Firebase's SDKs: https://github.com/firebase/firebase-admin-node/pull/3205
 		c.breaks(at, "Only one of android and android_v2 may be specified")
 	}
 }
@@ -193,9 +193,8 @@ func asTTL(c *check, at string, raw json.RawMessage) {
 	}
 }
 
-// payload reads data that an Android app is handed. Reserved words:
-// https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages; all of gcm. is, too, says
-// https://firebase.google.com/docs/cloud-messaging/error-codes.
+// payload reads the data for an Android app. Reserved words: https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. By
+// https://firebase.google.com/docs/cloud-messaging/error-codes, all names that begin with gcm. are reserved, too.
 func (c *check) payload(at string, raw json.RawMessage) map[string]string {
 	values := c.strings(at, raw)
 	size := 0
@@ -215,7 +214,7 @@ func (c *check) payload(at string, raw json.RawMessage) map[string]string {
 	return values
 }
 
-// asAPNs reads a payload for Apple's service, which has a dictionary aps and at most 4096 bytes.
+// asAPNs reads a payload for Apple's service. It must have a dictionary aps and at most 4096 bytes.
 func asAPNs(c *check, at string, raw json.RawMessage) {
 	asStruct(c, at, raw)
 	members, ok := membersOf(raw)

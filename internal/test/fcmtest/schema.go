@@ -12,15 +12,15 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// field reads the JSON of a field as Google reads proto JSON, https://protobuf.dev/programming-guides/json/; at is where the field
-// is, such as message.android.ttl.
+// field reads the JSON of a field as Google reads proto JSON: https://protobuf.dev/programming-guides/json/. at is the field's path, such
+// as message.android.ttl.
 type field func(c *check, at string, raw json.RawMessage)
 
-// check is what is known of a request so far.
+// check collects the violations of a request.
 type check struct {
-	syntax []violation // what every Google API refuses before FCM sees it
-	rules  []violation // what FCM refuses
-	own    []violation // what FCM lets pass and this fake only records
+	syntax []violation // refused by every Google API before FCM sees it
+	rules  []violation // refused by FCM
+	own    []violation // accepted by FCM, and only recorded by this fake
 
 	message      json.RawMessage
 	token, fid   string
@@ -32,7 +32,7 @@ func (c *check) bad(at, format string, args ...any) {
 	c.syntax = append(c.syntax, violation{at, fmt.Sprintf(format, args...)})
 }
 
-// badValue says that a value is not of a field's type.
+// badValue reports that a value does not have its field's type.
 func (c *check) badValue(at, kind string, raw json.RawMessage) {
 	c.bad(at, "Invalid value at '%s' (%s), %s", at, kind, raw)
 }
@@ -41,7 +41,7 @@ func (c *check) breaks(at, rule string) { c.rules = append(c.rules, violation{at
 
 func (c *check) record(at, rule string) { c.own = append(c.own, violation{at, rule}) }
 
-// all is everything that is wrong.
+// all returns all violations.
 func (c *check) all() (violations []string) {
 	for _, list := range [][]violation{c.syntax, c.rules, c.own} {
 		for _, v := range list {
@@ -51,7 +51,7 @@ func (c *check) all() (violations []string) {
 	return violations
 }
 
-// refusal is Google's answer; nil if nothing is wrong.
+// refusal returns Google's answer; nil if nothing is wrong.
 func (c *check) refusal() *providertest.Answer {
 	violations, code := c.syntax, ""
 	if len(violations) == 0 {
@@ -74,7 +74,7 @@ type member struct {
 	value json.RawMessage
 }
 
-// membersOf are a JSON object's, in their order and with duplicates.
+// membersOf returns a JSON object's members, in their order and with duplicates.
 func membersOf(raw json.RawMessage) (members []member, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
@@ -92,7 +92,7 @@ func membersOf(raw json.RawMessage) (members []member, ok bool) {
 	return members, true
 }
 
-// camelCase is a field's second name: proto JSON takes collapseKey for collapse_key, and no mixture of both.
+// camelCase returns a field's second name: proto JSON accepts collapseKey for collapse_key, but no mixture of both.
 func camelCase(name string) string {
 	words := strings.Split(name, "_")
 	for i := 1; i < len(words); i++ {
@@ -101,7 +101,7 @@ func camelCase(name string) string {
 	return strings.Join(words, "")
 }
 
-// asObject is a message of the proto schema.
+// asObject returns the reader of a message of the proto schema.
 func asObject(kind string, fields map[string]field) field {
 	names := make(map[string]string)
 	for name := range fields {
@@ -126,7 +126,7 @@ func asObject(kind string, fields map[string]field) field {
 				c.bad(at, "Invalid JSON payload received. Unknown name \"%s\"%s: Cannot find field.", m.name, inside)
 			case seen[name]:
 				c.bad(at, "Invalid JSON payload received. Duplicate name \"%s\"%s.", m.name, inside)
-			case string(m.value) != "null": // null is as good as left out
+			case string(m.value) != "null": // null means the same as a missing member
 				read(c, prefix+name, m.value)
 			}
 			seen[name] = true
@@ -134,7 +134,7 @@ func asObject(kind string, fields map[string]field) field {
 	}
 }
 
-// asScalar is a field that is read into a T.
+// asScalar returns the reader of a field that is a T.
 func asScalar[T any](kind string) field {
 	return func(c *check, at string, raw json.RawMessage) {
 		if string(raw) == "null" || json.Unmarshal(raw, new(T)) != nil {
@@ -148,13 +148,13 @@ var (
 	asBool   = asScalar[bool]("TYPE_BOOL")
 	asInt32  = asScalar[int32]("TYPE_INT32")
 	asFloat  = asScalar[float32]("TYPE_FLOAT")
-	// asStruct is any JSON object.
+	// asStruct reads any JSON object.
 	asStruct = asScalar[map[string]json.RawMessage]("type.googleapis.com/google.protobuf.Struct")
-	// asTimestamp is in RFC 3339.
+	// asTimestamp reads a time in the form of RFC 3339.
 	asTimestamp = asScalar[time.Time]("type.googleapis.com/google.protobuf.Timestamp")
 )
 
-// asEnum is one of the names, in any case.
+// asEnum returns the reader of one of the names, in any case.
 func asEnum(kind string, names ...string) field {
 	return func(c *check, at string, raw json.RawMessage) {
 		var value string
@@ -171,7 +171,7 @@ func asEnum(kind string, names ...string) field {
 
 var secondsForm = regexp.MustCompile(`^-?[0-9]{1,9}(\.[0-9]{1,9})?s$`)
 
-// asDuration is a google.protobuf.Duration, such as "3.5s".
+// asDuration reads a google.protobuf.Duration, such as "3.5s".
 func asDuration(c *check, at string, raw json.RawMessage) { c.duration(at, raw) }
 
 func (c *check) duration(at string, raw json.RawMessage) (time.Duration, bool) {
@@ -185,7 +185,7 @@ func (c *check) duration(at string, raw json.RawMessage) (time.Duration, bool) {
 	return d, err == nil
 }
 
-// asList is a repeated field.
+// asList returns the reader of a repeated field.
 func asList(element field) field {
 	return func(c *check, at string, raw json.RawMessage) {
 		var elements []json.RawMessage
@@ -198,10 +198,10 @@ func asList(element field) field {
 	}
 }
 
-// asStrings is a map from string to string.
+// asStrings reads a map from string to string.
 func asStrings(c *check, at string, raw json.RawMessage) { c.strings(at, raw) }
 
-// strings reads a map from string to string; as much of it as there is.
+// strings reads a map from string to string. It returns the valid entries.
 func (c *check) strings(at string, raw json.RawMessage) map[string]string {
 	members, ok := membersOf(raw)
 	if !ok {
@@ -210,7 +210,7 @@ func (c *check) strings(at string, raw json.RawMessage) map[string]string {
 	}
 	values := map[string]string{}
 	for i, m := range members {
-		var value *string // null is no string here
+		var value *string // null is not a string here
 		if json.Unmarshal(m.value, &value) != nil || value == nil {
 			c.badValue(fmt.Sprintf("%s[%d].value", at, i), "TYPE_STRING", m.value)
 			continue

@@ -14,10 +14,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// maxBody is far beyond what a message of 4096 bytes can take.
+// maxBody is far more than a message of 4096 bytes needs.
 const maxBody = 64 << 10
 
-// serveSend takes one message.
+// serveSend answers one send.
 func (f *Service) serveSend(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
@@ -36,7 +36,7 @@ func (f *Service) serveSend(w http.ResponseWriter, r *http.Request) {
 	f.respond(w, r, answer)
 }
 
-// programmed is the answer to a request that breaks no rule.
+// programmed returns the answer to a request that breaks no rule.
 func (f *Service) programmed(r Request) *providertest.Answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,12 +59,12 @@ func (f *Service) programmed(r Request) *providertest.Answer {
 	return &answer
 }
 
-// nobody reports whether a registration token or an installation ID is one that no app ever got.
+// nobody reports whether a registration token or an installation ID is one that no app ever gets.
 func nobody(token string) bool { return token != "" && strings.Trim(token, "0") == "" }
 
-// accept is the answer to a message that was accepted, or would be. The lock is held.
+// accept returns the answer to a message that is accepted, or that would be. The lock is held.
 func (f *Service) accept(validateOnly bool) providertest.Answer {
-	id := "fake_message_id" // Google's own, for a message that is only validated
+	id := "fake_message_id" // Google's own ID for a message that is only validated
 	if !validateOnly {
 		f.accepted++
 		id = "0:" + strconv.Itoa(f.accepted)
@@ -72,7 +72,7 @@ func (f *Service) accept(validateOnly bool) providertest.Answer {
 	return jsonAnswer(http.StatusOK, map[string]string{"name": "projects/" + f.options.ProjectID + "/messages/" + id})
 }
 
-// checkSend reads a request and returns it with the answer to refuse it with: that for the first rule it breaks, or nil.
+// checkSend reads a request. It also returns the answer for the first rule that the request breaks, or nil.
 func (f *Service) checkSend(r *http.Request, body []byte) (Request, *providertest.Answer) {
 	request := Request{
 		Message: Message{Time: f.options.Now()}, Path: r.URL.RequestURI(), Header: r.Header.Clone(),
@@ -112,7 +112,7 @@ func (f *Service) checkSend(r *http.Request, body []byte) (Request, *providertes
 	return request, refusal
 }
 
-// projectOf is the project that a send is for.
+// projectOf returns the project that a send is for.
 func projectOf(r *http.Request) (string, bool) {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v1/projects/")
 	project, isSend := strings.CutSuffix(rest, "/messages:send")
@@ -120,7 +120,7 @@ func projectOf(r *http.Request) (string, bool) {
 		r.Method == http.MethodPost && r.URL.RawQuery == ""
 }
 
-// bearer is the access token of a request, RFC 6750 section 2.1.
+// bearer returns the access token of a request, RFC 6750 section 2.1.
 func bearer(r *http.Request) string {
 	if len(r.Header["Authorization"]) != 1 {
 		return ""
@@ -132,7 +132,7 @@ func bearer(r *http.Request) string {
 	return token
 }
 
-// contentViolation says why a body cannot be a message at all.
+// contentViolation returns why a body cannot be a message at all.
 func contentViolation(r *http.Request, body []byte) string {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := parameters["charset"]

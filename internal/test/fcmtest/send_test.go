@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
-// answerBody is what Google says of an error.
+// answerBody is the body of Google's errors.
 type answerBody struct {
 	Error struct {
 		Code    int
@@ -26,7 +26,7 @@ type answerBody struct {
 	}
 }
 
-// expect wants the last request refused for one mistake alone: recorded, and with Google's error.
+// expect wants the last request refused for only one mistake, with Google's error, and the mistake recorded.
 func (s *sender) expect(t *testing.T, r *http.Request, status int, grpcStatus, errorCode, message string) (fields []string) {
 	t.Helper()
 	got, text := s.do(t, r)
@@ -107,7 +107,7 @@ func TestFCMRefusesARequestThatIsNoSend(t *testing.T) {
 	}
 }
 
-// with is a message with more members than a token.
+// with returns a message with more members than a token.
 func with(members string) string {
 	return fmt.Sprintf(`{"message":{"token":%q,%s}}`, phone, members)
 }
@@ -126,11 +126,11 @@ func TestFCMRefusesAMessageThatIsNotOfTheSchema(t *testing.T) {
 	}{
 		{"a list", `[]`, "", "SendMessageRequest"},
 		{"an unknown name at the top", `{"message":{"token":"` + phone + `"},"to":"x"}`, "", unknown + `"to": Cannot find field.`},
-		{"a message that is none", `{"message":"hello"}`, "message", "fcm.v1.Message"},
+		{"a message that is a string", `{"message":"hello"}`, "message", "fcm.v1.Message"},
 		{"validate_only as a text", `{"message":{"token":"` + phone + `"},"validate_only":"yes"}`, "validate_only", "TYPE_BOOL"},
 		{"an unknown name", with(`"priority":"high"`), "message", unknown + `"priority" at 'message': Cannot find field.`},
 		{"a name twice", with(`"data":{},"data":{}`), "message", "Duplicate name"},
-		{"a token that is no text", `{"message":{"token":1}}`, "message.token", invalid("message.token", "TYPE_STRING", "1")},
+		{"a token that is a number", `{"message":{"token":1}}`, "message.token", invalid("message.token", "TYPE_STRING", "1")},
 		{"a token and a topic", with(`"topic":"news"`), "message", oneof},
 		{"data that is a list", with(`"data":[]`), "message.data", "TYPE_MAP"},
 		{
@@ -141,7 +141,7 @@ func TestFCMRefusesAMessageThatIsNotOfTheSchema(t *testing.T) {
 		{"null in the data", with(`"data":{"content":null}`), "message.data[0].value", "(TYPE_STRING), null"},
 		{"a key of the data twice", with(`"data":{"a":"1","a":"2"}`), "message.data", "Duplicate name"},
 		{"an unknown name in notification", with(`"notification":{"sound":"x"}`), "message.notification", unknown + `"sound"`},
-		{"a title that is no text", with(`"notification":{"title":{}}`), "message.notification.title", "TYPE_STRING"},
+		{"a title that is an object", with(`"notification":{"title":{}}`), "message.notification.title", "TYPE_STRING"},
 		{"an unknown name in android", with(`"android":{"time_to_live":60}`), "message.android", unknown + `"time_to_live"`},
 		{"an unknown priority", with(`"android":{"priority":"urgent"}`), "message.android.priority", "AndroidMessagePriority"},
 		{"a priority that is a number", with(`"android":{"priority":10}`), "message.android.priority", "AndroidMessagePriority"},
@@ -160,11 +160,11 @@ func TestFCMRefusesAMessageThatIsNotOfTheSchema(t *testing.T) {
 			"message.android.notification.notification_count", "TYPE_INT32",
 		},
 		{
-			"arguments that are no list", with(`"android":{"notification":{"body_loc_args":"x"}}`),
+			"arguments that are not a list", with(`"android":{"notification":{"body_loc_args":"x"}}`),
 			"message.android.notification.body_loc_args", "TYPE_REPEATED",
 		},
 		{
-			"an argument that is no text", with(`"android":{"notification":{"body_loc_args":["x",null]}}`),
+			"an argument that is null", with(`"android":{"notification":{"body_loc_args":["x",null]}}`),
 			"message.android.notification.body_loc_args[1]", "TYPE_STRING",
 		},
 		{
@@ -191,7 +191,7 @@ func TestFCMRefusesAMessageThatIsNotOfTheSchema(t *testing.T) {
 			"message.android_v2.remote_notification.notification", unknown + `"proxy"`,
 		},
 		{"a token and an installation", with(`"fid":"x"`), "message", "Cannot set 'fid'"},
-		{"an installation that is no text", `{"message":{"fid":1}}`, "message.fid", "TYPE_STRING"},
+		{"an installation that is a number", `{"message":{"fid":1}}`, "message.fid", "TYPE_STRING"},
 		{"an unknown option", with(`"fcm_options":{"label":"x"}`), "message.fcm_options", unknown + `"label"`},
 	}
 	for _, test := range tests {

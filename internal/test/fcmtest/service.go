@@ -12,18 +12,18 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Service is Google's FCM HTTP v1 API and Google's OAuth token endpoint on one HTTPS server that lives as long as its test. It verifies
-// what it receives as strictly as Google documents, and answers what breaks a rule with Google's status and error body:
+// Service is Google's FCM HTTP v1 API and Google's OAuth token endpoint on one HTTPS server that ends with its test. It verifies requests
+// as strictly as Google documents it. If one breaks a rule, the answer has Google's status and error body:
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages and
 // https://developers.google.com/identity/protocols/oauth2/service-account#httprest.
 //
-// The token endpoint is at /token. Service is an http.Handler, too, so that another server can pass token requests on to it; an
+// The token endpoint is at /token. Service is also an http.Handler, so another server can pass token requests on to it. An
 // assertion's audience must be the URL that it is sent to. It is safe for concurrent use.
 type Service struct {
-	// URL is the server's origin, https://127.0.0.1:<port>: what stands for both https://fcm.googleapis.com and
+	// URL is the server's origin, https://127.0.0.1:<port>. It replaces both https://fcm.googleapis.com and
 	// https://oauth2.googleapis.com.
 	URL string
-	// CAFile is the certificate of the authority that vouches for the server: what trusted_ca takes.
+	// CAFile is a file with the certificate of the authority that signed the server's, for the option trusted_ca.
 	CAFile string
 
 	options Options
@@ -32,36 +32,36 @@ type Service struct {
 
 	mu            sync.Mutex
 	credentials   []*credential
-	tokens        map[string]time.Time // access tokens, and when each is over
+	tokens        map[string]time.Time // access tokens, and when each expires
 	tokenAnswers  []providertest.Answer
 	tokenRequests int
 	answers       map[string][]providertest.Answer // by registration token
 	requests      []Request
 	accepted      int           // how many messages were accepted
-	waited        int           // how many requests Wait has gone past
+	waited        int           // how many requests Wait has passed
 	seen          int           // how many requests WaitRequest has returned
 	arrived       chan struct{} // closed and replaced when a request arrives
 }
 
-// Options are what a [Service] can be told. The zero value is fine.
+// Options configure a [Service]. The zero value is valid.
 type Options struct {
-	// ProjectID is the only project that messages may be sent for; empty is demo-project.
+	// ProjectID is the only project that messages may be sent for; empty means demo-project.
 	ProjectID string
-	// TokenLife is how long an access token is valid; 0 is 1 h.
+	// TokenLife is how long an access token is valid; 0 means 1 h.
 	TokenLife time.Duration
-	// Now is the clock that assertions and access tokens are judged by; nil is the real one.
+	// Now is the clock for assertions and access tokens; nil means the real one.
 	Now func() time.Time
 }
 
 // Message is a message as it was sent.
 type Message struct {
-	// Time is when it was read.
+	// Time is when the service read it.
 	Time time.Time
-	// Token is the registration token that the message is for; empty if it is for a topic, say.
+	// Token is the registration token that the message is for; empty if it is for a topic, for example.
 	Token string
-	// FID is the Firebase installation ID that the message is for; empty if it is for a registration token, say.
+	// FID is the Firebase installation ID that the message is for; empty if it is for a registration token, for example.
 	FID string
-	// Data is the message's data: what an app without a notification of Google's own is handed.
+	// Data is the message's data, which an app gets if Google does not show a notification itself.
 	Data map[string]string
 	// Raw is the whole message object.
 	Raw json.RawMessage
@@ -72,13 +72,13 @@ type Request struct {
 	Message
 	// Path is the request's path and query.
 	Path string
-	// Header are its headers.
+	// Header has the request's headers.
 	Header http.Header
-	// ValidateOnly says that the message was to be checked and not delivered: it is none of [Service.Messages].
+	// ValidateOnly means that the message is only validated, and not delivered: [Service.Messages] does not have it.
 	ValidateOnly bool
-	// Violations are the rules that the request breaks. One that was answered 200 all the same breaks rules of this fake alone.
+	// Violations are the rules that the request breaks. If the answer is 200 all the same, they are rules of this fake only.
 	Violations []string
-	// Status is what it was answered; 0 if it was not.
+	// Status is the answer's status; 0 without an answer.
 	Status int
 
 	accepted bool
@@ -103,7 +103,7 @@ func New(t testing.TB, o Options) *Service {
 	}
 	f.server = providertest.NewTLSServer(t, f)
 	f.URL, f.CAFile = f.server.URL, f.server.CAFile
-	t.Cleanup(cancel) // before the server is closed, which waits for what hangs
+	t.Cleanup(cancel) // before the server is closed, which waits for requests that hang
 	return f
 }
 
@@ -116,7 +116,7 @@ func (f *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.serveSend(w, r)
 }
 
-// respond gives an answer. One that hangs ends with the service, too.
+// respond gives an answer. An answer that hangs ends with the service.
 func (f *Service) respond(w http.ResponseWriter, r *http.Request, answer *providertest.Answer) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -124,20 +124,20 @@ func (f *Service) respond(w http.ResponseWriter, r *http.Request, answer *provid
 	answer.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// Answer programs what sends to a registration token, or an installation ID, are answered from now on, unless they break a rule: each
-// answer in turn as many times as it says, then 200 again. An answer without a Status is the usual one. Without answers, 200 at once. The
-// token "" stands for any that nothing is programmed for. A token of nothing but zeros is nobody's: its usual answer is 400
-// INVALID_ARGUMENT, whether the message is only to be validated or not; that of such an installation ID is 404 UNREGISTERED. See [Error].
+// Answer programs the answers to sends to a registration token, or to an installation ID, unless they break a rule. Each answer is given as
+// many times as its Times says, and then the answer is 200 again. An answer without a Status is the usual one. Without answers, it is 200
+// at once. The token "" stands for any without programmed answers. A token of only zeros is nobody's: its usual answer is 400
+// INVALID_ARGUMENT, also if the message is only validated. For such an installation ID, it is 404 UNREGISTERED. See [Error].
 func (f *Service) Answer(token string, answers ...providertest.Answer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answers[token] = append([]providertest.Answer(nil), answers...)
 }
 
-// Unregister lets a registration token be answered 404 UNREGISTERED from now on, as that of an app that was uninstalled.
+// Unregister makes the service answer 404 UNREGISTERED for a registration token from now on, as if the app was uninstalled.
 func (f *Service) Unregister(token string) { f.Answer(token, ErrorFor("UNREGISTERED")) }
 
-// Messages are the messages that were accepted, oldest first.
+// Messages returns the accepted messages, oldest first.
 func (f *Service) Messages() []Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -150,24 +150,24 @@ func (f *Service) Messages() []Message {
 	return messages
 }
 
-// Requests are all requests but those for access tokens, accepted or not, oldest first.
+// Requests returns all requests except those for access tokens, accepted or not, oldest first.
 func (f *Service) Requests() []Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]Request(nil), f.requests...)
 }
 
-// Connections is how many connections were made to the server, for tokens and for sends.
+// Connections returns how many connections were made to the server, for tokens and for sends.
 func (f *Service) Connections() int { return f.server.Connections() }
 
-// Wait returns the next message that is accepted: each once, in order, whether it is there already or still to come.
+// Wait returns the next accepted message: each message once, in order, including those that arrived before the call.
 func (f *Service) Wait(ctx context.Context) (Message, error) {
 	r, err := f.wait(ctx, &f.waited, func(r Request) bool { return r.accepted })
 	return r.Message, err
 }
 
-// WaitRequest returns the next of [Service.Requests], accepted or not: each once, in order. A request that is left to hang is there as
-// soon as it was read.
+// WaitRequest returns the next of [Service.Requests], accepted or not: each request once, in order. A request that is left to hang counts
+// as soon as it is read.
 func (f *Service) WaitRequest(ctx context.Context) (Request, error) {
 	return f.wait(ctx, &f.seen, func(Request) bool { return true })
 }
@@ -186,7 +186,7 @@ func (f *Service) wait(ctx context.Context, past *int, wanted func(Request) bool
 	}
 }
 
-// next is the next request that is wanted, or what to wait for if there is none.
+// next returns the next wanted request, or a channel to wait on if it has not arrived.
 func (f *Service) next(past *int, wanted func(Request) bool) (Request, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -200,7 +200,7 @@ func (f *Service) next(past *int, wanted func(Request) bool) (Request, <-chan st
 	return Request{}, f.arrived
 }
 
-// record keeps a request and tells who waits for it.
+// record keeps a request, and wakes all that wait for one.
 func (f *Service) record(r Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -26,7 +26,7 @@ const (
 	hello = `{"message":{"token":"` + phone + `","data":{"event_id":"$e","prio":"high"}}}`
 )
 
-// sender is a fake and a client of it that has an access token.
+// sender is a fake, and a client that has an access token for it.
 type sender struct {
 	*fcmtest.Service
 	client *http.Client
@@ -95,7 +95,7 @@ func post(t *testing.T, client *http.Client, url string, form url.Values) (statu
 	return answer.StatusCode, body
 }
 
-// request is a send without a mistake but for what the body may have.
+// request returns a send that is correct, except perhaps for its body.
 func (s *sender) request(ctx context.Context, body string) *http.Request {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/projects/demo-project/messages:send", strings.NewReader(body))
 	if err != nil {

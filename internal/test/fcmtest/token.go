@@ -18,18 +18,18 @@ import (
 const (
 	tokenPath = "/token"
 	maxForm   = 16 << 10
-	// maxClockSkew is how far ahead of the server's a client's clock may be.
+	// maxClockSkew is how far a client's clock may be ahead of the server's.
 	maxClockSkew = 5 * time.Minute
 )
 
-// scopes are those that messages may be sent with, https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send.
+// scopes are the scopes that allow sends, https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send.
 var scopes = []string{
 	"https://www.googleapis.com/auth/firebase.messaging",
 	"https://www.googleapis.com/auth/cloud-platform",
 }
 
-// AnswerToken programs what token requests are answered from now on, unless they break a rule: each answer in turn as many times as
-// it says, then with a token again. An answer without a Status is the usual one. Without answers, a token at once.
+// AnswerToken programs the answers to token requests, unless they break a rule. Each answer is given as many times as its Times says, and
+// then the answer is a token again. An answer without a Status is the usual one. Without answers, it is a token at once.
 func (f *Service) AnswerToken(answers ...providertest.Answer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,7 +43,7 @@ func (f *Service) Expire() {
 	clear(f.tokens)
 }
 
-// TokenRequests is how many requests for an access token arrived, refused ones included.
+// TokenRequests returns how many requests for an access token arrived, including refused ones.
 func (f *Service) TokenRequests() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,7 +62,7 @@ func (f *Service) serveToken(w http.ResponseWriter, r *http.Request) {
 	f.respond(w, r, answer)
 }
 
-// issue is the answer to a request that breaks no rule: an access token, usually. The lock is held.
+// issue returns the answer to a request that breaks no rule, usually an access token. The lock is held.
 func (f *Service) issue() *providertest.Answer {
 	answer, left := take(f.tokenAnswers)
 	f.tokenAnswers = left
@@ -85,7 +85,7 @@ func (f *Service) live(token string) bool {
 	return ok && f.options.Now().Before(end)
 }
 
-// refuseToken is an error of the token endpoint, RFC 6749 section 5.2.
+// refuseToken returns an error of the token endpoint, RFC 6749 section 5.2.
 func refuseToken(status int, code, description string) *providertest.Answer {
 	a := jsonAnswer(status, map[string]string{"error": code, "error_description": description})
 	return &a
@@ -95,7 +95,7 @@ func invalidGrant(description string) *providertest.Answer {
 	return refuseToken(http.StatusBadRequest, "invalid_grant", description)
 }
 
-// checkTokenRequest is the answer to a token request that breaks a rule; nil if it breaks none.
+// checkTokenRequest returns the answer to a token request that breaks a rule; nil if it breaks none.
 func (f *Service) checkTokenRequest(r *http.Request) *providertest.Answer {
 	if r.Method != http.MethodPost {
 		return refuseToken(http.StatusMethodNotAllowed, "invalid_request", "The method is not POST")
@@ -121,14 +121,15 @@ func (f *Service) checkTokenRequest(r *http.Request) *providertest.Answer {
 	}
 }
 
-// assertionClaims are those of an assertion, https://developers.google.com/identity/protocols/oauth2/service-account#authorizingrequests.
+// assertionClaims are the claims of an assertion,
+// https://developers.google.com/identity/protocols/oauth2/service-account#authorizingrequests.
 type assertionClaims struct {
 	jwt.RegisteredClaims
 
 	Scope string `json:"scope"`
 }
 
-// checkAssertion judges a JWT for a token endpoint.
+// checkAssertion checks a JWT for a token endpoint.
 func (f *Service) checkAssertion(assertion, endpoint string) *providertest.Answer {
 	f.mu.Lock()
 	credentials := f.keys()
@@ -180,7 +181,7 @@ func (f *Service) checkClaims(claims assertionClaims, endpoint string) *provider
 	return nil
 }
 
-// keys are the service account's. The lock is held.
+// keys returns the keys of the service account. The lock is held.
 func (f *Service) keys() []credential {
 	var keys []credential
 	for _, c := range f.credentials {
@@ -191,7 +192,7 @@ func (f *Service) keys() []credential {
 	return keys
 }
 
-// checkRefresh judges a refresh token, RFC 6749 section 6.
+// checkRefresh checks a refresh token (RFC 6749 section 6).
 func (f *Service) checkRefresh(form url.Values) *providertest.Answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -83,7 +83,7 @@ func TestFCMRefusesATokenRequestThatBreaksARule(t *testing.T) {
 		{"another grant", url.Values{"grant_type": {"client_credentials"}}, 400, "unsupported_grant_type"},
 		{"two grants", url.Values{"grant_type": {grant, grant}, "assertion": {good}}, 400, "invalid_request"},
 		{"no assertion", assertion(""), 400, "invalid_grant"},
-		{"an assertion that is no JWT", assertion("x.y"), 400, "invalid_grant"},
+		{"an assertion that is not a JWT", assertion("x.y"), 400, "invalid_grant"},
 		{"a tampered assertion", assertion(good[:len(good)-8] + "AAAAAAAA"), 400, "invalid_grant"},
 		{"an assertion that nobody signed", assertion(unsigned), 400, "invalid_grant"},
 		{"another algorithm", assertion(s.sign(t, jwt.SigningMethodRS512, s.key)), 400, "invalid_grant"},
@@ -153,7 +153,7 @@ func TestFCMForgetsCredentials(t *testing.T) {
 		t.Errorf("a deleted account: %v", got)
 	}
 	if got := description(f.ServiceAccount(t)); got != nil {
-		t.Errorf("the account made anew: %v", got)
+		t.Errorf("the account made again: %v", got)
 	}
 	f.Forget(user)
 	file := fileOf(t, user)

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// shapes are what homeservers send: a pusher's event_id_only, events of different kinds in full as Synapse sends them, and the
-// number for the badge after reading.
+// shapes are the kinds of notifications that homeservers send: a pusher's event_id_only, different events in full as Synapse sends them, and
+// a badge update.
 var shapes = []string{"ids", "text", "encrypted", "image", "long", "badge"}
 
-// contents are those of the events. Members are in the order of their names, so that whoever sorts them changes nothing.
+// contents has the content of each kind of event. Members are sorted by name, so a server that sorts them changes nothing.
 var contents = map[string]string{
 	"text": `{"body":"Shall we meet at the station tomorrow, at about half past nine? The train leaves at 9:52 from platform 4.",` +
 		`"m.mentions":{},"msgtype":"m.text"}`,
@@ -27,15 +27,15 @@ var contents = map[string]string{
 		`"formatted_body":"<p>` + strings.Repeat("A long message, with one sentence after another. ", 160) + `</p>","msgtype":"m.text"}`,
 }
 
-// bodies are the bodies of notify requests, one after another: each for an event of its own, as the gateway does not deliver one twice, and for the
-// next of the devices.
+// bodies makes the bodies of notify requests. Each is for a new event, since the gateway does not deliver an event twice, and for the next
+// devices.
 type bodies struct {
 	head, tail string
 	devices    []string
 	each       int
 }
 
-// newBodies makes them from what the options say and the push service's origins.
+// newBodies returns the bodies for the options and the push service's origins.
 func newBodies(o *options, origins []string) (*bodies, error) {
 	b := &bodies{each: o.Devices}
 	event := `{"notification":{"event_id":"$`
@@ -64,7 +64,7 @@ func newBodies(o *options, origins []string) (*bodies, error) {
 	return b, nil
 }
 
-// next is the nth body.
+// next returns the nth body.
 func (b *bodies) next(n int64) []byte {
 	body := make([]byte, 0, len(b.head)+len(b.tail)+512*b.each)
 	body = append(body, b.head...)
@@ -84,13 +84,13 @@ func (b *bodies) next(n int64) []byte {
 	return append(body, "]}}"...)
 }
 
-// pushkeyTS is when the devices registered, in seconds as Synapse says it.
+// pushkeyTS is when the devices registered, in seconds, as Synapse sends it.
 const pushkeyTS = 1655896032
 
-// apnsPushkey is the pushkey of the nth of Apple's devices.
+// apnsPushkey returns the pushkey of the nth Apple device.
 func apnsPushkey(n int) string { return fmt.Sprintf("%064x", n+1) }
 
-// newDevice is a device as JSON.
+// newDevice returns a device as JSON.
 func newDevice(provider string, i int, origin string) (string, error) {
 	type data map[string]any
 	d := struct {

@@ -16,9 +16,9 @@ import (
 	"syscall"
 )
 
-// Another build is this program, built from another commit. It plays the server only, as this build does for its own gateway: the
-// configuration, the push service and the homeservers are this build's for both. What it has to understand is in role.go (two environment
-// variables, questions and answers in lines) and in setup.go (the Caddyfile): a change there has to keep older builds working.
+// Another build is this program, built from another commit. It only plays the server. The configuration, the push service and the homeservers
+// come from this build, for both. The other build must understand role.go (two environment variables, questions and answers in lines) and the
+// Caddyfile of setup.go. A change there must keep older builds working.
 
 // cure is part of every error about -against.
 const cure = "build it from a checkout of the other commit: go build -o FILE ./internal/test/loadtest"
@@ -43,7 +43,7 @@ func findProgram(name string) (string, error) {
 	return "", fmt.Errorf("%s is not a program: %w; %s", name, err, cure)
 }
 
-// prepareBuilds returns the options with which both builds are measured, once the other one has shown that it is a server.
+// prepareBuilds checks that the other build is a server, and returns the options with which both builds are measured.
 func prepareBuilds(ctx context.Context, o *options, folder string, out io.Writer) (*options, error) {
 	mine, err := os.Executable()
 	if err != nil {
@@ -60,29 +60,29 @@ func prepareBuilds(ctx context.Context, o *options, folder string, out io.Writer
 	return apart, nil
 }
 
-// printBuilds says what a ratio of two builds is, and in what they differ besides their commits.
+// printBuilds explains the ratio of two builds, and prints how they differ besides their commits.
 func printBuilds(out io.Writer, o *options) {
-	fmt.Fprintf(out, "the gateway of this build, beside that of %s; a ratio is this build's number divided by the other's\n", o.Against.Name)
+	fmt.Fprintf(out, "the gateway of this build, compared with that of %s; a ratio is this build's number divided by the other's\n", o.Against.Name)
 	mine, ok := debug.ReadBuildInfo()
 	other, err := buildinfo.ReadFile(o.Against.Program)
 	if err != nil || !ok { // a script that starts the other build, for example
-		fmt.Fprintln(out, "note: whether the two were built in the same way is not known")
+		fmt.Fprintln(out, "note: it is not known whether the two were built in the same way")
 	} else if d := differences(mine, other); len(d) > 0 {
 		fmt.Fprintf(out, "note: not only the commits differ (this build, the other): %s\n", strings.Join(d, "; "))
 	}
 }
 
-// runApart copies both builds, so that each server runs a file that nothing else runs. Processes of the same file share its memory: a
-// server that runs the file of the push service and the homeservers finds more of its code loaded. Compared with a copy of its own file, a
-// build had 12 % more resident memory for that reason only.
+// runApart copies both builds, so each server runs a file that no other process runs. Processes of the same file share its memory: a server
+// that runs the same file as the push service and the homeservers finds more of its code loaded. Compared with a copy of itself, a build had
+// 12 % more resident memory only for that reason.
 func runApart(o *options, mine, folder string) (*options, error) {
 	apart := *o
 	apart.Gateway.Program, apart.Against.Program = filepath.Join(folder, "this"), filepath.Join(folder, "other")
 	return &apart, errors.Join(copyProgram(apart.Gateway.Program, mine), copyProgram(apart.Against.Program, o.Against.Program))
 }
 
-// copyProgram copies an executable file. No process is started meanwhile: it would have the file open for a moment, and what is open
-// for writing cannot be run (https://go.dev/issue/22315).
+// copyProgram copies an executable file. No process may start meanwhile: it would have the file open for a moment, and a file that is open for
+// writing cannot be run (https://go.dev/issue/22315).
 func copyProgram(to, from string) (err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -100,8 +100,7 @@ func copyProgram(to, from string) (err error) {
 	return err
 }
 
-// probe starts the other build, and has it answer a notification for no device, so that another program is refused before anything is
-// measured.
+// probe starts the other build, and has it answer a notification for no device. So any other program is refused before the measurements.
 func probe(ctx context.Context, o *options) error {
 	if err := answersNobody(ctx, o, o.Against); err != nil {
 		return fmt.Errorf("%s is not a server for this load test (%s): %w", o.Against.Name, cure, err)
@@ -124,7 +123,7 @@ func answersNobody(ctx context.Context, o *options, v variant) (err error) {
 	return err
 }
 
-// differences are those in the toolchain and its settings, which would show as if they were the code's.
+// differences returns the differences in the toolchain and its settings, which would look like differences in the code.
 func differences(mine, other *debug.BuildInfo) []string {
 	a, b := settings(mine), settings(other)
 	all := maps.Clone(a)

@@ -42,7 +42,7 @@ func TestAnotherBuildPlaysTheServerOnlyWithTheSameConfiguration(t *testing.T) {
 	}
 	for _, c := range []*child{other.sink, mine.server, mine.sink} {
 		if program, err := os.Executable(); err != nil || c.cmd.Path != program {
-			t.Errorf("what is not the other's server is %s: %v", c.cmd.Path, err)
+			t.Errorf("a process that is not the other's server runs %s: %v", c.cmd.Path, err)
 		}
 	}
 	if a, b := config(t, mine), config(t, other); a != b || !strings.Contains(a, "wait 2s") {
@@ -52,7 +52,7 @@ func TestAnotherBuildPlaysTheServerOnlyWithTheSameConfiguration(t *testing.T) {
 	answersAll(t, other)
 }
 
-// config is a server's configuration, without what is another for each: its folder and the ports.
+// config returns a server's configuration, without what differs for each: the folder and the ports.
 func config(t *testing.T, b *bench) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(b.dir, configFile))
@@ -76,7 +76,7 @@ func TestPairsAreComparedWithACopyOfAnotherBuild(t *testing.T) {
 	if err := run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"this build's number divided by the other's", "gateway  ", "  " + path, "CPU for each", "is not known"} {
+	for _, want := range []string{"this build's number divided by the other's", "gateway  ", "  " + path, "CPU per notification", "it is not known"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, &out)
 		}
@@ -100,7 +100,7 @@ func TestPairsAreComparedWithACopyOfAnotherBuild(t *testing.T) {
 	}
 }
 
-// Guards against a gateway that looks better because it shares its code in memory with the push service and the homeservers.
+// Guards against a gateway that looks better because it shares code in memory with the push service and the homeservers.
 func TestEachServerRunsAFileThatNothingElseRuns(t *testing.T) {
 	t.Parallel()
 	mine, other := script(t, "#!/bin/sh\necho mine\n"), script(t, "#!/bin/sh\necho other\n")
@@ -150,8 +150,8 @@ func TestAProgramThatIsNotThisOneIsRefusedBeforeAnythingIsMeasured(t *testing.T)
 	t.Parallel()
 	for _, test := range []struct{ name, program, want string }{
 		{"it ends", "#!/bin/sh\necho no such role >&2\nexit 3\n", "no such role"},
-		{"it says something else", "#!/bin/sh\necho usage: program\n", "did not start"},
-		{"it says what a server says, and is none", "#!/bin/sh\necho null\ncat >/dev/null\n", "connection refused"},
+		{"it prints something else", "#!/bin/sh\necho usage: program\n", "did not start"},
+		{"it answers like a server, but is not one", "#!/bin/sh\necho null\ncat >/dev/null\n", "connection refused"},
 		{"it is not for this machine", "\x7fELF nonsense", "exec format error"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

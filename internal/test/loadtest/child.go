@@ -14,17 +14,18 @@ import (
 	"time"
 )
 
-// child is a server in a process of its own.
+// child is a server in a separate process.
 type child struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
 	log    string
-	// started is when its process was.
+	// started is when the process started.
 	started time.Time
 }
 
-// start runs this program in a role, or another build of it if the variant names one, and reads what it says first: by then it serves.
+// start runs this program in a role, or another build of it if the variant names one. It reads the first line of output, after which the child
+// serves.
 func start(ctx context.Context, role, dir string, v variant, hello any) (_ *child, err error) {
 	program := v.Program
 	if program == "" {
@@ -64,7 +65,7 @@ func start(ctx context.Context, role, dir string, v variant, hello any) (_ *chil
 // startTimeout is how long a child may take until it serves.
 const startTimeout = time.Minute
 
-var errSilent = errors.New("it did not answer in time")
+var errSilent = errors.New("no answer in time")
 
 // greeted reads the child's first line. A program that isn't this one may never write any.
 func (c *child) greeted(ctx context.Context, stdout io.Closer, hello any) error {
@@ -82,7 +83,7 @@ func (c *child) greeted(ctx context.Context, stdout io.Closer, hello any) error 
 	return err
 }
 
-// ask asks the child something.
+// ask sends a question to the child and reads the answer.
 func (c *child) ask(question string, answer any) error {
 	if _, err := io.WriteString(c.stdin, question+"\n"); err != nil {
 		return err

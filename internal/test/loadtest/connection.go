@@ -20,8 +20,8 @@ const (
 	answerTimeout = 30 * time.Second
 )
 
-// connection is one of a homeserver's, over which one notification after another goes, or several at a time with HTTP/2. It is made when
-// it is needed, and again when it is lost.
+// connection is a homeserver's connection. It carries one notification after another, or several at a time with HTTP/2. It is opened when it
+// is needed, and again when it is lost.
 type connection interface {
 	// post returns the status of the answer.
 	post(ctx context.Context, body []byte) (int, error)
@@ -51,8 +51,8 @@ func (d *dialer) connect(n int, overHTTP2 bool) []connection {
 	return connections
 }
 
-// keepAlive is a connection as Synapse makes it, with HTTP/1.1. It is one writer's at a time. Its requests are written by hand: whatever the
-// homeservers need of the machine's CPUs is not there for the server.
+// keepAlive is a connection with HTTP/1.1, as Synapse makes it. Only one writer may use it at a time. Its requests are written by hand, since
+// the server cannot use the CPU time that the homeservers need.
 type keepAlive struct {
 	dialer *dialer
 	head   []byte

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// floorID and floorDirective are what Caddy knows the floor by, in this program alone.
+// floorID and floorDirective name the floor in Caddy, only in this program.
 const (
 	floorID        = "http.handlers.loadtest_floor"
 	floorDirective = "loadtest_floor"
@@ -31,8 +31,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder(floorDirective, httpcaddyfile.Before, "reverse_proxy")
 }
 
-// floor is what no gateway can do without: it decodes the body, makes the request to the push service for each device, and answers. It
-// keeps nothing, repeats nothing and suspects nobody.
+// floor does what every gateway must do: it decodes the body, makes the request to the push service for each device, and answers. It keeps
+// nothing, retries nothing and suspects nobody.
 type floor struct {
 	// Dir is the folder of the run.
 	Dir string `json:"dir"`
@@ -48,7 +48,7 @@ func (*floor) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: floorID, New: func() caddy.Module { return new(floor) }}
 }
 
-// Provision makes ready what the requests need.
+// Provision prepares what the requests need.
 func (f *floor) Provision(caddy.Context) error {
 	var err error
 	f.push, err = newPusher(f.Dir)
@@ -93,7 +93,7 @@ type device struct {
 	Tweaks    json.RawMessage `json:"tweaks"`
 }
 
-// badge says that the notification tells counts alone.
+// badge reports whether the notification has only counts.
 func (n *notification) badge() bool { return n.EventID == "" }
 
 // ServeHTTP answers a notify request.
@@ -122,7 +122,7 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Ha
 	return nil
 }
 
-// pushTo pushes to a device. What gets no answer is as good as a push service that is down.
+// pushTo pushes to a device. If there is no answer, it returns the same as for a push service that is down.
 func (f *floor) pushTo(r *http.Request, n *notification, i int) int {
 	status, err := f.push(r, n, &n.Devices[i])
 	if err != nil {
@@ -131,7 +131,7 @@ func (f *floor) pushTo(r *http.Request, n *notification, i int) int {
 	return status
 }
 
-// answer writes what the gateway would.
+// answer writes the same answer as the gateway.
 func answer(w http.ResponseWriter, devices []device, statuses []int) {
 	status, body := http.StatusOK, append(make([]byte, 0, 64), `{"rejected":[`...)
 	for i, s := range statuses {

@@ -15,13 +15,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// client is the raw HTTP/2 client. It has one connection to each host, while net/http would make one for each request that finds none.
+// client is the raw HTTP/2 client. It has one connection to each host. net/http would open one for each request that finds none.
 type client struct {
 	setup
 	lines map[string]*line // by the host and port of a URL
 }
 
-// newPusher is the pusher for what is measured.
+// newPusher returns the pusher for the measured provider.
 func newPusher(dir string) (pusher, error) {
 	c := &client{lines: make(map[string]*line)}
 	if err := c.setup.read(dir); err != nil {
@@ -51,7 +51,7 @@ func newPusher(dir string) (pusher, error) {
 	}
 }
 
-// post makes the one request.
+// post makes the request.
 func (c *client) post(r *http.Request, url string, header http.Header, body []byte) (int, error) {
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -138,7 +138,7 @@ func (c *client) unifiedpush(r *http.Request, n *notification, d *device) (int, 
 	return c.post(r, d.Pushkey, pushHeader(n, d), marshal(map[string]ids{"notification": {n.EventID, n.RoomID, "high", &n.Counts}}))
 }
 
-// pushHeader are the headers of RFC 8030.
+// pushHeader returns the headers of RFC 8030.
 func pushHeader(n *notification, d *device) http.Header {
 	header := http.Header{
 		"Content-Type": {"application/octet-stream"}, "Content-Encoding": {"aes128gcm"}, "Ttl": {"86399"}, "Urgency": {"high"},
@@ -150,11 +150,11 @@ func pushHeader(n *notification, d *device) http.Header {
 	return header
 }
 
-// marshal is json.Marshal that leaves <, > and & alone.
+// marshal is json.Marshal without escapes of <, > and &.
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // of strings, numbers and JSON that was decoded before
+	_ = e.Encode(v) // cannot fail for strings, numbers and JSON that was decoded before
 	return bytes.TrimRight(b.Bytes(), "\n")
 }

@@ -47,7 +47,7 @@ func (c *client) webpush(tokens map[string]string) pusher {
 	}
 }
 
-// webpushMessage is what the browser is told: all of the notification but the texts that nobody would show.
+// webpushMessage returns the message for the browser: all of the notification except the texts that no client shows.
 func webpushMessage(n *notification) []byte {
 	content := n.Content
 	if len(content) > 2048 {
@@ -72,8 +72,8 @@ func webpushMessage(n *notification) []byte {
 	}{content, n.EventID, n.RoomAlias, n.RoomID, n.RoomName, n.Sender, n.SenderDisplayName, n.Type, n.Counts.Unread})
 }
 
-// encrypt is RFC 8291, with a key pair of its own for each message and with the gateway's padding. The gateway's own code for it is not
-// used: the floor is to show what it costs beside another.
+// encrypt implements RFC 8291, with a new key pair for each message and with the gateway's padding. It does not use the gateway's code, because
+// the floor shows what that code costs compared with another.
 func encrypt(plaintext []byte, p256dh, auth string) ([]byte, error) {
 	point, err := base64.RawURLEncoding.DecodeString(p256dh)
 	if err != nil {
@@ -113,7 +113,7 @@ func encrypt(plaintext []byte, p256dh, auth string) ([]byte, error) {
 	return body, seal(record, body[:16], shared, secret, "WebPush: info\x00"+string(point)+string(body[21:header]))
 }
 
-// seal encrypts the record where it is, with the keys of RFC 8291 section 3.4.
+// seal encrypts the record in place, with the keys of RFC 8291 section 3.4.
 func seal(record, salt, shared, secret []byte, info string) error {
 	ikm, err := hkdf.Key(sha256.New, shared, secret, info, 32)
 	if err != nil {
@@ -143,7 +143,7 @@ func seal(record, salt, shared, secret []byte, info string) error {
 	return nil
 }
 
-// vapidTokens are the Authorization headers for the origins (RFC 8292), signed once, as the gateway does for hours.
+// vapidTokens returns the Authorization headers for the origins (RFC 8292). They are signed once, since the gateway uses a token for hours.
 func vapidTokens(dir string, origins []string) (map[string]string, error) {
 	key, err := signingKey(dir)
 	if err != nil {

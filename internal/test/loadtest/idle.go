@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// idle prints what a connection costs that nothing goes over: homeservers keep theirs open.
+// idle prints the memory that an idle connection takes. Homeservers keep their connections open.
 func idle(ctx context.Context, o *options, out io.Writer) error {
 	fmt.Fprintf(out, "memory of each of %d idle connections: median of %d pair(s) (least to greatest)\n\n", o.Idle, o.Pairs)
 	pairs, err := inTurn(o, func(v variant) (memory, error) {
@@ -35,13 +35,13 @@ func idle(ctx context.Context, o *options, out io.Writer) error {
 	return table.Flush()
 }
 
-// memory is what each connection takes, in KiB.
+// memory is the memory of each connection, in KiB.
 type memory struct{ resident, live float64 }
 
-// nobody is a notification for no device: it is answered, and nothing is pushed.
+// nobody is a notification for no device. It is answered, and causes no push.
 var nobody = []byte(`{"notification":{"devices":[]}}`)
 
-// holdIdle is the server's usage before and after so many connections were made that had one request each.
+// holdIdle returns the server's usage before and after the connections were opened. Each had one request.
 func holdIdle(ctx context.Context, o *options, v variant) (before, after usage, err error) {
 	b, err := newBench(ctx, o, v)
 	if err != nil {
@@ -59,7 +59,7 @@ func holdIdle(ctx context.Context, o *options, v variant) (before, after usage, 
 		if err != nil || status != 200 {
 			return before, after, fmt.Errorf("connection %d was answered %d: %w", i, status, err)
 		}
-		if i == 0 { // whatever the first request makes is there by now
+		if i == 0 { // the first request has made all that it makes only once
 			if err := b.server.ask(askSettled, &before); err != nil {
 				return before, after, err
 			}

@@ -73,7 +73,7 @@ func writeKeys(dir string) error {
 func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
 func privateKey(key any) *pem.Block {
-	der, _ := x509.MarshalPKCS8PrivateKey(key) // of a key that was made just now
+	der, _ := x509.MarshalPKCS8PrivateKey(key) // cannot fail for a new key
 	return &pem.Block{Type: "PRIVATE KEY", Bytes: der}
 }
 
@@ -87,10 +87,10 @@ func certificate(name string) *x509.Certificate {
 	}
 }
 
-// project is Firebase's.
+// project is the Firebase project.
 const project = "demo-project"
 
-// writeAccount writes a service account's file, whose tokens come from the push service.
+// writeAccount writes the file of a service account, which gets its tokens from the push service.
 func writeAccount(dir, origin string) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -106,7 +106,7 @@ func writeAccount(dir, origin string) error {
 	return os.WriteFile(filepath.Join(dir, accountFile), account, 0o600)
 }
 
-// trusted are the authority's certificate.
+// trusted returns a pool with the authority's certificate.
 func trusted(dir string) (*x509.CertPool, error) {
 	authority, err := os.ReadFile(filepath.Join(dir, caFile))
 	if err != nil {

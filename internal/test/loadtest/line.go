@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// line is one HTTP/2 connection to a server, made when it is needed and again when it is lost. A request waits for its turn if the server takes no
-// more at a time. It is safe for concurrent use.
+// line is one HTTP/2 connection to a server. It is opened when it is needed, and again when it is lost. A request waits if the server takes no
+// more streams. It is safe for concurrent use.
 type line struct {
 	transport *http.Transport
 	address   string
 
-	mu   sync.Mutex // held while the connection is made, so that one is made for all
+	mu   sync.Mutex // held while the connection is opened, so only one is opened
 	conn *http.ClientConn
 }
 
-// newLine is a line to an address whose certificate is for the name.
+// newLine returns a line to an address whose certificate is for the name.
 func newLine(address, name string, roots *x509.CertPool) *line {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)

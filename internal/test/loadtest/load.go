@@ -10,11 +10,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// load is the homeservers: so many writers, with the connections that each has.
+// load is the homeservers: a number of writers, each with its connections.
 type load struct {
 	writers [][]connection
 	bodies  *bodies
-	// sent counts the notifications, so that no two are the same.
+	// sent counts the notifications, which makes each one unique.
 	sent atomic.Int64
 }
 
@@ -36,19 +36,19 @@ func (l *load) close() {
 	}
 }
 
-// tally is what became of the notifications of a measurement.
+// tally has the results of a measurement's notifications.
 type tally struct {
-	// Answered were answered with 200, Refused with 503; Failed got another answer or none.
+	// Answered counts those answered with 200, Refused those answered with 503. Failed counts those with another answer or none.
 	Answered, Refused, Failed int64
-	// Elapsed is from the first one until the last was answered.
+	// Elapsed is the time from the first one until the last was answered.
 	Elapsed time.Duration
-	// Latency has those that were answered with 200, in microseconds.
+	// Latency has the latencies of those that were answered with 200, in microseconds.
 	Latency *hdrhistogram.Histogram
 
 	mu sync.Mutex
 }
 
-// longest is the longest latency that is told apart.
+// longest is the longest latency that is recorded. Longer ones count as this.
 const longest = 10 * time.Minute
 
 func newTally() *tally {
@@ -70,10 +70,11 @@ func (t *tally) add(status int, err error, latency time.Duration) {
 	}
 }
 
-// all is how many notifications there were.
+// all returns the number of notifications.
 func (t *tally) all() int64 { return t.Answered + t.Refused + t.Failed }
 
-// closed sends for so long: each writer the next notification when the one before is answered. A latency is from sending to answer.
+// closed sends for the duration. Each writer sends the next notification when the previous one is answered. A latency is the time from sending to
+// the answer.
 func (l *load) closed(ctx context.Context, duration time.Duration) *tally {
 	begin := time.Now()
 	return l.run(func(write func(time.Time)) {
@@ -83,8 +84,8 @@ func (l *load) closed(ctx context.Context, duration time.Duration) *tally {
 	})
 }
 
-// open sends at the given times after now: the next free writer does, at once if it is too late already. A latency is from when
-// the notification was due to its answer, so that what a slow answer delayed counts, too (coordinated omission).
+// open sends at the given times after now. The next free writer sends, at once if it is already late. A latency is the time from when the
+// notification was due to its answer. So notifications that a slow answer delays count as late (coordinated omission).
 func (l *load) open(ctx context.Context, times []time.Duration) *tally {
 	begin := time.Now()
 	var next atomic.Int64
@@ -99,7 +100,7 @@ func (l *load) open(ctx context.Context, times []time.Duration) *tally {
 	})
 }
 
-// run lets every writer write, and adds up what they got. What they give write is when the notification was due.
+// run runs every writer, and adds up their results. A writer passes to write when the notification was due.
 func (l *load) run(writer func(write func(due time.Time))) *tally {
 	t, begin := newTally(), time.Now()
 	var all sync.WaitGroup
@@ -119,7 +120,7 @@ func (l *load) run(writer func(write func(due time.Time))) *tally {
 	return t
 }
 
-// until waits for a time. It is false if the context ends before.
+// until waits for a time. It returns false if the context ends earlier.
 func until(ctx context.Context, at time.Time) bool {
 	wait := time.Until(at)
 	if wait <= 0 {

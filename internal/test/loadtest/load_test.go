@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// slow is a connection that takes so long for one request after another, and then no time at all.
+// slow is a connection that takes these times for its first requests, and no time for later ones.
 type slow struct {
 	takes []time.Duration
-	// answers are the statuses, and 0 an error; 200 once there are no more.
+	// answers has the statuses of the first answers. 0 is an error. Later answers have 200.
 	answers []int
 	posts   int
 }
@@ -39,8 +39,8 @@ func testLoad(connections []connection, writers int) *load {
 	return newLoad(connections, writers, &bodies{devices: []string{"{}"}, each: 1})
 }
 
-// Guards against coordinated omission: a generator that waits for a slow answer, and then measures only what it sends afterwards, shows
-// one slow answer where homeservers had three.
+// Guards against coordinated omission. A generator that waits for a slow answer, and measures only what it sends afterwards, would show one slow
+// answer where homeservers had three.
 func TestInAnOpenLoopWhatWaitsBehindASlowAnswerIsLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

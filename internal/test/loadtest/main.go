@@ -1,20 +1,20 @@
-// Command loadtest measures what a notification costs the gateway, beside the floor: a bare Caddy handler that decodes the same body and
-// makes the same request to the push service with a raw HTTP/2 client.
+// Command loadtest measures what a notification costs the gateway, compared with the floor. The floor is a bare Caddy handler that decodes the
+// same body and makes the same request to the push service with a raw HTTP/2 client.
 //
 //	go run ./internal/test/loadtest -provider apns
 //	go run ./internal/test/loadtest -provider webpush -sweep -plot latency.svg
 //	go run ./internal/test/loadtest -provider fcm -against ./loadtest-parent
 //
-// It runs the two in turn, each in a process of its own, and prints medians, their spread and the ratio. The push service, which answers
-// with the latency and the share of errors that it is told, is a third process; the homeservers are this one. So CPU, allocations and
-// memory are those of the server under test alone. docs/performance.md says how to read what it prints.
+// It runs the two in turn, each in a separate process, and prints medians, their spread and the ratio. The push service is a third process, which
+// answers with the given latency and share of errors. The homeservers are this process. So CPU, allocations and memory are only those of the
+// server under test. docs/performance.md explains how to read the output.
 //
-// With -against, the other side is not the floor but the gateway with other options, or the gateway of another build of this program.
+// With -against, the other side is the gateway with other options, or the gateway of another build of this program, instead of the floor.
 //
-// A closed loop (-rate 0) sends the next notification when the one before is answered, and shows how many the server can take. Its latencies
-// are service times: nothing was scheduled, so that there is nothing to correct. An open loop (-rate 500, or -rate 50% of what the closed
-// loop reached) sends by a schedule of random arrivals, and counts each latency from the moment the notification was due, also
-// when it had to wait for a connection: what was not sent because the server was slow is late, and not left out.
+// A closed loop (-rate 0) sends the next notification when the previous one is answered, and shows the maximum throughput. Its latencies are
+// service times. They need no correction, because nothing was scheduled. An open loop (-rate 500, or -rate 50% of the closed loop's throughput)
+// sends at random times of a schedule. Each latency counts from when the notification was due, even if it had to wait for a connection. So
+// notifications that a slow server delays count as late, and are not left out.
 package main
 
 import (

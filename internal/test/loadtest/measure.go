@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// measurement is what one run of one server came to.
+// measurement is the result of one run of one server.
 type measurement struct {
 	*tally
-	// Before and After are the server's usage around it.
+	// Before and After are the server's usage before and after the run.
 	Before, After usage
-	// Received is what the push service got within it, until nothing more came.
+	// Received is what the push service got in the run, until nothing more arrived.
 	Received received
-	// Delivered is how long that took.
+	// Delivered is how long the deliveries took.
 	Delivered time.Duration
-	// Ready is how long after its start the server had answered the first notification; 0 if that was not measured.
+	// Ready is the time from the server's start to its first answer; 0 if it was not measured.
 	Ready time.Duration
 }
 
@@ -31,12 +31,12 @@ type bench struct {
 	server  *child
 	dialer  *dialer
 	load    *load
-	// taken is how many notifications were answered with 200.
+	// taken counts the notifications that were answered with 200.
 	taken int64
 	ready time.Duration
 }
 
-// newBench starts everything. It must be closed.
+// newBench starts everything. The caller must close the bench.
 func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) {
 	b = &bench{options: o, variant: v}
 	defer func() {
@@ -104,7 +104,7 @@ func (b *bench) first(ctx context.Context) error {
 	return nil
 }
 
-// prime lets the gateway learn that the pushkeys are dead, if it is to answer so.
+// prime lets the gateway learn that the pushkeys are dead, if rejections are measured.
 func (b *bench) prime(ctx context.Context) error {
 	if b.options.Provider != rejected || b.variant.Floor {
 		return nil
@@ -116,7 +116,7 @@ func (b *bench) prime(ctx context.Context) error {
 	return nil
 }
 
-// measure measures at a number of notifications a second; 0 is a closed loop.
+// measure measures with a number of notifications a second. 0 means a closed loop.
 func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, error) {
 	once := func(duration time.Duration, seed uint64) *tally {
 		var t *tally
@@ -155,8 +155,8 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 	return &m, nil
 }
 
-// drain waits until a gateway has pushed all that it answered with 200, and says when the last push was seen: what had no verdict in time is in
-// the outbox. What is not pushed in a while never will be: a badge update that a newer one took the place of, for example.
+// drain waits until a gateway has pushed all that it answered with 200, since pushes without a verdict in time are in the outbox. It returns when
+// it saw the last push. Some are never pushed, such as a badge update that a newer one replaced, so drain stops after a quiet time.
 func (b *bench) drain(ctx context.Context) (last time.Time, err error) {
 	last = time.Now()
 	if b.variant.Floor || b.variant.Outbox == "off" || b.options.Provider == rejected {
@@ -180,13 +180,13 @@ func (b *bench) drain(ctx context.Context) (last time.Time, err error) {
 }
 
 const (
-	// quiet is how long nothing is pushed at the end of a measurement.
+	// quiet is how long nothing arrives at the end of a measurement.
 	quiet = 3 * time.Second
-	// longestDrain is how long is waited at all.
+	// longestDrain is the longest time that drain waits.
 	longestDrain = time.Minute
 )
 
-// close ends the servers and removes what they left.
+// close stops the servers and removes their files.
 func (b *bench) close() error {
 	if b.load != nil {
 		b.load.close()
@@ -200,7 +200,7 @@ func (b *bench) close() error {
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }
 
-// freePort is a port that nobody listens on.
+// freePort returns a port that no process listens on.
 func freePort() (int, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {

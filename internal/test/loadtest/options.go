@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// options are what the command line says.
+// options are those of the command line.
 type options struct {
 	Provider    string
 	Body        string
@@ -31,9 +31,9 @@ type options struct {
 	Idle        int
 	Records     int
 	Plot        string
-	// RecordsFile is the rejected store that the gateway starts with; without a name, each starts with one of its own.
+	// RecordsFile is the rejected store that the gateway starts with. If it is empty, each gateway starts with a new store.
 	RecordsFile string
-	// RecordsFolder is where that is made; the user's cache if it has no name.
+	// RecordsFolder is where RecordsFile is made. If it is empty, it is the user's cache folder.
 	RecordsFolder string
 	// The sides of each pair.
 	Gateway, Against variant
@@ -42,17 +42,17 @@ type options struct {
 // variant is a server under test.
 type variant struct {
 	Name string
-	// Program is the path of another build of this program, whose gateway is the server. Without a path, it is this build's.
+	// Program is the path of another build of this program, whose gateway is the server. If it is empty, the gateway of this build is.
 	Program string
-	// Floor says that it is the bare handler; what follows is the gateway's.
+	// Floor means the bare handler. The other options are for the gateway.
 	Floor  bool
 	Wait   time.Duration
 	Outbox string
-	// GOMAXPROCS is how many CPUs the server may use; 0 for all.
+	// GOMAXPROCS is how many CPUs the server may use. 0 means all.
 	GOMAXPROCS int
 }
 
-// rate is how many notifications a second arrive: a number, or a share of what the gateway reaches in a closed loop. Zero is a closed
+// rate is how many notifications a second are sent: a number, or a share of the gateway's throughput in a closed loop. Zero means a closed
 // loop.
 type rate struct {
 	Number float64
@@ -70,7 +70,7 @@ func (r *rate) Set(text string) error {
 	return nil
 }
 
-// String is what Set reads.
+// String returns the text that Set reads.
 func (r *rate) String() string {
 	text := strconv.FormatFloat(r.Number, 'g', -1, 64)
 	if r.Share {
@@ -84,39 +84,39 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	o, against := new(options), ""
 	f := flag.NewFlagSet("loadtest", flag.ContinueOnError)
 	f.SetOutput(usage)
-	f.StringVar(&o.Provider, "provider", "apns", strings.Join(providerNames, ", ")+" (a stored rejection)")
-	f.StringVar(&o.Body, "body", "text", "what homeservers send: "+strings.Join(shapes, ", "))
+	f.StringVar(&o.Provider, "provider", "apns", strings.Join(providerNames, ", ")+" (the answer for a stored rejection)")
+	f.StringVar(&o.Body, "body", "text", "kind of notification: "+strings.Join(shapes, ", "))
 	f.IntVar(&o.Devices, "devices", 1, "devices in each notification")
-	f.IntVar(&o.Population, "population", 1000, "different devices in all")
+	f.IntVar(&o.Population, "population", 1000, "number of different devices")
 	f.IntVar(&o.Hosts, "hosts", 4, "hosts of push services, for unifiedpush and webpush")
 	f.DurationVar(&o.Latency, "latency", 20*time.Millisecond, "how long the push service takes to answer")
 	f.Float64Var(&o.Errors, "errors", 0, "share of pushes that the push service answers with 503, 0 to 1")
-	f.IntVar(&o.Concurrency, "concurrency", 64, "notifications in flight at most")
+	f.IntVar(&o.Concurrency, "concurrency", 64, "maximum number of notifications in flight")
 	f.IntVar(&o.Connections, "connections", 0, "connections of homeservers (default: as many as in flight; 8 with HTTP/2)")
 	f.BoolVar(&o.HTTP2, "http2", false, "homeservers speak HTTP/2 instead of HTTP/1.1 with keep-alive")
-	f.Var(&o.Rate, "rate", "notifications a second, or as `50%` of what a closed loop reaches; 0 is a closed loop (default 0)")
-	f.DurationVar(&o.Warmup, "warmup", 2*time.Second, "load before each measurement")
+	f.Var(&o.Rate, "rate", "notifications a second, or a share such as `50%` of the throughput of a closed loop; 0 is a closed loop (default 0)")
+	f.DurationVar(&o.Warmup, "warmup", 2*time.Second, "length of the warm-up before each measurement")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "length of each measurement")
-	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements; each side begins every other pair")
-	f.BoolVar(&o.Sweep, "sweep", false, "measure latency at rates from 10% to 120% of what the gateway reaches in a closed loop")
-	f.IntVar(&o.Records, "records", 0, "records in the gateway's rejected store when it starts; tells how long it takes to answer then")
-	f.IntVar(&o.Idle, "idle", 0, "measure the memory of so many idle connections instead")
-	f.StringVar(&o.Plot, "plot", "", "write latency against load to this SVG `file`; implies -sweep")
+	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements; each side starts every other pair")
+	f.BoolVar(&o.Sweep, "sweep", false, "measure latency at rates from 10% to 120% of the gateway's throughput in a closed loop")
+	f.IntVar(&o.Records, "records", 0, "records in the gateway's rejected store at its start; also measures the time to its first answer")
+	f.IntVar(&o.Idle, "idle", 0, "measure the memory of this many idle connections instead")
+	f.StringVar(&o.Plot, "plot", "", "draw latency against load into this SVG `file`; implies -sweep")
 	f.DurationVar(&o.Gateway.Wait, "wait", 5*time.Second, "the gateway's wait; 0 answers before the push")
 	f.StringVar(&o.Gateway.Outbox, "outbox", "file", "the gateway's outbox: file or off")
 	f.IntVar(&o.Gateway.GOMAXPROCS, "gomaxprocs", 0, "CPUs for the server under test (default all)")
-	f.StringVar(&against, "against", "floor", "what to compare with: floor, the gateway with other options, as wait=5s,outbox=off,gomaxprocs=1, or the `path` of\n"+
+	f.StringVar(&against, "against", "floor", "what to compare with: floor, the gateway with other options such as wait=5s,outbox=off,gomaxprocs=1, or the `path` of\n"+
 		"this program built from another commit")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	if f.NArg() > 0 {
-		return nil, fmt.Errorf("there is no argument %q, only flags", f.Arg(0))
+		return nil, fmt.Errorf("unexpected argument %q: there are only flags", f.Arg(0))
 	}
 	return o, o.complete(against)
 }
 
-// complete checks the options and fills in what depends on others.
+// complete checks the options and fills in those that depend on others.
 func (o *options) complete(against string) error {
 	o.Gateway.Name = "gateway"
 	o.Sweep = o.Sweep || o.Plot != ""
@@ -134,21 +134,21 @@ func (o *options) complete(against string) error {
 		is   bool
 		text string
 	}{
-		{!slices.Contains(providerNames, o.Provider), "-provider is one of " + strings.Join(providerNames, ", ")},
-		{!slices.Contains(shapes, o.Body), "-body is one of " + strings.Join(shapes, ", ")},
-		{o.Devices < 1 || o.Devices > 100, "-devices is from 1 to 100"},
+		{!slices.Contains(providerNames, o.Provider), "-provider must be one of " + strings.Join(providerNames, ", ")},
+		{!slices.Contains(shapes, o.Body), "-body must be one of " + strings.Join(shapes, ", ")},
+		{o.Devices < 1 || o.Devices > 100, "-devices must be from 1 to 100"},
 		{o.Population < o.Devices, "-population is less than -devices"},
-		{o.Hosts < 1 || o.Hosts > 100, "-hosts is from 1 to 100"},
+		{o.Hosts < 1 || o.Hosts > 100, "-hosts must be from 1 to 100"},
 		{o.Latency < 0, "-latency is negative"},
-		{!(o.Errors >= 0 && o.Errors <= 1), "-errors is from 0 to 1"},
+		{!(o.Errors >= 0 && o.Errors <= 1), "-errors must be from 0 to 1"},
 		{o.Concurrency < 1, "-concurrency is less than 1"},
-		{!o.HTTP2 && o.Connections < o.Concurrency, "-connections is less than -concurrency, and HTTP/1.1 has one request at a time on each"},
+		{!o.HTTP2 && o.Connections < o.Concurrency, "-connections is less than -concurrency, but HTTP/1.1 has only one request at a time on each"},
 		{o.HTTP2 && o.Connections < 1, "-connections is less than 1"},
-		{o.Duration <= 0 || o.Warmup <= 0, "-duration and -warmup are more than 0"},
+		{o.Duration <= 0 || o.Warmup <= 0, "-duration and -warmup must be more than 0"},
 		{o.Pairs < 1, "-pairs is less than 1"},
 		{o.Idle < 0, "-idle is negative"},
 		{o.Records < 0, "-records is negative"},
-		{o.Records > 0 && (o.Sweep || o.Idle > 0), "-records tells of the start of each pair, and -sweep and -idle do not"},
+		{o.Records > 0 && (o.Sweep || o.Idle > 0), "-records measures the start of each pair, so it excludes -sweep and -idle"},
 	} {
 		if wrong.is {
 			return errors.New(wrong.text)
@@ -157,7 +157,7 @@ func (o *options) complete(against string) error {
 	return errors.Join(o.Gateway.check(), o.Against.check())
 }
 
-// other is what the gateway is compared with.
+// other returns what the gateway is compared with.
 func (v variant) other(text string) (variant, error) {
 	v.Name = text
 	switch {
@@ -180,7 +180,7 @@ func (v variant) other(text string) (variant, error) {
 		case "gomaxprocs":
 			v.GOMAXPROCS, err = strconv.Atoi(value)
 		default:
-			err = errors.New("not wait, outbox or gomaxprocs")
+			err = errors.New("the options are wait, outbox and gomaxprocs")
 		}
 		if err != nil {
 			return v, fmt.Errorf("%s: %w", option, err)
@@ -192,9 +192,9 @@ func (v variant) other(text string) (variant, error) {
 func (v variant) check() error {
 	switch {
 	case v.Wait < 0 || v.Wait > 25*time.Second:
-		return errors.New("wait is from 0 to 25s")
+		return errors.New("wait must be from 0 to 25s")
 	case v.Outbox != "file" && v.Outbox != "off":
-		return errors.New("outbox is file or off")
+		return errors.New("outbox must be file or off")
 	case v.Wait == 0 && v.Outbox == "off":
 		return errors.New("wait 0 needs an outbox")
 	case v.GOMAXPROCS < 0:

@@ -15,7 +15,7 @@ const (
 	legendX, legendY, lineGap = left + 15, top + 15, 18
 )
 
-// colours are those of the lines: one hue for each server, the lighter one for the median.
+// colours are the colours of the lines: one hue for each server, lighter for the median.
 var colours = []string{"#93c5fd", "#1d4ed8", "#fdba74", "#c2410c"}
 
 // plot draws the lines as an SVG: rates from left to right, latencies upwards in powers of ten.
@@ -55,15 +55,14 @@ func plot(title string, lines []series) []byte {
 	return b.Bytes()
 }
 
-// text writes one.
+// text writes a text.
 func text(b *bytes.Buffer, x, y float64, anchor, words string) {
 	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s">`, x, y, anchor)
-	_ = xml.EscapeText(b, []byte(words)) // a buffer takes everything
+	_ = xml.EscapeText(b, []byte(words)) // writing into a buffer cannot fail
 	b.WriteString("</text>\n")
 }
 
-// bounds are the powers of ten around the latencies, and the highest rate. A line without points, or with nothing but zeros, has
-// bounds all the same.
+// bounds returns the powers of ten around the latencies, and the highest rate. It also works for a line without points, or with only zeros.
 func bounds(lines []series) (low, high, most float64) {
 	least, greatest := math.Inf(1), 0.0
 	for _, line := range lines {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// elements are the elements of a document by name; it fails for what is no XML.
+// elements returns the elements of a document by name. It fails if the document is not XML.
 func elements(t *testing.T, document []byte) map[string][]xml.StartElement {
 	t.Helper()
 	found := make(map[string][]xml.StartElement)
@@ -67,7 +67,7 @@ func TestAPlotOfNothingIsAFrame(t *testing.T) {
 		document := plot("nothing", lines)
 		elements(t, document)
 		if text := string(document); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
-			t.Errorf("there is no such place: %s", text)
+			t.Errorf("the text has no valid position: %s", text)
 		}
 	}
 }

@@ -19,11 +19,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/file"
 )
 
-// rejectedAt is when the records were made, and last asked for: so late that they never expire, however old the file is.
+// rejectedAt is when the records were made and last used. It is so late that they never expire, however old the file is.
 var rejectedAt = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// makeRecords returns the file of a rejected store that knows the first n pushkeys of APNs to be dead. It takes a minute for millions of them, and
-// so the file is there for every server and every run of the program: in the folder, if there is one, and otherwise in the user's cache.
+// makeRecords returns the file of a rejected store in which the first n pushkeys of APNs are dead. Millions of them take a minute, so the file is
+// kept for all servers and all runs of the program. It is in the folder, if there is one, and otherwise in the user's cache.
 func makeRecords(ctx context.Context, folder string, n int, out io.Writer) (path string, err error) {
 	if folder == "" {
 		if folder, err = os.UserCacheDir(); err != nil {
@@ -33,10 +33,10 @@ func makeRecords(ctx context.Context, folder string, n int, out io.Writer) (path
 	}
 	path = filepath.Join(folder, fmt.Sprintf("rejected-%d.db", n))
 	if _, err := os.Stat(path); err == nil {
-		fmt.Fprintf(out, "the records are those of %s\n", path)
+		fmt.Fprintf(out, "using the records in %s\n", path)
 		return path, nil
 	}
-	fmt.Fprintf(out, "%d records are made in %s\n", n, path)
+	fmt.Fprintf(out, "making %d records in %s\n", n, path)
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
@@ -47,7 +47,7 @@ func makeRecords(ctx context.Context, folder string, n int, out io.Writer) (path
 	return path, os.Rename(unfinished, path)
 }
 
-// deadKeys are those of the devices, in the order in which the store has them.
+// deadKeys returns the keys of the devices, in the order in which the store has them.
 func deadKeys(n int) []store.Key {
 	keys := make([]store.Key, n)
 	for i := range keys {
@@ -57,10 +57,10 @@ func deadKeys(n int) []store.Key {
 	return keys
 }
 
-// rejecters are how many verdicts come at the same time: as many as the store writes in one transaction, and the next ones meanwhile.
+// rejecters is how many verdicts arrive at the same time: as many as the store writes in one transaction, and the next ones meanwhile.
 const rejecters = 4000
 
-// rejectAll makes a file as the gateway would. That the keys are in their order makes it quick: a transaction changes few pages.
+// rejectAll makes the file in the same way as the gateway. It is fast because the keys are in order: a transaction changes few pages.
 func rejectAll(ctx context.Context, path string, keys []store.Key) (err error) {
 	scope, cancel := caddy.NewContext(caddy.Context{Context: ctx})
 	defer cancel()

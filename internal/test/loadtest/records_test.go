@@ -53,14 +53,14 @@ func TestRecordsAreMadeOnceAndNeverExpire(t *testing.T) {
 
 func TestTheFirstNotificationIsAnsweredFromTheRecords(t *testing.T) {
 	t.Parallel()
-	o := small(t, "-provider rejected -records 60") // more than there are devices
+	o := small(t, "-provider rejected -records 60") // more records than devices
 	o.RecordsFolder = t.TempDir()
 	var out strings.Builder
 	if err := run(t.Context(), o, &out); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "after the start of the gateway with 60 records") {
-		t.Errorf("there is no time of the first answer in\n%s", &out)
+		t.Errorf("the time of the first answer is missing in\n%s", &out)
 	}
 	b := startBench(t, o, o.Gateway)
 	var got received

@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// printPairs prints the median of each metric, the least and the greatest, and the same of the ratios of the pairs.
+// printPairs prints the median, least and greatest of each metric, and of the ratios of the pairs.
 func printPairs(out io.Writer, o *options, pairs []pair) error {
 	fmt.Fprintf(out, "median of %d pair(s) (least to greatest)\n\n", len(pairs))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -34,14 +34,14 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 	return err
 }
 
-// printReady prints how long it took the servers to answer for the first time.
+// printReady prints the times from the servers' starts to their first answers.
 func printReady(out io.Writer, o *options, pairs []pair) {
 	gateway, against := spreads(numbers(pairs, func(m *measurement) float64 { return float64(m.Ready.Microseconds()) / 1e3 }))
 	fmt.Fprintf(out, "\nthe first notification was answered %s ms after the start of the %s with %d records, and %s ms after that of the %s\n",
 		gateway, o.Gateway.Name, o.Records, against, o.Against.Name)
 }
 
-// spreads are those of both sides.
+// spreads returns the spreads of both sides.
 func spreads(both [][2]float64) (gateway, against spread) {
 	var sides [2][]float64
 	for _, p := range both {
@@ -50,7 +50,7 @@ func spreads(both [][2]float64) (gateway, against spread) {
 	return spreadOf(sides[0]), spreadOf(sides[1])
 }
 
-// numbers are a metric's for each pair.
+// numbers returns a metric's numbers for each pair.
 func numbers(pairs []pair, of func(*measurement) float64) [][2]float64 {
 	both := make([][2]float64, len(pairs))
 	for i, p := range pairs {
@@ -59,7 +59,7 @@ func numbers(pairs []pair, of func(*measurement) float64) [][2]float64 {
 	return both
 }
 
-// String is the median, and what it lies between.
+// String returns the median, with the least and the greatest.
 func (s spread) String() string {
 	median, least, greatest := short(s.Median), short(s.Least), short(s.Greatest)
 	if least == greatest {
@@ -68,7 +68,7 @@ func (s spread) String() string {
 	return fmt.Sprintf("%s (%s to %s)", median, least, greatest)
 }
 
-// short is a number with as many digits as mean anything.
+// short formats a number with only its significant digits.
 func short(n float64) string {
 	switch {
 	case n == 0:

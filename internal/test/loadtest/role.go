@@ -14,21 +14,21 @@ import (
 const (
 	// roleKey is the environment variable that makes the program one of the servers.
 	roleKey = "CADDY_MATRIX_PUSH_LOADTEST_ROLE"
-	// dirKey names the folder of the run, in which the servers find what they need to know.
+	// dirKey names the folder of the run, in which the servers find their files.
 	dirKey = "CADDY_MATRIX_PUSH_LOADTEST_DIR"
 
 	roleSink   = "sink"   // the push service
 	roleServer = "server" // Caddy, with the gateway or with the floor
 )
 
-// What a server is asked on its standard input, a line each, and answers on its standard output in a line of JSON.
+// A server reads these questions from its standard input, one in each line. It answers each on its standard output, with a line of JSON.
 const (
 	askUsage    = "usage"
 	askSettled  = "settled"
-	askReceived = "received" // of the push service
+	askReceived = "received" // only for the push service
 )
 
-// play is the program as one of the servers, until its standard input ends: when the parent does.
+// play runs the program as one of the servers until its standard input ends, which happens when the parent ends.
 func play(role string) error {
 	dir := os.Getenv(dirKey)
 	if role == roleSink {
@@ -53,7 +53,7 @@ func play(role string) error {
 	})
 }
 
-// converse says hello, and then answers what it is asked.
+// converse writes hello, and then answers questions.
 func converse(hello any, answer func(question string) any) error {
 	out := json.NewEncoder(os.Stdout)
 	if err := out.Encode(hello); err != nil {

@@ -12,7 +12,7 @@ import (
 // pair is one measurement of the gateway, and one of what it is compared with.
 type pair = [2]*measurement
 
-// run does what the options say, and prints what comes out.
+// run measures what the options ask for, and prints the results.
 func run(ctx context.Context, o *options, out io.Writer) error {
 	protocol := "HTTP/1.1"
 	if o.HTTP2 {
@@ -56,7 +56,7 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	return printPairs(out, o, pairs)
 }
 
-// perSecond is the rate that the options name, which may have to be found out.
+// perSecond returns the rate of the options. A share requires a measurement first.
 func (o *options) perSecond(ctx context.Context, out io.Writer) (float64, error) {
 	if !o.Rate.Share {
 		return o.Rate.Number, nil
@@ -65,11 +65,11 @@ func (o *options) perSecond(ctx context.Context, out io.Writer) (float64, error)
 	return saturation * o.Rate.Number / 100, err
 }
 
-// enough is how many notifications in flight show what the gateway can take. Of more than its limits it turns some away, which a closed loop
-// would only repeat.
+// enough is how many notifications in flight show the maximum throughput. The gateway refuses those beyond its limits, and a closed loop would
+// only repeat them.
 const enough = 256
 
-// saturate is how many notifications a second the gateway answers with 200 in a closed loop.
+// saturate returns how many notifications a second the gateway answers with 200 in a closed loop.
 func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
 	some := *o
 	some.Concurrency = min(o.Concurrency, enough)
@@ -91,7 +91,7 @@ func measurePairs(ctx context.Context, o *options, perSecond float64) ([]pair, e
 	return inTurn(o, func(v variant) (*measurement, error) { return measureOne(ctx, o, v, perSecond) })
 }
 
-// measureOne measures one server in processes that nothing was measured in before.
+// measureOne measures one server in new processes.
 func measureOne(ctx context.Context, o *options, v variant, perSecond float64) (m *measurement, err error) {
 	b, err := newBench(ctx, o, v)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// arrivals are random times of so many a second on average within the duration: many homeservers that know nothing of each other make
-// a Poisson process. They are the same for the same seed, so that both of a pair get the same.
+// arrivals returns random times within the duration, with a number of arrivals a second on average. Many independent homeservers make a Poisson
+// process. The same seed gives the same times, so both sides of a pair get the same load.
 func arrivals(perSecond float64, duration time.Duration, seed uint64) []time.Duration {
 	source := rand.NewPCG(seed, 0)
 	var times []time.Duration
@@ -23,8 +23,8 @@ func arrivals(perSecond float64, duration time.Duration, seed uint64) []time.Dur
 	}
 }
 
-// inTurn measures pairs of the gateway and what it is compared with, one right after the other, so that whatever else the machine does
-// meets both. Each side begins every other pair: what the first leaves behind for the second (a warm cache, a hot CPU) evens out.
+// inTurn measures pairs of the gateway and what it is compared with. The two are measured one right after the other, so other work of the machine
+// affects both. Each side starts every other pair, so effects of the first on the second (a warm cache, a hot CPU) even out.
 func inTurn[M any](o *options, measure func(variant) (M, error)) ([][2]M, error) {
 	variants, pairs := [2]variant{o.Gateway, o.Against}, make([][2]M, o.Pairs)
 	for i := range pairs {

@@ -25,7 +25,7 @@ func TestArrivalsAreRandomInOrderAndAsManyAsAsked(t *testing.T) {
 			longer++
 		}
 	}
-	// Of a Poisson process, 1/e of the gaps are longer than the mean.
+	// In a Poisson process, 1/e of the gaps are longer than the mean.
 	if part := float64(longer) / float64(len(times)); math.Abs(part-1/math.E) > 0.02 {
 		t.Errorf("%g of the gaps are longer than the mean", part)
 	}
@@ -35,7 +35,7 @@ func TestBothOfAPairGetTheSameArrivals(t *testing.T) {
 	t.Parallel()
 	one, same, other := arrivals(100, time.Second, 1), arrivals(100, time.Second, 1), arrivals(100, time.Second, 2)
 	if !slices.Equal(one, same) || slices.Equal(one, other) {
-		t.Error("the seed does not say what they are")
+		t.Error("the seed does not determine the times")
 	}
 }
 
@@ -62,7 +62,7 @@ func TestErrorsAreSpreadEvenly(t *testing.T) {
 	}
 }
 
-// Guards against a side that always comes second, on whatever the first left of the machine.
+// Guards against a side that always comes second, on a machine in the state that the first side left.
 func TestEachSideBeginsEveryOtherPair(t *testing.T) {
 	t.Parallel()
 	o := &options{Pairs: 5, Gateway: variant{Name: "a"}, Against: variant{Name: "b"}}
@@ -78,7 +78,7 @@ func TestEachSideBeginsEveryOtherPair(t *testing.T) {
 		t.Errorf("there are %d pairs", len(pairs))
 	}
 	for i, p := range pairs {
-		if p != [2]string{"a", "b"} { // whoever came first, the gateway is the first in the pair
+		if p != [2]string{"a", "b"} { // the gateway is always the first in the pair, whichever was measured first
 			t.Errorf("pair %d is %v", i, p)
 		}
 	}

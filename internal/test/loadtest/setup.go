@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What can be measured: a provider, or the answer for a pushkey that is known to be dead.
+// What can be measured: a provider, or the answer for a pushkey on record as dead.
 const (
 	apns        = "apns"
 	fcm         = "fcm"
@@ -25,22 +25,22 @@ const (
 	topic  = "org.example.load"
 	keyID  = "ABC123DEFG"
 	teamID = "TEAM123456"
-	// subject is how push services could reach the operator.
+	// subject is the operator's contact for push services.
 	subject = "mailto:ops@example.org"
 )
 
-// accessToken is as long as Google's are.
+// accessToken is as long as Google's tokens.
 var accessToken = "ya29.c." + strings.Repeat("loadtest", 16)
 
-// setup is what the servers of a run have to know.
+// setup is what the servers of a run need to know.
 type setup struct {
 	Provider string
 	Hosts    int
 	Latency  time.Duration
 	Errors   float64
-	// RecordsFile is the rejected store that is there already, if there is one.
+	// RecordsFile is the existing rejected store, if there is one.
 	RecordsFile string
-	// Origins are those of the push service, once it listens.
+	// Origins are the origins of the push service, once it listens.
 	Origins []string
 }
 
@@ -60,8 +60,8 @@ func (s *setup) write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, setupFile), text, 0o600)
 }
 
-// The same Caddy for both: the gateway with the defaults that an operator has, but for the fuse, which would not believe that
-// all pushkeys are dead, and for badge updates, which browsers get as well.
+// Both sides have the same Caddy. The gateway has an operator's defaults, with two exceptions: no fuse, which would trip because all pushkeys are
+// dead, and badge updates for browsers.
 var caddyfile = template.Must(template.New("").Parse(`{
 	admin off
 	persist_config off

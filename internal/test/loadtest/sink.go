@@ -15,8 +15,8 @@ import (
 
 const tokenPath = "/token"
 
-// sink is the push service: it takes every push as fast as a server can, and answers as it is told. What is sent is not looked at; the strict fakes
-// of the tests do that, which would cost more than what is measured.
+// sink is the push service. It takes every push as fast as a server can, and answers as the setup says. It does not check the pushes. The strict
+// fakes of the tests do, and would cost more than what is measured.
 type sink struct {
 	setup
 
@@ -24,7 +24,7 @@ type sink struct {
 	last                                atomic.Pointer[request]
 }
 
-// received is what a push service got so far.
+// received is what a push service has received so far.
 type received struct {
 	Pushes, Bytes, Refused, Connections int64
 	// Last is a push that it took.
@@ -38,7 +38,7 @@ type request struct {
 	Body   []byte
 }
 
-// playSink serves until the standard input ends. It listens at as many ports as there are to be hosts, and says first which.
+// playSink serves until the standard input ends. It listens on a port for each host, and first writes the origins.
 func playSink(dir string) error {
 	s := new(sink)
 	if err := s.setup.read(dir); err != nil {
@@ -72,7 +72,7 @@ func playSink(dir string) error {
 	})
 }
 
-// ServeHTTP takes a push, or gives out an access token.
+// ServeHTTP takes a push, or issues an access token.
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == tokenPath {
 		w.Header().Set("Content-Type", "application/json")
@@ -103,7 +103,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// due spreads a share of events evenly: it says whether the nth, counted from 1, is one of them.
+// due spreads a share of events evenly. It reports whether the nth, counted from 1, is one of them.
 func due(n int64, share float64) bool {
 	return math.Floor(float64(n)*share) > math.Floor(float64(n-1)*share)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// small is a run that is over soon. Nothing is said about how long anything takes.
+// small returns the options of a short run. Its times mean nothing.
 func small(t *testing.T, args string) *options {
 	t.Helper()
 	o, err := parse(strings.Fields("-pairs 1 -warmup 20ms -duration 100ms -latency 1ms -population 50 -hosts 2 -concurrency 4 "+args), io.Discard)
@@ -25,7 +25,7 @@ func small(t *testing.T, args string) *options {
 	return o
 }
 
-// startBench is a bench that ends with the test.
+// startBench starts a bench that ends with the test.
 func startBench(t *testing.T, o *options, v variant) *bench {
 	t.Helper()
 	b, err := newBench(t.Context(), o, v)
@@ -108,7 +108,7 @@ func TestTheFloorSendsWhatTheGatewaySendsAndBothAnswer(t *testing.T) {
 	}
 }
 
-// sent is what a server sends to the push service for the nth notification, without what is another each time.
+// sent returns what a server sends to the push service for the nth notification, without what differs each time.
 func sent(t *testing.T, b *bench, shape string, n int) string {
 	t.Helper()
 	var s setup
@@ -159,7 +159,7 @@ func canonical(t *testing.T, provider string, subscription providertest.Subscrip
 			scheme, token, _ := strings.Cut(value, " ")
 			value = fmt.Sprintf("%s and %d bytes", scheme, len(token)/8*8)
 		case "Topic":
-			value = fmt.Sprint(len(value), " characters") // the device's data are part of it, and the origin of those
+			value = fmt.Sprint(len(value), " characters") // it depends on the device's data and their origin
 		}
 		fmt.Fprintf(&text, "%s: %s\n", name, value)
 	}
@@ -177,10 +177,10 @@ func TestTheProgramPrintsAndDraws(t *testing.T) {
 		want []string
 	}{
 		{
-			"pairs at a share of what the gateway reaches",
+			"pairs at a share of the gateway's throughput",
 			func(o *options, out io.Writer) error { return run(t.Context(), o, out) },
 			"-provider rejected -rate 10%",
-			[]string{"the gateway reaches ", "(open loop)", "CPU for each", "latency, p99.9"},
+			[]string{"the gateway reaches ", "(open loop)", "CPU per notification", "latency, p99.9"},
 		},
 		{
 			"idle connections",
@@ -245,7 +245,7 @@ func TestAServerKnowsHowManyCPUsItMayUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(c.cmd.Env, "GOMAXPROCS=3") {
-		t.Error("it is not told")
+		t.Error("the process does not get GOMAXPROCS")
 	}
 	if err := c.stop(); err != nil {
 		t.Error(err)

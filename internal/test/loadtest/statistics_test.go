@@ -34,14 +34,14 @@ func TestMedianAndSpread(t *testing.T) {
 
 func TestARatioIsOfWhatWasMeasuredTogether(t *testing.T) {
 	t.Parallel()
-	// The machine was three times slower during the second pair; the ratio of the medians would be 20.
+	// The machine was three times slower in the second pair. The ratio of the medians would be 20.
 	got := ratios([][2]float64{{2, 1}, {60, 30}, {20, 10}, {1, 0}})
 	if !slices.Equal(got, []float64{2, 2, 2}) {
 		t.Errorf("the ratios are %v", got)
 	}
 }
 
-// example is a measurement of which everything is known.
+// example is a measurement with known results.
 func example() *measurement {
 	m := &measurement{tally: newTally()}
 	for ms := range 100 {
@@ -63,9 +63,10 @@ func example() *measurement {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	want := map[string]float64{
-		"answered with 200": 50, "delivered": 20, "pushes for each 200": 0.8, "answered with 503": 30, "failed": 20, "CPU for each": 100, "allocations for each": 100,
-		"allocated for each": 1, "sent for each push": 200, "connections to the push service": 2, "memory at its peak": 3,
-		"latency, p50": 50, "latency, p90": 90, "latency, p99": 99, "latency, p99.9": 100, "latency, longest": 100,
+		"answered with 200": 50, "delivered": 20, "pushes per 200": 0.8, "answered with 503": 30, "failed": 20,
+		"CPU per notification": 100, "allocations per notification": 100, "allocated per notification": 1,
+		"sent per push": 200, "connections to the push service": 2, "peak memory": 3,
+		"latency, p50": 50, "latency, p90": 90, "latency, p99": 99, "latency, p99.9": 100, "latency, maximum": 100,
 	}
 	for _, m := range metrics {
 		got, expected := m.of(example()), want[m.name]
@@ -99,7 +100,7 @@ func TestTheReportHasBothAndTheRatio(t *testing.T) {
 	if err := printPairs(&out, o, []pair{{twice, example()}, {twice, example()}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"median of 2 pair(s)", "the p99 of the gateway is 0 ms longer", "sent for each push, B            400       200       2.00\n"} {
+	for _, want := range []string{"median of 2 pair(s)", "the p99 of the gateway is 0 ms longer", "sent per push, B                 400       200       2.00\n"} {
 		if !strings.Contains(strings.ReplaceAll(out.String(), " ", ""), strings.ReplaceAll(want, " ", "")) {
 			t.Errorf("the report has no %q:\n%s", want, &out)
 		}
@@ -110,6 +111,6 @@ func TestMemoryIsReadFromWhatLinuxSays(t *testing.T) {
 	t.Parallel()
 	status := []byte("Name:\tloadtest\nVmHWM:\t   70000 kB\nVmRSS:\t     512 kB\n")
 	if field(status, "VmRSS:") != 512<<10 || field(status, "VmHWM:") != 70000<<10 || field(nil, "VmRSS:") != 0 {
-		t.Error("it is read wrongly")
+		t.Error("the field is read wrongly")
 	}
 }

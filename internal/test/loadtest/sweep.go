@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// steps are the rates of a sweep, in percent of what the gateway reaches in a closed loop.
+// steps are the rates of a sweep, in percent of the gateway's throughput in a closed loop.
 var steps = []float64{10, 25, 50, 75, 90, 100, 120}
 
 // series is one line of the plot: a latency for each rate.
@@ -20,7 +20,7 @@ type series struct {
 // point is a rate in notifications a second, and a latency in milliseconds.
 type point struct{ rate, latency float64 }
 
-// sweep measures both at one rate after another, and prints and draws what latency comes with what load.
+// sweep measures both sides at one rate after another, and prints and draws latency against load.
 func sweep(ctx context.Context, o *options, steps []float64, out io.Writer) error {
 	saturation, err := saturate(ctx, o, out)
 	if err != nil {
@@ -64,7 +64,7 @@ func sweep(ctx context.Context, o *options, steps []float64, out io.Writer) erro
 	return nil
 }
 
-// added is by how many milliseconds the gateway's p99 is longer, of each pair.
+// added returns by how many milliseconds the gateway's p99 is longer, for each pair.
 func added(pairs []pair) []float64 {
 	var list []float64
 	for _, p := range numbers(pairs, quantile(99)) {

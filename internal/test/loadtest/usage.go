@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// usage is what a process has used so far, and what it holds.
+// usage is what a process has used so far, and the memory that it holds.
 type usage struct {
-	// CPU is that of all threads, the garbage collector's included.
+	// CPU is the CPU time of all threads, including the garbage collector's.
 	CPU time.Duration
 	// Allocations and Allocated are counts and bytes since the process began.
 	Allocations, Allocated uint64
-	// Resident is the memory that the system gave the process, and Peak the most that it was; 0 where it does not say.
+	// Resident is the resident memory of the process, and Peak its maximum. Both are 0 on systems that don't report them.
 	Resident, Peak uint64
-	// Live is what the heap and the stacks hold.
+	// Live is the memory of the heap and the stacks.
 	Live uint64
 }
 
-// used is the usage of this process.
+// used returns the usage of this process.
 func used() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	status, _ := os.ReadFile("/proc/self/status") // Linux alone has it
+	status, _ := os.ReadFile("/proc/self/status") // exists only on Linux
 	return usage{
 		CPU: cpu(), Allocations: m.Mallocs, Allocated: m.TotalAlloc,
 		Resident: field(status, "VmRSS:"), Peak: field(status, "VmHWM:"), Live: m.HeapAlloc + m.StackInuse,
 	}
 }
 
-// settled is the usage once the garbage is collected and given back.
+// settled returns the usage after garbage collection, with unused memory returned to the system.
 func settled() usage {
 	debug.FreeOSMemory()
-	debug.FreeOSMemory() // what finalizers and pools kept through the first
+	debug.FreeOSMemory() // frees what finalizers and pools kept through the first one
 	return used()
 }
 
-// field is a number of kilobytes in /proc/self/status, in bytes.
+// field returns a field of /proc/self/status, which is in kilobytes, in bytes.
 func field(status []byte, name string) uint64 {
 	_, rest, _ := bytes.Cut(status, []byte(name))
 	line, _, _ := bytes.Cut(rest, []byte("kB"))

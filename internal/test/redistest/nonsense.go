@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Nonsense starts a server that lets clients connect as a Redis does, and has one answer for everything else, in Redis' protocol or not.
-// It returns its URL.
+// Nonsense starts a server that lets clients connect like a Redis, and has one answer for everything else, which need not be in Redis'
+// protocol. It returns the server's URL.
 func Nonsense(t *testing.T, answer string) (url string) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -14,9 +14,9 @@ import (
 // RequireVariable is the environment variable that makes a missing redis-server a failure.
 const RequireVariable = "CI_REQUIRE_REDIS"
 
-// Server is a redis-server that listens on a socket in a directory of its own, and writes an append-only file there.
+// Server is a redis-server that listens on a socket in a separate directory, and writes an append-only file there.
 type Server struct {
-	// URL is how to get at it.
+	// URL is the address of the server.
 	URL string
 
 	t       testing.TB
@@ -25,7 +25,7 @@ type Server struct {
 	process *exec.Cmd
 }
 
-// Start starts a server, which ends with the test. Options are those of the command line, such as "--requirepass", "secret". Where
+// Start starts a server, which ends with the test. Options are those of the command line, such as "--requirepass", "secret". If
 // redis-server is not installed, the test is skipped, unless CI_REQUIRE_REDIS is set.
 func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
@@ -46,7 +46,7 @@ func Start(t testing.TB, options ...string) *Server {
 	return s
 }
 
-// Restart starts the server again, with what it has written to its file.
+// Restart starts the server again, with the data in its file.
 func (s *Server) Restart() {
 	s.t.Helper()
 	socket := filepath.Join(s.dir, "s")
@@ -72,7 +72,7 @@ func (s *Server) Restart() {
 	}
 }
 
-// answers says whether the server has read its file.
+// answers reports whether the server has read its file.
 func answers(socket string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -90,7 +90,7 @@ func answers(socket string) bool {
 	return err == nil && (string(answer[:n]) == "+PONG\r\n" || string(answer[:min(n, 7)]) == "-NOAUTH")
 }
 
-// Kill ends the server without a warning.
+// Kill ends the server without warning.
 func (s *Server) Kill() {
 	if s.process == nil {
 		return
@@ -100,7 +100,7 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
-// Pause makes the server stop answering, with its connections open, until the function that it returns is called.
+// Pause makes the server stop answering, with its connections open, until the returned function is called.
 func (s *Server) Pause() (resume func()) {
 	s.t.Helper()
 	pid := s.process.Process

@@ -1,5 +1,5 @@
-// Package reference writes the reference of the configuration from the code: from the types of the modules, what encoding/json makes of
-// them, and their doc comments.
+// Package reference generates the reference of the configuration from the code: from the types of the modules, their JSON tags, and their doc
+// comments.
 package reference
 
 import (
@@ -12,14 +12,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Modules are those that belong to the gateway, by their IDs: the handler and the app first.
+// Modules returns the gateway's modules, sorted by ID, with the handler and the app first.
 func Modules() []caddy.ModuleInfo {
 	var mine []caddy.ModuleInfo
 	for _, id := range caddy.Modules() {
 		if parts := strings.Split(id, "."); slices.Contains(parts, "matrix_push") && !strings.HasPrefix(id, "admin.") {
 			info, err := caddy.GetModule(id)
 			if err != nil {
-				panic(err) // it was listed
+				panic(err) // cannot happen, because it is in the list
 			}
 			mine = append(mine, info)
 		}
@@ -55,7 +55,7 @@ func writeModule(w *strings.Builder, id string, t reflect.Type, source *Source) 
 	return writeFields(w, t, source, make(map[reflect.Type]bool))
 }
 
-// writeFields writes the table of a type's fields, and then those of the types in it.
+// writeFields writes the table of a type's fields, and then the tables of the types in it.
 func writeFields(w *strings.Builder, t reflect.Type, source *Source, written map[reflect.Type]bool) error {
 	fields, err := source.fields(t)
 	if err != nil {
@@ -88,7 +88,7 @@ func writeFields(w *strings.Builder, t reflect.Type, source *Source, written map
 	return nil
 }
 
-// many goes before the name of a field that holds several.
+// many returns the text before the name of a field that holds several values.
 func many(t reflect.Type) string {
 	if t.Kind() == reflect.Map || t.Kind() == reflect.Slice {
 		return "Each of "
@@ -96,7 +96,7 @@ func many(t reflect.Type) string {
 	return ""
 }
 
-// structOf is the struct of ours that a field holds, if it holds one.
+// structOf returns the struct of this module that a field holds, or nil.
 func structOf(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Map || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -107,7 +107,7 @@ func structOf(t reflect.Type) reflect.Type {
 	return nil
 }
 
-// typeName is what a field's JSON is.
+// typeName returns the JSON type of a field.
 func typeName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[caddy.Duration]():
@@ -131,7 +131,7 @@ func typeName(t reflect.Type) string {
 	}
 }
 
-// paragraphs are a doc comment as Markdown: the lines of a paragraph are joined, and what is indented is code.
+// paragraphs returns a doc comment as Markdown. It joins the lines of a paragraph, and turns indented lines into code.
 func paragraphs(doc string) string {
 	var list []string
 	for p := range strings.SplitSeq(strings.TrimSpace(doc), "\n\n") {

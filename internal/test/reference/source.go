@@ -15,10 +15,10 @@ import (
 	"strings"
 )
 
-// modulePath is the module's, below which its packages are.
+// modulePath is the path of this Go module.
 const modulePath = "github.com/matrix-push/caddy-matrix-push"
 
-// Source is the module's code, without its tests.
+// Source is the code of this Go module, without its tests.
 type Source struct {
 	types   map[string]typeDoc           // by package path, a dot, and name
 	methods map[string]*ast.CommentGroup // by the type's key, a dot, and the method's name
@@ -27,10 +27,10 @@ type Source struct {
 
 type typeDoc struct {
 	doc    *ast.CommentGroup
-	fields map[string]*ast.CommentGroup // by name; an embedded one by its type's
+	fields map[string]*ast.CommentGroup // by name; an embedded field by the name of its type
 }
 
-// Parse reads the code below the module's folder, without that of modules in it.
+// Parse reads the code in the module's folder, without nested modules.
 func Parse(root string) (*Source, error) {
 	s := &Source{types: make(map[string]typeDoc), methods: make(map[string]*ast.CommentGroup)}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -54,7 +54,7 @@ func Parse(root string) (*Source, error) {
 	return s, err
 }
 
-// isModule reports whether a folder is a module of its own.
+// isModule reports whether a folder is a separate Go module.
 func isModule(folder string) bool {
 	_, err := os.Stat(filepath.Join(folder, "go.mod"))
 	return err == nil
@@ -106,7 +106,7 @@ func newTypeDoc(d *ast.GenDecl, t *ast.TypeSpec) typeDoc {
 
 func key(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }
 
-// Type is a type's doc comment.
+// Type returns a type's doc comment.
 func (s *Source) Type(t reflect.Type) (string, error) {
 	doc := s.types[key(t)].doc
 	if doc == nil {
@@ -115,7 +115,7 @@ func (s *Source) Type(t reflect.Type) (string, error) {
 	return doc.Text(), nil
 }
 
-// Syntax is the Caddyfile syntax in the doc comment of the type's UnmarshalCaddyfile; empty if it has none.
+// Syntax returns the Caddyfile syntax in the doc comment of the type's UnmarshalCaddyfile. It is empty if there is none.
 func (s *Source) Syntax(t reflect.Type) string {
 	doc := s.methods[key(t)+".UnmarshalCaddyfile"]
 	if doc == nil {
@@ -136,7 +136,7 @@ type field struct {
 	doc  string
 }
 
-// fields are those that a configuration may set, the embedded ones after the type's own.
+// fields returns the fields that a configuration may set: first the type's direct fields, then the embedded ones.
 func (s *Source) fields(t reflect.Type) (own []field, err error) {
 	var embedded []field
 	for i := range t.NumField() {
@@ -161,8 +161,8 @@ func (s *Source) fields(t reflect.Type) (own []field, err error) {
 	return append(own, embedded...), nil
 }
 
-// Options are the words that the parsers of Caddyfiles compare with: in a function that reads from a dispenser, the cases of a switch,
-// the keys of a map, and what is compared by == or !=.
+// Options returns the words that the Caddyfile parsers know. In each function that reads from a dispenser, these are the cases of a switch, the
+// keys of a map, and the operands of == and !=.
 func (s *Source) Options() []string {
 	words := make(map[string]bool)
 	note := func(e ast.Expr) {
@@ -199,7 +199,7 @@ func (s *Source) Options() []string {
 	return slices.Sorted(maps.Keys(words))
 }
 
-// reads reports whether a function reads from a dispenser, or returns what does.
+// reads reports whether a function reads from a dispenser, or returns a function that does.
 func reads(fn *ast.FuncDecl) (found bool) {
 	ast.Inspect(fn.Type, func(n ast.Node) bool {
 		if sel, ok := n.(*ast.SelectorExpr); ok {

@@ -11,13 +11,13 @@ const acceptancePage = "docs/acceptance.md"
 
 var (
 	acceptanceRow = regexp.MustCompile(`(?m)^\| ([A-Z]\d\d) \| [^|]+ \| [^|]+ \| ([^|]+) \|$`)
-	// acceptanceTest is the name of a test that begins with an id, and acceptanceID an id of a letter that the page has.
+	// acceptanceTest matches the name of a test that begins with an id. acceptanceID matches an id with one of the page's letters.
 	acceptanceTest = regexp.MustCompile(`^Test([A-Z]\d\d)_`)
 	acceptanceID   = regexp.MustCompile(`\b(?:Test)?([AFIPRSUW]\d\d)(?:\b|_)`)
 	quotedTest     = regexp.MustCompile("`(Test\\w+)`")
 )
 
-// acceptance are the tests of each id on the page.
+// acceptance returns the tests of each id on the page.
 func acceptance(t *testing.T) map[string][]string {
 	t.Helper()
 	ids := make(map[string][]string)
@@ -33,7 +33,7 @@ func acceptance(t *testing.T) map[string][]string {
 		}
 	}
 	if len(ids) < 80 {
-		t.Errorf("%s has %d ids only", acceptancePage, len(ids))
+		t.Errorf("%s has only %d ids", acceptancePage, len(ids))
 	}
 	return ids
 }
@@ -45,7 +45,7 @@ func TestEveryAcceptanceIDHasItsTests(t *testing.T) {
 	for id, named := range acceptance(t) {
 		for _, name := range named {
 			if !tests[name] {
-				t.Errorf("%s names %s for %s, which there is not", acceptancePage, name, id)
+				t.Errorf("%s names %s for %s, but there is no such test", acceptancePage, name, id)
 			}
 			if m := acceptanceTest.FindStringSubmatch(name); m != nil && m[1] != id {
 				t.Errorf("%s names %s for %s", acceptancePage, name, id)

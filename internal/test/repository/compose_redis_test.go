@@ -9,7 +9,6 @@ import (
 )
 
 func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	c, _ := readCompose(t, "compose.redis.yaml")
@@ -58,21 +57,20 @@ func TestTheGatewaysBelieveTheFrontAndShareOneRedis(t *testing.T) {
 }
 
 func TestRedisIsToldWhatItsPageSays(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page := read(t, "docs/redis.md")
 	conf := read(t, filepath.Join(composeFolder, "redis/redis.conf"))
-	_, block, _ := strings.Cut(page, "## What Redis must be told\n\n```\n")
+	_, block, _ := strings.Cut(page, "## Required Redis settings\n\n```\n")
 	block, _, _ = strings.Cut(block, "```")
 	for setting := range strings.Lines(block) {
 		if !strings.Contains(conf, "\n"+setting) {
 			t.Errorf("redis.conf has no %s", setting)
 		}
 	}
-	// The health check's user has no password, for which Redis would refuse the gateways as well.
+	// The health check's user has no password. With protected mode, Redis would therefore refuse the gateways, too.
 	if !strings.Contains(conf, "\nuser default on nopass resetkeys -@all +ping\n") || !strings.Contains(conf, "\nprotected-mode no\n") {
-		t.Error("redis.conf lets the health check do more than it has to, or the gateways nothing")
+		t.Error("redis.conf allows the health check more than it needs, or refuses the gateways")
 	}
 	acl := regexp.MustCompile(`(?m)^ACL SETUSER push on >password (.+)$`).FindStringSubmatch(page)
 	c, _ := readCompose(t, "compose.redis.yaml")

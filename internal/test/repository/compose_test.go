@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// compose is what these tests look at in a Compose file, https://github.com/compose-spec/compose-spec/blob/main/spec.md.
+// compose has the parts of a Compose file that these tests check, https://github.com/compose-spec/compose-spec/blob/main/spec.md.
 type compose struct {
 	Services map[string]service `yaml:"services"`
 	Volumes  map[string]any     `yaml:"volumes"`
@@ -49,10 +49,10 @@ type service struct {
 	StopGrace   string            `yaml:"stop_grace_period"`
 }
 
-// attachments are a service's networks, and its address where it has a fixed one.
+// attachments are a service's networks, with its fixed address if it has one.
 type attachments map[string]netip.Addr
 
-// UnmarshalYAML reads a list of names, or an object of them.
+// UnmarshalYAML reads a list of names, or an object with the names as keys.
 func (a *attachments) UnmarshalYAML(decode func(any) error) error {
 	*a = make(attachments)
 	var names []string
@@ -87,7 +87,6 @@ func readCompose(t *testing.T, name string) (c compose, text string) {
 var composeFiles = []string{"compose.yaml", "compose.redis.yaml"}
 
 func TestComposeRefersToWhatIsThere(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -109,7 +108,7 @@ func TestComposeRefersToWhatIsThere(t *testing.T) {
 			}
 			for other := range s.DependsOn {
 				if _, ok := c.Services[other]; !ok {
-					t.Errorf("%s: %s depends on %s, which is not there", file, name, other)
+					t.Errorf("%s: %s depends on %s, which does not exist", file, name, other)
 				}
 			}
 			for network, address := range s.Networks {
@@ -119,18 +118,17 @@ func TestComposeRefersToWhatIsThere(t *testing.T) {
 				}
 			}
 		}
-		// What .env has to say is at the top.
+		// The comment at the top lists what .env must contain.
 		head, _, _ := strings.Cut(text, "\nname:")
 		for _, m := range regexp.MustCompile(`\$\{(\w+)(:-)?`).FindAllStringSubmatch(text, -1) {
 			if m[2] == "" && !strings.Contains(head, "\n#\t"+m[1]+"=") {
-				t.Errorf("%s does not say what %s is", file, m[1])
+				t.Errorf("the comment at the top of %s does not list %s", file, m[1])
 			}
 		}
 	}
 }
 
 func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -140,7 +138,7 @@ func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
 				t.Errorf("%s: %s is privileged", file, name)
 			}
 			if s.Build == nil {
-				// Synapse's is the operator's to pin: what the tag means is not known here.
+				// The operator pins Synapse's image: its digest is not known here.
 				if !regexp.MustCompile(`^[a-z/]+:v?\d+\.\d+\.\d+(-\w+)?(@sha256:[0-9a-f]{64}|\$\{SYNAPSE_DIGEST:-\})$`).MatchString(s.Image) {
 					t.Errorf("%s: %s has the image %s, want a version and a digest", file, name, s.Image)
 				}
@@ -150,13 +148,13 @@ func TestComposeStartsPinnedImagesWithoutPrivileges(t *testing.T) {
 				t.Errorf("%s: %s is built from %s", file, name, path)
 			}
 			if !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || !s.ReadOnly || s.MemLimit == "" {
-				t.Errorf("%s: %s may do more than it has to: %+v", file, name, s)
+				t.Errorf("%s: %s may do more than it needs: %+v", file, name, s)
 			}
 		}
 	}
 }
 
-// caddyfileOf is the Caddyfile that a service mounts, or nothing.
+// caddyfileOf returns the Caddyfile that a service mounts, or "".
 func (s service) caddyfileOf() string {
 	for _, mount := range s.Volumes {
 		if source, ok := strings.CutSuffix(mount, ":/etc/caddy:ro"); ok {
@@ -167,7 +165,6 @@ func (s service) caddyfileOf() string {
 }
 
 func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, file := range composeFiles {
@@ -182,22 +179,22 @@ func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 			asked := make(map[string]bool)
 			for _, m := range regexp.MustCompile(`\{\$(\w+)`).FindAllStringSubmatch(read(t, caddyfile), -1) {
 				asked[m[1]] = true
-				if _, ok := s.Environment[m[1]]; !ok && m[1] != "SECRETS" { // where Compose puts secrets is the default
+				if _, ok := s.Environment[m[1]]; !ok && m[1] != "SECRETS" { // the default is where Compose mounts secrets
 					t.Errorf("%s: %s: %s is not in the environment", file, name, m[1])
 				}
 			}
 			for variable := range s.Environment {
 				if !asked[variable] {
-					t.Errorf("%s: %s: nobody asks for %s", file, name, variable)
+					t.Errorf("%s: %s: the Caddyfile does not use %s", file, name, variable)
 				}
 			}
 			if stop, grace := duration(t, s.StopGrace), gracePeriod(t, caddyfile); stop <= 2*grace {
-				t.Errorf("%s: %s is killed after %s, and may take twice %s", file, name, stop, grace)
+				t.Errorf("%s: %s is killed after %s, but may take twice %s", file, name, stop, grace)
 			}
 			if !slices.ContainsFunc(s.Volumes, func(mount string) bool { return strings.HasSuffix(mount, ":/data") }) {
-				t.Errorf("%s: %s has nothing to keep its data in", file, name)
+				t.Errorf("%s: %s has no volume for its data", file, name)
 			}
-			// An endpoint is the site's own only where the port is that of the request: 443 is 443 inside, too.
+			// An endpoint is the site's own only if its port is that of the request. So 443 must be 443 inside the container, too.
 			published := []string{"80:80", "443:443", "443:443/udp"}
 			if public := len(s.Ports) > 0; public && (!slices.Equal(s.Ports, published) || s.Sysctls["net.ipv4.ip_unprivileged_port_start"] != "0") {
 				t.Errorf("%s: %s publishes %q with %q", file, name, s.Ports, s.Sysctls)
@@ -213,7 +210,6 @@ func TestComposeGivesEachCaddyfileWhatItAsksFor(t *testing.T) {
 }
 
 func TestSynapseMayPushToTheGatewayAlone(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	c, _ := readCompose(t, "compose.yaml")
@@ -257,16 +253,16 @@ func TestATrialHasItsOwnAuthority(t *testing.T) {
 	}
 	caddyfile := read(t, synapseCaddyfile(c))
 	if strings.Contains(adapt(t, caddyfile), `"internal"`) {
-		t.Error("certificates are Caddy's own anyway")
+		t.Error("certificates are of Caddy's internal authority even without the trial's file")
 	}
 	for variable, value := range trial.Services["gateway"].Environment {
 		t.Setenv(variable, value)
 	}
 	if !strings.Contains(adapt(t, caddyfile), `"module":"internal"`) {
-		t.Error("certificates are not Caddy's own")
+		t.Error("certificates are not of Caddy's internal authority")
 	}
 	synapse := trial.Services["synapse"]
 	if want := "./root.crt:" + synapse.Environment["SSL_CERT_FILE"] + ":ro"; !slices.Equal(synapse.Volumes, []string{want}) {
-		t.Errorf("Synapse trusts %q, and has %q", want, synapse.Volumes)
+		t.Errorf("Synapse trusts %q, but has the volumes %q", want, synapse.Volumes)
 	}
 }

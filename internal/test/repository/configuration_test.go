@@ -21,7 +21,6 @@ const (
 )
 
 func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	source, err := reference.Parse(".")
@@ -38,7 +37,7 @@ func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
 	}
 	written, got, found := strings.Cut(string(page), generated)
 	if !found {
-		t.Fatalf("%s has no part that is generated", referencePage)
+		t.Fatalf("%s has no generated part", referencePage)
 	}
 	if *update {
 		if err := os.WriteFile(referencePage, []byte(written+generated+want), 0o600); err != nil {
@@ -47,15 +46,14 @@ func TestTheConfigurationReferenceIsThatOfTheCode(t *testing.T) {
 		return
 	}
 	if got != want {
-		t.Errorf("%s is not what the code says: go test ./internal/test/repository -run Reference -update", referencePage)
+		t.Errorf("%s does not match the code: run go test ./internal/test/repository -run Reference -update", referencePage)
 	}
 }
 
-// syntaxBlock is a block of Caddyfile syntax in the reference.
+// syntaxBlock matches a block of Caddyfile syntax in the reference.
 var syntaxBlock = regexp.MustCompile("(?s)```text\n(.*?)```")
 
 func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page, err := os.ReadFile(referencePage)
@@ -91,6 +89,6 @@ func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
 		}
 	}
 	if len(parsed) < 30 || len(caddy.Modules()) == 0 {
-		t.Errorf("there are %d options only: %q", len(parsed), parsed)
+		t.Errorf("there are only %d options: %q", len(parsed), parsed)
 	}
 }

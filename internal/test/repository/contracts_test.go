@@ -13,9 +13,8 @@ import (
 // contracts are the packages that third parties implement, by their folders.
 var contracts = []string{"providers", "rejected", "outbox"}
 
-// What a contract imports, everyone builds who implements it, and its types become part of theirs.
+// Everyone who implements a contract builds what it imports. Imported types become part of their API.
 func TestContractsImportTheStandardLibraryOnly(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, contract := range contracts {
@@ -32,7 +31,7 @@ func TestContractsImportTheStandardLibraryOnly(t *testing.T) {
 			own, others := imports(t, file, read(t, file))
 			standard = append(standard, own...)
 			for _, other := range others {
-				t.Errorf("%s imports %s: hand in what it does, or put the code that needs it elsewhere", file, other)
+				t.Errorf("%s imports %s: pass in what you need from it, or move the code that needs it to another package", file, other)
 			}
 		}
 		slices.Sort(standard)
@@ -40,7 +39,7 @@ func TestContractsImportTheStandardLibraryOnly(t *testing.T) {
 	}
 }
 
-// imports are the packages of the standard library that a source imports, and all others.
+// imports returns the imports of a source: those of the standard library, and all others.
 func imports(t *testing.T, name, source string) (standard, others []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly)
@@ -52,7 +51,7 @@ func imports(t *testing.T, name, source string) (standard, others []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// As cmd/go tells them apart: every other module begins with the name of a host. C is no package.
+		// As cmd/go distinguishes them: every other module begins with a host name. C is not a package.
 		if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") || first == "C" {
 			others = append(others, imported)
 		} else {
@@ -63,7 +62,6 @@ func imports(t *testing.T, name, source string) (standard, others []string) {
 }
 
 func TestAnImportOfAnotherModuleIsFound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for spec, other := range map[string]bool{

@@ -16,15 +16,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// What is deployed is not built or started here: these tests hold the files of examples/container and examples/systemd together, where one
-// relies on what another says.
+// These tests neither build nor start what is deployed. They check that the files of examples/container and examples/systemd agree where one
+// relies on another.
 
 const (
 	containerfile = "examples/container/Containerfile"
 	unitFile      = "examples/systemd/caddy-matrix-push.service"
 )
 
-// instructions are those of the Containerfile, as their word and the rest, in order.
+// instructions returns the Containerfile's instructions in order, each as its keyword and the rest.
 func instructions(t *testing.T) [][2]string {
 	t.Helper()
 	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(read(t, containerfile), "")
@@ -38,7 +38,7 @@ func instructions(t *testing.T) [][2]string {
 	return all
 }
 
-// instruction is the last one of its kind.
+// instruction returns the last instruction with a keyword.
 func instruction(t *testing.T, word string) string {
 	t.Helper()
 	for _, i := range slices.Backward(instructions(t)) {
@@ -51,7 +51,6 @@ func instruction(t *testing.T, word string) string {
 }
 
 func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var b builder
@@ -70,18 +69,16 @@ func TestTheContainerIsBuiltAsXcaddyJSONSays(t *testing.T) {
 }
 
 func TestTheContainersImagesHaveDigests(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	for _, i := range instructions(t) {
 		if i[0] == "FROM" && i[1] != "scratch" && !regexp.MustCompile(`^\S+:\S+@sha256:[0-9a-f]{64} AS \w+$`).MatchString(i[1]) {
-			t.Errorf("FROM %s: what its tag means may change, want a digest", i[1])
+			t.Errorf("FROM %s: a tag may change, want a digest", i[1])
 		}
 	}
 }
 
 func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	if last := instruction(t, "FROM"); last != "scratch" {
@@ -89,10 +86,10 @@ func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
 	}
 	user := instruction(t, "USER")
 	if !regexp.MustCompile(`^[1-9]\d+:[1-9]\d+$`).MatchString(user) {
-		t.Errorf("the user is %s, no number other than 0", user)
+		t.Errorf("the user is %s, want a number other than 0", user)
 	}
 	if !slices.Contains(instructions(t), [2]string{"COPY", "--from=build --chown=" + user + " /owned/ /"}) {
-		t.Errorf("the volumes are not %s's", user)
+		t.Errorf("the volumes are not owned by %s", user)
 	}
 	if check := instruction(t, "HEALTHCHECK"); !strings.HasSuffix(check, ` CMD ["caddy", "matrix-push", "status"]`) {
 		t.Errorf("the health check is %s", check)
@@ -106,20 +103,19 @@ func TestTheContainerHasNoRootNoShellAndAHealthCheck(t *testing.T) {
 			environment += " " + i[1]
 		}
 	}
-	if !strings.Contains(environment, " AUTOMEMLIMIT=0.7") { // what docs/deployment.md says of mem_limit counts on it
+	if !strings.Contains(environment, " AUTOMEMLIMIT=0.7") { // docs/deployment.md on mem_limit relies on it
 		t.Errorf("the environment is%s", environment)
 	}
 	volumes := strings.Fields(instruction(t, "VOLUME"))
 	for _, directory := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "HOME"} {
 		m := regexp.MustCompile(`\b` + directory + `=(\S+)`).FindStringSubmatch(environment)
 		if m == nil || !slices.Contains(volumes, m[1]) {
-			t.Errorf("%s is no volume: %q", directory, m)
+			t.Errorf("%s is not a volume: %q", directory, m)
 		}
 	}
 }
 
 func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	ignored := strings.Fields(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(read(t, containerfile+".dockerignore"), ""))
@@ -141,7 +137,7 @@ func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
 		words := strings.Fields(i[1])
 		for _, source := range words[:len(words)-1] {
 			if _, err := os.Stat(source); err != nil || isIgnored(source) {
-				t.Errorf("%s is not there to be copied: %v", source, err)
+				t.Errorf("%s is copied, but does not exist: %v", source, err)
 			}
 		}
 	}
@@ -155,7 +151,7 @@ func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
 			for _, pattern := range strings.Fields(m[1]) {
 				files, err := filepath.Glob(filepath.Join(filepath.Dir(path), pattern))
 				if err != nil || len(files) == 0 {
-					t.Errorf("%s embeds %s, which is not there: %v", path, pattern, err)
+					t.Errorf("%s embeds %s, which does not exist: %v", path, pattern, err)
 				}
 				needed = append(needed, files...)
 			}
@@ -172,12 +168,12 @@ func TestTheContainersBuildFindsAllThatItNeeds(t *testing.T) {
 	}
 	for _, secret := range []string{".git", "AuthKey_ABC123DEFG.p8", "examples/container/.env", "examples/container/secrets/redis_password"} {
 		if !isIgnored(secret) {
-			t.Errorf("%s gets into the build", secret)
+			t.Errorf("%s is copied into the build", secret)
 		}
 	}
 }
 
-// The environments of the Caddyfiles of examples/container, without those that have a default which every installation keeps.
+// The environments of the Caddyfiles of examples/container, without variables that every installation leaves at their default.
 func deploymentEnvironment(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{"PUSH_HOST": "push.example.net", "MATRIX_HOST": "matrix.example.net", "OPERATOR": "ops@example.net"} {
@@ -197,12 +193,12 @@ func TestDeploymentsValidateWithTheirEnvironment(t *testing.T) {
 		if hosts := hostsOf(t, text); file != "examples/systemd/Caddyfile" && !slices.Contains(hosts, "push.example.net") {
 			t.Errorf("%s has the sites %q", file, hosts)
 		}
-		// The part about Apple's devices is a comment, since not everyone has a key.
+		// The part for Apple devices is a comment, because not everyone has a key.
 		commented := regexp.MustCompile(`(?m)^(\t+)# ((?:\t|app org.example.ios|\}$).*)$`)
 		if with := commented.ReplaceAllString(text, "$1$2"); with != text {
 			with = strings.ReplaceAll(with, "/run/secrets/apns_key", "{env.CREDENTIALS_DIRECTORY}/AuthKey_ABC123DEFG.p8")
 			if !strings.Contains(with, "\n\t\tapp org.example.ios {\n") {
-				t.Errorf("%s: what is commented out is not Apple's app:\n%s", file, with)
+				t.Errorf("%s: the commented part is not an app for Apple devices:\n%s", file, with)
 			}
 			caddyfiles[file+" with a key"] = with
 		}
@@ -214,7 +210,7 @@ func TestDeploymentsValidateWithTheirEnvironment(t *testing.T) {
 	validateAll(t, caddyfiles)
 }
 
-// hostsOf are the hosts of a Caddyfile's sites.
+// hostsOf returns the hosts of a Caddyfile's sites.
 func hostsOf(t *testing.T, caddyfile string) (hosts []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`"host":\["([^"]+)"\]`).FindAllStringSubmatch(adapt(t, caddyfile), -1) {
@@ -232,7 +228,7 @@ func adapt(t *testing.T, caddyfile string) string {
 	return string(adapted)
 }
 
-// gracePeriod is what a Caddyfile says about stopping.
+// gracePeriod returns the grace_period of a Caddyfile.
 func gracePeriod(t *testing.T, caddyfile string) time.Duration {
 	t.Helper()
 	m := regexp.MustCompile(`(?m)^\tgrace_period (\S+)$`).FindStringSubmatch(read(t, caddyfile))
@@ -252,7 +248,6 @@ func duration(t *testing.T, text string) time.Duration {
 }
 
 func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	unit := read(t, unitFile)
@@ -264,7 +259,7 @@ func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
 		return m[1]
 	}
 	if stop, grace := duration(t, setting("TimeoutStopSec")), gracePeriod(t, "examples/systemd/Caddyfile"); stop <= 2*grace {
-		t.Errorf("it is killed after %s, and may take twice %s", stop, grace)
+		t.Errorf("it is killed after %s, but may take twice %s", stop, grace)
 	}
 	for _, name := range []string{"HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
 		if want := name + "=%S/" + setting("StateDirectory"); !strings.Contains(unit, want) {
@@ -276,7 +271,7 @@ func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
 			t.Errorf("%s is %s", name, setting(name))
 		}
 	}
-	// With --environ, which the unit of Caddy's packages has, the journal shows what is in the environment.
+	// With --environ, which the unit of Caddy's packages has, the environment is in the journal.
 	if strings.Contains(setting("ExecStart"), "--environ") {
 		t.Error("the environment is logged")
 	}
@@ -285,11 +280,11 @@ func TestTheUnitSuitsItsCaddyfile(t *testing.T) {
 		key = m[1]
 	}
 	if key == "" || !strings.Contains(unit, "\n#LoadCredential="+key+":") {
-		t.Errorf("the Caddyfile's credential %q is not among the unit's", key)
+		t.Errorf("the unit does not load the Caddyfile's credential %q", key)
 	}
 }
 
-// unmarshalYAML reads a file strictly, as far as v says what is in it.
+// unmarshalYAML reads those parts of a file that v has fields for.
 func unmarshalYAML(t *testing.T, file string, v any) {
 	t.Helper()
 	if err := yaml.Unmarshal([]byte(read(t, file)), v); err != nil {

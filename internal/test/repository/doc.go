@@ -1,2 +1,2 @@
-// Package repository holds the tests of what the repository says and ships beside its code: pages, examples, lists and licences.
+// Package repository tests what the repository has besides code: pages, examples, lists and licences.
 package repository

@@ -18,7 +18,7 @@ import (
 
 const adminPage = "docs/admin.md"
 
-// pages are all that operators read.
+// pages returns all pages for operators.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("docs/*.md")
@@ -33,7 +33,6 @@ func pages(t *testing.T) map[string]string {
 }
 
 func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var routes []string
@@ -44,19 +43,19 @@ func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
 		}
 	}
 	if len(routes) < 10 {
-		t.Errorf("there are %d routes only", len(routes))
+		t.Errorf("there are only %d routes", len(routes))
 	}
 	mentioned := regexp.MustCompile("(?:[\\s`\"'(]|:2019)(/matrix_push/[a-z_/]*[a-z])")
 	for file, text := range pages(t) {
 		for _, m := range mentioned.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(routes, m[1]) {
-				t.Errorf("%s has %s, which there is not", file, m[1])
+				t.Errorf("%s has the route %s, which does not exist", file, m[1])
 			}
 		}
 	}
 }
 
-// command is `caddy matrix-push` with all that belongs to it.
+// command returns `caddy matrix-push` with its subcommands.
 func command(t *testing.T) *cobra.Command {
 	t.Helper()
 	registered, ok := caddycmd.Commands()["matrix-push"]
@@ -68,7 +67,7 @@ func command(t *testing.T) *cobra.Command {
 	return cmd
 }
 
-// leaves are the commands that do something, below a command.
+// leaves returns the commands below a command that do something.
 func leaves(cmd *cobra.Command) (list []*cobra.Command) {
 	if !cmd.HasSubCommands() {
 		return []*cobra.Command{cmd}
@@ -80,7 +79,6 @@ func leaves(cmd *cobra.Command) (list []*cobra.Command) {
 }
 
 func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	page := read(t, adminPage)
@@ -99,12 +97,11 @@ func TestEveryCommandAndFlagIsDocumented(t *testing.T) {
 		cmd.InheritedFlags().VisitAll(documented)
 	}
 	if len(list) < 10 {
-		t.Errorf("there are %d commands only", len(list))
+		t.Errorf("there are only %d commands", len(list))
 	}
 }
 
 func TestEveryCommandAndFlagInTheDocumentationExists(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	mentioned := regexp.MustCompile(`caddy matrix-push((?: [a-z][a-z-]*)*)([^\n` + "`" + `|]*)`)
@@ -137,7 +134,7 @@ func TestEveryCommandAndFlagInTheDocumentationExists(t *testing.T) {
 	}
 }
 
-// resolve finds the command that words name, up to its arguments, or the word that names none.
+// resolve finds the command that the words name, without its arguments. If there is none, it returns the word that names no command.
 func resolve(cmd *cobra.Command, words []string) (found *cobra.Command, unknown string) {
 	for _, word := range words {
 		if !cmd.HasSubCommands() {
@@ -152,26 +149,25 @@ func resolve(cmd *cobra.Command, words []string) (found *cobra.Command, unknown 
 	return cmd, ""
 }
 
-// securityPage names the test of each defence.
+// securityPage is the page that names the test of each defence.
 const securityPage = "docs/security.md"
 
 func TestEveryTestThatTheSecurityPageNamesExists(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	tests := testNames(t)
 	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, securityPage), -1)
 	if len(named) < 20 {
-		t.Errorf("%s names %d tests only", securityPage, len(named))
+		t.Errorf("%s names only %d tests", securityPage, len(named))
 	}
 	for _, m := range named {
 		if !tests[m[1]] {
-			t.Errorf("%s names %s, which there is not", securityPage, m[1])
+			t.Errorf("%s names the test %s, which does not exist", securityPage, m[1])
 		}
 	}
 }
 
-// testNames are the names of all tests.
+// testNames returns the names of all tests.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	tests := make(map[string]bool)

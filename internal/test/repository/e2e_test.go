@@ -11,7 +11,7 @@ import (
 
 const e2eFolder = "internal/test/e2e"
 
-// e2eFiles are the names of the files of the tests from outside.
+// e2eFiles returns the names of the files in internal/test/e2e.
 func e2eFiles(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(e2eFolder + "/*_test.go")
@@ -31,9 +31,9 @@ func TestFilesOfTheE2ERigAreNamedSo(t *testing.T) {
 	for _, name := range e2eFiles(t) {
 		switch has, rig := test.MatchString(read(t, e2eFolder+"/"+name)), strings.HasPrefix(name, "rig_"); {
 		case has && rig:
-			t.Errorf("%s has a test, and the name of the rig", name)
+			t.Errorf("%s has a test, but a name of the rig", name)
 		case !has && !rig:
-			t.Errorf("%s has no test, and not the name of the rig", name)
+			t.Errorf("%s has no test, so its name must begin with rig_", name)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func TestTheE2ERigIsDescribed(t *testing.T) {
 	}
 	for _, pattern := range patterns {
 		if !slices.ContainsFunc(names, func(name string) bool { return matches(name, pattern) }) {
-			t.Errorf("doc.go has %s, which there is not", pattern)
+			t.Errorf("doc.go has %s, which does not exist", pattern)
 		}
 	}
 	for _, name := range names {

@@ -14,22 +14,22 @@ import (
 	"github.com/google/licensecheck"
 )
 
-// compatible are the licences that a program under Apache-2.0 may have parts under. The Mozilla Public License stays with its own files, and
-// OFL-1.1 with a font, which may go along with any program.
+// compatible has the licences that parts of a program under Apache-2.0 may have. The Mozilla Public License applies only to its own files.
+// OFL-1.1 applies only to a font, which may be distributed with any program.
 var compatible = []string{
 	"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MPL-2.0", "OFL-1.1", "Unlicense", "Zlib",
 }
 
-// module is what Go says of a module.
+// module has the output of `go list` for a module.
 type module struct {
 	Path, Version, Dir string
 	Main               bool
 }
 
-// modulesOf are the modules that the packages of a module in a folder need.
+// modulesOf returns the modules that the packages of the module in a folder need.
 func modulesOf(t *testing.T, dir string, packages ...string) (modules []module) {
 	t.Helper()
-	_ = read(t, filepath.Join(dir, "go.mod")) // so that no result from the cache outlives it
+	_ = read(t, filepath.Join(dir, "go.mod")) // makes cached test results depend on it
 	list := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-test", "-json=Module"}, packages...)...)
 	list.Dir = dir
 	out, err := list.Output()
@@ -50,15 +50,14 @@ func modulesOf(t *testing.T, dir string, packages ...string) (modules []module) 
 }
 
 func TestEachModuleThatIsNeededHasACompatibleLicence(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	modules := slices.Concat(modulesOf(t, ".", "./...", "tool"), modulesOf(t, "examples/provider", "./..."))
 	if len(modules) < 150 {
-		t.Fatalf("there are %d modules only", len(modules))
+		t.Fatalf("there are only %d modules", len(modules))
 	}
 	for _, m := range modules {
-		if m.Dir, _ = filepath.Abs(m.Dir); m.Dir == top(t) { // what the example's go.mod replaces
+		if m.Dir, _ = filepath.Abs(m.Dir); m.Dir == top(t) { // the module that the example's go.mod replaces
 			continue
 		}
 		if wrong := incompatible(t, m.Dir); wrong != "" {
@@ -88,7 +87,7 @@ func incompatible(t *testing.T, dir string) string {
 		for _, file := range files {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				continue // a folder of that name
+				continue // a folder, not a file
 			}
 			for _, match := range licensecheck.Scan(text).Match {
 				ids = append(ids, match.ID)
@@ -105,7 +104,6 @@ func incompatible(t *testing.T, dir string) string {
 }
 
 func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	none, copyleft := t.TempDir(), t.TempDir()
@@ -114,7 +112,7 @@ func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(copyleft, "COPYING"), []byte(gpl), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	both := t.TempDir() // where one part is not under the licence of the rest
+	both := t.TempDir() // one part has another licence than the rest
 	for name, text := range map[string]string{"LICENSE": read(t, "LICENSE"), "COPYING": gpl} {
 		if err := os.WriteFile(filepath.Join(both, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -122,13 +120,12 @@ func TestALicenceThatIsNotCompatibleIsFound(t *testing.T) {
 	}
 	for _, dir := range []string{none, copyleft, both} {
 		if incompatible(t, dir) == "" {
-			t.Errorf("nothing is wrong with %s", dir)
+			t.Errorf("found nothing wrong with %s", dir)
 		}
 	}
 }
 
 func TestTheLicenceIsApache2(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	text := read(t, "LICENSE")

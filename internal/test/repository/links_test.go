@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// markdown are all pages of the repository, by their paths; recorded ones are not ours.
+// markdown returns all pages of the repository by their paths, without those in testdata.
 func markdown(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)
@@ -41,7 +41,7 @@ var (
 	linkedText = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
-// anchors are what the headings of a page can be linked by, as GitHub makes them.
+// anchors returns the anchors of a page's headings, as GitHub makes them.
 func anchors(text string) (slugs []string) {
 	seen := make(map[string]int)
 	for _, m := range heading.FindAllStringSubmatch(codeBlock.ReplaceAllString(text, ""), -1) {
@@ -64,7 +64,7 @@ func anchors(text string) (slugs []string) {
 	return slugs
 }
 
-// dead returns the links of a page that lead nowhere in the repository. What is elsewhere cannot be asked.
+// dead returns the links of a page to files and anchors that do not exist. It does not check links to other sites.
 func dead(page string, pages map[string]string) (links []string, checked int) {
 	text := codeSpan.ReplaceAllString(codeBlock.ReplaceAllString(pages[page], ""), "")
 	for _, m := range linkTarget.FindAllStringSubmatch(text, -1) {
@@ -87,7 +87,6 @@ func dead(page string, pages map[string]string) (links []string, checked int) {
 }
 
 func TestNoLinkLeadsNowhere(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	pages := markdown(t)
@@ -96,16 +95,15 @@ func TestNoLinkLeadsNowhere(t *testing.T) {
 		links, checked := dead(page, pages)
 		all += checked
 		for _, link := range links {
-			t.Errorf("%s links to %s, which is not there", page, link)
+			t.Errorf("%s links to %s, which does not exist", page, link)
 		}
 	}
 	if all < 200 {
-		t.Errorf("%d links were checked: the pattern finds too few", all)
+		t.Errorf("only %d links were checked: the pattern finds too few", all)
 	}
 }
 
 func TestADeadLinkIsFound(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	const text = "# A `page`, and: more\n\n## More\n\n## More\n\n[a](README.md) [b](#a-page-and-more) [c](#more-1) [d](https://example.org/nothing)\n" +

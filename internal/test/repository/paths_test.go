@@ -11,9 +11,8 @@ import (
 // folderNamed matches a folder of the repository in a command, such as ./internal/test/e2e, and in `grep -v -e /internal/test/e2e`.
 var folderNamed = regexp.MustCompile(`(?:[\s(=]\./|-e /)((?:caddymodule|examples|internal|outbox|providers|rejected)[\w/-]*)`)
 
-// A filter or a command that names a folder that has moved goes on without a word.
+// A filter or a command with the old name of a moved folder fails silently.
 func TestFoldersInCommandsExist(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var files []string
@@ -29,11 +28,11 @@ func TestFoldersInCommandsExist(t *testing.T) {
 		for _, m := range folderNamed.FindAllStringSubmatch(read(t, file), -1) {
 			named++
 			if _, err := os.Stat(m[1]); err != nil {
-				t.Errorf("%s names ./%s, which is not there", file, m[1])
+				t.Errorf("%s names ./%s, which does not exist", file, m[1])
 			}
 		}
 	}
 	if named < 30 {
-		t.Errorf("%d folders are named: the pattern finds too few", named)
+		t.Errorf("only %d folders are named: the pattern finds too few", named)
 	}
 }

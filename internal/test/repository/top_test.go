@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// atTop has a test read files by their paths from the top. It is called by each test and not by TestMain, which runs too early for Go to
-// note the folder: a result would then be taken from the cache although a page has changed.
+// atTop changes to the top folder, so a test reads files by their paths from there. Each test calls it, and not TestMain, which runs before Go
+// notes the folder: Go would then use a cached result although a page has changed.
 func atTop(t *testing.T) {
 	t.Helper()
 	if err := chdir(); err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 )
 
-// builder is what xcaddy.json may have of xcaddy.Builder, https://pkg.go.dev/github.com/caddyserver/xcaddy#Builder.
+// builder has the fields of xcaddy.Builder that xcaddy.json may have, https://pkg.go.dev/github.com/caddyserver/xcaddy#Builder.
 type builder struct {
 	CaddyVersion string `json:"caddy_version"`
 	Plugins      []struct {
@@ -36,7 +36,6 @@ type builder struct {
 }
 
 func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	file, err := os.Open("xcaddy.json")
@@ -54,12 +53,12 @@ func TestXcaddyJSONBuildsThisCheckout(t *testing.T) {
 	if b.CaddyVersion != caddyVersion {
 		t.Errorf("caddy_version is %s, go.mod requires %s", b.CaddyVersion, caddyVersion)
 	}
-	// Any version would do, since it is replaced; with none, Go would look for the published ones.
+	// Any version would do, since the module is replaced. Without a version, Go would look for published ones.
 	if len(b.Plugins) != 1 || b.Plugins[0].ModulePath != module || b.Plugins[0].Version != "v0.0.0" {
-		t.Errorf("plugins are %+v, want %s alone, of this checkout", b.Plugins, module)
+		t.Errorf("plugins are %+v, want only %s, of this checkout", b.Plugins, module)
 	}
 	if len(b.Replacements) != 1 || b.Replacements[0].Old != module || b.Replacements[0].New != "." {
-		t.Errorf("replacements are %+v, want %s by this folder", b.Replacements, module)
+		t.Errorf("replacements are %+v, want %s replaced by this folder", b.Replacements, module)
 	}
 }
 
@@ -78,7 +77,6 @@ func goMod(t *testing.T) (module, caddyVersion string) {
 }
 
 func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
-	atTop(t)
 	t.Parallel()
 	atTop(t)
 	var ids []string
@@ -136,12 +134,12 @@ func TestTheDocumentationsConfigurationsAdaptAndValidate(t *testing.T) {
 		}
 	}
 	if len(caddyfiles) < 10 {
-		t.Errorf("there are %d configurations only", len(caddyfiles))
+		t.Errorf("there are only %d configurations", len(caddyfiles))
 	}
 	validateAll(t, caddyfiles)
 }
 
-// validateAll validates Caddyfiles in a folder that has the credentials which they name.
+// validateAll validates Caddyfiles in a folder with the credentials that they name.
 func validateAll(t *testing.T, caddyfiles map[string]string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -163,7 +161,7 @@ func validateAll(t *testing.T, caddyfiles map[string]string) {
 	}
 }
 
-// validate does what `caddy adapt --validate` does, and wants no warning: one of them is that the file is not formatted.
+// validate does the same as `caddy adapt --validate`. It fails for a warning, such as that the file is not formatted.
 func validate(t *testing.T, caddyfile string) {
 	t.Helper()
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})

@@ -1,4 +1,4 @@
-// Package storetest has what the tests of the stores have in common: outboxes, and stores of rejected pushkeys.
+// Package storetest has what the tests of the outboxes and the rejected stores share.
 package storetest
 
 import (
@@ -22,12 +22,12 @@ type Module interface {
 
 // Fixture provisions stores of a kind, and cleans them up when a test is over.
 type Fixture[M Module] struct {
-	// Before prepares a store, and After is for what Cleanup leaves to the test. Both may be nil.
+	// Before prepares a store, and After does what Cleanup leaves to the test. Both may be nil.
 	Before func(M)
 	After  func(testing.TB, M)
 }
 
-// TryProvision is Provision for what may fail.
+// TryProvision is Provision, but returns the error.
 func (f Fixture[M]) TryProvision(t testing.TB, m M) error {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
@@ -77,14 +77,14 @@ func Cleanup(t testing.TB, m Module) {
 	}
 }
 
-// Setting is a store that cannot be provisioned, and what the error begins with.
+// Setting is a store that cannot be provisioned, and the beginning of the error.
 type Setting[T any] struct {
 	Name  string
 	Store T
 	Want  string
 }
 
-// Secret is for settings that no error may show.
+// Secret is part of settings that no error may show.
 const Secret = "s3cret"
 
 // Refused tests that settings are refused.
@@ -95,20 +95,20 @@ func Refused[T any](t *testing.T, provision func(testing.TB, *T) error, tests []
 			t.Parallel()
 			err := provision(t, &tt.Store)
 			if err == nil || !strings.HasPrefix(err.Error(), tt.Want) || strings.Contains(err.Error(), Secret) {
-				t.Errorf("error %v, want one that begins with %q, without what is secret", err, tt.Want)
+				t.Errorf("error %v, want one that begins with %q, without the secret", err, tt.Want)
 			}
 		})
 	}
 }
 
-// Segment is a module's segment of a Caddyfile, and the store that it stands for, or what is in the error.
+// Segment is a module's segment of a Caddyfile, and the store that it configures, or a part of the error.
 type Segment[T any] struct {
 	Name, In string
 	Want     T
 	Err      string
 }
 
-// Caddyfile tests what segments of a Caddyfile are read as.
+// Caddyfile tests how segments of a Caddyfile are read.
 func Caddyfile[T any, P interface {
 	*T
 	caddyfile.Unmarshaler
@@ -134,7 +134,7 @@ func Caddyfile[T any, P interface {
 }
 
 // Paths tests that a store's file has a default path, and that placeholders in a path are replaced, but not in the configuration. provision
-// provisions a store with a path, and returns what it uses, and what its configuration has afterwards.
+// provisions a store with a path. It returns the path that the store uses, and the one in its configuration afterwards.
 func Paths(t *testing.T, file string, provision func(t *testing.T, path string) (used, configured string)) {
 	t.Helper()
 	data := t.TempDir()
@@ -149,7 +149,7 @@ func Paths(t *testing.T, file string, provision func(t *testing.T, path string) 
 	}
 }
 
-// Private tests that a file and its directory are their owner's only.
+// Private tests that only the owner can access a file and its directory.
 func Private(t *testing.T, path string) {
 	t.Helper()
 	for path, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {

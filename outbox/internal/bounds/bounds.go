@@ -1,4 +1,4 @@
-// Package bounds has the options about how much may wait, which the outboxes have in common.
+// Package bounds has the options that limit what an outbox may hold. All outboxes share them.
 package bounds
 
 import (
@@ -18,69 +18,69 @@ const (
 	defaultSize      = 256 << 20
 )
 
-// Bounds are how many pushes an app and a device may have in an outbox, and how many bytes those of an app may take.
+// Bounds limits how many pushes an app and a device may have in an outbox, and how many bytes an app's pushes may take.
 type Bounds struct {
 	PerApp, PerDevice int
 	Size              int64
 }
 
-// Amount is a part of the room: how many pushes, and how many bytes.
+// Amount is an amount of room: a number of pushes and a number of bytes.
 type Amount struct {
 	Entries int
 	Size    int64
 }
 
-// MaxDisplaced bounds how many entries make way for one: the box does nothing else meanwhile.
+// MaxDisplaced bounds how many entries one push may displace: the box does nothing else meanwhile.
 const MaxDisplaced = 64
 
-// Room is what all of an app's entries may have.
+// Room returns the room that all of an app's entries may take.
 func (b Bounds) Room() Amount { return Amount{b.PerApp, b.Size} }
 
-// OfGroup is what those of one group may have: three quarters, so the others find a quarter.
+// OfGroup returns the room that the entries of one group may take: three quarters, so a quarter is left to the others.
 func (b Bounds) OfGroup() Amount { return Amount{b.PerApp - b.PerApp/4, b.Size - b.Size/4} }
 
-// maxStrangers bounds what strangers have however much room there is: an entry takes half a kilobyte of memory as well.
+// maxStrangers bounds the room of strangers however large the room is: an entry also takes half a kilobyte of memory.
 var maxStrangers = Amount{25_000, 64 << 20}
 
-// OfStrangers is what those of all strangers may have: half, and no more than maxStrangers.
+// OfStrangers returns the room that the entries of all strangers may take: half, and at most maxStrangers.
 func (b Bounds) OfStrangers() Amount {
 	return Amount{min(b.PerApp-b.PerApp/2, maxStrangers.Entries), min(b.Size-b.Size/2, maxStrangers.Size)}
 }
 
-// Shut reports whether a group may have no more proven entries: its own are three times what is left of the room by all proven ones. A group
-// that is alone gets three quarters, of two each gets three sevenths, and so on: a further group always finds something.
+// Shut reports whether a group may have no more proven entries: it has three times the room that all proven entries leave.
+// One group by itself gets three quarters of the room, two groups get three sevenths each, and so on, so another group always finds room.
 func (b Bounds) Shut(own, all Amount) bool {
 	return own.Entries >= 3*(b.PerApp-all.Entries) || own.Size >= 3*(b.Size-all.Size)
 }
 
-// fullPush is more than what a push takes, as push services take some 4 KB at most.
+// fullPush is more than a push takes: push services accept some 4 KB at most.
 const fullPush = 8 << 10
 
-// Full reports whether so much uses the room up.
+// Full reports whether this amount uses the room up.
 func (b Bounds) Full(used Amount) bool {
 	return used.Entries >= b.PerApp || used.Size > b.Size-min(fullPush, b.Size/64)
 }
 
-// Options are where an outbox has the bounds in its configuration: max_per_app, max_per_device and max_size. 0 stands for the default.
+// Options points to the fields of an outbox's configuration: max_per_app, max_per_device and max_size. 0 means the default.
 type Options struct {
 	PerApp, PerDevice *int
 	Size              *int64
 }
 
-// Check finds an option that cannot be.
+// Check returns an error for an option that is not valid.
 func (o Options) Check() error {
 	switch {
 	case *o.PerApp < 0:
-		return errors.New("max_per_app: is negative")
+		return errors.New("max_per_app: is negative: use a number above 0")
 	case *o.PerDevice < 0:
-		return errors.New("max_per_device: is negative")
+		return errors.New("max_per_device: is negative: use a number above 0")
 	case *o.Size < 0:
-		return errors.New("max_size: is negative")
+		return errors.New("max_size: is negative: use a number of bytes above 0")
 	}
 	return nil
 }
 
-// Bounds are the options with their defaults.
+// Bounds returns the options with their defaults.
 func (o Options) Bounds() Bounds {
 	b := Bounds{PerApp: *o.PerApp, PerDevice: *o.PerDevice, Size: *o.Size}
 	if b.PerApp == 0 {
@@ -95,7 +95,7 @@ func (o Options) Bounds() Bounds {
 	return b
 }
 
-// Caddyfile are the options by their names.
+// Caddyfile returns the options by their names in a Caddyfile.
 func (o Options) Caddyfile() map[string]caddyfileopt.Option {
 	return map[string]caddyfileopt.Option{
 		"max_per_app":    caddyfileopt.Once(o.PerApp, number),

@@ -1,6 +1,10 @@
--- Takes an entry in, with the note that its event needs no other delivery. Returns 1: it is in, or needs not be; 0: there is no room; 2: it
--- was settled or discarded before it came, or gave way; 3: another gateway has the event; 4: the device has no room. Behind it are the
--- devices and ids of those that make way for it.
+-- Adds an entry, with the note that its event needs no other delivery. Returns one of these, and then the devices and ids of the entries
+-- that it displaced:
+--   0  there is no room
+--   1  the entry is in, or need not be
+--   2  the entry was settled, discarded or displaced before it came
+--   3  another gateway has the event
+--   4  the device has no room
 local apps, note, gone, discarded = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local app, key, owner, push = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local a = cjson.decode(ARGV[5]) -- see acceptance in queue.go
@@ -10,13 +14,13 @@ if redis.call('EXISTS', gone) == 1 then return {2} end
 local before = redis.call('GET', discarded)
 if before then
   local ts, at = string.match(before, '^(%S+) (%S+)$')
-  -- These two times are of the gateways' clocks: when the push came, and when the device's were discarded.
+  -- These two times are by the gateways' clocks: when the push came, and when the device's pushes were discarded.
   if a.ts <= tonumber(ts) and a.accepted > 0 and a.accepted < tonumber(at) then return {2} end
 end
 
 local d = load(key)
 if d and find(d, a.id) then
-  -- It was accepted before, and the answer was lost.
+  -- The entry was accepted before, and the answer was lost.
   local it = d.items[find(d, a.id)]
   local took = it.took or {}
   it.took = nil
@@ -29,10 +33,12 @@ if d and find(d, a.id) then
 end
 local holder = a.remember > 0 and redis.call('GET', note)
 if holder == 'done' then
-  -- So was the event, with an answer that was lost, or it was delivered: the homeserver sent it again while nobody could be asked whose it is.
+  -- The event was accepted before with an answer that was lost, or it was delivered. The homeserver sent it again while Redis did not
+  -- answer.
   return {1}
 elseif holder and holder ~= owner then
-  -- The homeserver sent it again, to a gateway that is delivering it by now. This one could not ask, or is dead, and its words come late.
+  -- The homeserver sent the event again, to a gateway that is delivering it now. This gateway could not ask, or is dead and its call comes
+  -- late.
   return {3}
 end
 
@@ -44,13 +50,13 @@ if d and a.replace ~= '' then
 end
 if d and #d.items - #replaced >= a.per_device then return {4} end
 
--- This comes before all that changes anything, so that Redis refuses it when memory is full.
+-- This comes before any change, so Redis refuses the script here when memory is full.
 local seq = redis.call('HINCRBY', counts, 'seq', 1)
 local entries = tonumber(redis.call('HGET', counts, 'entries') or 0)
 local size = tonumber(redis.call('HGET', counts, 'size') or 0)
 if entries == 0 then redis.call('DEL', idles, busies, shares, most) end -- what earlier versions may have left
 
--- What is replaced does not count, and makes no way.
+-- Replaced entries don't count, and are not displaced.
 for _, i in ipairs(replaced) do
   unstand(d, d.items[i])
   entries, size = entries - 1, size - d.items[i].size
@@ -58,7 +64,7 @@ end
 
 local loaded, out, looks = {[key] = d}, {}, 0
 
--- candidate returns the newest entry of a group that can make way, as its device and itself. It mends what is not as it seems.
+-- candidate returns the newest entry of a group that can be displaced: its device and itself. It corrects wrong entries of `idle`.
 local function candidate(standing, group)
   while looks < a.looks do
     looks = looks + 1
@@ -94,7 +100,7 @@ local function relative()
   end
 end
 
--- top returns the groups that have most of a standing: at most two, and how much.
+-- top returns at most two groups that have most of a standing, and how much each has.
 local function top(standing, measure)
   local base = floor(standing, measure)
   local found = redis.call('ZREVRANGEBYSCORE', most, number(base + room - 1), number(base), 'WITHSCORES', 'LIMIT', 0, 2)
@@ -115,7 +121,7 @@ local function lower(measure)
   end
 end
 
--- rival returns an entry of the newcomer's standing, of a group that has more than the newcomer's would have.
+-- rival returns an entry of the newcomer's standing, of a group that has more than the newcomer's group would have.
 local function rival(measure)
   if a.standing == proven or a.group == '' then return nil end
   while looks < a.looks do
@@ -131,7 +137,7 @@ local function rival(measure)
   end
 end
 
--- free has entries make way until the newcomer fits in with what there is.
+-- free displaces entries until the newcomer fits.
 local function free(used, most_entries, most_bytes, find_one)
   while true do
     local n, bytes = used()
@@ -149,7 +155,7 @@ local function free(used, most_entries, most_bytes, find_one)
   end
 end
 
--- share keeps the newcomer within what its group, and its standing, may have.
+-- share keeps the newcomer within the shares of its group and its standing.
 local function share()
   if a.group == '' then return true end
   if a.standing == proven then
@@ -195,14 +201,14 @@ if not d then
     d.due, d.tries = t + a.delay, 1
   end
 end
-table.insert(d.items, it) -- first: the device keeps when it is due, and who has it
+table.insert(d.items, it) -- first: the device keeps its due time and its holder
 for _, i in ipairs(replaced) do remove(d, i) end
 local names = {}
 for _, o in ipairs(out) do
   local holder, other = o[1], o[2]
   if leased(holder, other) then holder.holder = '' end -- the lease has lapsed
   remove(holder, numbered(holder, other.seq))
-  -- The newcomer's key, with another device and id in it.
+  -- The newcomer's key, with the other device and id in it.
   local name = string.sub(gone, 1, #gone - #(key .. ':' .. a.id .. ':' .. app)) .. holder.key .. ':' .. other.id .. ':' .. app
   redis.call('SET', name, '', 'PX', number(a.lease))
   table.insert(names, holder.key)

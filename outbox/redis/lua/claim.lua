@@ -1,4 +1,4 @@
--- Takes an event for a gateway, unless another one has it. Returns whose it is: 0 the gateway's, 1 another one's, 2 it was delivered.
+-- Claims an event for a gateway, unless another one has it. Returns 0: this gateway has it, 1: another one has it, 2: it was delivered.
 local event, owner, duration = KEYS[1], ARGV[1], ARGV[2]
 local holder = redis.call('GET', event)
 if holder == 'done' then return 2 end

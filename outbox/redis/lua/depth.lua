@@ -1,5 +1,5 @@
--- Returns how many entries and devices the app has, the head of the entry that expires first, how large they are together, and how many
--- entries and bytes of these are strangers', where devices choose the host.
+-- Returns how many entries and devices the app has, the head of the entry that expires first, and the size of all entries. Then it returns
+-- how many entries and bytes of these are strangers', where devices choose the host.
 local strangers, theirs = has(0)
 local ungrouped, larger = has(0, '')
 local first = redis.call('ZRANGE', expiry, 0, 0)[1]

@@ -1,5 +1,5 @@
--- Removes the entries of a device whose pushkey_ts is not newer. Those that came to a gateway before this time, by its clock, do not come
--- back if they are accepted late. Returns how many.
+-- Removes the entries of a device whose pushkey_ts is not newer. An entry that came to a gateway before this time, by its clock, has no
+-- effect if it is accepted late. Returns how many were removed.
 local discarded = KEYS[13]
 local key, ts, at, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 unstoppable()

@@ -1,5 +1,5 @@
--- Removes the entries of a device, or the one with the id if that is not '', but for those that may be under way. When the device is due
--- does not change. Returns how many.
+-- Removes the entries of a device, or the one with the id if that is not '', except those that may have an attempt under way. The device's
+-- due time does not change. Returns how many were removed.
 local key, id = ARGV[1], ARGV[2]
 unstoppable()
 local d = load(key)

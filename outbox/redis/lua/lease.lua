@@ -1,6 +1,6 @@
--- Leases devices that are due. Returns in how many milliseconds the next one is (-1: there is none, 0: something was leased), then the
--- device, the entry's id, its push, and the device's tries of each. A device that cannot be read is due no more: it is returned without an
--- id once.
+-- Leases devices that are due. Returns the milliseconds until the next one is due (-1: there is none, 0: something was leased). Then follow
+-- for each leased device: its name, the entry's id, the push, and the device's tries. A device that cannot be read is returned once without
+-- an id, and is not due any more.
 local owner, n, duration = ARGV[1], ARGV[2], tonumber(ARGV[3])
 unstoppable()
 local t = now()
@@ -10,7 +10,7 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', number(t), 'LIMIT'
   local push
   while d and #d.items > 0 and not push do
     push = redis.call('HGET', pushes, number(d.items[1].seq))
-    if not push then remove(d, 1) end -- it cannot be lost, unless someone removed it by hand
+    if not push then remove(d, 1) end -- it cannot be lost, unless somebody removed it by hand
   end
   if not d then
     redis.call('ZREM', due, key)

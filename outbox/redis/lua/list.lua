@@ -1,6 +1,6 @@
--- Shows at most so many entries, by device: those behind an entry, which is named by its device and its number. Returns the name of the
--- last one if there may be more, or else '' and '0'; and then of each entry: its device, its id, its size, what it is about, its host, in
--- how many milliseconds its device is due, the device's tries, whether an attempt is under way, and its head.
+-- Lists at most so many entries, by device: those after an entry, which is named by its device and its number. Returns the name of the last
+-- one if there may be more, or else '' and '0'. Then follow for each entry: its device, its id, its size, what it is about, its host, the
+-- milliseconds until its device is due, the device's tries, whether an attempt is under way, and its head.
 local from, after, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local t = now()
 local shown, result = 0, {'', '0'}
@@ -21,7 +21,7 @@ for _, key in ipairs(keys) do
   end
 end
 if #keys > most then
-  result[1], result[2] = keys[#keys], '9007199254740991' -- behind all that it has
+  result[1], result[2] = keys[#keys], '9007199254740991' -- after all that it has
 else
   result[1], result[2] = '', '0'
 end

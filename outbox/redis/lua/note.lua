@@ -1,6 +1,6 @@
--- Remembers events that were delivered: triples of an event, for how long in milliseconds, and 1, or 0 if accept.lua remembered it. `events`
--- has all of them by when they end. Beyond the most, those go that end first. What is over goes a few at a time: this server does nothing
--- else meanwhile.
+-- Remembers events that were delivered: triples of an event, the milliseconds to remember it, and 1, or 0 if accept.lua remembered it.
+-- `events` has all of them by when they end. Above the maximum, those that end first are removed. Ended ones are removed a few at a time:
+-- this server does nothing else meanwhile.
 local events = KEYS[1]
 local base, most = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')

@@ -1,4 +1,4 @@
--- What the scripts of an app's queue share; it stands before each of them.
+-- What the scripts of an app's queue share; it precedes each of them.
 --
 -- A device is a table of {tries, items, host}, as JSON in `devices`. Its items have no push; the oldest comes first:
 --   seq      the entry's number, under which its push is in `pushes`
@@ -8,20 +8,20 @@
 --   replace  what it is about, if only the newest such entry is kept
 --   group    whom the host belongs to; nil for none
 --   standing 0 a stranger's, 1 a guest's, 2 of a proven device; nil in entries of earlier versions, which count as 1
---   took     the devices and ids of what made way for it, until it is accepted again
+--   took     the devices and ids of the entries that it displaced, until it is accepted again
 --   badge    true for a badge update, in entries of earlier versions, which have no host and no replace
 --   ts       its pushkey_ts
---   runs     until when an attempt is under way that was when the entry was accepted; nil if none is
+--   runs     when the lease ends of an attempt that was under way when the entry was accepted; nil if there is no such attempt
 --   owner    the gateway of that attempt
--- When the device is due is its score in `due`. If an entry of it is leased until then, `leases` has the holder: the gateway, a slash,
--- and the entry's id. The device's host is that of its first item, under which it stands in `hosts`, as the host, a space and the device.
+-- A device's score in `due` is when it is due. If an entry of it is leased until then, `leases` has the holder: the gateway, a slash, and
+-- the entry's id. The device's host is that of its first item. Under it the device is in `hosts`, as the host, a space and the device.
 --
--- Each entry is in `idle` or, if an attempt is under way, in `busy`, as its standing, group, number, device and size; proven ones are always
--- in `idle`. `shares` has how many entries (e) and bytes (b) there are of each standing, as in e0, and of each group of it, as in `e0 group`.
--- `most` has the groups that have entries in `idle`, but for proven ones, by these two. Gateways of earlier versions do not know of the four:
--- what they left, or left out, is mended when it is come across, and by mend.lua.
+-- Each entry is in `idle` or, if an attempt is under way, in `busy`, as its standing, group, number, device and size. Proven ones are
+-- always in `idle`. `shares` has how many entries (e) and bytes (b) there are of each standing, as in e0, and of each group of it, as in
+-- `e0 group`. `most` has the groups that have entries in `idle`, except proven ones, by these two. Gateways of earlier versions don't know
+-- these four keys. The scripts correct what those gateways left in or out where they find it, and so does repair.lua.
 --
--- Times are in milliseconds, and of this server's clock alone.
+-- Times are in milliseconds, and only by this server's clock.
 local due, leases, devices = KEYS[1], KEYS[2], KEYS[3]
 local pushes, expiry, counts, listing, hosts = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local idles, busies, shares, most = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
@@ -60,7 +60,7 @@ local function load(key)
   return d
 end
 
--- place writes down when a device is due and who has it.
+-- place writes when a device is due and who holds it.
 local function place(d)
   redis.call('ZADD', due, number(d.due), d.key)
   if d.holder == '' then
@@ -70,7 +70,7 @@ local function place(d)
   end
 end
 
--- house puts a device under the host of its first entry, in place of another; nil for none.
+-- house files a device under the host of its first entry, instead of another; nil for none.
 local function house(d, host)
   if d.host == host then return end
   if d.host then redis.call('ZREM', hosts, d.host .. ' ' .. d.key) end
@@ -78,7 +78,7 @@ local function house(d, host)
   d.host = host
 end
 
--- save writes a device down, and forgets one that has no entries.
+-- save writes a device, or removes one that has no entries.
 local function save(d)
   house(d, d.items[1] and d.items[1].host)
   if #d.items == 0 then
@@ -99,7 +99,7 @@ local function find(d, id)
   return nil
 end
 
--- reschedule ends a device's lease, unless an attempt at what is its first entry now is under way.
+-- reschedule ends a device's lease, unless an attempt is under way at the entry that is now its first.
 local function reschedule(d, at, tries)
   d.holder, d.due, d.tries = '', at, tries
   local first = d.items[1]
@@ -109,16 +109,16 @@ end
 -- about returns what an entry is about, if only the newest such one is kept, or else nil.
 local function about(it) return it.replace or (it.badge and 'badge') or nil end
 
--- leased says whether the device has, or had until its lease lapsed, been leased for an entry.
+-- leased reports whether the device is leased for an entry, or was until its lease lapsed.
 local function leased(d, it) return string.match(d.holder, '/(.*)') == it.id end
 
--- idle says whether no attempt at an entry can be under way.
+-- idle reports whether no attempt at an entry can be under way.
 local function idle(d, it, t)
   if leased(d, it) and t < d.due then return false end
   return not it.runs or t >= it.runs
 end
 
--- newest returns the newest of a group's entries of a standing that may make way, as it is in `idle`.
+-- newest returns the newest of a group's entries of a standing that may be displaced, by its name in `idle`.
 local function newest(standing, group)
   local name = standing .. ' ' .. group
   return redis.call('ZREVRANGEBYLEX', idles, '(' .. name .. '!', '[' .. name .. ' ', 'LIMIT', 0, 1)[1]
@@ -131,11 +131,11 @@ local function has(standing, group)
   return tonumber(amount[1] or 0), tonumber(amount[2] or 0)
 end
 
--- floor is where in `most` the groups of a standing begin, by entries or bytes ('e' or 'b'): `room` behind each other.
+-- floor returns where in `most` the groups of a standing begin, by entries or bytes ('e' or 'b'): `room` apart.
 local room = 2 ^ 50
 local function floor(standing, measure) return (standing * 2 + (measure == 'b' and 1 or 0)) * room end
 
--- rank puts a group where it belongs in `most`.
+-- rank puts a group in its place in `most`.
 local function rank(standing, group)
   if standing == proven then return end
   local name = standing .. ' ' .. group
@@ -147,7 +147,7 @@ local function rank(standing, group)
   redis.call('ZADD', most, number(floor(standing, 'e') + entries), 'e' .. name, number(floor(standing, 'b') + bytes), 'b' .. name)
 end
 
--- count counts entries of a group, or does not count them any more.
+-- count counts entries of a group, or uncounts them.
 local function count(standing, group, size, n)
   local name = standing .. ' ' .. group
   for _, field in ipairs({'e' .. standing, 'e' .. name}) do
@@ -159,12 +159,12 @@ local function count(standing, group, size, n)
   rank(standing, group)
 end
 
--- label is what an entry is called in `idle` and `busy`.
+-- label returns the name of an entry in `idle` and `busy`.
 local function label(d, it)
   return string.format('%d %s %016.0f %s %.0f', it.standing or guest, it.group or '', it.seq, d.key, it.size)
 end
 
--- stand puts an entry where it belongs, in `idle` or `busy`, and counts it if it was in neither.
+-- stand puts an entry in `idle` or `busy`, and counts it if it was in neither.
 local function stand(d, it, t)
   local standing, group, name = it.standing or guest, it.group or '', label(d, it)
   local to, from = idles, busies
@@ -177,13 +177,13 @@ local function stand(d, it, t)
   end
 end
 
--- unstand takes an entry out, and does not count it any more if it was.
+-- unstand takes an entry out of both, and uncounts it if it was in one.
 local function unstand(d, it)
   local standing, group, name = it.standing or guest, it.group or '', label(d, it)
   if redis.call('ZREM', idles, name) + redis.call('ZREM', busies, name) > 0 then count(standing, group, it.size, -1) end
 end
 
--- parse reads what is in `idle` or `busy`.
+-- parse reads a name in `idle` or `busy`.
 local function parse(name)
   local standing, group, seq, key, size = string.match(name, '^(%d) (.*) (%d+) (%x+) (%d+)$')
   return tonumber(standing), group, tonumber(seq), key, tonumber(size)
@@ -207,13 +207,13 @@ local function remove(d, i)
   if d.holder == '' and #d.items > 0 then reschedule(d, d.due, d.tries) end
 end
 
--- head is what is known of an entry but for its push: see codec.go.
+-- head returns an entry without its push: see codec.go.
 local function head(seq)
   local value = redis.call('HGET', pushes, seq)
   return value and string.match(value, '^[^\n]*') or ''
 end
 
--- release ends the attempt of a gateway at an entry, and the lease that it has. It returns the entry's place.
+-- release ends a gateway's attempt at an entry, and its lease. It returns the entry's place.
 local function release(d, id, owner, at, tried)
   local i = find(d, id)
   if i then d.items[i].runs, d.items[i].owner = nil, nil end
@@ -222,7 +222,7 @@ local function release(d, id, owner, at, tried)
   return i
 end
 
--- unstoppable lets a script go on although memory is full: Redis refuses commands that may need some, but not once a script has written.
--- What empties the queue must not be refused.
+-- unstoppable lets a script continue although memory is full. Redis refuses commands that may need memory, except once a script has
+-- written. A script that empties the queue must not be refused.
 local function unstoppable() redis.call('ZREM', due, '') end
 

@@ -1,5 +1,5 @@
--- Makes devices due that are not leased. It looks at no more than `most` of them, behind those that were skipped; it returns how many it
--- looked at, and how many of these it skipped.
+-- Makes devices due that are not leased. It looks at `most` of them at most, after those that were skipped. Returns how many it looked at,
+-- and how many of these it skipped.
 local skip, most = ARGV[1], ARGV[2]
 unstoppable()
 local t = now()

@@ -1,5 +1,5 @@
--- Removes an entry, and ends the gateway's lease of it. It does not come back if it is accepted late. Returns how many entries the device
--- has left.
+-- Removes an entry, and ends the gateway's lease of it. If the entry is accepted late, it does not come back. Returns how many entries the
+-- device has left.
 local gone = KEYS[13]
 local key, id, owner, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 unstoppable()

@@ -1,6 +1,6 @@
--- Removes entries that expired longer ago than the grace, but for those that may be under way. It looks at no more than `batch` of them,
--- behind those that were skipped; it returns how many it looked at, how many of these it skipped, how many it removed, and whether
--- `idle` and `busy` are not what is there (1 or 0). An app without entries is forgotten.
+-- Removes entries that expired longer ago than the grace, except those that may have an attempt under way. It looks at `batch` of them at
+-- most, after those that were skipped. Returns how many it looked at, how many of these it skipped, how many it removed, and whether `idle`
+-- and `busy` are wrong (1 or 0). An app without entries is forgotten.
 local apps = KEYS[13]
 local app, grace, skip, batch = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 unstoppable()

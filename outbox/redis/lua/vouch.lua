@@ -1,5 +1,5 @@
--- Remembers who is vouched for: pairs of a name and for how long, in milliseconds. Of two times, the later counts. Beyond the most, those
--- go that end first. What is over is removed a few at a time: this server does nothing else meanwhile.
+-- Remembers vouches: pairs of a name and its time, in milliseconds. Of two times, the later counts. Above the maximum, those that end first
+-- are removed. Ended ones are removed a few at a time: this server does nothing else meanwhile.
 local vouched, most = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
 local t = time[1] * 1000 + math.floor(time[2] / 1000)

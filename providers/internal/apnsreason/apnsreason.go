@@ -1,4 +1,4 @@
-// Package apnsreason is what APNs' reasons mean, whether APNs says them itself or FCM repeats them.
+// Package apnsreason interprets APNs' reasons, whether they come from APNs or through FCM.
 package apnsreason
 
 import (
@@ -7,22 +7,22 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Verdict is what an answer of APNs says about a push.
+// Verdict is what an answer from APNs means for a push.
 type Verdict struct {
 	Kind   providers.Kind
 	Reason string
-	// Doubtful means that a wrong environment or topic of the operator's would look the same.
+	// Doubtful means that the operator's wrong environment or topic could cause the same answer.
 	Doubtful bool
 }
 
 // Verdicts are by reason: all that Apple documents,
-// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns. Only a dead token rejects. What
-// is wrong with every push of the app is for the operator to mend; what is wrong with this one will not get better.
+// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns. Only a dead token rejects. The
+// operator must fix what is wrong with every push of the app; what is wrong with one push will not change.
 var Verdicts = map[string]Verdict{
-	// The token is dead: the device no longer has the app, or not with this token.
+	// The token is dead: the device no longer has the app, or has a new token.
 	apns2.ReasonUnregistered: {Kind: providers.KindRejected, Reason: "unregistered"},
 	apns2.ReasonExpiredToken: {Kind: providers.KindRejected, Reason: "expired_token"},
-	// So it seems, if environment and topic are right.
+	// The token appears to be dead, if environment and topic are right.
 	apns2.ReasonBadDeviceToken:         {Kind: providers.KindRejected, Reason: "bad_device_token", Doubtful: true},
 	apns2.ReasonDeviceTokenNotForTopic: {Kind: providers.KindRejected, Reason: "device_token_not_for_topic", Doubtful: true},
 
@@ -35,7 +35,7 @@ var Verdicts = map[string]Verdict{
 	apns2.ReasonPayloadEmpty:       {Kind: providers.KindDropped, Reason: "payload_empty"},
 	apns2.ReasonPayloadTooLarge:    {Kind: providers.KindDropped, Reason: "payload_too_large"},
 
-	// The operator has to mend a setting or a credential.
+	// The operator must fix a setting or a credential.
 	apns2.ReasonBadPriority:               {Kind: providers.KindMisconfigured, Reason: "bad_priority"},
 	apns2.ReasonBadTopic:                  {Kind: providers.KindMisconfigured, Reason: "bad_topic"},
 	apns2.ReasonInvalidPushType:           {Kind: providers.KindMisconfigured, Reason: "invalid_push_type"},
@@ -54,7 +54,7 @@ var Verdicts = map[string]Verdict{
 	apns2.ReasonBadPath:          {Kind: providers.KindMisconfigured, Reason: "bad_path"},
 	apns2.ReasonMethodNotAllowed: {Kind: providers.KindMisconfigured, Reason: "method_not_allowed"},
 
-	// APNs may take it later.
+	// APNs may accept the push later.
 	apns2.ReasonIdleTimeout:                 {Kind: providers.KindRetry, Reason: "idle_timeout"},
 	apns2.ReasonTooManyProviderTokenUpdates: {Kind: providers.KindRetry, Reason: "too_many_provider_token_updates"},
 	apns2.ReasonTooManyRequests:             {Kind: providers.KindRetry, Reason: "too_many_requests"},

@@ -1,4 +1,4 @@
-// Package collapse names what belongs together for a push service: the apns-collapse-id, the collapse_key of FCM, the Topic of Web Push.
+// Package collapse names related messages for a push service: the apns-collapse-id, the collapse_key of FCM, the Topic of Web Push.
 package collapse
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Topic names what belongs together, so that a push service can let one message take the place of an earlier one: 32 characters of
-// base64url. The device's data are part of it, since two accounts may share one pushkey.
+// Topic names related messages, so a push service can replace an earlier one: 32 characters of base64url. The device's data is part of it,
+// since two accounts may share one pushkey.
 func Topic(what string, d *providers.Device) string {
 	sum := sha256.Sum256(append([]byte(what+"\x00"), d.Data...))
 	return base64.RawURLEncoding.EncodeToString(sum[:24])

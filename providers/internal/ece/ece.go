@@ -1,5 +1,5 @@
-// Package ece encrypts a push message for a Web Push subscription as RFC 8291 says: one record of the aes128gcm content encoding
-// (RFC 8188) under a key that only the subscriber can derive.
+// Package ece encrypts a push message for a Web Push subscription by RFC 8291: one record of the aes128gcm content encoding (RFC 8188)
+// under a key that only the subscriber can derive.
 package ece
 
 import (
@@ -20,26 +20,26 @@ const (
 	headerSize = saltSize + 4 + 1 + pointSize // RFC 8188 section 2.1: salt, rs, idlen, keyid
 	tagSize    = 16
 
-	// maxBody is what a push service must accept, RFC 8030 section 7.2; more is its own choice.
+	// maxBody is what a push service must accept, RFC 8030 section 7.2; accepting more is optional.
 	maxBody = 4096
-	// recordSize is the header's rs. RFC 8291 section 4 wants it greater than the one record, and the record may well be shorter.
+	// recordSize is the header's rs. RFC 8291 section 4 requires it to be greater than the one record, and the record may be shorter.
 	recordSize = maxBody
 
 	// MaxPlaintext is the length of the longest message whose encrypted form every push service must accept, RFC 8291 section 4.
 	MaxPlaintext = maxBody - headerSize - 1 - tagSize
 )
 
-// ErrTooLong says that a message is longer than [MaxPlaintext].
+// ErrTooLong means that a message is longer than [MaxPlaintext].
 var ErrTooLong = fmt.Errorf("the message is longer than %d bytes", MaxPlaintext)
 
 var errNoKeys = errors.New("the subscription has no keys")
 
-// buckets are the sizes a body may have, so that its length says little about what is in it.
+// buckets are the possible sizes of a body, so its length reveals little about its content.
 var buckets = [...]int{512, 1024, 2048, maxBody}
 
-// Encrypt returns the body of a push request with content encoding aes128gcm: plaintext, padded to a body of 512, 1024, 2048 or
-// 4096 bytes and encrypted for the holder of the subscription. Key pair and salt are fresh each time (RFC 8291 section 3.1). It
-// only reads plaintext, and is safe for concurrent use.
+// Encrypt returns the body of a push request with content encoding aes128gcm: plaintext, padded to a body of 512, 1024, 2048 or 4096 bytes
+// and encrypted for the holder of the subscription. It makes a new key pair and salt each time (RFC 8291 section 3.1). It does not modify
+// plaintext, and is safe for concurrent use.
 func Encrypt(plaintext []byte, k Keys) ([]byte, error) {
 	if len(plaintext) > MaxPlaintext {
 		return nil, ErrTooLong
@@ -53,7 +53,7 @@ func Encrypt(plaintext []byte, k Keys) ([]byte, error) {
 	return encrypt(plaintext, k, sender, salt, bodySize(len(plaintext)))
 }
 
-// bodySize is the smallest bucket that a message of n bytes fits in.
+// bodySize returns the smallest bucket that fits a message of n bytes.
 func bodySize(n int) int {
 	for _, size := range buckets {
 		if n <= size-headerSize-1-tagSize {
@@ -63,7 +63,7 @@ func bodySize(n int) int {
 	return maxBody
 }
 
-// encrypt is Encrypt with everything random given, and with a body of size bytes.
+// encrypt is Encrypt with all random values given, and with a body of size bytes.
 func encrypt(plaintext []byte, k Keys, sender *ecdh.PrivateKey, salt [saltSize]byte, size int) ([]byte, error) {
 	if k.public == nil {
 		return nil, errNoKeys
@@ -87,7 +87,7 @@ func encrypt(plaintext []byte, k Keys, sender *ecdh.PrivateKey, salt [saltSize]b
 	return body, nil
 }
 
-// derive is the key agreement of RFC 8291 section 3.4, whose summary names the intermediate values as here.
+// derive is the key agreement of RFC 8291 section 3.4, whose summary uses the same names for the intermediate values.
 func (k Keys) derive(sender *ecdh.PrivateKey, salt []byte) (cipher.AEAD, []byte, error) {
 	secret, err := sender.ECDH(k.public)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The values of RFC 8291 section 5 and appendix A.
+// These are the values of RFC 8291 section 5 and appendix A.
 const (
 	vectorPlaintext = "When I grow up, I want to be a watermelon"
 	vectorSender    = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"

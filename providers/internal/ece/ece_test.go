@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// subscription is one that an independent decrypter reads.
+// subscription is a subscription that an independent decrypter reads.
 func subscription(tb testing.TB) (providertest.Subscription, ece.Keys) {
 	tb.Helper()
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
@@ -141,8 +141,8 @@ func TestTwoEncryptionsOfOneMessageShareNothing(t *testing.T) {
 	}
 }
 
-// Guards against what webpush-go v1.4.0 does: it appends the padding to the caller's slice, and so writes over the bytes behind a
-// payload that several devices share.
+// Guards against webpush-go v1.4.0, which appends the padding to the caller's slice, and so overwrites the bytes behind a payload that
+// several devices share.
 func TestTheCallersSliceIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	_, keys := subscription(t)

@@ -9,14 +9,14 @@ import (
 
 const authSize = 16 // RFC 8291 section 3.2
 
-// Keys are what a message for one subscription is encrypted with: the subscriber's public key and authentication secret.
-// [ParseKeys] makes them. They are immutable.
+// Keys encrypt messages for one subscription: the subscriber's public key and authentication secret. [ParseKeys] makes them. They are
+// immutable.
 type Keys struct {
 	public *ecdh.PublicKey
 	auth   [authSize]byte
 }
 
-// The errors name the field only: both values are secrets of the subscriber's.
+// The errors only name the field: both values are the subscriber's secrets.
 var (
 	errP256dhEncoding = errors.New("p256dh is not base64url")
 	errP256dhSize     = errors.New("p256dh is not 65 bytes, an uncompressed P-256 point")
@@ -25,9 +25,9 @@ var (
 	errAuthSize       = errors.New("auth is not 16 bytes")
 )
 
-// ParseKeys reads the keys of a PushSubscription as browsers give them: base64url without padding of a 65-byte point and of 16
-// bytes (Push API, section 8.2). Padding and the other alphabet of base64 are fine too, since clients use both. An error names
-// the field and never shows its value.
+// ParseKeys reads the keys of a PushSubscription as browsers provide them: base64url without padding of a 65-byte point and of 16 bytes
+// (Push API, section 8.2). It also accepts padding and the other alphabet of base64, since clients use both. An error names the field and
+// never shows its value.
 func ParseKeys(p256dh, auth string) (Keys, error) {
 	point, err := decode(p256dh)
 	if err != nil {
@@ -52,7 +52,7 @@ func ParseKeys(p256dh, auth string) (Keys, error) {
 
 var toURLAlphabet = strings.NewReplacer("+", "-", "/", "_")
 
-// decode reads base64 in either alphabet, padded or not. A line break is nothing, as always in Go: Android's encoder adds one.
+// decode reads base64 in either alphabet, padded or not. It ignores line breaks, as Go always does: Android's encoder adds one.
 func decode(s string) ([]byte, error) {
 	return base64.RawURLEncoding.DecodeString(toURLAlphabet.Replace(strings.TrimRight(s, "=\r\n")))
 }

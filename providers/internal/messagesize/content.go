@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// shownMembers are the members of an event's content that clients make a notification of, without asking their homeserver:
+// shownMembers are the members of an event's content that clients make a notification from, without asking their homeserver:
 //   - body: Hydrogen (src/platform/web/sw.js), Sable (src/app/utils/notificationStyle.ts), NeoChat
 //   - msgtype: whether that is a text, a picture or an emote
 //   - membership, notification_type: Sable shows invites and calls that ring by them (src/sw/pushNotification.ts)
@@ -18,13 +18,15 @@ var shownMembers = []string{"body", "msgtype", "membership", "notification_type"
 
 const (
 	relation = "m.relates_to"
-	// maxShown is how many bytes a shown member may take, but for the body: a msgtype is short, and the body should get what room there is.
+	// maxShown is how many bytes a shown member other than the body may have: a msgtype is short, and the body should get the remaining
+	// room.
 	maxShown = 256
 	ellipsis = "…"
 )
 
-// Contents returns the forms of an event's content, richest first, each with its message: all of it; what clients show of it; that with as
-// much of the body as makes the message no larger than limit; and none. Message makes a message with a content, and takes nil for none.
+// Contents returns the forms of an event's content, richest first, each with its message: the whole content; the part that clients show;
+// that part with as much of the body as fits into limit; and no content. Message makes a message with a content, or without one if that is
+// nil.
 func Contents(
 	content map[string]json.RawMessage, limit int, message func(content map[string]json.RawMessage) []byte,
 ) iter.Seq2[map[string]json.RawMessage, []byte] {
@@ -44,7 +46,7 @@ func Contents(
 	}
 }
 
-// shownOf returns what clients show of a content.
+// shownOf returns the part of a content that clients show.
 func shownOf(content map[string]json.RawMessage) map[string]json.RawMessage {
 	shown := make(map[string]json.RawMessage)
 	for _, name := range shownMembers {
@@ -60,7 +62,7 @@ func shownOf(content map[string]json.RawMessage) map[string]json.RawMessage {
 	return shown
 }
 
-// shorten returns the content with as much of its body as fits, nil if it has none or nothing of that fits.
+// shorten returns the content with as much of its body as fits, or nil if it has no body or nothing of it fits.
 func shorten(content map[string]json.RawMessage, limit int, message func(map[string]json.RawMessage) []byte) map[string]json.RawMessage {
 	var text string
 	if lenient.Unmarshal(content["body"], &text) != nil {
@@ -75,8 +77,8 @@ func shorten(content map[string]json.RawMessage, limit int, message func(map[str
 	return short
 }
 
-// Cut returns a text that takes no more than limit bytes in JSON, as [Size] counts: the text itself, or as many of its characters as fit
-// with an ellipsis behind them. It is empty if not even one does. Cut once and then to less, a text is the same as cut to less at once.
+// Cut returns a text that takes at most limit bytes in JSON, as [Size] counts: the text itself, or as many of its characters as fit with an
+// ellipsis behind them. It is empty if not even one fits. Cutting twice gives the same text as cutting to the smaller limit at once.
 func Cut(text string, limit int) string {
 	if Size(text) <= limit {
 		return text
@@ -90,10 +92,10 @@ func Cut(text string, limit int) string {
 			return text[:i] + ellipsis
 		}
 	}
-	return text // which cannot be, as it takes more than the limit
+	return text // unreachable: the text is larger than the limit
 }
 
-// Shrinking leaves out the forms of a message that are not smaller than those before.
+// Shrinking omits the forms of a message that are not smaller than the previous ones.
 func Shrinking(forms iter.Seq[[]byte]) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		smallest := -1

@@ -39,7 +39,7 @@ func TestATextIsCutToWhatFitsInJSON(t *testing.T) {
 	}
 }
 
-// FuzzCut wants a text that was cut to fit, to be the longest such, and to be cut to less as the whole one is.
+// FuzzCut checks that a cut text fits, is the longest that fits, and can be cut further like the whole text.
 func FuzzCut(f *testing.F) {
 	for _, text := range []string{"hello", "😀\n\"\x01\u2028é\\<>&", strings.Repeat("…", 20), "\ufffd\x7f"} {
 		f.Add(text, 12, 7)
@@ -94,6 +94,6 @@ func TestOnlyFormsThatAreSmallerAreLeft(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	for range Shrinking(forms) {
-		break // which does not ask for more
+		break // no further forms are needed
 	}
 }

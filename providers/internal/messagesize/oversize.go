@@ -1,4 +1,4 @@
-// Package messagesize makes messages fit what push services take: it measures texts in JSON, and leaves out what nobody is shown.
+// Package messagesize makes messages fit the limits of push services: it measures texts in JSON, and leaves out what clients don't show.
 package messagesize
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Size is how many bytes a text takes in JSON, as clientjson.Marshal writes it, without the quotes.
+// Size returns how many bytes a text takes in JSON, as clientjson.Marshal writes it, without the quotes.
 func Size(text string) (size int) {
 	for _, r := range text {
 		size += sizeOf(r)
@@ -26,21 +26,21 @@ func sizeOf(r rune) int {
 	return utf8.RuneLen(r)
 }
 
-// IsSmall reports whether a notification is so small that nothing of it has to be left out of a message of limit bytes, however its texts
-// are written. Nearly all are.
+// IsSmall reports whether a notification is so small that it fits whole into a message of limit bytes, however its texts are escaped.
+// Nearly all are.
 func IsSmall(n *providers.Notification, limit int) bool {
 	texts := len(n.EventID) + len(n.RoomID) + len(n.Type) + len(n.Sender) + len(n.SenderDisplayName) + len(n.RoomName) + len(n.RoomAlias) +
 		len(n.Membership) + len(n.Encrypted.Ciphertext) + len(n.Encrypted.Ephemeral) + len(n.Encrypted.MAC)
 	return 6*texts+len(n.Content)+len(`{"sender_display_name":""}`)*20 <= limit
 }
 
-// What does not fit is never sent, so that it need not be kept. That it does not fit has to be known in later attempts as well: a text that
-// does not fit either, of no more bytes than necessary, takes its place.
+// What does not fit is never sent, so it need not be stored. Later attempts must still know that it does not fit, so the shortest text that
+// does not fit either replaces it.
 
 func oversize(limit int) string { return strings.Repeat("x", limit+1) }
 
-// OversizeIDs reports whether the ids alone take more than limit bytes by the size function, and if so, has only them in a notification
-// that is reduced to ids. No id is ever cut, as it would be another one.
+// OversizeIDs reports whether the ids by themselves take more than limit bytes by the size function. If so, it returns a notification
+// reduced to oversized ids. Ids are never cut, since that would make them other ids.
 func OversizeIDs(n *providers.Notification, limit int, size func(string) int) (*providers.Notification, bool) {
 	if len(n.EventID)+len(n.RoomID) <= limit/6 || size(n.EventID)+size(n.RoomID) <= limit {
 		return n, false
@@ -55,8 +55,8 @@ func OversizeIDs(n *providers.Notification, limit int, size func(string) int) (*
 	return n, true
 }
 
-// OversizeEncrypted reports whether the members of MSC3013 alone take more than limit bytes by the size function, and returns what takes
-// their place then.
+// OversizeEncrypted reports whether the members of MSC3013 by themselves take more than limit bytes by the size function. If so, it returns
+// their replacement.
 func OversizeEncrypted(e providers.Encrypted, limit int, size func(string) int) (providers.Encrypted, bool) {
 	if size(e.Ciphertext)+size(e.Ephemeral)+size(e.MAC) <= limit {
 		return e, false

@@ -1,4 +1,4 @@
-// Package pooled shares what signs and gets tokens among all apps with the same credential, and keeps it across reloads.
+// Package pooled shares signers and token sources among all apps with the same credential, and keeps them across reloads.
 package pooled
 
 import (
@@ -9,13 +9,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
-// Pool has values by name.
+// Pool holds values by name.
 type Pool[T any] struct{ *caddy.UsagePool }
 
-// NewPool makes a pool.
+// NewPool returns an empty pool.
 func NewPool[T any]() Pool[T] { return Pool[T]{caddy.NewUsagePool()} }
 
-// entry is a value as Caddy's pool wants it.
+// entry is a value as Caddy's pool requires it.
 type entry[T any] struct{ value T }
 
 // Destruct has nothing to free.
@@ -28,7 +28,7 @@ type Share[T any] struct {
 	name  string
 }
 
-// Take returns a share of the value of a name, which is made if there is none.
+// Take returns a share of the named value, and makes the value if there is none.
 func (p Pool[T]) Take(name string, produce func() (T, error)) (*Share[T], error) {
 	shared, _, err := p.LoadOrNew(name, func() (caddy.Destructor, error) {
 		value, err := produce()
@@ -40,7 +40,7 @@ func (p Pool[T]) Take(name string, produce func() (T, error)) (*Share[T], error)
 	return &Share[T]{shared.(entry[T]).value, p, name}, nil
 }
 
-// Release gives the share back, once. Whoever still has the value can go on with it.
+// Release gives the share back; it may be called once. Callers may go on using the value.
 func (s *Share[T]) Release() error {
 	if s == nil {
 		return nil
@@ -49,21 +49,21 @@ func (s *Share[T]) Release() error {
 	return err
 }
 
-// Follower has a share of what belongs to the credential in a file, and another one when the file was replaced. It is safe for concurrent
-// use.
+// Follower has a share of the value for the credential in a file, and takes another share when the file is replaced. It is safe for
+// concurrent use.
 type Follower[C, T any] struct {
 	*keyfile.File[C]
 	take func(C) (*Share[T], error)
 
 	mu     sync.Mutex
-	share  *Share[T] // also after Close, for pushes that are still on their way
+	share  *Share[T] // also after Close, for pushes still in progress
 	closed bool
 }
 
-// Follow opens a credential, and takes a share of what belongs to it. The options' Changed is the follower's own.
+// Follow opens a credential, and takes a share of its value. It sets the options' Changed.
 func Follow[C, T any](o keyfile.Options[C], take func(C) (*Share[T], error)) (*Follower[C, T], error) {
 	f := &Follower[C, T]{take: take}
-	o.Changed = func(c C) { _ = f.use(c) } // what belongs to the credential before stays in use
+	o.Changed = func(c C) { _ = f.use(c) } // on error, the previous credential's value stays in use
 	var err error
 	if f.File, err = keyfile.Open(o); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func Follow[C, T any](o keyfile.Options[C], take func(C) (*Share[T], error)) (*F
 	return f, nil
 }
 
-// use takes a share of what belongs to a credential, and releases the one before.
+// use takes a share of a credential's value, and releases the previous one.
 func (f *Follower[C, T]) use(c C) error {
 	next, err := f.take(c)
 	if err != nil {
@@ -90,9 +90,9 @@ func (f *Follower[C, T]) use(c C) error {
 	return before.Release()
 }
 
-// Current returns what belongs to the credential as it is now.
+// Current returns the value for the current credential.
 func (f *Follower[C, T]) Current() T {
-	f.Get() // which calls use if the file was replaced
+	f.Get() // calls use if the file was replaced
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.share.Value

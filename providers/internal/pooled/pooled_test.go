@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
-// bench is a pool, and a file that those who follow it read.
+// bench is a pool, and a file that its followers read.
 type bench struct {
 	t    *testing.T
 	pool Pool[*string]
@@ -51,7 +51,7 @@ func (b *bench) follow() *Follower[string, *string] {
 	return f
 }
 
-// want fails the test unless each of these has so many who share it.
+// want fails the test unless each of these has that many shares.
 func (b *bench) want(shares map[string]int) {
 	b.t.Helper()
 	for name, want := range shares {
@@ -79,7 +79,7 @@ func TestAllOfOneCredentialShareWhatBelongsToIt(t *testing.T) {
 	b.close(first)
 	b.want(map[string]int{"one": 1})
 	if first.Current() != second.Current() {
-		t.Error("a push that is still on its way has lost it")
+		t.Error("a push still in progress has lost it")
 	}
 	b.close(second)
 	b.want(map[string]int{"one": 0})
@@ -90,7 +90,7 @@ func TestAReplacedFileChangesWhatBelongsToIt(t *testing.T) {
 	b := newBench(t)
 	f := b.follow()
 	b.write("another")
-	b.now = b.now.Add(10 * time.Second) // by then, it is looked at again
+	b.now = b.now.Add(10 * time.Second) // by then, the file is checked again
 	if got := *f.Current(); got != "another" {
 		t.Errorf("got %q", got)
 	}

@@ -4,8 +4,8 @@ import "github.com/matrix-push/caddy-matrix-push/providers"
 
 // Apple's Web Push answers {"reason"}. Source: "Handling error responses from Apple Push Notification service" in
 // https://developer.apple.com/documentation/usernotifications/sending-web-push-notifications-in-web-apps-and-browsers, which lists statuses
-// and reasons apart. BadWebPushToken is not on the page: an endpoint that never was, or is no more, gets it with a 400 (seen in public code,
-// 2025 and 2026). VapidPkHashMismatch comes with a 400, and in some logs with a 403.
+// and reasons separately. The page lacks BadWebPushToken: an endpoint that never existed, or no longer exists, gets it with a 400 (seen in
+// public code, 2025 and 2026). VapidPkHashMismatch comes with a 400, and in some logs with a 403.
 var appleReasons = map[string]func(*said) providers.Outcome{
 	"BadWebPushToken": (*said).dead,
 
@@ -29,7 +29,7 @@ var appleReasons = map[string]func(*said) providers.Outcome{
 	"ServiceUnavailable":  func(*said) providers.Outcome { return temporary() },
 	"Shutdown":            func(*said) providers.Outcome { return temporary() },
 
-	"BadPath": nil, // the URL is not one of Apple's: the status, 404, decides
+	"BadPath": nil, // the URL is not Apple's: the status, 404, decides
 }
 
 // readApple reads a reason.

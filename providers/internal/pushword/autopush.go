@@ -11,20 +11,20 @@ import (
 // Mozilla's autopush answers {"code", "errno", "error", "message", "more_info"}. Sources: error.rs, headers/vapid.rs and routers/mod.rs in
 // https://github.com/mozilla-services/autopush-rs/tree/master/autoendpoint/src, and errors.md in docs/src, which has some more.
 //
-// Linux has errno 102, 103, 105 as well (ENETRESET, ECONNABORTED, ENOBUFS), and a proxy may show them as JSON. So an errno is
-// autopush's only beside the code, a number, that it belongs to.
+// Linux also has errno 102, 103, 105 (ENETRESET, ECONNABORTED, ENOBUFS), and a proxy may send them as JSON. So an errno only counts as
+// autopush's if the code that belongs to it, a number, is there too.
 type errno struct {
-	code  int                                // the status that autopush gives it with; 0 for several
+	code  int                                // the status that autopush sends it with; 0 for several
 	means func(*said, int) providers.Outcome // nil if the status decides
 }
 
 var autopushErrnos = map[int]errno{
 	101: {http.StatusBadRequest, ours},
-	102: {http.StatusNotFound, autopushNotFound}, // the endpoint is not one that it made
+	102: {http.StatusNotFound, autopushNotFound}, // autopush did not create the endpoint
 	103: {http.StatusGone, deadErrno},            // no such user agent
 	104: {http.StatusRequestEntityTooLarge, func(*said, int) providers.Outcome { return tooLarge() }},
-	105: {http.StatusGone, deadErrno}, // the user agent was deleted meanwhile
-	106: {http.StatusGone, deadErrno}, // no such subscription, also by a bridge's word
+	105: {http.StatusGone, deadErrno}, // the user agent was deleted in the meantime
+	106: {http.StatusGone, deadErrno}, // no such subscription, or a bridge says so
 	108: {http.StatusBadRequest, ours},
 	109: {http.StatusUnauthorized, autopushUnauthorized},
 	110: {http.StatusBadRequest, ours},
@@ -63,8 +63,9 @@ func deadErrno(s *said, _ int) providers.Outcome { return s.dead() }
 
 func ours(*said, int) providers.Outcome { return refused() }
 
-// autopushNotFound reads 102. Autopush of before 2023, in Python, gave it to a token of another key, too
-// (https://github.com/google/WebFundamentals, "Web Push: Common Issues and Reporting Bugs", 2017): in these words it is no death.
+// autopushNotFound reads 102. Before 2023, autopush was in Python and also sent it for a token with another key
+// (https://github.com/google/WebFundamentals, "Web Push: Common Issues and Reporting Bugs", 2017). With that message, the subscription is
+// not dead.
 func autopushNotFound(s *said, _ int) providers.Outcome {
 	if message, _ := s.string("message"); strings.EqualFold(message, "Request did not validate invalid token") {
 		return wrongKey()
@@ -72,7 +73,7 @@ func autopushNotFound(s *said, _ int) providers.Outcome {
 	return s.dead()
 }
 
-// autopushUnauthorized reads 109, which means what its message means.
+// autopushUnauthorized reads 109, whose message decides what it means.
 func autopushUnauthorized(s *said, _ int) providers.Outcome {
 	message, _ := s.string("message")
 	message = strings.ToLower(strings.TrimSpace(message))

@@ -8,19 +8,20 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Google's Web Push (fcm.googleapis.com, /fcm/send/ and /wp/) answers a sentence in plain text, so that there is no word to show. Sources:
-// GetResposneBodyEnum in Chromium's components/gcm_driver/web_push_common.cc, 2019; for the dead, https://github.com/zaru/webpush/issues/69
-// and https://github.com/web-push-libs/web-push/issues/940; for the key, issue 457 there and public logs.
+// Google's Web Push (fcm.googleapis.com, /fcm/send/ and /wp/) answers with a sentence in plain text, so there is no word to show. Sources:
+// GetResposneBodyEnum in Chromium's components/gcm_driver/web_push_common.cc, 2019; for dead subscriptions,
+// https://github.com/zaru/webpush/issues/69 and https://github.com/web-push-libs/web-push/issues/940; for the key, issue 457 there and
+// public logs.
 type sentence struct {
 	says  string // in lower case
-	whole bool   // it is all that there is, or else how the text begins
+	whole bool   // the whole text; otherwise, the text begins with it
 	means func(*said) providers.Outcome
 }
 
 var (
 	googleDead = []sentence{
 		{says: "push subscription has unsubscribed or expired", means: (*said).dead},
-		// The endpoint itself follows. It is what a subscription gets that was not used for about 270 days.
+		// The endpoint itself follows. A subscription gets this answer after about 270 days without use.
 		{says: "a valid push subscription endpoint should be specified in the url as such:", means: (*said).dead},
 	}
 	googleRefusals = []sentence{
@@ -40,15 +41,16 @@ var (
 		{says: "authorization header had", means: bad(noToken)},
 		{says: "crypto-key header had", means: bad(noToken)},
 	}
-	// googleMismatches are of another key, wherever in the text they are: the beginning names the header, of which there were two.
+	// googleMismatches are about another key and may be anywhere in the text: it begins with the name of one of two headers.
 	googleMismatches = []string{
 		"do not correspond to the credentials used to create the subscription",
 		"does not correspond to the sender id used to subscribe",
 	}
-	// googleWords are titles of pages in HTML, until about 2019.
+	// googleWords are titles of HTML pages, until about 2019.
 	googleWords = map[string]func(*said) providers.Outcome{
-		"NotRegistered": nil, // it comes with a 410, which decides
-		// No token, a bad one, or one of another key: it does not say which (WebFundamentals, "Web Push: Common Issues", 2017).
+		"NotRegistered": nil, // comes with a 410, which decides
+		// The token is missing, bad, or made with another key: the word does not reveal which (WebFundamentals, "Web Push: Common Issues",
+		// 2017).
 		"UnauthorizedRegistration": bad(badSignature),
 		"InvalidTtlParameter":      func(*said) providers.Outcome { return refused() },
 	}
@@ -58,7 +60,7 @@ func bad(hint string) func(*said) providers.Outcome {
 	return func(*said) providers.Outcome { return badToken(hint) }
 }
 
-// googlePage is one of those pages. What is there beside the title has no more in it.
+// googlePage matches one of those pages. The rest of the page adds nothing to its title.
 var googlePage = regexp.MustCompile(`(?is)^<html>\s*<head>\s*<title>\s*(\w{1,64})\s*</title>\s*</head>` +
 	`\s*<body[^>]*>\s*<h1>\s*(\w{1,64})\s*</h1>`)
 
@@ -92,7 +94,7 @@ func readSentence(s *said, text string, of []sentence) (reading, bool) {
 	return reading{}, false
 }
 
-// readGoogleWord reads the title of a page, or a text of one word.
+// readGoogleWord reads the title of a page, or a one-word text.
 func readGoogleWord(s *said) (reading, bool) {
 	word, page := s.text, googlePage.FindStringSubmatch(s.text)
 	if page != nil && page[1] == page[2] {

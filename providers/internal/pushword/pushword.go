@@ -1,9 +1,9 @@
-// Package pushword reads a push service's own word out of its answer, which decides before the status does: services give one thing with
-// several statuses, and several things with one. There is a file for each service, with its table and the sources of it.
+// Package pushword finds a push service's own word in its answer, which takes precedence over the status: services use several statuses for
+// one thing, and one status for several things. Each service has a file with its table and the sources of it.
 //
-// A service is known by the form of its answer, and not by its host: anyone can run autopush, ntfy or a proxy in front of them. So a word
-// decides only in the exact form that its service gives it; a proxy's JSON with a "reason" or a "code" of its own does not. Where devices
-// choose the host, an answer concerns one device only: whoever makes up a word harms nobody but the devices that chose their server.
+// A service is recognised by the form of its answer, not by its host: anyone can run autopush, ntfy or a proxy in front of them. So a word
+// decides only in the exact form that its service uses; a proxy's JSON with its own "reason" or "code" does not. Where devices choose the
+// host, an answer concerns only one device: an invented word harms only the devices that chose that server.
 package pushword
 
 import (
@@ -16,19 +16,19 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// Answer is a push service's answer, and what is not to be shown of it.
+// Answer is a push service's answer, and what must not be shown of it.
 type Answer struct {
 	Status int
 	Header http.Header
-	// Body is all of the body, or nothing if that is too large or was cut off.
+	// Body is the whole body, or empty if that was too large or cut off.
 	Body []byte
-	// Secrets are what the request had that a service may repeat: the endpoint's path and query, the authorization.
+	// Secrets are the parts of the request that a service may repeat: the endpoint's path and query, the authorization.
 	Secrets []string
 	// Content is the body of the request.
 	Content string
 }
 
-// MayDecide reports whether a word in the body may change what an answer of this status means. Half of such a body is half an answer.
+// MayDecide reports whether a word in the body may change what an answer with this status means. Such a body must be read completely.
 func MayDecide(status int) bool {
 	switch status {
 	case http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
@@ -38,7 +38,7 @@ func MayDecide(status int) bool {
 	}
 }
 
-// Read returns what an answer means by the service's own word. Otherwise decided is false, and the outcome has nothing but a Word, if that.
+// Read returns what an answer means by the service's own word. If decided is false, the outcome has at most a Word.
 func Read(a Answer) (o providers.Outcome, decided bool) {
 	if a.Status >= 200 && a.Status < 300 && a.Header.Get(wnsStatus) == "" && a.Header.Get(wnsNotificationStatus) == "" {
 		return o, false // nearly always
@@ -53,19 +53,19 @@ func Read(a Answer) (o providers.Outcome, decided bool) {
 	return providers.Outcome{Word: s.unknownWord()}, false
 }
 
-// readers are the services'. No two of them read the same form.
+// readers are one for each service. No two of them read the same form.
 var readers = []func(*said) (reading, bool){readWNS, readAutopush, readNtfy, readApple, readNextPush, readGoogle}
 
-// reading is what one service's table says about an answer in that service's form.
+// reading is what one service's table makes of an answer in that service's form.
 type reading struct {
-	// word is the service's, out of the table or in a form that has no room for a secret.
+	// word is the service's, from the table or in a form that cannot contain a secret.
 	word string
-	// decides says that means is what the answer means, and otherwise the status decides.
+	// decides means that means is the answer's outcome; otherwise the status decides.
 	decides bool
 	means   providers.Outcome
 }
 
-// decided is a reading that says what the answer means.
+// decided returns a reading that decides.
 func decided(word string, means providers.Outcome) reading {
 	return reading{word: word, decides: true, means: means}
 }
@@ -73,8 +73,8 @@ func decided(word string, means providers.Outcome) reading {
 // said is an answer, read once for all tables.
 type said struct {
 	Answer
-	// object has the members of the body, if that is a JSON object; whatever its Content-Type is, since a word in its service's exact form is
-	// no chance.
+	// object has the members of the body, if that is a JSON object. Its Content-Type does not matter: a word in its service's exact form is
+	// no accident.
 	object map[string]json.RawMessage
 	// text is the body, if it is not a JSON object.
 	text string
@@ -101,7 +101,7 @@ func (s *said) string(name string) (value string, ok bool) {
 	return value, true
 }
 
-// number returns a member that is a whole number.
+// number returns a member that is an integer.
 func (s *said) number(name string) (value int, ok bool) {
 	raw := s.object[name]
 	if len(raw) == 0 || raw[0] == 'n' || lenient.Unmarshal(raw, &value) != nil {
@@ -110,11 +110,11 @@ func (s *said) number(name string) (value int, ok bool) {
 	return value, true
 }
 
-// refuses reports whether the status is a 4xx. With any other, what a word says about a subscription or a key is not the service's last: a 5xx
-// is a proxy's or a bridge's as well.
+// refuses reports whether the status is a 4xx. With any other status, a word about a subscription or a key may not be the service's:
+// proxies and bridges send a 5xx, too.
 func (s *said) refuses() bool { return s.Status >= 400 && s.Status < 500 }
 
-// unknownWord returns the word of a service that no table knows, as it came; empty if there is none, or if it may repeat what was sent.
+// unknownWord returns a service's word that no table has, unchanged; empty if there is none, or if it may repeat what was sent.
 func (s *said) unknownWord() string {
 	word := s.anyWord()
 	if word == "" || s.repeats(word) {
@@ -123,7 +123,7 @@ func (s *said) unknownWord() string {
 	return word
 }
 
-// wordMembers are where services have their words: Apple's, autopush's, ntfy's, and what others may have.
+// wordMembers are the members that contain services' words: Apple's, autopush's, ntfy's, and those of others.
 var wordMembers = []string{"reason", "errno", "code", "errcode", "error"}
 
 func (s *said) anyWord() string {
@@ -141,7 +141,7 @@ func (s *said) anyWord() string {
 	return s.googleStatus()
 }
 
-// googleStatus returns the status that Google's APIs name in an error, as in FCM's.
+// googleStatus returns the status that Google's APIs name in an error, as FCM does.
 func (s *said) googleStatus() string {
 	var e struct {
 		Status string `json:"status"`

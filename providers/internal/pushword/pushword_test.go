@@ -9,7 +9,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// sent is what the tests' requests had.
+// sent is what the tests' requests contained.
 var sent = Answer{
 	Secrets: []string{
 		"/wpush/v2/gAAAAABexampleToken_98", "/up/alice", "token=Zm9vYmFyYmF6",
@@ -29,10 +29,10 @@ func TestAWordThatNoTableHasIsShownUnlessItMayRepeatWhatWasSent(t *testing.T) {
 		{"an error of a Google API", `{"error":{"code":403,"message":"No such token","status":"PERMISSION_DENIED"}}`, "PERMISSION_DENIED"},
 		{"an error of a Google API that repeats the path", `{"error":{"status":"exampleToken"}}`, ""},
 		{"a text of one word", "InvalidRegistration\n", "InvalidRegistration"},
-		{"the status is none", `{"code":403}`, ""},
-		{"a sentence is none", `{"reason":"it is full"}`, ""},
-		{"a negative errno is none", `{"errno":-111}`, ""},
-		{"a text of two is none", "Not today", ""},
+		{"the status is not a word", `{"code":403}`, ""},
+		{"a sentence is not a word", `{"reason":"it is full"}`, ""},
+		{"a negative errno is not a word", `{"errno":-111}`, ""},
+		{"two words are not a word", "Not today", ""},
 		{"a part of the path", `{"reason":"exampletoken"}`, ""},
 		{"a small part of the path", `{"reason":"_98"}`, ""},
 		{"more than the path has, with a part of it", `{"reason":"lostGAAAAABexampleToken_98"}`, ""},
@@ -66,7 +66,7 @@ func TestAWordOfATableIsShownWhateverTheEndpointIs(t *testing.T) {
 	}
 }
 
-// A service's words in another service's form, or beside another status, decide nothing.
+// A service's words in another service's form, or with another status, decide nothing.
 func TestAWordDecidesOnlyInItsServicesForm(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -115,12 +115,12 @@ func TestABlockedDomainRejectsNobodyWhateverItsStatus(t *testing.T) {
 	}
 }
 
-// deadWords are what a body must have in lower case to reject anybody but by a 410; \u may be any letter of them.
+// deadWords are what a body must have in lower case to reject a pusher without a 410; \u may be any letter of them.
 var deadWords = []string{
 	"errno", "badwebpushtoken", "push subscription has unsubscribed", "a valid push subscription endpoint", "success", `\u`,
 }
 
-// FuzzAnswer wants no answer to panic, to reject without a word for it, or to show anything that was sent.
+// FuzzAnswer checks that no answer panics, rejects without a word for it, or reveals what was sent.
 func FuzzAnswer(f *testing.F) {
 	for _, r := range providertest.RecordedAnswers() {
 		h := r.Answer.Header
@@ -161,7 +161,7 @@ func hasDeadWord(body string) bool {
 	return false
 }
 
-// isSecret reports whether a word is a part of what was sent, and not one of a table's: a short one may be a chance.
+// isSecret reports whether a word is a part of what was sent, but not of a table; a short one may be an accident.
 func isSecret(word string) bool {
 	if _, table := appleReasons[word]; table || wnsStates[word] {
 		return false

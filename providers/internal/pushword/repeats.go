@@ -3,14 +3,14 @@ package pushword
 import "strings"
 
 const (
-	// longRun is how many characters in a row a word and a secret may not have in common. Words of the language that both have are shorter.
+	// longRun is how many consecutive characters a word and a secret must not share. Ordinary words that both contain are shorter.
 	longRun = 8
-	// longPart is from how many characters on a part of a path is not to be in a word.
+	// longPart is the length from which a part of a path must not appear in a word.
 	longPart = 5
 )
 
-// repeats reports whether a word may be, or contain, something of what was sent: a server that a device chose may answer anything, and what
-// it answers is shown in the log. Case doesn't matter.
+// repeats reports whether a word may be, or contain, something of what was sent: a server that a device chose may answer anything, and its
+// answer is logged. Case doesn't matter.
 func (s *said) repeats(word string) bool {
 	word = strings.ToLower(word)
 	if strings.Contains(strings.ToLower(s.Content), word) {
@@ -30,7 +30,7 @@ func (s *said) repeats(word string) bool {
 	return false
 }
 
-// hasRunOf reports whether a secret has as many characters of a word in a row as are no chance.
+// hasRunOf reports whether a secret shares more consecutive characters with a word than chance would explain.
 func hasRunOf(secret, word string) bool {
 	for i := 0; i+longRun <= len(word); i++ {
 		if strings.Contains(secret, word[i:i+longRun]) {

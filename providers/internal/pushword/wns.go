@@ -20,10 +20,10 @@ const (
 	wnsContinueAfter      = "X-Wns-Continue-After"
 )
 
-// wnsStates are what became of the notification.
+// wnsStates are the states that WNS gives a notification.
 var wnsStates = map[string]bool{"received": true, "dropped": true, "channelthrottled": true, "revoked": true}
 
-// wnsAnswer is an answer of WNS.
+// wnsAnswer is an answer from WNS.
 type wnsAnswer struct {
 	*said
 	states      [2]string
@@ -43,7 +43,8 @@ func readWNS(s *said) (reading, bool) {
 	return reading{word: w.word(), decides: ok, means: means}, true
 }
 
-// word is the description of an error, if that is a word, and otherwise what became of the notification. Each error has "dropped", too.
+// word returns the description of an error, if that is a word, and otherwise the notification's state. Each error also has the state
+// "dropped".
 func (w wnsAnswer) word() string {
 	taken := w.taken()
 	for _, name := range []string{wnsDescription, wnsStatus, wnsNotificationStatus} {
@@ -71,8 +72,8 @@ func (w wnsAnswer) means() (o providers.Outcome, ok bool) {
 	case !w.refuses():
 		return o, false
 	case strings.Contains(w.description, "blocked"):
-		// "Domain Blocked" comes with a 410, for many channels at once: it is the sender who is blocked.
-		return providers.Misconfigured("sender_blocked", errors.New("the push service blocks this gateway's domain: ask Microsoft")), true
+		// "Domain Blocked" comes with a 410 for many channels at once: WNS blocks the sender.
+		return providers.Misconfigured("sender_blocked", errors.New("the push service blocks this gateway's domain: contact Microsoft")), true
 	case strings.Contains(w.description, "public key used to sign jwt does not match"):
 		return wrongKey(), true
 	case strings.HasPrefix(w.description, "jwt "):
@@ -80,13 +81,13 @@ func (w wnsAnswer) means() (o providers.Outcome, ok bool) {
 	case w.Status == http.StatusNotAcceptable, w.is("channelthrottled"):
 		return w.throttled(), true
 	case w.Status == http.StatusNotFound:
-		return w.dead(), true // "The channel URI is not valid or is not recognized by WNS": no proxy says so in these headers
+		return w.dead(), true // "The channel URI is not valid or is not recognized by WNS": no proxy sends these headers
 	default:
 		return o, false
 	}
 }
 
-// throttled is a channel that gets too much.
+// throttled is the outcome for a channel that gets too many notifications.
 func (w wnsAnswer) throttled() providers.Outcome {
 	var after time.Duration
 	if seconds, err := strconv.ParseUint(strings.TrimSpace(w.Header.Get(wnsContinueAfter)), 10, 31); err == nil {
@@ -95,10 +96,10 @@ func (w wnsAnswer) throttled() providers.Outcome {
 	return providers.Limited("throttled", after, nil)
 }
 
-// notDelivered is a notification that was taken and dropped, "because of an error or because the client has explicitly rejected these
-// notifications", or because the device is offline. The channel is fine.
+// notDelivered is the outcome for a notification that was accepted and dropped, "because of an error or because the client has explicitly
+// rejected these notifications", or because the device is offline. The channel works.
 func notDelivered() providers.Outcome {
-	o := providers.Limited("not_delivered", droppedWait, errors.New("the device is offline or takes no notifications"))
+	o := providers.Limited("not_delivered", droppedWait, errors.New("the device is offline or accepts no notifications"))
 	o.MaxTries = droppedTries
 	return o
 }

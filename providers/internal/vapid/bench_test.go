@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// BenchmarkPush is everything about a push but the network: encrypting it, and identifying the gateway.
+// BenchmarkPush measures a push without the network: encrypting it, and identifying the gateway.
 func BenchmarkPush(b *testing.B) {
 	service := providertest.NewPushService(providertest.PushServiceOptions{Origin: "https://push.example"})
 	sub := service.Subscribe()
@@ -51,7 +51,7 @@ func BenchmarkPush(b *testing.B) {
 	})
 }
 
-// push does what SendNotification does.
+// push does the same as SendNotification.
 func push(message []byte, sub providertest.Subscription, signer *vapid.Signer) error {
 	keys, err := ece.ParseKeys(sub.P256dh, sub.Auth)
 	if err != nil {

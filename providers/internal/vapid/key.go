@@ -1,5 +1,5 @@
-// Package vapid identifies the gateway to Web Push services as RFC 8292 says: with a signed token and the public key that
-// subscriptions were made for.
+// Package vapid identifies the gateway to Web Push services by RFC 8292: with a signed token and the public key that subscriptions were
+// made for.
 package vapid
 
 import (
@@ -22,19 +22,19 @@ type Key struct {
 	public  string
 }
 
-// The errors never show what was read: it is, or might be, a private key.
+// The errors never show the content: it is, or might be, a private key.
 var (
 	errEmpty     = errors.New("the key is empty")
 	errUnknown   = errors.New("the key is neither PEM nor the base64url of a 32-byte private key")
 	errScalar    = errors.New("the base64url is not a private key of the curve P-256")
-	errNoPrivate = errors.New("the PEM has no block PRIVATE KEY or EC PRIVATE KEY")
-	errEncrypted = errors.New("the private key is encrypted with a passphrase, which is not supported")
-	errBroken    = errors.New("the PEM block holds no readable private key")
-	errCurve     = errors.New("the key is not an ECDSA key on the curve P-256, which VAPID needs")
+	errNoPrivate = errors.New("the PEM contains no block PRIVATE KEY or EC PRIVATE KEY")
+	errEncrypted = errors.New("the private key is encrypted with a passphrase, which is unsupported: decrypt it first")
+	errBroken    = errors.New("the PEM block contains no readable private key")
+	errCurve     = errors.New("the key is not an ECDSA key on the curve P-256, which VAPID requires")
 )
 
-// Parse reads a private key: PEM as openssl writes it (SEC1 or PKCS#8), or the base64url of 32 bytes that
-// `web-push generate-vapid-keys` and its like print. An error never shows what was read.
+// Parse reads a private key: PEM as openssl writes it (SEC1 or PKCS#8), or the base64url of 32 bytes as `web-push generate-vapid-keys` and
+// similar tools print it. An error never shows the content.
 func Parse(data []byte) (*Key, error) {
 	data = bytes.TrimSpace(data)
 	switch {
@@ -98,7 +98,7 @@ func newKey(private *ecdsa.PrivateKey) (*Key, error) {
 	return &Key{private: private, public: base64.RawURLEncoding.EncodeToString(point)}, nil
 }
 
-// Generate makes a new key.
+// Generate returns a new key.
 func Generate() (*Key, error) {
 	private, _, err := webpush.GenerateVAPIDKeys()
 	if err != nil {
@@ -107,11 +107,11 @@ func Generate() (*Key, error) {
 	return parseRaw(private)
 }
 
-// PublicKey is the public half as browsers take it in applicationServerKey and as RFC 8292 section 3.2 sends it: base64url,
-// unpadded, of the 65-byte uncompressed point.
+// PublicKey returns the public half as browsers need it in applicationServerKey and as RFC 8292 section 3.2 sends it: unpadded base64url of
+// the 65-byte uncompressed point.
 func (k *Key) PublicKey() string { return k.public }
 
-// PEM is the private key as PKCS#8, which [Parse] and openssl read.
+// PEM returns the private key as PKCS#8, which [Parse] and openssl read.
 func (k *Key) PEM() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {

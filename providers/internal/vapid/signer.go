@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// life is how long a token is valid; RFC 8292 section 2 allows 24 hours, and a service's clock may be off.
+	// life is how long a token is valid; RFC 8292 section 2 allows 24 hours, and a service's clock may be wrong.
 	life = 12 * time.Hour
-	// origins bounds the tokens kept: whoever registers a pusher chooses its origin.
+	// origins limits how many tokens are kept: anyone who registers a pusher chooses its origin.
 	origins = 1024
 )
 
-// Signer makes the Authorization header of Web Push requests. Signing costs more than anything else about a push, so that a token
-// is made once for each origin and used for half of its life (RFC 8292 section 2 allows reuse). It is safe for concurrent use.
+// Signer makes the Authorization header of Web Push requests. Signing is the most expensive part of a push, so a token is made once for
+// each origin and used for half its life (RFC 8292 section 2 allows reuse). It is safe for concurrent use.
 type Signer struct {
 	key     *Key
 	subject string
 	tokens  *lru.Cache[string, *token]
 }
 
-// token is the header for one origin. Its lock is held while it is signed, so that it is signed once.
+// token is the header for one origin. Its lock is held while signing, so it is signed once.
 type token struct {
 	mu     sync.Mutex
 	header string
 	issued time.Time
 }
 
-// NewSigner makes a signer. The subject is how the operator can be reached, see [ValidateSubject]; empty leaves it out.
+// NewSigner returns a signer. The subject is the operator's contact, see [ValidateSubject]; an empty subject is left out.
 func NewSigner(key *Key, subject string) (*Signer, error) {
 	if subject != "" {
 		if err := ValidateSubject(subject); err != nil {
@@ -48,10 +48,10 @@ func NewSigner(key *Key, subject string) (*Signer, error) {
 	return &Signer{key: key, subject: subject, tokens: tokens}, nil
 }
 
-// Key is the key that the signer signs with.
+// Key returns the key that the signer signs with.
 func (s *Signer) Key() *Key { return s.key }
 
-// Authorization is the value of the Authorization header, RFC 8292 section 3, for a push service with that origin: see [Origin].
+// Authorization returns the value of the Authorization header, RFC 8292 section 3, for a push service with that origin: see [Origin].
 func (s *Signer) Authorization(origin string, now time.Time) (string, error) {
 	t, ok := s.tokens.Get(origin)
 	if !ok {
@@ -63,7 +63,7 @@ func (s *Signer) Authorization(origin string, now time.Time) (string, error) {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// A clock that was put back must not keep a token that looks valid for more than the 24 hours services allow.
+	// A clock that was set back must not keep a token that looks valid for more than the 24 hours that services allow.
 	if t.header != "" && now.Sub(t.issued).Abs() < life/2 {
 		return t.header, nil
 	}
@@ -87,8 +87,8 @@ func (s *Signer) sign(origin string, now time.Time) (string, error) {
 	return "vapid t=" + signed + ", k=" + s.key.public, nil
 }
 
-// Origin is the origin of a push endpoint as a token's audience names it (RFC 8292 section 2, RFC 6454 section 6.1): scheme and
-// host in lower case, and the port unless it is the scheme's own.
+// Origin returns the origin of a push endpoint as a token's audience names it (RFC 8292 section 2, RFC 6454 section 6.1): scheme and host
+// in lower case, and the port unless it is the scheme's default.
 func Origin(endpoint *url.URL) string {
 	scheme, host, port := strings.ToLower(endpoint.Scheme), strings.ToLower(endpoint.Hostname()), endpoint.Port()
 	switch {

@@ -59,8 +59,8 @@ func TestABadSubjectMakesNoSigner(t *testing.T) {
 	}
 }
 
-// Guards against what common-proxies did: it wrote r and s without their leading zeros, so that about one signature in 128 was too
-// short and refused.
+// Guards against a bug of common-proxies: it wrote r and s without their leading zeros, so about one signature in 128 was too short and
+// refused.
 func TestRegressionCommonProxiesEverySignatureHas64Bytes(t *testing.T) {
 	t.Parallel()
 	signer := must(NewSigner(must(Generate()), ""))
@@ -113,7 +113,7 @@ func TestConcurrentPushesToOneOriginSignOnce(t *testing.T) {
 	headers := make([]string, 50)
 	var group sync.WaitGroup
 	for i := range headers {
-		// Signatures are randomized, so that two would differ.
+		// Signatures are randomized, so two would differ.
 		group.Go(func() { headers[i] = must(signer.Authorization(origin, noon)) })
 	}
 	group.Wait()
@@ -142,7 +142,7 @@ func TestOriginsAreForgottenWhenThereAreTooMany(t *testing.T) {
 func TestOriginIsThatOfRFC6454(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, endpoint, want string }{
-		{"path and query are no part of it", "https://push.example/a/b?c=d#e", "https://push.example"},
+		{"path and query are not part of it", "https://push.example/a/b?c=d#e", "https://push.example"},
 		{"a port is", "https://push.example:8443/a", "https://push.example:8443"},
 		{"the scheme's own port is not", "https://push.example:443/a", "https://push.example"},
 		{"nor http's", "http://push.example:80/a", "http://push.example"},
@@ -171,7 +171,7 @@ func split(t *testing.T, header string) (token, k string) {
 	return token, k
 }
 
-// verifies checks the signature with nothing but crypto/ecdsa.
+// verifies checks the signature with only crypto/ecdsa.
 func verifies(t *testing.T, token, k string) bool {
 	t.Helper()
 	public := must(ecdsa.ParseUncompressedPublicKey(elliptic.P256(), decode(t, k)))

@@ -13,9 +13,9 @@ import (
 // validName keeps a name inside its folder in any storage.
 var validName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// FromStorage returns the key of that name, which it makes and stores if there is none. Everyone who shares the storage gets the
-// same key, also when they ask at the same time: it is made under the storage's lock. A stored key that cannot be read is an
-// error and stays: every subscription made for it would be lost with it.
+// FromStorage returns the key of that name, and makes and stores it if there is none. Everyone who shares the storage gets the same key,
+// even at the same time: it is made under the storage's lock. A stored key that cannot be read is an error and is not replaced: that would
+// lose every subscription made for it.
 func FromStorage(ctx context.Context, storage certmagic.Storage, name string) (*Key, error) {
 	if !validName.MatchString(name) {
 		return nil, fmt.Errorf("the VAPID key's name %q has characters other than letters, digits, '.', '_' and '-'", name)
@@ -29,14 +29,14 @@ func FromStorage(ctx context.Context, storage certmagic.Storage, name string) (*
 		return nil, fmt.Errorf("locking the VAPID key %s: %w", path, err)
 	}
 	key, err := loadOrMake(ctx, storage, path)
-	// A lock is given back even if the caller lost patience meanwhile.
+	// The lock is released even if the caller's context has ended.
 	if unlock := storage.Unlock(context.WithoutCancel(ctx), path); unlock != nil && err == nil {
 		return nil, fmt.Errorf("unlocking the VAPID key %s: %w", path, unlock)
 	}
 	return key, err
 }
 
-// loadOrMake needs the lock: another may have made the key since it was looked for.
+// loadOrMake needs the lock: another process may have made the key since the first look.
 func loadOrMake(ctx context.Context, storage certmagic.Storage, path string) (*Key, error) {
 	if key, err := load(ctx, storage, path); !errors.Is(err, fs.ErrNotExist) {
 		return key, err

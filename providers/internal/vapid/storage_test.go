@@ -53,7 +53,7 @@ func TestAllWhoAskAtTheSameTimeGetTheSameKey(t *testing.T) {
 	for i := range keys {
 		group.Go(func() { keys[i] = must(FromStorage(t.Context(), storage, "default")) })
 	}
-	// Nobody goes on before all have seen that there is no key.
+	// No caller continues before all have seen that there is no key.
 	storage.together.Wait()
 	close(storage.absent)
 	group.Wait()
@@ -115,7 +115,7 @@ func TestANameCannotLeaveItsFolder(t *testing.T) {
 	}
 }
 
-// memory is a storage that fails and waits on demand.
+// memory is a storage that fails and waits on request.
 type memory struct {
 	certmagic.Storage
 	loadErr, lockErr, storeErr error

@@ -17,9 +17,9 @@ var (
 		`write an address or URL of yours on the internet, such as mailto:ops@example.org`)
 )
 
-// ValidateSubject returns an error if push services won't accept the subject, which is to be "mailto:" and an e-mail address, or an https
-// URL (RFC 8292 section 2.1). Apple's answers BadJwtToken to every push otherwise, also to one with a space or a display name in it, and
-// to one at a name that is not on the internet (web-push#947, omp-session-gateway#173, herdr-mobile-relay#7).
+// ValidateSubject returns an error if push services won't accept the subject, which must be "mailto:" and an e-mail address, or an https
+// URL (RFC 8292 section 2.1). Otherwise, Apple's push service answers BadJwtToken to every push. It also does so for a subject with a space
+// or a display name, and for one at a name that is not on the internet (web-push#947, omp-session-gateway#173, herdr-mobile-relay#7).
 func ValidateSubject(s string) error {
 	host, err := subjectHost(s)
 	if err != nil {
@@ -31,13 +31,13 @@ func ValidateSubject(s string) error {
 	return nil
 }
 
-// IsExample reports whether a valid subject is at a name for documentation, where nobody reads it.
+// IsExample reports whether a valid subject is at a name reserved for documentation, where nobody reads mail.
 func IsExample(s string) bool {
 	host, err := subjectHost(s)
 	return err == nil && names.IsExample(names.Canonical(host))
 }
 
-// subjectHost returns the name or address that a subject is at.
+// subjectHost returns the subject's host name or address.
 func subjectHost(s string) (string, error) {
 	scheme, rest, _ := strings.Cut(s, ":")
 	switch scheme {
@@ -58,7 +58,7 @@ func subjectHost(s string) (string, error) {
 	}
 }
 
-// shown is a subject as an error may show it: a URL may have a password in it.
+// shown returns a subject as an error may show it: a URL may contain a password.
 func shown(s string) string {
 	if u, err := url.Parse(s); err != nil || u.User != nil {
 		return "the subject"

@@ -77,7 +77,7 @@ func TestASubjectThatCannotBeOnTheInternetIsRefused(t *testing.T) {
 		{"in letters of full width, as a URL", "https://push.ｔｅｓｔ"},
 		{"a public IPv4 address", "https://9.9.9.9"},
 		{"an address literal (RFC 5321 section 4.1.3)", "mailto:ops@[10.0.0.1]"},
-		{"an address that is none of RFC 5321", "mailto:ops@10.0.0.1"},
+		{"an address that is not one by RFC 5321", "mailto:ops@10.0.0.1"},
 		{"an IPv6 literal", "https://[2620:fe::9]:8443/"},
 		{"an IPv6 literal in an address", "mailto:ops@[IPv6:2620:fe::9]"},
 		{"a number as inet_aton reads it", "https://0x7f.1"},
@@ -85,7 +85,7 @@ func TestASubjectThatCannotBeOnTheInternetIsRefused(t *testing.T) {
 		{"a number as inet_aton reads it", "mailto:ops@017700000001"},
 		{"an empty label", "https://push..example.org"},
 		{"the root", "https://./"},
-		{"what is no name", "https://push!.example.org"},
+		{"not a name", "https://push!.example.org"},
 		{"a wildcard", "https://*.example.org"},
 	} {
 		t.Run(test.source+" "+test.subject, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package webpushmessage sends a push message to a push server: what the webpush and unifiedpush providers have in common.
+// Package webpushmessage sends a push message to a push server: the common part of the webpush and unifiedpush providers.
 package webpushmessage
 
 import (
@@ -23,18 +23,18 @@ import (
 type Options struct {
 	endpoint.Options
 
-	// How push services can reach the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL of a public name. Placeholders are
-	// allowed. Default: `https://` and the first public name of the sites that mount the app. If there is none, `webpush` does not load, and
-	// `unifiedpush` names no subject.
+	// How push services can contact the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL with a public name. Placeholders are
+	// allowed. Default: `https://` and the first public name of the sites that mount the app. Without such a name, `webpush` does not load,
+	// and `unifiedpush` sends no subject.
 	VapidSubject string `json:"vapid_subject,omitempty"`
 
-	// The file of the VAPID private key (RFC 8292): PEM of a P-256 key, or the base64url of its 32 bytes. Subscriptions are made
-	// for one key and are lost with it. Placeholders are allowed. Default: a key made once and kept in Caddy's storage, which all
-	// apps without a file share.
+	// The file of the VAPID private key (RFC 8292): PEM of a P-256 key, or the base64url of its 32 bytes. Subscriptions are made for one
+	// key; if the key is lost, so are they. Placeholders are allowed. Default: a key generated once and kept in Caddy's storage, shared by
+	// all apps without a file.
 	VapidKeyFile string `json:"vapid_key_file,omitempty"`
 }
 
-// UnmarshalOption reads the option that the dispenser is at, and says whether it is one of these.
+// UnmarshalOption reads the option that the dispenser is at, and reports whether it is one of these.
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "vapid_subject":
@@ -45,7 +45,7 @@ func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error
 	return o.Options.UnmarshalOption(d)
 }
 
-// Unmarshal reads a provider's name and block that has these options alone.
+// Unmarshal reads a provider's name, and a block that has only these options.
 func (o *Options) Unmarshal(d *caddyfile.Dispenser) error { return network.Unmarshal(d, o, nil) }
 
 // Sender sends push messages as its options say. It is safe for concurrent use once provisioned.
@@ -95,7 +95,7 @@ func (s *Sender) loadKey(path string) error {
 		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		s.ctx.Logger().Warn("others can read the VAPID private key", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
+		s.ctx.Logger().Warn("VAPID private key is readable by others", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -109,15 +109,15 @@ func (s *Sender) loadKey(path string) error {
 	return nil
 }
 
-// warnOfExample warns of a subject that was copied out of some documentation.
+// warnOfExample warns of a subject that was copied from documentation.
 func (s *Sender) warnOfExample(logger *zap.Logger) {
 	if vapid.IsExample(s.subject) {
-		logger.Warn("the VAPID subject is at a name for documentation, where nobody reads what a push service has to say",
+		logger.Warn("VAPID subject is an example: push services cannot contact you",
 			zap.String("vapid_subject", s.subject), zap.String("hint", "set vapid_subject to an address or URL of yours"))
 	}
 }
 
-// Mounted takes the first of the hosts for the subject, unless the operator named one, and reports whether there is one now.
+// Mounted uses the first of the hosts for the subject, unless the operator set one, and reports whether there is a subject now.
 func (s *Sender) Mounted(hosts []string) (named bool) {
 	if s.subject == "" && len(hosts) > 0 {
 		s.subject = "https://" + hosts[0]
@@ -125,10 +125,10 @@ func (s *Sender) Mounted(hosts []string) (named bool) {
 	return s.subject != ""
 }
 
-// keyName is the name in Caddy's storage of the key that all apps share which name no file.
+// keyName is the name in Caddy's storage of the key for all apps without a key file.
 const keyName = "default"
 
-// Start makes the key when the configuration goes live, if none was named and none was made before, and what signs with it.
+// Start makes the key when the configuration goes live, if none was named and none was made before, and its signer.
 func (s *Sender) Start(ctx context.Context) error {
 	s.client.Start()
 	key := s.key.Load()
@@ -148,7 +148,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	return nil
 }
 
-// PublicKey is the public half of the key; empty until it is known.
+// PublicKey returns the public half of the key; empty until it is known.
 func (s *Sender) PublicKey() string {
 	if key := s.key.Load(); key != nil {
 		return key.PublicKey()
@@ -156,7 +156,7 @@ func (s *Sender) PublicKey() string {
 	return ""
 }
 
-// Close lets go of the connections and the tokens. It works on a Sender that was not provisioned to the end.
+// Close releases the connections and the tokens. It also works on a partly provisioned Sender.
 func (s *Sender) Close() error {
 	err := errors.Join(s.client.Close(), s.share.Release())
 	s.share = nil

@@ -22,11 +22,11 @@ func TestAWrongOptionFailsTheLoadAndIsNamed(t *testing.T) {
 		options webpushmessage.Options
 		want    string
 	}{
-		{"a subject that is no URL", webpushmessage.Options{VapidSubject: "ops@example.org"}, "vapid_subject: "},
+		{"a subject that is not a URL", webpushmessage.Options{VapidSubject: "ops@example.org"}, "vapid_subject: "},
 		{"a subject whose placeholder is empty", webpushmessage.Options{VapidSubject: "{env.CADDY_MATRIX_PUSH_UNSET}"}, "vapid_subject: "},
 		{"a key file that is not there", webpushmessage.Options{VapidKeyFile: "/nonexistent/key.pem"}, "vapid_key_file: "},
 		{"a key file whose placeholder is empty", webpushmessage.Options{VapidKeyFile: "{env.CADDY_MATRIX_PUSH_UNSET}"}, "vapid_key_file: "},
-		{"a key file that is no key", webpushmessage.Options{VapidKeyFile: garbage}, "vapid_key_file: " + garbage},
+		{"a key file that is not a key", webpushmessage.Options{VapidKeyFile: garbage}, "vapid_key_file: " + garbage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,7 @@ package webpushmessage
 
 import "github.com/matrix-push/caddy-matrix-push/providers"
 
-// IDs is a notification reduced to what tells a client what to fetch, in the protocol's own shape.
+// IDs is a notification reduced to what a client needs to fetch the event, in the protocol's own form.
 type IDs struct {
 	EventID    string  `json:"event_id,omitempty"`
 	RoomID     string  `json:"room_id,omitempty"`
@@ -13,7 +13,7 @@ type IDs struct {
 	MAC        string  `json:"mac,omitempty"`
 }
 
-// Counts are the numbers for a badge in the protocol's own shape. A zero is a number.
+// Counts are the numbers for a badge in the protocol's own form. A zero counts.
 type Counts struct {
 	Unread      *int64 `json:"unread,omitempty"`
 	MissedCalls *int64 `json:"missed_calls,omitempty"`

@@ -22,24 +22,24 @@ type Target struct {
 	Keys *ece.Keys
 }
 
-// Message is what goes there.
+// Message is what goes to a target.
 type Message struct {
-	// Bodies are forms of the payload, poorer and poorer: the first that fits is sent, and if the push server finds that too large, the
-	// last one, which is the smallest. Nearly always it is the first, so that the others are not made before they are needed.
+	// Bodies are forms of the payload, each poorer than the one before. The first that fits is sent. If the push server finds it too large,
+	// the last one, which is the smallest, is sent. The others are only made when needed, since nearly always the first one fits.
 	Bodies iter.Seq[[]byte]
-	// Topic replaces an earlier message with the same topic that was not delivered yet, RFC 8030 section 5.4; empty for none.
+	// Topic replaces an undelivered earlier message with the same topic, RFC 8030 section 5.4; empty for none.
 	Topic string
 }
 
-// MaxBody is what every push service has to accept, RFC 8030 section 7.2, and the most that UnifiedPush allows.
+// MaxBody is what every push service must accept, RFC 8030 section 7.2, and the most that UnifiedPush allows.
 const MaxBody = 4096
 
-// MaxEncrypted is how much of a message fits into that once it is encrypted.
+// MaxEncrypted is how long a message may be before encryption.
 const MaxEncrypted = ece.MaxPlaintext
 
-var errTooLarge = errors.New("the notification does not fit, however much is left out")
+var errTooLarge = errors.New("the notification does not fit, even in its smallest form")
 
-// Send makes one attempt to send the message, and one more with a smaller body if the push server wants that.
+// Send makes one attempt to send the message, and one more with a smaller body if the push server finds it too large.
 func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Push) providers.Outcome {
 	limit := MaxBody
 	if to.Keys != nil {
@@ -67,7 +67,7 @@ func (s *Sender) attempt(ctx context.Context, to Target, topic string, body []by
 	return endpoint.Outcome(resp, s.Now())
 }
 
-// firstFit is the first body that fits, nil if none does.
+// firstFit returns the first body that fits, nil if none does.
 func firstFit(bodies iter.Seq[[]byte], limit int) []byte {
 	for b := range bodies {
 		if len(b) <= limit {
@@ -87,8 +87,8 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 	now := s.Now()
 	header := http.Header{
 		"Content-Type": {"application/octet-stream"},
-		// Also in the clear: push servers that follow RFC 8291 to the letter refuse anything else, and the others do not look.
-		// UnifiedPush's own gateway does the same: https://codeberg.org/UnifiedPush/common-proxies.
+		// This also applies to messages in the clear: push servers that follow RFC 8291 to the letter refuse anything else, and the others
+		// ignore it. UnifiedPush's own gateway does the same: https://codeberg.org/UnifiedPush/common-proxies.
 		"Content-Encoding": {"aes128gcm"},
 		// Never 0, which WNS answers with 400 (https://github.com/SherClockHolmes/webpush-go/issues/66): in the last second, it is one.
 		"Ttl":        {strconv.Itoa(max(1, p.TTL(now)))},
@@ -111,23 +111,23 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 	return s.client.Post(ctx, to.Endpoint, p.Site, header, body)
 }
 
-// Host returns the host and port of an endpoint, by which servers are told apart; empty if the operator chose one server for all.
+// Host returns the host and port of an endpoint, which identify its server; empty if the operator set one server for all.
 func (s *Sender) Host(endpoint string) string { return s.client.Host(endpoint) }
 
-// Astray returns an error if an endpoint is on the own site's host where no push server can be: see [endpoint.Client.Astray].
+// Astray returns an error if an endpoint is on this site's host where no push server can be: see [endpoint.Client.Astray].
 func (s *Sender) Astray(endpoint *url.URL, site providers.Site) error {
 	return s.client.Astray(endpoint, site)
 }
 
-// Starting is the outcome of a push that is to be encrypted before the key is known.
+// Starting returns the outcome of an encrypted push before the key is known.
 func Starting() providers.Outcome {
-	return providers.Busy("starting", errors.New("the VAPID key is not there yet"))
+	return providers.Busy("starting", errors.New("the VAPID key is not loaded yet"))
 }
 
-// Ready says whether messages can be encrypted: the key is known from when the configuration is live.
+// Ready reports whether messages can be encrypted: the key is known once the configuration is live.
 func (s *Sender) Ready() bool { return s.signer.Load() != nil }
 
-// urgency follows RFC 8030 section 5.3: what should wake a device is high, and a badge never should.
+// urgency follows RFC 8030 section 5.3: a push that should wake a device is high, and a badge update never is.
 func urgency(n *providers.Notification) string {
 	if n.Badge || n.Prio == providers.PrioLow {
 		return "low"
@@ -135,7 +135,7 @@ func urgency(n *providers.Notification) string {
 	return "high"
 }
 
-// BadgeTopic is the topic of badge updates (RFC 8030 section 5.4), of which only the newest matters; empty for an alert.
+// BadgeTopic returns the topic of badge updates (RFC 8030 section 5.4), of which only the newest matters; empty for an alert.
 func BadgeTopic(n *providers.Notification, d *providers.Device) string {
 	if !n.Badge {
 		return ""

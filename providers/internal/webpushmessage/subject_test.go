@@ -17,8 +17,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
 )
 
-// newContext is that of a configuration with a storage of its own. Provisioning one sets certmagic's default storage: no test here is
-// parallel.
+// newContext returns a context of a configuration with a separate storage. Provisioning one sets certmagic's default storage: no test here
+// is parallel.
 func newContext(t *testing.T) caddy.Context {
 	t.Helper()
 	raw, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
@@ -32,7 +32,7 @@ func newContext(t *testing.T) caddy.Context {
 	return ctx
 }
 
-// keyFile has a key that no other test has.
+// keyFile writes a new key for each test.
 func keyFile(t *testing.T) string {
 	t.Helper()
 	key, err := vapid.Generate()
@@ -50,7 +50,7 @@ func keyFile(t *testing.T) string {
 	return file
 }
 
-// live is a sender that went live at sites with these names.
+// live returns a sender that went live at sites with these names.
 func live(t *testing.T, o Options, hosts ...string) *Sender {
 	t.Helper()
 	s := new(Sender)
@@ -67,7 +67,7 @@ func live(t *testing.T, o Options, hosts ...string) *Sender {
 	return s
 }
 
-// sub is the subject that a sender names itself by.
+// sub returns the subject in a sender's tokens.
 func sub(t *testing.T, s *Sender) any {
 	t.Helper()
 	header, err := s.signer.Load().Authorization("https://push.example", time.Now())

@@ -8,7 +8,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// What the client wants in every message, and what it wants of the provider.
+// What the client wants in every message, and an option for the provider.
 func Example() {
 	device := &providers.Device{
 		AppID: "org.example",

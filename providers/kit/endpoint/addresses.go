@@ -16,48 +16,49 @@ import (
 )
 
 const (
-	// unprovenConnections is how many connections to one address there may be at a time on which no push was taken yet.
+	// unprovenConnections is how many connections to one address may be open that have not delivered a push yet.
 	unprovenConnections = 64
-	// connectRate and connectBurst bound how often an address is connected to: so many times a second, and so many at once.
+	// connectRate and connectBurst limit how often an address is connected to: so many times a second, and so many at once.
 	connectRate, connectBurst = 16, 64
-	// provenFactor is how much more often an address that takes pushes may be connected to.
+	// provenFactor is how much higher these limits are for an address that accepts pushes.
 	provenFactor = 16
-	// provenTime is for how long a push that was taken speaks for where it went.
+	// provenTime is how long an accepted push proves the host and address good.
 	provenTime = time.Hour
-	// proveEvery is how often that is noted for one connection.
+	// proveEvery is how often accepted pushes are recorded for one connection.
 	proveEvery = time.Minute
 
-	// maxAddresses and maxProven bound what is remembered of addresses without connections, and of hosts at addresses that took a push.
+	// maxAddresses and maxProven limit how many addresses without connections are remembered, and how many hosts that accepted a push.
 	maxAddresses, maxProven = 8192, 8192
 )
 
-// errAddressBusy says that too many connections are made to an address.
+// errAddressBusy means that there are too many connections to an address.
 var errAddressBusy = errors.New("too many connections to the host's address")
 
-// addresses bounds the connections to each address, whatever names lead there: anyone can have any number of names lead to anyone's address.
+// addresses limits the connections to each address, whatever names lead to it: anyone can point any number of names at anyone's
+// address.
 //
-// A connection counts from when it is dialled until it is closed, or a push was taken on it. So many honest hosts that share an address, as
-// behind a CDN, are not bounded together; and a host that lately took a push there has a rate of its own, and its connections do not count.
-// Connections that count and carry nothing give way to new ones.
+// A connection counts from when it is dialled until it is closed, or until a push was accepted on it. So many honest hosts that share
+// an address, as behind a CDN, do not share a limit. A host that recently accepted a push at the address has a separate rate, and its
+// connections do not count. Connections that count and carry no request give way to new ones.
 //
-// It is one for all apps and configurations of the process, and is safe for concurrent use.
+// All apps and configurations of the process share one. It is safe for concurrent use.
 type addresses struct {
 	now  func() time.Time
 	seed maphash.Seed
 
 	mu sync.Mutex
-	// busy are the addresses with connections that count, and quiet the others, as far as they are remembered.
+	// busy are the addresses with connections that count. quiet are the others that are still remembered.
 	busy  map[netip.Prefix]*address
 	quiet *simplelru.LRU[netip.Prefix, *address]
-	// proven are hosts that took a push at an address.
+	// proven are the hosts that accepted a push, by address.
 	proven *simplelru.LRU[place, *proof]
 }
 
-// address is what is known of an address.
+// address is the state of one address.
 type address struct {
 	counting map[*connection]struct{}
 	bucket   *rate.Limiter
-	proven   time.Time // when it last took a push
+	proven   time.Time // when it last accepted a push
 }
 
 // place is a host at an address.
@@ -66,7 +67,7 @@ type place struct {
 	host uint64 // a hash
 }
 
-// proof is that a host took a push at an address.
+// proof is proof that a host accepted a push at an address.
 type proof struct {
 	bucket *rate.Limiter
 	at     time.Time
@@ -74,7 +75,7 @@ type proof struct {
 
 func newAddresses(now func() time.Time) *addresses {
 	a := &addresses{now: now, seed: maphash.MakeSeed(), busy: make(map[netip.Prefix]*address)}
-	a.quiet, _ = simplelru.NewLRU[netip.Prefix, *address](maxAddresses, nil) // fails for a size that is not positive
+	a.quiet, _ = simplelru.NewLRU[netip.Prefix, *address](maxAddresses, nil) // fails only for a size that is not positive
 	a.proven, _ = simplelru.NewLRU[place, *proof](maxProven, nil)
 	return a
 }
@@ -82,7 +83,8 @@ func newAddresses(now func() time.Time) *addresses {
 // Destruct is called when no configuration uses it any more.
 func (a *addresses) Destruct() error { return nil }
 
-// block is what counts as one address: of IPv6, the network that everybody gets at least. All of IPv4 is in one such network of NAT64's.
+// block returns what counts as one address. For IPv6, that is a /64 network, the least that everybody gets. An address in a NAT64
+// network counts as the IPv4 address in it, since the whole of IPv4 is in one such network.
 func block(ip netip.Addr) netip.Prefix {
 	ip = nat64.Unwrap(ip)
 	bits := 64
@@ -93,23 +95,23 @@ func block(ip netip.Addr) netip.Prefix {
 	return p
 }
 
-// connection is one that is dialled or made. It counts until it is closed or took a push.
+// connection is a connection that is being dialled or is open. It counts until it is closed or has accepted a push.
 type connection struct {
-	net.Conn // nil while it is dialled
+	net.Conn // nil while it is being dialled
 
 	table   *addresses
 	where   place
-	free    atomic.Bool  // it does not count, or not any more
-	noted   atomic.Int64 // when it was last noted that it took a push, in nanoseconds
+	free    atomic.Bool  // it does not count, or no longer counts
+	noted   atomic.Int64 // when an accepted push was last recorded, in nanoseconds
 	address *address
 
-	// The table's lock guards these: when the connection was made, whether it carried a request, and how many it carries.
+	// The table's lock guards these: when the connection was made, whether it ever carried a request, and how many it carries now.
 	since time.Time
 	used  bool
 	users int
 }
 
-// dial asks whether a host at an address may be connected to now, and counts the connection if so.
+// dial counts a new connection to a host at an address, or returns an error if it may not be made now.
 func (a *addresses) dial(host string, ip netip.Addr) (*connection, error) {
 	c := &connection{table: a, where: place{block(ip), maphash.String(a.seed, host)}}
 	now := a.now()
@@ -117,7 +119,7 @@ func (a *addresses) dial(host string, ip netip.Addr) (*connection, error) {
 	idle, err := a.admit(c, now)
 	a.mu.Unlock()
 	if idle != nil {
-		_ = idle.Conn.Close() // it is out of the count already
+		_ = idle.Conn.Close() // it no longer counts
 	}
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func (a *addresses) dial(host string, ip netip.Addr) (*connection, error) {
 	return c, nil
 }
 
-// admit counts a connection if it may be made, and returns the one that gives way to it, if one has to. The caller holds mu.
+// admit counts a connection if it may be made. It returns the connection that must give way to it, if any. The caller holds mu.
 func (a *addresses) admit(c *connection, now time.Time) (idle *connection, err error) {
 	if p, ok := a.proven.Get(c.where); ok && now.Sub(p.at) < provenTime {
 		if !p.bucket.AllowN(now, 1) {
@@ -154,7 +156,7 @@ func (a *addresses) admit(c *connection, now time.Time) (idle *connection, err e
 	return idle, nil
 }
 
-// at is what is known of an address. The caller holds mu.
+// at returns the state of an address. The caller holds mu.
 func (a *addresses) at(p netip.Prefix) *address {
 	if at, ok := a.busy[p]; ok {
 		return at
@@ -167,14 +169,15 @@ func (a *addresses) at(p netip.Prefix) *address {
 	return at
 }
 
-// rate sets the address's rate back once its proof is too old.
+// rate resets the address's limits once its proof is too old.
 func (at *address) rate(now time.Time) {
 	if at.bucket.Burst() > connectBurst && now.Sub(at.proven) >= provenTime {
 		at.bucket = rate.NewLimiter(connectRate, connectBurst)
 	}
 }
 
-// idle is a connection that counts and carries nothing; nil if there is none. One on which TLS is agreed upon does not carry a request yet.
+// idle returns a connection that counts and carries no request; nil if there is none. During its TLS handshake, a connection has no
+// request yet, but is not idle.
 func (at *address) idle(now time.Time) *connection {
 	for c := range at.counting {
 		if c.Conn != nil && c.users == 0 && (c.used || now.Sub(c.since) > handshakeTimeout) {
@@ -191,7 +194,7 @@ func (c *connection) made(conn net.Conn) {
 	c.Conn, c.since = conn, c.table.now()
 }
 
-// use is called when the connection is to carry a request, and leave when that has ended.
+// use is called when the connection is about to carry a request, and leave when the request has ended.
 func (c *connection) use()   { c.carry(1) }
 func (c *connection) leave() { c.carry(-1) }
 
@@ -204,7 +207,7 @@ func (c *connection) carry(n int) {
 	c.users, c.used = c.users+n, true
 }
 
-// took is called when a push was taken on the connection.
+// took is called when a push was accepted on the connection.
 func (c *connection) took() {
 	now := c.table.now()
 	if noted := c.noted.Load(); noted != 0 && now.UnixNano()-noted < int64(proveEvery) {
@@ -226,7 +229,7 @@ func (c *connection) took() {
 	}
 }
 
-// discount takes the connection out of the count.
+// discount stops counting the connection.
 func (c *connection) discount() {
 	if c.free.Swap(true) {
 		return
@@ -241,7 +244,7 @@ func (c *connection) discount() {
 	}
 }
 
-// Close closes the connection, which does not count any more.
+// Close closes the connection, which then no longer counts.
 func (c *connection) Close() error {
 	c.discount()
 	return c.Conn.Close()

@@ -18,10 +18,10 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// victim is an address that somebody has names lead to.
+// victim is an address that somebody points names at.
 var victim = netip.MustParseAddr("9.9.9.9")
 
-// closing is a connection of which only its end matters.
+// closing is a connection that can only be closed.
 type closing struct {
 	net.Conn
 	closed bool
@@ -32,7 +32,7 @@ func (c *closing) Close() error {
 	return nil
 }
 
-// dialed makes a connection, which carries a request.
+// dialed makes a connection that carries a request.
 func dialed(t *testing.T, a *addresses, host string, ip netip.Addr) *connection {
 	t.Helper()
 	c, err := a.dial(host, ip)
@@ -44,7 +44,7 @@ func dialed(t *testing.T, a *addresses, host string, ip netip.Addr) *connection 
 	return c
 }
 
-// refused is how many of so many names in a row may not be connected to at an address.
+// refused returns how many of the names may not be connected to at an address.
 func refused(a *addresses, ip netip.Addr, names int) (n int) {
 	for i := range names {
 		c, err := a.dial(fmt.Sprintf("n%d.evil.test:443", i), ip)
@@ -66,7 +66,7 @@ func TestAnAddressGetsABoundedNumberOfConnectionsWhateverNamesLeadThere(t *testi
 		if n := refused(a, victim, 512); n != 512-unprovenConnections {
 			t.Errorf("%d of 512 were refused", n)
 		}
-		time.Sleep(time.Minute) // the bound is not one of rate alone
+		time.Sleep(time.Minute) // the limit is not only one of rate
 		if n := refused(a, victim, 100); n != 100 {
 			t.Errorf("%d of 100 were refused while all are under way", n)
 		}
@@ -101,7 +101,7 @@ func TestAnAddressIsConnectedToSoOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAddresses(time.Now)
 		made := 0
-		for range 600 { // for a minute, and each connection is closed at once
+		for range 600 { // for a minute, with each connection closed at once
 			for range 20 {
 				if c, err := a.dial("flood.test:443", victim); err == nil {
 					c.discount()
@@ -135,7 +135,7 @@ func TestAnAddressThatTakesPushesIsConnectedToMoreOften(t *testing.T) {
 		if n := count(other); n != provenFactor*connectBurst {
 			t.Errorf("%d connections for other hosts there, want %d", n, provenFactor*connectBurst)
 		}
-		// Those have used up nothing of the host that took a push.
+		// The others have used up nothing of the host that accepted a push.
 		if n := count(func(int) string { return "push.test:443" }); n != provenFactor*connectBurst {
 			t.Errorf("%d connections for the host, want %d", n, provenFactor*connectBurst)
 		}
@@ -167,7 +167,7 @@ func TestStrangersAtASharedAddressKeepOffNoHostThatTakesPushes(t *testing.T) {
 		c.took()
 		_ = c.Close()
 		refused(a, victim, 512)
-		for range unprovenConnections + 1 { // and not only one connection
+		for range unprovenConnections + 1 { // not only one connection
 			dialed(t, a, "honest.test:443", victim)
 		}
 		if _, err := a.dial("honest.test:443", victim.Next()); err != nil {
@@ -183,7 +183,7 @@ func TestAProofIsForTheAddressThatTookThePush(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAddresses(time.Now)
-		for i := range 100 { // names of somebody's own server, which then lead to another address
+		for i := range 100 { // an attacker's names, which later lead to another address
 			dialed(t, a, fmt.Sprintf("n%d.evil.test:443", i), victim.Next()).took()
 		}
 		if n := refused(a, victim, 100); n != 100-unprovenConnections {
@@ -213,7 +213,7 @@ func TestAConnectionThatCarriesNothingGivesWay(t *testing.T) {
 				t.Errorf("connection %d is closed: %v", i, closed)
 			}
 		}
-		_ = all[7].Close() // by whoever finds it closed
+		_ = all[7].Close() // whoever finds it closed closes it again
 		if n := len(a.busy[block(victim)].counting); n != unprovenConnections {
 			t.Errorf("%d connections count", n)
 		}
@@ -229,7 +229,7 @@ func TestAConnectionOnWhichTLSIsAgreedUponDoesNotGiveWay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i > 0 { // the first one is still dialled, for ever
+			if i > 0 { // the first one is still being dialled, forever
 				c.made(new(closing))
 			}
 		}
@@ -267,7 +267,7 @@ func TestWhatIsRememberedOfAddressesIsBounded(t *testing.T) {
 	})
 }
 
-// bounded is a client for which every name leads to the server's address, which is bounded as one of the public internet is.
+// bounded returns a client for which every name leads to the server's address, which is limited like one of the public internet.
 func bounded(t *testing.T, server *providertest.TLSServer) *Client {
 	t.Helper()
 	s, err := (&Options{Options: network.Options{TrustedCA: server.CAFile, Proxy: "none"}, AllowPrivate: []string{"127.0.0.1"}}).resolve()
@@ -281,7 +281,7 @@ func bounded(t *testing.T, server *providertest.TLSServer) *Client {
 		go answerDNS(server, netip.MustParseAddr("127.0.0.1"))
 		return client, nil
 	}}
-	g.allow = nil // its ranges have it all the same
+	g.allow = nil // its ranges still allow it
 	c := &Client{settings: s, guard: g, transports: newTransports(s, g)}
 	c.transports.guarded = newTransport(g.dialing(dialer), s.Roots)
 	t.Cleanup(func() { _ = c.transports.Destruct() })
@@ -314,7 +314,7 @@ func TestNamesThatAllLeadToASlowAddressGetBusyOutcomes(t *testing.T) {
 	t.Parallel()
 	const pushes = 200
 	slow := func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // or nobody would see that the client has gone
+		_, _ = io.Copy(io.Discard, r.Body) // otherwise nobody would notice that the client is gone
 		<-r.Context().Done()
 	}
 	overBothVersions(t, slow, func(t *testing.T, server *providertest.TLSServer, c *Client) {
@@ -386,14 +386,14 @@ func TestAnAddressThatCannotBeConnectedToIsNotCounted(t *testing.T) {
 	}
 }
 
-// hurried is a clock by which a second goes by with each look.
+// hurried returns a clock that advances by a second at each reading.
 func hurried() func() time.Time {
 	var looks atomic.Int64
 	begin := time.Now()
 	return func() time.Time { return begin.Add(time.Duration(looks.Add(1)) * time.Second) }
 }
 
-// counted is how many of a client's connections count.
+// counted returns how many of a client's connections count.
 func counted(c *Client) (n int) {
 	a := c.guard.addresses
 	a.mu.Lock()
@@ -404,7 +404,7 @@ func counted(c *Client) (n int) {
 	return n
 }
 
-// The operator chose these.
+// The operator chose these addresses.
 func TestAllowedAddressesHaveNoBound(t *testing.T) {
 	t.Parallel()
 	a := newAddresses(time.Now)
@@ -421,7 +421,7 @@ func TestAllowedAddressesHaveNoBound(t *testing.T) {
 	}
 }
 
-// As happy eyeballs does: RFC 8305.
+// As Happy Eyeballs does, RFC 8305.
 func TestOfAddressesThatAreDialledAtTheSameTimeOneIsCounted(t *testing.T) {
 	t.Parallel()
 	a := newAddresses(time.Now)

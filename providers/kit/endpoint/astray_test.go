@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// Guards against a pusher that stays for ever and never gets a push, for one wrong digit (ntfy's own gateway rejects it).
+// Guards against a pusher that stays forever and never gets a push because of one wrong digit. ntfy's own gateway rejects it.
 func TestAnEndpointAtAnotherPortOfTheOwnSiteIsKnown(t *testing.T) {
 	t.Parallel()
 	direct := func(*url.URL) (*url.URL, error) { return nil, nil }
@@ -22,7 +22,7 @@ func TestAnEndpointAtAnotherPortOfTheOwnSiteIsKnown(t *testing.T) {
 	}
 	plain := settingsWith(func(*settings) {})
 	site := providers.Site{Host: "push.example.org", Port: "443"}
-	mapped := providers.Site{Host: "push.example.org", Port: "8443"}                    // 443 of the host is 8443 of the container
+	mapped := providers.Site{Host: "push.example.org", Port: "8443"}                    // the host's 443 is the container's 8443
 	other := providers.Site{Host: "push.example.org", Port: "8443", PublicPort: "9443"} // https://push.example.org:9443
 	unproved := providers.Site{Port: "443"}                                             // a wildcard
 	tests := []struct {
@@ -33,12 +33,12 @@ func TestAnEndpointAtAnotherPortOfTheOwnSiteIsKnown(t *testing.T) {
 	}{
 		{
 			"another port", "https://push.example.org:8080/up/secret", site, plain,
-			"at port 8080, where no push server can be reached: the site is at 443",
+			"no push server can be reached at port 8080 of this site's own host: use port 443, where the site is",
 		},
 		{"in other letters", "https://PUSH.example.org.:8080/up/secret", site, plain, "at port 8080"},
-		{"a port below 1024", "https://push.example.org:80/up/secret", site, plain, "at port 80,"},
-		{"another one beside a mapped one", "https://push.example.org:2586/up/secret", mapped, plain, "at port 2586,"},
-		{"another one beside that of the URL", "https://push.example.org:2586/up/secret", other, plain, "the site is at 9443"},
+		{"a port below 1024", "https://push.example.org:80/up/secret", site, plain, "at port 80 "},
+		{"another one beside a mapped one", "https://push.example.org:2586/up/secret", mapped, plain, "at port 2586 "},
+		{"another one beside that of the URL", "https://push.example.org:2586/up/secret", other, plain, "use port 9443, where the site is"},
 		{"the site's", "https://push.example.org/up/secret", site, plain, ""},
 		{"443 where a proxy or a container maps it", "https://push.example.org/up/secret", mapped, plain, ""},
 		{"the mapped one itself", "https://push.example.org:8443/up/secret", mapped, plain, ""},

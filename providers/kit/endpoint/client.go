@@ -29,10 +29,10 @@ type Client struct {
 	key        string
 }
 
-// shared is the key in the pool of what all clients of the process have in common.
+// shared is the pool key of what all clients of the process share.
 type shared struct{}
 
-// surroundings are what all clients of the process have in common: this machine's addresses, and the connections to everybody else's.
+// surroundings are what all clients of the process share: this machine's addresses, and the limits for all other addresses.
 type surroundings struct {
 	*addresses
 	machine *machine
@@ -68,7 +68,7 @@ func NewClient(ctx caddy.Context, o *Options) (*Client, error) {
 	return c, nil
 }
 
-// Start must be called when the configuration goes live, since Caddy's own certificate authorities are known then.
+// Start must be called when the configuration goes live, because only then are Caddy's own certificate authorities known.
 func (c *Client) Start() { c.transports.trustInternal(c.ctx) }
 
 // Close releases the connections. It does nothing for a nil Client.
@@ -81,11 +81,11 @@ func (c *Client) Close() error {
 	return errors.Join(err, sharedErr)
 }
 
-// errNotParsed says that a URL is none that [Parse] returns.
+// errNotParsed means that a URL does not come from [Parse].
 var errNotParsed = errors.New("the endpoint is not an https URL with a host, and without user information")
 
-// Post makes one request to an endpoint that [Parse] returned. It follows no redirect. The site is that of the push, whose own push server
-// may be in a private network. [Failed] classifies the errors.
+// Post makes one request to an endpoint that [Parse] returned. It follows no redirect. The site is the push's; its own push server may
+// be in a private network. [Failed] classifies errors.
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
 	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
 		return Response{}, errNotParsed
@@ -129,14 +129,14 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	return responseOf(resp, req, body)
 }
 
-// notToBeResolved reports whether a name must not be looked up: Tor's (RFC 7686 section 2), and this machine's (RFC 6761 section 6.3)
-// unless the operator allows private addresses.
+// notToBeResolved reports whether a name must not be looked up. These are Tor's names (RFC 7686 section 2) and, unless the operator
+// allows private addresses, this machine's (RFC 6761 section 6.3).
 func (c *Client) notToBeResolved(host string) bool {
 	return names.IsBelow(host, "onion") || names.IsBelow(host, "localhost") && len(c.settings.allow) == 0
 }
 
-// explain is what an error means if the host's name does not exist. Where no private network is allowed, one that is not of the public
-// internet cannot exist. With allow_private, it may be one of the operator's network, which is merely away.
+// explain returns what an error means if the host's name does not exist. If no private network is allowed, a name that is not on the
+// public internet can never exist. With allow_private, it may belong to the operator's network, and only be missing for now.
 func (c *Client) explain(target *url.URL, err error) error {
 	var dns *net.DNSError
 	switch {
@@ -149,13 +149,14 @@ func (c *Client) explain(target *url.URL, err error) error {
 	}
 }
 
-// usage is what a request knows of the connection that it is sent on.
+// usage is the connection that a request is sent on.
 type usage struct{ on *connection }
 
-// watch is a context for the request. What is noted is noted before the request is sent, by who sends it.
+// watch returns a context that records the connection of the request. That happens before the request is sent, in the goroutine that
+// sends it.
 func (u *usage) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		u.end() // it is sent once more if the connection that it was to be sent on was closed meanwhile
+		u.end() // the request is sent again if its first connection was closed in the meantime
 		secure, ok := info.Conn.(*tls.Conn)
 		if !ok {
 			return
@@ -166,7 +167,7 @@ func (u *usage) watch(ctx context.Context) context.Context {
 	}})
 }
 
-// took is called when the push was taken.
+// took is called when the push was accepted.
 func (u *usage) took() {
 	if u.on != nil {
 		u.on.took()
@@ -181,8 +182,8 @@ func (u *usage) end() {
 	}
 }
 
-// Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not a valid one, and if the
-// operator chose one server for all. A provider's Host may return it.
+// Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not valid, or if the
+// operator set one server for all. A provider's Host may return it.
 func (c *Client) Host(endpoint string) string {
 	if c != nil && c.settings != nil && c.settings.Endpoint != nil {
 		return ""
@@ -190,7 +191,7 @@ func (c *Client) Host(endpoint string) string {
 	return Host(endpoint)
 }
 
-// way chooses how an endpoint is reached.
+// way returns how to reach an endpoint: the transport, and the URL to send to.
 func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *url.URL, error) {
 	port := portOf(endpoint)
 	if !portAllowed(port) || isAdmin(net.JoinHostPort(endpoint.Hostname(), port)) {
@@ -216,7 +217,7 @@ func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *
 	case proxy == nil:
 		return c.transports.guarded, endpoint, nil
 	}
-	// The proxy resolves names, but it needs no help to see that this is none of the public internet.
+	// The proxy resolves names, but some hosts are private at first sight.
 	if c.guard.plainlyPrivate(endpoint.Hostname(), port) {
 		return nil, nil, errBlocked
 	}

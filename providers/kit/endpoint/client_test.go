@@ -82,7 +82,7 @@ func TestTheOwnSiteMayHaveACertificateOfCaddysOwnAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := NewClient(ctx, &Options{Options: network.Options{Proxy: "none"}, AllowPrivate: []string{"127.3.2.1"}}) // nobody else's transports
+	c, err := NewClient(ctx, &Options{Options: network.Options{Proxy: "none"}, AllowPrivate: []string{"127.3.2.1"}}) // not shared
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +97,8 @@ func TestTheOwnSiteMayHaveACertificateOfCaddysOwnAuthority(t *testing.T) {
 	}
 }
 
-// An app's pushes must not ride on a connection that another app's options allowed: past its proxy, to a server whose certificate it does
-// not trust, or into a network that it does not name.
+// An app's pushes must not use a connection that another app's options allowed: past its proxy, to a server whose certificate it does
+// not trust, or into a network that it does not list.
 func TestAConnectionServesNoAppOfOtherOptions(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
@@ -112,12 +112,12 @@ func TestAConnectionServesNoAppOfOtherOptions(t *testing.T) {
 	}{
 		"another trusted_ca":    {func(o *Options) { o.TrustedCA = providertest.NewCA(t).File }, providers.KindRetry, "tls"},
 		"no trusted_ca":         {func(o *Options) { o.TrustedCA = "" }, providers.KindRetry, "tls"},
-		"a proxy":               {func(o *Options) { o.Proxy = proxy.URL }, providers.KindRetry, "tls"}, // the name is not the server's
+		"a proxy":               {func(o *Options) { o.Proxy = proxy.URL }, providers.KindRetry, "tls"}, // the certificate is for another name
 		"another allow_private": {func(o *Options) { o.AllowPrivate = []string{"127.0.0.2"} }, providers.KindDropped, "blocked"},
 	} {
 		o, to := laxer, server.URL
 		if test.change(&o); o.Proxy != "none" {
-			to = "https://push.example/" // what is plainly private, no proxy is asked for
+			to = "https://push.example/" // the proxy never gets requests for plainly private hosts
 		}
 		if got := post(t.Context(), t, newClient(t, o), to, providers.Site{}); got.Kind != test.kind || got.Reason != test.reason {
 			t.Errorf("with %s, the outcome is %+v", name, got)
@@ -182,7 +182,7 @@ func TestANilClientCloses(t *testing.T) {
 	}
 }
 
-// Guards against what ntfy and common-proxies did: they left answers unread or open, so that each push made a connection.
+// Guards against a mistake of ntfy and common-proxies: they left answers unread or open, so each push made a connection.
 func TestRegressionNtfyAnswersAreReadAndConnectionsReused(t *testing.T) {
 	t.Parallel()
 	for _, length := range []int{0, 1, maxResponse - 1, maxResponse} {
@@ -302,7 +302,7 @@ func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
 	}
 }
 
-// Each way to write a host that had a share of its own would be one more share for a stranger.
+// Each spelling with its own share would give a stranger one more share.
 func TestAHostIsOneHowEverItIsWritten(t *testing.T) {
 	t.Parallel()
 	for want, spellings := range map[string][]string{
@@ -328,7 +328,7 @@ func TestAHostIsOneHowEverItIsWritten(t *testing.T) {
 	}
 }
 
-// What is sent to is what was looked at.
+// The request goes to the host that was checked.
 func TestAnEndpointHasOneSpelling(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
@@ -338,7 +338,7 @@ func TestAnEndpointHasOneSpelling(t *testing.T) {
 		"https://[::ffff:127.0.0.1]:02019/a": "https://127.0.0.1:2019/a",
 		"https://[FE80::1%25lo]:443/a":       "https://[fe80::1%25lo]/a",
 		"https://push.example:00000/a":       "https://push.example:0/a",
-		"https://a\u200db.example/a":         "https://a\u200db.example/a", // no name that could be looked up, and so no other one
+		"https://a\u200db.example/a":         "https://a\u200db.example/a", // cannot be looked up, so it is not another name
 	} {
 		endpoint, err := Parse(raw)
 		if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 )
 
-// Parse parses an endpoint's URL by RFC 8030 and the gateway's rules. The result has one spelling of its host and port, however they were
-// written. Otherwise, each spelling would have its own share of a host's bound, and a check could see another host than the one that is
-// connected to. The error does not contain the URL.
+// Parse parses an endpoint's URL by RFC 8030 and the gateway's rules. In the result, a host and port have only one spelling, however
+// the URL wrote them. Otherwise, each spelling would get a separate share of a host's limit, and a check could see another host than
+// the one that is connected to. The error does not contain the URL.
 func Parse(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -28,7 +28,7 @@ func Parse(raw string) (*url.URL, error) {
 	}
 	host, port := canonicalHost(u.Hostname()), portOf(u)
 	if names.IsBelow(host, "invalid") { // RFC 6761 section 6.4
-		return nil, errors.New("a URL of a name below .invalid, which does not exist")
+		return nil, errors.New("a URL with a name below .invalid, which cannot exist")
 	}
 	if len(port) > 1 && port[0] == '0' {
 		port = "0" + strings.TrimLeft(port, "0")
@@ -46,12 +46,12 @@ func Parse(raw string) (*url.URL, error) {
 		u.Host = host
 	}
 	u.Fragment, u.RawFragment = "", ""
-	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // net/http would write it into the request's first line as it is
+	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // net/http would copy it into the request line
 	return u, nil
 }
 
-// isHalfAddress says that a host is neither a name nor an address, though net/url takes it: half an IPv6 address, or one with a zone that
-// no request can be written with.
+// isHalfAddress reports whether a host is neither a name nor an address, although net/url accepts it: half an IPv6 address, or one with
+// a zone that cannot be written into a request.
 func isHalfAddress(u *url.URL) bool {
 	if !strings.ContainsAny(u.Hostname(), "[]%") {
 		return false
@@ -60,9 +60,9 @@ func isHalfAddress(u *url.URL) bool {
 	return err != nil || strings.ContainsAny(u.Hostname(), "[]")
 }
 
-// canonicalHost is the one way to write a host that net/http would connect to the same for: what is not ASCII is mapped as net/http does
-// it (a digit of full width is a digit), capitals are none, and an IPv6 address is as RFC 5952 has it, or the IPv4 address that is mapped
-// in it. One of NAT64 stays what it is: an IPv6-only host could not connect to the IPv4 address in it.
+// canonicalHost returns the single spelling of all hosts for which net/http would connect to the same one. Non-ASCII characters are
+// mapped as net/http does (a full-width digit is a digit), and letters are lower-case. An IPv6 address is written as in RFC 5952, or as
+// the IPv4 address that is mapped in it. A NAT64 address stays as it is: an IPv6-only host could not connect to the IPv4 address in it.
 func canonicalHost(host string) string {
 	host = names.ASCII(host)
 	if strings.Contains(host, ":") {
@@ -73,7 +73,7 @@ func canonicalHost(host string) string {
 	return host
 }
 
-// Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not a valid one.
+// Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not valid.
 func Host(raw string) string {
 	u, err := Parse(raw)
 	if err != nil {
@@ -83,7 +83,7 @@ func Host(raw string) string {
 }
 
 // Target returns where a request to an endpoint goes, in one spelling: the host, the port, the path and the query. It is empty if the
-// endpoint is not a valid one. A provider's Target may return it.
+// endpoint is not valid. A provider's Target may return it.
 func Target(raw string) string {
 	u, err := Parse(raw)
 	if err != nil {
@@ -92,7 +92,7 @@ func Target(raw string) string {
 	return hostName(u) + u.RequestURI()
 }
 
-// hostName is the same for all ways to write a host, so that none of them gets more than its share.
+// hostName returns the same name for all spellings of a host, so none of them gets a separate share.
 func hostName(u *url.URL) string {
 	return net.JoinHostPort(strings.TrimSuffix(canonicalHost(u.Hostname()), "."), portOf(u))
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// endpointForm is an https URL by RFC 3986, with nobody's name in it: the authority ends where the path, the query or the fragment begins.
+// endpointForm is an https URL by RFC 3986 without user information: the authority ends where the path, the query or the fragment
+// begins.
 var endpointForm = regexp.MustCompile(`^(?i:https)://(\[[0-9A-Fa-f:.]+(?:%25[^\]]+)?\]|[^\[\]@/?#\\:\s]+)(?::([0-9]*))?([/?#](?s:.*))?$`)
 
-// FuzzEndpoint holds the parser of endpoints against a form of its own, and against the request that is made of them: what user-chosen
-// text asks for is one request, to the host that the guard looked at.
+// FuzzEndpoint compares the parser of endpoints with a separate pattern, and with the request that is made: text that users choose
+// causes one request, to the host that the guard checked.
 func FuzzEndpoint(f *testing.F) {
 	for _, seed := range []string{
 		"https://push.example/up/phone?up=1", "HTTPS://PUSH.Example.:8443/%2f%41?a=b&&c#d", "https://[2620:fe::9]:443/", "https://[fe80::1%25lo]/",
@@ -57,7 +58,7 @@ func FuzzEndpoint(f *testing.F) {
 	})
 }
 
-// oneSpelling is how a host is to be written that has neither escapes nor other letters than those of ASCII.
+// oneSpelling returns the spelling of a host that has neither escapes nor non-ASCII letters.
 func oneSpelling(host string) (spelling string, known bool) {
 	if strings.ContainsFunc(host, func(c rune) bool { return c >= 0x80 || c == '%' }) {
 		return "", false
@@ -68,7 +69,7 @@ func oneSpelling(host string) (spelling string, known bool) {
 	return strings.ToLower(host), true
 }
 
-// wantOneRequest wants what is written to the connection to be one request line and one Host, whatever the endpoint has in it.
+// wantOneRequest checks that the connection carries exactly one request line and one Host, whatever the endpoint contains.
 func wantOneRequest(t *testing.T, raw, target string) {
 	req, err := http.NewRequest(http.MethodPost, target, http.NoBody)
 	if err != nil {
@@ -77,7 +78,7 @@ func wantOneRequest(t *testing.T, raw, target string) {
 	req.Header.Set("User-Agent", "fuzz")
 	dump, err := httputil.DumpRequestOut(req, false)
 	if err != nil {
-		return // the transport refuses what the parser does not, which is for later
+		return // the transport may refuse what the parser accepts
 	}
 	lines := strings.Split(strings.TrimSuffix(string(dump), "\r\n\r\n"), "\r\n")
 	hosts := 0
@@ -94,7 +95,7 @@ func wantOneRequest(t *testing.T, raw, target string) {
 	}
 }
 
-// hasDeadWord reports whether a text may have a word of a push service's for a dead subscription.
+// hasDeadWord reports whether a text may contain a push service's word for a dead subscription.
 func hasDeadWord(text string) bool {
 	for _, word := range []string{"errno", "BadWebPushToken", `\u`} {
 		if strings.Contains(text, word) {
@@ -105,8 +106,8 @@ func hasDeadWord(text string) bool {
 	return strings.Contains(text, "push subscription has unsubscribed") || strings.Contains(text, "a valid push subscription endpoint")
 }
 
-// FuzzOutcome wants each answer of a push server to mean one of the outcomes, and no pusher to die by anything but a 410, or a
-// push service's own word.
+// FuzzOutcome checks that each answer of a push server has one of the outcomes, and that only a 410 or a push service's own word
+// rejects a pushkey.
 func FuzzOutcome(f *testing.F) {
 	for _, status := range []int{100, 200, 201, 202, 204, 301, 400, 401, 403, 404, 408, 410, 413, 425, 429, 500, 503, 507, 599, 0, -1, 999} {
 		f.Add(status, "", "")

@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// A push to a URL that a user chose: this machine is nobody's business, unless the operator allows it.
+// A push to a URL that a user chose. This machine is off limits unless the operator allows it.
 func Example() {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) }))
 	defer server.Close()
@@ -32,7 +32,7 @@ func Example() {
 	if err := os.WriteFile(ca, certificate, 0o600); err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()}) // a provider has one in Provision
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()}) // Provision gets one
 	defer cancel()
 
 	for _, allowed := range [][]string{nil, {"127.0.0.1"}} {
@@ -53,7 +53,7 @@ func Example() {
 	// delivered delivered
 }
 
-// push is how a provider's Push uses the client.
+// push shows how a provider's Push uses the client.
 func push(ctx context.Context, client *endpoint.Client, pushkey string) (providers.Kind, string) {
 	u, err := endpoint.Parse(pushkey)
 	if err != nil {

@@ -20,27 +20,27 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/nat64"
 )
 
-// errBlocked says that the guard kept a request from being made.
-var errBlocked = errors.New("the endpoint is not an address and port of the public internet")
+// errBlocked means that the guard blocked a request.
+var errBlocked = errors.New("the endpoint is not at an address and port of the public internet")
 
-// errThisMachine says the same of one of this machine's own addresses.
-var errThisMachine = fmt.Errorf("%w: it is one of this machine's own, which allow_private does not name", errBlocked)
+// errThisMachine means the same for one of this machine's own addresses.
+var errThisMachine = fmt.Errorf("%w: it is at one of this machine's own, which allow_private does not list", errBlocked)
 
 const dialTimeout = 5 * time.Second
 
-// cloudAddresses are addresses of the public internet's ranges at which a cloud answers its own machines, and nobody else. Other clouds use
-// addresses that are special anyway, such as 169.254.169.254, 100.100.100.200, 192.0.0.192 and fd00:ec2::254.
+// cloudAddresses are addresses in public ranges at which a cloud answers only its own machines. Other clouds use addresses that are
+// special anyway, such as 169.254.169.254, 100.100.100.200, 192.0.0.192 and fd00:ec2::254.
 var cloudAddresses = []netip.Prefix{
 	netip.MustParsePrefix("168.63.129.16/32"), // Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 }
 
-// guard connects to addresses of the public internet and of the networks allowed, and to nothing else. It looks at the address that is
-// dialled, after the name was resolved, so that a name cannot change its address in between.
+// guard connects only to addresses of the public internet and of the allowed networks. It checks the address that is being dialled,
+// after the name was resolved, so a name cannot change its address in between.
 type guard struct {
 	allow     []netip.Prefix
 	ranges    *ssrf.Guardian
 	machine   *machine   // nil for none
-	addresses *addresses // nil for no bounds
+	addresses *addresses // nil for no limits
 }
 
 func newGuard(allow []netip.Prefix, m *machine, a *addresses) *guard {
@@ -58,8 +58,9 @@ func newGuard(allow []netip.Prefix, m *machine, a *addresses) *guard {
 	}
 }
 
-// check returns an error if an address is not to be connected to. One that a NAT64 translates (RFC 6052) leads to the IPv4 address in it,
-// which decides, unless allow_private names the address as it is: on an IPv6-only host, every IPv4-only push server has such an address.
+// check returns an error if an address must not be connected to. A NAT64 address (RFC 6052) leads to the IPv4 address in it, which
+// therefore decides, unless allow_private lists the NAT64 address itself. On an IPv6-only host, every IPv4-only push server has such an
+// address.
 func (g *guard) check(network, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil || isAdmin(address) {
@@ -86,25 +87,25 @@ func (g *guard) check(network, address string) error {
 	return nil
 }
 
-// attempt is that to connect to a name, of which each address is dialled until one answers, two at a time if need be.
+// attempt is an attempt to connect to a name. Its addresses are dialled until one answers, sometimes two at a time.
 type attempt struct {
 	guard *guard
 	host  string // and port
 
 	mu     sync.Mutex
-	passed bool // the guard let an address pass
-	busy   bool // one of these has too many connections
+	passed bool // the guard allowed an address
+	busy   bool // an allowed address has too many connections
 	ended  bool
 	dialed []*connection
 }
 
-// attemptKey is where a dialer's context has the attempt.
+// attemptKey is the key of the attempt in a dialer's context.
 type attemptKey struct{}
 
-// errEnded says that an attempt is over.
+// errEnded means that an attempt is over.
 var errEnded = errors.New("another address of the host was connected to")
 
-// dialer is for one address at a time. Each is checked, and counted, before anything is sent to it.
+// dialer returns a dialer that checks and counts each address before anything is sent to it.
 func (g *guard) dialer() *net.Dialer {
 	return &net.Dialer{
 		Timeout: dialTimeout,
@@ -120,7 +121,8 @@ func (g *guard) dialer() *net.Dialer {
 	}
 }
 
-// dial counts a connection to an address that the guard lets pass. One that allow_private names is the operator's choice, and has no bound.
+// dial counts a connection to an address that the guard allows. An address that allow_private lists is the operator's choice and has no
+// limit.
 func (a *attempt) dial(address string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -141,7 +143,7 @@ func (a *attempt) dial(address string) error {
 	return nil
 }
 
-// end counts none of the attempt's connections any more but the one that was made, if one was, and returns that.
+// end stops counting the attempt's connections, except the one that was made, if any, and returns that.
 func (a *attempt) end(made net.Conn) net.Conn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,10 +166,10 @@ func (a *attempt) end(made net.Conn) net.Conn {
 	return counted
 }
 
-var errUnreachable = errors.New("those of the host's addresses that are of the public internet cannot be reached")
+var errUnreachable = errors.New("the host's public addresses cannot be reached")
 
-// dialing is how a transport connects through one of the guard's dialers. Of a name with several addresses, what net tells is the failure
-// of one of them: it is blocked only if no other could have been connected to at another time.
+// dialing returns how a transport connects through one of the guard's dialers. For a name with several addresses, net reports the
+// failure of only one of them. The name is blocked only if no other address could be connected to at another time.
 func (g *guard) dialing(dialer *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		a := &attempt{guard: g, host: address}
@@ -180,7 +182,7 @@ func (g *guard) dialing(dialer *net.Dialer) dialFunc {
 	}
 }
 
-// explain is why no connection was made, given what net tells of one of the addresses.
+// explain returns why no connection was made, given the error that net reports for one of the addresses.
 func (a *attempt) explain(err error) error {
 	switch {
 	case a.busy:
@@ -191,8 +193,8 @@ func (a *attempt) explain(err error) error {
 	return err
 }
 
-// absolute is the address with its name as one of the DNS's root, below which no resolver looks for it in other domains: that would tell
-// whether such a name exists by how long it takes. Where private networks are allowed, the operator may count on it.
+// absolute returns the address with its name made absolute, so no resolver searches for it in other domains. The time that takes would
+// reveal whether such a name exists. If private networks are allowed, the operator may rely on that search.
 func (g *guard) absolute(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || len(g.allow) > 0 || strings.HasSuffix(host, ".") {
@@ -204,7 +206,7 @@ func (g *guard) absolute(address string) string {
 	return net.JoinHostPort(host+".", port)
 }
 
-// openDialer connects to whatever the operator named, save Caddy's admin endpoint.
+// openDialer returns a dialer that connects to whatever the operator configured, except Caddy's admin endpoint.
 func openDialer() *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error {
 		if isAdmin(address) {
@@ -214,9 +216,9 @@ func openDialer() *net.Dialer {
 	}}
 }
 
-// isAdmin says whether an address may be that of Caddy's admin endpoint. Caddy does not tell a module what a configuration says of
-// it, so that these are the default addresses; at another one, the endpoint still never gets a request: it speaks plain HTTP, or
-// demands a client certificate, and all that is sent here is TLS without one.
+// isAdmin reports whether an address may be that of Caddy's admin endpoint. Caddy does not show a module what the configuration says
+// about it, so these are the default addresses. At another address, the endpoint still never gets a request. It speaks plain HTTP or
+// demands a client certificate, and everything sent here is TLS without one.
 func isAdmin(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -229,27 +231,27 @@ func isAdmin(address string) bool {
 	return err == nil && port == admin
 }
 
-// portAllowed keeps endpoints off the ports of other protocols.
+// portAllowed reports whether an endpoint may have this port. It excludes the ports of other protocols.
 func portAllowed(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && (n == 443 || n >= 1024)
 }
 
-// isatap is the IPv4 address that a router on the way may send what is for an address to, if its interface identifier has one (RFC 5214
-// section 6.1). Any prefix may stand before it, so that the ranges of the guard say nothing of it. The other embeddings have prefixes of
-// their own, which are blocked as a whole.
+// isatap returns the IPv4 address to which a router on the path may send a packet for this address, if its interface identifier
+// contains one (RFC 5214 section 6.1). Any prefix may precede it, so the guard's ranges do not cover it. The other embeddings have
+// their own prefixes, which are blocked as a whole.
 func isatap(to netip.Addr) (inner netip.Addr) {
 	if !to.Is6() {
 		return inner
 	}
 	b := to.As16()
-	if b[8]&^0x02 != 0 || b[9] != 0 || b[10] != 0x5e || b[11] != 0xfe { // the bit is set if the IPv4 address is a unique one
+	if b[8]&^0x02 != 0 || b[9] != 0 || b[10] != 0x5e || b[11] != 0xfe { // the bit is set if the IPv4 address is globally unique
 		return inner
 	}
 	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
-// allows reports whether allow_private names an address, or the IPv4 address in it.
+// allows reports whether allow_private lists an address, or the IPv4 address in it.
 func (g *guard) allows(ip netip.Addr) bool {
 	return contains(g.allow, ip.Unmap()) || contains(g.allow, nat64.Unwrap(ip))
 }
@@ -258,11 +260,12 @@ func contains(list []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// plainlyPrivate says whether a host shows by itself that the guard would keep a request from it, without its name being looked up.
+// plainlyPrivate reports whether a host is one that the guard would block, as far as the host itself shows it, without looking up its
+// name.
 func (g *guard) plainlyPrivate(host, port string) bool {
 	host = strings.TrimSuffix(host, ".")
 	last := names.Last(host)
-	if last == "localhost" { // and whatever is below it, RFC 6761 section 6.3
+	if last == "localhost" { // and every name below it, RFC 6761 section 6.3
 		host = "127.0.0.1"
 	}
 	ip, err := netip.ParseAddr(host)

@@ -64,7 +64,7 @@ func TestTheGuardLetsNothingThroughButThePublicInternet(t *testing.T) {
 		{"Caddy's admin port on the public internet", "tcp4", "9.9.9.9:2019", false},
 		{"Caddy's remote admin port", "tcp4", "9.9.9.9:2021", false},
 		{"something that is not TCP", "udp4", "9.9.9.9:443", false},
-		{"something that is no address", "tcp4", "push.example:443", false},
+		{"something that is not an address", "tcp4", "push.example:443", false},
 	}
 	guard := newGuard(nil, nil, nil)
 	for _, test := range tests {
@@ -115,7 +115,7 @@ func TestAllowPrivateOpensWhatItListsAndNothingElse(t *testing.T) {
 	}
 }
 
-// The server listens on 127.0.0.1, at the port that each of these names, and would see a connection.
+// The server listens on 127.0.0.1, at the port in each of these URLs, and would notice a connection.
 func TestAHostileEndpointIsNeverContacted(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
@@ -128,7 +128,7 @@ func TestAHostileEndpointIsNeverContacted(t *testing.T) {
 		{"IPv4-mapped loopback in hexadecimal", "https://[::ffff:7f00:1]:PORT/"},
 		{"10/8", "https://10.0.0.1:PORT/"},
 		{"link-local", "https://169.254.169.254:PORT/latest/meta-data"},
-		// Guards against what ntfy did: its allow-list was a regular expression over the whole URL.
+		// Guards against a mistake of ntfy: its allow-list was a regular expression over the whole URL.
 		{"a path that looks like an allowed host", "https://127.0.0.1:PORT/https://push.example/"},
 		{"a query that looks like an allowed host", "https://127.0.0.1:PORT/?https://push.example/"},
 		{"a fragment that looks like an allowed host", "https://127.0.0.1:PORT#@push.example/"},
@@ -276,7 +276,7 @@ func wantConnections(t *testing.T, s *providertest.TLSServer, n int) {
 	}
 }
 
-// resolving is a client for which every name has that address, or does not exist if it is zero.
+// resolving returns a client for which every name has this address, or does not exist if the address is zero.
 func resolving(t *testing.T, address netip.Addr, o Options) *Client {
 	t.Helper()
 	return resolvingBy(t, func() (net.Conn, error) {
@@ -286,7 +286,7 @@ func resolving(t *testing.T, address netip.Addr, o Options) *Client {
 	}, o)
 }
 
-// resolvingBy is a client that asks a resolver which it connects to like this.
+// resolvingBy returns a client whose resolver connects like this.
 func resolvingBy(t *testing.T, dial func() (net.Conn, error), o Options) *Client {
 	t.Helper()
 	s, err := o.resolve()
@@ -313,7 +313,7 @@ func answerDNS(conn net.Conn, address netip.Addr) {
 	if _, err := io.ReadFull(conn, query); err != nil {
 		return
 	}
-	end := 12 // of the question
+	end := 12 // end of the question
 	for query[end] != 0 {
 		end += int(query[end]) + 1
 	}

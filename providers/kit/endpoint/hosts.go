@@ -8,14 +8,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 )
 
-// One host gets at most this many requests at a time, and has at most this many waiting. The gateway sends no more of one app's itself: it
+// At most this many requests run at a time for one host, and at most this many wait. The gateway itself sends no more of one app's: it
 // knows whose turn it is.
 const (
 	hostRunning = limit.HostSlots
 	hostWaiting = 192
 )
 
-// hosts bounds what goes on with each host. It remembers only hosts with which something does.
+// hosts limits the requests to each host. It remembers only hosts with requests under way.
 type hosts struct {
 	mu sync.Mutex
 	m  map[string]*host
@@ -26,10 +26,10 @@ type host struct {
 	users int
 }
 
-// errInLine says that a request never had its turn with a host.
+// errInLine means that a request did not get its turn with a host in time.
 var errInLine = errors.New("too many requests to the host are under way")
 
-// acquire waits for a turn with a host, until release is called.
+// acquire waits for a turn with a host. The turn lasts until release is called.
 func (h *hosts) acquire(ctx context.Context, name string) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// machineTime is how old what is known of this machine's addresses may be.
+// machineTime is how long this machine's addresses are cached.
 const machineTime = 10 * time.Second
 
 // machine knows the addresses of this machine. It is safe for concurrent use.
@@ -18,10 +18,10 @@ type machine struct {
 	mu      sync.Mutex
 	looked  time.Time
 	own     map[netip.Addr]struct{}
-	failure error // of the latest look
+	failure error // of the latest attempt to read them
 }
 
-// has reports whether an address is one of this machine's. If these cannot be read, those count that were read last.
+// has reports whether an address is one of this machine's. If the addresses cannot be read, those that were read last count.
 func (m *machine) has(ip netip.Addr) bool {
 	if m == nil {
 		return false
@@ -33,7 +33,7 @@ func (m *machine) has(ip netip.Addr) bool {
 	return ok
 }
 
-// err is why the addresses could not be read, if so.
+// err returns why the addresses could not be read, or nil.
 func (m *machine) err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -41,7 +41,7 @@ func (m *machine) err() error {
 	return m.failure
 }
 
-// refresh reads the addresses if that was not done lately. The caller holds mu.
+// refresh reads the addresses unless that was done recently. The caller holds mu.
 func (m *machine) refresh() {
 	now := m.now()
 	if !m.looked.IsZero() && now.Sub(m.looked) < machineTime {

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// machineAt is one with these addresses.
+// machineAt returns a machine with these addresses.
 func machineAt(addresses ...string) *machine {
 	return &machine{now: time.Now, lookUp: func() (list []net.Addr, err error) {
 		for _, address := range addresses {

@@ -18,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// proxyOfEnvironment is what HTTPS_PROXY says in these tests. net/http reads the variable once in a process.
+// proxyOfEnvironment is the value of HTTPS_PROXY in these tests. net/http reads the variable once in a process.
 const proxyOfEnvironment = "http://proxy.invalid:3128"
 
 func TestMain(m *testing.M) {
@@ -29,10 +29,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// provisioning is not concurrent in Caddy either: it sets certmagic's default storage.
+// provisioning serializes Provision. In Caddy, it is not concurrent either, since it sets certmagic's default storage.
 var provisioning sync.Mutex
 
-// newContext is that of a configuration with a storage and these apps.
+// newContext returns the context of a configuration with a storage and these apps.
 func newContext(t *testing.T, apps caddy.ModuleMap) caddy.Context {
 	t.Helper()
 	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
@@ -48,7 +48,7 @@ func newContext(t *testing.T, apps caddy.ModuleMap) caddy.Context {
 	return ctx
 }
 
-// newClient does not use the environment's proxy unless the options name one, and is closed with the test.
+// newClient makes a client that ignores the environment's proxy unless the options set one. The test closes it.
 func newClient(t *testing.T, o Options) *Client {
 	t.Helper()
 	if o.Proxy == "" {
@@ -66,7 +66,7 @@ func newClient(t *testing.T, o Options) *Client {
 	return c
 }
 
-// post makes one request and classifies it as a provider does.
+// post makes one request and classifies the answer as a provider does.
 func post(ctx context.Context, t *testing.T, c *Client, raw string, site providers.Site) providers.Outcome {
 	t.Helper()
 	endpoint, err := Parse(raw)
@@ -80,7 +80,7 @@ func post(ctx context.Context, t *testing.T, c *Client, raw string, site provide
 	return Outcome(resp, noon)
 }
 
-// want fails the test if the outcome is another.
+// want fails the test if the outcome is different.
 func want(t *testing.T, o providers.Outcome, kind providers.Kind, reason string) {
 	t.Helper()
 	if o.Kind != kind || o.Reason != reason {
@@ -88,7 +88,7 @@ func want(t *testing.T, o providers.Outcome, kind providers.Kind, reason string)
 	}
 }
 
-// created is a push server that takes everything.
+// created is a push server that accepts everything.
 var created = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) })
 
 func portOfServer(t *testing.T, s *providertest.TLSServer) string {

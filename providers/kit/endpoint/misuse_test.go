@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// A URL that was not read with Parse gets an outcome, and without TLS, no request.
+// A URL that does not come from Parse gets an outcome. If it is not https, no request is made.
 func TestAURLThatIsNoEndpointIsNotSentTo(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Bool

@@ -13,13 +13,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// privateNames cannot be on the public internet, and may each be in a private network.
+// privateNames can never be on the public internet. Each may be in a private network.
 var privateNames = []string{
 	"ntfy", "NTFY.", "ntfy.local", "ntfy.LOCAL.", "ntfy.internal", "ntfy.home.arpa", "push.test", "a.localhost", "abcdefgh.onion", "push.alt",
 	"127.1", "2130706433", "0x7f.1",
 }
 
-// Guards against retries until the ttl of what no resolver will ever know (issue 12).
+// Guards against retries until the ttl for names that no resolver will ever know.
 func TestAPrivateNameThatDoesNotResolveIsBlockedAndNoOutageOfDNS(t *testing.T) {
 	t.Parallel()
 	for _, name := range privateNames {
@@ -44,7 +44,7 @@ func TestAPrivateNameIsLeftToTheNetworkWhereAPrivateNetworkIsAllowed(t *testing.
 			c := resolving(t, netip.Addr{}, Options{Options: network.Options{Proxy: "none"}, AllowPrivate: []string{"10.0.0.0/8"}})
 			o := post(t.Context(), t, c, "https://"+name+"/up/secret", providers.Site{})
 			if strings.HasSuffix(name, ".onion") {
-				want(t, o, providers.KindDropped, "blocked") // nobody but a proxy can reach it
+				want(t, o, providers.KindDropped, "blocked") // only a proxy can reach it
 				return
 			}
 			wantUnreachable(t, o, "dns")
@@ -69,7 +69,8 @@ func TestAPublicNameThatDoesNotResolveIsForLater(t *testing.T) {
 	}
 }
 
-// A resolver's search list would have it look for a stranger's name in the operator's domains, too, and take longer for names that are none.
+// With a search list, a resolver would look for a stranger's name in the operator's domains too, and take longer for names that do not
+// exist.
 func TestAResolverIsAskedForAStrangersNameOnly(t *testing.T) {
 	t.Parallel()
 	allow, _ := prefixes([]string{"10.0.0.1"})
@@ -83,7 +84,7 @@ func TestAResolverIsAskedForAStrangersNameOnly(t *testing.T) {
 		{"9.9.9.9:443", "9.9.9.9:443", nil},
 		{"[2620:fe::9]:443", "[2620:fe::9]:443", nil},
 		{"[fe80::1%lo]:443", "[fe80::1%lo]:443", nil},
-		{"ntfy:443", "ntfy:443", allow}, // such as one of the operator's cluster
+		{"ntfy:443", "ntfy:443", allow}, // such as a name in the operator's cluster
 	} {
 		if got := newGuard(test.allow, nil, nil).absolute(test.address); got != test.want {
 			t.Errorf("%s becomes %s, want %s", test.address, got, test.want)
@@ -91,7 +92,7 @@ func TestAResolverIsAskedForAStrangersNameOnly(t *testing.T) {
 	}
 }
 
-// A home network may well have public addresses behind such names.
+// A home network may have public addresses behind such names.
 func TestAnOutageOfDNSSaysNothingAboutAPrivateName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ntfy", "ntfy.local", "ntfy.home.arpa", "push.example"} {
@@ -151,7 +152,7 @@ func TestTheHostIsTheOperatorsChoiceIfOneServerGetsEverything(t *testing.T) {
 	}
 }
 
-// wantUnreachable wants the push to be tried again, as it was the network.
+// wantUnreachable checks that the push is retried because of the network.
 func wantUnreachable(t *testing.T, o providers.Outcome, reason string) {
 	t.Helper()
 	want(t, o, providers.KindRetry, reason)

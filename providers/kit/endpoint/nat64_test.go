@@ -11,14 +11,14 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// inNAT64 is an IPv4 address as DNS64 writes it (RFC 6052 section 2.2).
+// inNAT64 returns an IPv4 address as DNS64 writes it (RFC 6052 section 2.2).
 func inNAT64(v4 netip.Addr) netip.Addr {
 	b := netip.MustParseAddr("64:ff9b::").As16()
 	copy(b[12:], v4.AsSlice())
 	return netip.AddrFrom16(b)
 }
 
-// lastOf is the last address of a range.
+// lastOf returns the last address of a range.
 func lastOf(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for bit := p.Bits(); bit < len(b)*8; bit++ {
@@ -80,8 +80,8 @@ func TestAnAddressOfNAT64IsJudgedByTheIPv4AddressInIt(t *testing.T) {
 	}
 }
 
-// The other rows of IANA's registry for IPv6, https://www.iana.org/assignments/iana-ipv6-special-registry, and what is no NAT64 although
-// it looks like one, with a public IPv4 address in it where there is room for one.
+// The other rows of IANA's registry for IPv6, https://www.iana.org/assignments/iana-ipv6-special-registry, and addresses that only look
+// like NAT64. They contain a public IPv4 address where there is room for one.
 func TestNoOtherSpecialAddressIsLetThrough(t *testing.T) {
 	t.Parallel()
 	guard := newGuard(nil, nil, nil)
@@ -151,7 +151,7 @@ func TestAllowPrivateNamesAnAddressOfNAT64AsItIsOrByItsIPv4Address(t *testing.T)
 			t.Errorf("with %s, %s: %v", test.allow, ip, err)
 		}
 	}
-	// And what the operator named has no bound on connections, in either form.
+	// And addresses that the operator allowed have no limit on connections, in either form.
 	g := newGuard([]netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("64:ff9b::a02:0/112")}, nil, nil)
 	for address, want := range map[string]bool{
 		"10.1.2.3": true, "64:ff9b::10.1.2.3": true, "::ffff:10.1.2.3": true, "64:ff9b::10.2.2.3": true, "10.2.2.3": false, "64:ff9b::9.9.9.9": false,

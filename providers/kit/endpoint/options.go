@@ -1,15 +1,15 @@
-// Package endpoint is a client for URLs that users choose, such as the endpoints of Web Push and of webhooks. Anybody can have the gateway
-// send to such a URL, so its [Client] is guarded: it connects to addresses of the public internet and to the private networks that the
-// operator allows, follows no redirect, reads little of an answer, and has bounds for each host and each address. Its connections outlive
-// configurations.
+// Package endpoint is a client for URLs that users choose, such as the endpoints of Web Push and of webhooks. Anybody can make the
+// gateway send to such a URL, so its [Client] is guarded. It connects only to addresses of the public internet and to the private
+// networks that the operator allows. It follows no redirect, reads only a little of an answer, and has limits for each host and each
+// address. Its connections outlive configurations.
 //
-// A provider embeds [Options] in its module, makes a Client in Provision, calls [Client.Start] in Start and [Client.Close] in Cleanup. It
-// parses a URL with [Parse], sends to it with [Client.Post], and makes an outcome of an error with [Failed]. [Outcome] classifies answers
-// of Web Push (RFC 8030) and UnifiedPush servers; the provider classifies those of others.
+// A provider embeds [Options] in its module, makes a Client in Provision, calls [Client.Start] in Start and [Client.Close] in Cleanup.
+// It parses a URL with [Parse], sends to it with [Client.Post], and turns an error into an outcome with [Failed]. [Outcome] classifies
+// answers of Web Push (RFC 8030) and UnifiedPush servers. For other servers, the provider classifies the answers.
 //
-// For a server that the operator names, there is kit/service, which has no guard.
+// For a server that the operator chooses, use kit/service, which has no guard.
 //
-// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+// As long as the gateway's version is v0, the API may change between minor versions. The changelog describes each change.
 package endpoint
 
 import (
@@ -21,30 +21,30 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// Options are the options that all providers have which send to URLs that users choose.
+// Options are the options of all providers that send to URLs that users choose.
 //
-// With an `endpoint`, what the URL may be is checked all the same, and where it points to is not. With a `proxy`, it is the proxy that
-// resolves names, and so the proxy that has to refuse private addresses.
+// With an `endpoint`, the form of the URL is still checked, but not the address that it leads to. With a `proxy`, the proxy resolves
+// names, so the proxy must refuse private addresses.
 type Options struct {
 	network.Options
 
-	// Private networks, as CIDR ranges or single addresses, in which endpoints may lie. An endpoint that resolves to any other
-	// address that is not of the public internet is not contacted. An IPv4 address is also allowed as NAT64 writes it. Default: none.
+	// Private networks that endpoints may be in, as CIDR ranges or single addresses. The gateway does not contact an endpoint that
+	// resolves to any other address outside the public internet. Allowing an IPv4 address also allows its NAT64 form. Default: none.
 	AllowPrivate []string `json:"allow_private,omitempty"`
 
-	// The paths at which the push server of the site that a notification came in at may be, such as `/up*`: exact ones, or what begins with
-	// what stands before a `*` at the end. A push to any other path of that site is not sent. Capitals count. Default: all paths.
+	// The paths that the push server may have on the site at which a notification arrived, such as `/up*`. A path matches exactly, or as a
+	// prefix if it ends with `*`. Case matters. A push to any other path of that site is not sent. Default: all paths.
 	OwnPaths []string `json:"own_paths,omitempty"`
 }
 
-// settings are the options once resolved and checked.
+// settings are the resolved and checked options.
 type settings struct {
 	*network.Settings
 	allow []netip.Prefix
 	paths ownPaths
 }
 
-// resolve reads and checks everything that the options name, and names the option that is wrong.
+// resolve reads and checks the options. An error names the option that is wrong.
 func (o *Options) resolve() (*settings, error) {
 	resolved, err := o.Resolve()
 	if err != nil {
@@ -61,7 +61,7 @@ func (o *Options) resolve() (*settings, error) {
 	return &settings{Settings: resolved, allow: allow, paths: paths}, nil
 }
 
-// key identifies the transports that the settings need: configurations with the same settings share them.
+// key identifies the transports that the settings need. Configurations with the same settings share them.
 func (s *settings) key() string {
 	return fmt.Sprint(s.Identity(), s.allow)
 }
@@ -82,7 +82,7 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// UnmarshalOption reads the option that the dispenser is at, and reports whether it is one of these.
+// UnmarshalOption reads the option at the dispenser's position, and reports whether it is one of these.
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "allow_private":
@@ -93,7 +93,7 @@ func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error
 	return o.Options.UnmarshalOption(d)
 }
 
-// more reads an option's arguments, of which it has at least one.
+// more reads the arguments of an option that has at least one.
 func more(d *caddyfile.Dispenser, into *[]string) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {

@@ -24,7 +24,7 @@ func TestAWrongOptionIsNamed(t *testing.T) {
 		name, want string
 		options    Options
 	}{
-		{"the endpoint is no URL", "endpoint: ", Options{Options: network.Options{Endpoint: "::"}}},
+		{"the endpoint is not a URL", "endpoint: ", Options{Options: network.Options{Endpoint: "::"}}},
 		{"the endpoint is plain HTTP", "endpoint: ", Options{Options: network.Options{Endpoint: "http://relay.example"}}},
 		{"the endpoint has no host", "endpoint: ", Options{Options: network.Options{Endpoint: "https://:8443"}}},
 		{"the endpoint has a user", "endpoint: ", Options{Options: network.Options{Endpoint: "https://user:secret@relay.example"}}},
@@ -33,7 +33,7 @@ func TestAWrongOptionIsNamed(t *testing.T) {
 		{"the authority's file is not there", "trusted_ca: ", Options{Options: network.Options{TrustedCA: filepath.Join(t.TempDir(), "no.pem")}}},
 		{"the authority's file has no certificate", "trusted_ca: ", Options{Options: network.Options{TrustedCA: empty}}},
 		{"the authority's placeholder is empty", "trusted_ca: ", Options{Options: network.Options{TrustedCA: "{env.NOT_SET_IN_THIS_TEST}"}}},
-		{"the proxy is no URL", "proxy: ", Options{Options: network.Options{Proxy: "user:secret@proxy example:3128"}}},
+		{"the proxy is not a URL", "proxy: ", Options{Options: network.Options{Proxy: "user:secret@proxy example:3128"}}},
 		{"the proxy has another scheme", "proxy: ", Options{Options: network.Options{Proxy: "ftp://user:secret@proxy.example"}}},
 		{"the proxy's placeholder is empty", "proxy: ", Options{Options: network.Options{Proxy: "{env.NOT_SET_IN_THIS_TEST}"}}},
 		{"the network is a name", "allow_private: ", Options{AllowPrivate: []string{"localhost"}}},

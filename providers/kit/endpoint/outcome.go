@@ -12,19 +12,20 @@ import (
 )
 
 const (
-	// TooLarge is the reason of a message that is too large for the push server.
+	// TooLarge is the reason for a message that is too large for the push server.
 	TooLarge = "too_large"
 
-	// maxRefusalWait is how long a push waits at most because of a 4xx: what one path answers is that device's.
+	// maxRefusalWait is how long a push waits at most because of a 4xx. Such an answer concerns only one device, since it comes from one
+	// path.
 	maxRefusalWait = time.Hour
-	// minSubscriberWait is how long a push waits at least for a subscriber to come.
+	// minSubscriberWait is how long a push waits at least for a subscriber to connect.
 	minSubscriberWait = time.Minute
-	// refusedTries is how often a message is tried that the push server calls bad and wants later.
+	// refusedTries is how often a message is tried if the push server calls it bad and also asks to retry it later.
 	refusedTries = 3
 )
 
-// Outcome classifies the answer of a Web Push or UnifiedPush server: by the server's own word if it is known, and otherwise by the status.
-// It is not for other services, where a 410 may mean something else.
+// Outcome classifies the answer of a Web Push or UnifiedPush server: by the server's own word if it is known, and otherwise by the
+// status. It is not for other services, where a 410 may have another meaning.
 func Outcome(r Response, now time.Time) providers.Outcome {
 	retryAfter := r.Header.Get("Retry-After")
 	after := network.RetryAfter(retryAfter, now)
@@ -49,15 +50,16 @@ func Outcome(r Response, now time.Time) providers.Outcome {
 	return o
 }
 
-// byStatus is what a status means by RFC 8030 sections 5 and 7.3, and by what servers make of it; later says that there is a Retry-After.
+// byStatus returns what a status means by RFC 8030 sections 5 and 7.3, and in the practice of servers. The argument later reports
+// whether there is a Retry-After.
 func byStatus(s int, later bool) providers.Outcome {
 	switch {
 	case s >= 200 && s < 300:
-		return providers.Delivered() // 201 by the book; ntfy says 200, others 202 or 204
+		return providers.Delivered() // 201 by the RFC; ntfy answers 200, others 202 or 204
 	case s == http.StatusInsufficientStorage:
-		return providers.Limited("no_subscriber", minSubscriberWait, nil) // ntfy: nobody listens to the topic at the moment
+		return providers.Limited("no_subscriber", minSubscriberWait, nil) // ntfy: the topic has no subscriber at the moment
 	case s >= 300 && s < 400:
-		return providers.Retry("redirect", 0, nil) // never followed, and no proof of anything
+		return providers.Retry("redirect", 0, nil) // never followed, and proves nothing
 	case s < 400 || s >= 500:
 		return providers.Retry("server_error", 0, nil)
 	case s == http.StatusGone:
@@ -73,11 +75,11 @@ func byStatus(s int, later bool) providers.Outcome {
 	}
 }
 
-// forLater is what another 4xx with a Retry-After means. It concerns this device.
+// forLater returns what any other 4xx with a Retry-After means. It concerns only this device.
 func forLater(s int) providers.Outcome {
 	switch s {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		o := providers.Limited("refused", 0, nil) // a bad message hardly gets better
+		o := providers.Limited("refused", 0, nil) // a bad message rarely gets better
 		o.MaxTries = refusedTries
 		return o
 	case http.StatusRequestTimeout, http.StatusTooEarly:
@@ -87,22 +89,22 @@ func forLater(s int) providers.Outcome {
 	}
 }
 
-// refusal is what another 4xx means.
+// refusal returns what any other 4xx means.
 func refusal(s int) providers.Outcome {
 	switch s {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		// The VAPID key or an access list of the push server: no proof that the subscription is dead.
+		// The VAPID key or an access list of the push server: this does not prove that the subscription is dead.
 		return providers.Misconfigured("http_"+strconv.Itoa(s), nil)
 	case http.StatusNotFound:
-		return providers.Suspected("not_found") // a proxy says so as well while the push server restarts
+		return providers.Suspected("not_found") // a proxy may answer so while the push server restarts
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return providers.Retry("http_"+strconv.Itoa(s), 0, nil)
 	default:
-		return providers.Dropped("refused", nil) // the push server does not like this message, and will not like it later
+		return providers.Dropped("refused", nil) // the push server refuses this message, now and later
 	}
 }
 
-// asksForLater reports whether a Retry-After is one, also one that is over.
+// asksForLater reports whether a Retry-After is valid, even if its time has passed.
 func asksForLater(retryAfter string) bool {
 	if _, err := strconv.ParseUint(retryAfter, 10, 63); err == nil {
 		return true

@@ -26,8 +26,8 @@ func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
 	}{
 		{200, providers.KindDelivered, "delivered"},
 		{201, providers.KindDelivered, "delivered"},
-		{202, providers.KindDelivered, "delivered"}, // not for common-proxies
-		{204, providers.KindDelivered, "delivered"}, // not for common-proxies
+		{202, providers.KindDelivered, "delivered"}, // common-proxies treats it differently
+		{204, providers.KindDelivered, "delivered"}, // common-proxies treats it differently
 		{301, providers.KindRetry, "redirect"},
 		{302, providers.KindRetry, "redirect"},
 		{304, providers.KindRetry, "redirect"},
@@ -38,7 +38,7 @@ func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
 		{404, providers.KindSuspected, "not_found"},
 		{405, providers.KindDropped, "refused"},
 		{408, providers.KindRetry, "http_408"},
-		{410, providers.KindRejected, "gone"}, // not for common-proxies
+		{410, providers.KindRejected, "gone"}, // common-proxies treats it differently
 		{413, providers.KindDropped, "too_large"},
 		{425, providers.KindRetry, "http_425"},
 		{429, providers.KindRetry, "rate_limited"},
@@ -58,7 +58,7 @@ func TestAnAnswerIsClassifiedByItsStatus(t *testing.T) {
 			want(t, o, test.kind, test.reason)
 			first := time.Duration(0)
 			if test.status == 507 {
-				first = time.Minute // next.md 3: a topic's subscriber hardly comes sooner
+				first = time.Minute // next.md 3: a topic's subscriber rarely comes sooner
 			}
 			if o.Unusable || o.Doubtful || o.RetryAfter != first {
 				t.Errorf("the outcome is %+v", o)
@@ -112,7 +112,7 @@ func TestARetryIsNotMadeBeforeTheServerWantsIt(t *testing.T) {
 	}
 }
 
-// Guards against losing a push that its server wants later (F04's class 1), and against a server that holds its own devices up for a day.
+// Guards against losing a push that its server wants later, and against a server that delays its own devices for a day.
 func TestA4xxWithARetryAfterConcernsThisDeviceForAnHourAtMost(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -123,7 +123,7 @@ func TestA4xxWithARetryAfterConcernsThisDeviceForAnHourAtMost(t *testing.T) {
 		{401, 0, "throttled"},
 		{403, 0, "throttled"},
 		{404, 0, "throttled"},
-		{406, 0, "throttled"}, // WNS' way to say 429: https://github.com/web-push-libs/web-push-php/issues/348
+		{406, 0, "throttled"}, // WNS' form of a 429: https://github.com/web-push-libs/web-push-php/issues/348
 		{408, 0, "http_408"},
 		{422, 3, "refused"},
 		{425, 0, "http_425"},
@@ -159,7 +159,7 @@ func TestA4xxWithARetryAfterConcernsThisDeviceForAnHourAtMost(t *testing.T) {
 	}
 }
 
-// Guards against what common-proxies did: it took what its own network could not do for an answer about the pushkey.
+// Guards against a mistake of common-proxies: it took failures of its own network for an answer about the pushkey.
 func TestRegressionCommonProxiesAFailureOfTheNetworkIsForLater(t *testing.T) {
 	t.Parallel()
 	server := providertest.NewTLSServer(t, created)
@@ -244,7 +244,7 @@ func wantNoSecret(t *testing.T, o providers.Outcome) {
 	}
 }
 
-// plainServer is the address of a server that answers HTTP to everything.
+// plainServer returns the address of a server that speaks plain HTTP.
 func plainServer(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

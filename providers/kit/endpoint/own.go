@@ -11,17 +11,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// ownSiteHeader marks a request to the push server on the site that the notification came in at. Its value is [ownSite]. Such a request comes
-// from the gateway's own address, and so passes what trusts that: with the header, a site can tell.
+// ownSiteHeader marks a request to the push server on the site at which the notification arrived. Its value is [ownSite]. Such a
+// request comes from the gateway's own address, so it passes rules that trust this address. The header lets a site recognize it.
 const (
 	ownSiteHeader = "Caddy-Matrix-Push"
 	ownSite       = "own-site"
 )
 
-// errOwnPath says that own_paths does not have the path of an endpoint on the own site.
-var errOwnPath = errors.New("own_paths does not have the endpoint's path on the own site")
+// errOwnPath means that own_paths does not list the path of an endpoint on the own site.
+var errOwnPath = errors.New("own_paths does not list the endpoint's path on this site")
 
-// ownPaths are the paths of the own site that pushes may go to; none for all.
+// ownPaths are the paths on the own site that pushes may go to; empty for all.
 type ownPaths []string
 
 func parseOwnPaths(list []string) (ownPaths, error) {
@@ -29,13 +29,13 @@ func parseOwnPaths(list []string) (ownPaths, error) {
 		exact := strings.TrimSuffix(p, "*")
 		switch {
 		case !strings.HasPrefix(p, "/"):
-			return nil, fmt.Errorf("%q does not begin with /, such as /up*", p)
+			return nil, fmt.Errorf("%q does not begin with /: write a path such as /up*", p)
 		case strings.Contains(exact, "*"):
-			return nil, fmt.Errorf("%q has a * that is not its last character: write one path for each prefix, such as /up*", p)
+			return nil, fmt.Errorf("%q has a * before its end: write one path for each prefix, such as /up*", p)
 		case isAmbiguous(exact):
-			return nil, fmt.Errorf("%q is not a plain path: write it without //, . and .. as segments, %%, \\ and ;", p)
+			return nil, fmt.Errorf("%q is not a plain path: write it without //, %%, \\, ; and without . and .. as segments", p)
 		case strings.ContainsAny(exact, "?#"):
-			return nil, fmt.Errorf("%q has a query or a fragment: only the path is compared", p)
+			return nil, fmt.Errorf("%q has a query or a fragment: write only the path", p)
 		}
 	}
 	return list, nil
@@ -61,8 +61,8 @@ func (o ownPaths) allow(endpoint *url.URL) bool {
 	return false
 }
 
-// isAmbiguous reports whether a decoded path is one that a server may take for another one: with segments that lead upwards or nowhere,
-// escapes in escapes, what some read as a slash, or what some leave out.
+// isAmbiguous reports whether a server may take a decoded path for another one. Such a path has empty or dot segments, nested escapes,
+// or characters that some servers read as a slash or ignore.
 func isAmbiguous(decoded string) bool {
 	if strings.ContainsAny(decoded, "%\\;\x00") {
 		return true
@@ -71,7 +71,7 @@ func isAmbiguous(decoded string) bool {
 	return decoded != clean && decoded != clean+"/"
 }
 
-// markOwn has a request to the own site say what it is and for whom it is made.
+// markOwn adds headers to a request to the own site: that it comes from the gateway, and for whom it is made.
 func markOwn(header http.Header, site providers.Site) http.Header {
 	header = header.Clone()
 	header.Set(ownSiteHeader, ownSite)

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Finding 7: what trusts the gateway's address took such a push for a request of its own network.
+// Finding 7: rules that trust the gateway's address took such a push for a request from their own network.
 func TestAPushToTheOwnSiteSaysWhatItIsAndForWhomItIsMade(t *testing.T) {
 	t.Parallel()
 	got := make(chan http.Header, 1)
@@ -80,7 +80,7 @@ func TestAWrongOwnPathIsNamed(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"up*": "does not begin with /", "": "does not begin with /", "*": "does not begin with /", "https://push.example/up": "does not begin with /",
-		"/up*/b": "not its last character", "/up**": "not its last character", "/a/../b": "not a plain path", "/a//b*": "not a plain path",
+		"/up*/b": "a * before its end", "/up**": "a * before its end", "/a/../b": "not a plain path", "/a//b*": "not a plain path",
 		"/a%20b": "not a plain path", `/a\b`: "not a plain path", "/a;b": "not a plain path", "/up?up=1": "has a query", "/up#a": "has a query",
 	} {
 		_, err := (&Options{OwnPaths: []string{"/up*", given}}).resolve()

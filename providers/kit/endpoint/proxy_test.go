@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// connectProxy is a proxy that finds everybody at one address.
+// connectProxy is a proxy that connects every host to one address.
 type connectProxy struct {
 	*httptest.Server
 	target string
@@ -29,7 +29,7 @@ type connectProxy struct {
 func newConnectProxy(t *testing.T, target string) *connectProxy {
 	t.Helper()
 	p := &connectProxy{target: target}
-	p.group.Add(1) // its own
+	p.group.Add(1) // until Cleanup, so Wait never runs beside the group's first Add
 	p.Server = httptest.NewServer(p)
 	t.Cleanup(func() {
 		p.Close()
@@ -66,7 +66,7 @@ func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(to, from)
 		_ = to.Close()
 	}
-	p.group.Go(func() { relay(server, begun) }) // what the client sent already was read
+	p.group.Go(func() { relay(server, begun) }) // part of what the client sent was already read
 	p.group.Go(func() { relay(client, server) })
 }
 

@@ -16,11 +16,11 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/roots"
 )
 
-// pool keeps the transports, and with them the connections to push servers, across reloads.
+// pool keeps the transports, and so the connections to push servers, across reloads.
 var pool = caddy.NewUsagePool()
 
-// transports are the three ways to a push server. They never share a connection: one that was made under laxer rules must not
-// serve a request under stricter ones.
+// transports are the three ways to a push server. They never share a connection: one that was made under laxer rules must not serve a
+// request under stricter ones.
 type transports struct {
 	guarded *http.Transport // to an endpoint that a user chose
 	open    *http.Transport // to the operator's proxy or relay
@@ -43,11 +43,11 @@ func newTransports(s *settings, g *guard) *transports {
 // dialFunc is how a transport connects.
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// handshakeTimeout is how long TLS may take to be agreed upon.
+// handshakeTimeout is how long a TLS handshake may take.
 const handshakeTimeout = 5 * time.Second
 
-// newTransport bounds everything that a hostile server could stretch. The number of requests is bounded before it, by host, and
-// that of connections by the guard, by address.
+// newTransport limits everything that a hostile server could stretch. The number of requests is limited earlier, by host, and that of
+// connections by the guard, by address.
 func newTransport(dial dialFunc, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
@@ -56,20 +56,20 @@ func newTransport(dial dialFunc, roots *x509.CertPool) *http.Transport {
 		ResponseHeaderTimeout:  20 * time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    hostRunning, // or a server without HTTP/2 would get new connections all the time
+		MaxIdleConnsPerHost:    hostRunning, // otherwise, a server without HTTP/2 would always get new connections
 		MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:  15 * time.Second, // finds a connection that died without a word
+			SendPingTimeout:  15 * time.Second, // detects a connection that died silently
 			PingTimeout:      10 * time.Second,
 			WriteByteTimeout: 10 * time.Second,
 		},
 	}
 }
 
-// dialOwn verifies the operator's own push server against the certificates that Caddy itself issues, too: with `tls internal`, no
-// other client could.
+// dialOwn also trusts Caddy's own certificate authorities for the operator's own push server. With `tls internal`, no other client
+// could verify it.
 func (t *transports) dialOwn(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -117,7 +117,7 @@ func (t *transports) trustInternal(ctx caddy.Context) {
 	t.ownRoots.Store(trusted)
 }
 
-// Destruct is called when no configuration uses the transports any more. Requests in flight go on.
+// Destruct is called when no configuration uses the transports any more. Requests in flight continue.
 func (t *transports) Destruct() error {
 	t.guarded.CloseIdleConnections()
 	t.open.CloseIdleConnections()

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// Guards against the loss of all pushers of a push server that restarts behind a proxy (issue 12, F10 of the public reports).
+// Guards against the loss of all pushers of a push server that restarts behind a proxy.
 func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 	t.Parallel()
 	const object, text = "application/json", "text/plain; charset=utf-8"
@@ -39,11 +39,11 @@ func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 		{"Google's sentence", text, "A valid push subscription endpoint should be specified in the URL as such: https://x/wp/y\n", providers.KindRejected},
 		{"Google's sentence on a page", "text/html", "<p>push subscription has unsubscribed or expired.</p>", providers.KindSuspected},
 		{"NextPush's", object, `{"success":false}`, providers.KindRejected},
-		{"NextPush's, but of who knows what", "text/html", `{"success":false}`, providers.KindSuspected},
+		{"NextPush's, but from an unknown server", "text/html", `{"success":false}`, providers.KindSuspected},
 		{"NextPush's and something else", object, `{"success":false,"message":"No route"}`, providers.KindSuspected},
 		{"Kubernetes'", object, `{"kind":"Status","status":"Failure","reason":"NotFound","code":404}`, providers.KindSuspected},
 		{"a problem of RFC 9457", "application/problem+json", `{"title":"Not Found","status":404}`, providers.KindSuspected},
-		{"Apple's for a URL that is none of its", object, `{"reason":"BadPath"}`, providers.KindSuspected},
+		{"Apple's for a URL that is not Apple's", object, `{"reason":"BadPath"}`, providers.KindSuspected},
 		{"Apple's in other capitals", object, `{"reason":"badwebpushtoken"}`, providers.KindSuspected},
 		{"no word", object, `{"code":404,"errno":null}`, providers.KindSuspected},
 		{"a word of another type", object, `{"errno":"102"}`, providers.KindSuspected},
@@ -67,7 +67,7 @@ func TestA404IsADeathOnlyByThePushServicesOwnWord(t *testing.T) {
 	}
 }
 
-// Half a word may be that of a proxy, of another key or of a dead token: only where no word changes what the status means, it decides.
+// Half a word may belong to a proxy, another key or a dead token. The status decides only where no word could change its meaning.
 func TestAnAnswerWhoseWordIsCutOffIsForLater(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]providers.Outcome{

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/keyfile"
 )
 
-// A token in a file, which somebody replaces while the gateway runs.
+// A token in a file that somebody replaces while the gateway runs.
 func Example() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -22,7 +22,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	now := time.Now() // a provider leaves Now out: it is the real clock
+	now := time.Now() // a provider omits Now, which then is the real clock
 	file, err := keyfile.Open(keyfile.Options[string]{
 		Paths: []string{path}, Parse: keyfile.Line, Now: func() time.Time { return now },
 	})
@@ -48,7 +48,7 @@ func Example() {
 	// third
 }
 
-// How a provider opens the token that its option token_file names.
+// A provider opens the token that its option token_file names.
 func ExampleOpenLine() {
 	_, err := keyfile.OpenLine("token_file", "", nil) // in Provision, the logger is ctx.Logger()
 	fmt.Println(err)

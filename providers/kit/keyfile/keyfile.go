@@ -1,10 +1,10 @@
-// Package keyfile is for providers with a credential in a file. It reads the file again when it is replaced: Caddy ignores a reload of an
-// unchanged configuration, and a renewed token or certificate must not wait for a restart.
+// Package keyfile is for providers with a credential in a file. It reads the file again when the file is replaced. Caddy ignores a
+// reload of an unchanged configuration, and a renewed token or certificate must not need a restart.
 //
-// A provider opens its files in Provision, with [OpenLine] or [Open], and calls [File.Get] for each push. There is nothing to close, and no
-// goroutine.
+// A provider opens its files in Provision, with [OpenLine] or [Open], and calls [File.Get] for each push. There is nothing to close,
+// and no goroutine.
 //
-// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+// As long as the gateway's version is v0, the API may change between minor versions. The changelog describes each change.
 package keyfile
 
 import (
@@ -26,31 +26,31 @@ import (
 // lookEvery limits how often Get checks whether the files were replaced.
 const lookEvery = 5 * time.Second
 
-// Options are what to read.
+// Options name the files and how to parse them.
 type Options[T any] struct {
-	// Paths are the files that together have one credential.
+	// Paths are the files that together contain one credential.
 	Paths []string
-	// Parse makes the credential from the files' contents. Its errors must not contain them.
+	// Parse makes the credential from the contents of the files. Its errors must not contain them.
 	Parse func(contents [][]byte) (T, error)
-	// Changed is called with each new credential; nil for nobody.
+	// Changed is called with each new credential; nil for no call.
 	Changed func(T)
-	// Logger reports to the operator that others can read the file, that it was replaced, or that it cannot be used; nil for nobody.
+	// Logger gets a message if others can read a file, and if a file was replaced, with or without success; nil for no logging.
 	Logger *zap.Logger
-	// Now is the clock; nil is the real one.
+	// Now is the clock; nil for the real one.
 	Now func() time.Time
 }
 
-// File is a credential in files. It is safe for concurrent use.
+// File is a credential in one or more files. It is safe for concurrent use.
 type File[T any] struct {
 	options Options[T]
 	current atomic.Pointer[T]
-	looked  atomic.Int64 // when, in nanoseconds
+	looked  atomic.Int64 // when the files were last checked, in nanoseconds
 
 	mu     sync.Mutex
 	stamps []stamp
 }
 
-// stamp tells one state of a file from another; the zero value stands for a file that cannot be looked at.
+// stamp identifies the state of a file. The zero value stands for a file that os.Stat cannot read.
 type stamp struct {
 	info os.FileInfo
 }
@@ -70,7 +70,7 @@ func (s stamp) same(other stamp) bool {
 	return os.SameFile(s.info, other.info) && s.info.Size() == other.info.Size() && s.info.ModTime().Equal(other.info.ModTime())
 }
 
-// Open reads the files for the first time. An error names the file, and a file that others can read gets a warning.
+// Open reads the files for the first time. An error names the file. A file that others can read gets a warning.
 func Open[T any](o Options[T]) (*File[T], error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -86,7 +86,7 @@ func Open[T any](o Options[T]) (*File[T], error) {
 		return nil, err
 	}
 	if o.Parse == nil {
-		return nil, errors.New("nothing parses the credential")
+		return nil, errors.New("the credential has no parser: set Options.Parse")
 	}
 	value, err := o.Parse(contents)
 	if err != nil {
@@ -97,7 +97,7 @@ func Open[T any](o Options[T]) (*File[T], error) {
 	return f, nil
 }
 
-// warn tells the operator of secrets that others can read. A certificate alone is none.
+// warn logs a warning for each secret that others can read. A certificate without a private key is not secret.
 func (f *File[T]) warn(contents [][]byte) {
 	for i, path := range f.options.Paths {
 		public := bytes.Contains(contents[i], []byte("-----BEGIN")) && !bytes.Contains(contents[i], []byte("PRIVATE KEY-----"))
@@ -116,7 +116,8 @@ func (f *File[T]) Get() T {
 	return *f.current.Load()
 }
 
-// Reread reads the files if they were replaced. If the new ones cannot be used, that is logged once, and the old credential stays in use.
+// Reread reads the files if they were replaced. If the new ones cannot be used, that is logged once, and the old credential stays in
+// use.
 func (f *File[T]) Reread() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,12 +132,12 @@ func (f *File[T]) Reread() {
 		value, err = f.options.Parse(contents)
 	}
 	if err != nil {
-		f.options.Logger.Error("a credential was replaced by one that cannot be used; the old one stays in use",
+		f.options.Logger.Error("new credential cannot be used; the old one stays in use",
 			zap.Strings("files", f.options.Paths), zap.Error(err))
 		return
 	}
 	f.current.Store(&value)
-	f.options.Logger.Info("a credential was replaced", zap.Strings("files", f.options.Paths))
+	f.options.Logger.Info("credential replaced", zap.Strings("files", f.options.Paths))
 	if f.options.Changed != nil {
 		f.options.Changed(value)
 	}
@@ -160,18 +161,18 @@ func (f *File[T]) read() (contents [][]byte, err error) {
 	return contents, nil
 }
 
-// Line parses a credential that is one word in one file, such as a token, and removes the white space around it. A file that is empty or
-// has several words or a control character is an error. Use it as [Options.Parse].
+// Line parses a credential that is one word in one file, such as a token, and removes the white space around it. A file that is empty,
+// or contains several words or a control character, is an error. Use it as [Options.Parse].
 func Line(contents [][]byte) (string, error) {
 	word := string(bytes.TrimSpace(bytes.Join(contents, nil)))
 	if word == "" || strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return "", errors.New("the file must have one word in one line")
+		return "", errors.New("the file must contain one word on one line")
 	}
 	return word, nil
 }
 
-// OpenLine opens the file that an option names, with a credential that is one word, as [Line] reads it. Placeholders in the path are
-// replaced. An error names the option.
+// OpenLine opens the file that an option names. The file contains one word, as [Line] reads it. Placeholders in the path are replaced.
+// An error names the option.
 func OpenLine(option, path string, logger *zap.Logger) (*File[string], error) {
 	path, err := Resolve(path)
 	switch {
@@ -187,7 +188,7 @@ func OpenLine(option, path string, logger *zap.Logger) (*File[string], error) {
 	return f, nil
 }
 
-// Resolve replaces the placeholders in an option, such as {env.SECRETS}. An unknown or empty one is an error.
+// Resolve replaces the placeholders in an option, such as {env.SECRETS}. A placeholder that is unknown or empty is an error.
 func Resolve(option string) (string, error) {
 	if option == "" {
 		return "", nil

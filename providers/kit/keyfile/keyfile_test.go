@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// bench is a credential of two files, and the clock and log of who reads it.
+// bench is a credential in two files, with the clock and log of its reader.
 type bench struct {
 	t       *testing.T
 	paths   []string
@@ -50,7 +50,7 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// write replaces a file as tools do: by renaming another.
+// write replaces a file as tools do: it renames a new file over it.
 func (b *bench) write(i int, content string) {
 	b.t.Helper()
 	temporary := b.paths[i] + ".new"
@@ -74,7 +74,7 @@ func TestAReplacedFileIsReadAgain(t *testing.T) {
 	b := newBench(t)
 	b.want("one+key")
 	b.write(0, "two")
-	b.want("one+key") // nobody looks that often
+	b.want("one+key") // too soon for another check
 	b.now = b.now.Add(lookEvery)
 	b.want("two+key")
 	b.write(1, "KEY")
@@ -126,7 +126,7 @@ func TestASecretThatOthersCanReadGetsAWarning(t *testing.T) {
 		mode          os.FileMode
 		warnings      int
 	}{
-		{"a key of the owner's alone", key, 0o600, 0},
+		{"a key that only the owner can read", key, 0o600, 0},
 		{"a key of the group's", key, 0o640, 1},
 		{"a key of everybody's", key, 0o604, 1},
 		{"a certificate", certificate, 0o644, 0},
@@ -207,7 +207,7 @@ func TestALineOfAnOptionIsReadOrAnErrorNamesTheOption(t *testing.T) {
 	for option, want := range map[string]string{
 		"":                             "token_file is missing",
 		path + "-not":                  "token_file: ",
-		path:                           "token_file: the file must have one word",
+		path:                           "token_file: the file must contain one word",
 		"{env.NOT_SET_IN_THIS_TEST}/a": "token_file: ",
 	} {
 		if f, err := OpenLine("token_file", option, nil); f != nil || err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret") {

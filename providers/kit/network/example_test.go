@@ -12,7 +12,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// A provider's block of a Caddyfile, with an option of its own.
+// A provider's block in a Caddyfile, with its own option volume.
 func ExampleUnmarshal() {
 	var options network.Options
 	var volume string
@@ -33,7 +33,7 @@ func ExampleUnmarshal() {
 	// Output: 11 https://relay.example.org socks5://proxy.example.org:1080 <nil>
 }
 
-// An error of net/http has the URL in it, which no outcome may show.
+// An error of net/http contains the URL, which no outcome may show.
 func ExampleFailed() {
 	err := &url.Error{Op: "Post", URL: "https://push.example.org/secret", Err: context.DeadlineExceeded}
 	outcome := network.Failed(err)

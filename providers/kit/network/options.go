@@ -1,11 +1,11 @@
-// Package network is for every provider that sends requests: it has the options endpoint, trusted_ca and proxy, and classifies errors of
-// requests.
+// Package network is for every provider that sends requests. It has the options endpoint, trusted_ca and proxy, and classifies errors
+// of requests.
 //
-// A provider embeds [Options] in its module and reads its Caddyfile with [Unmarshal]. In Provision, it makes a client from the options,
-// with kit/service. A provider that sends to URLs of users embeds the Options of kit/endpoint instead, which include these. Either way,
-// [Failed] makes an outcome of an error, without secrets: an error of net/http contains the URL.
+// A provider embeds [Options] in its module and reads its Caddyfile block with [Unmarshal]. In Provision, it makes a client from the
+// options, with kit/service. A provider that sends to URLs that users choose embeds the Options of kit/endpoint instead, which include
+// these. Either way, [Failed] turns an error into an outcome without secrets: an error of net/http contains the URL.
 //
-// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+// As long as the gateway's version is v0, the API may change between minor versions. The changelog describes each change.
 package network
 
 import (
@@ -28,24 +28,24 @@ import (
 
 // Options are the network options that every provider has.
 type Options struct {
-	// Sends to this server (an https URL of scheme, host and port) instead of the push service's own: a test double, a relay, another
-	// port. The path stays the push service's. Placeholders are allowed. Default: the push service's own server.
+	// Send to this server instead of the push service's own: an https URL of scheme, host and port. It can be a test double, a relay or
+	// another port. The path stays that of the push service. Placeholders are allowed. Default: the push service's own server.
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// A PEM file of certificates that the server's certificate may be issued by, besides the system's. Placeholders are allowed.
-	// Default: the system's alone.
+	// A PEM file of certificate authorities to trust for the server's certificate, in addition to the system's. Placeholders are allowed.
+	// Default: only the system's.
 	TrustedCA string `json:"trusted_ca,omitempty"`
 
-	// The proxy to send through: an http, https, socks5 or socks5h URL, host:port for an http one, or `none`. With socks5, too, the proxy
-	// resolves names. Placeholders are allowed. Default: what the environment variables HTTPS_PROXY and NO_PROXY say.
+	// The proxy to send through: an http, https, socks5 or socks5h URL, `host:port` for an http proxy, or `none`. The proxy resolves
+	// names, with socks5 as well. Placeholders are allowed. Default: as set in the environment variables HTTPS_PROXY and NO_PROXY.
 	Proxy string `json:"proxy,omitempty"`
 }
 
-// Settings are the options once resolved and checked: see [Options.Resolve].
+// Settings are the resolved and checked options: see [Options.Resolve].
 type Settings struct {
 	// Endpoint is the server to send to; nil for the push service's own.
 	Endpoint *url.URL
-	// Roots are the certificates that a server's may be issued by; nil for the system's.
+	// Roots are the certificate authorities to trust; nil for the system's.
 	Roots *x509.CertPool
 	// Proxy returns the proxy for a URL; nil for none.
 	Proxy func(*url.URL) (*url.URL, error)
@@ -54,7 +54,7 @@ type Settings struct {
 	proxyURL string // what Proxy was made from
 }
 
-// Resolve reads and checks what the options name. An error names the option that is wrong. Nil means no options.
+// Resolve reads and checks the options. An error names the option that is wrong. A nil Options is the same as an empty one.
 func (o *Options) Resolve() (*Settings, error) {
 	if o == nil {
 		o = new(Options)
@@ -73,12 +73,12 @@ func (o *Options) Resolve() (*Settings, error) {
 	return &s, nil
 }
 
-// TLS returns the configuration for a client.
+// TLS returns the TLS configuration for a client.
 func (s *Settings) TLS() *tls.Config {
 	return &tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
 }
 
-// Identity is the same for settings that may share a connection to the same server, and differs otherwise.
+// Identity returns a text that is equal for settings that may share a connection to the same server, and differs otherwise.
 func (s *Settings) Identity() string {
 	sum := sha256.Sum256(append([]byte(s.proxyURL+"\x00"), s.ca...))
 	return hex.EncodeToString(sum[:])
@@ -94,7 +94,7 @@ func serverURL(raw string) (*url.URL, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.RequestURI(), "/") != "" {
-		return nil, errors.New("must be an https URL of a server, without a path")
+		return nil, errors.New("must be an https URL without a path, such as https://push.example.org:8443")
 	}
 	return u, nil
 }
@@ -118,8 +118,8 @@ func trustedCA(path string) (*x509.CertPool, []byte, error) {
 	return pool, pem, nil
 }
 
-// UnmarshalOption reads the option that the dispenser is at, and reports whether it is one of these. An option that is given twice is an
-// error.
+// UnmarshalOption reads the option at the dispenser's position, and reports whether it is one of these. An option that is given twice
+// is an error.
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "endpoint":
@@ -132,8 +132,8 @@ func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error
 	return false, nil
 }
 
-// Unmarshal reads a provider's name and block: the provider's own options with one argument, by name, and those of the embedded options,
-// such as [Options] or kit/endpoint's. An unknown option and an option that is given twice are errors.
+// Unmarshal reads a provider's name and block. The block may have the provider's own options, given by name, with one argument each,
+// and those of the embedded options, such as [Options] or kit/endpoint's. An option that is unknown or given twice is an error.
 func Unmarshal(d *caddyfile.Dispenser, embedded interface {
 	UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 }, own map[string]*string,
@@ -150,5 +150,5 @@ func Unmarshal(d *caddyfile.Dispenser, embedded interface {
 	return caddyfileopt.Block(d, options, caddyfileopt.Embedded(name, embedded))
 }
 
-// Once reads an option's one argument, and refuses an option that was given before.
+// Once reads the single argument of an option. It is an error if the option was given before.
 func Once(d *caddyfile.Dispenser, into *string) error { return caddyfileopt.Text(into)(d) }

@@ -14,12 +14,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// ErrOtherServer means that a request was not sent, since it is for another server than the client's. That is a mistake in the provider,
-// such as sending to a URL from a pusher's data with kit/service instead of kit/endpoint.
-var ErrOtherServer = errors.New("the request is for another server than the push service's: URLs that users choose are for kit/endpoint")
+// ErrOtherServer means that a request was not sent because it is for a server other than the client's. That is a bug in the provider,
+// such as using kit/service instead of kit/endpoint for a URL from a pusher's data.
+var ErrOtherServer = errors.New("the request is for a server other than the push service's: use kit/endpoint for URLs that users choose")
 
-// Failed classifies the error of a request that got no answer. Nearly always, the push may be delivered later. The outcome has only those
-// parts of the error that help an operator and cannot contain a secret.
+// Failed classifies the error of a request that got no answer. In nearly all cases, the push may be delivered later. The outcome has
+// only those parts of the error that help an operator and cannot contain a secret.
 func Failed(err error) providers.Outcome {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
@@ -29,7 +29,7 @@ func Failed(err error) providers.Outcome {
 	var op *net.OpError
 	switch {
 	case errors.Is(err, ErrOtherServer):
-		return providers.Dropped("other_server", ErrOtherServer) // and no retry, of which many would have the breaker open
+		return providers.Dropped("other_server", ErrOtherServer) // not a retry: many of them would open the breaker
 	case errors.As(err, &certificate), errors.As(err, &unknownCA), errors.As(err, &hostname):
 		return providers.Unreachable("tls", errors.New("the server's certificate could not be verified"))
 	case errors.As(err, &record):
@@ -52,8 +52,8 @@ func isTimeout(err error) bool {
 
 const maxRetryAfter = 24 * time.Hour
 
-// RetryAfter parses a Retry-After header (RFC 9110 section 10.2.3): seconds, or a date. It returns 0 if the value is missing or invalid,
-// and at most a day.
+// RetryAfter parses a Retry-After header (RFC 9110 section 10.2.3): seconds, or a date. It returns 0 if the value is missing or
+// invalid, and a day at most.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {

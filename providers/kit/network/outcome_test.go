@@ -18,7 +18,7 @@ func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 		{"seconds with spaces around", " 120 ", 2 * time.Minute},
 		{"no seconds", "0", 0},
 		{"negative seconds", "-1", 0},
-		{"fractions are no seconds", "1.5", 0},
+		{"fractions are not seconds", "1.5", 0},
 		{"more than a day", "86401", 24 * time.Hour},
 		{"so many seconds that a duration overflows", "9223372036854775807", 24 * time.Hour},
 		{"more than fit", "99999999999999999999", 0},

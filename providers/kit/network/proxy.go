@@ -13,10 +13,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// proxySchemes are those of net/http's transport. It has the proxy resolve names for socks5 as for socks5h.
+// proxySchemes are the schemes that net/http's transport knows. It lets the proxy resolve names for socks5 as for socks5h.
 var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
-// proxy reads the option, and returns what was made of it as text as well.
+// proxy resolves the option. It returns the proxy function, and the resolved option as text.
 func proxy(raw string) (func(*url.URL) (*url.URL, error), string, error) {
 	if raw == "" {
 		return func(u *url.URL) (*url.URL, error) { return http.ProxyFromEnvironment(&http.Request{URL: u}) }, "", nil
@@ -35,15 +35,16 @@ func proxy(raw string) (func(*url.URL) (*url.URL, error), string, error) {
 	return func(*url.URL) (*url.URL, error) { return u, nil }, u.String(), nil
 }
 
-// proxyURL takes what HTTPS_PROXY takes (https://pkg.go.dev/golang.org/x/net/http/httpproxy), which reads a host without a scheme as an
-// http URL. It refuses what could never work, and a single word, which is more likely meant for none. An error shows no user information.
+// proxyURL accepts the values of HTTPS_PROXY (https://pkg.go.dev/golang.org/x/net/http/httpproxy), which reads a host without a scheme
+// as an http URL. It refuses values that can never work, and a single word, which is probably a mistyped none. Errors contain no user
+// information.
 func proxyURL(raw string) (*url.URL, error) {
 	bare := !strings.Contains(raw, "://")
 	if bare {
 		raw = "http://" + raw
 	}
 	u, err := url.Parse(raw)
-	if err != nil { // whose text has all of it
+	if err != nil { // its text contains the whole URL
 		return nil, errors.New("it is not a URL")
 	}
 	_, badPort := strconv.ParseUint(u.Port(), 10, 16)
@@ -58,12 +59,12 @@ func proxyURL(raw string) (*url.URL, error) {
 	case bare && u.User == nil && u.Port() == "" && noAddress != nil && !strings.Contains(u.Host, "."):
 		return nil, fmt.Errorf("%q has neither a scheme nor a port", u.Host)
 	case strings.HasPrefix(u.Scheme, "socks5") && u.User != nil && !isSOCKSUser(u.User):
-		return nil, errors.New("SOCKS5 has users and passwords of 1 to 255 bytes") // RFC 1929 section 2
+		return nil, errors.New("SOCKS5 users and passwords must have 1 to 255 bytes") // RFC 1929 section 2
 	}
 	return u, nil
 }
 
-// isSOCKSUser reports whether net/http can log in with the user information. It takes an empty password.
+// isSOCKSUser reports whether net/http can log in with the user information. net/http accepts an empty password.
 func isSOCKSUser(user *url.Userinfo) bool {
 	password, _ := user.Password()
 	return user.Username() != "" && len(user.Username()) <= 255 && len(password) <= 255

@@ -57,14 +57,14 @@ func TestAProxyThatCouldNeverWorkIsRefusedWithTheCureAndWithoutItsPassword(t *te
 		{"no scheme before the colon", "://proxy.example", "it is not a URL"},
 		{"a port out of range", "socks5h://proxy.example:90500", `the port is "90500"`},
 		{"port 0", "http://user:secret@proxy.example:0", `the port is "0"`},
-		{"a port that is no number", "http://user:secret@proxy.example:tor", "it is not a URL"},
+		{"a port that is not a number", "http://user:secret@proxy.example:tor", "it is not a URL"},
 		{"a password with a / in it", "http://user:sec/ret:secret@proxy.example:3128", "it is not a URL"},
 		{"a word for none", "off", `"off" has neither a scheme nor a port`},
 		{"a mistyped none", "None", `"None" has neither a scheme nor a port`},
 		{"a space", "proxy .example:3128", "it is not a URL"},
-		{"RFC 1929: a password without a user", "socks5://:secret@proxy.example", "SOCKS5 has users and passwords of 1 to 255 bytes"},
-		{"RFC 1929: too long a user", "socks5h://" + strings.Repeat("u", 256) + "@proxy.example", "SOCKS5 has users and passwords of 1 to 255 bytes"},
-		{"RFC 1929: too long a password", "socks5h://u:" + strings.Repeat("secret", 43) + "@proxy.example", "SOCKS5 has users and passwords of 1 to 255 bytes"},
+		{"RFC 1929: a password without a user", "socks5://:secret@proxy.example", "SOCKS5 users and passwords must have 1 to 255 bytes"},
+		{"RFC 1929: too long a user", "socks5h://" + strings.Repeat("u", 256) + "@proxy.example", "SOCKS5 users and passwords must have 1 to 255 bytes"},
+		{"RFC 1929: too long a password", "socks5h://u:" + strings.Repeat("secret", 43) + "@proxy.example", "SOCKS5 users and passwords must have 1 to 255 bytes"},
 	} {
 		t.Run(tt.source, func(t *testing.T) {
 			t.Parallel()

@@ -1,15 +1,15 @@
-// Package service is for providers of a push service with one server, which the provider's code names, or the operator with the option
-// endpoint. Its client keeps its few connections across reloads, and waits for nothing longer than a request's context allows.
+// Package service is for providers of a push service with one server. The provider's code names the server, or the operator does with
+// the option endpoint. The client keeps its few connections across reloads. It never waits longer than a request's context allows.
 //
-// A provider embeds the Options of kit/network in its module, makes a [Client] with [ForHost] in Provision, calls [Client.Post] in Push,
-// and [Client.Close] in Cleanup. It sends a request that isn't a plain POST with [Client.RoundTrip]. All requests go to the server. For
-// URLs that users choose, there is kit/endpoint, which has a guard.
+// A provider embeds the Options of kit/network in its module, makes a [Client] with [ForHost] in Provision, calls [Client.Post] in
+// Push, and [Client.Close] in Cleanup. It sends a request that isn't a plain POST with [Client.RoundTrip]. All requests go to the
+// server. For URLs that users choose, use kit/endpoint, which has a guard.
 //
-// The client speaks HTTP/2, with many requests on a connection, and HTTP/1.1, with one at a time; the server chooses. There are at most 8
-// connections. A request that finds no room waits its turn, until its context is done. A connection without requests is closed after an
+// The client speaks HTTP/2, with many requests on a connection, or HTTP/1.1, with one at a time; the server chooses. There are at most
+// 8 connections. If all are busy, a request waits its turn until its context is done. A connection without requests is closed after an
 // hour, or after 90 s with HTTP/1.1.
 //
-// As long as the gateway's version is v0, the API may change between minor versions; the changelog says how.
+// As long as the gateway's version is v0, the API may change between minor versions. The changelog describes each change.
 package service
 
 import (
@@ -39,27 +39,27 @@ var pool = caddy.NewUsagePool()
 type Client struct {
 	connections *connections
 	key         string
-	host        string // and port, as requests have to name it
+	host        string // and port, as requests must name it
 }
 
-// Options are how the server is reached.
+// Options describe the server and how to reach it.
 type Options struct {
-	// Server is an https URL of which only host and port matter.
+	// Server is an https URL. Only its host and port matter.
 	Server *url.URL
-	// Settings are the resolved network options. Their endpoint, if there is one, replaces Server.
+	// Settings are the resolved network options. If they have an endpoint, it replaces Server.
 	Settings *network.Settings
-	// Certificate returns the client's certificate, and is called for each new connection; nil for none. It needs an Identity.
+	// Certificate returns the client's certificate; nil for none. It is called for each new connection, and requires an Identity.
 	Certificate func() *tls.Certificate
 	// Identity differs for clients that must not share connections, such as those with different certificates. It is kept in memory only.
 	Identity string
-	// HTTP2Only makes it an error if the server does not speak HTTP/2. Default: HTTP/1.1 as well.
+	// HTTP2Only makes it an error if the server does not speak HTTP/2. By default, HTTP/1.1 is accepted as well.
 	HTTP2Only bool
 }
 
-// server returns the server to send to, and what is wrong with the options.
+// server returns the server to send to, or an error if the options are wrong.
 func (o *Options) server() (*url.URL, error) {
 	if o.Settings == nil || o.Settings.Proxy == nil {
-		return nil, errors.New("the client has no settings: they come from Resolve of the network options")
+		return nil, errors.New("the client has no settings: get them from Resolve of the network options")
 	}
 	server := o.Server
 	if o.Settings.Endpoint != nil {
@@ -67,16 +67,16 @@ func (o *Options) server() (*url.URL, error) {
 	}
 	switch {
 	case server == nil || server.Scheme != "https" || server.Hostname() == "" || server.User != nil:
-		return nil, errors.New("the server must be an https URL with a host, and without user information")
+		return nil, errors.New("the server must be an https URL with a host and without user information")
 	case o.Certificate != nil && o.Identity == "":
-		return nil, errors.New("a certificate needs an identity, or clients with others would use its connections")
+		return nil, errors.New("the client has a certificate but no identity: set one, or clients with others would share its connections")
 	}
 	return server, nil
 }
 
-// ForHost makes a client for a host, or a host and port, with a provider's network options. Most providers need no more of [NewClient]. It is
-// for Provision: in Push, there is nothing to make, and a host that a user chose is for kit/endpoint. An error names the option that is wrong.
-// Close must be called once.
+// ForHost makes a client for a host, or a host and port, with a provider's network options. Most providers need nothing else of
+// [NewClient]. Call it in Provision. For hosts that users choose, use kit/endpoint. An error names the option that is wrong. Close must
+// be called once.
 func ForHost(host string, o *network.Options) (*Client, error) {
 	settings, err := o.Resolve()
 	if err != nil {
@@ -125,15 +125,15 @@ func newTransport(o Options) *http.Transport {
 		DisableCompression:     true,
 		Protocols:              protocols,
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:  15 * time.Second, // finds a connection that died without a word
+			SendPingTimeout:  15 * time.Second, // detects a connection that died silently
 			PingTimeout:      5 * time.Second,
 			WriteByteTimeout: 10 * time.Second,
 		},
 	}
 }
 
-// certificateOf asks a provider for its certificate. The handshake has a goroutine of net/http's, where a panic, or no certificate, would be
-// the end of Caddy.
+// certificateOf calls a provider's function for its certificate. The handshake runs in a goroutine of net/http, where a panic or a
+// missing certificate would end Caddy.
 func certificateOf(ask func() *tls.Certificate) (c *tls.Certificate, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -141,7 +141,7 @@ func certificateOf(ask func() *tls.Certificate) (c *tls.Certificate, err error) 
 		}
 	}()
 	if c = ask(); c == nil {
-		return nil, errors.New("the client's certificate: the provider has none")
+		return nil, errors.New("the client's certificate: the provider returned none")
 	}
 	return c, nil
 }
@@ -153,7 +153,7 @@ func portOf(u *url.URL) string {
 	return "443"
 }
 
-// pooledConnections are connections as Caddy's pool wants them.
+// pooledConnections adapts connections to Caddy's pool.
 type pooledConnections struct{ *connections }
 
 // Destruct is called when no configuration uses the connections any more.
@@ -162,8 +162,8 @@ func (p *pooledConnections) Destruct() error {
 	return nil
 }
 
-// URL returns the URL of a path on the server, for [Client.RoundTrip]. If a pushkey is part of the path, check or escape it first, or it
-// could lead to another path: see [url.PathEscape].
+// URL returns the URL of a path on the server, for [Client.RoundTrip]. If a pushkey is part of the path, check or escape it first.
+// Otherwise, it could lead to another path: see [url.PathEscape].
 func (c *Client) URL(path string) *url.URL {
 	return &url.URL{Scheme: "https", Host: c.host, Path: path}
 }
@@ -171,8 +171,8 @@ func (c *Client) URL(path string) *url.URL {
 // Renew makes all later requests use new connections, which ask for the client's certificate again.
 func (c *Client) Renew() { c.connections.renew() }
 
-// Connect makes a connection if there is none, so the next request does not wait for one. It sends nothing, so it does not show whether the
-// server accepts the client's credentials.
+// Connect makes a connection if there is none, so the next request does not wait for one. It sends no request, so it does not show
+// whether the server accepts the client's credentials.
 func (c *Client) Connect(ctx context.Context) error { return c.connections.ensure(ctx) }
 
 // Close releases the connections. It does nothing for a nil Client.
@@ -184,14 +184,14 @@ func (c *Client) Close() error {
 	return err
 }
 
-// maxReplays bounds how often a request is sent again that the server did not look at.
+// maxReplays limits how often a request is sent again if the server did not process it.
 const maxReplays = 5
 
-// RoundTrip sends the request to the server. If its URL names another server, it is not sent, and the error is [network.ErrOtherServer]. If
-// the server certainly did not process the request, it is sent again, as HTTP/2 allows (RFC 9113 section 8.7): the connection ended before
-// it, or its limit of requests was reached.
+// RoundTrip sends the request to the server. If its URL names another server, the request is not sent, and the error is
+// [network.ErrOtherServer]. If the server certainly did not process the request, RoundTrip sends it again, as HTTP/2 allows (RFC 9113
+// section 8.7). For example, the connection ended first, or had reached its limit of requests.
 //
-// The answer's body must be closed, which makes room for the next request. With HTTP/1.1, the connection is used again only if the body was
+// The answer's body must be closed, which makes room for the next request. With HTTP/1.1, the connection is reused only if the body was
 // read to its end.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req == nil || req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
@@ -225,7 +225,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// rewound is the request with its body from the beginning.
+// rewound returns the request with its body rewound to the beginning.
 func rewound(req *http.Request) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, nil
@@ -242,15 +242,15 @@ func rewound(req *http.Request) (*http.Request, error) {
 	return &again, nil
 }
 
-// body gives the request's slot back when it is closed.
+// body releases the request's slot when it is closed.
 type body struct {
 	io.ReadCloser
-	whole atomic.Bool // what is left of the answer is no obstacle to the next request
+	whole atomic.Bool // the rest of the answer does not block the next request
 	done  func()
 }
 
-// body returns an answer's body. net/http ends an HTTP/1.1 connection of which an answer was not read to its end, but a little later: another
-// request must not get it meanwhile.
+// body returns an answer's body. If an HTTP/1.1 answer was not read to its end, net/http closes the connection a little later. No other
+// request may get the connection in the meantime.
 func (c *Client) body(resp *http.Response, conn *connection) *body {
 	b := &body{ReadCloser: resp.Body}
 	b.whole.Store(resp.ProtoMajor > 1 || resp.Body == http.NoBody)

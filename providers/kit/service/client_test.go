@@ -20,7 +20,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// server is an HTTP/2 server with a limit of streams, or an HTTP/1.1 server, which counts its connections.
+// server is an HTTP/2 server with a limit of streams, or an HTTP/1.1 server. It counts its connections.
 type server struct {
 	*httptest.Server
 	ca          *providertest.CA
@@ -52,7 +52,7 @@ func newUnstartedServer(t *testing.T, streams int, handler http.HandlerFunc) *se
 	return s
 }
 
-// openClient is a client of connections that it shares with those of the same test.
+// openClient returns a client whose connections are shared within the same test.
 func openClient(t *testing.T, address, caFile string) *Client {
 	t.Helper()
 	settings, err := (&network.Options{TrustedCA: caFile, Proxy: "none"}).Resolve()
@@ -107,8 +107,7 @@ func wantOK(t *testing.T, c *Client) {
 
 func ok(http.ResponseWriter, *http.Request) {}
 
-// Guards against a transport that makes a connection for each request of a cold start, and against one that waits for ever for a
-// stream.
+// Guards against a transport that makes a connection for each request of a cold start, and one that waits forever for a stream.
 func TestAThousandFirstRequestsShareFewConnections(t *testing.T) {
 	t.Parallel()
 	for _, streams := range []int{http1, 1, 100, 1000} {
@@ -162,7 +161,7 @@ func TestAServerThatIsNotThereIsAnErrorForAllWhoWait(t *testing.T) {
 	group.Wait()
 }
 
-// A request that is given up must give up its place in line, too.
+// A request that is given up must also give up its place in line.
 func TestWhoGivesUpDoesNotKeepOthersWaiting(t *testing.T) {
 	t.Parallel()
 	for name, streams := range map[string]int{"HTTP/1.1": http1, "HTTP/2": 1} {
@@ -210,7 +209,8 @@ func TestConnectionsOutliveTheirClientWhileAnotherUsesThem(t *testing.T) {
 	}
 }
 
-// An app's requests must not ride on a connection that another app's options made: past its proxy, or to a server that it does not trust.
+// An app's requests must not use a connection that another app's options made: it may bypass the app's proxy, or lead to a server that
+// the app does not trust.
 func TestAConnectionServesNoClientOfOtherOptions(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, 100, ok)
@@ -218,7 +218,7 @@ func TestAConnectionServesNoClientOfOtherOptions(t *testing.T) {
 	for name, o := range map[string]network.Options{
 		"another trusted_ca": {TrustedCA: providertest.NewCA(t).File, Proxy: "none"},
 		"no trusted_ca":      {Proxy: "none"},
-		"a proxy":            {TrustedCA: s.ca.File, Proxy: "http://127.0.0.1:1"}, // which is not there
+		"a proxy":            {TrustedCA: s.ca.File, Proxy: "http://127.0.0.1:1"}, // nothing listens there
 	} {
 		settings, err := o.Resolve()
 		if err != nil {
@@ -239,7 +239,7 @@ func TestAConnectionServesNoClientOfOtherOptions(t *testing.T) {
 	}
 }
 
-// A connection carries the certificate that it was made with, and APNs wants the tokens of one team only on it.
+// A connection carries the certificate that it was made with, and APNs accepts the tokens of only one team on it.
 func TestAConnectionServesNoClientOfAnotherIdentity(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, 100, ok)

@@ -31,7 +31,7 @@ func (s *server) want(t *testing.T, connections int64) {
 	}
 }
 
-// silentServer fails the test for each request that it gets before it is told that one may come.
+// silentServer fails the test for each request that arrives before speak is called.
 func silentServer(t *testing.T) (s *server, speak func()) {
 	t.Helper()
 	var expected atomic.Bool
@@ -75,7 +75,7 @@ func TestNoConnectionIsMadeAheadWhereThereIsOne(t *testing.T) {
 	s.want(t, 2)
 }
 
-// A new connection has one slot. Guards against its being taken, for however short a time, by who sends nothing.
+// A new connection has one slot. Guards against a Connect that takes it, even briefly, and sends nothing.
 func TestAConnectionMadeAheadCostsARequestNoSlot(t *testing.T) {
 	t.Parallel()
 	arrived, let := make(chan struct{}), make(chan struct{})
@@ -90,7 +90,7 @@ func TestAConnectionMadeAheadCostsARequestNoSlot(t *testing.T) {
 		group.Go(func() { connect(t, c) })
 	}
 	<-arrived
-	connect(t, c) // the only slot is taken, and nobody waits for another
+	connect(t, c) // the only slot is taken, and no request waits for another
 	s.want(t, 1)
 	close(let)
 	group.Wait()
@@ -119,8 +119,7 @@ func TestAConnectionMadeAheadTakesOneRequestUntilThatIsAnswered(t *testing.T) {
 	group.Wait()
 }
 
-// net/http lets a connection that ended unused take a request, to tell what ended it. But hours may lie between, and a push would be late
-// for it.
+// net/http lets a connection that ended unused take a request, to report why it ended. That may be hours later, and would delay a push.
 func TestAConnectionMadeAheadThatEndedUnusedIsNotNoticed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, 100, ok)
@@ -152,7 +151,7 @@ func TestWhoWaitsForAConnectionWaitsNoLongerThanItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error)
 	go func() { result <- c.Connect(ctx) }()
-	conn, err := stalled.Accept() // which says nothing
+	conn, err := stalled.Accept() // it never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,11 +165,11 @@ func TestWhoWaitsForAConnectionWaitsNoLongerThanItsContext(t *testing.T) {
 	}
 }
 
-// relay is a proxy that finds everybody at one address, and does not work when it is first asked.
+// relay is a proxy that connects every host to one address, and fails when it is first used.
 func relay(t *testing.T, target string, asked *atomic.Int64) *httptest.Server {
 	t.Helper()
 	var conns sync.WaitGroup
-	conns.Add(1) // its own
+	conns.Add(1) // until Cleanup, so Wait never runs beside the group's first Add
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect || r.Host != "push.example:443" {
 			t.Errorf("the proxy was asked for %s %s", r.Method, r.Host)
@@ -194,7 +193,7 @@ func relay(t *testing.T, target string, asked *atomic.Int64) *httptest.Server {
 			_, _ = io.Copy(to, from)
 			_ = to.Close()
 		}
-		conns.Go(func() { pass(server, begun) }) // what the client sent already was read
+		conns.Go(func() { pass(server, begun) }) // part of what the client sent was already read
 		conns.Go(func() { pass(client, server) })
 	}))
 	t.Cleanup(func() {

@@ -10,28 +10,28 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections to one server. APNs allows a thousand requests on each, and takes a client that keeps
-	// opening connections for an attacker,
-	// https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns.
+	// maxConnections limits the connections to one server. APNs allows a thousand requests on each, and treats a client that keeps opening
+	// connections as an attacker, https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns.
 	maxConnections = 8
-	// dialTimeout bounds a connection's making, TLS included.
+	// dialTimeout limits how long it may take to make a connection, including TLS.
 	dialTimeout = 5 * time.Second
-	// redialAfter keeps a dial that failed from being repeated for each request, as long as another connection serves them.
+	// redialAfter is how long to wait after a failed dial before the next one, while another connection serves requests.
 	redialAfter = time.Second
 )
 
-// connections are the connections to one server. A request takes a slot on the first one that has any; if none has, it waits in
-// line while one more connection is made, one at a time.
+// connections are the connections to one server. A request takes a slot on the first connection that has a free one. If none has, it
+// waits in line while one more connection is made, one at a time.
 //
-// The slots are counted here and not reserved on the connection: net/http waits for ever if the server lowers its limit below what
-// is reserved (https://github.com/golang/go/issues/70809), and merely waits its turn if it is below what is sent.
+// The slots are counted here instead of being reserved on the connection. If the server lowers its limit below the number of reserved
+// slots, net/http waits forever (https://github.com/golang/go/issues/70809). If the limit falls below the number of requests that were
+// sent, net/http only waits its turn.
 //
-// A connection takes one request until it has answered one. By then its limit is known; and APNs takes no more before it has seen a
-// valid provider token.
+// A new connection takes only one request until the server has answered it. By then, its limit is known. Also, APNs accepts only one
+// request before it has seen a valid provider token.
 type connections struct {
 	dial dialFunc
 
-	// wanted says that a change of a connection's state matters to somebody.
+	// wanted reports whether a change of a connection's state may require something to be done.
 	wanted atomic.Bool
 
 	mu        sync.Mutex
@@ -44,23 +44,23 @@ type connections struct {
 
 type connection struct {
 	*http.ClientConn
-	// load counts the requests that have a slot.
+	// load is the number of requests that have a slot.
 	load int
-	// confirmed says that the server answered on it.
+	// confirmed reports whether the server has answered on this connection.
 	confirmed bool
-	// leaving says that the connection gets no more requests, and is closed after the last one.
+	// leaving reports whether the connection gets no more requests, and is closed after the last one.
 	leaving bool
-	// idle ends a connection that has had no request for a while; nil if net/http does.
+	// idle closes a connection that has had no request for a while. It is nil if net/http does so.
 	idle *time.Timer
 }
 
 // dialing is a connection that is being made.
 type dialing struct {
-	done chan struct{} // closed when it is made, or cannot be
-	err  error         // why it cannot
+	done chan struct{} // closed when it was made, or has failed
+	err  error         // why it failed
 }
 
-// waiter is a request in line. It gets a connection with a slot taken for it, or the error that kept one from being made.
+// waiter is a request in line. It gets a connection on which it has a slot, or the error that prevented one.
 type waiter struct {
 	turn chan turn
 }
@@ -70,7 +70,7 @@ type turn struct {
 	err  error
 }
 
-// acquire takes a slot.
+// acquire takes a slot, and waits for one if necessary.
 func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	place := c.waiting.PushBack(w)
 	c.wanted.Store(true)
 	c.mu.Unlock()
-	c.advance() // a slot may have become free before the wish for one was known
+	c.advance() // a slot may have become free before wanted was set
 
 	select {
 	case t := <-w.turn:
@@ -98,7 +98,7 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	c.waiting.Remove(place)
 	c.mu.Unlock()
 	select {
-	case t := <-w.turn: // it came at the same moment
+	case t := <-w.turn: // the slot came at the same moment
 		if t.err == nil {
 			c.release(t.conn)
 		}
@@ -107,7 +107,7 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	return nil, ctx.Err()
 }
 
-// release gives a slot back.
+// release returns a slot.
 func (c *connections) release(conn *connection) {
 	c.mu.Lock()
 	conn.load--
@@ -122,7 +122,7 @@ func (c *connections) release(conn *connection) {
 	}
 }
 
-// confirm opens a connection for more than one request.
+// confirm lets a connection take more than one request at a time.
 func (c *connections) confirm(conn *connection) {
 	c.mu.Lock()
 	first := !conn.confirmed
@@ -133,14 +133,14 @@ func (c *connections) confirm(conn *connection) {
 	}
 }
 
-// abandon keeps further requests off a connection.
+// abandon stops new requests from using a connection.
 func (c *connections) abandon(conn *connection) {
 	c.mu.Lock()
 	conn.leaving = true
 	c.mu.Unlock()
 }
 
-// renew makes new connections for all requests to come.
+// renew makes all later requests use new connections.
 func (c *connections) renew() {
 	c.mu.Lock()
 	for _, conn := range c.open {
@@ -150,7 +150,7 @@ func (c *connections) renew() {
 	c.advance()
 }
 
-// retire closes each connection as soon as it is idle, from now on. Requests still under way go on.
+// retire closes each connection as soon as it is idle, from now on. Requests under way continue.
 func (c *connections) retire() {
 	c.mu.Lock()
 	c.retired = true
@@ -159,7 +159,7 @@ func (c *connections) retire() {
 	c.advance()
 }
 
-// advance does whatever has become possible or necessary.
+// advance does everything that has become possible or necessary.
 func (c *connections) advance() {
 	c.mu.Lock()
 	over := c.prune()
@@ -174,7 +174,7 @@ func (c *connections) advance() {
 	}
 }
 
-// prune forgets the connections that are of no use any more, and returns them. The lock is held.
+// prune removes the connections that are no longer of use, and returns them. The lock is held.
 func (c *connections) prune() (over []*connection) {
 	kept := c.open[:0]
 	for _, conn := range c.open {
@@ -190,7 +190,7 @@ func (c *connections) prune() (over []*connection) {
 	return over
 }
 
-// serve lets those in line have what there is, and makes another connection if that is not enough. The lock is held.
+// serve gives free slots to the requests in line, and makes another connection if there are not enough. The lock is held.
 func (c *connections) serve() {
 	for c.waiting.Len() > 0 {
 		conn := c.free()
@@ -207,7 +207,7 @@ func (c *connections) serve() {
 	c.oneMore()
 }
 
-// oneMore is the connection that is being made, from now on if none was. The lock is held.
+// oneMore returns the connection that is being made, and starts one if necessary. The lock is held.
 func (c *connections) oneMore() *dialing {
 	if c.dialing == nil {
 		c.dialing = &dialing{done: make(chan struct{})}
@@ -216,8 +216,8 @@ func (c *connections) oneMore() *dialing {
 	return c.dialing
 }
 
-// ensure waits for a connection, which it has made if there is none. It takes no slot: a new connection has but one, and a request that
-// found that taken would have another connection made.
+// ensure waits for a connection, and makes one if there is none. It takes no slot: a new connection has only one, and a request that
+// found it taken would make another connection.
 func (c *connections) ensure(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -237,8 +237,9 @@ func (c *connections) ensure(ctx context.Context) error {
 	}
 }
 
-// free is a connection with a free slot; nil if there is none. What has a slot and has not got around to opening its stream is not
-// in flight yet. One that ended before its first request has slots by net/http's count, to fail whoever takes one. The lock is held.
+// free returns a connection with a free slot; nil if there is none. A request that has a slot and has not opened its stream yet is not
+// in flight. By net/http's count, a connection that ended before its first request still has slots, which would only fail. The lock is
+// held.
 func (c *connections) free() *connection {
 	for _, conn := range c.open {
 		switch {
@@ -250,7 +251,7 @@ func (c *connections) free() *connection {
 	return nil
 }
 
-// usable counts the connections that take requests. The lock is held.
+// usable returns how many connections take requests. The lock is held.
 func (c *connections) usable() (n int) {
 	for _, conn := range c.open {
 		if !conn.leaving && conn.Err() == nil {
@@ -260,7 +261,7 @@ func (c *connections) usable() (n int) {
 	return n
 }
 
-// connect makes a connection. If it cannot and there is no other, those in line learn why.
+// connect makes a connection. If that fails and there is no other connection, all requests in line get the error.
 func (c *connections) connect(this *dialing) {
 	defer close(this.done)
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)

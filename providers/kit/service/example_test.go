@@ -15,7 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
 )
 
-// A provider's server, which the option endpoint replaces by another one here, as an operator or a test does.
+// A provider's server. The option endpoint replaces it here, as an operator or a test does.
 func Example() {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintln(w, r.Method, r.URL.Path, r.Proto)
@@ -48,7 +48,7 @@ func Example() {
 	// Output: 200 POST /messages HTTP/1.1
 }
 
-// What a provider knows of its push service goes first.
+// A provider first checks for the answers that its push service documents.
 func ExampleAnswer_Outcome() {
 	classify := func(answer *service.Answer) providers.Outcome {
 		if answer.Status == http.StatusGone { // as the push service documents it

@@ -46,7 +46,7 @@ func TestAServerWithoutHTTP2IsAnErrorWhereNothingElseWillDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOK(t, newClient(t, s.URL, s.ca.File)) // whose connections the other one must not share
+	wantOK(t, newClient(t, s.URL, s.ca.File)) // the other client must not share its connections
 	c, err := NewClient(Options{Settings: settings, Identity: t.Name(), HTTP2Only: true})
 	if err != nil {
 		t.Fatal(err)
@@ -85,13 +85,13 @@ func TestAnHTTP1ConnectionHasOneRequestAtATime(t *testing.T) {
 	s.want(t, maxConnections)
 }
 
-// net/http closes the connection then, and another request must not get it.
+// net/http then closes the connection, and no other request may get it.
 func TestAnHTTP1RequestThatIsGivenUpCostsItsConnectionAndNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
 	arrived := make(chan struct{})
 	s := newServer(t, http1, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client is gone
+		_, _ = io.Copy(io.Discard, r.Body) // otherwise the server does not notice that the client is gone
 		if asked.Add(1) == 2 {
 			close(arrived)
 			<-r.Context().Done()
@@ -147,7 +147,7 @@ func TestAnHTTP1AnswerThatIsNotReadCostsItsConnectionAndNoOtherRequest(t *testin
 	wantOK(t, c)
 }
 
-// The connection has answered before, so that an HTTP/2 one would take both.
+// The connection has answered before, so an HTTP/2 one would take both.
 func TestARequestDoesNotWaitBehindAnotherOneOfAnHTTP1Connection(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64

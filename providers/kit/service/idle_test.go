@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// pipedClient is a client of a server without a network, for a bubble.
+// pipedClient returns a client of a server without a network, for a synctest bubble.
 func pipedClient(t *testing.T, s *pipetest.Server) *Client {
 	t.Helper()
 	settings := &network.Settings{Roots: s.Roots, Proxy: func(*url.URL) (*url.URL, error) { return nil, nil }}
@@ -53,7 +53,7 @@ func TestAnIdleConnectionIsClosedAfterAWhileAndNotWhileItIsUsed(t *testing.T) {
 				wantOK(t, c)
 				want(2, 1)
 				c.Renew()
-				connect(t, c) // ahead, and unused
+				connect(t, c) // in advance, and unused
 				time.Sleep(test.timeout - time.Second)
 				want(3, 1)
 				time.Sleep(time.Second)

@@ -13,8 +13,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// What a user chose must go through kit/endpoint. Here it would reach the push service under a name that is not its own, with the
-// operator's credential; and as an outage, many such pushes would have the breaker open for everybody.
+// URLs that users choose must go through kit/endpoint. Here, such a push would reach the push service under a wrong host name, with the
+// operator's credential. Counted as outages, many such pushes would open the breaker for everybody.
 func TestARequestToAnotherServerIsNotSentAndIsNoOutage(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Bool
@@ -45,7 +45,7 @@ func TestARequestToAnotherServerIsNotSentAndIsNoOutage(t *testing.T) {
 	if !strings.Contains(network.ErrOtherServer.Error(), "kit/endpoint") {
 		t.Errorf("it does not say what is for such a request: %v", network.ErrOtherServer)
 	}
-	s.want(t, 0) // it is not even connected to
+	s.want(t, 0) // there is not even a connection
 	if asked.Load() {
 		t.Error("the server got a request")
 	}
@@ -105,7 +105,7 @@ func TestAClientForAHostNeedsOneAndNamesTheOptionThatIsWrong(t *testing.T) {
 	closeClient(t, c)
 }
 
-// net/http asks for it in a goroutine of its own, which nobody else guards.
+// net/http asks for it in a separate goroutine, where nothing else recovers a panic.
 func TestACertificateThatCannotBeHadIsAnErrorAndNotTheEndOfTheProcess(t *testing.T) {
 	t.Parallel()
 	for name, certificate := range map[string]func() *tls.Certificate{

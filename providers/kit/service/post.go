@@ -12,16 +12,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
-// maxAnswer is how much of an answer is read.
+// maxAnswer is how many bytes of an answer are read.
 const maxAnswer = 16 << 10
 
-// Answer is a whole answer of the server.
+// Answer is a complete answer from the server.
 type Answer struct {
 	// Status is the HTTP status, such as 200.
 	Status int
-	// Header is the answer's.
+	// Header has the answer's headers.
 	Header http.Header
-	// Body is nil if it has more than 16 KiB. It may repeat what was sent: it must not be shown.
+	// Body is the answer's body; nil if it is larger than 16 KiB. It may repeat what was sent, so it must not be shown.
 	Body []byte
 }
 
@@ -30,8 +30,8 @@ func (a *Answer) RetryAfter() time.Duration {
 	return network.RetryAfter(a.Header.Get("Retry-After"), time.Now())
 }
 
-// Outcome classifies the answer by its status, as far as a status means the same everywhere. It never rejects a pushkey. A provider first
-// looks for what its push service documents, and uses this for the rest.
+// Outcome classifies the answer by its status, as far as a status means the same everywhere. It never rejects a pushkey. A provider
+// first checks for the answers that its push service documents, and uses Outcome for the rest.
 func (a *Answer) Outcome() providers.Outcome {
 	switch s := a.Status; {
 	case s >= 200 && s < 300:
@@ -46,14 +46,14 @@ func (a *Answer) Outcome() providers.Outcome {
 		return providers.Retry("rate_limited", a.RetryAfter(), nil)
 	case s >= 500:
 		return providers.Retry("server_error", a.RetryAfter(), nil)
-	default: // a redirect, which is not followed, or a 404, which a proxy has as well
+	default: // a redirect, which is not followed, or a 404, which may come from a proxy
 		return providers.Retry("unexpected_answer", a.RetryAfter(), nil)
 	}
 }
 
-// Post sends a body to a path on the server and reads the answer, so the connection is free for the next request. See [Client.URL] for the
-// path. It follows no redirect, and repeats only what [Client.RoundTrip] does. An answer that is cut off is an error. [network.Failed]
-// classifies errors, which may contain the URL.
+// Post sends a body to a path on the server and reads the whole answer, so the connection is free for the next request. See
+// [Client.URL] for the path. Post follows no redirect, and sends a request again only when [Client.RoundTrip] does. An answer that is
+// cut off is an error. [network.Failed] classifies errors, which may contain the URL.
 func (c *Client) Post(ctx context.Context, path string, header http.Header, body []byte) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL(path).String(), bytes.NewReader(body))
 	if err != nil {
@@ -81,5 +81,5 @@ func (c *Client) Post(ctx context.Context, path string, header http.Header, body
 	return a, nil
 }
 
-// errHalf says that an answer was cut off.
+// errHalf means that an answer was cut off.
 var errHalf = errors.New("the answer was cut off")

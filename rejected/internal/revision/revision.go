@@ -1,9 +1,10 @@
-// Package revision is how stores that keep records elsewhere change one: a function says what becomes of what is there.
+// Package revision describes changes of records for stores that keep them elsewhere: a function takes the present record and decides its
+// fate.
 package revision
 
 import "github.com/matrix-push/caddy-matrix-push/rejected"
 
-// Fate is what becomes of a record.
+// Fate is what happens to a record.
 type Fate int
 
 // The fates of a record.

@@ -3,11 +3,12 @@ package until
 
 import "context"
 
-// Calls bounds how many calls go on at a time, among them those that nobody waits for any more. It is the capacity of a channel.
+// Calls bounds how many calls run at a time, including those that nobody waits for any more. The bound is the capacity of the channel.
 type Calls chan struct{}
 
-// Run runs fn and returns what it returns, or the context's error if that is done first. Then fn goes on, and what it returns is lost, so
-// it must not write to what its caller reads. While as many calls go on as may, fn waits, and does not begin once the context is done.
+// Run runs fn and returns its results, or the context's error if the context is done first. In that case fn continues and its results are
+// lost, so it must not write to anything that its caller reads. While the maximum number of calls runs, fn waits, and it does not start
+// once the context is done.
 func Run[T any](ctx context.Context, calls Calls, fn func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
@@ -40,7 +41,7 @@ func Run[T any](ctx context.Context, calls Calls, fn func() (T, error)) (T, erro
 	}
 }
 
-// Do is Run for what returns nothing but an error.
+// Do is Run for functions that return only an error.
 func Do(ctx context.Context, calls Calls, fn func() error) error {
 	_, err := Run(ctx, calls, func() (struct{}, error) { return struct{}{}, fn() })
 	return err

@@ -1,5 +1,5 @@
-// The checker says what a push gateway lost, doubled, reordered or wrongly rejected, judging by the logs of those on both sides of it.
-// It exits with 1 if there is anything.
+// Command checker reports what a push gateway lost, doubled, reordered or wrongly rejected. It reads the logs of the homeserver and of the push
+// service. It exits with 1 if it finds a fault.
 //
 //	go run ./internal/test/checker/cmd homeserver.jsonl pushes.jsonl [kills.jsonl]
 package main

@@ -10,18 +10,18 @@ import (
 	"unicode/utf8"
 )
 
-// Unknown is a member that nobody knows.
+// Unknown is a member that no client or server knows.
 const Unknown = "org.example.unknown"
 
-// Added is a member that a fuzzer adds to an object, under a name that is only nearly one that matters.
+// Added is a member that a fuzzer adds to an object, under a name similar to one that matters.
 type Added struct {
 	Name, Value string
-	// First has it come before the others.
+	// First puts it before the other members.
 	First bool
 }
 
-// NewAdded is a member whose name is that of the number in other letters, one for each bit, or unknown if there are no bits. It is not ok
-// if that is the name itself, or the value is not JSON.
+// NewAdded returns a member whose name is the numbered one in other letters, one for each bit, or unknown if there are no bits. It is not
+// ok if that is the name itself, or if the value is not JSON.
 func NewAdded(names []string, number uint8, letters uint32, value string, first bool) (a Added, ok bool) {
 	name := names[int(number)%len(names)]
 	a = Added{Name: inOtherLetters(name, letters), Value: value, First: first}
@@ -31,7 +31,7 @@ func NewAdded(names []string, number uint8, letters uint32, value string, first 
 	return a, a.Name != name && utf8.ValidString(value) && json.Valid([]byte(value))
 }
 
-// inOtherLetters changes the letter at each bit to one that encoding/json takes for the same.
+// inOtherLetters changes the letter at each bit to one that encoding/json treats as equal.
 func inOtherLetters(name string, bits uint32) string {
 	i := -1
 	return strings.Map(func(r rune) rune {
@@ -40,7 +40,7 @@ func inOtherLetters(name string, bits uint32) string {
 		}
 		switch {
 		case r == 'k' && bits&1 == 0:
-			return '\u212a' // the sign of Kelvin
+			return '\u212a' // the Kelvin sign
 		case r == 's' && bits&1 == 0:
 			return '\u017f' // the long s
 		case unicode.IsUpper(r):
@@ -50,7 +50,8 @@ func inOtherLetters(name string, bits uint32) string {
 	}, name)
 }
 
-// To is an object with the member in it: in the innermost object that the path of names leads to. What is not an object stays as it is.
+// To returns an object with the member in it: in the innermost object that the path of names leads to. Anything but an object stays as it
+// is.
 func (a Added) To(object string, path ...string) string {
 	at := 0
 	for _, name := range path {
@@ -90,7 +91,8 @@ func mustMarshal(v any) []byte {
 	return b
 }
 
-// WantSame wants two JSON documents to be the same but for the member itself, which may be passed on. A text that is a document is one.
+// WantSame checks that two JSON documents are equal except for the added member, which may be passed on. A string that is a document is
+// compared as one.
 func (a Added) WantSame(t *testing.T, got, want []byte) {
 	t.Helper()
 	if g, w := a.without(decoded(t, got)), a.without(decoded(t, want)); !reflect.DeepEqual(g, w) {
@@ -108,7 +110,7 @@ func decoded(t *testing.T, document []byte) (value any) {
 	return value
 }
 
-// without is a value without the member, wherever it is.
+// without returns a value without the member at any depth.
 func (a Added) without(value any) any {
 	switch v := value.(type) {
 	case map[string]any:

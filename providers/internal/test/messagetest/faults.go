@@ -9,13 +9,13 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// Faults are those of a provider, and what they report.
+// Faults returns the faults of a provider, and the log that they are reported to.
 func Faults() (*clientjson.Faults, *observer.ObservedLogs) {
 	core, logs := observer.New(zap.InfoLevel)
 	return clientjson.NewFaults(zap.New(core)), logs
 }
 
-// WantReported wants one warning about the field, with what to do about it, or no line at all if the field is empty.
+// WantReported checks for one warning about the field, with a hint, or for no line if the field is empty.
 func WantReported(t testing.TB, logs *observer.ObservedLogs, field string) {
 	t.Helper()
 	entries := logs.All()

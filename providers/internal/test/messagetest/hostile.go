@@ -13,7 +13,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// hostileBodies are what a server may answer that is broken or means harm. {topic} stands for the last part of the endpoint's path.
+// hostileBodies are broken or malicious answers of a server. {topic} stands for the last part of the endpoint's path.
 var hostileBodies = []struct{ name, contentType, body string }{
 	{"10 MB that begin with a dead word", "application/json", `{"reason":"BadWebPushToken","x":"` + strings.Repeat("a", 10<<20) + `"}`},
 	{"10 MB of a sentence", "text/plain", "push subscription has unsubscribed or expired." + strings.Repeat(" x", 5<<20)},
@@ -46,7 +46,7 @@ var hostileBodies = []struct{ name, contentType, body string }{
 	{"the endpoint's topic in escapes", "application/json", `{"reason":"{escaped}"}`},
 }
 
-// byStatus are what the statuses mean alone.
+// byStatus has the outcome of each status without a word.
 var byStatus = map[int]providers.Outcome{
 	http.StatusBadRequest:          refused,
 	http.StatusUnauthorized:        misconfigured("http_401"),
@@ -58,7 +58,7 @@ var byStatus = map[int]providers.Outcome{
 	http.StatusBadGateway:          serverError,
 }
 
-// HostileBodies wants the status to decide, and nothing to be shown, whatever a server's answer has for a body. See [Words] for push.
+// HostileBodies checks that the status decides, and that nothing is revealed, whatever the body of an answer is. See [Words] for push.
 func HostileBodies(t *testing.T, push func(t *testing.T, answers func(endpoint string) providertest.Answer) providers.Outcome) {
 	t.Helper()
 	for _, hostile := range hostileBodies {
@@ -81,7 +81,7 @@ func HostileBodies(t *testing.T, push func(t *testing.T, answers func(endpoint s
 	}
 }
 
-// filled is a body with the endpoint's topic in it.
+// filled returns a body with the endpoint's topic in it.
 func filled(t *testing.T, body, endpoint string) string {
 	t.Helper()
 	u, err := url.Parse(endpoint)
@@ -98,7 +98,7 @@ func filled(t *testing.T, body, endpoint string) string {
 	).Replace(body)
 }
 
-// inUTF16 is a text in UTF-16, little-endian with a byte order mark.
+// inUTF16 returns a text in UTF-16, little-endian with a byte order mark.
 func inUTF16(s string) string {
 	b := []byte{0xff, 0xfe}
 	for _, unit := range utf16.Encode([]rune(s)) {

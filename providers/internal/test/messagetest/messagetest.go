@@ -1,4 +1,4 @@
-// Package messagetest is what the tests of the providers that send push messages have in common.
+// Package messagetest has the common parts of the tests of providers that send push messages.
 package messagetest
 
 import (
@@ -44,10 +44,10 @@ func Golden(t testing.TB, name string, payload []byte) {
 	}
 }
 
-// provisioning is not concurrent in Caddy either: it sets certmagic's default storage.
+// provisioning is sequential, as in Caddy: it sets certmagic's default storage.
 var provisioning sync.Mutex
 
-// NewContext is a context with a storage of its own.
+// NewContext returns a context with a separate storage.
 func NewContext(t testing.TB) caddy.Context {
 	t.Helper()
 	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
@@ -70,7 +70,7 @@ func Options(caFile string) endpoint.Options {
 	}
 }
 
-// Alert is a notification in full, as Synapse sends it.
+// Alert returns a full notification, as Synapse sends it.
 func Alert() *providers.Notification {
 	return &providers.Notification{
 		EventID: "$event", RoomID: "!room:example.org", Type: "m.room.message", Sender: "@alice:example.org",
@@ -85,7 +85,7 @@ func Alert() *providers.Notification {
 	}
 }
 
-// Badge is a badge update.
+// Badge returns a badge update.
 func Badge() *providers.Notification {
 	return &providers.Notification{
 		Badge: true, Counts: providers.Counts{Unread: new(int64(0))},
@@ -93,7 +93,7 @@ func Badge() *providers.Notification {
 	}
 }
 
-// PushOf is a push that is worth delivering for an hour.
+// PushOf returns a push that expires in an hour.
 func PushOf(n *providers.Notification, d providers.Device) *providers.Push {
 	return &providers.Push{Notification: n, Device: &d, ID: "7b3f3c9e-3a42-4a52-b0f0-2f9d2a4a1d55", Expires: time.Now().Add(time.Hour)}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
-// meanings are what the push services' recorded answers mean, by service and name.
+// meanings are the outcomes of the push services' recorded answers, by service and name.
 var meanings = map[string]providers.Outcome{
 	"autopush: invalid token":                     said("102", dead("not_found")),
 	"autopush: invalid API version":               said("102", dead("not_found")),
@@ -176,8 +176,8 @@ func said(word string, o providers.Outcome) providers.Outcome {
 	return o
 }
 
-// Words wants each recorded answer of a push service to mean what it does, and each reason to be on the provider's page with what to do. A
-// push is one to a new endpoint, whose URL is given to answers before.
+// Words checks the outcome of each recorded answer of a push service, and that each reason is on the provider's page with what to do. Push
+// sends to a new endpoint, and passes its URL to answers first.
 func Words(t *testing.T, page string, push func(t *testing.T, answers func(endpoint string) providertest.Answer) providers.Outcome) {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -195,7 +195,7 @@ func Words(t *testing.T, page string, push func(t *testing.T, answers func(endpo
 		t.Run(name, func(t *testing.T) {
 			want, ok := meanings[name]
 			if !ok {
-				t.Fatalf("nobody says what it means (%s)", r.Source)
+				t.Fatalf("its meaning is missing (%s)", r.Source)
 			}
 			var path string
 			got := push(t, func(endpoint string) providertest.Answer {
@@ -220,11 +220,11 @@ func Words(t *testing.T, page string, push func(t *testing.T, answers func(endpo
 	}
 }
 
-// wantMeaning compares all of an outcome but its error, of which there is one where somebody has to act on a token.
+// wantMeaning compares all of an outcome except its error, which must exist if an operator must act on a token.
 func wantMeaning(t *testing.T, got, want providers.Outcome, source string) {
 	t.Helper()
 	if strings.HasPrefix(got.Reason, "vapid_") && got.Err == nil {
-		t.Errorf("%s says nothing about what to look at", got.Reason)
+		t.Errorf("%s gives no hint", got.Reason)
 	}
 	got.Err = nil
 	if got != want {

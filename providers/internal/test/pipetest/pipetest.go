@@ -14,7 +14,7 @@ import (
 
 // Server is a server of HTTP/2, or of HTTP/1.1 only.
 type Server struct {
-	// Roots are the certificates that the server's was issued by. It is for example.com.
+	// Roots are the certificates that issued the server's, which is for example.com.
 	Roots *x509.CertPool
 	// Made and Open count its connections.
 	Made, Open atomic.Int64
@@ -24,7 +24,7 @@ type Server struct {
 	once     sync.Once
 }
 
-// New starts a server, which is stopped at the test's end.
+// New starts a server, which stops at the end of the test.
 func New(t *testing.T, http2 bool, handler http.HandlerFunc) *Server {
 	t.Helper()
 	s := &Server{incoming: make(chan net.Conn), closed: make(chan struct{})}
@@ -47,7 +47,7 @@ func New(t *testing.T, http2 bool, handler http.HandlerFunc) *Server {
 	return s
 }
 
-// Dial connects to the server, whatever the address.
+// Dial connects to the server, whatever the address is.
 func (s *Server) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {

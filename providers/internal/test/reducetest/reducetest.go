@@ -15,16 +15,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// fields are the members of a notification that a homeserver may make as long as it likes.
+// fields are the members of a notification that a homeserver may make arbitrarily long.
 var fields = []string{
 	"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "room_alias", "membership", "ciphertext", "ephemeral", "mac",
 	"content.body", "content.formatted_body", "content.msgtype", "content.org.example", "content.list", "content.members", "org.example",
 }
 
-// types are those that some provider makes something of.
+// types are those that some provider uses.
 var types = []string{"", "m.room.message", "m.room.encrypted", "m.room.member", "m.call.invite", "org.example.type"}
 
-// lengths are around all limits.
+// lengths are close to all limits.
 var lengths = []int{1, 60, 700, 999, 1000, 1001, 1024, 1025, 2001, 3600, 3900, 4000, 4080, 4096, 4097, 5200, 30_000, 120_000}
 
 // data are pushers' data.
@@ -37,17 +37,17 @@ var data = []string{
 	`{"client_name":"c","default_payload":{"user_id":"@u:example.org","session_id":"` + strings.Repeat("s", 2500) + `"}}`,
 }
 
-// control is how a name says that a text consists of control characters.
+// control in a name means that a text consists of control characters.
 const control = `"\x01"`
 
-// mixed is how the names of notifications begin of which all are tested: several members are large, so that it matters what goes first.
+// mixed begins the names of notifications that are all tested: several members are large, so the order matters.
 const mixed = "mixed"
 
-// stride is how many of the notifications are tested: each of so many. REDUCE_ALL=1 tests all, which takes minutes.
+// stride selects every n-th of the other notifications. REDUCE_ALL=1 tests all, which takes minutes.
 const stride = 97
 
-// Run wants a provider's messages for many devices to be the same from a notification, from what the provider reduces it to, and from what
-// the outbox gives back of that, which is small.
+// Run checks that a provider makes the same messages for many devices from a notification, from its reduced form, and from that form after
+// the outbox stored it, which must be small.
 func Run(t *testing.T, reduce func(*providers.Notification) *providers.Notification, message func(*providers.Notification, *providers.Device) string) {
 	t.Helper()
 	different := make(map[string]bool)
@@ -94,11 +94,11 @@ func Run(t *testing.T, reduce func(*providers.Notification) *providers.Notificat
 		}
 	}
 	if len(different) < 50 {
-		t.Errorf("there are %d different messages only", len(different))
+		t.Errorf("there are only %d different messages", len(different))
 	}
 }
 
-// notifications are by what is special about them.
+// notifications are by their special property.
 func notifications() map[string]func() *providers.Notification {
 	all := map[string]func() *providers.Notification{"a badge": func() *providers.Notification {
 		return &providers.Notification{Badge: true, Counts: counts(), Body: json.RawMessage(`{"notification":{"counts":{"unread":1}}}`)}
@@ -140,7 +140,7 @@ func counts() providers.Counts {
 	return providers.Counts{Unread: &one}
 }
 
-// notification is one of a type with the value in fields, as a homeserver's request is decoded.
+// notification returns one of a type with the value in fields, decoded like a homeserver's request.
 func notification(kind, in, value string) *providers.Notification {
 	m := map[string]any{
 		"event_id": "$event", "room_id": "!room:example.org", "type": kind, "sender": "@s:example.org", "sender_display_name": "S & <T>",

@@ -1,5 +1,4 @@
-// Package sockstest is a SOCKS5 proxy (RFC 1928, RFC 1929) for tests, which finds everybody at one address and remembers what it was
-// asked for.
+// Package sockstest is a SOCKS5 proxy (RFC 1928, RFC 1929) for tests, which connects everything to one address and records the requests.
 package sockstest
 
 import (
@@ -25,7 +24,7 @@ type Proxy struct {
 	group sync.WaitGroup
 }
 
-// New starts a proxy that leads to an address.
+// New starts a proxy that connects to an address.
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
 	ctx := t.Context()
@@ -61,7 +60,7 @@ func New(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Asked is what each client asked for: "name" or "address" and where to, and "user:password" before it if it logged in.
+// Asked returns what each client requested: "name" or "address" and the destination, after "user:password" if it logged in.
 func (p *Proxy) Asked() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +107,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	return nil
 }
 
-// logIn agrees on a method, and has who can log in do so.
+// logIn agrees on a method, and lets clients log in if they can.
 func logIn(conn net.Conn) (user string, err error) {
 	methods, err := counted(conn, 1)
 	if err != nil {
@@ -137,7 +136,7 @@ func logIn(conn net.Conn) (user string, err error) {
 	return "", err
 }
 
-// request reads where to a client wants to be connected.
+// request reads the destination that a client requests.
 func request(conn net.Conn) (string, error) {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(conn, head); err != nil {
@@ -167,7 +166,7 @@ func request(conn net.Conn) (string, error) {
 	return kind + " " + net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(port)))), nil
 }
 
-// counted reads bytes behind their number, and what stands before that.
+// counted reads bytes preceded by their number.
 func counted(conn net.Conn, before int) ([]byte, error) {
 	head := make([]byte, before+1)
 	if _, err := io.ReadFull(conn, head); err != nil {

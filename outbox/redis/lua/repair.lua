@@ -1,5 +1,5 @@
--- Mends what gateways of earlier versions left in `idle` and `busy`, or left out. It looks at so many entries behind a place in the one or the
--- other, or at as many devices in `listing`, and returns the place to go on from, or '' if there are no more.
+-- Corrects `idle` and `busy` where gateways of earlier versions left entries in or out. It looks at so many entries after a place in one of
+-- the two, or at as many devices in `listing`. Returns the place to continue from, or '' if there are no more.
 local where, from, batch = ARGV[1], ARGV[2], tonumber(ARGV[3])
 unstoppable()
 local set = ({idle = idles, busy = busies, listing = listing})[where]
