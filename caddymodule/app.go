@@ -21,35 +21,37 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is the Matrix push gateway: the apps it serves, their providers, and the stores for its state. Everything that sites share is
-// configured here. The handler `matrix_push` mounts the gateway's endpoint on a site.
+// App is the Matrix push gateway. It has the apps that the gateway serves, their providers, the stores, and all other settings that apply
+// to all sites. The handler `matrix_push` mounts the gateway's endpoint on a site.
 //
-// Without any configuration, it is a gateway for UnifiedPush: the app `*` with the provider `unifiedpush`.
+// If it has no options, the gateway delivers only to UnifiedPush: it has one app, `*`, with the provider `unifiedpush`.
 type App struct {
-	// The apps, by the app_id or the pattern of app_ids that they serve: `*` matches any characters, `?` matches one. An exact app_id
-	// wins over a pattern. Of several patterns, the one with the longest literal prefix wins, then the one with the most literal
-	// characters. The order of the apps does not matter. A pattern with a slash is an error, and so are two patterns that are equally
-	// specific. Default: `*` with `unifiedpush`.
+	// The apps that the gateway serves. Each name is an app_id, or a pattern of app_ids: `*` matches any characters, `?` matches one
+	// character. An exact app_id takes precedence over a pattern. If several patterns match, the gateway uses the one with the longest text
+	// before its first wildcard. If there is a tie, it uses the one with the most characters that are not wildcards. The order of the apps
+	// does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. Default: `*` with
+	// `unifiedpush`.
 	Apps map[string]*AppConfig `json:"apps,omitempty"`
 
-	// Where dead pushkeys are recorded: a module of the namespace `matrix_push.rejected`. Default: `file`.
+	// The store that records which pushkeys are dead or suspected: a module in the namespace `matrix_push.rejected`. Default: `file`.
 	RejectedRaw json.RawMessage `json:"rejected,omitempty" caddy:"namespace=matrix_push.rejected inline_key=name"`
 
-	// Where pushes are kept and retried if they were neither delivered nor rejected in time: a module of the namespace
-	// `matrix_push.outbox`. With `off`, the homeserver must send them again. Default: `file`.
+	// The outbox. It keeps and retries each push that is neither delivered nor rejected within the app's `wait`: a module in the namespace
+	// `matrix_push.outbox`. With `off`, the gateway keeps no pushes, and the homeserver must send them again. Default: `file`.
 	OutboxRaw json.RawMessage `json:"outbox,omitempty" caddy:"namespace=matrix_push.outbox inline_key=name"`
 
-	// How long the gateway remembers that an event was delivered to a device. If a homeserver repeats the event in that time, it is not
-	// delivered again. Homeservers repeat for up to a day, so use at least 24h. 0 turns it off. Default: 24h.
+	// How long the gateway remembers that it delivered an event to a device. If a homeserver sends the event again in that time, the gateway
+	// does not deliver it again. Homeservers send an event again for up to a day, so use at least 24h. 0 turns this off. Default: 24h.
 	Dedupe *caddy.Duration `json:"dedupe,omitempty"`
 
-	// How many rejections at once trip the fuse, so further rejections are held. Default: more than half of an app's pushkeys within 10m.
+	// When the fuse trips. While it is tripped, the gateway holds rejections instead of sending them to the homeserver. Default: it trips when
+	// more than half of an app's pushkeys are rejected within 10m.
 	Fuse *Fuse `json:"fuse,omitempty"`
 
-	// The maximum size of a request body, in bytes. One event can have up to 64 KiB. Default: 262144 (256 KiB).
+	// The maximum size of a request body, in bytes. A Matrix event can have up to 64 KiB. Default: 262144 (256 KiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// The maximum number of devices in a request. Homeservers send one. Default: 100.
+	// The maximum number of devices in one request. Homeservers send one. Default: 100.
 	MaxDevices int `json:"max_devices,omitempty"`
 
 	gateway  *gateway.Gateway

@@ -13,31 +13,32 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// AppConfig configures an app: the provider that delivers to it, and its policy.
+// AppConfig configures one app: the provider that delivers its pushes, and how its pushes are handled.
 type AppConfig struct {
-	// The provider: a module of the namespace `matrix_push.providers`. Required.
+	// The provider that delivers the app's pushes: a module in the namespace `matrix_push.providers`. Required.
 	ProviderRaw json.RawMessage `json:"provider,omitempty" caddy:"namespace=matrix_push.providers inline_key=name"`
 
-	// How long a request waits for a push to be delivered or rejected, at most 25s. After that, the push goes to the outbox. Without
-	// an outbox, the answer is 503, so the homeserver sends it again. With 0, a request is answered as soon as the push is in the outbox.
-	// Default: the provider's, which is 0 for `apns` with an outbox, and 5s otherwise.
+	// How long a homeserver's request waits until its push is delivered or rejected, at most 25s. After that, the push goes to the outbox.
+	// Without an outbox, the gateway answers 503, so the homeserver sends the push again. With 0, the gateway answers as soon as the push is
+	// in the outbox. Default: the provider's default, which is 0 for `apns` with an outbox, and 5s in all other cases.
 	Wait *caddy.Duration `json:"wait,omitempty"`
 
-	// How long a notification is worth delivering, counted from when the gateway accepted it. Default: 24h.
+	// How long the gateway tries to deliver a push after it accepted the push. After that, the push expires. Default: 24h.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// How much of a notification is sent to the push service: `event_id_only` (IDs, counts and priority, even if the homeserver sent
-	// more) or `full`. Default: the provider's.
+	// How much of a notification the gateway sends to the push service. `event_id_only` sends only IDs, counts and the priority, even if the
+	// homeserver sent more. `full` sends everything. Default: the provider's default.
 	Content string `json:"content,omitempty"`
 
-	// Which counts are delivered: `on` (badge updates, and counts with events), `with_events` (counts with events, but no badge updates)
-	// or `off` (no counts). Default: the provider's, which is `with_events` for `webpush` and `on` otherwise. Browsers cancel a
-	// subscription that gets pushes without a notification to show.
+	// Which counts (unread messages and missed calls) the gateway delivers. `on` delivers badge updates, and the counts of events.
+	// `with_events` delivers the counts of events, but no badge updates. `off` delivers no counts. A badge update is a push that has only
+	// counts. Browsers cancel a subscription that gets such pushes, since they show no notification. Default: the provider's default, which is
+	// `with_events` for `webpush` and `on` for all others.
 	Badges string `json:"badges,omitempty"`
 
-	// How many pushes of the app may be in flight at the same time. Three times as many may wait for a free slot. If devices choose the
-	// push server, one host gets at most 80 slots, and one domain at most half of all. All hosts that never accepted a push share
-	// an eighth. Default: 512.
+	// How many pushes of the app may be in flight at the same time. Each of them takes a slot. Up to three times as many pushes may wait for a
+	// free slot. If devices choose the push server, one host gets at most 80 slots, and one domain at most half of all slots. All hosts that
+	// have never accepted a push share an eighth of the slots. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 

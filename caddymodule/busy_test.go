@@ -85,7 +85,7 @@ func TestARequestThatThereIsNoMemoryForIsRefusedAndComesAgain(t *testing.T) {
 	if got := refusedForMemory(t) - before; got != 3 {
 		t.Errorf("%d refusals are counted", got)
 	}
-	if logs.FilterMessage("requests refused: too many bytes in memory").Len() != 1 || logs.Len() != 1 {
+	if logs.FilterMessage("requests refused: too much request data in memory").Len() != 1 || logs.Len() != 1 {
 		t.Errorf("logged is %v", logs.All())
 	}
 	for _, size := range []int{0, 2000, mostBodies} {

@@ -46,10 +46,10 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 // warnings returns warnings about the options that all sites share.
 func warnings(g *gateway.Gateway) (list []string) {
 	if caddy.GetModuleName(g.Outbox) == "off" {
-		list = append(list, "outbox off: a push that is not delivered in time is lost if the homeserver does not retry, as with Dendrite")
+		list = append(list, "outbox off: a push that is not delivered in time is lost if the homeserver does not send it again; Dendrite does not")
 	}
 	if caddy.GetModuleName(g.Rejected) == "memory" {
-		list = append(list, "rejected memory: dead pushkeys are forgotten at each restart and tried again")
+		list = append(list, "rejected memory: dead pushkeys are forgotten at each restart, so pushes are sent to them again")
 	}
 	if g.Fuse.Share >= 1 {
 		list = append(list, "fuse off: one mistake in the configuration can make homeservers remove all pushers")
@@ -77,7 +77,7 @@ func planned(a *gateway.App, now time.Time) command.PlannedApp {
 	}
 	if a.Badges == providers.BadgesOn && a.DefaultBadges() != providers.BadgesOn {
 		p.Warnings = append(p.Warnings,
-			"badges on: browsers cancel subscriptions that get badge updates; with_events sends counts only with events")
+			"badges on: browsers cancel subscriptions that get badge updates; use with_events, which sends counts only with events")
 	}
 	p.CredentialExpiry = a.CredentialExpiry()
 	switch left := p.CredentialExpiry.Sub(now); {

@@ -13,18 +13,26 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Fuse sets when so many pushkeys are rejected at once that the configuration is probably wrong. The fuse trips if more than the share of
-// an app's pushkeys, and at least 20, are rejected within the window. The rejections of the window are withdrawn, and further ones are
-// held. The pushes go to the outbox, or are answered with 503, so the homeserver sends them again. If devices choose the push server, each
-// server's pushkeys are also counted. If only one server is affected, only its rejections are held. All devices of unknown apps share one
-// fuse. Devices that got pushes before are also counted separately: if too many of them are rejected, you are alerted, however many others
-// are fine. Anyone can make up the others: if only these trip the fuse, only their rejections are held, and you get a warning. A fuse
-// resets itself when the share drops, after a tenth of the window at the earliest.
+// Fuse protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time, the configuration is
+// probably wrong. The fuse then trips, and you are alerted.
+//
+// The fuse trips when at least 20 pushkeys of an app, and more than `share` of all its pushkeys, are rejected within `window`. The gateway
+// then withdraws the rejections of that window and holds further ones. Their pushes go to the outbox. Without an outbox, the gateway
+// answers 503, so the homeserver sends them again. All devices of unknown apps share one fuse.
+//
+// If devices choose the push server, the pushkeys of each server are also counted separately. If only one server is affected, only the
+// rejections of that server are held.
+//
+// Devices that have already received a push are also counted separately. If too many of them are rejected, you are alerted, no matter how
+// many other devices are fine. Anyone can make up the other devices. If only such devices trip the fuse, only their rejections are held,
+// and the gateway logs a warning.
+//
+// A fuse resets itself when the rejected pushkeys no longer exceed `share`, but not before a tenth of the window has passed.
 type Fuse struct {
-	// The share of pushkeys that may be rejected, between 0 and 1. 1 turns the fuse off. Default: 0.5.
+	// The share of an app's pushkeys that may be rejected before the fuse trips: a number between 0 and 1. 1 turns the fuse off. Default: 0.5.
 	Share float64 `json:"share,omitempty"`
 
-	// The period in which pushkeys are counted, at least one minute. Default: 10m.
+	// The period in which rejected pushkeys are counted, at least one minute. Default: 10m.
 	Window caddy.Duration `json:"window,omitempty"`
 }
 

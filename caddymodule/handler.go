@@ -14,18 +14,18 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler mounts the Matrix push gateway's endpoint, `/_matrix/push/v1/notify`, on a site. It answers everything below
-// `/_matrix/push/` and passes everything else on, so you can put it in front of your own push server.
+// Handler mounts the Matrix push gateway's endpoint, `/_matrix/push/v1/notify`, on a site. It answers all requests for paths below
+// `/_matrix/push/`. All other requests go to the site's next handler, so your own push server can be on the same site.
 //
 // The gateway itself is configured once for all sites, in the app `matrix_push`.
 type Handler struct {
-	// The patterns of the apps that this site serves, exactly as they are configured. Devices of other apps are handled like devices of
-	// unknown apps. Default: all.
+	// The apps that this site serves: a list of their patterns, written exactly as in the configuration of the apps. This site treats devices
+	// of all other apps as devices of unknown apps. Default: all apps.
 	Apps []string `json:"apps,omitempty"`
 
-	// How to handle requests that arrive without TLS. `refuse` answers 403. `trusted_proxy` accepts a request from a proxy in the server's
-	// `trusted_proxies`, if its `X-Forwarded-Proto` contains only https. `allow` accepts all requests. With `refuse`, a server that can
-	// never speak TLS fails to load. Default: `refuse`.
+	// What the site does with requests that arrive without TLS. `refuse` answers them with 403. `trusted_proxy` accepts a request if a proxy
+	// in the server's `trusted_proxies` sent it, and its `X-Forwarded-Proto` contains only https. `allow` accepts all requests. With `refuse`,
+	// the configuration fails to load if the server can never use TLS. Default: `refuse`.
 	Plaintext string `json:"plaintext,omitempty"`
 
 	app    *App

@@ -28,25 +28,28 @@ func init() {
 	caddy.RegisterModule(Box{})
 }
 
-// Box keeps accepted pushes in a file until they are delivered or their app's `ttl` is over. An entry has the notification after the app's
-// `content` policy, the pushkey, and the pusher's data. Only Caddy's user can read the file. Only one process at a time can have it open.
+// Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app is over. For each push, the file
+// has the pushkey, the pusher's data, and what the app's `content` setting leaves of the notification. Only the user that runs Caddy can
+// read the file. Only one process at a time can open it.
 //
-// Removed pushes are overwritten in the file within an hour, so later copies of the file don't contain them. A file of at least 8 MiB is
-// replaced by a smaller one when three quarters of it are free. This briefly needs a second file beside it, `outbox.db.compact`.
+// Within an hour after a push is removed, its data in the file is overwritten, so later copies of the file don't contain it. Once the file
+// is 8 MiB or larger and three quarters of it is free, a smaller file replaces it. This briefly needs a second file in the same directory,
+// `outbox.db.compact`.
 type Box struct {
-	// The path of the file. The gateway creates the file and its directory if they don't exist. A relative path starts at the working
-	// directory of the process. Placeholders such as `{env.NAME}` are replaced while loading. Default: `matrix_push/outbox.db` in Caddy's data
-	// directory.
+	// The path of the database file. The gateway creates the file and its directory if they don't exist. A relative path is relative to the
+	// working directory of the process. Placeholders such as `{env.NAME}` are resolved while the configuration loads. Default:
+	// `matrix_push/outbox.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
-	// How many pushes one app may have in the outbox. Beyond that, pushes to devices and hosts that never took one are displaced first. If
-	// there is still no room, the homeserver is asked to send the push again. Default: 100000.
+	// How many pushes of one app may be in the outbox. When this limit is reached, a new push displaces other pushes, which are lost. Pushes
+	// for devices and hosts that have never accepted a push are displaced first. If no push may be displaced, the gateway asks the homeserver
+	// to send the new push again. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
-	// How many pushes one device may have in the outbox. Default: 200.
+	// How many pushes of one device may be in the outbox. Default: 200.
 	MaxPerDevice int `json:"max_per_device,omitempty"`
 
-	// How many bytes of pushes one app may have in the outbox. Default: 268435456 (256 MiB).
+	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	log  *slog.Logger

@@ -45,7 +45,7 @@ func (d *database) sweepOnce(ctx context.Context, do ...func(context.Context) er
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		d.Log().Error("the outbox cannot be swept", "file", d.path, "error", err)
+		d.Log().Error("the outbox cannot be cleaned up", "file", d.path, "error", err)
 	}
 }
 

@@ -148,7 +148,7 @@ func TestAFailingSweepIsLoggedAndTriedAgain(t *testing.T) {
 		goOn()
 		<-failed
 		synctest.Wait()
-		if n := strings.Count(log.String(), "cannot be swept"); n != 1 || keys(t, b, entryBucket) != 1 {
+		if n := strings.Count(log.String(), "cannot be cleaned up"); n != 1 || keys(t, b, entryBucket) != 1 {
 			t.Errorf("logged %d times, want once: %s", n, log.String())
 		}
 		sweepOnce()

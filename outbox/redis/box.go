@@ -24,37 +24,39 @@ func init() {
 	caddy.RegisterModule(Box{})
 }
 
-// Box keeps accepted pushes in Redis until they are delivered or their app's `ttl` is over. All gateways with the same `url` and `prefix`
-// share them: each takes pushes that are due. When a gateway dies, another takes over its attempts after 45 s. If several gateways get the
-// same event at the same time, one of them delivers it.
+// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app is over. All gateways with the same `url`
+// and `prefix` share the pushes, and any of them may deliver a push that is due. If a gateway dies during an attempt, another gateway makes
+// the attempt again after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
-// An entry has the notification after the app's `content` policy, the pushkey, and the pusher's data.
+// For each push, Redis has the pushkey, the pusher's data, and what the app's `content` setting leaves of the notification.
 //
-// A push is accepted when Redis confirms that it has it. Whether it survives a crash of Redis depends on Redis' own settings. With
-// `appendonly yes` and `appendfsync always`, it survives. With `appendfsync everysec`, a crash loses the pushes of the last second or two.
-// Without an append-only file, it loses all pushes since the last snapshot. A replica that takes over lacks what was not yet replicated.
-// With a `maxmemory-policy` other than `noeviction`, Redis may evict entries when its memory is full.
+// The gateway accepts a push only after Redis has confirmed the write. Whether the push survives a crash of Redis depends on the settings
+// of Redis. With `appendonly yes` and `appendfsync always`, it survives. With `appendfsync everysec`, a crash loses the pushes of the last
+// second or two. Without an append-only file, a crash loses all pushes since the last snapshot. If a replica takes over, pushes that were
+// not yet replicated are lost. With a `maxmemory-policy` other than `noeviction`, Redis may delete pushes when its memory is full.
 //
-// While Redis does not answer, no push is accepted, and the homeserver is asked to send pushes without a verdict again. The gateway tries
-// Redis again with the next push.
+// While Redis does not answer, the outbox accepts no pushes. If a push is neither delivered nor rejected in time, the gateway then asks the
+// homeserver to send it again. The gateway tries Redis again with the next push.
 type Box struct {
-	// The URL of a Redis or Valkey, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. It may set timeouts, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
-	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It must be one primary, not a Redis Cluster of several shards.
-	// Required.
+	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
+	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
+	// several shards. Required.
 	URL string `json:"url,omitempty"`
 
-	// The prefix of all keys in Redis; there it is in braces. Gateways that share an outbox have the same prefix. Default: `matrix_push`.
+	// The prefix of all keys in Redis. In the keys, it is in braces. Gateways that share an outbox must have the same prefix. Default:
+	// `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How many pushes one app may have in the outbox, counting all gateways. Beyond that, pushes to devices and hosts that never took one are
-	// displaced first. If there is still no room, the homeserver is asked to send the push again. Default: 100000.
+	// How many pushes of one app may be in the outbox, counting the pushes of all gateways. When this limit is reached, a new push displaces
+	// other pushes, which are lost. Pushes for devices and hosts that have never accepted a push are displaced first. If no push may be
+	// displaced, the gateway asks the homeserver to send the new push again. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
-	// How many pushes one device may have in the outbox. Default: 200.
+	// How many pushes of one device may be in the outbox. Default: 200.
 	MaxPerDevice int `json:"max_per_device,omitempty"`
 
-	// How many bytes of pushes one app may have in the outbox. Default: 268435456 (256 MiB).
+	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	log     *slog.Logger

@@ -27,7 +27,7 @@ func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
 			err = q.sweep(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			q.Log().Error("the outbox cannot be swept", "error", err)
+			q.Log().Error("the outbox cannot be cleaned up", "error", err)
 		}
 	}
 }

@@ -21,54 +21,60 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to Apple's devices. The pushkey is the device token: hexadecimal with an even number of digits, at least 64, or base64
-// or base64url of its bytes.
+// Provider delivers to Apple devices through APNs. The pushkey is the device token: at least 64 hexadecimal digits, and an even number of
+// them. It can also be the base64 or base64url of the token's bytes.
 //
-// The provider authenticates with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). The files
-// are read again when they are replaced. If a replacement cannot be used, an error is logged and the old credential stays in use.
+// The provider authenticates with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). When you
+// replace one of these files, the provider reads it again. If it cannot use the new file, it logs an error and continues with the old
+// credential.
 //
-// Notifications in the format event_id_only, and all notifications of an app with `content event_id_only` (the default), become the
-// `default_payload` of the pusher's data with `room_id`, `event_id`, `unread_count` and `missed_calls` added. If that `default_payload` has
-// no alert, they become a background push that lets the app sync. With `content full`, the alert has Sygnal's localisation keys and
-// arguments (`MSG_FROM_USER_IN_ROOM_WITH_CONTENT` and so on), cut to fit.
+// By default, an app has `content event_id_only`. The payload is then the `default_payload` in the pusher's data, and the gateway adds
+// `room_id`, `event_id`, `unread_count` and `missed_calls`. If that `default_payload` has no alert, the push is a background push, which
+// makes the app sync. A notification in the format event_id_only gets this payload even with `content full`.
+//
+// With `content full`, the alert has the same localisation keys and arguments as Sygnal's, such as `MSG_FROM_USER_IN_ROOM_WITH_CONTENT`.
+// The gateway shortens it if the payload is too large.
 type Provider struct {
 	network.Options
 
-	// Which of Apple's environments the app's devices are registered with: `production`, or `sandbox` for builds from Xcode. Device tokens
-	// differ between them, so each environment needs a separate app_id. Default: `production`.
+	// The APNs environment that the app's device tokens belong to: `production`, or `sandbox` for builds from Xcode. A device token is valid
+	// in only one environment, so each environment needs a separate app_id. Default: `production`.
 	Environment string `json:"environment,omitempty"`
 
-	// The topic: the app's bundle ID, followed by the ending of the push type, such as `.voip`. The ending decides the push type.
-	// Placeholders are allowed. Default: the topic of the certificate; required with a key.
+	// The topic: the app's bundle ID. For some push types, a suffix follows, such as `.voip`. The suffix determines the push type.
+	// Placeholders are allowed. Default: the topic of the certificate. Required with `key_file`.
 	Topic string `json:"topic,omitempty"`
 
-	// The file of the key that signs provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
+	// The file with the key that signs provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// The key's ID: 10 characters. Placeholders are allowed.
+	// The ID of the key in `key_file`, with 10 characters. Placeholders are allowed.
 	KeyID string `json:"key_id,omitempty"`
 
-	// The ID of the developer team that the key belongs to: 10 characters. Placeholders are allowed.
+	// The ID of the developer team that the key belongs to, with 10 characters. Placeholders are allowed.
 	TeamID string `json:"team_id,omitempty"`
 
-	// The file of the client certificate: PEM, or PKCS#12 with its key. Placeholders are allowed.
+	// The file with the client certificate: a PEM file, or a PKCS#12 file that also contains the key. Placeholders are allowed.
 	CertificateFile string `json:"certificate_file,omitempty"`
 
-	// The PEM file of the certificate's key. Placeholders are allowed. Default: the key is in `certificate_file`.
+	// The PEM file with the certificate's key. Placeholders are allowed. Default: the key is in `certificate_file`.
 	CertificateKeyFile string `json:"certificate_key_file,omitempty"`
 
-	// The password of the PKCS#12 file, or of the PEM key. Placeholders are allowed, and recommended. Default: none.
+	// The password of the PKCS#12 file or of the PEM key. Placeholders are allowed. Use a placeholder to keep the password out of the
+	// configuration. Default: no password.
 	CertificatePassword string `json:"certificate_password,omitempty"`
 
 	// The push type: `alert`, `background`, `voip`, `complication`, `fileprovider`, `location`, `liveactivity`, `pushtotalk`, `widgets`,
-	// `controls` or `mdm`. It must match the topic. Default: the type of the topic's ending, such as `voip` for `.voip`. Without an ending,
-	// it is `alert`, or `background` for a push with nothing to show.
+	// `controls` or `mdm`. It must match the topic. Default: the type that belongs to the topic's suffix, such as `voip` for `.voip`. For a
+	// topic without a suffix, it is `alert`, or `background` if the push has nothing to show.
 	PushType string `json:"push_type,omitempty"`
 
-	// Which pushes replace an earlier one that is still shown or pending: those of the same `room`, or of the same `event`. Default: `off`.
+	// When a push replaces an earlier one that is still shown or pending. With `room`, it replaces one of the same room. With `event`, it
+	// replaces one of the same event. With `off`, it replaces none. Default: `off`.
 	CollapseID string `json:"collapse_id,omitempty"`
 
-	// What the device groups notifications by: `room`. Default: `off`, or the thread-id of the `default_payload`.
+	// How the device groups notifications. With `room`, it groups them by room. With `off`, the gateway sets no thread ID, so the thread-id in
+	// the `default_payload` applies, if there is one. Default: `off`.
 	ThreadID string `json:"thread_id,omitempty"`
 
 	topic      string

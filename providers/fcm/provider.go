@@ -19,53 +19,56 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers through Firebase Cloud Messaging and its HTTP v1 API. The pushkey is the registration token, or, with `target fid`, the
-// Firebase installation ID.
+// Provider delivers through Firebase Cloud Messaging (FCM), with its HTTP v1 API. The pushkey is the registration token. With `target fid`,
+// it is the Firebase installation ID.
 //
-// Members of FCM's objects may have either spelling of FCM's JSON, `collapse_key` or `collapseKey`. They are checked when the configuration
-// loads. Unknown members, values of a wrong type or beyond FCM's limits, and members that the gateway sets are errors.
+// Some options are JSON objects of FCM's API. You can write the names in them as `collapse_key` or as `collapseKey`; one object may use
+// both styles. The gateway checks these objects when the configuration loads. Unknown names, values of the wrong type and values beyond
+// FCM's limits are errors. Names that the gateway itself sets are also errors.
 //
-// The message has only data, as in Sygnal: the `default_payload` of the pusher's data, `event_id`, `room_id`, `prio`, `unread` and
-// `missed_calls`. With `content full`, it also has the rest of the notification. Each value is a string of at most 1024 bytes. A pusher
-// with `data_message` in its data gets the form that FluffyChat reads from Hedwig. A message that is too large loses content first, then
-// names.
+// By default, a message contains only data, as with Sygnal: the `default_payload` in the pusher's data, `event_id`, `room_id`, `prio`,
+// `unread` and `missed_calls`. With `content full`, it also contains the rest of the notification. Each value is a string of at most 1024
+// bytes. If a message is too large, the gateway first leaves out content, then names, such as the room's.
 //
-// The credentials file is read again when it is replaced. If a replacement cannot be used, an error is logged and the old credential stays
-// in use.
+// If the pusher's data has `data_message`, or the app_id ends with `.data_message`, the message has FluffyChat's format, which the gateway
+// Hedwig introduced.
+//
+// When you replace the credentials file, the provider reads it again. If it cannot use the new file, it logs an error and continues with
+// the old credential.
 type Provider struct {
 	network.Options
 
-	// The file of a service account's key, of an authorized user's credentials (`gcloud auth application-default login`), or of workload
-	// identity federation. Placeholders are allowed. Default: Google's application default credentials, such as those of the machine that
-	// runs the gateway.
+	// The file with the credentials: a service account's key, an authorized user's credentials (`gcloud auth application-default login`), or a
+	// configuration of workload identity federation. Placeholders are allowed. Default: Google's application default credentials, such as
+	// those of the machine that runs the gateway.
 	CredentialsFile string `json:"credentials_file,omitempty"`
 
-	// The ID of the Firebase project. Placeholders are allowed. Default: the project of the credentials.
+	// The ID of the Firebase project. Placeholders are allowed. Default: the project that the credentials belong to.
 	ProjectID string `json:"project_id,omitempty"`
 
-	// What the pushkeys of this app are: `token` for registration tokens, `fid` for Firebase installation IDs, which FCM recommends
-	// instead. Default: `token`.
+	// What the pushkeys of this app are. `token` means registration tokens. `fid` means Firebase installation IDs, which FCM recommends.
+	// Default: `token`.
 	Target string `json:"target,omitempty"`
 
-	// What the device shows: a Notification object of FCM's (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages), in
-	// each message except badge updates. Default: none, the app decides.
+	// What the device shows: an FCM Notification object (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages). All
+	// messages except badge updates contain it. Default: none, so the app decides what to show.
 	Notification json.RawMessage `json:"notification,omitempty"`
 
-	// An AndroidConfig object of FCM's, to be merged into each message. The gateway sets its `priority` from the notification. Its `ttl`,
-	// unless given, is what remains of the app's `ttl`. Default: none.
+	// An FCM AndroidConfig object. The gateway merges it into each message. The gateway sets `priority` to the priority of the notification.
+	// If the object has no `ttl`, the gateway sets it to the time that remains of the app's `ttl`. Default: none.
 	Android json.RawMessage `json:"android,omitempty"`
 
-	// An AndroidConfigV2 object of FCM's (https://firebase.google.com/docs/cloud-messaging/send/v2-api), to be merged into each message
-	// instead of `android`. In a badge update, `background_sync` replaces `remote_notification`. Default: none.
+	// An FCM AndroidConfigV2 object (https://firebase.google.com/docs/cloud-messaging/send/v2-api), in place of `android`. The gateway merges
+	// it into each message. In a badge update, `background_sync` replaces `remote_notification`. Default: none.
 	AndroidV2 json.RawMessage `json:"android_v2,omitempty"`
 
-	// An ApnsConfig object of FCM's, for Apple devices behind FCM, to be merged into each message. Default: none.
+	// An FCM ApnsConfig object, for Apple devices that get their pushes through FCM. The gateway merges it into each message. Default: none.
 	APNS json.RawMessage `json:"apns,omitempty"`
 
-	// A WebpushConfig object of FCM's, to be merged into each message. Default: none.
+	// An FCM WebpushConfig object. The gateway merges it into each message. Default: none.
 	Webpush json.RawMessage `json:"webpush,omitempty"`
 
-	// An FcmOptions object of FCM's, with the label for its analytics, to be merged into each message. Default: none.
+	// An FCM FcmOptions object, which has the label for FCM's analytics. The gateway merges it into each message. Default: none.
 	FCMOptions json.RawMessage `json:"fcm_options,omitempty"`
 
 	template *template

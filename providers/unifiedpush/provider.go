@@ -14,19 +14,24 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to UnifiedPush endpoints: ntfy, NextPush, Mozilla's autopush and others. The pushkey is the endpoint's URL. The message
-// is the notification as the homeserver sent it, with only the device that it is for:
+// Provider delivers to UnifiedPush endpoints, such as those of ntfy, NextPush and Mozilla's autopush. The pushkey is the endpoint's URL.
+// The message is the notification from the homeserver, but it lists only the device that the push is for:
 //
 //	{"notification": {"event_id": "$…", "room_id": "!…", "prio": "high", "counts": {"unread": 1},
 //	                  "devices": [{"app_id": "…", "data": {"client_name": "…"}}]}}
 //
-// If the pusher's data has the subscription's keys (`p256dh` and `auth`, directly or below `keys`), the message contains the whole
-// notification, encrypted by RFC 8291 and signed by RFC 8292. Otherwise it travels in the clear. Unless the app's `content` is `full`, it
-// then has only ids, counts and the members of MSC3013. Of the device's data, it has only `client_name` and `default_payload.user_id`, by
-// which clients with several accounts recognise the right one. It never contains a pushkey or a key.
+// If the pusher's data has the subscription's keys, the gateway encrypts the message (RFC 8291), signs the request (RFC 8292) and sends the
+// whole notification. The keys are `p256dh` and `auth`, directly in the data or in its member `keys`.
 //
-// A notification that does not fit into 4096 bytes loses, in this order: its device, the parts of its content that clients do not show, the
-// end of its body, its names, and everything except ids and counts.
+// Without these keys, the message is not encrypted. Unless the app has `content full`, it then contains only IDs, counts and the members of
+// MSC3013.
+//
+// Of the device's data, the message contains only `client_name` and `default_payload.user_id`. A client with several accounts needs them to
+// recognise the right account. The message never contains a pushkey or a key.
+//
+// A message can have at most 4096 bytes. If it is too large, the gateway leaves out parts until it fits. First it leaves out the device,
+// then the parts of the content that clients do not show. Then it shortens the text. Then it leaves out names, such as the room's. Finally,
+// it leaves out everything except IDs and counts.
 type Provider struct {
 	webpushmessage.Options
 

@@ -16,19 +16,21 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to Web Push subscriptions. A pusher names its subscription in one of two ways: the pushkey is the subscription's
-// `p256dh` and the pusher's data has `endpoint` and `auth`, or the pushkey is the whole `PushSubscription` as JSON.
+// Provider delivers to Web Push subscriptions. There are two ways to register a subscription as a pusher. Either the pushkey is the
+// subscription's `p256dh`, and the pusher's data has `endpoint` and `auth`. Or the pushkey is the whole `PushSubscription` as JSON.
 //
-// The message is encrypted, and only the subscriber can read it. By default, it therefore contains the whole notification, flat:
+// The message is encrypted, and only the subscriber can read it. So by default, it contains the whole notification, as one flat object:
 //
 //	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
 //
-// merged over the `default_payload` of the pusher's data. A message that does not fit loses, in this order: the parts of its content that
-// clients do not show, the end of its body, its names, and everything except ids and counts. A pusher's data has two more options.
-// `events_only: true` turns off badge updates. `only_last_per_room: true` lets a message replace an undelivered earlier one of the same
-// room, at the push service and while it is pending here.
+// The gateway first takes the `default_payload` in the pusher's data, and then sets these members. If the message is too large, the gateway
+// leaves out parts until it fits. First it leaves out the parts of the content that clients do not show. Then it shortens the text. Then it
+// leaves out names, such as the room's. Finally, it leaves out everything except IDs and counts.
 //
-// Browsers subscribe with the application server key in the endpoint's GET document.
+// The pusher's data can have two options. `events_only: true` turns off badge updates. With `only_last_per_room: true`, a message replaces
+// an earlier message of the same room that is still pending, at the push service or in the outbox.
+//
+// Browsers must subscribe with the gateway's application server key. A GET request to the gateway's endpoint returns this key.
 type Provider struct {
 	webpushmessage.Options
 

@@ -31,20 +31,20 @@ const (
 	minMaxEntries = 10_000
 )
 
-// Store remembers rejected pushkeys in a file. The file has hashes, the patterns of apps, reasons and times, but never a pushkey. Only one
-// process at a time can have it open.
+// Store records rejected pushkeys in a database file. The file contains hashes, the patterns of apps, reasons and times, but never a
+// pushkey. Only one process at a time can open it.
 type Store struct {
-	// The path of the file. The gateway creates the file and its directory if they don't exist. A relative path starts at the working
-	// directory of the process. Placeholders such as `{env.NAME}` are replaced while loading. Default: `matrix_push/rejected.db` in Caddy's
-	// data directory.
+	// The path of the database file. The gateway creates the file and its directory if they don't exist. A relative path is relative to the
+	// working directory of the process. Placeholders such as `{env.NAME}` are resolved while the configuration loads. Default:
+	// `matrix_push/rejected.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
-	// How long to keep a record after a notification last asked for it, as a duration such as `90d`; at least a minute. Default: 90d.
+	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
-	// Roughly how many records to keep, at least 10000. Beyond that, each new record replaces another, whose pushkey is pushed to once more
-	// when it is asked for. There is a bound because anyone who runs a push server can have any number of pushkeys reported dead. A record
-	// takes some 45 bytes of memory and 100 bytes of the file. Default: 10000000.
+	// Roughly how many records are kept, at least 10000. When this limit is reached, each new record replaces another one. The gateway then
+	// sends the next push for the replaced pushkey to its push service again. The limit exists because anyone who runs a push server can have
+	// any number of pushkeys reported as dead. A record takes about 45 bytes of memory and 100 bytes of the file. Default: 10000000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	log   *slog.Logger

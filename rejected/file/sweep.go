@@ -34,7 +34,7 @@ func (d *database) run(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			crowd = nil // after a disk error, it tries again at the next interval, not with every lookup
-			d.Log().Error("the file of rejected pushkeys cannot be swept", "file", d.path, "error", err)
+			d.Log().Error("the file of rejected pushkeys cannot be cleaned up", "file", d.path, "error", err)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func TestAFailingSweepIsLoggedOnceAnInterval(t *testing.T) {
 	c.ticks <- c.now()
 	<-c.waits
 	cleanup(t, s)
-	if n := strings.Count(log.String(), "cannot be swept"); n != 2 {
+	if n := strings.Count(log.String(), "cannot be cleaned up"); n != 2 {
 		t.Errorf("logged %d times, want 2: %s", n, log.String())
 	}
 }

@@ -19,13 +19,14 @@ func init() {
 // DefaultMaxEntries is how many records the store keeps by default.
 const DefaultMaxEntries = 100_000
 
-// Store remembers rejected pushkeys in memory. They survive a reload of the configuration, and are learned again after a restart.
+// Store records rejected pushkeys in memory. The records survive a reload of the configuration, but not a restart. After a restart, push
+// services must reject the pushkeys again.
 type Store struct {
-	// How many records to keep. Beyond that, the record that was least recently asked for is forgotten. A record takes about 300 bytes.
-	// Default: 100000.
+	// How many records are kept. When this limit is reached, each new record replaces another: the one whose pushkey has gone longest without
+	// a notification. A record takes about 300 bytes. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
-	// How long to keep a record after a notification last asked for it, as a duration such as `90d`; at least a minute. Default: 90d.
+	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
 	table *table // kept after Cleanup for the requests still in flight

@@ -22,24 +22,26 @@ func init() {
 	caddy.RegisterModule(Store{})
 }
 
-// Store remembers rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share them. Redis has hashes, the patterns of
-// apps, reasons and times, but never a pushkey.
+// Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, the
+// patterns of apps, reasons and times, but never a pushkey.
 //
-// A request asks Redis once for all its devices, and waits at most a tenth of a second. Without an answer, no pushkey is rejected: the push
-// goes to the push service, which rejects the pushkey again. What one gateway learns, the others know with their next request. When one
-// gateway forgets a pushkey, the others may reject it for another 5 s.
+// For each request, the gateway asks Redis once about all devices, and waits for at most 100 ms. If Redis does not answer, the gateway
+// rejects no pushkey from its records. The pushes go to the push service, which rejects dead pushkeys again. When one gateway records a
+// pushkey, the other gateways know it from their next request on. When one gateway forgets a pushkey, the others may reject the pushkey for
+// another 5 s.
 type Store struct {
-	// The URL of a Redis or Valkey, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. It may set timeouts, as in `?dial_timeout=1s&read_timeout=500ms`, which are the defaults. Placeholders
-	// such as `{env.NAME}` or `{file./path}` are replaced while loading. It must be one primary, not a Redis Cluster of several shards.
-	// Required.
+	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
+	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
+	// several shards. Required.
 	URL string `json:"url,omitempty"`
 
-	// The prefix of all keys in Redis; there it is in braces. Gateways that share a store have the same prefix. Default: `matrix_push`.
+	// The prefix of all keys in Redis. In the keys, it is in braces. Gateways that share a store must have the same prefix. Default:
+	// `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How long to keep a record after a notification last asked for it, as a duration such as `90d`; at least a minute. Requests for a record
-	// are noted once an hour, so it may expire up to an hour early. Default: 90d.
+	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. For each pushkey,
+	// the gateway stores this time at most once an hour, so a record may expire up to an hour early. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
 	log     *slog.Logger

@@ -87,7 +87,7 @@ func (d *shelf) flush() {
 			return r, revision.Put
 		})
 		if err != nil {
-			d.Log().Debug("last requests for pushkeys cannot be stored", "error", failed(ctx, err))
+			d.Log().Debug("the times of the latest notifications cannot be stored", "error", failed(ctx, err))
 			return
 		}
 	}

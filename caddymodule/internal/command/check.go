@@ -72,16 +72,15 @@ func (p *program) check() *cobra.Command {
 	var live bool
 	var within time.Duration
 	cmd := p.leaf("check", "Checks a configuration without sending any push",
-		`Checks a configuration without sending any push: that it loads, and which
-settings probably need a second look. You can run it next to a running server.
-It checks the file given with --config, or the Caddyfile in the current
-directory.
+		`Checks whether a configuration loads, and warns about settings that are probably
+wrong. It sends no push. You can run it while Caddy is running. It checks the
+file given with --config, or the Caddyfile in the current directory.
 
-With --live, it also asks the push services whether they accept the
-credentials, where they can be asked. No device gets anything.
+With --live, it also asks each push service whether it accepts the credentials.
+Some push services cannot be asked. No device gets a push.
 
 Exits with 1 if the configuration does not load or the check of credentials fails.
-Exits with 0 if there are only warnings, or with 3 if --strict is set.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
+If there are only warnings, it exits with 0, or with 3 if --strict is set.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
 	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials")
 	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "The maximum time for --live")
 	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there are warnings")

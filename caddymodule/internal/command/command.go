@@ -23,19 +23,19 @@ const (
 	exitFound  = 3
 )
 
-const long = `Inspects and manages the Matrix push gateway of this Caddy.
+const long = `Inspects and manages the Matrix push gateway in Caddy.
 
-All commands except check and vapid-keygen talk to the admin API of a running
-Caddy. Its address is --address, or the one in the file given with --config,
-or localhost:2019.
+All commands except check and vapid-keygen connect to the admin API of a running
+Caddy. They use the address given with --address. Without it, they read the
+address from the file given with --config. The default is localhost:2019.
 
 Exit codes:
   0  success
   1  the command failed, or the gateway is not reachable or not ready
   2  wrong usage
-  3  the command succeeded and found a problem: a test notification that was
-     not delivered, a pushkey that is recorded as dead, or with --strict
-     anything that needs attention`
+  3  the command succeeded, but it found a problem: a test notification was not
+     delivered, a pushkey is recorded as dead or is unusable, or with --strict,
+     something needs attention`
 
 // New returns the command. The check command calls inspect to learn what a provisioned configuration would do.
 func New(inspect func(caddy.Context) (*Plan, error)) caddycmd.Command {
@@ -72,9 +72,9 @@ func isTerminal(w io.Writer) bool {
 func (p *program) addTo(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&p.json, "json", false, "Print JSON")
-	flags.StringVar(&p.address, "address", "", "The address of the admin API (default: the one in --config, or localhost:2019)")
-	flags.StringVarP(&p.config, "config", "c", "", "The configuration file to check, or to read the address of the admin API from")
-	flags.StringVarP(&p.adapter, "adapter", "a", "", "The name of the config adapter")
+	flags.StringVar(&p.address, "address", "", "The address of the admin API (default: the address in the file given with --config, or localhost:2019)")
+	flags.StringVarP(&p.config, "config", "c", "", "The configuration file that is checked, or that has the address of the admin API")
+	flags.StringVarP(&p.adapter, "adapter", "a", "", "The config adapter to use for the file given with --config")
 	cmd.SetFlagErrorFunc(p.misused)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {

@@ -295,7 +295,7 @@ func TestWrongUsageEndsWith2AndSaysWhatIsWrong(t *testing.T) {
 		"fuse reset":                                   "--unknown-apps",
 		"fuse reset --app a --unknown-apps":            "--unknown-apps",
 		"send":                                         "--app-id is missing",
-		"send --request a --app-id b":                  "--request is the whole notification",
+		"send --request a --app-id b":                  "--request contains the whole notification",
 		"send --app-id a --pushkey b --data {":         "--data is not valid JSON",
 		"send --app-id a --pushkey b --badge --body c": "--badge sends no event",
 		"vapid-keygen":                                 "missing",

@@ -78,7 +78,7 @@ func (c *configuration) warnings() (warnings []string) {
 	}
 	for _, h := range c.handlers {
 		if h.Plaintext == "allow" {
-			return append(warnings, "plaintext allow: a site accepts notifications without TLS, from anyone, and others on the way can read them")
+			return append(warnings, "plaintext allow: a site accepts notifications without TLS from anyone, and anyone on the network path can read them")
 		}
 	}
 	return warnings

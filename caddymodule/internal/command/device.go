@@ -26,17 +26,18 @@ func (s *selectorFlags) addTo(cmd *cobra.Command) {
 }
 
 const pushkeyHelp = `
-All users of the machine can see a pushkey on the command line. Use
---pushkey - to read it from standard input, or --pushkey-file.`
+A pushkey on the command line is visible to all users of the machine. To hide it,
+use --pushkey - (which reads it from standard input) or --pushkey-file.`
 
 // endpointHelp is for commands that also take an endpoint.
 const endpointHelp = `
 A device of a webpush app is identified by its app_id, its pushkey and the
-endpoint in its data. All users can see --endpoint, too: use --endpoint-file.`
+endpoint in its data. The endpoint on the command line is also visible to all
+users. To hide it, use --endpoint-file.`
 
 func (d *deviceFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.appID, "app-id", "", "The device's app_id")
-	cmd.Flags().StringVar(&d.pushkey, "pushkey", "", "The device's pushkey; - reads it from standard input")
+	cmd.Flags().StringVar(&d.pushkey, "pushkey", "", "The device's pushkey; - reads the pushkey from standard input")
 	cmd.Flags().StringVar(&d.pushkeyFile, "pushkey-file", "", "A file that contains the device's pushkey")
 }
 

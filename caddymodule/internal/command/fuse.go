@@ -9,9 +9,9 @@ import (
 func (p *program) fuse() *cobra.Command {
 	var app string
 	var unknown bool
-	reset := p.leaf("reset", "Resets an app's fuse", `Resets an app's fuse, so its rejections are accepted again, and retries its
-pending pushes now. Fix the cause first. With --unknown-apps, it resets the fuse
-for devices that no app serves.`, 0, 0, func(i *invocation) error {
+	reset := p.leaf("reset", "Resets an app's fuse", `Resets the fuse of an app. The gateway then accepts the app's rejections again,
+and retries the app's pending pushes immediately. Fix the cause first. With
+--unknown-apps, it resets the fuse for devices that no app serves.`, 0, 0, func(i *invocation) error {
 		body := map[string]string{}
 		switch {
 		case unknown == (app != ""):
@@ -37,7 +37,7 @@ for devices that no app serves.`, 0, 0, func(i *invocation) error {
 		}
 		return nil
 	})
-	reset.Flags().StringVar(&app, "app", "", "The app with this pattern")
+	reset.Flags().StringVar(&app, "app", "", "The pattern of the app")
 	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "Reset the fuse for devices that no app serves")
 	return p.group("fuse", "Resets fuses", reset)
 }

@@ -20,7 +20,7 @@ func (p *program) vapidKeygen() *cobra.Command {
 		`Generates a key for Web Push (VAPID, RFC 8292) and writes it to a new file, for
 the option vapid_key_file. It prints the public key that browsers subscribe with.
 Without that option, the gateway generates its own key. You need this command
-only if several gateways share a key, or if you keep it elsewhere.`, 1, 1, keygen)
+only if several gateways share a key, or if you want to keep the key elsewhere.`, 1, 1, keygen)
 }
 
 func keygen(i *invocation) error {
@@ -44,7 +44,7 @@ func keygen(i *invocation) error {
 	if i.json {
 		return i.encode(map[string]string{"file": name, "public_key": key})
 	}
-	i.say(green, "The key is in %s. Keep it: subscriptions work only with this key.", name)
+	i.say(green, "The private key is in %s. Keep this file: subscriptions work only with this key.", name)
 	i.say(plain, "Public key: %s", key)
 	return nil
 }

@@ -131,8 +131,8 @@ func (p *program) outboxRetry() *cobra.Command {
 		}
 		return nil
 	})
-	cmd.Flags().StringVar(&app, "app", "", "The app with this pattern")
-	cmd.Flags().StringVar(&hash, "hash", "", "Only the device with this hash or unique prefix")
+	cmd.Flags().StringVar(&app, "app", "", "The pattern of the app")
+	cmd.Flags().StringVar(&hash, "hash", "", "Retry only the pushes of the device with this hash; a unique prefix is enough")
 	return cmd
 }
 
@@ -140,9 +140,9 @@ func (p *program) outboxDrop() *cobra.Command {
 	var app, hash, id string
 	var all bool
 	cmd := p.leaf("drop", "Drops the pending pushes of a device or an app",
-		`Drops one pending push of a device, all of them, or all pending pushes of an
-app. They are lost: the homeserver does not send them again. A push that is being
-attempted stays.`, 0, 0, func(i *invocation) error {
+		`Drops one pending push of a device, all pending pushes of a device, or all pending
+pushes of an app. Dropped pushes are lost: the homeserver does not send them
+again. A push that is being sent is not dropped.`, 0, 0, func(i *invocation) error {
 			switch {
 			case app == "":
 				return misuse("--app is missing")
@@ -153,10 +153,10 @@ attempted stays.`, 0, 0, func(i *invocation) error {
 			}
 			return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
 		})
-	cmd.Flags().StringVar(&app, "app", "", "The app with this pattern")
-	cmd.Flags().StringVar(&hash, "hash", "", "The device with this hash or unique prefix")
-	cmd.Flags().StringVar(&id, "id", "", "Only the device's push with this ID")
-	cmd.Flags().BoolVar(&all, "all", false, "All pending pushes of the app")
+	cmd.Flags().StringVar(&app, "app", "", "The pattern of the app")
+	cmd.Flags().StringVar(&hash, "hash", "", "Drop the pushes of the device with this hash; a unique prefix is enough")
+	cmd.Flags().StringVar(&id, "id", "", "Drop only the push with this ID; needs --hash")
+	cmd.Flags().BoolVar(&all, "all", false, "Drop all pending pushes of the app")
 	return cmd
 }
 

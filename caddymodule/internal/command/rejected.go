@@ -20,14 +20,14 @@ func (p *program) rejected() *cobra.Command {
 func (p *program) rejectedList() *cobra.Command {
 	var app, prefix string
 	var limit int
-	cmd := p.leaf("list", "Lists the pushkeys that are recorded as dead or suspected, by hash", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists the hashes of the pushkeys that are recorded as dead or suspected", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
 		return listRejected(i, app, prefix, limit)
 	})
-	cmd.Flags().StringVar(&app, "app", "", "Only pushkeys of the app with this pattern")
-	cmd.Flags().StringVar(&prefix, "prefix", "", "Only pushkeys whose hash starts with this prefix")
+	cmd.Flags().StringVar(&app, "app", "", "List only pushkeys of the app with this pattern")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "List only pushkeys whose hash starts with this prefix")
 	cmd.Flags().IntVar(&limit, "limit", 0, "The maximum number of records to list; 0 for all")
 	return cmd
 }
@@ -103,12 +103,12 @@ func (p *program) rejectedExplain() *cobra.Command {
 	var device selectorFlags
 	cmd := p.leaf("explain", "Shows everything known about a device",
 		`Shows why and since when a device is rejected or suspected, the result of the
-latest attempt, and whether it has pending pushes. Select the device by its
-app_id and pushkey, or by its hash. A unique prefix of the hash is enough, such
-as the 8 characters in a log line.
+latest attempt, and whether the device has pending pushes. Select the device by
+its app_id and pushkey, or by its hash. A unique prefix of the hash is enough,
+such as the 8 characters in a log line.
 
 Exits with 3 if the pushkey is recorded as dead or is unusable. Exits with 0 if
-it is only suspected, as it is not rejected then.
+the pushkey is only suspected, because it is not rejected then.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -142,12 +142,12 @@ func explain(i *invocation, device *selectorFlags) error {
 func (i *invocation) explanation(e gateway.Explanation) {
 	app := e.App
 	if app == "" {
-		app = "not configured: its devices are rejected"
+		app = "not configured, so its devices are rejected"
 	}
 	rows := [][2]string{{"Pushkey hash", e.PushkeyHash}, {"App", app}}
 	switch r := e.Record; {
 	case e.Unusable != nil && r == nil:
-		i.say(red, "This pushkey is unusable: each notification for it is answered with a rejection.")
+		i.say(red, "The pushkey is unusable: the gateway rejects it in the answer to every notification.")
 		rows = append(rows, [2]string{"Unusable", e.Unusable.Reason + ": " + e.Unusable.Detail})
 	case r == nil:
 		i.say(green, "The pushkey is not recorded as dead.")
@@ -156,7 +156,7 @@ func (i *invocation) explanation(e gateway.Explanation) {
 		rows = append(append(rows, i.verdict(r)...), i.suspicion(r)...)
 	default:
 		i.say(yellow, "The pushkey is suspected to be dead, but not rejected.")
-		rows = append(append(rows, [2]string{"Reason", r.Reason + ", by the app " + r.App}), i.suspicion(r)...)
+		rows = append(append(rows, [2]string{"Reason", r.Reason + ", recorded for the app " + r.App}), i.suspicion(r)...)
 	}
 	if l := e.Last; l != nil {
 		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason},
@@ -176,13 +176,13 @@ func (i *invocation) explanation(e gateway.Explanation) {
 
 func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
 	return [][2]string{
-		{"Verdict", r.Reason + ", by the app " + r.App},
+		{"Verdict", r.Reason + ", recorded for the app " + r.App},
 		{"First seen", i.when(r.FirstSeen)},
 		{"Last seen", i.when(r.LastSeen)},
 		{"Verdicts", fmt.Sprint(r.Verdicts)},
 		{"Dead since", i.whenever(r.ServiceTime)},
 		{"Rejected", i.condemned(r)},
-		{"Next probe", i.when(r.ProbeAt) + ", by a notification without pushkey_ts"},
+		{"Next probe", "not before " + i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"},
 	}
 }
 
@@ -194,15 +194,15 @@ func (i *invocation) suspicion(r *gateway.RecordStatus) [][2]string {
 	}
 	next := i.when(s.LookAt) + "; pushes stay pending until then"
 	if !s.LookAt.After(i.now()) {
-		next = "due since " + i.when(s.LookAt) + "; the next push is sent to check it"
+		next = "due since " + i.when(s.LookAt) + "; the next push is the check"
 	}
 	return [][2]string{
 		{"Suspected since", i.when(s.Since)},
 		{"Not found", count(s.Looks, "time", "times")},
 		{"Next check", next},
 		{"Cleared by", "a push that the push server accepts"},
-		{"Confirmed by", "another miss at least 10 minutes after the first, if the host accepted a push for another device in between"},
-		{"Or by", "another miss at least 24 hours after the first, with at least 3 misses in all"},
+		{"Confirmed by", "another 404 at least 10 minutes after the first, if the host accepted a push for another device in between"},
+		{"Or by", "another 404 at least 24 hours after the first, if it is at least the third"},
 	}
 }
 
@@ -211,7 +211,7 @@ func (i *invocation) condemned(r *gateway.RecordStatus) string {
 	if r.CondemnedUntil == nil {
 		return ""
 	}
-	return "pushers registered up to " + i.when(*r.CondemnedUntil) + "; later ones get pushes"
+	return "pushers registered up to " + i.when(*r.CondemnedUntil) + "; pushers registered later get pushes"
 }
 
 func (p *program) rejectedForget() *cobra.Command {
@@ -222,7 +222,7 @@ func (p *program) rejectedForget() *cobra.Command {
 push service. Select the device by its app_id and pushkey, or by its hash. A
 unique prefix of the hash is enough.
 
-With --app and --since, forgets all pushkeys of an app that were first rejected
+With --app and --since, it forgets all pushkeys of an app that were first rejected
 since that time. Use this to undo wrong rejections.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error {
 			if app == "" && since == "" {
@@ -236,7 +236,7 @@ since that time. Use this to undo wrong rejections.
 	device.addTo(cmd)
 	cmd.Flags().StringVar(&app, "app", "", "Forget rejections of the app with this pattern")
 	cmd.Flags().StringVar(&since, "since", "",
-		"Forget rejections since a time such as 2026-03-14T09:00:00Z, or a duration ago, such as 90m or 2d")
+		"Forget rejections since this time, such as 2026-03-14T09:00:00Z, or of this last period, such as 90m or 2d")
 	return cmd
 }
 

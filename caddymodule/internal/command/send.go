@@ -23,22 +23,24 @@ func (p *program) send() *cobra.Command {
 	var f sendFlags
 	cmd := p.leaf("send", "Sends a test notification to a device and shows the push service's answer",
 		`Sends a test notification to a device and shows the push service's answer. The
-test ignores the recorded rejections and the outbox, and changes neither. The
-line Normally shows the result that a homeserver's notification would have. An
-attempt may take 30 s.
+test ignores the recorded rejections and the outbox, and changes neither of them.
+It may take up to 30 s.
+
+The line "Normally" shows what happens to such a notification if a homeserver
+sends it.
 
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
 	f.addTo(cmd)
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
-	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads standard input")
+	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads the request from standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
-		"The site where the notification seems to arrive (host or host:port), to reach your own push server there")
-	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the one that Element recognises as a test)")
+		"Send as if the notification had arrived at this site (host or host:port); needed if your own push server is on the site")
+	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the ID that Element recognises as a test)")
 	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
 	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")
 	cmd.Flags().BoolVar(&f.badge, "badge", false, "Send a badge update instead of an event")
-	cmd.Flags().BoolVar(&f.low, "low", false, "Send it with low priority")
+	cmd.Flags().BoolVar(&f.low, "low", false, "Send the notification with low priority")
 	return cmd
 }
 
@@ -84,7 +86,7 @@ func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 // whole returns a complete request from a file.
 func (f *sendFlags) whole(in io.Reader) (request map[string]any, err error) {
 	if f.given() || f.data != "" || f.eventID != "" || f.roomID != "" || f.body != "" || f.badge || f.low {
-		return nil, misuse("--request is the whole notification: it can be combined only with --site")
+		return nil, misuse("--request contains the whole notification: only --site can be given together with it")
 	}
 	var data []byte
 	if f.request == "-" {
@@ -139,7 +141,7 @@ func send(i *invocation, f *sendFlags) error {
 // results describe the result of the same notification from a homeserver.
 var results = map[string]string{
 	"delivered":   "delivered",
-	"rejected":    "rejected: the homeserver would remove the pusher",
+	"rejected":    "rejected, so the homeserver would remove the pusher",
 	"dropped":     "dropped: this push can never be delivered, but the pushkey is fine",
 	"queued":      "kept in the outbox and retried",
 	"unavailable": "answered with 503, so the homeserver sends it again",

@@ -12,11 +12,12 @@ import (
 
 func (p *program) status() *cobra.Command {
 	cmd := p.leaf("status", "Shows the state of the gateway and its apps",
-		`Shows the state of the gateway and its apps. It asks no push service.
+		`Shows the state of the gateway and its apps. It does not contact any push
+service.
 
-Exits with 0 if the gateway is ready, even if something needs attention; with
---strict, it then exits with 3. Exits with 1 if there is no gateway or it is not
-reachable, so you can use it as a container's health check.`, 0, 0, showStatus)
+Exits with 0 if the gateway is ready. If something needs attention, it also exits
+with 0, or with 3 if --strict is set. Exits with 1 if there is no gateway or it
+cannot be reached. So you can use the command as a container's health check.`, 0, 0, showStatus)
 	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if something needs attention")
 	return cmd
 }
@@ -72,7 +73,7 @@ func (i *invocation) suspected(apps []gateway.AppStatus) {
 	for _, a := range apps {
 		if a.Suspected > 0 {
 			fmt.Fprintln(i.out)
-			i.say(plain, "app %s: %s suspected: the push server, or a proxy in front of it, does not know them. Their pushes stay pending.",
+			i.say(plain, "app %s: %s suspected to be dead: the push server, or a proxy in front of it, answered 404. Pushes stay pending until the next check.",
 				a.App, count(a.Suspected, "pushkey is", "pushkeys are"))
 		}
 	}
@@ -86,17 +87,17 @@ func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 			if host == "" {
 				host = "the push service"
 			}
-			were := "were"
+			were, them := "were", "them"
 			if w.Devices == 1 {
-				were = "was"
+				were, them = "was", "it"
 			}
 			fmt.Fprintln(i.out)
 			todo := "Restore that key. If it is lost, these clients must subscribe again."
 			if w.Accepted {
-				todo = "Other subscriptions there have the right key, so these clients must subscribe again."
+				todo = "Other subscriptions at this host have the right key, so these clients must subscribe again."
 			}
-			i.say(plain, "app %s: %s at %s %s made for another key, since %s. %s",
-				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, i.when(w.Since), todo)
+			i.say(plain, "app %s: %s at %s %s made for another VAPID key. Pushes to %s have failed since %s. %s",
+				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, them, i.when(w.Since), todo)
 		}
 	}
 }
@@ -117,11 +118,11 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 	}
 	switch d.Reason {
 	case "failing":
-		return of + ": nothing was delivered and all recent pushes failed since " + i.whenever(d.Since)
+		return of + ": no push was delivered and all recent attempts failed since " + i.whenever(d.Since)
 	case "breaker_open":
-		return of + ": the push service is failing, and its breaker is open"
+		return of + ": the breaker is open because the push service is failing"
 	case "fuse_tripped":
-		return of + ": the fuse tripped because too many pushkeys were rejected; rejections are held since " + i.whenever(d.Since)
+		return of + ": the fuse tripped because too many pushkeys were rejected; rejections have been held since " + i.whenever(d.Since)
 	case "credential_expired":
 		return of + ": the credential expired on " + i.whenever(d.Since)
 	case "misconfigured":

@@ -71,7 +71,7 @@ func (o *Observer) mayLog(level zapcore.Level, kind string) bool {
 
 func (o *Observer) linesLeft(left map[string]int) {
 	o.logger.Warn("log lines suppressed", zap.Int("lines", sum(left)), zap.Any("kinds", left),
-		zap.String("hint", "requests caused more lines than the limit of a minute; the metrics count all of them"))
+		zap.String("hint", "requests caused more log lines than the limit for one minute; the metrics count all of them"))
 }
 
 // tell emits an event, unless there were too many in the current minute.
@@ -87,7 +87,7 @@ func (o *Observer) tell(event string, data map[string]any) {
 
 func (o *Observer) eventsLeft(left map[string]int) {
 	o.logger.Warn("events suppressed", zap.Int("events", sum(left)), zap.Any("kinds", left),
-		zap.String("hint", "requests caused more events than the limit of a minute; the rest are not emitted"))
+		zap.String("hint", "requests caused more events than the limit for one minute; the rest are not emitted"))
 }
 
 // Retire reports what was suppressed until now.

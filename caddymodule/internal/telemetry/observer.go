@@ -90,7 +90,7 @@ func (o *Observer) wrongKeys(a gateway.Attempt) {
 // blockedHint returns what to do about a push that the configuration blocks.
 func blockedHint(reason string) string {
 	if reason == "own_path" {
-		return "if the path is meant to get pushes, add it to own_paths"
+		return "if pushes may go to this path, add the path to own_paths"
 	}
 	return "if the push server is yours, allow its network with allow_private"
 }
@@ -118,7 +118,7 @@ func (o *Observer) Refused(a *gateway.App, why gateway.Refusal) {
 	metrics.refusedByOutbox(a, why)
 	if why == gateway.RefusedFull && o.news("outbox full "+a.Pattern) {
 		o.logger.Warn("outbox full: pushes are refused", append(nameOf(a), zap.String("hint",
-			"run `caddy matrix-push status` to see which app is failing; max_per_app and max_size of the outbox set the room"))...)
+			"run `caddy matrix-push status` to see which app is failing; the outbox options max_per_app and max_size set the limits"))...)
 	}
 }
 
@@ -132,7 +132,7 @@ func (o *Observer) RequestRefused(err *gateway.Error) {
 	}
 	metrics.refusal(err.Reason)
 	if err.Reason == gateway.ReasonBusy && o.news(err.Reason) {
-		o.logger.Warn("requests refused: too many bytes in memory", zap.String("hint",
+		o.logger.Warn("requests refused: too much request data in memory", zap.String("hint",
 			"homeservers retry them; check the access log for large requests, and whether a push service is slow"))
 	}
 }
@@ -178,7 +178,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
 			o.logger.Warn("fuse tripped by devices that never got a push: their rejections are withdrawn and held",
-				append(fields, zap.String("hint", "someone makes up pushkeys, or the gateway is new to its devices; there is nothing to do"))...)
+				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
 	}
@@ -190,7 +190,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 			append(fields, zap.String("hint", "check whether the push server works; reset the fuse only if its users are really gone"))...)
 	case app == "":
 		o.logger.Error("fuse tripped: too many devices of unknown apps; they are answered 503 instead of being rejected",
-			zap.Int("pushkeys", pushkeys), zap.String("hint", "check whether an app is missing in the configuration; if not, reset the fuse"))
+			zap.Int("pushkeys", pushkeys), zap.String("hint", "check whether an app is missing from the configuration; if not, reset the fuse"))
 	default:
 		o.logger.Error("fuse tripped: too many pushkeys rejected; rejections are withdrawn and held",
 			append(fields, zap.String("hint", "check the app's credentials, environment and topic or project; then reset the fuse"))...)
@@ -261,7 +261,7 @@ func (o *Observer) WarmFailed(app *gateway.App, err error) {
 
 // UntargetedDropped logs how many records of an earlier version were dropped for an app because they don't name a target.
 func (o *Observer) UntargetedDropped(app string, records int) {
-	o.logger.Info("rejections of an earlier version dropped", zap.String("app", app), zap.Int("records", records),
+	o.logger.Info("rejections recorded by an earlier version were dropped", zap.String("app", app), zap.Int("records", records),
 		zap.String("hint", "the records don't name their endpoints; the gateway learns again which pushkeys are dead"))
 }
 

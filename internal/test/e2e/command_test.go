@@ -54,7 +54,7 @@ func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
 	byValue := []string{"--app-id", "org.example.up", "--pushkey", "-"}
 	pushkey := dead[0].Pushkey + "\n"
 	r := gateway.running(pushkey, append([]string{"rejected", "explain"}, byValue...)...)
-	r.want(t, 3, "The pushkey is recorded as dead.", "gone, by the app org.example.up", "Last attempt")
+	r.want(t, 3, "The pushkey is recorded as dead.", "gone, recorded for the app org.example.up", "Last attempt")
 	t.Log("\n" + r.out)
 	var list struct {
 		Records []struct {

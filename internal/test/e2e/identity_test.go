@@ -97,7 +97,7 @@ func TestRejectionsWithoutAnEndpointAreDroppedAtTheFirstStart(t *testing.T) {
 	gateway.terminate()
 	after := strings.Replace(config, "org.example.up {", "org.example.other {", 1)
 	gateway.start(after)
-	const message = "rejections of an earlier version dropped"
+	const message = "rejections recorded by an earlier version were dropped"
 	gateway.wantLogged(message)
 	records := func() (n int) {
 		_, answer := gateway.adminDo(http.MethodGet, "/matrix_push/rejected", "")

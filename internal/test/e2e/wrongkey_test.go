@@ -126,7 +126,7 @@ func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 	gateway.wantLogged(`"word":"VapidPkHashMismatch"`)
 	gateway.wantLogged(`"msg":"subscriptions use another VAPID key"`)
 	// They include the stranger's, whose push is still pending.
-	gateway.running("", "status", "--strict").want(t, 3, "VapidPkHashMismatch", " subscriptions at 127.0.0.1:", " were made for another key")
+	gateway.running("", "status", "--strict").want(t, 3, "VapidPkHashMismatch", " subscriptions at 127.0.0.1:", " were made for another VAPID key")
 	if _, answer := gateway.adminDo(http.MethodGet, "/matrix_push/health/ready", ""); !strings.Contains(answer, `"word":"VapidPkHashMismatch"`) {
 		t.Errorf("the gateway is %s", answer)
 	}

@@ -48,7 +48,7 @@ func writeModule(w *strings.Builder, id string, t reflect.Type, source *Source) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "## `%s`\n\n%s\n\n", id, paragraphs(doc))
+	fmt.Fprintf(w, "## `%s`\n\n%s\n\n", id, paragraphs(named("This module", t, doc)))
 	if syntax := source.Syntax(t); syntax != "" {
 		fmt.Fprintf(w, "```text\n%s```\n\n", syntax)
 	}
@@ -80,12 +80,20 @@ func writeFields(w *strings.Builder, t reflect.Type, source *Source, written map
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "### %s`%s`\n\n%s\n\n", many(f.typ), f.name, paragraphs(doc))
+		fmt.Fprintf(w, "### %s`%s`\n\n%s\n\n", many(f.typ), f.name, paragraphs(named("This object", inner, doc)))
 		if err := writeFields(w, inner, source, written); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// named returns a type's doc comment with another subject than the type's name in Go, which no operator knows.
+func named(subject string, t reflect.Type, doc string) string {
+	if rest, found := strings.CutPrefix(doc, t.Name()+" "); found {
+		return subject + " " + rest
+	}
+	return doc
 }
 
 // many returns the text before the name of a field that holds several values.

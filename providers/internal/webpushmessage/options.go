@@ -23,14 +23,14 @@ import (
 type Options struct {
 	endpoint.Options
 
-	// How push services can contact the operator (RFC 8292, section 2.1): a `mailto:` or `https:` URL with a public name. Placeholders are
-	// allowed. Default: `https://` and the first public name of the sites that mount the app. Without such a name, `webpush` does not load,
-	// and `unifiedpush` sends no subject.
+	// How push services can contact you (RFC 8292, section 2.1): a `mailto:` or `https:` URL with a public name. Placeholders are allowed.
+	// Default: `https://` and the first public name of the sites that mount the app. If there is no such name, a configuration with `webpush`
+	// fails to load, and `unifiedpush` sends no subject.
 	VapidSubject string `json:"vapid_subject,omitempty"`
 
-	// The file of the VAPID private key (RFC 8292): PEM of a P-256 key, or the base64url of its 32 bytes. Subscriptions are made for one
-	// key; if the key is lost, so are they. Placeholders are allowed. Default: a key generated once and kept in Caddy's storage, shared by
-	// all apps without a file.
+	// The file with the VAPID private key (RFC 8292): a P-256 key as PEM, or its 32 bytes as base64url. A subscription works only with the key
+	// that it was made for. If you lose the key, all subscriptions are lost. Placeholders are allowed. Default: a key that the gateway
+	// generates once and keeps in Caddy's storage. All apps without this option share that key.
 	VapidKeyFile string `json:"vapid_key_file,omitempty"`
 }
 
@@ -113,7 +113,7 @@ func (s *Sender) loadKey(path string) error {
 func (s *Sender) warnOfExample(logger *zap.Logger) {
 	if vapid.IsExample(s.subject) {
 		logger.Warn("VAPID subject is an example: push services cannot contact you",
-			zap.String("vapid_subject", s.subject), zap.String("hint", "set vapid_subject to an address or URL of yours"))
+			zap.String("vapid_subject", s.subject), zap.String("hint", "set vapid_subject to your own address or URL"))
 	}
 }
 

@@ -28,12 +28,14 @@ import (
 type Options struct {
 	network.Options
 
-	// Private networks that endpoints may be in, as CIDR ranges or single addresses. The gateway does not contact an endpoint that
-	// resolves to any other address outside the public internet. Allowing an IPv4 address also allows its NAT64 form. Default: none.
+	// Private networks that may contain push servers: a list of CIDR ranges or single addresses. If an endpoint's name resolves to any other
+	// address outside the public internet, the gateway does not connect to it. An IPv4 address in the list also allows its NAT64 form.
+	// Default: none.
 	AllowPrivate []string `json:"allow_private,omitempty"`
 
-	// The paths that the push server may have on the site at which a notification arrived, such as `/up*`. A path matches exactly, or as a
-	// prefix if it ends with `*`. Case matters. A push to any other path of that site is not sent. Default: all paths.
+	// The paths of your own push server, such as `/up*`, if it is on the same site as the gateway. If a device's endpoint is on the site that
+	// received the notification, the gateway sends the push only if the endpoint's path is in this list. A path matches exactly, or as a
+	// prefix if it ends with `*`. Matching is case-sensitive. Default: all paths.
 	OwnPaths []string `json:"own_paths,omitempty"`
 }
 

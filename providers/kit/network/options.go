@@ -28,16 +28,17 @@ import (
 
 // Options are the network options that every provider has.
 type Options struct {
-	// Send to this server instead of the push service's own: an https URL of scheme, host and port. It can be a test double, a relay or
-	// another port. The path stays that of the push service. Placeholders are allowed. Default: the push service's own server.
+	// A server that gets all requests instead of the push service's own server, such as a test server or a relay. It must be an https URL with
+	// only scheme, host and port. The paths of the requests stay the same. Placeholders are allowed. Default: the push service's own server.
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// A PEM file of certificate authorities to trust for the server's certificate, in addition to the system's. Placeholders are allowed.
-	// Default: only the system's.
+	// A PEM file with certificate authorities. The provider trusts server certificates from them and from the system's certificate
+	// authorities. Placeholders are allowed. Default: only the system's certificate authorities.
 	TrustedCA string `json:"trusted_ca,omitempty"`
 
-	// The proxy to send through: an http, https, socks5 or socks5h URL, `host:port` for an http proxy, or `none`. The proxy resolves
-	// names, with socks5 as well. Placeholders are allowed. Default: as set in the environment variables HTTPS_PROXY and NO_PROXY.
+	// The proxy that requests to the push service go through: an http, https, socks5 or socks5h URL, or `host:port` of an http proxy. `none`
+	// means no proxy. The proxy resolves the names of push servers, even with socks5. Placeholders are allowed. Default: the proxy in the
+	// environment variables HTTPS_PROXY and NO_PROXY.
 	Proxy string `json:"proxy,omitempty"`
 }
 
