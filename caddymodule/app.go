@@ -24,13 +24,13 @@ func init() {
 // App is the Matrix push gateway. It has the apps that the gateway serves, their providers, the stores, and all other settings that apply
 // to all sites. The handler `matrix_push` mounts the gateway's endpoint on a site.
 //
-// If it has no options, the gateway delivers only to UnifiedPush: it has one app, `*`, with the provider `unifiedpush`.
+// Without any options, the gateway has a single app, `*`, with the provider `unifiedpush`. It then delivers to UnifiedPush only.
 type App struct {
-	// The apps that the gateway serves. Each name is an app_id, or a pattern of app_ids: `*` matches any characters, `?` matches one
-	// character. An exact app_id takes precedence over a pattern. If several patterns match, the gateway uses the one with the longest text
-	// before its first wildcard. If there is a tie, it uses the one with the most characters that are not wildcards. The order of the apps
-	// does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. Default: `*` with
-	// `unifiedpush`.
+	// The apps that the gateway serves. Each name is an app_id, or a pattern of app_ids: `*` matches any number of characters, and `?` matches
+	// exactly one character. An exact app_id takes precedence over a pattern. If several patterns match, the gateway uses the one with the
+	// longest text before its first wildcard. If there is a tie, it uses the one with the most characters that are not wildcards. The order of
+	// the apps does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. Default: `*`
+	// with `unifiedpush`.
 	Apps map[string]*AppConfig `json:"apps,omitempty"`
 
 	// The store that records which pushkeys are dead or suspected: a module in the namespace `matrix_push.rejected`. Default: `file`.
@@ -41,17 +41,18 @@ type App struct {
 	OutboxRaw json.RawMessage `json:"outbox,omitempty" caddy:"namespace=matrix_push.outbox inline_key=name"`
 
 	// How long the gateway remembers that it delivered an event to a device. If a homeserver sends the event again in that time, the gateway
-	// does not deliver it again. Homeservers send an event again for up to a day, so use at least 24h. 0 turns this off. Default: 24h.
+	// does not deliver it again. A homeserver may retry an event for up to a day, so use at least 24h. 0 turns this off. Default: 24h.
 	Dedupe *caddy.Duration `json:"dedupe,omitempty"`
 
-	// When the fuse trips. While it is tripped, the gateway holds rejections instead of sending them to the homeserver. Default: it trips when
+	// Sets when the fuse trips. While the fuse is tripped, the gateway does not report rejections to the homeserver. Default: it trips when
 	// more than half of an app's pushkeys are rejected within 10m.
 	Fuse *Fuse `json:"fuse,omitempty"`
 
-	// The maximum size of a request body, in bytes. A Matrix event can have up to 64 KiB. Default: 262144 (256 KiB).
+	// The maximum size of a request body, in bytes. It must leave space for a Matrix event, which can have up to 64 KiB. Default: 262144 (256
+	// KiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// The maximum number of devices in one request. Homeservers send one. Default: 100.
+	// The maximum number of devices in one request. Homeservers send one device in each request. Default: 100.
 	MaxDevices int `json:"max_devices,omitempty"`
 
 	gateway  *gateway.Gateway

@@ -18,9 +18,10 @@ type AppConfig struct {
 	// The provider that delivers the app's pushes: a module in the namespace `matrix_push.providers`. Required.
 	ProviderRaw json.RawMessage `json:"provider,omitempty" caddy:"namespace=matrix_push.providers inline_key=name"`
 
-	// How long a homeserver's request waits until its push is delivered or rejected, at most 25s. After that, the push goes to the outbox.
-	// Without an outbox, the gateway answers 503, so the homeserver sends the push again. With 0, the gateway answers as soon as the push is
-	// in the outbox. Default: the provider's default, which is 0 for `apns` with an outbox, and 5s in all other cases.
+	// How long a homeserver's request waits for its push to be delivered or rejected: at most 25s. If neither happens in that time, the push
+	// goes to the outbox. Without an outbox, the gateway answers 503, so the homeserver sends the push again. With 0, requests don't wait: the
+	// gateway answers as soon as the push is in the outbox. Default: the provider's default, which is 0 for `apns` with an outbox, and 5s in
+	// all other cases.
 	Wait *caddy.Duration `json:"wait,omitempty"`
 
 	// How long the gateway tries to deliver a push after it accepted the push. After that, the push expires. Default: 24h.
@@ -30,15 +31,15 @@ type AppConfig struct {
 	// homeserver sent more. `full` sends everything. Default: the provider's default.
 	Content string `json:"content,omitempty"`
 
-	// Which counts (unread messages and missed calls) the gateway delivers. `on` delivers badge updates, and the counts of events.
-	// `with_events` delivers the counts of events, but no badge updates. `off` delivers no counts. A badge update is a push that has only
-	// counts. Browsers cancel a subscription that gets such pushes, since they show no notification. Default: the provider's default, which is
-	// `with_events` for `webpush` and `on` for all others.
+	// Which counts (unread messages and missed calls) the gateway delivers. A badge update is a push that has only counts and no event. `on`
+	// delivers badge updates, and the counts of events. `with_events` delivers the counts of events, but no badge updates. `off` delivers no
+	// counts. Browsers cancel a subscription that gets badge updates, because they show no notification. Default: the provider's default,
+	// which is `with_events` for `webpush` and `on` for all others.
 	Badges string `json:"badges,omitempty"`
 
-	// How many pushes of the app may be in flight at the same time. Each of them takes a slot. Up to three times as many pushes may wait for a
-	// free slot. If devices choose the push server, one host gets at most 80 slots, and one domain at most half of all slots. All hosts that
-	// have never accepted a push share an eighth of the slots. Default: 512.
+	// How many pushes of the app the gateway may send at the same time. Each push that is being sent takes one slot. Up to three times as many
+	// pushes may wait for a free slot. If devices choose the push server, one host gets at most 80 slots, and one domain at most half of all
+	// slots. All hosts that have never accepted a push share an eighth of the slots. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 

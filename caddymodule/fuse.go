@@ -13,26 +13,27 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// Fuse protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time, the configuration is
-// probably wrong. The fuse then trips, and you are alerted.
+// Fuse protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time, the probable cause is a
+// wrong configuration or a failing push service. The fuse then trips, and the gateway alerts you.
 //
 // The fuse trips when at least 20 pushkeys of an app, and more than `share` of all its pushkeys, are rejected within `window`. The gateway
-// then withdraws the rejections of that window and holds further ones. Their pushes go to the outbox. Without an outbox, the gateway
-// answers 503, so the homeserver sends them again. All devices of unknown apps share one fuse.
+// then withdraws the rejections of that window, and holds back further rejections. Pushes to the affected pushkeys go to the outbox.
+// Without an outbox, the gateway answers 503, so the homeserver sends them again. All devices whose app_id belongs to no app of the site
+// share one fuse.
 //
-// If devices choose the push server, the pushkeys of each server are also counted separately. If only one server is affected, only the
-// rejections of that server are held.
+// If devices choose the push server, the fuse also counts the pushkeys of each server separately. If only one server rejects too many, the
+// gateway holds back only that server's rejections.
 //
-// Devices that have already received a push are also counted separately. If too many of them are rejected, you are alerted, no matter how
-// many other devices are fine. Anyone can make up the other devices. If only such devices trip the fuse, only their rejections are held,
-// and the gateway logs a warning.
+// The fuse also counts devices that have already received a push separately. If too many of these are rejected, you are alerted, even if
+// many other devices are not rejected. Anyone can make up devices that have never received a push. If only such devices trip the fuse, the
+// gateway holds back only their rejections, and logs a warning.
 //
-// A fuse resets itself when the rejected pushkeys no longer exceed `share`, but not before a tenth of the window has passed.
+// The fuse resets itself when the share of rejected pushkeys is no longer above `share`. It stays tripped for at least a tenth of `window`.
 type Fuse struct {
 	// The share of an app's pushkeys that may be rejected before the fuse trips: a number between 0 and 1. 1 turns the fuse off. Default: 0.5.
 	Share float64 `json:"share,omitempty"`
 
-	// The period in which rejected pushkeys are counted, at least one minute. Default: 10m.
+	// The length of the period in which the fuse counts rejected pushkeys: at least one minute. Default: 10m.
 	Window caddy.Duration `json:"window,omitempty"`
 }
 

@@ -19,8 +19,8 @@ func init() {
 //
 // The gateway itself is configured once for all sites, in the app `matrix_push`.
 type Handler struct {
-	// The apps that this site serves: a list of their patterns, written exactly as in the configuration of the apps. This site treats devices
-	// of all other apps as devices of unknown apps. Default: all apps.
+	// The apps that this site serves: a list of their patterns, written exactly as in the configuration of the apps. If a device's app_id
+	// belongs to none of these apps, this site treats its app as unknown. Default: all apps.
 	Apps []string `json:"apps,omitempty"`
 
 	// What the site does with requests that arrive without TLS. `refuse` answers them with 403. `trusted_proxy` accepts a request if a proxy

@@ -29,12 +29,12 @@ func init() {
 }
 
 // Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app is over. For each push, the file
-// has the pushkey, the pusher's data, and what the app's `content` setting leaves of the notification. Only the user that runs Caddy can
-// read the file. Only one process at a time can open it.
+// has the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows. Only the user that runs
+// Caddy can read the file. Only one process at a time can open it.
 //
 // Within an hour after a push is removed, its data in the file is overwritten, so later copies of the file don't contain it. Once the file
-// is 8 MiB or larger and three quarters of it is free, a smaller file replaces it. This briefly needs a second file in the same directory,
-// `outbox.db.compact`.
+// is 8 MiB or larger and three quarters of it is free, the gateway replaces it with a smaller file. While it does so, it needs space for a
+// second file in the same directory, `outbox.db.compact`.
 type Box struct {
 	// The path of the database file. The gateway creates the file and its directory if they don't exist. A relative path is relative to the
 	// working directory of the process. Placeholders such as `{env.NAME}` are resolved while the configuration loads. Default:

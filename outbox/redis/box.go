@@ -25,18 +25,18 @@ func init() {
 }
 
 // Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app is over. All gateways with the same `url`
-// and `prefix` share the pushes, and any of them may deliver a push that is due. If a gateway dies during an attempt, another gateway makes
-// the attempt again after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
+// and `prefix` share the pushes, and any of them may deliver a push that is due. If a gateway dies while it sends a push, another gateway
+// sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
-// For each push, Redis has the pushkey, the pusher's data, and what the app's `content` setting leaves of the notification.
+// For each push, Redis has the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows.
 //
 // The gateway accepts a push only after Redis has confirmed the write. Whether the push survives a crash of Redis depends on the settings
 // of Redis. With `appendonly yes` and `appendfsync always`, it survives. With `appendfsync everysec`, a crash loses the pushes of the last
 // second or two. Without an append-only file, a crash loses all pushes since the last snapshot. If a replica takes over, pushes that were
 // not yet replicated are lost. With a `maxmemory-policy` other than `noeviction`, Redis may delete pushes when its memory is full.
 //
-// While Redis does not answer, the outbox accepts no pushes. If a push is neither delivered nor rejected in time, the gateway then asks the
-// homeserver to send it again. The gateway tries Redis again with the next push.
+// While Redis does not answer, the outbox accepts no pushes. If a push is neither delivered nor rejected within the app's `wait`, the
+// gateway then asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
 type Box struct {
 	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
 	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
@@ -44,8 +44,8 @@ type Box struct {
 	// several shards. Required.
 	URL string `json:"url,omitempty"`
 
-	// The prefix of all keys in Redis. In the keys, it is in braces. Gateways that share an outbox must have the same prefix. Default:
-	// `matrix_push`.
+	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share an outbox must
+	// have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
 	// How many pushes of one app may be in the outbox, counting the pushes of all gateways. When this limit is reached, a new push displaces

@@ -28,9 +28,10 @@ func init() {
 // replace one of these files, the provider reads it again. If it cannot use the new file, it logs an error and continues with the old
 // credential.
 //
-// By default, an app has `content event_id_only`. The payload is then the `default_payload` in the pusher's data, and the gateway adds
-// `room_id`, `event_id`, `unread_count` and `missed_calls`. If that `default_payload` has no alert, the push is a background push, which
-// makes the app sync. A notification in the format event_id_only gets this payload even with `content full`.
+// By default, an app has `content event_id_only`. The payload then consists of the `default_payload` from the pusher's data, with
+// `room_id`, `event_id`, `unread_count` and `missed_calls` added. If that `default_payload` has no alert, the push is a background push,
+// which makes the app sync. If the homeserver sends only the event's ID (the pusher's format is `event_id_only`), the payload is the same
+// even with `content full`.
 //
 // With `content full`, the alert has the same localisation keys and arguments as Sygnal's, such as `MSG_FROM_USER_IN_ROOM_WITH_CONTENT`.
 // The gateway shortens it if the payload is too large.
@@ -48,16 +49,16 @@ type Provider struct {
 	// The file with the key that signs provider tokens, `AuthKey_<key id>.p8`. Placeholders are allowed.
 	KeyFile string `json:"key_file,omitempty"`
 
-	// The ID of the key in `key_file`, with 10 characters. Placeholders are allowed.
+	// The ID of the key in `key_file`: 10 characters. Placeholders are allowed.
 	KeyID string `json:"key_id,omitempty"`
 
-	// The ID of the developer team that the key belongs to, with 10 characters. Placeholders are allowed.
+	// The ID of the developer team that the key belongs to: 10 characters. Placeholders are allowed.
 	TeamID string `json:"team_id,omitempty"`
 
 	// The file with the client certificate: a PEM file, or a PKCS#12 file that also contains the key. Placeholders are allowed.
 	CertificateFile string `json:"certificate_file,omitempty"`
 
-	// The PEM file with the certificate's key. Placeholders are allowed. Default: the key is in `certificate_file`.
+	// The PEM file with the certificate's key. Placeholders are allowed. Default: the key is read from `certificate_file`.
 	CertificateKeyFile string `json:"certificate_key_file,omitempty"`
 
 	// The password of the PKCS#12 file or of the PEM key. Placeholders are allowed. Use a placeholder to keep the password out of the
@@ -69,12 +70,12 @@ type Provider struct {
 	// topic without a suffix, it is `alert`, or `background` if the push has nothing to show.
 	PushType string `json:"push_type,omitempty"`
 
-	// When a push replaces an earlier one that is still shown or pending. With `room`, it replaces one of the same room. With `event`, it
-	// replaces one of the same event. With `off`, it replaces none. Default: `off`.
+	// Sets which earlier push a new push replaces, if the earlier one is still shown or pending. `room`: a push of the same room. `event`: a
+	// push of the same event. `off`: none. Default: `off`.
 	CollapseID string `json:"collapse_id,omitempty"`
 
-	// How the device groups notifications. With `room`, it groups them by room. With `off`, the gateway sets no thread ID, so the thread-id in
-	// the `default_payload` applies, if there is one. Default: `off`.
+	// How the device groups notifications. With `room`, it groups them by room. With `off`, the gateway sets no thread ID. If the
+	// `default_payload` has a `thread-id`, that one applies. Default: `off`.
 	ThreadID string `json:"thread_id,omitempty"`
 
 	topic      string

@@ -23,15 +23,15 @@ func init() {
 // it is the Firebase installation ID.
 //
 // Some options are JSON objects of FCM's API. You can write the names in them as `collapse_key` or as `collapseKey`; one object may use
-// both styles. The gateway checks these objects when the configuration loads. Unknown names, values of the wrong type and values beyond
-// FCM's limits are errors. Names that the gateway itself sets are also errors.
+// both styles. The gateway checks these objects when the configuration loads. The configuration fails to load if an object has an unknown
+// name, a value of the wrong type, or a value beyond FCM's limits. It also fails if an object has a name that the gateway sets itself.
 //
-// By default, a message contains only data, as with Sygnal: the `default_payload` in the pusher's data, `event_id`, `room_id`, `prio`,
-// `unread` and `missed_calls`. With `content full`, it also contains the rest of the notification. Each value is a string of at most 1024
-// bytes. If a message is too large, the gateway first leaves out content, then names, such as the room's.
+// By default, a message is a data message, as with Sygnal: it contains the `default_payload` in the pusher's data, `event_id`, `room_id`,
+// `prio`, `unread` and `missed_calls`. With `content full`, it also contains the rest of the notification. Each value is a string of at
+// most 1024 bytes. If a message is too large, the gateway first leaves out the event's `content`, then names, such as the room's name.
 //
-// If the pusher's data has `data_message`, or the app_id ends with `.data_message`, the message has FluffyChat's format, which the gateway
-// Hedwig introduced.
+// If the pusher's data has `data_message`, or the app_id ends with `.data_message`, the message has FluffyChat's format. The gateway Hedwig
+// introduced this format.
 //
 // When you replace the credentials file, the provider reads it again. If it cannot use the new file, it logs an error and continues with
 // the old credential.
@@ -46,12 +46,13 @@ type Provider struct {
 	// The ID of the Firebase project. Placeholders are allowed. Default: the project that the credentials belong to.
 	ProjectID string `json:"project_id,omitempty"`
 
-	// What the pushkeys of this app are. `token` means registration tokens. `fid` means Firebase installation IDs, which FCM recommends.
+	// The kind of pushkey that this app uses: `token` for registration tokens, or `fid` for Firebase installation IDs, which FCM recommends.
 	// Default: `token`.
 	Target string `json:"target,omitempty"`
 
-	// What the device shows: an FCM Notification object (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages). All
-	// messages except badge updates contain it. Default: none, so the app decides what to show.
+	// The notification that FCM itself shows on the device: an FCM Notification object
+	// (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages). The gateway adds it to all messages except badge updates.
+	// Default: none; the app decides what to show.
 	Notification json.RawMessage `json:"notification,omitempty"`
 
 	// An FCM AndroidConfig object. The gateway merges it into each message. The gateway sets `priority` to the priority of the notification.
@@ -59,7 +60,7 @@ type Provider struct {
 	Android json.RawMessage `json:"android,omitempty"`
 
 	// An FCM AndroidConfigV2 object (https://firebase.google.com/docs/cloud-messaging/send/v2-api), in place of `android`. The gateway merges
-	// it into each message. In a badge update, `background_sync` replaces `remote_notification`. Default: none.
+	// it into each message. For a badge update, the gateway sends `background_sync` in place of `remote_notification`. Default: none.
 	AndroidV2 json.RawMessage `json:"android_v2,omitempty"`
 
 	// An FCM ApnsConfig object, for Apple devices that get their pushes through FCM. The gateway merges it into each message. Default: none.

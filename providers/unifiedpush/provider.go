@@ -15,23 +15,23 @@ func init() {
 }
 
 // Provider delivers to UnifiedPush endpoints, such as those of ntfy, NextPush and Mozilla's autopush. The pushkey is the endpoint's URL.
-// The message is the notification from the homeserver, but it lists only the device that the push is for:
+// The message is the homeserver's notification. Its list `devices` has only the device that the push is for:
 //
 //	{"notification": {"event_id": "$…", "room_id": "!…", "prio": "high", "counts": {"unread": 1},
 //	                  "devices": [{"app_id": "…", "data": {"client_name": "…"}}]}}
 //
 // If the pusher's data has the subscription's keys, the gateway encrypts the message (RFC 8291), signs the request (RFC 8292) and sends the
-// whole notification. The keys are `p256dh` and `auth`, directly in the data or in its member `keys`.
+// whole notification. The keys are `p256dh` and `auth`. They can be members of the data itself, or of an object `keys` in the data.
 //
-// Without these keys, the message is not encrypted. Unless the app has `content full`, it then contains only IDs, counts and the members of
-// MSC3013.
+// Without these keys, the message is not encrypted. Unless the app has `content full`, it then contains only IDs, counts, the priority and
+// the members that MSC3013 defines.
 //
-// Of the device's data, the message contains only `client_name` and `default_payload.user_id`. A client with several accounts needs them to
-// recognise the right account. The message never contains a pushkey or a key.
+// From the device's data, an unencrypted message without `content full` contains only `client_name` and `default_payload.user_id`. A client
+// with several accounts needs them to recognise the right account. The message never contains a pushkey or a key.
 //
-// A message can have at most 4096 bytes. If it is too large, the gateway leaves out parts until it fits. First it leaves out the device,
-// then the parts of the content that clients do not show. Then it shortens the text. Then it leaves out names, such as the room's. Finally,
-// it leaves out everything except IDs and counts.
+// A message can have at most 4096 bytes. If it is too large, the gateway makes it smaller in this order, until it fits: it leaves out the
+// device, leaves out content that clients do not show, shortens the text, and leaves out names, such as the room's name. Finally, it leaves
+// out everything except IDs, counts and the priority.
 type Provider struct {
 	webpushmessage.Options
 

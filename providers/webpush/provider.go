@@ -23,14 +23,16 @@ func init() {
 //
 //	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
 //
-// The gateway first takes the `default_payload` in the pusher's data, and then sets these members. If the message is too large, the gateway
-// leaves out parts until it fits. First it leaves out the parts of the content that clients do not show. Then it shortens the text. Then it
-// leaves out names, such as the room's. Finally, it leaves out everything except IDs and counts.
+// The message starts with the members of the `default_payload` in the pusher's data. The gateway then sets the members above, and
+// overwrites members of the same name. If the message is too large, the gateway makes it smaller in this order, until it fits: it leaves
+// out content that clients do not show, shortens the text, and leaves out names, such as the room's name. Finally, it leaves out everything
+// except IDs and counts.
 //
-// The pusher's data can have two options. `events_only: true` turns off badge updates. With `only_last_per_room: true`, a message replaces
-// an earlier message of the same room that is still pending, at the push service or in the outbox.
+// The client can set two options in the pusher's data. `events_only: true` turns off badge updates. With `only_last_per_room: true`, a
+// message replaces an earlier message of the same room that is still pending, at the push service or in the outbox.
 //
-// Browsers must subscribe with the gateway's application server key. A GET request to the gateway's endpoint returns this key.
+// To subscribe, a browser needs the gateway's application server key (the public VAPID key). A GET request to the gateway's endpoint
+// returns this key.
 type Provider struct {
 	webpushmessage.Options
 

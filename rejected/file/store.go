@@ -42,9 +42,10 @@ type Store struct {
 	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
-	// Roughly how many records are kept, at least 10000. When this limit is reached, each new record replaces another one. The gateway then
-	// sends the next push for the replaced pushkey to its push service again. The limit exists because anyone who runs a push server can have
-	// any number of pushkeys reported as dead. A record takes about 45 bytes of memory and 100 bytes of the file. Default: 10000000.
+	// About how many records the store keeps: at least 10000. At this limit, each new record replaces another one, if possible one that was
+	// not needed lately. The gateway then no longer knows that the replaced record's pushkey was rejected, and sends its next push to the push
+	// service. The limit exists because anyone who runs a push server can make it report any number of pushkeys as dead. A record takes about
+	// 45 bytes of memory and 100 bytes of the file. Default: 10000000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	log   *slog.Logger

@@ -19,11 +19,11 @@ func init() {
 // DefaultMaxEntries is how many records the store keeps by default.
 const DefaultMaxEntries = 100_000
 
-// Store records rejected pushkeys in memory. The records survive a reload of the configuration, but not a restart. After a restart, push
-// services must reject the pushkeys again.
+// Store records rejected pushkeys in memory. The records survive a reload of the configuration, but not a restart. After a restart, the
+// gateway sends pushes to dead pushkeys again, until the push service rejects each of them.
 type Store struct {
-	// How many records are kept. When this limit is reached, each new record replaces another: the one whose pushkey has gone longest without
-	// a notification. A record takes about 300 bytes. Default: 100000.
+	// How many records are kept. At this limit, each new record replaces the record whose pushkey has had no notification for the longest
+	// time. A record takes about 300 bytes. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. Default: 90d.

@@ -25,10 +25,10 @@ func init() {
 // Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, the
 // patterns of apps, reasons and times, but never a pushkey.
 //
-// For each request, the gateway asks Redis once about all devices, and waits for at most 100 ms. If Redis does not answer, the gateway
-// rejects no pushkey from its records. The pushes go to the push service, which rejects dead pushkeys again. When one gateway records a
-// pushkey, the other gateways know it from their next request on. When one gateway forgets a pushkey, the others may reject the pushkey for
-// another 5 s.
+// For each request, the gateway makes one query to Redis, which covers all devices of the request. It waits at most 100 ms for the answer.
+// If Redis does not answer, the gateway rejects no pushkeys on the basis of its records. The pushes go to the push service, which rejects
+// dead pushkeys again. When one gateway records a rejected pushkey, the other gateways use that record from their next request on. When one
+// gateway deletes a record, the others may still reject the pushkey for up to 5 s.
 type Store struct {
 	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
 	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
@@ -36,12 +36,13 @@ type Store struct {
 	// several shards. Required.
 	URL string `json:"url,omitempty"`
 
-	// The prefix of all keys in Redis. In the keys, it is in braces. Gateways that share a store must have the same prefix. Default:
-	// `matrix_push`.
+	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share a store must
+	// have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. For each pushkey,
-	// the gateway stores this time at most once an hour, so a record may expire up to an hour early. Default: 90d.
+	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. The gateway
+	// updates the time of the last notification at most once an hour for each pushkey, so a record may expire up to an hour early. With an
+	// `expire` under 4h, it updates the time after a quarter of `expire`. Default: 90d.
 	Expire caddy.Duration `json:"expire,omitempty"`
 
 	log     *slog.Logger

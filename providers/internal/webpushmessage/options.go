@@ -23,14 +23,14 @@ import (
 type Options struct {
 	endpoint.Options
 
-	// How push services can contact you (RFC 8292, section 2.1): a `mailto:` or `https:` URL with a public name. Placeholders are allowed.
-	// Default: `https://` and the first public name of the sites that mount the app. If there is no such name, a configuration with `webpush`
-	// fails to load, and `unifiedpush` sends no subject.
+	// A URL or mail address at which push services can reach you (RFC 8292, section 2.1): a `mailto:` or `https:` URL with a public name.
+	// Placeholders are allowed. Default: `https://` and the first public name of the sites that mount the app. If there is no such name, a
+	// configuration with `webpush` fails to load, and `unifiedpush` sends no subject.
 	VapidSubject string `json:"vapid_subject,omitempty"`
 
 	// The file with the VAPID private key (RFC 8292): a P-256 key as PEM, or its 32 bytes as base64url. A subscription works only with the key
-	// that it was made for. If you lose the key, all subscriptions are lost. Placeholders are allowed. Default: a key that the gateway
-	// generates once and keeps in Caddy's storage. All apps without this option share that key.
+	// that it was made for. If you lose the key, all existing subscriptions stop working. Placeholders are allowed. Default: a key that the
+	// gateway generates once and keeps in Caddy's storage. All apps without this option share that key.
 	VapidKeyFile string `json:"vapid_key_file,omitempty"`
 }
 

@@ -28,17 +28,18 @@ import (
 
 // Options are the network options that every provider has.
 type Options struct {
-	// A server that gets all requests instead of the push service's own server, such as a test server or a relay. It must be an https URL with
-	// only scheme, host and port. The paths of the requests stay the same. Placeholders are allowed. Default: the push service's own server.
+	// The URL of a server to which all requests are sent in place of the push service's own server. It can be a test server or a relay. The
+	// URL must be an https URL with only scheme, host and port. The paths of the requests stay the same. Placeholders are allowed. Default:
+	// the push service's own server.
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// A PEM file with certificate authorities. The provider trusts server certificates from them and from the system's certificate
-	// authorities. Placeholders are allowed. Default: only the system's certificate authorities.
+	// A PEM file with additional certificate authorities. The provider trusts these as well as the system's. Placeholders are allowed.
+	// Default: only the system's certificate authorities.
 	TrustedCA string `json:"trusted_ca,omitempty"`
 
 	// The proxy that requests to the push service go through: an http, https, socks5 or socks5h URL, or `host:port` of an http proxy. `none`
-	// means no proxy. The proxy resolves the names of push servers, even with socks5. Placeholders are allowed. Default: the proxy in the
-	// environment variables HTTPS_PROXY and NO_PROXY.
+	// means no proxy. The proxy, not the gateway, resolves the push servers' names, even with `socks5`. Placeholders are allowed. Default: the
+	// proxy in the environment variables HTTPS_PROXY and NO_PROXY.
 	Proxy string `json:"proxy,omitempty"`
 }
 
