@@ -143,7 +143,7 @@ var results = map[string]string{
 	"delivered":   "delivered",
 	"rejected":    "rejected, so the homeserver would remove the pusher",
 	"dropped":     "dropped: this push can never be delivered, but the pushkey is fine",
-	"queued":      "kept in the outbox and retried",
+	"queued":      "kept in the outbox; will be retried",
 	"unavailable": "answered with 503, so the homeserver sends it again",
 }
 

@@ -177,7 +177,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped by devices that never got a push: their rejections are withdrawn and held",
+			o.logger.Warn("fuse tripped by devices that never got a push; they are no longer reported as rejected",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
@@ -186,13 +186,13 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	switch {
 	case !o.mayLog(zapcore.ErrorLevel, "fuse"):
 	case host != "":
-		o.logger.Error("fuse tripped: push server rejected too many pushkeys; rejections are withdrawn and held",
+		o.logger.Error("fuse tripped: push server rejected too many pushkeys; they are no longer reported as rejected",
 			append(fields, zap.String("hint", "check whether the push server works; reset the fuse only if its users are really gone"))...)
 	case app == "":
 		o.logger.Error("fuse tripped: too many devices of unknown apps; they are answered 503 instead of being rejected",
 			zap.Int("pushkeys", pushkeys), zap.String("hint", "check whether an app is missing from the configuration; if not, reset the fuse"))
 	default:
-		o.logger.Error("fuse tripped: too many pushkeys rejected; rejections are withdrawn and held",
+		o.logger.Error("fuse tripped: too many pushkeys rejected; they are no longer reported as rejected",
 			append(fields, zap.String("hint", "check the app's credentials, environment and topic or project; then reset the fuse"))...)
 	}
 }
@@ -256,7 +256,7 @@ func (o *Observer) StoreFailed(doing string, err error) {
 // WarmFailed logs that a provider could not prepare for its first push. Nothing is lost: the first push connects by itself, and reports
 // what is wrong.
 func (o *Observer) WarmFailed(app *gateway.App, err error) {
-	o.logger.Debug("provider warm-up failed; the first push will connect", append(nameOf(app), zap.Error(err))...)
+	o.logger.Debug("connecting in advance failed; the gateway connects with the first push", append(nameOf(app), zap.Error(err))...)
 }
 
 // UntargetedDropped logs how many records of an earlier version were dropped for an app because they don't name a target.
