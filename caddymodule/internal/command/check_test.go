@@ -35,7 +35,7 @@ func planned(t *testing.T, plan Plan) (w world, config string, closed *bool) {
 	closed = new(bool)
 	plan.Close = func() { *closed = true }
 	return world{inspect: func(ctx caddy.Context) (*Plan, error) {
-		ctx.Logger().Named("matrix_push.providers.apns").Warn("others can read the credential")
+		ctx.Logger().Named("matrix_push.providers.apns").Warn("credential file is readable by other users")
 		ctx.Logger().Named("tls").Warn("another module's warning")
 		return &plan, nil
 	}}, config, closed

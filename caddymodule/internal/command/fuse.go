@@ -37,7 +37,7 @@ and retries the app's pending pushes immediately. Fix the cause first. With
 		}
 		return nil
 	})
-	reset.Flags().StringVar(&app, "app", "", "The pattern of the app")
+	reset.Flags().StringVar(&app, "app", "", "Only the fuse of the app with this pattern, as configured")
 	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "Reset the fuse for devices that no app serves")
 	return p.group("fuse", "Resets fuses", reset)
 }

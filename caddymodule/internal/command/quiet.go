@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/caddyserver/caddy/v2"
-	_ "github.com/caddyserver/caddy/v2/modules/logging" // the writers and encoders are needed in every build
+	_ "github.com/caddyserver/caddy/v2/modules/logging" // so every build can log as Caddy's configuration says
 )
 
 // quiet makes Caddy buffer its log until a configuration sets it up, so log lines don't mix with a table.

@@ -35,7 +35,7 @@ Exits with 3 if the notification was not delivered.
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
 	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads the request from standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
-		"Send as if the notification had arrived at this site (host or host:port); needed if your own push server is on the site")
+		"Treat the notification as received at this site (host or host:port); needed if the push server has the same host name")
 	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the ID that Element recognises as a test)")
 	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
 	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")

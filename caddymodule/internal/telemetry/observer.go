@@ -189,7 +189,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 		o.logger.Error("fuse tripped: push server rejected too many pushkeys; they are no longer reported as rejected",
 			append(fields, zap.String("hint", "check whether the push server works; reset the fuse only if its users are really gone"))...)
 	case app == "":
-		o.logger.Error("fuse tripped: too many devices of unknown apps; they are answered 503 instead of being rejected",
+		o.logger.Error("fuse tripped: too many devices of unknown apps; requests for them are answered with 503",
 			zap.Int("pushkeys", pushkeys), zap.String("hint", "check whether an app is missing from the configuration; if not, reset the fuse"))
 	default:
 		o.logger.Error("fuse tripped: too many pushkeys rejected; they are no longer reported as rejected",

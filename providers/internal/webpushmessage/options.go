@@ -95,7 +95,7 @@ func (s *Sender) loadKey(path string) error {
 		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		s.ctx.Logger().Warn("VAPID private key is readable by others", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
+		s.ctx.Logger().Warn("VAPID key file is readable by other users", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

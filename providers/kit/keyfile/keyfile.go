@@ -102,7 +102,7 @@ func (f *File[T]) warn(contents [][]byte) {
 	for i, path := range f.options.Paths {
 		public := bytes.Contains(contents[i], []byte("-----BEGIN")) && !bytes.Contains(contents[i], []byte("PRIVATE KEY-----"))
 		if s := f.stamps[i]; !public && s.info != nil && s.info.Mode().Perm()&0o077 != 0 {
-			f.options.Logger.Warn("others can read the credential", zap.String("file", path), zap.Stringer("mode", s.info.Mode().Perm()))
+			f.options.Logger.Warn("credential file is readable by other users", zap.String("file", path), zap.Stringer("mode", s.info.Mode().Perm()))
 		}
 	}
 }
