@@ -117,7 +117,10 @@ func (f *Fair) Acquire(ctx context.Context, p Party) (Slot, error) {
 	f.mu.Unlock()
 	select {
 	case err := <-w.turn:
-		return Slot{f, h, p.First}, err
+		if err != nil {
+			return Slot{}, err
+		}
+		return Slot{f, h, p.First}, nil
 	case <-ctx.Done():
 	}
 	f.mu.Lock()
