@@ -125,6 +125,13 @@ func TestAConnectionMadeAheadThatEndedUnusedIsNotNoticed(t *testing.T) {
 	s := newServer(t, 100, ok)
 	c := newClient(t, s.URL, s.ca.File)
 	connect(t, c)
+	endConnection(s, c)
+	wantOK(t, c)
+	s.want(t, 2)
+}
+
+// endConnection has the server close the client's one connection, and returns when the client has noticed.
+func endConnection(s *server, c *Client) {
 	ended := make(chan struct{})
 	c.connections.mu.Lock()
 	conn := c.connections.open[0]
@@ -136,8 +143,6 @@ func TestAConnectionMadeAheadThatEndedUnusedIsNotNoticed(t *testing.T) {
 	})
 	s.CloseClientConnections()
 	<-ended
-	wantOK(t, c)
-	s.want(t, 2)
 }
 
 func TestWhoWaitsForAConnectionWaitsNoLongerThanItsContext(t *testing.T) {

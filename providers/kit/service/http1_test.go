@@ -114,17 +114,7 @@ func TestAnHTTP1ConnectionThatEndedIdleIsNotNoticed(t *testing.T) {
 	s := newServer(t, http1, ok)
 	c := newClient(t, s.URL, s.ca.File)
 	wantOK(t, c)
-	ended := make(chan struct{})
-	c.connections.mu.Lock()
-	conn := c.connections.open[0]
-	c.connections.mu.Unlock()
-	conn.SetStateHook(func(conn *http.ClientConn) {
-		if conn.Err() != nil {
-			close(ended)
-		}
-	})
-	s.CloseClientConnections()
-	<-ended
+	endConnection(s, c)
 	wantOK(t, c)
 	s.want(t, 2)
 }
