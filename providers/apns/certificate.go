@@ -100,17 +100,18 @@ func checkReplacement(leaf *x509.Certificate, topic string) error {
 }
 
 func parsePEM(data []byte, password string) (*tls.Certificate, error) {
-	data, err := decrypted(data, password)
+	plain, wasEncrypted, err := decrypted(data, password)
 	if err != nil {
 		return nil, err
 	}
-	cert, err := certificate.FromPemBytes(data, password)
+	cert, err := certificate.FromPemBytes(plain, password)
 	switch {
 	case errors.Is(err, certificate.ErrNoCertificate):
 		return nil, errors.New("the PEM contains no certificate")
 	case errors.Is(err, certificate.ErrNoPrivateKey):
 		return nil, errors.New("the PEM contains no private key: put it into the same file, or into a separate key file")
-	case errors.Is(err, certificate.ErrFailedToDecryptKey):
+	case errors.Is(err, certificate.ErrFailedToDecryptKey), err != nil && wasEncrypted:
+		// One wrong password in about 256 gives noise in place of an error: the padding is all that can show it.
 		return nil, errUndecryptable
 	case err != nil:
 		return nil, errors.New("the private key is unreadable")
@@ -120,18 +121,19 @@ func parsePEM(data []byte, password string) (*tls.Certificate, error) {
 
 var errUndecryptable = errors.New("the private key cannot be decrypted: certificate_password is wrong or missing")
 
-// decrypted decrypts a key that OpenSSL 3 encrypted; apns2 only knows older forms.
-func decrypted(data []byte, password string) (plain []byte, err error) {
+// decrypted decrypts a key that OpenSSL 3 encrypted; apns2 only knows older forms. It also reports whether a key is encrypted in any form.
+func decrypted(data []byte, password string) (plain []byte, wasEncrypted bool, err error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" {
-			block.Type = "PRIVATE KEY"
+			block.Type, wasEncrypted = "PRIVATE KEY", true
 			if block.Bytes, err = pemutil.DecryptPKCS8PrivateKey(block.Bytes, []byte(password)); err != nil {
-				return nil, errUndecryptable
+				return nil, true, errUndecryptable
 			}
 		}
+		wasEncrypted = wasEncrypted || block.Headers["DEK-Info"] != ""
 		plain = append(plain, pem.EncodeToMemory(block)...)
 	}
-	return plain, nil
+	return plain, wasEncrypted, nil
 }
 
 // parsePKCS12 reads what Apple's Keychain exports, and what OpenSSL 3 writes, which apns2 cannot.

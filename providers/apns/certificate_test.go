@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"testing"
 	"time"
 
@@ -123,6 +124,35 @@ func TestACertificateInEachFormDelivers(t *testing.T) {
 			if got := b.last(t); got.Topic != bundle || b.ProviderTokens() != 0 {
 				t.Errorf("got %+v", got)
 			}
+		})
+	}
+}
+
+// One wrong password in about 256 leaves a valid padding, so that decryption gives noise and no error. Here, noise was encrypted.
+func TestAWrongPasswordThatDecryptsToNoiseIsNamed(t *testing.T) {
+	t.Parallel()
+	files := certify(t, apnstest.NewAuthority(t), []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
+	encrypt := func(f func(io.Reader, []byte) (*pem.Block, error)) string {
+		block, err := f(rand.Reader, []byte("what a wrong password makes of a key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return writeFile(t, "push.key", pem.EncodeToMemory(block))
+	}
+	for name, file := range map[string]string{
+		"PKCS#8": encrypt(func(r io.Reader, noise []byte) (*pem.Block, error) {
+			return pemutil.EncryptPKCS8PrivateKey(r, noise, []byte("wrong"), x509.PEMCipherAES256)
+		}),
+		"DEK-Info": encrypt(func(r io.Reader, noise []byte) (*pem.Block, error) {
+			//nolint:staticcheck // People still have such keys, so they must be read.
+			return x509.EncryptPEMBlock(r, "RSA PRIVATE KEY", noise, []byte("wrong"), x509.PEMCipherAES256)
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refuses(t, &Provider{
+				CertificateFile: writeFile(t, "push.pem", files.certificate), CertificateKeyFile: file, CertificatePassword: "wrong",
+			}, "certificate_file:", "certificate_password")
 		})
 	}
 }

@@ -38,7 +38,7 @@ func TestOnAnIPv6OnlyHostPublicPushServersAreReachedThroughNAT64AndPrivateOnesAr
 	onlyIPv6(t)
 	nat64 := func(v4 string) netip.AddrPort { return port443(netip.MustParseAddr("64:ff9b::" + v4)) }
 	f := newFence(t, nat64(abroad).Addr(), nat64("10.9.0.1").Addr())
-	f.names.dns64 = true
+	f.names.useDNS64()
 	f.start("allow_private 10.9.0.0/16")
 
 	f.want("public.test", delivered, nat64(abroad))

@@ -94,10 +94,25 @@ func (s *nameserver) setOthers(addresses ...string) {
 	s.otherwise = addresses
 }
 
-// find returns the records of a name for the next query.
+// useDNS64 sets dns64.
+func (s *nameserver) useDNS64() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dns64 = true
+}
+
+// find returns the records of a name for the next query, including those that DNS64 makes.
 func (s *nameserver) find(q dnsmessage.Question) (records, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	found, ok := s.next(q)
+	if s.dns64 {
+		found.addresses = withNAT64(found.addresses)
+	}
+	return found, ok
+}
+
+func (s *nameserver) next(q dnsmessage.Question) (records, bool) {
 	name := strings.ToLower(q.Name.String())
 	list, ok := s.names[name]
 	if !ok {
@@ -131,7 +146,7 @@ func (s *nameserver) answer(query []byte) ([]byte, error) {
 		owner = dnsmessage.MustNewName(found.cname)
 		m.Answers = append(m.Answers, resource(q.Name, &dnsmessage.CNAMEResource{CNAME: owner}))
 	}
-	for _, address := range s.withNAT64(found.addresses) {
+	for _, address := range found.addresses {
 		switch ip := netip.MustParseAddr(address); {
 		case ip.Is4() && q.Type == dnsmessage.TypeA:
 			m.Answers = append(m.Answers, resource(owner, &dnsmessage.AResource{A: ip.As4()}))
@@ -142,9 +157,9 @@ func (s *nameserver) answer(query []byte) ([]byte, error) {
 	return m.Pack()
 }
 
-// withNAT64 adds the addresses that DNS64 makes from a name's addresses, if dns64 is set.
-func (s *nameserver) withNAT64(addresses []string) []string {
-	if !s.dns64 || slices.ContainsFunc(addresses, func(a string) bool { return netip.MustParseAddr(a).Is6() }) {
+// withNAT64 adds the addresses that DNS64 makes from a name's addresses.
+func withNAT64(addresses []string) []string {
+	if slices.ContainsFunc(addresses, func(a string) bool { return netip.MustParseAddr(a).Is6() }) {
 		return addresses
 	}
 	all := slices.Clone(addresses)
