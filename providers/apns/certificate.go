@@ -111,7 +111,7 @@ func parsePEM(data []byte, password string) (*tls.Certificate, error) {
 	case errors.Is(err, certificate.ErrNoPrivateKey):
 		return nil, errors.New("the PEM contains no private key: put it into the same file, or into a separate key file")
 	case errors.Is(err, certificate.ErrFailedToDecryptKey), err != nil && wasEncrypted:
-		// One wrong password in about 256 gives noise in place of an error: the padding is all that can show it.
+		// With one wrong password in about 256, the padding is valid by chance: decryption gives noise and no error.
 		return nil, errUndecryptable
 	case err != nil:
 		return nil, errors.New("the private key is unreadable")

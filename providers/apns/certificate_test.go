@@ -128,7 +128,7 @@ func TestACertificateInEachFormDelivers(t *testing.T) {
 	}
 }
 
-// One wrong password in about 256 leaves a valid padding, so that decryption gives noise and no error. Here, noise was encrypted.
+// With one wrong password in about 256, the padding is valid by chance: decryption gives noise and no error. Here, noise was encrypted.
 func TestAWrongPasswordThatDecryptsToNoiseIsNamed(t *testing.T) {
 	t.Parallel()
 	files := certify(t, apnstest.NewAuthority(t), []string{bundle}, []string{"production"}, time.Now().Add(time.Hour))
