@@ -210,9 +210,7 @@ func (a *App) Start() error {
 	if err := a.startApps(ctx); err != nil {
 		return err
 	}
-	if err := a.gateway.Recall(ctx); err != nil {
-		return fmt.Errorf("outbox: %w", err)
-	}
+	a.gateway.Recall(ctx)
 	live, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	apps := a.gateway.Router.Apps()
