@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -30,6 +31,9 @@ type Handler struct {
 
 	app    *App
 	serves func(*gateway.App) bool
+
+	named sync.Once // sets name
+	name  string
 }
 
 // CaddyModule returns the module's name and constructor.
