@@ -27,7 +27,7 @@ const (
 // ServeHTTP answers requests below /_matrix/push/ and passes on all others.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !strings.HasPrefix(r.URL.Path, prefix) {
-		return next.ServeHTTP(w, r)
+		return h.passOn(w, r, next)
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // for browsers that get the document
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
