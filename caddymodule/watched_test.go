@@ -43,7 +43,7 @@ func TestAHandlerBehindTheGatewayReachesTheServersOwnMethods(t *testing.T) {
 		answered bool
 	}{
 		"Write":       {func(w http.ResponseWriter, _ *http.ResponseController) error { _, err := w.Write(nil); return err }, true},
-		"WriteHeader": {func(w http.ResponseWriter, _ *http.ResponseController) error { w.WriteHeader(204); return nil }, true},
+		"WriteHeader": {func(w http.ResponseWriter, _ *http.ResponseController) error { w.WriteHeader(http.StatusNoContent); return nil }, true},
 		"ReadFrom": {func(w http.ResponseWriter, _ *http.ResponseController) error {
 			_, err := io.Copy(w, io.LimitReader(strings.NewReader("a"), 1))
 			return err
