@@ -128,6 +128,7 @@ func TestWhatTheHandlersBehindTheGatewayAnswerIsUnchanged(t *testing.T) {
 			"/?204+next":      {status: 204},
 			"/?flush+next":    {status: 200},
 			"/?large+next":    {status: 200, body: "large"},
+			"/?next+error":    {status: 418, body: "handled 418"},
 			"/notify?nothing": {status: 200},
 			"/empty":          {status: 200},
 		} {
