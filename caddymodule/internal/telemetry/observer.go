@@ -125,18 +125,6 @@ func (o *Observer) Refused(a *gateway.App, why gateway.Refusal) {
 // Answered counts a device. The request itself is in Caddy's access log.
 func (o *Observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 
-// RequestRefused counts a request that is refused as a whole. It warns about lack of memory, as honest requests may be affected.
-func (o *Observer) RequestRefused(err *gateway.Error) {
-	if err.Reason == "" {
-		return // its devices are counted
-	}
-	metrics.refusal(err.Reason)
-	if err.Reason == gateway.ReasonBusy && o.news(err.Reason) {
-		o.logger.Warn("requests refused: too much request data in memory", zap.String("hint",
-			"homeservers retry them; check the access log for large requests, and whether a push service is slow"))
-	}
-}
-
 // HostPaused reports that a push server that devices chose rate-limits the gateway. This affects only the server's users.
 func (o *Observer) HostPaused(a *gateway.App, host string) {
 	o.logger.Debug("push server rate-limits the gateway; its pushes are paused", withHostField(host, nameOf(a))...)
