@@ -58,6 +58,7 @@ func (i *invocation) overview(o admin.Overview) {
 		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
 	}
 	i.say(plain, "Stores: rejected %s%s, outbox %s.", o.Rejected, records, o.Outbox)
+	i.refused(o.Refused)
 	fmt.Fprintln(i.out)
 	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")
 	for _, a := range o.Apps {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"strings"
+	"time"
 	"unicode"
 
 	"go.uber.org/zap"
@@ -28,6 +29,9 @@ func (o *Observer) RequestRefused(err *gateway.Error, r *Request) {
 		return // its devices are counted
 	}
 	metrics.refusal(err.Reason)
+	if r != nil {
+		refusals.note(err, r.Site, time.Now())
+	}
 	switch {
 	case r == nil:
 	case err.Reason == gateway.ReasonBusy:
