@@ -37,7 +37,7 @@ func TestEveryCommandHasExamplesThatAreRight(t *testing.T) {
 		for line := range strings.Lines(cmd.Example) {
 			args := strings.Fields(line)
 			if len(args) < 3 || args[0] != "caddy" || args[1] != "matrix-push" {
-				t.Errorf("%q is no example of the command", line)
+				t.Errorf("%q is not an example of the command", line)
 				continue
 			}
 			named, rest, err := cmd.Root().Find(args[1:])
@@ -62,7 +62,7 @@ func TestEveryHelpFitsATerminalAndNamesThePage(t *testing.T) {
 	module, inside, _ := strings.Cut(reflect.TypeFor[program]().PkgPath(), "/caddymodule/")
 	name, ok := strings.CutPrefix(page, "https://"+module+"/blob/main/")
 	if !ok {
-		t.Errorf("%s is no page of %s", page, module)
+		t.Errorf("%s is not a page of %s", page, module)
 	}
 	if _, err := os.Stat(filepath.Join(strings.Repeat("../", strings.Count("caddymodule/"+inside, "/")+1), name)); err != nil {
 		t.Error(err)

@@ -33,7 +33,7 @@ func terminalWidth(w io.Writer) int {
 	return max(n, 0)
 }
 
-// fit sets the width of the output; 0 means that it is not known. Then sentences are not wrapped, so that a script can search them.
+// fit sets the width of the output; 0 means that it is not known. Then sentences are not wrapped, so a script can search them.
 func (s style) fit(columns int) style {
 	s.width, s.wraps = usualWidth, columns > 0
 	if s.wraps {
@@ -64,7 +64,7 @@ func (s style) wrapped(indent int, text string) string {
 	return strings.Join(wrap(text, max(s.width-indent, leastText)), "\n"+strings.Repeat(" ", indent))
 }
 
-// wrap breaks a text at its spaces into lines of at most limit columns. A longer word is not broken, so that it can be copied.
+// wrap breaks a text at its spaces into lines of at most limit columns. A longer word is not broken, so it can be copied.
 func wrap(text string, limit int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(text) {
