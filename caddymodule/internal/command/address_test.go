@@ -73,7 +73,7 @@ func TestTheAdminAPIIsFoundAtWhatPeopleType(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: a} //nolint:gosec // a test
+	server := &http.Server{Handler: a}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	_, port, _ := net.SplitHostPort(host)
@@ -89,7 +89,7 @@ func TestTheAdminAPIIsFoundAtWhatPeopleType(t *testing.T) {
 // shortDir returns a folder whose path is short enough for a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "a")
+	dir, err := os.MkdirTemp("", "a") //nolint:usetesting // the names of t.TempDir are too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func TestAMisspeltCommandOrFlagHasASuggestion(t *testing.T) {
 		"fuse rest":                 `did you mean "reset"?`,
 		"outbox nonsense":           `unknown command "nonsense": the commands are drop, list, retry`,
 		"nonsense":                  `the commands are check, fuse, outbox, rejected, send, status, vapid-key, vapid-keygen`,
-		"status --adress x":         `unknown flag: --adress: did you mean "--address"?`,
+		"status --addr x":           `unknown flag: --addr: did you mean "--address"?`,
 		"status --stict":            `did you mean "--strict"?`,
 		"send --appid a":            `did you mean "--app-id"?`,
 		"rejected explain --pushky": `did you mean "--pushkey"?`,
