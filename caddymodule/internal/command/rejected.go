@@ -164,7 +164,7 @@ func (i *invocation) explanation(e gateway.Explanation) {
 	}
 	waiting := "no"
 	if e.Waiting {
-		waiting = "yes: see outbox list"
+		waiting = "yes (see `caddy matrix-push outbox list`)"
 	}
 	rows = append(rows, [2]string{"Pending pushes", waiting}, [2]string{"Note", e.Note})
 	i.facts(rows)
@@ -232,7 +232,7 @@ since that time. Use this to undo wrong rejections.
 	device.addTo(cmd)
 	cmd.Flags().StringVar(&app, "app", "", "Forget rejections of the app with this pattern")
 	cmd.Flags().StringVar(&since, "since", "",
-		"Forget rejections since this time, such as 2026-03-14T09:00:00Z, or of this last period, such as 90m or 2d")
+		"Forget rejections since a time, such as 2026-03-14T09:00:00Z, or during the last period, such as 90m or 2d")
 	return cmd
 }
 

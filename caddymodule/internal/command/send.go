@@ -32,7 +32,7 @@ sends it.
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
 	f.addTo(cmd)
-	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
+	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data as JSON, such as {"endpoint":"https://…","auth":"…"} for webpush`)
 	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads the request from standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
 		"Treat the notification as received at this site (host or host:port); needed if the push server has the same host name")

@@ -32,6 +32,8 @@ type Gateway struct {
 	Options
 
 	box *box
+	// recalled means that Recall is complete. Only the goroutine that recalls uses it.
+	recalled bool
 	// retired means that another configuration took over.
 	retired atomic.Bool
 }

@@ -177,7 +177,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped by devices that never got a push; they are no longer reported as rejected",
+			o.logger.Warn("fuse tripped: too many pushkeys rejected that never got a push; they are no longer reported as rejected",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
@@ -205,7 +205,7 @@ func (o *Observer) FuseReset(app, host string, byOperator, alarm bool) {
 		return
 	}
 	if o.mayLog(zapcore.InfoLevel, "fuse") {
-		o.logger.Info("fuse reset: rejections are accepted again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
+		o.logger.Info("fuse reset: dead pushkeys are reported as rejected again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
 	}
 }
 
@@ -248,8 +248,8 @@ func (o *Observer) Panicked(a *gateway.App, p gateway.Panic) {
 // StoreFailed reports that a store's operation failed.
 func (o *Observer) StoreFailed(doing string, err error) {
 	metrics.storeFailed(doing)
-	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "store failed") {
-		o.logger.Warn("store failed", zap.String("doing", doing), zap.Error(err))
+	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "store operation failed") {
+		o.logger.Warn("store operation failed", zap.String("doing", doing), zap.Error(err))
 	}
 }
 
