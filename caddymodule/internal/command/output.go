@@ -63,10 +63,15 @@ func (i *invocation) say(c colour, format string, args ...any) {
 func (i *invocation) facts(rows [][2]string) {
 	for _, row := range rows {
 		if row[1] != "" {
-			name := fmt.Sprintf("%-15s ", row[0])
-			fmt.Fprintln(i.out, name+i.style.wrapped(columns(name), printable(row[1])))
+			i.fact(row[0], row[1])
 		}
 	}
+}
+
+// fact writes a name and its value.
+func (i *invocation) fact(name, value string) {
+	name = fmt.Sprintf("%-15s ", name)
+	fmt.Fprintln(i.out, name+i.style.wrapped(columns(name), printable(value)))
 }
 
 // raw writes JSON as the admin API answered it.
