@@ -215,6 +215,7 @@ func (a *App) Start() error {
 	a.stop = stop
 	apps := a.gateway.Router.Apps()
 	go a.events.Run()
+	go a.announce(live, a.shared)
 	go a.observer.WatchExpiry(live, apps)
 	go warm(live, a.events.AllStarted(), apps, a.observer)
 	go dropUntargeted(live, a.events.AllStarted(), a.gateway, a.observer)

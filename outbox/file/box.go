@@ -94,6 +94,9 @@ func (b *Box) Open(ctx context.Context) error {
 	return b.db.Open(ctx, b, b.log, func() { b.db.index.setBounds(b.options().Bounds()) })
 }
 
+// Location returns the path of the file.
+func (b *Box) Location() string { return b.db.path }
+
 // Cleanup releases its share of the database. The last one closes the file.
 func (b *Box) Cleanup() error {
 	if !b.held {
@@ -184,6 +187,7 @@ var (
 	_ caddy.CleanerUpper = (*Box)(nil)
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Located     = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 )

@@ -104,6 +104,9 @@ func (b *Box) Open(ctx context.Context) error {
 	return b.queue.Open(ctx, b, b.log)
 }
 
+// Location returns the server and the database, without the user and the password.
+func (b *Box) Location() string { return b.queue.Client.Location() }
+
 // Cleanup releases its share of the queue.
 func (b *Box) Cleanup() error {
 	if !b.held {
@@ -205,6 +208,7 @@ var (
 	_ caddy.CleanerUpper = (*Box)(nil)
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Located     = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 )

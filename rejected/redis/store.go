@@ -92,6 +92,9 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.shelf.Open(ctx, s, s.log)
 }
 
+// Location returns the server and the database, without the user and the password.
+func (s *Store) Location() string { return s.shelf.Client.Location() }
+
 // Cleanup releases its share. The last one writes what was seen.
 func (s *Store) Cleanup() error {
 	if !s.held {
@@ -201,6 +204,7 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Located   = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Witness   = (*Store)(nil)
 	_ rejected.Migrator  = (*Store)(nil)
