@@ -19,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 const (
@@ -115,7 +117,9 @@ func CheckPrefix(prefix string) (string, error) {
 }
 
 // ParsePrefix reads a prefix from a Caddyfile, which must not be empty.
-func ParsePrefix(arg string) (string, error) {
+var ParsePrefix = caddyfileopt.Parser[string]{Form: "<prefix>", Parse: parsePrefix}
+
+func parsePrefix(arg string) (string, error) {
 	if arg == "" {
 		return "", errors.New("must not be empty")
 	}
