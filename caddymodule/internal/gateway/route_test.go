@@ -55,7 +55,7 @@ func TestPatternsThatCannotBeServed(t *testing.T) {
 	}{
 		{"an empty pattern", []string{""}, "is empty"},
 		{"a slash separates the admin API's paths", []string{"com/foo"}, "cannot contain a slash"},
-		{"a NUL", []string{"com\x00*"}, "cannot contain a NUL"},
+		{"a NUL", []string{"com\x00*"}, "cannot contain control characters"},
 		{"two of the same specificity that meet", []string{"com.*o", "com.f*"}, ""},
 		{"the same prefix and as many literals, that meet", []string{"com.*a", "com.*b*"}, `apps "com.*a" and "com.*b*" are equally specific`},
 		{"the same prefix and as many literals, that never meet", []string{"com.*a", "com.*b"}, ""},
