@@ -132,7 +132,7 @@ func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
 		"concurrency": caddyfileopt.Once(&c.Concurrency, caddyfileopt.Positive),
 	}, c.unmarshalProvider)
 	if err != nil {
-		return err
+		return fmt.Errorf("app %q: %w", pattern, err)
 	}
 	if c.ProviderRaw == nil {
 		return d.Errf("app %q has no provider: add one of %s to its block", pattern, strings.Join(pushProviders.names(), ", "))

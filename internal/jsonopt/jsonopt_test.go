@@ -59,7 +59,7 @@ func TestAnErrorNamesTheOptionAndItsCure(t *testing.T) {
 		{"a member that JSON does not have", `{"untold":""}`, `there is no option "untold": the options are `},
 		{"a field that nobody sees", `{"hidden":""}`, `there is no option "hidden": the options are `},
 		{"an unknown member with a long name", `{"` + strings.Repeat("x", 100) + `":1}`, `there is no option "` + strings.Repeat("x", 64) + `…"`},
-		{"an unknown member further in", `{"apps":{"org.example.*":{"fuse":{"widow":1}}}}`, `app "org.example.*": fuse: there is no option "widow": did you mean "window"? There is only window`},
+		{"an unknown member further in", `{"apps":{"org.example.*":{"fuse":{"widow":1}}}}`, `app "org.example.*": fuse: there is no option "widow": did you mean "window"?`},
 		{"a wrong duration", `{"wait":"10x"}`, `wait: "10x" is not a duration such as 5s or 1d`},
 		{"a duration without a unit", `{"wait":"10"}`, `wait: "10" is not a duration such as 5s or 1d`},
 		{"a wrong duration further in", `{"apps":{"a":{"fuse":null},"b":{"fuse":{"window":"soon"}}}}`, `app "b": fuse: window: "soon" is not a duration such as 5s or 1d`},

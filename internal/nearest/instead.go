@@ -23,7 +23,10 @@ func Instead(given, things string, names []string) string {
 	if len(names) == 1 {
 		list = "there is only " + names[0]
 	}
-	if question := DidYouMean(given, names); question != "" {
+	switch question := DidYouMean(given, names); {
+	case question != "" && len(names) == 1:
+		return question
+	case question != "":
 		return question + " " + strings.ToUpper(list[:1]) + list[1:]
 	}
 	return ": " + list

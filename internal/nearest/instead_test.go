@@ -21,6 +21,7 @@ func TestAnErrorListsTheNamesThatThereAre(t *testing.T) {
 	}{
 		{"no names", "a", nil, ""},
 		{"one name", "retries", []string{"expire"}, ": there is only expire"},
+		{"one name, which is similar", "expires", []string{"expire"}, `: did you mean "expire"?`},
 		{"two names, in any order", "x", []string{"proxy", "endpoint"}, ": the options are endpoint and proxy"},
 		{"a name that is there twice", "x", []string{"proxy", "topic", "proxy", "endpoint"}, ": the options are endpoint, proxy and topic"},
 		{"a similar name", "prxoy", []string{"proxy", "endpoint"}, `: did you mean "proxy"? The options are endpoint and proxy`},
