@@ -30,8 +30,8 @@ type App struct {
 	// The apps that the gateway serves. Each name is an app_id, or a pattern of app_ids: `*` matches any number of characters, and `?` matches
 	// exactly one character. An exact app_id takes precedence over a pattern. If several patterns match, the gateway uses the one with the
 	// longest text before its first wildcard. If there is a tie, it uses the one with the most characters that are not wildcards. The order of
-	// the apps does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. Default: `*`
-	// with `unifiedpush`.
+	// the apps does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. The names
+	// `_unknown`, `_other`, `@id`, `.` and `..` are reserved. Default: `*` with `unifiedpush`.
 	Apps map[string]*AppConfig `json:"apps,omitempty"`
 
 	// The store that records which pushkeys are dead or suspected: a module in the namespace `matrix_push.rejected`. Default: `file`.

@@ -106,6 +106,20 @@ func mistakes(t *testing.T) []mistake {
 	return append(append(mistakesInProviders(t), mistakesInTheGateway(t)...), mistakesThatShowAtTheStart(t)...)
 }
 
+// A site's options are in the JSON of Caddy's HTTP app.
+func TestAMistakeInTheJSONOfASiteNamesItsOption(t *testing.T) {
+	for options, want := range map[string]string{
+		`"plaintxt":"allow"`: `there is no option "plaintxt": did you mean "plaintext"? The options are apps and plaintext`,
+		`"apps":"w"`:         `apps: must be a list in square brackets, but it is a string`,
+		`"apps":["v"]`:       `apps: no app "v" is configured: there is only *`,
+	} {
+		const config = `{"apps":{"http":{"servers":{"s":{"listen":[":443"],"routes":[{"handle":[{"handler":"matrix_push",%s}]}]}}}}}`
+		if err := validate(t, fmt.Sprintf(config, options)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got the error %v", options, err)
+		}
+	}
+}
+
 // inFile returns the path of a new file.
 func inFile(t *testing.T, name, text string) string {
 	t.Helper()
@@ -182,7 +196,9 @@ func mistakesInTheGateway(t *testing.T) []mistake {
 		{name: "JSON with a wrong duration", json: `{"apps":{"w":{"provider":{"name":"unifiedpush"},"wait":"10x"}}}`, field: `app "w": wait: "10x"`, cure: "a duration such as 5s or 1d"},
 		{name: "JSON with an unknown provider", json: `{"apps":{"w":{"provider":{"name":"apn"}}}}`, field: `app "w": provider: this build has no provider "apn"`, cure: `did you mean "apns"?`},
 		{name: "JSON with a misspelt option of a provider", json: `{"apps":{"w":{"provider":{"name":"apns","keyfile":"x"}}}}`, field: `app "w": provider "apns": there is no option "keyfile"`, cure: `did you mean "key_file"?`},
+		{name: "JSON with a misspelt option of a third party's provider", json: `{"apps":{"w":{"provider":{"name":"test_thirdparty","greting":"x"}}}}`, field: `app "w": provider "test_thirdparty": there is no option "greting"`, cure: `did you mean "greeting"?`},
 		{name: "JSON with a misspelt option of a store", json: `{"rejected":{"name":"file","pth":"x"}}`, field: `rejected: file: there is no option "pth"`, cure: `did you mean "path"? The options are expire, max_entries and path`},
+		{name: "JSON with a string for a number", json: `{"fuse":{"share":"50%"}}`, field: "fuse: share: ", cure: "must be a number, without quotes"},
 		{name: "JSON with an unknown store", json: `{"rejected":{"name":"sqlite"}}`, field: `rejected: this build has no store "sqlite"`, cure: "the stores are file, memory and redis"},
 		{name: "JSON with the name of a label of the metrics", json: `{"apps":{"_other":{"provider":{"name":"unifiedpush"}}}}`, field: `app "_other"`, cure: "use another pattern"},
 	}

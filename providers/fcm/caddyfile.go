@@ -64,7 +64,7 @@ func jsonObject(into *json.RawMessage) caddyfileopt.Option {
 func checkObject(raw []byte) error {
 	var object map[string]any
 	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
-		return errors.New("not a JSON object")
+		return errors.New("not a JSON object: write it in backquotes, and its names in double quotes")
 	}
 	return nil
 }
