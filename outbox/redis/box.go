@@ -104,6 +104,18 @@ func (b *Box) Open(ctx context.Context) error {
 	return b.queue.Open(ctx, b, b.log)
 }
 
+// Check asks Redis whether it can be used.
+func (b *Box) Check(ctx context.Context) error {
+	if !b.held {
+		return outbox.ErrNotOpen
+	}
+	err := b.queue.Client.Check(ctx, b.queue.keys.base+"check", b.log)
+	if redisclient.Unreachable(err) {
+		return fmt.Errorf("%w: %w", outbox.ErrUnreachable, err)
+	}
+	return err
+}
+
 // Cleanup releases its share of the queue.
 func (b *Box) Cleanup() error {
 	if !b.held {
@@ -205,6 +217,7 @@ var (
 	_ caddy.CleanerUpper = (*Box)(nil)
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Checker     = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 )

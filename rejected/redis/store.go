@@ -92,6 +92,18 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.shelf.Open(ctx, s, s.log)
 }
 
+// Check asks Redis whether it can be used.
+func (s *Store) Check(ctx context.Context) error {
+	if !s.held {
+		return rejected.ErrNotOpen
+	}
+	err := s.shelf.Client.Check(ctx, s.shelf.base+"check", s.log)
+	if redisclient.Unreachable(err) {
+		return fmt.Errorf("%w: %w", rejected.ErrUnreachable, err)
+	}
+	return err
+}
+
 // Cleanup releases its share. The last one writes what was seen.
 func (s *Store) Cleanup() error {
 	if !s.held {
@@ -201,6 +213,7 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Checker   = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Witness   = (*Store)(nil)
 	_ rejected.Migrator  = (*Store)(nil)
