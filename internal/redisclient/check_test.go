@@ -42,7 +42,7 @@ func TestACheckAsksWhetherRedisHasWhatAStoreNeeds(t *testing.T) {
 		{"a user for other keys", "unix://other:" + secret + "@" + socket, "redis: ", false},
 		{"a user that may not run scripts", "unix://noscript:" + secret + "@" + socket, "redis: NOPERM", false},
 		{"nobody there", "redis://127.0.0.1:1", "redis: dial tcp 127.0.0.1:1: ", true},
-		{"a server that is no Redis", redistest.Nonsense(t, "-ERR unknown command\r\n"), "redis: ERR unknown command", false},
+		{"a server that is not Redis", redistest.Nonsense(t, "-ERR unknown command\r\n"), "redis: ERR unknown command", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -1,4 +1,4 @@
-// Package trial finds out in advance whether a file could be created. Permissions alone do not show that: a disk may be full, read-only,
+// Package trial finds out in advance whether a file could be created. Permissions do not show that: a disk may be full, read-only,
 // or under a quota. So it creates a file, and removes it at once.
 package trial
 

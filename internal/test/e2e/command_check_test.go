@@ -98,8 +98,8 @@ func TestTheCommandFindsWhatWouldKeepAConfigurationFromStarting(t *testing.T) {
 			"a folder of the rejected store that cannot be created", gatewayConfig("rejected file /proc/none/rejected.db", "matrix_push"),
 			"rejected: /proc/none/rejected.db cannot be created: ",
 		},
-		{"an outbox that is no database", gatewayConfig("outbox file {dir}/garbage.db", "matrix_push"), "outbox: {dir}/garbage.db is damaged or not a database"},
-		{"a rejected store that is no database", gatewayConfig("rejected file {dir}/garbage.db", "matrix_push"), "rejected: {dir}/garbage.db is damaged"},
+		{"an outbox that is not a database", gatewayConfig("outbox file {dir}/garbage.db", "matrix_push"), "outbox: {dir}/garbage.db is damaged or not a database"},
+		{"a rejected store that is not a database", gatewayConfig("rejected file {dir}/garbage.db", "matrix_push"), "rejected: {dir}/garbage.db is damaged"},
 		{
 			"a folder for the VAPID key that is a file", strings.Replace(gatewayConfig(good, "matrix_push"), "{dir}/storage", "{dir}/taken", 1),
 			`app "*": the VAPID key in Caddy's storage: `,

@@ -97,7 +97,7 @@ func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
 	}
 }
 
-// Whoever adds an option runs this command, and must not be told that it failed.
+// Whoever adds an option runs this command, which must not look as if it failed.
 func TestTheCommandThatUpdatesTheConfigurationPageEndsWell(t *testing.T) {
 	t.Parallel()
 	atTop(t)

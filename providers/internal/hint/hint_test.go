@@ -37,7 +37,7 @@ func TestAnErrorWithoutAnAnswerSaysThatNothingAnswered(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	// With a reason of its own, the service did answer, in its last words on the connection.
+	// With its own word, the service did answer, as it ended the connection.
 	if err := hint.Error(providers.Outcome{Reason: "network", Cause: providers.CauseNetwork, Word: "Shutdown"}, "fix it"); errors.Is(err, providers.ErrUnreachable) {
 		t.Errorf("got %v", err)
 	}
