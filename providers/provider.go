@@ -193,8 +193,7 @@ type Expirer interface {
 // Checker is implemented by a provider that can try its credentials at the push service without delivering anything.
 type Checker interface {
 	// Check makes a few requests at most, and returns nil if the service accepts the credentials. The error describes what the operator
-	// must fix. It must not contain a secret. If the push service gave no answer, the error
-	// wraps [ErrUnreachable].
+	// must fix. It must not contain a secret. If the push service gave no answer, the error wraps [ErrUnreachable].
 	Check(ctx context.Context) error
 }
 
