@@ -41,11 +41,10 @@ func Create(file string) (err error) {
 // Grow returns an error if a file in the directory could not grow, because there is no space left. It knows nothing about a directory in
 // which it can create no file.
 func Grow(dir string) error {
-	f, err := os.CreateTemp(dir, pattern)
-	if err != nil {
-		return nil
+	if f, err := os.CreateTemp(dir, pattern); err == nil {
+		return write(f, dir)
 	}
-	return write(f, dir)
+	return nil
 }
 
 // write fills a new file, and removes it.

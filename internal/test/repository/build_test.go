@@ -25,7 +25,7 @@ func TestTheSmallerBuildWorksWithAModuleProxyThatRefusesToAnswer(t *testing.T) {
 	}
 	for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError} {
 		var asked atomic.Int64
-		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			asked.Add(1)
 			w.WriteHeader(status)
 		}))
