@@ -42,8 +42,11 @@ func TestAHandlerBehindTheGatewayReachesTheServersOwnMethods(t *testing.T) {
 		do       func(w http.ResponseWriter, rc *http.ResponseController) error
 		answered bool
 	}{
-		"Write":       {func(w http.ResponseWriter, _ *http.ResponseController) error { _, err := w.Write(nil); return err }, true},
-		"WriteHeader": {func(w http.ResponseWriter, _ *http.ResponseController) error { w.WriteHeader(http.StatusNoContent); return nil }, true},
+		"Write": {func(w http.ResponseWriter, _ *http.ResponseController) error { _, err := w.Write(nil); return err }, true},
+		"WriteHeader": {func(w http.ResponseWriter, _ *http.ResponseController) error {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}, true},
 		"ReadFrom": {func(w http.ResponseWriter, _ *http.ResponseController) error {
 			_, err := io.Copy(w, io.LimitReader(strings.NewReader("a"), 1))
 			return err

@@ -105,6 +105,20 @@ type Located interface {
 	Location() string
 }
 
+// OpenChecker is implemented by a box that can find out in advance, on this machine, whether it could be opened.
+type OpenChecker interface {
+	// CheckOpen returns why Open would fail, or nil. It returns ErrInUse if another process has the box open, and does not wait for it.
+	// It changes nothing and uses no network.
+	CheckOpen(ctx context.Context) error
+}
+
+// Checker is implemented by a box on a server.
+type Checker interface {
+	// Check asks the server whether the box can be used, and changes nothing. If there is no answer, the error wraps ErrUnreachable. An
+	// error must not contain a secret.
+	Check(ctx context.Context) error
+}
+
 // Ledger is implemented by a box that remembers delivered events across restarts.
 type Ledger interface {
 	// Note remembers an event until a time. It is written with the next commit, and Note does not wait for that.
@@ -222,6 +236,10 @@ var (
 	ErrCursor = errors.New("the cursor is invalid or too old")
 	// ErrNotOpen means that the box has not been opened yet, or was closed.
 	ErrNotOpen = errors.New("the outbox is not open")
+	// ErrInUse means that another process has the box open.
+	ErrInUse = errors.New("in use by a running Caddy")
+	// ErrUnreachable means that the server of the box does not answer.
+	ErrUnreachable = errors.New("the server cannot be reached")
 )
 
 // Entry is one push in the outbox.

@@ -12,6 +12,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -96,6 +97,21 @@ func (b *Box) Open(ctx context.Context) error {
 
 // Location returns the path of the file.
 func (b *Box) Location() string { return b.db.path }
+
+// CheckOpen returns why Open would fail. It only reads the file.
+func (b *Box) CheckOpen(context.Context) error {
+	switch {
+	case !b.held:
+		return outbox.ErrNotOpen
+	case b.db.Opened():
+		return nil
+	}
+	err := boltfile.Check(b.db.path, b.log)
+	if errors.Is(err, boltfile.ErrInUse) {
+		return outbox.ErrInUse
+	}
+	return err
+}
 
 // Cleanup releases its share of the database. The last one closes the file.
 func (b *Box) Cleanup() error {
@@ -188,6 +204,7 @@ var (
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Located     = (*Box)(nil)
+	_ outbox.OpenChecker = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 )

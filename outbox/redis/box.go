@@ -107,6 +107,18 @@ func (b *Box) Open(ctx context.Context) error {
 // Location returns the server and the database, without the user and the password.
 func (b *Box) Location() string { return b.queue.Client.Location() }
 
+// Check asks Redis whether it can be used.
+func (b *Box) Check(ctx context.Context) error {
+	if !b.held {
+		return outbox.ErrNotOpen
+	}
+	err := b.queue.Client.Check(ctx, b.queue.keys.base+"check", b.log)
+	if redisclient.Unreachable(err) {
+		return fmt.Errorf("%w: %w", outbox.ErrUnreachable, err)
+	}
+	return err
+}
+
 // Cleanup releases its share of the queue.
 func (b *Box) Cleanup() error {
 	if !b.held {
@@ -209,6 +221,7 @@ var (
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
 	_ outbox.Located     = (*Box)(nil)
+	_ outbox.Checker     = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 )

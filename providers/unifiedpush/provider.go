@@ -57,6 +57,9 @@ func (p *Provider) Mounted(hosts []string) error {
 // Start makes the VAPID key if there is none yet.
 func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx) }
 
+// CheckStart returns why Start would fail.
+func (p *Provider) CheckStart(ctx context.Context) error { return p.sender.CheckStart(ctx) }
+
 // Cleanup releases the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
 
@@ -84,6 +87,7 @@ var (
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
+	_ providers.StartChecker     = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)
 )

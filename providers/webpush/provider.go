@@ -71,6 +71,9 @@ func (p *Provider) Start(ctx context.Context) error {
 	return p.sender.Start(ctx)
 }
 
+// CheckStart returns why Start would fail.
+func (p *Provider) CheckStart(ctx context.Context) error { return p.sender.CheckStart(ctx) }
+
 // Cleanup releases the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
 
@@ -98,6 +101,7 @@ var (
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Replacer         = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
+	_ providers.StartChecker     = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.BadgesDefaulter  = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)

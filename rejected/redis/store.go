@@ -95,6 +95,18 @@ func (s *Store) Open(ctx context.Context) error {
 // Location returns the server and the database, without the user and the password.
 func (s *Store) Location() string { return s.shelf.Client.Location() }
 
+// Check asks Redis whether it can be used.
+func (s *Store) Check(ctx context.Context) error {
+	if !s.held {
+		return rejected.ErrNotOpen
+	}
+	err := s.shelf.Client.Check(ctx, s.shelf.base+"check", s.log)
+	if redisclient.Unreachable(err) {
+		return fmt.Errorf("%w: %w", rejected.ErrUnreachable, err)
+	}
+	return err
+}
+
 // Cleanup releases its share. The last one writes what was seen.
 func (s *Store) Cleanup() error {
 	if !s.held {
@@ -205,6 +217,7 @@ var (
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
 	_ rejected.Located   = (*Store)(nil)
+	_ rejected.Checker   = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Witness   = (*Store)(nil)
 	_ rejected.Migrator  = (*Store)(nil)

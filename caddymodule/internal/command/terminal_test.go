@@ -73,7 +73,7 @@ func uncoloured(text string) string {
 // Loading a configuration changes Caddy's log, so the test is not parallel.
 func TestTheReportOfACheckFitsATerminalOf80Columns(t *testing.T) {
 	plan := Plan{
-		Rejected: "file", Outbox: "off", Apps: apps(),
+		Rejected: PlannedStore{Module: "file", Found: CheckOK}, Outbox: PlannedStore{Module: "off"}, Apps: apps(),
 		Warnings: []string{"outbox off: a push that is not delivered in time is lost if the homeserver does not send it again; Dendrite does not"},
 	}
 	plan.Apps[1].App = "org.example.messenger.ios.development.*"

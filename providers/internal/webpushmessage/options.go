@@ -129,6 +129,19 @@ func (s *Sender) Mounted(hosts []string) (named bool) {
 // keyName is the name in Caddy's storage of the key for all apps without a key file.
 const keyName = "default"
 
+// CheckStart returns why Start would fail, as far as that can be seen on this machine.
+func (s *Sender) CheckStart(ctx context.Context) error {
+	if s.key.Load() != nil {
+		return nil
+	}
+	if err := vapid.CheckStorage(ctx, s.ctx.Storage(), keyName); err != nil {
+		return errOfStorage(err)
+	}
+	return nil
+}
+
+func errOfStorage(err error) error { return fmt.Errorf("the VAPID key in Caddy's storage: %w", err) }
+
 // Start makes the key when the configuration goes live, if none was named and none was made before, and its signer.
 func (s *Sender) Start(ctx context.Context) error {
 	s.client.Start()
@@ -136,7 +149,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	if key == nil {
 		var err error
 		if key, err = vapid.FromStorage(ctx, s.ctx.Storage(), keyName); err != nil {
-			return fmt.Errorf("the VAPID key in Caddy's storage: %w", err)
+			return errOfStorage(err)
 		}
 		s.key.Store(key)
 	}
