@@ -87,6 +87,8 @@ func (deaf) Answered(*App, Result)                 {}
 func (deaf) BreakerOpened(*App, string)            {}
 func (deaf) HostPaused(*App, string)               {}
 func (deaf) BreakerClosed(*App, string)            {}
+func (deaf) AppFailing(*App, Failing)              {}
+func (deaf) AppRecovered(*App)                     {}
 func (deaf) FuseTripped(string, string, int, bool) {}
 func (deaf) FuseReset(string, string, bool, bool)  {}
 func (deaf) StoreFailed(string, error)             {}

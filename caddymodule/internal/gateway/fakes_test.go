@@ -307,6 +307,14 @@ func (w *witness) BreakerClosed(a *App, host string) {
 	w.see("breaker closed: " + a.Pattern + " " + host)
 }
 
+func (w *witness) AppFailing(a *App, why Failing) {
+	w.see("app fails: " + a.Pattern + " " + why.Reason + " " + why.Host)
+}
+
+func (w *witness) AppRecovered(a *App) {
+	w.see("app works: " + a.Pattern)
+}
+
 func (w *witness) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	w.see(fmt.Sprintf("fuse of %q trips at %d%s", app+host, pushkeys, loud(alarm)))
 }

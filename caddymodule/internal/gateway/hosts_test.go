@@ -257,47 +257,93 @@ func TestAHostThatRejectsAllOfItsDevicesTripsItsOwnFuse(t *testing.T) {
 func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 	t.Parallel()
 	down, limited := providers.Unreachable("network", nil), providers.Limited("rate_limited", 0, nil)
+	proxy := down
+	proxy.Proxy = true
 	type step struct {
 		after   time.Duration
 		host    string
 		own     bool
 		outcome providers.Outcome
+		age     time.Duration // of the push
+		who     outbox.Standing
 	}
+	const never = outbox.Standing(9) // a stranger, where nothing was ever delivered
+	const known, newcomer = outbox.Proven, outbox.Stranger
+	minutes := func(n time.Duration) time.Duration { return n * 60 }
 	for _, tt := range []struct {
 		name  string
 		steps []step
 		since time.Duration // when it began to fail; -1 if it does not
 	}{
-		{"three failures over half a minute", []step{{0, "", false, down}, {10, "", false, down}, {20, "", false, down}}, 0},
-		{"three failures in a moment", []step{{0, "", false, down}, {1, "", false, down}, {1, "", false, down}}, -1},
-		{"trials", []step{{0, "", false, down}, {10, "", false, down}, {10, "", false, down}, {10, "", false, down}}, 0},
-		{"one a second", slices.Repeat([]step{{1, "", false, down}}, 40), 1},
-		{"two hosts, of which one is left", append([]step{{0, "b", false, down}}, slices.Repeat([]step{{10, "a", false, down}}, 5)...), 0},
-		{"two failures", []step{{0, "", false, down}, {60, "", false, down}}, -1},
-		{"rate limits", []step{{0, "", false, limited}, {20, "", false, limited}, {20, "", false, limited}}, -1},
-		{"bounds of ours", []step{{0, "", false, turnedAway()}, {20, "", false, turnedAway()}, {20, "", false, turnedAway()}}, -1},
-		{"a delivery in between", []step{{0, "", false, down}, {20, "", false, providers.Delivered()}, {20, "", false, down}, {20, "", false, down}}, -1},
-		{"a delivery at the end", []step{{0, "", false, down}, {20, "", false, down}, {20, "", false, down}, {1, "", false, providers.Delivered()}}, -1},
-		{"one stranger's host", []step{{0, "a", false, down}, {20, "a", false, down}, {20, "a", false, down}}, -1},
-		{"two hosts", []step{{0, "a", false, down}, {20, "b", false, down}, {20, "a", false, down}}, 0},
-		{"the operator's own", []step{{0, "a", true, down}, {20, "a", true, down}, {20, "a", true, down}}, 0},
-		{"since the first of many", []step{{5, "", false, down}, {20, "", false, down}, {20, "", false, down}, {20, "", false, down}}, 5},
+		{"three failures over half a minute", []step{{0, "", false, down, 0, newcomer}, {10, "", false, down, 0, newcomer}, {20, "", false, down, 0, newcomer}}, 0},
+		{"three failures in a moment", []step{{0, "", false, down, 0, known}, {1, "", false, down, 0, known}, {1, "", false, down, 0, known}}, -1},
+		{"trials", []step{{0, "", false, down, 0, known}, {10, "", false, down, 0, known}, {10, "", false, down, 0, known}, {10, "", false, down, 0, known}}, 0},
+		{"one a second", slices.Repeat([]step{{1, "", false, down, 0, known}}, 40), 1},
+		{"two hosts, of which one is left", append([]step{{0, "b", false, down, 0, known}}, slices.Repeat([]step{{10, "a", false, down, 0, known}}, 5)...), 0},
+		{"two failures", []step{{0, "", false, down, 0, known}, {60, "", false, down, 60, known}}, -1},
+		{"two failures after a restart, of a push that is old", []step{{0, "", false, down, minutes(31), newcomer}, {60, "", false, down, minutes(32), newcomer}}, 0},
+		{"one failure of a push that is old", []step{{0, "", false, down, minutes(31), known}}, -1},
+		{"two failures of a push that is old, while others are delivered", []step{
+			{0, "", false, down, minutes(31), known}, {1, "", false, providers.Delivered(), 0, known}, {1, "", false, down, minutes(31), known}, {60, "", false, down, minutes(32), known},
+		}, -1},
+		{"rate limits", []step{{0, "", false, limited, 0, known}, {20, "", false, limited, 0, known}, {20, "", false, limited, 0, known}}, -1},
+		{"rate limits of a push that is old", []step{{0, "", false, limited, minutes(31), known}, {20, "", false, limited, minutes(32), known}}, -1},
+		{"bounds of ours", []step{{0, "", false, turnedAway(), 0, known}, {20, "", false, turnedAway(), 0, known}, {20, "", false, turnedAway(), 0, known}}, -1},
+		{"a delivery in between", []step{{0, "", false, down, 0, known}, {20, "", false, providers.Delivered(), 0, known}, {20, "", false, down, 0, known}, {20, "", false, down, 0, known}}, -1},
+		{"a delivery at the end", []step{{0, "", false, down, 0, known}, {20, "", false, down, 0, known}, {20, "", false, down, 0, known}, {1, "", false, providers.Delivered(), 0, known}}, -1},
+		{"one host", []step{{0, "a", false, down, 0, known}, {20, "a", false, down, 20, known}, {20, "a", false, down, 40, known}}, -1},
+		{"two hosts", []step{{0, "a", false, down, 0, known}, {20, "b", false, down, 0, known}, {20, "a", false, down, 0, known}}, 0},
+		{"two hosts, of strangers", []step{{0, "a", false, down, 0, newcomer}, {20, "b", false, down, 0, newcomer}, {20, "a", false, down, 0, newcomer}}, -1},
+		{"two hosts, of which one failed while others worked", []step{
+			{0, "a", false, down, 0, known}, {1, "c", false, providers.Delivered(), 0, known}, {20, "a", false, down, 0, known}, {20, "b", false, down, 0, known}, {60, "a", false, down, 0, known}, {60, "a", false, down, 0, known},
+		}, -1},
+		{"the only host of the only phone", []step{{0, "a", false, down, 0, known}, {20, "a", false, down, 20, known}, {minutes(5), "a", false, down, minutes(6), known}}, 0},
+		{"the only host, of a stranger", []step{{0, "a", false, down, 0, newcomer}, {20, "a", false, down, 20, newcomer}, {minutes(5), "a", false, down, minutes(6), newcomer}}, -1},
+		{"the only host, before the first delivery", []step{{0, "a", false, down, 0, never}, {20, "a", false, down, 20, never}, {minutes(5), "a", false, down, minutes(6), never}}, 0},
+		{"a host that failed while others worked", []step{
+			{0, "a", false, down, 0, known}, {1, "c", false, providers.Delivered(), 0, known}, {minutes(6), "a", false, down, minutes(6), known}, {minutes(6), "a", false, down, minutes(12), known},
+		}, -1},
+		{"the operator's own", []step{{0, "a", true, down, 0, newcomer}, {20, "a", true, down, 0, newcomer}, {20, "a", true, down, 0, newcomer}}, 0},
+		{"the operator's own, while others work", []step{
+			{0, "a", true, down, 0, newcomer}, {20, "c", false, providers.Delivered(), 0, known}, {20, "a", true, down, 0, newcomer}, {1, "c", false, providers.Delivered(), 0, known}, {1, "a", true, down, 0, newcomer},
+		}, 0},
+		{"the operator's own, mended", []step{{0, "a", true, down, 0, known}, {20, "a", true, down, 0, known}, {20, "a", true, down, 0, known}, {1, "a", true, providers.Delivered(), 0, known}}, -1},
+		{"the operator's proxy, by a stranger", []step{{0, "a", false, proxy, 0, newcomer}, {20, "a", false, proxy, 0, newcomer}, {20, "a", false, proxy, 0, newcomer}}, 0},
+		{"the operator's proxy, while the own push server works", []step{
+			{0, "a", false, proxy, 0, newcomer}, {20, "o", true, providers.Delivered(), 0, known}, {20, "a", false, proxy, 0, newcomer}, {20, "a", false, proxy, 0, newcomer},
+		}, 0},
+		{"the operator's proxy, mended", []step{{0, "a", false, proxy, 0, known}, {20, "a", false, proxy, 0, known}, {20, "a", false, proxy, 0, known}, {1, "b", false, providers.Delivered(), 0, newcomer}}, -1},
+		{"since the first of many", []step{{5, "", false, down, 0, known}, {20, "", false, down, 0, known}, {20, "", false, down, 0, known}, {20, "", false, down, 0, known}}, 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
 			now := begin
-			var h health
+			h := newHosts()
+			var failed bool
 			for _, s := range tt.steps {
 				now = now.Add(s.after * time.Second)
-				h.note(s.host, s.own, s.outcome, now)
+				v := verdict{outcome: s.outcome, own: s.own, standing: s.who, delivered: s.who != never, accepted: now.Add(-s.age * time.Second)}
+				switch h.health.note(h.of(s.host), &v, now) {
+				case worse:
+					failed = true
+				case better:
+					failed = false
+				}
 			}
 			want := time.Time{}
 			if tt.since >= 0 {
 				want = begin.Add(tt.since * time.Second)
 			}
-			if got := h.failing(); !got.Equal(want) {
-				t.Errorf("it fails since %v, want %v", got, want)
+			var got time.Time
+			if f := h.health.failing(now); f != nil {
+				got = f.Since
+			}
+			if !got.Equal(want) || failed != !want.IsZero() {
+				t.Errorf("it fails since %v, want %v; the change was reported: %v", got, want, failed)
+			}
+			if f := h.health.failing(now.Add(forgottenAfter)); f != nil {
+				t.Errorf("a day later, it fails since %v", f.Since)
 			}
 		})
 	}
