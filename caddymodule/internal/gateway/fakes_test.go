@@ -295,6 +295,10 @@ func (w *witness) Refused(a *App, why Refusal) {
 	w.see("outbox refused: " + a.Pattern + " " + string(why))
 }
 
+func (w *witness) Lost(a *App, why outbox.Loss, pushes int) {
+	w.see(fmt.Sprintf("lost: %s %s %d", a.Pattern, why, pushes))
+}
+
 func (w *witness) HostPaused(a *App, host string) {
 	w.see("host paused: " + a.Pattern + " " + host)
 }

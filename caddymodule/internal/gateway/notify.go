@@ -46,7 +46,9 @@ func New(o Options) *Gateway {
 		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
 	}
-	return &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
+	g := &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
+	g.reportLosses()
+	return g
 }
 
 // Observer is notified of events, to report them to the operator. It is called from many goroutines and must not block.
@@ -55,6 +57,8 @@ type Observer interface {
 	Attempted(Attempt)
 	// Refused is called when the outbox had no room for a push.
 	Refused(app *App, why Refusal)
+	// Lost is called when the outbox has dropped pushes by itself. The app has no provider if it is no longer configured.
+	Lost(app *App, why outbox.Loss, pushes int)
 	// Answered is called for each device of a request when it is answered. The app is nil if none serves the device.
 	Answered(app *App, result Result)
 	// HostPaused is called when a host that devices choose has throttled so many of them that its pushes pause.

@@ -3,7 +3,11 @@ package telemetry
 import (
 	"slices"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -28,6 +32,24 @@ func (o *Observer) isNewLoss(a *gateway.Attempt) bool {
 	return o.news(a.App.Pattern + of + a.Outcome.Reason)
 }
 
+// Lost reports that the outbox dropped pushes by itself.
+func (o *Observer) Lost(a *gateway.App, why outbox.Loss, pushes int) {
+	reason := string(why)
+	metrics.dropped(a, reason, pushes)
+	if o.news(a.Pattern+" lost "+reason) && o.mayLog(zapcore.WarnLevel, "push dropped") {
+		o.logger.Warn("pushes dropped by the outbox", append(nameOf(a), zap.String("reason", reason), zap.Int("pushes", pushes),
+			zap.String("hint", lostHint(why)))...)
+	}
+}
+
+// lostHint returns what to do about pushes that the outbox dropped by itself.
+func lostHint(why outbox.Loss) string {
+	if why == outbox.LossExpired {
+		return "nobody tried to deliver them before they expired; check whether the app is missing from the configuration"
+	}
+	return "the outbox's file or Redis was damaged, or an incompatible version wrote the pushes"
+}
+
 // lossHint returns what to do about a dropped push.
 func lossHint(a *gateway.Attempt) string {
 	switch reason := a.Outcome.Reason; {
@@ -43,8 +65,8 @@ func lossHint(a *gateway.Attempt) string {
 		return "the outbox is full; `caddy matrix-push status` shows which app is failing"
 	case reason == "given_up":
 		return "no action is needed, unless the push server is yours: nothing was ever delivered to the device"
-	case reason == "unreadable":
-		return "the outbox's file or Redis was damaged, or an incompatible version wrote the push"
+	case reason == string(outbox.LossUnreadable):
+		return lostHint(outbox.LossUnreadable)
 	default:
 		return "the provider's page explains the reason; `caddy matrix-push rejected explain` shows the device's latest attempt"
 	}
