@@ -136,11 +136,11 @@ func TestWhatIsHeldWithoutAFaultIsNotFailing(t *testing.T) {
 	}
 }
 
-// receivers.md 3 and the newcomer's report P4: status went on to accuse what was mended.
+// receivers.md 3 and the newcomer's report P4: status went on to accuse what was fixed.
 func TestATroubleEndsWithTheDeliveryThatDisprovesIt(t *testing.T) {
 	t.Parallel()
 	for name, deliver := range map[string]func(r *rig, pushkey string){
-		"a notification": func(r *rig, pushkey string) { r.notify(event("$mended", device(pushkey))) },
+		"a notification": func(r *rig, pushkey string) { r.notify(event("$fixed", device(pushkey))) },
 		"a test push": func(r *rig, pushkey string) {
 			request, _ := Decode([]byte(event("$test", device(pushkey))), 1)
 			if got, err := r.Try(context.Background(), request, providers.Site{}); err != nil || got.Outcome != "delivered" {

@@ -307,12 +307,12 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 		{"the operator's own, while others work", []step{
 			{0, "a", true, down, 0, newcomer}, {20, "c", false, providers.Delivered(), 0, known}, {20, "a", true, down, 0, newcomer}, {1, "c", false, providers.Delivered(), 0, known}, {1, "a", true, down, 0, newcomer},
 		}, 0},
-		{"the operator's own, mended", []step{{0, "a", true, down, 0, known}, {20, "a", true, down, 0, known}, {20, "a", true, down, 0, known}, {1, "a", true, providers.Delivered(), 0, known}}, -1},
+		{"the operator's own, fixed", []step{{0, "a", true, down, 0, known}, {20, "a", true, down, 0, known}, {20, "a", true, down, 0, known}, {1, "a", true, providers.Delivered(), 0, known}}, -1},
 		{"the operator's proxy, by a stranger", []step{{0, "a", false, proxy, 0, newcomer}, {20, "a", false, proxy, 0, newcomer}, {20, "a", false, proxy, 0, newcomer}}, 0},
 		{"the operator's proxy, while the own push server works", []step{
 			{0, "a", false, proxy, 0, newcomer}, {20, "o", true, providers.Delivered(), 0, known}, {20, "a", false, proxy, 0, newcomer}, {20, "a", false, proxy, 0, newcomer},
 		}, 0},
-		{"the operator's proxy, mended", []step{{0, "a", false, proxy, 0, known}, {20, "a", false, proxy, 0, known}, {20, "a", false, proxy, 0, known}, {1, "b", false, providers.Delivered(), 0, newcomer}}, -1},
+		{"the operator's proxy, fixed", []step{{0, "a", false, proxy, 0, known}, {20, "a", false, proxy, 0, known}, {20, "a", false, proxy, 0, known}, {1, "b", false, providers.Delivered(), 0, newcomer}}, -1},
 		{"since the first of many", []step{{5, "", false, down, 0, known}, {20, "", false, down, 0, known}, {20, "", false, down, 0, known}, {20, "", false, down, 0, known}}, 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
