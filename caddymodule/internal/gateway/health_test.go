@@ -1,15 +1,144 @@
 package gateway
 
 import (
-	"context"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
+
+// step is an attempt in a test of an app's health.
+type step struct {
+	after   time.Duration // since the step before
+	host    string
+	outcome providers.Outcome
+	age     time.Duration // of the push
+	who     outbox.Standing
+	own     bool
+}
+
+// never is the standing of a stranger of an app that has delivered nothing.
+const never = outbox.Standing(9)
+
+// fails is a failure so many seconds later, at the app's only service or at a host, for a device that was delivered to before.
+func fails(after time.Duration, host ...string) step {
+	return step{after: after * time.Second, host: strings.Join(host, ""), outcome: providers.Unreachable("network", nil), who: outbox.Proven}
+}
+
+// takes is a delivery.
+func takes(after time.Duration, host ...string) step {
+	return fails(after, host...).with(providers.Delivered())
+}
+
+func (s step) with(o providers.Outcome) step { s.outcome = o; return s }
+
+func (s step) by(who outbox.Standing) step { s.who = who; return s }
+
+func (s step) old(age time.Duration) step { s.age = age; return s }
+
+func (s step) ownSite() step { s.own = true; return s }
+
+func (s step) proxy() step { s.outcome.Proxy = true; return s }
+
+func TestAnAppFailsWhenNothingArrives(t *testing.T) {
+	t.Parallel()
+	const stranger = outbox.Stranger
+	limited := providers.Limited("rate_limited", 0, nil)
+	for _, tt := range []struct {
+		name  string
+		steps []step
+		since time.Duration // when it began to fail, in seconds; -1 if it does not
+	}{
+		{"three failures over half a minute", []step{fails(0).by(stranger), fails(10).by(stranger), fails(20).by(stranger)}, 0},
+		{"three failures in a moment", []step{fails(0), fails(1), fails(1)}, -1},
+		{"trials", []step{fails(0), fails(10), fails(10), fails(10)}, 0},
+		{"one a second", slices.Repeat([]step{fails(1)}, 40), 1},
+		{"since the first of many", []step{fails(5), fails(20), fails(20), fails(20)}, 5},
+		{"two failures", []step{fails(0), fails(60).old(time.Minute)}, -1},
+		{"one failure of an old push", []step{fails(0).old(31 * time.Minute)}, -1},
+		{"two failures of an old push", []step{fails(0).old(31 * time.Minute).by(stranger), fails(60).old(32 * time.Minute).by(stranger)}, 0},
+		{"two failures of an old push, while others are delivered", []step{
+			fails(0).old(31 * time.Minute), takes(1), fails(1).old(31 * time.Minute), fails(60).old(32 * time.Minute),
+		}, -1},
+		{"rate limits", []step{fails(0).with(limited), fails(20).with(limited), fails(20).with(limited)}, -1},
+		{"rate limits of an old push", []step{fails(0).with(limited).old(31 * time.Minute), fails(60).with(limited).old(32 * time.Minute)}, -1},
+		{"bounds of ours", []step{fails(0).with(turnedAway()), fails(20).with(turnedAway()), fails(20).with(turnedAway())}, -1},
+		{"a delivery in between", []step{fails(0), takes(20), fails(20), fails(20)}, -1},
+		{"a delivery at the end", []step{fails(0), fails(20), fails(20), takes(1)}, -1},
+
+		{"one host", []step{fails(0, "a"), fails(20, "a"), fails(20, "a")}, -1},
+		{"two hosts", []step{fails(0, "a"), fails(20, "b"), fails(20, "a")}, 0},
+		{"two hosts, of which one is left", append([]step{fails(0, "b")}, slices.Repeat([]step{fails(10, "a")}, 5)...), 0},
+		{"two hosts, of strangers", []step{fails(0, "a").by(stranger), fails(20, "b").by(stranger), fails(20, "a").by(stranger)}, -1},
+		{"two hosts, of which one failed while others worked", []step{
+			fails(0, "a"), takes(1, "c"), fails(20, "a"), fails(20, "b"), fails(60, "a"), fails(60, "a"),
+		}, -1},
+		{"the only host of the only phone", []step{fails(0, "a"), fails(20, "a"), fails(340, "a").old(6 * time.Minute)}, 0},
+		{"the only host, of a stranger", []step{
+			fails(0, "a").by(stranger), fails(20, "a").by(stranger), fails(340, "a").by(stranger).old(6 * time.Minute),
+		}, -1},
+		{"the only host, before the first delivery", []step{
+			fails(0, "a").by(never), fails(20, "a").by(never), fails(340, "a").by(never).old(6 * time.Minute),
+		}, 0},
+		{"a host that failed while others worked", []step{
+			fails(0, "a"), takes(1, "c"), fails(360, "a").old(6 * time.Minute), fails(360, "a").old(12 * time.Minute),
+		}, -1},
+
+		{"the operator's own", []step{
+			fails(0, "a").ownSite().by(stranger), fails(20, "a").ownSite().by(stranger), fails(20, "a").ownSite().by(stranger),
+		}, 0},
+		{"the operator's own, while others work", []step{
+			fails(0, "a").ownSite(), takes(20, "c"), fails(20, "a").ownSite(), takes(1, "c"), fails(1, "a").ownSite(),
+		}, 0},
+		{"the operator's own, fixed", []step{
+			fails(0, "a").ownSite(), fails(20, "a").ownSite(), fails(20, "a").ownSite(), takes(1, "a").ownSite(),
+		}, -1},
+		{"the operator's proxy, by a stranger", []step{
+			fails(0, "a").proxy().by(stranger), fails(20, "a").proxy().by(stranger), fails(20, "a").proxy().by(stranger),
+		}, 0},
+		{"the operator's proxy, while the own push server works", []step{
+			fails(0, "a").proxy(), takes(20, "o").ownSite(), fails(20, "a").proxy(), fails(20, "a").proxy(),
+		}, 0},
+		{"the operator's proxy, fixed", []step{
+			fails(0, "a").proxy(), fails(20, "a").proxy(), fails(20, "a").proxy(), takes(1, "b").by(stranger),
+		}, -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			begin := time.Now()
+			now := begin
+			h := newHosts()
+			var failed bool
+			for _, s := range tt.steps {
+				now = now.Add(s.after)
+				v := verdict{outcome: s.outcome, own: s.own, standing: s.who, delivered: s.who != never, accepted: now.Add(-s.age)}
+				switch h.health.note(h.of(s.host), &v, now) {
+				case worse:
+					failed = true
+				case better:
+					failed = false
+				}
+			}
+			var want, got time.Time
+			if tt.since >= 0 {
+				want = begin.Add(tt.since * time.Second)
+			}
+			if f := h.health.failing(now); f != nil {
+				got = f.Since
+			}
+			if !got.Equal(want) || failed != !want.IsZero() {
+				t.Errorf("it fails since %v, want %v; the change was reported: %v", got, want, failed)
+			}
+			if f := h.health.failing(now.Add(forgottenAfter)); f != nil {
+				t.Errorf("a day later, it fails since %v", f.Since)
+			}
+		})
+	}
+}
 
 // slowly returns a gateway with an outbox that retries pushes as late as it usually does.
 func slowly(t *testing.T, apps ...*App) (r *rig, stop func()) {
@@ -64,7 +193,8 @@ func TestAnAppThatDeliversNothingSaysSoForASinglePhone(t *testing.T) {
 				if why == nil || status[0].Failing == nil || why.Reason != tt.want.Reason || why.Host != tt.want.Host || why.Proxy != tt.want.Proxy {
 					t.Fatalf("it fails: %+v, want %+v", why, tt.want)
 				}
-				if d := r.Degradations(status); len(d) != 1 || d[0].Reason != "failing" || d[0].Detail != tt.want.Reason || d[0].Host != tt.want.Host || d[0].Since == nil {
+				d := r.Degradations(status)
+				if len(d) != 1 || d[0].Reason != "failing" || d[0].Detail != tt.want.Reason || d[0].Host != tt.want.Host || d[0].Since == nil {
 					t.Errorf("degraded is %+v", d)
 				}
 				p.fixed.Store(true)
@@ -134,135 +264,4 @@ func TestWhatIsHeldWithoutAFaultIsNotFailing(t *testing.T) {
 			})
 		})
 	}
-}
-
-// receivers.md 3 and the newcomer's report P4: status went on to accuse what was fixed.
-func TestATroubleEndsWithTheDeliveryThatDisprovesIt(t *testing.T) {
-	t.Parallel()
-	for name, deliver := range map[string]func(r *rig, pushkey string){
-		"a notification": func(r *rig, pushkey string) { r.notify(event("$fixed", device(pushkey))) },
-		"a test push": func(r *rig, pushkey string) {
-			request, _ := Decode([]byte(event("$test", device(pushkey))), 1)
-			if got, err := r.Try(context.Background(), request, providers.Site{}); err != nil || got.Outcome != "delivered" {
-				r.t.Errorf("the test push: %+v: %v", got, err)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Run("of the operator's service", func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					p := newOutage(providers.Misconfigured("invalid_provider_token", nil))
-					r := newRig(t, appFor("app", p))
-					r.notify(event("$1", device("key")))
-					time.Sleep(time.Minute)
-					begin := r.attempts()[0]
-					if d := r.Degradations(r.Status(t.Context())); len(d) != 1 || !begin.Alarm {
-						t.Fatalf("degraded is %+v", d)
-					}
-					p.fixed.Store(true)
-					deliver(r, "other")
-					r.Shared.Drain(t.Context())
-					status := r.Status(t.Context())
-					trouble := status[0].Troubles[0]
-					if d := r.Degradations(status); len(d) != 0 || trouble.Alarm || !trouble.Until.Equal(time.Now()) {
-						t.Errorf("degraded is %+v, with the trouble %+v", d, trouble)
-					}
-					time.Sleep(time.Hour)
-					p.fixed.Store(false)
-					r.notify(event("$2", device("key")))
-					r.Shared.Drain(t.Context())
-					status = r.Status(t.Context())
-					trouble = status[0].Troubles[0]
-					if d := r.Degradations(status); len(d) != 1 || !d[0].Since.Equal(time.Now()) || !trouble.Alarm || !trouble.Until.IsZero() ||
-						trouble.Count != 2 || !trouble.Since.Equal(time.Now()) || trouble.First.Equal(trouble.Since) {
-						t.Errorf("again: degraded is %+v, with the trouble %+v", d, trouble)
-					}
-				})
-			})
-			t.Run("of a host that devices chose", func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					p := newOutage(providers.Misconfigured("http_403", nil))
-					r := newRig(t, appFor("app", byHost{p}))
-					for _, pushkey := range []string{"h/1", "h/2", "h/3"} { // before the first delivery
-						r.notify(event("$1", device(pushkey)))
-					}
-					if d := r.Degradations(r.Status(t.Context())); len(d) != 1 || d[0].Reason != "misconfigured" {
-						t.Fatalf("degraded is %+v", d)
-					}
-					p.fixed.Store(true)
-					deliver(r, "elsewhere/1")
-					if d := r.Degradations(r.Status(t.Context())); len(d) != 1 {
-						t.Fatalf("after a delivery elsewhere, degraded is %+v", d)
-					}
-					deliver(r, "h/4")
-					r.Shared.Drain(t.Context())
-					status := r.Status(t.Context())
-					if d := r.Degradations(status); len(d) != 0 || status[0].Troubles[0].Alarm || status[0].Troubles[0].Until.IsZero() {
-						t.Errorf("degraded is %+v, with %+v", d, status[0].Troubles)
-					}
-				})
-			})
-			t.Run("that nothing is delivered", func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					p := newOutage(providers.Unreachable("dns", nil))
-					r := newRig(t, appFor("app", p))
-					for i := range 4 {
-						r.notify(event("$"+string(rune('a'+i)), device("key")))
-						time.Sleep(20 * time.Second)
-					}
-					if r.Status(t.Context())[0].Failing == nil {
-						t.Fatal("it does not fail")
-					}
-					p.fixed.Store(true)
-					deliver(r, "other")
-					r.Shared.Drain(t.Context())
-					if s := r.Status(t.Context())[0]; s.Failing != nil || s.Troubles[0].Until.IsZero() {
-						t.Errorf("it fails since %v, with %+v", s.Failing, s.Troubles)
-					}
-					if saw := r.saw.seen(); len(saw) != 2 || saw[1] != "app works: app" {
-						t.Errorf("the observer saw %q", saw)
-					}
-				})
-			})
-		})
-	}
-}
-
-// A stranger's server refuses a push at the same time. That must not end the alarm.
-func TestAStrangersTroubleHidesNoAlarm(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, _ := answers(t)
-		r := newRig(t, appFor("app", p))
-		for _, pushkey := range []string{"h/403/1", "h/403/2", "h/403/3"} {
-			r.notify(event("$1", device(pushkey)))
-		}
-		for _, host := range strings.Split("abcdefg", "") {
-			r.notify(event("$2", device(host+"/403/1")))
-			r.notify(event("$2", device(host+"/201/1")))
-		}
-		if d := r.Degradations(r.Status(t.Context())); len(d) != 1 || d[0].Reason != "misconfigured" || d[0].Detail != "http_403" {
-			t.Errorf("degraded is %+v %+v", d, r.Status(t.Context())[0].Troubles)
-		}
-	})
-}
-
-func TestATestPushIsEvidenceAboutTheSettingsOnly(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := newOutage(providers.Suspected("not_found"))
-		r := newRig(t, appFor("app", byHost{p})).withOutbox()
-		r.notify(event("$1", device("h/1")))
-		p.fixed.Store(true)
-		request, _ := Decode([]byte(event("$test", device("h/1"))), 1)
-		if _, err := r.Try(t.Context(), request, providers.Site{}); err != nil {
-			t.Fatal(err)
-		}
-		app := r.Router.Apps()[0]
-		k := app.keyOf(&request.Devices[0])
-		if r.Shared.isProven(k) || r.Shared.journal.deliveredSince(k, time.Time{}) || app.hosts.tookPush("h") || r.Shared.hasProven("app") {
-			t.Error("it makes the device or its host known")
-		}
-		if r.Shared.suspects.count("app") != 1 || !r.store.records[k].Suspicion.Suspected() || len(r.box.entries) != 1 {
-			t.Errorf("it ends a suspicion, or changes the outbox: %+v %+v", r.store.records[k], r.box.entries)
-		}
-	})
 }
