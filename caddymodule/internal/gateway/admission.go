@@ -77,8 +77,9 @@ type verdict struct {
 	// standing is the device's standing when the attempt began. delivered reports whether the app has delivered a push to any device.
 	standing  outbox.Standing
 	delivered bool
-	// accepted is when the gateway received the push.
+	// accepted is when the gateway received the push. kept means that there is an outbox to keep it.
 	accepted time.Time
+	kept     bool
 }
 
 // tells reports whether the verdict is evidence about the app. A device that chose its own push server is evidence only about itself.

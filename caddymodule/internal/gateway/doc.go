@@ -71,6 +71,7 @@
 //	work, one an app      Work             with Work's context             Work
 //	offerTrials, one an   Work             with Work's context, after the  Work
 //	app                                    call that it is making
+//	watchHealth           Work             with Work's context             Work
 //	retry                 work             like a flight                   Shared.Drain, until it has landed
 //	withdraw              a fuse that      when all records are withdrawn  Shared.Drain
 //	                      trips

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -11,14 +12,18 @@ const (
 	// the first of them.
 	failures   = 3
 	failingFor = 30 * time.Second
-	// If one of these pushes was accepted staleAfter ago, and nothing was delivered since, so many failures are enough. There may be only
-	// one push, which is retried ever more seldom.
-	staleFailures = 2
+	// An app fails as well when one of the failed pushes was accepted staleAfter ago, and nothing was delivered since. It may be retried
+	// rarely, and there may be no other push. If no outbox keeps it, staleFailures over failingFor are required.
 	staleAfter    = 5 * time.Minute
+	staleFailures = 2
+	// A failed push in the outbox is tried again within pendingFor, so it is gone if it was not.
+	pendingFor = maxRetryAfter + maxBackoff + attemptTimeout
 	// forgottenAfter is how long after the latest attempt an app no longer counts as failing.
 	forgottenAfter = 24 * time.Hour
 	// maxOwnSites bounds the own push servers whose failures are remembered. The configuration has as many sites.
 	maxOwnSites = 64
+	// healthTick is how often to check whether an app fails because a push is pending for too long.
+	healthTick = 30 * time.Second
 )
 
 // Failing is since when and why an app fails.
@@ -56,29 +61,47 @@ type spell struct {
 	// host is the host of the first failure. several means that another host failed too.
 	host    string
 	several bool
-	// stale means that one of the pushes had been pending for staleAfter while nothing was delivered.
-	stale bool
-	last  providers.Outcome
+	// waiting is since when the oldest of the pushes is waiting, or since the last delivery if that was later. kept means that an outbox
+	// keeps it.
+	waiting time.Time
+	kept    bool
+	last    providers.Outcome
 }
 
-// fail counts a failure. quiet is how long nothing was delivered since the push was accepted.
-func (s *spell) fail(host string, o providers.Outcome, quiet time.Duration, now time.Time) {
+// fail counts a failure. delivered is when something was last delivered.
+func (s *spell) fail(host string, v *verdict, delivered, now time.Time) {
+	waiting := v.accepted
+	if waiting.Before(delivered) {
+		waiting = delivered
+	}
 	if s.count == 0 {
-		s.since, s.host = now, host
+		s.since, s.host, s.waiting = now, host, waiting
+	}
+	if waiting.Before(s.waiting) {
+		s.waiting = waiting
 	}
 	s.count++
-	s.latest, s.last = now, o
+	s.latest, s.last = now, v.outcome
 	s.several = s.several || host != s.host
-	s.stale = s.stale || quiet >= staleAfter
+	s.kept = s.kept || v.kept
 }
 
 // long reports whether the attempts have failed for long enough.
-func (s *spell) long() bool {
-	return s.count >= failures && s.latest.Sub(s.since) >= failingFor || s.pending()
+func (s *spell) long(now time.Time) bool {
+	return s.count >= failures && s.latest.Sub(s.since) >= failingFor && s.lasts(now) || s.stale(now)
 }
 
-// pending reports whether a push has been pending for too long.
-func (s *spell) pending() bool { return s.stale && s.count >= staleFailures }
+// stale reports whether a push has been waiting for too long.
+func (s *spell) stale(now time.Time) bool {
+	switch {
+	case s.count == 0, now.Sub(s.waiting) < staleAfter:
+		return false
+	case s.kept:
+		return now.Sub(s.since) >= failingFor && now.Sub(s.latest) < pendingFor
+	default:
+		return s.count >= staleFailures && s.latest.Sub(s.since) >= failingFor && s.lasts(now)
+	}
+}
 
 // lasts reports whether there was an attempt lately. The push server may no longer be used.
 func (s *spell) lasts(now time.Time) bool { return now.Sub(s.latest) < forgottenAfter }
@@ -87,7 +110,12 @@ func (s *spell) lasts(now time.Time) bool { return now.Sub(s.latest) < forgotten
 func (h *health) note(one *host, v *verdict, now time.Time) course {
 	switch tells := v.tells(one.name); {
 	case v.outcome.Kind == providers.KindDelivered:
-		h.took(one, v.own, tells, now)
+		if one.failed = (time.Time{}); tells {
+			h.delivered = now
+		}
+		h.works(one, v.own, tells)
+	case answered(v.outcome) && v.outcome.Kind != providers.KindSuspected: // a proxy in front of a dead service answers like that too
+		h.works(one, v.own, tells)
 	case isFault(v.outcome):
 		h.fault(one, v, tells, now)
 	default:
@@ -96,9 +124,8 @@ func (h *health) note(one *host, v *verdict, now time.Time) course {
 	return h.changed(now)
 }
 
-// took notes a delivery.
-func (h *health) took(one *host, own, tells bool, now time.Time) {
-	one.failed = time.Time{}
+// works ends the failures that an answer disproves: the push service works, although it may have delivered nothing.
+func (h *health) works(one *host, own, tells bool) {
 	switch {
 	case own:
 		delete(h.own, one.name)
@@ -106,7 +133,7 @@ func (h *health) took(one *host, own, tells bool, now time.Time) {
 		h.proxy = spell{}
 	}
 	if tells {
-		h.all, h.delivered = spell{}, now
+		h.all = spell{}
 	}
 }
 
@@ -115,24 +142,14 @@ func (h *health) fault(one *host, v *verdict, tells bool, now time.Time) {
 	if tells && one.failed.IsZero() {
 		one.failed = now
 	}
-	quiet := func(delivered time.Time) time.Duration {
-		if delivered.Before(v.accepted) {
-			delivered = v.accepted
-		}
-		return now.Sub(delivered)
-	}
 	if v.outcome.Proxy && one.name != "" {
-		h.proxy.fail("", v.outcome, quiet(h.delivered), now)
+		h.proxy.fail("", v, h.delivered, now)
 	}
 	if v.own {
-		h.ownAt(one.name).fail("", v.outcome, quiet(one.delivered), now)
+		h.ownAt(one.name).fail("", v, one.delivered, now)
 	}
-	switch {
-	case one.name == "":
-		h.all.fail("", v.outcome, quiet(h.delivered), now)
-	case !tells, !one.failed.After(h.delivered): // the host failed while others worked
-	default:
-		h.all.fail(one.name, v.outcome, quiet(h.delivered), now)
+	if one.name == "" || tells && one.failed.After(h.delivered) { // otherwise, the host failed while others worked
+		h.all.fail(one.name, v, h.delivered, now)
 	}
 }
 
@@ -181,22 +198,22 @@ func (h *health) isWell() bool { return h.all.count == 0 && h.proxy.count == 0 &
 func (h *health) failing(now time.Time) *Failing {
 	all := &h.all
 	switch {
-	case h.proxy.lasts(now) && h.proxy.long():
+	case h.proxy.long(now):
 		return h.proxy.failing("", true)
-	case all.lasts(now) && all.long() && (all.several || all.host == ""):
+	case all.long(now) && (all.several || all.host == ""):
 		return all.failing("", false)
 	}
 	var worst *spell
 	var at string
 	for host, s := range h.own {
-		if s.lasts(now) && s.long() && (worst == nil || s.since.Before(worst.since)) {
+		if s.long(now) && (worst == nil || s.since.Before(worst.since)) {
 			worst, at = s, host
 		}
 	}
 	switch {
 	case worst != nil:
 		return worst.failing(at, false)
-	case all.lasts(now) && all.long() && all.stale:
+	case all.stale(now):
 		return all.failing("", false)
 	default:
 		return nil
@@ -219,6 +236,25 @@ func (h *hosts) failing(now func() time.Time) *Failing {
 		return nil
 	}
 	return h.health.failing(now())
+}
+
+// watchHealth reports apps that begin to fail without an attempt, because a push is pending for too long, until ctx is done.
+func (g *Gateway) watchHealth(ctx context.Context) {
+	for pause(ctx, healthTick) {
+		for _, app := range g.Router.Apps() {
+			g.healthChanged(app, app.hosts.checkHealth(g.Now()))
+		}
+	}
+}
+
+// checkHealth returns whether the app began to fail since the latest attempt. Without an attempt, nothing shows that it works again.
+func (h *hosts) checkHealth(now time.Time) course {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.health.failed {
+		return steady
+	}
+	return h.health.changed(now)
 }
 
 // healthChanged reports that an app began to fail, or that it works again.

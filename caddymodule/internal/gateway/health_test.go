@@ -69,6 +69,8 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 		{"bounds of ours", []step{fails(0).with(turnedAway()), fails(20).with(turnedAway()), fails(20).with(turnedAway())}, -1},
 		{"a delivery in between", []step{fails(0), takes(20), fails(20), fails(20)}, -1},
 		{"a delivery at the end", []step{fails(0), fails(20), fails(20), takes(1)}, -1},
+		{"a verdict about a pushkey at the end", []step{fails(0), fails(20), fails(20), fails(1).with(providers.Rejected("gone"))}, -1},
+		{"a suspicion at the end", []step{fails(0), fails(20), fails(20), fails(1).with(providers.Suspected("not_found"))}, 0},
 
 		{"one host", []step{fails(0, "a"), fails(20, "a"), fails(20, "a")}, -1},
 		{"two hosts", []step{fails(0, "a"), fails(20, "b"), fails(20, "a")}, 0},
@@ -210,6 +212,31 @@ func TestAnAppThatDeliversNothingSaysSoForASinglePhone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A push service may ask to be left alone for an hour. Nobody notices that by attempts.
+func TestAPushThatIsPendingForLongIsNoticedWithoutAnAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		later := providers.Retry("http_503", time.Hour, nil)
+		p := newOutage(later)
+		r, stop := slowly(t, appFor("app", p))
+		defer stop()
+		r.notify(event("$1", device("key")))
+		time.Sleep(staleAfter - time.Second)
+		if saw := r.saw.seen(); len(saw) != 0 || r.Status(t.Context())[0].Failing != nil {
+			t.Errorf("the observer saw %q too early", saw)
+		}
+		time.Sleep(healthTick + 2*time.Second)
+		if saw := r.saw.seen(); !slices.Equal(saw, []string{"app fails: app http_503 "}) || r.Status(t.Context())[0].Failing == nil {
+			t.Errorf("the observer saw %q", saw)
+		}
+		wantPushes(t, p.scripted, 1)
+		p.fixed.Store(true)
+		time.Sleep(time.Hour + time.Minute)
+		if saw := r.saw.seen(); len(saw) != 2 || saw[1] != "app works: app" || r.Status(t.Context())[0].Failing != nil {
+			t.Errorf("the observer saw %q", saw)
+		}
+	})
 }
 
 // A restart forgets the attempts, but not the push.

@@ -233,7 +233,8 @@ func (h *hosts) proved(name string, k rejected.Key, load int64, own bool, now ti
 	one := h.of(name)
 	one.proof, one.refused = load, distinct{}
 	h.wrong.took(name, k, load)
-	h.health.took(one, own, true, now)
+	one.failed, h.health.delivered = time.Time{}, now
+	h.health.works(one, own, true)
 	return h.health.changed(now)
 }
 

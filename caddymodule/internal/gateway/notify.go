@@ -70,7 +70,7 @@ type Observer interface {
 	BreakerClosed(app *App, host string)
 	// AppFailing is called once when an app begins to fail: for a while, all its pushes failed and nothing was delivered.
 	AppFailing(app *App, why Failing)
-	// AppRecovered is called once when a delivery shows that the app works again.
+	// AppRecovered is called once when an answer of the push service shows that the app works again.
 	AppRecovered(app *App)
 	// FuseTripped is called when too many pushkeys of an app, or of one of its hosts, were rejected. Their rejections are withdrawn,
 	// and further ones are held. The app is empty for devices of unknown apps. alarm means that known devices would trip it by

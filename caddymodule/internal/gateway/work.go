@@ -42,6 +42,7 @@ func (g *Gateway) Work(ctx context.Context) {
 		workers.Go(func() { g.work(ctx, app) })
 		workers.Go(func() { g.offerTrials(ctx, app) })
 	}
+	workers.Go(func() { g.watchHealth(ctx) })
 	workers.Wait()
 }
 

@@ -34,7 +34,7 @@ func failingHint(why gateway.Failing) string {
 // AppRecovered reports that an app works again.
 func (o *Observer) AppRecovered(a *gateway.App) {
 	if o.mayLog(zapcore.InfoLevel, "app failing") {
-		o.logger.Info("app works again: a push was delivered", nameOf(a)...)
+		o.logger.Info("app works again", nameOf(a)...)
 	}
 	o.tell(eventAppRecovered, map[string]any{"app": a.Pattern, "provider": a.ProviderName})
 }
