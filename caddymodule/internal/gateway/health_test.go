@@ -214,7 +214,7 @@ func TestAnAppThatDeliversNothingSaysSoForASinglePhone(t *testing.T) {
 	}
 }
 
-// A push service may ask to be left alone for an hour. Nobody notices that by attempts.
+// A push service may ask for an hour of silence. Nobody notices that by attempts.
 func TestAPushThatIsPendingForLongIsNoticedWithoutAnAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		later := providers.Retry("http_503", time.Hour, nil)
