@@ -31,7 +31,7 @@ type Failing struct {
 	Since time.Time
 	// Reason is that of the latest failure, and Detail describes it.
 	Reason, Detail string
-	// Host is the operator's own push server, if only its pushes fail. Proxy means that the operator's proxy cannot be reached.
+	// Host is the operator's own push server, if only its pushes fail. Proxy means that the operator's proxy does not work.
 	Host  string
 	Proxy bool
 }
@@ -74,8 +74,8 @@ func (s *spell) fail(host string, v *verdict, delivered, now time.Time) {
 	if waiting.Before(delivered) {
 		waiting = delivered
 	}
-	if s.count == 0 {
-		s.since, s.host, s.waiting = now, host, waiting
+	if s.count == 0 || !s.lasts(now) {
+		*s = spell{since: now, host: host, waiting: waiting}
 	}
 	if waiting.Before(s.waiting) {
 		s.waiting = waiting
@@ -106,7 +106,7 @@ func (s *spell) stale(now time.Time) bool {
 // lasts reports whether there was an attempt lately. The push server may no longer be used.
 func (s *spell) lasts(now time.Time) bool { return now.Sub(s.latest) < forgottenAfter }
 
-// note counts the verdict of an attempt at a host.
+// note counts the verdict of an attempt at a host. It returns the change of the app's health.
 func (h *health) note(one *host, v *verdict, now time.Time) course {
 	switch tells := v.tells(one.name); {
 	case v.outcome.Kind == providers.KindDelivered:
@@ -118,6 +118,7 @@ func (h *health) note(one *host, v *verdict, now time.Time) course {
 		h.works(one, v.own, tells)
 	case isFault(v.outcome):
 		h.fault(one, v, tells, now)
+		return h.gotWorse(now)
 	default:
 		return steady
 	}
@@ -191,6 +192,14 @@ func (h *health) changed(now time.Time) course {
 	}
 }
 
+// gotWorse returns whether the app began to fail. Without an answer, nothing shows that it works again.
+func (h *health) gotWorse(now time.Time) course {
+	if h.changed(now) == worse {
+		return worse
+	}
+	return steady
+}
+
 // isWell reports whether nothing failed since the last delivery, which is the usual case.
 func (h *health) isWell() bool { return h.all.count == 0 && h.proxy.count == 0 && len(h.own) == 0 }
 
@@ -199,9 +208,9 @@ func (h *health) failing(now time.Time) *Failing {
 	all := &h.all
 	switch {
 	case h.proxy.long(now):
-		return h.proxy.failing("", true)
+		return h.proxy.failing("")
 	case all.long(now) && (all.several || all.host == ""):
-		return all.failing("", false)
+		return all.failing("")
 	}
 	var worst *spell
 	var at string
@@ -212,16 +221,16 @@ func (h *health) failing(now time.Time) *Failing {
 	}
 	switch {
 	case worst != nil:
-		return worst.failing(at, false)
+		return worst.failing(at)
 	case all.stale(now):
-		return all.failing("", false)
+		return all.failing("")
 	default:
 		return nil
 	}
 }
 
-func (s *spell) failing(host string, proxy bool) *Failing {
-	f := &Failing{Since: s.since, Reason: s.last.Reason, Host: host, Proxy: proxy}
+func (s *spell) failing(host string) *Failing {
+	f := &Failing{Since: s.since, Reason: s.last.Reason, Host: host, Proxy: s.last.Proxy}
 	if s.last.Err != nil {
 		f.Detail = s.last.Err.Error()
 	}
@@ -247,14 +256,11 @@ func (g *Gateway) watchHealth(ctx context.Context) {
 	}
 }
 
-// checkHealth returns whether the app began to fail since the latest attempt. Without an attempt, nothing shows that it works again.
+// checkHealth returns whether the app began to fail since the latest attempt.
 func (h *hosts) checkHealth(now time.Time) course {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.health.failed {
-		return steady
-	}
-	return h.health.changed(now)
+	return h.health.gotWorse(now)
 }
 
 // healthChanged reports that an app began to fail, or that it works again.

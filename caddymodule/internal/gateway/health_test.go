@@ -70,6 +70,7 @@ func TestAnAppFailsWhenNothingArrives(t *testing.T) {
 		{"a delivery in between", []step{fails(0), takes(20), fails(20), fails(20)}, -1},
 		{"a delivery at the end", []step{fails(0), fails(20), fails(20), takes(1)}, -1},
 		{"a verdict about a pushkey at the end", []step{fails(0), fails(20), fails(20), fails(1).with(providers.Rejected("gone"))}, -1},
+		{"failures with a day in between", []step{fails(0), fails(20), fails(90_000), fails(10)}, -1},
 		{"a suspicion at the end", []step{fails(0), fails(20), fails(20), fails(1).with(providers.Suspected("not_found"))}, 0},
 
 		{"one host", []step{fails(0, "a"), fails(20, "a"), fails(20, "a")}, -1},
@@ -167,6 +168,7 @@ func TestAnAppThatDeliversNothingSaysSoForASinglePhone(t *testing.T) {
 		want    Failing
 	}{
 		{"the service that the operator chose", false, own, false, down, 2 * time.Minute, Failing{Reason: "dns"}},
+		{"that service behind a dead proxy", false, own, false, proxy, 2 * time.Minute, Failing{Reason: "network", Proxy: true}},
 		{"the site's own push server", true, own, false, down, 2 * time.Minute, Failing{Reason: "dns", Host: "push.test:443"}},
 		{"a dead proxy", true, providers.Site{}, false, proxy, 2 * time.Minute, Failing{Reason: "network", Proxy: true}},
 		{"another push server, for a phone that was delivered to", true, providers.Site{}, true, down, 10 * time.Minute, Failing{Reason: "dns"}},

@@ -189,7 +189,7 @@ func TestAProxyThatDoesNotWorkIsNotTheHostsFault(t *testing.T) {
 		"nothing listens there":         {"http://127.0.0.1:1", true},
 		"nor for SOCKS":                 {"socks5://user:secret@127.0.0.1:1", true},
 		"it refuses the login":          {strings.Replace(refusing.URL, "http://", "http://user:secret@", 1), true},
-		"it does not speak TLS":           {strings.Replace(failing.URL, "http://", "https://", 1), true},
+		"it does not speak TLS":         {strings.Replace(failing.URL, "http://", "https://", 1), true},
 		"it says that the host is down": {failing.URL, false},
 	} {
 		t.Run(name, func(t *testing.T) {
