@@ -141,6 +141,23 @@ type Voucher interface {
 // MaxVouched is how many devices and groups of hosts are remembered at most.
 const MaxVouched = 500_000
 
+// Loser is implemented by a box that may remove entries that nobody asked it to remove.
+type Loser interface {
+	// OnLoss sets the function that the box calls when it has removed such entries of an app. It is called once, before Open. The
+	// function returns soon, and any goroutine may call it.
+	OnLoss(lost func(app string, why Loss, entries int))
+}
+
+// Loss is why a box removed entries by itself.
+type Loss string
+
+const (
+	// LossExpired means that nobody tried to deliver the entries before they expired. For example, their app is no longer configured.
+	LossExpired Loss = "expired"
+	// LossUnreadable means that the entries could not be read.
+	LossUnreadable Loss = "unreadable"
+)
+
 // Inspector is implemented by a box that operators can look into.
 type Inspector interface {
 	Queue

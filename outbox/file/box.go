@@ -23,6 +23,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/losses"
 )
 
 func init() {
@@ -52,6 +53,8 @@ type Box struct {
 
 	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
+
+	losses.Report
 
 	log  *slog.Logger
 	db   *database // kept after Cleanup for the requests still in flight
@@ -92,7 +95,10 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.db.Open(ctx, b, b.log, func() { b.db.index.setBounds(b.options().Bounds()) })
+	return b.db.Open(ctx, b, b.log, func() {
+		b.db.index.setBounds(b.options().Bounds())
+		b.db.losses.Use(&b.Report)
+	})
 }
 
 // Location returns the path of the file.
@@ -207,4 +213,5 @@ var (
 	_ outbox.OpenChecker = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
+	_ outbox.Loser       = (*Box)(nil)
 )

@@ -18,6 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/losses"
 )
 
 func init() {
@@ -58,6 +59,8 @@ type Box struct {
 
 	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
+
+	losses.Report
 
 	log     *slog.Logger
 	queue   *queue // kept after Cleanup for the requests still in flight
@@ -101,7 +104,7 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.queue.Open(ctx, b, b.log)
+	return b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) })
 }
 
 // Location returns the server and the database, without the user and the password.
@@ -224,4 +227,5 @@ var (
 	_ outbox.Checker     = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
+	_ outbox.Loser       = (*Box)(nil)
 )

@@ -89,7 +89,7 @@ func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
-	return s.shelf.Open(ctx, s, s.log)
+	return s.shelf.Open(ctx, s, s.log, nil)
 }
 
 // Location returns the server and the database, without the user and the password.

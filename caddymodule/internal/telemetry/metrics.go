@@ -152,6 +152,11 @@ func (m *metricSet) push(a gateway.Attempt) {
 	}
 }
 
+// dropped counts pushes that were dropped without an attempt.
+func (m *metricSet) dropped(a *gateway.App, reason string, pushes int) {
+	m.pushesOf(seriesKey{a.Pattern, a.ProviderName, providers.KindDropped.String(), reason}).Add(float64(pushes))
+}
+
 func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
 	if c, ok := m.series.Load(k); ok {
 		return c.(prometheus.Counter)

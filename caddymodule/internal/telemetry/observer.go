@@ -50,7 +50,7 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if a.WrongKeys > 0 {
 		o.wrongKeys(a)
 	}
-	if level > zapcore.DebugLevel && !o.mayLog(level, "push "+a.Kind()) {
+	if level > zapcore.DebugLevel && !o.mayLogOf(level, "push "+a.Kind(), isMadeUp(&a)) {
 		level = zapcore.DebugLevel
 	}
 	if !o.logger.Core().Enabled(level) { // the usual case for debug: not even the message is needed
@@ -73,8 +73,8 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
-	if a.Outcome.Blocked {
-		fields = append(fields, zap.String("hint", blockedHint(a.Outcome.Reason)))
+	if isLoss(&a) {
+		fields = append(fields, zap.String("hint", lossHint(&a)))
 	}
 	entry.Write(fields...)
 }
@@ -87,21 +87,13 @@ func (o *Observer) wrongKeys(a gateway.Attempt) {
 	}
 }
 
-// blockedHint returns what to do about a push that the configuration blocks.
-func blockedHint(reason string) string {
-	if reason == "own_path" {
-		return "if pushes may go to this path, add the path to own_paths"
-	}
-	return "if the push server is yours, allow its network with allow_private"
-}
-
 func (o *Observer) level(a gateway.Attempt) zapcore.Level {
 	switch {
 	case a.Alarm && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.ErrorLevel
 	case a.Alarm:
 		return zapcore.DebugLevel
-	case a.Outcome.Blocked && o.news(a.App.Pattern+" "+a.Outcome.Reason):
+	case isLoss(&a) && o.isNewLoss(&a):
 		return zapcore.WarnLevel
 	case a.Outcome.Unusable && o.news(a.App.Pattern+" unusable "+a.Outcome.Reason):
 		return zapcore.InfoLevel // one is enough: the client, or its setup, is wrong
