@@ -26,11 +26,17 @@ func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) e
 	if err != nil {
 		return err
 	}
-	records, next, err := listRecords(r.Context(), lister, q, values.Get("app"))
+	app := values.Get("app")
+	if q.Cursor == "" {
+		if err := knownApp(r.Context(), g, lister, app); err != nil {
+			return err
+		}
+	}
+	records, next, err := listRecords(r.Context(), lister, q, app)
 	if err != nil {
 		return storeError("rejected", err)
 	}
-	return respond(w, http.StatusOK, Records{Records: records, Next: next})
+	return respond(w, http.StatusOK, Records{Records: records, Next: next, Configured: configured(g, app)})
 }
 
 // listRecords returns about as many records as the query asks for, or what it finds within bulkTime. If app is set, it returns only that
@@ -140,6 +146,9 @@ func forgetDevice(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, de
 			answer.Forgotten++
 		}
 	}
+	if answer.Forgotten == 0 && device.AppID != "" && g.Router.Route(device.AppID) == nil {
+		return refuse(http.StatusNotFound, "%s", g.Router.Missing("there is no record of the device, and no app serves", device.AppID))
+	}
 	return respond(w, http.StatusOK, answer)
 }
 
@@ -152,7 +161,12 @@ func forgetApp(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, reque
 	if err != nil {
 		return err
 	}
-	answer := Forgotten{Next: request.Cursor}
+	if request.Cursor == "" {
+		if err := knownApp(r.Context(), g, lister, request.App); err != nil {
+			return err
+		}
+	}
+	answer := Forgotten{Next: request.Cursor, Configured: configured(g, request.App)}
 	for deadline := time.Now().Add(bulkTime); ; {
 		n, next, err := g.ForgetSince(r.Context(), lister, request.App, since, rejected.Query{Cursor: answer.Next, Limit: bulkPage})
 		if err != nil {

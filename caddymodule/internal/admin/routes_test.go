@@ -222,7 +222,7 @@ func TestATestNotificationIsSentAndTheVerdictTold(t *testing.T) {
 	r.serve(r.gateway.Rejected, offBox{})
 	r.want(http.StatusOK, "POST", "/matrix_push/send", `{"notification":{"devices":[`+device+`]}}`, `"result":"unavailable"`)
 
-	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"notification":{"devices":[{"app_id":"com.example","pushkey":"`+canary+`"}]}}`, "no app serves it")
+	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"notification":{"devices":[{"app_id":"com.example","pushkey":"`+canary+`"}]}}`, `no app serves \"com.example\"`)
 	if len(r.store.records) != 1 {
 		t.Errorf("a trial was recorded: %v", r.store.records)
 	}

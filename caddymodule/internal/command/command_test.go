@@ -98,6 +98,16 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 			0,
 		},
 		{"list", "rejected", `{"records":[` + record(hashA) + `,` + record(hashB) + `]}`, []string{"rejected", "list"}, 0},
+		{
+			"list-gone", "rejected", `{"records":[` + record(hashA) + `],"configured":false}`, []string{"rejected", "list", "--app", "org.example.gone"},
+			0,
+		},
+		{
+			"outbox-app-gone", "outbox", `{"entries":[` + entry("2", "") + `],"configured":false}`, []string{"outbox", "list", "--app", "org.example.gone"},
+			0,
+		},
+		{"forget-gone", "rejected/forget", `{"forgotten":7,"configured":false}`, []string{"rejected", "forget", "--app", "org.example.gone", "--since", "2h"}, 0},
+		{"drop-gone", "outbox/drop", `{"app":"org.example.gone","dropped":1,"configured":false}`, []string{"outbox", "drop", "--app", "org.example.gone", "--all"}, 0},
 		{"list-none", "rejected", `{"records":[]}`, []string{"rejected", "list"}, 0},
 		{"forget", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":1}`, []string{"rejected", "forget", "--hash", "ab12"}, 0},
 		{"forget-none", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":0}`, []string{"rejected", "forget", "--hash", hashA}, 0},

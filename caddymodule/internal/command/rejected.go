@@ -51,7 +51,7 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 		if _, err := c.get(i.ctx, "rejected", query, &page); err != nil {
 			return err
 		}
-		all.Records, all.Next = append(all.Records, page.Records...), page.Next
+		all.Records, all.Next, all.Configured = append(all.Records, page.Records...), page.Next, page.Configured
 		if all.Next == "" || limit > 0 && len(all.Records) >= limit {
 			break
 		}
@@ -65,7 +65,15 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 		return i.encode(all)
 	}
 	i.records(all.Records)
+	i.unconfigured(app, all.Configured)
 	return nil
+}
+
+// unconfigured says so if an app is not configured, although there is something to show about it.
+func (i *invocation) unconfigured(app string, configured *bool) {
+	if configured != nil && !*configured {
+		i.say(yellow, "The app %s is not configured.", app)
+	}
 }
 
 // set sets a parameter unless it is empty.
@@ -285,7 +293,7 @@ func forgetApp(i *invocation, app, since string) error {
 		if _, err := c.post(i.ctx, "rejected/forget", body, longPatience, &answer); err != nil {
 			return err
 		}
-		total.Forgotten, total.Next = total.Forgotten+answer.Forgotten, answer.Next
+		total.Forgotten, total.Next, total.Configured = total.Forgotten+answer.Forgotten, answer.Next, answer.Configured
 		if total.Next == "" {
 			break
 		}
@@ -296,6 +304,7 @@ func forgetApp(i *invocation, app, since string) error {
 		return i.encode(total)
 	}
 	i.say(green, "Forgot %s of %s.", count(total.Forgotten, "rejection", "rejections"), app)
+	i.unconfigured(app, total.Configured)
 	return nil
 }
 

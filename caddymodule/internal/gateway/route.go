@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 // Router finds the app that serves an app_id: the app with exactly that name, or else the most specific pattern that matches. The order
@@ -68,6 +70,36 @@ func (r *Router) Route(appID string) *App {
 		}
 	}
 	return nil
+}
+
+const (
+	// maxListed limits how many apps a text lists, and maxShown the characters of a name that doesn't exist.
+	maxListed = 20
+	maxShown  = 100
+)
+
+// Missing returns a text about an app or an app_id that doesn't exist. It begins with what is wrong, such as "there is no app". It also
+// has the app that was probably meant, and the list of apps.
+func (r *Router) Missing(wrong, name string) string {
+	patterns := make([]string, len(r.apps))
+	for i, app := range r.apps {
+		patterns[i] = app.Pattern
+	}
+	shown := []rune(name)
+	wrong = fmt.Sprintf("%s %q", wrong, string(shown[:min(len(shown), maxShown)]))
+	if meant := nearest.DidYouMean(name, patterns); meant != "" {
+		return wrong + meant + " The apps are " + listed(patterns)
+	}
+	return wrong + ": the apps are " + listed(patterns)
+}
+
+// listed returns a list of names, but not more than maxListed.
+func listed(names []string) string {
+	more := ""
+	if len(names) > maxListed {
+		names, more = names[:maxListed], fmt.Sprintf(", and %d more", len(names)-maxListed)
+	}
+	return strings.Join(names, ", ") + more
 }
 
 // CheckPattern returns an error if a pattern is not valid for an app.

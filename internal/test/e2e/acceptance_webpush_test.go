@@ -339,7 +339,7 @@ func TestAPageAndAPersonFindTheKeyOfAnAppID(t *testing.T) {
 		}
 	}
 	gateway.running("", "vapid-key").want(t, 0, "org.example.pages.*  webpush      "+key, "org.example.up       unifiedpush  "+shared)
-	gateway.running("", "vapid-key", "org.example.other").want(t, 1, `no app serves "org.example.other": the configured apps are org.example.pages.*, org.example.up, org.example.web`)
+	gateway.running("", "vapid-key", "org.example.other").want(t, 1, `no app serves "org.example.other": the apps are org.example.pages.*, org.example.up, org.example.web`)
 	r, err := gateway.homeserver().do(http.MethodGet, gateway.url()+"?app_id=org.example.other", "")
 	if err != nil {
 		t.Fatal(err)

@@ -178,7 +178,7 @@ func TestTheCommandSendsATestNotification(t *testing.T) {
 		t.Errorf("ends with %d: %s%s", r.code, r.out, r.err)
 	}
 	gateway.running("", "outbox", "list").want(t, 0, "There are no pending pushes.")
-	gateway.running(endpoint, "send", "--app-id", "com.example", "--pushkey", "-").want(t, 1, "no app serves it")
+	gateway.running(endpoint, "send", "--app-id", "com.example", "--pushkey", "-").want(t, 1, `no app serves "com.example"`)
 }
 
 func TestTheCommandResetsAFuse(t *testing.T) {
