@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -178,78 +177,4 @@ func (g *Gateway) Find(ctx context.Context, prefix string, limit int) ([]rejecte
 	slices.SortFunc(keys, func(a, b rejected.Key) int { return strings.Compare(a.String(), b.String()) })
 	keys = slices.Compact(keys)
 	return keys[:min(len(keys), limit)], nil
-}
-
-// Trial is the result of a push that an operator sent as a test.
-type Trial struct {
-	App         string `json:"app"`
-	Provider    string `json:"provider"`
-	PushkeyHash string `json:"pushkey_hash"`
-	// Outcome is the provider's verdict; Reason and Detail say why.
-	Outcome string `json:"outcome"`
-	Reason  string `json:"reason"`
-	// Word is the push service's own word; absent if it gave none.
-	Word   string `json:"word,omitempty"`
-	Detail string `json:"detail,omitempty"`
-	// Result is what would become of a homeserver's push: delivered, rejected or dropped. If it would be retried, it is queued, or
-	// unavailable without an outbox.
-	Result string `json:"result"`
-	// RetryAfter is how long the push service asks to wait, in seconds.
-	RetryAfter float64 `json:"retry_after,omitempty"`
-	// ServiceTime is since when the pushkey is invalid, according to the push service.
-	ServiceTime *time.Time `json:"service_time,omitempty"`
-	// OnRecord means that a homeserver would get the rejection on record instead.
-	OnRecord bool `json:"on_record"`
-	// Duration is how long the attempt took, in seconds.
-	Duration float64 `json:"duration"`
-}
-
-// ErrUnknownApp means that no app serves a device.
-var ErrUnknownApp = errors.New("no app serves the app_id")
-
-// Try makes one attempt at the first device of a request. It bypasses the rejected store, the breaker and the outbox, and changes
-// nothing in them. The site is the one that the notification counts as having arrived at.
-func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Trial, error) {
-	d := &r.Devices[0]
-	app := g.Router.Route(d.AppID)
-	if app == nil {
-		return Trial{}, ErrUnknownApp
-	}
-	k := app.keyOf(d)
-	t := Trial{App: app.Pattern, Provider: app.ProviderName, PushkeyHash: k.String()}
-	if record, err := g.Rejected.Get(ctx, k); err == nil {
-		t.OnRecord = record.Mark().Rejects(rejected.Registered(d.PushkeyTS, g.Now()), g.Now())
-	}
-	start := g.Now()
-	o := g.try(ctx, app, r.Notification, d, site)
-	t.Duration = g.Now().Sub(start).Seconds()
-	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
-	t.Word = o.Word
-	if o.Err != nil {
-		t.Detail = o.Err.Error()
-	}
-	c := circumstances{
-		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), suspicion: failed, store: done, outbox: failed,
-		held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), g.Shared.isProven(k)),
-	}
-	if g.box.queue != nil {
-		c.outbox = done
-	}
-	t.Result = decide(o, c).result.String()
-	return t, nil
-}
-
-func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site) providers.Outcome {
-	view := (&views{n: n}).of(app, d)
-	if view == nil {
-		return providers.Dropped("no_badges", errNoBadges)
-	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	slot, err := app.Limit.Acquire(ctx, limit.Party{Host: app.Host(d), First: true})
-	if err != nil {
-		return providers.Busy("app_busy", err)
-	}
-	defer slot.Release()
-	return app.Push(ctx, &providers.Push{Notification: view.Notification, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
 }

@@ -153,7 +153,7 @@ func TestATrialTellsTheVerdictAndChangesNothing(t *testing.T) {
 			}
 			request, _ := Decode([]byte(event("$1", device("key"))), 1)
 			site := providers.Site{Host: "push.example.org", Port: "443"}
-			got, err := r.Try(t.Context(), request, site)
+			got, err := r.Try(t.Context(), request, Address{Host: site.Host})
 			if err != nil || got.Outcome != tt.kind || got.Reason != tt.outcome.Reason || got.Result != tt.result || got.OnRecord || got.App != "app" {
 				t.Errorf("got %+v: %v", got, err)
 			}
@@ -177,12 +177,12 @@ func TestATrialOfADeviceThatIsOnRecordSaysSo(t *testing.T) {
 	r.notify(event("$1", deviceOf("app", "key", 1000)))
 	for pushkeyTS, want := range map[int64]bool{1000: true, 5000: false} {
 		request, _ := Decode([]byte(event("$2", deviceOf("app", "key", pushkeyTS))), 1)
-		if got, err := r.Try(t.Context(), request, providers.Site{}); err != nil || got.OnRecord != want || got.Outcome != "delivered" {
+		if got, err := r.Try(t.Context(), request, Address{}); err != nil || got.OnRecord != want || got.Outcome != "delivered" {
 			t.Errorf("pushkey_ts %d: got %+v: %v", pushkeyTS, got, err)
 		}
 	}
 	request, _ := Decode([]byte(event("$2", deviceOf("unknown", "key", 1))), 1)
-	if _, err := r.Try(t.Context(), request, providers.Site{}); !errors.Is(err, ErrUnknownApp) {
+	if _, err := r.Try(t.Context(), request, Address{}); !errors.Is(err, ErrUnknownApp) {
 		t.Errorf("of an app that nobody serves: %v", err)
 	}
 }

@@ -30,6 +30,8 @@ type Options struct {
 // Gateway delivers notifications according to one configuration.
 type Gateway struct {
 	Options
+	// Sites are the sites that mount the gateway. They are set before it starts, and nil if they are not known.
+	Sites []Site
 
 	box *box
 	// retired means that another configuration took over.

@@ -74,7 +74,7 @@ func TestAWordIsShownWhereverTheReasonIs(t *testing.T) {
 		if err != nil || e.Last == nil || e.Last.Word != o.Word {
 			t.Errorf("explained is %+v, %v", e.Last, err)
 		}
-		trial, err := r.Try(t.Context(), decoded, providers.Site{})
+		trial, err := r.Try(t.Context(), decoded, Address{})
 		if err != nil || trial.Word != o.Word {
 			t.Errorf("the trial is %+v, %v", trial, err)
 		}
