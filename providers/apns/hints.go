@@ -12,7 +12,7 @@ const (
 
 // hints explain to the operator what a reason means and what to do about it, as docs/apns.md does.
 var hints = map[string]string{
-	"credential": "replace the file",
+	"credential": "the certificate has expired, or no token can be signed with the key: replace the file",
 	"certificate_refused": "the certificate is revoked or not from Apple, or a proxy requires one: get a new certificate; " +
 		"check proxy and endpoint",
 	"bad_certificate":             "Apple does not accept the certificate: get a new one",

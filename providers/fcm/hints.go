@@ -33,7 +33,7 @@ var hints = map[string]string{
 	"timeout": "Google is unreachable: check endpoint, proxy and the firewall",
 	"tls":     "a proxy terminates TLS, or the server is not FCM: check endpoint, proxy and trusted_ca",
 
-	"token_unavailable": "try again later",
+	"token_unavailable": "Google's token endpoint fails: try again later",
 	"token_dns":         "check proxy, the server's DNS resolver and the token_uri of the credentials",
 	"token_network":     googleUnreachable,
 	"token_timeout":     googleUnreachable,
