@@ -23,7 +23,9 @@ func TestP2_AMadeUpRequestProvesWhatAHomeserversRequestWould(t *testing.T) {
 	if err := host.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
-	routes := func(matchers ...any) caddyhttp.RouteList { return caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{matchers}}} }
+	routes := func(matchers ...any) caddyhttp.RouteList {
+		return caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{matchers}}}
+	}
 	for _, tt := range []struct {
 		name   string
 		routes caddyhttp.RouteList
@@ -33,7 +35,8 @@ func TestP2_AMadeUpRequestProvesWhatAHomeserversRequestWould(t *testing.T) {
 	}{
 		{"its name", routes(&host), true, gateway.Address{Host: "push.example.org"}, providers.Site{Host: "push.example.org", Port: "8443"}},
 		{
-			"its name and a port that a container maps", routes(&host), true, gateway.Address{Host: "push.example.org", Port: "444"},
+			"its name and a port that a container maps", routes(&host), true,
+			gateway.Address{Host: "push.example.org", Port: "444"},
 			providers.Site{Host: "push.example.org", Port: "8443", PublicPort: "444"},
 		},
 		{"without TLS", routes(&host), false, gateway.Address{Host: "push.example.org"}, providers.Site{Port: "8443"}},

@@ -72,12 +72,9 @@ func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	if err := decode(w, r, &device); err != nil {
 		return err
 	}
-	var unusable *gateway.UnusableStatus
-	if d := device.device(g); d != nil {
-		unusable = g.Unusable(d)
-	}
+	known := gateway.Described{AppID: device.AppID, Device: device.device(g)}
 	keys, err := device.find(r.Context(), g)
-	if err != nil && unusable != nil && device.Endpoint != "" {
+	if err != nil && device.Endpoint != "" && known.Device != nil && g.Unusable(known.Device) != nil {
 		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an invalid endpoint identifies no device
 	}
 	if err != nil {
@@ -87,15 +84,14 @@ func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 		return severalEndpoints(keys)
 	}
 	key := keys[0]
-	e, err := g.Explain(r.Context(), key, device.AppID)
+	e, err := g.Explain(r.Context(), key, known)
 	if err != nil {
 		return storeError("explaining", err)
 	}
 	if device.Hash != "" && !e.Known() {
 		return refuse(http.StatusNotFound, "nothing is known about the device %s", key)
 	}
-	e.Unusable = unusable
-	if !e.Known() && unusable == nil && device.anyEndpoint(g) {
+	if !e.Known() && e.Unusable == nil && device.anyEndpoint(g) {
 		e.Note = "without an endpoint, only recorded or recently tried devices are found: give the endpoint from the pusher's data"
 	}
 	return respond(w, http.StatusOK, e)

@@ -156,7 +156,8 @@ func (i *invocation) trial(t gateway.Trial) {
 	}
 	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}, {"Received at", t.Site}}
 	if t.Outcome != t.Reason {
-		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service reason", t.Word}, [2]string{"Detail", t.Detail})
+		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service reason", t.Word}, [2]string{"Detail", t.Detail},
+			[2]string{"Meaning", t.Explanation})
 	}
 	if t.RetryAfter > 0 {
 		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
@@ -169,9 +170,5 @@ func (i *invocation) trial(t gateway.Trial) {
 		result = "" // the first line shows it
 	}
 	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result}, [2]string{"Note", t.Note})
-	for _, row := range rows {
-		if row[1] != "" {
-			i.say(plain, "%-16s%s", row[0], row[1])
-		}
-	}
+	i.rows(rows)
 }

@@ -44,7 +44,7 @@ func TestADeadDeviceIsExplained(t *testing.T) {
 	verdict.Since, verdict.Err = time.UnixMilli(2_000_000), errors.New("410")
 	r := newRig(t, appFor("app*", always(verdict)))
 	r.notify(event("$1", deviceOf("app1", "key", 1000)))
-	e, err := r.Explain(t.Context(), rejected.KeyOf("app1", "key"), "app1")
+	e, err := r.Explain(t.Context(), rejected.KeyOf("app1", "key"), Described{AppID: "app1"})
 	if err != nil || e.App != "app*" || e.Record == nil || e.Last == nil || e.Waiting || !e.Known() {
 		t.Fatalf("explained as %+v: %v", e, err)
 	}
@@ -81,17 +81,17 @@ func TestAnExplanationTellsWhoServesADevice(t *testing.T) {
 		{"nobody that is known", rejected.KeyOf("three", "key"), "", "", false},
 	} {
 		r.use(new(memoryBox))
-		e, err := r.Explain(t.Context(), tt.key, tt.appID)
+		e, err := r.Explain(t.Context(), tt.key, Described{AppID: tt.appID})
 		if err != nil || e.App != tt.app || e.Known() != tt.known {
 			t.Errorf("%s: explained as %+v: %v", tt.name, e, err)
 		}
 	}
 	r.use(r.box)
-	if e, err := r.Explain(t.Context(), waiting, ""); err != nil || !e.Waiting || e.App == "" {
+	if e, err := r.Explain(t.Context(), waiting, Described{}); err != nil || !e.Waiting || e.App == "" {
 		t.Errorf("by the outbox: explained as %+v: %v", e, err)
 	}
 	r.use(&memoryBox{err: errBroken})
-	if _, err := r.Explain(t.Context(), k, "one"); !errors.Is(err, errBroken) {
+	if _, err := r.Explain(t.Context(), k, Described{AppID: "one"}); !errors.Is(err, errBroken) {
 		t.Errorf("an outbox that cannot tell: %v", err)
 	}
 }

@@ -40,12 +40,17 @@ type Account struct {
 	App     string    `json:"app"`
 	Outcome string    `json:"outcome"`
 	Reason  string    `json:"reason"`
+	// Explanation is what the reason means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Word is the push service's own word; absent if it gave none.
 	Word   string `json:"word,omitempty"`
 	Detail string `json:"detail,omitempty"`
 
 	// wrongKey means that the device subscribed with another key than the app's.
 	wrongKey bool
+	// unusable means that the device's own data prove that nothing can be delivered to it, and doubtful that the rejection counts only once
+	// the app has delivered something.
+	unusable, doubtful bool
 	// delivered is when a push was last delivered to the device; zero if there was no delivery since a verdict that it is dead.
 	delivered time.Time
 }
@@ -53,6 +58,8 @@ type Account struct {
 // Trouble is a reason why an app's pushes were not delivered.
 type Trouble struct {
 	Reason string `json:"reason"`
+	// Explanation is what the reason means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Count is how often it happened since the process began. First and Last are when.
 	Count int       `json:"count"`
 	First time.Time `json:"first"`
@@ -102,6 +109,7 @@ func newJournal() *journal {
 // note records an attempt.
 func (j *journal) note(a Attempt, now time.Time) {
 	account := Account{At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason, Word: a.Outcome.Word, wrongKey: a.Outcome.WrongKey}
+	account.unusable, account.doubtful = a.Outcome.Unusable, a.Outcome.Doubtful
 	if a.Outcome.Err != nil {
 		account.Detail = a.Outcome.Err.Error()
 	}

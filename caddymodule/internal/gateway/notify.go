@@ -116,13 +116,19 @@ func (a *Attempt) Kind() string {
 	case a.Outcome.Kind != providers.KindRejected || a.Result.dead():
 		return a.Outcome.Kind.String()
 	case a.Alarm:
-		return "doubted"
+		return kindDoubted
 	case a.Result == Dropped:
 		return "outdated"
 	default:
-		return "held"
+		return kindHeld
 	}
 }
+
+// The kinds of attempts whose rejection is not believed.
+const (
+	kindDoubted = "doubted"
+	kindHeld    = "held"
+)
 
 const (
 	// maxParallel bounds how many devices of one request are under way at the same time.

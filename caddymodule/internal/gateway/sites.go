@@ -164,6 +164,22 @@ func (g *Gateway) servedNowhere(app *App) bool {
 	return g.Sites != nil && !slices.ContainsFunc(g.Sites, func(s Site) bool { return s.Serves(app) })
 }
 
+// noteSites returns which sites serve an app, if others do not; empty if all do.
+func (g *Gateway) noteSites(app *App) string {
+	var serving, others []string
+	for _, s := range g.Sites {
+		if s.Serves(app) {
+			serving = append(serving, s.Hosts...)
+		} else {
+			others = append(others, s.Hosts...)
+		}
+	}
+	if len(serving) == 0 || len(others) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("these sites serve the app: %s; these reject its devices: %s", listed(serving), listed(others))
+}
+
 // blockedNote returns what would let a push reach a push server that the configuration blocks.
 func (g *Gateway) blockedNote(address string, at arrival) string {
 	host, _, err := net.SplitHostPort(address)

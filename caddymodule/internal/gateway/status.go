@@ -65,6 +65,7 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		delivered, troubles := g.Shared.journal.of(app)
 		s.LastDelivered = present(delivered)
 		for _, t := range troubles {
+			t.Explanation = app.Explain(t.Reason)
 			t.Alarm = t.Alarm && (!t.settings || t.goesOn(app, delivered))
 			s.Troubles = append(s.Troubles, t)
 		}
@@ -100,6 +101,8 @@ type Degradation struct {
 	// Detail is the reason of the trouble that makes an app misconfigured. Word is the push service's own word for it.
 	Detail string `json:"detail,omitempty"`
 	Word   string `json:"word,omitempty"`
+	// Explanation is what the detail means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Since is when it began; absent if that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
@@ -133,7 +136,7 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 			add(s.App, "outbox_full", since)
 		}
 		if t, ok := s.refused(); ok {
-			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Since: &t.First})
+			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Explanation: t.Explanation, Since: &t.First})
 		}
 	}
 	return degraded

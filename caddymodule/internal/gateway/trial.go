@@ -20,6 +20,8 @@ type Trial struct {
 	// Outcome is the provider's verdict; Reason and Detail say why.
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
+	// Explanation is what the reason means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Word is the push service's own word; absent if it gave none.
 	Word   string `json:"word,omitempty"`
 	Detail string `json:"detail,omitempty"`
@@ -63,7 +65,7 @@ func (g *Gateway) Try(ctx context.Context, r *Request, address Address) (Trial, 
 	o, c := g.try(ctx, app, r.Notification, d, at.site)
 	t.Duration = g.Now().Sub(start).Seconds()
 	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
-	t.Word = o.Word
+	t.Word, t.Explanation = o.Word, app.Explain(o.Reason)
 	if o.Err != nil {
 		t.Detail = o.Err.Error()
 	}

@@ -70,7 +70,7 @@ func TestAWordIsShownWhereverTheReasonIs(t *testing.T) {
 			t.Errorf("degraded is %+v", d)
 		}
 		decoded, _ := Decode([]byte(event("$2", device("a pushkey"))), 100)
-		e, err := r.Explain(t.Context(), r.Router.Apps()[0].keyOf(&decoded.Devices[0]), "app")
+		e, err := r.Explain(t.Context(), r.Router.Apps()[0].keyOf(&decoded.Devices[0]), Described{AppID: "app"})
 		if err != nil || e.Last == nil || e.Last.Word != o.Word {
 			t.Errorf("explained is %+v, %v", e.Last, err)
 		}

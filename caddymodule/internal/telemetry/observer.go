@@ -73,8 +73,8 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
-	if a.Outcome.Blocked {
-		fields = append(fields, zap.String("hint", blockedHint(a.Outcome.Reason)))
+	if hint := hintFor(a); hint != "" {
+		fields = append(fields, zap.String("hint", hint))
 	}
 	entry.Write(fields...)
 }
@@ -87,12 +87,15 @@ func (o *Observer) wrongKeys(a gateway.Attempt) {
 	}
 }
 
-// blockedHint returns what to do about a push that the configuration blocks.
-func blockedHint(reason string) string {
-	if reason == "own_path" {
-		return "if pushes may go to this path, add the path to own_paths"
+// hintFor returns what the reason of an attempt means and what to do about it, if the operator may have to do something.
+func hintFor(a gateway.Attempt) string {
+	if !a.Alarm && !a.Outcome.Blocked && !a.Outcome.Unusable {
+		return ""
 	}
-	return "if the push server is yours, allow its network with allow_private"
+	if means := a.App.Explain(a.Outcome.Reason); means != "" || !a.Outcome.Blocked {
+		return means
+	}
+	return "the app's settings block this push"
 }
 
 func (o *Observer) level(a gateway.Attempt) zapcore.Level {
