@@ -17,7 +17,7 @@ type explosive struct{}
 
 func (explosive) MatchWithError(*http.Request) (bool, error) { panic("boom") }
 
-func TestP2_AMadeUpRequestProvesWhatAHomeserversRequestWould(t *testing.T) {
+func TestAMadeUpRequestProvesWhatAHomeserversRequestWould(t *testing.T) {
 	t.Parallel()
 	host := caddyhttp.MatchHost{"push.example.org"}
 	if err := host.Provision(caddy.Context{}); err != nil {

@@ -32,7 +32,7 @@ func TestAMisspeltNameHasTheNearestName(t *testing.T) {
 		{"a command", "sned", []string{"send", "status"}, "send"},
 		{"an app_id", "im.vectro.app.ios", apps, "im.vector.app.ios"},
 		{"an app_id that a pattern would match", "com.exmple.ios", apps, "com.example.*"},
-		{"a single letter is no reason to guess", "x", apps, ""},
+		{"a single letter does not let anybody guess", "x", apps, ""},
 		{"a pattern for everything is similar to nothing", "im.other", []string{"*"}, ""},
 		{"letters outside ASCII", "trés_long", options, ""},
 		{"a very long name", strings.Repeat("topic", 1000), options, ""},

@@ -16,8 +16,10 @@ const (
 	onlyThis   = "Apple refuses only this push: report a bug if this happens often"
 )
 
-// meanings explain the reasons that are not for the operator to fix, as docs/apns.md does. The others are in hints.
+// meanings explain the reasons for which hints does not say enough, as docs/apns.md does.
 var meanings = map[string]string{
+	"credential": "the certificate has expired, or no token can be signed with the key: replace the file",
+
 	"unregistered":     "the app was removed from the device, or has a new token: the client must register again",
 	"expired_token":    "the token has expired: the client must register again",
 	"bad_device_token": "the token does not belong to the configured environment: if every push fails so, change environment",

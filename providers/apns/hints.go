@@ -12,7 +12,7 @@ const (
 
 // hints explain to the operator what a reason means and what to do about it, as docs/apns.md does.
 var hints = map[string]string{
-	"credential": "the certificate has expired, or no token can be signed with the key: replace the file",
+	"credential": "replace the file",
 	"certificate_refused": "the certificate is revoked or not from Apple, or a proxy requires one: get a new certificate; " +
 		"check proxy and endpoint",
 	"bad_certificate":             "Apple does not accept the certificate: get a new one",
@@ -29,9 +29,8 @@ var hints = map[string]string{
 	"bad_topic":                  otherTopic,
 	"missing_topic":              otherTopic,
 	"device_token_not_for_topic": otherTopic,
-	"invalid_push_type": "Apple does not accept this push type for this topic: leave push_type out, so the ending of topic decides, and " +
-		"check that topic is the bundle ID with one of Apple's endings, or with none for alerts",
-	"forbidden": "Apple refuses without details: check that the developer membership is active and its agreements are accepted",
+	"invalid_push_type":          "Apple does not accept this push type for this topic: leave push_type out, and check that topic has the right ending",
+	"forbidden":                  "Apple refuses without details: check that the developer membership is active and its agreements are accepted",
 
 	"bad_priority":       onTheWay,
 	"bad_path":           onTheWay,

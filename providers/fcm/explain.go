@@ -16,11 +16,13 @@ const (
 	fcmFails = "FCM has a problem: the push is retried"
 )
 
-// meanings explain the reasons that are not for the operator to fix, as docs/fcm.md does. The others are in hints.
+// meanings explain the reasons for which hints does not say enough, as docs/fcm.md does.
 var meanings = map[string]string{
 	unregistered:    "the app was removed from the device, or has a new token: the client must register again",
 	"invalid_token": "FCM does not know the pushkey as a token: if every push fails so, check project_id, target and the app's pattern",
-	badToken:        "the pushkey is blank, or has white space or control characters, so it is no token: check which client registered it",
+	badToken:        "the pushkey is blank, or has white space or control characters, so it is not a token: check which client registered it",
+
+	"token_unavailable": "Google's token endpoint fails: the push is retried",
 
 	"unavailable":       fcmFails,
 	"internal":          fcmFails,
@@ -32,7 +34,7 @@ var meanings = map[string]string{
 	"http_429": "the project or the device got more messages than FCM allows: the push is retried later",
 }
 
-// appleMeanings are the same for reasons that APNs gives through FCM. The others are in appleHints.
+// appleMeanings are the same for reasons that APNs gives through FCM. The rest is in appleHints.
 var appleMeanings = map[string]string{
 	"unregistered":     "Apple reports that the app was removed from the device: the client must register again",
 	"expired_token":    "Apple reports that the token has expired: the client must register again",

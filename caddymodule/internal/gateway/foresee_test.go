@@ -16,7 +16,7 @@ type foreseeable struct{ *scripted }
 
 func (foreseeable) Usable(d *providers.Device, _ providers.Site) error {
 	if strings.HasPrefix(d.Pushkey, "bad") {
-		return &providers.UnusableError{Reason: "bad_token", Err: errors.New("it is no token")}
+		return &providers.UnusableError{Reason: "bad_token", Err: errors.New("it is not a token")}
 	}
 	return nil
 }
@@ -26,7 +26,7 @@ func (foreseeable) Explain(reason string) string {
 }
 
 // P7: explain said "not on record as dead" about devices that every answer rejects.
-func TestP7_AnExplanationForeseesHowTheNextNotificationIsAnswered(t *testing.T) {
+func TestAnExplanationForeseesHowTheNextNotificationIsAnswered(t *testing.T) {
 	t.Parallel()
 	doubtful := providers.Rejected("bad_device_token")
 	doubtful.Doubtful = true
@@ -53,10 +53,10 @@ func TestP7_AnExplanationForeseesHowTheNextNotificationIsAnswered(t *testing.T) 
 			name: "no app, while the fuse holds", before: manyUnknown, appID: "nobody", pushkey: "good",
 			unusable: "unknown_app", detail: "no app serves", held: HeldByFuse,
 		},
-		{name: "unusable", appID: "app", pushkey: "bad", unusable: "bad_token", detail: "it is no token"},
+		{name: "unusable", appID: "app", pushkey: "bad", unusable: "bad_token", detail: "it is not a token"},
 		{
 			name: "unusable in the last attempt, known by its hash", before: func(r *rig) { r.notify(event("$1", device("bad"))) },
-			appID: "app", pushkey: "bad", byHash: true, unusable: "bad_token", detail: "it is no token",
+			appID: "app", pushkey: "bad", byHash: true, unusable: "bad_token", detail: "it is not a token",
 		},
 		{
 			name: "served by no site", sites: []Site{siteFor("a.example", "443", "other")}, appID: "app", pushkey: "good",

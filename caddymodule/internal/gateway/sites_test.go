@@ -36,7 +36,7 @@ func siteFor(host, port string, apps ...string) Site {
 }
 
 // P2: a test notification to the push server on the gateway's own site was blocked, although a homeserver's is delivered.
-func TestP2_ATestNotificationArrivesWhereAHomeserversWould(t *testing.T) {
+func TestATestNotificationArrivesWhereAHomeserversWould(t *testing.T) {
 	t.Parallel()
 	plain := siteFor("plain.example", "8080")
 	plain.Proves = func(_ Address, local string) providers.Site { return providers.Site{Port: local} }
@@ -101,7 +101,7 @@ func blockedElsewhere(_ context.Context, p *providers.Push) providers.Outcome {
 	return providers.Blocked("blocked", nil)
 }
 
-func TestP2_ASiteThatDoesNotExistIsAnErrorWithTheNearestName(t *testing.T) {
+func TestASiteThatDoesNotExistIsAnErrorWithTheNearestName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -124,7 +124,7 @@ func TestP2_ASiteThatDoesNotExistIsAnErrorWithTheNearestName(t *testing.T) {
 	}
 }
 
-func TestP2_ATestShowsThatNoSiteServesTheApp(t *testing.T) {
+func TestATestShowsThatNoSiteServesTheApp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, appFor("app", always(providers.Delivered())))
 	r.Sites = []Site{siteFor("push.example.org", "443", "other")}

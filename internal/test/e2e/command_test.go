@@ -86,7 +86,7 @@ func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
 }
 
 // P7: explain said "not on record as dead", with the exit code 0, about devices that every answer rejects.
-func TestP7_ExplainSaysFirstThatTheNextNotificationIsRejectedThoughNothingIsOnRecord(t *testing.T) {
+func TestExplainSaysFirstThatTheNextNotificationIsRejectedThoughNothingIsOnRecord(t *testing.T) {
 	t.Parallel()
 	gateway := startGateway(t, durable+`
 app org.example.up {
@@ -113,7 +113,7 @@ app org.example.other {
 		{"no app", "org.exmple.up", "https://push.example.org/a", nil, nil, []string{"No app serves the device", `did you mean "org.example.up"?`}},
 		{"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil, []string{"No app serves the device", "no site serves the app"}},
 		{
-			"data that are no subscription", web, "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
+			"data without auth", web, "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
 			map[string]any{"endpoint": "https://push.example.org/a"},
 			[]string{"--data", `{"endpoint":"https://push.example.org/a"}`},
 			[]string{"The pushkey is unusable", "bad_subscription"},

@@ -118,7 +118,7 @@ func TestThePushServersSubscriptionDiesThroughTheBareDirective(t *testing.T) {
 }
 
 // P2: troubleshooting's `send` called a working push server on the gateway's own site undeliverable.
-func TestP2_SendDoesWhatAHomeserversNotificationWouldDoToThePushServerOnTheOwnSite(t *testing.T) {
+func TestSendDoesWhatAHomeserversNotificationWouldDoToThePushServerOnTheOwnSite(t *testing.T) {
 	t.Parallel()
 	o := startOwnPush(t, "", certificate)
 	endpoint := o.service.Endpoint("phone")
@@ -141,7 +141,7 @@ func TestP2_SendDoesWhatAHomeserversNotificationWouldDoToThePushServerOnTheOwnSi
 		{"with the site's name and port", endpoint, []string{"--site", site}, 0, []string{"The push service accepted"}, 1},
 		{"at another site", endpoint, []string{"--site", there}, 3, []string{"dropped: blocked", "the push server is on the site localhost"}, 0},
 		{"at a site that does not exist", endpoint, []string{"--site", "othre.test"}, 1, []string{`"othre.test": did you mean "other.test"? The sites are localhost, other.test`}, 0},
-		{"a push server that is no site", "https://127.0.0.1:" + o.portOf(site) + path, nil, 3, []string{"dropped: blocked", "127.0.0.1 is not a site of this gateway (its sites: localhost, other.test)", "allow_private"}, 0},
+		{"a push server that is not a site", "https://127.0.0.1:" + o.portOf(site) + path, nil, 3, []string{"dropped: blocked", "127.0.0.1 is not a site of this gateway (its sites: localhost, other.test)", "allow_private"}, 0},
 		{"another port of the site", "https://localhost:" + o.portOf(there) + path, nil, 3, []string{"rejected: bad_endpoint", "set the site to localhost:" + o.portOf(there)}, 0},
 	} {
 		args := append([]string{"send", "--app-id", "org.example.any", "--pushkey", "-"}, tt.args...)

@@ -13,7 +13,7 @@ var reasons = map[string]string{
 	"server_error":      "the push service has a problem, and answered with 5xx: the push is retried",
 	"too_large":         "the push is too large for the push service",
 	"unauthorized":      "the push service refuses the credentials, with 401 or 403: check them",
-	"unexpected_answer": "the answer is none of a push service's: check the options endpoint and proxy",
+	"unexpected_answer": "the answer is not one that a push service gives: check the options endpoint and proxy",
 }
 
 // Explain returns what a reason of [Answer.Outcome] or [network.Failed] means and what to do about it; empty for other reasons. A
