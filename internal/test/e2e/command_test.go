@@ -188,6 +188,11 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--all").want(t, 0, "1 entry dropped")
 	gateway.running("", "outbox", "list").want(t, 0, "There are no pending pushes.")
 	gateway.running("", "outbox", "retry", "--app", "org.example.x").want(t, 1, "there is no app")
+	// P13: a misspelt app looked like an app without pending pushes or records.
+	for _, command := range []string{"outbox list", "outbox drop --all", "rejected list", "rejected forget --since 1h", "fuse reset"} {
+		args := append(strings.Fields(command), "--app", "org.exmple.up")
+		gateway.running("", args...).want(t, 1, `there is no app "org.exmple.up": did you mean "org.example.up"? The apps are `)
+	}
 }
 
 // arrivals returns how many pushes were taken for devices.
