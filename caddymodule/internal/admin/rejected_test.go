@@ -272,7 +272,7 @@ func TestAnUnusableDeviceIsExplained(t *testing.T) {
 		{"a whole subscription that is broken", subscription + `"{broken"`, `"reason":"bad_subscription"`},
 		{"data without auth", subscription + `"p256dh","data":{"endpoint":"https://a.example/` + canary + `","auth":""}`, `"detail":"auth: it has not 16 bytes"`},
 		{"data that are complete", subscription + `"p256dh","data":{"endpoint":"https://a.example/` + canary + `","auth":"AAAAAAAAAAAAAAAAAAAAAA"}`, ``},
-		{"of no app", `"app_id":"com.example","pushkey":"http://a.example"`, `"unusable":{"reason":"unknown_app","explanation":"no app serves the app_id`},
+		{"of no app", `"app_id":"com.example","pushkey":"http://a.example"`, `"unusable":{"reason":"unknown_app","explanation":"no app or site serves the device`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := *r

@@ -211,9 +211,9 @@ func (i *invocation) foreseen(e gateway.Explanation) (colour, string) {
 	unserved := e.Unusable != nil && e.Unusable.Reason == "unknown_app"
 	switch r := e.Record; {
 	case unserved && e.Held != "":
-		return yellow, "No app serves the device, but the fuse holds its rejection: the gateway answers with 503."
+		return yellow, "No app or site serves the device, but the fuse holds its rejection: the gateway answers with 503."
 	case unserved:
-		return red, "No app serves the device: the gateway rejects it in the answer to every notification."
+		return red, "No app or site serves the device: the gateway rejects it in the answer to every notification."
 	case e.Unusable != nil:
 		return red, "The pushkey is unusable: the gateway rejects it in the answer to every notification."
 	case r != nil && r.Dead() && r.CondemnedUntil == nil && !r.ProbeAt.After(i.now()):

@@ -13,7 +13,7 @@ var Reasons = map[string]string{
 	"overdue":       "the attempt did not end in time, which is a bug of the provider: report it",
 	"panic":         "the provider panicked, which is a bug: report the stack that is in the log",
 	"suspected":     "the pushkey may be dead, and the next check is later: the push is pending until then",
-	unknownApp:      "no app serves the app_id, so the homeserver removes the pusher: add an app if that is wrong",
+	unknownApp:      "no app or site serves the device, so the homeserver removes the pusher: correct the configuration if that is wrong",
 	"unreadable":    "the pending push cannot be read: another version may have stored it",
 	"unusable":      "nothing can ever be delivered to the device, whatever you configure",
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
@@ -180,6 +181,11 @@ func (g *Gateway) noteSites(app *App) string {
 	return fmt.Sprintf("these sites serve the app: %s; these reject its devices: %s", listed(serving), listed(others))
 }
 
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
 // blockedNote returns what would let a push reach a push server that the configuration blocks.
 func (g *Gateway) blockedNote(address string, at arrival) string {
 	host, _, err := net.SplitHostPort(address)
@@ -195,6 +201,8 @@ func (g *Gateway) blockedNote(address string, at arrival) string {
 		return fmt.Sprintf("requests don't prove that they reach the site %s: it needs TLS and exactly this name; otherwise, allow_private must list its network", host)
 	case len(own) > 0:
 		return fmt.Sprintf("the push server is on the site %s: only notifications that arrive there reach it", host)
+	case isAddress(host):
+		return fmt.Sprintf("%s is an address, and a site needs a name: use the push server's name, or list its network in allow_private", host)
 	default:
 		there := "none"
 		if all := g.siteNames(); len(all) > 0 {

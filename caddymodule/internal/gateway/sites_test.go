@@ -57,6 +57,7 @@ func TestATestNotificationArrivesWhereAHomeserversWould(t *testing.T) {
 		{"a push server on a site at 443", "gw.example:443", Address{}, providers.Site{Host: "gw.example", Port: "443"}, "delivered", ""},
 		{"capitals", "GW.example:443", Address{}, providers.Site{Host: "gw.example", Port: "443"}, "delivered", ""},
 		{"a push server elsewhere", "ntfy.sh:443", Address{}, providers.Site{}, "blocked", "ntfy.sh is not a site of this gateway (its sites: gw.example, ntfy.example, other.example, plain.example): make it one, or list"},
+		{"a push server that has only an address", "192.0.2.7:443", Address{}, providers.Site{}, "blocked", "192.0.2.7 is an address, and a site needs a name"},
 		{"another port of a site", "gw.example:9999", Address{}, providers.Site{}, "rejected", "if homeservers reach the gateway at port 9999, because a proxy or container maps it, set the site to gw.example:9999"},
 		{"a port that a container maps", "gw.example:9999", Address{"gw.example", "9999"}, providers.Site{Host: "gw.example", Port: "443", PublicPort: "9999"}, "delivered", ""},
 		{"a site that does not serve the app", "other.example:443", Address{}, providers.Site{}, "blocked", "the push server is on the site other.example"},

@@ -110,8 +110,8 @@ app org.example.other {
 		want                 []string
 	}{
 		{"an unusable pushkey", up, "http://nope", nil, nil, []string{"The pushkey is unusable: the gateway rejects it", "bad_endpoint", "correct the push server's address"}},
-		{"no app", "org.exmple.up", "https://push.example.org/a", nil, nil, []string{"No app serves the device", `did you mean "org.example.up"?`}},
-		{"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil, []string{"No app serves the device", "no site serves the app"}},
+		{"no app", "org.exmple.up", "https://push.example.org/a", nil, nil, []string{"No app or site serves the device", `did you mean "org.example.up"?`}},
+		{"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil, []string{"No app or site serves the device", "no site serves the app"}},
 		{
 			"data without auth", web, "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
 			map[string]any{"endpoint": "https://push.example.org/a"},
