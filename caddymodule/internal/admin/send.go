@@ -76,7 +76,8 @@ func send(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	// The server's read timeout ends the request's context after 10 s, but an attempt may take three times as long.
 	trial, err := g.Try(context.WithoutCancel(r.Context()), decoded, site)
 	if errors.Is(err, gateway.ErrUnknownApp) {
-		return refuse(http.StatusNotFound, "notification.devices[0].app_id: %s", g.Router.Missing("the device would be rejected: no app serves", decoded.Devices[0].AppID))
+		missing := g.Router.Missing("the device would be rejected: no app serves", decoded.Devices[0].AppID)
+		return refuse(http.StatusNotFound, "notification.devices[0].app_id: %s", missing)
 	}
 	var noSite gateway.SiteError
 	if errors.As(err, &noSite) {

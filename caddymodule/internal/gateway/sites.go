@@ -81,7 +81,8 @@ func (g *Gateway) arrival(app *App, d *providers.Device, to Address) (arrival, e
 	to = addressOf(names.Canonical(host), local)
 	return arrival{
 		site: sites[0].Proves(to, local), address: to,
-		assumed: fmt.Sprintf("if homeservers reach the gateway at port %s, because a proxy or container maps it, set the site to %s:%[1]s", port, to.Host),
+		assumed: fmt.Sprintf(
+			"if homeservers reach the gateway at port %s, because a proxy or container maps it, set the site to %s:%[1]s", port, to.Host),
 	}, nil
 }
 
@@ -99,7 +100,8 @@ func (g *Gateway) arrivalAt(app *App, to Address, preferred string) (arrival, er
 	}
 	sites = slices.DeleteFunc(sites, func(s Site) bool { return !s.Serves(app) })
 	if len(sites) == 0 {
-		return arrival{}, SiteError(fmt.Sprintf("the site %q does not serve the app %q, so the device would be rejected", to.Host, app.Pattern))
+		err := fmt.Sprintf("the site %q does not serve the app %q, so the device would be rejected", to.Host, app.Pattern)
+		return arrival{}, SiteError(err)
 	}
 	at := cmp.Or(to.Port, preferred, httpsPort)
 	site := sites[max(0, slices.IndexFunc(sites, func(s Site) bool { return slices.Contains(s.Ports, at) }))]
@@ -158,7 +160,8 @@ func (g *Gateway) noSite(host string) string {
 }
 
 // noteServedNowhere is for devices of apps that are configured for nothing.
-const noteServedNowhere = "no site serves the app, so homeservers' notifications are rejected: mount matrix_push on a site, and check its option apps"
+const noteServedNowhere = "no site serves the app, so homeservers' notifications are rejected: mount matrix_push on a site, and check " +
+	"its option apps"
 
 // servedNowhere reports whether it is known that no site serves an app.
 func (g *Gateway) servedNowhere(app *App) bool {
@@ -198,7 +201,8 @@ func (g *Gateway) blockedNote(address string, at arrival) string {
 	case at.site.Host == host:
 		return "" // its port or path is not the site's, as the reason shows
 	case at.address.Host == host:
-		return fmt.Sprintf("requests don't prove that they reach the site %s: it needs TLS and exactly this name; otherwise, allow_private must list its network", host)
+		return fmt.Sprintf("requests don't prove that they reach the site %s: it needs TLS and exactly this name; "+
+			"otherwise, allow_private must list its network", host)
 	case len(own) > 0:
 		return fmt.Sprintf("the push server is on the site %s: only notifications that arrive there reach it", host)
 	case isAddress(host):
@@ -208,6 +212,7 @@ func (g *Gateway) blockedNote(address string, at arrival) string {
 		if all := g.siteNames(); len(all) > 0 {
 			there = listed(all)
 		}
-		return fmt.Sprintf("%s is not a site of this gateway (its sites: %s): make it one, or list the push server's network in allow_private", host, there)
+		return fmt.Sprintf("%s is not a site of this gateway (its sites: %s): make it one, or list the push server's network in allow_private",
+			host, there)
 	}
 }

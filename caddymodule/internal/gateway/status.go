@@ -136,7 +136,9 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 			add(s.App, "outbox_full", since)
 		}
 		if t, ok := s.refused(); ok {
-			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Explanation: t.Explanation, Since: &t.First})
+			degraded = append(degraded, Degradation{
+				App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Explanation: t.Explanation, Since: &t.First,
+			})
 		}
 	}
 	return degraded
