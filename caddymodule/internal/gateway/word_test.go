@@ -48,7 +48,9 @@ func TestAPushServicesWordIsShownUnlessItMayBeASecret(t *testing.T) {
 			o := providers.Misconfigured("refused", nil)
 			o.Word = tt.said
 			app := appFor("app", always(o))
-			got := app.Push(t.Context(), &providers.Push{Device: &providers.Device{Pushkey: tt.pushkey, Data: json.RawMessage(tt.data)}}).Word
+			ctx, cancel := context.WithTimeout(t.Context(), attemptTimeout) // a call needs a deadline
+			defer cancel()
+			got := app.Push(ctx, &providers.Push{Device: &providers.Device{Pushkey: tt.pushkey, Data: json.RawMessage(tt.data)}}).Word
 			if got != tt.want {
 				t.Errorf("%q is shown as %q, want %q", tt.said, got, tt.want)
 			}
