@@ -21,10 +21,10 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is the Matrix push gateway. It has the apps that the gateway serves, their providers, the stores, and all other settings that apply
-// to all sites. The handler `matrix_push` mounts the gateway's endpoint on a site.
+// App is the Matrix push gateway. It contains the apps that the gateway serves, their providers, the stores, and all other settings that
+// apply to all sites. The handler `matrix_push` mounts the gateway's endpoint on a site.
 //
-// Without any options, the gateway has a single app, `*`, with the provider `unifiedpush`. It then delivers to UnifiedPush only.
+// Without any options, the gateway has a single app, `*`, with the provider `unifiedpush`. It then delivers only to UnifiedPush endpoints.
 type App struct {
 	// The apps that the gateway serves. Each name is an app_id, or a pattern of app_ids: `*` matches any number of characters, and `?` matches
 	// exactly one character. An exact app_id takes precedence over a pattern. If several patterns match, the gateway uses the one with the
@@ -210,13 +210,12 @@ func (a *App) Start() error {
 	if err := a.startApps(ctx); err != nil {
 		return err
 	}
-	if err := a.gateway.Recall(ctx); err != nil {
-		return fmt.Errorf("outbox: %w", err)
-	}
+	a.gateway.Recall(ctx)
 	live, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	apps := a.gateway.Router.Apps()
 	go a.events.Run()
+	go a.announce(live, a.shared)
 	go a.observer.WatchExpiry(live, apps)
 	go warm(live, a.events.AllStarted(), apps, a.observer)
 	go dropUntargeted(live, a.events.AllStarted(), a.gateway, a.observer)

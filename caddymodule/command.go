@@ -30,7 +30,7 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 	app := configured.(*App)
 	plan := &command.Plan{
 		Rejected: caddy.GetModuleName(app.gateway.Rejected), Outbox: caddy.GetModuleName(app.gateway.Outbox),
-		Warnings: warnings(app.gateway), Close: app.release,
+		Warnings: append(warnings(app.gateway), otherHosts(ctx)...), Close: app.release,
 	}
 	sites := mounts(ctx)
 	for _, a := range app.gateway.Router.Apps() {

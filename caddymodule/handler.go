@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -15,7 +16,8 @@ func init() {
 }
 
 // Handler mounts the Matrix push gateway's endpoint, `/_matrix/push/v1/notify`, on a site. It answers all requests for paths below
-// `/_matrix/push/`. All other requests go to the site's next handler, so your own push server can be on the same site.
+// `/_matrix/push/`. All other requests go to the site's next handler, so your own push server can be on the same site. If no handler answers
+// a `POST` request, the gateway answers it with 404, because Caddy's empty 200 would look like a delivery.
 //
 // The gateway itself is configured once for all sites, in the app `matrix_push`.
 type Handler struct {
@@ -30,6 +32,9 @@ type Handler struct {
 
 	app    *App
 	serves func(*gateway.App) bool
+
+	named sync.Once // sets name
+	name  string
 }
 
 // CaddyModule returns the module's name and constructor.

@@ -98,6 +98,13 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
+// Located is implemented by a box that keeps its data in one place.
+type Located interface {
+	// Location returns the place, such as a path, or a server's host, port and database. It is logged, and must not contain a secret. It is
+	// called after Open.
+	Location() string
+}
+
 // Ledger is implemented by a box that remembers delivered events across restarts.
 type Ledger interface {
 	// Note remembers an event until a time. It is written with the next commit, and Note does not wait for that.

@@ -54,6 +54,13 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
+// Located is implemented by a store that keeps its data in one place.
+type Located interface {
+	// Location returns the place, such as a path, or a server's host, port and database. It is logged, and must not contain a secret. It is
+	// called after Open.
+	Location() string
+}
+
 // Lister is implemented by a store that can list its records. Listing a record does not update its LastSeen.
 type Lister interface {
 	// List returns a page of the records that a query asks for, and the cursor of the next page, which is empty at the end. A page may

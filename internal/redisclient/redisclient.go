@@ -94,6 +94,15 @@ func setDefault(d *time.Duration, fallback time.Duration) {
 	}
 }
 
+// Location returns the server and the number of the database, without the user and the password.
+func (c *Client) Location() string {
+	o := c.Options()
+	if o.Network == "unix" {
+		return fmt.Sprintf("unix://%s?db=%d", o.Addr, o.DB)
+	}
+	return fmt.Sprintf("%s/%d", o.Addr, o.DB)
+}
+
 // Unload releases the share. The last one closes the connections.
 func (c *Client) Unload() error {
 	_, err := clients.Delete(c.Key)

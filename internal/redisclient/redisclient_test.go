@@ -195,3 +195,31 @@ func TestAPrefixHasNoBraces(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLocationHasNoPassword(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"redis://user:hunter2@redis.example.org:6380/2":       "redis.example.org:6380/2",
+		"rediss://:hunter2@redis.example.org?read_timeout=2s": "redis.example.org:6379/0",
+		"unix://user:hunter2@/run/redis.sock?db=1":            "unix:///run/redis.sock?db=1",
+		"redis://[::1]/?password=hunter2&username=user&db=4":  "",
+		"redis://hunter2@localhost:6379/0":                    "localhost:6379/0",
+	} {
+		c, err := Load(url)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s is taken", url)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Location(); got != want {
+			t.Errorf("%s is at %s, want %s", url, got, want)
+		}
+		if err := c.Unload(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -29,8 +29,8 @@ func init() {
 }
 
 // Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app is over. For each push, the file
-// has the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows. Only the user that runs
-// Caddy can read the file. Only one process at a time can open it.
+// contains the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows. Only the user that
+// runs Caddy can read the file. Only one process at a time can open it.
 //
 // Within an hour after a push is removed, its data in the file is overwritten, so later copies of the file don't contain it. Once the file
 // is 8 MiB or larger and three quarters of it is free, the gateway replaces it with a smaller file. While it does so, it needs space for a
@@ -93,6 +93,9 @@ func (b *Box) Open(ctx context.Context) error {
 	}
 	return b.db.Open(ctx, b, b.log, func() { b.db.index.setBounds(b.options().Bounds()) })
 }
+
+// Location returns the path of the file.
+func (b *Box) Location() string { return b.db.path }
 
 // Cleanup releases its share of the database. The last one closes the file.
 func (b *Box) Cleanup() error {
@@ -184,6 +187,7 @@ var (
 	_ caddy.CleanerUpper = (*Box)(nil)
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Located     = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 )

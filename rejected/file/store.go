@@ -99,6 +99,9 @@ func (s *Store) Open(ctx context.Context) error {
 	return nil
 }
 
+// Location returns the path of the file.
+func (s *Store) Location() string { return s.db.path }
+
 // Cleanup releases its share of the database. The last one closes the file.
 func (s *Store) Cleanup() error {
 	if !s.held {
@@ -204,6 +207,7 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Located   = (*Store)(nil)
 	_ rejected.Prompt    = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Sizer     = (*Store)(nil)

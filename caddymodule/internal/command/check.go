@@ -205,7 +205,7 @@ func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (f
 // report prints the report as text.
 func (i *invocation) report(r *report, live bool) {
 	i.say(green, "The configuration is valid.")
-	i.say(plain, "Rejected store: %s. Outbox: %s.", r.Rejected, r.Outbox)
+	i.say(plain, "Stores: rejected %s, outbox %s.", r.Rejected, r.Outbox)
 	fmt.Fprintln(i.out)
 	header := []string{"APP", "PROVIDER", "SETTINGS", "CONTENT", "WAIT", "TTL", "CREDENTIAL EXPIRES"}
 	if live {

@@ -34,24 +34,22 @@ func (i *invocation) explanation(e gateway.Explanation) {
 	}
 	waiting := "no"
 	if e.Waiting {
-		waiting = "yes: see outbox list"
+		waiting = "yes (see `caddy matrix-push outbox list`)"
 	}
 	rows = append(rows, [2]string{"Pending pushes", waiting}, [2]string{"Note", e.Note})
-	i.rows(rows)
+	i.facts(meantOnce(rows))
 }
 
-// rows prints names and values. It leaves out empty values, and a meaning that is already printed.
-func (i *invocation) rows(rows [][2]string) {
+// meantOnce leaves out a meaning that an earlier row has.
+func meantOnce(rows [][2]string) [][2]string {
 	var meant []string
-	for _, row := range rows {
-		if row[1] == "" || row[0] == "Meaning" && slices.Contains(meant, row[1]) {
-			continue
-		}
+	return slices.DeleteFunc(rows, func(row [2]string) bool {
+		again := row[0] == "Meaning" && slices.Contains(meant, row[1])
 		if row[0] == "Meaning" {
 			meant = append(meant, row[1])
 		}
-		i.say(plain, "%-16s%s", row[0], row[1])
-	}
+		return again
+	})
 }
 
 // withDetail adds a detail to a reason.

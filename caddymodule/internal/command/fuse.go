@@ -31,13 +31,13 @@ and retries the app's pending pushes immediately. Fix the cause first. With
 		case i.json:
 			i.raw(raw)
 		case answer.WasTripped:
-			i.say(green, "The fuse is reset: rejections are accepted again.")
+			i.say(green, "The fuse is reset: dead pushkeys are reported as rejected again.")
 		default:
 			i.say(plain, "The fuse was not tripped. Its counts are reset.")
 		}
 		return nil
 	})
-	reset.Flags().StringVar(&app, "app", "", "Only the fuse of the app with this pattern, as configured")
+	reset.Flags().StringVar(&app, "app", "", "Only the fuse of this app; write its pattern exactly as in the configuration")
 	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "Reset the fuse for devices that no app serves")
 	return p.group("fuse", "Resets fuses", reset)
 }

@@ -132,7 +132,7 @@ func (p *program) outboxRetry() *cobra.Command {
 		}
 		return nil
 	})
-	cmd.Flags().StringVar(&app, "app", "", "Only pushes of the app with this pattern, as configured")
+	cmd.Flags().StringVar(&app, "app", "", "Only pushes of this app; write its pattern exactly as in the configuration")
 	cmd.Flags().StringVar(&hash, "hash", "", "Retry only the pushes of the device with this hash; a unique prefix is enough")
 	return cmd
 }
@@ -154,7 +154,7 @@ again. A push that is being sent is not dropped.`, 0, 0, func(i *invocation) err
 			}
 			return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
 		})
-	cmd.Flags().StringVar(&app, "app", "", "Only pushes of the app with this pattern, as configured")
+	cmd.Flags().StringVar(&app, "app", "", "Only pushes of this app; write its pattern exactly as in the configuration")
 	cmd.Flags().StringVar(&hash, "hash", "", "Drop the pushes of the device with this hash; a unique prefix is enough")
 	cmd.Flags().StringVar(&id, "id", "", "Drop only the push with this ID; needs --hash")
 	cmd.Flags().BoolVar(&all, "all", false, "Drop all pending pushes of the app")

@@ -7,7 +7,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/logging" // so every build can log as Caddy's configuration says
 )
 
-// quiet makes Caddy buffer its log until a configuration sets it up, so log lines don't mix with a table.
+// quiet makes Caddy hold its log lines back until a configuration has set up logging. So they don't appear within a table.
 func quiet() { caddy.BufferedLog() }
 
 // logging returns a configuration that logs warnings and errors to a writer.

@@ -20,7 +20,7 @@ func (p *program) rejected() *cobra.Command {
 func (p *program) rejectedList() *cobra.Command {
 	var app, prefix string
 	var limit int
-	cmd := p.leaf("list", "Lists the hashes of the pushkeys that are recorded as dead or suspected", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists the hashes of the dead and the suspected pushkeys", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
@@ -213,7 +213,7 @@ since that time. Use this to undo wrong rejections.
 	device.addTo(cmd)
 	cmd.Flags().StringVar(&app, "app", "", "Forget rejections of the app with this pattern")
 	cmd.Flags().StringVar(&since, "since", "",
-		"Forget rejections since this time, such as 2026-03-14T09:00:00Z, or of this last period, such as 90m or 2d")
+		"Forget rejections since a time, such as 2026-03-14T09:00:00Z, or during the last period, such as 90m or 2d")
 	return cmd
 }
 

@@ -21,7 +21,7 @@ type sendFlags struct {
 
 func (p *program) send() *cobra.Command {
 	var f sendFlags
-	cmd := p.leaf("send", "Sends a test notification to a device and shows the push service's answer",
+	cmd := p.leaf("send", "Sends a test notification and shows the push service's answer",
 		`Sends a test notification to a device and shows the push service's answer. The
 test ignores the recorded rejections and the outbox, and changes neither of them.
 It may take up to 30 s.
@@ -33,7 +33,7 @@ the notification counts as received at that site.
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
 	f.addTo(cmd)
-	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data, such as {"endpoint":"https://…","auth":"…"} for webpush`)
+	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data as JSON, such as {"endpoint":"https://…","auth":"…"} for webpush`)
 	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads the request from standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
 		"Treat the notification as received at this site, host or host:port (default: the site with the push server's name)")
@@ -170,5 +170,5 @@ func (i *invocation) trial(t gateway.Trial) {
 		result = "" // the first line shows it
 	}
 	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result}, [2]string{"Note", t.Note})
-	i.rows(rows)
+	i.facts(rows)
 }

@@ -15,9 +15,10 @@ func (p *program) status() *cobra.Command {
 		`Shows the state of the gateway and its apps. It does not contact any push
 service.
 
-Exits with 0 if the gateway is ready. If something needs attention, it also exits
-with 0, or with 3 if --strict is set. Exits with 1 if there is no gateway or it
-cannot be reached. So you can use the command as a container's health check.`, 0, 0, showStatus)
+Exits with 0 if the gateway is ready, even if something needs attention. With
+--strict, exits with 3 if something needs attention. Exits with 1 if no gateway
+runs at the address, or if it is still starting. You can use the command as a
+container's health check.`, 0, 0, showStatus)
 	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if something needs attention")
 	return cmd
 }
@@ -56,7 +57,8 @@ func (i *invocation) overview(o admin.Overview) {
 	if o.Records != nil {
 		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
 	}
-	i.say(plain, "Rejected store: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
+	i.say(plain, "Stores: rejected %s%s, outbox %s.", o.Rejected, records, o.Outbox)
+	i.refused(o.Refused)
 	fmt.Fprintln(i.out)
 	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")
 	for _, a := range o.Apps {

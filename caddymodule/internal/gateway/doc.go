@@ -33,7 +33,7 @@
 // with the entry settled or released.
 //
 // The request's own goroutine waits for stores in two places only: in lookup for at most [rejected.AskTime], and in handOver for at most
-// storeWait. So a request is answered within its app's wait plus one second.
+// storeWait. So a request is answered within its app's wait plus one second, or DefaultWait if wait is 0 and the outbox fails.
 //
 // Only decide gives an outcome a meaning. It is a pure function of the outcome and the circumstances, and is called again when more of the
 // circumstances are known.

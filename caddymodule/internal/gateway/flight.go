@@ -165,8 +165,10 @@ func (g *Gateway) fly(f *flight) {
 func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 	ended := g.Now()
 	d := g.carryOut(f, o)
+	var fuse fuseState
 	if o.Kind == providers.KindDelivered {
 		g.noteDelivered(&f.cargo)
+		fuse = g.alive(&f.cargo) // before the answer: the next request may bring a verdict that is newer
 	}
 	now := g.Now()
 	a := Attempt{
@@ -176,6 +178,7 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 	g.Shared.journal.note(a, now)
 	g.Observer.Attempted(a)
 	f.finish(o, d)
+	g.fuseChanged(f.app, fuse)
 	g.afterwards(f, o)
 	endSpan(f.attemptSpan, a)
 	g.done(f)

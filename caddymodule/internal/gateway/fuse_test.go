@@ -56,6 +56,18 @@ func TestTheFuseBlowsWhenTooManyPushkeysDieAtOnce(t *testing.T) {
 	})
 }
 
+// Otherwise, a verdict from the next request could be overwritten by this older one.
+func TestADeliveryCountsForTheFuseBeforeTheRequestIsAnswered(t *testing.T) {
+	t.Parallel()
+	r := fused(t, appFor("app", always(providers.Delivered())))
+	for i := range 3000 {
+		r.notifyEach("app", i, i+1)
+		if got := r.Shared.Fuses.of("app").status("app").Pushkeys; got != i+1 {
+			t.Fatalf("%d pushkeys count after %d answers", got, i+1)
+		}
+	}
+}
+
 func TestTheFuseHoldsWhileMostPushkeysLive(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &scripted{script: func(_ context.Context, p *providers.Push) providers.Outcome {

@@ -46,10 +46,11 @@ func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded ef
 func (c *cargo) isNew() bool { return c.mark == (rejected.Mark{}) }
 
 // alive notes that an app's pushkey is alive, which may reset the fuse.
-func (g *Gateway) alive(c *cargo) {
+func (g *Gateway) alive(c *cargo) (s fuseState) {
 	if g.Fuse.Share < 1 {
-		g.fuseChanged(c.app, c.app.fuse.note(noted{key: c.key, host: c.host, known: c.known}, g.Fuse, g.Now()))
+		s = c.app.fuse.note(noted{key: c.key, host: c.host, known: c.known}, g.Fuse, g.Now())
 	}
+	return s
 }
 
 // fuseChanged reports how an app's fuse changed, withdraws the records of a trip's window, and makes pushes due that a reset no longer

@@ -29,7 +29,7 @@ func TestAReloadWhileABreakerIsOpenGoesOnWithTrials(t *testing.T) {
 		old := r.Gateway
 		r.Options.Router, r.Options.Outbox = router, old.box.Box
 		r.Gateway = New(r.Options)
-		_ = r.Recall(t.Context())
+		r.Recall(t.Context())
 		r.works()
 		stop()
 		old.Retire()

@@ -195,7 +195,6 @@ func (g *Gateway) afterwards(f *flight, o providers.Outcome) {
 	if o.Kind != providers.KindDelivered {
 		return
 	}
-	g.alive(&f.cargo)
 	if g.Shared.suspects.remove(f.app.Pattern, f.key) || f.mark.LookAt > 0 {
 		g.acquit(&f.cargo)
 	}

@@ -34,6 +34,8 @@ type Gateway struct {
 	Sites []Site
 
 	box *box
+	// recalled means that Recall is complete. Only the goroutine that recalls uses it.
+	recalled bool
 	// retired means that another configuration took over.
 	retired atomic.Bool
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -515,9 +516,7 @@ func TestWhoTookAPushIsRememberedOverARestart(t *testing.T) {
 		r.Options.Shared = NewShared()
 		r.Options.Outbox = box
 		r.Gateway = New(r.Options)
-		if err := r.Recall(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		r.Recall(t.Context())
 		standing := func(pushkey string) outbox.Standing {
 			host := byHost{}.Host(&providers.Device{Pushkey: pushkey})
 			return r.standing(&cargo{
@@ -538,6 +537,48 @@ func TestWhoTookAPushIsRememberedOverARestart(t *testing.T) {
 		r.Shared.Drain(t.Context())
 		if len(box.keys) != 6 {
 			t.Errorf("%d keys are written: a delivery after the restart makes it last", len(box.keys))
+		}
+	})
+}
+
+// late is an outbox that cannot be read at first, because its Redis is down.
+type late struct {
+	*vouching
+	failures atomic.Int32
+}
+
+func (l *late) Vouched(ctx context.Context, yield func([16]byte)) error {
+	if l.failures.Add(-1) >= 0 {
+		return errors.New("redis cannot be reached")
+	}
+	return l.vouching.Vouched(ctx, yield)
+}
+
+func TestAnOutboxThatCannotBeReadAtTheStartIsReadAsSoonAsItCan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, _ := answers(t)
+		r := newRig(t, appFor("app", p)).withOutbox()
+		known := rejected.KeyOf("app", "known")
+		box := &late{vouching: &vouching{memoryBox: r.box, keys: []rejected.Key{known}}}
+		box.failures.Store(3)
+		r.use(box)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.Recall(ctx)
+		done := make(chan struct{})
+		go func() { r.recallLater(ctx); close(done) }()
+		time.Sleep(3*recallEvery - time.Second)
+		if r.Shared.isProven(known) {
+			t.Fatal("the device is known before the outbox was read")
+		}
+		time.Sleep(2 * time.Second)
+		if !r.Shared.isProven(known) {
+			t.Error("the device that got a push before the start is not known")
+		}
+		cancel()
+		<-done
+		failures := slices.DeleteFunc(r.saw.failures, func(doing string) bool { return doing != "recalling deliveries" })
+		if len(failures) != 3 {
+			t.Errorf("%d failures are reported, want 3", len(failures))
 		}
 	})
 }

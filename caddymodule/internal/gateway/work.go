@@ -42,27 +42,56 @@ func (g *Gateway) Work(ctx context.Context) {
 		workers.Go(func() { g.work(ctx, app) })
 		workers.Go(func() { g.offerTrials(ctx, app) })
 	}
+	workers.Go(func() { g.recallLater(ctx) })
 	workers.Wait()
 }
 
+// recallEvery is how long Work waits before it reads the outbox again for Recall.
+const recallEvery = 5 * time.Second
+
 // Recall remembers the events that an earlier process delivered, and the devices that it delivered to. It makes all pending pushes due
-// now, because the problem that held them up may have been fixed.
-func (g *Gateway) Recall(ctx context.Context) error {
+// now, because the problem that held them up may have been fixed. If the outbox cannot be read yet, because its Redis is down, Work tries
+// again until it can.
+func (g *Gateway) Recall(ctx context.Context) {
 	for _, app := range g.Router.Apps() {
 		app.movedUntil.Store(g.Now().Add(movingTime).UnixNano())
 	}
-	// An outbox with claims is asked about each event anyway.
-	if g.box.ledger != nil && g.box.claimer == nil && g.Dedupe > 0 {
-		now := g.Now()
-		if err := g.box.ledger.Recall(ctx, func(event [16]byte) { g.Shared.remember(event, now) }); err != nil {
-			return err
+	g.recalled = g.recall(ctx)
+	g.box.rouse(g.Router.Apps()...)
+}
+
+func (g *Gateway) recall(ctx context.Context) bool {
+	err := g.recallEvents(ctx)
+	if err == nil {
+		err = g.recallProven(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		g.box.failed("recalling deliveries", err)
+	}
+	return err == nil
+}
+
+// recallEvents learns which events an earlier process delivered. An outbox with claims is asked about each event anyway.
+func (g *Gateway) recallEvents(ctx context.Context) error {
+	if g.box.ledger == nil || g.box.claimer != nil || g.Dedupe == 0 {
+		return nil
+	}
+	now := g.Now()
+	return g.box.ledger.Recall(ctx, func(event [16]byte) { g.Shared.remember(event, now) })
+}
+
+// recallLater completes Recall.
+func (g *Gateway) recallLater(ctx context.Context) {
+	again := time.NewTicker(recallEvery)
+	defer again.Stop()
+	for !g.recalled {
+		select {
+		case <-again.C:
+			g.recalled = g.recall(ctx)
+		case <-ctx.Done():
+			return
 		}
 	}
-	if err := g.recallProven(ctx); err != nil {
-		return err
-	}
-	g.box.rouse(g.Router.Apps()...)
-	return nil
 }
 
 // Retire makes all pending pushes due now for the configuration that took over, because it may have fixed what held them up. The two

@@ -128,18 +128,6 @@ func (o *Observer) Refused(a *gateway.App, why gateway.Refusal) {
 // Answered counts a device. The request itself is in Caddy's access log.
 func (o *Observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
 
-// RequestRefused counts a request that is refused as a whole. It warns about lack of memory, as honest requests may be affected.
-func (o *Observer) RequestRefused(err *gateway.Error) {
-	if err.Reason == "" {
-		return // its devices are counted
-	}
-	metrics.refusal(err.Reason)
-	if err.Reason == gateway.ReasonBusy && o.news(err.Reason) {
-		o.logger.Warn("requests refused: too much request data in memory", zap.String("hint",
-			"homeservers retry them; check the access log for large requests, and whether a push service is slow"))
-	}
-}
-
 // HostPaused reports that a push server that devices chose rate-limits the gateway. This affects only the server's users.
 func (o *Observer) HostPaused(a *gateway.App, host string) {
 	o.logger.Debug("push server rate-limits the gateway; its pushes are paused", withHostField(host, nameOf(a))...)
@@ -180,7 +168,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped by devices that never got a push; they are no longer reported as rejected",
+			o.logger.Warn("fuse tripped: too many pushkeys rejected that never got a push; they are no longer reported as rejected",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
@@ -208,7 +196,7 @@ func (o *Observer) FuseReset(app, host string, byOperator, alarm bool) {
 		return
 	}
 	if o.mayLog(zapcore.InfoLevel, "fuse") {
-		o.logger.Info("fuse reset: rejections are accepted again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
+		o.logger.Info("fuse reset: dead pushkeys are reported as rejected again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
 	}
 }
 
@@ -251,8 +239,8 @@ func (o *Observer) Panicked(a *gateway.App, p gateway.Panic) {
 // StoreFailed reports that a store's operation failed.
 func (o *Observer) StoreFailed(doing string, err error) {
 	metrics.storeFailed(doing)
-	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "store failed") {
-		o.logger.Warn("store failed", zap.String("doing", doing), zap.Error(err))
+	if o.news(doing) && o.mayLog(zapcore.WarnLevel, "store operation failed") {
+		o.logger.Warn("store operation failed", zap.String("doing", doing), zap.Error(err))
 	}
 }
 

@@ -58,7 +58,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if !validName.MatchString(name) {
-		http.Error(w, "a name has 1 to 64 letters, digits, '-' and '_'", http.StatusBadRequest)
+		http.Error(w, "a name must have 1 to 64 characters and contain only letters, digits, '-' and '_'", http.StatusBadRequest)
 		return
 	}
 	answers, err := parseAnswer(r.URL.Query())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -316,4 +317,28 @@ func TestRedisThatStallsLosesAndDoublesNothing(t *testing.T) {
 			t.Errorf("%s was rejected", q.Devices[0].Name)
 		}
 	}
+}
+
+func TestAGatewayStartsAndReloadsWhileRedisIsDown(t *testing.T) {
+	t.Parallel()
+	redis, service := redistest.Start(t), newPushServer(t)
+	redis.Kill()
+	config := func(option string) string {
+		return gatewayConfig(service.global("rejected redis "+redis.URL+"\noutbox redis "+redis.URL+"\n"+option), "matrix_push")
+	}
+	gateway := newProcess(t)
+	gateway.start(config(""))
+	hs := gateway.homeserver()
+	wantBody(t, hs.notify(alert("$down", upDevice(service.Endpoint("a")))), nothingRejected)
+	if err := gateway.load(config("max_devices 10")); err != nil {
+		t.Fatalf("the reload: %v", err)
+	}
+	wantBody(t, hs.notify(alert("$reloaded", upDevice(service.Endpoint("a")))), nothingRejected)
+	gateway.wantLogged("redis cannot be reached")
+	redis.Restart()
+	service.Answer("/up/a", answerGone)
+	until(t, "the rejection is on record", func() bool { // the client of Redis dials again after a second
+		hs.notify(alert("$up", upDevice(service.Endpoint("a"))))
+		return strings.Contains(gateway.running("", "rejected", "list").out, "dead")
+	})
 }
