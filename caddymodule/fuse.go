@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 // Fuse configures the fuse, which protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time,
@@ -59,7 +60,7 @@ func (f *Fuse) options() (gateway.FuseOptions, error) {
 	case o.Share < 0 || o.Share > 1:
 		return o, fmt.Errorf("fuse: share: %v is not between 0 and 1", o.Share)
 	case o.Window < time.Minute:
-		return o, errors.New("fuse: window: must be at least 1m")
+		return o, errors.New("fuse: window: must be at least 1m, such as 10m")
 	}
 	return o, nil
 }
@@ -69,13 +70,13 @@ func (f *Fuse) options() (gateway.FuseOptions, error) {
 //	fuse <percent>% [<window>]
 //	fuse off
 func (f *Fuse) unmarshal(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
+	name, args := d.Val(), d.RemainingArgs()
 	switch {
 	case len(args) == 1 && args[0] == "off":
 		f.Share = 1
 		return nil
 	case len(args) < 1 || len(args) > 2:
-		return d.ArgErr()
+		return caddyfileopt.Args(d, name, "<percent>% [<window>], such as 50% 10m, or off")
 	}
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(args[0], "%"), 64)
 	if err != nil || !strings.HasSuffix(args[0], "%") || percent <= 0 || percent > 100 {
@@ -85,7 +86,7 @@ func (f *Fuse) unmarshal(d *caddyfile.Dispenser) error {
 	if len(args) == 2 {
 		window, err := caddy.ParseDuration(args[1])
 		if err != nil || window < time.Minute {
-			return d.Errf("fuse: %q is not a duration of at least 1m", args[1])
+			return d.Errf("fuse: %q is not a duration of at least 1m, such as 10m", args[1])
 		}
 		f.Window = caddy.Duration(window)
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/internal/jsonopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 func init() {
@@ -42,6 +45,12 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.matrix_push", New: func() caddy.Module { return new(Handler) }}
 }
 
+// UnmarshalJSON decodes the site's options. Its errors name the option.
+func (h *Handler) UnmarshalJSON(raw []byte) error {
+	type options Handler // without this method
+	return jsonopt.Decode(raw, (*options)(h))
+}
+
 // Provision finds the app and checks the site's options.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("matrix_push")
@@ -51,7 +60,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.app = app.(*App)
 	for _, pattern := range h.Apps {
 		if _, ok := h.app.Apps[pattern]; !ok {
-			return fmt.Errorf("apps: no app %q is configured", pattern)
+			known := slices.Collect(maps.Keys(h.app.Apps))
+			return fmt.Errorf("apps: no app %s is configured%s", nearest.Shown(pattern), nearest.Instead(pattern, "apps", known))
 		}
 	}
 	h.serves = func(a *gateway.App) bool { return len(h.Apps) == 0 || slices.Contains(h.Apps, a.Pattern) }

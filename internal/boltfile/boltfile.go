@@ -24,7 +24,7 @@ const lockTimeout = 2 * time.Second
 // If other users can read or write the file, one warning is logged.
 func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s: its folder cannot be created: set path to a folder that Caddy's user can write to: %w", path, err)
 	}
 	for range maxMoved {
 		db, file, err := open(path)
@@ -143,9 +143,9 @@ func Resolve(option, name string) (string, error) {
 	case err != nil:
 		return "", err
 	case info.IsDir():
-		return "", fmt.Errorf("%s is a directory", path)
+		return "", fmt.Errorf("%s is a directory: write the path of a file in it", path)
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s is not a regular file", path)
+		return "", fmt.Errorf("%s is not a regular file: write the path of another file", path)
 	}
 	return path, nil
 }

@@ -137,7 +137,7 @@ func (p *Provider) project(tokens *tokens) (string, error) {
 	case project == "":
 		return "", errors.New("missing, and the credentials name none: set it")
 	case !projectID.MatchString(project):
-		return "", fmt.Errorf("%q is not a project's ID", project)
+		return "", fmt.Errorf("%q is not a project's ID such as example-app-1234", project)
 	}
 	return project, nil
 }

@@ -53,7 +53,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 }
 
 var errNoSubject = errors.New("vapid_subject is missing: push services require a way to contact you: " +
-	"set it, or give a site that mounts the app a public name")
+	"write one such as vapid_subject mailto:ops@example.org, or give a site that mounts the app a public name")
 
 // Mounted returns an error without a subject: Apple refuses a push without one.
 func (p *Provider) Mounted(hosts []string) error {

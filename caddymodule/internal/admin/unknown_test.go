@@ -13,7 +13,7 @@ import (
 func TestAMisspeltAppIsAnErrorWithTheNearestNameOnEveryRoute(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	const nearest = `there is no app \"org.exmple.ios\": did you mean \"org.example.ios\"? The apps are org.example.*, org.example.ios`
+	const nearest = `there is no app \"org.exmple.ios\": did you mean \"org.example.ios\"? The apps are org.example.* and org.example.ios`
 	const serves = `no app serves \"org.exmple.ios\": did you mean \"org.example.ios\"?`
 	for _, tt := range []struct{ method, path, body, want string }{
 		{"GET", "apps?app=org.exmple.ios", "", nearest},
@@ -33,7 +33,7 @@ func TestAMisspeltAppIsAnErrorWithTheNearestNameOnEveryRoute(t *testing.T) {
 	if strings.Contains(answer, "did you mean") {
 		t.Errorf("a name that is similar to nothing: %s", answer)
 	}
-	r.want(http.StatusNotFound, "GET", "/matrix_push/outbox?app="+strings.Repeat("x", 200), "", `there is no app \"`+strings.Repeat("x", 100)+`\": the apps`)
+	r.want(http.StatusNotFound, "GET", "/matrix_push/outbox?app="+strings.Repeat("x", 200), "", `there is no app \"`+strings.Repeat("x", 64)+`…\": the apps`)
 }
 
 func TestAnAppThatIsNoLongerConfiguredIsServedAndSaidSo(t *testing.T) {

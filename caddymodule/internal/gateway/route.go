@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
@@ -37,7 +38,8 @@ func NewRouter(apps []*App) (*Router, error) {
 	for i, a := range r.globs {
 		for _, b := range r.globs[i+1:] {
 			if compareSpecificity(a.Pattern, b.Pattern) == 0 && overlap(a.Pattern, b.Pattern) {
-				return nil, fmt.Errorf("apps %q and %q are equally specific and can match the same app_id", a.Pattern, b.Pattern)
+				return nil, fmt.Errorf("apps %q and %q are equally specific and can match the same app_id: "+
+					"write more of the app_id in one of them, before its first * or ?", a.Pattern, b.Pattern)
 			}
 		}
 	}
@@ -72,12 +74,6 @@ func (r *Router) Route(appID string) *App {
 	return nil
 }
 
-const (
-	// maxListed limits how many apps a text lists, and maxShown the characters of a name that doesn't exist.
-	maxListed = 20
-	maxShown  = 100
-)
-
 // Missing returns a text about an app or an app_id that doesn't exist. It begins with what is wrong, such as "there is no app". It also
 // has the app that was probably meant, and the list of apps.
 func (r *Router) Missing(wrong, name string) string {
@@ -85,35 +81,33 @@ func (r *Router) Missing(wrong, name string) string {
 	for i, app := range r.apps {
 		patterns[i] = app.Pattern
 	}
-	shown := []rune(name)
-	wrong = fmt.Sprintf("%s %q", wrong, string(shown[:min(len(shown), maxShown)]))
-	if meant := nearest.DidYouMean(name, patterns); meant != "" {
-		return wrong + meant + " The apps are " + listed(patterns)
-	}
-	return wrong + ": the apps are " + listed(patterns)
-}
-
-// listed returns a list of names, but not more than maxListed.
-func listed(names []string) string {
-	more := ""
-	if len(names) > maxListed {
-		names, more = names[:maxListed], fmt.Sprintf(", and %d more", len(names)-maxListed)
-	}
-	return strings.Join(names, ", ") + more
+	return wrong + " " + nearest.Shown(name) + nearest.Instead(name, "apps", patterns)
 }
 
 // CheckPattern returns an error if a pattern is not valid for an app.
 func CheckPattern(pattern string) error {
 	switch {
 	case pattern == "":
-		return errors.New("an app's pattern is empty")
+		return errors.New("an app's pattern is empty: write an app_id, or * for all apps")
 	case strings.Contains(pattern, "/"):
-		return fmt.Errorf("app %q: a pattern cannot contain a slash, which separates the admin API's paths", pattern)
-	case strings.ContainsRune(pattern, 0):
-		return fmt.Errorf("app %q: a pattern cannot contain a NUL", pattern)
+		return fmt.Errorf("app %q: a pattern cannot contain a slash, which separates the admin API's paths: use ? or * in its place", pattern)
+	case strings.ContainsFunc(pattern, unicode.IsControl):
+		return fmt.Errorf("app %q: a pattern cannot contain control characters: remove them", pattern)
+	case pattern == UnknownApp, pattern == OtherReason:
+		return fmt.Errorf("app %q: this name is reserved for the gateway's metrics: use another pattern", pattern)
+	case pattern == "@id", strings.Trim(pattern, ".") == "":
+		return fmt.Errorf("app %q: this name has a meaning in the admin API's paths: use another pattern", pattern)
 	}
 	return nil
 }
+
+// These labels of metrics stand for what has no own label, so they cannot be the names of apps.
+const (
+	// UnknownApp stands for all apps that are not configured.
+	UnknownApp = "_unknown"
+	// OtherReason stands for the reasons beyond a limit.
+	OtherReason = "_other"
+)
 
 func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
@@ -145,18 +146,22 @@ func (g *Gateway) siteNames() (list []string) {
 
 // noSite returns the error for a site that does not exist.
 func (g *Gateway) noSite(host string) string {
-	all := g.siteNames()
-	wrong := fmt.Sprintf("no site of the gateway has the name %q", host)
-	switch meant := nearest.DidYouMean(host, all); {
-	case len(g.Sites) == 0:
+	if len(g.Sites) == 0 {
 		return "no site mounts the gateway: add the directive matrix_push to one"
-	case len(all) == 0:
-		return wrong
-	case meant != "":
-		return wrong + meant + " The sites are " + listed(all)
-	default:
-		return wrong + ": the sites are " + listed(all)
 	}
+	return "no site of the gateway has the name " + nearest.Shown(host) + nearest.Instead(host, "sites", g.siteNames())
+}
+
+// maxListed limits how many sites a note lists.
+const maxListed = 20
+
+// listed returns a list of names, but not more than maxListed.
+func listed(names []string) string {
+	more := ""
+	if len(names) > maxListed {
+		names, more = names[:maxListed], fmt.Sprintf(" and %d more", len(names)-maxListed)
+	}
+	return strings.Join(names, ", ") + more
 }
 
 // noteServedNowhere is for devices of apps that are configured for nothing.

@@ -110,8 +110,8 @@ func TestASiteThatDoesNotExistIsAnErrorWithTheNearestName(t *testing.T) {
 		to    string
 		want  string
 	}{
-		{"a typing error", []Site{siteFor("push.example.org", "443"), siteFor("b.example", "443")}, "psuh.example.org", `no site of the gateway has the name "psuh.example.org": did you mean "push.example.org"? The sites are b.example, push.example.org`},
-		{"another name", []Site{siteFor("push.example.org", "443")}, "x", `no site of the gateway has the name "x": the sites are push.example.org`},
+		{"a typing error", []Site{siteFor("push.example.org", "443"), siteFor("b.example", "443")}, "psuh.example.org", `no site of the gateway has the name "psuh.example.org": did you mean "push.example.org"? The sites are b.example and push.example.org`},
+		{"another name", []Site{siteFor("push.example.org", "443")}, "x", `no site of the gateway has the name "x": there is only push.example.org`},
 		{"no sites", []Site{}, "x", "no site mounts the gateway: add the directive matrix_push to one"},
 		{"a site for other apps", []Site{siteFor("push.example.org", "443", "other")}, "push.example.org", `the site "push.example.org" does not serve the app "app", so the device would be rejected`},
 	} {

@@ -140,7 +140,7 @@ func TestSendDoesWhatAHomeserversNotificationWouldDoToThePushServerOnTheOwnSite(
 		{"with the site's name", endpoint, []string{"--site", "localhost"}, 0, []string{"The push service accepted"}, 1},
 		{"with the site's name and port", endpoint, []string{"--site", site}, 0, []string{"The push service accepted"}, 1},
 		{"at another site", endpoint, []string{"--site", there}, 3, []string{"dropped: blocked", "the push server is on the site localhost"}, 0},
-		{"at a site that does not exist", endpoint, []string{"--site", "othre.test"}, 1, []string{`"othre.test": did you mean "other.test"? The sites are localhost, other.test`}, 0},
+		{"at a site that does not exist", endpoint, []string{"--site", "othre.test"}, 1, []string{`"othre.test": did you mean "other.test"? The sites are localhost and other.test`}, 0},
 		{"a push server that is not a site", "https://a.test:" + o.portOf(site) + path, nil, 3, []string{"dropped: blocked", "a.test is not a site of this gateway (its sites: localhost, other.test)", "allow_private"}, 0},
 		{"an address", "https://127.0.0.1:" + o.portOf(site) + path, nil, 3, []string{"dropped: blocked", "127.0.0.1 is an address"}, 0},
 		{"another port of the site", "https://localhost:" + o.portOf(there) + path, nil, 3, []string{"rejected: bad_endpoint", "set the site to localhost:" + o.portOf(there)}, 0},

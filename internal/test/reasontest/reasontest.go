@@ -87,7 +87,7 @@ func (s *scanner) reason(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.CallExpr:
 		f, ok := n.Fun.(*ast.SelectorExpr)
-		if ok && slices.Contains(constructors, f.Sel.Name) && isProviders(f.X) && len(n.Args) > 0 {
+		if ok && slices.Contains(constructors, f.Sel.Name) && is(f.X, "providers") && len(n.Args) > 0 {
 			s.value(n.Args[0])
 		}
 	case *ast.CompositeLit:
@@ -101,7 +101,7 @@ func (s *scanner) reason(n ast.Node) bool {
 		}
 	case *ast.AssignStmt:
 		for i, to := range n.Lhs {
-			if f, ok := to.(*ast.SelectorExpr); ok && f.Sel.Name == "Reason" && i < len(n.Rhs) {
+			if f, ok := to.(*ast.SelectorExpr); ok && f.Sel.Name == "Reason" && is(f.X, "o") && i < len(n.Rhs) { // outcomes are named o
 				s.value(n.Rhs[i])
 			}
 		}
@@ -109,9 +109,10 @@ func (s *scanner) reason(n ast.Node) bool {
 	return true
 }
 
-func isProviders(e ast.Expr) bool {
-	name, ok := e.(*ast.Ident)
-	return ok && name.Name == "providers"
+// is reports whether an expression is a name.
+func is(e ast.Expr, name string) bool {
+	ident, ok := e.(*ast.Ident)
+	return ok && ident.Name == name
 }
 
 func isReason(key ast.Expr) bool {

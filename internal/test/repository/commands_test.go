@@ -178,6 +178,9 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 		t.Run(b.String(), func(t *testing.T) {
 			t.Parallel()
 			if s.jq == "" && strings.Contains(b.text, "jq ") {
+				if os.Getenv("CI_REQUIRE_JQ") != "" {
+					t.Fatal("jq is not installed, but CI_REQUIRE_JQ is set")
+				}
 				t.Skip("this is not run: jq is not installed")
 			}
 			for _, err := range s.faultsOf(t, b) {

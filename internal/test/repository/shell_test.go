@@ -16,7 +16,8 @@ import (
 
 // noting are the programs that only note their arguments.
 var noting = []string{
-	"caddy", "chmod", "cp", "curl", "docker", "getent", "git", "go", "install", "journalctl", "loadtest-new", "mv", "ntfy", "openssl", "systemctl", "xcaddy",
+	"caddy", "chmod", "cp", "curl", "docker", "getent", "git", "go", "install", "journalctl", "loadtest-new", "man", "mv", "ntfy", "openssl", "systemctl", "tee",
+	"xcaddy",
 }
 
 // passing are the programs that are run as they are. They change nothing outside the folder that they run in.
@@ -53,7 +54,7 @@ func newShell(t *testing.T, sample string) *shell {
 	}
 	s := &shell{sh: sh, bin: t.TempDir(), sample: filepath.Join(t.TempDir(), "sample.log")}
 	s.jq, _ = exec.LookPath("jq")
-	scripts := map[string]string{s.sample: sample, filepath.Join(s.bin, "jq"): jqNoter}
+	scripts := map[string]string{s.sample: sample, filepath.Join(s.bin, "jq"): jqNoter, filepath.Join(s.bin, "sudo"): "#!/bin/sh\nexec \"$@\"\n"}
 	for _, name := range noting {
 		scripts[filepath.Join(s.bin, name)] = noter
 	}
@@ -78,7 +79,7 @@ var (
 	// inFolder matches a program that a page runs from a folder.
 	inFolder = regexp.MustCompile(`(?m)^(\s*|.*\| *|.*&& *)(?:\./|/tmp/)([\w-]+)( |$)`)
 	// outside matches a redirection to a file outside the working folder.
-	outside = regexp.MustCompile(`>\s*[/~]`)
+	outside = regexp.MustCompile(`>\s*(?:~|/(?:[^d]|d[^e]|de[^v]))`)
 )
 
 // run runs commands, and returns how they call programs.

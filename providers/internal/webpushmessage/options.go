@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/optionfile"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
@@ -92,12 +93,12 @@ func (s *Sender) loadKey(path string) error {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return optionfile.Hint(path, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		s.ctx.Logger().Warn("VAPID key file is readable by other users", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
 	}
-	data, err := os.ReadFile(path)
+	data, err := optionfile.Read(path)
 	if err != nil {
 		return err
 	}
