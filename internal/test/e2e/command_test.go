@@ -191,7 +191,7 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	// P13: a misspelt app looked like an app without pending pushes or records.
 	for _, command := range []string{"outbox list", "outbox drop --all", "rejected list", "rejected forget --since 1h", "fuse reset"} {
 		args := append(strings.Fields(command), "--app", "org.exmple.up")
-		gateway.running("", args...).want(t, 1, `there is no app "org.exmple.up": did you mean "org.example.up"? The apps are `)
+		gateway.running("", args...).want(t, 1, `there is no app "org.exmple.up": did you mean "org.example.up"?`)
 	}
 }
 
