@@ -237,6 +237,7 @@ func (a *App) Start() error {
 // startApps tells each app's provider its sites, and starts it.
 func (a *App) startApps(ctx context.Context) error {
 	sites := mounts(a.ctx)
+	a.gateway.Sites = sitesOf(a.ctx, sites)
 	for _, app := range a.gateway.Router.Apps() {
 		if err := app.Mounted(publicHosts(sites, app)); err != nil {
 			return fmt.Errorf("app %q: %w", app.Pattern, err)

@@ -18,7 +18,10 @@ import (
 // mount is a handler and the host names that reach it, as far as the configuration names them.
 type mount struct {
 	handler *Handler
+	server  *caddyhttp.Server
 	hosts   []string
+	// accepts reports whether requests for a host may reach the handler.
+	accepts func(host string) bool
 }
 
 // publicHosts returns the names of an app's sites that may be in the public DNS, in the order of the configuration.
@@ -112,7 +115,8 @@ func (w *walk) route(route *caddyhttp.Route, s scope) {
 	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
 		case *Handler:
-			w.found = append(w.found, mount{h, slices.DeleteFunc(slices.Clone(s.named), func(host string) bool { return !s.allows(host) })})
+			hosts := slices.DeleteFunc(slices.Clone(s.named), func(host string) bool { return !s.allows(host) })
+			w.found = append(w.found, mount{h, w.server, hosts, s.allows})
 		case *caddyhttp.Subroute:
 			w.routes(h.Routes, s)
 		case *caddyhttp.Invoke:

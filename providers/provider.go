@@ -200,6 +200,14 @@ type Checker interface {
 // ErrUnreachable means that a push service gave no answer.
 var ErrUnreachable = errors.New("the push service cannot be reached")
 
+// Explainer is implemented by a provider that can explain its reasons to the operator.
+type Explainer interface {
+	// Explain returns what a reason of an [Outcome] or an [UnusableError] means and, after a colon, what to do about it if there is
+	// something to do: "the account may not send: give it the role Sender". It has at most 25 words, in lower case, without a full stop. It
+	// is empty for a reason that the provider does not know. Logs, the command and the admin API show it beside the reason.
+	Explain(reason string) string
+}
+
 // Advertiser is implemented by a provider that adds something to the endpoint's GET document.
 type Advertiser interface {
 	// Advertise returns what the document contains for an app of this provider.

@@ -21,7 +21,7 @@ func TestAMisspeltNameHasTheNearestName(t *testing.T) {
 		{"capitals", "teamID", options, "team_id"},
 		{"a letter too many", "topicc", options, "topic"},
 		{"two letters swapped", "prxoy", options, "proxy"},
-		{"a letter left out", "enviroment", options, "environment"},
+		{"a letter left out", "vapid_sbject", options, "vapid_subject"},
 		{"another letter", "endpoind", options, "endpoint"},
 		{"the beginning of a name", "vapid", options, "vapid_subject"},
 		{"a name with something behind it", "proxy_address", options, "proxy"},

@@ -29,8 +29,8 @@ var hints = map[string]string{
 	"bad_topic":                  otherTopic,
 	"missing_topic":              otherTopic,
 	"device_token_not_for_topic": otherTopic,
-	"invalid_push_type": "Apple does not accept this push type for this topic: leave push_type out, so the ending of topic decides, and " +
-		"check that topic is the bundle ID with one of Apple's endings, or with none for alerts",
+	"invalid_push_type": "Apple does not accept this push type for this topic: leave push_type out, and check that topic has the " +
+		"right ending",
 	"forbidden": "Apple refuses without details: check that the developer membership is active and its agreements are accepted",
 
 	"bad_priority":       onTheWay,

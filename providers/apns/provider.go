@@ -175,6 +175,7 @@ var (
 	_ caddy.Provisioner       = (*Provider)(nil)
 	_ caddy.CleanerUpper      = (*Provider)(nil)
 	_ providers.Provider      = (*Provider)(nil)
+	_ providers.Explainer     = (*Provider)(nil)
 	_ providers.Usable        = (*Provider)(nil)
 	_ providers.Reducer       = (*Provider)(nil)
 	_ providers.WaitDefaulter = (*Provider)(nil)

@@ -33,9 +33,9 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	m, err := build(push.Notification, push.Device, p.options(), p.pushType.MaxPayload)
 	switch {
 	case errors.Is(err, errNothing):
-		return providers.Dropped("nothing_to_do", nil)
+		return providers.Dropped(nothingToDo, nil)
 	case errors.Is(err, errUnsuited):
-		return providers.Dropped("not_for_push_type", err)
+		return providers.Dropped(notForPushType, err)
 	case err != nil:
 		return providers.Dropped("payload_too_large", err)
 	}

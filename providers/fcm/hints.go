@@ -16,7 +16,7 @@ const (
 var hints = map[string]string{
 	"credentials_refused": "the key was deleted, the account disabled, or the server's clock is wrong: get a new key; correct the clock",
 	"unauthenticated":     "FCM accepts no access token, not even a fresh one: get a new key; correct the clock; check endpoint and proxy",
-	"permission_denied": "the account may not send for this project, or the API is not enabled: give it the role " +
+	"permission_denied": "the account may not send for this project, or the API is disabled: grant " +
 		"Firebase Cloud Messaging API Admin; enable the API; check project_id",
 	"not_found":              "no such project: set project_id to the project's ID, not its name or number",
 	"sender_id_mismatch":     "the project is not the app's: use the project in the app's google-services.json",
@@ -58,9 +58,9 @@ var appleHints = map[string]string{
 }
 
 const (
-	appleKey = "APNs does not accept the key at Firebase: upload a valid one with its key ID and team ID, see Project settings, " +
+	appleKey = "APNs does not accept the key at Firebase: upload a valid key, key ID and team ID, see Project settings, " +
 		"Cloud Messaging, Apple app configuration"
-	appleEnvironment = "the APNs key at Firebase is for the other environment: upload one for production and one for development, see " +
+	appleEnvironment = "the APNs key at Firebase is for the other environment: upload one for each, see " +
 		"Project settings, Cloud Messaging, Apple app configuration"
 	appleTopic   = "the Apple app's bundle ID at Firebase does not match the APNs key: compare them, and the headers of the option apns"
 	appleHeaders = "APNs does not accept the headers of the option apns: compare them with Apple's reference"

@@ -23,7 +23,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	members, err := data(push.Notification, push.Device, p.template.room, p.faults)
 	switch {
 	case errors.Is(err, errNothing):
-		return providers.Dropped("nothing_to_do", nil)
+		return providers.Dropped(nothingToDo, nil)
 	case err != nil:
 		return providers.Dropped("too_large", err)
 	}

@@ -46,8 +46,12 @@ func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
 	return nil
 }
 
-// badEndpoint is the reason for a pushkey that is not an endpoint to send to.
-const badEndpoint = "bad_endpoint"
+const (
+	// badEndpoint is the reason for a pushkey that is not an endpoint to send to.
+	badEndpoint = "bad_endpoint"
+	// badSubscription is the reason for data with half a subscription, or an invalid one.
+	badSubscription = "bad_subscription"
+)
 
 // target returns where a device's messages go, and the keys to encrypt them with; nil for none.
 func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
@@ -57,7 +61,7 @@ func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError)
 	}
 	keys, err := subscriptionKeys(d.Data)
 	if err != nil {
-		return nil, nil, &providers.UnusableError{Reason: "bad_subscription", Err: err}
+		return nil, nil, &providers.UnusableError{Reason: badSubscription, Err: err}
 	}
 	return to, keys, nil
 }

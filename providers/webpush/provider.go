@@ -97,6 +97,7 @@ var (
 	_ providers.Identifier       = (*Provider)(nil)
 	_ providers.Provider         = (*Provider)(nil)
 	_ providers.Mounted          = (*Provider)(nil)
+	_ providers.Explainer        = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Replacer         = (*Provider)(nil)

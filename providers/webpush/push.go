@@ -10,6 +10,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
+// eventsOnly is the reason for a notification without an event, if the pusher asks for events only.
+const eventsOnly = "events_only"
+
 // Push encrypts the notification and posts it to the subscription's push service.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	to, err := parsePusher(push.Device)
@@ -18,7 +21,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	}
 	n := push.Notification
 	if to.eventsOnly && n.EventID == "" {
-		return providers.Dropped("events_only", nil)
+		return providers.Dropped(eventsOnly, nil)
 	}
 	if !p.sender.Ready() {
 		return webpushmessage.Starting()

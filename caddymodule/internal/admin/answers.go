@@ -59,6 +59,8 @@ type Readiness struct {
 type Records struct {
 	Records []gateway.RecordStatus `json:"records"`
 	Next    string                 `json:"next,omitempty"`
+	// Configured is false if the request names an app that is not configured; absent otherwise.
+	Configured *bool `json:"configured,omitempty"`
 }
 
 // Forgotten is the answer to a request that forgets rejections: how many were forgotten.
@@ -67,6 +69,8 @@ type Forgotten struct {
 	Forgotten   int    `json:"forgotten"`
 	// Next is the cursor to continue with, if one request was not enough for all records.
 	Next string `json:"next,omitempty"`
+	// Configured is false if the request names an app that is not configured; absent otherwise.
+	Configured *bool `json:"configured,omitempty"`
 }
 
 // Depths lists how many pushes are pending for each app.
@@ -91,6 +95,8 @@ type Depth struct {
 type Entries struct {
 	Entries []Entry `json:"entries"`
 	Next    string  `json:"next,omitempty"`
+	// Configured is false if the request names an app that is not configured; absent otherwise.
+	Configured *bool `json:"configured,omitempty"`
 }
 
 // Entry is a pending push in the outbox, as operators see it.
@@ -136,6 +142,8 @@ type Dropped struct {
 	Dropped     int    `json:"dropped"`
 	// Next is the cursor to continue with, if one request was not enough for all pending pushes.
 	Next string `json:"next,omitempty"`
+	// Configured is false if the request names an app that is not configured; absent otherwise.
+	Configured *bool `json:"configured,omitempty"`
 }
 
 // FuseReset reports whether the fuse was tripped before the reset.

@@ -43,7 +43,7 @@ func serveApps(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 	o := overview(r.Context(), g)
 	if pattern := values.Get("app"); pattern != "" {
 		if g.Router.Configured(pattern) == nil {
-			return refuse(http.StatusNotFound, "there is no app %q", pattern)
+			return noApp(g, pattern)
 		}
 		o.Apps = slices.DeleteFunc(o.Apps, func(s gateway.AppStatus) bool { return s.App != pattern })
 	}

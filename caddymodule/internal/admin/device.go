@@ -19,10 +19,17 @@ type deviceSelector struct {
 	Pushkey string `json:"pushkey"`
 	// Endpoint is the endpoint in the pusher's data, for apps whose devices can share a pushkey.
 	Endpoint string `json:"endpoint"`
-	Hash     string `json:"hash"`
+	// Data is the pusher's data, in place of the endpoint.
+	Data json.RawMessage `json:"data"`
+	Hash string          `json:"hash"`
 }
 
-func (s deviceSelector) given() bool { return s != deviceSelector{} }
+func (s deviceSelector) given() bool { return s.Hash != "" || s.valued() }
+
+// valued reports whether any of the device's values is given.
+func (s deviceSelector) valued() bool {
+	return s.AppID != "" || s.Pushkey != "" || s.Endpoint != "" || len(s.Data) > 0
+}
 
 // maxFamily limits how many devices with the same pushkey one request handles.
 const maxFamily = 1000
@@ -31,8 +38,10 @@ const maxFamily = 1000
 // tried recently. If there are none of these, it returns the key without an endpoint.
 func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejected.Key, error) {
 	switch {
-	case s.Hash != "" && (s.AppID != "" || s.Pushkey != "" || s.Endpoint != ""):
-		return nil, refuse(http.StatusBadRequest, "hash: cannot be given together with app_id, pushkey or endpoint")
+	case s.Hash != "" && s.valued():
+		return nil, refuse(http.StatusBadRequest, "hash: cannot be given together with app_id, pushkey, endpoint or data")
+	case s.Endpoint != "" && len(s.Data) > 0:
+		return nil, refuse(http.StatusBadRequest, "endpoint: cannot be given together with data, which contains it")
 	case s.Hash != "":
 		key, err := findHash(ctx, g, s.Hash)
 		return []rejected.Key{key}, err
@@ -43,6 +52,11 @@ func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejecte
 	}
 	plain := rejected.KeyOf(s.AppID, s.Pushkey)
 	switch {
+	case len(s.Data) > 0:
+		if serves := g.Router.Route(s.AppID); serves != nil {
+			plain = rejected.KeyAt(s.AppID, s.Pushkey, serves.Target(&providers.Device{AppID: s.AppID, Pushkey: s.Pushkey, Data: s.Data}))
+		}
+		return []rejected.Key{plain}, nil
 	case s.Endpoint != "":
 		key, err := s.at(g.Router.Route(s.AppID))
 		return []rejected.Key{key}, err
@@ -63,7 +77,7 @@ func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejecte
 
 // anyEndpoint reports whether the selector may match devices with several endpoints.
 func (s deviceSelector) anyEndpoint(g *gateway.Gateway) bool {
-	if s.Hash != "" || s.Endpoint != "" {
+	if s.Hash != "" || s.Endpoint != "" || len(s.Data) > 0 {
 		return false
 	}
 	serves := g.Router.Route(s.AppID)
@@ -87,24 +101,41 @@ func (s deviceSelector) at(serves *gateway.App) (rejected.Key, error) {
 	return rejected.KeyAt(s.AppID, s.Pushkey, target), nil
 }
 
-// device returns what is known of the device, to check whether it is unusable; nil if that is not enough.
+// device returns the device, to check whether it is unusable; nil if what is given is not enough.
 func (s deviceSelector) device(g *gateway.Gateway) *providers.Device {
-	d := &providers.Device{AppID: s.AppID, Pushkey: s.Pushkey}
+	d := &providers.Device{AppID: s.AppID, Pushkey: s.Pushkey, Data: s.Data}
 	serves := g.Router.Route(s.AppID)
 	switch {
 	case s.AppID == "", s.Pushkey == "", serves == nil, s.Endpoint != "" && !serves.Identifies():
 		return nil
+	case len(s.Data) > 0, !serves.Identifies():
+		return d
 	case s.Endpoint != "":
-		// The pusher's auth is a secret that requests don't have, and any value will do.
-		d.Data, _ = json.Marshal(map[string]string{"endpoint": s.Endpoint, "auth": anyAuth})
-	case serves.Identifies() && serves.Target(d) == "":
-		return nil // the data decide
+		d.Data = dataWith(s.Endpoint)
+		return d
+	case strings.HasPrefix(strings.TrimSpace(s.Pushkey), "{"), g.Unusable(d) == nil:
+		return d // the pushkey is a whole subscription
+	}
+	// The data decide, unless the device is unusable with valid data, too.
+	if d.Data = dataWith(anyEndpoint); serves.Target(d) == "" || g.Unusable(d) == nil {
+		return nil
 	}
 	return d
 }
 
-// anyAuth is the authentication secret of a subscription (RFC 8291 section 3.2): 16 bytes in base64url.
-const anyAuth = "AAAAAAAAAAAAAAAAAAAAAA"
+const (
+	// anyEndpoint is an endpoint that a subscription can have. Nothing is sent to it.
+	anyEndpoint = "https://push.example.org/"
+	// anyAuth is the authentication secret of a subscription (RFC 8291 section 3.2): 16 bytes in base64url. The pusher's own is a secret
+	// that requests don't have, and any value will do.
+	anyAuth = "AAAAAAAAAAAAAAAAAAAAAA"
+)
+
+// dataWith returns a pusher's data with this endpoint.
+func dataWith(endpoint string) json.RawMessage {
+	data, _ := json.Marshal(map[string]string{"endpoint": endpoint, "auth": anyAuth})
+	return data
+}
 
 // findHash finds the key whose hash starts with the given prefix, among the devices that are recorded or were tried recently.
 func findHash(ctx context.Context, g *gateway.Gateway, hash string) (rejected.Key, error) {

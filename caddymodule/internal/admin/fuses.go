@@ -20,7 +20,7 @@ func resetFuse(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 	}
 	was, ok := g.ResetFuse(request.App)
 	if !ok {
-		return refuse(http.StatusNotFound, "there is no app %q", request.App)
+		return noApp(g, request.App)
 	}
 	return respond(w, http.StatusOK, FuseReset{WasTripped: was})
 }

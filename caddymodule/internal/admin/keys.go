@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
@@ -24,7 +22,7 @@ func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 			serving = router.Route(appID)
 		}
 		if serving == nil {
-			return refuse(http.StatusNotFound, "no app serves %q: the configured apps are %s", appID, patterns(apps))
+			return refuse(http.StatusNotFound, "%s", g.Router.Missing("no app serves", appID))
 		}
 		apps = []*gateway.App{serving}
 	}
@@ -39,20 +37,4 @@ func serveKeys(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error
 			apps[0].Pattern, apps[0].ProviderName)
 	}
 	return respond(w, http.StatusOK, answer)
-}
-
-// maxPatterns limits how many apps an error names.
-const maxPatterns = 20
-
-// patterns returns the apps' patterns for an error.
-func patterns(apps []*gateway.App) string {
-	names := make([]string, 0, maxPatterns+1)
-	for i, app := range apps {
-		if i == maxPatterns {
-			names = append(names, fmt.Sprintf("%d more", len(apps)-i))
-			break
-		}
-		names = append(names, app.Pattern)
-	}
-	return strings.Join(names, ", ")
 }

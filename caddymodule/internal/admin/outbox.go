@@ -22,26 +22,30 @@ func serveOutbox(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) err
 	if err != nil {
 		return err
 	}
-	box, err := inspectorOf(g)
-	if err != nil {
-		return err
-	}
 	pattern := values.Get("app")
 	if pattern == "" {
-		return depths(w, r, g, box)
+		return depths(w, r, g)
+	}
+	box, err := boxOf(r.Context(), g, pattern)
+	if err != nil {
+		return err
 	}
 	page, next, err := box.List(r.Context(), pattern, values.Get("cursor"), limit)
 	if err != nil {
 		return storeError("outbox", err)
 	}
-	answer := Entries{Entries: make([]Entry, len(page)), Next: next}
+	answer := Entries{Entries: make([]Entry, len(page)), Next: next, Configured: configured(g, pattern)}
 	for i := range page {
 		answer.Entries[i] = NewEntry(page[i])
 	}
 	return respond(w, http.StatusOK, answer)
 }
 
-func depths(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, box outbox.Inspector) error {
+func depths(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	box, err := inspectorOf(g)
+	if err != nil {
+		return err
+	}
 	all, err := box.Depths(r.Context())
 	if err != nil {
 		return storeError("outbox", err)
@@ -122,7 +126,7 @@ func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	if err != nil {
 		return err
 	}
-	answer := Dropped{App: request.App}
+	answer := Dropped{App: request.App, Configured: configured(g, request.App)}
 	if request.All {
 		answer.Dropped, answer.Next, err = dropAll(r.Context(), box, request.App, request.Cursor)
 		if err != nil {

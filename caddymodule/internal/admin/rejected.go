@@ -26,11 +26,17 @@ func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) e
 	if err != nil {
 		return err
 	}
-	records, next, err := listRecords(r.Context(), lister, q, values.Get("app"))
+	app := values.Get("app")
+	if q.Cursor == "" {
+		if err := knownApp(r.Context(), g, lister, app); err != nil {
+			return err
+		}
+	}
+	records, next, err := listRecords(r.Context(), lister, q, app)
 	if err != nil {
 		return storeError("rejected", err)
 	}
-	return respond(w, http.StatusOK, Records{Records: records, Next: next})
+	return respond(w, http.StatusOK, Records{Records: records, Next: next, Configured: configured(g, app)})
 }
 
 // listRecords returns about as many records as the query asks for, or what it finds within bulkTime. If app is set, it returns only that
@@ -66,12 +72,9 @@ func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	if err := decode(w, r, &device); err != nil {
 		return err
 	}
-	var unusable *gateway.UnusableStatus
-	if d := device.device(g); d != nil {
-		unusable = g.Unusable(d)
-	}
+	known := gateway.Described{AppID: device.AppID, Device: device.device(g)}
 	keys, err := device.find(r.Context(), g)
-	if err != nil && unusable != nil && device.Endpoint != "" {
+	if err != nil && device.Endpoint != "" && known.Device != nil && g.Unusable(known.Device) != nil {
 		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an invalid endpoint identifies no device
 	}
 	if err != nil {
@@ -81,15 +84,14 @@ func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 		return severalEndpoints(keys)
 	}
 	key := keys[0]
-	e, err := g.Explain(r.Context(), key, device.AppID)
+	e, err := g.Explain(r.Context(), key, known)
 	if err != nil {
 		return storeError("explaining", err)
 	}
 	if device.Hash != "" && !e.Known() {
 		return refuse(http.StatusNotFound, "nothing is known about the device %s", key)
 	}
-	e.Unusable = unusable
-	if !e.Known() && unusable == nil && device.anyEndpoint(g) {
+	if !e.Known() && e.Unusable == nil && device.anyEndpoint(g) {
 		e.Note = "without an endpoint, only recorded or recently tried devices are found: give the endpoint from the pusher's data"
 	}
 	return respond(w, http.StatusOK, e)
@@ -140,6 +142,9 @@ func forgetDevice(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, de
 			answer.Forgotten++
 		}
 	}
+	if answer.Forgotten == 0 && device.AppID != "" && g.Router.Route(device.AppID) == nil {
+		return refuse(http.StatusNotFound, "%s", g.Router.Missing("there is no record of the device, and no app serves", device.AppID))
+	}
 	return respond(w, http.StatusOK, answer)
 }
 
@@ -152,7 +157,12 @@ func forgetApp(w http.ResponseWriter, r *http.Request, g *gateway.Gateway, reque
 	if err != nil {
 		return err
 	}
-	answer := Forgotten{Next: request.Cursor}
+	if request.Cursor == "" {
+		if err := knownApp(r.Context(), g, lister, request.App); err != nil {
+			return err
+		}
+	}
+	answer := Forgotten{Next: request.Cursor, Configured: configured(g, request.App)}
 	for deadline := time.Now().Add(bulkTime); ; {
 		n, next, err := g.ForgetSince(r.Context(), lister, request.App, since, rejected.Query{Cursor: answer.Next, Limit: bulkPage})
 		if err != nil {

@@ -219,10 +219,13 @@ func TestATestNotificationIsSentAndTheVerdictTold(t *testing.T) {
 	if p := r.provider.pushed; !p.Notification.Badge || p.Site != (providers.Site{Host: "push.example.org", Port: "443"}) {
 		t.Errorf("no badge update, or another site: %+v at %+v", p.Notification, p.Site)
 	}
+	r.gateway.Sites = []gateway.Site{{Hosts: []string{"push.example.org"}, Accepts: func(string) bool { return false }}}
+	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"site":"push.exmple.org","notification":{"devices":[`+device+`]}}`,
+		`site: no site of the gateway has the name \"push.exmple.org\": did you mean \"push.example.org\"?`)
 	r.serve(r.gateway.Rejected, offBox{})
 	r.want(http.StatusOK, "POST", "/matrix_push/send", `{"notification":{"devices":[`+device+`]}}`, `"result":"unavailable"`)
 
-	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"notification":{"devices":[{"app_id":"com.example","pushkey":"`+canary+`"}]}}`, "no app serves it")
+	r.want(http.StatusNotFound, "POST", "/matrix_push/send", `{"notification":{"devices":[{"app_id":"com.example","pushkey":"`+canary+`"}]}}`, `no app serves \"com.example\"`)
 	if len(r.store.records) != 1 {
 		t.Errorf("a trial was recorded: %v", r.store.records)
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
-	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 // testNotification has the members of a test notification that the request doesn't set. Element recognises the event as its own test,
@@ -32,23 +31,23 @@ var testNotification = map[string]json.RawMessage{
 type sendRequest struct {
 	Notification map[string]json.RawMessage `json:"notification"`
 	// Site is the site where the notification seems to arrive, `host` or `host:port`. A push server on the same site may be in a private
-	// network.
+	// network. Without it, that is the site with the push server's name, if there is one.
 	Site string `json:"site"`
 }
 
-// site returns the site where the notification seems to arrive.
-func (s *sendRequest) site() (providers.Site, error) {
+// address returns the address of the site where the notification seems to arrive; empty if the request names none.
+func (s *sendRequest) address() (gateway.Address, error) {
 	if s.Site == "" {
-		return providers.Site{}, nil
+		return gateway.Address{}, nil
 	}
 	host, port, err := net.SplitHostPort(s.Site)
 	if err != nil {
-		host, port, err = net.SplitHostPort(s.Site + ":443")
+		host, _, err = net.SplitHostPort(s.Site + ":443")
 	}
-	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" {
-		return providers.Site{}, refuse(http.StatusBadRequest, "site: must be a host such as push.example.org or push.example.org:8443")
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || port != "" && bad != nil || host == "" {
+		return gateway.Address{}, refuse(http.StatusBadRequest, "site: must be a host such as push.example.org or push.example.org:8443")
 	}
-	return providers.Site{Host: strings.ToLower(host), Port: port}, nil
+	return gateway.Address{Host: strings.ToLower(host), Port: port}, nil
 }
 
 // send makes one attempt to deliver a test notification and serves the result.
@@ -57,7 +56,7 @@ func send(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	if err := decode(w, r, &request); err != nil {
 		return err
 	}
-	site, err := request.site()
+	site, err := request.address()
 	if err != nil {
 		return err
 	}
@@ -77,7 +76,12 @@ func send(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	// The server's read timeout ends the request's context after 10 s, but an attempt may take three times as long.
 	trial, err := g.Try(context.WithoutCancel(r.Context()), decoded, site)
 	if errors.Is(err, gateway.ErrUnknownApp) {
-		return refuse(http.StatusNotFound, "notification.devices[0].app_id: no app serves it, so the device would be rejected")
+		missing := g.Router.Missing("the device would be rejected: no app serves", decoded.Devices[0].AppID)
+		return refuse(http.StatusNotFound, "notification.devices[0].app_id: %s", missing)
+	}
+	var noSite gateway.SiteError
+	if errors.As(err, &noSite) {
+		return refuse(http.StatusNotFound, "site: %w", noSite)
 	}
 	if err != nil {
 		return err

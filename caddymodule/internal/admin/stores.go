@@ -51,7 +51,7 @@ func boxOf(ctx context.Context, g *gateway.Gateway, pattern string) (outbox.Insp
 			return box, nil
 		}
 	}
-	return nil, refuse(http.StatusNotFound, "there is no app %q, and there are no pending pushes for it", pattern)
+	return nil, noApp(g, pattern)
 }
 
 // storeError returns the error to answer with when a store's operation fails. A store's errors contain no pushkeys.

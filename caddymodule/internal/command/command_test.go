@@ -63,6 +63,14 @@ const lost = `{"status":"degraded","degraded":[{"app":"org.example.web","reason"
 const wrongKey = `{"pushkey_hash":"` + hashA + `","app":"org.example.web","last":{"at":"2026-03-14T11:59:00Z","app":"org.example.web","outcome":"unauthorized","reason":"wrong_key","word":"VapidPkHashMismatch"},` +
 	`"waiting":true,"note":"the device subscribed with another key"}`
 
+const unserved = `{"pushkey_hash":"` + hashA + `","app":"","unusable":{"reason":"unknown_app","explanation":"no app serves the app_id: add an app","detail":"no app serves \"org.exmple.up\": did you mean \"org.example.up\"?"},"waiting":false`
+
+// heldBy is a device whose rejection is not believed.
+func heldBy(cause string) string {
+	return `{"pushkey_hash":"` + hashA + `","app":"org.example.ios","last":{"at":"2026-03-14T11:59:00Z","app":"org.example.ios","outcome":"doubted","reason":"bad_device_token",` +
+		`"explanation":"the token does not belong to the environment: change environment","word":"BadDeviceToken"},"waiting":true,"held":"` + cause + `"}`
+}
+
 const unusable = `{"pushkey_hash":"` + hashA + `","app":"org.example.up","unusable":{"reason":"bad_endpoint","detail":"it is not an https URL"},"waiting":false}`
 
 func TestWhatPeopleAndScriptsSee(t *testing.T) {
@@ -79,6 +87,38 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"status-wrong-key", "apps", lost, []string{"status", "--strict"}, 3},
 		{"explain-wrong-key", "rejected/explain", wrongKey, []string{"rejected", "explain", "--hash", "ab12"}, 0},
 		{"explain-unusable", "rejected/explain", unusable, []string{"rejected", "explain", "--app-id", "org.example.up", "--pushkey", canary}, 3},
+		// P7: the first line says how the next notification is answered.
+		{"explain-unserved", "rejected/explain", unserved + `}`, []string{"rejected", "explain", "--app-id", "org.exmple.up", "--pushkey", canary}, 3},
+		{"explain-unserved-held", "rejected/explain", unserved + `,"held":"fuse"}`, []string{"rejected", "explain", "--app-id", "org.exmple.up", "--pushkey", canary}, 0},
+		{"explain-held", "rejected/explain", heldBy("fuse"), []string{"rejected", "explain", "--hash", "ab12"}, 0},
+		{"explain-doubted", "rejected/explain", heldBy("doubt"), []string{"rejected", "explain", "--hash", "ab12"}, 0},
+		{
+			"explain-probe", "rejected/explain", strings.NewReplacer(`"condemned_until":"2026-03-09T08:00:00Z",`, "", `"probe_at":"2026-03-14T13`, `"probe_at":"2026-03-14T11`).Replace(dead),
+			[]string{"rejected", "explain", "--hash", "ab12"},
+			3,
+		},
+		// P16: a reason has its sentence beside it.
+		{
+			"explain-meaning", "rejected/explain", strings.ReplaceAll(dead, `"reason":"unregistered",`, `"reason":"unregistered","explanation":"the app was removed: the client must register again",`),
+			[]string{"rejected", "explain", "--hash", "ab12"},
+			3,
+		},
+		{
+			"status-meaning", "apps", strings.NewReplacer(`"reason":"timeout",`, `"reason":"timeout","explanation":"no answer in time: check the firewall",`,
+				`"reason":"invalid_provider_token","count"`, `"reason":"invalid_provider_token","explanation":"the key does not match: compare key_id","count"`).Replace(degraded),
+			[]string{"status"},
+			0,
+		},
+		{
+			"send-own-site", "send", `{"app":"org.example.up","provider":"unifiedpush","pushkey_hash":"` + hashA + `","site":"push.example.org","outcome":"delivered","reason":"delivered","result":"delivered","on_record":false,"duration":0.5}`,
+			[]string{"send", "--app-id", "org.example.up", "--pushkey", canary},
+			0,
+		},
+		{
+			"send-meaning", "send", `{"app":"org.example.up","provider":"unifiedpush","pushkey_hash":"` + hashA + `","outcome":"dropped","reason":"blocked","explanation":"your settings don't allow this address: use allow_private","detail":"it is private","result":"dropped","on_record":false,"duration":0.5,"note":"ntfy.lan is not a site of this gateway"}`,
+			[]string{"send", "--app-id", "org.example.up", "--pushkey", canary},
+			3,
+		},
 		{
 			"send-word", "send", `{"app":"org.example.ios","provider":"apns","pushkey_hash":"` + hashA + `","outcome":"misconfigured","reason":"http_403","word":"BadEnvironmentKeyInToken","result":"queued","on_record":false,"duration":0.5}`,
 			[]string{"send", "--app-id", "org.example.ios", "--pushkey", canary},
@@ -98,6 +138,18 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 			0,
 		},
 		{"list", "rejected", `{"records":[` + record(hashA) + `,` + record(hashB) + `]}`, []string{"rejected", "list"}, 0},
+		{
+			"list-gone", "rejected", `{"records":[` + record(hashA) + `],"configured":false}`,
+			[]string{"rejected", "list", "--app", "org.example.gone"},
+			0,
+		},
+		{
+			"outbox-app-gone", "outbox", `{"entries":[` + entry("2", "") + `],"configured":false}`,
+			[]string{"outbox", "list", "--app", "org.example.gone"},
+			0,
+		},
+		{"forget-gone", "rejected/forget", `{"forgotten":7,"configured":false}`, []string{"rejected", "forget", "--app", "org.example.gone", "--since", "2h"}, 0},
+		{"drop-gone", "outbox/drop", `{"app":"org.example.gone","dropped":1,"configured":false}`, []string{"outbox", "drop", "--app", "org.example.gone", "--all"}, 0},
 		{"list-none", "rejected", `{"records":[]}`, []string{"rejected", "list"}, 0},
 		{"forget", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":1}`, []string{"rejected", "forget", "--hash", "ab12"}, 0},
 		{"forget-none", "rejected/forget", `{"pushkey_hash":"` + hashA + `","forgotten":0}`, []string{"rejected", "forget", "--hash", hashA}, 0},

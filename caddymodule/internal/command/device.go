@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"strings"
@@ -14,7 +15,7 @@ type deviceFlags struct{ appID, pushkey, pushkeyFile string }
 // selectorFlags also select a device by its hash or endpoint.
 type selectorFlags struct {
 	deviceFlags
-	hash, endpoint, endpointFile string
+	hash, endpoint, endpointFile, data string
 }
 
 func (s *selectorFlags) addTo(cmd *cobra.Command) {
@@ -23,6 +24,7 @@ func (s *selectorFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.endpoint, "endpoint", "",
 		"For webpush, the endpoint in the pusher's data (default: all known endpoints of the pushkey)")
 	cmd.Flags().StringVar(&s.endpointFile, "endpoint-file", "", "A file that contains the endpoint")
+	cmd.Flags().StringVar(&s.data, "data", "", "The pusher's data as JSON, in place of the endpoint; - reads it from standard input")
 }
 
 const pushkeyHelp = `
@@ -74,14 +76,18 @@ func (d *deviceFlags) read(in io.Reader) (pushkey string, err error) {
 func (s *selectorFlags) given() bool { return *s != selectorFlags{} }
 
 // selector returns what selects the device in the admin API: its hash, or its values.
-func (s *selectorFlags) selector(in io.Reader) (map[string]string, error) {
+func (s *selectorFlags) selector(in io.Reader) (map[string]any, error) {
 	switch {
-	case s.hash != "" && (s.deviceFlags.given() || s.endpoint != "" || s.endpointFile != ""):
-		return nil, misuse("--hash cannot be given together with --app-id, --pushkey or --endpoint")
+	case s.hash != "" && (s.deviceFlags.given() || s.endpoint != "" || s.endpointFile != "" || s.data != ""):
+		return nil, misuse("--hash cannot be given together with --app-id, --pushkey, --endpoint or --data")
+	case s.data != "" && (s.endpoint != "" || s.endpointFile != ""):
+		return nil, misuse("--data contains the endpoint: leave out --endpoint and --endpoint-file")
+	case s.data == "-" && s.pushkey == "-":
+		return nil, misuse("only one of --pushkey and --data can be read from standard input: use --pushkey-file")
 	case s.endpoint != "" && s.endpointFile != "":
 		return nil, misuse("--endpoint and --endpoint-file cannot be given together")
 	case s.hash != "":
-		return map[string]string{"hash": s.hash}, nil
+		return map[string]any{"hash": s.hash}, nil
 	case !s.given():
 		return nil, misuse("the device is missing: set --hash, or --app-id and --pushkey")
 	}
@@ -89,12 +95,20 @@ func (s *selectorFlags) selector(in io.Reader) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	selector := map[string]string{"app_id": s.appID, "pushkey": pushkey}
-	if selector["endpoint"], err = s.readEndpoint(); err != nil {
+	selector := map[string]any{"app_id": s.appID, "pushkey": pushkey}
+	endpoint, err := s.readEndpoint()
+	if err != nil {
 		return nil, err
 	}
-	if selector["endpoint"] == "" {
-		delete(selector, "endpoint")
+	if endpoint != "" {
+		selector["endpoint"] = endpoint
+	}
+	if s.data != "" {
+		data, err := s.readData(in)
+		if err != nil {
+			return nil, err
+		}
+		selector["data"] = data
 	}
 	return selector, nil
 }
@@ -113,4 +127,19 @@ func (s *selectorFlags) readEndpoint() (string, error) {
 		return "", misuse("the endpoint is empty")
 	}
 	return endpoint, nil
+}
+
+// readData returns the pusher's data.
+func (s *selectorFlags) readData(in io.Reader) (json.RawMessage, error) {
+	data := []byte(s.data)
+	if s.data == "-" {
+		var err error
+		if data, err = io.ReadAll(in); err != nil {
+			return nil, err
+		}
+	}
+	if !json.Valid(data) {
+		return nil, misuse("--data is not valid JSON")
+	}
+	return data, nil
 }

@@ -69,7 +69,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 		if _, err := c.get(i.ctx, "outbox", query, &page); err != nil {
 			return err
 		}
-		all.Entries, all.Next = append(all.Entries, page.Entries...), page.Next
+		all.Entries, all.Next, all.Configured = append(all.Entries, page.Entries...), page.Next, page.Configured
 		if all.Next == "" || limit > 0 && len(all.Entries) >= limit {
 			break
 		}
@@ -98,6 +98,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 		t.add(cells(e.ID, e.PushkeyHash, kind, fmt.Sprint(e.Size), i.when(e.Accepted), i.when(e.Expires), due, fmt.Sprint(e.Attempts))...)
 	}
 	t.write(i.out, i.style)
+	i.unconfigured(app, all.Configured)
 	return nil
 }
 
@@ -180,7 +181,7 @@ func drop(i *invocation, body dropBody) error {
 		if _, err := c.post(i.ctx, "outbox/drop", body, longPatience, &answer); err != nil {
 			return err
 		}
-		total.PushkeyHash, total.Dropped = answer.PushkeyHash, total.Dropped+answer.Dropped
+		total.PushkeyHash, total.Dropped, total.Configured = answer.PushkeyHash, total.Dropped+answer.Dropped, answer.Configured
 		if body.Cursor = answer.Next; body.Cursor == "" {
 			break
 		}
@@ -191,5 +192,6 @@ func drop(i *invocation, body dropBody) error {
 		return i.encode(total)
 	}
 	i.say(green, "%s dropped.", count(total.Dropped, "entry", "entries"))
+	i.unconfigured(body.App, total.Configured)
 	return nil
 }

@@ -51,7 +51,7 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 		if _, err := c.get(i.ctx, "rejected", query, &page); err != nil {
 			return err
 		}
-		all.Records, all.Next = append(all.Records, page.Records...), page.Next
+		all.Records, all.Next, all.Configured = append(all.Records, page.Records...), page.Next, page.Configured
 		if all.Next == "" || limit > 0 && len(all.Records) >= limit {
 			break
 		}
@@ -65,7 +65,15 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 		return i.encode(all)
 	}
 	i.records(all.Records)
+	i.unconfigured(app, all.Configured)
 	return nil
+}
+
+// unconfigured says so if an app is not configured, although there is something to show about it.
+func (i *invocation) unconfigured(app string, configured *bool) {
+	if configured != nil && !*configured {
+		i.say(yellow, "The app %s is not configured.", app)
+	}
 }
 
 // set sets a parameter unless it is empty.
@@ -107,8 +115,11 @@ latest attempt, and whether the device has pending pushes. Select the device by
 its app_id and pushkey, or by its hash. A unique prefix of the hash is enough,
 such as the 8 characters in a log line.
 
-Exits with 3 if the pushkey is recorded as dead or is unusable. Exits with 0 if
-the pushkey is only suspected, because it is not rejected then.
+The first line says how the gateway would answer the next notification.
+
+Exits with 3 if the pushkey is recorded as dead or is unusable, or if no app
+serves the device. Exits with 0 if the pushkey is only suspected, or if the fuse
+or a doubt holds the rejection, because it is not rejected then.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -133,46 +144,16 @@ func explain(i *invocation, device *selectorFlags) error {
 	} else {
 		i.explanation(e)
 	}
-	if e.Unusable != nil || e.Record != nil && e.Record.Dead() {
+	if e.Unusable != nil && e.Held == "" || e.Record != nil && e.Record.Dead() {
 		return errFound
 	}
 	return nil
 }
 
-func (i *invocation) explanation(e gateway.Explanation) {
-	app := e.App
-	if app == "" {
-		app = "not configured, so its devices are rejected"
-	}
-	rows := [][2]string{{"Pushkey hash", e.PushkeyHash}, {"App", app}}
-	switch r := e.Record; {
-	case e.Unusable != nil && r == nil:
-		i.say(red, "The pushkey is unusable: the gateway rejects it in the answer to every notification.")
-		rows = append(rows, [2]string{"Unusable", e.Unusable.Reason + ": " + e.Unusable.Detail})
-	case r == nil:
-		i.say(green, "The pushkey is not recorded as dead.")
-	case r.Dead():
-		i.say(red, "The pushkey is recorded as dead.")
-		rows = append(append(rows, i.verdict(r)...), i.suspicion(r)...)
-	default:
-		i.say(yellow, "The pushkey is suspected to be dead, but not rejected.")
-		rows = append(append(rows, [2]string{"Reason", r.Reason + ", recorded for the app " + r.App}), i.suspicion(r)...)
-	}
-	if l := e.Last; l != nil {
-		rows = append(rows, [2]string{"Last attempt", i.when(l.At)}, [2]string{"Outcome", l.Outcome + ": " + l.Reason},
-			[2]string{"Service reason", l.Word}, [2]string{"Detail", l.Detail})
-	}
-	waiting := "no"
-	if e.Waiting {
-		waiting = "yes (see `caddy matrix-push outbox list`)"
-	}
-	rows = append(rows, [2]string{"Pending pushes", waiting}, [2]string{"Note", e.Note})
-	i.facts(rows)
-}
-
 func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
 	return [][2]string{
 		{"Verdict", r.Reason + ", recorded for the app " + r.App},
+		{"Meaning", r.Explanation},
 		{"First seen", i.when(r.FirstSeen)},
 		{"Last seen", i.when(r.LastSeen)},
 		{"Verdicts", fmt.Sprint(r.Verdicts)},
@@ -281,7 +262,7 @@ func forgetApp(i *invocation, app, since string) error {
 		if _, err := c.post(i.ctx, "rejected/forget", body, longPatience, &answer); err != nil {
 			return err
 		}
-		total.Forgotten, total.Next = total.Forgotten+answer.Forgotten, answer.Next
+		total.Forgotten, total.Next, total.Configured = total.Forgotten+answer.Forgotten, answer.Next, answer.Configured
 		if total.Next == "" {
 			break
 		}
@@ -292,6 +273,7 @@ func forgetApp(i *invocation, app, since string) error {
 		return i.encode(total)
 	}
 	i.say(green, "Forgot %s of %s.", count(total.Forgotten, "rejection", "rejections"), app)
+	i.unconfigured(app, total.Configured)
 	return nil
 }
 

@@ -27,7 +27,8 @@ test ignores the recorded rejections and the outbox, and changes neither of them
 It may take up to 30 s.
 
 The line "Normally" shows what happens to such a notification if a homeserver
-sends it.
+sends it. If the device's push server has the name of one of the gateway's sites,
+the notification counts as received at that site.
 
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
@@ -35,7 +36,7 @@ Exits with 3 if the notification was not delivered.
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data as JSON, such as {"endpoint":"https://…","auth":"…"} for webpush`)
 	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads the request from standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
-		"Treat the notification as received at this site (host or host:port); needed if the push server has the same host name")
+		"Treat the notification as received at this site, host or host:port (default: the site with the push server's name)")
 	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the ID that Element recognises as a test)")
 	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
 	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")
@@ -142,7 +143,7 @@ func send(i *invocation, f *sendFlags) error {
 var results = map[string]string{
 	"delivered":   "delivered",
 	"rejected":    "rejected, so the homeserver would remove the pusher",
-	"dropped":     "dropped: this push can never be delivered, but the pushkey is fine",
+	"dropped":     "dropped: this push is not sent again, but the pushkey is fine",
 	"queued":      "kept in the outbox; will be retried",
 	"unavailable": "answered with 503, so the homeserver sends it again",
 }
@@ -153,9 +154,10 @@ func (i *invocation) trial(t gateway.Trial) {
 	} else {
 		i.say(red, "The notification was not delivered (after %.2f s).", t.Duration)
 	}
-	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}}
+	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}, {"Received at", t.Site}}
 	if t.Outcome != t.Reason {
-		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service reason", t.Word}, [2]string{"Detail", t.Detail})
+		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service reason", t.Word}, [2]string{"Detail", t.Detail},
+			[2]string{"Meaning", t.Explanation})
 	}
 	if t.RetryAfter > 0 {
 		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
@@ -167,6 +169,6 @@ func (i *invocation) trial(t gateway.Trial) {
 	case t.Result == "delivered":
 		result = "" // the first line shows it
 	}
-	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result})
+	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result}, [2]string{"Note", t.Note})
 	i.facts(rows)
 }

@@ -3,11 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -26,8 +26,10 @@ type Explanation struct {
 	// Waiting means that the device has pending pushes.
 	Waiting bool `json:"waiting"`
 	// Unusable is why nothing could ever be delivered to the device; absent if that does not apply or is unknown. Such a device is
-	// rejected in every answer.
+	// rejected in every answer, unless Held is set.
 	Unusable *UnusableStatus `json:"unusable,omitempty"`
+	// Held is why the gateway does not believe that the device must be rejected: HeldByFuse or HeldByDoubt; absent if that does not apply.
+	Held string `json:"held,omitempty"`
 	// Note is what remains unclear, or what to do; absent if there is nothing.
 	Note string `json:"note,omitempty"`
 }
@@ -35,14 +37,18 @@ type Explanation struct {
 // UnusableStatus is why nothing could ever be delivered to a device.
 type UnusableStatus struct {
 	Reason string `json:"reason"`
-	Detail string `json:"detail,omitempty"`
+	// Explanation is what the reason means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
+	Detail      string `json:"detail,omitempty"`
 }
 
 // RecordStatus is a record of the rejected store.
 type RecordStatus struct {
-	PushkeyHash string    `json:"pushkey_hash"`
-	App         string    `json:"app,omitempty"`
-	Reason      string    `json:"reason"`
+	PushkeyHash string `json:"pushkey_hash"`
+	App         string `json:"app,omitempty"`
+	Reason      string `json:"reason"`
+	// Explanation is what the reason means and what to do about it; absent in lists, and if nobody knows.
+	Explanation string    `json:"explanation,omitempty"`
 	FirstSeen   time.Time `json:"first_seen"`
 	LastSeen    time.Time `json:"last_seen"`
 	// Verdicts is how many probes gave the same verdict; 0 if the pushkey is only suspected, and so not rejected.
@@ -88,47 +94,132 @@ func NewRecordStatus(k rejected.Key, r rejected.Record) RecordStatus {
 	return s
 }
 
-// Explain returns what is known about a device. The app_id is empty if only the hash is known.
-func (g *Gateway) Explain(ctx context.Context, k rejected.Key, appID string) (Explanation, error) {
+// The values of [Explanation.Held].
+const (
+	// HeldByFuse means that too many devices were to be rejected at once.
+	HeldByFuse = "fuse"
+	// HeldByDoubt means that a wrong setting could have the same effect, and that nothing was delivered with the settings yet.
+	HeldByDoubt = "doubt"
+)
+
+// Described is what an operator knows of a device besides its key.
+type Described struct {
+	// AppID is its app_id; empty if only the hash is known.
+	AppID string
+	// Device is the device; nil if what is known does not show whether anything could be delivered to it.
+	Device *providers.Device
+}
+
+// Explain returns what is known about a device, and so how the next notification for it would be answered.
+func (g *Gateway) Explain(ctx context.Context, k rejected.Key, known Described) (Explanation, error) {
 	e := Explanation{PushkeyHash: k.String()}
 	r, err := g.Rejected.Get(ctx, k)
 	switch {
 	case err == nil:
 		s := NewRecordStatus(k, r)
+		s.Explanation = g.explainReason(r.App, r.Reason)
 		e.Record, e.App = &s, r.App
 	case !errors.Is(err, rejected.ErrNotFound):
 		return e, err
 	}
-	if a, ok := g.Shared.journal.account(k); ok {
-		e.Last, e.App = &a, a.App
-		if a.wrongKey {
-			e.Note = noteWrongKey
-		}
+	last, tried := g.Shared.journal.account(k)
+	if tried {
+		last.Explanation = g.explainReason(last.App, last.Reason)
+		e.Last, e.App = &last, last.App
 	}
-	if appID != "" {
+	if known.AppID != "" {
 		e.App = ""
-		if app := g.Router.Route(appID); app != nil {
+		if app := g.Router.Route(known.AppID); app != nil {
 			e.App = app.Pattern
 		}
 	}
-	return e, g.explainWaiting(ctx, k, &e)
+	if err := g.explainWaiting(ctx, k, &e); err != nil {
+		return e, err
+	}
+	g.foresee(k, known, &e)
+	return e, nil
+}
+
+// explainReason returns what a reason means that an app's provider gave.
+func (g *Gateway) explainReason(pattern, reason string) string {
+	if app := g.Router.Configured(pattern); app != nil {
+		return app.Explain(reason)
+	}
+	return Reasons[reason]
+}
+
+// foresee adds why the next notification for a device would be rejected without a record of it, or why it would not be.
+func (g *Gateway) foresee(k rejected.Key, known Described, e *Explanation) {
+	app := g.Router.Configured(e.App)
+	switch {
+	case known.AppID != "" && app == nil:
+		e.Unusable = g.unserved(known.AppID)
+	case known.AppID == "" && app == nil && e.App != "" && !isGlob(e.App) && g.Router.Route(e.App) == nil:
+		e.Unusable = g.unserved(e.App) // the pattern is the app_id
+	case known.Device != nil:
+		e.Unusable = g.Unusable(known.Device)
+	case app != nil && g.servedNowhere(app):
+		e.Unusable = servedNowhere()
+	case e.Last != nil && e.Last.unusable:
+		e.Unusable = &UnusableStatus{Reason: e.Last.Reason, Explanation: e.Last.Explanation, Detail: e.Last.Detail}
+	}
+	switch {
+	case e.Unusable != nil && e.Unusable.Reason == unknownApp:
+		if g.Fuse.Share < 1 && g.Shared.Fuses.of(unknownApps).holds("", g.Shared.isProven(k)) {
+			e.Held = HeldByFuse
+		}
+	case e.Unusable == nil && app != nil && e.Last != nil && (e.Last.Outcome == kindHeld || e.Last.Outcome == kindDoubted):
+		e.Held = g.heldBy(app, e.Last)
+	}
+	switch {
+	case e.Last != nil && e.Last.wrongKey:
+		e.Note = noteWrongKey
+	case e.App != "" && app == nil && e.Unusable == nil:
+		e.Note = fmt.Sprintf("the app %s is no longer configured: if no other app serves the device, it is rejected", e.App)
+	case app != nil && e.Unusable == nil:
+		e.Note = g.noteSites(app)
+	}
+}
+
+// heldBy returns why an app's rejection of a device is not believed; empty if the next one would be.
+func (g *Gateway) heldBy(app *App, last *Account) string {
+	switch {
+	case g.Fuse.Share < 1 && app.fuse.status(app.Pattern).Tripped != nil:
+		return HeldByFuse
+	case last.doubtful && !app.proven.Load():
+		return HeldByDoubt
+	}
+	return ""
 }
 
 // noteWrongKey is what to do about a device that has another key than the app's.
 const noteWrongKey = "the device subscribed with another key than the gateway's: restore that key, or its client must subscribe again"
 
-// Unusable returns why nothing could ever be delivered to a device. It returns nil if something could be, or if no app serves the
-// device.
+// unserved returns why a device is rejected whose app_id no app serves.
+func (g *Gateway) unserved(appID string) *UnusableStatus {
+	return &UnusableStatus{Reason: unknownApp, Explanation: Reasons[unknownApp], Detail: g.Router.Missing("no app serves", appID)}
+}
+
+// servedNowhere returns why a device is rejected whose app no site serves.
+func servedNowhere() *UnusableStatus {
+	return &UnusableStatus{Reason: unknownApp, Explanation: Reasons[unknownApp], Detail: noteServedNowhere}
+}
+
+// Unusable returns why nothing could ever be delivered to a device; nil if something could be.
 func (g *Gateway) Unusable(d *providers.Device) *UnusableStatus {
 	app := g.Router.Route(d.AppID)
-	if app == nil {
+	switch {
+	case app == nil:
+		return g.unserved(d.AppID)
+	case g.servedNowhere(app):
+		return servedNowhere()
+	}
+	at, _ := g.arrival(app, d, Address{}) // only a given address can be wrong
+	o, unusable := app.judge(d, at.site)
+	if !unusable || o.Doubtful && g.Shared.isProven(app.keyOf(d)) {
 		return nil
 	}
-	o, unusable := app.judge(d, providers.Site{})
-	if !unusable {
-		return nil
-	}
-	return &UnusableStatus{Reason: o.Reason, Detail: o.Err.Error()}
+	return &UnusableStatus{Reason: o.Reason, Explanation: app.Explain(o.Reason), Detail: o.Err.Error()}
 }
 
 // explainWaiting looks for a device's pending pushes: under its app, or under every app if only the device's hash is known after a
@@ -178,91 +269,4 @@ func (g *Gateway) Find(ctx context.Context, prefix string, limit int) ([]rejecte
 	slices.SortFunc(keys, func(a, b rejected.Key) int { return strings.Compare(a.String(), b.String()) })
 	keys = slices.Compact(keys)
 	return keys[:min(len(keys), limit)], nil
-}
-
-// Trial is the result of a push that an operator sent as a test.
-type Trial struct {
-	App         string `json:"app"`
-	Provider    string `json:"provider"`
-	PushkeyHash string `json:"pushkey_hash"`
-	// Outcome is the provider's verdict; Reason and Detail say why.
-	Outcome string `json:"outcome"`
-	Reason  string `json:"reason"`
-	// Word is the push service's own word; absent if it gave none.
-	Word   string `json:"word,omitempty"`
-	Detail string `json:"detail,omitempty"`
-	// Result is what would become of a homeserver's push: delivered, rejected or dropped. If it would be retried, it is queued, or
-	// unavailable without an outbox.
-	Result string `json:"result"`
-	// RetryAfter is how long the push service asks to wait, in seconds.
-	RetryAfter float64 `json:"retry_after,omitempty"`
-	// ServiceTime is since when the pushkey is invalid, according to the push service.
-	ServiceTime *time.Time `json:"service_time,omitempty"`
-	// OnRecord means that a homeserver would get the rejection on record instead.
-	OnRecord bool `json:"on_record"`
-	// Duration is how long the attempt took, in seconds.
-	Duration float64 `json:"duration"`
-}
-
-// ErrUnknownApp means that no app serves a device.
-var ErrUnknownApp = errors.New("no app serves the app_id")
-
-// Try makes one attempt at the first device of a request. It bypasses the rejected store, the breaker and the outbox, and changes
-// nothing in them. If the push is delivered, that ends the troubles that it disproves. The site is the one that the notification counts
-// as having arrived at.
-func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Trial, error) {
-	d := &r.Devices[0]
-	app := g.Router.Route(d.AppID)
-	if app == nil {
-		return Trial{}, ErrUnknownApp
-	}
-	k := app.keyOf(d)
-	t := Trial{App: app.Pattern, Provider: app.ProviderName, PushkeyHash: k.String()}
-	if record, err := g.Rejected.Get(ctx, k); err == nil {
-		t.OnRecord = record.Mark().Rejects(rejected.Registered(d.PushkeyTS, g.Now()), g.Now())
-	}
-	start := g.Now()
-	o := g.try(ctx, app, r.Notification, d, site)
-	t.Duration = g.Now().Sub(start).Seconds()
-	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
-	t.Word = o.Word
-	if o.Err != nil {
-		t.Detail = o.Err.Error()
-	}
-	c := circumstances{
-		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), suspicion: failed, store: done, outbox: failed,
-		held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), g.Shared.isProven(k)),
-	}
-	if g.box.queue != nil {
-		c.outbox = done
-	}
-	t.Result = decide(o, c).result.String()
-	if o.Kind == providers.KindDelivered {
-		g.proved(app, d, k, site)
-	}
-	return t, nil
-}
-
-// proved notes that a test push was delivered. So the settings are right, and the host works. It is not evidence about any device: it makes
-// none known, and neither rejects nor acquits one.
-func (g *Gateway) proved(app *App, d *providers.Device, k rejected.Key, site providers.Site) {
-	now := g.Now()
-	host := app.Host(d)
-	g.healthChanged(app, app.hosts.proved(host, k, app.load, isOwn(host, site), now))
-	g.Shared.journal.proved(app, host, now)
-}
-
-func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site) providers.Outcome {
-	view := (&views{n: n}).of(app, d)
-	if view == nil {
-		return providers.Dropped("no_badges", errNoBadges)
-	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	slot, err := app.Limit.Acquire(ctx, limit.Party{Host: app.Host(d), First: true})
-	if err != nil {
-		return providers.Busy("app_busy", err)
-	}
-	defer slot.Release()
-	return app.Push(ctx, &providers.Push{Notification: view.Notification, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
 }

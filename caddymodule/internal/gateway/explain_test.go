@@ -44,7 +44,7 @@ func TestADeadDeviceIsExplained(t *testing.T) {
 	verdict.Since, verdict.Err = time.UnixMilli(2_000_000), errors.New("410")
 	r := newRig(t, appFor("app*", always(verdict)))
 	r.notify(event("$1", deviceOf("app1", "key", 1000)))
-	e, err := r.Explain(t.Context(), rejected.KeyOf("app1", "key"), "app1")
+	e, err := r.Explain(t.Context(), rejected.KeyOf("app1", "key"), Described{AppID: "app1"})
 	if err != nil || e.App != "app*" || e.Record == nil || e.Last == nil || e.Waiting || !e.Known() {
 		t.Fatalf("explained as %+v: %v", e, err)
 	}
@@ -81,17 +81,17 @@ func TestAnExplanationTellsWhoServesADevice(t *testing.T) {
 		{"nobody that is known", rejected.KeyOf("three", "key"), "", "", false},
 	} {
 		r.use(new(memoryBox))
-		e, err := r.Explain(t.Context(), tt.key, tt.appID)
+		e, err := r.Explain(t.Context(), tt.key, Described{AppID: tt.appID})
 		if err != nil || e.App != tt.app || e.Known() != tt.known {
 			t.Errorf("%s: explained as %+v: %v", tt.name, e, err)
 		}
 	}
 	r.use(r.box)
-	if e, err := r.Explain(t.Context(), waiting, ""); err != nil || !e.Waiting || e.App == "" {
+	if e, err := r.Explain(t.Context(), waiting, Described{}); err != nil || !e.Waiting || e.App == "" {
 		t.Errorf("by the outbox: explained as %+v: %v", e, err)
 	}
 	r.use(&memoryBox{err: errBroken})
-	if _, err := r.Explain(t.Context(), k, "one"); !errors.Is(err, errBroken) {
+	if _, err := r.Explain(t.Context(), k, Described{AppID: "one"}); !errors.Is(err, errBroken) {
 		t.Errorf("an outbox that cannot tell: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestATrialTellsTheVerdictAndChangesNothing(t *testing.T) {
 			}
 			request, _ := Decode([]byte(event("$1", device("key"))), 1)
 			site := providers.Site{Host: "push.example.org", Port: "443"}
-			got, err := r.Try(t.Context(), request, site)
+			got, err := r.Try(t.Context(), request, Address{Host: site.Host})
 			if err != nil || got.Outcome != tt.kind || got.Reason != tt.outcome.Reason || got.Result != tt.result || got.OnRecord || got.App != "app" {
 				t.Errorf("got %+v: %v", got, err)
 			}
@@ -177,12 +177,12 @@ func TestATrialOfADeviceThatIsOnRecordSaysSo(t *testing.T) {
 	r.notify(event("$1", deviceOf("app", "key", 1000)))
 	for pushkeyTS, want := range map[int64]bool{1000: true, 5000: false} {
 		request, _ := Decode([]byte(event("$2", deviceOf("app", "key", pushkeyTS))), 1)
-		if got, err := r.Try(t.Context(), request, providers.Site{}); err != nil || got.OnRecord != want || got.Outcome != "delivered" {
+		if got, err := r.Try(t.Context(), request, Address{}); err != nil || got.OnRecord != want || got.Outcome != "delivered" {
 			t.Errorf("pushkey_ts %d: got %+v: %v", pushkeyTS, got, err)
 		}
 	}
 	request, _ := Decode([]byte(event("$2", deviceOf("unknown", "key", 1))), 1)
-	if _, err := r.Try(t.Context(), request, providers.Site{}); !errors.Is(err, ErrUnknownApp) {
+	if _, err := r.Try(t.Context(), request, Address{}); !errors.Is(err, ErrUnknownApp) {
 		t.Errorf("of an app that nobody serves: %v", err)
 	}
 }

@@ -107,10 +107,10 @@ func (g *Gateway) forget(d withdrawn) {
 // wrong.
 func (g *Gateway) unknown(k rejected.Key) decision {
 	if g.Fuse.Share >= 1 {
-		return decide(providers.Unusable("unknown_app", nil), circumstances{})
+		return decide(providers.Unusable(unknownApp, nil), circumstances{})
 	}
 	held := g.noteUnknown(noted{key: k, dead: true, known: g.Shared.isProven(k)})
-	return decide(providers.Unusable("unknown_app", nil), circumstances{held: held})
+	return decide(providers.Unusable(unknownApp, nil), circumstances{held: held})
 }
 
 // served notes a device of a configured app. known means that the device was delivered to before.

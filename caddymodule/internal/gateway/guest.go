@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -275,6 +276,14 @@ func (a *App) Check(ctx context.Context) (err error) {
 		}
 	}
 	return err
+}
+
+// Explain returns what a reason means and what to do about it; empty if nobody knows.
+func (a *App) Explain(reason string) (means string) {
+	if p, ok := a.Provider.(providers.Explainer); ok {
+		_ = a.guard("Explain", func() { means = p.Explain(reason) })
+	}
+	return cmp.Or(means, Reasons[reason])
 }
 
 // Advertise returns what the endpoint's GET document shows of the app.

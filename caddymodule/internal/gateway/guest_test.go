@@ -36,6 +36,7 @@ func (volcano) Target(*providers.Device) string                         { panic(
 func (volcano) CredentialExpiry() time.Time                             { panic(magma) }
 func (volcano) Check(context.Context) error                             { panic(magma) }
 func (volcano) Advertise() providers.Advertisement                      { panic(magma) }
+func (volcano) Explain(string) string                                   { panic(magma) }
 
 func (volcano) Replace(*providers.Notification, *providers.Device) string { panic(magma) }
 
@@ -122,7 +123,7 @@ func TestNobodyElseCallsAProvider(t *testing.T) {
 	t.Parallel()
 	// Any code may check what a provider can do if it drops the value.
 	allowed := regexp.MustCompile(`_, \w+ :?= \w+\.Provider\.\(providers\.\w+\)`)
-	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|StartChecker|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer)\)`)
+	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|StartChecker|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer|Explainer)\)`)
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

@@ -106,7 +106,7 @@ func TestAnotherEndpointWithTheSamePushkeyCondemnsNobody(t *testing.T) {
 		if keys := slices.Collect(maps.Keys(r.store.records)); len(keys) != 1 || keys[0] != dead {
 			t.Errorf("on record are %v", keys)
 		}
-		e, err := r.Explain(t.Context(), dead, "web")
+		e, err := r.Explain(t.Context(), dead, Described{AppID: "web"})
 		if err != nil || e.Record == nil || e.Record.CondemnedUntil.After(time.Now()) {
 			t.Fatalf("the record is %+v: %v", e.Record, err)
 		}

@@ -30,12 +30,17 @@ type Account struct {
 	App     string    `json:"app"`
 	Outcome string    `json:"outcome"`
 	Reason  string    `json:"reason"`
+	// Explanation is what the reason means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Word is the push service's own word; absent if it gave none.
 	Word   string `json:"word,omitempty"`
 	Detail string `json:"detail,omitempty"`
 
 	// wrongKey means that the device subscribed with another key than the app's.
 	wrongKey bool
+	// unusable means that the device's own data prove that nothing can be delivered to it, and doubtful that the rejection counts only once
+	// the app has delivered something.
+	unusable, doubtful bool
 	// delivered is when a push was last delivered to the device; zero if there was no delivery since a verdict that it is dead.
 	delivered time.Time
 }
@@ -52,6 +57,7 @@ func newJournal() *journal {
 func (j *journal) note(a Attempt, now time.Time) {
 	account := Account{
 		At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason, Word: a.Outcome.Word, wrongKey: a.Outcome.WrongKey,
+		unusable: a.Outcome.Unusable, doubtful: a.Outcome.Doubtful,
 	}
 	if a.Outcome.Err != nil {
 		account.Detail = a.Outcome.Err.Error()

@@ -20,15 +20,17 @@ func (g *Gateway) land(f *flight, o providers.Outcome) {
 //
 // It keeps the outcome if the device or its host was delivered to before, or if the push is pending: then the name existed once.
 func (g *Gateway) orNowhere(f *flight, o providers.Outcome) providers.Outcome {
-	if !o.NoSuchName || o.Kind != providers.KindRetry || f.leased || g.tookBefore(f) {
+	if f.leased {
+		return o
+	}
+	return g.nowhere(f.app, f.key, f.host, o)
+}
+
+func (g *Gateway) nowhere(app *App, k rejected.Key, host string, o providers.Outcome) providers.Outcome {
+	if !o.NoSuchName || o.Kind != providers.KindRetry || g.Shared.isProven(k) || app.hosts.tookPush(host) {
 		return o
 	}
 	return providers.Dropped(o.Reason, o.Err)
-}
-
-// tookBefore reports whether the push's device, or another one at its host, was delivered to before.
-func (g *Gateway) tookBefore(f *flight) bool {
-	return g.Shared.isProven(f.key) || f.app.hosts.tookPush(f.host)
 }
 
 // circumstances returns the circumstances of an outcome before anything was done about it. From now on, nothing is handed over any

@@ -30,6 +30,8 @@ type Options struct {
 // Gateway delivers notifications according to one configuration.
 type Gateway struct {
 	Options
+	// Sites are the sites that mount the gateway. They are set before it starts, and nil if they are not known.
+	Sites []Site
 
 	box *box
 	// recalled means that Recall is complete. Only the goroutine that recalls uses it.
@@ -124,13 +126,19 @@ func (a *Attempt) Kind() string {
 	case a.Outcome.Kind != providers.KindRejected || a.Result.dead():
 		return a.Outcome.Kind.String()
 	case a.Alarm:
-		return "doubted"
+		return kindDoubted
 	case a.Result == Dropped:
 		return "outdated"
 	default:
-		return "held"
+		return kindHeld
 	}
 }
+
+// The kinds of attempts whose rejection is not believed.
+const (
+	kindDoubted = "doubted"
+	kindHeld    = "held"
+)
 
 const (
 	// maxParallel bounds how many devices of one request are under way at the same time.

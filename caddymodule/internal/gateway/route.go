@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 // Router finds the app that serves an app_id: the app with exactly that name, or else the most specific pattern that matches. The order
@@ -70,6 +72,16 @@ func (r *Router) Route(appID string) *App {
 		}
 	}
 	return nil
+}
+
+// Missing returns a text about an app or an app_id that doesn't exist. It begins with what is wrong, such as "there is no app". It also
+// has the app that was probably meant, and the list of apps.
+func (r *Router) Missing(wrong, name string) string {
+	patterns := make([]string, len(r.apps))
+	for i, app := range r.apps {
+		patterns[i] = app.Pattern
+	}
+	return wrong + " " + nearest.Shown(name) + nearest.Instead(name, "apps", patterns)
 }
 
 // CheckPattern returns an error if a pattern is not valid for an app.

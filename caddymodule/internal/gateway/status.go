@@ -70,6 +70,7 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		delivered, troubles := g.Shared.journal.of(app)
 		s.LastDelivered = present(delivered)
 		for _, t := range troubles {
+			t.Explanation = app.Explain(t.Reason)
 			if t.Alarm = t.calls(app, s.Fuse.Alarm != nil); t.Alarm {
 				t.Until = time.Time{}
 			}
@@ -111,6 +112,8 @@ type Degradation struct {
 	Error  string `json:"error,omitempty"`
 	// Host is the operator's own push server, if only its pushes fail.
 	Host string `json:"host,omitempty"`
+	// Explanation is what the detail means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Since is when it began; absent if that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
@@ -144,7 +147,9 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 			add(s.App, "outbox_full", since)
 		}
 		if t, ok := s.refused(); ok {
-			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Since: &t.Since})
+			degraded = append(degraded, Degradation{
+				App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Explanation: t.Explanation, Since: &t.Since,
+			})
 		}
 	}
 	return degraded

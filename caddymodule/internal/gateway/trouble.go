@@ -21,6 +21,8 @@ type chronicle struct {
 // Trouble is a reason why an app's pushes were not delivered.
 type Trouble struct {
 	Reason string `json:"reason"`
+	// Explanation is what the reason means and what to do about it; absent if nobody knows.
+	Explanation string `json:"explanation,omitempty"`
 	// Count is how often it happened since the process began. First and Last are when.
 	Count int       `json:"count"`
 	First time.Time `json:"first"`

@@ -16,7 +16,7 @@ func TestATroubleEndsWithTheDeliveryThatDisprovesIt(t *testing.T) {
 		"a notification": func(r *rig, pushkey string) { r.notify(event("$fixed", device(pushkey))) },
 		"a test push": func(r *rig, pushkey string) {
 			request, _ := Decode([]byte(event("$test", device(pushkey))), 1)
-			if got, err := r.Try(context.Background(), request, providers.Site{}); err != nil || got.Outcome != "delivered" {
+			if got, err := r.Try(context.Background(), request, Address{}); err != nil || got.Outcome != "delivered" {
 				r.t.Errorf("the test push: %+v: %v", got, err)
 			}
 		},
@@ -126,7 +126,7 @@ func TestATestPushIsEvidenceAboutTheSettingsOnly(t *testing.T) {
 		r.notify(event("$1", device("h/1")))
 		p.fixed.Store(true)
 		request, _ := Decode([]byte(event("$test", device("h/1"))), 1)
-		if _, err := r.Try(t.Context(), request, providers.Site{}); err != nil {
+		if _, err := r.Try(t.Context(), request, Address{}); err != nil {
 			t.Fatal(err)
 		}
 		app := r.Router.Apps()[0]

@@ -48,7 +48,9 @@ func TestAPushServicesWordIsShownUnlessItMayBeASecret(t *testing.T) {
 			o := providers.Misconfigured("refused", nil)
 			o.Word = tt.said
 			app := appFor("app", always(o))
-			got := app.Push(t.Context(), &providers.Push{Device: &providers.Device{Pushkey: tt.pushkey, Data: json.RawMessage(tt.data)}}).Word
+			ctx, cancel := context.WithTimeout(t.Context(), attemptTimeout) // a call needs a deadline
+			defer cancel()
+			got := app.Push(ctx, &providers.Push{Device: &providers.Device{Pushkey: tt.pushkey, Data: json.RawMessage(tt.data)}}).Word
 			if got != tt.want {
 				t.Errorf("%q is shown as %q, want %q", tt.said, got, tt.want)
 			}
@@ -70,11 +72,11 @@ func TestAWordIsShownWhereverTheReasonIs(t *testing.T) {
 			t.Errorf("degraded is %+v", d)
 		}
 		decoded, _ := Decode([]byte(event("$2", device("a pushkey"))), 100)
-		e, err := r.Explain(t.Context(), r.Router.Apps()[0].keyOf(&decoded.Devices[0]), "app")
+		e, err := r.Explain(t.Context(), r.Router.Apps()[0].keyOf(&decoded.Devices[0]), Described{AppID: "app"})
 		if err != nil || e.Last == nil || e.Last.Word != o.Word {
 			t.Errorf("explained is %+v, %v", e.Last, err)
 		}
-		trial, err := r.Try(t.Context(), decoded, providers.Site{})
+		trial, err := r.Try(t.Context(), decoded, Address{})
 		if err != nil || trial.Word != o.Word {
 			t.Errorf("the trial is %+v, %v", trial, err)
 		}

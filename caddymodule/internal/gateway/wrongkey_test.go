@@ -244,7 +244,7 @@ func TestADeviceWithAnotherKeyIsExplained(t *testing.T) {
 		p := keyed()
 		r := newRig(t, appFor("app", byHost{p}))
 		explain := func() Explanation {
-			e, err := r.Explain(t.Context(), rejected.KeyOf("app", "fcm/1"), "app")
+			e, err := r.Explain(t.Context(), rejected.KeyOf("app", "fcm/1"), Described{AppID: "app"})
 			if err != nil || e.Last == nil {
 				t.Fatalf("explained is %+v, %v", e, err)
 			}

@@ -49,25 +49,3 @@ func lostHint(why outbox.Loss) string {
 	}
 	return "the outbox's file or Redis was damaged, or an incompatible version wrote the pushes"
 }
-
-// lossHint returns what to do about a dropped push.
-func lossHint(a *gateway.Attempt) string {
-	switch reason := a.Outcome.Reason; {
-	case reason == "own_path":
-		return "if pushes may go to this path, add the path to own_paths"
-	case a.Outcome.Blocked:
-		return "if the push server is yours, allow its network with allow_private"
-	case reason == "too_large":
-		return "the notification does not fit even without its content; a client's default_payload may be too large"
-	case reason == "expired":
-		return "it could not be delivered within the app's ttl; `caddy matrix-push status` shows why pushes fail"
-	case reason == "displaced":
-		return "the outbox is full; `caddy matrix-push status` shows which app is failing"
-	case reason == "given_up":
-		return "no action is needed, unless the push server is yours: nothing was ever delivered to the device"
-	case reason == string(outbox.LossUnreadable):
-		return lostHint(outbox.LossUnreadable)
-	default:
-		return "the provider's page explains the reason; `caddy matrix-push rejected explain` shows the device's latest attempt"
-	}
-}

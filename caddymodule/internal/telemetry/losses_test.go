@@ -49,7 +49,7 @@ func TestADroppedPushIsAWarningAMinuteForEachAppAndReason(t *testing.T) {
 			}
 			hints[fields["hint"]] = true
 		}
-		if len(hints) < 6 || hints[nil] || hints[""] {
+		if len(hints) < 5 || hints[nil] || hints[""] {
 			t.Errorf("the hints are %v", hints)
 		}
 		if len(l.emitted) != 0 {

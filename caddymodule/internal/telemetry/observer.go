@@ -73,8 +73,8 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
-	if isLoss(&a) {
-		fields = append(fields, zap.String("hint", lossHint(&a)))
+	if hint := hintFor(&a); hint != "" {
+		fields = append(fields, zap.String("hint", hint))
 	}
 	entry.Write(fields...)
 }
@@ -84,6 +84,23 @@ func (o *Observer) wrongKeys(a gateway.Attempt) {
 	if o.mayLog(zapcore.WarnLevel, "wrong key") {
 		o.logger.Warn("subscriptions use another VAPID key", append(withHostField(a.Host, nameOf(a.App)), zap.Int("devices", a.WrongKeys),
 			zap.String("hint", "restore the VAPID key that they were made for; if it is lost, their clients must subscribe again"))...)
+	}
+}
+
+// hintFor returns what the reason of an attempt means and what to do about it, if the operator may have to do something.
+func hintFor(a *gateway.Attempt) string {
+	if !a.Alarm && !a.Outcome.Blocked && !a.Outcome.Unusable && !isLoss(a) {
+		return ""
+	}
+	switch means := a.App.Explain(a.Outcome.Reason); {
+	case means != "":
+		return means
+	case a.Outcome.Blocked:
+		return "the app's settings block this push"
+	case isLoss(a):
+		return "`caddy matrix-push rejected explain` shows the device's latest attempt"
+	default:
+		return ""
 	}
 }
 

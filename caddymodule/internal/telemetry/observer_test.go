@@ -60,6 +60,44 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 	}
 }
 
+// wordy is a provider that explains its reasons.
+type wordy struct{ providers.Provider }
+
+func (wordy) Explain(reason string) string {
+	if reason == "unexplained" {
+		return ""
+	}
+	return "what " + reason + " means"
+}
+
+// P16: a log line about a reason had no hint, except if a push was blocked.
+func TestALineThatConcernsTheOperatorHasTheReasonsExplanationAsItsHint(t *testing.T) {
+	t.Parallel()
+	blocked := providers.Blocked("unexplained", nil)
+	for _, test := range []struct {
+		name    string
+		outcome providers.Outcome
+		alarm   bool
+		want    any
+	}{
+		{"what the operator must fix", providers.Misconfigured("http_403", nil), true, "what http_403 means"},
+		{"a rejection in doubt", providers.Rejected("bad_device_token"), true, "what bad_device_token means"},
+		{"a reason of the engine", providers.Dropped("expired", nil), true, "what expired means"},
+		{"a push that is blocked", providers.Blocked("own_path", nil), false, "what own_path means"},
+		{"a push that is blocked for a reason that nobody explains", blocked, false, "the app's settings block this push"},
+		{"an unusable pushkey", providers.Unusable("bad_token", nil), false, "what bad_token means"},
+		{"what goes away by itself", providers.Retry("timeout", 0, nil), false, nil},
+		{"what nobody explains", providers.Misconfigured("unexplained", nil), true, nil},
+	} {
+		core, logs := zapobserver.New(zapcore.DebugLevel)
+		o := &Observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
+		o.Attempted(gateway.Attempt{App: &gateway.App{Pattern: "a", Provider: wordy{}}, Outcome: test.outcome, Alarm: test.alarm})
+		if entries := logs.All(); len(entries) != 1 || entries[0].ContextMap()["hint"] != test.want {
+			t.Errorf("%s: logged %+v", test.name, entries)
+		}
+	}
+}
+
 func TestTheSameTroubleIsNotSaidAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	core, logs := zapobserver.New(zapcore.InfoLevel)

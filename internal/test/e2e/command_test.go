@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 // The command, run as an operator does, from the same binary as the process that it asks.
@@ -84,6 +85,55 @@ func TestTheCommandExplainsListsAndForgetsRejections(t *testing.T) {
 	gateway.running("", "rejected", "list").want(t, 0, "No pushkey is recorded")
 }
 
+// P7: explain said "not on record as dead", with the exit code 0, about devices that every answer rejects.
+func TestExplainSaysFirstThatTheNextNotificationIsRejectedThoughNothingIsOnRecord(t *testing.T) {
+	t.Parallel()
+	gateway := startGateway(t, durable+`
+app org.example.up {
+	unifiedpush
+}
+app org.example.web {
+	webpush {
+		vapid_subject mailto:ops@example.org
+	}
+}
+app org.example.other {
+	unifiedpush
+}
+`, "matrix_push {\n\tapps org.example.up org.example.web\n}")
+	hs := gateway.homeserver()
+	const up, web = "org.example.up", "org.example.web"
+	for _, tt := range []struct {
+		name, appID, pushkey string
+		data                 map[string]any
+		args                 []string
+		want                 []string
+	}{
+		{"an unusable pushkey", up, "http://nope", nil, nil, []string{"The pushkey is unusable: the gateway rejects it", "bad_endpoint", "correct the push server's address"}},
+		{"no app", "org.exmple.up", "https://push.example.org/a", nil, nil, []string{"No app or site serves the device", `did you mean "org.example.up"?`}},
+		{"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil, []string{"No app or site serves the device", "no site serves the app"}},
+		{
+			"data without auth", web, "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
+			map[string]any{"endpoint": "https://push.example.org/a"},
+			[]string{"--data", `{"endpoint":"https://push.example.org/a"}`},
+			[]string{"The pushkey is unusable", "bad_subscription"},
+		},
+	} {
+		d := device{AppID: tt.appID, Pushkey: tt.pushkey, PushkeyTS: at(1), Data: tt.data}
+		wantBody(t, hs.notify(alert("$"+tt.name, d)), rejecting(tt.pushkey))
+		args := append([]string{"rejected", "explain", "--app-id", tt.appID, "--pushkey", "-"}, tt.args...)
+		r := gateway.running(tt.pushkey, args...)
+		if r.want(t, 3, tt.want...); !strings.HasPrefix(r.out, tt.want[0]) {
+			t.Errorf("%s: it begins with\n%s", tt.name, r.out)
+		}
+	}
+	hash := rejected.KeyOf(up, "http://nope").String()
+	r := gateway.running("", "rejected", "explain", "--hash", hash[:8])
+	if r.want(t, 3, "bad_endpoint"); !strings.HasPrefix(r.out, "The pushkey is unusable") {
+		t.Errorf("by its hash, it begins with\n%s", r.out)
+	}
+}
+
 func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	t.Parallel()
 	u := newUnreliable(t)
@@ -138,6 +188,11 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	gateway.running("", "outbox", "drop", "--app", "org.example.up", "--all").want(t, 0, "1 entry dropped")
 	gateway.running("", "outbox", "list").want(t, 0, "There are no pending pushes.")
 	gateway.running("", "outbox", "retry", "--app", "org.example.x").want(t, 1, "there is no app")
+	// P13: a misspelt app looked like an app without pending pushes or records.
+	for _, command := range []string{"outbox list", "outbox drop --all", "rejected list", "rejected forget --since 1h", "fuse reset"} {
+		args := append(strings.Fields(command), "--app", "org.exmple.up")
+		gateway.running("", args...).want(t, 1, `there is no app "org.exmple.up": did you mean "org.example.up"?`)
+	}
 }
 
 // arrivals returns how many pushes were taken for devices.
@@ -178,7 +233,7 @@ func TestTheCommandSendsATestNotification(t *testing.T) {
 		t.Errorf("ends with %d: %s%s", r.code, r.out, r.err)
 	}
 	gateway.running("", "outbox", "list").want(t, 0, "There are no pending pushes.")
-	gateway.running(endpoint, "send", "--app-id", "com.example", "--pushkey", "-").want(t, 1, "no app serves it")
+	gateway.running(endpoint, "send", "--app-id", "com.example", "--pushkey", "-").want(t, 1, `no app serves "com.example"`)
 }
 
 func TestTheCommandResetsAFuse(t *testing.T) {

@@ -117,6 +117,51 @@ func TestThePushServersSubscriptionDiesThroughTheBareDirective(t *testing.T) {
 	o.pushes(d.Pushkey, 1)
 }
 
+// P2: troubleshooting's `send` called a working push server on the gateway's own site undeliverable.
+func TestSendDoesWhatAHomeserversNotificationWouldDoToThePushServerOnTheOwnSite(t *testing.T) {
+	t.Parallel()
+	o := startOwnPush(t, "", certificate)
+	endpoint := o.service.Endpoint("phone")
+	site := strings.TrimPrefix(o.here, "https://")
+	there := strings.TrimPrefix(o.there, "https://")
+	path := strings.TrimPrefix(endpoint, o.here)
+	wantBody(t, o.at(o.here).notify(alert("$1", upDevice(endpoint))), nothingRejected)
+	sent := 1
+	o.pushes(endpoint, sent)
+	for _, tt := range []struct {
+		name, pushkey string
+		args          []string
+		code          int
+		want          []string
+		pushes        int
+	}{
+		{"without a site", endpoint, nil, 0, []string{"The push service accepted", "Received at     " + site}, 1},
+		{"as JSON", endpoint, []string{"--json"}, 0, []string{`"outcome":"delivered"`, `"site":"` + site + `"`}, 1},
+		{"with the site's name", endpoint, []string{"--site", "localhost"}, 0, []string{"The push service accepted"}, 1},
+		{"with the site's name and port", endpoint, []string{"--site", site}, 0, []string{"The push service accepted"}, 1},
+		{"at another site", endpoint, []string{"--site", there}, 3, []string{"dropped: blocked", "the push server is on the site localhost"}, 0},
+		{"at a site that does not exist", endpoint, []string{"--site", "othre.test"}, 1, []string{`"othre.test": did you mean "other.test"? The sites are localhost and other.test`}, 0},
+		{"a push server that is not a site", "https://a.test:" + o.portOf(site) + path, nil, 3, []string{"dropped: blocked", "a.test is not a site of this gateway (its sites: localhost, other.test)", "allow_private"}, 0},
+		{"an address", "https://127.0.0.1:" + o.portOf(site) + path, nil, 3, []string{"dropped: blocked", "127.0.0.1 is an address"}, 0},
+		{"another port of the site", "https://localhost:" + o.portOf(there) + path, nil, 3, []string{"rejected: bad_endpoint", "set the site to localhost:" + o.portOf(there)}, 0},
+	} {
+		args := append([]string{"send", "--app-id", "org.example.any", "--pushkey", "-"}, tt.args...)
+		if r := o.gateway.running(tt.pushkey, args...); r.code != tt.code {
+			t.Errorf("%s: the exit code is %d, want %d:\n%s%s", tt.name, r.code, tt.code, r.out, r.err)
+		} else {
+			r.want(t, tt.code, tt.want...)
+		}
+		sent += tt.pushes
+		o.pushes(endpoint, sent)
+	}
+}
+
+// portOf returns the port of an address.
+func (ownPush) portOf(address string) string {
+	_, port, _ := strings.Cut(address, ":")
+	return port
+}
+
 func TestOnlyTheOwnNameAndPortAreOpen(t *testing.T) {
 	t.Parallel()
 	o := startOwnPush(t, "", certificate)

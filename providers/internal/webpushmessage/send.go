@@ -121,8 +121,19 @@ func (s *Sender) Astray(endpoint *url.URL, site providers.Site) error {
 
 // Starting returns the outcome of an encrypted push before the key is known.
 func Starting() providers.Outcome {
-	return providers.Busy("starting", errors.New("the VAPID key is not loaded yet"))
+	return providers.Busy(starting, errors.New("the VAPID key is not loaded yet"))
 }
+
+// Explain returns what a reason of [Starting] or [Sender.Send] means and what to do about it; empty for other reasons.
+func Explain(reason string) string {
+	if reason == starting {
+		return "the VAPID key is not loaded yet: the push is retried"
+	}
+	return endpoint.Explain(reason)
+}
+
+// starting is the reason for an encrypted push before the key is known.
+const starting = "starting"
 
 // Ready reports whether messages can be encrypted: the key is known once the configuration is live.
 func (s *Sender) Ready() bool { return s.signer.Load() != nil }
