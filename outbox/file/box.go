@@ -27,7 +27,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Box{})
+	caddy.RegisterModule(new(Box))
 }
 
 // Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app is over. For each push, the file
@@ -66,7 +66,7 @@ type Box struct {
 var pool = caddy.NewUsagePool()
 
 // CaddyModule returns the module's name and constructor.
-func (Box) CaddyModule() caddy.ModuleInfo {
+func (*Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.file", New: func() caddy.Module { return new(Box) }}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Box{})
+	caddy.RegisterModule(new(Box))
 }
 
 // Box keeps no pushes. If a push is neither delivered nor rejected within the app's `wait`, the gateway answers 503 with `Retry-After`, and
@@ -23,7 +23,7 @@ func init() {
 type Box struct{}
 
 // CaddyModule returns the module's name and constructor.
-func (Box) CaddyModule() caddy.ModuleInfo {
+func (*Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.off", New: func() caddy.Module { return new(Box) }}
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Box{})
+	caddy.RegisterModule(new(Box))
 }
 
 // Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app is over. All gateways with the same `url`
@@ -69,7 +69,7 @@ type Box struct {
 }
 
 // CaddyModule returns the module's name and constructor.
-func (Box) CaddyModule() caddy.ModuleInfo {
+func (*Box) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.outbox.redis", New: func() caddy.Module { return new(Box) }}
 }
 

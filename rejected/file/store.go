@@ -22,7 +22,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Store{})
+	caddy.RegisterModule(new(Store))
 }
 
 const (
@@ -59,7 +59,7 @@ type Store struct {
 var pool = caddy.NewUsagePool()
 
 // CaddyModule returns the module's name and constructor.
-func (Store) CaddyModule() caddy.ModuleInfo {
+func (*Store) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.rejected.file", New: func() caddy.Module { return new(Store) }}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Store{})
+	caddy.RegisterModule(new(Store))
 }
 
 // DefaultMaxEntries is how many records the store keeps by default.
@@ -42,7 +42,7 @@ var pool = caddy.NewUsagePool()
 const poolKey = "matrix_push.rejected.memory"
 
 // CaddyModule returns the module's name and constructor.
-func (Store) CaddyModule() caddy.ModuleInfo {
+func (*Store) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.rejected.memory", New: func() caddy.Module { return new(Store) }}
 }
 

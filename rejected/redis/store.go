@@ -19,7 +19,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Store{})
+	caddy.RegisterModule(new(Store))
 }
 
 // Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, the
@@ -53,7 +53,7 @@ type Store struct {
 }
 
 // CaddyModule returns the module's name and constructor.
-func (Store) CaddyModule() caddy.ModuleInfo {
+func (*Store) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push.rejected.redis", New: func() caddy.Module { return new(Store) }}
 }
 
