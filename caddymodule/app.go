@@ -13,6 +13,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
+	"github.com/matrix-push/caddy-matrix-push/internal/jsonopt"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -21,16 +22,16 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is the Matrix push gateway. It has the apps that the gateway serves, their providers, the stores, and all other settings that apply
-// to all sites. The handler `matrix_push` mounts the gateway's endpoint on a site.
+// App is the Matrix push gateway. It contains the apps that the gateway serves, their providers, the stores, and all other settings that
+// apply to all sites. The handler `matrix_push` mounts the gateway's endpoint on a site.
 //
-// Without any options, the gateway has a single app, `*`, with the provider `unifiedpush`. It then delivers to UnifiedPush only.
+// Without any options, the gateway has a single app, `*`, with the provider `unifiedpush`. It then delivers only to UnifiedPush endpoints.
 type App struct {
 	// The apps that the gateway serves. Each name is an app_id, or a pattern of app_ids: `*` matches any number of characters, and `?` matches
 	// exactly one character. An exact app_id takes precedence over a pattern. If several patterns match, the gateway uses the one with the
 	// longest text before its first wildcard. If there is a tie, it uses the one with the most characters that are not wildcards. The order of
-	// the apps does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. Default: `*`
-	// with `unifiedpush`.
+	// the apps does not matter. A pattern that contains a slash is an error, and so are two patterns that are equally specific. The names
+	// `_unknown`, `_other`, `@id`, `.` and `..` are reserved. Default: `*` with `unifiedpush`.
 	Apps map[string]*AppConfig `json:"apps,omitempty"`
 
 	// The store that records which pushkeys are dead or suspected: a module in the namespace `matrix_push.rejected`. Default: `file`.
@@ -75,6 +76,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "matrix_push", New: func() caddy.Module { return new(App) }}
 }
 
+// UnmarshalJSON decodes the gateway's options. Its errors name the option and its app.
+func (a *App) UnmarshalJSON(raw []byte) error {
+	type options App // without this method
+	return jsonopt.Decode(raw, (*options)(a))
+}
+
 // Provision sets up the gateway. It opens nothing: Start does that.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.started = ctx, make(chan struct{})
@@ -96,11 +103,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := load[rejected.Store](ctx, a, "RejectedRaw", a.RejectedRaw, "matrix_push.rejected.file")
+	store, err := load[rejected.Store](ctx, a, "RejectedRaw", a.RejectedRaw, stores)
 	if err != nil {
 		return fmt.Errorf("rejected: %w", err)
 	}
-	box, err := load[outbox.Box](ctx, a, "OutboxRaw", a.OutboxRaw, "matrix_push.outbox.file")
+	box, err := load[outbox.Box](ctx, a, "OutboxRaw", a.OutboxRaw, outboxes)
 	if err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
@@ -140,11 +147,11 @@ func (a *App) setDefaults() error {
 	}
 	switch {
 	case *a.Dedupe < 0:
-		return fmt.Errorf("dedupe: %s is negative", time.Duration(*a.Dedupe))
+		return fmt.Errorf("dedupe: %s is negative: use 0 or more, such as 24h", time.Duration(*a.Dedupe))
 	case a.MaxBody < 0:
-		return fmt.Errorf("max_body: %d is negative", a.MaxBody)
+		return fmt.Errorf("max_body: %d is negative: use a number above 0", a.MaxBody)
 	case a.MaxDevices < 0:
-		return fmt.Errorf("max_devices: %d is negative", a.MaxDevices)
+		return fmt.Errorf("max_devices: %d is negative: use a number above 0", a.MaxDevices)
 	}
 	return nil
 }
@@ -175,12 +182,15 @@ func (a *App) keepsNothing() bool {
 	return a.OutboxRaw != nil && json.Unmarshal(a.OutboxRaw, &box) == nil && box.Name == "off"
 }
 
-// load loads the guest module of a field, or the fallback module if the field is empty.
-func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, fallback string) (guest T, err error) {
+// load loads the guest module of a field, or the module file if the field is empty.
+func load[T any](ctx caddy.Context, a *App, field string, raw json.RawMessage, kind guests) (guest T, err error) {
 	var mod any
 	if raw == nil {
-		mod, err = ctx.LoadModuleByID(fallback, nil)
+		mod, err = ctx.LoadModuleByID(kind.id("file"), nil)
 	} else {
+		if err := kind.try(raw); err != nil {
+			return guest, err
+		}
 		mod, err = ctx.LoadModule(a, field)
 	}
 	if err != nil {
@@ -215,6 +225,7 @@ func (a *App) Start() error {
 	a.stop = stop
 	apps := a.gateway.Router.Apps()
 	go a.events.Run()
+	go a.announce(live, a.shared)
 	go a.observer.WatchExpiry(live, apps)
 	go warm(live, a.events.AllStarted(), apps, a.observer)
 	go dropUntargeted(live, a.events.AllStarted(), a.gateway, a.observer)

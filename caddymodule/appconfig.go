@@ -55,11 +55,11 @@ const (
 
 func (c *AppConfig) provision(ctx caddy.Context, pattern string, keepsNothing bool) (*gateway.App, error) {
 	if c == nil || c.ProviderRaw == nil {
-		return nil, errors.New("provider is missing")
+		return nil, fmt.Errorf("provider is missing%s", pushProviders.there())
 	}
-	name, err := moduleName(c.ProviderRaw)
+	name, err := pushProviders.nameIn(c.ProviderRaw)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("provider: %w", err)
 	}
 	mod, err := loadProvider(ctx, name, c.ProviderRaw)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	app.TTL = time.Duration(c.TTL)
 	switch {
 	case c.TTL < 0:
-		return fmt.Errorf("ttl: %s is negative", app.TTL)
+		return fmt.Errorf("ttl: %s is negative: use a duration above 0, such as 1d", app.TTL)
 	case c.TTL == 0:
 		app.TTL = defaultTTL
 	}
@@ -115,7 +115,7 @@ func (c *AppConfig) policy(app *gateway.App, keepsNothing bool) error {
 	concurrency := c.Concurrency
 	switch {
 	case concurrency < 0:
-		return fmt.Errorf("concurrency: %d is negative", concurrency)
+		return fmt.Errorf("concurrency: %d is negative: use a number above 0", concurrency)
 	case concurrency == 0:
 		concurrency = defaultConcurrency
 	}
@@ -142,18 +142,4 @@ func (c *AppConfig) wait(app *gateway.App, keepsNothing bool) (time.Duration, er
 		return 0, errors.New("wait: 0s needs an outbox: use a longer wait, or turn on the outbox")
 	}
 	return wait, nil
-}
-
-// moduleName returns the name of the guest module in a configuration.
-func moduleName(raw json.RawMessage) (string, error) {
-	var guest struct {
-		Name string `json:"name"`
-	}
-	if err := json.Unmarshal(raw, &guest); err != nil {
-		return "", errors.New("provider is not an object")
-	}
-	if guest.Name == "" {
-		return "", errors.New("provider.name is missing")
-	}
-	return guest.Name, nil
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -12,7 +15,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/jsonopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -37,18 +43,9 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
-		"apps":      h.unmarshalApps,
+		"apps":      caddyfileopt.Texts(&h.Apps, "<pattern> …, as in the global options"),
 		"plaintext": caddyfileopt.Once(&h.Plaintext, caddyfileopt.Word(plaintextRefuse, plaintextTrustedProxy, plaintextAllow)),
-	}, func(d *caddyfile.Dispenser) error { return d.Errf("matrix_push has no option %q on a site", d.Val()) })
-}
-
-func (h *Handler) unmarshalApps(d *caddyfile.Dispenser) error {
-	patterns := d.RemainingArgs()
-	if len(patterns) == 0 {
-		return d.ArgErr()
-	}
-	h.Apps = append(h.Apps, patterns...)
-	return nil
+	}, unknownOption(siteBlock))
 }
 
 // parseGlobalOption parses the global block. A second block adds to the first.
@@ -88,13 +85,13 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return caddyfileopt.Module(d, map[string]caddyfileopt.Option{
 		"app":         a.unmarshalApp,
-		"rejected":    guest[rejected.Store]("matrix_push.rejected", &a.RejectedRaw),
-		"outbox":      guest[outbox.Box]("matrix_push.outbox", &a.OutboxRaw),
+		"rejected":    guest[rejected.Store](stores, &a.RejectedRaw),
+		"outbox":      guest[outbox.Box](outboxes, &a.OutboxRaw),
 		"dedupe":      caddyfileopt.Once(&a.Dedupe, caddyfileopt.Duration),
 		"fuse":        a.unmarshalFuse,
 		"max_body":    caddyfileopt.Once(&a.MaxBody, maxBody),
 		"max_devices": caddyfileopt.Once(&a.MaxDevices, caddyfileopt.Positive),
-	}, caddyfileopt.Unknown("matrix_push"))
+	}, unknownOption(globalBlock))
 }
 
 func (a *App) unmarshalFuse(d *caddyfile.Dispenser) error {
@@ -105,10 +102,12 @@ func (a *App) unmarshalFuse(d *caddyfile.Dispenser) error {
 	return a.Fuse.unmarshal(d)
 }
 
-func maxBody(arg string) (int64, error) {
+var maxBody = caddyfileopt.Parser[int64]{Form: "<size>, such as 256KiB", Parse: parseMaxBody}
+
+func parseMaxBody(arg string) (int64, error) {
 	n, err := humanize.ParseBytes(arg)
 	if err != nil || n == 0 || n > 1<<31 {
-		return 0, fmt.Errorf("%q is not a size between 1B and 2GiB", arg)
+		return 0, fmt.Errorf("%q is not a size between 1B and 2GiB, such as 256KiB", arg)
 	}
 	return int64(n), nil
 }
@@ -116,10 +115,13 @@ func maxBody(arg string) (int64, error) {
 func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
 	var pattern string
 	if !d.AllArgs(&pattern) {
-		return d.ArgErr()
+		return caddyfileopt.Args(d, "app", "<pattern> { … }")
+	}
+	if err := gateway.CheckPattern(pattern); err != nil {
+		return d.WrapErr(err)
 	}
 	if _, ok := a.Apps[pattern]; ok {
-		return d.Errf("app %q is given twice", pattern)
+		return d.Errf("app %q is given twice: remove one of them", pattern)
 	}
 	c := new(AppConfig)
 	err := caddyfileopt.Block(d, map[string]caddyfileopt.Option{
@@ -130,10 +132,10 @@ func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
 		"concurrency": caddyfileopt.Once(&c.Concurrency, caddyfileopt.Positive),
 	}, c.unmarshalProvider)
 	if err != nil {
-		return err
+		return fmt.Errorf("app %q: %w", pattern, err)
 	}
 	if c.ProviderRaw == nil {
-		return d.Errf("app %q has no provider", pattern)
+		return d.Errf("app %q has no provider: add one of %s to its block", pattern, strings.Join(pushProviders.names(), ", "))
 	}
 	if a.Apps == nil {
 		a.Apps = make(map[string]*AppConfig)
@@ -142,51 +144,93 @@ func (a *App) unmarshalApp(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func ttl(arg string) (caddy.Duration, error) {
-	d, err := caddyfileopt.Duration(arg)
+var ttl = caddyfileopt.Parser[caddy.Duration]{Form: caddyfileopt.Duration.Form, Parse: parseTTL}
+
+func parseTTL(arg string) (caddy.Duration, error) {
+	d, err := caddyfileopt.Duration.Parse(arg)
 	switch {
 	case err != nil:
 		return 0, err
 	case *d == 0:
-		return 0, errors.New("must be longer than 0")
+		return 0, errors.New("must be longer than 0, such as 1d")
 	}
 	return *d, nil
 }
 
-func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser) error {
+func (c *AppConfig) unmarshalProvider(d *caddyfile.Dispenser, own []string) error {
 	name := d.Val()
-	if _, err := caddy.GetModule("matrix_push.providers." + name); err != nil {
-		return d.Errf("%q is neither an option of an app nor a provider in this build", name)
+	if !pushProviders.has(name) {
+		return d.Errf("%s is neither an option of an app nor a provider in this build%s%s", nearest.Shown(name),
+			elsewhere(name, appBlock), nearest.Instead(name, "options and providers", append(own, pushProviders.names()...)))
 	}
 	if c.ProviderRaw != nil {
 		return d.Errf("an app can have only one provider: remove %q or the other one", name)
 	}
-	return unmarshalGuest[providers.Provider](d, "matrix_push.providers", &c.ProviderRaw)
+	return unmarshalGuest[providers.Provider](d, pushProviders, &c.ProviderRaw)
+}
+
+// The blocks with options of the gateway, as errors call them.
+const (
+	globalBlock = "matrix_push in the global options"
+	appBlock    = "an app in the global options"
+	siteBlock   = "matrix_push on a site"
+)
+
+// unknownOption refuses an option that a block does not have.
+func unknownOption(block string) caddyfileopt.Otherwise {
+	return func(d *caddyfile.Dispenser, own []string) error {
+		return caddyfileopt.NoOption(d, block, elsewhere(d.Val(), block), own)
+	}
+}
+
+// elsewhere returns the part of an error that names another block that has the option; empty if none has.
+func elsewhere(option, block string) string {
+	for _, other := range []struct {
+		block string
+		has   bool
+	}{
+		{globalBlock, option == "app" || option != "apps" && hasMember[App](option)},
+		{appBlock, hasMember[AppConfig](option) && option != "provider" || pushProviders.has(option)},
+		{siteBlock, hasMember[Handler](option)},
+	} {
+		if other.has && other.block != block {
+			return ", but " + other.block + " has it"
+		}
+	}
+	return ""
+}
+
+func hasMember[T any](name string) bool {
+	return slices.Contains(jsonopt.Names(reflect.TypeFor[T]()), name)
 }
 
 // guest returns the parser of an option whose first argument is the name of a module.
-func guest[T any](namespace string, into *json.RawMessage) caddyfileopt.Option {
+func guest[T any](kind guests, into *json.RawMessage) caddyfileopt.Option {
 	return func(d *caddyfile.Dispenser) error {
 		if *into != nil {
 			return caddyfileopt.Twice(d)
 		}
+		option := d.Val()
 		if !d.NextArg() {
-			return d.ArgErr()
+			return caddyfileopt.Args(d, option, strings.Join(kind.names(), "|"))
 		}
-		return unmarshalGuest[T](d, namespace, into)
+		if err := kind.check(d.Val()); err != nil {
+			return d.WrapErr(fmt.Errorf("%s: %w", option, err))
+		}
+		return unmarshalGuest[T](d, kind, into)
 	}
 }
 
 // unmarshalGuest parses the module whose name is the dispenser's current token.
-func unmarshalGuest[T any](d *caddyfile.Dispenser, namespace string, into *json.RawMessage) error {
+func unmarshalGuest[T any](d *caddyfile.Dispenser, kind guests, into *json.RawMessage) error {
 	name := d.Val()
 	return guarded(func() error {
-		mod, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+		mod, err := caddyfile.UnmarshalModule(d, kind.id(name))
 		if err != nil {
 			return err
 		}
 		if _, ok := mod.(T); !ok {
-			return d.Errf("module %s.%s (%T) does not implement the interface of its namespace", namespace, name, mod)
+			return d.Errf("module %s (%T) does not implement the interface of its namespace", kind.id(name), mod)
 		}
 		*into = caddyconfig.JSONModuleObject(mod, "name", name, nil)
 		return nil

@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -11,7 +13,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/command"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 func init() {
@@ -28,19 +32,57 @@ func inspect(ctx caddy.Context) (*command.Plan, error) {
 		return nil, err
 	}
 	app := configured.(*App)
-	plan := &command.Plan{
-		Rejected: caddy.GetModuleName(app.gateway.Rejected), Outbox: caddy.GetModuleName(app.gateway.Outbox),
-		Warnings: warnings(app.gateway), Close: app.release,
-	}
-	sites := mounts(ctx)
-	for _, a := range app.gateway.Router.Apps() {
-		if err := a.Mounted(publicHosts(sites, a)); err != nil { // as when the configuration goes live
-			plan.Close()
-			return nil, fmt.Errorf("app %q: %w", a.Pattern, err)
+	plan := &command.Plan{Warnings: append(warnings(app.gateway), otherHosts(ctx)...), Close: app.release}
+	if err := app.rehearse(ctx, plan); err != nil {
+		plan.Close()
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w (run this command as the user that runs Caddy)", err)
 		}
-		plan.Apps = append(plan.Apps, planned(a, time.Now()))
+		return nil, err
 	}
 	return plan, nil
+}
+
+// rehearse finds out whether Start would succeed, as far as that can be seen on this machine, in the same order. It starts nothing.
+func (a *App) rehearse(ctx caddy.Context, plan *command.Plan) (err error) {
+	if plan.Rejected, err = plannedStore(ctx, a.gateway.Rejected, rejected.ErrInUse); err != nil {
+		return fmt.Errorf("rejected: %w", err)
+	}
+	if plan.Outbox, err = plannedStore(ctx, a.gateway.Outbox, outbox.ErrInUse); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	sites := mounts(ctx)
+	for _, app := range a.gateway.Router.Apps() {
+		if err = app.Mounted(publicHosts(sites, app)); err == nil {
+			err = app.CheckStart(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("app %q: %w", app.Pattern, err)
+		}
+		plan.Apps = append(plan.Apps, planned(app, time.Now()))
+	}
+	return nil
+}
+
+// plannedStore returns what is known of a store without asking its server. An error is why it could not be opened.
+func plannedStore(ctx context.Context, store any, inUse error) (p command.PlannedStore, err error) {
+	p.Module = caddy.GetModuleName(store)
+	if c, ok := store.(interface{ Check(context.Context) error }); ok { // outbox.Checker, rejected.Checker
+		p.Check = c.Check
+	}
+	c, ok := store.(interface{ CheckOpen(context.Context) error }) // outbox.OpenChecker, rejected.OpenChecker
+	if !ok {
+		return p, nil
+	}
+	switch err := c.CheckOpen(ctx); {
+	case err == nil:
+		p.Found = command.CheckOK
+	case errors.Is(err, inUse):
+		p.Found = command.CheckInUse
+	default:
+		return p, err
+	}
+	return p, nil
 }
 
 // warnings returns warnings about the options that all sites share.

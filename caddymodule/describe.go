@@ -81,7 +81,8 @@ func (h *Handler) describe(w http.ResponseWriter, r *http.Request) {
 	case one:
 		fail(w, gateway.ErrNoKey())
 	default:
-		h.methodNotAllowed(w) // a UnifiedPush client takes this as: no gateway here, use the default
+		w.Header().Set("Allow", methods)
+		fail(w, gateway.ErrWrongMethod()) // a UnifiedPush client takes this as: no gateway here, use the default
 	}
 }
 

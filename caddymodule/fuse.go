@@ -11,22 +11,24 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
-// Fuse protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time, the probable cause is a
-// wrong configuration or a failing push service. The fuse then trips, and the gateway alerts you.
+// Fuse configures the fuse, which protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time,
+// the configuration is probably wrong, or a push service is failing. The fuse then trips, and the gateway alerts you.
 //
-// The fuse trips when at least 20 pushkeys of an app, and more than `share` of all its pushkeys, are rejected within `window`. The gateway
-// then withdraws the rejections of that window, and holds back further rejections. Pushes to the affected pushkeys go to the outbox.
-// Without an outbox, the gateway answers 503, so the homeserver sends them again. All devices whose app_id belongs to no app of the site
-// share one fuse.
+// The fuse counts how many of an app's pushkeys get a push, and how many are rejected. It trips when, within `window`, at least 20 pushkeys
+// are rejected, and they are more than `share` of the counted pushkeys. The gateway then withdraws the rejections that it recorded within
+// `window`, and holds back further rejections. Pushes to the affected pushkeys go to the outbox. Without an outbox, the gateway answers
+// requests for these pushkeys with 503, so homeservers send the pushes again. There is one more fuse, for all devices whose app_id matches
+// none of the site's apps.
 //
-// If devices choose the push server, the fuse also counts the pushkeys of each server separately. If only one server rejects too many, the
-// gateway holds back only that server's rejections.
+// With some providers, such as `unifiedpush` and `webpush`, devices choose their push servers. For these providers, the fuse also has a
+// separate count for each server. If only a single server rejects too many pushkeys, the gateway holds back only that server's rejections.
 //
-// The fuse also counts devices that have already received a push separately. If too many of these are rejected, you are alerted, even if
-// many other devices are not rejected. Anyone can make up devices that have never received a push. If only such devices trip the fuse, the
-// gateway holds back only their rejections, and logs a warning.
+// The fuse also has a separate count for devices that have already received a push. If too many devices in this count are rejected, the
+// gateway alerts you, however many other devices accept pushes. This count is necessary because anyone can invent devices that have never
+// received a push. If only such devices trip the fuse, the gateway holds back only their rejections, and logs a warning.
 //
 // The fuse resets itself when the share of rejected pushkeys is no longer above `share`. It stays tripped for at least a tenth of `window`.
 type Fuse struct {
@@ -58,7 +60,7 @@ func (f *Fuse) options() (gateway.FuseOptions, error) {
 	case o.Share < 0 || o.Share > 1:
 		return o, fmt.Errorf("fuse: share: %v is not between 0 and 1", o.Share)
 	case o.Window < time.Minute:
-		return o, errors.New("fuse: window: must be at least 1m")
+		return o, errors.New("fuse: window: must be at least 1m, such as 10m")
 	}
 	return o, nil
 }
@@ -68,13 +70,13 @@ func (f *Fuse) options() (gateway.FuseOptions, error) {
 //	fuse <percent>% [<window>]
 //	fuse off
 func (f *Fuse) unmarshal(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
+	name, args := d.Val(), d.RemainingArgs()
 	switch {
 	case len(args) == 1 && args[0] == "off":
 		f.Share = 1
 		return nil
 	case len(args) < 1 || len(args) > 2:
-		return d.ArgErr()
+		return caddyfileopt.Args(d, name, "<percent>% [<window>], such as 50% 10m, or off")
 	}
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(args[0], "%"), 64)
 	if err != nil || !strings.HasSuffix(args[0], "%") || percent <= 0 || percent > 100 {
@@ -84,7 +86,7 @@ func (f *Fuse) unmarshal(d *caddyfile.Dispenser) error {
 	if len(args) == 2 {
 		window, err := caddy.ParseDuration(args[1])
 		if err != nil || window < time.Minute {
-			return d.Errf("fuse: %q is not a duration of at least 1m", args[1])
+			return d.Errf("fuse: %q is not a duration of at least 1m, such as 10m", args[1])
 		}
 		f.Window = caddy.Duration(window)
 	}

@@ -39,13 +39,13 @@ type loadingKey struct{}
 // which Caddy calls at a reload and at the end. A panic there would end the process before other modules are cleaned up.
 func loadProvider(ctx caddy.Context, name string, raw json.RawMessage) (caddy.Module, error) {
 	registerStandIn()
-	l := &loading{id: caddy.ModuleID("matrix_push.providers." + name), raw: raw}
+	l := &loading{id: caddy.ModuleID(pushProviders.id(name)), raw: raw}
 	ctx.Context = context.WithValue(ctx.Context, loadingKey{}, l)
 	if _, err := ctx.LoadModuleByID(standInID, nil); err != nil {
 		return nil, err
 	}
 	if l.err != nil {
-		return nil, fmt.Errorf("loading module '%s': %w", name, l.err)
+		return nil, l.err
 	}
 	return l.module, nil
 }
@@ -89,30 +89,19 @@ func (s *standIn) Cleanup() error {
 func (l *loading) load(ctx caddy.Context) error {
 	info, err := caddy.GetModule(string(l.id))
 	if err != nil {
-		return fmt.Errorf("unknown module: %s", l.id)
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(l.raw, &members); err != nil {
-		return err
-	}
-	delete(members, "name")
-	options, err := json.Marshal(members)
-	if err != nil {
 		return err
 	}
 	l.module = info.New()
-	if err := caddy.StrictUnmarshalJSON(options, &l.module); err != nil {
-		return fmt.Errorf("decoding module config: %s: %w", info, err)
+	if err := decodeGuest(l.raw, &l.module); err != nil {
+		return err
 	}
 	if p, ok := l.module.(caddy.Provisioner); ok {
 		if err := p.Provision(ctx); err != nil {
-			return fmt.Errorf("provision %s: %w", info, err)
+			return err
 		}
 	}
 	if v, ok := l.module.(caddy.Validator); ok {
-		if err := v.Validate(); err != nil {
-			return fmt.Errorf("%s: invalid configuration: %w", info, err)
-		}
+		return v.Validate()
 	}
 	return nil
 }

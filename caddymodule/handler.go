@@ -2,12 +2,16 @@ package caddymodule
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/internal/jsonopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 func init() {
@@ -15,7 +19,8 @@ func init() {
 }
 
 // Handler mounts the Matrix push gateway's endpoint, `/_matrix/push/v1/notify`, on a site. It answers all requests for paths below
-// `/_matrix/push/`. All other requests go to the site's next handler, so your own push server can be on the same site.
+// `/_matrix/push/`. All other requests go to the site's next handler, so your own push server can be on the same site. If no handler answers
+// a `POST` request, the gateway answers it with 404, because Caddy's empty 200 would look like a delivery.
 //
 // The gateway itself is configured once for all sites, in the app `matrix_push`.
 type Handler struct {
@@ -30,11 +35,20 @@ type Handler struct {
 
 	app    *App
 	serves func(*gateway.App) bool
+
+	named sync.Once // sets name
+	name  string
 }
 
 // CaddyModule returns the module's name and constructor.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.matrix_push", New: func() caddy.Module { return new(Handler) }}
+}
+
+// UnmarshalJSON decodes the site's options. Its errors name the option.
+func (h *Handler) UnmarshalJSON(raw []byte) error {
+	type options Handler // without this method
+	return jsonopt.Decode(raw, (*options)(h))
 }
 
 // Provision finds the app and checks the site's options.
@@ -46,7 +60,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.app = app.(*App)
 	for _, pattern := range h.Apps {
 		if _, ok := h.app.Apps[pattern]; !ok {
-			return fmt.Errorf("apps: no app %q is configured", pattern)
+			known := slices.Collect(maps.Keys(h.app.Apps))
+			return fmt.Errorf("apps: no app %s is configured%s", nearest.Shown(pattern), nearest.Instead(pattern, "apps", known))
 		}
 	}
 	h.serves = func(a *gateway.App) bool { return len(h.Apps) == 0 || slices.Contains(h.Apps, a.Pattern) }

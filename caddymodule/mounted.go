@@ -36,8 +36,8 @@ func publicHosts(mounts []mount, app *gateway.App) (hosts []string) {
 	return hosts
 }
 
-// mounts returns the gateway's handlers in a provisioned configuration.
-func mounts(ctx caddy.Context) (list []mount) {
+// servers returns the HTTP servers of a provisioned configuration.
+func servers(ctx caddy.Context) (list []*caddyhttp.Server) {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil // no sites
@@ -51,11 +51,39 @@ func mounts(ctx caddy.Context) (list []mount) {
 		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 	})
 	for _, name := range order {
-		w := walk{server: sites.Servers[name]}
-		w.routes(sites.Servers[name].Routes, everyHost)
-		list = append(list, w.found...)
+		list = append(list, sites.Servers[name])
 	}
 	return list
+}
+
+// mounts returns the gateway's handlers in a provisioned configuration.
+func mounts(ctx caddy.Context) (list []mount) {
+	for _, server := range servers(ctx) {
+		list = append(list, mountsOn(server)...)
+	}
+	return list
+}
+
+// mountsOn returns the gateway's handlers on a server.
+func mountsOn(server *caddyhttp.Server) []mount {
+	w := walk{server: server}
+	w.routes(server.Routes, everyHost)
+	return w.found
+}
+
+// maxNames limits the host names in a site's name.
+const maxNames = 3
+
+// describeSite returns a name for a site: its host names and the addresses of its server.
+func describeSite(server *caddyhttp.Server, hosts []string) string {
+	name := strings.Join(server.Listen, ", ")
+	if len(hosts) == 0 {
+		return name
+	}
+	if len(hosts) > maxNames {
+		hosts = append(hosts[:maxNames:maxNames], "…")
+	}
+	return strings.Join(hosts, ", ") + " on " + name
 }
 
 // walk goes through a server's routes and their subroutes.

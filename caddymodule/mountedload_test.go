@@ -103,7 +103,7 @@ func TestWebPushNeedsASubjectOrASiteWithAPublicNameToGoLive(t *testing.T) {
 				t.Cleanup(func() { _ = caddy.Stop() })
 			}
 			const want = `app "org.example.web": vapid_subject is missing: push services require a way to contact you: ` +
-				`set it, or give a site that mounts the app a public name`
+				`write one such as vapid_subject mailto:ops@example.org, or give a site that mounts the app a public name`
 			if tt.loads != (err == nil) || err != nil && !strings.Contains(fmt.Sprint(err), want) {
 				t.Errorf("the error is %v", err)
 			}

@@ -19,6 +19,9 @@ const (
 	plaintextAllow        = "allow"
 )
 
+// forwardedProto is the header in which a proxy reports how it got a request.
+const forwardedProto = "X-Forwarded-Proto"
+
 // checkPlaintext refuses a server that can only serve plaintext, unless the option allows that.
 func (h *Handler) checkPlaintext(ctx caddy.Context) error {
 	switch h.Plaintext {
@@ -38,17 +41,29 @@ func (h *Handler) checkPlaintext(ctx caddy.Context) error {
 	return nil
 }
 
-// secure reports whether a request reached this server, or the trusted proxy in front of it, over TLS.
-func (h *Handler) secure(r *http.Request) bool {
+// errPlaintext is the answer to a request that reached neither this server nor the trusted proxy in front of it over TLS. It is nil for any
+// other request. It doesn't show the configuration or the header's value, because anyone can send the request.
+func (h *Handler) errPlaintext(r *http.Request) *gateway.Error {
 	switch {
 	case r.TLS != nil || h.Plaintext == plaintextAllow:
-		return true
-	case h.Plaintext == plaintextTrustedProxy:
-		trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-		return trusted && allHTTPS(r.Header.Values("X-Forwarded-Proto"))
-	default:
-		return false
+		return nil
+	case h.Plaintext != plaintextTrustedProxy:
+		return gateway.ErrPlaintext("use an https URL",
+			"homeservers must use the https URL; if a proxy in front of this site has the certificate, set plaintext to trusted_proxy")
 	}
+	protos := r.Header.Values(forwardedProto)
+	switch trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); {
+	case !trusted:
+		return gateway.ErrPlaintext("X-Forwarded-Proto counts only if a trusted proxy sends it, and this sender is not one",
+			"if `from` is the address of your proxy, add it to trusted_proxies, in the global option servers")
+	case len(protos) == 0:
+		return gateway.ErrPlaintext("the proxy must send X-Forwarded-Proto: https, and the header is missing",
+			"configure the proxy to send X-Forwarded-Proto: https (nginx: proxy_set_header X-Forwarded-Proto $scheme)")
+	case !allHTTPS(protos):
+		return gateway.ErrPlaintext("X-Forwarded-Proto must contain only https",
+			"homeservers must use the https URL; each proxy on the way must report https in X-Forwarded-Proto")
+	}
+	return nil
 }
 
 // allHTTPS reports whether each proxy on the way reported https. Several proxies add to the header, as a list or as another field (RFC 9110
@@ -62,13 +77,4 @@ func allHTTPS(protos []string) bool {
 		}
 	}
 	return len(protos) > 0
-}
-
-// errPlaintext is the answer to a request that is not secure.
-func (h *Handler) errPlaintext() *gateway.Error {
-	err := gateway.ErrPlaintext()
-	if h.Plaintext == plaintextTrustedProxy {
-		err.Message += ": a proxy in trusted_proxies must send X-Forwarded-Proto, and it must contain only https"
-	}
-	return err
 }

@@ -42,7 +42,7 @@ func TestAForwardedProtoCountsIfAllOfItSaysHTTPS(t *testing.T) {
 				r.Header["X-Forwarded-Proto"] = tt.protos
 				r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{caddyhttp.TrustedProxyVarKey: trusted}))
 				for plaintext, want := range map[string]bool{plaintextTrustedProxy: tt.want && trusted, plaintextRefuse: false, plaintextAllow: true} {
-					if got := (&Handler{Plaintext: plaintext}).secure(r); got != want {
+					if got := (&Handler{Plaintext: plaintext}).errPlaintext(r) == nil; got != want {
 						t.Errorf("with %s, from a trusted proxy: %v: it is %v", plaintext, trusted, got)
 					}
 				}
@@ -51,14 +51,34 @@ func TestAForwardedProtoCountsIfAllOfItSaysHTTPS(t *testing.T) {
 	}
 }
 
-func TestTheAnswerBehindAProxyNamesTheHeader(t *testing.T) {
+// P1 of the newcomer's report: one text for four causes.
+func TestTheAnswerWithoutTLSNamesItsCause(t *testing.T) {
 	t.Parallel()
-	for plaintext, want := range map[string]bool{plaintextTrustedProxy: true, plaintextRefuse: false} {
-		w := httptest.NewRecorder()
-		h := &Handler{Plaintext: plaintext}
-		fail(w, h.errPlaintext())
-		if got := strings.Contains(w.Body.String(), "X-Forwarded-Proto"); w.Code != http.StatusForbidden || got != want {
-			t.Errorf("with %s: %d %s", plaintext, w.Code, w.Body)
+	texts := make(map[string]string)
+	for _, tt := range []struct {
+		cause, plaintext string
+		trusted          bool
+		protos           []string
+		message, hint    string
+	}{
+		{"no TLS", plaintextRefuse, false, []string{"https"}, "use an https URL", "set plaintext to trusted_proxy"},
+		{"the proxy is not trusted", plaintextTrustedProxy, false, []string{"https"}, "X-Forwarded-Proto counts only if a trusted proxy", "trusted_proxies"},
+		{"no header", plaintextTrustedProxy, true, nil, "X-Forwarded-Proto: https, and the header is missing", "$scheme"},
+		{"the header says http", plaintextTrustedProxy, true, []string{"http-secret"}, "X-Forwarded-Proto must contain only https", "https URL"},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "http://push.example.org"+endpoint, nil)
+		r.Header["X-Forwarded-Proto"] = tt.protos
+		r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{caddyhttp.TrustedProxyVarKey: tt.trusted}))
+		err := (&Handler{Plaintext: tt.plaintext}).errPlaintext(r)
+		if err == nil || err.Status != http.StatusForbidden || err.Reason != "plaintext" {
+			t.Fatalf("%s: answered %+v", tt.cause, err)
 		}
+		if !strings.Contains(err.Message, tt.message) || !strings.Contains(err.Hint, tt.hint) || strings.Contains(err.Message, "secret") {
+			t.Errorf("%s: the answer is %q, the hint %q", tt.cause, err.Message, err.Hint)
+		}
+		if other := texts[err.Message]; other != "" {
+			t.Errorf("%s has the same text as %s", tt.cause, other)
+		}
+		texts[err.Message] = tt.cause
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 )
 
 // pool keeps the state that outlives a configuration, as long as any configuration uses it.
@@ -21,6 +22,8 @@ type pooledState struct {
 	*gateway.Shared
 	// grace is the grace period of the last stopped configuration, in nanoseconds. 0 means no limit, as in Caddy.
 	grace atomic.Int64
+	// setup is what was last logged about a configuration.
+	setup atomic.Pointer[telemetry.Setup]
 }
 
 func newShared() (caddy.Destructor, error) { return &pooledState{Shared: gateway.NewShared()}, nil }

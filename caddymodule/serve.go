@@ -27,7 +27,7 @@ const (
 // ServeHTTP answers requests below /_matrix/push/ and passes on all others.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !strings.HasPrefix(r.URL.Path, prefix) {
-		return next.ServeHTTP(w, r)
+		return h.passOn(w, r, next)
 	}
 	w.Header().Set("Access-Control-Allow-Origin", "*") // for browsers that get the document
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
@@ -35,12 +35,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		// a proxy that used the length: RFC 9112 section 6.1 requires closing the connection. No homeserver sends chunks.
 		w.Header().Set("Connection", "close")
 	}
-	switch {
-	case !h.secure(r):
+	if err := h.errPlaintext(r); err != nil {
 		w.Header().Set("Connection", "close") // otherwise the server reads the body to keep the connection
-		telemetry.Refused(h.refuse(w, h.errPlaintext()))
+		telemetry.Refused(h.refuse(w, r, err))
+		return nil
+	}
+	switch {
+	case r.URL.Path != endpoint && r.Method == http.MethodPost:
+		h.refuse(w, r, gateway.ErrWrongPath())
 	case r.URL.Path != endpoint:
-		fail(w, gateway.ErrUnrecognized(http.StatusNotFound))
+		fail(w, gateway.ErrWrongPath())
 	case r.Method == http.MethodPost:
 		telemetry.Began()
 		defer telemetry.Ended()
@@ -53,7 +57,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		w.Header().Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, Authorization")
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		h.methodNotAllowed(w)
+		w.Header().Set("Allow", methods)
+		h.refuse(w, r, gateway.ErrWrongMethod())
 	}
 	return nil
 }
@@ -65,38 +70,29 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	body, err := h.read(w, r, hand)
 	if err != nil {
 		defer linger(w, r)
-		return h.refuse(w, err)
+		return h.refuse(w, r, err)
 	}
 	if !hand.ForBody(len(body)) {
-		return h.refuse(w, gateway.ErrBusy())
+		return h.refuse(w, r, gateway.ErrBusy())
 	}
 	request, err := gateway.Decode(body, h.app.MaxDevices)
 	if err != nil {
-		return h.refuse(w, err)
+		return h.refuse(w, r, err)
 	}
 	if !h.app.ready(r.Context()) {
-		return h.refuse(w, gateway.ErrStarting())
+		return h.refuse(w, r, gateway.ErrStarting())
 	}
 	request.Span, request.Hand = trace.SpanFromContext(r.Context()), hand
 	a := h.app.gateway.Notify(request, site(r), h.serves)
 	telemetry.AccessLog(r.Context(), len(request.Devices), a.Results)
 	status := http.StatusOK
 	if a.Err != nil {
-		h.app.observer.RequestRefused(a.Err)
+		h.app.observer.RequestRefused(a.Err, h.seen(r, r.URL.Path))
 		status = a.Err.Status
 		retryAfter(w, a.RetryAfter)
 	}
 	write(w, status, a.Body())
 	return status
-}
-
-// refuse answers a request for which nothing was sent, and returns the status.
-func (h *Handler) refuse(w http.ResponseWriter, err *gateway.Error) int {
-	h.app.observer.RequestRefused(err)
-	if err.RetryAfter > 0 {
-		retryAfter(w, err.RetryAfter)
-	}
-	return fail(w, err)
 }
 
 func retryAfter(w http.ResponseWriter, d time.Duration) {
@@ -176,11 +172,6 @@ func readAll(r io.Reader, length int64, hand *gateway.Hand) ([]byte, error) {
 	body := make([]byte, length)
 	_, err := io.ReadFull(r, body)
 	return body, err
-}
-
-func (h *Handler) methodNotAllowed(w http.ResponseWriter) {
-	w.Header().Set("Allow", methods)
-	fail(w, gateway.ErrUnrecognized(http.StatusMethodNotAllowed))
 }
 
 // fail answers with an error, and returns its status.

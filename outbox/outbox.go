@@ -98,6 +98,27 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
+// Located is implemented by a box that keeps its data in one place.
+type Located interface {
+	// Location returns the place, such as a path, or a server's host, port and database. It is logged, and must not contain a secret. It is
+	// called after Open.
+	Location() string
+}
+
+// OpenChecker is implemented by a box that can find out in advance, on this machine, whether it could be opened.
+type OpenChecker interface {
+	// CheckOpen returns why Open would fail, or nil. It returns ErrInUse if another process has the box open, and does not wait for it.
+	// It changes nothing and uses no network.
+	CheckOpen(ctx context.Context) error
+}
+
+// Checker is implemented by a box on a server.
+type Checker interface {
+	// Check asks the server whether the box can be used, and changes nothing. If there is no answer, the error wraps ErrUnreachable. An
+	// error must not contain a secret.
+	Check(ctx context.Context) error
+}
+
 // Ledger is implemented by a box that remembers delivered events across restarts.
 type Ledger interface {
 	// Note remembers an event until a time. It is written with the next commit, and Note does not wait for that.
@@ -119,6 +140,23 @@ type Voucher interface {
 
 // MaxVouched is how many devices and groups of hosts are remembered at most.
 const MaxVouched = 500_000
+
+// Loser is implemented by a box that may remove entries that nobody asked it to remove.
+type Loser interface {
+	// OnLoss sets the function that the box calls when it has removed such entries of an app. It is called once, before Open. The
+	// function returns soon, and any goroutine may call it.
+	OnLoss(lost func(app string, why Loss, entries int))
+}
+
+// Loss is why a box removed entries by itself.
+type Loss string
+
+const (
+	// LossExpired means that nobody tried to deliver the entries before they expired. For example, their app is no longer configured.
+	LossExpired Loss = "expired"
+	// LossUnreadable means that the entries could not be read.
+	LossUnreadable Loss = "unreadable"
+)
 
 // Inspector is implemented by a box that operators can look into.
 type Inspector interface {
@@ -215,6 +253,10 @@ var (
 	ErrCursor = errors.New("the cursor is invalid or too old")
 	// ErrNotOpen means that the box has not been opened yet, or was closed.
 	ErrNotOpen = errors.New("the outbox is not open")
+	// ErrInUse means that another process has the box open.
+	ErrInUse = errors.New("in use by a running Caddy")
+	// ErrUnreachable means that the server of the box does not answer.
+	ErrUnreachable = errors.New("the server cannot be reached")
 )
 
 // Entry is one push in the outbox.

@@ -97,6 +97,10 @@ type Outcome struct {
 	// if nothing was ever delivered to the device and host. Otherwise, the answer would reveal which names the operator's resolver knows.
 	NoSuchName bool
 
+	// Proxy means that the operator's proxy does not work. Only the operator can fix that, even where devices choose the host. For KindRetry
+	// with CauseNetwork.
+	Proxy bool
+
 	// Err is the detail behind the reason, for the log. It must not contain a pushkey, an endpoint's path, a token or content.
 	Err error
 }

@@ -10,6 +10,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -149,6 +150,12 @@ type Starter interface {
 	Start(ctx context.Context) error
 }
 
+// StartChecker is implemented by a provider that can find out in advance, on this machine, whether its [Starter] would succeed.
+type StartChecker interface {
+	// CheckStart returns why Start would fail, or nil. It is called after Provision and [Mounted]. It changes nothing and uses no network.
+	CheckStart(ctx context.Context) error
+}
+
 // Warmer is implemented by a provider that can prepare for its first push: connect, or get a token. Without it, the first push after a
 // start waits for all of that.
 type Warmer interface {
@@ -186,9 +193,12 @@ type Expirer interface {
 // Checker is implemented by a provider that can try its credentials at the push service without delivering anything.
 type Checker interface {
 	// Check makes a few requests at most, and returns nil if the service accepts the credentials. The error describes what the operator
-	// must fix. It must not contain a secret.
+	// must fix. It must not contain a secret. If the push service gave no answer, the error wraps [ErrUnreachable].
 	Check(ctx context.Context) error
 }
+
+// ErrUnreachable means that a push service gave no answer.
+var ErrUnreachable = errors.New("the push service cannot be reached")
 
 // Advertiser is implemented by a provider that adds something to the endpoint's GET document.
 type Advertiser interface {

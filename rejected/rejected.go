@@ -54,6 +54,27 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
+// Located is implemented by a store that keeps its data in one place.
+type Located interface {
+	// Location returns the place, such as a path, or a server's host, port and database. It is logged, and must not contain a secret. It is
+	// called after Open.
+	Location() string
+}
+
+// OpenChecker is implemented by a store that can find out in advance, on this machine, whether it could be opened.
+type OpenChecker interface {
+	// CheckOpen returns why Open would fail, or nil. It returns ErrInUse if another process has the store open, and does not wait for it.
+	// It changes nothing and uses no network.
+	CheckOpen(ctx context.Context) error
+}
+
+// Checker is implemented by a store on a server.
+type Checker interface {
+	// Check asks the server whether the store can be used, and changes nothing. If there is no answer, the error wraps ErrUnreachable. An
+	// error must not contain a secret.
+	Check(ctx context.Context) error
+}
+
 // Lister is implemented by a store that can list its records. Listing a record does not update its LastSeen.
 type Lister interface {
 	// List returns a page of the records that a query asks for, and the cursor of the next page, which is empty at the end. A page may
@@ -121,6 +142,10 @@ var (
 	ErrCursor = errors.New("the cursor is invalid or too old")
 	// ErrNotOpen means that the store has not been opened yet, or was closed.
 	ErrNotOpen = errors.New("the rejected store is not open")
+	// ErrInUse means that another process has the store open.
+	ErrInUse = errors.New("in use by a running Caddy")
+	// ErrUnreachable means that the server of the store does not answer.
+	ErrUnreachable = errors.New("the server cannot be reached")
 )
 
 // Key identifies a device to a store: a hash of what decides where its pushes go. That is its app_id and pushkey and, if those are not

@@ -43,7 +43,21 @@ func (Adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig
 	if err != nil {
 		return nil, nil, err
 	}
-	return result, a.warnings, nil
+	return result, grouped(a.warnings), nil
+}
+
+// grouped returns the warnings, with a single one for all keys that have the same message. Caddy logs them at each start and each reload, and
+// many apps may have the same keys.
+func grouped(warnings []caddyconfig.Warning) (list []caddyconfig.Warning) {
+	for _, w := range warnings {
+		same := slices.IndexFunc(list, func(other caddyconfig.Warning) bool { return other.Message == w.Message })
+		if same < 0 {
+			list = append(list, w)
+			continue
+		}
+		list[same].Directive += fmt.Sprintf(", %s (line %d)", w.Directive, w.Line)
+	}
+	return list
 }
 
 // adaptation is the state of adapting one file.

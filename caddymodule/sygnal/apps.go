@@ -113,6 +113,6 @@ func (s *section) ambiguities(apps *section) {
 		}
 	}
 	if _, err := gateway.NewRouter(all); err != nil {
-		s.fail(s.line("apps"), "apps", "%s, and Sygnal rejects the pushkeys of such an app_id. Make one pattern more specific", err)
+		s.fail(s.line("apps"), "apps", "%s. Sygnal rejects the pushkeys of such an app_id", err)
 	}
 }

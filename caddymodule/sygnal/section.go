@@ -1,8 +1,11 @@
 package sygnal
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 // section is a mapping in the file. Each known key is read once; done warns about all others.
@@ -96,9 +99,19 @@ func (s *section) text(key string) string {
 func (s *section) required(key, why string) string {
 	v := s.text(key)
 	if m := s.value.member(key); m == nil || m.value.kind == text && v == "" {
-		s.fail(s.line(key), s.at(key), "missing: %s", why)
+		s.fail(s.line(key), s.at(key), "missing: %s%s", why, s.misspelt(key))
 	}
 	return v
+}
+
+// misspelt returns the end of an error about a missing key, if another key was probably meant for it.
+func (s *section) misspelt(key string) string {
+	for _, m := range s.value.members {
+		if question := nearest.DidYouMean(m.key, []string{key}); question != "" && !slices.Contains(s.known, m.key) {
+			return fmt.Sprintf(". Line %d has %s%s", m.line, nearest.Shown(m.key), question)
+		}
+	}
+	return ""
 }
 
 // boolean returns the boolean of a key, or otherwise if it is missing.
@@ -161,7 +174,7 @@ func (s *section) ignore(keys ...string) { s.known = append(s.known, keys...) }
 func (s *section) done() {
 	for _, m := range s.value.members {
 		if !slices.Contains(s.known, m.key) {
-			s.warn(m.line, s.at(m.key), "not carried over: Sygnal has no such key here")
+			s.warn(m.line, s.at(m.key), "not carried over: Sygnal has no such key here%s", nearest.DidYouMean(m.key, s.known))
 		}
 	}
 }

@@ -24,10 +24,10 @@ const lockTimeout = 2 * time.Second
 // If other users can read or write the file, one warning is logged.
 func Open(path string, log *slog.Logger) (*bbolt.DB, *os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s: its folder cannot be created: set path to a folder that Caddy's user can write to: %w", path, err)
 	}
 	for range maxMoved {
-		db, file, err := open(path)
+		db, file, err := open(path, &bbolt.Options{Timeout: lockTimeout})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -61,7 +61,8 @@ func moved(path string, file *os.File) bool {
 	return err == nil && !os.SameFile(is, named) || errors.Is(err, fs.ErrNotExist)
 }
 
-func open(path string) (db *bbolt.DB, file *os.File, err error) {
+// open opens the file with options, to which it adds those that are always the same.
+func open(path string, options *bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
 	// bbolt panics on some damaged files, and then leaves the file open and locked.
 	defer func() {
 		if err != nil && errors.Is(err, errPanicked) {
@@ -69,17 +70,14 @@ func open(path string) (db *bbolt.DB, file *os.File, err error) {
 			db, file = nil, nil
 		}
 	}()
+	options.FreelistType, options.NoStatistics = bbolt.FreelistMapType, true
+	options.OpenFile = func(name string, flag int, perm os.FileMode) (*os.File, error) {
+		var err error
+		file, err = os.OpenFile(name, flag, perm)
+		return file, err
+	}
 	err = Guard(path, func() error {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout:      lockTimeout,
-			FreelistType: bbolt.FreelistMapType,
-			NoStatistics: true,
-			OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
-				var err error
-				file, err = os.OpenFile(name, flag, perm)
-				return file, err
-			},
-		})
+		db, err = bbolt.Open(path, 0o600, options)
 		return err
 	})
 	switch {
@@ -143,9 +141,9 @@ func Resolve(option, name string) (string, error) {
 	case err != nil:
 		return "", err
 	case info.IsDir():
-		return "", fmt.Errorf("%s is a directory", path)
+		return "", fmt.Errorf("%s is a directory: write the path of a file in it", path)
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s is not a regular file", path)
+		return "", fmt.Errorf("%s is not a regular file: write the path of another file", path)
 	}
 	return path, nil
 }

@@ -1,35 +1,54 @@
-// Package caddyfileopt reads the options of Caddyfile blocks. An unknown option is an error, and so is one that is given twice.
+// Package caddyfileopt reads the options of Caddyfile blocks. An unknown option is an error, and so is one that is given twice. Errors name
+// the option and show how to write it.
 package caddyfileopt
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+	"maps"
+	"reflect"
+	"slices"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/jsonopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 // Option reads the option at the dispenser's position, with its arguments.
 type Option = func(d *caddyfile.Dispenser) error
 
+// Otherwise reads an option that is not one of a block's own, whose names it gets.
+type Otherwise = func(d *caddyfile.Dispenser, own []string) error
+
 // Module reads a module's name, which has no arguments, and its block.
-func Module(d *caddyfile.Dispenser, options map[string]Option, otherwise Option) error {
+func Module(d *caddyfile.Dispenser, options map[string]Option, otherwise Otherwise) error {
 	d.Next() // the name
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := NoArgs(d); err != nil {
+		return err
 	}
 	return Block(d, options, otherwise)
 }
 
+// NoArgs returns an error if the word at the dispenser's position has arguments.
+func NoArgs(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if !d.NextArg() {
+		return nil
+	}
+	return d.Errf("%s: wrong argument count: write only the word %s, and the options in a block in braces", name, name)
+}
+
 // Block reads the options of a block by their names, and all others with otherwise.
-func Block(d *caddyfile.Dispenser, options map[string]Option, otherwise Option) error {
+func Block(d *caddyfile.Dispenser, options map[string]Option, otherwise Otherwise) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		read, ok := options[d.Val()]
-		if !ok {
-			read = otherwise
+		var err error
+		if ok {
+			err = read(d)
+		} else {
+			err = otherwise(d, slices.Collect(maps.Keys(options)))
 		}
-		if err := read(d); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -37,19 +56,24 @@ func Block(d *caddyfile.Dispenser, options map[string]Option, otherwise Option) 
 }
 
 // Unknown refuses an option that a module does not have.
-func Unknown(module string) Option {
-	return func(d *caddyfile.Dispenser) error { return d.Errf("%s has no option %q", module, d.Val()) }
+func Unknown(module string) Otherwise {
+	return func(d *caddyfile.Dispenser, own []string) error { return NoOption(d, module, "", own) }
 }
 
-// Embedded reads the options of an embedded struct, and refuses all others.
+// NoOption returns the error for an option that a block does not have. The remark stands behind the option.
+func NoOption(d *caddyfile.Dispenser, block, remark string, own []string) error {
+	return d.Errf("%s has no option %s%s%s", block, nearest.Shown(d.Val()), remark, nearest.Instead(d.Val(), "options", own))
+}
+
+// Embedded reads the options of an embedded struct, and refuses all others. The struct's options have the same names in JSON.
 func Embedded(module string, embedded interface {
 	UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 },
-) Option {
-	return func(d *caddyfile.Dispenser) error {
+) Otherwise {
+	return func(d *caddyfile.Dispenser, own []string) error {
 		known, err := embedded.UnmarshalOption(d)
 		if err == nil && !known {
-			return Unknown(module)(d)
+			return Unknown(module)(d, append(own, jsonopt.Names(reflect.TypeOf(embedded))...))
 		}
 		return err
 	}
@@ -58,9 +82,14 @@ func Embedded(module string, embedded interface {
 // Twice returns the error for an option that was given before.
 func Twice(d *caddyfile.Dispenser) error { return d.Errf("%s is given twice", d.Val()) }
 
-// Once reads an option's only argument. It takes a value other than zero to mean that the option was given before, so parse must not return
+// Args returns the error for an option with too many or too few arguments. The form is how to write the arguments.
+func Args(d *caddyfile.Dispenser, option, form string) error {
+	return d.Errf("%s: wrong argument count: write %s %s", option, option, form)
+}
+
+// Once reads an option's only argument. It takes a value other than zero to mean that the option was given before, so no parser must return
 // zero.
-func Once[T comparable](into *T, parse func(string) (T, error)) Option {
+func Once[T comparable](into *T, p Parser[T]) Option {
 	return func(d *caddyfile.Dispenser) error {
 		name := d.Val()
 		var none T
@@ -69,9 +98,9 @@ func Once[T comparable](into *T, parse func(string) (T, error)) Option {
 		}
 		var arg string
 		if !d.AllArgs(&arg) {
-			return d.ArgErr()
+			return Args(d, name, p.Form)
 		}
-		v, err := parse(arg)
+		v, err := p.Parse(arg)
 		if err != nil {
 			return d.WrapErr(fmt.Errorf("%s: %w", name, err))
 		}
@@ -82,53 +111,32 @@ func Once[T comparable](into *T, parse func(string) (T, error)) Option {
 
 // Text reads an option's only argument, any text that is not empty.
 func Text(into *string) Option {
+	return TextLike(into, "<value>, in quotes if the value contains a space")
+}
+
+// TextLike reads an option's only argument, any text that is not empty. Errors show its form.
+func TextLike(into *string, form string) Option {
 	return func(d *caddyfile.Dispenser) error {
+		name := d.Val()
 		if *into != "" {
 			return Twice(d)
 		}
 		if !d.AllArgs(into) || *into == "" {
-			return d.ArgErr()
+			return Args(d, name, form)
 		}
 		return nil
 	}
 }
 
-// Word parses an option that is one of a few words.
-func Word(words ...string) func(string) (string, error) {
-	return func(arg string) (string, error) {
-		for _, word := range words {
-			if arg == word {
-				return word, nil
-			}
+// Texts reads an option that has any number of arguments, but at least one. Each time the option is given adds to the list.
+func Texts(into *[]string, form string) Option {
+	return func(d *caddyfile.Dispenser) error {
+		name := d.Val()
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return Args(d, name, form)
 		}
-		last := len(words) - 1
-		return "", fmt.Errorf("%q is not valid: use %s or %s", arg, strings.Join(words[:last], ", "), words[last])
+		*into = append(*into, args...)
+		return nil
 	}
-}
-
-// Positive parses an option that is a number above 0.
-func Positive(arg string) (int, error) {
-	n, err := strconv.Atoi(arg)
-	if err != nil || n <= 0 {
-		return 0, fmt.Errorf("%q is not a positive number", arg)
-	}
-	return n, nil
-}
-
-// Duration parses an option that is a duration, which may be 0.
-func Duration(arg string) (*caddy.Duration, error) {
-	parsed, err := caddy.ParseDuration(arg)
-	if err != nil || parsed < 0 {
-		return nil, fmt.Errorf("%q is not a duration", arg)
-	}
-	return new(caddy.Duration(parsed)), nil
-}
-
-// PositiveDuration parses an option that is a duration above 0.
-func PositiveDuration(arg string) (caddy.Duration, error) {
-	parsed, err := caddy.ParseDuration(arg)
-	if err != nil || parsed <= 0 {
-		return 0, fmt.Errorf("%q is not a positive duration", arg)
-	}
-	return caddy.Duration(parsed), nil
 }

@@ -68,10 +68,10 @@ func TestOptions(t *testing.T) {
 		"a wrong word":                {in: "mod {\nword four\n}", err: `word: "four" is not valid: use one, two or three, at`},
 		"a number of 0":               {in: "mod {\nnumber 0\n}", err: `number: "0" is not a positive number, at`},
 		"a word for a number":         {in: "mod {\nnumber many\n}", err: `number: "many" is not a positive number, at`},
-		"a duration below 0":          {in: "mod {\nduration -1s\n}", err: `duration: "-1s" is not a duration, at`},
-		"a word for a duration":       {in: "mod {\nduration soon\n}", err: `duration: "soon" is not a duration, at`},
-		"an expiry of 0":              {in: "mod {\nexpire 0s\n}", err: `expire: "0s" is not a positive duration, at`},
-		"a word for an expiry":        {in: "mod {\nexpire soon\n}", err: `expire: "soon" is not a positive duration, at`},
+		"a duration below 0":          {in: "mod {\nduration -1s\n}", err: `duration: "-1s" is not a duration such as 5s or 1d, at`},
+		"a word for a duration":       {in: "mod {\nduration soon\n}", err: `duration: "soon" is not a duration such as 5s or 1d, at`},
+		"an expiry of 0":              {in: "mod {\nexpire 0s\n}", err: `expire: "0s" is not a positive duration such as 5s or 1d, at`},
+		"a word for an expiry":        {in: "mod {\nexpire soon\n}", err: `expire: "soon" is not a positive duration such as 5s or 1d, at`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
 const (
@@ -94,6 +96,15 @@ func setDefault(d *time.Duration, fallback time.Duration) {
 	}
 }
 
+// Location returns the server and the number of the database, without the user and the password.
+func (c *Client) Location() string {
+	o := c.Options()
+	if o.Network == "unix" {
+		return fmt.Sprintf("unix://%s?db=%d", o.Addr, o.DB)
+	}
+	return fmt.Sprintf("%s/%d", o.Addr, o.DB)
+}
+
 // Unload releases the share. The last one closes the connections.
 func (c *Client) Unload() error {
 	_, err := clients.Delete(c.Key)
@@ -115,7 +126,9 @@ func CheckPrefix(prefix string) (string, error) {
 }
 
 // ParsePrefix reads a prefix from a Caddyfile, which must not be empty.
-func ParsePrefix(arg string) (string, error) {
+var ParsePrefix = caddyfileopt.Parser[string]{Form: "<prefix>", Parse: parsePrefix}
+
+func parsePrefix(arg string) (string, error) {
 	if arg == "" {
 		return "", errors.New("must not be empty")
 	}
@@ -133,20 +146,34 @@ func (c *Client) Probe(ctx context.Context, log *slog.Logger) error {
 		warn(info, log)
 		return nil
 	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "LOADING"), Unreachable(err):
-		log.Error("redis cannot be reached", "error", err, "hint", "the gateway tries again whenever it needs Redis")
+		log.Error("redis cannot be reached", "error", err, "hint", "start Redis, or correct the URL; the gateway tries again whenever it needs Redis")
 		return ctx.Err()
 	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "NOPERM"):
 		return c.ping(ctx) // INFO is not allowed for everybody
 	default:
-		return fmt.Errorf("redis: %w", err)
+		return fmt.Errorf("redis: %w", cured(err))
 	}
 }
 
 func (c *Client) ping(ctx context.Context) error {
 	if err := c.Ping(ctx).Err(); err != nil && !Unreachable(err) {
-		return fmt.Errorf("redis: %w", err)
+		return fmt.Errorf("redis: %w", cured(err))
 	}
 	return ctx.Err()
+}
+
+// cured adds to what Redis answered how to change the URL.
+func cured(err error) error {
+	for answer, cure := range map[string]string{
+		"WRONGPASS":                    "correct the user or the password in the URL",
+		"NOAUTH":                       "write the password in the URL, such as redis://:{env.REDIS_PASSWORD}@host:6379/0",
+		"ERR DB index is out of range": "write the number of a database that Redis has at the end of the URL",
+	} {
+		if strings.HasPrefix(err.Error(), answer) {
+			return fmt.Errorf("%w: %s", err, cure)
+		}
+	}
+	return err
 }
 
 // Unreachable reports whether an error comes from the network, and is not an answer.

@@ -107,10 +107,10 @@ func TestWhatRedisRefusesIsAnErrorWithoutThePassword(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "right", "--databases", "2")
 	path := strings.TrimPrefix(server.URL, "unix://")
 	for name, tt := range map[string]struct{ url, want string }{
-		"a wrong password": {"unix://default:" + secret + "@" + path, "WRONGPASS"},
-		"a wrong user":     {"unix://" + secret + ":right@" + path, "WRONGPASS"},
-		"no password":      {"unix://" + path, "NOAUTH"},
-		"no such database": {"unix://default:right@" + path + "?db=7", "DB index is out of range"},
+		"a wrong password": {"unix://default:" + secret + "@" + path, "correct the user or the password in the URL"},
+		"a wrong user":     {"unix://" + secret + ":right@" + path, "correct the user or the password in the URL"},
+		"no password":      {"unix://" + path, "write the password in the URL"},
+		"no such database": {"unix://default:right@" + path + "?db=7", "write the number of a database that Redis has"},
 		"the right one":    {"unix://default:right@" + path + "?db=1", ""},
 	} {
 		log, err := probe(t, tt.url)
@@ -129,7 +129,7 @@ func TestARedisThatIsNotThereIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"redis://user:" + secret + "@127.0.0.1:1", "unix://user:" + secret + "@" + filepath.Join(t.TempDir(), "none")} {
 		log, err := probe(t, url)
-		if err != nil || !strings.Contains(log, "cannot be reached") || strings.Contains(log, secret) {
+		if err != nil || !strings.Contains(log, "cannot be reached") || !strings.Contains(log, "start Redis, or correct the URL") || strings.Contains(log, secret) {
 			t.Errorf("error %v, log %s", err, log)
 		}
 	}
@@ -192,6 +192,34 @@ func TestAPrefixHasNoBraces(t *testing.T) {
 	for prefix, want := range map[string]string{"": "matrix_push", "push": "push", "{push}": ""} {
 		if got, err := CheckPrefix(prefix); got != want || (err != nil) != (want == "") {
 			t.Errorf("%q is %q, %v", prefix, got, err)
+		}
+	}
+}
+
+func TestTheLocationHasNoPassword(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"redis://user:hunter2@redis.example.org:6380/2":       "redis.example.org:6380/2",
+		"rediss://:hunter2@redis.example.org?read_timeout=2s": "redis.example.org:6379/0",
+		"unix://user:hunter2@/run/redis.sock?db=1":            "unix:///run/redis.sock?db=1",
+		"redis://[::1]/?password=hunter2&username=user&db=4":  "",
+		"redis://hunter2@localhost:6379/0":                    "localhost:6379/0",
+	} {
+		c, err := Load(url)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s is taken", url)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Location(); got != want {
+			t.Errorf("%s is at %s, want %s", url, got, want)
+		}
+		if err := c.Unload(); err != nil {
+			t.Error(err)
 		}
 	}
 }

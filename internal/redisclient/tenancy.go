@@ -41,11 +41,11 @@ func NewTenancy(pool *caddy.UsagePool, key string, client *Client, notOpen error
 }
 
 // Open makes who the newest configuration that went live, unless Redis refuses to be used.
-func (t *Tenancy) Open(ctx context.Context, who any, log *slog.Logger) error {
+func (t *Tenancy) Open(ctx context.Context, who any, log *slog.Logger, apply func()) error {
 	if err := t.Client.Probe(ctx, log); err != nil {
 		return err
 	}
-	return t.Tenancy.Open(ctx, who, log, nil)
+	return t.Tenancy.Open(ctx, who, log, apply)
 }
 
 // Destruct closes the resource, and releases its share of the connections.

@@ -12,6 +12,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/losses"
 )
 
 func init() {
@@ -29,8 +31,8 @@ func init() {
 }
 
 // Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app is over. For each push, the file
-// has the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows. Only the user that runs
-// Caddy can read the file. Only one process at a time can open it.
+// contains the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows. Only the user that
+// runs Caddy can read the file. Only one process at a time can open it.
 //
 // Within an hour after a push is removed, its data in the file is overwritten, so later copies of the file don't contain it. Once the file
 // is 8 MiB or larger and three quarters of it is free, the gateway replaces it with a smaller file. While it does so, it needs space for a
@@ -51,6 +53,8 @@ type Box struct {
 
 	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
+
+	losses.Report
 
 	log  *slog.Logger
 	db   *database // kept after Cleanup for the requests still in flight
@@ -91,7 +95,28 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.db.Open(ctx, b, b.log, func() { b.db.index.setBounds(b.options().Bounds()) })
+	return b.db.Open(ctx, b, b.log, func() {
+		b.db.index.setBounds(b.options().Bounds())
+		b.db.losses.Use(&b.Report)
+	})
+}
+
+// Location returns the path of the file.
+func (b *Box) Location() string { return b.db.path }
+
+// CheckOpen returns why Open would fail. It only reads the file.
+func (b *Box) CheckOpen(context.Context) error {
+	switch {
+	case !b.held:
+		return outbox.ErrNotOpen
+	case b.db.Opened():
+		return nil
+	}
+	err := boltfile.Check(b.db.path, b.log)
+	if errors.Is(err, boltfile.ErrInUse) {
+		return outbox.ErrInUse
+	}
+	return err
 }
 
 // Cleanup releases its share of the database. The last one closes the file.
@@ -184,6 +209,9 @@ var (
 	_ caddy.CleanerUpper = (*Box)(nil)
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Located     = (*Box)(nil)
+	_ outbox.OpenChecker = (*Box)(nil)
 	_ outbox.Ledger      = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
+	_ outbox.Loser       = (*Box)(nil)
 )

@@ -17,11 +17,11 @@ func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name
 	if d.NextArg() {
 		if b.Path = d.Val(); b.Path == "" {
-			return d.Err("the path is empty")
+			return d.Err("outbox file: the path is empty: write a path, or leave it out")
 		}
 	}
 	if d.NextArg() {
-		return d.ArgErr()
+		return caddyfileopt.Args(d, "outbox file", "[<path>]")
 	}
 	return caddyfileopt.Block(d, b.options().Caddyfile(), caddyfileopt.Unknown("outbox file"))
 }

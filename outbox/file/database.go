@@ -15,6 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
 	"github.com/matrix-push/caddy-matrix-push/internal/tenancy"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/losses"
 )
 
 var (
@@ -30,6 +31,7 @@ type database struct {
 	*tenancy.Tenancy
 	path   string
 	index  *index
+	losses losses.Current
 	bolt   *bbolt.DB // reads protects it and its file: a smaller file may replace them
 	file   *os.File
 	writer *writer

@@ -146,6 +146,7 @@ func TestAnEntryThatBecameUnreadableHoldsNothingUp(t *testing.T) {
 	var log logBuffer
 	b := provision(t, &Box{Path: tempPath(t)})
 	b.log = log.logger()
+	lost := countLosses(b)
 	open(t, b)
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("b", "3"))
 	update(t, b, func(tx *bbolt.Tx) error { return tx.Bucket(entryBucket).Put(sequence(1), []byte("bad")) })
@@ -156,5 +157,8 @@ func TestAnEntryThatBecameUnreadableHoldsNothingUp(t *testing.T) {
 	}
 	if strings.Count(log.String(), "unreadable") != 1 {
 		t.Errorf("logged %q", log.String())
+	}
+	if got := lost(); got != "1 of "+app+" unreadable" {
+		t.Errorf("reported is %q", got)
 	}
 }

@@ -207,6 +207,7 @@ func (d *database) read(granted []grant) (leased []outbox.Leased, err error) {
 				if err != nil {
 					if value != nil {
 						d.Log().Error("unreadable entry in the outbox", "file", d.path, "app", g.app)
+						d.losses.Lost(g.app, outbox.LossUnreadable, 1)
 					}
 					d.index.settle(outbox.Ref{App: g.app, Device: g.device, ID: g.item.id}, time.Now())
 					continue

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 const (
@@ -63,6 +65,13 @@ func (d *database) sweepEntries() error {
 			return err
 		}
 		d.Log().Info("expired pushes removed from the outbox", "file", d.path, "pushes", len(expired))
+		lost := make(map[string]int)
+		for _, p := range expired {
+			lost[p.app]++
+		}
+		for app, n := range lost {
+			d.losses.Lost(app, outbox.LossExpired, n)
+		}
 	}
 }
 

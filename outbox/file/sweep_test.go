@@ -21,12 +21,29 @@ func sweepOnce() {
 	synctest.Wait()
 }
 
+// countLosses returns a function that returns what the box reported as lost.
+func countLosses(b *Box) func() string {
+	var mu sync.Mutex
+	var list []string
+	b.OnLoss(func(app string, why outbox.Loss, entries int) {
+		mu.Lock()
+		defer mu.Unlock()
+		list = append(list, fmt.Sprintf("%d of %s %s", entries, app, why))
+	})
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Join(list, ", ")
+	}
+}
+
 func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log logBuffer
 		b := provision(t, &Box{Path: tempPath(t), MaxPerApp: 5})
 		b.log = log.logger()
+		lost := countLosses(b)
 		open(t, b)
 		short := func(dev, id string) outbox.Entry {
 			e := entry(dev, id)
@@ -52,6 +69,9 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), "pushes=2") {
 			t.Errorf("logged %q, want the 2 that expired", log.String())
+		}
+		if got := lost(); got != "2 of "+app+" expired" {
+			t.Errorf("reported is %q", got)
 		}
 		if depths, err := b.Depths(t.Context()); err != nil || len(depths) != 1 || depths[0].Entries != 3 || depths[0].Devices != 3 {
 			t.Errorf("pending are %v, %v", depths, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/losses"
 )
 
 func init() {
@@ -28,15 +29,15 @@ func init() {
 // and `prefix` share the pushes, and any of them may deliver a push that is due. If a gateway dies while it sends a push, another gateway
 // sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
-// For each push, Redis has the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows.
+// For each push, Redis stores the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows.
 //
 // The gateway accepts a push only after Redis has confirmed the write. Whether the push survives a crash of Redis depends on the settings
 // of Redis. With `appendonly yes` and `appendfsync always`, it survives. With `appendfsync everysec`, a crash loses the pushes of the last
 // second or two. Without an append-only file, a crash loses all pushes since the last snapshot. If a replica takes over, pushes that were
 // not yet replicated are lost. With a `maxmemory-policy` other than `noeviction`, Redis may delete pushes when its memory is full.
 //
-// While Redis does not answer, the outbox accepts no pushes. If a push is neither delivered nor rejected within the app's `wait`, the
-// gateway then asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
+// While Redis does not answer, the outbox accepts no pushes. During that time, if a push is neither delivered nor rejected within the app's
+// `wait`, the gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
 type Box struct {
 	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
 	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
@@ -58,6 +59,8 @@ type Box struct {
 
 	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
+
+	losses.Report
 
 	log     *slog.Logger
 	queue   *queue // kept after Cleanup for the requests still in flight
@@ -101,7 +104,22 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.queue.Open(ctx, b, b.log)
+	return b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) })
+}
+
+// Location returns the server and the database, without the user and the password.
+func (b *Box) Location() string { return b.queue.Client.Location() }
+
+// Check asks Redis whether it can be used.
+func (b *Box) Check(ctx context.Context) error {
+	if !b.held {
+		return outbox.ErrNotOpen
+	}
+	err := b.queue.Client.Check(ctx, b.queue.keys.base+"check", b.log)
+	if redisclient.Unreachable(err) {
+		return fmt.Errorf("%w: %w", outbox.ErrUnreachable, err)
+	}
+	return err
 }
 
 // Cleanup releases its share of the queue.
@@ -205,6 +223,9 @@ var (
 	_ caddy.CleanerUpper = (*Box)(nil)
 	_ outbox.Inspector   = (*Box)(nil)
 	_ outbox.Opener      = (*Box)(nil)
+	_ outbox.Located     = (*Box)(nil)
+	_ outbox.Checker     = (*Box)(nil)
 	_ outbox.Claimer     = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
+	_ outbox.Loser       = (*Box)(nil)
 )

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
@@ -149,6 +150,31 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	}
 	if err := errors.Join(b.queue.sweep(t.Context()), b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {})); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestExpiredPushesThatNobodyTriedAreReported(t *testing.T) {
+	t.Parallel()
+	b := provision(t, &Box{URL: redistest.Start(t).URL})
+	var lost []string
+	b.OnLoss(func(app string, why outbox.Loss, entries int) {
+		lost = append(lost, fmt.Sprint(entries, " of ", app, " ", why))
+	})
+	open(t, b)
+	for _, id := range []string{"1", "2", "3"} {
+		e := entry("a", id)
+		if e.Expires = time.Now().Add(-sweepGrace - time.Minute); id == "3" {
+			e.Expires = time.Now().Add(time.Hour)
+		}
+		accept(t, b, e)
+	}
+	for range 2 {
+		if err := b.queue.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"2 of " + app + " expired"}; !slices.Equal(lost, want) {
+		t.Errorf("reported is %q, want %q", lost, want)
 	}
 }
 

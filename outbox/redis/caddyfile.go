@@ -18,10 +18,10 @@ import (
 func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name
 	if !d.AllArgs(&b.URL) {
-		return d.ArgErr()
+		return caddyfileopt.Args(d, "outbox redis", "<url>, such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
 	}
 	if b.URL == "" {
-		return d.Err("the URL is empty")
+		return d.Err("outbox redis: the URL is empty: write one such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
 	}
 	options := b.options().Caddyfile()
 	options["prefix"] = caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix)

@@ -75,6 +75,7 @@ func (q *queue) unreadable(ctx context.Context, r outbox.Ref) {
 	if err := q.settle(ctx, r); err != nil {
 		q.Log().Error("an unreadable entry cannot be removed from the outbox", "app", r.App, "error", err)
 	}
+	q.losses.Lost(r.App, outbox.LossUnreadable, 1)
 }
 
 // wakers wake those who wait for an app's entries when this process has changed something.

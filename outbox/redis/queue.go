@@ -15,6 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
+	"github.com/matrix-push/caddy-matrix-push/outbox/internal/losses"
 )
 
 // pollInterval bounds the time until changes by other gateways are noticed.
@@ -30,6 +31,7 @@ type queue struct {
 	vouches *vouches
 	wakers  wakers
 	owed    owed
+	losses  losses.Current
 }
 
 // pool lets configurations with the same URL and prefix share a queue.

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 const (
@@ -42,6 +44,7 @@ func (q *queue) sweep(ctx context.Context) error {
 		removed, err := q.sweepApp(ctx, app)
 		if removed > 0 {
 			q.Log().Info("expired pushes removed from the outbox", "app", app, "pushes", removed)
+			q.losses.Lost(app, outbox.LossExpired, int(removed))
 		}
 		if err != nil {
 			return err

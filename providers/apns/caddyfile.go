@@ -45,6 +45,7 @@ func (p *Provider) unmarshalCertificate(d *caddyfile.Dispenser) error {
 	if p.CertificateFile != "" {
 		return caddyfileopt.Twice(d)
 	}
+	name := d.Val()
 	files := d.RemainingArgs()
 	switch len(files) {
 	case 2:
@@ -53,7 +54,7 @@ func (p *Provider) unmarshalCertificate(d *caddyfile.Dispenser) error {
 	case 1:
 		p.CertificateFile = files[0]
 	default:
-		return d.ArgErr()
+		return caddyfileopt.Args(d, name, "<file> [<key file>]")
 	}
 	return nil
 }

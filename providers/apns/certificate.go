@@ -50,6 +50,9 @@ func newCertificate(p *Provider, logger *zap.Logger, replaced func()) (*clientCe
 		Paths: paths,
 		Parse: func(contents [][]byte) (*tls.Certificate, error) {
 			cert, err := parseCertificate(bytes.Join(contents, []byte("\n")), password, p.Environment)
+			if err == nil && p.Endpoint == "" { // another server may want other certificates
+				err = checkIssuer(cert.Leaf)
+			}
 			if err == nil && p.topic != "" {
 				err = checkReplacement(cert.Leaf, p.topic)
 			}
@@ -64,8 +67,8 @@ func newCertificate(p *Provider, logger *zap.Logger, replaced func()) (*clientCe
 	return &clientCertificate{file: file}, nil
 }
 
-// parseCertificate reads PEM or PKCS#12. It checks that the certificate is one of Apple's, is for the environment, and matches its key. It
-// accepts an expired one, since that must not prevent everything else on this server from starting.
+// parseCertificate reads PEM or PKCS#12. It checks that the certificate is for the environment, and matches its key. It accepts an expired
+// one, since that must not prevent everything else on this server from starting.
 func parseCertificate(data []byte, password, environment string) (*tls.Certificate, error) {
 	parse := parsePKCS12
 	if bytes.Contains(data, []byte("-----BEGIN")) {
@@ -86,6 +89,26 @@ func parseCertificate(data []byte, password, environment string) (*tls.Certifica
 		return nil, errors.New("the private key does not belong to the certificate")
 	}
 	return cert, checkEnvironment(cert.Leaf, environment)
+}
+
+// checkIssuer refuses a certificate that Apple did not issue for push: it has none of Apple's marks, or is for another purpose, such as
+// signing code. It does not look at the signature, since Apple has changed its certificate authorities.
+func checkIssuer(leaf *x509.Certificate) error {
+	purposes := leaf.ExtKeyUsage
+	toClients := len(purposes)+len(leaf.UnknownExtKeyUsage) == 0 || slices.Contains(purposes, x509.ExtKeyUsageClientAuth) ||
+		slices.Contains(purposes, x509.ExtKeyUsageAny)
+	marked := len(topicsOf(leaf)) > 0 || has(leaf, forSandbox) || has(leaf, forProduction)
+	var kind string
+	switch {
+	case toClients && marked:
+		return nil
+	case slices.Contains(purposes, x509.ExtKeyUsageServerAuth):
+		kind = ", but a TLS server's"
+	case slices.Contains(purposes, x509.ExtKeyUsageCodeSigning):
+		kind = ", but one for signing code"
+	}
+	return fmt.Errorf("the certificate is not Apple's for push%s: "+
+		"get one of the kind Apple Push Notification service SSL at developer.apple.com", kind)
 }
 
 // checkReplacement refuses a certificate that would work worse than the one in use.

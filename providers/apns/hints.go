@@ -5,7 +5,7 @@ import "github.com/matrix-push/caddy-matrix-push/providers"
 const (
 	otherTopic  = "this key, team or certificate may not send to topic: set topic to the exact bundle ID"
 	onTheWay    = "a proxy changed the request, or the server is not APNs: check endpoint and proxy"
-	unreachable = "APNs is unreachable: check endpoint, proxy and the firewall (port 443; 2197 with endpoint)"
+	unreachable = "check endpoint, proxy and the firewall (port 443; 2197 with endpoint)"
 	unknown     = "Apple gives a reason that is not documented: look it up at developer.apple.com"
 	notApple    = "the answer has no reason in Apple's form, so the server is not APNs: check endpoint and proxy"
 )

@@ -68,9 +68,9 @@ func parseKey(contents [][]byte) (*ecdsa.PrivateKey, error) {
 	case errors.Is(err, token.ErrAuthKeyNotPem):
 		return nil, errors.New("the file is not PEM: use AuthKey_<key id>.p8 as Apple issued it")
 	case errors.Is(err, token.ErrAuthKeyNotECDSA), err == nil && private.Curve != elliptic.P256():
-		return nil, errors.New("the key is not an ECDSA key on the curve P-256, as Apple's are")
+		return nil, errors.New("the key is not an ECDSA key on the curve P-256: use AuthKey_<key id>.p8 as Apple issued it")
 	case err != nil:
-		return nil, errors.New("the PEM block contains no readable PKCS#8 private key")
+		return nil, errors.New("the PEM block contains no readable PKCS#8 private key: use AuthKey_<key id>.p8 as Apple issued it")
 	}
 	return private, nil
 }

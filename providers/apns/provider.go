@@ -21,8 +21,8 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to Apple devices through APNs. The pushkey is the device token: at least 64 hexadecimal digits, and an even number of
-// them. It can also be the base64 or base64url of the token's bytes.
+// Provider delivers to Apple devices through APNs. The pushkey is the device token: an even number of hexadecimal digits, at least 64. It
+// can also be the token's bytes, encoded as base64 or base64url.
 //
 // The provider authenticates with a provider token (`key_file`, `key_id`, `team_id`) or with a certificate (`certificate_file`). When you
 // replace one of these files, the provider reads it again. If it cannot use the new file, it logs an error and continues with the old
@@ -33,8 +33,8 @@ func init() {
 // which makes the app sync. If the homeserver sends only the event's ID (the pusher's format is `event_id_only`), the payload is the same
 // even with `content full`.
 //
-// With `content full`, the alert has the same localisation keys and arguments as Sygnal's, such as `MSG_FROM_USER_IN_ROOM_WITH_CONTENT`.
-// The gateway shortens it if the payload is too large.
+// With `content full`, the alert has the same localisation keys and arguments as Sygnal's, such as `MSG_FROM_USER_IN_ROOM_WITH_CONTENT`. If
+// the payload is too large, the gateway shortens the alert.
 type Provider struct {
 	network.Options
 

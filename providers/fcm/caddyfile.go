@@ -38,11 +38,11 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"apns":             jsonObject(&p.APNS),
 		"webpush":          jsonObject(&p.Webpush),
 		"fcm_options":      jsonObject(&p.FCMOptions),
-	}, func(d *caddyfile.Dispenser) error {
+	}, func(d *caddyfile.Dispenser, own []string) error {
 		if why := fcmmessage.Message.Ours(d.Val()); why != "" {
 			return d.Errf("%s: %s: leave it out", d.Val(), why)
 		}
-		return embedded(d)
+		return embedded(d, own)
 	})
 }
 
@@ -50,7 +50,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func jsonObject(into *json.RawMessage) caddyfileopt.Option {
 	return func(d *caddyfile.Dispenser) error {
 		name, text := d.Val(), string(*into)
-		if err := caddyfileopt.Text(&text)(d); err != nil {
+		if err := caddyfileopt.TextLike(&text, "<JSON object>, in backquotes: "+name+" `{…}`")(d); err != nil {
 			return err
 		}
 		if err := checkObject([]byte(text)); err != nil {
@@ -64,7 +64,7 @@ func jsonObject(into *json.RawMessage) caddyfileopt.Option {
 func checkObject(raw []byte) error {
 	var object map[string]any
 	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
-		return errors.New("not a JSON object")
+		return errors.New("not a JSON object: write it in backquotes, and its names in double quotes")
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ type credentialsFile struct {
 func readCredentials(raw []byte) (*credentialsFile, error) {
 	file := new(credentialsFile)
 	if json.Unmarshal(raw, file) != nil {
-		return nil, errors.New("the file is not JSON as Google's console writes it")
+		return nil, errors.New("the file is not JSON as Google's console writes it: use a service account's key")
 	}
 	return file, file.check(raw)
 }

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	unreachable       = "FCM is unreachable: check endpoint, proxy and the firewall"
-	googleUnreachable = "Google's token endpoint is unreachable: check proxy, the firewall and the token_uri of the credentials"
+	unreachable       = "check endpoint, proxy and the firewall"
+	googleUnreachable = "check proxy, the firewall and the token_uri of the credentials"
 )
 
 // hints explain to the operator what a reason means and what to do about it, as docs/fcm.md does.
@@ -30,7 +30,7 @@ var hints = map[string]string{
 
 	"dns":     "check endpoint, proxy and the server's DNS resolver",
 	"network": unreachable,
-	"timeout": "Google is unreachable: check endpoint, proxy and the firewall",
+	"timeout": unreachable,
 	"tls":     "a proxy terminates TLS, or the server is not FCM: check endpoint, proxy and trusted_ca",
 
 	"token_unavailable": "try again later",

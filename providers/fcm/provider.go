@@ -22,16 +22,17 @@ func init() {
 // Provider delivers through Firebase Cloud Messaging (FCM), with its HTTP v1 API. The pushkey is the registration token. With `target fid`,
 // it is the Firebase installation ID.
 //
-// Some options are JSON objects of FCM's API. You can write the names in them as `collapse_key` or as `collapseKey`; one object may use
-// both styles. The gateway checks these objects when the configuration loads. The configuration fails to load if an object has an unknown
-// name, a value of the wrong type, or a value beyond FCM's limits. It also fails if an object has a name that the gateway sets itself.
+// Some options are JSON objects of FCM's API. The field names in these objects can have either of two styles, such as `collapse_key` or
+// `collapseKey`. One object may use both styles. The gateway checks these objects when the configuration loads. The configuration fails to
+// load if an object contains an unknown field, a value of the wrong type, or a value beyond FCM's limits. It also fails if an object
+// contains a field that the gateway sets itself.
 //
 // By default, a message is a data message, as with Sygnal: it contains the `default_payload` in the pusher's data, `event_id`, `room_id`,
 // `prio`, `unread` and `missed_calls`. With `content full`, it also contains the rest of the notification. Each value is a string of at
 // most 1024 bytes. If a message is too large, the gateway first leaves out the event's `content`, then names, such as the room's name.
 //
-// If the pusher's data has `data_message`, or the app_id ends with `.data_message`, the message has FluffyChat's format. The gateway Hedwig
-// introduced this format.
+// If the pusher's data has `data_message`, or the app_id ends with `.data_message`, the message has FluffyChat's format. This format comes
+// from Hedwig, FluffyChat's own gateway.
 //
 // When you replace the credentials file, the provider reads it again. If it cannot use the new file, it logs an error and continues with
 // the old credential.
@@ -136,7 +137,7 @@ func (p *Provider) project(tokens *tokens) (string, error) {
 	case project == "":
 		return "", errors.New("missing, and the credentials name none: set it")
 	case !projectID.MatchString(project):
-		return "", fmt.Errorf("%q is not a project's ID", project)
+		return "", fmt.Errorf("%q is not a project's ID such as example-app-1234", project)
 	}
 	return project, nil
 }

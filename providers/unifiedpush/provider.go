@@ -23,15 +23,16 @@ func init() {
 // If the pusher's data has the subscription's keys, the gateway encrypts the message (RFC 8291), signs the request (RFC 8292) and sends the
 // whole notification. The keys are `p256dh` and `auth`. They can be members of the data itself, or of an object `keys` in the data.
 //
-// Without these keys, the message is not encrypted. Unless the app has `content full`, it then contains only IDs, counts, the priority and
-// the members that MSC3013 defines.
+// Without these keys, the message is not encrypted. It then contains only IDs, counts, the priority and the members that MSC3013 defines,
+// unless the app has `content full`.
 //
-// From the device's data, an unencrypted message without `content full` contains only `client_name` and `default_payload.user_id`. A client
-// with several accounts needs them to recognise the right account. The message never contains a pushkey or a key.
+// Without `content full`, an unencrypted message contains at most two members of the device's data: `client_name` and
+// `default_payload.user_id`. They show a client with several accounts which account the message is for. The message never contains the
+// pushkey or the subscription's keys.
 //
-// A message can have at most 4096 bytes. If it is too large, the gateway makes it smaller in this order, until it fits: it leaves out the
-// device, leaves out content that clients do not show, shortens the text, and leaves out names, such as the room's name. Finally, it leaves
-// out everything except IDs, counts and the priority.
+// A message can have at most 4096 bytes. If a message is too large, the gateway removes parts in the following order, until the message
+// fits. First, it leaves out the device, then content that clients do not show. Then it shortens the text, and then it leaves out names,
+// such as the room's name. Finally, it leaves out everything except IDs, counts and the priority.
 type Provider struct {
 	webpushmessage.Options
 
@@ -55,6 +56,9 @@ func (p *Provider) Mounted(hosts []string) error {
 
 // Start makes the VAPID key if there is none yet.
 func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx) }
+
+// CheckStart returns why Start would fail.
+func (p *Provider) CheckStart(ctx context.Context) error { return p.sender.CheckStart(ctx) }
 
 // Cleanup releases the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
@@ -83,6 +87,7 @@ var (
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
+	_ providers.StartChecker     = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)
 )

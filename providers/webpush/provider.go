@@ -16,17 +16,18 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
-// Provider delivers to Web Push subscriptions. There are two ways to register a subscription as a pusher. Either the pushkey is the
-// subscription's `p256dh`, and the pusher's data has `endpoint` and `auth`. Or the pushkey is the whole `PushSubscription` as JSON.
+// Provider delivers to Web Push subscriptions. A subscription can be registered as a pusher in two ways: the pushkey is either the
+// subscription's `p256dh`, or the whole `PushSubscription` as JSON. With `p256dh` as the pushkey, the pusher's data must contain `endpoint`
+// and `auth`.
 //
 // The message is encrypted, and only the subscriber can read it. So by default, it contains the whole notification, as one flat object:
 //
 //	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
 //
-// The message starts with the members of the `default_payload` in the pusher's data. The gateway then sets the members above, and
-// overwrites members of the same name. If the message is too large, the gateway makes it smaller in this order, until it fits: it leaves
-// out content that clients do not show, shortens the text, and leaves out names, such as the room's name. Finally, it leaves out everything
-// except IDs and counts.
+// The message also contains the members of the `default_payload` in the pusher's data. If two members have the same name, the gateway's own
+// member (one of those above) takes precedence. If a message is too large, the gateway removes parts in the following order, until the
+// message fits. First, it leaves out content that clients do not show. Then it shortens the text, and then it leaves out names, such as the
+// room's name. Finally, it leaves out everything except IDs and counts.
 //
 // The client can set two options in the pusher's data. `events_only: true` turns off badge updates. With `only_last_per_room: true`, a
 // message replaces an earlier message of the same room that is still pending, at the push service or in the outbox.
@@ -52,7 +53,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 }
 
 var errNoSubject = errors.New("vapid_subject is missing: push services require a way to contact you: " +
-	"set it, or give a site that mounts the app a public name")
+	"write one such as vapid_subject mailto:ops@example.org, or give a site that mounts the app a public name")
 
 // Mounted returns an error without a subject: Apple refuses a push without one.
 func (p *Provider) Mounted(hosts []string) error {
@@ -69,6 +70,9 @@ func (p *Provider) Start(ctx context.Context) error {
 	}
 	return p.sender.Start(ctx)
 }
+
+// CheckStart returns why Start would fail.
+func (p *Provider) CheckStart(ctx context.Context) error { return p.sender.CheckStart(ctx) }
 
 // Cleanup releases the connections.
 func (p *Provider) Cleanup() error { return p.sender.Close() }
@@ -97,6 +101,7 @@ var (
 	_ providers.Reducer          = (*Provider)(nil)
 	_ providers.Replacer         = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
+	_ providers.StartChecker     = (*Provider)(nil)
 	_ providers.ContentDefaulter = (*Provider)(nil)
 	_ providers.BadgesDefaulter  = (*Provider)(nil)
 	_ providers.Advertiser       = (*Provider)(nil)

@@ -16,11 +16,11 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name
 	if d.NextArg() {
 		if s.Path = d.Val(); s.Path == "" {
-			return d.Err("the path is empty")
+			return d.Err("rejected file: the path is empty: write a path, or leave it out")
 		}
 	}
 	if d.NextArg() {
-		return d.ArgErr()
+		return caddyfileopt.Args(d, "rejected file", "[<path>]")
 	}
 	return caddyfileopt.Block(d, map[string]caddyfileopt.Option{
 		"expire":      caddyfileopt.Once(&s.Expire, caddyfileopt.PositiveDuration),

@@ -99,6 +99,24 @@ func (s *Store) Open(ctx context.Context) error {
 	return nil
 }
 
+// Location returns the path of the file.
+func (s *Store) Location() string { return s.db.path }
+
+// CheckOpen returns why Open would fail. It only reads the file.
+func (s *Store) CheckOpen(context.Context) error {
+	switch {
+	case !s.held:
+		return rejected.ErrNotOpen
+	case s.db.Opened():
+		return nil
+	}
+	err := boltfile.Check(s.db.path, s.log)
+	if errors.Is(err, boltfile.ErrInUse) {
+		return rejected.ErrInUse
+	}
+	return err
+}
+
 // Cleanup releases its share of the database. The last one closes the file.
 func (s *Store) Cleanup() error {
 	if !s.held {
@@ -200,12 +218,22 @@ func (s *Store) Len() int {
 
 // Interface guards
 var (
-	_ caddy.Provisioner  = (*Store)(nil)
-	_ caddy.CleanerUpper = (*Store)(nil)
-	_ rejected.Store     = (*Store)(nil)
-	_ rejected.Opener    = (*Store)(nil)
-	_ rejected.Prompt    = (*Store)(nil)
-	_ rejected.Lister    = (*Store)(nil)
-	_ rejected.Sizer     = (*Store)(nil)
-	_ rejected.Migrator  = (*Store)(nil)
+	_ caddy.Provisioner    = (*Store)(nil)
+	_ caddy.CleanerUpper   = (*Store)(nil)
+	_ rejected.Store       = (*Store)(nil)
+	_ rejected.Opener      = (*Store)(nil)
+	_ rejected.Located     = (*Store)(nil)
+	_ rejected.Prompt      = (*Store)(nil)
+	_ rejected.Lister      = (*Store)(nil)
+	_ rejected.Sizer       = (*Store)(nil)
+	_ rejected.Migrator    = (*Store)(nil)
+	_ caddy.Provisioner    = (*Store)(nil)
+	_ caddy.CleanerUpper   = (*Store)(nil)
+	_ rejected.Store       = (*Store)(nil)
+	_ rejected.Opener      = (*Store)(nil)
+	_ rejected.OpenChecker = (*Store)(nil)
+	_ rejected.Prompt      = (*Store)(nil)
+	_ rejected.Lister      = (*Store)(nil)
+	_ rejected.Sizer       = (*Store)(nil)
+	_ rejected.Migrator    = (*Store)(nil)
 )

@@ -16,10 +16,10 @@ import (
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name
 	if !d.AllArgs(&s.URL) {
-		return d.ArgErr()
+		return caddyfileopt.Args(d, "rejected redis", "<url>, such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
 	}
 	if s.URL == "" {
-		return d.Err("the URL is empty")
+		return d.Err("rejected redis: the URL is empty: write one such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
 	}
 	return caddyfileopt.Block(d, map[string]caddyfileopt.Option{
 		"prefix": caddyfileopt.Once(&s.Prefix, redisclient.ParsePrefix),

@@ -25,10 +25,10 @@ func init() {
 // Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, the
 // patterns of apps, reasons and times, but never a pushkey.
 //
-// For each request, the gateway makes one query to Redis, which covers all devices of the request. It waits at most 100 ms for the answer.
-// If Redis does not answer, the gateway rejects no pushkeys on the basis of its records. The pushes go to the push service, which rejects
-// dead pushkeys again. When one gateway records a rejected pushkey, the other gateways use that record from their next request on. When one
-// gateway deletes a record, the others may still reject the pushkey for up to 5 s.
+// For each request, the gateway makes at most one query to Redis, which covers all devices of the request. It waits at most 100 ms for the
+// answer. If Redis does not answer, the gateway continues as if there were no records. It sends the pushes to the push service, which
+// rejects dead pushkeys again. When one gateway records a rejected pushkey, the other gateways use that record from their next request on.
+// When one gateway deletes a record, the others may still reject the pushkey for up to 5 s.
 type Store struct {
 	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
 	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
@@ -89,7 +89,22 @@ func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
-	return s.shelf.Open(ctx, s, s.log)
+	return s.shelf.Open(ctx, s, s.log, nil)
+}
+
+// Location returns the server and the database, without the user and the password.
+func (s *Store) Location() string { return s.shelf.Client.Location() }
+
+// Check asks Redis whether it can be used.
+func (s *Store) Check(ctx context.Context) error {
+	if !s.held {
+		return rejected.ErrNotOpen
+	}
+	err := s.shelf.Client.Check(ctx, s.shelf.base+"check", s.log)
+	if redisclient.Unreachable(err) {
+		return fmt.Errorf("%w: %w", rejected.ErrUnreachable, err)
+	}
+	return err
 }
 
 // Cleanup releases its share. The last one writes what was seen.
@@ -201,6 +216,8 @@ var (
 	_ caddy.CleanerUpper = (*Store)(nil)
 	_ rejected.Store     = (*Store)(nil)
 	_ rejected.Opener    = (*Store)(nil)
+	_ rejected.Located   = (*Store)(nil)
+	_ rejected.Checker   = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
 	_ rejected.Witness   = (*Store)(nil)
 	_ rejected.Migrator  = (*Store)(nil)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -25,7 +26,9 @@ type Overview struct {
 	Rejected string `json:"rejected"`
 	Outbox   string `json:"outbox"`
 	// Records is the number of pushkeys recorded as dead or suspected; absent if the store can't count them.
-	Records *int                `json:"rejected_records,omitempty"`
+	Records *int `json:"rejected_records,omitempty"`
+	// Refused are the notifications that sites refused within the last hour, before any of their devices was handled.
+	Refused []telemetry.Refusal `json:"refused"`
 	Apps    []gateway.AppStatus `json:"apps"`
 }
 

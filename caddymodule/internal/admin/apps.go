@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -21,6 +22,7 @@ func overview(ctx context.Context, g *gateway.Gateway) Overview {
 	defer cancel()
 	o := Overview{
 		Status: Ready, Rejected: caddy.GetModuleName(g.Rejected), Outbox: caddy.GetModuleName(g.Outbox), Apps: g.Status(ctx),
+		Refused: telemetry.Refusals(),
 	}
 	if sizer, ok := g.Rejected.(rejected.Sizer); ok {
 		n := sizer.Len()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,13 +13,23 @@ import (
 
 // Plan is what a provisioned configuration would do.
 type Plan struct {
-	// Rejected and Outbox are the names of the stores' modules.
-	Rejected, Outbox string
+	Rejected, Outbox PlannedStore
 	// Warnings are those that are not about a particular app.
 	Warnings []string
 	Apps     []PlannedApp
 	// Close releases what was provisioned.
 	Close func()
+}
+
+// PlannedStore is the rejected store or the outbox of a Plan.
+type PlannedStore struct {
+	// Module is the name of the store's module.
+	Module string
+	// Found is what was found without asking a server: [CheckOK], [CheckInUse], or empty if nothing can be found out that way.
+	Found string
+	// Check asks the store's server whether the store can be used; nil if it has no server. Its error wraps the contract's ErrUnreachable if
+	// there was no answer.
+	Check func(context.Context) error
 }
 
 // PlannedApp is an app of a Plan.
@@ -31,7 +39,7 @@ type PlannedApp struct {
 	// CredentialExpiry is when the credential expires; zero if it never does.
 	CredentialExpiry time.Time
 	Warnings         []string
-	// Check tests the credentials; nil if there is nothing to test.
+	// Check tests the credentials; nil if there is nothing to test. Its error wraps providers.ErrUnreachable if there was no answer.
 	Check func(context.Context) error
 }
 
@@ -39,11 +47,21 @@ type PlannedApp struct {
 type report struct {
 	Valid bool `json:"valid"`
 	// Error is why the configuration does not load.
-	Error    string      `json:"error,omitempty"`
-	Rejected string      `json:"rejected,omitempty"`
-	Outbox   string      `json:"outbox,omitempty"`
-	Apps     []appReport `json:"apps"`
-	Warnings []string    `json:"warnings"`
+	Error    string        `json:"error,omitempty"`
+	Rejected string        `json:"rejected,omitempty"`
+	Outbox   string        `json:"outbox,omitempty"`
+	Stores   []storeReport `json:"stores,omitempty"`
+	Apps     []appReport   `json:"apps"`
+	Warnings []string      `json:"warnings"`
+}
+
+// storeReport is the result of the check of a store.
+type storeReport struct {
+	// Store is rejected or outbox.
+	Store string `json:"store"`
+	// Check is ok, in_use, failed, unreachable, nothing_to_check, or not_checked if only --live can check the store.
+	Check string `json:"check"`
+	Error string `json:"error,omitempty"`
 }
 
 type appReport struct {
@@ -56,17 +74,10 @@ type appReport struct {
 	TTL              string            `json:"ttl"`
 	CredentialExpiry time.Time         `json:"credential_expiry,omitzero"`
 	Warnings         []string          `json:"warnings"`
-	// Live is the result of asking the push service: ok, failed or nothing_to_check; absent without --live.
+	// Live is the result of asking the push service: ok, failed, unreachable or nothing_to_check; absent without --live.
 	Live      string `json:"live,omitempty"`
 	LiveError string `json:"live_error,omitempty"`
 }
-
-// The results of asking a push service.
-const (
-	liveOK      = "ok"
-	liveFailed  = "failed"
-	liveNothing = "nothing_to_check"
-)
 
 func (p *program) check() *cobra.Command {
 	var live bool
@@ -76,12 +87,16 @@ func (p *program) check() *cobra.Command {
 wrong. It sends no push. You can run it while Caddy is running. It checks the
 file given with --config, or the Caddyfile in the current directory.
 
-With --live, it also asks each push service whether it accepts the credentials.
-Some push services cannot be asked. No device gets a push.
+It also finds out whether the user who runs it can read and write the files of
+the outbox and the rejected store. Run it as the user that runs Caddy.
 
-Exits with 1 if the configuration does not load or the check of credentials fails.
+With --live, it also asks each push service whether it accepts the credentials,
+and Redis whether the gateway can use it. Some push services cannot be asked. No
+device gets a push.
+
+Exits with 1 if the configuration does not load or a check with --live fails.
 If there are only warnings, it exits with 0, or with 3 if --strict is set.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
-	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials")
+	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials, and Redis whether it can be used")
 	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "The maximum time for --live")
 	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there are warnings")
 	return cmd
@@ -102,10 +117,10 @@ func check(i *invocation, live bool, within time.Duration) error {
 		return err
 	}
 	defer plan.Close()
-	var failed []string
 	if live {
-		failed = i.askServices(plan, r, within)
+		i.ask(plan, r, within)
 	}
+	r.Warnings = append(r.Warnings, log.warnings()...)
 	if i.json {
 		err = i.encode(r)
 	} else {
@@ -114,8 +129,8 @@ func check(i *invocation, live bool, within time.Duration) error {
 	switch {
 	case err != nil:
 		return err
-	case len(failed) > 0:
-		return fmt.Errorf("the check of the credentials failed for: %s", strings.Join(failed, ", "))
+	case r.problems() != "":
+		return errors.New(r.problems())
 	case i.strict && r.warned():
 		return errFound
 	}
@@ -150,8 +165,9 @@ func (i *invocation) provision(log *logFile) (*report, *Plan, error) {
 		return nil, nil, err
 	}
 	r := &report{
-		Valid: true, Rejected: plan.Rejected, Outbox: plan.Outbox, Apps: make([]appReport, len(plan.Apps)),
-		Warnings: append(append([]string{}, plan.Warnings...), append(written.warnings(), log.warnings()...)...),
+		Valid: true, Rejected: plan.Rejected.Module, Outbox: plan.Outbox.Module, Apps: make([]appReport, len(plan.Apps)),
+		Stores:   []storeReport{{Store: "rejected", Check: plan.Rejected.found()}, {Store: "outbox", Check: plan.Outbox.found()}},
+		Warnings: append(append([]string{}, plan.Warnings...), written.warnings()...),
 	}
 	for n, app := range plan.Apps {
 		r.Apps[n] = appReport{
@@ -170,42 +186,15 @@ func (r *report) warned() bool {
 	return n > 0
 }
 
-// askServices asks all push services at once and returns the apps whose check failed.
-func (i *invocation) askServices(plan *Plan, r *report, within time.Duration) (failed []string) {
-	i.progress.tell("Asking the push services…")
-	defer i.progress.end()
-	ctx, cancel := context.WithTimeout(i.ctx, within)
-	defer cancel()
-	var asked sync.WaitGroup
-	for n := range plan.Apps {
-		app, check := &r.Apps[n], plan.Apps[n].Check
-		if check == nil {
-			app.Live = liveNothing
-			continue
-		}
-		asked.Go(func() {
-			app.Live = liveOK
-			if err := check(ctx); err != nil {
-				app.Live, app.LiveError = liveFailed, err.Error()
-				if errors.Is(err, context.DeadlineExceeded) {
-					app.LiveError = fmt.Sprintf("no answer within %s", within)
-				}
-			}
-		})
-	}
-	asked.Wait()
-	for _, app := range r.Apps {
-		if app.Live == liveFailed {
-			failed = append(failed, app.App)
-		}
-	}
-	return failed
-}
-
 // report prints the report as text.
 func (i *invocation) report(r *report, live bool) {
 	i.say(green, "The configuration is valid.")
-	i.say(plain, "Stores: rejected %s, outbox %s.", r.Rejected, r.Outbox)
+	i.say(plain, "Stores: rejected %s, outbox %s.", r.Stores[0].text(r.Rejected), r.Stores[1].text(r.Outbox))
+	for _, s := range r.Stores {
+		if s.Error != "" {
+			i.say(red, "%s: %s", s.Store, s.Error)
+		}
+	}
 	fmt.Fprintln(i.out)
 	header := []string{"APP", "PROVIDER", "SETTINGS", "CONTENT", "WAIT", "TTL", "CREDENTIAL EXPIRES"}
 	if live {
@@ -216,10 +205,12 @@ func (i *invocation) report(r *report, live bool) {
 		row := cells(app.App, app.Provider, settingsText(app.Settings), app.Content, app.Wait, app.TTL, i.when(app.CredentialExpiry))
 		switch {
 		case !live:
-		case app.Live == liveOK:
+		case app.Live == CheckOK:
 			row = append(row, cell{"ok", green})
-		case app.Live == liveFailed:
+		case app.Live == checkFailed:
 			row = append(row, cell{"failed: " + app.LiveError, red})
+		case app.Live == checkUnreachable:
+			row = append(row, cell{app.LiveError, red})
 		default:
 			row = append(row, cell{"nothing to check", plain})
 		}

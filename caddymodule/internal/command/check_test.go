@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,10 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 // Caddy has one default log per process, so tests that load a configuration are not parallel.
@@ -52,7 +57,7 @@ func apps() []PlannedApp {
 }
 
 func TestAConfigurationIsChecked(t *testing.T) {
-	w, config, closed := planned(t, Plan{Rejected: "file", Outbox: "off", Warnings: []string{"outbox off: lost"}, Apps: apps()})
+	w, config, closed := planned(t, Plan{Rejected: PlannedStore{Module: "file", Found: CheckOK}, Outbox: PlannedStore{Module: "off"}, Warnings: []string{"outbox off: lost"}, Apps: apps()})
 	r := w.run(t, "check", "--config", config)
 	r.want(t, 0)
 	golden(t, "check", r.out)
@@ -66,14 +71,24 @@ func TestAConfigurationIsChecked(t *testing.T) {
 }
 
 func TestCredentialsAreChecked(t *testing.T) {
+	const failed, silent = "the check of the credentials failed for: org.example.ios",
+		"the push service cannot be reached, so the credentials were not checked, for: org.example.ios"
 	for _, tt := range []struct {
-		name, want string
-		err        error
-		code       int
+		name, want, live string
+		err              error
+		code             int
+		problem          string
 	}{
-		{"they are taken", "ok\n", nil, 0},
-		{"they are not", "failed: the key is revoked", errors.New("the key is revoked"), exitFailed},
-		{"nobody answers", "failed: no answer within 10ms", context.DeadlineExceeded, exitFailed},
+		{"they are taken", "ok\n", "ok", nil, 0, ""},
+		{"they are not", "failed: the key is revoked", "failed", errors.New("the key is revoked"), exitFailed, failed},
+		{
+			"the proxy is dead", "the push service cannot be reached: network: connection refused", "unreachable",
+			fmt.Errorf("%w: network: connection refused", providers.ErrUnreachable), exitFailed, silent,
+		},
+		{
+			"nobody answers", "the push service cannot be reached: no answer within 10ms", "unreachable",
+			context.DeadlineExceeded, exitFailed, silent,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			plan := Plan{Apps: apps()}
@@ -81,9 +96,86 @@ func TestCredentialsAreChecked(t *testing.T) {
 			w, config, _ := planned(t, plan)
 			r := w.run(t, "check", "--config", config, "--live", "--timeout", "10ms")
 			r.want(t, tt.code, tt.want, "nothing to check")
-			if tt.code != 0 && !strings.Contains(r.err, "the check of the credentials failed for: org.example.ios") {
-				t.Errorf("the error is %q", r.err)
+			if want := "Error: " + tt.problem + "\n"; tt.code != 0 && r.err != want {
+				t.Errorf("the error is %q, want %q", r.err, want)
 			}
+			w.run(t, "check", "--config", config, "--live", "--timeout", "10ms", "--json").want(t, tt.code, `"live":"`+tt.live+`"`)
+		})
+	}
+}
+
+func TestStoresAreChecked(t *testing.T) {
+	refused := checker{errors.New("redis: WRONGPASS")}.Check
+	gone := checker{fmt.Errorf("%w: redis: connection refused", outbox.ErrUnreachable)}.Check
+	forgone := checker{fmt.Errorf("%w: redis: connection refused", rejected.ErrUnreachable)}.Check
+	for _, tt := range []struct {
+		name             string
+		rejected, outbox PlannedStore
+		live             bool
+		text, json       string
+		problem          string // empty for none
+	}{
+		{
+			"files, one of them that of a running Caddy",
+			PlannedStore{Module: "file", Found: CheckInUse},
+			PlannedStore{Module: "file", Found: CheckOK},
+			false,
+			"Stores: rejected file (in use by a running Caddy), outbox file (ok).\n",
+			`"stores":[{"store":"rejected","check":"in_use"},{"store":"outbox","check":"ok"}]`, "",
+		},
+		{
+			"nothing to check",
+			PlannedStore{Module: "memory"},
+			PlannedStore{Module: "off"},
+			true, "Stores: rejected memory, outbox off.\n",
+			`"stores":[{"store":"rejected","check":"nothing_to_check"},{"store":"outbox","check":"nothing_to_check"}]`, "",
+		},
+		{
+			"servers that are not asked",
+			PlannedStore{Module: "redis", Check: refused},
+			PlannedStore{Module: "redis", Check: gone},
+			false,
+			"Stores: rejected redis (only --live checks it), outbox redis (only --live checks it).\n",
+			`"stores":[{"store":"rejected","check":"not_checked"},{"store":"outbox","check":"not_checked"}]`, "",
+		},
+		{
+			"servers that refuse, or do not answer",
+			PlannedStore{Module: "redis", Check: refused},
+			PlannedStore{Module: "redis", Check: gone},
+			true,
+			"Stores: rejected redis (failed), outbox redis (cannot be reached).\nrejected: redis: WRONGPASS\noutbox: the server cannot be reached: redis",
+			`{"store":"rejected","check":"failed","error":"redis: WRONGPASS"},{"store":"outbox","check":"unreachable","error":"the server cannot be`,
+			"the check of the rejected store failed; the server of the outbox cannot be reached",
+		},
+		{
+			"the other way round",
+			PlannedStore{Module: "redis", Check: forgone},
+			PlannedStore{Module: "redis", Check: refused},
+			true,
+			"Stores: rejected redis (cannot be reached), outbox redis (failed).\n", `{"store":"outbox","check":"failed","error":"redis: WRONGPASS"}`,
+			"the server of the rejected store cannot be reached; the check of the outbox failed",
+		},
+		{
+			"servers that can be used",
+			PlannedStore{Module: "redis", Check: checker{}.Check},
+			PlannedStore{Module: "redis", Check: checker{}.Check},
+			true,
+			"Stores: rejected redis (ok), outbox redis (ok).\n", `"stores":[{"store":"rejected","check":"ok"},{"store":"outbox","check":"ok"}]`, "",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, config, _ := planned(t, Plan{Rejected: tt.rejected, Outbox: tt.outbox})
+			args := []string{"check", "--config", config}
+			if tt.live {
+				args = append(args, "--live")
+			}
+			code := 0
+			if tt.problem != "" {
+				code = exitFailed
+			}
+			r := w.run(t, args...)
+			r.want(t, code, tt.text, tt.problem)
+			w.run(t, append(args, "--json")...).want(t, code, tt.json, tt.problem)
 		})
 	}
 }

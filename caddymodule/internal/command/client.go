@@ -13,9 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 )
 
@@ -30,35 +27,33 @@ const (
 // client calls the admin API. Caddy's own function for this has no timeout, and merges the status and the error into one text.
 type client struct {
 	http *http.Client
-	// base is the URL that all paths are relative to.
-	base string
+	// base is the URL that all paths are relative to, and shown is the address in errors.
+	base, shown string
 	// socket means that the address is a Unix socket, for which Caddy checks no origins.
 	socket bool
 }
 
 // client returns a client for the admin API at the address that the flags give.
 func (i *invocation) client() (*client, error) {
-	if i.config != "" {
-		quiet() // reading a configuration is logged
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress(i.address, nil, i.config, i.adapter)
+	to, err := i.adminAddress()
 	if err != nil {
-		return nil, fmt.Errorf("the admin API's address: %w", err)
+		return nil, err
 	}
-	to, err := caddy.ParseNetworkAddress(address)
-	if err != nil || to.PortRangeSize() > 1 {
-		return nil, fmt.Errorf("the admin API's address %q is invalid: write host:port or unix//path", address)
+	c := &client{socket: to.IsUnixNetwork()}
+	dial := to.JoinHostPort(0)
+	c.base = "http://" + dial
+	c.shown = c.base
+	if c.socket {
+		dial = to.Host
+		c.base = "http://127.0.0.1" // the host that Caddy expects on a socket
+		c.shown = "unix/" + to.Host
 	}
-	dial, base := to.JoinHostPort(0), "http://"+to.JoinHostPort(0)
-	if to.IsUnixNetwork() {
-		dial, _, _ = strings.Cut(to.Host, "|") // the socket's permissions follow
-		base = "http://127.0.0.1"              // the host that Caddy expects on a socket
-	}
-	return &client{base: base, socket: to.IsUnixNetwork(), http: &http.Client{Transport: &http.Transport{
+	c.http = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, to.Network, dial)
 		},
-	}}}, nil
+	}}
+	return c, nil
 }
 
 // apiError is an answer with a status other than 200.
@@ -106,33 +101,33 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, unreachable(err, c.base)
+		return nil, unreachable(err, c.shown)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, unreachable(err, c.base)
+		return nil, unreachable(err, c.shown)
 	}
 	if response.StatusCode != http.StatusOK {
 		failed := &apiError{status: response.StatusCode}
 		if json.Unmarshal(raw, &failed.Failure) != nil || failed.Failure.Error == "" {
-			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does this Caddy include the gateway?", c.base, response.Status)
+			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does this Caddy include the gateway?", c.shown, response.Status)
 		}
 		return nil, failed
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return nil, fmt.Errorf("the admin API at %s sent an unexpected answer: %w", c.base, err)
+		return nil, fmt.Errorf("the admin API at %s sent an unexpected answer: %w", c.shown, err)
 	}
 	return raw, nil
 }
 
 // unreachable returns an error that explains why there is no answer. It does not include the request's URL.
-func unreachable(err error, base string) error {
+func unreachable(err error, address string) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		err = failed.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the admin API at %s did not answer in time", base)
+		return fmt.Errorf("the admin API at %s did not answer in time", address)
 	}
-	return fmt.Errorf("the admin API at %s cannot be reached (see --address and --config): %w", base, err)
+	return fmt.Errorf("the admin API at %s cannot be reached (see --address and --config): %w", address, err)
 }

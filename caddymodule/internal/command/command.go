@@ -45,7 +45,7 @@ func New(inspect func(caddy.Context) (*Plan, error)) caddycmd.Command {
 		Short: "Inspects and manages the Matrix push gateway",
 		Long:  long,
 		CobraFunc: func(cmd *cobra.Command) {
-			(&program{now: time.Now, terminal: isTerminal, inspect: inspect}).addTo(cmd)
+			(&program{now: time.Now, terminal: isTerminal, width: terminalWidth, inspect: inspect}).addTo(cmd)
 		},
 	}
 }
@@ -55,7 +55,9 @@ type program struct {
 	now func() time.Time
 	// terminal reports whether a writer is a terminal.
 	terminal func(io.Writer) bool
-	inspect  func(caddy.Context) (*Plan, error)
+	// width returns how many columns a writer has; 0 if that is not known.
+	width   func(io.Writer) int
+	inspect func(caddy.Context) (*Plan, error)
 
 	json, strict             bool
 	address, config, adapter string
@@ -72,32 +74,32 @@ func isTerminal(w io.Writer) bool {
 func (p *program) addTo(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&p.json, "json", false, "Print JSON")
-	flags.StringVar(&p.address, "address", "", "The address of the admin API (default: the address in the file given with --config, or localhost:2019)")
+	flags.StringVar(&p.address, "address", "",
+		"The address of the admin API, such as localhost:2019 or /run/caddy/admin.sock (default: the address in the file given with --config, or localhost:2019)")
 	flags.StringVarP(&p.config, "config", "c", "", "The configuration file that is checked, or that has the address of the admin API")
 	flags.StringVarP(&p.adapter, "adapter", "a", "", "The config adapter to use for the file given with --config")
-	cmd.SetFlagErrorFunc(p.misused)
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return p.misused(cmd, fmt.Errorf("unknown command %q", args[0]))
-		}
-		return nil
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	cmd.AddCommand(p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check())
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return p.misused(cmd, flagError(cmd, err)) })
+	p.makeGroup(cmd, p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check())
+	setHelp(cmd)
 }
 
 // group returns a command that has only subcommands.
 func (p *program) group(use, short string, subcommands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short}
+	p.makeGroup(cmd, subcommands...)
+	return cmd
+}
+
+// makeGroup adds subcommands to a command that does nothing else.
+func (p *program) makeGroup(cmd *cobra.Command, subcommands ...*cobra.Command) {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return p.misused(cmd, fmt.Errorf("unknown command %q", args[0]))
+			return p.misused(cmd, commandError(cmd, args[0]))
 		}
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(subcommands...)
-	return cmd
 }
 
 // leaf returns a command without subcommands. It takes between least and most arguments.
@@ -137,7 +139,7 @@ func (p *program) invoked(cmd *cobra.Command, args []string) *invocation {
 	out, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	return &invocation{
 		program: p, ctx: ctx, args: args, in: cmd.InOrStdin(), out: out, err: stderr,
-		style: style{coloured: p.terminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"},
+		style: style{coloured: p.terminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}.fit(p.width(out)),
 		// Progress goes to standard error so it does not mix with the result.
 		progress: &progress{w: stderr, shown: p.terminal(stderr)},
 	}
@@ -161,15 +163,18 @@ func (p *program) ended(cmd *cobra.Command, err error) error {
 	}
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	p.code = exitFailed
+	const label = "Error: "
+	stderr := cmd.ErrOrStderr()
+	text := label + style{}.fit(p.width(stderr)).wrapped(len(label), printable(err.Error()))
 	var usage usageError
 	switch {
 	case errors.Is(err, errFound):
 		p.code = exitFound
 	case errors.As(err, &usage):
 		p.code = exitUsage
-		fmt.Fprintf(cmd.ErrOrStderr(), "Error: %s\nSee %s --help\n", printable(err.Error()), cmd.CommandPath())
+		fmt.Fprintf(stderr, "%s\nSee %s --help\n", text, cmd.CommandPath())
 	default:
-		fmt.Fprintf(cmd.ErrOrStderr(), "Error: %s\n", printable(err.Error()))
+		fmt.Fprintln(stderr, text)
 	}
 	if p.code == exitFailed {
 		return err

@@ -18,11 +18,11 @@ const healthy = `{"status":"ready","degraded":[],"rejected":"file","outbox":"fil
 	`{"app":"org.example.ios","provider":"apns","breaker":"closed","in_flight":3,"fuse":{"app":"org.example.ios","dead":1,"pushkeys":40},"outbox":{"entries":4,"devices":2,"oldest":"2026-03-14T11:20:00Z"},"credential_expiry":"2026-05-01T00:00:00Z","proven":true,"last_delivered":"2026-03-14T11:59:18Z","troubles":[]}]}`
 
 const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
-	`{"app":"org.example.ios","reason":"failing","since":"2026-03-14T11:50:00Z"},{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
+	`{"app":"org.example.ios","reason":"failing","detail":"network","error":"the proxy does not work: connection refused","since":"2026-03-14T11:50:00Z"},{"app":"org.example.up","reason":"failing","detail":"dns","host":"push.example.org:443","since":"2026-03-14T11:50:00Z"},{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
 	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"misconfigured","detail":"invalid_provider_token","since":"2026-03-14T11:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
 	`{"app":"org.example.ios","provider":"apns","breaker":"open","in_flight":0,"fuse":{"app":"org.example.ios","tripped":"2026-03-14T11:55:00Z","dead":30,"pushkeys":40},"credential_expiry":"2026-03-12T00:00:00Z","proven":false,"troubles":[` +
-	`{"reason":"invalid_provider_token","count":7,"first":"2026-03-14T11:00:00Z","last":"2026-03-14T11:58:00Z","detail":"InvalidProviderToken\u001b[2J","alarm":true},` +
-	`{"reason":"timeout","count":1,"first":"2026-03-14T10:00:00Z","last":"2026-03-14T10:00:00Z","alarm":false}]}]}`
+	`{"reason":"invalid_provider_token","count":7,"first":"2026-03-14T10:00:00Z","since":"2026-03-14T11:00:00Z","last":"2026-03-14T11:58:00Z","detail":"InvalidProviderToken\u001b[2J","alarm":true},` +
+	`{"reason":"timeout","count":1,"first":"2026-03-14T10:00:00Z","since":"2026-03-14T10:00:00Z","last":"2026-03-14T10:00:00Z","until":"2026-03-14T10:01:00Z","alarm":false}]}]}`
 
 const dead = `{"pushkey_hash":"` + hashA + `","app":"org.example.ios","record":{"pushkey_hash":"` + hashA + `","app":"org.example.ios","reason":"unregistered",` +
 	`"first_seen":"2026-03-10T12:00:00Z","last_seen":"2026-03-14T11:00:00Z","verdicts":2,"condemned_until":"2026-03-09T08:00:00Z","service_time":"2026-03-09T07:59:59Z","probe_at":"2026-03-14T13:00:00Z"},` +
@@ -58,7 +58,7 @@ func entry(id string, more string) string {
 const lost = `{"status":"degraded","degraded":[{"app":"org.example.web","reason":"misconfigured","detail":"wrong_key","word":"VapidPkHashMismatch","since":"2026-03-14T11:50:00Z"}],"rejected":"file","outbox":"file","apps":[` +
 	`{"app":"org.example.web","provider":"webpush","open_hosts":1,"paused_hosts":2,"in_flight":0,"fuse":{"app":"org.example.web","dead":0,"pushkeys":9},"proven":true,` +
 	`"wrong_keys":[{"host":"fcm.googleapis.com:443","devices":3,"since":"2026-03-14T11:50:00Z"},{"host":"push.example.org:443","devices":1,"since":"2026-03-14T11:59:00Z","accepted":true}],` +
-	`"troubles":[{"reason":"wrong_key","count":3,"first":"2026-03-14T11:50:00Z","last":"2026-03-14T11:58:00Z","word":"VapidPkHashMismatch","alarm":true}]}]}`
+	`"troubles":[{"reason":"wrong_key","count":3,"first":"2026-03-14T11:50:00Z","since":"2026-03-14T11:50:00Z","last":"2026-03-14T11:58:00Z","word":"VapidPkHashMismatch","alarm":true}]}]}`
 
 const wrongKey = `{"pushkey_hash":"` + hashA + `","app":"org.example.web","last":{"at":"2026-03-14T11:59:00Z","app":"org.example.web","outcome":"unauthorized","reason":"wrong_key","word":"VapidPkHashMismatch"},` +
 	`"waiting":true,"note":"the device subscribed with another key"}`

@@ -81,7 +81,9 @@ type ran struct {
 type world struct {
 	stdin    string
 	terminal bool
-	inspect  func(caddy.Context) (*Plan, error)
+	// columns is the width of the output; 0 if it is not known.
+	columns int
+	inspect func(caddy.Context) (*Plan, error)
 }
 
 // run runs the command as Caddy does.
@@ -90,12 +92,10 @@ func (w world) run(t *testing.T, args ...string) ran {
 	p := &program{
 		now:      func() time.Time { return today },
 		terminal: func(io.Writer) bool { return w.terminal },
+		width:    func(io.Writer) int { return w.columns },
 		inspect:  w.inspect,
 	}
-	cmd := &cobra.Command{Use: "matrix-push <command>"}
-	p.addTo(cmd)
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	root.AddCommand(cmd)
+	root := w.root(t, p)
 	var out, errs bytes.Buffer
 	root.SetIn(strings.NewReader(w.stdin))
 	root.SetOut(&out)
@@ -109,6 +109,17 @@ func (w world) run(t *testing.T, args ...string) ran {
 		t.Errorf("the pushkey is printed:\n%s%s", &out, &errs)
 	}
 	return ran{out.String(), errs.String(), p.code}
+}
+
+// root returns Caddy's command with the gateway's, and its own end of help texts.
+func (world) root(t *testing.T, p *program) *cobra.Command {
+	t.Helper()
+	cmd := &cobra.Command{Use: "matrix-push <command>"}
+	p.addTo(cmd)
+	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
+	root.SetHelpTemplate(root.HelpTemplate() + "\nFull documentation is available at:\nhttps://caddyserver.com/docs/command-line\n")
+	root.AddCommand(cmd)
+	return root
 }
 
 // ask runs a command against an admin API.

@@ -7,11 +7,15 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
-// style colours the output on a terminal.
-type style struct{ coloured bool }
+// style is how text is shown: in colours on a terminal, and in lines that fit.
+type style struct {
+	coloured bool
+	// width is how many columns a table may take. wraps means that sentences are wrapped at this width, too.
+	width int
+	wraps bool
+}
 
 // The colours, as ECMA-48 numbers them.
 type colour string
@@ -41,64 +45,33 @@ func printable(text string) string {
 	}, text)
 }
 
-// cell is a field of a table.
-type cell struct {
-	text   string
-	colour colour
-}
+// labels begin the sentences of lists. If such a sentence is wrapped, its further lines begin behind the label.
+var labels = []string{"- ", "Warning: "}
 
-func cells(texts ...string) []cell {
-	row := make([]cell, len(texts))
-	for i, text := range texts {
-		row[i].text = text
-	}
-	return row
-}
-
-// table has a header and rows. Each column is as wide as its widest cell.
-type table struct{ rows [][]cell }
-
-func newTable(header ...string) *table {
-	t := new(table)
-	t.add(cells(header...)...)
-	for i := range t.rows[0] {
-		t.rows[0][i].colour = bold
-	}
-	return t
-}
-
-func (t *table) add(row ...cell) {
-	for i := range row {
-		row[i].text = printable(row[i].text)
-		if row[i].text == "" {
-			row[i].text = "-"
-		}
-	}
-	t.rows = append(t.rows, row)
-}
-
-func (t *table) write(w io.Writer, s style) {
-	widths := make([]int, len(t.rows[0]))
-	for _, row := range t.rows {
-		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
-		}
-	}
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, c := range row {
-			line.WriteString(s.paint(c.colour, c.text))
-			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+2))
-			}
-		}
-		fmt.Fprintln(w, line.String())
-	}
-}
-
-// say writes a line.
+// say writes a sentence.
 func (i *invocation) say(c colour, format string, args ...any) {
-	fmt.Fprintln(i.out, i.style.paint(c, printable(fmt.Sprintf(format, args...))))
+	text, label := printable(fmt.Sprintf(format, args...)), ""
+	for _, l := range labels {
+		if strings.HasPrefix(text, l) {
+			text, label = text[len(l):], l
+		}
+	}
+	fmt.Fprintln(i.out, i.style.paint(c, label+i.style.wrapped(len(label), text)))
+}
+
+// facts writes a line for each name that has a value.
+func (i *invocation) facts(rows [][2]string) {
+	for _, row := range rows {
+		if row[1] != "" {
+			i.fact(row[0], row[1])
+		}
+	}
+}
+
+// fact writes a name and its value.
+func (i *invocation) fact(name, value string) {
+	name = fmt.Sprintf("%-15s ", name)
+	fmt.Fprintln(i.out, name+i.style.wrapped(columns(name), printable(value)))
 }
 
 // raw writes JSON as the admin API answered it.

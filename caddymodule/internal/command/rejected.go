@@ -20,7 +20,7 @@ func (p *program) rejected() *cobra.Command {
 func (p *program) rejectedList() *cobra.Command {
 	var app, prefix string
 	var limit int
-	cmd := p.leaf("list", "Lists the hashes of the pushkeys that are recorded as dead or suspected", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists the hashes of the dead and the suspected pushkeys", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
@@ -167,11 +167,7 @@ func (i *invocation) explanation(e gateway.Explanation) {
 		waiting = "yes (see `caddy matrix-push outbox list`)"
 	}
 	rows = append(rows, [2]string{"Pending pushes", waiting}, [2]string{"Note", e.Note})
-	for _, row := range rows {
-		if row[1] != "" {
-			i.say(plain, "%-16s%s", row[0], row[1])
-		}
-	}
+	i.facts(rows)
 }
 
 func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {

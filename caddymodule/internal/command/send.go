@@ -21,7 +21,7 @@ type sendFlags struct {
 
 func (p *program) send() *cobra.Command {
 	var f sendFlags
-	cmd := p.leaf("send", "Sends a test notification to a device and shows the push service's answer",
+	cmd := p.leaf("send", "Sends a test notification and shows the push service's answer",
 		`Sends a test notification to a device and shows the push service's answer. The
 test ignores the recorded rejections and the outbox, and changes neither of them.
 It may take up to 30 s.
@@ -168,9 +168,5 @@ func (i *invocation) trial(t gateway.Trial) {
 		result = "" // the first line shows it
 	}
 	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result})
-	for _, row := range rows {
-		if row[1] != "" {
-			i.say(plain, "%-16s%s", row[0], row[1])
-		}
-	}
+	i.facts(rows)
 }

@@ -58,6 +58,7 @@ func (i *invocation) overview(o admin.Overview) {
 		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
 	}
 	i.say(plain, "Stores: rejected %s%s, outbox %s.", o.Rejected, records, o.Outbox)
+	i.refused(o.Refused)
 	fmt.Fprintln(i.out)
 	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")
 	for _, a := range o.Apps {
@@ -119,7 +120,11 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 	}
 	switch d.Reason {
 	case "failing":
-		return of + ": no push was delivered and all recent attempts failed since " + i.whenever(d.Since)
+		to := ""
+		if d.Host != "" {
+			to = " to your push server " + d.Host
+		}
+		return of + ": no push was delivered" + to + " and all recent attempts failed since " + i.whenever(d.Since) + because(d.Detail, d.Error)
 	case "breaker_open":
 		return of + ": the breaker is open because the push service is failing"
 	case "fuse_tripped":
@@ -134,6 +139,18 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 		return "the outbox cannot be read"
 	default:
 		return of + ": " + d.Reason
+	}
+}
+
+// because returns the reason of a failure and its description, after a colon.
+func because(reason, description string) string {
+	switch {
+	case reason == "":
+		return ""
+	case description == "":
+		return ": " + reason
+	default:
+		return ": " + reason + " (" + description + ")"
 	}
 }
 
@@ -192,12 +209,12 @@ func (i *invocation) waiting(o *gateway.OutboxStatus) string {
 
 // troubles shows why pushes were not delivered.
 func (i *invocation) troubles(apps []gateway.AppStatus) {
-	troubles := newTable("APP", "PROBLEM", "COUNT", "LAST", "ACTION NEEDED", "DETAIL")
+	troubles := newTable("APP", "PROBLEM", "COUNT", "SINCE", "LAST", "UNTIL", "ACTION NEEDED", "DETAIL")
 	for _, a := range apps {
 		for _, t := range a.Troubles {
-			row := cells(a.App, withWord(t.Reason, t.Word), fmt.Sprint(t.Count), i.when(t.Last), "no", t.Detail)
+			row := cells(a.App, withWord(t.Reason, t.Word), fmt.Sprint(t.Count), i.when(t.Since), i.when(t.Last), i.when(t.Until), "no", t.Detail)
 			if t.Alarm {
-				row[1].colour, row[4] = red, cell{"yes", red}
+				row[1].colour, row[6] = red, cell{"yes", red}
 			}
 			troubles.add(row...)
 		}

@@ -77,6 +77,9 @@ type verdict struct {
 	// standing is the device's standing when the attempt began. delivered reports whether the app has delivered a push to any device.
 	standing  outbox.Standing
 	delivered bool
+	// accepted is when the gateway received the push. kept means that there is an outbox to keep it.
+	accepted time.Time
+	kept     bool
 }
 
 // tells reports whether the verdict is evidence about the app. A device that chose its own push server is evidence only about itself.
@@ -115,9 +118,7 @@ func (h *hosts) end(a *attempt, v verdict, now time.Time) change {
 			a.paused = true
 		}
 	}
-	if v.tells(a.host.name) {
-		h.health.note(a.host.name, v.own, o, now)
-	}
+	a.health = h.health.note(a.host, &v, now)
 	if v.standing == outbox.Proven && isFault(o) {
 		a.host.wanting.add(k)
 	}

@@ -34,6 +34,21 @@ func newBox(b outbox.Box, o Observer) *box {
 	return found
 }
 
+// reportLosses has the outbox report the pushes that it drops by itself.
+func (g *Gateway) reportLosses() {
+	loser, ok := g.Outbox.(outbox.Loser)
+	if !ok {
+		return
+	}
+	loser.OnLoss(func(pattern string, why outbox.Loss, pushes int) {
+		app := g.Router.Configured(pattern)
+		if app == nil {
+			app = &App{Pattern: pattern}
+		}
+		g.Observer.Lost(app, why, pushes)
+	})
+}
+
 // failed reports that a call failed.
 func (b *box) failed(doing string, err error) {
 	if err != nil && !errors.Is(err, outbox.ErrOff) && !errors.Is(err, outbox.ErrFull) {

@@ -71,7 +71,8 @@ type attempt struct {
 	// reported.
 	paused     bool
 	wrongKeys  int
-	outlived   bool // it hung until the service worked again
+	outlived   bool   // it hung until the service worked again
+	health     course // of the app, by the attempt's verdict
 	prev, next *attempt
 }
 

@@ -90,7 +90,9 @@ func Decode(body []byte, maxDevices int) (*Request, *Error) {
 	case n.Devices == nil:
 		return nil, errBadJSON("notification.devices is missing")
 	case len(n.Devices) > maxDevices:
-		return nil, errBadJSON("notification.devices has more than %d entries", maxDevices)
+		err := errBadJSON("notification.devices has more than %d entries", maxDevices)
+		err.Hint = "if `from` is a homeserver, raise max_devices"
+		return nil, err
 	}
 	content, ok := object(n.Content)
 	if !ok {

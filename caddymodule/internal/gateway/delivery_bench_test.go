@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/off"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
@@ -83,10 +84,13 @@ type deaf struct{}
 
 func (deaf) Attempted(Attempt)                     {}
 func (deaf) Refused(*App, Refusal)                 {}
+func (deaf) Lost(*App, outbox.Loss, int)           {}
 func (deaf) Answered(*App, Result)                 {}
 func (deaf) BreakerOpened(*App, string)            {}
 func (deaf) HostPaused(*App, string)               {}
 func (deaf) BreakerClosed(*App, string)            {}
+func (deaf) AppFailing(*App, Failing)              {}
+func (deaf) AppRecovered(*App)                     {}
 func (deaf) FuseTripped(string, string, int, bool) {}
 func (deaf) FuseReset(string, string, bool, bool)  {}
 func (deaf) StoreFailed(string, error)             {}

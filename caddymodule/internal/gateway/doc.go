@@ -71,6 +71,7 @@
 //	work, one an app      Work             with Work's context             Work
 //	offerTrials, one an   Work             with Work's context, after the  Work
 //	app                                    call that it is making
+//	watchHealth           Work             with Work's context             Work
 //	retry                 work             like a flight                   Shared.Drain, until it has landed
 //	withdraw              a fuse that      when all records are withdrawn  Shared.Drain
 //	                      trips
@@ -103,7 +104,7 @@
 //	attempts                              giveUp: ten refusals
 //	the pause of a host that throttles    pauses: at a known host, its answers count for newcomers only
 //	another key than the app's            wrongKeys: it is counted, but reported only if it is evidence about the app
-//	health, alarms                        verdict.tells
+//	health, alarms                        verdict.tells, Trouble.calls
 //
 // # Where to change what
 //
@@ -119,4 +120,5 @@
 //	when a host is down        breaker.go has the rules, without I/O; hosts.go keeps the breakers in a bounded table; admission.go asks
 //	                           them and reports outcomes to them; trials.go makes pending pushes due as trials
 //	when an app is degraded    health.go, and Degradations in status.go
+//	when a trouble ends        Trouble in trouble.go; Gateway.proved, for test pushes
 package gateway

@@ -208,7 +208,8 @@ type Trial struct {
 var ErrUnknownApp = errors.New("no app serves the app_id")
 
 // Try makes one attempt at the first device of a request. It bypasses the rejected store, the breaker and the outbox, and changes
-// nothing in them. The site is the one that the notification counts as having arrived at.
+// nothing in them. If the push is delivered, that ends the troubles that it disproves. The site is the one that the notification counts
+// as having arrived at.
 func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Trial, error) {
 	d := &r.Devices[0]
 	app := g.Router.Route(d.AppID)
@@ -236,7 +237,19 @@ func (g *Gateway) Try(ctx context.Context, r *Request, site providers.Site) (Tri
 		c.outbox = done
 	}
 	t.Result = decide(o, c).result.String()
+	if o.Kind == providers.KindDelivered {
+		g.proved(app, d, k, site)
+	}
 	return t, nil
+}
+
+// proved notes that a test push was delivered. So the settings are right, and the host works. It is not evidence about any device: it makes
+// none known, and neither rejects nor acquits one.
+func (g *Gateway) proved(app *App, d *providers.Device, k rejected.Key, site providers.Site) {
+	now := g.Now()
+	host := app.Host(d)
+	g.healthChanged(app, app.hosts.proved(host, k, app.load, isOwn(host, site), now))
+	g.Shared.journal.proved(app, host, now)
 }
 
 func (g *Gateway) try(ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site) providers.Outcome {

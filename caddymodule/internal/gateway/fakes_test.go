@@ -295,6 +295,10 @@ func (w *witness) Refused(a *App, why Refusal) {
 	w.see("outbox refused: " + a.Pattern + " " + string(why))
 }
 
+func (w *witness) Lost(a *App, why outbox.Loss, pushes int) {
+	w.see(fmt.Sprintf("lost: %s %s %d", a.Pattern, why, pushes))
+}
+
 func (w *witness) HostPaused(a *App, host string) {
 	w.see("host paused: " + a.Pattern + " " + host)
 }
@@ -305,6 +309,14 @@ func (w *witness) BreakerOpened(a *App, host string) {
 
 func (w *witness) BreakerClosed(a *App, host string) {
 	w.see("breaker closed: " + a.Pattern + " " + host)
+}
+
+func (w *witness) AppFailing(a *App, why Failing) {
+	w.see("app fails: " + a.Pattern + " " + why.Reason + " " + why.Host)
+}
+
+func (w *witness) AppRecovered(a *App) {
+	w.see("app works: " + a.Pattern)
 }
 
 func (w *witness) FuseTripped(app, host string, pushkeys int, alarm bool) {

@@ -94,8 +94,11 @@ func (c *cargo) ref() outbox.Ref {
 }
 
 // ownSite reports whether the push goes to the site that it came in at.
-func (c *cargo) ownSite() bool {
-	return c.host != "" && c.push.Site.Host != "" && c.host == c.push.Site.Host+":"+c.push.Site.Port
+func (c *cargo) ownSite() bool { return isOwn(c.host, c.push.Site) }
+
+// isOwn reports whether a host is a site.
+func isOwn(host string, s providers.Site) bool {
+	return host != "" && s.Host != "" && host == s.Host+":"+s.Port
 }
 
 // launch starts the flight on its own goroutine, because it may outlast the request and must not end with it.

@@ -239,6 +239,16 @@ func (a *App) Start(ctx context.Context) error {
 	}
 }
 
+// CheckStart returns why Start would fail, if the provider can find that out in advance.
+func (a *App) CheckStart(ctx context.Context) (err error) {
+	if p, ok := a.Provider.(providers.StartChecker); ok {
+		if caught := a.guard("CheckStart", func() { err = sound(p.CheckStart(ctx)) }); caught != nil {
+			return caught
+		}
+	}
+	return err
+}
+
 // Warm prepares the provider for the first push.
 func (a *App) Warm(ctx context.Context) (err error) {
 	if p, ok := a.Provider.(providers.Warmer); ok {

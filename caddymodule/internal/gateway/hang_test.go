@@ -82,7 +82,7 @@ func TestAServiceThatNeverAnswersIsLeftAloneAfterAFewSeconds(t *testing.T) {
 						t.Errorf("request %d was answered %s", i, answers[i])
 					}
 				}
-				if !slices.Equal(r.saw.seen(), []string{"breaker opened: app "}) {
+				if !slices.Equal(r.saw.seen(), []string{"breaker opened: app ", "app fails: app timeout "}) {
 					t.Errorf("the observer saw %q", r.saw.seen())
 				}
 				recovered := time.Now()

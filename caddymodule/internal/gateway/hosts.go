@@ -63,6 +63,8 @@ type host struct {
 	// device.
 	delivered, other time.Time
 	latest           rejected.Key
+	// failed is when the first push since then failed; zero if none did, or if the failures are evidence only about devices.
+	failed time.Time
 	// trusted are devices that the host took pushes for. wanting are proven devices whose latest push failed or was turned away.
 	trusted, wanting latest
 	// proof is the load number of the app when the host last took a push. refused are distinct devices whose pushes the host refused,
@@ -222,6 +224,18 @@ func (h *hosts) blames(name string, load int64) bool {
 	defer h.mu.Unlock()
 	one := h.find(name)
 	return name == "" || one != nil && one.refusing == load && one.refused.n == witnesses && one.proof != load
+}
+
+// proved notes that a host took a test push for a device, with the settings of a load. It returns the change of the app's health.
+func (h *hosts) proved(name string, k rejected.Key, load int64, own bool, now time.Time) course {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one := h.of(name)
+	one.proof, one.refused = load, distinct{}
+	h.wrong.took(name, k, load)
+	one.failed, h.health.delivered = time.Time{}, now
+	h.health.works(one, own, true)
+	return h.health.changed(now)
 }
 
 // witnessEvery is how often a host's delivery is reported to other gateways.

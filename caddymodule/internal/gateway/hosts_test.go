@@ -254,55 +254,6 @@ func TestAHostThatRejectsAllOfItsDevicesTripsItsOwnFuse(t *testing.T) {
 	})
 }
 
-func TestAnAppFailsWhenNothingArrives(t *testing.T) {
-	t.Parallel()
-	down, limited := providers.Unreachable("network", nil), providers.Limited("rate_limited", 0, nil)
-	type step struct {
-		after   time.Duration
-		host    string
-		own     bool
-		outcome providers.Outcome
-	}
-	for _, tt := range []struct {
-		name  string
-		steps []step
-		since time.Duration // when it began to fail; -1 if it does not
-	}{
-		{"three failures over half a minute", []step{{0, "", false, down}, {10, "", false, down}, {20, "", false, down}}, 0},
-		{"three failures in a moment", []step{{0, "", false, down}, {1, "", false, down}, {1, "", false, down}}, -1},
-		{"trials", []step{{0, "", false, down}, {10, "", false, down}, {10, "", false, down}, {10, "", false, down}}, 0},
-		{"one a second", slices.Repeat([]step{{1, "", false, down}}, 40), 1},
-		{"two hosts, of which one is left", append([]step{{0, "b", false, down}}, slices.Repeat([]step{{10, "a", false, down}}, 5)...), 0},
-		{"two failures", []step{{0, "", false, down}, {60, "", false, down}}, -1},
-		{"rate limits", []step{{0, "", false, limited}, {20, "", false, limited}, {20, "", false, limited}}, -1},
-		{"bounds of ours", []step{{0, "", false, turnedAway()}, {20, "", false, turnedAway()}, {20, "", false, turnedAway()}}, -1},
-		{"a delivery in between", []step{{0, "", false, down}, {20, "", false, providers.Delivered()}, {20, "", false, down}, {20, "", false, down}}, -1},
-		{"a delivery at the end", []step{{0, "", false, down}, {20, "", false, down}, {20, "", false, down}, {1, "", false, providers.Delivered()}}, -1},
-		{"one stranger's host", []step{{0, "a", false, down}, {20, "a", false, down}, {20, "a", false, down}}, -1},
-		{"two hosts", []step{{0, "a", false, down}, {20, "b", false, down}, {20, "a", false, down}}, 0},
-		{"the operator's own", []step{{0, "a", true, down}, {20, "a", true, down}, {20, "a", true, down}}, 0},
-		{"since the first of many", []step{{5, "", false, down}, {20, "", false, down}, {20, "", false, down}, {20, "", false, down}}, 5},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			begin := time.Now()
-			now := begin
-			var h health
-			for _, s := range tt.steps {
-				now = now.Add(s.after * time.Second)
-				h.note(s.host, s.own, s.outcome, now)
-			}
-			want := time.Time{}
-			if tt.since >= 0 {
-				want = begin.Add(tt.since * time.Second)
-			}
-			if got := h.failing(); !got.Equal(want) {
-				t.Errorf("it fails since %v, want %v", got, want)
-			}
-		})
-	}
-}
-
 // receivers.md 3: one device, with a server that answers 403, paged the operator.
 func TestWhatAHostRefusesIsTheOperatorsFaultOnlyIfItRefusesSeveral(t *testing.T) {
 	bubble(t, func(t *testing.T) {

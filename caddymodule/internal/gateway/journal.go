@@ -13,12 +13,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-const (
-	// maxAccounts bounds the devices whose latest attempt is remembered.
-	maxAccounts = 8192
-	// maxTroubles bounds the reasons that are kept for an app.
-	maxTroubles = 32
-)
+// maxAccounts bounds the devices whose latest attempt is remembered.
+const maxAccounts = 8192
 
 // journal keeps recent attempts for the operator: the latest attempt for each device, and each app's troubles. It is safe for
 // concurrent use.
@@ -26,12 +22,6 @@ type journal struct {
 	mu       sync.Mutex
 	accounts *simplelru.LRU[rejected.Key, Account]
 	apps     map[string]*chronicle
-}
-
-// chronicle is the journal of one app.
-type chronicle struct {
-	delivered time.Time
-	troubles  map[string]*Trouble // by reason
 }
 
 // Account is the result of an attempt.
@@ -50,47 +40,6 @@ type Account struct {
 	delivered time.Time
 }
 
-// Trouble is a reason why an app's pushes were not delivered.
-type Trouble struct {
-	Reason string `json:"reason"`
-	// Count is how often it happened since the process began. First and Last are when.
-	Count int       `json:"count"`
-	First time.Time `json:"first"`
-	Last  time.Time `json:"last"`
-	// Word is the push service's own word in the latest case; absent if it gave none.
-	Word string `json:"word,omitempty"`
-	// Detail describes the latest case.
-	Detail string `json:"detail,omitempty"`
-	// Alarm means that the operator must act.
-	Alarm bool `json:"alarm"`
-
-	// settings means that wrong settings of the app explain it, and not only the fuse.
-	settings bool
-	// blamed are the latest hosts that refused the app's settings, where devices choose the host.
-	blamed [maxBlamed]string
-}
-
-// maxBlamed is how many hosts a trouble remembers.
-const maxBlamed = 4
-
-// blame adds a host.
-func (t *Trouble) blame(host string) {
-	if host == "" || slices.Contains(t.blamed[:], host) {
-		return
-	}
-	copy(t.blamed[1:], t.blamed[:])
-	t.blamed[0] = host
-}
-
-// goesOn reports whether the operator must still act on a trouble caused by the app's settings. delivered is when the app last
-// delivered a push.
-func (t *Trouble) goesOn(app *App, delivered time.Time) bool {
-	if t.blamed[0] == "" {
-		return !delivered.After(t.Last)
-	}
-	return slices.ContainsFunc(t.blamed[:], func(host string) bool { return host != "" && app.hosts.blames(host, app.load) })
-}
-
 func newJournal() *journal {
 	accounts, err := simplelru.NewLRU[rejected.Key, Account](maxAccounts, nil)
 	if err != nil {
@@ -101,7 +50,9 @@ func newJournal() *journal {
 
 // note records an attempt.
 func (j *journal) note(a Attempt, now time.Time) {
-	account := Account{At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason, Word: a.Outcome.Word, wrongKey: a.Outcome.WrongKey}
+	account := Account{
+		At: now, App: a.App.Pattern, Outcome: a.Kind(), Reason: a.Outcome.Reason, Word: a.Outcome.Word, wrongKey: a.Outcome.WrongKey,
+	}
 	if a.Outcome.Err != nil {
 		account.Detail = a.Outcome.Err.Error()
 	}
@@ -122,29 +73,22 @@ func (j *journal) note(a Attempt, now time.Time) {
 	switch {
 	case a.Outcome.Kind == providers.KindDelivered:
 		c.delivered = now
+		c.disprove(a.Host, now)
 	case a.Alarm, a.Outcome.Kind == providers.KindRetry, a.Outcome.Kind == providers.KindDropped, a.Outcome.Kind == providers.KindSuspected:
-		if t := c.add(account); t != nil {
-			t.Alarm, t.settings = a.Alarm, a.Alarm && (a.Outcome.Kind == providers.KindMisconfigured || a.Outcome.Doubtful)
-			if a.Alarm && a.Outcome.Kind == providers.KindMisconfigured {
-				t.blame(a.Host)
-			}
+		if t := c.trouble(account); t != nil {
+			t.happened(&a, account)
+			c.ongoing = true
 		}
 	}
 }
 
-// add counts a trouble. It returns nil if there are too many to keep it.
-func (c *chronicle) add(a Account) *Trouble {
-	t := c.troubles[a.Reason]
-	if t == nil {
-		if len(c.troubles) >= maxTroubles {
-			return nil
-		}
-		t = &Trouble{Reason: a.Reason, First: a.At}
-		c.troubles[a.Reason] = t
+// proved notes that a test push was delivered. It ends troubles, as another delivery does.
+func (j *journal) proved(app *App, host string, now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if c := j.apps[app.Pattern]; c != nil {
+		c.disprove(host, now)
 	}
-	t.Count++
-	t.Last, t.Word, t.Detail = a.At, a.Word, a.Detail
-	return t
 }
 
 // of returns when an app last delivered a push, or zero, and its troubles, latest first.

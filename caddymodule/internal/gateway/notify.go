@@ -48,7 +48,9 @@ func New(o Options) *Gateway {
 		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
 	}
-	return &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
+	g := &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
+	g.reportLosses()
+	return g
 }
 
 // Observer is notified of events, to report them to the operator. It is called from many goroutines and must not block.
@@ -57,6 +59,8 @@ type Observer interface {
 	Attempted(Attempt)
 	// Refused is called when the outbox had no room for a push.
 	Refused(app *App, why Refusal)
+	// Lost is called when the outbox has dropped pushes by itself. The app has no provider if it is no longer configured.
+	Lost(app *App, why outbox.Loss, pushes int)
 	// Answered is called for each device of a request when it is answered. The app is nil if none serves the device.
 	Answered(app *App, result Result)
 	// HostPaused is called when a host that devices choose has throttled so many of them that its pushes pause.
@@ -66,6 +70,10 @@ type Observer interface {
 	BreakerOpened(app *App, host string)
 	// BreakerClosed is called once when the push service works again.
 	BreakerClosed(app *App, host string)
+	// AppFailing is called once when an app begins to fail: for a while, all its pushes failed and nothing was delivered.
+	AppFailing(app *App, why Failing)
+	// AppRecovered is called once when an answer of the push service shows that the app works again.
+	AppRecovered(app *App)
 	// FuseTripped is called when too many pushkeys of an app, or of one of its hosts, were rejected. Their rejections are withdrawn,
 	// and further ones are held. The app is empty for devices of unknown apps. alarm means that known devices would trip it by
 	// themselves. If that happens later, FuseTripped is called again.

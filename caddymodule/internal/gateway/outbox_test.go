@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -312,6 +313,44 @@ func TestDrainWaitsForTheLastAttempt(t *testing.T) {
 		<-drained
 		if len(r.saw.attempts) != 2 {
 			t.Errorf("the observer saw %d attempts", len(r.saw.attempts))
+		}
+	})
+}
+
+// losing is an outbox that drops pushes by itself.
+type losing struct {
+	*memoryBox
+	lost func(app string, why outbox.Loss, entries int)
+}
+
+func (l *losing) OnLoss(lost func(app string, why outbox.Loss, entries int)) { l.lost = lost }
+
+func TestWhatTheOutboxDropsByItselfIsReported(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, appFor("app", always(providers.Delivered())))
+	box := &losing{memoryBox: r.box}
+	r.Options.Outbox = box
+	r.Gateway = New(r.Options)
+	box.lost("app", outbox.LossExpired, 2)
+	box.lost("gone", outbox.LossUnreadable, 1)
+	if got := r.saw.seen(); !slices.Equal(got, []string{"lost: app expired 2", "lost: gone unreadable 1"}) {
+		t.Errorf("the observer saw %q", got)
+	}
+}
+
+func TestAnExpiredPushOfAKnownDeviceIsKnown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, appFor("app", always(providers.Delivered())))
+		r.notify(event("$1", device("key")))
+		app := r.Router.Apps()[0]
+		for pushkey, known := range map[string]bool{"key": true, "other": false} {
+			before := len(r.attempts())
+			r.retry(app, outbox.Leased{Entry: outbox.Entry{
+				ID: "id", App: "app", Device: rejected.KeyOf("app", pushkey), Push: []byte(keptEarlier), Expires: time.Now().Add(-time.Second),
+			}})
+			if a := r.attempts()[before]; a.Outcome.Reason != "expired" || a.Known != known {
+				t.Errorf("%s: %s, known is %v", pushkey, a.Outcome.Reason, a.Known)
+			}
 		}
 	})
 }

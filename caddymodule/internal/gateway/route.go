@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Router finds the app that serves an app_id: the app with exactly that name, or else the most specific pattern that matches. The order
@@ -35,7 +36,8 @@ func NewRouter(apps []*App) (*Router, error) {
 	for i, a := range r.globs {
 		for _, b := range r.globs[i+1:] {
 			if compareSpecificity(a.Pattern, b.Pattern) == 0 && overlap(a.Pattern, b.Pattern) {
-				return nil, fmt.Errorf("apps %q and %q are equally specific and can match the same app_id", a.Pattern, b.Pattern)
+				return nil, fmt.Errorf("apps %q and %q are equally specific and can match the same app_id: "+
+					"write more of the app_id in one of them, before its first * or ?", a.Pattern, b.Pattern)
 			}
 		}
 	}
@@ -74,14 +76,26 @@ func (r *Router) Route(appID string) *App {
 func CheckPattern(pattern string) error {
 	switch {
 	case pattern == "":
-		return errors.New("an app's pattern is empty")
+		return errors.New("an app's pattern is empty: write an app_id, or * for all apps")
 	case strings.Contains(pattern, "/"):
-		return fmt.Errorf("app %q: a pattern cannot contain a slash, which separates the admin API's paths", pattern)
-	case strings.ContainsRune(pattern, 0):
-		return fmt.Errorf("app %q: a pattern cannot contain a NUL", pattern)
+		return fmt.Errorf("app %q: a pattern cannot contain a slash, which separates the admin API's paths: use ? or * in its place", pattern)
+	case strings.ContainsFunc(pattern, unicode.IsControl):
+		return fmt.Errorf("app %q: a pattern cannot contain control characters: remove them", pattern)
+	case pattern == UnknownApp, pattern == OtherReason:
+		return fmt.Errorf("app %q: this name is reserved for the gateway's metrics: use another pattern", pattern)
+	case pattern == "@id", strings.Trim(pattern, ".") == "":
+		return fmt.Errorf("app %q: this name has a meaning in the admin API's paths: use another pattern", pattern)
 	}
 	return nil
 }
+
+// These labels of metrics stand for what has no own label, so they cannot be the names of apps.
+const (
+	// UnknownApp stands for all apps that are not configured.
+	UnknownApp = "_unknown"
+	// OtherReason stands for the reasons beyond a limit.
+	OtherReason = "_other"
+)
 
 func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
 

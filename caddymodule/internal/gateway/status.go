@@ -32,7 +32,9 @@ type AppStatus struct {
 	// Suspected is how many pushkeys look dead without proof, as far as this process has seen. Their pushes are pending.
 	Suspected int `json:"suspected,omitempty"`
 	// Failing is since when pushes fail, if the latest attempts all failed for a while and nothing was delivered; absent otherwise.
-	Failing       *time.Time `json:"failing,omitempty"`
+	Failing *time.Time `json:"failing,omitempty"`
+	// FailingWhy is why; nil if it does not fail.
+	FailingWhy    *Failing   `json:"-"`
 	LastDelivered *time.Time `json:"last_delivered,omitempty"`
 	// WrongKeys are up to 5 hosts that refuse the app's key because devices subscribed with another one; absent if there are none.
 	WrongKeys []WrongKeys `json:"wrong_keys,omitempty"`
@@ -59,13 +61,18 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		s := AppStatus{
 			App: app.Pattern, Provider: app.ProviderName, InFlight: int(app.hosts.flying.Load()),
 			Fuse: app.fuse.status(app.Pattern), Proven: app.proven.Load(), Suspected: g.Shared.suspects.count(app.Pattern),
-			Failing: present(app.hosts.failing()), CredentialExpiry: present(app.CredentialExpiry()), Troubles: []Trouble{},
+			CredentialExpiry: present(app.CredentialExpiry()), Troubles: []Trouble{},
+		}
+		if s.FailingWhy = app.hosts.failing(g.Now); s.FailingWhy != nil {
+			s.Failing = &s.FailingWhy.Since
 		}
 		s.Breaker, s.OpenHosts = app.breakers()
 		delivered, troubles := g.Shared.journal.of(app)
 		s.LastDelivered = present(delivered)
 		for _, t := range troubles {
-			t.Alarm = t.Alarm && (!t.settings || t.goesOn(app, delivered))
+			if t.Alarm = t.calls(app, s.Fuse.Alarm != nil); t.Alarm {
+				t.Until = time.Time{}
+			}
 			s.Troubles = append(s.Troubles, t)
 		}
 		s.PausedHosts, s.WrongKeys = app.hosts.pausing(g.Now), app.hosts.wrongKeys(app.load)
@@ -97,9 +104,13 @@ type Degradation struct {
 	App string `json:"app"`
 	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full or outbox_unreadable.
 	Reason string `json:"reason"`
-	// Detail is the reason of the trouble that makes an app misconfigured. Word is the push service's own word for it.
+	// Detail is the reason of the trouble that makes an app misconfigured, or of the latest failure if it fails. Word is the push
+	// service's own word for the former, and Error describes the latter.
 	Detail string `json:"detail,omitempty"`
 	Word   string `json:"word,omitempty"`
+	Error  string `json:"error,omitempty"`
+	// Host is the operator's own push server, if only its pushes fail.
+	Host string `json:"host,omitempty"`
 	// Since is when it began; absent if that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
@@ -117,8 +128,8 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 		add("", "fuse_tripped", unknown.Alarm)
 	}
 	for _, s := range apps {
-		if s.Failing != nil {
-			add(s.App, "failing", s.Failing)
+		if f := s.FailingWhy; f != nil {
+			degraded = append(degraded, Degradation{App: s.App, Reason: "failing", Detail: f.Reason, Error: f.Detail, Host: f.Host, Since: s.Failing})
 		}
 		if s.Breaker == breakerOpen || s.Breaker == breakerHalfOpen {
 			add(s.App, "breaker_open", nil)
@@ -133,7 +144,7 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 			add(s.App, "outbox_full", since)
 		}
 		if t, ok := s.refused(); ok {
-			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Since: &t.First})
+			degraded = append(degraded, Degradation{App: s.App, Reason: "misconfigured", Detail: t.Reason, Word: t.Word, Since: &t.Since})
 		}
 	}
 	return degraded

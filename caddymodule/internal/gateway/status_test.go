@@ -75,9 +75,9 @@ func TestAnAppsStatusTellsWhatBecameOfItsPushes(t *testing.T) {
 			t.Errorf("delivered at %v, and the credential ends at %v", s.LastDelivered, s.CredentialExpiry)
 		}
 		want := []Trouble{
-			{Reason: "http_503", Count: 2, First: begin.Add(time.Minute), Last: begin.Add(4 * time.Minute), Detail: "busier"},
-			{Reason: "too_large", Count: 1, First: begin.Add(3 * time.Minute), Last: begin.Add(3 * time.Minute)},
-			{Reason: "http_403", Count: 1, First: begin.Add(2 * time.Minute), Last: begin.Add(2 * time.Minute), Alarm: true, settings: true},
+			{Reason: "http_503", Count: 2, First: begin.Add(time.Minute), Last: begin.Add(4 * time.Minute), Since: begin.Add(time.Minute), Detail: "busier", lasts: true},
+			{Reason: "too_large", Count: 1, First: begin.Add(3 * time.Minute), Last: begin.Add(3 * time.Minute), Since: begin.Add(3 * time.Minute)},
+			{Reason: "http_403", Count: 1, First: begin.Add(2 * time.Minute), Last: begin.Add(2 * time.Minute), Since: begin.Add(2 * time.Minute), Alarm: true, settings: true, lasts: true},
 		}
 		if len(s.Troubles) != len(want) {
 			t.Fatalf("the troubles are %+v", s.Troubles)

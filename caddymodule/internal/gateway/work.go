@@ -43,6 +43,7 @@ func (g *Gateway) Work(ctx context.Context) {
 		workers.Go(func() { g.offerTrials(ctx, app) })
 	}
 	workers.Go(func() { g.recallLater(ctx) })
+	workers.Go(func() { g.watchHealth(ctx) })
 	workers.Wait()
 }
 
@@ -171,6 +172,7 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 		accepted: entry.Accepted, leased: true, tries: entry.Attempts, fuse: app.fuse.now(),
 	})
 	f.gateway, f.worker, f.start = g, place, g.Now()
+	f.known = g.Shared.isProven(f.key)
 	if g.Shared.doubts.has(entry.ID) {
 		// A call about it is in doubt: the push was delivered or accepted, and the goroutine that repeats the call must find the entry.
 		g.box.release(entry.Ref(), g.Now().Add(doubtPause), false)

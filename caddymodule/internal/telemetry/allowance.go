@@ -11,7 +11,8 @@ import (
 const (
 	// maxLines limits the log lines above debug level, and the events, that requests can cause in a minute.
 	maxLines = 100
-	// maxRejections limits those about rejected pushkeys: anyone can make up pushkeys, and these must not hide the others.
+	// maxRejections limits those about rejected pushkeys, and about pushes dropped for strangers: anyone can make up pushkeys, and these
+	// must not hide the others.
 	maxRejections = 80
 )
 
@@ -62,8 +63,13 @@ func (a *allowance) settle(report func(left map[string]int)) {
 
 // mayLog reports whether a line of a kind may be logged at a level.
 func (o *Observer) mayLog(level zapcore.Level, kind string) bool {
+	return o.mayLogOf(level, kind, false)
+}
+
+// mayLogOf reports whether a line of a kind may be logged at a level. madeUp means that anyone can cause the line.
+func (o *Observer) mayLogOf(level zapcore.Level, kind string, madeUp bool) bool {
 	most := maxLines
-	if level <= zapcore.InfoLevel {
+	if madeUp || level <= zapcore.InfoLevel {
 		most = maxRejections
 	}
 	return o.logger.Core().Enabled(level) && o.lines.take(kind, most, o.linesLeft)
@@ -86,7 +92,7 @@ func (o *Observer) tell(event string, data map[string]any) {
 }
 
 func (o *Observer) eventsLeft(left map[string]int) {
-	o.logger.Warn("events suppressed", zap.Int("events", sum(left)), zap.Any("kinds", left),
+	o.logger.Warn("Caddy events suppressed", zap.Int("events", sum(left)), zap.Any("kinds", left),
 		zap.String("hint", "requests caused more events than the limit for one minute; the rest are not emitted"))
 }
 

@@ -20,6 +20,10 @@ const (
 	// eventBreakerOpened and eventBreakerClosed: app, provider.
 	eventBreakerOpened = "breaker_opened"
 	eventBreakerClosed = "breaker_closed"
+	// eventAppFailing: app, provider, reason, host. The host is set if it is the operator's own push server, and only its pushes fail.
+	eventAppFailing = "app_failing"
+	// eventAppRecovered: app, provider.
+	eventAppRecovered = "app_recovered"
 	// eventExpiring: app, provider, expiry (RFC 3339), expired.
 	eventExpiring = "credential_expiring"
 )

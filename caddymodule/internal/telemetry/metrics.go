@@ -19,10 +19,10 @@ const (
 	subsystem = "matrix_push"
 
 	// unknownApp is the label for devices that no app serves: a value that a stranger sends must not become a label.
-	unknownApp = "_unknown"
+	unknownApp = gateway.UnknownApp
 	// maxSeries limits the series of pushes, as a third-party provider may have any number of reasons. The rest get otherReason.
 	maxSeries   = 5000
-	otherReason = "_other"
+	otherReason = gateway.OtherReason
 )
 
 // metrics are created once for the process and registered for each configuration. So no reload resets a counter or finds it already
@@ -150,6 +150,11 @@ func (m *metricSet) push(a gateway.Attempt) {
 	if a.Outcome.Kind == providers.KindDelivered {
 		m.deliveryAge.WithLabelValues(app, provider).Observe(a.Age.Seconds())
 	}
+}
+
+// dropped counts pushes that were dropped without an attempt.
+func (m *metricSet) dropped(a *gateway.App, reason string, pushes int) {
+	m.pushesOf(seriesKey{a.Pattern, a.ProviderName, providers.KindDropped.String(), reason}).Add(float64(pushes))
 }
 
 func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {

@@ -153,6 +153,8 @@ func TestThePageHasEachEventWithItsData(t *testing.T) {
 	o.Attempted(gateway.Attempt{App: app, Outcome: providers.Misconfigured("http_403", nil), Result: gateway.Queued, Alarm: true})
 	o.BreakerOpened(app, "")
 	o.BreakerClosed(app, "")
+	o.AppFailing(app, gateway.Failing{Reason: "dns", Host: "push.example.org:443"})
+	o.AppRecovered(app)
 	o.FuseTripped("a", "host", 20, true)
 	o.FuseReset("a", "host", false, true)
 	o.credentialExpires(app, time.Now())

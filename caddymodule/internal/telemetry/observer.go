@@ -50,7 +50,7 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if a.WrongKeys > 0 {
 		o.wrongKeys(a)
 	}
-	if level > zapcore.DebugLevel && !o.mayLog(level, "push "+a.Kind()) {
+	if level > zapcore.DebugLevel && !o.mayLogOf(level, "push "+a.Kind(), isMadeUp(&a)) {
 		level = zapcore.DebugLevel
 	}
 	if !o.logger.Core().Enabled(level) { // the usual case for debug: not even the message is needed
@@ -73,8 +73,8 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 	if a.Outcome.Err != nil {
 		fields = append(fields, zap.Error(a.Outcome.Err))
 	}
-	if a.Outcome.Blocked {
-		fields = append(fields, zap.String("hint", blockedHint(a.Outcome.Reason)))
+	if isLoss(&a) {
+		fields = append(fields, zap.String("hint", lossHint(&a)))
 	}
 	entry.Write(fields...)
 }
@@ -87,21 +87,13 @@ func (o *Observer) wrongKeys(a gateway.Attempt) {
 	}
 }
 
-// blockedHint returns what to do about a push that the configuration blocks.
-func blockedHint(reason string) string {
-	if reason == "own_path" {
-		return "if pushes may go to this path, add the path to own_paths"
-	}
-	return "if the push server is yours, allow its network with allow_private"
-}
-
 func (o *Observer) level(a gateway.Attempt) zapcore.Level {
 	switch {
 	case a.Alarm && o.news(a.App.Pattern+" "+a.Outcome.Reason):
 		return zapcore.ErrorLevel
 	case a.Alarm:
 		return zapcore.DebugLevel
-	case a.Outcome.Blocked && o.news(a.App.Pattern+" "+a.Outcome.Reason):
+	case isLoss(&a) && o.isNewLoss(&a):
 		return zapcore.WarnLevel
 	case a.Outcome.Unusable && o.news(a.App.Pattern+" unusable "+a.Outcome.Reason):
 		return zapcore.InfoLevel // one is enough: the client, or its setup, is wrong
@@ -124,18 +116,6 @@ func (o *Observer) Refused(a *gateway.App, why gateway.Refusal) {
 
 // Answered counts a device. The request itself is in Caddy's access log.
 func (o *Observer) Answered(app *gateway.App, result gateway.Result) { metrics.device(app, result) }
-
-// RequestRefused counts a request that is refused as a whole. It warns about lack of memory, as honest requests may be affected.
-func (o *Observer) RequestRefused(err *gateway.Error) {
-	if err.Reason == "" {
-		return // its devices are counted
-	}
-	metrics.refusal(err.Reason)
-	if err.Reason == gateway.ReasonBusy && o.news(err.Reason) {
-		o.logger.Warn("requests refused: too much request data in memory", zap.String("hint",
-			"homeservers retry them; check the access log for large requests, and whether a push service is slow"))
-	}
-}
 
 // HostPaused reports that a push server that devices chose rate-limits the gateway. This affects only the server's users.
 func (o *Observer) HostPaused(a *gateway.App, host string) {
@@ -177,7 +157,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped by devices that never got a push; they are no longer reported as rejected",
+			o.logger.Warn("fuse tripped: too many pushkeys rejected that never got a push; they are no longer reported as rejected",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return

@@ -32,6 +32,7 @@ func TestAnAttemptIsLoggedAtTheLevelItDeserves(t *testing.T) {
 		{"nor is a temporary failure", providers.Retry("timeout", 0, nil), gateway.Queued, false, "", zapcore.DebugLevel, "push retry"},
 		{"a client's mistake is worth a line, but not a verdict", providers.Unusable("bad_endpoint", nil), gateway.Rejected, false, "", zapcore.InfoLevel, "push rejected"},
 		{"a dead pushkey is worth a line", providers.Rejected("gone"), gateway.Rejected, false, eventPushkeyRejected, zapcore.InfoLevel, "push rejected"},
+		{"a dropped push is a warning", providers.Dropped("too_large", nil), gateway.Dropped, false, "", zapcore.WarnLevel, "push dropped"},
 		{"what the operator must fix is an error", providers.Misconfigured("http_403", nil), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push misconfigured"},
 		{"a verdict on an earlier registration is not logged above debug", providers.Rejected("gone"), gateway.Dropped, false, "", zapcore.DebugLevel, "push outdated"},
 		{"a verdict in doubt rejects nothing", providers.Rejected("bad_device_token"), gateway.Queued, true, eventAppMisconfigured, zapcore.ErrorLevel, "push doubted"},

@@ -44,10 +44,18 @@ func ask(expr string, metrics map[string]metric) (q query, wrong []string) {
 			}
 		}
 	}
-	for _, g := range groupings.FindAllStringSubmatch(expr, -1) {
-		for _, label := range words.FindAllString(g[1], -1) {
+	for _, g := range groupings.FindAllStringSubmatchIndex(expr, -1) {
+		grouped := expr
+		if keyword := expr[g[0]:]; strings.HasPrefix(keyword, "by") || strings.HasPrefix(keyword, "without") {
+			grouped = operand(expr[g[1]:])
+		}
+		for _, label := range words.FindAllString(expr[g[2]:g[3]], -1) {
 			q.kept = append(q.kept, label)
-			for _, name := range q.metrics {
+			for _, s := range selectors.FindAllStringSubmatch(grouped, -1) {
+				name, known := find(s[1], metrics)
+				if known == nil {
+					continue // reported above
+				}
 				if _, labels := find(name, metrics); label != "le" && !slices.Contains(labels, label) {
 					wrong = append(wrong, fmt.Sprintf("grouped by %s, which %s does not have", label, name))
 				}
@@ -58,6 +66,22 @@ func ask(expr string, metrics map[string]metric) (q query, wrong []string) {
 		q.kept = q.labels
 	}
 	return q, wrong
+}
+
+// operand returns the expression in parentheses with which a text begins.
+func operand(text string) string {
+	open := 0
+	for i, c := range text {
+		switch c {
+		case '(':
+			open++
+		case ')':
+			if open--; open == 0 {
+				return text[:i+1]
+			}
+		}
+	}
+	return text
 }
 
 // find returns the metric that a series belongs to, with the labels of the series; nil if there is none.
@@ -88,6 +112,8 @@ func TestQueriesAreTakenApart(t *testing.T) {
 		{"a bucket of a counter", `rate(caddy_n_total_bucket[5m])`, "no series caddy_n_total_bucket is exported"},
 		{"a matcher that matches nothing", `caddy_n_total{provider="apns"}`, "caddy_n_total has no label provider"},
 		{"a grouping that drops everything", `sum by (provider) (caddy_n_total)`, "grouped by provider, which caddy_n_total does not have"},
+		{"metrics that are grouped by their own labels", `sum by (code) (rate(caddy_n_total[5m])) unless on () (sum by (app) (caddy_d_sum) > 1)`, ""},
+		{"a grouping of the second one", `sum by (app) (caddy_n_total) and on () sum by (code) (caddy_d_sum)`, "grouped by code, which caddy_d does not have"},
 		{"one metric has what the other has not", `caddy_n_total / on (code) caddy_d_sum`, "grouped by code, which caddy_d does not have"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

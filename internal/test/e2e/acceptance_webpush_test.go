@@ -338,7 +338,8 @@ func TestAPageAndAPersonFindTheKeyOfAnAppID(t *testing.T) {
 			t.Errorf("the command prints %+v for %s, not %s", r, asked, want)
 		}
 	}
-	gateway.running("", "vapid-key").want(t, 0, "org.example.pages.*  webpush      "+key, "org.example.up       unifiedpush  "+shared)
+	gateway.running("", "vapid-key").want(t, 0, "APP  org.example.pages.*\n  PROVIDER                webpush\n  APPLICATION SERVER KEY  "+key+"\n",
+		"APP  org.example.up\n  PROVIDER                unifiedpush\n  APPLICATION SERVER KEY  "+shared+"\n")
 	gateway.running("", "vapid-key", "org.example.other").want(t, 1, `no app serves "org.example.other": the configured apps are org.example.pages.*, org.example.up, org.example.web`)
 	r, err := gateway.homeserver().do(http.MethodGet, gateway.url()+"?app_id=org.example.other", "")
 	if err != nil {

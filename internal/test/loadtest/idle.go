@@ -22,6 +22,7 @@ func idle(ctx context.Context, o *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.progress.clear()
 	var resident, live [2][]float64
 	for _, p := range pairs {
 		for side, m := range p {
@@ -43,6 +44,7 @@ var nobody = []byte(`{"notification":{"devices":[]}}`)
 
 // holdIdle returns the server's usage before and after the connections were opened. Each had one request.
 func holdIdle(ctx context.Context, o *options, v variant) (before, after usage, err error) {
+	o.progress.next(v.Name)
 	b, err := newBench(ctx, o, v)
 	if err != nil {
 		return before, after, err

@@ -37,6 +37,8 @@ type options struct {
 	RecordsFolder string
 	// The sides of each pair.
 	Gateway, Against variant
+
+	progress *progress
 }
 
 // variant is a server under test.

@@ -36,6 +36,8 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 			return err
 		}
 	}
+	o.progress = newProgress(o, out, os.Stderr)
+	defer o.progress.clear()
 	switch {
 	case o.Idle > 0:
 		return idle(ctx, o, out)
@@ -53,6 +55,7 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.progress.clear()
 	return printPairs(out, o, pairs)
 }
 
@@ -78,6 +81,7 @@ func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	o.progress.clear()
 	saturation := answered(m)
 	if saturation == 0 {
 		return 0, errors.New("the gateway answered no notification with 200")
@@ -93,6 +97,7 @@ func measurePairs(ctx context.Context, o *options, perSecond float64) ([]pair, e
 
 // measureOne measures one server in new processes.
 func measureOne(ctx context.Context, o *options, v variant, perSecond float64) (m *measurement, err error) {
+	o.progress.next(v.Name)
 	b, err := newBench(ctx, o, v)
 	if err != nil {
 		return nil, err

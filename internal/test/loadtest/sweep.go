@@ -54,6 +54,7 @@ func sweep(ctx context.Context, o *options, steps []float64, out io.Writer) erro
 		}
 		fmt.Fprintf(table, "\t%s\t%s\n", spreadOf(added(pairs)), spreadOf(ratios(numbers(pairs, processor))))
 	}
+	o.progress.clear()
 	if err := table.Flush(); err != nil || o.Plot == "" {
 		return err
 	}

@@ -104,7 +104,12 @@ func (o Options) Caddyfile() map[string]caddyfileopt.Option {
 	}
 }
 
-func number(arg string) (int, error) {
+var (
+	number = caddyfileopt.Parser[int]{Form: "<number>", Parse: parseNumber}
+	size   = caddyfileopt.Parser[int64]{Form: "<size>, such as 256MiB", Parse: parseSize}
+)
+
+func parseNumber(arg string) (int, error) {
 	n, err := strconv.Atoi(arg)
 	if err != nil || n < 1 {
 		return 0, fmt.Errorf("%q is not a number above 0", arg)
@@ -112,7 +117,7 @@ func number(arg string) (int, error) {
 	return n, nil
 }
 
-func size(arg string) (int64, error) {
+func parseSize(arg string) (int64, error) {
 	n, err := humanize.ParseBytes(arg)
 	if err != nil || n == 0 || n > math.MaxInt64 {
 		return 0, fmt.Errorf("%q is not a size such as 256MiB", arg)

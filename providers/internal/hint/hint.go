@@ -8,13 +8,18 @@ import (
 )
 
 // Error returns an error with the reason of an outcome, the push service's word for it, its error, and what the operator can do about it.
+// It wraps [providers.ErrUnreachable] if the push service gave no answer.
 func Error(o providers.Outcome, hint string) error {
 	reason := o.Reason
 	if o.Word != "" {
 		reason += " (" + o.Word + ")"
 	}
+	err := fmt.Errorf("%s: %s", reason, hint)
 	if o.Err != nil {
-		return fmt.Errorf("%s: %w: %s", reason, o.Err, hint)
+		err = fmt.Errorf("%s: %w: %s", reason, o.Err, hint)
 	}
-	return fmt.Errorf("%s: %s", reason, hint)
+	if o.Kind == providers.KindRetry && o.Cause == providers.CauseNetwork && o.Word == "" {
+		return fmt.Errorf("%w: %w", providers.ErrUnreachable, err)
+	}
+	return err
 }

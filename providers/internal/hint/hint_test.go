@@ -23,3 +23,22 @@ func TestAnErrorHasReasonWordErrorAndHint(t *testing.T) {
 		}
 	}
 }
+
+func TestAnErrorWithoutAnAnswerSaysThatNothingAnswered(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[string]providers.Outcome{
+		"the push service cannot be reached: dns: no such name: fix it": providers.Unreachable("dns", errors.New("no such name")),
+		"service_unavailable: fix it":                                   providers.Retry("service_unavailable", 0, nil),
+		"busy: full: fix it":                                            providers.Busy("busy", errors.New("full")),
+		"invalid_provider_token: fix it":                                providers.Misconfigured("invalid_provider_token", nil),
+	} {
+		err := hint.Error(o, "fix it")
+		if err.Error() != want || errors.Is(err, providers.ErrUnreachable) != (o.Cause == providers.CauseNetwork && o.Kind == providers.KindRetry) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	// With its own word, the service did answer, as it ended the connection.
+	if err := hint.Error(providers.Outcome{Reason: "network", Cause: providers.CauseNetwork, Word: "Shutdown"}, "fix it"); errors.Is(err, providers.ErrUnreachable) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/trial"
 )
 
 // validName keeps a name inside its folder in any storage.
@@ -20,7 +22,7 @@ func FromStorage(ctx context.Context, storage certmagic.Storage, name string) (*
 	if !validName.MatchString(name) {
 		return nil, fmt.Errorf("the VAPID key's name %q has characters other than letters, digits, '.', '_' and '-'", name)
 	}
-	path := "matrix_push/vapid/" + name + ".pem"
+	path := pathOf(name)
 	if key, err := load(ctx, storage, path); !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
@@ -35,6 +37,25 @@ func FromStorage(ctx context.Context, storage certmagic.Storage, name string) (*
 	}
 	return key, err
 }
+
+// CheckStorage returns why FromStorage would fail, as far as that can be seen on this machine: only if the storage is a folder of files.
+func CheckStorage(ctx context.Context, storage certmagic.Storage, name string) error {
+	files, ok := storage.(*certmagic.FileStorage)
+	if !ok {
+		return nil
+	}
+	path := pathOf(name)
+	if _, err := load(ctx, storage, path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := trial.Create(files.Filename(path)); err != nil {
+		return fmt.Errorf("%s cannot be created: %w", files.Filename(path), err)
+	}
+	return nil
+}
+
+// pathOf returns where the key of that name is in a storage.
+func pathOf(name string) string { return "matrix_push/vapid/" + name + ".pem" }
 
 // loadOrMake needs the lock: another process may have made the key since the first look.
 func loadOrMake(ctx context.Context, storage certmagic.Storage, path string) (*Key, error) {

@@ -106,6 +106,39 @@ func TestAFailingStorageMakesNoKey(t *testing.T) {
 	}
 }
 
+func TestACheckFindsWhyNoKeyCouldBeMadeAndMakesNone(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := &certmagic.FileStorage{Path: t.TempDir()}
+	if err := broken.Store(t.Context(), pathOf("default"), []byte("broken")); err != nil {
+		t.Fatal(err)
+	}
+	stored := &certmagic.FileStorage{Path: t.TempDir()}
+	must(FromStorage(t.Context(), stored, "default"))
+	fresh := &certmagic.FileStorage{Path: t.TempDir()}
+	for _, tt := range []struct {
+		name    string
+		storage certmagic.Storage
+		want    string // empty for no error
+	}{
+		{"an empty storage", fresh, ""},
+		{"a storage with a key", stored, ""},
+		{"a storage with a broken key", broken, "the stored VAPID key matrix_push/vapid/default.pem: the key is neither PEM nor"},
+		{"a storage below a file", &certmagic.FileStorage{Path: file}, "not a directory"},
+		{"a storage that is not on this machine", &memory{loadErr: errors.New("asked")}, ""},
+	} {
+		if err := CheckStorage(t.Context(), tt.storage, "default"); tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if left, err := os.ReadDir(fresh.Path); err != nil || len(left) > 0 {
+		t.Errorf("left are %v: %v", left, err)
+	}
+}
+
 func TestANameCannotLeaveItsFolder(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", ".", "..", "../caddy", "a/b", `a\b`, ".hidden", "a b", "*"} {

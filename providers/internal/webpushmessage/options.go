@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/optionfile"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/vapid"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
@@ -92,12 +93,12 @@ func (s *Sender) loadKey(path string) error {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return optionfile.Hint(path, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		s.ctx.Logger().Warn("VAPID key file is readable by other users", zap.String("file", path), zap.Stringer("mode", info.Mode().Perm()))
 	}
-	data, err := os.ReadFile(path)
+	data, err := optionfile.Read(path)
 	if err != nil {
 		return err
 	}
@@ -128,6 +129,19 @@ func (s *Sender) Mounted(hosts []string) (named bool) {
 // keyName is the name in Caddy's storage of the key for all apps without a key file.
 const keyName = "default"
 
+// CheckStart returns why Start would fail, as far as that can be seen on this machine.
+func (s *Sender) CheckStart(ctx context.Context) error {
+	if s.key.Load() != nil {
+		return nil
+	}
+	if err := vapid.CheckStorage(ctx, s.ctx.Storage(), keyName); err != nil {
+		return errOfStorage(err)
+	}
+	return nil
+}
+
+func errOfStorage(err error) error { return fmt.Errorf("the VAPID key in Caddy's storage: %w", err) }
+
 // Start makes the key when the configuration goes live, if none was named and none was made before, and its signer.
 func (s *Sender) Start(ctx context.Context) error {
 	s.client.Start()
@@ -135,7 +149,7 @@ func (s *Sender) Start(ctx context.Context) error {
 	if key == nil {
 		var err error
 		if key, err = vapid.FromStorage(ctx, s.ctx.Storage(), keyName); err != nil {
-			return fmt.Errorf("the VAPID key in Caddy's storage: %w", err)
+			return errOfStorage(err)
 		}
 		s.key.Store(key)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
@@ -75,7 +76,7 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 		if err != nil {
 			addr, addrErr := netip.ParseAddr(s)
 			if addrErr != nil {
-				return nil, fmt.Errorf("%q is neither a CIDR range nor an address", s)
+				return nil, fmt.Errorf("%q is neither a CIDR range such as 10.0.0.0/8 nor an address", s)
 			}
 			p = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
 		}
@@ -88,19 +89,9 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 func (o *Options) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "allow_private":
-		return true, more(d, &o.AllowPrivate)
+		return true, caddyfileopt.Texts(&o.AllowPrivate, "<range> …, such as 10.0.0.0/8")(d)
 	case "own_paths":
-		return true, more(d, &o.OwnPaths)
+		return true, caddyfileopt.Texts(&o.OwnPaths, "<path> …, such as /up*")(d)
 	}
 	return o.Options.UnmarshalOption(d)
-}
-
-// more reads the arguments of an option that has at least one.
-func more(d *caddyfile.Dispenser, into *[]string) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	*into = append(*into, args...)
-	return nil
 }

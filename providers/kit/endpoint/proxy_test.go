@@ -174,3 +174,31 @@ func TestTheEnvironmentsProxyIsUsedUnlessTheOptionSaysNone(t *testing.T) {
 		}
 	}
 }
+
+// Where devices choose the host, a failure is the host's, unless the operator's proxy causes it.
+func TestAProxyThatDoesNotWorkIsNotTheHostsFault(t *testing.T) {
+	t.Parallel()
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	t.Cleanup(refusing.Close)
+	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	t.Cleanup(failing.Close)
+	for name, tt := range map[string]struct {
+		proxy string
+		want  bool
+	}{
+		"nothing listens there":         {"http://127.0.0.1:1", true},
+		"nor for SOCKS":                 {"socks5://user:secret@127.0.0.1:1", true},
+		"it refuses the login":          {strings.Replace(refusing.URL, "http://", "http://user:secret@", 1), true},
+		"it does not speak TLS":         {strings.Replace(failing.URL, "http://", "https://", 1), true},
+		"it says that the host is down": {failing.URL, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, Options{Options: network.Options{Proxy: tt.proxy}})
+			o := post(t.Context(), t, c, "https://push.example/secret", providers.Site{})
+			if o.Proxy != tt.want || o.Err == nil || strings.Contains(o.Err.Error(), "secret") || strings.Contains(o.Err.Error(), "the proxy does not work: ") != tt.want {
+				t.Errorf("the outcome is %+v", o)
+			}
+		})
+	}
+}

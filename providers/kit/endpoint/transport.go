@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddypki"
 
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/roots"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
 // pool keeps the transports, and so the connections to push servers, across reloads.
@@ -36,6 +37,7 @@ func newTransports(s *settings, g *guard) *transports {
 		own:     newTransport(openDialer().DialContext, s.Roots),
 	}
 	t.open.Proxy = func(r *http.Request) (*url.URL, error) { return s.Proxy(r.URL) }
+	t.open.OnProxyConnectResponse = network.ProxyAnswered
 	t.own.DialTLSContext = t.dialOwn
 	return t
 }

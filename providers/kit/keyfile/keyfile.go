@@ -21,6 +21,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/optionfile"
 )
 
 // lookEvery limits how often Get checks whether the files were replaced.
@@ -154,7 +156,7 @@ func (f *File[T]) look() []stamp {
 func (f *File[T]) read() (contents [][]byte, err error) {
 	contents = make([][]byte, len(f.options.Paths))
 	for i, path := range f.options.Paths {
-		if contents[i], err = os.ReadFile(path); err != nil {
+		if contents[i], err = optionfile.Read(path); err != nil {
 			return nil, err
 		}
 	}

@@ -16,13 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/optionfile"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/roots"
 )
 
@@ -109,13 +109,13 @@ func trustedCA(path string) (*x509.CertPool, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pem, err := os.ReadFile(path)
+	pem, err := optionfile.Read(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	pool := roots.System()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, nil, fmt.Errorf("%s has no PEM certificate", path)
+		return nil, nil, fmt.Errorf("%s has no PEM certificate: write the path of a file that begins with -----BEGIN CERTIFICATE-----", path)
 	}
 	return pool, pem, nil
 }
@@ -142,8 +142,8 @@ func Unmarshal(d *caddyfile.Dispenser, embedded interface {
 ) error {
 	d.Next() // the provider's name
 	name := d.Val()
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := caddyfileopt.NoArgs(d); err != nil {
+		return err
 	}
 	options := make(map[string]caddyfileopt.Option, len(own))
 	for option, into := range own {

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +21,32 @@ import (
 var ErrOtherServer = errors.New("the request is for a server other than the push service's: use kit/endpoint for URLs that users choose")
 
 // Failed classifies the error of a request that got no answer. In nearly all cases, the push may be delivered later. The outcome has
-// only those parts of the error that help an operator and cannot contain a secret.
+// only those parts of the error that help an operator and cannot contain a secret. It shows if the proxy does not work.
 func Failed(err error) providers.Outcome {
+	o := failed(err)
+	if isProxy(err) {
+		o.Proxy, o.Err = true, fmt.Errorf("the proxy does not work: %w", o.Err)
+	}
+	return o
+}
+
+// proxyConnect is the operation in the errors of net/http about a proxy that it cannot connect to.
+const proxyConnect = "proxyconnect"
+
+func isProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == proxyConnect
+}
+
+// ProxyAnswered is the OnProxyConnectResponse of a transport. It marks the error of a proxy that refuses the gateway's login.
+func ProxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, r *http.Response) error {
+	if r.StatusCode != http.StatusProxyAuthRequired {
+		return nil
+	}
+	return &net.OpError{Op: proxyConnect, Net: "tcp", Err: errors.New("it wants another user and password")}
+}
+
+func failed(err error) providers.Outcome {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var unknownCA x509.UnknownAuthorityError

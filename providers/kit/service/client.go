@@ -118,6 +118,7 @@ func newTransport(o Options) *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return o.Settings.Proxy(r.URL) },
+		OnProxyConnectResponse: network.ProxyAnswered,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    dialTimeout,
 		IdleConnTimeout:        idleTimeout,

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/sockstest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
@@ -252,6 +253,20 @@ func TestASOCKSProxyIsConnectedThroughAndResolvesTheName(t *testing.T) {
 		wantOK(t, c)
 		if asked := strings.Join(proxy.Asked(), ", "); asked != "user:pass name push.example:443" {
 			t.Errorf("%s: the proxy was asked for %s", scheme, asked)
+		}
+	}
+}
+
+func TestAProxyThatDoesNotWorkIsNotTheServicesFault(t *testing.T) {
+	t.Parallel()
+	for proxy, want := range map[string]bool{"http://127.0.0.1:1": true, "none": false} {
+		c, err := ForHost("127.0.0.1:1", &network.Options{Proxy: proxy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if o := network.Failed(c.Connect(t.Context())); o.Kind != providers.KindRetry || o.Proxy != want {
+			t.Errorf("%s: the outcome is %+v", proxy, o)
 		}
 	}
 }

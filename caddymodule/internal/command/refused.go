@@ -1,0 +1,22 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
+)
+
+// refused shows which notifications were refused before any of their devices was handled. Anybody can send such requests, so they are no
+// problem of the gateway by themselves.
+func (i *invocation) refused(list []telemetry.Refusal) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(i.out)
+	i.say(yellow, "Notifications were refused within the last hour. If they came from your homeserver or proxy, something needs attention there:")
+	t := newTable("REASON", "SITE", "COUNT", "LAST", "ANSWER")
+	for _, r := range list {
+		t.add(cells(r.Reason, r.Site, fmt.Sprint(r.Count), i.when(r.Last), r.Error)...)
+	}
+	t.write(i.out, i.style)
+}
