@@ -52,15 +52,14 @@ func TestThePageFindsNothingWrongWithAPushServerBehindTheGateway(t *testing.T) {
 func TestThePageFindsANetworkThatIsDown(t *testing.T) {
 	t.Parallel()
 	apns := newApple(t)
-	gateway := startGateway(t, apns.app("org.example.ios", "", "wait 1s")+"outbox file {dir}/outbox.db", "matrix_push")
+	nobody := "https://127.0.0.1:" + strconv.Itoa(freePort(t))
+	gateway := startGateway(t, durable+strings.Replace(apns.app("org.example.ios", "", "wait 1s"), apns.URL, nobody, 1), "matrix_push")
 	d := iPhone("phone")
 	wantBody(t, gateway.homeserver().notify(alert("$1", d)), nothingRejected)
-	apns.Close()
-	wantBody(t, gateway.homeserver().notify(alert("$2", d)), nothingRejected)
+	retried := func() { gateway.running("", "outbox", "retry", "--app", d.AppID).want(t, 0) }
+	gateway.retriedUntil(retried, func(log string) bool { return strings.Contains(log, `"msg":"app failing: no push is delivered"`) })
 	page := newPhonePage(t, gateway, d)
-	until(t, "status shows that nothing is delivered", func() bool {
-		return strings.Contains(page.run(pageStatus).out, "no push was delivered")
-	})
+	page.run(pageStatus).want(t, 0, "no push was delivered", "network")
 	page.run(pageSend).want(t, 3, "network")
 }
 
@@ -68,7 +67,7 @@ func TestThePageFindsAWrongKeyAndSeesThatItIsFixed(t *testing.T) {
 	t.Parallel()
 	apns := newApple(t)
 	apns.expected = "InvalidProviderToken"
-	right := apns.app("org.example.ios", "", "wait 1s") + "outbox file {dir}/outbox.db"
+	right := durable + apns.app("org.example.ios", "", "wait 1s")
 	gateway := startGateway(t, strings.Replace(right, appleKeyID, "WRONG12345", 1), "matrix_push")
 	d := iPhone("phone")
 	gateway.homeserver().notify(alert("$1", d))
