@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // Synapse's API wants it.
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"maps"
@@ -41,14 +44,41 @@ func (s *synapse) register(t *testing.T, name string) *matrixUser {
 	return u
 }
 
+// registerAdmin makes an administrator, https://element-hq.github.io/synapse/latest/admin_api/register_api.html.
+func (s *synapse) registerAdmin(t *testing.T) *matrixUser {
+	t.Helper()
+	u := &matrixUser{t: t, hs: s}
+	var answer struct {
+		Nonce  string `json:"nonce"`
+		UserID string `json:"user_id"`
+		Token  string `json:"access_token"`
+	}
+	const path = "/_synapse/admin/v1/register"
+	u.ask(http.MethodGet, path, nil, &answer)
+	name, password := strings.ToLower(rand.Text()), rand.Text()
+	mac := hmac.New(sha1.New, []byte(s.secret))
+	mac.Write([]byte(strings.Join([]string{answer.Nonce, name, password, "admin"}, "\x00")))
+	u.ask(http.MethodPost, path, map[string]any{
+		"nonce": answer.Nonce, "username": name, "password": password, "admin": true, "mac": hex.EncodeToString(mac.Sum(nil)),
+	}, &answer)
+	u.id, u.token = answer.UserID, answer.Token
+	return u
+}
+
 // call makes a request of the client-server API, and fails the test if it fails. It reads the answer into the pointer, unless that is nil.
 func (u *matrixUser) call(method, path string, body, answer any) {
+	u.t.Helper()
+	u.ask(method, "/_matrix/client/v3"+path, body, answer)
+}
+
+// ask is like call, for any path.
+func (u *matrixUser) ask(method, path string, body, answer any) {
 	u.t.Helper()
 	var reader io.Reader
 	if body != nil {
 		reader = bytes.NewReader(mustMarshal(body))
 	}
-	req, err := http.NewRequestWithContext(u.t.Context(), method, u.hs.url+"/_matrix/client/v3"+path, reader)
+	req, err := http.NewRequestWithContext(u.t.Context(), method, u.hs.url+path, reader)
 	if err != nil {
 		u.t.Fatal(err)
 	}

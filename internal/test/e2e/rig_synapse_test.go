@@ -36,6 +36,8 @@ const (
 type synapse struct {
 	dir string
 	url string
+	// secret lets a test register an administrator.
+	secret string
 	// ca signs the gateways' certificates, and is the only authority that Synapse trusts.
 	ca     *providertest.CA
 	cmd    *exec.Cmd
@@ -86,7 +88,7 @@ func startSynapse(t *testing.T, command []string) (*synapse, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &synapse{dir: dir, ca: providertest.NewCA(t), exited: make(chan struct{}), log: newLogBuffer()}
+	s := &synapse{secret: rand.Text(), dir: dir, ca: providertest.NewCA(t), exited: make(chan struct{}), log: newLogBuffer()}
 	if err := s.configure(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -152,6 +154,7 @@ func (s *synapse) configure() error {
 
 		"enable_registration":                      true,
 		"enable_registration_without_verification": true,
+		"registration_shared_secret":               s.secret,
 	}
 	often := map[string]any{"per_second": 100_000, "burst_count": 100_000}
 	for _, name := range []string{"rc_message", "rc_registration", "rc_joins_per_room", "rc_room_creation", "rc_profile"} {

@@ -71,7 +71,7 @@ func misusedCaddy(t *testing.T, args []string) error {
 
 // curlOptions are the options of curl that the pages use, and whether they take a value.
 var curlOptions = map[string]bool{
-	"-k": false, "-i": false, "-s": false, "-X": true, "-H": true, "--header": true, "-d": true, "--data": true,
+	"-k": false, "-i": false, "-s": false, "-sS": false, "-w": true, "-X": true, "-H": true, "--header": true, "-d": true, "--data": true,
 }
 
 // askedPaths are the paths that the pages ask for. They are those of the gateway, of its examples, of Caddy and of homeservers.
@@ -170,10 +170,16 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 	atTop(t)
 	blocks := allBlocks(t)
 	s, ran := newShell(t, sampleOf(blocks)), 0
+	exports := make(map[string]string) // by page: a block of exports is for all blocks below it
 	for _, b := range blocks {
 		if b.language != "sh" {
 			continue
 		}
+		if strings.HasPrefix(b.text, "export ") {
+			exports[b.page] += b.text
+			continue
+		}
+		b.text = exports[b.page] + b.text
 		ran++
 		t.Run(b.String(), func(t *testing.T) {
 			t.Parallel()
