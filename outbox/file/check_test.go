@@ -1,47 +1,17 @@
 package file
 
 import (
-	"errors"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/matrix-push/caddy-matrix-push/internal/boltfile"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
 func TestBeforeItIsOpenedACheckFindsWhyItCouldNotBe(t *testing.T) {
 	t.Parallel()
 	path := tempPath(t)
-	b := provision(t, &Box{Path: path})
-	if err := b.CheckOpen(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the check made the directory: %v", err)
-	}
-	db, _, err := boltfile.Open(path, slog.New(slog.DiscardHandler)) // as another process would
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.CheckOpen(t.Context()); !errors.Is(err, outbox.ErrInUse) {
-		t.Errorf("while another process has the file: %v", err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.Repeat("garbage ", 10_000)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.CheckOpen(t.Context()); err == nil || !strings.Contains(err.Error(), path+" is damaged or not a database") {
-		t.Errorf("with garbage in the file: %v", err)
-	}
-	cleanup(t, b)
-	if err := b.CheckOpen(t.Context()); !errors.Is(err, outbox.ErrNotOpen) {
-		t.Errorf("after its configuration is gone: %v", err)
-	}
+	s := provision(t, &Box{Path: path})
+	storetest.CheckedBeforeItIsOpened(t, s, path, func() { cleanup(t, s) }, outbox.ErrInUse, outbox.ErrNotOpen)
 	if err := opened(t, &Box{Path: tempPath(t)}).CheckOpen(t.Context()); err != nil {
 		t.Errorf("while it is open: %v", err)
 	}

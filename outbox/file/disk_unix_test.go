@@ -4,39 +4,21 @@ package file
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	ossignal "os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/fulldisk"
 )
 
 // TestAFileThatMayNotGrow runs in a separate process whose files may not grow beyond a size, as on a full disk.
 func TestAFileThatMayNotGrow(t *testing.T) {
-	const variable = "OUTBOX_FILE_LIMITED"
-	if os.Getenv(variable) == "" {
-		t.Parallel()
-		program, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		run := exec.CommandContext(t.Context(), program, "-test.run", "^"+t.Name()+"$")
-		run.Env = append(os.Environ(), variable+"=yes")
-		if output, err := run.CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, output)
-		}
+	if !fulldisk.OwnProcess(t, "OUTBOX_FILE_LIMITED") {
 		return
 	}
 
 	b := opened(t, &Box{Path: tempPath(t), MaxPerDevice: 1 << 20})
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	ossignal.Ignore(syscall.SIGXFSZ)
-	setLimit(t, 1<<20, limit)
+	lift := fulldisk.Limit(t, 1<<20)
 	var want []string
 	accept := func() error {
 		e := entry("a", fmt.Sprint(len(want)))
@@ -56,7 +38,7 @@ func TestAFileThatMayNotGrow(t *testing.T) {
 			t.Errorf("Accept: error %v, want one with the path", err)
 		}
 	}
-	setLimit(t, limit.Cur, limit)
+	lift()
 	for range 3 {
 		if err := accept(); err != nil {
 			t.Errorf("when there is space again: %v", err)
@@ -66,12 +48,5 @@ func TestAFileThatMayNotGrow(t *testing.T) {
 	b = opened(t, &Box{Path: b.Path})
 	if ids := drain(t, b); !slices.Equal(ids, want) {
 		t.Errorf("the file has %q, want %q", ids, want)
-	}
-}
-
-func setLimit(t *testing.T, size uint64, was syscall.Rlimit) {
-	t.Helper()
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: was.Max}); err != nil {
-		t.Fatal(err)
 	}
 }
