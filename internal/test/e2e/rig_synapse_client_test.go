@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // Synapse's API wants it.
+	"crypto/sha1" // for Synapse's API
 	"encoding/hex"
 	"encoding/json"
 	"io"
