@@ -17,18 +17,19 @@ import (
 // Fuse configures the fuse, which protects against mass rejections. If a large share of an app's pushkeys is rejected within a short time,
 // the configuration is probably wrong, or a push service is failing. The fuse then trips, and the gateway alerts you.
 //
-// The fuse counts how many of an app's pushkeys get a push, and how many are rejected. It trips when, within `window`, at least 20 pushkeys
-// are rejected, and they are more than `share` of the counted pushkeys. The gateway then withdraws the rejections that it recorded within
-// `window`, and holds back further rejections. Pushes to the affected pushkeys go to the outbox. Without an outbox, the gateway answers
-// requests for these pushkeys with 503, so homeservers send the pushes again. There is one more fuse, for all devices whose app_id matches
-// none of the site's apps.
+// The fuse counts how many of an app's pushkeys get a push, and how many are rejected. It trips if it counts at least 20 rejected pushkeys
+// within `window`, and these are a larger share of all counted pushkeys than `share` allows. The gateway then withdraws the rejections that
+// it recorded within `window`, and holds back further rejections. Pushes to the affected pushkeys go to the outbox. Without an outbox, the
+// gateway answers requests for these pushkeys with 503, so homeservers send the pushes again. There is one more fuse, for all devices whose
+// app_id matches none of the site's apps.
 //
 // With some providers, such as `unifiedpush` and `webpush`, devices choose their push servers. For these providers, the fuse also has a
 // separate count for each server. If only a single server rejects too many pushkeys, the gateway holds back only that server's rejections.
 //
-// The fuse also has a separate count for devices that have already received a push. If too many devices in this count are rejected, the
-// gateway alerts you, however many other devices accept pushes. This count is necessary because anyone can invent devices that have never
-// received a push. If only such devices trip the fuse, the gateway holds back only their rejections, and logs a warning.
+// The fuse also has a separate count for devices that have already received a push. If too many of these devices are rejected, the gateway
+// alerts you, even if pushes to many other devices are accepted. The separate count is necessary because anyone can make up devices that
+// have never received a push. If only devices that have never received a push trip the fuse, the gateway holds back only their rejections,
+// and logs a warning.
 //
 // The fuse resets itself when the share of rejected pushkeys is no longer above `share`. It stays tripped for at least a tenth of `window`.
 type Fuse struct {

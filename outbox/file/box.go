@@ -30,7 +30,7 @@ func init() {
 	caddy.RegisterModule(new(Box))
 }
 
-// Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app is over. For each push, the file
+// Box keeps accepted pushes in a database file until they are delivered, or until the `ttl` of their app ends. For each push, the file
 // contains the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows. Only the user that
 // runs Caddy can read the file. Only one process at a time can open it.
 //

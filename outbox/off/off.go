@@ -16,8 +16,8 @@ func init() {
 	caddy.RegisterModule(new(Box))
 }
 
-// Box keeps no pushes. If a push is neither delivered nor rejected within the app's `wait`, the gateway answers 503 with `Retry-After`, and
-// the homeserver sends the push again.
+// Box keeps no pushes. If a push is neither delivered nor rejected within the app's `wait`, the gateway answers with 503 and `Retry-After`.
+// The homeserver then sends the push again.
 //
 //	outbox off
 type Box struct{}

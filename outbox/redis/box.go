@@ -25,9 +25,9 @@ func init() {
 	caddy.RegisterModule(new(Box))
 }
 
-// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app is over. All gateways with the same `url`
-// and `prefix` share the pushes, and any of them may deliver a push that is due. If a gateway dies while it sends a push, another gateway
-// sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
+// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same `url` and
+// `prefix` share the pushes, and any of these gateways may deliver a push that is due. If a gateway crashes while it is sending a push,
+// another gateway sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
 // For each push, Redis stores the pushkey, the pusher's data, and the part of the notification that the app's `content` setting allows.
 //
@@ -36,8 +36,8 @@ func init() {
 // second or two. Without an append-only file, a crash loses all pushes since the last snapshot. If a replica takes over, pushes that were
 // not yet replicated are lost. With a `maxmemory-policy` other than `noeviction`, Redis may delete pushes when its memory is full.
 //
-// While Redis does not answer, the outbox accepts no pushes. During that time, if a push is neither delivered nor rejected within the app's
-// `wait`, the gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
+// While Redis does not answer, the outbox accepts no pushes. If a push is then neither delivered nor rejected within the app's `wait`, the
+// gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
 type Box struct {
 	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
 	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as

@@ -27,8 +27,8 @@ func init() {
 // unless the app has `content full`.
 //
 // Without `content full`, an unencrypted message contains at most two members of the device's data: `client_name` and
-// `default_payload.user_id`. They show a client with several accounts which account the message is for. The message never contains the
-// pushkey or the subscription's keys.
+// `default_payload.user_id`. With these members, a client with several accounts can tell which account the message is for. The message
+// never contains the pushkey or the subscription's keys.
 //
 // A message can have at most 4096 bytes. If a message is too large, the gateway removes parts in the following order, until the message
 // fits. First, it leaves out the device, then content that clients do not show. Then it shortens the text, and then it leaves out names,

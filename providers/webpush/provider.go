@@ -24,13 +24,13 @@ func init() {
 //
 //	{"event_id": "$…", "room_id": "!…", "type": "m.room.message", "sender": "@…", "content": {…}, "unread": 1, …}
 //
-// The message also contains the members of the `default_payload` in the pusher's data. If two members have the same name, the gateway's own
-// member (one of those above) takes precedence. If a message is too large, the gateway removes parts in the following order, until the
-// message fits. First, it leaves out content that clients do not show. Then it shortens the text, and then it leaves out names, such as the
-// room's name. Finally, it leaves out everything except IDs and counts.
+// The message also contains the members of the `default_payload` in the pusher's data. If one of these members has the same name as a
+// member that the gateway itself sets (see above), the gateway's own member takes precedence. If a message is too large, the gateway
+// removes parts in the following order, until the message fits. First, it leaves out content that clients do not show. Then it shortens the
+// text, and then it leaves out names, such as the room's name. Finally, it leaves out everything except IDs and counts.
 //
 // The client can set two options in the pusher's data. `events_only: true` turns off badge updates. With `only_last_per_room: true`, a
-// message replaces an earlier message of the same room that is still pending, at the push service or in the outbox.
+// message replaces earlier messages of the same room, if they are still pending at the push service or in the outbox.
 //
 // To subscribe, a browser needs the gateway's application server key (the public VAPID key). A GET request to the gateway's endpoint
 // returns this key.

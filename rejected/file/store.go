@@ -31,8 +31,8 @@ const (
 	minMaxEntries = 10_000
 )
 
-// Store records rejected pushkeys in a database file. The file contains hashes, the patterns of apps, reasons and times, but never a
-// pushkey. Only one process at a time can open it.
+// Store records rejected pushkeys in a database file. The file contains hashes, app patterns, reasons and times, but never a pushkey. Only
+// one process at a time can open it.
 type Store struct {
 	// The path of the database file. The gateway creates the file and its directory if they don't exist. A relative path is relative to the
 	// working directory of the process. Placeholders such as `{env.NAME}` are resolved while the configuration loads. Default:
