@@ -59,7 +59,7 @@ func TestThePageFindsANetworkThatIsDown(t *testing.T) {
 	retried := func() { gateway.running("", "outbox", "retry", "--app", d.AppID).want(t, 0) }
 	gateway.retriedUntil(retried, func(log string) bool { return strings.Contains(log, `"msg":"app failing: no push is delivered"`) })
 	page := newPhonePage(t, gateway, d)
-	page.run(pageStatus).want(t, 0, "no push was delivered", "network")
+	page.run(pageStatus).want(t, 0, "no push has been delivered", "network")
 	page.run(pageSend).want(t, 3, "network")
 }
 
