@@ -63,7 +63,7 @@ func TestAGatewayThatDeliversNothingSaysSo(t *testing.T) {
 		}
 	}
 	gateway.retriedUntil(retried, func(log string) bool {
-		return strings.Count(log, `"msg":"app failing: no push is delivered"`) == len(failing)
+		return strings.Count(log, `"msg":"app failing: no pushes are being delivered"`) == len(failing)
 	})
 
 	r := gateway.running("", "status", "--strict")
