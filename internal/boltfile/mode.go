@@ -14,6 +14,6 @@ func warn(log *slog.Logger, path string, file *os.File) {
 		return
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		log.Warn("others can read or write the database file", "file", path, "mode", mode.String(), "hint", "chmod 600 "+path)
+		log.Warn("other users can read or write the database file", "file", path, "mode", mode.String(), "hint", "chmod 600 "+path)
 	}
 }

@@ -275,7 +275,7 @@ func TestADatabaseFileThatOthersCanReadGetsAWarning(t *testing.T) {
 	reloaded := provision(t, &Box{Path: path})
 	reloaded.log = log.logger()
 	open(t, reloaded)
-	if n := strings.Count(log.String(), "others can read or write the database file"); n != 1 || !strings.Contains(log.String(), path) ||
+	if n := strings.Count(log.String(), "other users can read or write the database file"); n != 1 || !strings.Contains(log.String(), path) ||
 		!strings.Contains(log.String(), slog.LevelWarn.String()) {
 		t.Errorf("logged %d times: %s", n, log.String())
 	}

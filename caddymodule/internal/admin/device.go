@@ -39,9 +39,9 @@ const maxFamily = 1000
 func (s deviceSelector) find(ctx context.Context, g *gateway.Gateway) ([]rejected.Key, error) {
 	switch {
 	case s.Hash != "" && s.valued():
-		return nil, refuse(http.StatusBadRequest, "hash: cannot be given together with app_id, pushkey, endpoint or data")
+		return nil, refuse(http.StatusBadRequest, "hash: cannot be used together with app_id, pushkey, endpoint or data")
 	case s.Endpoint != "" && len(s.Data) > 0:
-		return nil, refuse(http.StatusBadRequest, "endpoint: cannot be given together with data, which contains it")
+		return nil, refuse(http.StatusBadRequest, "endpoint: cannot be used together with data, which contains it")
 	case s.Hash != "":
 		key, err := findHash(ctx, g, s.Hash)
 		return []rejected.Key{key}, err

@@ -116,7 +116,7 @@ func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	}
 	switch {
 	case request.All && (request.Hash != "" || request.ID != ""):
-		return refuse(http.StatusBadRequest, "all: cannot be given together with hash or id")
+		return refuse(http.StatusBadRequest, "all: cannot be used together with hash or id")
 	case !request.All && request.Hash == "":
 		return refuse(http.StatusBadRequest, "hash is missing: give the device's hash, or all")
 	case !request.All && request.Cursor != "":

@@ -113,7 +113,7 @@ func forget(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	}
 	switch {
 	case request.given() && (request.App != "" || request.Since != "" || request.Cursor != ""):
-		return refuse(http.StatusBadRequest, "app, since: cannot be given together with a device")
+		return refuse(http.StatusBadRequest, "app, since: cannot be used together with a device")
 	case request.given():
 		return forgetDevice(w, r, g, request.deviceSelector)
 	case request.App == "":

@@ -68,7 +68,7 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 		{"explain: no pushkey", "POST", "rejected/explain", `{"app_id":"a"}`, "pushkey is missing"},
 		{"explain: no app_id", "POST", "rejected/explain", `{"pushkey":"` + canary + `"}`, "app_id is missing"},
 		{"explain: a pushkey that is a number", "POST", "rejected/explain", `{"pushkey":12345678}`, "pushkey: must not be"},
-		{"explain: both", "POST", "rejected/explain", `{"hash":"abcd",` + device + `}`, "hash: cannot be given together"},
+		{"explain: both", "POST", "rejected/explain", `{"hash":"abcd",` + device + `}`, "hash: cannot be used together"},
 		{"explain: a hash that is not hexadecimal", "POST", "rejected/explain", `{"hash":"` + canary + `"}`, "hash: must be at most 32 hexadecimal digits"},
 		{"explain: a hash that is too long", "POST", "rejected/explain", `{"hash":"` + strings.Repeat("a", 33) + `"}`, "hash: "},
 		{"explain: a hash that is too short", "POST", "rejected/explain", `{"hash":"abc"}`, "hash: must have at least 4"},

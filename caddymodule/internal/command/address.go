@@ -19,7 +19,7 @@ const adminPort = 2019
 // The errors of an address do not show it, as a URL may contain a password.
 var (
 	errAddress = errors.New("is invalid: write host:port, or the path of a Unix socket such as /run/caddy/admin.sock")
-	errHTTPS   = errors.New("is https, but the admin API has no TLS: write http://host:port or host:port")
+	errHTTPS   = errors.New("uses https, but the admin API does not support TLS: write http://host:port or host:port")
 )
 
 // adminAddress returns the address of the admin API that the flags give.
@@ -50,7 +50,7 @@ func (i *invocation) configuredAddress() (string, error) {
 	quiet() // reading a configuration is logged
 	loaded, _, _, err := caddycmd.LoadConfig(i.config, i.adapter)
 	if err != nil {
-		return "", fmt.Errorf("the admin API's address: %w", err)
+		return "", fmt.Errorf("the admin API's address cannot be read from the configuration: %w", err)
 	}
 	var config struct {
 		Admin struct {
@@ -58,7 +58,7 @@ func (i *invocation) configuredAddress() (string, error) {
 		} `json:"admin"`
 	}
 	if json.Unmarshal(loaded, &config) == nil && config.Admin.Disabled {
-		return "", fmt.Errorf("%s turns the admin API off (admin off), and this command needs it", i.config)
+		return "", fmt.Errorf("%s turns off the admin API (admin off), but this command needs it", i.config)
 	}
 	return caddycmd.DetermineAdminAPIAddress("", loaded, i.config, i.adapter)
 }

@@ -34,8 +34,8 @@ func TestAnAddressIsTakenAsPeopleTypeIt(t *testing.T) {
 		"./caddy.sock":                   "unix ./caddy.sock",
 		"../caddy.sock":                  "unix ../caddy.sock",
 		"unix/caddy.sock":                "unix caddy.sock",
-		"https://localhost:22049":        "is https, but the admin API has no TLS",
-		"https://user:hunter2@localhost": "is https, but the admin API has no TLS",
+		"https://localhost:22049":        "uses https, but the admin API does not support TLS",
+		"https://user:hunter2@localhost": "uses https, but the admin API does not support TLS",
 		"http://user:hunter2@localhost":  "is invalid: write host:port",
 		"user:hunter2@localhost:2019":    "is invalid: write host:port",
 		"http://localhost:2019/config":   "is invalid: write host:port",
@@ -83,7 +83,7 @@ func TestTheAdminAPIIsFoundAtWhatPeopleType(t *testing.T) {
 			t.Errorf("--address %s: %s", address, r.err)
 		}
 	}
-	world{}.run(t, "status", "--address", "https://"+host).want(t, exitFailed, "--address is https, but the admin API has no TLS: write http://host:port or host:port")
+	world{}.run(t, "status", "--address", "https://"+host).want(t, exitFailed, "--address uses https, but the admin API does not support TLS: write http://host:port or host:port")
 }
 
 // shortDir returns a folder whose path is short enough for a socket.
@@ -117,9 +117,9 @@ func TestAConfigurationWithoutTheAdminAPIIsAnErrorThatSaysSo(t *testing.T) {
 		}
 	}
 	write(`{"admin":{"disabled":true}}`)
-	world{}.run(t, "status", "--config", config).want(t, exitFailed, "turns the admin API off (admin off), and this command needs it")
+	world{}.run(t, "status", "--config", config).want(t, exitFailed, "turns off the admin API (admin off), but this command needs it")
 	write(`{"admin":{"listen":"https://localhost:2019"}}`)
-	world{}.run(t, "status", "--config", config).want(t, exitFailed, "the admin API's address in the configuration is https")
+	world{}.run(t, "status", "--config", config).want(t, exitFailed, "the admin API's address in the configuration uses https")
 	a := httptest.NewServer(newAPI(t, map[string][]string{"apps": {healthy}}))
 	t.Cleanup(a.Close)
 	write(`{"admin":{"listen":"` + strings.TrimPrefix(a.URL, "http://") + `"}}`)

@@ -87,17 +87,17 @@ func (p *program) check() *cobra.Command {
 wrong. It sends no push. You can run it while Caddy is running. It checks the
 file given with --config, or the Caddyfile in the current directory.
 
-It also finds out whether the user who runs it can read and write the files of
-the outbox and the rejected store. Run it as the user that runs Caddy.
+It also checks whether the user who runs it can read and write the files of the
+outbox and the rejected store. Run it as the user that runs Caddy.
 
 With --live, it also asks each push service whether it accepts the credentials,
-and Redis whether the gateway can use it. Some push services cannot be asked. No
-device gets a push.
+and checks whether the gateway can use Redis. Some push services offer no way to
+check the credentials. No device gets a push.
 
 Exits with 1 if the configuration does not load or a check with --live fails.
 If there are only warnings, it exits with 0, or with 3 if --strict is set.`, 0, 0, func(i *invocation) error { return check(i, live, within) })
-	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials, and Redis whether it can be used")
-	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "The maximum time for --live")
+	cmd.Flags().BoolVar(&live, "live", false, "Ask the push services whether they accept the credentials, and check whether Redis can be used")
+	cmd.Flags().DurationVar(&within, "timeout", 20*time.Second, "The time limit for --live")
 	cmd.Flags().BoolVar(&p.strict, "strict", false, "Exit with 3 if there are warnings")
 	return cmd
 }
@@ -189,7 +189,7 @@ func (r *report) warned() bool {
 // report prints the report as text.
 func (i *invocation) report(r *report, live bool) {
 	i.say(green, "The configuration is valid.")
-	i.say(plain, "Stores: rejected %s, outbox %s.", r.Stores[0].text(r.Rejected), r.Stores[1].text(r.Outbox))
+	i.say(plain, "Rejected store: %s. Outbox: %s.", r.Stores[0].text(r.Rejected), r.Stores[1].text(r.Outbox))
 	for _, s := range r.Stores {
 		if s.Error != "" {
 			i.say(red, "%s: %s", s.Store, s.Error)

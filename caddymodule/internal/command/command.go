@@ -32,7 +32,7 @@ address from the file given with --config. The default is localhost:2019.
 Exit codes:
   0  success
   1  the command failed, or the gateway is not reachable or not ready
-  2  wrong usage
+  2  unknown command, or wrong flags or arguments
   3  the command succeeded, but it found a problem: a test notification was not
      delivered, a pushkey is recorded as dead or is unusable, or with --strict,
      something needs attention`
@@ -76,7 +76,8 @@ func (p *program) addTo(cmd *cobra.Command) {
 	flags.BoolVar(&p.json, "json", false, "Print JSON")
 	flags.StringVar(&p.address, "address", "",
 		"The address of the admin API, such as localhost:2019 or /run/caddy/admin.sock (default: the address in the file given with --config, or localhost:2019)")
-	flags.StringVarP(&p.config, "config", "c", "", "The configuration file that is checked, or that has the address of the admin API")
+	flags.StringVarP(&p.config, "config", "c", "",
+		`The configuration file: "check" validates it, and the other commands read the address of the admin API from it`)
 	flags.StringVarP(&p.adapter, "adapter", "a", "", "The config adapter to use for the file given with --config")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return p.misused(cmd, flagError(cmd, err)) })
 	p.makeGroup(cmd, p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check())

@@ -24,7 +24,7 @@ func (s *selectorFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.endpoint, "endpoint", "",
 		"For webpush, the endpoint in the pusher's data (default: all known endpoints of the pushkey)")
 	cmd.Flags().StringVar(&s.endpointFile, "endpoint-file", "", "A file that contains the endpoint")
-	cmd.Flags().StringVar(&s.data, "data", "", "The pusher's data as JSON, in place of the endpoint; - reads it from standard input")
+	cmd.Flags().StringVar(&s.data, "data", "", "The pusher's data as JSON, instead of the endpoint; use - to read it from standard input")
 }
 
 const pushkeyHelp = `
@@ -34,12 +34,12 @@ use --pushkey - (which reads it from standard input) or --pushkey-file.`
 // endpointHelp is for commands that also take an endpoint.
 const endpointHelp = `
 A device of a webpush app is identified by its app_id, its pushkey and the
-endpoint in its data. The endpoint on the command line is also visible to all
+endpoint in its data. An endpoint on the command line is also visible to all
 users. To hide it, use --endpoint-file.`
 
 func (d *deviceFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.appID, "app-id", "", "The device's app_id")
-	cmd.Flags().StringVar(&d.pushkey, "pushkey", "", "The device's pushkey; - reads the pushkey from standard input")
+	cmd.Flags().StringVar(&d.pushkey, "pushkey", "", "The device's pushkey; use - to read it from standard input")
 	cmd.Flags().StringVar(&d.pushkeyFile, "pushkey-file", "", "A file that contains the device's pushkey")
 }
 
@@ -51,7 +51,7 @@ func (d *deviceFlags) read(in io.Reader) (pushkey string, err error) {
 	case d.appID == "":
 		return "", misuse("--app-id is missing")
 	case d.pushkey != "" && d.pushkeyFile != "":
-		return "", misuse("--pushkey and --pushkey-file cannot be given together")
+		return "", misuse("--pushkey and --pushkey-file cannot be used together")
 	case d.pushkey == "" && d.pushkeyFile == "":
 		return "", misuse("--pushkey or --pushkey-file is missing: set one of them")
 	case d.pushkey != "" && d.pushkey != "-":
@@ -79,13 +79,13 @@ func (s *selectorFlags) given() bool { return *s != selectorFlags{} }
 func (s *selectorFlags) selector(in io.Reader) (map[string]any, error) {
 	switch {
 	case s.hash != "" && (s.deviceFlags.given() || s.endpoint != "" || s.endpointFile != "" || s.data != ""):
-		return nil, misuse("--hash cannot be given together with --app-id, --pushkey, --endpoint or --data")
+		return nil, misuse("--hash cannot be used together with --app-id, --pushkey, --endpoint or --data")
 	case s.data != "" && (s.endpoint != "" || s.endpointFile != ""):
 		return nil, misuse("--data contains the endpoint: leave out --endpoint and --endpoint-file")
 	case s.data == "-" && s.pushkey == "-":
 		return nil, misuse("only one of --pushkey and --data can be read from standard input: use --pushkey-file")
 	case s.endpoint != "" && s.endpointFile != "":
-		return nil, misuse("--endpoint and --endpoint-file cannot be given together")
+		return nil, misuse("--endpoint and --endpoint-file cannot be used together")
 	case s.hash != "":
 		return map[string]any{"hash": s.hash}, nil
 	case !s.given():

@@ -62,20 +62,21 @@ func withDetail(reason, detail string) string {
 
 // foreseen returns how the next notification for a device would be answered, and its colour.
 func (i *invocation) foreseen(e gateway.Explanation) (colour, string) {
-	unserved := e.Unusable != nil && e.Unusable.Reason == "unknown_app"
+	const unmatched = "No app in the configuration matches the app_id, or no site uses the app."
+	unknown := e.Unusable != nil && e.Unusable.Reason == "unknown_app"
 	switch r := e.Record; {
-	case unserved && e.Held != "":
-		return yellow, "No app or site serves the device, but the fuse holds its rejection: the gateway answers with 503."
-	case unserved:
-		return red, "No app or site serves the device: the gateway rejects it in the answer to every notification."
+	case unknown && e.Held != "":
+		return yellow, unmatched + " The fuse holds back the rejection: the gateway answers with 503."
+	case unknown:
+		return red, unmatched + " The gateway answers every notification with a rejection."
 	case e.Unusable != nil:
-		return red, "The pushkey is unusable: the gateway rejects it in the answer to every notification."
+		return red, "The pushkey is unusable: the gateway answers every notification with a rejection."
 	case r != nil && r.Dead() && r.CondemnedUntil == nil && !r.ProbeAt.After(i.now()):
-		return red, "The pushkey is recorded as dead, but the next notification is sent to check it."
+		return red, "The pushkey is recorded as dead, but the gateway sends the next notification to check it."
 	case r != nil && r.Dead():
 		return red, "The pushkey is recorded as dead."
 	case e.Held == gateway.HeldByFuse:
-		return yellow, "The push service reported the pushkey as dead, but the fuse holds the rejection."
+		return yellow, "The push service reported the pushkey as dead, but the fuse holds back the rejection."
 	case e.Held != "":
 		return yellow, "The push service reported the pushkey as dead, but the gateway doubts it: a wrong setting may be the cause."
 	case r != nil:

@@ -9,9 +9,11 @@ import (
 func (p *program) fuse() *cobra.Command {
 	var app string
 	var unknown bool
-	reset := p.leaf("reset", "Resets an app's fuse", `Resets the fuse of an app. The gateway then accepts the app's rejections again,
-and retries the app's pending pushes immediately. Fix the cause first. With
---unknown-apps, it resets the fuse for devices that no app serves.`, 0, 0, func(i *invocation) error {
+	reset := p.leaf("reset", "Resets an app's fuse", `Resets the fuse of an app. The gateway then stops holding back rejections, and
+retries the app's pending pushes immediately. Fix the cause first.
+
+With --unknown-apps, it resets the fuse for devices whose app_id matches no app
+in the configuration.`, 0, 0, func(i *invocation) error {
 		body := map[string]string{}
 		switch {
 		case unknown == (app != ""):
@@ -31,13 +33,13 @@ and retries the app's pending pushes immediately. Fix the cause first. With
 		case i.json:
 			i.raw(raw)
 		case answer.WasTripped:
-			i.say(green, "The fuse is reset: dead pushkeys are reported as rejected again.")
+			i.say(green, "The fuse is reset. Rejections are no longer held back.")
 		default:
-			i.say(plain, "The fuse was not tripped. Its counts are reset.")
+			i.say(plain, "The fuse was not tripped. Its counters are reset.")
 		}
 		return nil
 	})
-	reset.Flags().StringVar(&app, "app", "", "Only the fuse of this app; write its pattern exactly as in the configuration")
-	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "Reset the fuse for devices that no app serves")
+	reset.Flags().StringVar(&app, "app", "", "Reset the fuse of the app with this pattern; write it exactly as in the configuration")
+	reset.Flags().BoolVar(&unknown, "unknown-apps", false, "Reset the fuse for devices whose app_id matches no app in the configuration")
 	return p.group("fuse", "Resets fuses", reset)
 }

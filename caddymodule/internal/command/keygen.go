@@ -19,8 +19,8 @@ func (p *program) vapidKeygen() *cobra.Command {
 	return p.leaf("vapid-keygen <file>", "Generates a key for Web Push",
 		`Generates a key for Web Push (VAPID, RFC 8292) and writes it to a new file, for
 the option vapid_key_file. It prints the public key that browsers subscribe with.
-Without that option, the gateway generates its own key. You need this command
-only if several gateways share a key, or if you want to keep the key elsewhere.`, 1, 1, keygen)
+Without vapid_key_file, the gateway generates its own key. You need this command
+only if several gateways share a key, or to store the key in another place.`, 1, 1, keygen)
 }
 
 func keygen(i *invocation) error {
@@ -53,7 +53,7 @@ func keygen(i *invocation) error {
 func writeNew(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already: choose another file, as keys are never overwritten", name)
+		return fmt.Errorf("%s already exists: choose another file, because keys are never overwritten", name)
 	}
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func TestAKeyForWebPushIsMadeOnce(t *testing.T) {
 		t.Errorf("the mode is %v: %v", info.Mode(), err)
 	}
 
-	world{}.run(t, "vapid-keygen", file).want(t, exitFailed, "exists already")
+	world{}.run(t, "vapid-keygen", file).want(t, exitFailed, "already exists")
 	if again, err := os.ReadFile(file); err != nil || string(again) != string(written) {
 		t.Errorf("the key was overwritten: %v", err)
 	}

@@ -98,7 +98,7 @@ func (r *report) problems() string {
 		list = append(list, "the check of the credentials failed for: "+strings.Join(failed, ", "))
 	}
 	if len(silent) > 0 {
-		list = append(list, "the push service cannot be reached, so the credentials were not checked, for: "+strings.Join(silent, ", "))
+		list = append(list, "the push service cannot be reached, so the credentials were not checked for: "+strings.Join(silent, ", "))
 	}
 	return strings.Join(list, "; ")
 }
@@ -115,7 +115,7 @@ func (s *storeReport) name() string {
 func (s *storeReport) text(module string) string {
 	if said := map[string]string{
 		CheckOK: "ok", CheckInUse: "in use by a running Caddy", checkFailed: "failed", checkUnreachable: "cannot be reached",
-		checkLater: "only --live checks it",
+		checkLater: "checked only with --live",
 	}[s.Check]; said != "" {
 		return module + " (" + said + ")"
 	}

@@ -104,7 +104,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 
 func (p *program) outboxRetry() *cobra.Command {
 	var app, hash string
-	cmd := p.leaf("retry", "Retries the pending pushes of an app or a device now", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("retry", "Immediately retries the pending pushes of an app or a device", "", 0, 0, func(i *invocation) error {
 		if app == "" {
 			return misuse("--app is missing")
 		}
@@ -124,15 +124,16 @@ func (p *program) outboxRetry() *cobra.Command {
 		case i.json:
 			i.raw(raw)
 		case !answer.Configured:
-			i.say(yellow, "The app %s is not configured. Its pending pushes are retried if it is configured again before they expire.", answer.App)
+			i.say(yellow, "The app %s is not configured. Its pending pushes will be retried if you configure it again before they expire.",
+				answer.App)
 		case answer.PushkeyHash != "":
-			i.say(green, "The pending pushes of %s are retried now.", answer.PushkeyHash)
+			i.say(green, "Retrying the pending pushes of %s now.", answer.PushkeyHash)
 		default:
-			i.say(green, "The pending pushes of the app %s are retried now.", answer.App)
+			i.say(green, "Retrying the pending pushes of the app %s now.", answer.App)
 		}
 		return nil
 	})
-	cmd.Flags().StringVar(&app, "app", "", "Only pushes of this app; write its pattern exactly as in the configuration")
+	cmd.Flags().StringVar(&app, "app", "", "Retry pushes of the app with this pattern; write it exactly as in the configuration")
 	cmd.Flags().StringVar(&hash, "hash", "", "Retry only the pushes of the device with this hash; a unique prefix is enough")
 	return cmd
 }
@@ -148,13 +149,13 @@ again. A push that is being sent is not dropped.`, 0, 0, func(i *invocation) err
 			case app == "":
 				return misuse("--app is missing")
 			case all && (hash != "" || id != ""):
-				return misuse("--all cannot be given together with --hash or --id")
+				return misuse("--all cannot be used together with --hash or --id")
 			case !all && hash == "":
-				return misuse("--hash or --all is missing")
+				return misuse("--hash or --all is missing: set one of them")
 			}
 			return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
 		})
-	cmd.Flags().StringVar(&app, "app", "", "Only pushes of this app; write its pattern exactly as in the configuration")
+	cmd.Flags().StringVar(&app, "app", "", "Drop pushes of the app with this pattern; write it exactly as in the configuration")
 	cmd.Flags().StringVar(&hash, "hash", "", "Drop the pushes of the device with this hash; a unique prefix is enough")
 	cmd.Flags().StringVar(&id, "id", "", "Drop only the push with this ID; needs --hash")
 	cmd.Flags().BoolVar(&all, "all", false, "Drop all pending pushes of the app")

@@ -13,7 +13,7 @@ func (i *invocation) refused(list []telemetry.Refusal) {
 		return
 	}
 	fmt.Fprintln(i.out)
-	i.say(yellow, "Notifications were refused within the last hour. If they came from your homeserver or proxy, something needs attention there:")
+	i.say(yellow, "The gateway refused notifications within the last hour. If your homeserver or proxy sent them, check its settings:")
 	t := newTable("REASON", "SITE", "COUNT", "LAST", "ANSWER")
 	for _, r := range list {
 		t.add(cells(r.Reason, r.Site, fmt.Sprint(r.Count), i.when(r.Last), r.Error)...)

@@ -20,7 +20,7 @@ func (p *program) rejected() *cobra.Command {
 func (p *program) rejectedList() *cobra.Command {
 	var app, prefix string
 	var limit int
-	cmd := p.leaf("list", "Lists the hashes of the dead and the suspected pushkeys", "", 0, 0, func(i *invocation) error {
+	cmd := p.leaf("list", "Lists the hashes of dead and suspected pushkeys", "", 0, 0, func(i *invocation) error {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
@@ -109,17 +109,18 @@ func state(r gateway.RecordStatus) string {
 
 func (p *program) rejectedExplain() *cobra.Command {
 	var device selectorFlags
-	cmd := p.leaf("explain", "Shows everything known about a device",
-		`Shows why and since when a device is rejected or suspected, the result of the
-latest attempt, and whether the device has pending pushes. Select the device by
-its app_id and pushkey, or by its hash. A unique prefix of the hash is enough,
-such as the 8 characters in a log line.
+	cmd := p.leaf("explain", "Shows everything that the gateway knows about a device",
+		`Shows whether a device is rejected or suspected, why, and since when. It also
+shows the result of the latest attempt, and whether the device has pending
+pushes. Select the device by its app_id and pushkey, or by its hash. A unique
+prefix of the hash is enough, such as the 8 characters in a log line.
 
-The first line says how the gateway would answer the next notification.
+The first line shows how the gateway would answer the next notification.
 
-Exits with 3 if the pushkey is recorded as dead or is unusable, or if no app
-serves the device. Exits with 0 if the pushkey is only suspected, or if the fuse
-or a doubt holds the rejection, because it is not rejected then.
+Exits with 3 if the pushkey is recorded as dead or is unusable. It also exits
+with 3 if no app in the configuration matches the app_id, or no site uses the
+app. Exits with 0 if the pushkey is only suspected, or if the fuse or a doubt
+holds back the rejection: the gateway does not reject the pushkey then.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -159,7 +160,7 @@ func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
 		{"Verdicts", fmt.Sprint(r.Verdicts)},
 		{"Dead since", i.whenever(r.ServiceTime)},
 		{"Rejected", i.condemned(r)},
-		{"Next probe", "not before " + i.when(r.ProbeAt) + ", with a notification that has no pushkey_ts"},
+		{"Next probe", "not before " + i.when(r.ProbeAt) + ", when a notification without pushkey_ts arrives"},
 	}
 }
 
@@ -171,7 +172,7 @@ func (i *invocation) suspicion(r *gateway.RecordStatus) [][2]string {
 	}
 	next := i.when(s.LookAt) + "; pushes stay pending until then"
 	if !s.LookAt.After(i.now()) {
-		next = "due since " + i.when(s.LookAt) + "; the next push is the check"
+		next = "due since " + i.when(s.LookAt) + "; the next push checks the pushkey"
 	}
 	return [][2]string{
 		{"Suspected since", i.when(s.Since)},
@@ -179,7 +180,7 @@ func (i *invocation) suspicion(r *gateway.RecordStatus) [][2]string {
 		{"Next check", next},
 		{"Cleared by", "a push that the push server accepts"},
 		{"Confirmed by", "another 404 at least 10 minutes after the first, if the host accepted a push for another device in between"},
-		{"Or by", "another 404 at least 24 hours after the first, if it is at least the third"},
+		{"Or by", "a third or later 404, at least 24 hours after the first"},
 	}
 }
 
@@ -188,7 +189,7 @@ func (i *invocation) condemned(r *gateway.RecordStatus) string {
 	if r.CondemnedUntil == nil {
 		return ""
 	}
-	return "pushers registered up to " + i.when(*r.CondemnedUntil) + "; pushers registered later get pushes"
+	return "pushers registered at or before " + i.when(*r.CondemnedUntil) + "; later ones get pushes"
 }
 
 func (p *program) rejectedForget() *cobra.Command {
@@ -206,14 +207,14 @@ since that time. Use this to undo wrong rejections.
 				return forgetDevice(i, &device)
 			}
 			if device.given() {
-				return misuse("--app and --since cannot be given together with a device")
+				return misuse("--app and --since cannot be used together with a device")
 			}
 			return forgetApp(i, app, since)
 		})
 	device.addTo(cmd)
 	cmd.Flags().StringVar(&app, "app", "", "Forget rejections of the app with this pattern")
 	cmd.Flags().StringVar(&since, "since", "",
-		"Forget rejections since a time, such as 2026-03-14T09:00:00Z, or during the last period, such as 90m or 2d")
+		"Forget rejections since a time, such as 2026-03-14T09:00:00Z, or within a duration before now, such as 90m or 2d")
 	return cmd
 }
 
@@ -245,7 +246,7 @@ func forgetDevice(i *invocation, device *selectorFlags) error {
 
 func forgetApp(i *invocation, app, since string) error {
 	if app == "" || since == "" {
-		return misuse("--app and --since must be given together")
+		return misuse("--app and --since must be used together")
 	}
 	from, err := i.since(since)
 	if err != nil {

@@ -26,17 +26,18 @@ func (p *program) send() *cobra.Command {
 test ignores the recorded rejections and the outbox, and changes neither of them.
 It may take up to 30 s.
 
-The line "Normally" shows what happens to such a notification if a homeserver
-sends it. If the device's push server has the name of one of the gateway's sites,
-the notification counts as received at that site.
+The line "Normally" shows what would happen to the notification if a homeserver
+sent it. If the device's push server has the name of one of the gateway's sites,
+the gateway treats the notification as received at that site.
 
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
 	f.addTo(cmd)
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data as JSON, such as {"endpoint":"https://…","auth":"…"} for webpush`)
-	cmd.Flags().StringVar(&f.request, "request", "", "A file with a complete notify request for one device; - reads the request from standard input")
+	cmd.Flags().StringVar(&f.request, "request", "",
+		"A file with a complete notify request for one device; use - to read it from standard input")
 	cmd.Flags().StringVar(&f.site, "site", "",
-		"Treat the notification as received at this site, host or host:port (default: the site with the push server's name)")
+		"Treat the notification as received at this site, given as host or host:port (default: the site with the push server's name)")
 	cmd.Flags().StringVar(&f.eventID, "event-id", "", "The event's ID (default: the ID that Element recognises as a test)")
 	cmd.Flags().StringVar(&f.roomID, "room-id", "", "The room's ID")
 	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")
@@ -87,7 +88,7 @@ func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 // whole returns a complete request from a file.
 func (f *sendFlags) whole(in io.Reader) (request map[string]any, err error) {
 	if f.given() || f.data != "" || f.eventID != "" || f.roomID != "" || f.body != "" || f.badge || f.low {
-		return nil, misuse("--request contains the whole notification: only --site can be given together with it")
+		return nil, misuse("--request contains the whole notification: only --site can be used with it")
 	}
 	var data []byte
 	if f.request == "-" {
@@ -152,7 +153,7 @@ func (i *invocation) trial(t gateway.Trial) {
 	if t.Outcome == "delivered" {
 		i.say(green, "The push service accepted the notification after %.2f s.", t.Duration)
 	} else {
-		i.say(red, "The notification was not delivered (after %.2f s).", t.Duration)
+		i.say(red, "The notification was not delivered. The attempt took %.2f s.", t.Duration)
 	}
 	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}, {"Received at", t.Site}}
 	if t.Outcome != t.Reason {
@@ -165,7 +166,7 @@ func (i *invocation) trial(t gateway.Trial) {
 	result := results[t.Result]
 	switch {
 	case t.OnRecord:
-		result = "rejected without asking the push service: the pushkey is recorded as dead (see rejected explain)"
+		result = "rejected without asking the push service: the pushkey is recorded as dead (see `caddy matrix-push rejected explain`)"
 	case t.Result == "delivered":
 		result = "" // the first line shows it
 	}

@@ -57,7 +57,7 @@ func (i *invocation) overview(o admin.Overview) {
 	if o.Records != nil {
 		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
 	}
-	i.say(plain, "Stores: rejected %s%s, outbox %s.", o.Rejected, records, o.Outbox)
+	i.say(plain, "Rejected store: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
 	i.refused(o.Refused)
 	fmt.Fprintln(i.out)
 	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")
@@ -124,11 +124,12 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 		if d.Host != "" {
 			to = " to your push server " + d.Host
 		}
-		return of + ": no push was delivered" + to + " and all recent attempts failed since " + i.whenever(d.Since) + because(d.Detail, d.Error)
+		return of + ": no push has been delivered" + to + " and all recent attempts have failed since " + i.whenever(d.Since) +
+			because(d.Detail, d.Error)
 	case "breaker_open":
 		return of + ": the breaker is open because the push service is failing"
 	case "fuse_tripped":
-		return of + ": the fuse tripped because too many pushkeys were rejected; rejections have been held since " + i.whenever(d.Since)
+		return of + ": the fuse tripped because too many pushkeys were rejected; rejections have been held back since " + i.whenever(d.Since)
 	case "credential_expired":
 		return of + ": the credential expired on " + i.whenever(d.Since)
 	case "misconfigured":

@@ -99,7 +99,7 @@ func TestSentencesAreNotWrappedForAScript(t *testing.T) {
 	t.Parallel()
 	r := world{}.ask(t, newAPI(t, map[string][]string{"apps": {realistic(degraded)}}), "status")
 	r.want(t, 0,
-		"- devices of unknown apps: the fuse tripped because too many pushkeys were rejected; rejections have been held since 2026-03-14 11:00:00 (60m ago)\n",
+		"- devices of unknown apps: the fuse tripped because too many pushkeys were rejected; rejections have been held back since 2026-03-14 11:00:00 (60m ago)\n",
 		"APP  org.example.messenger.ios.development.*\n  PROVIDER            apns\n  STATE               degraded\n",
 	)
 }

@@ -14,7 +14,8 @@ func (o *Observer) AppFailing(a *gateway.App, why gateway.Failing) {
 		if why.Detail != "" {
 			fields = append(fields, zap.String("error", why.Detail))
 		}
-		o.logger.Warn("app failing: no push is delivered", append(withHostField(why.Host, fields), zap.String("hint", failingHint(why)))...)
+		o.logger.Warn("app failing: no pushes are being delivered",
+			append(withHostField(why.Host, fields), zap.String("hint", failingHint(why)))...)
 	}
 	o.tell(eventAppFailing, withHost(why.Host, map[string]any{"app": a.Pattern, "provider": a.ProviderName, "reason": why.Reason}))
 }

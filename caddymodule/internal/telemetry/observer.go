@@ -136,7 +136,7 @@ func (o *Observer) Answered(app *gateway.App, result gateway.Result) { metrics.d
 
 // HostPaused reports that a push server that devices chose rate-limits the gateway. This affects only the server's users.
 func (o *Observer) HostPaused(a *gateway.App, host string) {
-	o.logger.Debug("push server rate-limits the gateway; its pushes are paused", withHostField(host, nameOf(a))...)
+	o.logger.Debug("push server rate-limits the gateway; pushes to it are paused", withHostField(host, nameOf(a))...)
 }
 
 // BreakerOpened reports that an app's breaker opened. If it is for a host that devices chose, only that host's users are affected.
@@ -202,7 +202,7 @@ func (o *Observer) FuseReset(app, host string, byOperator, alarm bool) {
 		return
 	}
 	if o.mayLog(zapcore.InfoLevel, "fuse") {
-		o.logger.Info("fuse reset: dead pushkeys are reported as rejected again", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
+		o.logger.Info("fuse reset: rejections are no longer held back", aboutFuse(app, host, zap.Bool("by_operator", byOperator))...)
 	}
 }
 
@@ -253,7 +253,7 @@ func (o *Observer) StoreFailed(doing string, err error) {
 // WarmFailed logs that a provider could not prepare for its first push. Nothing is lost: the first push connects by itself, and reports
 // what is wrong.
 func (o *Observer) WarmFailed(app *gateway.App, err error) {
-	o.logger.Debug("connecting in advance failed; the gateway connects with the first push", append(nameOf(app), zap.Error(err))...)
+	o.logger.Debug("connecting in advance failed; the gateway connects when it sends the first push", append(nameOf(app), zap.Error(err))...)
 }
 
 // UntargetedDropped logs how many records of an earlier version were dropped for an app because they don't name a target.

@@ -33,8 +33,8 @@ func (s *Setup) stores() []zap.Field {
 func (o *Observer) Started(s *Setup) {
 	caddyVersion, _ := caddy.Version()
 	o.logger.Info("gateway started", zap.String("version", Version()), zap.String("caddy_version", caddyVersion))
-	o.logger.Info("apps are served", s.apps())
-	o.logger.Info("stores are open", s.stores()...)
+	o.logger.Info("apps configured", s.apps())
+	o.logger.Info("stores opened", s.stores()...)
 }
 
 // SetupChanged logs what a later configuration has changed.

@@ -31,7 +31,7 @@ func TestTheCommandMakesAKeyThatTheGatewayUses(t *testing.T) {
 	if err != nil || key.PublicKey == "" || !strings.Contains(document.Body, key.PublicKey) {
 		t.Errorf("the gateway shows %s, not %s: %v", document.Body, key.PublicKey, err)
 	}
-	p.ask("", "vapid-keygen", file).want(t, 1, "exists already")
+	p.ask("", "vapid-keygen", file).want(t, 1, "already exists")
 }
 
 func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
@@ -43,7 +43,7 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 	running := filepath.Join(gateway.dir, "Caddyfile")
 	r := gateway.ask("", "check", "--config", running, "--live")
 	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off",
-		"VAPID subject is an example", "Stores: rejected file (in use by a running Caddy), outbox file (in use by a running Caddy).")
+		"VAPID subject is an example", "Rejected store: file (in use by a running Caddy). Outbox: file (in use by a running Caddy).")
 	t.Log("\n" + r.out)
 	gateway.ask("", "check", "--config", running, "--strict").want(t, 3)
 
@@ -116,7 +116,7 @@ func TestTheCommandFindsWhatWouldKeepAConfigurationFromStarting(t *testing.T) {
 		before := names(t, p.dir)
 		r := p.ask("", "check", "--config", filepath.Join(p.dir, "Caddyfile"))
 		if tt.want == "" {
-			r.want(t, 0, "Stores: rejected file (ok), outbox file (ok).")
+			r.want(t, 0, "Rejected store: file (ok). Outbox: file (ok).")
 		} else if r.want(t, 1, p.expand(tt.want)); r.out != "" {
 			t.Errorf("%s: it prints %q", tt.name, r.out)
 		}
@@ -142,8 +142,8 @@ func TestTheCommandAsksRedisWhetherTheStoresCanBeUsed(t *testing.T) {
 		}
 		return r
 	}
-	check("wrong").want(t, 0, "Stores: rejected redis (only --live checks it), outbox redis (only --live checks it).")
-	check(password, "--live").want(t, 0, "Stores: rejected redis (ok), outbox redis (ok).")
+	check("wrong").want(t, 0, "Rejected store: redis (checked only with --live). Outbox: redis (checked only with --live).")
+	check(password, "--live").want(t, 0, "Rejected store: redis (ok). Outbox: redis (ok).")
 	r := check("wrong-password", "--live")
 	r.want(t, 1, "the check of the rejected store failed; the check of the outbox failed")
 	if !strings.Contains(r.out, "\noutbox: redis: WRONGPASS") {
@@ -170,7 +170,7 @@ func TestTheCommandDoesNotBlameCredentialsForADeadNetwork(t *testing.T) {
 	} {
 		p.write("Caddyfile", []byte(p.expand(gatewayConfig(tt.config, "matrix_push"))))
 		r := p.ask("", "check", "--live", "--config", file)
-		r.want(t, 1, "Error: the push service cannot be reached, so the credentials were not checked, for: org.example.android, org.example.ios\n")
+		r.want(t, 1, "Error: the push service cannot be reached, so the credentials were not checked for: org.example.android, org.example.ios\n")
 		if n := strings.Count(r.out, " the push service cannot be reached: "); n != 2 || strings.Contains(r.out, "failed") {
 			t.Errorf("%s: it prints\n%s", tt.name, r.out)
 		}

@@ -22,7 +22,7 @@ func TestTheCommandTellsHowTheGatewayIs(t *testing.T) {
 		t.Fatalf("answered %d %s", r.Status, r.Body)
 	}
 	r := gateway.ask("", "status", "--config", filepath.Join(gateway.dir, "Caddyfile"))
-	r.want(t, 0, "The gateway is ready.", "Stores: rejected file (0 records), outbox file.", "org.example.up", "unifiedpush", "ago)")
+	r.want(t, 0, "The gateway is ready.", "Rejected store: file (0 records). Outbox: file.", "org.example.up", "unifiedpush", "ago)")
 	t.Log("\n" + r.out)
 	_, answer := gateway.adminDo(http.MethodGet, "/matrix_push/apps", "")
 	if r := gateway.running("", "status", "--json", "--strict"); r.out != answer || r.code != 0 {
@@ -109,9 +109,15 @@ app org.example.other {
 		args                 []string
 		want                 []string
 	}{
-		{"an unusable pushkey", up, "http://nope", nil, nil, []string{"The pushkey is unusable: the gateway rejects it", "bad_endpoint", "correct the push server's address"}},
-		{"no app", "org.exmple.up", "https://push.example.org/a", nil, nil, []string{"No app or site serves the device", `did you mean "org.example.up"?`}},
-		{"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil, []string{"No app or site serves the device", "no site serves the app"}},
+		{"an unusable pushkey", up, "http://nope", nil, nil, []string{"The pushkey is unusable: the gateway answers every notification with a rejection.", "bad_endpoint", "correct the push server's address"}},
+		{
+			"no app", "org.exmple.up", "https://push.example.org/a", nil, nil,
+			[]string{"No app in the configuration matches the app_id", `did you mean "org.example.up"?`},
+		},
+		{
+			"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil,
+			[]string{"or no site uses the app.", "no site serves the app"},
+		},
 		{
 			"data without auth", web, "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
 			map[string]any{"endpoint": "https://push.example.org/a"},
@@ -175,12 +181,13 @@ func TestTheCommandShowsRetriesAndDropsWhatWaits(t *testing.T) {
 	u.set(behaviour{})
 	for _, other := range list.Entries {
 		if other.PushkeyHash != e.PushkeyHash {
-			gateway.running("", "outbox", "retry", "--app", "org.example.up", "--hash", other.PushkeyHash).want(t, 0, "are retried now")
+			gateway.running("", "outbox", "retry", "--app", "org.example.up", "--hash", other.PushkeyHash).
+				want(t, 0, "Retrying the pending pushes of "+other.PushkeyHash+" now.")
 			break
 		}
 	}
 	u.await("one device's pushes arrive", func() bool { return u.arrivals(one, two, three) >= 2 })
-	gateway.running("", "outbox", "retry", "--app", "org.example.up").want(t, 0, "The pending pushes of the app org.example.up are retried now.")
+	gateway.running("", "outbox", "retry", "--app", "org.example.up").want(t, 0, "Retrying the pending pushes of the app org.example.up now.")
 	u.await("all that was not dropped arrives", func() bool { return u.arrivals(one, two, three) == 4 })
 
 	u.set(behaviour{status: http.StatusServiceUnavailable, retryAfter: "3600"})

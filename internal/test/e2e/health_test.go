@@ -63,7 +63,7 @@ func TestAGatewayThatDeliversNothingSaysSo(t *testing.T) {
 		}
 	}
 	gateway.retriedUntil(retried, func(log string) bool {
-		return strings.Count(log, `"msg":"app failing: no push is delivered"`) == len(failing)
+		return strings.Count(log, `"msg":"app failing: no pushes are being delivered"`) == len(failing)
 	})
 
 	r := gateway.running("", "status", "--strict")
@@ -71,7 +71,7 @@ func TestAGatewayThatDeliversNothingSaysSo(t *testing.T) {
 	_, ready := gateway.adminDo(http.MethodGet, "/matrix_push/health/ready", "")
 	metrics, _ := gateway.scrape()
 	for _, app := range failing {
-		if n := strings.Count(r.out, "- app "+app+": no push was delivered"); n != 1 {
+		if n := strings.Count(r.out, "- app "+app+": no push has been delivered"); n != 1 {
 			t.Errorf("status has %d lines about %s:\n%s", n, app, r.out)
 		}
 		if !strings.Contains(ready, `{"app":"`+app+`","reason":"failing","detail":"`) {
@@ -85,7 +85,7 @@ func TestAGatewayThatDeliversNothingSaysSo(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"network (the proxy does not work: dial tcp " + nobody, "no push was delivered to your push server localhost:",
+		"network (the proxy does not work: dial tcp " + nobody, "no push has been delivered to your push server localhost:",
 	} {
 		if !strings.Contains(r.out, text) {
 			t.Errorf("status does not have %q:\n%s", text, r.out)
@@ -106,7 +106,7 @@ func TestAGatewayThatDeliversNothingSaysSo(t *testing.T) {
 	r = gateway.running("", "status")
 	for _, app := range failing {
 		works := app == "org.example.ios" || app == "org.example.android"
-		if strings.Contains(r.out, "- app "+app+": no push was delivered") == works {
+		if strings.Contains(r.out, "- app "+app+": no push has been delivered") == works {
 			t.Errorf("of %s, status still says:\n%s", app, r.out)
 		}
 	}

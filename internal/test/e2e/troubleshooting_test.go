@@ -57,9 +57,11 @@ func TestThePageFindsANetworkThatIsDown(t *testing.T) {
 	d := iPhone("phone")
 	wantBody(t, gateway.homeserver().notify(alert("$1", d)), nothingRejected)
 	retried := func() { gateway.running("", "outbox", "retry", "--app", d.AppID).want(t, 0) }
-	gateway.retriedUntil(retried, func(log string) bool { return strings.Contains(log, `"msg":"app failing: no push is delivered"`) })
+	gateway.retriedUntil(retried, func(log string) bool {
+		return strings.Contains(log, `"msg":"app failing: no pushes are being delivered"`)
+	})
 	page := newPhonePage(t, gateway, d)
-	page.run(pageStatus).want(t, 0, "no push was delivered", "network")
+	page.run(pageStatus).want(t, 0, "no push has been delivered", "network")
 	page.run(pageSend).want(t, 3, "network")
 }
 

@@ -53,7 +53,7 @@ func (f *Faults) LeftOut(d *providers.Device, member, must string) {
 		return
 	}
 	f.once.Do(func() {
-		f.logger.Warn("part of a pusher's data left out",
+		f.logger.Warn("part of a pusher's data ignored",
 			zap.String("app_id", d.AppID), zap.String("field", "data."+member), zap.String("hint", "the client must register "+must+" as "+member))
 	})
 }
