@@ -42,7 +42,7 @@ func showKeys(i *invocation) error {
 			i.say(plain, "%s", k.ApplicationServerKey)
 		}
 	case len(answer.Keys) == 0:
-		i.say(plain, "No app has a key: only webpush and unifiedpush apps have one.")
+		i.say(plain, "None of the configured apps has a key: only webpush and unifiedpush apps have one.")
 	default:
 		keys := newTable("APP", "PROVIDER", "APPLICATION SERVER KEY")
 		for _, k := range answer.Keys {
