@@ -68,9 +68,9 @@ func (i *invocation) foreseen(e gateway.Explanation) (colour, string) {
 	case unknown && e.Held != "":
 		return yellow, unmatched + " The fuse holds back the rejection: the gateway answers with 503."
 	case unknown:
-		return red, unmatched + " The gateway answers every notification with a rejection."
+		return red, unmatched + " The gateway rejects every notification for it."
 	case e.Unusable != nil:
-		return red, "The pushkey is unusable: the gateway answers every notification with a rejection."
+		return red, "The pushkey is unusable: the gateway rejects every notification for it."
 	case r != nil && r.Dead() && r.CondemnedUntil == nil && !r.ProbeAt.After(i.now()):
 		return red, "The pushkey is recorded as dead, but the gateway sends the next notification to check it."
 	case r != nil && r.Dead():

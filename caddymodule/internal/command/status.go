@@ -96,7 +96,7 @@ func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 			fmt.Fprintln(i.out)
 			todo := "Restore that key. If it is lost, these clients must subscribe again."
 			if w.Accepted {
-				todo = "Other subscriptions at this host have the right key, so these clients must subscribe again."
+				todo = "These clients must subscribe again: other subscriptions at this host have the right key."
 			}
 			i.say(plain, "app %s: %s at %s %s made for another VAPID key. Pushes to %s have failed since %s. %s",
 				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, them, i.when(w.Since), todo)

@@ -92,7 +92,7 @@ func (o *Observer) tell(event string, data map[string]any) {
 }
 
 func (o *Observer) eventsLeft(left map[string]int) {
-	o.logger.Warn("Caddy events suppressed", zap.Int("events", sum(left)), zap.Any("kinds", left),
+	o.logger.Warn("too many Caddy events; some were not emitted", zap.Int("events", sum(left)), zap.Any("kinds", left),
 		zap.String("hint", "requests caused more events than the limit for one minute; the rest are not emitted"))
 }
 

@@ -49,6 +49,8 @@ func rejection(i int, known, chosen bool) gateway.Attempt {
 }
 
 // A review found that 20 requests caused 1000 lines and as many events.
+const eventsSuppressed = "too many Caddy events; some were not emitted"
+
 func TestMadeUpPushkeysFillNeitherLogNorEvents(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -82,7 +84,7 @@ func TestMadeUpPushkeysFillNeitherLogNorEvents(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				for message, kind := range map[string]string{"log lines suppressed": "push rejected", "Caddy events suppressed": eventPushkeyRejected} {
+				for message, kind := range map[string]string{"log lines suppressed": "push rejected", eventsSuppressed: eventPushkeyRejected} {
 					if got := l.left(message); len(got) != 1 || !maps.Equal(got[0], map[string]int{kind: 1000 - maxRejections}) {
 						t.Errorf("%s: %v", message, got)
 					}
@@ -126,7 +128,7 @@ func TestWhateverStrangersCauseAHundredLinesAMinuteAreTheMost(t *testing.T) {
 			clear(l.emitted)
 			time.Sleep(time.Minute + time.Second)
 			synctest.Wait()
-			if lines, events := l.left("log lines suppressed"), l.left("Caddy events suppressed"); l.logs.Len() != 2 || len(lines) != 1 || len(events) != 1 {
+			if lines, events := l.left("log lines suppressed"), l.left(eventsSuppressed); l.logs.Len() != 2 || len(lines) != 1 || len(events) != 1 {
 				t.Errorf("after minute %d, %d lines sum it up", minute, l.logs.Len())
 			} else if lines[0]["fuse"] == 0 || lines[0]["breaker"] == 0 || events[0][eventFuseTripped] == 0 {
 				t.Errorf("suppressed were %v and %v", lines[0], events[0])

@@ -38,8 +38,8 @@ func (o *Observer) RequestRefused(err *gateway.Error, r *Request) {
 		if o.news(err.Reason) { // the memory is that of all sites
 			o.logger.Warn("requests refused: too much request data in memory", zap.String("hint", err.Hint))
 		}
-	case o.news("refused "+err.Reason+" "+r.Site) && o.mayLog(zapcore.WarnLevel, "notification refused"):
-		o.logger.Warn("notification refused", zap.String("reason", err.Reason), zap.Int("status", err.Status), zap.String("site", r.Site),
+	case o.news("refused "+err.Reason+" "+r.Site) && o.mayLog(zapcore.WarnLevel, "notify request refused"):
+		o.logger.Warn("notify request refused", zap.String("reason", err.Reason), zap.Int("status", err.Status), zap.String("site", r.Site),
 			zap.String("from", r.From), zap.String("x_forwarded_proto", shownProto(r.ForwardedProto)), zap.String("path", shownPath(r.Path)),
 			zap.String("error", err.Message), zap.String("hint", err.Hint))
 	}

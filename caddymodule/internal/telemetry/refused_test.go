@@ -33,7 +33,7 @@ func TestARefusedNotificationIsOneLineAMinuteForEachReasonAndSite(t *testing.T) 
 			}
 			time.Sleep(repeatAfter)
 		}
-		if n := logs.FilterMessage("notification refused").Len(); n != 3*2*len(refused) || logs.Len() != n {
+		if n := logs.FilterMessage("notify request refused").Len(); n != 3*2*len(refused) || logs.Len() != n {
 			t.Errorf("%d of %d lines are about refused notifications", n, logs.Len())
 		}
 		if n := valueOf(t, metrics.notificationsRefused.WithLabelValues("no_path")) - before; n < 3*3*50 {

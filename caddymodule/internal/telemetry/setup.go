@@ -39,7 +39,7 @@ func (o *Observer) Started(s *Setup) {
 
 // SetupChanged logs what a later configuration has changed.
 func (o *Observer) SetupChanged(s *Setup) {
-	o.logger.Info("apps or stores changed", append(s.stores(), s.apps())...)
+	o.logger.Info("configuration reloaded; apps or stores changed", append(s.stores(), s.apps())...)
 }
 
 // Version returns the version of the gateway's module in this build, or (devel) if the module was built from a folder.

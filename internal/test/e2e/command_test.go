@@ -109,7 +109,7 @@ app org.example.other {
 		args                 []string
 		want                 []string
 	}{
-		{"an unusable pushkey", up, "http://nope", nil, nil, []string{"The pushkey is unusable: the gateway answers every notification with a rejection.", "bad_endpoint", "correct the push server's address"}},
+		{"an unusable pushkey", up, "http://nope", nil, nil, []string{"The pushkey is unusable: the gateway rejects every notification for it.", "bad_endpoint", "correct the push server's address"}},
 		{
 			"no app", "org.exmple.up", "https://push.example.org/a", nil, nil,
 			[]string{"No app in the configuration matches the app_id", `did you mean "org.example.up"?`},

@@ -36,7 +36,7 @@ func (p *process) wantRefused(want map[string]refusedLine) (hints map[string]str
 	read := func() bool {
 		for text := range strings.Lines(p.log.text.String()) {
 			var line refusedLine
-			if json.Unmarshal([]byte(text), &line) == nil && line.Message == "notification refused" {
+			if json.Unmarshal([]byte(text), &line) == nil && line.Message == "notify request refused" {
 				got[line.Reason+" "+line.Site] = line
 			}
 		}
@@ -45,7 +45,7 @@ func (p *process) wantRefused(want map[string]refusedLine) (hints map[string]str
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	p.log.waitFor(ctx, read)
-	if n := strings.Count(p.log.String(), `"notification refused"`); n != len(want) {
+	if n := strings.Count(p.log.String(), `"notify request refused"`); n != len(want) {
 		p.t.Errorf("the log has %d warnings, want %d", n, len(want))
 	}
 	hints = make(map[string]string)

@@ -29,14 +29,14 @@ func TestAStartIsLoggedInThreeLinesAndAReloadOnlyIfItChangesSomething(t *testing
 	if err := gateway.set("apps/matrix_push/apps/org.example.new", `{"provider":{"name":"unifiedpush"}}`); err != nil {
 		t.Fatal(err)
 	}
-	gateway.wantLogged(`"msg":"apps or stores changed",` + stores + `,"apps":{"org.example.new":"unifiedpush",`)
+	gateway.wantLogged(`"msg":"configuration reloaded; apps or stores changed",` + stores + `,"apps":{"org.example.new":"unifiedpush",`)
 	if err := gateway.request(http.MethodPost, "/load", "text/caddyfile", gateway.expand(gatewayConfig(service.global("rejected memory"), "matrix_push"))); err != nil {
 		t.Fatal(err)
 	}
-	gateway.wantLogged(`"msg":"apps or stores changed","rejected":"memory","outbox":"off","apps":{"org.example.up":"unifiedpush"`)
+	gateway.wantLogged(`"msg":"configuration reloaded; apps or stores changed","rejected":"memory","outbox":"off","apps":{"org.example.up":"unifiedpush"`)
 	gateway.terminate()
 	log = gateway.log.String()
-	for text, want := range map[string]int{"gateway started": 1, "apps configured": 1, "stores opened": 1, "apps or stores changed": 2} {
+	for text, want := range map[string]int{"gateway started": 1, "apps configured": 1, "stores opened": 1, "configuration reloaded; apps or stores changed": 2} {
 		if got := strings.Count(log, `"msg":"`+text+`"`); got != want {
 			t.Errorf("%q is logged %d times, want %d:\n%s", text, got, want, log)
 		}
