@@ -26,10 +26,10 @@ import (
 // With some providers, such as `unifiedpush` and `webpush`, devices choose their push servers. For these providers, the fuse also has a
 // separate count for each server. If only a single server rejects too many pushkeys, the gateway holds back only that server's rejections.
 //
-// The fuse also has a separate count for devices that have already received a push. If too many of these devices are rejected, the gateway
-// alerts you, even if pushes to many other devices are accepted. The separate count is necessary because anyone can make up devices that
-// have never received a push. If only devices that have never received a push trip the fuse, the gateway holds back only their rejections,
-// and logs a warning.
+// The fuse counts rejections separately for devices that have already received a push. If too many of these devices are rejected, the
+// gateway alerts you, even if pushes to many other devices are accepted. The separate count is necessary because anyone can make up
+// devices that have never received a push. If only devices that have never received a push trip the fuse, the gateway holds back only
+// their rejections, and logs a warning.
 //
 // The fuse resets itself when the share of rejected pushkeys is no longer above `share`. It stays tripped for at least a tenth of `window`.
 type Fuse struct {

@@ -25,10 +25,10 @@ func init() {
 // Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, app
 // patterns, reasons and times, but never a pushkey.
 //
-// For each request, the gateway makes at most one query to Redis, which covers all devices of the request. It waits at most 100 ms for the
-// answer. If Redis does not answer, the gateway continues as if there were no records. It sends the pushes to the push service, which
-// rejects dead pushkeys again. When one gateway records a rejected pushkey, the other gateways use the record as soon as they handle their
-// next request. When one gateway deletes a record, the others may still reject the pushkey for up to 5 s.
+// For each request, the gateway makes at most one query to Redis, which covers all devices of the request. It waits at most 100 ms for
+// the answer. If Redis does not answer, the gateway continues as if there were no records. It then sends pushes even for dead pushkeys,
+// and the push service rejects these pushkeys once more. When one gateway records a rejected pushkey, the other gateways use the record
+// as soon as they handle their next request. When one gateway deletes a record, the others may still reject the pushkey for up to 5 s.
 type Store struct {
 	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
 	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as

@@ -189,7 +189,7 @@ func (r *report) warned() bool {
 // report prints the report as text.
 func (i *invocation) report(r *report, live bool) {
 	i.say(green, "The configuration is valid.")
-	i.say(plain, "Rejected store: %s. Outbox: %s.", r.Stores[0].text(r.Rejected), r.Stores[1].text(r.Outbox))
+	i.say(plain, "Store of rejected pushkeys: %s. Outbox: %s.", r.Stores[0].text(r.Rejected), r.Stores[1].text(r.Outbox))
 	for _, s := range r.Stores {
 		if s.Error != "" {
 			i.say(red, "%s: %s", s.Store, s.Error)

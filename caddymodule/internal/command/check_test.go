@@ -120,14 +120,14 @@ func TestStoresAreChecked(t *testing.T) {
 			PlannedStore{Module: "file", Found: CheckInUse},
 			PlannedStore{Module: "file", Found: CheckOK},
 			false,
-			"Rejected store: file (in use by a running Caddy). Outbox: file (ok).\n",
+			"Store of rejected pushkeys: file (in use by a running Caddy). Outbox: file (ok).\n",
 			`"stores":[{"store":"rejected","check":"in_use"},{"store":"outbox","check":"ok"}]`, "",
 		},
 		{
 			"nothing to check",
 			PlannedStore{Module: "memory"},
 			PlannedStore{Module: "off"},
-			true, "Rejected store: memory. Outbox: off.\n",
+			true, "Store of rejected pushkeys: memory. Outbox: off.\n",
 			`"stores":[{"store":"rejected","check":"nothing_to_check"},{"store":"outbox","check":"nothing_to_check"}]`, "",
 		},
 		{
@@ -135,7 +135,7 @@ func TestStoresAreChecked(t *testing.T) {
 			PlannedStore{Module: "redis", Check: refused},
 			PlannedStore{Module: "redis", Check: gone},
 			false,
-			"Rejected store: redis (checked only with --live). Outbox: redis (checked only with --live).\n",
+			"Store of rejected pushkeys: redis (checked only with --live). Outbox: redis (checked only with --live).\n",
 			`"stores":[{"store":"rejected","check":"not_checked"},{"store":"outbox","check":"not_checked"}]`, "",
 		},
 		{
@@ -143,7 +143,7 @@ func TestStoresAreChecked(t *testing.T) {
 			PlannedStore{Module: "redis", Check: refused},
 			PlannedStore{Module: "redis", Check: gone},
 			true,
-			"Rejected store: redis (failed). Outbox: redis (cannot be reached).\nrejected: redis: WRONGPASS\noutbox: the server cannot be reached: redis",
+			"Store of rejected pushkeys: redis (failed). Outbox: redis (cannot be reached).\nrejected: redis: WRONGPASS\noutbox: the server cannot be reached: redis",
 			`{"store":"rejected","check":"failed","error":"redis: WRONGPASS"},{"store":"outbox","check":"unreachable","error":"the server cannot be`,
 			"the check of the rejected store failed; the server of the outbox cannot be reached",
 		},
@@ -152,7 +152,7 @@ func TestStoresAreChecked(t *testing.T) {
 			PlannedStore{Module: "redis", Check: forgone},
 			PlannedStore{Module: "redis", Check: refused},
 			true,
-			"Rejected store: redis (cannot be reached). Outbox: redis (failed).\n", `{"store":"outbox","check":"failed","error":"redis: WRONGPASS"}`,
+			"Store of rejected pushkeys: redis (cannot be reached). Outbox: redis (failed).\n", `{"store":"outbox","check":"failed","error":"redis: WRONGPASS"}`,
 			"the server of the rejected store cannot be reached; the check of the outbox failed",
 		},
 		{
@@ -160,7 +160,7 @@ func TestStoresAreChecked(t *testing.T) {
 			PlannedStore{Module: "redis", Check: checker{}.Check},
 			PlannedStore{Module: "redis", Check: checker{}.Check},
 			true,
-			"Rejected store: redis (ok). Outbox: redis (ok).\n", `"stores":[{"store":"rejected","check":"ok"},{"store":"outbox","check":"ok"}]`, "",
+			"Store of rejected pushkeys: redis (ok). Outbox: redis (ok).\n", `"stores":[{"store":"rejected","check":"ok"},{"store":"outbox","check":"ok"}]`, "",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

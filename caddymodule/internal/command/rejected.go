@@ -212,7 +212,7 @@ since that time. Use this to undo wrong rejections.
 			return forgetApp(i, app, since)
 		})
 	device.addTo(cmd)
-	cmd.Flags().StringVar(&app, "app", "", "Forget rejections of the app with this pattern")
+	cmd.Flags().StringVar(&app, "app", "", "Forget the rejections that were recorded for this app (its pattern)")
 	cmd.Flags().StringVar(&since, "since", "",
 		"Forget rejections since a time, such as 2026-03-14T09:00:00Z, or within a duration before now, such as 90m or 2d")
 	return cmd

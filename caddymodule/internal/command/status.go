@@ -57,7 +57,7 @@ func (i *invocation) overview(o admin.Overview) {
 	if o.Records != nil {
 		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
 	}
-	i.say(plain, "Rejected store: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
+	i.say(plain, "Store of rejected pushkeys: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
 	i.refused(o.Refused)
 	fmt.Fprintln(i.out)
 	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")

@@ -43,7 +43,7 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 	running := filepath.Join(gateway.dir, "Caddyfile")
 	r := gateway.ask("", "check", "--config", running, "--live")
 	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off",
-		"VAPID subject is an example", "Rejected store: file (in use by a running Caddy). Outbox: file (in use by a running Caddy).")
+		"VAPID subject is an example", "Store of rejected pushkeys: file (in use by a running Caddy). Outbox: file (in use by a running Caddy).")
 	t.Log("\n" + r.out)
 	gateway.ask("", "check", "--config", running, "--strict").want(t, 3)
 
@@ -116,7 +116,7 @@ func TestTheCommandFindsWhatWouldKeepAConfigurationFromStarting(t *testing.T) {
 		before := names(t, p.dir)
 		r := p.ask("", "check", "--config", filepath.Join(p.dir, "Caddyfile"))
 		if tt.want == "" {
-			r.want(t, 0, "Rejected store: file (ok). Outbox: file (ok).")
+			r.want(t, 0, "Store of rejected pushkeys: file (ok). Outbox: file (ok).")
 		} else if r.want(t, 1, p.expand(tt.want)); r.out != "" {
 			t.Errorf("%s: it prints %q", tt.name, r.out)
 		}
@@ -142,8 +142,8 @@ func TestTheCommandAsksRedisWhetherTheStoresCanBeUsed(t *testing.T) {
 		}
 		return r
 	}
-	check("wrong").want(t, 0, "Rejected store: redis (checked only with --live). Outbox: redis (checked only with --live).")
-	check(password, "--live").want(t, 0, "Rejected store: redis (ok). Outbox: redis (ok).")
+	check("wrong").want(t, 0, "Store of rejected pushkeys: redis (checked only with --live). Outbox: redis (checked only with --live).")
+	check(password, "--live").want(t, 0, "Store of rejected pushkeys: redis (ok). Outbox: redis (ok).")
 	r := check("wrong-password", "--live")
 	r.want(t, 1, "the check of the rejected store failed; the check of the outbox failed")
 	if !strings.Contains(r.out, "\noutbox: redis: WRONGPASS") {

@@ -22,7 +22,7 @@ func TestTheCommandTellsHowTheGatewayIs(t *testing.T) {
 		t.Fatalf("answered %d %s", r.Status, r.Body)
 	}
 	r := gateway.ask("", "status", "--config", filepath.Join(gateway.dir, "Caddyfile"))
-	r.want(t, 0, "The gateway is ready.", "Rejected store: file (0 records). Outbox: file.", "org.example.up", "unifiedpush", "ago)")
+	r.want(t, 0, "The gateway is ready.", "Store of rejected pushkeys: file (0 records). Outbox: file.", "org.example.up", "unifiedpush", "ago)")
 	t.Log("\n" + r.out)
 	_, answer := gateway.adminDo(http.MethodGet, "/matrix_push/apps", "")
 	if r := gateway.running("", "status", "--json", "--strict"); r.out != answer || r.code != 0 {
