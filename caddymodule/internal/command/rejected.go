@@ -119,8 +119,8 @@ The first line shows how the gateway would answer the next notification.
 
 Exits with 3 if the pushkey is recorded as dead or is unusable. It also exits
 with 3 if no app in the configuration matches the app_id, or no site uses the
-app. Exits with 0 if the pushkey is only suspected, or if the fuse or a doubt
-holds back the rejection: the gateway does not reject the pushkey then.
+app. Exits with 0 if the pushkey is only suspected, or if the gateway holds its
+rejection back because of the fuse, or because it doubts the rejection.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd

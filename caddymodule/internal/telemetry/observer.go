@@ -174,7 +174,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped for devices that never got a push; their rejections are held back",
+			o.logger.Warn("fuse tripped: too many rejections of devices that never got a push; rejections of such devices are held back",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
