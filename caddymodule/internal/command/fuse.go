@@ -9,8 +9,8 @@ import (
 func (p *program) fuse() *cobra.Command {
 	var app string
 	var unknown bool
-	reset := p.leaf("reset", "Resets an app's fuse", `Resets the fuse of an app. The gateway then stops holding back rejections, and
-retries the app's pending pushes immediately. Fix the cause first.
+	reset := p.leaf("reset", "Resets an app's fuse", `Resets the fuse of an app. The gateway then reports dead pushkeys to homeservers
+again, and retries the app's pending pushes immediately. Fix the cause first.
 
 With --unknown-apps, it resets the fuse for devices whose app_id matches no app
 in the configuration.`, 0, 0, func(i *invocation) error {

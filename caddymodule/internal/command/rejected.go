@@ -117,10 +117,11 @@ prefix of the hash is enough, such as the 8 characters in a log line.
 
 The first line shows how the gateway would answer the next notification.
 
-Exits with 3 if the pushkey is recorded as dead or is unusable. It also exits
-with 3 if no app in the configuration matches the app_id, or no site uses the
-app. Exits with 0 if the pushkey is only suspected, or if the gateway holds its
-rejection back because of the fuse, or because it doubts the rejection.
+Exits with 3 in these cases:
+  - the pushkey is recorded as dead, or is unusable
+  - no app in the configuration matches the app_id
+  - no site uses the app
+In all other cases, exits with 0, even if the pushkey is suspected to be dead.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error { return explain(i, &device) })
 	device.addTo(cmd)
 	return cmd
@@ -200,8 +201,8 @@ func (p *program) rejectedForget() *cobra.Command {
 push service. Select the device by its app_id and pushkey, or by its hash. A
 unique prefix of the hash is enough.
 
-With --app and --since, it forgets all pushkeys of an app that were first rejected
-since that time. Use this to undo wrong rejections.
+With --app and --since, it forgets the app's rejections that were first recorded
+at that time or later. Use this to undo wrong rejections.
 `+pushkeyHelp+endpointHelp, 0, 0, func(i *invocation) error {
 			if app == "" && since == "" {
 				return forgetDevice(i, &device)

@@ -27,8 +27,8 @@ test ignores the recorded rejections and the outbox, and changes neither of them
 It may take up to 30 s.
 
 The line "Normally" shows what would happen to the notification if a homeserver
-sent it. If the device's push server has the name of one of the gateway's sites,
-the gateway treats the notification as received at that site.
+sent it. If the push server's host name is also the name of one of the gateway's
+sites, the test counts as received at that site.
 
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
