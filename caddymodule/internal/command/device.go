@@ -34,8 +34,8 @@ use --pushkey - (which reads it from standard input) or --pushkey-file.`
 // endpointHelp is for commands that also take an endpoint.
 const endpointHelp = `
 A device of a webpush app is identified by its app_id, its pushkey and the
-endpoint in its data. An endpoint on the command line is also visible to all
-users. To hide it, use --endpoint-file.`
+endpoint in its data. Like a pushkey, an endpoint on the command line is visible
+to all users of the machine. To hide it, use --endpoint-file.`
 
 func (d *deviceFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.appID, "app-id", "", "The device's app_id")

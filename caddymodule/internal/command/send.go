@@ -28,7 +28,7 @@ It may take up to 30 s.
 
 The line "Normally" shows what would happen to the notification if a homeserver
 sent it. If the push server's host name is also the name of one of the gateway's
-sites, the test counts as received at that site.
+sites, the gateway handles the test as if a homeserver had sent it to that site.
 
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })

@@ -178,7 +178,7 @@ func TestAnotherKeyIsAWarningWithWhatToDo(t *testing.T) {
 	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443"})
 	o.Attempted(gateway.Attempt{App: app, Outcome: wrong, Result: gateway.Queued, Host: "push.example.org:443", WrongKeys: 2})
 	lines := logs.All()
-	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].Message != "subscriptions use another VAPID key" {
+	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].Message != "subscriptions were made for a VAPID key that is not the gateway's" {
 		t.Fatalf("logged %+v", lines)
 	}
 	fields := lines[0].ContextMap()

@@ -125,7 +125,7 @@ func TestAWrongCredentialDoesNotLoadAndTheOldConfigurationServes(t *testing.T) {
 }
 
 const (
-	replaced    = `"msg":"credential replaced","files":["`
+	replaced    = `"msg":"credential file changed; the new credential is in use","files":["`
 	notReplaced = `"msg":"new credential cannot be used; the old one stays in use","files":["`
 )
 

@@ -124,7 +124,7 @@ func TestOneStrangersKeyCallsNobodyAndALostOneDoes(t *testing.T) {
 	wantBody(t, hs.notify(alert("$lost", devices...)), nothingRejected)
 	gateway.wantLogged(`"msg":"push misconfigured"`)
 	gateway.wantLogged(`"word":"VapidPkHashMismatch"`)
-	gateway.wantLogged(`"msg":"subscriptions use another VAPID key"`)
+	gateway.wantLogged(`"msg":"subscriptions were made for a VAPID key that is not the gateway's"`)
 	// They include the stranger's, whose push is still pending.
 	gateway.running("", "status", "--strict").want(t, 3, "VapidPkHashMismatch", " subscriptions at 127.0.0.1:", " were made for another VAPID key")
 	if _, answer := gateway.adminDo(http.MethodGet, "/matrix_push/health/ready", ""); !strings.Contains(answer, `"word":"VapidPkHashMismatch"`) {

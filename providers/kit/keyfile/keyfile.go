@@ -139,7 +139,7 @@ func (f *File[T]) Reread() {
 		return
 	}
 	f.current.Store(&value)
-	f.options.Logger.Info("credential replaced", zap.Strings("files", f.options.Paths))
+	f.options.Logger.Info("credential file changed; the new credential is in use", zap.Strings("files", f.options.Paths))
 	if f.options.Changed != nil {
 		f.options.Changed(value)
 	}
