@@ -13,8 +13,8 @@ func (p *program) vapidKey() *cobra.Command {
 		`Shows the application server keys (VAPID, RFC 8292) of the webpush and
 unifiedpush apps. Clients subscribe with these public keys.
 
-With an app_id or an app's pattern, it prints only the key of that app. Use this
-in a script, or for a web client's config.json.`, 0, 1, showKeys)
+With an app_id or an app's pattern, it prints that app's key and nothing else, for
+use in a script or in a web client's config.json.`, 0, 1, showKeys)
 }
 
 func showKeys(i *invocation) error {

@@ -43,7 +43,7 @@ func TestTheCommandChecksAConfigurationBesideARunningServer(t *testing.T) {
 	running := filepath.Join(gateway.dir, "Caddyfile")
 	r := gateway.ask("", "check", "--config", running, "--live")
 	r.want(t, 0, "The configuration is valid.", "vapid_subject mailto:ops@example.org", "nothing to check", "Warning: fuse off",
-		"VAPID subject is an example", "Store of rejected pushkeys: file (in use by a running Caddy). Outbox: file (in use by a running Caddy).")
+		"VAPID subject is a placeholder", "Store of rejected pushkeys: file (in use by a running Caddy). Outbox: file (in use by a running Caddy).")
 	t.Log("\n" + r.out)
 	gateway.ask("", "check", "--config", running, "--strict").want(t, 3)
 

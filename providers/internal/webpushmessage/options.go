@@ -113,7 +113,7 @@ func (s *Sender) loadKey(path string) error {
 // warnOfExample warns of a subject that was copied from documentation.
 func (s *Sender) warnOfExample(logger *zap.Logger) {
 	if vapid.IsExample(s.subject) {
-		logger.Warn("VAPID subject is an example: push services cannot contact you",
+		logger.Warn("VAPID subject is a placeholder: push services cannot contact you",
 			zap.String("vapid_subject", s.subject), zap.String("hint", "set vapid_subject to your own address or URL"))
 	}
 }
