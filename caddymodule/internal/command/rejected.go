@@ -110,10 +110,11 @@ func state(r gateway.RecordStatus) string {
 func (p *program) rejectedExplain() *cobra.Command {
 	var device selectorFlags
 	cmd := p.leaf("explain", "Shows everything that the gateway knows about a device",
-		`Shows whether a device is rejected or suspected, why, and since when. It also
-shows the result of the latest attempt, and whether the device has pending
-pushes. Select the device by its app_id and pushkey, or by its hash. A unique
-prefix of the hash is enough, such as the 8 characters in a log line.
+		`Shows whether a device's pushkey is recorded as dead or suspected to be dead,
+why, and since when. It also shows the result of the latest attempt to send a
+push to the device, and whether the device has pending pushes. Select the device
+by its app_id and pushkey, or by its hash. A unique prefix of the hash is enough,
+such as the 8 characters in a log line.
 
 The first line shows how the gateway would answer the next notification.
 

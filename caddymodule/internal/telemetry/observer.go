@@ -174,7 +174,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped: too many rejections of devices that never got a push; rejections of such devices are held back",
+			o.logger.Warn("fuse tripped: too many rejections of devices that never got a push; the gateway reports none of these to homeservers",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
@@ -183,13 +183,13 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	switch {
 	case !o.mayLog(zapcore.ErrorLevel, "fuse"):
 	case host != "":
-		o.logger.Error("fuse tripped: push server rejected too many pushkeys; its rejections are held back",
+		o.logger.Error("fuse tripped: push server rejected too many pushkeys; the gateway reports none of these to homeservers",
 			append(fields, zap.String("hint", "check whether the push server works; reset the fuse only if its users are really gone"))...)
 	case app == "":
 		o.logger.Error("fuse tripped: too many devices of unknown apps; requests for them are answered with 503",
 			zap.Int("pushkeys", pushkeys), zap.String("hint", "check whether an app is missing from the configuration; if not, reset the fuse"))
 	default:
-		o.logger.Error("fuse tripped: too many pushkeys rejected; further rejections are held back",
+		o.logger.Error("fuse tripped: too many pushkeys rejected; the gateway reports no further rejections to homeservers",
 			append(fields, zap.String("hint", "check the app's credentials, environment and topic or project; then reset the fuse"))...)
 	}
 }
