@@ -54,7 +54,7 @@ func TestR03_ARejectionSurvivesAReload(t *testing.T) {
 			if err := s.gateway.load(strings.Replace(config, "rejected "+store, "rejected "+store+"\nmax_devices 7", 1)); err != nil {
 				t.Fatal(err)
 			}
-			wantBody(t, s.gateway.homeserver().notify(alert("$2", d)), rejecting(d.Pushkey))
+			wantBody(t, s.gateway.homeserver().insist(alert("$2", d)), rejecting(d.Pushkey))
 			s.pushes(d.Pushkey, 1)
 		})
 	}

@@ -116,7 +116,7 @@ app org.example.other {
 		},
 		{
 			"an app that the site does not serve", "org.example.other", "https://push.example.org/a", nil, nil,
-			[]string{"or no site uses the app.", "no site serves the app"},
+			[]string{"No app in the configuration matches the app_id, or no site uses the app.", "no site serves the app"},
 		},
 		{
 			"data without auth", web, "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",

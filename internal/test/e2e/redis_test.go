@@ -333,7 +333,7 @@ func TestAGatewayStartsAndReloadsWhileRedisIsDown(t *testing.T) {
 	if err := gateway.load(config("max_devices 10")); err != nil {
 		t.Fatalf("the reload: %v", err)
 	}
-	wantBody(t, hs.notify(alert("$reloaded", upDevice(service.Endpoint("a")))), nothingRejected)
+	wantBody(t, hs.insist(alert("$reloaded", upDevice(service.Endpoint("a")))), nothingRejected)
 	gateway.wantLogged("redis cannot be reached")
 	redis.Restart()
 	service.Answer("/up/a", answerGone)
