@@ -27,8 +27,10 @@ test ignores the recorded rejections and the outbox, and changes neither of them
 It may take up to 30 s.
 
 The line "Normally" shows what would happen to the notification if a homeserver
-sent it. If the push server's host name is also the name of one of the gateway's
-sites, the gateway handles the test as if a homeserver had sent it to that site.
+sent it.
+
+If the push server has the same host name as one of the gateway's sites, the test
+is sent as if it had arrived at that site.
 
 Exits with 3 if the notification was not delivered.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })

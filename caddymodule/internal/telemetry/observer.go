@@ -174,7 +174,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	fields := aboutFuse(app, host, zap.Int("pushkeys", pushkeys))
 	if !alarm {
 		if o.news("fuse tripped for strangers: "+app) && o.mayLog(zapcore.WarnLevel, "fuse") {
-			o.logger.Warn("fuse tripped: too many rejections of devices that never got a push; the gateway reports none of these to homeservers",
+			o.logger.Warn("fuse tripped: too many devices rejected that never got a push; the gateway does not report these rejections to homeservers",
 				append(fields, zap.String("hint", "someone is making up pushkeys, or this gateway has not delivered to its devices before; no action is needed"))...)
 		}
 		return
@@ -183,7 +183,7 @@ func (o *Observer) FuseTripped(app, host string, pushkeys int, alarm bool) {
 	switch {
 	case !o.mayLog(zapcore.ErrorLevel, "fuse"):
 	case host != "":
-		o.logger.Error("fuse tripped: push server rejected too many pushkeys; the gateway reports none of these to homeservers",
+		o.logger.Error("fuse tripped: push server rejected too many pushkeys; the gateway does not report these rejections to homeservers",
 			append(fields, zap.String("hint", "check whether the push server works; reset the fuse only if its users are really gone"))...)
 	case app == "":
 		o.logger.Error("fuse tripped: too many devices of unknown apps; requests for them are answered with 503",

@@ -34,7 +34,7 @@ func (o *Observer) Started(s *Setup) {
 	caddyVersion, _ := caddy.Version()
 	o.logger.Info("gateway started", zap.String("version", Version()), zap.String("caddy_version", caddyVersion))
 	o.logger.Info("apps configured", s.apps())
-	o.logger.Info("stores for rejections and pending pushes opened", s.stores()...)
+	o.logger.Info("opened the stores for rejections and pending pushes", s.stores()...)
 }
 
 // SetupChanged logs what a later configuration has changed.

@@ -23,7 +23,7 @@ func TestMadeUpPushkeysCauseNoLinesNoEventsAndCallNobody(t *testing.T) {
 		}
 		return n
 	}
-	gateway.wantLogged("stores for rejections and pending pushes opened") // the last line of the start
+	gateway.wantLogged("opened the stores for rejections and pending pushes") // the last line of the start
 	before := lines()
 	n := 0
 	post := func(requests, devices int, dead func(i int) bool) {

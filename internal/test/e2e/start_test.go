@@ -14,8 +14,8 @@ func TestAStartIsLoggedInThreeLinesAndAReloadOnlyIfItChangesSomething(t *testing
 	// Nothing listens there. A gateway starts without its Redis.
 	gateway.start(gatewayConfig(service.global("outbox file {dir}/outbox.db\nrejected redis redis://someone:hunter2@127.0.0.1:{port2}/3"), "matrix_push"))
 	stores := gateway.expand(`"rejected":"redis 127.0.0.1:{port2}/3","outbox":"file {dir}/outbox.db"`)
-	gateway.wantLogged(`"msg":"stores for rejections and pending pushes opened",` + stores + `}`)
-	start := []string{`"msg":"gateway started","version":"`, `"caddy_version":"`, `"msg":"apps configured","apps":{`, `"org.example.up":"unifiedpush"`, `"msg":"stores for rejections and pending pushes opened"`}
+	gateway.wantLogged(`"msg":"opened the stores for rejections and pending pushes",` + stores + `}`)
+	start := []string{`"msg":"gateway started","version":"`, `"caddy_version":"`, `"msg":"apps configured","apps":{`, `"org.example.up":"unifiedpush"`, `"msg":"opened the stores for rejections and pending pushes"`}
 	log := gateway.log.String()
 	for _, text := range start {
 		if strings.Count(log, text) != 1 {
@@ -36,7 +36,7 @@ func TestAStartIsLoggedInThreeLinesAndAReloadOnlyIfItChangesSomething(t *testing
 	gateway.wantLogged(`"msg":"configuration reloaded; apps or stores changed","rejected":"memory","outbox":"off","apps":{"org.example.up":"unifiedpush"`)
 	gateway.terminate()
 	log = gateway.log.String()
-	for text, want := range map[string]int{"gateway started": 1, "apps configured": 1, "stores for rejections and pending pushes opened": 1, "configuration reloaded; apps or stores changed": 2} {
+	for text, want := range map[string]int{"gateway started": 1, "apps configured": 1, "opened the stores for rejections and pending pushes": 1, "configuration reloaded; apps or stores changed": 2} {
 		if got := strings.Count(log, `"msg":"`+text+`"`); got != want {
 			t.Errorf("%q is logged %d times, want %d:\n%s", text, got, want, log)
 		}
