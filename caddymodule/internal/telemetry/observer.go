@@ -82,7 +82,8 @@ func (o *Observer) Attempted(a gateway.Attempt) {
 // wrongKeys warns that devices at a host use another key than the app's. The engine reports this once a minute for each host.
 func (o *Observer) wrongKeys(a gateway.Attempt) {
 	if o.mayLog(zapcore.WarnLevel, "wrong key") {
-		o.logger.Warn("subscriptions were made for a VAPID key that is not the gateway's", append(withHostField(a.Host, nameOf(a.App)), zap.Int("devices", a.WrongKeys),
+		o.logger.Warn("subscriptions were made for a VAPID key that is not the gateway's", append(withHostField(a.Host, nameOf(a.App)),
+			zap.Int("devices", a.WrongKeys),
 			zap.String("hint", "restore the VAPID key that they were made for; if it is lost, their clients must subscribe again"))...)
 	}
 }
