@@ -29,7 +29,9 @@ func TestLargePushesForManyDevicesTakeBoundedMemory(t *testing.T) {
 	if _, err := victim.push(patience); err != nil {
 		t.Error(err)
 	}
-	wantBelow(t, "resident memory in MB", l.gateway.peakMemory()/1e6, 200)
+	// docs/deployment.md says that 256 MiB are enough. The peak depends on when the garbage collector runs: one commit had 159 to 203 MB.
+	// Each device with a copy of the body would take 1.2 GB.
+	wantBelow(t, "resident memory in MB", l.gateway.peakMemory()/1e6, 256)
 }
 
 // The request has thousands of members and a hundred devices, and each push is retried again and again.
