@@ -7,8 +7,9 @@ type Action struct {
 	// Name is the action if it is a string, such as "notify".
 	Name string
 	// Tweak is the name of the tweak that the action sets, and Value the value. An action without a value sets true.
-	Tweak string
-	Value any
+	Tweak   string
+	Value   any
+	NoValue bool
 	// Raw is the action as JSON, also if it is unknown.
 	Raw json.RawMessage
 }
@@ -40,7 +41,7 @@ func parseActions(value any) (actions []Action) {
 		if members, ok := v.(map[string]any); ok {
 			a.Tweak, _ = members["set_tweak"].(string)
 			if a.Value, ok = members["value"]; !ok {
-				a.Value = true
+				a.Value, a.NoValue = true, true
 			}
 		}
 		actions = append(actions, a)

@@ -42,14 +42,13 @@ func Defaults(age, userID string, experiments ...string) (*Ruleset, error) {
 			rules = insert(rules, all[version+"+"+experiment])
 		}
 	}
-	localpart, _, _ := strings.Cut(strings.TrimPrefix(userID, "@"), ":")
 	lists := make(map[string][]any)
 	for _, kind := range Kinds() {
 		lists[kind] = []any{}
 	}
 	for _, r := range rules {
 		kind, _ := r["kind"].(string)
-		filled, _ := fill(r, strings.NewReplacer("$USER_ID", userID, "$LOCALPART", localpart)).(map[string]any)
+		filled, _ := fill(r, strings.NewReplacer("$USER_ID", userID, "$LOCALPART", localpart(userID))).(map[string]any)
 		delete(filled, "kind")
 		delete(filled, "after")
 		filled["default"] = true

@@ -70,9 +70,9 @@ type Viewer struct {
 	Ignored []string
 	// Members is the number of joined members.
 	Members uint64
-	// SenderPower is the sender's power level, or nil if it is unknown. PowerLevel returns it.
+	// SenderPower is the sender's power level, or nil if it is unknown. [Power] returns it.
 	SenderPower *int64
-	// Levels has the notification levels of the room. The default of each key is 50.
+	// Levels has the notification levels of the room, as [Power] returns them. The default of each key is 50.
 	Levels map[string]int64
 	// Features has the push features of the room version (MSC3931).
 	Features []string
