@@ -19,6 +19,7 @@ var (
 	differSender  = &Difference{"sender-rules", "Synapse compares a sender rule with a member that no event has."}
 	differRoom    = &Difference{"room-rules", "Synapse takes the id of a room rule for a pattern."}
 	differName    = &Difference{"display-names", "Synapse takes * and ? in a display name for wildcards."}
+	differInteger = &Difference{"integers", "Synapse also compares integers of more than 53 bits."}
 	differCount   = &Difference{"counts", "Synapse can't read numbers of more than 64 bits."}
 	differEscape  = &Difference{"escapes", "Synapse never finds a key with a backslash that escapes nothing."}
 	differNewline = &Difference{"newlines", "In Synapse, * and ? don't match a newline."}
@@ -46,12 +47,12 @@ func Compare(ctx context.Context, rules *Ruleset, event *Event, viewer *Viewer, 
 	if c.Synapse, err = Evaluate(ctx, rules, event, viewer, options); err != nil {
 		return nil, err
 	}
-	c.Difference = c.why()
+	c.Difference = c.why(&options)
 	return &c, nil
 }
 
 // why returns the first difference between the traces, if they decide differently.
-func (c *Comparison) why() *Difference {
+func (c *Comparison) why(o *Options) *Difference {
 	if c.Spec.Rule == c.Synapse.Rule && c.Spec.Skipped == c.Synapse.Skipped && c.Spec.Notify == c.Synapse.Notify {
 		return nil
 	}
@@ -65,7 +66,7 @@ func (c *Comparison) why() *Difference {
 		}
 		for j := range min(len(spec.Conditions), len(synapse.Conditions)) {
 			if spec.Conditions[j].Holds != synapse.Conditions[j].Holds {
-				return conditionDiffers(&synapse.Conditions[j])
+				return conditionDiffers(&synapse.Conditions[j], o)
 			}
 		}
 		return differAge
@@ -74,7 +75,7 @@ func (c *Comparison) why() *Difference {
 }
 
 // conditionDiffers returns why the readings differ about a condition.
-func conditionDiffers(t *Tried) *Difference {
+func conditionDiffers(t *Tried, o *Options) *Difference {
 	c := t.Condition
 	value, _ := t.Met.(string)
 	_, odd := path(c.Key, true)
@@ -87,6 +88,8 @@ func conditionDiffers(t *Tried) *Difference {
 		return differName
 	case c.Kind == memberCount:
 		return differCount
+	case (c.Kind == propertyIs || c.Kind == propertyHas) && specAge(o.Age, 7):
+		return differInteger
 	case c.Kind != eventMatch:
 		return differAge
 	case odd:

@@ -96,7 +96,7 @@ func Evaluate(ctx context.Context, rules *Ruleset, event *Event, viewer *Viewer,
 func (e *evaluation) skipped() string {
 	stateKey, isState := e.event.StateKey()
 	switch {
-	case e.event.Sender() == e.viewer.UserID:
+	case e.event.Sender() == e.viewer.UserID && e.viewer.UserID != "":
 		return OwnEvent
 	case !isState && slices.Contains(e.viewer.Ignored, e.event.Sender()):
 		return IgnoredSender

@@ -68,6 +68,39 @@ func globs(pattern string) (all []glob) {
 	return all
 }
 
+func TestWordsAreThoseOfEachReading(t *testing.T) {
+	t.Parallel()
+	for r, want := range map[rune][2]bool{
+		'a': {true, true}, 'Z': {true, true}, '0': {true, true}, '_': {true, true},
+		'-': {false, false}, '@': {false, false}, '[': {false, false}, '\x7f': {false, false}, '！': {false, false}, '½': {false, false},
+		'é': {false, true}, '蛋': {false, true}, 'Ⅷ': {false, true}, '٣': {false, true}, '‿': {false, true}, 'ⓐ': {false, true},
+		'\u0301': {false, true}, '\u200d': {false, true}, '🎂': {false, false},
+	} {
+		if got := [2]bool{asciiWord(r), unicodeWord(r)}; got != want {
+			t.Errorf("%q: got %v, want %v", r, got, want)
+		}
+	}
+}
+
+func TestOnlySimpleValuesAreEqual(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]bool{ // in the specification, in Synapse
+		`1`: {true, true}, `-0`: {true, true}, `"1"`: {true, true}, `true`: {true, true}, `null`: {true, true},
+		`9007199254740991`: {true, true}, `-9007199254740991`: {true, true},
+		`9007199254740992`: {false, true}, `-9007199254740992`: {false, true}, `9223372036854775808`: {false, false},
+		`1e400`: {false, false}, `1.0`: {false, false}, `1e2`: {false, false}, `[]`: {false, false}, `{}`: {false, false},
+	} {
+		value := decode([]byte(text))
+		if got := [2]bool{same(value, value, false), same(value, value, true)}; got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+	one, zero := decode([]byte("1")), decode([]byte("0"))
+	if same(one, true, true) || same(one, "1", true) || same(nil, "", true) || same(zero, nil, true) {
+		t.Error("values of different types are equal")
+	}
+}
+
 func FuzzGlob(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"c*e", "a cake"},

@@ -95,6 +95,6 @@ func truthy(value any) bool {
 	case map[string]any:
 		return len(v) > 0
 	}
-	n, ok := simple(value)
+	n, ok := simple(value, true)
 	return !ok || n != int64(0)
 }

@@ -141,14 +141,14 @@ func (e *evaluation) property(c *Condition) Tried {
 	met, ok := e.find(e.event, c.Key)
 	t := Tried{Met: met, Absent: !ok}
 	if c.Kind == propertyIs {
-		t.Holds = ok && same(met, c.Members["value"])
+		t.Holds = ok && same(met, c.Members["value"], e.synapse())
 		return t
 	}
 	list, isList := met.([]any)
 	if ok && !isList {
 		t.Why = "not a list"
 	}
-	t.Holds = slices.ContainsFunc(list, func(element any) bool { return same(element, c.Members["value"]) })
+	t.Holds = slices.ContainsFunc(list, func(element any) bool { return same(element, c.Members["value"], e.synapse()) })
 	return t
 }
 

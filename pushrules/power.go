@@ -73,7 +73,7 @@ func level(value any) (int64, bool) {
 	if text, ok := value.(string); ok {
 		value = json.Number(strings.TrimSpace(text))
 	}
-	n, ok := simple(value)
+	n, ok := simple(value, false)
 	if !ok {
 		return 0, false
 	}

@@ -45,8 +45,7 @@ func (o *Options) check() error {
 
 // since reports whether the age is v1.n or newer.
 func (o *Options) since(n int) bool {
-	age, err := minor(o.Age)
-	return o.synapse() || err == nil && age >= n
+	return o.synapse() || specAge(o.Age, n)
 }
 
 // newest is the minor version for ages that are not given.
@@ -65,4 +64,10 @@ func minor(age string) (int, error) {
 		return 0, fmt.Errorf("age: %q is not a version such as v1.9 or r0.6.1", age)
 	}
 	return int(n), nil
+}
+
+// specAge reports whether an age is v1.n or newer.
+func specAge(age string, n int) bool {
+	m, err := minor(age)
+	return err == nil && m >= n
 }

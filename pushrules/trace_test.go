@@ -157,6 +157,18 @@ func TestQ22_TheReadingsDifferForANamedReason(t *testing.T) {
 		"memberships": 3, "sender-rules": 1, "room-rules": 2, "newlines": 3, "escapes": 1, "words": 8, "display-names": 3, "counts": 1,
 		"case": 1,
 	})
+	const large = `{"type":"m.x","content":{"n":9007199254740993}}`
+	rules := parse(t, []byte(override(`"conditions":[{"kind":"event_property_is","key":"content.n","value":9007199254740993}]`)))
+	got, err := pushrules.Compare(t.Context(), rules, event(t, []byte(large)), &pushrules.Viewer{UserID: alice}, pushrules.Options{})
+	if err != nil || got.Difference == nil || got.Difference.Code != "integers" {
+		t.Errorf("a large integer: %v, %+v", err, got)
+	}
+	differ["integers"]++
+	got, err = pushrules.Compare(t.Context(), rules, event(t, []byte(large)), &pushrules.Viewer{UserID: alice}, pushrules.Options{Age: "v1.6"})
+	if err != nil || got.Difference == nil || got.Difference.Code != "older-versions" {
+		t.Errorf("a condition of v1.7: %v, %+v", err, got)
+	}
+	differ["older-versions"]++
 	page, err := os.ReadFile("../docs/pushrules.md")
 	if err != nil {
 		t.Fatal(err)

@@ -35,22 +35,22 @@ func object(raw json.RawMessage) (members map[string]json.RawMessage) {
 const maxInteger = 1<<53 - 1
 
 // simple returns a string, an integer (as int64), a boolean or null. It returns false for all other values. 1.0 is not an integer, because
-// events have only integers.
-func simple(value any) (any, bool) {
+// events have only integers. Unless large is set, larger integers than those of canonical JSON are not simple.
+func simple(value any, large bool) (any, bool) {
 	switch v := value.(type) {
 	case nil, string, bool:
 		return v, true
 	case json.Number:
 		n, err := strconv.ParseInt(string(v), 10, 64)
-		return n, err == nil && -maxInteger <= n && n <= maxInteger
+		return n, err == nil && (large || -maxInteger <= n && n <= maxInteger)
 	}
 	return nil, false
 }
 
 // same reports whether two values are simple and equal. 1 is not true, and null is not absent.
-func same(a, b any) bool {
-	x, ok := simple(a)
-	y, also := simple(b)
+func same(a, b any, large bool) bool {
+	x, ok := simple(a, large)
+	y, also := simple(b, large)
 	return ok && also && x == y
 }
 
