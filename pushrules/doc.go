@@ -7,6 +7,6 @@
 // Homeservers don't all follow the specification. So an evaluation has a [Reading]: what the specification says, or what Synapse does.
 // [Compare] evaluates both, and names the difference that decides.
 //
-// Unknown kinds, conditions, actions and members are kept and shown. They are never an error. Rules are user input: matching a pattern
-// takes time proportional to the length of the pattern times the length of the value, and no input causes a panic.
+// Unknown kinds, conditions, actions and members are kept and shown. They are never an error. Rules are user input, and can be hostile. The
+// time to match a pattern is at most proportional to the pattern's length times the value's length. No input causes a panic.
 package pushrules

@@ -75,10 +75,10 @@ func Evaluate(ctx context.Context, rules *Ruleset, event *Event, viewer *Viewer,
 	_, mentions := event.content("m.mentions")
 	gate := mentions && e.since(7) || e.experiment("msc4210")
 	for i := range rules.Rules {
+		step := e.step(ctx, &rules.Rules[i], gate)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		step := e.step(&rules.Rules[i], gate)
 		r.Steps = append(r.Steps, step)
 		if step.Verdict != Matched || r.Rule != nil {
 			continue
@@ -106,8 +106,8 @@ func (e *evaluation) skipped() string {
 	return ""
 }
 
-// step tries one rule.
-func (e *evaluation) step(r *Rule, gate bool) Step {
+// step tries one rule. It ends early if the context is done, because one rule may have many conditions.
+func (e *evaluation) step(ctx context.Context, r *Rule, gate bool) Step {
 	s := Step{Rule: r, Verdict: Matched}
 	switch {
 	case !slices.Contains(Kinds(), r.Kind):
@@ -132,9 +132,9 @@ func (e *evaluation) step(r *Rule, gate bool) Step {
 		s.Conditions = append(s.Conditions, t)
 		if !t.Holds {
 			s.Verdict = Failed
-			if !e.All {
-				break
-			}
+		}
+		if ctx.Err() != nil || !t.Holds && !e.All {
+			break
 		}
 	}
 	return s

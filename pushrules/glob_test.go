@@ -149,16 +149,21 @@ func TestQ24_AHostilePatternTakesBoundedTime(t *testing.T) {
 	t.Parallel()
 	for name, h := range hostile() {
 		for _, g := range globs(h[0]) {
-			began := time.Now()
-			g.match(h[1])
-			if took := time.Since(began); took > 50*time.Millisecond {
-				t.Errorf("%s: %v", name, took)
+			fastest := time.Hour // of several, because other tests run at the same time
+			for range 5 {
+				began := time.Now()
+				g.match(h[1])
+				fastest = min(fastest, time.Since(began))
+			}
+			if fastest > 50*time.Millisecond {
+				t.Errorf("%s: %v", name, fastest)
 			}
 		}
 	}
 }
 
-// BenchmarkHostileGlob reports the time for each byte of pattern × value / 1,000. It should be below 10 ns.
+// BenchmarkHostileGlob reports the time for each byte of pattern × value / 1,000. It should be below 10 ns for patterns with asterisks. A
+// pattern that has only question marks and letters takes up to twice as long.
 func BenchmarkHostileGlob(b *testing.B) {
 	for name, h := range hostile() {
 		for _, g := range globs(h[0])[3:5] {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// lower returns the lower case of a text, as Unicode's full mapping has it. Only for İ and for Σ at the end of a word is that mapping
-// different from the mapping of each character, which is much faster.
+// lower returns the lower case of a text, as Unicode's full mapping has it. That mapping is slow. It differs from the mapping of single
+// characters only for İ, and for Σ at the end of a word.
 func lower(s string) string {
 	if strings.Contains(s, "İ") || strings.Contains(s, "Σ") {
 		return cases.Lower(language.Und).String(s)
