@@ -27,6 +27,8 @@ func ParseEvent(data []byte) (*Event, error) {
 	if _, ok := e.members["type"].(string); !ok {
 		return nil, errors.New("type: the event has no type")
 	}
+	// Synapse's client API repeats the sender here. The event that it evaluates doesn't have this member.
+	delete(e.members, "user_id")
 	return &e, nil
 }
 

@@ -107,6 +107,18 @@ func TestQ19_TheReasonComesBeforeAnyRule(t *testing.T) {
 	}
 }
 
+func TestTheSenderThatSynapsesClientAPIRepeatsIsNotPartOfTheEvent(t *testing.T) {
+	t.Parallel()
+	const rules = `{"sender":[{"rule_id":"@bob:hs.test","actions":[]}]}`
+	const raw = `{"type":"m.room.message","sender":"@bob:hs.test","user_id":"@bob:hs.test"}`
+	if r := evaluate(t, rules, raw, pushrules.Options{Reading: pushrules.Synapse}); r.Rule != nil {
+		t.Errorf("got %s", r)
+	}
+	if r := evaluate(t, rules, raw, pushrules.Options{}); r.Rule == nil {
+		t.Errorf("got %s", r)
+	}
+}
+
 func TestQ20_TheClientDecidesAboutAnEncryptedEvent(t *testing.T) {
 	t.Parallel()
 	r := evaluate(t, override(`"conditions":[]`), `{"type":"m.room.encrypted","content":{}}`, pushrules.Options{})
