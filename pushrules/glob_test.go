@@ -68,6 +68,20 @@ func globs(pattern string) (all []glob) {
 	return all
 }
 
+// The states of this pattern need more than one word of bits.
+func TestALongPatternStartsAgainAfterANewline(t *testing.T) {
+	t.Parallel()
+	line := strings.Repeat("a", 70)
+	for _, g := range globs(line + "*b") {
+		if g.words && !g.literal && !g.match(line+"\n"+line+"b") {
+			t.Errorf("%+v doesn't match", g)
+		}
+		if g.match(line+"\nb") != (!g.synapse) {
+			t.Errorf("%+v: a newline is wrong", g)
+		}
+	}
+}
+
 func TestWordsAreThoseOfEachReading(t *testing.T) {
 	t.Parallel()
 	for r, want := range map[rune][2]bool{
