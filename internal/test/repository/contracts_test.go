@@ -39,6 +39,27 @@ func TestContractsImportTheStandardLibraryOnly(t *testing.T) {
 	}
 }
 
+// Other programs than the gateway can use the rules. Nothing of Caddy or of the gateway comes with them.
+func TestPushRulesImportTheStandardLibraryAndTextOnly(t *testing.T) {
+	t.Parallel()
+	atTop(t)
+	files, err := filepath.Glob("pushrules/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are %d files: %v", len(files), err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		_, others := imports(t, file, read(t, file))
+		for _, other := range others {
+			if !strings.HasPrefix(other, "golang.org/x/text/") {
+				t.Errorf("%s imports %s", file, other)
+			}
+		}
+	}
+}
+
 // imports returns the imports of a source: those of the standard library, and all others.
 func imports(t *testing.T, name, source string) (standard, others []string) {
 	t.Helper()
