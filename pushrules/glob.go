@@ -53,6 +53,7 @@ type automaton struct {
 	any    []uint64 // the states after a question mark
 	ascii  [utf8.RuneSelf][]uint64
 	others map[rune][]uint64 // for each character: the states after it
+	steps  int               // how often 64 states were computed
 }
 
 // compile makes the automaton of a pattern. With fold, a character also matches those that are equal in any case.
@@ -152,6 +153,7 @@ func (a *automaton) run(value string, g glob) bool {
 		}
 		high = min(high+int(states[high]>>63), last)
 		step(states[low:high+1], after[low:high+1], stars[low:high+1])
+		a.steps += high - low + 1
 		for !lines && low < high && states[high]&stars[high] != 0 {
 			states[low] = 0
 			low++
