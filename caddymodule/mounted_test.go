@@ -122,8 +122,8 @@ func TestRoutesThatInvokeEachOtherEnd(t *testing.T) {
 	}
 }
 
-// hostsByApp provisions a configuration and returns the hosts that its apps' providers get.
-func hostsByApp(t *testing.T, config []byte) map[string][]string {
+// provisioned provisions a configuration.
+func provisioned(t *testing.T, config []byte) caddy.Context {
 	t.Helper()
 	var c caddy.Config
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -134,6 +134,13 @@ func hostsByApp(t *testing.T, config []byte) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ctx
+}
+
+// hostsByApp provisions a configuration and returns the hosts that its apps' providers get.
+func hostsByApp(t *testing.T, config []byte) map[string][]string {
+	t.Helper()
+	ctx := provisioned(t, config)
 	configured, err := ctx.AppIfConfigured("matrix_push")
 	if err != nil {
 		t.Fatal(err)

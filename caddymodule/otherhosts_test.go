@@ -1,11 +1,9 @@
 package caddymodule
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
@@ -51,15 +49,7 @@ func TestCheckWarnsOfASiteWhereAnotherHostGetsAnEmptyAnswer(t *testing.T) {
 // sitesWarnings provisions a configuration and returns the warnings about other hosts.
 func sitesWarnings(t *testing.T, config []byte) []string {
 	t.Helper()
-	var c caddy.Config
-	if err := json.Unmarshal(config, &c); err != nil {
-		t.Fatal(err)
-	}
-	c.StorageRaw = caddyconfig.JSON(map[string]string{"module": "file_system", "root": t.TempDir()}, nil)
-	ctx, err := caddy.ProvisionContext(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ctx := provisioned(t, config)
 	plan, err := inspect(ctx)
 	if err != nil {
 		t.Fatal(err)

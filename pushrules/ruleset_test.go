@@ -109,8 +109,8 @@ func TestQ15_AMalformedConditionNeverHoldsAndIsNamed(t *testing.T) {
 func TestRulesOfADeviceComeBeforeGlobalOnes(t *testing.T) {
 	t.Parallel()
 	rules := parse(t, []byte(`{"global":{"override":[{"rule_id":"g","actions":[]}]},
-		"device":{"work":{"underride":[{"rule_id":"w","actions":["notify"],"conditions":[{"kind":"profile_tag","profile_tag":"work"}]}]}}}`))
-	for tag, want := range map[string]string{"work": "device/work/underride/w", "": "override/g", "home": "override/g"} {
+		"device":{"office":{"underride":[{"rule_id":"w","actions":["notify"],"conditions":[{"kind":"profile_tag","profile_tag":"office"}]}]}}}`))
+	for tag, want := range map[string]string{"office": "device/office/underride/w", "": "override/g", "home": "override/g"} {
 		viewer := &pushrules.Viewer{UserID: alice, ProfileTag: tag}
 		r, err := pushrules.Evaluate(t.Context(), rules, event(t, []byte(message)), viewer, pushrules.Options{Age: "r0.0.0"})
 		if err != nil || r.Rule.Name() != want {

@@ -296,6 +296,13 @@ func (l *attackLab) pushAll(clients []*client, pace, howLong time.Duration) *lat
 // peakMemory returns the process's peak resident memory, in bytes.
 func (p *process) peakMemory() int { p.t.Helper(); return p.memory()["VmHWM"] }
 
+// peakOwnMemory is like peakMemory, but without what is mapped from files now: the program itself.
+func (p *process) peakOwnMemory() int {
+	p.t.Helper()
+	sizes := p.memory()
+	return sizes["VmHWM"] - sizes["RssFile"]
+}
+
 // ownMemory returns the process's resident memory that is not backed by files, in bytes. The system cannot drop it and read it again.
 func (p *process) ownMemory() int { p.t.Helper(); return p.memory()["RssAnon"] }
 

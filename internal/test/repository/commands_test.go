@@ -184,10 +184,7 @@ func TestTheCommandsOfThePagesRun(t *testing.T) {
 		t.Run(b.String(), func(t *testing.T) {
 			t.Parallel()
 			if s.jq == "" && strings.Contains(b.text, "jq ") {
-				if os.Getenv("CI_REQUIRE_JQ") != "" {
-					t.Fatal("jq is not installed, but CI_REQUIRE_JQ is set")
-				}
-				t.Skip("this is not run: jq is not installed")
+				notInstalled(t, "jq")
 			}
 			for _, err := range s.faultsOf(t, b) {
 				t.Errorf("%v\n%s", err, b.text)
@@ -230,7 +227,7 @@ func TestACommandThatDoesNotWorkIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if s.jq == "" && strings.Contains(c.commands, "jq ") {
-				t.Skip("this is not run: jq is not installed")
+				notInstalled(t, "jq")
 			}
 			got := errors.Join(s.faultsOf(t, block{page: "page.md", text: c.commands})...)
 			if (got == nil) != (c.fault == "") || got != nil && !strings.Contains(strings.ToLower(got.Error()), strings.ToLower(c.fault)) {

@@ -46,11 +46,20 @@ type shell struct {
 	jq              string // empty if jq is not installed
 }
 
+// notInstalled skips a test because a program is not installed, or fails it in CI.
+func notInstalled(t *testing.T, name string) {
+	t.Helper()
+	if os.Getenv("CI_REQUIRE_TOOLS") != "" {
+		t.Fatalf("%s is not installed, but CI_REQUIRE_TOOLS is set", name)
+	}
+	t.Skipf("the commands of the pages are not run: %s is not installed", name)
+}
+
 func newShell(t *testing.T, sample string) *shell {
 	t.Helper()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip("the commands of the pages are not run: sh is not installed")
+		notInstalled(t, "sh")
 	}
 	s := &shell{sh: sh, bin: t.TempDir(), sample: filepath.Join(t.TempDir(), "sample.log")}
 	s.jq, _ = exec.LookPath("jq")
@@ -66,7 +75,7 @@ func newShell(t *testing.T, sample string) *shell {
 	for _, name := range passing {
 		path, err := exec.LookPath(name)
 		if err != nil {
-			t.Skipf("the commands of the pages are not run: %s is not installed", name)
+			notInstalled(t, name)
 		}
 		if err := os.Symlink(path, filepath.Join(s.bin, name)); err != nil {
 			t.Fatal(err)
