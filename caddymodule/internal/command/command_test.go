@@ -17,6 +17,11 @@ const healthy = `{"status":"ready","degraded":[],"rejected":"file","outbox":"fil
 	`{"app":"*","provider":"unifiedpush","open_hosts":2,"in_flight":0,"fuse":{"app":"*","dead":0,"pushkeys":9},"outbox":{"entries":0,"devices":0},"proven":true,"last_delivered":"2026-03-14T11:59:18Z","troubles":[]},` +
 	`{"app":"org.example.ios","provider":"apns","breaker":"closed","in_flight":3,"fuse":{"app":"org.example.ios","dead":1,"pushkeys":40},"outbox":{"entries":4,"devices":2,"oldest":"2026-03-14T11:20:00Z"},"credential_expiry":"2026-05-01T00:00:00Z","proven":true,"last_delivered":"2026-03-14T11:59:18Z","troubles":[]}]}`
 
+const refusing = `{"status":"ready","degraded":[],"rejected":"file","outbox":"file","rejected_records":12,"apps":[],"refused":[` +
+	`{"reason":"plaintext","site":"push.example.org on 127.0.0.1:8080","count":4,"last":"2026-03-14T11:58:00Z",` +
+	`"error":"this gateway accepts requests over TLS only: the proxy must send X-Forwarded-Proto: https, and the header is missing",` +
+	`"hint":"configure the proxy to send X-Forwarded-Proto: https (nginx: proxy_set_header X-Forwarded-Proto $scheme)"}]}`
+
 const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
 	`{"app":"org.example.ios","reason":"failing","detail":"network","error":"the proxy does not work: connection refused","since":"2026-03-14T11:50:00Z"},{"app":"org.example.up","reason":"failing","detail":"dns","host":"push.example.org:443","since":"2026-03-14T11:50:00Z"},{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
 	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"misconfigured","detail":"invalid_provider_token","since":"2026-03-14T11:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
@@ -82,6 +87,7 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 	}{
 		{"status", "apps", healthy, []string{"status"}, 0},
 		{"status-degraded", "apps", degraded, []string{"status"}, 0},
+		{"status-refused", "apps", refusing, []string{"status", "--strict"}, 0},
 		{"status-strict", "apps", degraded, []string{"status", "--strict"}, 3},
 		{"explain-dead", "rejected/explain", dead, []string{"rejected", "explain", "--hash", "ab12"}, 3},
 		{"status-wrong-key", "apps", lost, []string{"status", "--strict"}, 3},

@@ -14,9 +14,9 @@ func (i *invocation) refused(list []telemetry.Refusal) {
 	}
 	fmt.Fprintln(i.out)
 	i.say(yellow, "The gateway refused notifications within the last hour. If your homeserver or proxy sent them, check its settings:")
-	t := newTable("REASON", "SITE", "COUNT", "LAST", "ANSWER")
+	t := newTable("REASON", "SITE", "COUNT", "LAST", "ANSWER", "WHAT TO DO")
 	for _, r := range list {
-		t.add(cells(r.Reason, r.Site, fmt.Sprint(r.Count), i.when(r.Last), r.Error)...)
+		t.add(cells(r.Reason, r.Site, fmt.Sprint(r.Count), i.when(r.Last), r.Error, r.Hint)...)
 	}
 	t.write(i.out, i.style)
 }

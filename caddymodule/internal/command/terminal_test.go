@@ -28,6 +28,7 @@ func TestEveryOutputFitsATerminalOf80Columns(t *testing.T) {
 		{"status", "apps", healthy, "status", 0},
 		{"status-degraded", "apps", degraded, "status", 0},
 		{"status-wrong-key", "apps", lost, "status", 0},
+		{"status-refused", "apps", refusing, "status --strict", 0},
 		{"explain-dead", "rejected/explain", dead, "rejected explain --hash ab12", 3},
 		{"explain-suspected", "rejected/explain", suspectedOnly, "rejected explain --hash ab12", 0},
 		{"explain-unusable", "rejected/explain", unusable, "rejected explain --app-id a --pushkey " + canary, 3},
