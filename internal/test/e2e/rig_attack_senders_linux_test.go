@@ -293,10 +293,7 @@ func (l *attackLab) pushAll(clients []*client, pace, howLong time.Duration) *lat
 	return &all
 }
 
-// peakMemory returns the process's peak resident memory, in bytes.
-func (p *process) peakMemory() int { p.t.Helper(); return p.memory()["VmHWM"] }
-
-// peakOwnMemory is like peakMemory, but without what is mapped from files now: the program itself.
+// peakOwnMemory returns the process's peak resident memory, in bytes, without what is mapped from files now: the program itself.
 func (p *process) peakOwnMemory() int {
 	p.t.Helper()
 	sizes := p.memory()
