@@ -8,8 +8,8 @@ import (
 )
 
 // Preview returns where [Client.Post] would send a request, and its headers, for a [providers.Previewer]. It uses no network. The URL has
-// [providers.Masked] in place of the path and the query, since they are secret. The error is that of Post, if Post would return it before
-// it looks up the host's name: [Failed] classifies it.
+// [providers.Masked] in place of the path and the query, since they are secret. If the endpoint itself shows that Post sends nothing there,
+// Preview returns an error, which [Failed] classifies. Only Post looks up the host's name.
 func (c *Client) Preview(endpoint *url.URL, site providers.Site, header http.Header) (string, http.Header, error) {
 	w, err := c.wayTo(endpoint, site, header)
 	if err != nil {
