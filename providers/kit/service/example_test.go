@@ -48,6 +48,21 @@ func Example() {
 	// Output: 200 POST /messages HTTP/1.1
 }
 
+// A provider's Preview shows the request that its Push makes.
+func ExampleClient_Preview() {
+	client, err := service.ForHost("push.example.org", &network.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	shown := client.Preview("/messages/"+providers.Masked, http.Header{"Content-Type": {"application/json"}}, []byte("{}")).Requests[0]
+	fmt.Println(shown.Method, shown.URL)
+	fmt.Println(shown.Header["Content-Type"], shown.Header["User-Agent"])
+	// Output:
+	// POST https://push.example.org/messages/…
+	// [application/json] [caddy-matrix-push]
+}
+
 // A provider first checks for the answers that its push service documents.
 func ExampleAnswer_Outcome() {
 	classify := func(answer *service.Answer) providers.Outcome {
