@@ -144,6 +144,10 @@ var codes = map[string]meaning{
 	"app_misconfigured": {
 		Problem, "The push service refuses the settings of {app}: {detail}.", "{explanation}",
 	},
+	"app_unproven": {
+		Note, "The app {app} has delivered nothing with its current settings yet, so it is unknown whether they are right.",
+		"To send a test to the pusher, add --send.",
+	},
 	"credential_expired": {
 		Problem, "The credential of {app} has expired.", "Replace the credential's file. The gateway reads it without a reload.",
 	},

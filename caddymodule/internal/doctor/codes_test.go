@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the table of codes into the page"
 const page = "../../../docs/doctor.md"
 
 // rowOfCode matches a row of the page's table of codes.
-var rowOfCode = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| .* \\|\n")
+var rowOfCode = regexp.MustCompile("(?m)^\\| `[a-z0-9_]+` \\| (?:problem|note) \\| .* \\|\n")
 
 // placeholder matches a placeholder of a text.
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)

@@ -21,7 +21,7 @@ func (x *examination) notifications() error {
 		return nil
 	}
 	list, err := x.Homeserver.Notifications(x.ctx, maxNotifications)
-	if homeserver.NotFound(err) {
+	if homeserver.Refused(err) {
 		x.report.Add("no_notification_list", 0, nil)
 		return nil
 	}
