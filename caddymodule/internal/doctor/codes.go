@@ -160,7 +160,7 @@ var codes = map[string]meaning{
 
 	// What the homeserver sent.
 	"notifications_missed": {
-		Problem, "{count} that the user has not read are newer than the latest push at this gateway ({since}). The newest is of {newest}.",
+		Problem, "{count} that the user has not read are newer than the latest push at this gateway ({since}). The newest is of {newest}.{group}",
 		"The homeserver does not reach the gateway, or waits after failures: Synapse waits up to an hour. Check its log for Failed to push.",
 	},
 	"read_elsewhere": {

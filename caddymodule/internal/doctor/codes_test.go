@@ -28,7 +28,7 @@ func rows() string {
 		for _, code := range slices.Sorted(maps.Keys(codes)) {
 			if c := codes[code]; c.Severity == severity {
 				text := placeholder.ReplaceAllString(c.Text+" | "+c.Action, "*$1*")
-				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, severity, strings.NewReplacer("*which*", "…", "'*app*'", "…").Replace(text))
+				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, severity, strings.NewReplacer("*which*", "…", "'*app*'", "…", "*group*", "").Replace(text))
 			}
 		}
 	}
