@@ -34,8 +34,8 @@ Exit codes:
   1  the command failed, or the gateway is not reachable or not ready
   2  unknown command, or wrong flags or arguments
   3  the command succeeded, but it found a problem: a test notification was not
-     delivered, a pushkey is recorded as dead or is unusable, or with --strict,
-     something needs attention`
+     delivered, a pushkey is recorded as dead or is unusable, doctor found why a
+     phone does not ring, or with --strict, something needs attention`
 
 // New returns the command. The check command calls inspect to learn what a provisioned configuration would do.
 func New(inspect func(caddy.Context) (*Plan, error)) caddycmd.Command {
@@ -80,7 +80,7 @@ func (p *program) addTo(cmd *cobra.Command) {
 		`The configuration file: "check" validates it, and the other commands read the address of the admin API from it`)
 	flags.StringVarP(&p.adapter, "adapter", "a", "", "The config adapter to use for the file given with --config")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return p.misused(cmd, flagError(cmd, err)) })
-	p.makeGroup(cmd, p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check())
+	p.makeGroup(cmd, p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check(), p.doctor())
 	setHelp(cmd)
 }
 
