@@ -24,6 +24,7 @@ var examples = map[string][]string{
 	"send": {
 		"send --app-id org.example.ios --pushkey -",
 		"send --app-id org.example.ios --pushkey-file pushkey --low",
+		"send --app-id org.example.ios --pushkey - --dry-run",
 		"send --app-id org.example.up --pushkey - --site example.org",
 		"send --request notification.json",
 	},

@@ -16,7 +16,7 @@ type sendFlags struct {
 	deviceFlags
 	data, request, site   string
 	eventID, roomID, body string
-	badge, low            bool
+	badge, low, dryRun    bool
 }
 
 func (p *program) send() *cobra.Command {
@@ -32,7 +32,12 @@ sent it.
 If the push server has the same host name as one of the gateway's sites, the test
 is sent as if it had arrived at that site.
 
-Exits with 3 if the notification was not delivered.
+With --dry-run, nothing is sent. The command shows the exact request that the
+push service would get, without credentials, and the members that the request
+lacks because of the app's settings or a size limit.
+
+Exits with 3 if the notification was not delivered, or with --dry-run, if a
+homeserver's notification would not be sent.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return send(i, &f) })
 	f.addTo(cmd)
 	cmd.Flags().StringVar(&f.data, "data", "", `The pusher's data as JSON, such as {"endpoint":"https://…","auth":"…"} for webpush`)
@@ -45,6 +50,7 @@ Exits with 3 if the notification was not delivered.
 	cmd.Flags().StringVar(&f.body, "body", "", "The message's text")
 	cmd.Flags().BoolVar(&f.badge, "badge", false, "Send a badge update instead of an event")
 	cmd.Flags().BoolVar(&f.low, "low", false, "Send the notification with low priority")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "Show what would be sent, but send nothing")
 	return cmd
 }
 
@@ -124,6 +130,9 @@ func send(i *invocation, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.dryRun {
+		return dryRun(i, c, body)
+	}
 	i.progress.tell("Sending…")
 	var t gateway.Trial
 	raw, err := c.post(i.ctx, "send", body, longPatience, &t)
@@ -137,6 +146,24 @@ func send(i *invocation, f *sendFlags) error {
 		i.trial(t)
 	}
 	if t.Outcome != "delivered" {
+		return errFound
+	}
+	return nil
+}
+
+// dryRun shows what send would send.
+func dryRun(i *invocation, c *client, body map[string]any) error {
+	var p gateway.Preview
+	raw, err := c.post(i.ctx, "preview", body, patience, &p)
+	if err != nil {
+		return err
+	}
+	if i.json {
+		i.raw(raw)
+	} else {
+		i.preview(p)
+	}
+	if !sends(p) {
 		return errFound
 	}
 	return nil
@@ -165,13 +192,19 @@ func (i *invocation) trial(t gateway.Trial) {
 	if t.RetryAfter > 0 {
 		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
 	}
-	result := results[t.Result]
-	switch {
-	case t.OnRecord:
-		result = "rejected without asking the push service: the pushkey is recorded as dead (see `caddy matrix-push rejected explain`)"
-	case t.Result == "delivered":
-		result = "" // the first line shows it
-	}
-	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", result}, [2]string{"Note", t.Note})
+	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", normally(t.Result, t.OnRecord)},
+		[2]string{"Note", t.Note})
 	i.facts(rows)
+}
+
+// normally returns what would become of the same notification from a homeserver; empty if the output's first line shows it.
+func normally(result string, onRecord bool) string {
+	switch {
+	case onRecord:
+		return "rejected without asking the push service: the pushkey is recorded as dead (see `caddy matrix-push rejected explain`)"
+	case result == "delivered":
+		return ""
+	default:
+		return results[result]
+	}
 }
