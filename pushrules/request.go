@@ -1,6 +1,9 @@
 package pushrules
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // Delivery is what a homeserver adds to a push besides the event.
 type Delivery struct {
@@ -78,7 +81,11 @@ func (h Homeserver) describe(n map[string]any, e *Event, v *Viewer, d *Delivery)
 	if !d.NoContent && (h != SynapseServer || !isObject || len(members) > 0) { // Synapse sends no empty content
 		e.copy(n, "content")
 	}
-	names := map[string]string{"room_name": d.RoomName, "sender_display_name": d.SenderDisplayName, "room_alias": d.RoomAlias}
+	roomName := d.RoomName
+	if h == SynapseServer { // it sends the alias as the name
+		roomName = cmp.Or(roomName, d.RoomAlias)
+	}
+	names := map[string]string{"room_name": roomName, "sender_display_name": d.SenderDisplayName, "room_alias": d.RoomAlias}
 	for name, value := range names {
 		if value == "" || name == "sender_display_name" && h == Dendrite || name == "room_alias" && !h.ruma() {
 			continue

@@ -129,6 +129,18 @@ func TestSynapseSendsNoEmptyContent(t *testing.T) {
 	}
 }
 
+func TestSynapseSendsTheAliasAsTheNameOfARoomWithoutAName(t *testing.T) {
+	t.Parallel()
+	r := evaluate(t, override(`"conditions":[]`), message, pushrules.Options{})
+	for name, want := range map[string]string{"": "#tea:hs.test", "Tea": "Tea"} {
+		d := &pushrules.Delivery{RoomName: name, RoomAlias: "#tea:hs.test"}
+		n := pushrules.SynapseServer.Request(r, event(t, []byte(message)), &pushrules.Viewer{}, d)["notification"].(map[string]any)
+		if n["room_name"] != want || n["room_alias"] != nil {
+			t.Errorf("got %v", n)
+		}
+	}
+}
+
 func marshal(t *testing.T, v any) []byte {
 	t.Helper()
 	data, err := json.Marshal(v)
