@@ -49,7 +49,8 @@ func newAccount(t *testing.T) *account {
 	return a
 }
 
-const iosData = `{"url":"https://push.hs.test/_matrix/push/v1/notify","format":"event_id_only","default_payload":{"aps":{"mutable-content":1}}}`
+const iosData = `{"url":"https://push.hs.test/_matrix/push/v1/notify",` +
+	`"format":"event_id_only","default_payload":{"aps":{"mutable-content":1}}}`
 
 func aState(eventType, content string) string {
 	return `{"type":"` + eventType + `","sender":"@bob:hs.test","content":` + content + `,` +
