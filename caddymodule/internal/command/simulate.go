@@ -125,6 +125,8 @@ func (f *simulateFlags) checkInputs() error {
 	switch {
 	case events == 0 && f.facts.file == "":
 		return misuse("the event is missing: set --text, --type, --encrypted, --invite or --event, or --room and --event-id")
+	case f.made.sender != "" && !f.made.given(f.given):
+		return misuse("--sender is for an event that is made: add --text, --type, --encrypted or --invite")
 	case events > 1:
 		return misuse("there are several events: use only one of --event, --event-id, and the flags that make an event")
 	}

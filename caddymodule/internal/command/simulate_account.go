@@ -13,7 +13,10 @@ import (
 
 // logIn connects to the homeserver, if there is one, and finds out who the user is.
 func (s *simulation) logIn(in io.Reader) (err error) {
-	s.software = cmp.Or(pushrules.Homeserver(s.flags.software), s.software)
+	s.software, s.assumed = pushrules.Homeserver(s.flags.software), false
+	if s.software == "" {
+		s.software, s.assumed = pushrules.SynapseServer, true
+	}
 	if s.flags.account.address == "" {
 		return nil
 	}
@@ -29,20 +32,20 @@ func (s *simulation) logIn(in io.Reader) (err error) {
 		return err
 	}
 	s.userID = me.UserID
-	if s.flags.software == "" {
-		s.software = softwareOf(versions.Server)
+	if named, ok := softwareOf(versions.Server); ok && s.assumed {
+		s.software, s.assumed = named, false
 	}
 	return nil
 }
 
-// softwareOf returns the software that a homeserver names in the header Server, or else Synapse.
-func softwareOf(server string) pushrules.Homeserver {
+// softwareOf returns the software that a homeserver names in the header Server, if its differences are known.
+func softwareOf(server string) (pushrules.Homeserver, bool) {
 	for _, h := range pushrules.Homeservers() {
 		if strings.HasPrefix(strings.ToLower(server), string(h)) {
-			return h
+			return h, true
 		}
 	}
-	return pushrules.SynapseServer
+	return "", false
 }
 
 // readRoom reads what the homeserver knows about the user and the room.

@@ -120,7 +120,7 @@ func TestSimulateTakesTheSoftwareThatTheHomeserverNames(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	for server, want := range map[string]string{
-		"Synapse/1.163.2": "synapse", "Tuwunel/1.4.0": "tuwunel", "continuwuity/0.5": "continuwuity", "nginx": "synapse", "": "synapse",
+		"Synapse/1.163.2": "synapse", "Tuwunel/1.4.0": "tuwunel", "continuwuity/0.5": "continuwuity", "nginx": "synapse (assumed: --software sets another)", "": "synapse (assumed: --software sets another)",
 	} {
 		a.server = server
 		a.simulate(t, "--text", "hello").want(t, 0, "Homeserver      "+want+"\n")
@@ -147,7 +147,7 @@ func TestSimulateSaysInOneSentenceWhyTheHomeserverDoesNotHelp(t *testing.T) {
 	r := world{stdin: "syt_wrong"}.run(t, "simulate", "--homeserver", a.URL, "--token-file", "-", "--text", "hello")
 	r.want(t, exitFailed, "the access token is not valid", "M_UNKNOWN_TOKEN")
 	a.answers["/v3/pushrules/"] = `[]`
-	a.simulate(t, "--text", "hello").want(t, exitFailed, "the ruleset is not a JSON object")
+	a.simulate(t, "--text", "hello").want(t, exitFailed, "the push rules that "+a.URL+" sends: the ruleset is not a JSON object")
 }
 
 // gatewayAnswer is what the admin API answers about an app of the provider apns.

@@ -39,6 +39,9 @@ func (m *madeEvent) make(userID string) ([]byte, error) {
 	if m.invite && (m.eventType != "" || m.encrypted || m.text != "" || len(m.mentions) > 0) {
 		return nil, misuse("--invite cannot be used with --text, --type, --encrypted or --mention: an invite has no text")
 	}
+	if m.encrypted && m.eventType != "" {
+		return nil, misuse("--encrypted and --type cannot be used together: the type of an encrypted event is m.room.encrypted")
+	}
 	server := "example.org"
 	if _, domain, ok := strings.Cut(userID, ":"); ok {
 		server = domain

@@ -84,12 +84,16 @@ func (s *simulation) described() [][2]string {
 	default:
 		power = "sender's power level " + strconv.FormatInt(*f.Power, 10)
 	}
+	software := string(s.software)
+	if s.assumed {
+		software += " (assumed: --software sets another)"
+	}
 	rows := [][2]string{
 		{"Rules", s.source},
 		{"Event", event},
 		{"User", f.UserID + ", " + name},
 		{"Room", count(int(f.Members), "member", "members") + ", " + power},
-		{"Homeserver", string(s.software)},
+		{"Homeserver", software},
 		{"Note", s.software.Note()},
 		{"Not evaluated", s.unread()},
 	}

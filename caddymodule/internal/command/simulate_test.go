@@ -95,6 +95,8 @@ func TestSimulateNamesWhatIsWrongInOneSentence(t *testing.T) {
 		{spec, "the event is missing: set --text, --type, --encrypted, --invite or --event, or --room and --event-id", exitUsage},
 		{spec + "--text a --event b", "there are several events", exitUsage},
 		{spec + "--invite --text a", "an invite has no text", exitUsage},
+		{spec + "--encrypted --type m.x", "--encrypted and --type cannot be used together", exitUsage},
+		{spec + "--event a --sender @a:b", "--sender is for an event that is made", exitUsage},
 		{spec + "--event-id $a", "--event-id needs --homeserver and --room", exitUsage},
 		{spec + "--text a --software synaps", `--software: "synaps" is not known: did you mean "synapse"?`, exitUsage},
 		{spec + "--text a --experiment msc4029", `--experiment: "msc4029" is not known: did you mean "msc4028"?`, exitUsage},

@@ -21,6 +21,7 @@ type simulation struct {
 	account *homeserver.Client // nil without a homeserver
 
 	software pushrules.Homeserver
+	assumed  bool // whether nobody named the software
 	rules    *pushrules.Ruleset
 	// source describes where the rules come from.
 	source  string
@@ -55,7 +56,7 @@ const (
 
 // simulation reads everything and evaluates the event.
 func (i *invocation) simulation(f *simulateFlags) (*simulation, error) {
-	s := &simulation{ctx: i.ctx, flags: f, software: pushrules.SynapseServer}
+	s := &simulation{ctx: i.ctx, flags: f}
 	written, err := f.facts.read(i.in)
 	if err != nil {
 		return nil, err
@@ -119,10 +120,13 @@ func (s *simulation) readRules(in io.Reader) (err error) {
 	case s.account != nil && f.rules == "":
 		s.source = s.facts.UserID + " at " + s.account.Address()
 		raw, err := s.account.PushRules(s.ctx)
-		if err == nil {
-			s.rules, err = pushrules.Parse(raw)
+		if err != nil {
+			return err
 		}
-		return err
+		if s.rules, err = pushrules.Parse(raw); err != nil {
+			return fmt.Errorf("the push rules that %s sends: %w", s.account.Address(), err)
+		}
+		return nil
 	}
 	raw, err := readInput("--rules", f.rules, in, maxRules)
 	if err != nil {
