@@ -150,6 +150,17 @@ func marshal(t *testing.T, v any) []byte {
 	return data
 }
 
+func TestAHomeserverIsNamedByItsHeader(t *testing.T) {
+	t.Parallel()
+	for server, want := range map[string]pushrules.Homeserver{
+		"Synapse/1.163.2": "synapse", "Dendrite": "dendrite", "tuwunel/1.4": "tuwunel", "continuwuity": "continuwuity", "nginx": "", "": "",
+	} {
+		if got, ok := pushrules.HomeserverNamed(server); got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, %v", server, got, ok)
+		}
+	}
+}
+
 func TestHomeserversEvaluateDifferentUsers(t *testing.T) {
 	t.Parallel()
 	const invite = `{"type":"m.room.member","sender":"@bob:hs.test","state_key":"@alice:hs.test","content":{"membership":"invite"}}`

@@ -34,6 +34,10 @@ var examples = map[string][]string{
 		"simulate --rules rules.json --facts facts.json --all",
 		"simulate --homeserver example.org --token - --invite --json",
 	},
+	"doctor": {
+		"doctor --homeserver https://matrix.example.org --token -",
+		"doctor --homeserver https://matrix.example.org --token-file token",
+	},
 	"rejected list": {
 		"rejected list",
 		"rejected list --app org.example.ios --limit 20",

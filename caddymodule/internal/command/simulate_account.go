@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/homeserver"
 	"github.com/matrix-push/caddy-matrix-push/pushrules"
@@ -32,20 +31,10 @@ func (s *simulation) logIn(in io.Reader) (err error) {
 		return err
 	}
 	s.userID = me.UserID
-	if named, ok := softwareOf(versions.Server); ok && s.assumed {
+	if named, ok := pushrules.HomeserverNamed(versions.Server); ok && s.assumed {
 		s.software, s.assumed = named, false
 	}
 	return nil
-}
-
-// softwareOf returns the software that a homeserver names in the header Server, if its differences are known.
-func softwareOf(server string) (pushrules.Homeserver, bool) {
-	for _, h := range pushrules.Homeservers() {
-		if strings.HasPrefix(strings.ToLower(server), string(h)) {
-			return h, true
-		}
-	}
-	return "", false
 }
 
 // readRoom reads what the homeserver knows about the user and the room.

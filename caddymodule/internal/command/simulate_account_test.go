@@ -12,22 +12,22 @@ import (
 
 const accessToken = "syt_CANARY_f00d"
 
-// account is a homeserver with one user, whose answers are those of Synapse 1.163.2.
-type account struct {
+// fakeHomeserver is a homeserver with one user, whose answers are those of Synapse 1.163.2.
+type fakeHomeserver struct {
 	*httptest.Server
 	// answers are by path below /_matrix/client, without the query.
 	answers map[string]string
 	server  string
 }
 
-func newAccount(t *testing.T) *account {
+func newHomeserver(t *testing.T) *fakeHomeserver {
 	t.Helper()
 	rules, err := os.ReadFile("testdata/simulate/rules.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	const room = "/v3/rooms/!group:hs.test"
-	a := &account{server: "Synapse/1.163.2", answers: map[string]string{
+	a := &fakeHomeserver{server: "Synapse/1.163.2", answers: map[string]string{
 		"/versions":          `{"versions":["r0.6.1","v1.1","v1.15"],"unstable_features":{"org.matrix.msc4028":false}}`,
 		"/v3/account/whoami": `{"user_id":"@alice:hs.test","is_guest":false,"device_id":"ABC"}`,
 		"/v3/pushrules/":     string(rules),
@@ -62,7 +62,7 @@ func aPusher(appID, kind, data string) string {
 		`"app_display_name":"App","device_display_name":"phone","profile_tag":"","lang":"en","data":` + data + `}`
 }
 
-func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *fakeHomeserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/_matrix/client")
 	w.Header().Set("Server", a.server)
 	w.Header().Set("Content-Type", "application/json")
@@ -88,7 +88,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // simulate runs the command with the account's token.
-func (a *account) simulate(t *testing.T, args ...string) ran {
+func (a *fakeHomeserver) simulate(t *testing.T, args ...string) ran {
 	t.Helper()
 	args = append([]string{"simulate", "--homeserver", a.URL, "--token", "-"}, args...)
 	r := world{stdin: accessToken + "\n"}.run(t, args...)
@@ -101,7 +101,7 @@ func (a *account) simulate(t *testing.T, args ...string) ran {
 
 func TestSimulateReadsAnEventAndItsRoomFromTheHomeserver(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
+	a := newHomeserver(t)
 	for name, args := range map[string][]string{
 		"homeserver-event": {"--room", "!group:hs.test", "--event-id", "$ev", "--defaults", "synapse"},
 		"homeserver-made":  {"--room", "!group:hs.test", "--text", "hello", "--sender", "@bob:hs.test"},
@@ -118,7 +118,7 @@ func TestSimulateReadsAnEventAndItsRoomFromTheHomeserver(t *testing.T) {
 
 func TestSimulateTakesTheSoftwareThatTheHomeserverNames(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
+	a := newHomeserver(t)
 	for server, want := range map[string]string{
 		"Synapse/1.163.2": "synapse", "Tuwunel/1.4.0": "tuwunel", "continuwuity/0.5": "continuwuity", "nginx": "synapse (assumed: --software sets another)", "": "synapse (assumed: --software sets another)",
 	} {
@@ -130,7 +130,7 @@ func TestSimulateTakesTheSoftwareThatTheHomeserverNames(t *testing.T) {
 
 func TestSimulateSaysInOneSentenceWhyTheHomeserverDoesNotHelp(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
+	a := newHomeserver(t)
 	for want, args := range map[string][]string{
 		"not in room !other:hs.test":                      {"--room", "!other:hs.test", "--text", "hello"},
 		"(M_NOT_FOUND)":                                   {"--room", "!group:hs.test", "--event-id", "$gone"},
@@ -158,7 +158,7 @@ const gatewayAnswer = `{"app":"org.example.ios","provider":"apns","pushkey_hash"
 
 func TestSimulateShowsWhatTheAppMakesOfTheRequest(t *testing.T) {
 	t.Parallel()
-	a, gateway := newAccount(t), newAPI(t, map[string][]string{"preview": {gatewayAnswer}})
+	a, gateway := newHomeserver(t), newAPI(t, map[string][]string{"preview": {gatewayAnswer}})
 	args := []string{"--address", strings.TrimPrefix(gateway.URL, "http://"), "--app-id", "org.example.ios", "--text", "hello"}
 	r := a.simulate(t, args...)
 	r.want(t, 0)
@@ -201,7 +201,7 @@ func TestSimulateAsksNoGatewayIfNothingIsPushed(t *testing.T) {
 
 func TestSimulateShowsTheGatewaysError(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t)
+	a := newHomeserver(t)
 	gateway := newAPI(t, map[string][]string{"preview": {failing(http.StatusNotFound, `{"error":"no app serves \"org.example.ios\""}`)}})
 	r := a.simulate(t, "--address", strings.TrimPrefix(gateway.URL, "http://"), "--app-id", "org.example.ios", "--text", "hello")
 	if r.want(t, exitFailed, "no app serves"); r.out != "" {
