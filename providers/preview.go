@@ -5,8 +5,8 @@ import "net/http"
 // Previewer is implemented by a provider that can show what Push would send. Operators see it before they send anything.
 type Previewer interface {
 	// Preview returns the requests that Push would make for p, or the outcome that Push would return without a request. It makes no request
-	// and has no side effects: it logs nothing, and does not modify p. It needs no network and no credential. Push and Preview should build
-	// the requests with the same functions, so they cannot differ.
+	// and has no side effects: it logs nothing, and does not modify p. It needs no network and no credential. It is not called for a device
+	// that [Usable] finds unusable. Push and Preview should build the requests with the same functions, so they cannot differ.
 	Preview(p *Push) Preview
 }
 

@@ -69,35 +69,19 @@ func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	return nil
 }
 
-// path is where bells are; a pushkey follows.
-const path = "/v1/bells/"
-
 // Push rings a bell, once.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	if err := p.Usable(push.Device, push.Site); err != nil {
 		return providers.Unusable("bad_pushkey", err)
 	}
-	header := header()
-	header.Set("Authorization", "Bearer "+p.token.Get())
-	answer, err := p.client.Post(ctx, path+push.Device.Pushkey, header, message(push.Notification))
-	if err != nil {
-		return network.Failed(err)
-	}
-	return outcome(answer)
+	header := http.Header{"Authorization": {"Bearer " + p.token.Get()}, "Content-Type": {"application/json"}}
+	return outcome(p.client.Post(ctx, "/v1/bells/"+push.Device.Pushkey, header, message(push.Notification)))
 }
 
 // Preview shows what Push would send, without the pushkey and the token.
 func (p *Provider) Preview(push *providers.Push) providers.Preview {
-	if err := p.Usable(push.Device, push.Site); err != nil {
-		return providers.Previewed(providers.Unusable("bad_pushkey", err))
-	}
-	return providers.Preview{Requests: []providers.Request{{
-		Method: http.MethodPost, URL: p.client.URL(path).String() + providers.Masked, Header: header(), Body: message(push.Notification),
-	}}}
+	return p.client.Preview("/v1/bells/"+providers.Masked, http.Header{"Content-Type": {"application/json"}}, message(push.Notification))
 }
-
-// header returns the headers of a request, except the token.
-func header() http.Header { return http.Header{"Content-Type": {"application/json"}} }
 
 // body is the JSON that Bell takes.
 type body struct {
@@ -118,21 +102,19 @@ func message(n *providers.Notification) []byte {
 }
 
 // outcome classifies Bell's answers as its documentation would describe them.
-func outcome(a *service.Answer) providers.Outcome {
-	switch a.Status {
-	case http.StatusUnauthorized:
+func outcome(a *service.Answer, err error) providers.Outcome {
+	switch {
+	case err != nil:
+		return network.Failed(err)
+	case a.Status == http.StatusUnauthorized:
 		return providers.Misconfigured("token_refused", errors.New("the token in token_file is refused"))
-	case http.StatusGone: // "The app was uninstalled." If a wrong setting had it too, the outcome would be Doubtful.
+	case a.Status == http.StatusGone: // "The app was uninstalled." If a wrong setting had it too, the outcome would be Doubtful.
 		return providers.Rejected("gone")
-	case http.StatusTooManyRequests: // "Each bell rings 60 times an hour." It concerns this device only.
+	case a.Status == http.StatusTooManyRequests: // "Each bell rings 60 times an hour." It concerns this device only.
 		return providers.Limited("rate_limited", a.RetryAfter(), nil)
 	default: // answers that mean the same everywhere: 2xx, a refused message, an outage
 		return a.Outcome()
 	}
 }
 
-// Usable and Previewer are optional: without these lines, the compiler would not find a misspelt method name.
-var (
-	_ providers.Usable    = (*Provider)(nil)
-	_ providers.Previewer = (*Provider)(nil)
-)
+var _, _ = providers.Usable((*Provider)(nil)), providers.Previewer((*Provider)(nil)) // optional: this finds misspelt names

@@ -42,11 +42,10 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 	if m.payload == nil {
 		return providers.Previewed(outcome)
 	}
+	preview := p.client.Preview(devicePath+providers.Masked, p.header(push, m), m.payload)
 	whole, _ := build(push.Notification, push.Device, o, math.MaxInt)
-	return providers.Preview{Requests: []providers.Request{{
-		Method: http.MethodPost, URL: p.client.URL(devicePath).String() + providers.Masked,
-		Header: p.header(push, m), Body: m.payload, Whole: whole.payload,
-	}}}
+	preview.Requests[0].Whole = whole.payload
+	return preview
 }
 
 // message returns the device token and the message for it, or the outcome if there is none to send.

@@ -3,7 +3,6 @@ package fcm
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -37,11 +36,10 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 	if members == nil {
 		return providers.Previewed(o)
 	}
+	preview := p.client.service.Preview(p.client.url.Path, p.client.header(), p.template.request(sending, push, members, now))
 	whole, _ := p.data(push, unlimited, nil)
-	return providers.Preview{Requests: []providers.Request{{
-		Method: http.MethodPost, URL: p.client.url.String(), Header: p.client.header(),
-		Body: p.template.request(sending, push, members, now), Whole: p.template.request(sending, push, whole, now),
-	}}}
+	preview.Requests[0].Whole = p.template.request(sending, push, whole, now)
+	return preview
 }
 
 // data returns the data of the message, or the outcome if there is none to send.

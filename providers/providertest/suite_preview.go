@@ -35,16 +35,6 @@ func (s Suite) testPreview(t *testing.T) {
 		t.Parallel()
 		s.testPreviewed(t, answers(http.StatusRequestEntityTooLarge, nil, ""))
 	})
-	t.Run("nothing is shown for a device that nothing could be delivered to", func(t *testing.T) {
-		t.Parallel()
-		for i, d := range s.Unusable {
-			push := copyOf(b.push)
-			push.Device = &d
-			if made := b.preview(t, p, push); len(made.Requests) > 0 || !made.Outcome.Unusable {
-				t.Errorf("Unusable[%d]: %d requests are shown, and the outcome is %s (%s)", i, len(made.Requests), made.Outcome.Kind, made.Outcome.Reason)
-			}
-		}
-	})
 	t.Run("nothing makes it panic", func(t *testing.T) {
 		t.Parallel()
 		for _, d := range strangeDevices(b.push.Device) {
@@ -67,11 +57,6 @@ func (s *Suite) testPreviewed(t *testing.T, handler http.Handler) {
 	for _, n := range slices.Concat([]*providers.Notification{canaries.Notification.Reduced()}, bareNotifications(), slices.Collect(maps.Values(badgeUpdates()))) {
 		push := copyOf(b.push)
 		push.Notification = n
-		all = append(all, push)
-	}
-	for i := range s.Unusable {
-		push := copyOf(b.push)
-		push.Device = &s.Unusable[i]
 		all = append(all, push)
 	}
 	for _, push := range all {

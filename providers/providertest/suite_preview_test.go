@@ -11,17 +11,11 @@ import (
 // Preview shows the request of Push.
 func (p *simple) Preview(push *providers.Push) providers.Preview {
 	u, err := url.Parse(push.Device.Pushkey)
-	if (err != nil || u.Scheme != "https") && p.flaw != "shows a request for what is unusable" {
-		reason := "bad_endpoint"
-		if p.flaw == "has another reason in Preview" {
-			reason = "bad_pushkey"
-		}
-		return providers.Previewed(providers.Unusable(reason, errors.New("the endpoint is not an https URL")))
+	if err != nil {
+		return providers.Previewed(providers.Unusable("bad_endpoint", errors.New("the endpoint is not a URL")))
 	}
 	shown := providers.Request{Method: http.MethodPost, Body: p.plain(push), Encrypted: p.encrypts()}
-	if u != nil {
-		shown.URL = u.Scheme + "://" + u.Host + "/" + providers.Masked
-	}
+	shown.URL = u.Scheme + "://" + u.Host + "/" + providers.Masked
 	switch p.flaw {
 	case "shows another body in Preview":
 		shown.Body = append(shown.Body, ' ')

@@ -242,8 +242,6 @@ func TestTheSuiteCatchesABadProvider(t *testing.T) {
 		"shows the endpoint in Preview":             preview,
 		"shows encryption in Preview":               preview,
 		"shows nothing in Preview":                  preview,
-		"shows a request for what is unusable":      preview,
-		"has another reason in Preview":             preview,
 		"modifies the push in Preview":              preview,
 		"asks the network in Preview":               preview,
 		"panics in Preview":                         preview,

@@ -195,7 +195,8 @@ func (b *fakeBox) Drop(_ context.Context, app string, device [16]byte, id string
 	return dropped, b.err
 }
 
-// fakeProvider answers every push the same way and keeps the last one. Its credential may expire.
+// fakeProvider answers every push the same way and keeps the last one. Its credential may expire. It shows what it would send, unless a
+// test hides that.
 type fakeProvider struct {
 	outcome providers.Outcome
 	expiry  time.Time
@@ -208,6 +209,13 @@ func (p *fakeProvider) Push(ctx context.Context, push *providers.Push) providers
 		return providers.Retry("timeout", 0, ctx.Err())
 	}
 	return p.outcome
+}
+
+func (p *fakeProvider) Preview(push *providers.Push) providers.Preview {
+	return providers.Preview{Requests: []providers.Request{{
+		Method: http.MethodPost, URL: "https://push.example.net/" + providers.Masked, Header: http.Header{"Ttl": {"60"}},
+		Body: []byte(`{"event_id":"` + push.Notification.EventID + `"}`),
+	}}}
 }
 
 func (p *fakeProvider) CredentialExpiry() time.Time { return p.expiry }

@@ -38,10 +38,12 @@ func (i *invocation) preview(p gateway.Preview) {
 	})
 	for n, r := range p.Requests {
 		fmt.Fprintln(i.out)
-		if n > 0 {
-			i.say(plain, "If the push service finds this too large, the gateway sends this instead:")
+		if n == 0 {
+			i.request(r)
+		} else { // --json shows it whole
+			i.say(plain, "If the push service finds this too large, the gateway sends %s instead, without: %s.",
+				count(r.Size, "byte", "bytes"), strings.Join(slices.Concat(r.Omitted, r.Shortened), ", "))
 		}
-		i.request(r)
 	}
 }
 

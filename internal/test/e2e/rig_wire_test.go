@@ -19,6 +19,7 @@ type wire struct {
 	apple   *apple
 	google  *google
 	service *pushServer
+	gateway *process
 	hs      *homeserver
 }
 
@@ -50,11 +51,11 @@ func newWire(t *testing.T) wire {
 			"android `{\"ttl\": \"3600s\", \"restricted_package_name\": \"org.example\", \"notification\": {\"channel_id\": \"messages\"}}`\n"+
 			"apns `{\"headers\": {\"apns-priority\": \"10\"}, \"payload\": {\"aps\": {\"content-available\": 1, \"alert\": \"New message\", \"sound\": \"default\"}}}`",
 			"content full"), "matrix_push")
-	return wire{a, g, s, gateway.homeserver()}
+	return wire{a, g, s, gateway, gateway.homeserver()}
 }
 
-// post posts a notification as a homeserver does, without white space. It returns the result in words, or the request to the push service.
-func (w wire) post(t *testing.T, name, posted string) string {
+// prepare returns a notification as a homeserver posts it, without white space. It subscribes the device that it is for.
+func (w wire) prepare(t *testing.T, name, posted string) string {
 	t.Helper()
 	w.service.Endpoint(name)
 	w.service.SubscribeDemo(name)
@@ -62,16 +63,37 @@ func (w wire) post(t *testing.T, name, posted string) string {
 	if err := json.Compact(&body, []byte(strings.ReplaceAll(posted, pushServerName, w.service.Origin()))); err != nil {
 		t.Fatal(err)
 	}
+	return body.String()
+}
+
+// posted returns such a notification for the admin API. Members that it lacks are null, so the API adds none.
+func (w wire) posted(t *testing.T, name, posted string) string {
+	t.Helper()
+	body := w.prepare(t, name, posted)
+	for _, member := range []string{
+		"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content", "counts", "prio",
+	} {
+		if !strings.Contains(body, `"`+member+`":`) {
+			body = withMember(t, body, member, nil)
+		}
+	}
+	return body
+}
+
+// post posts a notification as a homeserver does. It returns the result in words, or the request to the push service.
+func (w wire) post(t *testing.T, name, posted string) string {
+	t.Helper()
+	body := w.prepare(t, name, posted)
 	var notify struct {
 		Notification struct{ Devices []device }
 	}
-	if err := json.Unmarshal(body.Bytes(), &notify); err != nil || len(notify.Notification.Devices) != 1 {
+	if err := json.Unmarshal([]byte(body), &notify); err != nil || len(notify.Notification.Devices) != 1 {
 		t.Fatalf("Synapse asks for exactly one device: %v", err)
 	}
 	hs := homeserver{t: t, client: w.hs.client, url: w.hs.url}
 
 	before := time.Now()
-	answer := hs.notify(body.String())
+	answer := hs.notify(body)
 	after := time.Now()
 	requests := w.since(t, name, before)
 	switch {
@@ -89,6 +111,7 @@ func (w wire) post(t *testing.T, name, posted string) string {
 // wireRequest is a request to a push service.
 type wireRequest struct {
 	at     time.Time
+	origin string
 	path   string
 	header http.Header
 	body   []byte // decrypted
@@ -100,19 +123,19 @@ func (w wire) since(t *testing.T, name string, then time.Time) []wireRequest {
 	var requests []wireRequest
 	var violations []string
 	for _, r := range w.apple.Requests() { // their violations fail the test anyway
-		requests = append(requests, wireRequest{r.Time, r.Path, r.Header, r.Payload})
+		requests = append(requests, wireRequest{r.Time, w.apple.URL, r.Path, r.Header, r.Payload})
 	}
 	for _, r := range w.google.Requests() {
 		body := slices.Concat([]byte(`{"message":`), r.Raw, []byte(`}`))
 		if n := strconv.Itoa(len(body)); r.Header.Get("Content-Length") != n {
 			violations = append(violations, "there is more in the body than the message")
 		}
-		requests = append(requests, wireRequest{r.Time, r.Path, r.Header, body})
+		requests = append(requests, wireRequest{r.Time, w.google.URL, r.Path, r.Header, body})
 		violations = append(violations, r.Violations...)
 	}
 	for _, path := range []string{"/webpush/" + name, "/up/" + name} {
 		for _, m := range w.service.Messages(path) {
-			requests = append(requests, wireRequest{m.Time, m.Path, m.Header, m.Body})
+			requests = append(requests, wireRequest{m.Time, w.service.Origin(), m.Path, m.Header, m.Body})
 			violations = append(violations, m.Violations...)
 		}
 	}
@@ -133,15 +156,19 @@ func (r wireRequest) form(t *testing.T, before, after time.Time) string {
 		}
 	}
 	b.WriteByte('\n')
-	body := anyTTL.ReplaceAllFunc(r.body, ttlForm)
-	body = anyExpiration.ReplaceAllFunc(body, func(member []byte) []byte {
-		value := string(anyNumber.Find(member))
-		return anyNumber.ReplaceAll(member, []byte(expirationForm(value, before, after)))
-	})
-	if err := json.Indent(&b, body, "", "  "); err != nil {
+	if err := json.Indent(&b, bodyForm(r.body, before, after), "", "  "); err != nil {
 		t.Fatalf("%v in %s", err, r.body)
 	}
 	return b.String()
+}
+
+// bodyForm returns a body with placeholders for what changes in each run.
+func bodyForm(body []byte, before, after time.Time) []byte {
+	body = anyTTL.ReplaceAllFunc(body, ttlForm)
+	return anyExpiration.ReplaceAllFunc(body, func(member []byte) []byte {
+		value := string(anyNumber.Find(member))
+		return anyNumber.ReplaceAll(member, []byte(expirationForm(value, before, after)))
+	})
 }
 
 var (

@@ -59,12 +59,7 @@ func (c *Client) Post(ctx context.Context, path string, header http.Header, body
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range header {
-		req.Header[http.CanonicalHeaderKey(name)] = values
-	}
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "caddy-matrix-push")
-	}
+	req.Header = headerOf(header)
 	resp, err := c.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -79,6 +74,26 @@ func (c *Client) Post(ctx context.Context, path string, header http.Header, body
 		a.Body = read
 	}
 	return a, nil
+}
+
+// headerOf returns the headers of a request to which a provider adds these.
+func headerOf(added http.Header) http.Header {
+	header := make(http.Header, len(added)+1)
+	for name, values := range added {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	if header.Get("User-Agent") == "" {
+		header.Set("User-Agent", "caddy-matrix-push")
+	}
+	return header
+}
+
+// Preview returns what [Client.Post] would send, for a [providers.Previewer]. Write [providers.Masked] in place of the pushkey in the path,
+// and leave out headers with credentials. It sends nothing.
+func (c *Client) Preview(path string, header http.Header, body []byte) providers.Preview {
+	return providers.Preview{Requests: []providers.Request{{
+		Method: http.MethodPost, URL: c.URL("").String() + path, Header: headerOf(header), Body: body,
+	}}}
 }
 
 // errHalf means that an answer was cut off.
