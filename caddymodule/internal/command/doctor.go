@@ -31,7 +31,7 @@ The token is sent only to the homeserver, over https or to this machine.
 It changes nothing. With --send, it also sends a test notification to each pusher
 of this gateway.
 
-Exits with 3 if it finds a problem. Notes alone are not a problem.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
+Exits with 3 if it finds a problem. Notes are not problems.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
 	f.account.addTo(cmd)
 	cmd.Flags().BoolVar(&f.send, "send", false, "Send a test notification to each pusher of this gateway")
 	return cmd

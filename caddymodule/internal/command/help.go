@@ -36,7 +36,7 @@ var examples = map[string][]string{
 	},
 	"doctor": {
 		"doctor --homeserver https://matrix.example.org --token -",
-		"doctor --homeserver https://matrix.example.org --token-file token",
+		"doctor --homeserver https://example.org --token - --send",
 	},
 	"rejected list": {
 		"rejected list",
