@@ -85,17 +85,32 @@ var required = map[string][]string{
 	relatedMatch:  {"rel_type:text"},
 }
 
-// String returns the condition as JSON, or the meaning of a condition that follows from the kind of its rule.
+// String describes the condition. Unknown and malformed conditions are shown as JSON.
 func (c *Condition) String() string {
 	switch {
-	case c.Kind == Room && c.Members == nil:
+	case c.Members == nil && c.Kind == Room:
 		return "room_id is " + shorten(c.Pattern)
-	case c.Kind == Sender && c.Members == nil:
+	case c.Members == nil && c.Kind == Sender:
 		return "sender is " + shorten(c.Pattern)
-	case c.Kind == eventMatch && c.Problem == "":
-		return c.Key + " matches " + quote(c.Pattern)
 	case c.Members == nil:
 		return "malformed condition"
+	case c.Problem != "":
+		return show(c.Members)
+	}
+	switch c.Kind {
+	case eventMatch:
+		return c.Key + " matches " + quote(c.Pattern)
+	case propertyIs:
+		return c.Key + " is " + show(c.Members["value"])
+	case propertyHas:
+		return c.Key + " contains " + show(c.Members["value"])
+	case displayName:
+		return bodyKey + " contains the display name"
+	case memberCount:
+		is, _ := c.Members["is"].(string)
+		return "the room's number of members is " + shorten(is)
+	case permission:
+		return "the sender's power level is enough for " + quote(c.Key)
 	}
 	return show(c.Members)
 }

@@ -2,6 +2,11 @@ package pushrules
 
 import "slices"
 
+// Experiments returns the proposals that a homeserver can turn on, and that change default rules or conditions.
+func Experiments() []string {
+	return []string{"msc1767", "msc3381_polls", "msc3664", "msc4028", "msc4075", "msc4210", "msc4306"}
+}
+
 // extensibleEvents is the feature of a room version with extensible events (MSC3932).
 const extensibleEvents = "org.matrix.msc3932.extensible_events"
 

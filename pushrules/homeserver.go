@@ -19,6 +19,17 @@ func Homeservers() []Homeserver {
 	return []Homeserver{SynapseServer, Dendrite, Continuwuity, Tuwunel}
 }
 
+// HomeserverNamed returns the homeserver that the value of a header Server names, such as Synapse/1.163.2. It returns false if the value
+// names none whose differences are known.
+func HomeserverNamed(server string) (Homeserver, bool) {
+	for _, h := range Homeservers() {
+		if strings.HasPrefix(strings.ToLower(server), string(h)) {
+			return h, true
+		}
+	}
+	return "", false
+}
+
 // ruma reports whether the homeserver uses the library ruma.
 func (h Homeserver) ruma() bool { return h == Continuwuity || h == Tuwunel }
 

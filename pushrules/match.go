@@ -18,6 +18,14 @@ type Tried struct {
 	Why string
 }
 
+// Value returns the value that the condition met as JSON, shortened. It is empty if there is none.
+func (t *Tried) Value() string {
+	if t.Absent {
+		return ""
+	}
+	return show(t.Met)
+}
+
 // String returns the condition, the value that it met, and whether it holds.
 func (t *Tried) String() string {
 	var b strings.Builder
@@ -27,7 +35,7 @@ func (t *Tried) String() string {
 	case t.Absent && t.Why == "":
 		b.WriteString("; the event has no such member")
 	case !t.Absent:
-		b.WriteString("; met " + show(t.Met))
+		b.WriteString("; met " + t.Value())
 	}
 	if t.Why != "" {
 		b.WriteString(" (" + t.Why + ")")

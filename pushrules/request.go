@@ -1,6 +1,9 @@
 package pushrules
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // Delivery is what a homeserver adds to a push besides the event.
 type Delivery struct {
@@ -73,10 +76,16 @@ func (h Homeserver) tweaks(r *Result) map[string]any {
 // describe adds what only the full format has.
 func (h Homeserver) describe(n map[string]any, e *Event, v *Viewer, d *Delivery) {
 	e.copy(n, "type", "sender")
-	if !d.NoContent {
+	content, _ := e.Member("content")
+	members, isObject := content.(map[string]any)
+	if !d.NoContent && (h != SynapseServer || !isObject || len(members) > 0) { // Synapse sends no empty content
 		e.copy(n, "content")
 	}
-	names := map[string]string{"room_name": d.RoomName, "sender_display_name": d.SenderDisplayName, "room_alias": d.RoomAlias}
+	roomName := d.RoomName
+	if h == SynapseServer { // it sends the alias as the name
+		roomName = cmp.Or(roomName, d.RoomAlias)
+	}
+	names := map[string]string{"room_name": roomName, "sender_display_name": d.SenderDisplayName, "room_alias": d.RoomAlias}
 	for name, value := range names {
 		if value == "" || name == "sender_display_name" && h == Dendrite || name == "room_alias" && !h.ruma() {
 			continue
@@ -86,7 +95,10 @@ func (h Homeserver) describe(n map[string]any, e *Event, v *Viewer, d *Delivery)
 	stateKey, isState := e.StateKey()
 	isMember := e.Type() == "m.room.member" && isState
 	if h.ruma() {
-		// They compare the user with the sender, so it is never true for an invite.
+		// They compare the subject with the sender, and not with the user. So it is never true for an invite.
+		if isMember && stateKey == e.Sender() {
+			n["user_is_target"] = true
+		}
 		return
 	}
 	if id, ok := e.Member("event_id"); ok {

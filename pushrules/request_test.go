@@ -41,7 +41,6 @@ func TestARequestIsTheOneThatTheHomeserverSends(t *testing.T) {
 // notBuilt has the requests that can't be built again.
 var notBuilt = map[string]bool{
 	"synapse/module_push":                 true, // it comes from a module, and not from push rules
-	"tuwunel/member_invite":               true, // tuwunel's source contradicts it
 	"dendrite/event_id_only_without_data": true, // its data doesn't have the format
 }
 
@@ -95,6 +94,53 @@ func rebuild(t *testing.T, h pushrules.Homeserver, n map[string]any) any {
 	return h.Request(r, e, viewer, d)["notification"]
 }
 
+// tuwunel and continuwuity compare the subject of a membership with its sender.
+func TestATargetIsTheUserOrForSomeHomeserversTheSender(t *testing.T) {
+	t.Parallel()
+	const rules = `{"override":[{"rule_id":"mine","actions":["notify"]}]}`
+	for _, c := range []struct {
+		sender, subject string
+		want            []any // in the order of Homeservers
+	}{
+		{"@bob:hs.test", alice, []any{true, true, nil, nil}},
+		{"@bob:hs.test", "@bob:hs.test", []any{false, false, true, true}},
+		{"@bob:hs.test", "@carol:hs.test", []any{false, false, nil, nil}},
+	} {
+		raw := `{"type":"m.room.member","sender":"` + c.sender + `","state_key":"` + c.subject + `","content":{"membership":"invite"}}`
+		r := evaluate(t, rules, raw, pushrules.Options{})
+		var got []any
+		for _, h := range pushrules.Homeservers() {
+			body := h.Request(r, event(t, []byte(raw)), &pushrules.Viewer{UserID: alice}, &pushrules.Delivery{})
+			got = append(got, body["notification"].(map[string]any)["user_is_target"])
+		}
+		equal(t, r, got, c.want)
+	}
+}
+
+func TestSynapseSendsNoEmptyContent(t *testing.T) {
+	t.Parallel()
+	const raw = `{"type":"m.x","content":{}}`
+	r := evaluate(t, override(`"conditions":[]`), raw, pushrules.Options{})
+	for _, h := range pushrules.Homeservers() {
+		body := h.Request(r, event(t, []byte(raw)), &pushrules.Viewer{UserID: alice}, &pushrules.Delivery{})
+		if _, ok := body["notification"].(map[string]any)["content"]; ok != (h != pushrules.SynapseServer) {
+			t.Errorf("%s: %v", h, body)
+		}
+	}
+}
+
+func TestSynapseSendsTheAliasAsTheNameOfARoomWithoutAName(t *testing.T) {
+	t.Parallel()
+	r := evaluate(t, override(`"conditions":[]`), message, pushrules.Options{})
+	for name, want := range map[string]string{"": "#tea:hs.test", "Tea": "Tea"} {
+		d := &pushrules.Delivery{RoomName: name, RoomAlias: "#tea:hs.test"}
+		n := pushrules.SynapseServer.Request(r, event(t, []byte(message)), &pushrules.Viewer{}, d)["notification"].(map[string]any)
+		if n["room_name"] != want || n["room_alias"] != nil {
+			t.Errorf("got %v", n)
+		}
+	}
+}
+
 func marshal(t *testing.T, v any) []byte {
 	t.Helper()
 	data, err := json.Marshal(v)
@@ -102,6 +148,17 @@ func marshal(t *testing.T, v any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+func TestAHomeserverIsNamedByItsHeader(t *testing.T) {
+	t.Parallel()
+	for server, want := range map[string]pushrules.Homeserver{
+		"Synapse/1.163.2": "synapse", "Dendrite": "dendrite", "tuwunel/1.4": "tuwunel", "continuwuity": "continuwuity", "nginx": "", "": "",
+	} {
+		if got, ok := pushrules.HomeserverNamed(server); got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, %v", server, got, ok)
+		}
+	}
 }
 
 func TestHomeserversEvaluateDifferentUsers(t *testing.T) {

@@ -2,6 +2,7 @@ package pushrules_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"slices"
@@ -62,7 +63,7 @@ func TestQ17_EachConditionShowsWhatItMet(t *testing.T) {
 		`holds: content.body matches "a*"; met "` + body[:80] + `…"`,
 		`fails: content.n matches "1"; met 1 (not a string)`,
 		`fails: content.absent matches "*"; the event has no such member`,
-		`holds: {"is":">4","kind":"room_member_count"}; met 5`,
+		`holds: the room's number of members is >4; met 5`,
 	}
 	var got []string
 	for i := range r.Steps[0].Conditions {
@@ -228,6 +229,42 @@ func TestAnEvaluationEndsWithItsContextAndNamesUnknownOptions(t *testing.T) {
 	for _, o := range []pushrules.Options{{Reading: "dendrite"}, {Age: "1.7"}, {Age: "v2"}, {Age: "v1."}} {
 		if _, err := pushrules.Evaluate(t.Context(), rules, e, v, o); err == nil {
 			t.Errorf("%+v: no error", o)
+		}
+	}
+}
+
+func TestAConditionIsDescribedInWordsUnlessItIsUnknownOrMalformed(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[string]string{
+		`"kind":"event_match","key":"type","pattern":"m.*"`:              `type matches "m.*"`,
+		`"kind":"event_property_is","key":"content.n","value":null`:      `content.n is null`,
+		`"kind":"event_property_contains","key":"content.n","value":"a"`: `content.n contains "a"`,
+		`"kind":"contains_display_name"`:                                 `content.body contains the display name`,
+		`"kind":"room_member_count","is":"<=3"`:                          `the room's number of members is <=3`,
+		`"kind":"sender_notification_permission","key":"room"`:           `the sender's power level is enough for "room"`,
+		`"kind":"room_member_count","is":3`:                              `{"is":3,"kind":"room_member_count"}`,
+		`"kind":"org.example.moon","phase":"full"`:                       `{"kind":"org.example.moon","phase":"full"}`,
+	} {
+		r := evaluate(t, override(`"conditions":[{`+members+`}]`), message, pushrules.Options{})
+		if got := r.Steps[0].Rule.Conditions[0].String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestAllExperimentsOfTheDefaultRulesAreKnown(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("defaults.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
+	}
+	for name := range all {
+		if _, experiment, ok := strings.Cut(name, "+"); ok && !slices.Contains(pushrules.Experiments(), experiment) {
+			t.Errorf("Experiments lacks %s", experiment)
 		}
 	}
 }

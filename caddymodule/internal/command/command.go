@@ -25,8 +25,8 @@ const (
 
 const long = `Inspects and manages the Matrix push gateway in Caddy.
 
-All commands except check and vapid-keygen connect to the admin API of a running
-Caddy. They use the address given with --address. Without it, they read the
+All commands except check, simulate and vapid-keygen connect to the admin API of a
+running Caddy. simulate connects to it only with --app-id. The commands use the address given with --address. Without it, they read the
 address from the file given with --config. The default is localhost:2019.
 
 Exit codes:
@@ -80,7 +80,8 @@ func (p *program) addTo(cmd *cobra.Command) {
 		`The configuration file: "check" validates it, and the other commands read the address of the admin API from it`)
 	flags.StringVarP(&p.adapter, "adapter", "a", "", "The config adapter to use for the file given with --config")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return p.misused(cmd, flagError(cmd, err)) })
-	p.makeGroup(cmd, p.status(), p.send(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(), p.check(), p.doctor())
+	p.makeGroup(cmd, p.status(), p.send(), p.simulate(), p.doctor(), p.rejected(), p.outbox(), p.fuse(), p.vapidKey(), p.vapidKeygen(),
+		p.check())
 	setHelp(cmd)
 }
 

@@ -28,6 +28,12 @@ var examples = map[string][]string{
 		"send --app-id org.example.up --pushkey - --site example.org",
 		"send --request notification.json",
 	},
+	"simulate": {
+		"simulate --defaults v1.17 --user @al:example.org --text hi",
+		"simulate --homeserver example.org --token-file t --text hi",
+		"simulate --rules rules.json --facts facts.json --all",
+		"simulate --homeserver example.org --token - --invite --json",
+	},
 	"doctor": {
 		"doctor --homeserver https://matrix.example.org --token -",
 		"doctor --homeserver https://example.org --token - --send",

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
@@ -125,10 +124,8 @@ func (x *examination) account() error {
 
 // softwareOf returns the software that a homeserver names in its header, or else Synapse, which most homeservers are.
 func softwareOf(server string) pushrules.Homeserver {
-	for _, h := range pushrules.Homeservers() {
-		if strings.HasPrefix(strings.ToLower(server), string(h)) {
-			return h
-		}
+	if h, ok := pushrules.HomeserverNamed(server); ok {
+		return h
 	}
 	return pushrules.SynapseServer
 }

@@ -34,7 +34,8 @@
 //     rig_sygnal_test.go has the notifications of Sygnal's own tests.
 //   - rig_synapse_test.go runs one Synapse for all tests. It uses SQLite, listens on loopback, and trusts the gateways' certificates.
 //     rig_synapse_client_test.go has its users, who act as clients do, and rig_synapse_devices_test.go their devices.
-//     rig_synapse_scene_test.go puts all of that around a gateway.
+//     rig_synapse_scene_test.go puts all of that around a gateway. rig_synapse_recorder_test.go is in place of a gateway: it keeps the
+//     requests of Synapse.
 //   - rig_traffic_test.go sends a steady stream. rig_users_test.go has users who send one event after another, whatever happens.
 //   - rig_hostile_conn_test.go is a connection on which a test writes any bytes.
 //

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,7 +64,7 @@ func theSynapse(t *testing.T) *synapse {
 		}
 		t.Skip(err)
 	}
-	sharedSynapse.once.Do(func() { sharedSynapse.synapse, sharedSynapse.err = startSynapse(t, command) })
+	sharedSynapse.once.Do(func() { sharedSynapse.synapse, sharedSynapse.err = startSynapse(t, command, nil) })
 	if sharedSynapse.err != nil {
 		t.Fatal(sharedSynapse.err)
 	}
@@ -82,14 +83,34 @@ func synapseCommand() ([]string, error) {
 	return []string{path}, nil
 }
 
-// startSynapse runs Synapse and returns when it listens.
-func startSynapse(t *testing.T, command []string) (*synapse, error) {
+// anotherSynapse runs a Synapse with other options, for one test. It is skipped as theSynapse is.
+func anotherSynapse(t *testing.T, options map[string]any) *synapse {
+	t.Helper()
+	theSynapse(t)
+	command, err := synapseCommand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := startSynapse(t, command, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// startSynapse runs Synapse and returns when it listens. The options are in addition to those that all tests need.
+func startSynapse(t *testing.T, command []string, options map[string]any) (*synapse, error) {
 	dir, err := os.MkdirTemp("", "synapse") //nolint:usetesting // it outlives the test
 	if err != nil {
 		return nil, err
 	}
 	s := &synapse{secret: rand.Text(), dir: dir, ca: providertest.NewCA(t), exited: make(chan struct{}), log: newLogBuffer()}
-	if err := s.configure(); err != nil {
+	if err := s.configure(options); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s.cmd = exec.Command(command[0], append(command[1:], "--config-path", filepath.Join(dir, "homeserver.yaml"))...)
@@ -132,7 +153,7 @@ func (s *synapse) listens() error {
 }
 
 // configure writes Synapse's files. The homeserver has no federation, pushes to loopback, and has no rate limits.
-func (s *synapse) configure() error {
+func (s *synapse) configure(options map[string]any) error {
 	config := map[string]any{
 		"server_name": "hs.test",
 		"listeners": []any{map[string]any{
@@ -163,6 +184,8 @@ func (s *synapse) configure() error {
 	config["rc_login"] = map[string]any{"address": often, "account": often, "failed_attempts": often}
 	config["rc_joins"] = map[string]any{"local": often, "remote": often}
 	config["rc_invites"] = map[string]any{"per_room": often, "per_user": often, "per_issuer": often}
+
+	maps.Copy(config, options)
 
 	seed := make([]byte, 32)
 	_, _ = rand.Read(seed) // never fails, see its documentation

@@ -25,7 +25,11 @@ type ruleScene struct {
 
 func newRuleScene(t *testing.T, name string) ruleScene {
 	t.Helper()
-	hs := theSynapse(t)
+	return newRuleSceneAt(t, theSynapse(t), name)
+}
+
+func newRuleSceneAt(t *testing.T, hs *synapse, name string) ruleScene {
+	t.Helper()
 	s := ruleScene{viewer: hs.register(t, name), bob: hs.register(t, "Bob"), carol: hs.register(t, "Carol"), name: name}
 	s.pair, s.group = s.bob.room("", s.viewer), s.bob.room("", s.viewer, s.carol)
 	return s

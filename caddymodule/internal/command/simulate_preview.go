@@ -1,0 +1,38 @@
+package command
+
+import (
+	"encoding/json"
+	"maps"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+// previewed is what the running gateway would send for a request.
+type previewed struct {
+	answer gateway.Preview
+	raw    json.RawMessage
+}
+
+// testMembers are the members that a test notification gets if it doesn't have them, as `send` sends it.
+var testMembers = []string{"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content", "counts", "prio"}
+
+// askPreview asks the gateway what it would send for a request.
+func (i *invocation) askPreview(request map[string]any, site string) (*previewed, error) {
+	n := make(map[string]any)
+	for _, name := range testMembers {
+		n[name] = nil // so the gateway doesn't add it
+	}
+	given, _ := request["notification"].(map[string]any)
+	maps.Copy(n, given)
+	body := map[string]any{"notification": n}
+	if site != "" {
+		body["site"] = site
+	}
+	c, err := i.client()
+	if err != nil {
+		return nil, err
+	}
+	p := new(previewed)
+	p.raw, err = c.post(i.ctx, "preview", body, patience, &p.answer)
+	return p, err
+}
