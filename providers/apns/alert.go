@@ -25,7 +25,8 @@ func locKey(n *providers.Notification) (key string, args []string) {
 		}
 		return "VOICE_CALL_FROM_USER", []string{from}
 	case "m.room.member":
-		if !n.UserIsTarget || n.Membership != "invite" {
+		// Some homeservers send user_is_target only if the user sent the event, so never for an invite. An invite notifies no one else.
+		if n.Membership != "invite" {
 			return "", nil
 		}
 		if room != "" {

@@ -59,7 +59,7 @@ var goldens = []struct {
 	{"invite_to_named_room", notice(member("invite", true)), ``, options{}, false},
 	{"invite_to_alias", notice(member("invite", true), alias), ``, options{}, false},
 	{"invite_to_chat", notice(member("invite", true), noRoom), ``, options{}, false},
-	{"invite_of_another_is_only_a_badge", notice(member("invite", false)), ``, options{}, false},
+	{"invite_without_user_is_target", notice(member("invite", false)), ``, options{}, false},
 	{"leave_is_only_a_badge", notice(member("leave", true)), ``, options{}, false},
 	{"other_type", notice(kind("org.example.poll")), ``, options{}, false},
 	{"sender_without_name", notice(noRoom, func(n *providers.Notification) { n.SenderDisplayName = "" }), ``, options{}, false},
