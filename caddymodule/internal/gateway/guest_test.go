@@ -37,6 +37,7 @@ func (volcano) CredentialExpiry() time.Time                             { panic(
 func (volcano) Check(context.Context) error                             { panic(magma) }
 func (volcano) Advertise() providers.Advertisement                      { panic(magma) }
 func (volcano) Explain(string) string                                   { panic(magma) }
+func (volcano) Preview(*providers.Push) providers.Preview               { panic(magma) }
 
 func (volcano) Replace(*providers.Notification, *providers.Device) string { panic(magma) }
 
@@ -123,7 +124,7 @@ func TestNobodyElseCallsAProvider(t *testing.T) {
 	t.Parallel()
 	// Any code may check what a provider can do if it drops the value.
 	allowed := regexp.MustCompile(`_, \w+ :?= \w+\.Provider\.\(providers\.\w+\)`)
-	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|StartChecker|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer|Explainer)\)`)
+	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|StartChecker|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer|Explainer|Previewer)\)`)
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
