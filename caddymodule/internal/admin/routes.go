@@ -39,6 +39,8 @@ func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 		post("outbox/retry", retry),
 		post("outbox/drop", drop),
 		post("send", send),
+		post("probe", makeProbe),
+		post("probe/seen", seenOfProbe),
 	}
 }
 

@@ -16,6 +16,8 @@ type Shared struct {
 
 	// Fuses are the apps' fuses.
 	Fuses *Fuses
+	// Probes are the probes of homeservers.
+	Probes *Probes
 
 	journal  *journal
 	proven   proven
@@ -35,8 +37,8 @@ type Shared struct {
 // NewShared returns the state that gateways share.
 func NewShared() *Shared {
 	s := &Shared{
-		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), journal: newJournal(),
-		tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
+		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), Probes: newProbes(),
+		journal: newJournal(), tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s
