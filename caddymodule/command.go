@@ -104,16 +104,8 @@ func warnings(g *gateway.Gateway) (list []string) {
 
 // planned returns what is known of an app without asking its push service.
 func planned(a *gateway.App, now time.Time) command.PlannedApp {
-	p := command.PlannedApp{App: a.Pattern, Provider: a.ProviderName, Wait: a.Wait, TTL: a.TTL}
+	p := command.PlannedApp{App: a.Pattern, Provider: a.ProviderName, Wait: a.Wait, TTL: a.TTL, Content: a.ContentName()}
 	_, encrypts := a.Provider.(providers.ContentDefaulter)
-	content := a.Content
-	if content == providers.ContentDefault {
-		content = a.DefaultContent(new(providers.Device))
-	}
-	p.Content = "event_id_only"
-	if content == providers.ContentFull {
-		p.Content = "full"
-	}
 	if a.Content == providers.ContentFull && !encrypts {
 		p.Warnings = append(p.Warnings, "content full: the push service can read the notifications")
 	}

@@ -22,6 +22,8 @@ type Overview struct {
 	// Status is Ready or Degraded.
 	Status   string                `json:"status"`
 	Degraded []gateway.Degradation `json:"degraded"`
+	// Since is when this process began to remember attempts.
+	Since time.Time `json:"since,omitzero"`
 	// Rejected and Outbox are the names of the stores' modules.
 	Rejected string `json:"rejected"`
 	Outbox   string `json:"outbox"`

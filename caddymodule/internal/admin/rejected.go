@@ -66,13 +66,26 @@ func listRecords(
 	}
 }
 
+// explainRequest selects a device, and the site to which homeservers send its notifications: `host` or `host:port`.
+type explainRequest struct {
+	deviceSelector
+	Site string `json:"site"`
+}
+
 // explain serves everything that is known about a device.
 func explain(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
-	var device deviceSelector
+	var device explainRequest
 	if err := decode(w, r, &device); err != nil {
 		return err
 	}
-	known := gateway.Described{AppID: device.AppID, Device: device.device(g)}
+	if device.Hash != "" && device.Site != "" {
+		return refuse(http.StatusBadRequest, "site: cannot be used together with hash")
+	}
+	site, err := (&sendRequest{Site: device.Site}).address()
+	if err != nil {
+		return err
+	}
+	known := gateway.Described{AppID: device.AppID, Device: device.device(g), Site: site}
 	keys, err := device.find(r.Context(), g)
 	if err != nil && device.Endpoint != "" && known.Device != nil && g.Unusable(known.Device) != nil {
 		keys, err = []rejected.Key{rejected.KeyOf(device.AppID, device.Pushkey)}, nil // an invalid endpoint identifies no device

@@ -72,6 +72,8 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 		{"explain: a hash that is not hexadecimal", "POST", "rejected/explain", `{"hash":"` + canary + `"}`, "hash: must be at most 32 hexadecimal digits"},
 		{"explain: a hash that is too long", "POST", "rejected/explain", `{"hash":"` + strings.Repeat("a", 33) + `"}`, "hash: "},
 		{"explain: a hash that is too short", "POST", "rejected/explain", `{"hash":"abc"}`, "hash: must have at least 4"},
+		{"explain: a site that is not a host", "POST", "rejected/explain", `{"site":"a b:x",` + device + `}`, "site: must be a host"},
+		{"explain: a site with a hash", "POST", "rejected/explain", `{"site":"push.example.org","hash":"abcd"}`, "site: cannot be used together with hash"},
 		{"explain: a member of forget's", "POST", "rejected/explain", `{"since":"2026-01-01T00:00:00Z"}`, "since"},
 		{"forget: nothing", "POST", "rejected/forget", "{}", "app is missing"},
 		{"forget: an app without a time", "POST", "rejected/forget", `{"app":"org.example.ios"}`, "since is missing"},

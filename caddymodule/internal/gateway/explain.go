@@ -32,6 +32,8 @@ type Explanation struct {
 	Held string `json:"held,omitempty"`
 	// Note is what remains unclear, or what to do; absent if there is nothing.
 	Note string `json:"note,omitempty"`
+	// Arrival is whether notifications for the device arrive at the site that the operator asked about; absent if there was none.
+	Arrival *ArrivalStatus `json:"arrival,omitempty"`
 }
 
 // UnusableStatus is why nothing could ever be delivered to a device.
@@ -108,6 +110,8 @@ type Described struct {
 	AppID string
 	// Device is the device; nil if what is known does not show whether anything could be delivered to it.
 	Device *providers.Device
+	// Site is where homeservers send its notifications; empty if that is not known.
+	Site Address
 }
 
 // Explain returns what is known about a device, and so how the next notification for it would be answered.
@@ -135,6 +139,9 @@ func (g *Gateway) Explain(ctx context.Context, k rejected.Key, known Described) 
 	}
 	if err := g.explainWaiting(ctx, k, &e); err != nil {
 		return e, err
+	}
+	if known.Site.Host != "" {
+		e.Arrival = g.arrivalStatus(g.Router.Route(known.AppID), known.Site)
 	}
 	g.foresee(k, known, &e)
 	return e, nil

@@ -14,6 +14,8 @@ type Shared struct {
 	delivered deliveredSet
 	hosts     map[string]*hosts // by app
 
+	// Since is when this process began to remember.
+	Since time.Time
 	// Fuses are the apps' fuses.
 	Fuses *Fuses
 	// Probes are the probes of homeservers.
@@ -37,6 +39,7 @@ type Shared struct {
 // NewShared returns the state that gateways share.
 func NewShared() *Shared {
 	s := &Shared{
+		Since:   time.Now(),
 		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), Probes: newProbes(),
 		journal: newJournal(), tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
 	}

@@ -109,6 +109,45 @@ func (g *Gateway) arrivalAt(app *App, to Address, preferred string) (arrival, er
 	return arrival{site: site.Proves(to, site.port(at)), address: to}, nil
 }
 
+// The results of [ArrivalStatus].
+const (
+	// ArrivesNamed means that a site has exactly this name, and ArrivesAccepted that a site for all names, or for a wildcard, accepts it.
+	ArrivesNamed    = "named"
+	ArrivesAccepted = "accepted"
+	// ArrivesUnserved means that the site does not serve the device's app, and ArrivesNowhere that no site accepts the name.
+	ArrivesUnserved = "app_not_served"
+	ArrivesNowhere  = "no_such_site"
+)
+
+// ArrivalStatus is whether notifications for a device arrive at a site.
+type ArrivalStatus struct {
+	// Site is the site that the operator asked about, `host` or `host:port`.
+	Site   string `json:"site"`
+	Result string `json:"result"`
+	// Detail is why they don't arrive; absent if they do.
+	Detail string `json:"detail,omitempty"`
+}
+
+// arrivalStatus returns whether notifications for a device of an app arrive at an address. The app is nil if none serves the device.
+func (g *Gateway) arrivalStatus(app *App, to Address) *ArrivalStatus {
+	s := &ArrivalStatus{Site: to.String(), Result: ArrivesNamed}
+	switch {
+	case len(g.named(to.Host)) > 0:
+	case g.Sites == nil, slices.ContainsFunc(g.Sites, func(s Site) bool { return s.Accepts(to.Host) }):
+		s.Result = ArrivesAccepted
+	default:
+		s.Result, s.Detail = ArrivesNowhere, g.noSite(to.Host)
+		return s
+	}
+	if app == nil {
+		return s
+	}
+	if _, err := g.arrivalAt(app, to, ""); err != nil {
+		s.Result, s.Detail = ArrivesUnserved, err.Error()
+	}
+	return s
+}
+
 // port returns the local port at which requests arrive: the wanted one, or that of https, or the first.
 func (s *Site) port(wanted string) string {
 	for _, port := range []string{wanted, httpsPort} {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 // ownServer is a provider whose devices choose the push server by an address. It delivers to an address that the site proves to be its
@@ -133,5 +134,39 @@ func TestATestShowsThatNoSiteServesTheApp(t *testing.T) {
 	got, err := r.Try(t.Context(), request, Address{})
 	if err != nil || got.Outcome != "delivered" || got.Result != "rejected" || !strings.Contains(got.Note, "no site serves the app") {
 		t.Errorf("got %+v: %v", got, err)
+	}
+}
+
+func TestWhereNotificationsArriveIsExplained(t *testing.T) {
+	t.Parallel()
+	wildcard := Site{
+		Ports: []string{"443"}, Accepts: func(h string) bool { return strings.HasSuffix(h, ".wild.example") }, Serves: func(*App) bool { return true },
+		Proves: func(Address, string) providers.Site { return providers.Site{} },
+	}
+	for _, tt := range []struct {
+		name, appID    string
+		to             Address
+		result, detail string
+	}{
+		{"a site", "app", Address{"gw.example", ""}, ArrivesNamed, ""},
+		{"a site at another port, which a container may map", "app", Address{"GW.example", "9999"}, ArrivesNamed, ""},
+		{"a name that a wildcard covers", "app", Address{"a.wild.example", ""}, ArrivesAccepted, ""},
+		{"a site that does not serve the app", "app", Address{"other.example", ""}, ArrivesUnserved, `does not serve the app "app"`},
+		{"a site, for an app that there is not", "unknown", Address{"other.example", ""}, ArrivesNamed, ""},
+		{"no site", "app", Address{"matrix.org", ""}, ArrivesNowhere, `no site of the gateway has the name "matrix.org"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, appFor("app", always(providers.Delivered())))
+			r.Sites = []Site{siteFor("gw.example", "443"), siteFor("other.example", "443", "none"), wildcard}
+			known := Described{AppID: tt.appID, Device: &providers.Device{AppID: tt.appID, Pushkey: "key"}, Site: tt.to}
+			e, err := r.Explain(t.Context(), rejected.KeyOf(tt.appID, "key"), known)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := e.Arrival; a == nil || a.Result != tt.result || !strings.Contains(a.Detail, tt.detail) || (a.Detail == "") != (tt.detail == "") {
+				t.Errorf("got %+v", a)
+			}
+		})
 	}
 }

@@ -29,6 +29,8 @@ type AppStatus struct {
 	CredentialExpiry *time.Time `json:"credential_expiry,omitempty"`
 	// Proven means that the push service took a push with the current settings. Doubtful rejections are believed only then.
 	Proven bool `json:"proven"`
+	// Content is what leaves for the push service: event_id_only or full.
+	Content string `json:"content"`
 	// Suspected is how many pushkeys look dead without proof, as far as this process has seen. Their pushes are pending.
 	Suspected int `json:"suspected,omitempty"`
 	// Failing is since when pushes fail, if the latest attempts all failed for a while and nothing was delivered; absent otherwise.
@@ -59,7 +61,7 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 	status := make([]AppStatus, len(apps))
 	for i, app := range apps {
 		s := AppStatus{
-			App: app.Pattern, Provider: app.ProviderName, InFlight: int(app.hosts.flying.Load()),
+			App: app.Pattern, Provider: app.ProviderName, Content: app.ContentName(), InFlight: int(app.hosts.flying.Load()),
 			Fuse: app.fuse.status(app.Pattern), Proven: app.proven.Load(), Suspected: g.Shared.suspects.count(app.Pattern),
 			CredentialExpiry: present(app.CredentialExpiry()), Troubles: []Trouble{},
 		}

@@ -105,6 +105,14 @@ func (a *App) showsAll(d *providers.Device) bool {
 	return content == providers.ContentFull
 }
 
+// ContentName returns what may leave for a device, as the configuration calls it. The device's own data don't count.
+func (a *App) ContentName() string {
+	if a.showsAll(new(providers.Device)) {
+		return "full"
+	}
+	return "event_id_only"
+}
+
 // disablesBadge reports whether the client counts by itself, https://github.com/matrix-org/matrix-spec-proposals/pull/4076.
 func disablesBadge(d *providers.Device) bool {
 	if !lenient.MayHave(d.Data, "disable_badge_count") {
