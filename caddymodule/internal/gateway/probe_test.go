@@ -135,7 +135,7 @@ func TestAForgedProbeIsADeviceOfAnUnknownApp(t *testing.T) {
 			"signed with another key": theirs, "with another time": base64.RawURLEncoding.EncodeToString(changed), "cut": nonce[:len(nonce)-4],
 			"longer": nonce + "AAAA", "no base64": strings.Repeat("*", len(nonce)), "of one character": "A",
 			"of a thousand characters": strings.Repeat("A", 1000),
-			"of another version": "B" + nonce[1:],
+			"of another version":       "B" + nonce[1:],
 		} {
 			wantLine(t, r.probe("192.0.2.1", badge(probeOf(forged))), fmt.Sprintf("[%q]", forged))
 			if _, ok := r.Shared.Probes.Seen(forged); ok {
