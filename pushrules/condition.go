@@ -65,6 +65,13 @@ func parseCondition(value any) Condition {
 	return c
 }
 
+// Known reports whether a specification, or a proposal that this package knows, has this kind of condition. An unknown condition never
+// holds here, but the homeserver may know it.
+func (c *Condition) Known() bool {
+	_, known := required[c.Kind]
+	return known || c.Kind == displayName || c.Members == nil
+}
+
 // required has the members that a kind of condition needs. Some of them must be strings.
 var required = map[string][]string{
 	eventMatch:    {"key:text", "pattern:text"},

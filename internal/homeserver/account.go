@@ -28,6 +28,18 @@ func (c *Client) WhoAmI(ctx context.Context) (*Account, error) {
 	return a, nil
 }
 
+// DisplayName returns a user's display name; empty if there is none.
+func (c *Client) DisplayName(ctx context.Context, userID string) (string, error) {
+	var answer struct {
+		Name string `json:"displayname"`
+	}
+	_, err := c.ask(ctx, http.MethodGet, "/v3/profile/"+url.PathEscape(userID)+"/displayname", nil, nil, &answer)
+	if NotFound(err) {
+		return "", nil
+	}
+	return answer.Name, err
+}
+
 // Pusher is one of the user's pushers, https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3pushers.
 type Pusher struct {
 	AppID             string `json:"app_id"`

@@ -27,6 +27,10 @@ var examples = map[string][]string{
 		"send --app-id org.example.up --pushkey - --site example.org",
 		"send --request notification.json",
 	},
+	"doctor": {
+		"doctor --homeserver https://matrix.example.org --token -",
+		"doctor --homeserver https://example.org --token-file token --send",
+	},
 	"rejected list": {
 		"rejected list",
 		"rejected list --app org.example.ios --limit 20",

@@ -1,0 +1,95 @@
+package command
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/doctor"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+)
+
+// doctorFlags are the flags of doctor.
+type doctorFlags struct {
+	account accountFlags
+	send    bool
+}
+
+func (p *program) doctor() *cobra.Command {
+	var f doctorFlags
+	cmd := p.leaf("doctor", "Finds out why a user's phone does not ring",
+		`Finds out why a user's phone does not ring. It asks the user's homeserver for the
+account's pushers, push rules and latest notifications. It compares each pusher
+with this gateway, asks the pusher's URL whether a gateway answers there, and
+shows which events ring.
+
+It needs the access token of the user, which it reads from standard input or from
+a file. A token on the command line would be visible to all users of the machine.
+The token is sent only to the homeserver, over https or to this machine.
+
+It changes nothing. With --send, it also sends a test notification to each pusher
+of this gateway.
+
+Exits with 3 if it finds a problem. Notes alone are not a problem.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
+	f.account.addTo(cmd)
+	cmd.Flags().BoolVar(&f.send, "send", false, "Send a test notification to each pusher of this gateway")
+	return cmd
+}
+
+func examine(i *invocation, f *doctorFlags) error {
+	if f.account.address == "" {
+		return misuse("--homeserver is missing: write the URL of the user's homeserver")
+	}
+	account, err := f.account.client(i.in)
+	if err != nil {
+		return err
+	}
+	c, err := i.client()
+	if err != nil {
+		return err
+	}
+	defer i.progress.end()
+	report, err := doctor.Examine(i.ctx, doctor.Options{
+		Homeserver: account, Gateway: adminGateway{c}, Now: i.now, Send: f.send, Tell: func(step string) { i.progress.tell("%s", step) },
+	})
+	i.progress.end()
+	if err != nil {
+		return err
+	}
+	if i.json {
+		if err := i.encode(report); err != nil {
+			return err
+		}
+	} else {
+		i.diagnosis(report)
+	}
+	if report.Problems() > 0 {
+		return errFound
+	}
+	return nil
+}
+
+// adminGateway asks the running gateway's admin API.
+type adminGateway struct{ *client }
+
+func (g adminGateway) Apps(ctx context.Context) (*admin.Overview, error) {
+	o := new(admin.Overview)
+	_, err := g.get(ctx, "apps", nil, o)
+	return o, err
+}
+
+func (g adminGateway) Explain(ctx context.Context, d doctor.Device) (*gateway.Explanation, error) {
+	e := new(gateway.Explanation)
+	body := map[string]any{"app_id": d.AppID, "pushkey": d.Pushkey, "data": d.Data, "site": d.Site}
+	_, err := g.post(ctx, "rejected/explain", body, longPatience, e)
+	return e, err
+}
+
+func (g adminGateway) Send(ctx context.Context, d doctor.Device) (*gateway.Trial, error) {
+	t := new(gateway.Trial)
+	device := map[string]any{"app_id": d.AppID, "pushkey": d.Pushkey, "data": d.Data}
+	body := map[string]any{"notification": map[string]any{"devices": []any{device}}, "site": d.Site}
+	_, err := g.post(ctx, "send", body, longPatience, t)
+	return t, err
+}

@@ -1,0 +1,67 @@
+package doctor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/homeserver"
+)
+
+const (
+	// maxNotifications is how many of the latest notifications are compared with what arrived.
+	maxNotifications = 50
+	// grace is how old a notification must be. A younger one may still be on its way.
+	grace = 10 * time.Second
+)
+
+// notifications finds notifications that the gateway never saw: those after the latest attempt for any of its devices.
+func (x *examination) notifications() error {
+	ours := x.report.ours()
+	if len(ours) == 0 {
+		return nil
+	}
+	list, err := x.Homeserver.Notifications(x.ctx, maxNotifications)
+	if homeserver.NotFound(err) {
+		x.report.Add("no_notification_list", 0, nil)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	since := x.gates.Since
+	for _, p := range ours {
+		if p.Last != nil && p.Last.At.After(since) {
+			since = p.Last.At
+		}
+	}
+	now, unread, read := x.Now(), 0, 0
+	var newest time.Time
+	for _, n := range list { // newest first
+		sent := time.UnixMilli(n.TS)
+		switch {
+		case !sent.After(since), !n.Read && now.Sub(sent) < grace:
+		case n.Read:
+			read++
+		default:
+			if unread++; unread == 1 {
+				newest = sent
+			}
+		}
+	}
+	if unread > 0 {
+		x.report.Add("notifications_missed", 0, facts{
+			"count": notifications(unread), "since": at(since, now), "newest": at(newest, now),
+		})
+	}
+	if read > 0 {
+		x.report.Add("read_elsewhere", 0, facts{"count": notifications(read)})
+	}
+	return nil
+}
+
+func notifications(n int) string {
+	if n == 1 {
+		return "1 notification"
+	}
+	return fmt.Sprintf("%d notifications", n)
+}
