@@ -61,6 +61,9 @@ type Reach struct {
 	Seconds    float64           `json:"seconds,omitempty"`
 
 	nonce string
+	// pusher is the index of a pusher with this URL. elsewhere means that the homeserver's request arrived at another gateway of the group.
+	pusher    int
+	elsewhere bool
 }
 
 // probing is one run.
@@ -79,14 +82,17 @@ type probing struct {
 	pushing, asked bool
 	room           string
 	// left is what could not be removed.
-	left []string
+	left []leftOver
 }
+
+// leftOver is something that could not be removed, and how the user can remove it.
+type leftOver struct{ what, how string }
 
 // errInterrupted is the error of a run that the user ended.
 var errInterrupted = errors.New("interrupted")
 
 // run probes URLs. Whatever happens, it removes what it made. It returns what the user must remove, if that failed.
-func (p *probing) run(ctx context.Context, urls []string) (left []string, err error) {
+func (p *probing) run(ctx context.Context, urls []string) (left []leftOver, err error) {
 	p.tell("Sending a test request to the gateway's URL…")
 	for _, address := range urls {
 		r, err := p.approach(ctx, address)
@@ -212,7 +218,7 @@ func (p *probing) await(ctx context.Context) error {
 			seen, err := p.gates.Seen(ctx, r.nonce)
 			if err == nil && seen.Homeserver == nil && r.Place != Nowhere && n%lookAgain == 0 { // it may have called another gateway
 				if others, _, _ := p.look(ctx, r); others != nil {
-					seen = others
+					seen, r.elsewhere = others, others.Homeserver != nil
 				}
 			}
 			switch {

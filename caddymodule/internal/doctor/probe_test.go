@@ -126,7 +126,7 @@ func TestAProbeThatFailsAtAnyStepRemovesWhatItMade(t *testing.T) {
 					t.Errorf("the error is %v", err)
 				}
 				if failing == "createRoom" && handled { // nobody knows the room
-					if len(left) != 1 || !strings.Contains(left[0], probeRoom) {
+					if len(left) != 1 || !strings.Contains(left[0].what, probeRoom) {
 						t.Errorf("left is %q", left)
 					}
 					clear(h.members)
@@ -150,7 +150,7 @@ func TestTheRemovalIsTriedAgainAndWhatIsLeftIsNamed(t *testing.T) {
 		{"set", 2, ""},
 		{"leave", 2, ""},
 		{"forget", 2, ""},
-		{"set", 3, "a pusher with the app_id org.matrix-push.doctor"},
+		{"set", 3, "the pusher with the app_id org.matrix-push.doctor"},
 		{"leave", 3, "the room !room0:hs.test"},
 		{"forget", 3, "the room !room0:hs.test"},
 	} {
@@ -176,7 +176,7 @@ func TestTheRemovalIsTriedAgainAndWhatIsLeftIsNamed(t *testing.T) {
 					t.Errorf("left is %q", left)
 				}
 				h.wantClean(t)
-			} else if len(left) != 1 || !strings.HasPrefix(left[0], tt.want) || strings.Contains(left[0], "nonce") {
+			} else if len(left) != 1 || !strings.HasPrefix(left[0].what, tt.want) || strings.Contains(left[0].what, "nonce") {
 				t.Errorf("left is %q, want %q", left, tt.want)
 			}
 		})

@@ -33,7 +33,9 @@ func (p *probing) cleanUp(ctx context.Context) {
 			p.removeRoom(ctx, p.other, "the second account")
 		}
 	case p.asked:
-		p.left = append(p.left, fmt.Sprintf("perhaps a room named %q, because the homeserver's answer was lost: leave it in a client", probeRoom))
+		p.left = append(p.left, leftOver{
+			fmt.Sprintf("a room named %q, if the homeserver made it: its answer was lost", probeRoom), "If you see the room in a client, leave it.",
+		})
 	}
 }
 
@@ -50,7 +52,10 @@ func (p *probing) removePushers(ctx context.Context) {
 		}
 	}
 	if failed != nil {
-		p.left = append(p.left, fmt.Sprintf("a pusher with the app_id %s: run the command again, which removes it (%v)", gateway.ProbeAppID, failed))
+		p.left = append(p.left, leftOver{
+			fmt.Sprintf("the pusher with the app_id %s: %v", gateway.ProbeAppID, failed),
+			"Run the command again, which removes it. Otherwise, the homeserver removes it with its next notification after ten minutes.",
+		})
 	}
 }
 
@@ -65,7 +70,10 @@ func (p *probing) removeRoom(ctx context.Context, account *homeserver.Client, na
 		return forget
 	})
 	if err != nil {
-		p.left = append(p.left, fmt.Sprintf("the room %s, in which %s still is: leave it in a client (%v)", p.room, name, err))
+		p.left = append(p.left, leftOver{
+			fmt.Sprintf("the room %s from %s: %v", p.room, name, err),
+			fmt.Sprintf("In a client of %s, leave the room %q.", name, probeRoom),
+		})
 	}
 }
 

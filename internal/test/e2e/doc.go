@@ -32,7 +32,8 @@
 //     checks answers: wantBody, wantUnavailable.
 //   - rig_homeservers_test.go posts and reads answers as each homeserver does; rig_homeservers_targets_test.go has a target of each kind.
 //     rig_sygnal_test.go has the notifications of Sygnal's own tests.
-//   - rig_synapse_test.go runs one Synapse for all tests. It uses SQLite, listens on loopback, and trusts the gateways' certificates.
+//   - rig_synapse_test.go runs one Synapse for all tests, and a strict one. They use SQLite, listen on loopback, and trust the gateways'
+//     certificates.
 //     rig_synapse_client_test.go has its users, who act as clients do, and rig_synapse_devices_test.go their devices.
 //     rig_synapse_scene_test.go puts all of that around a gateway.
 //   - rig_traffic_test.go sends a steady stream. rig_users_test.go has users who send one event after another, whatever happens.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ const (
 	requireSynapse = "CI_REQUIRE_SYNAPSE"
 )
 
-// synapse is a Synapse with SQLite on a port of loopback. All tests of a run share it. Each has its own users and rooms.
+// synapse is a Synapse with SQLite on a port of loopback. The tests of a run share it. Each has its own users and rooms.
 type synapse struct {
 	dir string
 	url string
@@ -45,16 +46,30 @@ type synapse struct {
 	log    *logBuffer
 }
 
-// sharedSynapse is the Synapse of this run, once a test has started it.
-var sharedSynapse struct {
+// aSharedSynapse is a Synapse of this run, once a test has started it.
+type aSharedSynapse struct {
 	once sync.Once
 	*synapse
 	err error
 }
 
+// sharedSynapse is the Synapse of nearly all tests. strictSynapse pushes only to public addresses, as Synapse does by default.
+var sharedSynapse, strictSynapse aSharedSynapse
+
 // theSynapse returns the Synapse of this run, which the first test starts. If none is installed, the test is skipped, unless
 // CI_REQUIRE_SYNAPSE is set.
 func theSynapse(t *testing.T) *synapse {
+	t.Helper()
+	return sharedSynapse.start(t, map[string]any{"ip_range_blacklist": []any{}}) // the gateways are on loopback
+}
+
+// theStrictSynapse returns a Synapse that does not push to this machine.
+func theStrictSynapse(t *testing.T) *synapse {
+	t.Helper()
+	return strictSynapse.start(t, nil)
+}
+
+func (s *aSharedSynapse) start(t *testing.T, options map[string]any) *synapse {
 	t.Helper()
 	command, err := synapseCommand()
 	if err != nil {
@@ -63,11 +78,11 @@ func theSynapse(t *testing.T) *synapse {
 		}
 		t.Skip(err)
 	}
-	sharedSynapse.once.Do(func() { sharedSynapse.synapse, sharedSynapse.err = startSynapse(t, command) })
-	if sharedSynapse.err != nil {
-		t.Fatal(sharedSynapse.err)
+	s.once.Do(func() { s.synapse, s.err = startSynapse(t, command, options) })
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	return sharedSynapse.synapse
+	return s.synapse
 }
 
 // synapseCommand returns the command that runs Synapse.
@@ -83,13 +98,13 @@ func synapseCommand() ([]string, error) {
 }
 
 // startSynapse runs Synapse and returns when it listens.
-func startSynapse(t *testing.T, command []string) (*synapse, error) {
+func startSynapse(t *testing.T, command []string, options map[string]any) (*synapse, error) {
 	dir, err := os.MkdirTemp("", "synapse") //nolint:usetesting // it outlives the test
 	if err != nil {
 		return nil, err
 	}
 	s := &synapse{secret: rand.Text(), dir: dir, ca: providertest.NewCA(t), exited: make(chan struct{}), log: newLogBuffer()}
-	if err := s.configure(); err != nil {
+	if err := s.configure(options); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s.cmd = exec.Command(command[0], append(command[1:], "--config-path", filepath.Join(dir, "homeserver.yaml"))...)
@@ -131,8 +146,8 @@ func (s *synapse) listens() error {
 	return nil
 }
 
-// configure writes Synapse's files. The homeserver has no federation, pushes to loopback, and has no rate limits.
-func (s *synapse) configure() error {
+// configure writes Synapse's files. The homeserver has no federation and no rate limits, and these options.
+func (s *synapse) configure(options map[string]any) error {
 	config := map[string]any{
 		"server_name": "hs.test",
 		"listeners": []any{map[string]any{
@@ -147,7 +162,6 @@ func (s *synapse) configure() error {
 		"form_secret":         rand.Text(),
 		"bcrypt_rounds":       4,
 
-		"ip_range_blacklist":  []any{}, // the gateways are on loopback
 		"trusted_key_servers": []any{},
 		"report_stats":        false,
 		"presence":            map[string]any{"enabled": false},
@@ -160,6 +174,7 @@ func (s *synapse) configure() error {
 	for _, name := range []string{"rc_message", "rc_registration", "rc_joins_per_room", "rc_room_creation", "rc_profile"} {
 		config[name] = often
 	}
+	maps.Copy(config, options)
 	config["rc_login"] = map[string]any{"address": often, "account": often, "failed_attempts": often}
 	config["rc_joins"] = map[string]any{"local": often, "remote": often}
 	config["rc_invites"] = map[string]any{"per_room": often, "per_user": often, "per_issuer": often}

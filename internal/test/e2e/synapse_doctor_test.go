@@ -173,7 +173,9 @@ func TestD21_UnreadNotificationsThatNeverArrivedAreNamed(t *testing.T) {
 	for range 3 {
 		last = s.alice.says(s.room, "Nobody gets this")
 	}
-	s.retriedUntil(func(r printed) bool { return strings.Contains(r.out, "3 notifications that the user has not read are newer") })
+	s.retriedUntil(func(r printed) bool {
+		return strings.Contains(r.out, "3 notifications that the user has not read are newer")
+	})
 	s.doctor().want(t, 3, "Problem: notifications_missed", "Synapse waits up to an hour", "Note: not_reachable_from_here, pusher 1")
 
 	t.Run("D22", func(t *testing.T) {
