@@ -31,7 +31,7 @@ var codes = map[string]meaning{
 		Problem, "The pusher has no app_id or no pushkey.", "Open the app, so it registers again. If that does not help, report the fault to the app.",
 	},
 	"duplicate_pushers": {
-		Note, "The pushers {pushers} have the same pushkey, so the device gets each notification more than once.",
+		Note, "The pushers {pushers} have the same pushkey, so the device may get each notification more than once.",
 		"Log out of the app and log in again. If the app registers twice again, report the fault to the app.",
 	},
 	"other_gateway": {
@@ -121,7 +121,7 @@ var codes = map[string]meaning{
 
 	// The device in this gateway.
 	"app_unknown": {
-		Problem, "No app of this gateway serves the pusher: {detail}.", "Add an app for this app_id to the configuration, or correct the app's pattern.",
+		Problem, "The gateway rejects the pusher's notifications: {detail}.", "Add an app for this app_id to the configuration, or correct the app's pattern.",
 	},
 	"site_without_app": {
 		Problem, "The site does not serve the pusher's app: {detail}.", "Add the app to the option apps of the site's directive matrix_push.",
@@ -251,7 +251,7 @@ var codes = map[string]meaning{
 		Note, "The rule {rule} never decides, because {other} has the same conditions and comes first.", "Delete one of the two rules.",
 	},
 	"twins_differ": {
-		Note, "The rules {rule} and {other} are for the same messages, but only one of them notifies: {which}.",
+		Note, "The rules {rule} and {other} are for the same messages, but only one of them notifies: {notifying}.",
 		"Set both in the app's settings. A client that knows only one of them may have changed it.",
 	},
 	"no_mention_rules": {

@@ -15,7 +15,7 @@ func (x *examination) device(p *Pusher, e *gateway.Explanation, data json.RawMes
 	case e.Arrival.Result == gateway.ArrivesUnserved:
 		x.report.Add("site_without_app", p.Index, facts{"detail": e.Arrival.Detail})
 	case !served:
-		x.report.Add("app_unknown", p.Index, facts{"detail": e.Unusable.Detail})
+		x.report.Add("app_unknown", p.Index, facts{"detail": strings.TrimSuffix(e.Unusable.Detail, ".")})
 	case e.Unusable != nil:
 		x.report.Add("pushkey_unusable", p.Index, facts{
 			"reason": e.Unusable.Reason, "detail": e.Unusable.Detail, "explanation": sentence(e.Unusable.Explanation),

@@ -61,6 +61,10 @@ type examination struct {
 	gates  *admin.Overview
 	// answers are what the URLs of pushers answered.
 	answers map[string]*answer
+	// ways are how notifications for this gateway's pushers arrive.
+	ways []way
+	// missed means that notifications are missing.
+	missed bool
 	// judged are the apps with findings of their own.
 	judged map[string]bool
 }
@@ -90,6 +94,7 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 		{"Asking the homeserver whose token it is…", x.account},
 		{"Checking the pushers…", x.pushers},
 		{"Checking the latest notifications…", x.notifications},
+		{"Checking the way to the gateway…", x.reach},
 		{"Checking the push rules…", x.rules},
 		{"Sending test notifications…", x.tests},
 		{"Probing…", x.probe},

@@ -48,7 +48,7 @@ func (x *examination) notifications() error {
 			}
 		}
 	}
-	if unread > 0 {
+	if x.missed = unread > 0; x.missed {
 		x.report.Add("notifications_missed", 0, facts{
 			"count": notifications(unread), "since": at(since, now), "newest": at(newest, now),
 		})

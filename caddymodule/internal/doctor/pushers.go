@@ -3,6 +3,7 @@ package doctor
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,9 +107,17 @@ func (x *examination) pusher(p *Pusher) error {
 	if code != "" {
 		x.report.Add(code, p.Index, nil)
 	} else {
-		x.reached(p, e, asked)
+		x.ways = append(x.ways, way{p.Index, to.host, asked, e.Last})
 	}
 	return x.device(p, e, data)
+}
+
+// way is how notifications for a pusher of this gateway arrive.
+type way struct {
+	pusher int
+	host   string
+	asked  *answer
+	last   *gateway.Account
 }
 
 // arrives reports whether a URL leads to this gateway. If only a site for all names accepts it, a gateway must answer there.
@@ -152,17 +161,30 @@ func (x *examination) disabled(p *Pusher) {
 // stillRight is how long an attempt shows that the homeserver reaches the gateway, although this machine does not.
 const stillRight = time.Hour
 
-// reached adds what is wrong with the way to this gateway. A homeserver that has sent a notification for the device knows the way.
-func (x *examination) reached(p *Pusher, e *gateway.Explanation, asked *answer) {
-	recent := e.Last != nil && x.Now().Sub(e.Last.At) < stillRight
-	switch {
-	case recent && asked.facts["why"] != "":
-		asked.facts["when"] = at(e.Last.At, x.Now())
-		x.report.Add("not_reachable_from_here", p.Index, asked.facts)
-	case asked.code != "":
-		x.report.Add(asked.code, p.Index, asked.facts)
+// reach adds what is wrong with the ways to this gateway. A homeserver that has sent a notification to a host reaches it, unless later ones
+// are missing.
+func (x *examination) reach() error {
+	latest := make(map[string]time.Time)
+	for _, w := range x.ways {
+		if !x.missed && w.last != nil && w.last.At.After(latest[w.host]) {
+			latest[w.host] = w.last.At
+		}
 	}
-	if asked.private != "" && e.Last == nil {
-		x.report.Add("private_address", p.Index, facts{"host": p.Gateway, "address": asked.private})
+	private := make(map[string]bool)
+	for _, w := range x.ways {
+		last := latest[w.host]
+		switch {
+		case w.asked.facts["why"] != "" && x.Now().Sub(last) < stillRight:
+			f := maps.Clone(w.asked.facts)
+			f["when"] = at(last, x.Now())
+			x.report.Add("not_reachable_from_here", w.pusher, f)
+		case w.asked.code != "":
+			x.report.Add(w.asked.code, w.pusher, w.asked.facts)
+		}
+		if address := w.asked.private; address != "" && last.IsZero() && !private[w.host] {
+			private[w.host] = true
+			x.report.Add("private_address", w.pusher, facts{"host": w.host, "address": address})
+		}
 	}
+	return nil
 }

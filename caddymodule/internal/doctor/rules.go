@@ -103,7 +103,7 @@ func (c *ruleCheck) defaultRules() {
 			which = pair[1]
 		}
 		c.twins[pair[0]], c.twins[pair[1]] = true, true
-		c.report.Add("twins_differ", 0, facts{"rule": a.Name(), "other": b.Name(), "which": which})
+		c.report.Add("twins_differ", 0, facts{"rule": a.Name(), "other": b.Name(), "notifying": which})
 	}
 	for _, checked := range checkedRules {
 		r := c.find(checked.id)
