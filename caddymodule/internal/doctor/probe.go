@@ -14,7 +14,7 @@ import (
 // A probe makes the user's homeserver itself call the gateway. It needs a temporary pusher with the URL of the user's pusher, and a room
 // in which something happens that the homeserver reports to pushers:
 //
-//   - With the user's account only, the user sends a message to a room of their own, and reads it. Homeservers then send the new unread
+//   - With the user's account only, the user sends a message to a new room, and reads it. Homeservers then send the new unread
 //     counts.
 //   - Some homeservers send no counts. There, a second account invites the user and sends a message.
 //
@@ -45,7 +45,7 @@ const (
 	// Here is this gateway, and Group is another gateway with the same storage.
 	Here  Place = "this_gateway"
 	Group Place = "gateway_of_the_group"
-	// Elsewhere is a gateway that does not know this gateway's probes. Nowhere is no gateway at all.
+	// Elsewhere is a gateway that does not know this gateway's probes. Nowhere means that no gateway answers.
 	Elsewhere Place = "another_gateway"
 	Nowhere   Place = "nowhere"
 )
