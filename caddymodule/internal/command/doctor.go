@@ -36,7 +36,7 @@ this gateway: it makes the homeserver send a notification. For that, it register
 a temporary pusher, creates a private room, and writes a message there. It asks
 before, and removes all of that afterwards, also after Ctrl-C.
 
-Exits with 3 if it finds a problem. Notes alone are not a problem.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
+Exits with 3 if it finds a problem. Notes are not problems.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
 	f.account.addTo(cmd)
 	cmd.Flags().BoolVar(&f.send, "send", false, "Send a test notification to each pusher of this gateway")
 	f.probe.addTo(cmd)

@@ -73,7 +73,7 @@ func TestDoctorFailsWithOneSentence(t *testing.T) {
 		want string
 	}{
 		"a wrong token":            {[]string{"--homeserver", account, "--token-file", file}, exitFailed, "the access token is not valid at " + account},
-		"a server that is none":    {[]string{"--homeserver", html.URL, "--token", "-"}, exitFailed, html.URL + " is not a homeserver"},
+		"another server":           {[]string{"--homeserver", html.URL, "--token", "-"}, exitFailed, html.URL + " is not a homeserver"},
 		"a file that there is not": {[]string{"--homeserver", account, "--token-file", file + "x"}, exitFailed, "--token-file: open "},
 		"no homeserver":            {[]string{"--token", "-"}, exitUsage, "--homeserver is missing"},
 		"no token":                 {[]string{"--homeserver", account}, exitUsage, "the access token is missing"},

@@ -43,7 +43,7 @@ func (x *examination) judgeApp(app *gateway.AppStatus) {
 	}
 }
 
-// fuse adds that a fuse has tripped, once. Devices of unknown apps have a fuse of their own.
+// fuse adds that a fuse has tripped, once. There is a separate fuse for devices of unknown apps.
 func (x *examination) fuse(pattern string, served bool) {
 	app, which := named(pattern), "--app '"+pattern+"'"
 	if !served {

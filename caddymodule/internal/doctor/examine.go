@@ -65,7 +65,7 @@ type examination struct {
 	ways []way
 	// missed means that notifications are missing.
 	missed bool
-	// judged are the apps with findings of their own.
+	// judged are the apps, and the findings about apps, that are in the report.
 	judged map[string]bool
 }
 

@@ -65,8 +65,8 @@ type Pusher struct {
 // Severity is how much a finding matters.
 type Severity string
 
+// The severities. A problem keeps notifications from arriving. A note is about what may surprise, but works as it is set.
 const (
-	// Problem is for findings that keep notifications from arriving. Note is for what may surprise, but works as it is set.
 	Problem Severity = "problem"
 	Note    Severity = "note"
 )

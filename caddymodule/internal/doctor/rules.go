@@ -225,7 +225,10 @@ func (c *ruleCheck) mute(code, roomID string, f facts) {
 	}
 	if !strings.ContainsAny(roomID, "*?") && c.mayAsk() {
 		if raw, err := c.Homeserver.State(c.ctx, roomID, "m.room.name", ""); err == nil && json.Unmarshal(raw, &content) == nil && content.Name != "" {
-			f["room"] = fmt.Sprintf("the room %q (%s)", content.Name, roomID)
+			f["room"] = fmt.Sprintf("the room %q", content.Name)
+			if !strings.Contains(f["rule"], roomID) {
+				f["room"] += " (" + roomID + ")"
+			}
 		}
 	}
 	c.report.Add(code, 0, f)

@@ -56,14 +56,20 @@ func TestRulesThatKeepAPhoneSilentAreNamed(t *testing.T) {
 			func(s *scene) {
 				s.rooms["!tea"] = map[string]string{"m.room.name": `{"name":"Tea"}`}
 				s.add("override", "!tea", inRoom("!tea"))
-			}, []string{"room_muted"}, `override/!tea mutes the room "Tea" (!tea)`,
+			}, []string{"room_muted"}, `override/!tea mutes the room "Tea".`,
+		},
+		"a muted room whose rule has another name": {
+			func(s *scene) {
+				s.rooms["!tea"] = map[string]string{"m.room.name": `{"name":"Tea"}`}
+				s.add("override", "quiet", inRoom("!tea"))
+			}, []string{"room_muted"}, `override/quiet mutes the room "Tea" (!tea).`,
 		},
 		"a room that nobody knows": {func(s *scene) { s.add("override", "!x", inRoom("!x")) }, []string{"room_muted"}, "mutes the room !x."},
 		"mentions only": {
 			func(s *scene) {
 				s.rooms["!tea"] = map[string]string{"m.room.name": `{"name":"Tea"}`}
 				s.add("room", "!tea", "")
-			}, []string{"room_mentions_only"}, `room/!tea sets the room "Tea" (!tea) to mentions only`,
+			}, []string{"room_mentions_only"}, `room/!tea sets the room "Tea" to mentions only`,
 		},
 		"mentions only in an encrypted room": {
 			func(s *scene) {

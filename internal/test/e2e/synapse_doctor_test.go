@@ -178,7 +178,9 @@ func TestD21_UnreadNotificationsThatNeverArrivedAreNamed(t *testing.T) {
 	for range 3 {
 		s.alice.says(s.room, "Nobody gets this")
 	}
-	s.retriedUntil(func(r printed) bool { return strings.Contains(r.out, "3 notifications that the user has not read are newer") })
+	s.retriedUntil(func(r printed) bool {
+		return strings.Contains(r.out, "3 notifications that the user has not read are newer")
+	})
 	s.doctor().want(t, 3, "Problem: notifications_missed", "Synapse waits up to an hour", "Problem: not_reachable, pusher 1")
 }
 
@@ -220,8 +222,8 @@ func TestD23_AMutedRoomIsNamedWithItsRule(t *testing.T) {
 	})
 	rule("room", quiet, map[string]any{"actions": []any{}})
 	r := s.doctor()
-	r.want(t, 0, "Note: room_muted\n", "The rule override/"+muted+` mutes the room "Tea" (`+muted+").",
-		"Note: room_mentions_only\n", "The rule room/"+quiet+` sets the room "Cake" (`)
+	r.want(t, 0, "Note: room_muted\n", "The rule override/"+muted+` mutes the room "Tea".`,
+		"Note: room_mentions_only\n", "The rule room/"+quiet+` sets the room "Cake" to mentions only.`)
 	rule("room", secret, map[string]any{"actions": []any{}})
 	r = s.doctor("--json")
 	report := r.report(t)
