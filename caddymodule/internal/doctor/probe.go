@@ -42,12 +42,14 @@ const (
 type Place string
 
 const (
-	// Here is this gateway, and Group is another gateway with the same storage.
-	Here  Place = "this_gateway"
+	// Here is this gateway.
+	Here Place = "this_gateway"
+	// Group is another gateway with the same storage.
 	Group Place = "gateway_of_the_group"
-	// Elsewhere is a gateway that does not know this gateway's probes. Nowhere means that no gateway answers.
+	// Elsewhere is a gateway that does not know this gateway's probes.
 	Elsewhere Place = "another_gateway"
-	Nowhere   Place = "nowhere"
+	// Nowhere means that no gateway answers.
+	Nowhere Place = "nowhere"
 )
 
 // Reach is whether the homeserver reaches the gateway at a URL.
@@ -61,9 +63,9 @@ type Reach struct {
 	Seconds    float64           `json:"seconds,omitempty"`
 
 	nonce string
-	// pusher is the index of a pusher with this URL. elsewhere means that the homeserver's request arrived at another gateway of the group.
-	pusher    int
-	elsewhere bool
+	// pusher is the index of a pusher with this URL. byGroup means that the homeserver's request arrived at another gateway of the group.
+	pusher  int
+	byGroup bool
 }
 
 // probing is one run.
@@ -218,7 +220,7 @@ func (p *probing) await(ctx context.Context) error {
 			seen, err := p.gates.Seen(ctx, r.nonce)
 			if err == nil && seen.Homeserver == nil && r.Place != Nowhere && n%lookAgain == 0 { // it may have called another gateway
 				if others, _, _ := p.look(ctx, r); others != nil {
-					seen, r.elsewhere = others, others.Homeserver != nil
+					seen, r.byGroup = others, others.Homeserver != nil
 				}
 			}
 			switch {

@@ -94,7 +94,7 @@ func (x *examination) judgeProbes(reaches []*Reach) {
 				f["tls"] = "over " + r.Homeserver.TLS
 			}
 			f["which"] = "this"
-			if r.elsewhere {
+			if r.byGroup {
 				f["which"] = "another"
 			}
 			x.report.Add("homeserver_reaches_gateway", r.pusher, f)
@@ -111,24 +111,28 @@ func (x *examination) judgeProbes(reaches []*Reach) {
 // causes lists why a homeserver may not reach a URL, the likeliest first.
 func (x *examination) causes(to target) string {
 	var list []string
+	isSynapse := strings.HasPrefix(strings.ToLower(x.report.Homeserver.Server), "synapse")
 	if private := x.ask(to).private; private != "" {
-		list = append(list, fmt.Sprintf("%s has the private address %s, which Synapse refuses unless ip_range_whitelist lists it", to.host, private))
+		refuses := "Synapse refuses unless ip_range_whitelist lists it"
+		if !isSynapse {
+			refuses = "a homeserver may refuse (in Synapse, ip_range_whitelist must list it; see docs/homeservers.md)"
+		}
+		list = append(list, fmt.Sprintf("%s has the private address %s, which %s", to.host, private, refuses))
 	}
 	list = append(list, "the homeserver's DNS must know "+to.Hostname(), "it must trust the certificate", "no firewall may be in the way")
-	server := strings.ToLower(x.report.Homeserver.Server)
-	if strings.HasPrefix(server, "synapse") {
+	if isSynapse {
 		list = append(list, "Synapse's pushers must run (start_pushers and pusher_instances for workers, and push.enabled)")
 	}
 	if x.Second != nil {
 		list = append(list, "the user's push rules must not silence the second account")
-	} else if !strings.HasPrefix(server, "synapse") {
+	} else if !isSynapse {
 		list = append(list, cmp.Or(x.report.Homeserver.Server, "a homeserver")+" may send no unread counts: add --from-token-file")
 	}
 	return strings.Join(list, "; ")
 }
 
-// leftOver removes a pusher that an earlier probe left, if there is a probe now.
-func (x *examination) leftOver(p *Pusher) error {
+// earlierProbe removes a pusher that an earlier probe left, if there is a probe now.
+func (x *examination) earlierProbe(p *Pusher) error {
 	if x.Prober == nil {
 		x.report.Add("probe_pusher_left", p.Index, nil)
 		return nil

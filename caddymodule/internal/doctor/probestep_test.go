@@ -56,7 +56,7 @@ func TestTheResultOfAProbeNamesTheLikelyCausesInOrder(t *testing.T) {
 		{"reached behind a proxy", Reach{Place: Nowhere, Homeserver: &gateway.Sighting{From: "192.0.2.1"}}, "", "", "homeserver_reaches_gateway", []string{
 			"came from 192.0.2.1 without TLS",
 		}},
-		{"reached at another gateway", Reach{Place: Group, Homeserver: seen, elsewhere: true}, "", "", "homeserver_reaches_gateway", []string{
+		{"reached at another gateway", Reach{Place: Group, Homeserver: seen, byGroup: true}, "", "", "homeserver_reaches_gateway", []string{
 			"arrived at another gateway",
 		}},
 		{"blocked", Reach{Place: Here}, "10.0.0.7", "Synapse/1.163.2", "homeserver_does_not_reach", []string{
@@ -65,8 +65,8 @@ func TestTheResultOfAProbeNamesTheLikelyCausesInOrder(t *testing.T) {
 		{"not reached", Reach{Place: Group}, "", "Synapse/1.163.2", "homeserver_does_not_reach", []string{
 			"order: the homeserver's DNS must know push.example.org; it must trust the certificate; no firewall",
 		}},
-		{"a homeserver that may send no counts", Reach{Place: Here}, "", "nginx", "homeserver_does_not_reach", []string{
-			"nginx may send no unread counts: add --from-token-file",
+		{"a homeserver that may send no counts", Reach{Place: Here}, "10.0.0.7", "nginx", "homeserver_does_not_reach", []string{
+			"nginx may send no unread counts: add --from-token-file", "which a homeserver may refuse (in Synapse, ip_range_whitelist must list it",
 		}},
 		{"down", Reach{Place: Nowhere, Why: "connection refused"}, "", "", "nobody_reaches", []string{": connection refused. No"}},
 		{"another gateway", Reach{Place: Elsewhere, Why: "it is another"}, "", "", "probe_not_accepted", []string{

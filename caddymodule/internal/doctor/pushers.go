@@ -72,7 +72,7 @@ func (x *examination) pusher(p *Pusher) error {
 		return nil
 	}
 	if p.AppID == gateway.ProbeAppID {
-		return x.leftOver(p)
+		return x.earlierProbe(p)
 	}
 	if p.AppID == "" || p.Source.Pushkey == "" {
 		x.report.Add("pusher_malformed", p.Index, nil)
