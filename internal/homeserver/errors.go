@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -28,6 +29,13 @@ func (e *Error) Error() string { return e.text }
 func NotFound(err error) bool {
 	failed := (*Error)(nil)
 	return errors.As(err, &failed) && failed.Status == http.StatusNotFound
+}
+
+// Refused reports whether the homeserver answered that it does not do this for the user, or at all.
+func Refused(err error) bool {
+	failed := (*Error)(nil)
+	return errors.As(err, &failed) &&
+		slices.Contains([]int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, failed.Status)
 }
 
 // Unauthorized reports whether the homeserver does not accept the token.

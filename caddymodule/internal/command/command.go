@@ -34,8 +34,8 @@ Exit codes:
   1  the command failed, or the gateway is not reachable or not ready
   2  unknown command, or wrong flags or arguments
   3  the command succeeded, but it found a problem: a test notification was not
-     delivered, a pushkey is recorded as dead or is unusable, or with --strict,
-     something needs attention`
+     delivered, a pushkey is recorded as dead or is unusable, doctor found why a
+     phone does not ring, or with --strict, something needs attention`
 
 // New returns the command. The check command calls inspect to learn what a provisioned configuration would do.
 func New(inspect func(caddy.Context) (*Plan, error)) caddycmd.Command {

@@ -21,6 +21,8 @@ const (
 	// urlPatience bounds a request to a pusher's URL, and maxURLAnswer the part of the answer that is read.
 	urlPatience  = 10 * time.Second
 	maxURLAnswer = 64 << 10
+	// maxURLs bounds the different URLs that are asked.
+	maxURLs = 10
 )
 
 // answer is what a pusher's URL answers this machine. Anyone can choose the URL, so the answer is only classified, and never shown.
@@ -34,6 +36,9 @@ type answer struct {
 
 // said describes the answer of another gateway in a sentence.
 func (a *answer) said() string {
+	if a == nil {
+		return "Its URL was not asked."
+	}
 	switch a.code {
 	case "":
 		return "A gateway answers there."
@@ -73,10 +78,13 @@ func parseTarget(text string) (target, string) {
 	return t, ""
 }
 
-// ask asks a URL once whether a gateway is there. It sends no notification, and nothing of the pusher.
+// ask asks a URL once whether a gateway is there. It returns nil if too many URLs have been asked. It sends no notification, and nothing of the pusher.
 func (x *examination) ask(t target) *answer {
 	plain := url.URL{Scheme: t.Scheme, Host: t.Host, Path: notifyPath}
 	key := plain.String()
+	if x.answers[key] == nil && len(x.answers) >= maxURLs {
+		return nil
+	}
 	if x.answers[key] == nil {
 		ctx, cancel := context.WithTimeout(x.ctx, urlPatience)
 		defer cancel()

@@ -31,6 +31,7 @@ func (x *examination) judgeApp(app *gateway.AppStatus) {
 	if app.Fuse.Tripped != nil {
 		x.fuse(app.App, true)
 	}
+	found := len(x.report.Findings)
 	for _, d := range x.gates.Degraded {
 		code := degradedCodes[d.Reason]
 		if code == "" || d.App != app.App && d.App != "" || x.judged[d.App+" "+code] {
@@ -40,6 +41,9 @@ func (x *examination) judgeApp(app *gateway.AppStatus) {
 		x.report.Add(code, 0, facts{
 			"app": named(app.App), "detail": withWord(cmp.Or(d.Detail, d.Error), d.Word), "explanation": sentence(d.Explanation),
 		})
+	}
+	if !app.Proven && !x.Send && len(x.report.Findings) == found {
+		x.report.Add("app_unproven", 0, facts{"app": app.App})
 	}
 }
 

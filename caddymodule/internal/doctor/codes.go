@@ -180,6 +180,10 @@ var codes = map[string]meaning{
 	"app_misconfigured": {
 		Problem, "The push service refuses the settings of {app}: {detail}.", "{explanation}",
 	},
+	"app_unproven": {
+		Note, "The app {app} has delivered nothing with its current settings yet, so it is unknown whether they are right.",
+		"To send a test to the pusher, add --send.",
+	},
 	"credential_expired": {
 		Problem, "The credential of {app} has expired.", "Replace the credential's file. The gateway reads it without a reload.",
 	},
@@ -192,7 +196,7 @@ var codes = map[string]meaning{
 
 	// What the homeserver sent.
 	"notifications_missed": {
-		Problem, "{count} that the user has not read are newer than the latest push at this gateway ({since}). The newest is of {newest}.",
+		Problem, "{count} that the user has not read are newer than the latest push at this gateway ({since}). The newest is of {newest}.{group}",
 		"The homeserver does not reach the gateway, or waits after failures: Synapse waits up to an hour. Check its log for Failed to push.",
 	},
 	"read_elsewhere": {

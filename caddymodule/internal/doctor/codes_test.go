@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the table of codes into the page"
 const page = "../../../docs/doctor.md"
 
 // rowOfCode matches a row of the page's table of codes.
-var rowOfCode = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| .* \\|\n")
+var rowOfCode = regexp.MustCompile("(?m)^\\| `[a-z0-9_]+` \\| (?:problem|note) \\| .* \\|\n")
 
 // placeholder matches a placeholder of a text.
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)
@@ -28,7 +28,7 @@ func rows() string {
 		for _, code := range slices.Sorted(maps.Keys(codes)) {
 			if c := codes[code]; c.Severity == severity {
 				text := placeholder.ReplaceAllString(c.Text+" | "+c.Action, "*$1*")
-				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, severity, strings.NewReplacer("*which*", "…", "'*app*'", "…").Replace(text))
+				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, severity, strings.NewReplacer("*which*", "…", "'*app*'", "…", "*group*", "").Replace(text))
 			}
 		}
 	}

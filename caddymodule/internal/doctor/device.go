@@ -21,6 +21,7 @@ func (x *examination) device(p *Pusher, e *gateway.Explanation, data json.RawMes
 			"reason": e.Unusable.Reason, "detail": e.Unusable.Detail, "explanation": sentence(e.Unusable.Explanation),
 		})
 	default:
+		p.tried = e.Record == nil && !e.Waiting
 		x.verdict(p, e)
 	}
 	if e.Waiting {

@@ -37,6 +37,8 @@ type scene struct {
 	// pushers are the account's pushers, rules its push rules, and notifications its latest notifications.
 	pushers, notifications []string
 	rules                  map[string]any
+	// refusals are the paths that the homeserver refuses.
+	refusals []string
 	// rooms has the state of rooms: name, and encryption.
 	rooms  map[string]map[string]string
 	server string
@@ -141,6 +143,10 @@ func (s *scene) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/v3/profile/" + alice + "/displayname":
 		answer = `{"displayname":"Alice"}`
 	}
+	if slices.Contains(s.refusals, path) {
+		w.WriteHeader(http.StatusForbidden)
+		answer = `{"errcode":"M_FORBIDDEN","error":"No."}`
+	}
 	if room, ok := strings.CutPrefix(path, "/v3/rooms/"); ok {
 		id, event, _ := strings.Cut(room, "/state/")
 		answer = s.rooms[id][strings.TrimSuffix(event, "/")]
@@ -211,8 +217,8 @@ func (s *scene) resolve(_ context.Context, host string) ([]netip.Addr, error) {
 	}
 }
 
-// examine examines the account.
-func (s *scene) examine(change ...func(*Options)) *Report {
+// run examines the account.
+func (s *scene) run(change ...func(*Options)) (*Report, error) {
 	s.t.Helper()
 	server := httptest.NewServer(s)
 	s.t.Cleanup(server.Close)
@@ -224,7 +230,13 @@ func (s *scene) examine(change ...func(*Options)) *Report {
 	for _, c := range change {
 		c(&o)
 	}
-	r, err := Examine(s.t.Context(), o)
+	return Examine(s.t.Context(), o)
+}
+
+// examine examines the account, and wants a report.
+func (s *scene) examine(change ...func(*Options)) *Report {
+	s.t.Helper()
+	r, err := s.run(change...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/homeserver"
@@ -14,14 +15,15 @@ const (
 	grace = 10 * time.Second
 )
 
-// notifications finds notifications that the gateway never saw: those after the latest attempt for any of its devices.
+// notifications finds notifications that the gateway never saw: those after the latest attempt for any of its devices. If no notification
+// leads to an attempt, for example because the devices are recorded as dead, nothing follows from that.
 func (x *examination) notifications() error {
 	ours := x.report.ours()
-	if len(ours) == 0 {
+	if !slices.ContainsFunc(ours, func(p *Pusher) bool { return p.tried }) {
 		return nil
 	}
 	list, err := x.Homeserver.Notifications(x.ctx, maxNotifications)
-	if homeserver.NotFound(err) {
+	if homeserver.Refused(err) {
 		x.report.Add("no_notification_list", 0, nil)
 		return nil
 	}
@@ -50,13 +52,21 @@ func (x *examination) notifications() error {
 	}
 	if x.missed = unread > 0; x.missed {
 		x.report.Add("notifications_missed", 0, facts{
-			"count": notifications(unread), "since": at(since, now), "newest": at(newest, now),
+			"count": notifications(unread), "since": at(since, now), "newest": at(newest, now), "group": x.group(),
 		})
 	}
 	if read > 0 {
 		x.report.Add("read_elsewhere", 0, facts{"count": notifications(read)})
 	}
 	return nil
+}
+
+// group returns a warning if other gateways may have got notifications.
+func (x *examination) group() string {
+	if x.gates.Rejected == "redis" || x.gates.Outbox == "redis" {
+		return " Another gateway of the group may have got them."
+	}
+	return ""
 }
 
 func notifications(n int) string {

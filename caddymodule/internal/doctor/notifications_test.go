@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,6 +49,29 @@ func TestAProcessThatRemembersNoAttemptComparesSinceItsStart(t *testing.T) {
 	s.examine().wantCodes(t)
 	s.notifications = []string{notified(today.Add(-3*time.Hour), false)}
 	s.examine().wantCodes(t, "notifications_missed")
+}
+
+func TestNotificationsThatLeadToNoAttemptAreNotMissed(t *testing.T) {
+	t.Parallel()
+	const record = `"record":{"app":"org.example.up","reason":"gone","first_seen":"2026-03-14T11:00:00Z","last_seen":"2026-03-14T11:30:00Z","verdicts":1}`
+	for explained, code := range map[string]string{
+		`"app":"org.example.up","waiting":true`:                                                    "pending_pushes",
+		`"app":"org.example.up","waiting":false,` + record:                                         "pushkey_dead",
+		`"app":"","waiting":false,"unusable":{"reason":"unknown_app","detail":"no app serves it"}`: "app_unknown",
+	} {
+		s := newScene(t)
+		s.explained["org.example.up"] = explained
+		s.notifications = []string{notified(today.Add(-3*time.Hour), false)}
+		s.examine().wantCodes(t, code)
+	}
+}
+
+func TestInAGroupAnotherGatewayMayHaveGotNotifications(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.notifications = []string{notified(today.Add(-30*time.Second), false)}
+	s.overview = strings.Replace(healthy, `"rejected":"file"`, `"rejected":"redis"`, 1)
+	s.examine().wantText(t, "notifications_missed", "2026-03-14 11:59:30. Another gateway of the group may have got them.")
 }
 
 func TestAHomeserverWithoutAListOfNotificationsIsNamed(t *testing.T) {

@@ -96,9 +96,9 @@ func (x *examination) pusher(p *Pusher) error {
 	}
 	p.Ours = arrives(e.Arrival, asked)
 	if !p.Ours {
-		said := "Its URL is not one that a gateway has."
-		if asked != nil {
-			said = asked.said()
+		said := asked.said()
+		if code != "" {
+			said = "Its URL is not one that a gateway has."
 		}
 		x.report.Add("other_gateway", p.Index, facts{"host": to.host, "answer": said})
 		return nil
@@ -106,7 +106,7 @@ func (x *examination) pusher(p *Pusher) error {
 	x.disabled(p)
 	if code != "" {
 		x.report.Add(code, p.Index, nil)
-	} else {
+	} else if asked != nil {
 		x.ways = append(x.ways, way{p.Index, to.host, asked, e.Last})
 	}
 	return x.device(p, e, data)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -222,6 +223,27 @@ func TestD16_ADoubtedRejectionNamesTheSetting(t *testing.T) {
 	for _, code := range []string{"rejection_doubted", "app_misconfigured"} {
 		r.wantText(t, code, "set topic to the exact bundle ID")
 	}
+}
+
+func TestAnAppThatHasDeliveredNothingIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.overview = strings.ReplaceAll(s.overview, `"proven":true`, `"proven":false`)
+	s.examine().wantCodes(t, "app_unproven")
+	s.examine(func(o *Options) { o.Send = true }).wantCodes(t, "test_delivered")
+}
+
+func TestAtMostTenURLsAreAsked(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for i := range 30 {
+		s.pushers = append(s.pushers, strings.Replace(pusher("app", fmt.Sprintf("https://%d.example.org%s", i, notifyPath), ""), canary, fmt.Sprint(canary, i), 1))
+	}
+	r := s.examine()
+	if len(s.asked) != 10 || len(r.Findings) != 30 {
+		t.Errorf("%d URLs were asked, and there are %d findings", len(s.asked), len(r.Findings))
+	}
+	r.wantText(t, "other_gateway", "Its URL was not asked.")
 }
 
 func TestD17_AnIOSAppWithoutAlertIsWarnedOf(t *testing.T) {

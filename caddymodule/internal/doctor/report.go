@@ -60,6 +60,8 @@ type Pusher struct {
 	// URL is the gateway's URL, and Source is the pusher as the homeserver has it. They contain secrets.
 	URL    string            `json:"-"`
 	Source homeserver.Pusher `json:"-"`
+	// tried means that every notification for the device leads to an attempt.
+	tried bool
 }
 
 // Severity is how much a finding matters.

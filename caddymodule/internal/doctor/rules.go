@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/homeserver"
 	"github.com/matrix-push/caddy-matrix-push/pushrules"
 )
 
@@ -21,7 +22,7 @@ func (x *examination) rules() error {
 		return fmt.Errorf("the push rules of %s: %w", x.Homeserver.Address(), err)
 	}
 	name, err := x.Homeserver.DisplayName(x.ctx, x.report.UserID)
-	if err != nil {
+	if err != nil && !homeserver.Refused(err) {
 		return err
 	}
 	if err := x.rings(set, name); err != nil {

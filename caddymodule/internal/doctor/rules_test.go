@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/pushrules"
@@ -145,6 +146,23 @@ func TestRulesThatKeepAPhoneSilentAreNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARulesetOfAnotherShapeIsOneSentence(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.rules = map[string]any{"override": "none"}
+	_, err := s.run()
+	if err == nil || !strings.HasSuffix(err.Error(), "override: not a list of rules") || !strings.Contains(err.Error(), "the push rules of http://127.0.0.1:") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAHomeserverThatShowsNoProfileIsExamined(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.refusals = []string{"/v3/profile/" + alice + "/displayname"}
+	s.examine().wantCodes(t)
 }
 
 func TestAHomeserverWithoutMentionRulesIsNamed(t *testing.T) {
