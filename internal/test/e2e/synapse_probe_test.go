@@ -19,7 +19,7 @@ import (
 func strictScene(t *testing.T) doctorScene {
 	t.Helper()
 	s := newSynapseSceneAt(t, theStrictSynapse(t), func(p pushServices) string { return durable + p.apps("", "") })
-	s.gateway.env = append(s.gateway.env, "SSL_CERT_FILE="+s.hs.ca.File) // the command trusts the gateway's certificate
+	s.gateway.env = append(s.gateway.env, "SSL_CERT_FILE="+filepath.Join(s.hs.dir, "ca.pem")) // the command trusts the gateway's certificate
 	up := s.handsets("", "event_id_only")[3]
 	s.register(up)
 	return doctorScene{s, up, ""}
