@@ -26,6 +26,8 @@ func init() {
 //	POST /matrix_push/outbox/retry       tries pending pushes now
 //	POST /matrix_push/outbox/drop        drops pending pushes
 //	POST /matrix_push/send               sends a test notification
+//	POST /matrix_push/probe              makes a probe: a pusher that shows whether a homeserver reaches the gateway
+//	POST /matrix_push/probe/seen         whether notifications for a probe arrived
 //
 // Pushkeys appear only in request bodies: never in URLs, which Caddy logs, and never in answers.
 type Admin struct{}

@@ -228,6 +228,7 @@ func (a *App) Start() error {
 	go a.announce(live, a.shared)
 	go a.observer.WatchExpiry(live, apps)
 	go warm(live, a.events.AllStarted(), apps, a.observer)
+	go keepProbeKey(live, a.events.AllStarted(), a.ctx.Storage(), a.shared.Probes)
 	go dropUntargeted(live, a.events.AllStarted(), a.gateway, a.observer)
 	go a.gateway.Work(live)
 	close(a.started)

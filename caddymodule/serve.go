@@ -83,6 +83,9 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 		return h.refuse(w, r, gateway.ErrStarting())
 	}
 	request.Span, request.Hand = trace.SpanFromContext(r.Context()), hand
+	if request.HasProbe() {
+		request.Arrived = h.sighting(r)
+	}
 	a := h.app.gateway.Notify(request, site(r), h.serves)
 	telemetry.AccessLog(r.Context(), len(request.Devices), a.Results)
 	status := http.StatusOK

@@ -220,10 +220,12 @@ func (p *fakeProvider) Preview(push *providers.Push) providers.Preview {
 
 func (p *fakeProvider) CredentialExpiry() time.Time { return p.expiry }
 
-// deaf is an observer that ignores everything except store failures.
+// deaf is an observer that ignores store failures and probes.
 type deaf struct{ gateway.Observer }
 
 func (deaf) StoreFailed(string, error) {}
+
+func (deaf) Probed(gateway.Sighting, bool) {}
 
 // today is the current time in these tests.
 var today = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)

@@ -40,6 +40,8 @@ func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 		post("outbox/drop", drop),
 		post("send", send),
 		post("preview", preview),
+		post("probe", makeProbe),
+		post("probe/seen", seenOfProbe),
 	}
 }
 

@@ -101,6 +101,9 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 		{"send: no pushkey", "POST", "send", `{"notification":{"devices":[{"app_id":"org.example.ios"}]}}`, "notification.devices[0].pushkey is missing"},
 		{"send: a member of the wrong kind", "POST", "send", `{"notification":{"event_id":1,"devices":[{` + device + `}]}}`, "notification.event_id"},
 		{"send: another member", "POST", "send", `{"devices":[]}`, "devices"},
+		{"probe: a member", "POST", "probe", `{"app_id":"x"}`, "app_id"},
+		{"probe/seen: nothing", "POST", "probe/seen", "{}", "pushkey: must be"},
+		{"probe/seen: the pushkey of a device", "POST", "probe/seen", `{"pushkey":"` + canary + `"}`, "pushkey: must be"},
 		{"send: a site that is a URL", "POST", "send", `{"site":"https://push.example.org","notification":{"devices":[{` + device + `}]}}`, "site: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

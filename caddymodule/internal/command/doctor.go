@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 type doctorFlags struct {
 	account accountFlags
 	send    bool
+	probe   probeFlags
 }
 
 func (p *program) doctor() *cobra.Command {
@@ -29,11 +31,15 @@ a file. A token on the command line would be visible to all users of the machine
 The token is sent only to the homeserver, over https or to this machine.
 
 It changes nothing. With --send, it also sends a test notification to each pusher
-of this gateway.
+of this gateway. With --probe, it also finds out whether the homeserver reaches
+this gateway: it makes the homeserver send a notification. For that, it registers
+a temporary pusher, creates a private room, and writes a message there. It asks
+before, and removes all of that afterwards, also after Ctrl-C.
 
 Exits with 3 if it finds a problem. Notes are not problems.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
 	f.account.addTo(cmd)
 	cmd.Flags().BoolVar(&f.send, "send", false, "Send a test notification to each pusher of this gateway")
+	f.probe.addTo(cmd)
 	return cmd
 }
 
@@ -49,11 +55,20 @@ func examine(i *invocation, f *doctorFlags) error {
 	if err != nil {
 		return err
 	}
-	defer i.progress.end()
-	report, err := doctor.Examine(i.ctx, doctor.Options{
+	o := doctor.Options{
 		Homeserver: account, Gateway: adminGateway{c}, Now: i.now, Send: f.send, Tell: func(step string) { i.progress.tell("%s", step) },
-	})
+	}
+	end, err := f.probe.prepare(i, &f.account, &o)
+	if err != nil {
+		return err
+	}
+	defer end()
+	defer i.progress.end()
+	report, err := doctor.Examine(i.ctx, o)
 	i.progress.end()
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted: nothing was changed")
+	}
 	if err != nil {
 		return err
 	}

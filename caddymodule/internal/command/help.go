@@ -37,6 +37,7 @@ var examples = map[string][]string{
 	"doctor": {
 		"doctor --homeserver https://matrix.example.org --token -",
 		"doctor --homeserver https://example.org --token - --send",
+		"doctor --homeserver example.org --token-file token --probe",
 	},
 	"rejected list": {
 		"rejected list",

@@ -79,7 +79,9 @@ type ran struct {
 
 // world is the environment of a command.
 type world struct {
-	stdin    string
+	stdin string
+	// in replaces stdin, if it is not nil.
+	in       *os.File
 	terminal bool
 	// columns is the width of the output; 0 if it is not known.
 	columns int
@@ -98,6 +100,9 @@ func (w world) run(t *testing.T, args ...string) ran {
 	root := w.root(t, p)
 	var out, errs bytes.Buffer
 	root.SetIn(strings.NewReader(w.stdin))
+	if w.in != nil {
+		root.SetIn(w.in)
+	}
 	root.SetOut(&out)
 	root.SetErr(&errs)
 	root.SetArgs(append([]string{"matrix-push"}, args...))

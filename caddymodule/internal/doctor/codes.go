@@ -83,6 +83,42 @@ var codes = map[string]meaning{
 		Problem, "{host} answers the gateway's path with status {status}.", "Check the log of Caddy, and of the proxy in front of it.",
 	},
 
+	// The probe.
+	"homeserver_reaches_gateway": {
+		Note, "The homeserver reaches {host}: its notification came from {from} {tls} after {seconds} s, and arrived at {which} gateway.", "Nothing.",
+	},
+	"homeserver_does_not_reach": {
+		Problem, "The homeserver does not reach {url}, although this machine does. No notification arrived within {time}.",
+		"Check in this order: {causes}. The homeserver's log has the reason. In Synapse's, search for \"Failed to\".",
+	},
+	"nobody_reaches": {
+		Problem, "Neither the homeserver nor this machine reaches the gateway at {url}: {why}. No notification arrived within {time}.",
+		"Check in this order: {causes}. The homeserver's log has the reason. In Synapse's, search for \"Failed to\".",
+	},
+	"probe_not_accepted": {
+		Problem, "Another gateway answers at {url}: {why}.",
+		"Give all gateways at this address the same Caddy storage. If it is not your gateway, correct the DNS or the URL in the app.",
+	},
+	"probe_needs_second_account": {
+		Note, "The homeserver {software} sends no unread counts, so the probe needs a second account. Nothing was changed.",
+		"Add --from-token-file, with the access token of another account at the same homeserver.",
+	},
+	"probe_without_pusher": {
+		Note, "There was nothing to probe, because no pusher has a URL of this gateway.", "See the other findings.",
+	},
+	"probe_failed": {
+		Problem, "The probe failed: {why}.", "Correct that, and run the command again.",
+	},
+	"probe_left": {
+		Problem, "The probe could not remove {what}.", "{how}",
+	},
+	"probe_pusher_left": {
+		Note, "An earlier probe left this pusher.", "Nothing. The homeserver removes it with its next notification, or run the command with --probe.",
+	},
+	"probe_pusher_removed": {
+		Note, "An earlier probe had left this pusher. It was removed.", "Nothing.",
+	},
+
 	// The device in this gateway.
 	"app_unknown": {
 		Problem, "The gateway rejects the pusher's notifications: {detail}.", "Add an app for this app_id to the configuration, or correct the app's pattern.",

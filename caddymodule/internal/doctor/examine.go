@@ -38,6 +38,10 @@ type Options struct {
 	Now func() time.Time
 	// Send sends a test notification to each pusher of this gateway.
 	Send bool
+	// Prober has the homeserver itself call the gateway; nil for no probe. Second is a second account at the homeserver, which some
+	// homeservers need for that; it may be nil.
+	Prober Prober
+	Second *homeserver.Client
 	// Transport sends requests to the URLs of pushers, and Resolve looks up their hosts.
 	Transport http.RoundTripper
 	Resolve   func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -92,6 +96,7 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 		{"Checking the way to the gateway…", x.reach},
 		{"Checking the push rules…", x.rules},
 		{"Sending test notifications…", x.tests},
+		{"Probing…", x.probe},
 	} {
 		o.Tell(step.tell)
 		if err := step.do(); err != nil {

@@ -71,6 +71,9 @@ func (x *examination) pusher(p *Pusher) error {
 		x.report.Add("not_for_gateway", p.Index, facts{"kind": fmt.Sprintf("%q", p.Kind)})
 		return nil
 	}
+	if p.AppID == gateway.ProbeAppID {
+		return x.earlierProbe(p)
+	}
 	if p.AppID == "" || p.Source.Pushkey == "" {
 		x.report.Add("pusher_malformed", p.Index, nil)
 		return nil

@@ -17,6 +17,8 @@ type Report struct {
 	DeviceID   string `json:"device_id,omitempty"`
 	// Pushers are the account's pushers, in the homeserver's order.
 	Pushers []Pusher `json:"pushers"`
+	// Reached is whether the homeserver reaches the gateway, for each URL of a pusher; absent without a probe.
+	Reached []*Reach `json:"reached,omitempty"`
 	// Rings is what the push rules make of the usual events.
 	Rings []Ring `json:"rings"`
 	// Findings are all findings: problems first.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ type Answer struct {
 	RetryAfter time.Duration
 	// Results counts what became of the devices.
 	Results Results
+	// Seen is what was seen of the request's probe, if doctor itself sent it.
+	Seen *Sightings
 }
 
 // answer sums up the decisions about the devices. If any push was neither delivered nor accepted by the outbox, the homeserver must
@@ -28,6 +31,7 @@ func (r *Request) answer(deliveries []delivery) Answer {
 	for i := range deliveries {
 		d := &deliveries[i].decision
 		a.Results[d.result]++
+		a.Seen = cmp.Or(a.Seen, deliveries[i].seen)
 		if d.result == Unavailable {
 			a.Err = errUnavailable()
 			a.RetryAfter = max(a.RetryAfter, d.retryAfter, time.Second)
@@ -94,5 +98,10 @@ func (a Answer) Body() []byte {
 		}
 		b = append(b, key...)
 	}
-	return append(b, "]}"...)
+	b = append(b, ']')
+	if a.Seen != nil {
+		seen, _ := json.Marshal(a.Seen)
+		b = append(append(b, `,"`+ProbeAppID+`":`...), seen...)
+	}
+	return append(b, '}')
 }

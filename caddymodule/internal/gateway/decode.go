@@ -21,6 +21,8 @@ type Request struct {
 	Span trace.Span
 	// Hand counts the bytes that the request holds; nil for no bound.
 	Hand *Hand
+	// Arrived is how the request arrived; nil unless it [Request.HasProbe].
+	Arrived *Sighting
 
 	// size is the size of the body.
 	size int64

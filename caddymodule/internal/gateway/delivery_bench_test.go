@@ -94,6 +94,7 @@ func (deaf) AppRecovered(*App)                     {}
 func (deaf) FuseTripped(string, string, int, bool) {}
 func (deaf) FuseReset(string, string, bool, bool)  {}
 func (deaf) StoreFailed(string, error)             {}
+func (deaf) Probed(Sighting, bool)                 {}
 
 func BenchmarkDedupe(b *testing.B) {
 	b.ReportAllocs()

@@ -55,6 +55,7 @@
 //	doubts.mu        pushes in doubt                               never
 //	suspects.mu      suspected pushkeys by app                     never
 //	tries.mu         attempts in a row by push                     never
+//	Probes.mu        the key of probes, and which ones arrived     never
 //
 // No goroutine holds two of these locks at the same time.
 //
@@ -88,7 +89,8 @@
 //	one request and its flights    the view: what its devices may see of the notification
 //	one configuration              [Gateway], [Router], [App] with its limit, and whether the provider has proved its settings (App.proven)
 //	the process, in [Shared]       flights, delivered events, devices that were delivered to, each app's hosts and fuse, the journal,
-//	                               suspects, doubts, tries (attempts that may be made only a few times), and the bytes in use ([Hand])
+//	                               suspects, doubts, tries (attempts that may be made only a few times), and the bytes in use ([Hand]);
+//	                               for ten minutes, which probes arrived ([Probes])
 //	longer, in the stores          verdicts and suspicions, accepted pushes, delivered events, devices that were delivered to
 //
 // # Strangers
@@ -116,6 +118,7 @@
 //	an outbox's ability        an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
 //	a store's ability          rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
 //	a push service's word      wordFor in word.go, which keeps secrets out of it; the journal and the observer show it
+//	a probe of doctor          probe.go, which route asks before it looks for an app
 //	a host that throttles      pause.go; attempt turns pushes away, and decide brings them back
 //	when a host is down        breaker.go has the rules, without I/O; hosts.go keeps the breakers in a bounded table; admission.go asks
 //	                           them and reports outcomes to them; trials.go makes pending pushes due as trials

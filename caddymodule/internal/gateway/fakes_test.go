@@ -341,6 +341,10 @@ func (w *witness) see(change string) {
 	w.changes = append(w.changes, change)
 }
 
+func (w *witness) Probed(by Sighting, isDoctor bool) {
+	w.see(fmt.Sprintf("probed from %s by doctor: %v", by.From, isDoctor))
+}
+
 func (w *witness) StoreFailed(doing string, _ error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

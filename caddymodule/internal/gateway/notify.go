@@ -85,6 +85,8 @@ type Observer interface {
 	FuseReset(app, host string, byOperator, alarm bool)
 	// StoreFailed is called when a call to a store failed. The error does not contain a pushkey.
 	StoreFailed(doing string, err error)
+	// Probed is called for the first request of doctor and of a homeserver for a probe.
+	Probed(by Sighting, isDoctor bool)
 }
 
 // Attempt describes an attempt to an observer.
@@ -159,6 +161,9 @@ type delivery struct {
 	flight   *flight // nil if decided without one
 	decided  bool    // without a flight
 	decision decision
+	// probe means that it is not a device, but a probe, which is counted nowhere. seen is what the answer shows of it.
+	probe bool
+	seen  *Sightings
 }
 
 // decide sets the decision.
@@ -189,9 +194,16 @@ func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool
 		g.await(&deliveries[i], start)
 	}
 	for i := range deliveries {
-		g.Observer.Answered(deliveries[i].app, deliveries[i].decision.result)
+		g.answered(&deliveries[i], deliveries[i].decision.result)
 	}
 	return r.answer(deliveries)
+}
+
+// answered reports the result of a device of an answered request.
+func (g *Gateway) answered(d *delivery, result Result) {
+	if !d.probe {
+		g.Observer.Answered(d.app, result)
+	}
 }
 
 func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
@@ -199,6 +211,9 @@ func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
 	for i := range r.Devices {
 		d := &deliveries[i]
 		d.device = &r.Devices[i]
+		if g.recognise(d, r) {
+			continue
+		}
 		if app := g.Router.Route(d.device.AppID); app != nil && serves(app) {
 			d.app = app
 			d.key = app.keyOf(d.device)
@@ -273,7 +288,7 @@ func (g *Gateway) turnDown(deliveries []delivery) Answer {
 	a.RetryAfter = a.Err.RetryAfter
 	for i := range deliveries {
 		a.Results[Unavailable]++
-		g.Observer.Answered(deliveries[i].app, Unavailable)
+		g.answered(&deliveries[i], Unavailable)
 	}
 	return a
 }

@@ -18,6 +18,8 @@ type Shared struct {
 	Since time.Time
 	// Fuses are the apps' fuses.
 	Fuses *Fuses
+	// Probes are the probes of homeservers.
+	Probes *Probes
 
 	journal  *journal
 	proven   proven
@@ -38,8 +40,8 @@ type Shared struct {
 func NewShared() *Shared {
 	s := &Shared{
 		Since:   time.Now(),
-		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), journal: newJournal(),
-		tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
+		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), Probes: newProbes(),
+		journal: newJournal(), tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s

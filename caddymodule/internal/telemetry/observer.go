@@ -251,6 +251,18 @@ func (o *Observer) StoreFailed(doing string, err error) {
 	}
 }
 
+// Probed reports that a request for a probe arrived. Each probe causes two lines at most, and only the admin API makes probes.
+func (o *Observer) Probed(by gateway.Sighting, isDoctor bool) {
+	sender := "homeserver"
+	if isDoctor {
+		sender = "doctor"
+	}
+	if o.mayLog(zapcore.InfoLevel, "probe") {
+		o.logger.Info("probe arrived", zap.String("sender", sender), zap.String("from", by.From), zap.String("site", by.Site),
+			zap.String("tls", by.TLS), zap.String("user_agent", printable(by.UserAgent, maxPath)))
+	}
+}
+
 // WarmFailed logs that a provider could not prepare for its first push. Nothing is lost: the first push connects by itself, and reports
 // what is wrong.
 func (o *Observer) WarmFailed(app *gateway.App, err error) {

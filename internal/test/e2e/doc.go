@@ -21,7 +21,7 @@
 //     rig_options_test.go reads the variables that make tests longer.
 //   - rig_log_test.go keeps the log of a process, and looks for data races in it.
 //   - rig_admin_test.go, rig_command_test.go and rig_metrics_test.go ask the admin API, run the command, and read metrics, goroutines
-//     and memory.
+//     and memory. rig_probe_test.go asks for probes, whose pushkeys the other ways must not show.
 //   - rig_page_test.go runs the commands of docs/troubleshooting.md as they are written.
 //   - rig_guests_test.go has third parties' modules that only this Caddy has: providers that panic or never return, and a writer of events.
 //     rig_handler_test.go has a handler that answers in any way that a handler can.
@@ -32,7 +32,8 @@
 //     checks answers: wantBody, wantUnavailable.
 //   - rig_homeservers_test.go posts and reads answers as each homeserver does; rig_homeservers_targets_test.go has a target of each kind.
 //     rig_sygnal_test.go has the notifications of Sygnal's own tests.
-//   - rig_synapse_test.go runs one Synapse for all tests. It uses SQLite, listens on loopback, and trusts the gateways' certificates.
+//   - rig_synapse_test.go runs one Synapse for all tests, and a strict one. They use SQLite, listen on loopback, and trust the gateways'
+//     certificates.
 //     rig_synapse_client_test.go has its users, who act as clients do, and rig_synapse_devices_test.go their devices.
 //     rig_synapse_scene_test.go puts all of that around a gateway. rig_synapse_recorder_test.go is in place of a gateway: it keeps the
 //     requests of Synapse.

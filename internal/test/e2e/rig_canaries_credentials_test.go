@@ -38,9 +38,14 @@ func (l *ledger) file(path string) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > largestCredential {
 		return
 	}
-	if content, err := os.ReadFile(path); err == nil {
-		l.credentials(content)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return
 	}
+	if filepath.Base(path) == "probe.key" {
+		l.note(aCredential, strings.TrimSpace(string(content)))
+	}
+	l.credentials(content)
 }
 
 // folder records the credentials in a folder. It also has those that a process made itself.

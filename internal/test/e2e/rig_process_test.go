@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	canaries.failed(sharedSynapse.stop())
+	canaries.failed(errors.Join(sharedSynapse.stop(), strictSynapse.stop()))
 	unraced.remove()
 	os.Exit(canaries.verdict(code, os.Stderr))
 }

@@ -23,7 +23,13 @@ type synapseScene struct {
 // newSynapseScene starts a gateway that Synapse reaches over TLS. global returns its matrix_push block.
 func newSynapseScene(t *testing.T, global func(pushServices) string, change ...func(*apnstest.Options)) synapseScene {
 	t.Helper()
-	s := synapseScene{hs: theSynapse(t), pushServices: newPushServices(t, change...), gateway: newProcess(t)}
+	return newSynapseSceneAt(t, theSynapse(t), global, change...)
+}
+
+// newSynapseSceneAt is like newSynapseScene, for another Synapse.
+func newSynapseSceneAt(t *testing.T, hs *synapse, global func(pushServices) string, change ...func(*apnstest.Options)) synapseScene {
+	t.Helper()
+	s := synapseScene{hs: hs, pushServices: newPushServices(t, change...), gateway: newProcess(t)}
 	s.config = strings.Replace(gatewayConfig(global(s.pushServices), "log\nmatrix_push"), "https://gateway.test:", "https://localhost:", 1)
 	s.hs.certify(s.gateway)
 	s.gateway.start(s.config)

@@ -33,7 +33,7 @@ const (
 	requireSynapse = "CI_REQUIRE_SYNAPSE"
 )
 
-// synapse is a Synapse with SQLite on a port of loopback. All tests of a run share it. Each has its own users and rooms.
+// synapse is a Synapse with SQLite on a port of loopback. The tests of a run share it. Each has its own users and rooms.
 type synapse struct {
 	dir string
 	url string
@@ -46,16 +46,33 @@ type synapse struct {
 	log    *logBuffer
 }
 
-// sharedSynapse is the Synapse of this run, once a test has started it.
-var sharedSynapse struct {
+// aSharedSynapse is a Synapse of this run, once a test has started it.
+type aSharedSynapse struct {
 	once sync.Once
 	*synapse
 	err error
 }
 
+// sharedSynapse is the Synapse of nearly all tests. strictSynapse pushes only to public addresses, as Synapse does by default.
+var sharedSynapse, strictSynapse aSharedSynapse
+
+// pushesToLoopback are the options of a Synapse that pushes to the gateways, which are on loopback.
+func pushesToLoopback() map[string]any { return map[string]any{"ip_range_blacklist": []any{}} }
+
 // theSynapse returns the Synapse of this run, which the first test starts. If none is installed, the test is skipped, unless
 // CI_REQUIRE_SYNAPSE is set.
 func theSynapse(t *testing.T) *synapse {
+	t.Helper()
+	return sharedSynapse.start(t, pushesToLoopback())
+}
+
+// theStrictSynapse returns a Synapse that does not push to this machine.
+func theStrictSynapse(t *testing.T) *synapse {
+	t.Helper()
+	return strictSynapse.start(t, nil)
+}
+
+func (s *aSharedSynapse) start(t *testing.T, options map[string]any) *synapse {
 	t.Helper()
 	command, err := synapseCommand()
 	if err != nil {
@@ -64,11 +81,11 @@ func theSynapse(t *testing.T) *synapse {
 		}
 		t.Skip(err)
 	}
-	sharedSynapse.once.Do(func() { sharedSynapse.synapse, sharedSynapse.err = startSynapse(t, command, nil) })
-	if sharedSynapse.err != nil {
-		t.Fatal(sharedSynapse.err)
+	s.once.Do(func() { s.synapse, s.err = startSynapse(t, command, options) })
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	return sharedSynapse.synapse
+	return s.synapse
 }
 
 // synapseCommand returns the command that runs Synapse.
@@ -83,18 +100,10 @@ func synapseCommand() ([]string, error) {
 	return []string{path}, nil
 }
 
-// anotherSynapse runs a Synapse with other options, for one test. It is skipped as theSynapse is.
+// anotherSynapse runs a Synapse with other options, for one test.
 func anotherSynapse(t *testing.T, options map[string]any) *synapse {
 	t.Helper()
-	theSynapse(t)
-	command, err := synapseCommand()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := startSynapse(t, command, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := new(aSharedSynapse).start(t, options)
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
 			t.Error(err)
@@ -152,7 +161,7 @@ func (s *synapse) listens() error {
 	return nil
 }
 
-// configure writes Synapse's files. The homeserver has no federation, pushes to loopback, and has no rate limits.
+// configure writes Synapse's files. The homeserver has no federation and no rate limits, and these options.
 func (s *synapse) configure(options map[string]any) error {
 	config := map[string]any{
 		"server_name": "hs.test",
@@ -168,7 +177,6 @@ func (s *synapse) configure(options map[string]any) error {
 		"form_secret":         rand.Text(),
 		"bcrypt_rounds":       4,
 
-		"ip_range_blacklist":  []any{}, // the gateways are on loopback
 		"trusted_key_servers": []any{},
 		"report_stats":        false,
 		"presence":            map[string]any{"enabled": false},

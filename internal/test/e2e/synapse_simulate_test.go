@@ -168,7 +168,9 @@ func TestQ08_AnInviteTargetsTheUser(t *testing.T) {
 
 func TestQ12_WithMSC4028TheClientDecidesUnlessTheRoomIsMuted(t *testing.T) {
 	t.Parallel()
-	on := anotherSynapse(t, map[string]any{"experimental_features": map[string]any{"msc4028_push_encrypted_events": true}})
+	options := pushesToLoopback()
+	options["experimental_features"] = map[string]any{"msc4028_push_encrypted_events": true}
+	on := anotherSynapse(t, options)
 	for hs, want := range map[*synapse]map[string]string{
 		theSynapse(t): {"muted": "override/", "mentions only": "room/"},
 		on:            {"muted": "override/", "mentions only": "override/.org.matrix.msc4028.encrypted_event"},
