@@ -85,7 +85,7 @@ func (c *Client) Close() error {
 var errNotParsed = errors.New("the endpoint is not an https URL with a host, and without user information")
 
 // Post makes one request to an endpoint that [Parse] returned. It follows no redirect. The site is the push's; its own push server may
-// be in a private network. An answer that comes after the context is done is none. [Failed] classifies errors.
+// be in a private network. If the answer comes after the context is done, Post returns the context's error. [Failed] classifies errors.
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
 	w, err := c.wayTo(endpoint, site, header)
 	if err != nil {

@@ -192,8 +192,8 @@ const maxReplays = 5
 // [network.ErrOtherServer]. If the server certainly did not process the request, RoundTrip sends it again, as HTTP/2 allows (RFC 9113
 // section 8.7). For example, the connection ended first, or had reached its limit of requests.
 //
-// An answer that comes after the request's context is done is none, but the context's error. The answer's body must be closed, which makes room for the next request. With HTTP/1.1, the connection is reused only if the body was
-// read to its end.
+// If the answer comes after the request's context is done, RoundTrip returns the context's error. The answer's body must be closed, which
+// makes room for the next request. With HTTP/1.1, the connection is reused only if the body was read to its end.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req == nil || req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
 		if req != nil && req.Body != nil {
