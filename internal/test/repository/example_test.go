@@ -11,6 +11,7 @@ import (
 // What an author needs more than this, the kit ought to have.
 func TestTheProviderOfTheExamplesHasAtMost120Lines(t *testing.T) {
 	t.Parallel()
+	atTop(t)
 	files, err := filepath.Glob("examples/provider/*.go")
 	if err != nil {
 		t.Fatal(err)
