@@ -158,6 +158,8 @@ func (b *breaker) hung(now time.Time) int {
 // end removes an attempt, and counts its verdict.
 func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.Time) change {
 	late := a.deliveries != b.deliveries // whether something was delivered since it began
+	// Whether its failure counts, or would have counted while nothing was delivered: the delivery may have made the host known.
+	counted := a.deliveries != detached || b.heeds(a)
 	b.remove(a)
 	if a.trial {
 		b.trials--
@@ -168,12 +170,10 @@ func (b *breaker) end(a *attempt, k rejected.Key, o providers.Outcome, now time.
 		b.known = b.chosen
 		b.delivered()
 		return b.close()
+	case late && counted && isFault(o) && o.Cause == providers.CauseNetwork && now.Sub(a.began) >= slowAfter:
+		a.outlived = true // it hung together with others, and the service works again
 	case !b.heeds(a) && !answered(o):
 	case isFault(o), b.chosen && !b.known && refuses(o):
-		if late && o.Cause == providers.CauseNetwork && now.Sub(a.began) >= slowAfter {
-			a.outlived = true // it hung together with others, and the service works again
-			return unchanged
-		}
 		b.fail(k, o, now)
 		b.refusing = b.refusing && o.Cause != providers.CauseNetwork
 		return b.look(now)

@@ -209,31 +209,40 @@ func TestATripIsReportedOnceHoweverManyAttemptsAreUnderWay(t *testing.T) {
 	})
 }
 
-// A trial that begins just before a service recovers hangs until its deadline. That must not delay the device for minutes.
+// A trial that begins just before a service recovers hangs until its deadline. That must not delay the device for minutes, also if the
+// delivery to another device has made the host known in the meantime.
 func TestWhatHungUntilTheRecoveryIsTriedSoonAfter(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := newHanging(everyPush)
-		app := appFor("app", p)
-		app.Wait = time.Second
-		r, _ := keeping(t, app)
-		r.Jitter = func(d time.Duration) time.Duration { return d - 1 }
-		const devices = 12
-		for i := range devices {
-			wantLine(t, r.notify(event("$e", device(fmt.Sprint("key", i)))), `[]`)
-		}
-		time.Sleep(3 * time.Hour) // each device was tried often
-		p.recovered.Store(true)
-		time.Sleep(attemptTimeout + breakerPause + firstBackoff)
-		synctest.Wait()
-		for i := range devices {
-			if n := p.delivered(fmt.Sprint("key", i)); n != 1 {
-				t.Errorf("key%d got %d pushes", i, n)
-			}
-		}
-		if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
-			t.Errorf("pending are %+v", depths)
-		}
-	})
+	t.Parallel()
+	for name, host := range map[string]string{"the app's": "", "a host of the devices'": "hangs"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := newHanging(everyPush)
+				app, soon := appFor("app", p), firstBackoff
+				if host != "" {
+					app, soon = appFor("app", byHost{p}), firstUnproven
+				}
+				app.Wait = time.Second
+				r, _ := keeping(t, app)
+				r.Jitter = func(d time.Duration) time.Duration { return d - 1 }
+				const devices = 12
+				for i := range devices {
+					wantLine(t, r.notify(event("$e", device(fmt.Sprint(host, "/", i)))), `[]`)
+				}
+				time.Sleep(3 * time.Hour) // each device was tried often
+				p.recovered.Store(true)
+				time.Sleep(attemptTimeout + breakerPause + soon)
+				synctest.Wait()
+				for i := range devices {
+					if n := p.delivered(fmt.Sprint(host, "/", i)); n != 1 {
+						t.Errorf("device %d got %d pushes", i, n)
+					}
+				}
+				if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+					t.Errorf("pending are %+v", depths)
+				}
+			})
+		})
+	}
 }
 
 func TestTimeOutsOfBeforeTheRecoveryDoNotOpenTheBreakerAgain(t *testing.T) {
