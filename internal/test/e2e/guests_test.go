@@ -22,6 +22,7 @@ func TestAProviderThatPanicsTakesNothingElseDown(t *testing.T) {
 			t.Errorf("%s: %d %s", path, status, answer)
 		}
 	}
+	s.gateway.wantLogged(`"provider panicked"`) // the log is read from a pipe
 	log := s.gateway.log.String()
 	if n := strings.Count(log, `"provider panicked"`); n != 1 {
 		t.Errorf("the panic was logged %d times", n)
