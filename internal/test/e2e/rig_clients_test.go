@@ -8,8 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // client returns a client that connects to the process, whatever the URL's host is, and trusts it. It speaks HTTP/2 or, like most
@@ -55,6 +59,42 @@ func (ts *transports) forget() {
 	for _, t := range ts.all {
 		t.CloseIdleConnections()
 	}
+}
+
+// settle waits until only one configuration listens. After a reload, the servers of the one before may go on for a moment: they accept a
+// connection, but net/http closes it when the request comes, without an answer. This is known on Linux only.
+func (p *process) settle() {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); p.listensTwice(); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("two configurations listen on port %d or %d", p.port, p.port2)
+		}
+	}
+}
+
+// listensTwice reports whether two sockets listen at one address of the process.
+func (p *process) listensTwice() bool {
+	seen := make(map[string]bool)
+	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		content, _ := os.ReadFile(table)
+		for line := range strings.Lines(string(content)) {
+			const listening = "0A"
+			fields := strings.Fields(line) // the second is the local address, and the fourth the state
+			if len(fields) < 4 || fields[3] != listening {
+				continue
+			}
+			address := fields[1]
+			_, hex, _ := strings.Cut(address, ":")
+			if port, err := strconv.ParseInt(hex, 16, 32); err != nil || int(port) != p.port && int(port) != p.port2 {
+				continue
+			}
+			if seen[address] {
+				return true
+			}
+			seen[address] = true
+		}
+	}
+	return false
 }
 
 // errNotConnected means that a request was never sent, because there was no connection. When Caddy replaces a listener, the kernel resets

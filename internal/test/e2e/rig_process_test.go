@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -121,16 +122,24 @@ func (p *process) certify() {
 	p.env = append(p.env, "SSL_CERT_FILE="+ca.File)
 }
 
-// freePort returns a port that no process listens on. It is below the ports of outgoing connections.
+// portsGiven are the ports that freePort has returned. A process may listen on its port only later, and Linux lets two processes of a user
+// share a port if both are Caddy.
+var portsGiven sync.Map
+
+// freePort returns a port that no process listens on, and that no other test of this run has. It is below the ports of outgoing connections.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(10_000+rand.IntN(20_000)))
+		port := 10_000 + rand.IntN(20_000)
+		if _, given := portsGiven.LoadOrStore(port, true); given {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
 			continue
 		}
-		defer l.Close()
-		return l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		return port
 	}
 	t.Fatal("there is no free port")
 	return 0
@@ -257,6 +266,7 @@ func (p *process) request(method, path, contentType, body string) error {
 	if err != nil {
 		return err
 	}
+	p.settle()
 	if resp.StatusCode != http.StatusOK {
 		return errors.New(resp.Status + ": " + string(answer))
 	}
