@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -18,9 +19,18 @@ type shown struct {
 	file *os.File
 }
 
-// RoundTrip makes a request.
+// RoundTrip makes a request. Each load replaces the admin API's server, and net/http closes the connection of a request that reaches the
+// old one meanwhile, without an answer. Such a request is made again.
 func (s *shown) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := s.Transport.RoundTrip(r)
+	for tries := 1; tries < 10 && errors.Is(err, io.EOF); tries++ {
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+		resp, err = s.Transport.RoundTrip(r)
+	}
 	if err != nil {
 		return nil, err
 	}
