@@ -87,7 +87,10 @@ func TestEveryBrokenRuleOfAWebPushIsCaught(t *testing.T) {
 		{"a record size below 18", set(16, 0, 0, 0, 17), 400, "less than 18"},
 		{"a record size that the record fills", set(16, 0, 0, 1, 170), 400, "not greater"},
 		{"a keyid of another length", set(20, 64), 400, "keyid"},
-		{"a keyid beside the curve", set(85, 0, 0), 400, "keyid"},
+		{"a keyid beside the curve", body(func(b []byte) []byte {
+			b[85] ^= 1 // any fixed value is sometimes the right one
+			return b
+		}), 400, "keyid"},
 		{"another salt", set(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16), 400, "does not decrypt"},
 		{"a tampered record", set(100, 1, 2, 3, 4, 5, 6, 7, 8), 400, "does not decrypt"},
 	}
