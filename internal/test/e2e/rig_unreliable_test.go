@@ -2,9 +2,13 @@ package e2e
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,6 +31,7 @@ type unreliable struct {
 	unread     map[string][]int      // the counts of the taken badge updates, by path
 	busy       map[int]bool          // the pushes in progress
 	begun      int                   // the number of pushes so far
+	hungUp     int                   // how often hangUp was called
 }
 
 // behaviour is how an endpoint treats pushes. The zero value takes them.
@@ -51,7 +56,13 @@ func newUnreliable(t *testing.T) *unreliable {
 		busy: make(map[int]bool),
 	}
 	service := providertest.NewPushService(providertest.PushServiceOptions{RequireVAPID: true})
-	server := providertest.NewTLSServer(t, received(u))
+	ca := providertest.NewCA(t)
+	server := &providertest.TLSServer{Server: httptest.NewUnstartedServer(received(u)), CA: ca, CAFile: ca.File}
+	server.EnableHTTP2 = true
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate(t, "127.0.0.1", "localhost")}, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog, server.Config.ConnContext = log.New(io.Discard, "", 0), u.connected
+	server.StartTLS()
+	t.Cleanup(server.Close)
 	service.SetOrigin(server.URL)
 	t.Cleanup(service.Close)
 	u.pushServer = &pushServer{service, server}
@@ -121,10 +132,22 @@ func (u *unreliable) behaviour(path string) behaviour {
 	return behaviour{}
 }
 
-// began records that a push is in progress, until ended is called.
-func (u *unreliable) began() (ended func()) {
+// sinceHangUp is the key in a connection's context of how often hangUp had been called when the connection was accepted.
+type sinceHangUp struct{}
+
+func (u *unreliable) connected(ctx context.Context, _ net.Conn) context.Context {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return context.WithValue(ctx, sinceHangUp{}, u.hungUp)
+}
+
+// began records that a push is in progress, until ended is called. It returns nil if hangUp has broken the connection of the push.
+func (u *unreliable) began(r *http.Request) (ended func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if r.Context().Value(sinceHangUp{}) != u.hungUp {
+		return nil
+	}
 	u.begun++
 	n := u.begun
 	u.busy[n] = true
@@ -138,9 +161,13 @@ func (u *unreliable) began() (ended func()) {
 	}
 }
 
-// hangUp breaks all connections, and waits until the push server is done with their pushes.
+// hangUp breaks all connections, and waits until the push server is done with their pushes. It takes no push of theirs that it has not begun
+// with: whoever sent it can't get an answer any more.
 func (u *unreliable) hangUp() {
 	u.t.Helper()
+	u.mu.Lock()
+	u.hungUp++
+	u.mu.Unlock()
 	u.CloseClientConnections()
 	u.finish()
 }
@@ -165,7 +192,11 @@ func (u *unreliable) finish() {
 
 // ServeHTTP treats a push according to its endpoint's behaviour. Without one, the push goes to the push service, which verifies it.
 func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer u.began()()
+	ended := u.began(r)
+	if ended == nil {
+		return
+	}
+	defer ended()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client has closed the connection
