@@ -85,7 +85,7 @@ func (c *Client) Close() error {
 var errNotParsed = errors.New("the endpoint is not an https URL with a host, and without user information")
 
 // Post makes one request to an endpoint that [Parse] returned. It follows no redirect. The site is the push's; its own push server may
-// be in a private network. [Failed] classifies errors.
+// be in a private network. An answer that comes after the context is done is none. [Failed] classifies errors.
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
 	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
 		return Response{}, errNotParsed
@@ -116,6 +116,12 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	}
 	req.Header = header
 	resp, err := transport.RoundTrip(req)
+	if err == nil && ctx.Err() != nil {
+		// net/http may still read what comes while it closes the connection of HTTP/1.1. That can be a 200 that nobody meant: a server
+		// written in Go sends it by itself when a handler returns because its client has gone.
+		_ = resp.Body.Close()
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		if transport == c.transports.guarded {
 			err = c.explain(target, err)

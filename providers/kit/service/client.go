@@ -192,7 +192,7 @@ const maxReplays = 5
 // [network.ErrOtherServer]. If the server certainly did not process the request, RoundTrip sends it again, as HTTP/2 allows (RFC 9113
 // section 8.7). For example, the connection ended first, or had reached its limit of requests.
 //
-// The answer's body must be closed, which makes room for the next request. With HTTP/1.1, the connection is reused only if the body was
+// An answer that comes after the request's context is done is none, but the context's error. The answer's body must be closed, which makes room for the next request. With HTTP/1.1, the connection is reused only if the body was
 // read to its end.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req == nil || req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
@@ -210,6 +210,12 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			c.connections.confirm(conn)
 			resp.Body = c.body(resp, conn)
+			if ctx := req.Context(); ctx.Err() != nil {
+				// net/http may still read what comes while it closes the connection of HTTP/1.1. That can be a 200 that nobody meant: a
+				// server written in Go sends it by itself when a handler returns because its client has gone.
+				_ = resp.Body.Close()
+				return nil, context.Cause(ctx)
+			}
 			return resp, nil
 		}
 		again := unprocessed(err)

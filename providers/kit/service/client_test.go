@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -299,5 +300,34 @@ func TestRenewedConnectionsTakeAllFurtherRequests(t *testing.T) {
 				t.Errorf("%d connections were made", n)
 			}
 		})
+	}
+}
+
+// slow is a context whose deadline passes, unnoticed by net/http, when the answer comes.
+type slow struct {
+	context.Context
+	over atomic.Bool
+}
+
+func (s *slow) Err() error {
+	if s.over.Load() {
+		return context.DeadlineExceeded
+	}
+	return s.Context.Err()
+}
+
+func TestAnAnswerAfterTheDeadlineIsNone(t *testing.T) {
+	t.Parallel()
+	for _, streams := range []int{http1, 100} {
+		s := newServer(t, streams, ok)
+		c := newClient(t, s.URL, s.ca.File)
+		for range 2 * maxConnections { // each gives its place back
+			late := &slow{Context: t.Context()}
+			ctx := httptrace.WithClientTrace(late, &httptrace.ClientTrace{GotFirstResponseByte: func() { late.over.Store(true) }})
+			if status, err := post(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("with %d streams, the answer is %d, %v", streams, status, err)
+			}
+		}
+		wantOK(t, c)
 	}
 }
