@@ -5,7 +5,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 test: ## all tests, as CI runs them; tests that need Redis or Synapse are skipped if it is missing
-	go test -race ./...
+	go test -race -timeout 30m ./...
 
 quick: ## a few minutes, without root or other programs: vet, and all tests except those of built programs
 	go vet ./...
@@ -24,7 +24,7 @@ golden: ## write the golden files and the reference from the code: read the diff
 	go test ./internal/test/repository -run Reference -update
 
 e2e: ## only the tests of the built program
-	go test -race -count=1 ./internal/test/e2e
+	go test -race -count=1 -timeout 30m ./internal/test/e2e
 
 bench: ## measure the cost of a push in each provider, five times
 	go test -run '^$$' -bench Push -benchmem -count 5 ./providers/...

@@ -36,6 +36,9 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 		}
 	}
 
+	// What the honest pushes take without an attack. A machine that is busy with other things delays them, too.
+	alone := l.pushAll(honest, 2*time.Second, 2*time.Second)
+
 	until := time.Now().Add(howLong)
 	var answers []func()
 	stormAt := func(hs *homeserver, name string, pace time.Duration, body func(n int) string) {
@@ -106,7 +109,7 @@ func TestAllAttacksAtOnceCostNobodyElseAnything(t *testing.T) {
 	for _, wait := range answers {
 		wait()
 	}
-	wantBelow(t, "99% of the honest pushes", arrived.within(990), 2*time.Second)
+	wantBelow(t, "99% of the honest pushes", arrived.within(990), 2*time.Second+4*alone.within(990))
 	// Memory grew all the time. The kernel can drop mapped pages of outbox.db and of the program, so they don't get a process killed.
 	wantBelow(t, "memory in MiB", l.gateway.ownMemory()/mebibyte, 256)
 	t.Logf("CPU time: %v", l.gateway.cpu())

@@ -289,7 +289,7 @@ func (l *attackLab) pushAll(clients []*client, pace, howLong time.Duration) *lat
 	}
 	running.Wait()
 	failed.report(l.t)
-	l.t.Logf("beside the attack: %v", &all)
+	l.t.Logf("pushes of devices that attack nobody: %v", &all)
 	return &all
 }
 
