@@ -17,7 +17,9 @@ import (
 const (
 	domain = "example.test"
 	// fcmToken has the size and the characters of a token of FCM.
-	fcmToken  = "cF0zKq7_TZmWx1-Yv9aBcD:APA91b" + "Hq3sT-9xK_2mN7vB4cL8zX1aS5dF6gH0jKqWeRtYuIoPlMnBvCxZaSdFgHjKlQwErTyUiOpAsDfGhJkLzXcVbNm1234567890-_abcdefghijklmnopqrstuvwxyzABCDEFGHI"
+	fcmToken = "cF0zKq7_TZmWx1-Yv9aBcD:APA91b" +
+		"Hq3sT-9xK_2mN7vB4cL8zX1aS5dF6gH0jKqWeRtYuIoPlMnBvCxZaSdFgHjKlQwErTyUiO" +
+		"pAsDfGhJkLzXcVbNm1234567890-_abcdefghijklmnopqrstuvwxyzABCDEFGHI"
 	apnsToken = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
 	account   = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 )
@@ -188,7 +190,9 @@ func TestX25_ANodeWithOneChangedBitNeverOpens(t *testing.T) {
 		wantError(t, r, prefix+encoding.EncodeToString(raw), secret, domain, want)
 		raw[bit/8] ^= 1 << (bit % 8)
 	}
-	for _, changed := range []string{node + "A", node + "\n", node[:len(node)-1], node[:20], prefix, prefix + "!", prefix + node} {
+	// The last character of this node has bits that encode nothing.
+	spare := node[:len(node)-1] + string(node[len(node)-1]+1)
+	for _, changed := range []string{spare, node + "A", node + "\n", node[:len(node)-1], node[:20], prefix, prefix + "!", prefix + node} {
 		wantError(t, r, changed, secret, domain, ErrInvalid)
 	}
 	for _, token := range []string{"", fcmToken, apnsToken, "s1", "S1." + node, "https://up.example/s1.x"} {

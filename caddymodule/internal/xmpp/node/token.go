@@ -18,7 +18,8 @@ const (
 
 var errToken = errors.New("the token cannot be unpacked")
 
-// packToken makes a token shorter. The tokens of APNs are hexadecimal. Those of FCM have a colon, and otherwise only characters of base64url.
+// packToken makes a token shorter. The tokens of APNs are hexadecimal. Those of FCM have a colon, and otherwise only characters of
+// base64url.
 func packToken(token string) (way byte, packed []byte) {
 	if b, err := hex.DecodeString(token); err == nil && token == strings.ToLower(token) {
 		return hexadecimal, b
