@@ -59,8 +59,8 @@ func (h *Header) condition(v Verdict) condition {
 // condition is an error of a stanza, RFC 6120 section 8.3.
 type condition struct{ kind, name string }
 
-// All errors that this package writes. Only the first three answer a push. Only one has the type wait, because Tigase deletes a registration
-// at most others.
+// All errors that this package writes. Only the first three answer a push. Only one has the type wait, because Tigase deletes a
+// registration at most others.
 var (
 	later     = condition{"wait", "remote-server-timeout"}
 	gone      = condition{"cancel", "item-not-found"}

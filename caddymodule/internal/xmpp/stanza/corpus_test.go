@@ -257,7 +257,7 @@ func TestX26_EveryRecordedPush2IsRead(t *testing.T) {
 		}
 		// A whole body of the content coding aes128gcm, RFC 8188: salt, record size 4096, and the sender's key.
 		if b := p.Payload; len(b) < 600 || !bytes.Equal(b[16:22], []byte{0, 0, 16, 0, 65, 4}) {
-			t.Errorf("%s: the payload is no body of a push", line.file)
+			t.Errorf("%s: the payload is not the body of a push", line.file)
 		}
 		if !bytes.Contains(line.text, []byte("<payload>"+base64.StdEncoding.EncodeToString(p.Payload)+"</payload>")) {
 			t.Errorf("%s: the payload was changed", line.file)
@@ -266,7 +266,7 @@ func TestX26_EveryRecordedPush2IsRead(t *testing.T) {
 			continue
 		}
 		if key, err := base64.RawURLEncoding.DecodeString(p.JWT.Key); err != nil || len(key) != 65 {
-			t.Errorf("%s: the key %s is no point", line.file, p.JWT.Key)
+			t.Errorf("%s: the key %s is not a point", line.file, p.JWT.Key)
 		}
 		if !bytes.Contains(line.text, []byte(">"+p.JWT.Token+"</jwt>")) {
 			t.Errorf("%s: the token was changed", line.file)

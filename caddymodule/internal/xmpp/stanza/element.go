@@ -2,8 +2,9 @@ package stanza
 
 import "encoding/xml"
 
-// maxDepth is how deep a stanza is read. The deepest known publish has 9 levels. What is deeper is left out.
-const maxDepth = 16
+// maxElements is how many elements of a stanza are kept; the others are left out. A publish has about 30. An element takes much more memory
+// than the four bytes in which a stranger can write it.
+const maxElements = 512
 
 // element is an XML element as it was received.
 type element struct {
@@ -16,7 +17,7 @@ type element struct {
 // read reads one element with all that is in it. It fails for what RFC 6120 section 11.1 forbids in a stream.
 func read(tokens *xml.Decoder) (*element, error) {
 	var open []*element
-	skipped := 0
+	kept, skipped := 0, 0 // skipped is how many elements that are left out are open
 	for {
 		token, err := tokens.Token()
 		if err != nil {
@@ -24,10 +25,11 @@ func read(tokens *xml.Decoder) (*element, error) {
 		}
 		switch t := token.(type) {
 		case xml.StartElement:
-			if skipped > 0 || len(open) == maxDepth {
+			if skipped > 0 || kept == maxElements {
 				skipped++
 				continue
 			}
+			kept++
 			e := &element{name: t.Name, attrs: t.Attr}
 			if len(open) > 0 {
 				parent := open[len(open)-1]

@@ -101,14 +101,26 @@ func TestOddSummariesAreStillPushes(t *testing.T) {
 	}
 }
 
-// Deep or large stanzas of strangers are read in bounded depth, and their XML faults say nothing of them.
-func TestHostileStanzas(t *testing.T) {
+func TestX33_AHostileStanzaIsReadInBoundedMemory(t *testing.T) {
 	t.Parallel()
-	deep := strings.Repeat("<a>", 20000) + strings.Repeat("</a>", 20000)
-	p := parse(t, []byte(iqStart+pubsubStart+notification+deep+`</pubsub></iq>`)).(*stanza.Publish)
-	if p.Fault != "" || p.Node != "n" {
+	read := func(before string) *stanza.Publish {
+		return parse(t, []byte(iqStart+before+pubsubStart+notification+`</pubsub></iq>`)).(*stanza.Publish)
+	}
+	deep := strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+	if p := read(deep); p.Fault != "" || p.Node != "n" {
 		t.Errorf("got %+v", p)
 	}
+	// The publish is behind the last element that is kept. Its server keeps the registration: it is no more than not understood.
+	for _, many := range []string{strings.Repeat("<a/>", 510), strings.Repeat("<a>", 510) + strings.Repeat("</a>", 510)} {
+		if p := read(many); p.Fault != stanza.FaultPublish {
+			t.Errorf("got %+v", p)
+		}
+	}
+	parse(t, []byte(iqStart+strings.Repeat("<a>", 100000)+strings.Repeat("</a>", 100000)+"</iq>"))
+}
+
+func TestX34_TheErrorOfAMalformedStanzaContainsNothingOfIt(t *testing.T) {
+	t.Parallel()
 	const canary = "canary"
 	for _, text := range []string{
 		"", canary, "<iq>" + canary, "<iq><" + canary + "></iq>", "<iq>&" + canary + ";</iq>", "<iq><!-- " + canary + " --></iq>",
