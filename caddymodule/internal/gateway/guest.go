@@ -125,8 +125,11 @@ func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outco
 
 // Replace returns which pending push of a device this push replaces, in the outbox's form; empty if it replaces none.
 func (a *App) Replace(n *providers.Notification, d *providers.Device) (what string) {
-	if n.Badge {
+	switch {
+	case n.Badge:
 		return outbox.ReplaceBadge
+	case n.Wake:
+		return outbox.ReplaceWake
 	}
 	if p, ok := a.Provider.(providers.Replacer); ok {
 		_ = a.guard("Replace", func() { what = p.Replace(n, d) })
