@@ -101,6 +101,23 @@ func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 	return o
 }
 
+// Preview returns what the provider would send, and false if it cannot show that.
+func (a *App) Preview(p *providers.Push) (preview providers.Preview, ok bool) {
+	provider, ok := a.Provider.(providers.Previewer)
+	if !ok {
+		return preview, false
+	}
+	caught := a.guard("Preview", func() {
+		made := provider.Preview(p)
+		made.Outcome.Err = sound(made.Outcome.Err)
+		preview = made
+	})
+	if caught != nil {
+		return providers.Previewed(providers.Busy("panic", caught)), true
+	}
+	return preview, true
+}
+
 // Usable returns why nothing could ever be delivered to a device; nil if something could be.
 func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	if p, ok := a.Provider.(providers.Usable); ok {
