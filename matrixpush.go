@@ -8,6 +8,7 @@ package matrixpush
 import (
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule"
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule/sygnal"
+	_ "github.com/matrix-push/caddy-matrix-push/caddymodule/xmpp"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/file"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/off"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/redis"

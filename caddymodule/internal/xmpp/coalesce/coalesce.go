@@ -131,6 +131,9 @@ func (c *Coalescer[P, V]) Offer(p Push[P, V]) {
 	})
 }
 
+// SetWindow changes how long windows last that begin from now on.
+func (c *Coalescer[P, V]) SetWindow(window time.Duration) { c.do(func() { c.Window = window }) }
+
 // do makes a change, and then gives the answers that it made due.
 func (c *Coalescer[P, V]) do(change func()) {
 	c.mu.Lock()
