@@ -338,9 +338,9 @@ func TestX04_X24_WhatAPushTellsDependsOnItsApp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	node, secret := register(r, "fcm")
-	r.want(publishing{node: "a"}, "result")                           // low
-	r.want(publishing{node: node, secret: secret}, "result")          // drop
-	r.want(publishing{node: "b", module: "full"}, "result")           // push
+	r.want(publishing{node: "a"}, "result")                  // low
+	r.want(publishing{node: node, secret: secret}, "result") // drop
+	r.want(publishing{node: "b", module: "full"}, "result")  // push
 	r.want(publishing{node: "c", module: "monal", body: "x"}, "result")
 	r.want(publishing{node: "d", module: "full", body: "x"}, "result")
 	pushes := r.engine.all()
