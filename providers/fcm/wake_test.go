@@ -19,12 +19,14 @@ func TestX30_AWakeUpWithoutIDsAndCountsIsDelivered(t *testing.T) {
 		want                 map[string]string
 	}{
 		{
-			"high", registered, "high", providers.Notification{Wake: true},
+			"high", registered, "high",
+			providers.Notification{Wake: true},
 			map[string]string{"prio": "high", "account": "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"},
 		},
 		{"low", ``, "normal", providers.Notification{Wake: true, Prio: providers.PrioLow}, map[string]string{"prio": "normal"}},
 		{
-			"with a count", ``, "high", providers.Notification{Wake: true, Counts: providers.Counts{Unread: new(int64(3))}},
+			"with a count", ``, "high",
+			providers.Notification{Wake: true, Counts: providers.Counts{Unread: new(int64(3))}},
 			map[string]string{"prio": "high", "unread": "3"},
 		},
 	} {
