@@ -59,8 +59,7 @@ func Start(t testing.TB, options ...string) *Server {
 	s.ComponentAddress, s.clientAddress = freeAddress(t), freeAddress(t)
 	t.Cleanup(s.Kill)
 	for range 3 { // another process may take a port before Prosody does
-		s.Restart()
-		if s.listens() {
+		if s.launch() {
 			return s
 		}
 		s.Kill()
@@ -94,9 +93,18 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Restart starts the server again, with its data and its addresses.
+// Restart starts a server that was ended, with its data and its addresses.
 func (s *Server) Restart() {
 	s.t.Helper()
+	if !s.launch() {
+		s.t.Fatalf("Prosody does not start: %s", s.log)
+	}
+}
+
+// launch starts the server, and returns false if it does not listen.
+func (s *Server) launch() bool {
+	s.t.Helper()
+	before := len(s.log.String())
 	file := filepath.Join(s.dir, "prosody.cfg.lua")
 	if err := os.WriteFile(file, []byte(s.configuration()), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -114,6 +122,7 @@ func (s *Server) Restart() {
 		close(exited)
 	}()
 	s.process, s.exited = process, exited
+	return s.listens(before)
 }
 
 // configuration returns Prosody's configuration. In a container, tests often run as root, and Prosody would try to become another user.
@@ -141,13 +150,13 @@ func port(address string) string {
 	return port
 }
 
-// listens waits until Prosody listens at both addresses, and returns false if it does not.
-func (s *Server) listens() bool {
+// listens waits until the log shows, after the part before the start, that Prosody listens at both addresses.
+func (s *Server) listens(before int) bool {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	for _, address := range []string{s.clientAddress, s.ComponentAddress} {
 		line := "on [127.0.0.1]:" + port(address)
-		if !s.log.wait(ctx, s.exited, func(log string) bool { return strings.Contains(log, line) }) {
+		if !s.log.wait(ctx, s.exited, func(log string) bool { return strings.Contains(log[before:], line) }) {
 			return false
 		}
 	}

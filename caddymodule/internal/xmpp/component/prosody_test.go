@@ -77,7 +77,7 @@ func TestX14_ProsodyRestartsAndTheComponentIsOnlineAgain(t *testing.T) {
 	alice.Logout()
 	for n, end := range []func(){s.Kill, s.Stop} {
 		end()
-		if f := r.failure(n); !f.Online || f.Reason != Closed && f.Reason != Broken && f.Reason != "system_shutdown" {
+		if f := r.lost(n + 1); f.Reason != Closed && f.Reason != Broken && f.Reason != "system_shutdown" {
 			t.Errorf("got %+v", f)
 		}
 		s.Restart()
