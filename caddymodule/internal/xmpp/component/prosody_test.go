@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,4 +155,26 @@ func TestX32_ProsodyEndsTheStreamForAStanzaThatTheCheckRefuses(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 	within(t, time.Minute, "the reconnection", func() { <-r.up })
+}
+
+func TestX33_AUserOfProsodyCannotEndTheStream(t *testing.T) {
+	t.Parallel()
+	s := prosodytest.Start(t)
+	s.AddUser("alice")
+	r := run(t, nil, echo, forProsody(s))
+	<-r.up
+	alice := s.Login("alice")
+	alice.Message(prosodytest.Component, "large", strings.Repeat("x", 100_000))
+	const levels = 10_000
+	alice.Send("<message to='push.example.test' id='deep'>" + strings.Repeat("<a>", levels) + strings.Repeat("</a>", levels) + "</message>")
+	alice.Send("<iq type='get' to='push.example.test' id='ping'><ping xmlns='urn:xmpp:ping'/></iq>")
+	if e := alice.Expect("iq", "ping"); e.Attr("type") != "result" {
+		t.Errorf("got %+v", e)
+	}
+	if f := r.all(); len(f) != 0 {
+		t.Errorf("the stream ended: %+v", f)
+	}
+	if want := []string{TooLarge, TooDeep}; !slices.Equal(r.ignored, want) {
+		t.Errorf("ignored: %q", r.ignored)
+	}
 }

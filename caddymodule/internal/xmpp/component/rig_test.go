@@ -50,7 +50,7 @@ type observer struct {
 
 	mu       sync.Mutex
 	failures []Failure
-	ignored  int
+	ignored  []string
 	changed  chan struct{} // closed at the next change
 }
 
@@ -68,10 +68,10 @@ func (o *observer) Down(f Failure) {
 	o.changed = make(chan struct{})
 }
 
-func (o *observer) Ignored() {
+func (o *observer) Ignored(reason string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ignored++
+	o.ignored = append(o.ignored, reason)
 }
 
 // all returns the failures until now.
