@@ -69,18 +69,35 @@ func (*Provider) Usable(d *providers.Device, _ providers.Site) error {
 	return nil
 }
 
+// path is where bells are; a pushkey follows.
+const path = "/v1/bells/"
+
 // Push rings a bell, once.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
 	if err := p.Usable(push.Device, push.Site); err != nil {
 		return providers.Unusable("bad_pushkey", err)
 	}
-	header := http.Header{"Authorization": {"Bearer " + p.token.Get()}, "Content-Type": {"application/json"}}
-	answer, err := p.client.Post(ctx, "/v1/bells/"+push.Device.Pushkey, header, message(push.Notification))
+	header := header()
+	header.Set("Authorization", "Bearer "+p.token.Get())
+	answer, err := p.client.Post(ctx, path+push.Device.Pushkey, header, message(push.Notification))
 	if err != nil {
 		return network.Failed(err)
 	}
 	return outcome(answer)
 }
+
+// Preview shows what Push would send, without the pushkey and the token.
+func (p *Provider) Preview(push *providers.Push) providers.Preview {
+	if err := p.Usable(push.Device, push.Site); err != nil {
+		return providers.Previewed(providers.Unusable("bad_pushkey", err))
+	}
+	return providers.Preview{Requests: []providers.Request{{
+		Method: http.MethodPost, URL: p.client.URL(path).String() + providers.Masked, Header: header(), Body: message(push.Notification),
+	}}}
+}
+
+// header returns the headers of a request, except the token.
+func header() http.Header { return http.Header{"Content-Type": {"application/json"}} }
 
 // body is the JSON that Bell takes.
 type body struct {
@@ -114,5 +131,8 @@ func outcome(a *service.Answer) providers.Outcome {
 	}
 }
 
-// Usable is optional: without this line, the compiler would not find a misspelt method name.
-var _ providers.Usable = (*Provider)(nil)
+// Usable and Previewer are optional: without these lines, the compiler would not find a misspelt method name.
+var (
+	_ providers.Usable    = (*Provider)(nil)
+	_ providers.Previewer = (*Provider)(nil)
+)

@@ -178,6 +178,7 @@ var (
 	_ providers.Explainer     = (*Provider)(nil)
 	_ providers.Usable        = (*Provider)(nil)
 	_ providers.Reducer       = (*Provider)(nil)
+	_ providers.Previewer     = (*Provider)(nil)
 	_ providers.WaitDefaulter = (*Provider)(nil)
 	_ providers.Expirer       = (*Provider)(nil)
 	_ providers.Checker       = (*Provider)(nil)

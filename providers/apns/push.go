@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,20 +27,44 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 // without limit, loses Retry-After and the status of an answer that is not JSON, and cannot send an expiration of 0. It uses apns2's
 // credentials and reasons.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
-	token, err := deviceToken(push.Device.Pushkey)
-	if err != nil {
-		return providers.Unusable(undecodable, err)
-	}
-	m, err := build(push.Notification, push.Device, p.options(), p.pushType.MaxPayload)
-	switch {
-	case errors.Is(err, errNothing):
-		return providers.Dropped(nothingToDo, nil)
-	case errors.Is(err, errUnsuited):
-		return providers.Dropped(notForPushType, err)
-	case err != nil:
-		return providers.Dropped("payload_too_large", err)
+	token, m, o := p.message(push, p.options())
+	if m.payload == nil {
+		return o
 	}
 	return p.send(ctx, token, p.header(push, m), m.payload)
+}
+
+// Preview returns the request that Push would make.
+func (p *Provider) Preview(push *providers.Push) providers.Preview {
+	o := p.options()
+	o.faults = nil // which report to the log
+	_, m, outcome := p.message(push, o)
+	if m.payload == nil {
+		return providers.Previewed(outcome)
+	}
+	whole, _ := build(push.Notification, push.Device, o, math.MaxInt)
+	return providers.Preview{Requests: []providers.Request{{
+		Method: http.MethodPost, URL: p.client.URL(devicePath).String() + providers.Masked,
+		Header: p.header(push, m), Body: m.payload, Whole: whole.payload,
+	}}}
+}
+
+// message returns the device token and the message for it, or the outcome if there is none to send.
+func (p *Provider) message(push *providers.Push, options options) (token string, m message, o providers.Outcome) {
+	token, err := deviceToken(push.Device.Pushkey)
+	if err != nil {
+		return "", message{}, providers.Unusable(undecodable, err)
+	}
+	m, err = build(push.Notification, push.Device, options, p.pushType.MaxPayload)
+	switch {
+	case errors.Is(err, errNothing):
+		o = providers.Dropped(nothingToDo, nil)
+	case errors.Is(err, errUnsuited):
+		o = providers.Dropped(notForPushType, err)
+	case err != nil:
+		o = providers.Dropped("payload_too_large", err)
+	}
+	return token, m, o
 }
 
 // options returns the operator's choices.
@@ -121,10 +146,13 @@ func (p *Provider) collapseID(push *providers.Push) string {
 	return ""
 }
 
+// devicePath is the path of a request, before the device token.
+const devicePath = "/3/device/"
+
 // post makes one request.
 func (p *Provider) post(ctx context.Context, token, bearer string, header http.Header, body []byte) (answer, error) {
 	req := (&http.Request{
-		Method: http.MethodPost, URL: p.client.URL("/3/device/" + token),
+		Method: http.MethodPost, URL: p.client.URL(devicePath + token),
 		Proto: "HTTP/2.0", ProtoMajor: 2, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },

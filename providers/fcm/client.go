@@ -74,10 +74,9 @@ var (
 // maxAnswer is how much of an answer is read: an error has a few hundred bytes.
 const maxAnswer = 16 << 10
 
-// post makes one request.
-func (c *client) post(ctx context.Context, body []byte, token string) (*answer, error) {
+// header returns the headers of a request, except the access token.
+func (c *client) header() http.Header {
 	header := http.Header{
-		"Authorization":             {"Bearer " + token},
 		"Content-Type":              contentType,
 		"User-Agent":                userAgent,
 		"X-Goog-Api-Format-Version": errorFormat,
@@ -85,6 +84,13 @@ func (c *client) post(ctx context.Context, body []byte, token string) (*answer, 
 	if project := c.tokens.quotaProject(); project != "" {
 		header["X-Goog-User-Project"] = []string{project} // https://cloud.google.com/docs/quotas/set-quota-project
 	}
+	return header
+}
+
+// post makes one request.
+func (c *client) post(ctx context.Context, body []byte, token string) (*answer, error) {
+	header := c.header()
+	header["Authorization"] = []string{"Bearer " + token}
 	req := (&http.Request{
 		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Proto: "HTTP/2.0", ProtoMajor: 2, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ var (
 // data returns the data of a message: FCM only accepts strings, under names by its rules,
 // https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages. Names and values together have at most limit bytes.
 //
-// The error is errNothing or errTooLarge if this notification cannot become a message. Faults may be nil.
+// With unlimited, nothing is cut. The error is errNothing or errTooLarge if this notification cannot become a message. Faults may be nil.
 func data(n *providers.Notification, d *providers.Device, limit int, faults *clientjson.Faults) (map[string]string, error) {
 	if !hasClearText(n) && n.Encrypted == (providers.Encrypted{}) {
 		return nil, errNothing
@@ -31,10 +32,10 @@ func data(n *providers.Notification, d *providers.Device, limit int, faults *cli
 	defaults := clientjson.DefaultPayload(d, faults)
 	var m *draft
 	if isDataMessage(d) {
-		m = newDraft(hedwigMembers(n, d), defaultMembers(defaults, hedwigNames), limit)
+		m = newDraft(hedwigMembers(n, d, textLimit(limit)), defaultMembers(defaults, hedwigNames), limit)
 		m.shrinkHedwig(n, d)
 	} else {
-		m = newDraft(sygnalMembers(n), defaultMembers(defaults, sygnalNames), limit)
+		m = newDraft(sygnalMembers(n, textLimit(limit)), defaultMembers(defaults, sygnalNames), limit)
 		m.shrinkSygnal(n)
 	}
 	if m.over > 0 {
@@ -77,7 +78,7 @@ func reduce(n *providers.Notification, limit int) *providers.Notification {
 // contentTexts returns those of a content's strings that fit into limit bytes: what Sygnal's form keeps if it has nothing else.
 func contentTexts(n *providers.Notification, limit int) map[string]string {
 	texts := make(map[string]string)
-	setContent(texts, n)
+	setContent(texts, n, textLimit(limit))
 	m := newDraft(texts, nil, limit)
 	m.dropContent()
 	return m.own
@@ -91,10 +92,10 @@ func hasClearText(n *providers.Notification) bool {
 // sygnalMembers returns what Sygnal sends (_build_data in https://github.com/element-hq/sygnal/blob/main/sygnal/gcmpushkin.py), which
 // Element and related clients read. There are two differences: a count of zero is sent too, as it clears the badge; and an id is never cut,
 // as that would make it another id.
-func sygnalMembers(n *providers.Notification) map[string]string {
-	own := eventMembers(n)
-	set(own, "membership", cut(n.Membership, maxText))
-	setContent(own, n)
+func sygnalMembers(n *providers.Notification, most int) map[string]string {
+	own := eventMembers(n, most)
+	set(own, "membership", cut(n.Membership, most))
+	setContent(own, n, most)
 	own["prio"] = "high"
 	if n.Prio == providers.PrioLow {
 		own["prio"] = "normal"
@@ -108,8 +109,8 @@ func sygnalMembers(n *providers.Notification) map[string]string {
 // reads (PushNotification.fromJson in https://github.com/famedly/matrix-dart-sdk/blob/main/lib/src/utils/push_notification.dart): JSON
 // inside the strings, including that of prio. The parser only requires devices. It accepts Hedwig's null for content, but throws on a null
 // for counts, so absent members are omitted.
-func hedwigMembers(n *providers.Notification, d *providers.Device) map[string]string {
-	own := eventMembers(n)
+func hedwigMembers(n *providers.Notification, d *providers.Device, most int) map[string]string {
+	own := eventMembers(n, most)
 	if n.UserIsTarget {
 		own["user_is_target"] = "true"
 	}
@@ -173,16 +174,16 @@ func isDataMessage(d *providers.Device) bool {
 	return false
 }
 
-// eventMembers returns the members that both forms have.
-func eventMembers(n *providers.Notification) map[string]string {
+// eventMembers returns the members that both forms have, each in at most as many bytes.
+func eventMembers(n *providers.Notification, most int) map[string]string {
 	own := make(map[string]string, 16)
 	set(own, "event_id", n.EventID)
 	set(own, "room_id", n.RoomID)
-	set(own, "type", cut(n.Type, maxText))
-	set(own, "sender", cut(n.Sender, maxText))
-	set(own, "sender_display_name", cut(n.SenderDisplayName, maxText))
-	set(own, "room_name", cut(n.RoomName, maxText))
-	set(own, "room_alias", cut(n.RoomAlias, maxText))
+	set(own, "type", cut(n.Type, most))
+	set(own, "sender", cut(n.Sender, most))
+	set(own, "sender_display_name", cut(n.SenderDisplayName, most))
+	set(own, "room_name", cut(n.RoomName, most))
+	set(own, "room_alias", cut(n.RoomAlias, most))
 	// MSC3013's members are useless if anything is changed.
 	set(own, "ciphertext", n.Encrypted.Ciphertext)
 	set(own, "ephemeral", n.Encrypted.Ephemeral)
@@ -191,7 +192,7 @@ func eventMembers(n *providers.Notification) map[string]string {
 }
 
 // setContent sets the strings of an event's content. The form has no place for other values.
-func setContent(own map[string]string, n *providers.Notification) {
+func setContent(own map[string]string, n *providers.Notification, most int) {
 	if n.Prepared != nil { // reduce has set them
 		var texts map[string]string
 		_ = lenient.Unmarshal(n.Prepared, &texts)
@@ -205,7 +206,7 @@ func setContent(own map[string]string, n *providers.Notification) {
 	for name, value := range members {
 		var text string
 		if value[0] == '"' && lenient.Unmarshal(value, &text) == nil {
-			own[contentPrefix+name] = cut(text, maxText)
+			own[contentPrefix+name] = cut(text, most)
 		}
 	}
 }
@@ -227,6 +228,17 @@ const (
 	maxText       = 1024 // bytes, Sygnal's MAX_BYTES_PER_FIELD
 	ellipsis      = "…"
 )
+
+// unlimited is the limit of a message that need not fit.
+const unlimited = math.MaxInt
+
+// textLimit returns how many bytes each text of a message may have, for the limit of the message.
+func textLimit(limit int) int {
+	if limit == unlimited {
+		return unlimited
+	}
+	return maxText
+}
 
 // cut returns the text in at most limit bytes, without half a character.
 func cut(text string, limit int) string {

@@ -153,6 +153,7 @@ var (
 	_ providers.Explainer = (*Provider)(nil)
 	_ providers.Usable    = (*Provider)(nil)
 	_ providers.Reducer   = (*Provider)(nil)
+	_ providers.Previewer = (*Provider)(nil)
 	_ providers.Checker   = (*Provider)(nil)
 	_ providers.Warmer    = (*Provider)(nil)
 )

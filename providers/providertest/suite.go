@@ -112,6 +112,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("of a notification that is reduced to ids, no text leaves", s.testReduced)
 	t.Run("a push for an unusable device makes no request", s.testUnusable)
 	t.Run("a device that can never be delivered to is known at once", s.testUsable)
+	t.Run("a preview shows what a push sends", s.testPreview)
 	t.Run("a device is identified by all that decides where its pushes go", s.testTargets)
 	t.Run("concurrent pushes do not disturb each other", s.testConcurrency)
 	t.Run("a push ends with its context", s.testCancellation)

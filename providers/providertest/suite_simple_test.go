@@ -25,8 +25,21 @@ type simple struct {
 	names  sync.Map // of rooms, by their ids
 }
 
-// message returns what the device reads.
+// message returns the body of a request.
 func (p *simple) message(push *providers.Push) []byte {
+	message := p.plain(push)
+	if p.encrypts() {
+		message = encrypted(message)
+	}
+	return message
+}
+
+func (p *simple) encrypts() bool {
+	return p.flaw == "is encrypted" || p.flaw == "is encrypted, and nobody decrypts"
+}
+
+// plain returns what the device reads.
+func (p *simple) plain(push *providers.Push) []byte {
 	n := push.Notification
 	members := map[string]any{"priority": n.Prio.String()}
 	if n.EventID != "" {
@@ -66,9 +79,6 @@ func (p *simple) message(push *providers.Push) []byte {
 	message, err := json.Marshal(members)
 	if err != nil {
 		panic(err)
-	}
-	if p.flaw == "is encrypted" || p.flaw == "is encrypted, and nobody decrypts" {
-		message = encrypted(message)
 	}
 	return message
 }
@@ -190,6 +200,9 @@ func (p *simple) Push(ctx context.Context, push *providers.Push) providers.Outco
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, push.Device.Pushkey, bytes.NewReader(p.message(push)))
 	if err != nil {
 		return providers.Unusable("bad_endpoint", errors.New("the endpoint is not a URL"))
+	}
+	if p.flaw == "hides a header in Preview" {
+		r.Header.Set("Lamp", "on")
 	}
 	answer, err := p.client.Do(r)
 	if err != nil {

@@ -191,6 +191,7 @@ func TestTheSuiteCatchesABadProvider(t *testing.T) {
 		reduced   = "of a notification that is reduced to ids, no text leaves"
 		unusable  = "a push for an unusable device makes no request"
 		returning = "a push returns, and nothing makes it panic"
+		preview   = "a preview shows what a push sends"
 	)
 	flaws := map[string]string{ // and the test that catches it
 		"rejects for a 400":                         doubt,
@@ -233,6 +234,19 @@ func TestTheSuiteCatchesABadProvider(t *testing.T) {
 		"sends what is unusable":                    unusable,
 		"has two reasons":                           unusable,
 		"has no Usable":                             known,
+		"shows another body in Preview":             preview,
+		"shows another URL in Preview":              preview,
+		"shows another method in Preview":           preview,
+		"shows another header in Preview":           preview,
+		"hides a header in Preview":                 preview,
+		"shows the endpoint in Preview":             preview,
+		"shows encryption in Preview":               preview,
+		"shows nothing in Preview":                  preview,
+		"shows a request for what is unusable":      preview,
+		"has another reason in Preview":             preview,
+		"modifies the push in Preview":              preview,
+		"asks the network in Preview":               preview,
+		"panics in Preview":                         preview,
 		"blames the service for the network":        "a network that fails means try again",
 		"blames the service for a device's limit":   "every answer has its verdict",
 		"has another verdict":                       "every answer has its verdict",

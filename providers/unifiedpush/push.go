@@ -16,20 +16,45 @@ import (
 
 // Push posts the notification to the endpoint.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
-	to, keys, unusable := target(push.Device)
-	if unusable != nil {
-		return providers.Unusable(unusable.Reason, unusable.Err)
+	to, o := p.subscriber(push.Device)
+	if to.Endpoint == nil {
+		return o
 	}
-	if keys != nil && !p.sender.Ready() {
-		return webpushmessage.Starting()
+	return p.sender.Send(ctx, to, message(push, to), push)
+}
+
+// Preview returns the requests that Push would make.
+func (p *Provider) Preview(push *providers.Push) providers.Preview {
+	to, o := p.subscriber(push.Device)
+	if to.Endpoint == nil {
+		return providers.Previewed(o)
 	}
-	return p.sender.Send(ctx,
-		webpushmessage.Target{Endpoint: to, Keys: keys},
-		webpushmessage.Message{
-			Bodies: bodies(push.Notification, push.Device, keys != nil),
-			Topic:  webpushmessage.BadgeTopic(push.Notification, push.Device),
-		},
-		push)
+	m := message(push, to)
+	var whole []byte
+	for whole = range m.Bodies {
+		break
+	}
+	return p.sender.Preview(to, m, push, whole)
+}
+
+// subscriber returns where a device's messages go, or the outcome if they are not sent.
+func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, providers.Outcome) {
+	to, keys, unusable := target(d)
+	switch {
+	case unusable != nil:
+		return webpushmessage.Target{}, providers.Unusable(unusable.Reason, unusable.Err)
+	case keys != nil && !p.sender.Ready():
+		return webpushmessage.Target{}, webpushmessage.Starting()
+	}
+	return webpushmessage.Target{Endpoint: to, Keys: keys}, providers.Outcome{}
+}
+
+// message returns the message for a push.
+func message(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
+	return webpushmessage.Message{
+		Bodies: bodies(push.Notification, push.Device, to.Keys != nil),
+		Topic:  webpushmessage.BadgeTopic(push.Notification, push.Device),
+	}
 }
 
 // Usable returns an error if the pushkey is not the URL of an endpoint, or is one on this site's host where there is none, or if the data

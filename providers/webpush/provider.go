@@ -100,6 +100,7 @@ var (
 	_ providers.Explainer        = (*Provider)(nil)
 	_ providers.Usable           = (*Provider)(nil)
 	_ providers.Reducer          = (*Provider)(nil)
+	_ providers.Previewer        = (*Provider)(nil)
 	_ providers.Replacer         = (*Provider)(nil)
 	_ providers.Starter          = (*Provider)(nil)
 	_ providers.StartChecker     = (*Provider)(nil)

@@ -15,25 +15,52 @@ const eventsOnly = "events_only"
 
 // Push encrypts the notification and posts it to the subscription's push service.
 func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Outcome {
-	to, err := parsePusher(push.Device)
-	if err != nil {
-		return providers.Unusable(badSubscription, err)
+	to, o := p.subscriber(push)
+	if to == nil {
+		return o
+	}
+	return p.sender.Send(ctx, to.target(), to.message(push, p.faults), push)
+}
+
+// Preview returns the requests that Push would make.
+func (p *Provider) Preview(push *providers.Push) providers.Preview {
+	to, o := p.subscriber(push)
+	if to == nil {
+		return providers.Previewed(o)
 	}
 	n := push.Notification
-	if to.eventsOnly && n.EventID == "" {
-		return providers.Dropped(eventsOnly, nil)
+	content, _ := clientjson.Members(n.Content)
+	whole := described(n, clientjson.DefaultPayloadIn(to.defaultPayload, push.Device, nil), true)(content)
+	return p.sender.Preview(to.target(), to.message(push, nil), push, whole)
+}
+
+// subscriber returns the subscription that a push goes to, or the outcome if the push is not sent.
+func (p *Provider) subscriber(push *providers.Push) (*pusher, providers.Outcome) {
+	to, err := parsePusher(push.Device)
+	switch {
+	case err != nil:
+		return nil, providers.Unusable(badSubscription, err)
+	case to.eventsOnly && push.Notification.EventID == "":
+		return nil, providers.Dropped(eventsOnly, nil)
+	case !p.sender.Ready():
+		return nil, webpushmessage.Starting()
 	}
-	if !p.sender.Ready() {
-		return webpushmessage.Starting()
-	}
+	return to, providers.Outcome{}
+}
+
+func (p *pusher) target() webpushmessage.Target {
+	return webpushmessage.Target{Endpoint: p.endpoint, Keys: &p.keys}
+}
+
+// message returns the message for a push.
+func (p *pusher) message(push *providers.Push, faults *clientjson.Faults) webpushmessage.Message {
+	n := push.Notification
 	topic := webpushmessage.BadgeTopic(n, push.Device)
-	if to.onlyLastPerRoom && n.RoomID != "" {
+	if p.onlyLastPerRoom && n.RoomID != "" {
 		topic = collapse.Topic(n.RoomID, push.Device) // as in Replace
 	}
-	return p.sender.Send(ctx,
-		webpushmessage.Target{Endpoint: to.endpoint, Keys: &to.keys},
-		webpushmessage.Message{Bodies: bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, push.Device, p.faults)), Topic: topic},
-		push)
+	defaults := clientjson.DefaultPayloadIn(p.defaultPayload, push.Device, faults)
+	return webpushmessage.Message{Bodies: bodies(n, defaults), Topic: topic}
 }
 
 // Replace keeps only the newest message of a room, if the pusher asks for that, by the same topic as at the push service.

@@ -105,6 +105,7 @@ type Entry struct {
 	App         string    `json:"app"`
 	PushkeyHash string    `json:"pushkey_hash"`
 	Badge       bool      `json:"badge"`
+	Wake        bool      `json:"wake,omitempty"`
 	Size        int       `json:"size"`
 	Accepted    time.Time `json:"accepted"`
 	Expires     time.Time `json:"expires"`
@@ -122,8 +123,8 @@ type Entry struct {
 // NewEntry returns an entry as operators see it.
 func NewEntry(w outbox.Waiting) Entry {
 	return Entry{
-		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts,
-		w.Running, w.Group, w.Standing.String(),
+		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Replace == outbox.ReplaceWake,
+		w.Size, w.Accepted, w.Expires, w.Due, w.Attempts, w.Running, w.Group, w.Standing.String(),
 	}
 }
 

@@ -39,6 +39,7 @@ func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 		post("outbox/retry", retry),
 		post("outbox/drop", drop),
 		post("send", send),
+		post("preview", preview),
 	}
 }
 

@@ -52,39 +52,61 @@ func (s *sendRequest) address() (gateway.Address, error) {
 
 // send makes one attempt to deliver a test notification and serves the result.
 func send(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	return test(w, r, g, g.Try)
+}
+
+// preview serves what send would send.
+func preview(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
+	return test(w, r, g, g.Preview)
+}
+
+// test reads a test notification and serves what run makes of it.
+func test[T any](
+	w http.ResponseWriter, r *http.Request, g *gateway.Gateway, run func(context.Context, *gateway.Request, gateway.Address) (T, error),
+) error {
+	notification, site, err := testOf(w, r)
+	if err != nil {
+		return err
+	}
+	// The server's read timeout ends the request's context after 10 s, but an attempt may take three times as long.
+	answer, err := run(context.WithoutCancel(r.Context()), notification, site)
+	var noSite gateway.SiteError
+	switch {
+	case errors.Is(err, gateway.ErrUnknownApp):
+		missing := g.Router.Missing("the device would be rejected: no app serves", notification.Devices[0].AppID)
+		return refuse(http.StatusNotFound, "notification.devices[0].app_id: %s", missing)
+	case errors.Is(err, gateway.ErrNoPreview):
+		return refuse(http.StatusNotImplemented, "%w: ask its author to implement providers.Previewer", err)
+	case errors.As(err, &noSite):
+		return refuse(http.StatusNotFound, "site: %w", noSite)
+	case err != nil:
+		return err
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+// testOf reads a test notification and the site where it seems to arrive.
+func testOf(w http.ResponseWriter, r *http.Request) (*gateway.Request, gateway.Address, error) {
 	var request sendRequest
 	if err := decode(w, r, &request); err != nil {
-		return err
+		return nil, gateway.Address{}, err
 	}
 	site, err := request.address()
 	if err != nil {
-		return err
+		return nil, site, err
 	}
 	notification := maps.Clone(testNotification)
 	maps.Copy(notification, request.Notification) // a null stays, and removes the member from the notification
 	body, err := json.Marshal(map[string]any{"notification": notification})
 	if err != nil {
-		return err
+		return nil, site, err
 	}
 	decoded, refused := gateway.Decode(body, maxPage)
 	if refused != nil {
-		return refuse(http.StatusBadRequest, "%s", refused.Message)
+		return nil, site, refuse(http.StatusBadRequest, "%s", refused.Message)
 	}
 	if len(decoded.Devices) != 1 {
-		return refuse(http.StatusBadRequest, "notification.devices has %d devices: a test must have exactly one", len(decoded.Devices))
+		return nil, site, refuse(http.StatusBadRequest, "notification.devices has %d devices: a test must have exactly one", len(decoded.Devices))
 	}
-	// The server's read timeout ends the request's context after 10 s, but an attempt may take three times as long.
-	trial, err := g.Try(context.WithoutCancel(r.Context()), decoded, site)
-	if errors.Is(err, gateway.ErrUnknownApp) {
-		missing := g.Router.Missing("the device would be rejected: no app serves", decoded.Devices[0].AppID)
-		return refuse(http.StatusNotFound, "notification.devices[0].app_id: %s", missing)
-	}
-	var noSite gateway.SiteError
-	if errors.As(err, &noSite) {
-		return refuse(http.StatusNotFound, "site: %w", noSite)
-	}
-	if err != nil {
-		return err
-	}
-	return respond(w, http.StatusOK, trial)
+	return decoded, site, nil
 }

@@ -101,6 +101,23 @@ func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome)
 	return o
 }
 
+// Preview returns what the provider would send, and false if it cannot show that.
+func (a *App) Preview(p *providers.Push) (preview providers.Preview, ok bool) {
+	provider, ok := a.Provider.(providers.Previewer)
+	if !ok {
+		return preview, false
+	}
+	caught := a.guard("Preview", func() {
+		made := provider.Preview(p)
+		made.Outcome.Err = sound(made.Outcome.Err)
+		preview = made
+	})
+	if caught != nil {
+		return providers.Previewed(providers.Busy("panic", caught)), true
+	}
+	return preview, true
+}
+
 // Usable returns why nothing could ever be delivered to a device; nil if something could be.
 func (a *App) Usable(d *providers.Device, site providers.Site) (err error) {
 	if p, ok := a.Provider.(providers.Usable); ok {
@@ -125,8 +142,11 @@ func (a *App) judge(d *providers.Device, site providers.Site) (o providers.Outco
 
 // Replace returns which pending push of a device this push replaces, in the outbox's form; empty if it replaces none.
 func (a *App) Replace(n *providers.Notification, d *providers.Device) (what string) {
-	if n.Badge {
+	switch {
+	case n.Badge:
 		return outbox.ReplaceBadge
+	case n.Wake:
+		return outbox.ReplaceWake
 	}
 	if p, ok := a.Provider.(providers.Replacer); ok {
 		_ = a.guard("Replace", func() { what = p.Replace(n, d) })

@@ -47,22 +47,14 @@ var ErrUnknownApp = errors.New("no app serves the app_id")
 // nothing in them. If the push is delivered, that ends the troubles that it disproves. The address is the site's at which the notification counts as arrived. If it is empty, that is the site with the push
 // server's name, where clients of a push server on the gateway's own site send their notifications.
 func (g *Gateway) Try(ctx context.Context, r *Request, address Address) (Trial, error) {
-	d := &r.Devices[0]
-	app := g.Router.Route(d.AppID)
-	if app == nil {
-		return Trial{}, ErrUnknownApp
-	}
-	at, err := g.arrival(app, d, address)
+	s, err := g.subject(ctx, r, address)
 	if err != nil {
 		return Trial{}, err
 	}
-	k := app.keyOf(d)
-	t := Trial{App: app.Pattern, Provider: app.ProviderName, PushkeyHash: k.String(), Site: at.address.String()}
-	if record, err := g.Rejected.Get(ctx, k); err == nil {
-		t.OnRecord = record.Mark().Rejects(rejected.Registered(d.PushkeyTS, g.Now()), g.Now())
-	}
+	app := s.app
+	t := Trial{App: app.Pattern, Provider: app.ProviderName, PushkeyHash: s.key.String(), Site: s.at.address.String(), OnRecord: s.onRecord}
 	start := g.Now()
-	o, c := g.try(ctx, app, r.Notification, d, at.site)
+	o, c := g.try(ctx, s)
 	t.Duration = g.Now().Sub(start).Seconds()
 	t.Outcome, t.Reason, t.RetryAfter, t.ServiceTime = o.Kind.String(), o.Reason, o.RetryAfter.Seconds(), present(o.Since)
 	t.Word, t.Explanation = o.Word, app.Explain(o.Reason)
@@ -70,18 +62,55 @@ func (g *Gateway) Try(ctx context.Context, r *Request, address Address) (Trial, 
 		t.Detail = o.Err.Error()
 	}
 	t.Result = decide(o, c).result.String()
-	switch {
-	case g.servedNowhere(app):
-		t.Result, t.Note = Rejected.String(), noteServedNowhere
-	case o.Unusable && at.assumed != "":
-		t.Note = at.assumed
-	case o.Blocked:
-		t.Note = g.blockedNote(app.Host(d), at)
+	if g.servedNowhere(app) {
+		t.Result = Rejected.String()
 	}
+	t.Note = g.noteOn(s, o)
 	if o.Kind == providers.KindDelivered {
-		g.proved(app, d, k, at.site)
+		g.proved(app, s.device, s.key, s.at.site)
 	}
 	return t, nil
+}
+
+// subject is what a test is about: the first device of a request, with what the gateway knows before it sends anything.
+type subject struct {
+	app    *App
+	n      *providers.Notification
+	device *providers.Device
+	key    rejected.Key
+	at     arrival
+	// onRecord means that the pushkey is recorded as dead.
+	onRecord bool
+}
+
+// subject finds out what a test is about. The address is the site's, as for [Gateway.Try].
+func (g *Gateway) subject(ctx context.Context, r *Request, address Address) (s subject, err error) {
+	s.n, s.device = r.Notification, &r.Devices[0]
+	if s.app = g.Router.Route(s.device.AppID); s.app == nil {
+		return s, ErrUnknownApp
+	}
+	if s.at, err = g.arrival(s.app, s.device, address); err != nil {
+		return s, err
+	}
+	s.key = s.app.keyOf(s.device)
+	if record, err := g.Rejected.Get(ctx, s.key); err == nil {
+		s.onRecord = record.Mark().Rejects(rejected.Registered(s.device.PushkeyTS, g.Now()), g.Now())
+	}
+	return s, nil
+}
+
+// noteOn returns what remains unclear after a test with this outcome, or what to do; empty if there is nothing.
+func (g *Gateway) noteOn(s subject, o providers.Outcome) string {
+	switch {
+	case g.servedNowhere(s.app):
+		return noteServedNowhere
+	case o.Unusable && s.at.assumed != "":
+		return s.at.assumed
+	case o.Blocked:
+		return g.blockedNote(s.app.Host(s.device), s.at)
+	default:
+		return ""
+	}
 }
 
 // proved notes that a test push was delivered. So the settings are right, and the host works. It is not evidence about any device: it makes
@@ -94,39 +123,51 @@ func (g *Gateway) proved(app *App, d *providers.Device, k rejected.Key, site pro
 }
 
 // try returns the outcome that a homeserver's push would have, and the circumstances for the policy.
-func (g *Gateway) try(
-	ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site,
-) (providers.Outcome, circumstances) {
-	k := app.keyOf(d)
-	known := g.Shared.isProven(k)
-	if o, unusable := app.judge(d, site); unusable && !(o.Doubtful && known) {
+func (g *Gateway) try(ctx context.Context, s subject) (providers.Outcome, circumstances) {
+	push, o := g.prepare(s)
+	if push == nil {
 		return o, circumstances{}
 	}
-	o := g.nowhere(app, k, app.Host(d), g.tryOnce(ctx, app, n, d, site))
+	o = g.nowhere(s.app, s.key, s.app.Host(s.device), g.tryOnce(ctx, s.app, push))
+	return o, g.circumstancesOf(s, o)
+}
+
+// prepare returns the push that a test sends, or the outcome if the gateway itself decides that nothing is sent.
+func (g *Gateway) prepare(s subject) (*providers.Push, providers.Outcome) {
+	if o, unusable := s.app.judge(s.device, s.at.site); unusable && !(o.Doubtful && g.Shared.isProven(s.key)) {
+		return nil, o
+	}
+	view := (&views{n: s.n}).of(s.app, s.device)
+	if view == nil {
+		return nil, providers.Dropped("no_badges", errNoBadges)
+	}
+	return &providers.Push{
+		Notification: view.Notification, Device: s.device, ID: newID(), Expires: g.Now().Add(s.app.TTL), Site: s.at.site,
+	}, providers.Outcome{}
+}
+
+// circumstancesOf returns the circumstances in which a homeserver's push would have an outcome.
+func (g *Gateway) circumstancesOf(s subject, o providers.Outcome) circumstances {
+	known := g.Shared.isProven(s.key)
 	c := circumstances{
-		pushkeyTS: rejected.Registered(d.PushkeyTS, g.Now()), proven: app.proven.Load(), suspicion: failed, store: done, outbox: failed,
-		held: g.Fuse.Share < 1 && app.fuse.holds(app.Host(d), known), trusted: o.Blocked && g.box.queue != nil && known,
+		pushkeyTS: rejected.Registered(s.device.PushkeyTS, g.Now()), proven: s.app.proven.Load(),
+		suspicion: failed, store: done, outbox: failed,
+		held: g.Fuse.Share < 1 && s.app.fuse.holds(s.app.Host(s.device), known), trusted: o.Blocked && g.box.queue != nil && known,
 	}
 	if g.box.queue != nil {
 		c.outbox = done
 	}
-	return o, c
+	return c
 }
 
-// tryOnce makes the attempt of a trial.
-func (g *Gateway) tryOnce(
-	ctx context.Context, app *App, n *providers.Notification, d *providers.Device, site providers.Site,
-) providers.Outcome {
-	view := (&views{n: n}).of(app, d)
-	if view == nil {
-		return providers.Dropped("no_badges", errNoBadges)
-	}
+// tryOnce makes the attempt of a test.
+func (g *Gateway) tryOnce(ctx context.Context, app *App, push *providers.Push) providers.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	slot, err := app.Limit.Acquire(ctx, limit.Party{Host: app.Host(d), First: true})
+	slot, err := app.Limit.Acquire(ctx, limit.Party{Host: app.Host(push.Device), First: true})
 	if err != nil {
 		return providers.Busy("app_busy", err)
 	}
 	defer slot.Release()
-	return app.Push(ctx, &providers.Push{Notification: view.Notification, Device: d, ID: newID(), Expires: g.Now().Add(app.TTL), Site: site})
+	return app.Push(ctx, push)
 }

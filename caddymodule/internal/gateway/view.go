@@ -27,6 +27,22 @@ type seenBy struct {
 	full, counts bool
 }
 
+// seenBy returns what a device may see.
+func (a *App) seenBy(d *providers.Device) seenBy {
+	return seenBy{app: a, full: a.showsAll(d), counts: a.showsCounts(d)}
+}
+
+// part returns the part of a notification that these devices may see.
+func (by seenBy) part(n *providers.Notification) *providers.Notification {
+	if !by.counts {
+		n = n.WithoutCounts()
+	}
+	if !by.full {
+		n = n.Reduced()
+	}
+	return n
+}
+
 // stored returns the JSON that is kept for later attempts.
 func (v *view) stored() json.RawMessage {
 	v.once.Do(func() { v.kept = v.Kept() })
@@ -47,7 +63,7 @@ type views struct {
 
 // of returns the view of a device; nil if it may see nothing.
 func (v *views) of(app *App, d *providers.Device) *view {
-	by := seenBy{app: app, full: app.showsAll(d), counts: app.showsCounts(d)}
+	by := app.seenBy(d)
 	if v.n.Badge && !(by.counts && app.updatesBadges()) {
 		return nil
 	}
@@ -59,14 +75,7 @@ func (v *views) of(app *App, d *providers.Device) *view {
 			return made
 		}
 	}
-	n := v.n
-	if !by.counts {
-		n = n.WithoutCounts()
-	}
-	if !by.full {
-		n = n.Reduced()
-	}
-	made := &view{Notification: app.Reduce(n), seenBy: by}
+	made := &view{Notification: app.Reduce(by.part(v.n)), seenBy: by}
 	if v.first == nil {
 		v.first = made
 	} else {

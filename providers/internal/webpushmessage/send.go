@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/collapse"
@@ -41,13 +42,9 @@ var errTooLarge = errors.New("the notification does not fit, even in its smalles
 
 // Send makes one attempt to send the message, and one more with a smaller body if the push server finds it too large.
 func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Push) providers.Outcome {
-	limit := MaxBody
-	if to.Keys != nil {
-		limit = MaxEncrypted
-	}
-	body := firstFit(m.Bodies, limit)
+	body := firstFit(m.Bodies, to.limit())
 	if body == nil {
-		return providers.Dropped(endpoint.TooLarge, errTooLarge)
+		return tooLarge()
 	}
 	o := s.attempt(ctx, to, m.Topic, body, p)
 	if o.Kind == providers.KindDropped && o.Reason == endpoint.TooLarge {
@@ -57,6 +54,17 @@ func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Pu
 	}
 	return o
 }
+
+// limit returns how large a body may be.
+func (t Target) limit() int {
+	if t.Keys != nil {
+		return MaxEncrypted
+	}
+	return MaxBody
+}
+
+// tooLarge returns the outcome of a message of which no form fits.
+func tooLarge() providers.Outcome { return providers.Dropped(endpoint.TooLarge, errTooLarge) }
 
 // attempt posts a body and classifies the answer.
 func (s *Sender) attempt(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) providers.Outcome {
@@ -83,8 +91,8 @@ func last(bodies iter.Seq[[]byte]) (smallest []byte) {
 	return smallest
 }
 
-func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (endpoint.Response, error) {
-	now := s.Now()
+// header returns the headers of a request, except the authorization.
+func (s *Sender) header(topic string, p *providers.Push, now time.Time) http.Header {
 	header := http.Header{
 		"Content-Type": {"application/octet-stream"},
 		// This also applies to messages in the clear: push servers that follow RFC 8291 to the letter refuse anything else, and the others
@@ -98,6 +106,12 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 	if topic != "" {
 		header.Set("Topic", topic)
 	}
+	return header
+}
+
+func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (endpoint.Response, error) {
+	now := s.Now()
+	header := s.header(topic, p, now)
 	if to.Keys != nil {
 		authorization, err := s.signer.Load().Authorization(vapid.Origin(to.Endpoint), now)
 		if err != nil {

@@ -87,24 +87,16 @@ var errNotParsed = errors.New("the endpoint is not an https URL with a host, and
 // Post makes one request to an endpoint that [Parse] returned. It follows no redirect. The site is the push's; its own push server may
 // be in a private network. [Failed] classifies errors.
 func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Site, header http.Header, body []byte) (Response, error) {
-	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
-		return Response{}, errNotParsed
-	}
-	if header == nil {
-		header = make(http.Header)
-	}
-	transport, target, err := c.way(endpoint, site)
+	w, err := c.wayTo(endpoint, site, header)
 	if err != nil {
 		return Response{}, err
 	}
+	transport, target := w.transport, w.target
 	release, err := c.hosts.acquire(ctx, hostName(target))
 	if err != nil {
 		return Response{}, err
 	}
 	defer release()
-	if transport == c.transports.own {
-		header = markOwn(header, site)
-	}
 	var used usage
 	if transport == c.transports.guarded {
 		ctx = used.watch(ctx)
@@ -114,7 +106,7 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	if err != nil {
 		return Response{}, err
 	}
-	req.Header = header
+	req.Header = w.header
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		if transport == c.transports.guarded {
@@ -191,7 +183,28 @@ func (c *Client) Host(endpoint string) string {
 	return Host(endpoint)
 }
 
-// way returns how to reach an endpoint: the transport, and the URL to send to.
+// way is how a request reaches an endpoint.
+type way struct {
+	transport *http.Transport
+	target    *url.URL
+	header    http.Header
+}
+
+// wayTo returns how a request with these headers reaches an endpoint.
+func (c *Client) wayTo(endpoint *url.URL, site providers.Site, header http.Header) (w way, err error) {
+	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
+		return w, errNotParsed
+	}
+	if w.header = header; header == nil {
+		w.header = make(http.Header)
+	}
+	if w.transport, w.target, err = c.way(endpoint, site); err == nil && w.transport == c.transports.own {
+		w.header = markOwn(w.header, site)
+	}
+	return w, err
+}
+
+// way returns the transport, and the URL to send to.
 func (c *Client) way(endpoint *url.URL, site providers.Site) (*http.Transport, *url.URL, error) {
 	port := portOf(endpoint)
 	if !portAllowed(port) || isAdmin(net.JoinHostPort(endpoint.Hostname(), port)) {
