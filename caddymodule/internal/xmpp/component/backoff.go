@@ -27,7 +27,7 @@ func (b *backoff) next(f Failure, lasted time.Duration, jitter float64) time.Dur
 	}
 	longest := min(firstRetry<<min(b.failures, 10), lastRetry)
 	b.failures++
-	if f.mustAct() {
+	if f.MustAct() {
 		longest = operatorRetry
 	}
 	return longest - time.Duration(jitter*spread*float64(longest))

@@ -49,9 +49,9 @@ type Failure struct {
 	Retry time.Duration
 }
 
-// mustAct reports whether only the operator can fix the failure. A conflict may end by itself: during a reload, the old stream ends a
+// MustAct reports whether only the operator can fix the failure. A conflict may end by itself: during a reload, the old stream ends a
 // moment after the new one is refused.
-func (f Failure) mustAct() bool {
+func (f Failure) MustAct() bool {
 	switch f.Reason {
 	case "not_authorized", "host_unknown", NoSecret:
 		return true
