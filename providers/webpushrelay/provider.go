@@ -1,5 +1,5 @@
 // Package webpushrelay relays messages that their sender has already encrypted to Web Push subscriptions (RFC 8030), with the sender's own
-// VAPID token (RFC 8292). XMPP servers send such messages: https://hg.prosody.im/prosody-modules/file/tip/mod_push2/push2.md.
+// VAPID token (RFC 8292). XMPP servers send such messages: https://modules.prosody.im/mod_push2.html.
 package webpushrelay
 
 import (
