@@ -165,8 +165,8 @@ func (c *Component) set(s ComponentStatus) {
 	c.state = s
 }
 
-// Ignored counts an element of the stream that is not a stanza.
-func (c *Component) Ignored() { c.Stanza("other", AnswerNone) }
+// Ignored counts an element of the stream that is not handled. The reason is one of package component's.
+func (c *Component) Ignored(reason string) { c.Stanza(reason, AnswerNone) }
 
 // Stanza counts a stanza by how it was answered. The kinds are those of the page about metrics.
 func (c *Component) Stanza(kind string, answer StanzaAnswer) {
