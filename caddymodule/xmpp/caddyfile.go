@@ -51,7 +51,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			push2    <app_id>
 //			allow    <domain…>
 //			deny     <domain…>
-//			rate     <n>/s [<burst>]
+//			rate     <n/s> [<burst>]
 //			coalesce <duration>
 //		}
 //	}

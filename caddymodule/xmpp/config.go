@@ -37,7 +37,7 @@ type Component struct {
 	Push2 string `json:"push2,omitempty"`
 
 	// The domains whose servers may send pushes, and whose users may register. `*.example.org` stands for all domains below `example.org`.
-	// `*` stands for all. Pushes of other domains are refused so that their registrations stay. Default: all.
+	// `*` stands for all. Pushes of other domains are refused in a way that keeps their registrations. Default: all.
 	Allow []string `json:"allow,omitempty"`
 
 	// The domains whose servers may not send pushes, and whose users may not register, even if `allow` includes them. Default: none.

@@ -88,7 +88,7 @@ func (r *request) push2(p *stanza.Push2, size int) {
 		return
 	}
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
-		// Each message has a content of its own, so none stands for another one.
+		// Each message has a separate content, so none stands for another one.
 		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: important, Size: size, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
