@@ -172,7 +172,9 @@ func (to *recipient) device(p *stanza.Publish) providers.Device {
 		set("iv", p.Encrypted.IV)
 		set("type", p.Encrypted.Type)
 	}
-	return deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
+	d := deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
+	d.Account = to.account + to.channel
+	return d
 }
 
 // relayed returns the device of a message of Push 2.0, as the provider webpush_relay reads it.
