@@ -174,7 +174,7 @@ func (r *rig) alarms() string {
 	return strings.Join(list, ", ")
 }
 
-func TestX03_X06_X07_EachResultHasItsAnswer(t *testing.T) {
+func TestX08_EachResultHasItsAnswer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for result, want := range map[gateway.Result]string{
@@ -188,7 +188,7 @@ func TestX03_X06_X07_EachResultHasItsAnswer(t *testing.T) {
 	}
 }
 
-func TestX20_X21_X24_WhatIsRefusedCostsNoRegistration(t *testing.T) {
+func TestX21_WhatIsRefusedCostsNoRegistration(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		publish fmt.Stringer
@@ -323,7 +323,7 @@ func TestX23_APushOfTigaseCarriesWhatIsEncrypted(t *testing.T) {
 	}
 }
 
-func TestX04_X24_WhatAPushTellsDependsOnItsApp(t *testing.T) {
+func TestX04_WhatAPushTellsDependsOnItsApp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	node, secret := register(r, "fcm")
