@@ -28,3 +28,18 @@ func TestX21_MadeUpDomainsUseUpNoOtherRate(t *testing.T) {
 		t.Errorf("quiet domains are kept: %d", len(r.domains))
 	}
 }
+
+func TestX21_UsersCannotUseUpTheRateOfTheirServer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.service.rates = newRates(0.001, 2, nil)
+	want := []string{"result", "result", wait}
+	for i, want := range want {
+		if got := r.ask(registration("fcm")).Verdict(); got != want {
+			t.Errorf("registration %d is answered with %s, want %s", i, got, want)
+		}
+	}
+	for _, want := range want {
+		r.want(publishing{node: "t"}, want)
+	}
+}
