@@ -8,6 +8,7 @@ package matrixpush
 import (
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule"
 	_ "github.com/matrix-push/caddy-matrix-push/caddymodule/sygnal"
+	_ "github.com/matrix-push/caddy-matrix-push/caddymodule/xmpp"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/file"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/off"
 	_ "github.com/matrix-push/caddy-matrix-push/outbox/redis"
@@ -15,6 +16,7 @@ import (
 	_ "github.com/matrix-push/caddy-matrix-push/providers/fcm"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/unifiedpush"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/webpush"
+	_ "github.com/matrix-push/caddy-matrix-push/providers/webpushrelay"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/file"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/memory"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/redis"

@@ -277,7 +277,7 @@ func (a *App) Stop() error {
 	a.events.Retire()
 	a.observer.Retire()
 	a.gateway.Retire()
-	a.shared.grace.Store(int64(gracePeriod(a.ctx)))
+	a.shared.grace.Store(int64(GracePeriod(a.ctx)))
 	return nil
 }
 

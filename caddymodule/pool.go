@@ -46,8 +46,8 @@ func (s *pooledState) Destruct() error {
 	return nil
 }
 
-// gracePeriod returns how long a configuration lets requests finish; 0 means no limit.
-func gracePeriod(ctx caddy.Context) time.Duration {
+// GracePeriod returns how long a configuration lets requests finish; 0 means no limit.
+func GracePeriod(ctx caddy.Context) time.Duration {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return 0 // there are no requests

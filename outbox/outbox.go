@@ -324,8 +324,13 @@ func (s *Standing) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ReplaceBadge is the Replace of a badge update.
-const ReplaceBadge = "badge"
+const (
+	// ReplaceBadge is the Replace of a badge update.
+	ReplaceBadge = "badge"
+	// ReplaceWake is the Replace of a notification that only wakes its device. If the device has several accounts, a space and a hash of
+	// the account follow.
+	ReplaceWake = "wake"
+)
 
 // Ref returns the entry's reference.
 func (e *Entry) Ref() Ref { return Ref{App: e.App, Device: e.Device, ID: e.ID} }

@@ -123,8 +123,8 @@ type BadgesDefaulter interface {
 // Replacer is implemented by a provider for which a push may replace an earlier one that is still pending.
 type Replacer interface {
 	// Replace returns a key for what the push shows. Of a device's pending pushes with the same key, only the newest is kept. The key is
-	// empty if the push replaces no other. Badge updates replace each other without it. Replace is called before a push is kept, so it
-	// must be pure and cheap.
+	// empty if the push replaces no other. Badge updates replace each other without it, and so do notifications that only wake the device.
+	// Replace is called before a push is kept, so it must be pure and cheap.
 	Replace(n *Notification, d *Device) string
 }
 

@@ -29,6 +29,8 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 	badge.Replace, badge.PushkeyTS = outbox.ReplaceBadge, 0
 	lines.Push = []byte("{\n\"a\":\n1\n}\n")
 	future.Expires = time.UnixMilli(1 << 50)
+	wake := sample
+	wake.Replace = outbox.ReplaceWake
 	unknown := sample
 	unknown.Accepted = time.Time{}
 	tests := []struct {
@@ -37,6 +39,7 @@ func TestAnEntryComesBackAsItWasWritten(t *testing.T) {
 	}{
 		{"an alert", sample},
 		{"a badge update", badge},
+		{"a wake-up", wake},
 		{"a push of several lines", lines},
 		{"a push that is not JSON", outbox.Entry{ID: "1", Push: []byte{0, 255, '"'}, Expires: time.UnixMilli(0)}},
 		{"a push of nothing", outbox.Entry{ID: "1", Push: []byte{}, Expires: time.UnixMilli(0)}},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
@@ -32,6 +33,8 @@ type Overview struct {
 	// Refused are the notifications that sites refused within the last hour, before any of their devices was handled.
 	Refused []telemetry.Refusal `json:"refused"`
 	Apps    []gateway.AppStatus `json:"apps"`
+	// Components are the XMPP components; absent if there are none.
+	Components []telemetry.ComponentStatus `json:"xmpp_components,omitempty"`
 }
 
 // Keys are the application server keys of the apps that have one.
@@ -107,6 +110,7 @@ type Entry struct {
 	App         string    `json:"app"`
 	PushkeyHash string    `json:"pushkey_hash"`
 	Badge       bool      `json:"badge"`
+	Wake        bool      `json:"wake,omitempty"`
 	Size        int       `json:"size"`
 	Accepted    time.Time `json:"accepted"`
 	Expires     time.Time `json:"expires"`
@@ -124,8 +128,8 @@ type Entry struct {
 // NewEntry returns an entry as operators see it.
 func NewEntry(w outbox.Waiting) Entry {
 	return Entry{
-		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Size, w.Accepted, w.Expires, w.Due, w.Attempts,
-		w.Running, w.Group, w.Standing.String(),
+		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, strings.HasPrefix(w.Replace, outbox.ReplaceWake),
+		w.Size, w.Accepted, w.Expires, w.Due, w.Attempts, w.Running, w.Group, w.Standing.String(),
 	}
 }
 

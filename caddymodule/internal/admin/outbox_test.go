@@ -20,6 +20,7 @@ func TestWhatWaitsIsListed(t *testing.T) {
 	for i := range 3 {
 		r.wait("org.example.ios", strconv.Itoa(i), k, i == 0)
 	}
+	r.box.entries[0].Replace = outbox.ReplaceWake
 	r.box.entries[1].Host, r.box.entries[1].Replace = "push.example.org", "a room"
 	r.box.entries[2].Replace = outbox.ReplaceBadge
 	r.wait("org.example.gone", "9", k, false)
@@ -27,7 +28,7 @@ func TestWhatWaitsIsListed(t *testing.T) {
 		`{"app":"org.example.ios","entries":3,"devices":1,"oldest":"2026-03-14T11:00:00Z","configured":true}`,
 		`{"app":"org.example.gone","entries":1,"devices":1,"oldest":"2026-03-14T11:00:00Z","configured":false}`)
 	r.want(http.StatusOK, "GET", "/matrix_push/outbox?app=org.example.ios&limit=2", "",
-		`{"id":"0","app":"org.example.ios","pushkey_hash":"`+k.String()+`","badge":false,"size":300,"accepted":"2026-03-14T11:00:00Z",`+
+		`{"id":"0","app":"org.example.ios","pushkey_hash":"`+k.String()+`","badge":false,"wake":true,"size":300,"accepted":"2026-03-14T11:00:00Z",`+
 			`"expires":"2026-03-14T13:00:00Z","due":"2026-03-14T12:00:00Z","attempts":0,"running":true,"standing":"stranger"}`,
 		`"id":"1","app":"org.example.ios","pushkey_hash":"`+k.String()+`","badge":false`, `"next":"1"`)
 	r.want(http.StatusOK, "GET", "/matrix_push/outbox?app=org.example.ios&cursor=1", "",

@@ -168,7 +168,7 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 			0,
 		},
 		{"outbox-none", "outbox", `{"apps":[]}`, []string{"outbox", "list"}, 0},
-		{"outbox-app", "outbox", `{"entries":[` + entry("1", `,"running":true`) + `,` + entry("2", `,"badge":true`) + `]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},
+		{"outbox-app", "outbox", `{"entries":[` + entry("1", `,"running":true`) + `,` + entry("2", `,"badge":true`) + `,` + entry("3", `,"wake":true`) + `]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},
 		{"outbox-app-none", "outbox", `{"entries":[]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},
 		{"retry", "outbox/retry", `{"app":"org.example.ios","configured":true}`, []string{"outbox", "retry", "--app", "org.example.ios"}, 0},
 		{"retry-device", "outbox/retry", `{"app":"org.example.ios","pushkey_hash":"` + hashA + `","configured":true}`, []string{"outbox", "retry", "--app", "org.example.ios", "--hash", "ab12"}, 0},

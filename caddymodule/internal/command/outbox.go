@@ -89,8 +89,11 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 	t := newTable("ID", "PUSHKEY HASH", "KIND", "SIZE", "ACCEPTED", "EXPIRES", "DUE", "ATTEMPTS")
 	for _, e := range all.Entries {
 		kind, due := "alert", i.when(e.Due)
-		if e.Badge {
+		switch {
+		case e.Badge:
 			kind = "badge"
+		case e.Wake:
+			kind = "wake-up"
 		}
 		if e.Running {
 			due = "in progress"

@@ -25,6 +25,8 @@ type App struct {
 	Content providers.Content
 	// Badges says which counts are delivered. The provider's default is already resolved.
 	Badges providers.Badges
+	// Elsewhere means that notifications for the app also come in another way than through a site, such as from XMPP servers.
+	Elsewhere bool
 	// Limit bounds the pushes in flight.
 	Limit *limit.Fair
 

@@ -12,6 +12,15 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
+// HoldNode counts a node of an XMPP component by whether its key is retired, and reports whether so many are that they are not believed to
+// be dead. No app has the name of the component's fuse, because no pattern has a slash.
+func (f *Fuses) HoldNode(component string, node rejected.Key, retired bool, o FuseOptions, now time.Time) bool {
+	if o.Share >= 1 {
+		return false
+	}
+	return f.of("xmpp/"+component).note(noted{key: node, dead: retired, known: true}, o, now).held && retired
+}
+
 // recordUnlessHeld records a verdict, unless the fuse is tripped or trips because of it. A trip withdraws the verdicts of its window.
 // If there is no room for a record, the verdict is believed but not recorded.
 func (g *Gateway) recordUnlessHeld(f *flight, record func() effect) (recorded effect, held bool) {

@@ -207,9 +207,9 @@ func listed(names []string) string {
 const noteServedNowhere = "no site serves the app, so homeservers' notifications are rejected: mount matrix_push on a site, and check " +
 	"its option apps"
 
-// servedNowhere reports whether it is known that no site serves an app.
+// servedNowhere reports whether it is known that no notification for an app can arrive.
 func (g *Gateway) servedNowhere(app *App) bool {
-	return g.Sites != nil && !slices.ContainsFunc(g.Sites, func(s Site) bool { return s.Serves(app) })
+	return g.Sites != nil && !app.Elsewhere && !slices.ContainsFunc(g.Sites, func(s Site) bool { return s.Serves(app) })
 }
 
 // noteSites returns which sites serve an app, if others do not; empty if all do.

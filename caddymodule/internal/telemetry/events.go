@@ -26,6 +26,9 @@ const (
 	eventAppRecovered = "app_recovered"
 	// eventExpiring: app, provider, expiry (RFC 3339), expired.
 	eventExpiring = "credential_expiring"
+	// eventComponentUp: component. eventComponentDown: component, reason.
+	eventComponentUp   = "xmpp_component_up"
+	eventComponentDown = "xmpp_component_down"
 )
 
 // maxEvents limits the events that wait for a slow handler.
