@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Words is how a server behaves where servers differ, and what it says.
+// Words are the stream errors of a server.
 type Words struct {
 	// NotAuthorized, HostUnknown, Conflict and NoFrom are what the server sends in place of a handshake, or at a stanza without from.
 	// A server without a conflict accepts several streams for one component.

@@ -48,8 +48,8 @@ type Observer interface {
 	Up()
 	// Down is called when a stream has ended, or when no stream could be opened.
 	Down(Failure)
-	// Ignored is called for an element that is not a stanza, such as one of a protocol extension.
-	Ignored()
+	// Ignored is called for an element that is not handed to the handler: [TooLarge], [TooDeep], [Malformed] or [NotStanza].
+	Ignored(reason string)
 }
 
 // Options describe a component.
@@ -68,7 +68,7 @@ type Options struct {
 
 	// Grace is how long the work in hand may take after Run's context is done. The default is 30 s.
 	Grace time.Duration
-	// MaxStanza is the largest size of a stanza in bytes. The default is 64 KiB.
+	// MaxStanza is the largest size of a stanza in bytes. Larger ones are ignored. The default is 64 KiB.
 	MaxStanza int
 	// MaxWork is how many stanzas are handled at the same time. The default is 512.
 	MaxWork int

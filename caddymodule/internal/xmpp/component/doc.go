@@ -18,12 +18,12 @@
 // The reader never waits for a handler or for the writer. Anybody with an account somewhere can send stanzas to a component, so each
 // resource has a bound:
 //
-//	a stanza                          [Options.MaxStanza] bytes, and maxDepth elements inside each other; otherwise the stream ends
+//	a stanza                          [Options.MaxStanza] bytes, and maxDepth elements inside each other; otherwise it is ignored
 //	a stanza that has begun           stanzaTime to be complete, otherwise the stream ends
 //	stanzas that are being handled    [Options.MaxWork], and maxWorkBytes; otherwise they are refused
 //	answers that are not written yet  maxQueue bytes; otherwise an answer is discarded
 //	a write                           writeTime, otherwise the stream ends
-//	logged failures                   one a minute for each reason, and there are about forty reasons
+//	logged failures                   one a minute for each reason, and there are fewer than forty reasons
 //
 // # Goroutines
 //

@@ -18,12 +18,19 @@ const (
 	Timeout     = "timeout"     // no answer to the handshake, a stanza that stays incomplete, or a server that doesn't read
 	Closed      = "closed"      // the server has closed the stream
 	Broken      = "broken"      // the connection broke
-	TooLarge    = "too_large"   // a stanza above Options.MaxStanza
-	TooDeep     = "too_deep"    // too many elements inside each other
 	Restricted  = "restricted"  // a DTD, a comment or a processing instruction
-	Malformed   = "malformed"   // not well-formed XML, or text between stanzas
+	Malformed   = "malformed"   // text between stanzas; also why an element is ignored
 	undefined   = "undefined_condition"
+
+	// logInterval is the time between two logged failures with the same reason.
 	logInterval = time.Minute
+)
+
+// Why an element is ignored, besides [Malformed]. The stream goes on.
+const (
+	TooLarge  = "too_large"    // a stanza above Options.MaxStanza
+	TooDeep   = "too_deep"     // too many elements inside each other
+	NotStanza = "not_a_stanza" // for example an element of a protocol extension
 )
 
 // Failure is the end of a stream, or an attempt to open one that failed.

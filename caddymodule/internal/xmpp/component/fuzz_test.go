@@ -22,6 +22,11 @@ func FuzzStream(f *testing.F) {
 			f.Add([]byte(header + c.xml))
 		}
 	}
+	for _, c := range skipped {
+		if len(c.xml) < 4<<10 {
+			f.Add([]byte(header + c.xml))
+		}
+	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		const limit = 4 << 10
 		whole, wholeErr := scanAll(bytes.NewReader(stream), limit)
@@ -30,8 +35,11 @@ func FuzzStream(f *testing.F) {
 			t.Fatalf("%d stanzas and %v, or %d and %v", len(whole), wholeErr, len(split), splitErr)
 		}
 		for i, e := range whole {
-			if len(e.raw) > limit || !bytes.Equal(e.raw, split[i].raw) {
+			if len(e.raw) > limit || !bytes.Equal(e.raw, split[i].raw) || e.fault != split[i].fault {
 				t.Fatalf("got %q and %q", e.raw, split[i].raw)
+			}
+			if e.fault != "" {
+				continue
 			}
 			var any struct{ XMLName xml.Name }
 			if err := xml.Unmarshal(e.raw, &any); err != nil || any.XMLName.Local != e.name.Local {
@@ -102,7 +110,7 @@ func TestTheRecordedStanzasAreRead(t *testing.T) {
 			t.Errorf("%s: %v", seed, err)
 		}
 		for _, e := range elements {
-			if e.name.Space != Namespace && e.name.Space != streams {
+			if e.fault != "" || e.name.Space != Namespace && e.name.Space != streams {
 				t.Errorf("%s: got %v", seed, e.name)
 			}
 			if e.name.Local == "error" && failureOf(streamError(e.condition)).Reason == undefined {

@@ -50,7 +50,7 @@ type observer struct {
 
 	mu       sync.Mutex
 	failures []Failure
-	ignored  int
+	ignored  []string
 	changed  chan struct{} // closed at the next change
 }
 
@@ -68,10 +68,10 @@ func (o *observer) Down(f Failure) {
 	o.changed = make(chan struct{})
 }
 
-func (o *observer) Ignored() {
+func (o *observer) Ignored(reason string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ignored++
+	o.ignored = append(o.ignored, reason)
 }
 
 // all returns the failures until now.
@@ -83,12 +83,27 @@ func (o *observer) all() []Failure {
 
 // failure waits for the failure with a number, from 0.
 func (o *observer) failure(n int) Failure {
+	return o.find(func(failures []Failure) bool { return len(failures) > n })[n]
+}
+
+// lost waits until a stream that was online has ended for the nth time.
+func (o *observer) lost(n int) Failure {
+	var online []Failure
+	o.find(func(failures []Failure) bool {
+		online = slices.DeleteFunc(slices.Clone(failures), func(f Failure) bool { return !f.Online })
+		return len(online) >= n
+	})
+	return online[n-1]
+}
+
+// find waits until the failures are enough.
+func (o *observer) find(enough func([]Failure) bool) []Failure {
 	for {
 		o.mu.Lock()
 		failures, changed := o.failures, o.changed
 		o.mu.Unlock()
-		if len(failures) > n {
-			return failures[n]
+		if enough(failures) {
+			return failures
 		}
 		<-changed
 	}

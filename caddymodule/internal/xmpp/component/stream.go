@@ -1,6 +1,7 @@
 package component
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // the handshake of XEP-0114
 	"encoding/hex"
@@ -106,7 +107,7 @@ func (s *stream) handshake() error {
 		case xml.Name{Space: streams, Local: "error"}:
 			return streamError(e.condition)
 		}
-		s.options.Observer.Ignored()
+		s.ignore(e)
 	}
 }
 
@@ -170,13 +171,15 @@ func (s *stream) read() error {
 		case e.name.Space == Namespace && isStanza(e.name.Local):
 			s.handle(e.raw)
 		default:
-			s.options.Observer.Ignored()
+			s.ignore(e)
 		}
 		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 			return err
 		}
 	}
 }
+
+func (s *stream) ignore(e *element) { s.options.Observer.Ignored(cmp.Or(e.fault, NotStanza)) }
 
 func isStanza(name string) bool { return name == "iq" || name == "message" || name == "presence" }
 

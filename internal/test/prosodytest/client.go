@@ -1,0 +1,123 @@
+package prosodytest
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
+)
+
+// Client is a user's XMPP client, which sends only what a test has it send.
+type Client struct {
+	// JID is the client's full JID.
+	JID string
+
+	t    testing.TB
+	conn net.Conn
+	in   *xmpptest.Reader
+}
+
+// Login connects as a user of [Server.AddUser] with SASL PLAIN, and binds a resource.
+func (s *Server) Login(user string) *Client {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.clientAddress)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	c := &Client{t: s.t, conn: conn}
+	c.open()
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + Password))
+	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>")
+	c.Expect("success", "")
+	c.open()
+	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+	_, jid, _ := strings.Cut(c.Expect("iq", "bind").Inner, "<jid>")
+	c.JID, _, _ = strings.Cut(jid, "</jid>")
+	return c
+}
+
+// open opens a stream and reads its features.
+func (c *Client) open() {
+	c.t.Helper()
+	c.Send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='" + Domain + "' version='1.0'>")
+	c.in = xmpptest.NewReader(c.conn)
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := c.in.Header(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Expect("features", "")
+}
+
+// Send sends XML.
+func (c *Client) Send(xml string) {
+	c.t.Helper()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := c.conn.Write([]byte(xml)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Expect waits for an element with a name and, if it is not empty, an id. It discards the elements before it.
+func (c *Client) Expect(name, id string) *xmpptest.Element {
+	c.t.Helper()
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	for {
+		e, err := c.in.Next()
+		if err != nil {
+			c.t.Fatalf("no %s with the id %q: %v", name, id, err)
+		}
+		if e.XMLName.Local == name && (id == "" || e.Attr("id") == id) {
+			return e
+		}
+	}
+}
+
+// Available makes the client reachable for messages to the bare JID.
+func (c *Client) Available() { c.Send("<presence/>") }
+
+// EnableStreamManagement makes the session outlive its connection (XEP-0198).
+func (c *Client) EnableStreamManagement() {
+	c.t.Helper()
+	c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+	c.Expect("enabled", "")
+}
+
+// EnablePush registers a push service for the user (XEP-0357). A form of publish-options may follow as XML, or be empty.
+func (c *Client) EnablePush(service, node, options string) {
+	c.t.Helper()
+	c.Send(fmt.Sprintf("<iq type='set' id='push'><enable xmlns='urn:xmpp:push:0' jid='%s' node='%s'>%s</enable></iq>",
+		xmpptest.Escape(service), xmpptest.Escape(node), options))
+	if e := c.Expect("iq", "push"); e.Attr("type") != "result" {
+		c.t.Fatalf("push was not enabled: %s", e.Inner)
+	}
+}
+
+// Message sends a chat message.
+func (c *Client) Message(to, id, body string) {
+	c.t.Helper()
+	c.Send(fmt.Sprintf("<message type='chat' to='%s' id='%s'><body>%s</body></message>",
+		xmpptest.Escape(to), xmpptest.Escape(id), xmpptest.Escape(body)))
+}
+
+// Hibernate breaks the connection. With stream management, the server keeps the session and pushes for it.
+func (c *Client) Hibernate() { _ = c.conn.Close() }
+
+// Logout closes the stream. The user is offline afterwards.
+func (c *Client) Logout() {
+	c.t.Helper()
+	c.Send("</stream:stream>")
+	for {
+		if _, err := c.in.Next(); err != nil {
+			_ = c.conn.Close()
+			return
+		}
+	}
+}
