@@ -16,6 +16,7 @@ import (
 	_ "github.com/matrix-push/caddy-matrix-push/providers/fcm"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/unifiedpush"
 	_ "github.com/matrix-push/caddy-matrix-push/providers/webpush"
+	_ "github.com/matrix-push/caddy-matrix-push/providers/webpushrelay"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/file"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/memory"
 	_ "github.com/matrix-push/caddy-matrix-push/rejected/redis"

@@ -77,7 +77,8 @@ func (r *request) push2(p *stanza.Push2, size int) {
 		r.send(nil, telemetry.AnswerNone)
 		return
 	}
-	out := push{notification: &providers.Notification{Wake: true}, device: r.relay.relayed(p), size: size}
+	// Without a payload, the newest push is as good as all of them.
+	out := push{notification: &providers.Notification{Wake: p.Payload == nil}, device: r.relay.relayed(p), size: size}
 	if !p.Important() {
 		out.notification.Prio = providers.PrioLow
 	}

@@ -84,9 +84,9 @@ func contentTexts(n *providers.Notification, limit int) map[string]string {
 	return m.own
 }
 
-// hasClearText reports whether a client learns something without decrypting anything.
+// hasClearText reports whether a client learns something without decrypting anything, if only that it must connect to its server.
 func hasClearText(n *providers.Notification) bool {
-	return n.EventID != "" || n.RoomID != "" || n.Counts != providers.Counts{}
+	return n.Wake || n.EventID != "" || n.RoomID != "" || n.Counts != providers.Counts{}
 }
 
 // sygnalMembers returns what Sygnal sends (_build_data in https://github.com/element-hq/sygnal/blob/main/sygnal/gcmpushkin.py), which

@@ -46,6 +46,8 @@ func bareNotifications() []*providers.Notification {
 	return []*providers.Notification{
 		{},
 		{Badge: true},
+		{Wake: true},
+		{Wake: true, Prio: providers.PrioLow},
 		{Badge: true, Counts: providers.Counts{MissedCalls: &one}},
 		{Counts: providers.Counts{Unread: &one}},
 		{EventID: "$event"},

@@ -60,7 +60,9 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	if ids, too := messagesize.OversizeIDs(n, webpushmessage.MaxEncrypted, messagesize.Size); too {
 		return ids
 	}
-	reduced := &providers.Notification{EventID: n.EventID, RoomID: n.RoomID, Prio: n.Prio, Counts: n.Counts, Badge: n.Badge}
+	reduced := &providers.Notification{
+		EventID: n.EventID, RoomID: n.RoomID, Prio: n.Prio, Counts: n.Counts, Badge: n.Badge, Wake: n.Wake,
+	}
 	nameless := described(n, nil, false)
 	if len(nameless(nil)) > webpushmessage.MaxEncrypted {
 		return reduced

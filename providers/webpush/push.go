@@ -40,7 +40,7 @@ func (p *Provider) subscriber(push *providers.Push) (*pusher, providers.Outcome)
 	switch {
 	case err != nil:
 		return nil, providers.Unusable(badSubscription, err)
-	case to.eventsOnly && push.Notification.EventID == "":
+	case to.eventsOnly && push.Notification.EventID == "" && !push.Notification.Wake:
 		return nil, providers.Dropped(eventsOnly, nil)
 	case !p.sender.Ready():
 		return nil, webpushmessage.Starting()

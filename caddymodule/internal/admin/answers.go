@@ -30,6 +30,8 @@ type Overview struct {
 	// Refused are the notifications that sites refused within the last hour, before any of their devices was handled.
 	Refused []telemetry.Refusal `json:"refused"`
 	Apps    []gateway.AppStatus `json:"apps"`
+	// Components are the XMPP components; absent if there are none.
+	Components []telemetry.ComponentStatus `json:"xmpp_components,omitempty"`
 }
 
 // Keys are the application server keys of the apps that have one.

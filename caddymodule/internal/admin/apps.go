@@ -22,13 +22,13 @@ func overview(ctx context.Context, g *gateway.Gateway) Overview {
 	defer cancel()
 	o := Overview{
 		Status: Ready, Rejected: caddy.GetModuleName(g.Rejected), Outbox: caddy.GetModuleName(g.Outbox), Apps: g.Status(ctx),
-		Refused: telemetry.Refusals(),
+		Refused: telemetry.Refusals(), Components: telemetry.Components(),
 	}
 	if sizer, ok := g.Rejected.(rejected.Sizer); ok {
 		n := sizer.Len()
 		o.Records = &n
 	}
-	if o.Degraded = g.Degradations(o.Apps); len(o.Degraded) > 0 {
+	if o.Degraded = append(g.Degradations(o.Apps), componentsDown(o.Components)...); len(o.Degraded) > 0 {
 		o.Status = Degraded
 	}
 	return o

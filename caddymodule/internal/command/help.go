@@ -55,6 +55,12 @@ var examples = map[string][]string{
 		"fuse reset --app org.example.ios",
 		"fuse reset --unknown-apps",
 	},
+	"xmpp keys": {
+		"xmpp keys",
+	},
+	"xmpp rotate-keys": {
+		"xmpp rotate-keys push.example.org",
+	},
 	"vapid-key": {
 		"vapid-key",
 		"vapid-key org.example.web",

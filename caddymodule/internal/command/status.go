@@ -68,6 +68,7 @@ func (i *invocation) overview(o admin.Overview) {
 	i.suspected(o.Apps)
 	i.wrongKeys(o.Apps)
 	i.troubles(o.Apps)
+	i.components(o.Components)
 }
 
 // suspected shows how many pushkeys appear to be dead, without proof yet.
@@ -136,6 +137,8 @@ func (i *invocation) degradation(d gateway.Degradation) string {
 		return of + ": the push service has refused the configuration since " + i.whenever(d.Since) + ": " + withWord(d.Detail, d.Word)
 	case "outbox_full":
 		return of + ": the outbox is full and refuses new pushes"
+	case "component_down":
+		return "XMPP component " + d.Component + ": not connected since " + i.whenever(d.Since) + because(d.Detail, d.Explanation)
 	case "outbox_unreadable":
 		return "the outbox cannot be read"
 	default:

@@ -103,9 +103,11 @@ func (a *App) breakers() (state string, open int) {
 type Degradation struct {
 	// App is the pattern of the app; empty if no app is concerned, as with the fuse for devices of unknown apps.
 	App string `json:"app"`
-	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full or outbox_unreadable.
+	// Component is the XMPP component that is concerned; absent if none is.
+	Component string `json:"component,omitempty"`
+	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full, outbox_unreadable or component_down.
 	Reason string `json:"reason"`
-	// Detail is the reason of the trouble that makes an app misconfigured, or of the latest failure if it fails. Word is the push
+	// Detail is the reason of the trouble that makes an app misconfigured, of the latest failure if it fails, or why a component is down. Word is the push
 	// service's own word for the former, and Error describes the latter.
 	Detail string `json:"detail,omitempty"`
 	Word   string `json:"word,omitempty"`

@@ -82,21 +82,23 @@ func Components() []ComponentStatus {
 	list := []ComponentStatus{}
 	for _, c := range all {
 		if !slices.ContainsFunc(list, func(s ComponentStatus) bool { return s.Component == c.jid }) {
-			list = append(list, c.status(time.Now()))
+			list = append(list, c.Status())
 		}
 	}
 	slices.SortFunc(list, func(a, b ComponentStatus) int { return cmp.Compare(a.Component, b.Component) })
 	return list
 }
 
-// replaced reports whether there is a newer stream for the same component.
+// twin reports whether there is another stream for the same component.
 func (c *Component) twin() bool {
 	components.mu.Lock()
 	defer components.mu.Unlock()
 	return slices.ContainsFunc(components.all, func(other *Component) bool { return other != c && other.jid == c.jid })
 }
 
-func (c *Component) status(now time.Time) ComponentStatus {
+// Status returns the state of the component.
+func (c *Component) Status() ComponentStatus {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.state
@@ -163,8 +165,8 @@ func (c *Component) set(s ComponentStatus) {
 	c.state = s
 }
 
-// Ignored counts an element of the stream that is not a stanza.
-func (c *Component) Ignored() { c.Stanza("other", AnswerNone) }
+// Ignored counts an element of the stream that is not handled. The reason is one of package component's.
+func (c *Component) Ignored(reason string) { c.Stanza(reason, AnswerNone) }
 
 // Stanza counts a stanza by how it was answered. The kinds are those of the page about metrics.
 func (c *Component) Stanza(kind string, answer StanzaAnswer) {

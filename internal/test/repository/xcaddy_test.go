@@ -96,6 +96,7 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 		"matrix_push.providers.fcm",
 		"matrix_push.providers.unifiedpush",
 		"matrix_push.providers.webpush",
+		"matrix_push.providers.webpush_relay",
 		"matrix_push.rejected.file",
 		"matrix_push.rejected.memory",
 		"matrix_push.rejected.redis",

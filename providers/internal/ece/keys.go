@@ -29,7 +29,7 @@ var (
 // (Push API, section 8.2). It also accepts padding and the other alphabet of base64, since clients use both. An error names the field and
 // never shows its value.
 func ParseKeys(p256dh, auth string) (Keys, error) {
-	point, err := decode(p256dh)
+	point, err := Decode(p256dh)
 	if err != nil {
 		return Keys{}, errP256dhEncoding
 	}
@@ -40,7 +40,7 @@ func ParseKeys(p256dh, auth string) (Keys, error) {
 	if err != nil {
 		return Keys{}, errP256dhPoint
 	}
-	secret, err := decode(auth)
+	secret, err := Decode(auth)
 	if err != nil {
 		return Keys{}, errAuthEncoding
 	}
@@ -52,7 +52,7 @@ func ParseKeys(p256dh, auth string) (Keys, error) {
 
 var toURLAlphabet = strings.NewReplacer("+", "-", "/", "_")
 
-// decode reads base64 in either alphabet, padded or not. It ignores line breaks, as Go always does: Android's encoder adds one.
-func decode(s string) ([]byte, error) {
+// Decode reads base64 in either alphabet, padded or not. It ignores line breaks, as Go always does: Android's encoder adds one.
+func Decode(s string) ([]byte, error) {
 	return base64.RawURLEncoding.DecodeString(toURLAlphabet.Replace(strings.TrimRight(s, "=\r\n")))
 }

@@ -13,7 +13,7 @@ func (s *Sender) Preview(to Target, m Message, p *providers.Push, whole []byte) 
 	if body == nil {
 		return providers.Previewed(tooLarge())
 	}
-	url, header, err := s.client.Preview(to.Endpoint, p.Site, s.header(m.Topic, p, s.Now()))
+	url, header, err := s.client.Preview(to.Endpoint, p.Site, Header(m.Topic, p, s.Now()))
 	if err != nil {
 		return providers.Previewed(endpoint.Failed(err))
 	}

@@ -91,8 +91,8 @@ func last(bodies iter.Seq[[]byte]) (smallest []byte) {
 	return smallest
 }
 
-// header returns the headers of a request, except the authorization.
-func (s *Sender) header(topic string, p *providers.Push, now time.Time) http.Header {
+// Header returns the headers of a request, except the authorization. An empty topic means none.
+func Header(topic string, p *providers.Push, now time.Time) http.Header {
 	header := http.Header{
 		"Content-Type": {"application/octet-stream"},
 		// This also applies to messages in the clear: push servers that follow RFC 8291 to the letter refuse anything else, and the others
@@ -111,7 +111,7 @@ func (s *Sender) header(topic string, p *providers.Push, now time.Time) http.Hea
 
 func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte, p *providers.Push) (endpoint.Response, error) {
 	now := s.Now()
-	header := s.header(topic, p, now)
+	header := Header(topic, p, now)
 	if to.Keys != nil {
 		authorization, err := s.signer.Load().Authorization(vapid.Origin(to.Endpoint), now)
 		if err != nil {

@@ -103,6 +103,11 @@ func notifications() map[string]func() *providers.Notification {
 	all := map[string]func() *providers.Notification{"a badge": func() *providers.Notification {
 		return &providers.Notification{Badge: true, Counts: counts(), Body: json.RawMessage(`{"notification":{"counts":{"unread":1}}}`)}
 	}}
+	all["a wake-up"] = func() *providers.Notification { return &providers.Notification{Wake: true} }
+	all["a wake-up with a long text"] = func() *providers.Notification {
+		content, _ := json.Marshal(map[string]string{"msgtype": "m.text", "body": strings.Repeat("<é", 3000)})
+		return &providers.Notification{Wake: true, Counts: counts(), Type: "m.room.message", Sender: "alice@example.org", Content: content}
+	}
 	for _, filler := range []string{"\x01", "<é", "\U0001f680"} {
 		for _, fields := range []string{
 			"content.body content.members", "content.body content.list content.msgtype", "content.members", "room_name content.body",

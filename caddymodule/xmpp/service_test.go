@@ -1,0 +1,397 @@
+package xmpp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/xmpp/coalesce"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
+	"github.com/matrix-push/caddy-matrix-push/providers"
+)
+
+// fakeEngine answers as a token says, and notes what it gets.
+type fakeEngine struct {
+	mu     sync.Mutex
+	pushes []push
+	hold   bool // of nodes with a retired key
+}
+
+func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d providers.Device, size int) gateway.Result {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pushes = append(e.pushes, push{n, d, size})
+	for result := range gateway.Result(len(gateway.Results{})) {
+		if d.Pushkey == result.String() {
+			return result
+		}
+	}
+	return gateway.Delivered
+}
+
+func (e *fakeEngine) Usable(d *providers.Device) bool { return d.Pushkey != "unusable" }
+
+func (e *fakeEngine) HoldRetired(_ string, _ [16]byte, retired bool) bool { return retired && e.hold }
+
+// all returns what the engine got.
+func (e *fakeEngine) all() []push {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pushes
+}
+
+// memory is a storage of keys.
+type memory struct{ sync.Map }
+
+func (*memory) Lock(context.Context, string) error   { return nil }
+func (*memory) Unlock(context.Context, string) error { return nil }
+
+func (m *memory) Load(_ context.Context, path string) ([]byte, error) {
+	value, ok := m.Map.Load(path)
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return value.([]byte), nil
+}
+
+func (m *memory) Store(_ context.Context, path string, value []byte) error {
+	m.Map.Store(path, value)
+	return nil
+}
+
+// rig is a component without a stream.
+type rig struct {
+	*testing.T
+	*connection
+	service *service
+	engine  *fakeEngine
+	storage *memory
+	answers chan *xmpptest.Element
+}
+
+const serviceJID = "push.example.test"
+
+// newRig returns a component with one app for each way to register.
+func newRig(t *testing.T) *rig {
+	r := &rig{T: t, engine: new(fakeEngine), storage: new(memory), answers: make(chan *xmpptest.Element, 1024)}
+	ios := &target{appID: "ios", payload: object{"aps": json.RawMessage(`{"alert":"New message"}`)}, unimportant: unimportantLow}
+	android := &target{appID: "android", unimportant: unimportantDrop}
+	r.service = &service{
+		jid: serviceJID, engine: r.engine, rates: newRates(1e6, 1e6, nil), fallback: ios, relay: &target{appID: "relay"},
+		apps:      map[string]*target{"ios": ios, "android": android, "relay": {appID: "relay"}},
+		modules:   map[string]*target{"monal": ios, "full": {appID: "ios", unimportant: unimportantPush, counts: true, content: true}},
+		registers: map[string]*target{"fcm": android, "tigase:messenger:apns:1": ios},
+	}
+	if err := r.service.openRing(t.Context(), r.storage); err != nil {
+		t.Fatal(err)
+	}
+	r.connection = &connection{status: telemetry.NewComponent(serviceJID)}
+	t.Cleanup(r.status.Close)
+	r.status.Use(telemetry.NewObserver(zap.NewNop(), func(string, map[string]any) {}))
+	r.current.Store(r.service)
+	r.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Deliver: r.deliver, Final: final, Busy: gateway.Unavailable})
+	t.Cleanup(func() { r.pushes.Close(context.Background()) })
+	return r
+}
+
+func (r *rig) reply(answer []byte) error {
+	reader := xmpptest.NewReader(strings.NewReader("<stream>" + string(answer) + "</stream>"))
+	_, _ = reader.Header()
+	answered, err := reader.Next()
+	if err != nil {
+		r.Errorf("%s: %v", answer, err)
+		return err
+	}
+	r.answers <- answered
+	return nil
+}
+
+// ask sends a stanza, and returns the answer.
+func (r *rig) ask(stanza string) *xmpptest.Element {
+	r.Handle(r.Context(), []byte(stanza), r.reply)
+	return <-r.answers
+}
+
+// silent sends a stanza that is not answered. The ping behind it is.
+func (r *rig) silent(stanza string) {
+	r.Helper()
+	r.Handle(r.Context(), []byte(stanza), r.reply)
+	r.pushes.Close(r.Context()) // so no answer is late
+	if len(r.answers) > 0 {
+		r.Errorf("it is answered with %+v", <-r.answers)
+	}
+}
+
+// publishing is a publish of XEP-0357.
+type publishing struct{ from, node, module, secret, body, more string }
+
+func (p publishing) String() string {
+	if p.from == "" {
+		p.from = "example.test"
+	}
+	field := func(name, value string) string {
+		if value == "" {
+			return ""
+		}
+		return fmt.Sprintf(`<field var='%s'><value>%s</value></field>`, name, xmpptest.Escape(value))
+	}
+	return fmt.Sprintf(`<iq id='i' from='%s' to='%s' type='set'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='%s'><item>`+
+		`<notification xmlns='urn:xmpp:push:0'><x xmlns='jabber:x:data'>%s%s</x>%s</notification></item></publish>`+
+		`<publish-options><x xmlns='jabber:x:data'>%s%s%s%s</x></publish-options></pubsub></iq>`, p.from, serviceJID, xmpptest.Escape(p.node),
+		field("FORM_TYPE", "urn:xmpp:push:summary"), field("last-message-body", p.body), p.more,
+		field("FORM_TYPE", "http://jabber.org/protocol/pubsub#publish-options"), field("other", "eruio234vzxc2kla-91"), field("secret", p.secret),
+		field("pushModule", p.module))
+}
+
+// verdict returns what an answer says, in short.
+func verdict(e *xmpptest.Element) string {
+	for _, condition := range []string{"remote-server-timeout", "item-not-found", "forbidden", "service-unavailable", "bad-request"} {
+		if strings.Contains(e.Inner, "<"+condition+" ") {
+			kind := strings.SplitN(e.Inner, "'", 3)[1]
+			return kind + " " + condition
+		}
+	}
+	return e.Attr("type")
+}
+
+const (
+	wait      = "wait remote-server-timeout"
+	gone      = "cancel item-not-found"
+	forbidden = "auth forbidden"
+)
+
+func (r *rig) want(stanza fmt.Stringer, want string) {
+	r.Helper()
+	if got := verdict(r.ask(stanza.String())); got != want {
+		r.Errorf("it is answered with %s, want %s", got, want)
+	}
+}
+
+// alarms returns the reasons of the alarms, in order.
+func (r *rig) alarms() string {
+	var list []string
+	for _, a := range r.status.Status().Alarms {
+		list = append(list, fmt.Sprint(a.Reason, " ", a.Domain, " ", a.Count))
+	}
+	return strings.Join(list, ", ")
+}
+
+func TestX03_X06_X07_EachResultHasItsAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for result, want := range map[gateway.Result]string{
+		gateway.Delivered: "result", gateway.Queued: "result", gateway.Duplicate: "result", gateway.Dropped: "result",
+		gateway.Rejected: gone, gateway.RejectedBefore: gone, gateway.Unavailable: wait,
+	} {
+		r.want(publishing{node: result.String()}, want)
+	}
+	if got := r.alarms(); got != "" {
+		t.Errorf("there are the alarms %s", got)
+	}
+}
+
+func TestX20_X21_X24_WhatIsRefusedCostsNoRegistration(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		publish fmt.Stringer
+		change  func(*service)
+		want    string
+		alarm   string
+	}{
+		"a user":                   {publish: publishing{from: "alice@example.test/phone", node: "t"}, want: forbidden},
+		"a room":                   {publish: publishing{from: "room@example.test", node: "t"}, want: forbidden},
+		"a denied domain":          {publishing{node: "t"}, func(s *service) { s.domains.denied = []string{"*.test"} }, wait, "domain_denied example.test 1"},
+		"a domain not allowed":     {publishing{node: "t"}, func(s *service) { s.domains.allowed = []string{"other.test"} }, wait, "domain_denied example.test 1"},
+		"over the rate":            {publishing{node: "t"}, func(s *service) { s.rates = newRates(1, 0, nil) }, wait, "rate_exceeded example.test 1"},
+		"no node":                  {publishing{}, nil, wait, "node_missing example.test 1"},
+		"an unknown module":        {publishing{node: "t", module: "other"}, nil, wait, "app_missing example.test 1"},
+		"no default":               {publishing{node: "t"}, func(s *service) { s.fallback = nil }, wait, "app_missing example.test 1"},
+		"a token of another kind":  {publishing{node: "unusable"}, nil, wait, "unusable example.test 1"},
+		"a key that is not known":  {publishing{node: sealedElsewhere(t)}, nil, wait, "key_unknown example.test 1"},
+		"only Push 2.0":            {publishing{node: "t"}, func(s *service) { s.ring = nil }, wait, "app_missing example.test 1"},
+		"what is not understood":   {text(strings.Replace(publishing{node: "t"}.String(), "urn:xmpp:push:0", "urn:xmpp:push:9", 1)), nil, wait, "not_understood example.test 1"},
+		"a node that was changed":  {publishing{node: "changed"}, nil, wait, "node_invalid example.test 1"},
+		"a node of another domain": {publishing{node: "foreign"}, nil, wait, "node_invalid other.test 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			if tt.change != nil {
+				tt.change(r.service)
+			}
+			if p, ok := tt.publish.(publishing); ok && (p.node == "changed" || p.node == "foreign") {
+				p.node, p.secret = register(r, "fcm")
+				if tt.publish.(publishing).node == "changed" {
+					p.node = flipped(p.node)
+				} else {
+					p.from = "other.test"
+				}
+				tt.publish = p
+			}
+			r.want(tt.publish, tt.want)
+			if got := r.alarms(); got != tt.alarm {
+				t.Errorf("the alarms are %q, want %q", got, tt.alarm)
+			}
+			if len(r.engine.all()) > 0 {
+				t.Errorf("it is pushed")
+			}
+		})
+	}
+}
+
+// text is a stanza.
+type text string
+
+func (t text) String() string { return string(t) }
+
+// flipped returns a node with one bit changed.
+func flipped(node string) string {
+	last := map[byte]string{'A': "E"}[node[len(node)-5]]
+	if last == "" {
+		last = "A"
+	}
+	return node[:len(node)-5] + last + node[len(node)-4:]
+}
+
+// sealedElsewhere returns a node of another gateway.
+func sealedElsewhere(t *testing.T) string {
+	t.Helper()
+	node, _ := register(newRig(t), "fcm")
+	return node
+}
+
+// register registers as p2's clients do, and returns the node and its secret.
+func register(r *rig, service string) (node, secret string) {
+	r.Helper()
+	e := r.ask(`<iq id='r' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' node='register-push-` +
+		service + `' action='execute'><x xmlns='jabber:x:data' type='submit'><field var='token'><value>TOKEN</value></field>` +
+		`<field var='android-id'><value>device</value></field></x></command></iq>`)
+	value := func(name string) string {
+		_, after, _ := strings.Cut(e.Inner, "var='"+name+"' type='text-single'><value>")
+		value, _, _ := strings.Cut(after, "</value>")
+		return value
+	}
+	if !strings.Contains(e.Inner, "status='completed'") || value("jid") != serviceJID {
+		r.Errorf("a registration is answered with %s", e.Inner)
+	}
+	return value("node"), value("secret")
+}
+
+func TestX22_AClientOfP2IsPushedToByItsServerAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	node, secret := register(r, "fcm")
+	if again, _ := register(r, "fcm"); again != node {
+		t.Error("the same registration has another node")
+	}
+	r.want(publishing{node: node, secret: secret, body: "New message"}, "result")
+	r.want(publishing{node: node, secret: "other", body: "New message"}, wait)
+	r.want(publishing{node: node, secret: secret, body: "New message", from: "other.test"}, wait)
+	pushes := r.engine.all()
+	if len(pushes) != 1 {
+		t.Fatalf("there are %d pushes", len(pushes))
+	}
+	// SHA-1 of "alice@example.test", NUL, "device".
+	const account = `{"default_payload":{"account":"`
+	if p := pushes[0]; p.device.AppID != "android" || p.device.Pushkey != "TOKEN" || !strings.HasPrefix(string(p.device.Data), account) {
+		t.Errorf("got %+v", p.device)
+	}
+	e := r.ask(`<iq id='u' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' node='unregister-push-fcm'/></iq>`)
+	if !strings.Contains(e.Inner, "status='completed'") {
+		t.Errorf("a client that unregisters gets %s", e.Inner)
+	}
+}
+
+func TestX23_APushOfTigaseCarriesWhatIsEncrypted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	e := r.ask(`<iq id='r' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' node='register-device'>` +
+		`<x xmlns='jabber:x:data' type='submit'><field var='provider'><value>tigase:messenger:apns:1</value></field>` +
+		`<field var='device-token'><value>abcd</value></field></x></command></iq>`)
+	_, after, _ := strings.Cut(e.Inner, "var='node' type='text-single'><value>")
+	node, _, _ := strings.Cut(after, "</value>")
+	if !strings.Contains(e.Inner, "tigase:push:encrypt:0") {
+		t.Errorf("a registration is answered with %s", e.Inner)
+	}
+	r.want(publishing{node: node, more: `<encrypted xmlns='tigase:push:encrypt:0' iv='IV' type='voip'>DATA</encrypted>`}, "result")
+	r.want(publishing{node: node, more: `<encrypted xmlns='tigase:push:encrypt:0' iv='IV'>DATA</encrypted>`}, "result")
+	pushes := r.engine.all()
+	const data = `{"default_payload":{"aps":{"alert":"New message"},"encrypted":"DATA","iv":"IV","type":"voip"}}`
+	if p := pushes[0]; p.device.Pushkey != "abcd" || string(p.device.Data) != data || p.notification.Prio != providers.PrioHigh {
+		t.Errorf("a call is pushed as %+v %s", p.notification, p.device.Data)
+	}
+	if p := pushes[1]; p.notification.Prio != providers.PrioLow {
+		t.Errorf("a push without a priority is pushed as %+v", p.notification)
+	}
+}
+
+func TestX04_X24_WhatAPushTellsDependsOnItsApp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	node, secret := register(r, "fcm")
+	r.want(publishing{node: "a"}, "result")                  // low
+	r.want(publishing{node: node, secret: secret}, "result") // drop
+	r.want(publishing{node: "b", module: "full"}, "result")  // push
+	r.want(publishing{node: "c", module: "monal", body: "x"}, "result")
+	r.want(publishing{node: "d", module: "full", body: "x"}, "result")
+	pushes := r.engine.all()
+	if len(pushes) != 4 {
+		t.Fatalf("there are %d pushes", len(pushes))
+	}
+	for i, want := range []struct {
+		prio    providers.Priority
+		content string
+	}{{providers.PrioLow, ""}, {providers.PrioHigh, ""}, {providers.PrioHigh, ""}, {providers.PrioHigh, `{"body":"x","msgtype":"m.text"}`}} {
+		if n := pushes[i].notification; n.Prio != want.prio || string(n.Content) != want.content || !n.Wake {
+			t.Errorf("push %d is %+v", i, n)
+		}
+	}
+}
+
+func TestX25_AfterTwoRotationsTheOldestNodeEndsUnlessMostAreThatOld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	node, secret := register(r, "fcm")
+	for range 2 {
+		r.want(publishing{node: node, secret: secret, body: "x"}, "result")
+		if _, err := r.service.ring.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.want(publishing{node: node, secret: secret, body: "x"}, gone)
+	r.engine.hold = true
+	r.want(publishing{node: node, secret: secret, body: "x"}, wait)
+	if got := r.alarms(); got != "keys_retired example.test 1" {
+		t.Errorf("the alarms are %s", got)
+	}
+}
+
+func TestX21_MadeUpDomainsUseUpNoOtherRate(t *testing.T) {
+	t.Parallel()
+	r := newRates(1, 2, []string{"known.test"})
+	now := time.Now()
+	for i := range 100_000 {
+		r.take(fmt.Sprintf("d%d.test", i), now)
+	}
+	if len(r.domains) > maxRates {
+		t.Errorf("there are %d rates", len(r.domains))
+	}
+	if r.take("new.test", now) {
+		t.Error("a new domain has a rate of its own while there is no room")
+	}
+	if !r.take("known.test", now) || !r.take("known.test", now) || r.take("known.test", now) {
+		t.Error("a known domain has not its own rate")
+	}
+	if later := now.Add(time.Minute); !r.take("new.test", later) || len(r.domains) != 1 {
+		t.Errorf("quiet domains are kept: %d", len(r.domains))
+	}
+}
