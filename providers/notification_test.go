@@ -157,7 +157,7 @@ func TestAPushIsTheSameAfterTheOutboxKeptIt(t *testing.T) {
 		n    *Notification
 		d    *Device
 	}{
-		{"with everything", whole(), &Device{"a", "k", 1, json.RawMessage(`{"d":1}`), json.RawMessage(`{"t":1}`)}},
+		{"with everything", whole(), &Device{"a", "k", 1, json.RawMessage(`{"d":1}`), json.RawMessage(`{"t":1}`), "c"}},
 		{"with nothing: nil stays nil", &Notification{}, &Device{AppID: "a", Pushkey: "k"}},
 		{"with a zero for a badge", &Notification{Counts: Counts{Unread: number(0)}}, &Device{AppID: "a", Pushkey: "k"}},
 	}

@@ -29,7 +29,9 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision registers the metrics on the registry that the admin API serves.
-func (*Admin) Provision(ctx caddy.Context) error { return telemetry.RegisterXMPP(ctx.GetMetricsRegistry()) }
+func (*Admin) Provision(ctx caddy.Context) error {
+	return telemetry.RegisterXMPP(ctx.GetMetricsRegistry())
+}
 
 // Routes returns the routes. Each call looks up the live configuration.
 func (*Admin) Routes() []caddy.AdminRoute {

@@ -9,11 +9,21 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/xmpp/stanza"
 )
 
+// The kinds of stanzas, as metrics show them.
+const (
+	kindPublish = "publish"
+	kindPush2   = "push2"
+	kindCommand = "command"
+	kindDisco   = "disco"
+	kindPing    = "ping"
+	kindOther   = "other"
+)
+
 // request is a stanza with what is needed to answer it.
 type request struct {
 	*service
 	conn  *connection
-	kind  string // as metrics show it
+	kind  string
 	reply component.Reply
 }
 
@@ -27,28 +37,28 @@ func (c *connection) Handle(ctx context.Context, raw []byte, reply component.Rep
 	}
 	switch p := parsed.(type) {
 	case *stanza.Publish:
-		r.kind = "publish"
+		r.kind = kindPublish
 		r.publish(ctx, p, len(raw))
 	case *stanza.Push2:
-		r.kind = "push2"
+		r.kind = kindPush2
 		r.push2(p, len(raw))
 	case *stanza.Command:
-		r.kind = "command"
+		r.kind = kindCommand
 		r.command(ctx, p)
 	case *stanza.Info:
-		r.kind = "disco"
+		r.kind = kindDisco
 		r.send(p.Answer(s.features...), telemetry.AnswerResult)
 	case *stanza.Items:
-		r.kind = "disco"
+		r.kind = kindDisco
 		r.send(p.Answer(), telemetry.AnswerResult)
 	case *stanza.Ping:
-		r.kind = "ping"
+		r.kind = kindPing
 		r.send(p.Answer(), telemetry.AnswerResult)
 	case *stanza.Unsupported:
-		r.kind = "other"
+		r.kind = kindOther
 		r.send(p.Answer(), telemetry.AnswerError)
 	default:
-		c.status.Stanza("other", telemetry.AnswerNone)
+		c.status.Stanza(kindOther, telemetry.AnswerNone)
 	}
 }
 
@@ -59,17 +69,17 @@ func (c *connection) Refuse(raw []byte, reply component.Reply) {
 	parsed, _ := stanza.Parse(raw, s.jid)
 	switch p := parsed.(type) {
 	case *stanza.Publish:
-		r.kind = "publish"
+		r.kind = kindPublish
 		r.refuse(p, telemetry.Busy)
 	case *stanza.Push2:
-		r.kind = "push2"
+		r.kind = kindPush2
 		c.status.Refused(telemetry.Busy, "")
 		c.status.Stanza(r.kind, telemetry.AnswerNone)
 	case *stanza.Command:
-		r.kind = "command"
+		r.kind = kindCommand
 		r.send(p.Refuse(stanza.NotNow), telemetry.AnswerWait)
 	default:
-		c.status.Stanza("other", telemetry.AnswerNone)
+		c.status.Stanza(kindOther, telemetry.AnswerNone)
 	}
 }
 

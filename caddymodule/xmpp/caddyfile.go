@@ -51,7 +51,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			push2    <app_id>
 //			allow    <domain…>
 //			deny     <domain…>
-//			rate     <n>/s [<burst>]
+//			rate     <n/s> [<burst>]
 //			coalesce <duration>
 //		}
 //	}
@@ -130,7 +130,10 @@ func flag(into *bool) caddyfileopt.Option {
 			return caddyfileopt.Twice(d)
 		}
 		*into = true
-		return caddyfileopt.NoArgs(d)
+		if name := d.Val(); d.NextArg() {
+			return d.Errf("%s: wrong argument count: write only the word %s", name, name)
+		}
+		return nil
 	}
 }
 

@@ -37,7 +37,7 @@ type Component struct {
 	Push2 string `json:"push2,omitempty"`
 
 	// The domains whose servers may send pushes, and whose users may register. `*.example.org` stands for all domains below `example.org`.
-	// `*` stands for all. Pushes of other domains are refused so that their registrations stay. Default: all.
+	// `*` stands for all. Pushes of other domains are refused in a way that keeps their registrations. Default: all.
 	Allow []string `json:"allow,omitempty"`
 
 	// The domains whose servers may not send pushes, and whose users may not register, even if `allow` includes them. Default: none.
@@ -210,15 +210,18 @@ func (c *Component) provisionCoalesce(s *service) error {
 	return nil
 }
 
+// isPattern reports whether a name may stand for several app_ids.
+func isPattern(name string) bool { return strings.ContainsAny(name, "*?") }
+
 // claim returns an app of matrix_push.
 func (s *service) claim(g *caddymodule.App, option, appID string) (*gateway.App, error) {
-	if appID == "" || strings.ContainsAny(appID, "*?") {
+	if appID == "" || isPattern(appID) {
 		return nil, fmt.Errorf("%s: %s is a pattern: write an app_id, and configure an app with this name in matrix_push", option, nearest.Shown(appID))
 	}
 	app := g.Claim(appID)
 	if app == nil {
-		return nil, fmt.Errorf("%s: matrix_push has no app %s: add it there%s", option, nearest.Shown(appID),
-			nearest.Instead(appID, "apps", g.Patterns()))
+		there := slices.DeleteFunc(g.Patterns(), isPattern)
+		return nil, fmt.Errorf("%s: add the app %s to matrix_push, which lacks it%s", option, nearest.Shown(appID), nearest.Instead(appID, "apps", there))
 	}
 	if s.window+app.Wait > longestAnswer {
 		return nil, fmt.Errorf("coalesce: %s and the wait of the app %q, %s, are more than %s together: make one of them shorter",

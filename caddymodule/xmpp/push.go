@@ -88,7 +88,7 @@ func (r *request) push2(p *stanza.Push2, size int) {
 		return
 	}
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
-		// Each message has a content of its own, so none stands for another one.
+		// Each message has a separate content, so none stands for another one.
 		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: important, Size: size, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
@@ -172,7 +172,9 @@ func (to *recipient) device(p *stanza.Publish) providers.Device {
 		set("iv", p.Encrypted.IV)
 		set("type", p.Encrypted.Type)
 	}
-	return deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
+	d := deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
+	d.Account = to.account + to.channel
+	return d
 }
 
 // relayed returns the device of a message of Push 2.0, as the provider webpush_relay reads it.

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxRates is how many domains have a rate of their own. Beyond it, domains share one: anybody can make up domains.
+// maxRates is how many domains have a separate rate. Beyond it, domains share one: anybody can make up domains.
 const maxRates = 4096
 
 // rates limits how many stanzas each domain may send.
@@ -22,7 +22,7 @@ type rates struct {
 	sweeping time.Time // when to look for domains to forget again
 }
 
-// newRates returns the rates. The known domains always have a rate of their own.
+// newRates returns the rates. The known domains always have a separate rate.
 func newRates(limit float64, burst int, known []string) *rates {
 	r := &rates{limit: rate.Limit(limit), burst: burst, domains: make(map[string]*rate.Limiter), known: make(map[string]*rate.Limiter)}
 	r.others = r.fresh()

@@ -32,7 +32,7 @@ func TestX01_AComponentConnectsAndAnnouncesItself(t *testing.T) {
 		t.Fatalf("it dialed %d times to validate", n)
 	}
 	load(t, config)
-	s := server.Accept()
+	s := online(t, server)
 	send(t, s, `<iq id='1' from='alice@example.test/p' to='push.example.test' type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`)
 	want := []string{"category='pubsub' type='push'", "var='urn:xmpp:push:0'", "var='http://jabber.org/protocol/commands'"}
 	wantParts(t, receive(t, s).Inner, want...)
@@ -46,7 +46,7 @@ func TestX12_AReloadThatFailsElsewhereLeavesTheHandlerOnItsStream(t *testing.T) 
 	server := xmpptest.NewServer(t, xmpptest.Prosody)
 	address, root := server.Listen(t), t.TempDir()
 	load(t, configOf(t, root, options{server.Domain: componentOf(address, server.Secret, nil)}, nil))
-	s := server.Accept()
+	s := online(t, server)
 	for i := range 20 { // Caddy starts its apps in any order
 		denying := options{server.Domain: componentOf(address, server.Secret, options{"deny": []string{"*"}})}
 		failing := configOf(t, root, denying, options{"test_xmpp_unstartable": options{}})
@@ -54,7 +54,7 @@ func TestX12_AReloadThatFailsElsewhereLeavesTheHandlerOnItsStream(t *testing.T) 
 			t.Fatal("it loads")
 		}
 		send(t, s, publish(fmt.Sprint(i), "example.test", server.Domain, "alive"))
-		if got := verdict(receive(t, s)); got != "result" {
+		if got := receive(t, s).Verdict(); got != "result" {
 			t.Fatalf("after a reload that failed, a push is answered with %s", got)
 		}
 	}
@@ -68,9 +68,9 @@ func TestX13_AnotherSecretReconnectsAndWithoutTheComponentTheStreamEndsInOrder(t
 	other := xmpptest.NewServer(t, xmpptest.Prosody)
 	root := t.TempDir()
 	load(t, configOf(t, root, options{server.Domain: componentOf(server.Listen(t), server.Secret, nil)}, nil))
-	first := server.Accept()
+	first := online(t, server)
 	load(t, configOf(t, root, options{server.Domain: componentOf(other.Listen(t), other.Secret, nil)}, nil))
-	second := other.Accept()
+	second := online(t, other)
 	ended(t, first)
 	load(t, configOf(t, root, nil, options{"xmpp_push": nil}))
 	ended(t, second)
@@ -100,7 +100,7 @@ func TestX11_ReloadsUnderPushesLoseAndRepeatNothing(t *testing.T) {
 		configs[i] = configOf(t, root, options{server.Domain: component}, more)
 	}
 	load(t, configs[0])
-	s := server.Accept()
+	s := online(t, server)
 	reloaded := make(chan error, 1)
 	go func() {
 		for i := range 20 {
@@ -155,5 +155,5 @@ func collect(t *testing.T, s *xmpptest.Stream, answers map[string]string) {
 	if id := e.Attr("id"); answers[id] != "" {
 		t.Errorf("the push %s is answered twice", id)
 	}
-	answers[e.Attr("id")] = verdict(e)
+	answers[e.Attr("id")] = e.Verdict()
 }

@@ -169,16 +169,6 @@ func receive(t *testing.T, s *xmpptest.Stream) *xmpptest.Element {
 	return e
 }
 
-// verdict returns what an answer says, in short.
-func verdict(e *xmpptest.Element) string {
-	for _, condition := range []string{"remote-server-timeout", "item-not-found", "forbidden", "service-unavailable", "bad-request"} {
-		if strings.Contains(e.Inner, "<"+condition+" ") {
-			return e.Attr("type") + " " + condition
-		}
-	}
-	return e.Attr("type")
-}
-
 // wantParts reports parts that a text lacks.
 func wantParts(t *testing.T, text string, parts ...string) {
 	t.Helper()
@@ -198,4 +188,15 @@ func drain() {
 			return
 		}
 	}
+}
+
+// online waits until a component is online at a server, and knows that it is.
+func online(t *testing.T, server *xmpptest.Server) *xmpptest.Stream {
+	t.Helper()
+	s := server.Accept()
+	send(t, s, `<iq id='online' from='example.test' to='`+server.Domain+`' type='get'><ping xmlns='urn:xmpp:ping'/></iq>`)
+	if e := receive(t, s); e.Attr("id") != "online" {
+		t.Fatalf("a ping is answered with %+v", e)
+	}
+	return s
 }

@@ -99,7 +99,7 @@ func newRig(t *testing.T) *rig {
 	r.status.Use(telemetry.NewObserver(zap.NewNop(), func(string, map[string]any) {}))
 	r.current.Store(r.service)
 	r.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Deliver: r.deliver, Final: final, Busy: gateway.Unavailable})
-	t.Cleanup(func() { r.pushes.Close(context.Background()) })
+	t.Cleanup(func() { r.pushes.Close(context.WithoutCancel(t.Context())) })
 	return r
 }
 
@@ -121,10 +121,10 @@ func (r *rig) ask(stanza string) *xmpptest.Element {
 	return <-r.answers
 }
 
-// silent sends a stanza that is not answered. The ping behind it is.
-func (r *rig) silent(stanza string) {
+// silent sends a stanza that is not answered. It can be called once.
+func (r *rig) silent(stanza fmt.Stringer) {
 	r.Helper()
-	r.Handle(r.Context(), []byte(stanza), r.reply)
+	r.Handle(r.Context(), []byte(stanza.String()), r.reply)
 	r.pushes.Close(r.Context()) // so no answer is late
 	if len(r.answers) > 0 {
 		r.Errorf("it is answered with %+v", <-r.answers)
@@ -152,17 +152,6 @@ func (p publishing) String() string {
 		field("pushModule", p.module))
 }
 
-// verdict returns what an answer says, in short.
-func verdict(e *xmpptest.Element) string {
-	for _, condition := range []string{"remote-server-timeout", "item-not-found", "forbidden", "service-unavailable", "bad-request"} {
-		if strings.Contains(e.Inner, "<"+condition+" ") {
-			kind := strings.SplitN(e.Inner, "'", 3)[1]
-			return kind + " " + condition
-		}
-	}
-	return e.Attr("type")
-}
-
 const (
 	wait      = "wait remote-server-timeout"
 	gone      = "cancel item-not-found"
@@ -171,7 +160,7 @@ const (
 
 func (r *rig) want(stanza fmt.Stringer, want string) {
 	r.Helper()
-	if got := verdict(r.ask(stanza.String())); got != want {
+	if got := r.ask(stanza.String()).Verdict(); got != want {
 		r.Errorf("it is answered with %s, want %s", got, want)
 	}
 }
@@ -269,21 +258,21 @@ func sealedElsewhere(t *testing.T) string {
 	return node
 }
 
+// registration is a registration as of p2's clients.
+func registration(service string) string {
+	return `<iq id='r' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' ` +
+		`node='register-push-` + service + `' action='execute'><x xmlns='jabber:x:data' type='submit'><field var='token'><value>TOKEN</value></field>` +
+		`<field var='android-id'><value>device</value></field></x></command></iq>`
+}
+
 // register registers as p2's clients do, and returns the node and its secret.
 func register(r *rig, service string) (node, secret string) {
 	r.Helper()
-	e := r.ask(`<iq id='r' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' node='register-push-` +
-		service + `' action='execute'><x xmlns='jabber:x:data' type='submit'><field var='token'><value>TOKEN</value></field>` +
-		`<field var='android-id'><value>device</value></field></x></command></iq>`)
-	value := func(name string) string {
-		_, after, _ := strings.Cut(e.Inner, "var='"+name+"' type='text-single'><value>")
-		value, _, _ := strings.Cut(after, "</value>")
-		return value
-	}
-	if !strings.Contains(e.Inner, "status='completed'") || value("jid") != serviceJID {
+	e := r.ask(registration(service))
+	if !strings.Contains(e.Inner, "status='completed'") || !strings.Contains(e.Inner, "<value>"+serviceJID+"</value>") {
 		r.Errorf("a registration is answered with %s", e.Inner)
 	}
-	return value("node"), value("secret")
+	return nodeOf(e)
 }
 
 func TestX22_AClientOfP2IsPushedToByItsServerAlone(t *testing.T) {

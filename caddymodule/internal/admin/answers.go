@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
@@ -125,7 +126,7 @@ type Entry struct {
 // NewEntry returns an entry as operators see it.
 func NewEntry(w outbox.Waiting) Entry {
 	return Entry{
-		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, w.Replace == outbox.ReplaceWake,
+		w.ID, w.App, hex.EncodeToString(w.Device[:]), w.Replace == outbox.ReplaceBadge, strings.HasPrefix(w.Replace, outbox.ReplaceWake),
 		w.Size, w.Accepted, w.Expires, w.Due, w.Attempts, w.Running, w.Group, w.Standing.String(),
 	}
 }

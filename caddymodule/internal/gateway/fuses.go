@@ -13,7 +13,7 @@ import (
 )
 
 // HoldNode counts a node of an XMPP component by whether its key is retired, and reports whether so many are that they are not believed to
-// be dead. The name of the component's fuse is none of an app's, because no pattern has a slash.
+// be dead. No app has the name of the component's fuse, because no pattern has a slash.
 func (f *Fuses) HoldNode(component string, node rejected.Key, retired bool, o FuseOptions, now time.Time) bool {
 	if o.Share >= 1 {
 		return false

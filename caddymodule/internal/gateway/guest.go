@@ -146,7 +146,7 @@ func (a *App) Replace(n *providers.Notification, d *providers.Device) (what stri
 	case n.Badge:
 		return outbox.ReplaceBadge
 	case n.Wake:
-		return outbox.ReplaceWake
+		return wakeOf(d)
 	}
 	if p, ok := a.Provider.(providers.Replacer); ok {
 		_ = a.guard("Replace", func() { what = p.Replace(n, d) })
@@ -156,6 +156,15 @@ func (a *App) Replace(n *providers.Notification, d *providers.Device) (what stri
 	}
 	hash := sha256.Sum256([]byte(what)) // it may name a room, and may be of any length
 	return "told " + hex.EncodeToString(hash[:16])
+}
+
+// wakeOf returns which notifications that only wake a device replace each other.
+func wakeOf(d *providers.Device) string {
+	if d.Account == "" {
+		return outbox.ReplaceWake
+	}
+	hash := sha256.Sum256([]byte(d.Account))
+	return outbox.ReplaceWake + " " + hex.EncodeToString(hash[:16])
 }
 
 // Reduce returns the part of a notification that the provider needs, or all of it if the provider does not reduce notifications.

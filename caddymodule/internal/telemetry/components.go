@@ -32,7 +32,7 @@ type Component struct {
 type ComponentStatus struct {
 	// Component is its domain.
 	Component string `json:"component"`
-	// Up reports whether it is connected to its XMPP server, and Since is since when that is so.
+	// Up reports whether it is connected to its XMPP server, and Since is since when it is up or down.
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`
 	// Reason is why it is not connected, and Hint is what to do; absent if it is connected, or connects for the first time.

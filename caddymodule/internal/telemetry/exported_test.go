@@ -52,6 +52,16 @@ func exposed(t *testing.T) []*dto.MetricFamily {
 	if err := m.register(registry, gauges{func() (*gateway.Gateway, error) { return g, nil }}); err != nil {
 		t.Fatal(err)
 	}
+	x := newXMPPMetrics()
+	x.connections.WithLabelValues("push.example.org").Inc()
+	x.failures.WithLabelValues("push.example.org", "closed").Inc()
+	x.stanzas.WithLabelValues("push.example.org", "publish", string(AnswerResult)).Inc()
+	x.refused.WithLabelValues("push.example.org", string(Busy)).Inc()
+	x.coalesced.WithLabelValues("push.example.org").Inc()
+	t.Cleanup(NewComponent("push.example.org").Close)
+	if err := x.register(registry); err != nil {
+		t.Fatal(err)
+	}
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +100,7 @@ func TestEachStateThatIsDescribedIsCollected(t *testing.T) {
 			gauges++
 		}
 	}
-	if want := len(descriptions) + 1; gauges != want { // and the one of requests in flight
+	if want := len(descriptions) + 2; gauges != want { // and those of requests in flight and of XMPP
 		t.Errorf("%d gauges are collected, want %d", gauges, want)
 	}
 }

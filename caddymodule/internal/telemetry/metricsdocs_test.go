@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/xmpp/component"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
@@ -124,6 +125,28 @@ func TestThePageHasEachResultAndOutcome(t *testing.T) {
 	compare(t, "outcome", slices.Sorted(maps.Keys(kinds)), documented(t, "outcome"))
 }
 
+func TestThePageHasEachReasonAndAnswerOfXMPP(t *testing.T) {
+	t.Parallel()
+	var reasons, answers []string
+	for name, value := range typedConstants(parsed(t, "."), "Alarm", "StanzaAnswer") {
+		if strings.HasPrefix(name, "Answer") {
+			answers = append(answers, value)
+		} else {
+			reasons = append(reasons, value)
+		}
+	}
+	if len(reasons) < 10 || len(answers) < 5 {
+		t.Fatalf("there are only the reasons %q and the answers %q", reasons, answers)
+	}
+	compare(t, "reason for refusing a push", reasons, documented(t, "reason for refusing a push"))
+	compare(t, "answer to a stanza", answers, documented(t, "answer to a stanza"))
+	kinds := []string{component.TooLarge, component.TooDeep, component.Malformed, component.NotStanza}
+	for _, kind := range constants(parsed(t, "../../xmpp"), "kind") {
+		kinds = append(kinds, kind)
+	}
+	compare(t, "kind", kinds, documented(t, "kind"))
+}
+
 func TestThePageHasEachOperationOfAStoreThatMayFail(t *testing.T) {
 	t.Parallel()
 	var operations []string
@@ -158,6 +181,11 @@ func TestThePageHasEachEventWithItsData(t *testing.T) {
 	o.FuseTripped("a", "host", 20, true)
 	o.FuseReset("a", "host", false, true)
 	o.credentialExpires(app, time.Now())
+	c := NewComponent("push.example.org")
+	t.Cleanup(c.Close)
+	c.Use(o)
+	c.Up()
+	c.Down(component.Failure{Reason: component.Closed, Online: true})
 	if names, all := slices.Sorted(maps.Keys(emitted)), slices.Sorted(slices.Values(constants(parsed(t, "."), "event"))); !slices.Equal(names, all) {
 		t.Fatalf("this test emits %q, and there are %q", names, all)
 	}

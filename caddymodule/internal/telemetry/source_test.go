@@ -76,6 +76,24 @@ func literal(e ast.Expr) (text string, ok bool) {
 	}
 }
 
+// typedConstants returns the values of the string constants of some types, by name.
+func typedConstants(files []*ast.File, types ...string) map[string]string {
+	values := make(map[string]string)
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			if of, ok := spec.Type.(*ast.Ident); ok && slices.Contains(types, of.Name) {
+				values[spec.Names[0].Name], _ = literal(spec.Values[0])
+			}
+			return true
+		})
+	}
+	return values
+}
+
 // constants returns the values of the string constants whose names have a prefix.
 func constants(files []*ast.File, prefix string) (values []string) {
 	for _, file := range files {

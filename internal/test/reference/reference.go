@@ -16,7 +16,9 @@ import (
 func Modules() []caddy.ModuleInfo {
 	var mine []caddy.ModuleInfo
 	for _, id := range caddy.Modules() {
-		if parts := strings.Split(id, "."); slices.Contains(parts, "matrix_push") && !strings.HasPrefix(id, "admin.") {
+		parts := strings.Split(id, ".")
+		ours := slices.Contains(parts, "matrix_push") || slices.Contains(parts, "xmpp_push")
+		if ours && !strings.HasPrefix(id, "admin.") {
 			info, err := caddy.GetModule(id)
 			if err != nil {
 				panic(err) // cannot happen, because it is in the list

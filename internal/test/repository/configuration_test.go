@@ -82,9 +82,10 @@ func TestEveryCaddyfileOptionIsInTheReferenceAndTheOtherWayRound(t *testing.T) {
 	// A word is an option, one of an option's values, or the name of a module.
 	values := []string{
 		"refuse", "trusted_proxy", "allow", "event_id_only", "full", "on", "with_events", "production", "sandbox", "room", "event", "none", "token", "fid",
+		"tls", "push", "low", "drop", "wake", "tigase", "messenger", "1",
 	}
 	for _, word := range documented {
-		known := slices.Contains(parsed, word) || slices.Contains(values, word) || word == "matrix_push"
+		known := slices.Contains(parsed, word) || slices.Contains(values, word) || word == "matrix_push" || word == "xmpp_push"
 		for _, m := range reference.Modules() {
 			known = known || m.ID.Name() == word
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/xmpp"
 )
 
 const adminPage = "docs/admin.md"
@@ -36,7 +37,7 @@ func TestEveryAdminRouteIsDocumentedAndTheOtherWayRound(t *testing.T) {
 	t.Parallel()
 	atTop(t)
 	var routes []string
-	for _, r := range new(caddymodule.Admin).Routes() {
+	for _, r := range append(new(caddymodule.Admin).Routes(), new(xmpp.Admin).Routes()...) {
 		routes = append(routes, r.Pattern)
 		if !regexp.MustCompile(regexp.QuoteMeta(r.Pattern) + `[^a-z/]`).MatchString(read(t, adminPage)) {
 			t.Errorf("%s has no %s", adminPage, r.Pattern)

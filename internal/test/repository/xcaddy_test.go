@@ -81,12 +81,13 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 	atTop(t)
 	var ids []string
 	for _, id := range caddy.Modules() {
-		if strings.Contains(id, "matrix_push") {
+		if strings.Contains(id, "matrix_push") || strings.Contains(id, "xmpp_push") {
 			ids = append(ids, id)
 		}
 	}
 	want := []string{
 		"admin.api.matrix_push",
+		"admin.api.xmpp_push",
 		"http.handlers.matrix_push",
 		"matrix_push",
 		"matrix_push.outbox.file",
@@ -100,6 +101,7 @@ func TestImportingTheRootPlugsInEveryModule(t *testing.T) {
 		"matrix_push.rejected.file",
 		"matrix_push.rejected.memory",
 		"matrix_push.rejected.redis",
+		"xmpp_push",
 	}
 	if !slices.Equal(ids, want) {
 		t.Errorf("got  %q\nwant %q", ids, want)

@@ -36,3 +36,10 @@ func (s *Server) admits() bool {
 	s.dials++
 	return !s.down
 }
+
+// Occupy makes the server behave as if another program was connected as the component.
+func (s *Server) Occupy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.online++
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 )
 
 // Element is an element below the root of a stream.
@@ -75,4 +76,15 @@ type escaped []byte
 func (b *escaped) Write(p []byte) (int, error) {
 	*b = append(*b, p...)
 	return len(p), nil
+}
+
+// conditions matches an error's type and condition, RFC 6120 section 8.3.
+var conditions = regexp.MustCompile(`<error type='(\w+)'><([\w-]+) `)
+
+// Verdict returns what an answer means: its type or, for an error, the error's type and condition.
+func (e *Element) Verdict() string {
+	if m := conditions.FindStringSubmatch(e.Inner); m != nil {
+		return m[1] + " " + m[2]
+	}
+	return e.Attr("type")
 }

@@ -14,8 +14,8 @@
 //
 // # Answers
 //
-// Each push is answered with the verdict about the push that went out for it, once that verdict is known. So nobody is told that a push
-// was accepted before somebody has accepted it.
+// Each push is answered with the verdict about the push that went out for it, once that verdict is known. So no answer promises more than
+// what happened.
 //
 // # Bounds
 //
