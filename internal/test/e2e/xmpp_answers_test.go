@@ -49,8 +49,10 @@ func TestX07_APushServiceThatFailsCostsNoRegistration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newXMPPScene(t, xmppOptions{global: tt.global, apps: func(g *google) string { return g.app("im.example.hasty", "", "wait 1s") },
-				component: "app im.example.hasty {\ndefault\n}\ncoalesce 0s\n"})
+			s := newXMPPScene(t, xmppOptions{
+				global: tt.global, apps: func(g *google) string { return g.app("im.example.hasty", "", "wait 1s") },
+				component: "app im.example.hasty {\ndefault\n}\ncoalesce 0s\n",
+			})
 			for user, answer := range fcmFailures {
 				s.fcm.Answer(fcmToken(user), answer)
 				s.offline(user, fcmToken(user), "")
