@@ -110,7 +110,7 @@ func whole() *Notification {
 	return &Notification{
 		EventID: "$e", RoomID: "!r", Type: "t", Sender: "@s", SenderDisplayName: "S", RoomName: "R", RoomAlias: "#r", Membership: "join",
 		UserIsTarget: true, Prio: PrioLow, Counts: Counts{Unread: number(1), MissedCalls: number(2)}, Content: json.RawMessage(`{"a":1}`),
-		Encrypted: Encrypted{"c", "e", "m"}, Badge: true, Body: json.RawMessage(`{"notification":{}}`),
+		Encrypted: Encrypted{"c", "e", "m"}, Badge: true, Wake: true, Body: json.RawMessage(`{"notification":{}}`),
 		Prepared: json.RawMessage(`{"p":1}`),
 	}
 }
@@ -128,7 +128,7 @@ func TestTheWholeNotificationHasEveryField(t *testing.T) {
 func TestReducedLeavesIDsCountsPriorityAndWhatIsEncrypted(t *testing.T) {
 	t.Parallel()
 	n := whole()
-	want := &Notification{EventID: "$e", RoomID: "!r", Prio: PrioLow, Counts: n.Counts, Encrypted: n.Encrypted, Badge: true}
+	want := &Notification{EventID: "$e", RoomID: "!r", Prio: PrioLow, Counts: n.Counts, Encrypted: n.Encrypted, Badge: true, Wake: true}
 	if got := n.Reduced(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

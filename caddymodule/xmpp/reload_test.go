@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -74,6 +75,40 @@ func TestX13_AnotherSecretReconnectsAndWithoutTheComponentTheStreamEndsInOrder(t
 	ended(t, first)
 	load(t, configOf(t, root, nil, options{"xmpp_push": nil}))
 	ended(t, second)
+}
+
+func TestX13_WhatIsInHandIsAnsweredBeforeTheStreamEnds(t *testing.T) {
+	server := xmpptest.NewServer(t, xmpptest.Prosody)
+	held := componentOf(server.Listen(t), server.Secret, options{"coalesce": "20s"})
+	load(t, configOf(t, t.TempDir(), options{server.Domain: held}, nil))
+	s := online(t, server)
+	send(t, s, publish("1", "example.test", server.Domain, "alive-1"))
+	if got := receive(t, s).Verdict(); got != "result" {
+		t.Errorf("a push is answered with %s", got)
+	}
+	<-pushed
+	send(t, s, publish("slow", "example.test", server.Domain, "slow-1"))
+	<-pushed
+	const encrypted = "<encrypted xmlns='tigase:push:encrypt:0' iv='i'>e</encrypted></notification>" // so it is not the same push again
+	send(t, s, strings.ReplaceAll(publish("held", "example.test", server.Domain, "alive-1"), "</notification>", encrypted))
+	send(t, s, `<iq id='ping' from='example.test' to='push.example.test' type='get'><ping xmlns='urn:xmpp:ping'/></iq>`)
+	if e := receive(t, s); e.Attr("id") != "ping" {
+		t.Errorf("a push that is slow or held is answered at once: %+v", e)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- caddy.Stop() }()
+	<-pushed // the held one goes out
+	if e := receive(t, s); e.Attr("id") != "held" || e.Verdict() != "result" {
+		t.Errorf("the held push is answered with %+v", e)
+	}
+	release.open()
+	if e := receive(t, s); e.Attr("id") != "slow" || e.Verdict() != "result" {
+		t.Errorf("the slow push is answered with %+v", e)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	ended(t, s)
 }
 
 // ended waits until a stream has ended as XMPP wants it.
