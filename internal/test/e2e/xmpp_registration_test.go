@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"crypto/sha1" //nolint:gosec // as p2 does it
+	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -25,7 +25,7 @@ func TestX22_ADeviceRegistersAsConversationsDoesAndIsPushedTo(t *testing.T) {
 	alice.EnablePush(fields["jid"], fields["node"], publishOptions("secret", fields["secret"]))
 	alice.Logout()
 	s.write("alice", "a message for a registered device")
-	account := sha1.Sum([]byte("alice@" + prosodytest.Domain + "\x00phone")) //nolint:gosec // as p2 does it
+	account := sha1.Sum([]byte("alice@" + prosodytest.Domain + "\x00phone"))
 	if got := s.requests(token, 1)[0].Data["account"]; got != hex.EncodeToString(account[:]) {
 		t.Errorf("the account is %q", got)
 	}

@@ -154,10 +154,16 @@ func TestX16_APushThatTakesLongDelaysNoOther(t *testing.T) {
 	g.Answer(slow, providertest.Answer{Hang: true})
 	late := e.publish("ej.test", slow)
 	until(t, "FCM has the slow push", func() bool { return len(g.requestsFor(slow)) == 1 })
-	for i := range 100 {
-		e.publish("ej.test", fcmToken(fmt.Sprint("quick", i)))
+	quick := make([]string, 100)
+	for i := range quick {
+		quick[i] = e.publish("ej.test", fcmToken(fmt.Sprint("quick", i)))
 	}
 	until(t, "all other pushes are answered", func() bool { return e.open() <= 1 })
+	for _, id := range quick {
+		if got := e.answer(id); got != "result" {
+			t.Fatalf("another push is answered with %s", got)
+		}
+	}
 	e.mu.Lock()
 	_, waits := e.asked[late]
 	e.mu.Unlock()
