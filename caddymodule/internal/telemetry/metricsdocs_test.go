@@ -140,10 +140,7 @@ func TestThePageHasEachReasonAndAnswerOfXMPP(t *testing.T) {
 	}
 	compare(t, "reason for refusing a push", reasons, documented(t, "reason for refusing a push"))
 	compare(t, "answer to a stanza", answers, documented(t, "answer to a stanza"))
-	kinds := []string{component.TooLarge, component.TooDeep, component.Malformed, component.NotStanza}
-	for _, kind := range constants(parsed(t, "../../xmpp"), "kind") {
-		kinds = append(kinds, kind)
-	}
+	kinds := append(constants(parsed(t, "../../xmpp"), "kind"), component.TooLarge, component.TooDeep, component.Malformed, component.NotStanza)
 	compare(t, "kind", kinds, documented(t, "kind"))
 }
 
