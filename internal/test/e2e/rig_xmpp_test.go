@@ -139,13 +139,15 @@ func (s *xmppScene) write(to, text string) {
 // typing sends a chat state of bob, which is a message without a text.
 func (s *xmppScene) typing(to string) {
 	s.t.Helper()
-	s.bob.Send("<message type='chat' to='" + to + "@" + prosodytest.Domain + "'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
+	s.bob.Send("<message type='chat' to='" + to + "@" + prosodytest.Domain + "'>" +
+		"<composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
 }
 
 // call sends the proposal of a call, XEP-0353.
 func (s *xmppScene) call(to string) {
 	s.t.Helper()
-	s.bob.Send("<message type='chat' to='" + to + "@" + prosodytest.Domain + "' id='call'><propose xmlns='urn:xmpp:jingle-message:0' id='call'>" +
+	s.bob.Send("<message type='chat' to='" + to + "@" + prosodytest.Domain + "' id='call'>" +
+		"<propose xmlns='urn:xmpp:jingle-message:0' id='call'>" +
 		"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose></message>")
 }
 
@@ -237,7 +239,8 @@ func (s *xmppScene) wantKept() {
 // publishOptions is a form of publish-options, whose fields have names and values in turn.
 func publishOptions(fields ...string) string {
 	var b strings.Builder
-	b.WriteString("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>")
+	b.WriteString("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>" +
+		"<value>http://jabber.org/protocol/pubsub#publish-options</value></field>")
 	for i := 0; i < len(fields); i += 2 {
 		fmt.Fprintf(&b, "<field var='%s'><value>%s</value></field>", fields[i], fields[i+1])
 	}

@@ -173,8 +173,10 @@ func registration(id, from, to, device, token string) string {
 		from = " from='" + from + "'"
 	}
 	canaries.noteOpaque(aPushkey, token)
-	return fmt.Sprintf(`<iq type='set' id='%s'%s to='%s'><command xmlns='http://jabber.org/protocol/commands' node='register-push-fcm' action='execute'>`+
-		`<x xmlns='jabber:x:data' type='submit'><field var='token'><value>%s</value></field><field var='android-id'><value>%s</value></field></x></command></iq>`,
+	return fmt.Sprintf(`<iq type='set' id='%s'%s to='%s'>`+
+		`<command xmlns='http://jabber.org/protocol/commands' node='register-push-fcm' action='execute'>`+
+		`<x xmlns='jabber:x:data' type='submit'><field var='token'><value>%s</value></field>`+
+		`<field var='android-id'><value>%s</value></field></x></command></iq>`,
 		id, from, to, token, device)
 }
 
@@ -183,7 +185,8 @@ func TestX20_AUserCannotPushInTheNameOfAServer(t *testing.T) {
 	s := newXMPPScene(t, xmppOptions{})
 	token := fcmToken("alice")
 	noteNode(token)
-	s.bob.Send(`<iq type='set' id='forged' to='` + prosodytest.Component + `'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='` + token +
+	s.bob.Send(`<iq type='set' id='forged' to='` + prosodytest.Component + `'>` +
+		`<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='` + token +
 		`'><item><notification xmlns='urn:xmpp:push:0'/></item></publish></pubsub></iq>`)
 	if e := s.bob.Expect("iq", "forged"); !strings.Contains(e.Inner, "<forbidden ") {
 		t.Errorf("it is answered with %s", e.Inner)

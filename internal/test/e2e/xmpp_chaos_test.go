@@ -44,6 +44,9 @@ func TestChaosAtXMPPServersCostsNoRegistration(t *testing.T) {
 	e.want("result", "ej.test", gone.Pushkey)
 	u.set(behaviour{status: http.StatusGone}, gone)
 
+	behaviours := []behaviour{
+		{}, {status: http.StatusNotFound}, {status: http.StatusInternalServerError}, {dropped: true}, {status: http.StatusForbidden},
+	}
 	s.bob = s.login("bob")
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
@@ -71,7 +74,7 @@ func TestChaosAtXMPPServersCostsNoRegistration(t *testing.T) {
 				t.Fatal(err)
 			}
 		default:
-			u.set([]behaviour{{}, {status: http.StatusNotFound}, {status: http.StatusInternalServerError}, {dropped: true}, {status: http.StatusForbidden}}[random.IntN(5)])
+			u.set(behaviours[random.IntN(len(behaviours))])
 		}
 	}
 	u.set(behaviour{})

@@ -12,7 +12,7 @@ import (
 func TestX34_WhateverAnXMPPComponentShowsHasNoSecret(t *testing.T) {
 	t.Parallel()
 	g, e := newGoogle(t), newEjabberd(t)
-	p, _ := e.gateway(strings.Replace(durable, "fuse", "", 1)+g.app(xmppApp, "", "wait 1s"), xmppComponent+"rate 1000/s\n")
+	p, _ := e.gateway(durable+g.app(xmppApp, "", "wait 1s"), xmppComponent+"rate 1000/s\n")
 	node, secret := e.register("alice@ej.test/phone")
 	e.want("result", "ej.test", node, "secret", secret)
 	e.want("wait remote-server-timeout", "thief.test", node, "secret", secret)
@@ -24,9 +24,10 @@ func TestX34_WhateverAnXMPPComponentShowsHasNoSecret(t *testing.T) {
 	e.want("cancel item-not-found", "ej.test", dead)
 	g.Answer(late, down)
 	e.want("result", "ej.test", late)
-	e.send("<iq type='set' id='odd' from='ej.test' to='" + e.Domain + "'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='" + node + "'/></pubsub></iq>")
+	e.send("<iq type='set' id='odd' from='ej.test' to='" + e.Domain + "'>" +
+		"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='" + node + "'/></pubsub></iq>")
 
-	for _, path := range []string{"/metrics", "/config/", "/matrix_push/status", "/matrix_push/health/ready", "/matrix_push/xmpp/keys", "/matrix_push/apps"} {
+	for _, path := range []string{"/metrics", "/config/", "/matrix_push/status", "/matrix_push/health/ready", "/matrix_push/xmpp/keys"} {
 		p.adminDo(http.MethodGet, path, "")
 	}
 	for _, args := range [][]string{{"status"}, {"xmpp", "keys"}, {"rejected", "list"}, {"outbox", "list"}} {
@@ -38,8 +39,10 @@ func TestX34_WhateverAnXMPPComponentShowsHasNoSecret(t *testing.T) {
 		t.Error("the log was not kept")
 	}
 	for what, text := range map[string]string{
-		"the component's secret": e.Secret, "a node": node, "the beginning of a node": node[:24], "a node's secret": secret, "a token": fcmToken("alice"),
-		"a direct token": fcmToken("bob"), "a dead token": dead, "a pending token": late, "a guess": "a guess of the secret", "a text": "New message",
+		"the component's secret": e.Secret, "a node": node, "the beginning of a node": node[:24],
+		"a node's secret": secret, "a token": fcmToken("alice"),
+		"a direct token": fcmToken("bob"), "a dead token": dead, "a pending token": late,
+		"a guess": "a guess of the secret", "a text": "New message",
 	} {
 		if strings.Contains(written, text) {
 			t.Errorf("%s is shown", what)

@@ -58,8 +58,8 @@ func TestX23_ADeviceRegistersAsSiskinDoesAndGetsWhatIsEncrypted(t *testing.T) {
 	e.gateway(stateless+a.app("im.example.ios", "", ""), "app im.example.ios {\nregister tigase:messenger:apns:1\n"+payload+"}\ncoalesce 0s\n")
 	_, path := deviceToken("alice")
 	canaries.noteOpaque(aPushkey, path)
-	e.send(`<iq type='set' id='reg' from='alice@ej.test/phone' to='` + e.Domain + `'><command xmlns='http://jabber.org/protocol/commands' node='register-device' ` +
-		`action='execute'><x xmlns='jabber:x:data' type='submit'><field var='provider'><value>tigase:messenger:apns:1</value></field>` +
+	e.send(`<iq type='set' id='reg' from='alice@ej.test/phone' to='` + e.Domain + `'>` +
+		`<command xmlns='http://jabber.org/protocol/commands' node='register-device' action='execute'><x xmlns='jabber:x:data' type='submit'><field var='provider'><value>tigase:messenger:apns:1</value></field>` +
 		`<field var='device-token'><value>` + path + `</value></field></x></command></iq>`)
 	until(t, "the registration is answered", func() bool {
 		e.mu.Lock()
@@ -73,8 +73,9 @@ func TestX23_ADeviceRegistersAsSiskinDoesAndGetsWhatIsEncrypted(t *testing.T) {
 	for i, kind := range []string{"", " type='voip'"} {
 		text := fmt.Sprintf("Jx2XUUPVsecret%dfGw7aNyO+lY=", i)
 		canaries.noteOpaque(aText, text)
-		e.send(publishing(fmt.Sprint("tigase", i), "ej.test", e.Domain, node, "<encrypted xmlns='tigase:push:encrypt:0' iv='TSc+YBa3Wg0VAHUY'"+kind+">"+text+"</encrypted>"+
-			"<priority xmlns='tigase:push:priority:0'>"+map[string]string{"": "high"}[kind]+"</priority>", ""))
+		e.send(publishing(fmt.Sprint("tigase", i), "ej.test", e.Domain, node,
+			"<encrypted xmlns='tigase:push:encrypt:0' iv='TSc+YBa3Wg0VAHUY'"+kind+">"+text+"</encrypted>"+
+				"<priority xmlns='tigase:push:priority:0'>"+map[string]string{"": "high"}[kind]+"</priority>", ""))
 		if got := e.answer(fmt.Sprint("tigase", i)); got != "result" {
 			t.Errorf("it is answered with %s", got)
 		}

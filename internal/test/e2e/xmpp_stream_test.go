@@ -119,7 +119,8 @@ func TestX15_TwoComponentsDoNotMixAndOneThatIsDownDoesNotSlowTheOther(t *testing
 	prosody := prosodytest.Start(t, "Component \""+second+"\"\ncomponent_secret = \""+prosodytest.Secret+"\"")
 	g, p := newGoogle(t), newXMPPGateway(t)
 	blocks := ""
-	for jid, server := range map[string]string{prosodytest.Component: prosody.ComponentAddress, second: prosody.ComponentAddress, away: hangsUp(t)} {
+	servers := map[string]string{prosodytest.Component: prosody.ComponentAddress, second: prosody.ComponentAddress, away: hangsUp(t)}
+	for jid, server := range servers {
 		app := map[string]string{prosodytest.Component: xmppApp, second: "im.example.second", away: "im.example.away"}[jid]
 		blocks += componentBlock(jid, server, "app "+app+" {\ndefault\n}\ncoalesce 0s\n")
 	}

@@ -31,7 +31,8 @@ func TestTheComposeFileOfXMPPConnectsTheGatewayToProsody(t *testing.T) {
 	}
 	gateway := c.Services["gateway"]
 	for variable := range gateway.Environment {
-		if _, ok := c.Services["prosody"].Environment[variable]; !ok || !strings.Contains(prosody, "ENV_"+variable) || !strings.Contains(read(t, caddyfile), variable) {
+		_, both := c.Services["prosody"].Environment[variable]
+		if !both || !strings.Contains(prosody, "ENV_"+variable) || !strings.Contains(read(t, caddyfile), variable) {
 			t.Errorf("%s is not used by both", variable)
 		}
 	}
