@@ -5,8 +5,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
 )
 
 // burst sends stanzas, and returns the answers by their number.
@@ -67,14 +65,4 @@ func TestX18_ACallThatIsSentTwiceRingsOnceAndAtOnce(t *testing.T) {
 			t.Errorf("with two more accounts, there are %d pushes", n)
 		}
 	})
-}
-
-// nodeOf returns the node and the secret in the answer to a registration.
-func nodeOf(e *xmpptest.Element) (node, secret string) {
-	value := func(name string) string {
-		_, after, _ := strings.Cut(e.Inner, "var='"+name+"' type='text-single'><value>")
-		value, _, _ := strings.Cut(after, "</value>")
-		return value
-	}
-	return value("node"), value("secret")
 }

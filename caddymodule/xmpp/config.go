@@ -43,8 +43,9 @@ type Component struct {
 	// The domains whose servers may not send pushes, and whose users may not register, even if `allow` includes them. Default: none.
 	Deny []string `json:"deny,omitempty"`
 
-	// How many stanzas each domain may send. The gateway refuses more, and they are lost, because XMPP servers repeat no push. Beyond 4096
-	// domains that are active at the same time, all other domains share one rate. Domains in `allow` always have a separate one.
+	// How many pushes each domain may send. The gateway refuses more, and they are lost, because XMPP servers repeat no push. The users of a
+	// domain may send as many registrations. Beyond 4096 domains that are active at the same time, all others share one rate. Domains in
+	// `allow` always have a separate one.
 	Rate *Rate `json:"rate,omitempty"`
 
 	// How long the gateway collects further pushes for a device after it has sent one. XMPP servers may send more than 20 pushes for a device
@@ -53,11 +54,11 @@ type Component struct {
 	Coalesce *caddy.Duration `json:"coalesce,omitempty"`
 }
 
-// Rate is how many stanzas a domain may send.
+// Rate is how many pushes a domain may send.
 type Rate struct {
-	// How many stanzas a domain may send in a second for long. Default: 100.
+	// How many pushes a domain may send in a second for long. Default: 100.
 	PerSecond float64 `json:"per_second,omitempty"`
-	// How many stanzas a domain may send at once. Default: 10 times `per_second`.
+	// How many pushes a domain may send at once. Default: 10 times `per_second`.
 	Burst int `json:"burst,omitempty"`
 }
 

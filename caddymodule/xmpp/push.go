@@ -37,7 +37,7 @@ func (r *request) publish(ctx context.Context, p *stanza.Publish, size int) {
 		r.refuse(p, telemetry.SenderNotServer)
 		return
 	}
-	if why := r.admit(p.Domain()); why != "" {
+	if why := r.admit(&p.Header); why != "" {
 		r.refuse(p, why)
 		return
 	}
@@ -104,7 +104,7 @@ func (r *request) refusal2(p *stanza.Push2) telemetry.Alarm {
 	if !p.FromServer() {
 		return telemetry.SenderNotServer
 	}
-	if why := r.admit(p.Domain()); why != "" {
+	if why := r.admit(&p.Header); why != "" {
 		return why
 	}
 	switch {

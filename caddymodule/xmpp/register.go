@@ -10,7 +10,7 @@ import (
 
 // command answers a client's command. A registration is only a node, so nothing is stored, and there is nothing to delete.
 func (r *request) command(ctx context.Context, c *stanza.Command) {
-	why := r.admit(c.Domain())
+	why := r.admit(&c.Header)
 	switch {
 	case why == telemetry.DomainDenied:
 		r.send(c.Refuse(stanza.NotAllowed), telemetry.AnswerForbidden)

@@ -66,12 +66,17 @@ func (s *service) openRing(ctx context.Context, storage node.Storage) error {
 // isDirect reports whether a node may be a device's token.
 func (s *service) isDirect() bool { return s.fallback != nil || len(s.modules) > 0 }
 
-// admit returns why the server of a domain may not push; empty if it may.
-func (s *service) admit(domain string) telemetry.Alarm {
+// admit returns why a sender may not push or register; empty if it may. The users of a domain share a rate, but not with their server: none
+// of them can use up the rate of its pushes.
+func (s *service) admit(h *stanza.Header) telemetry.Alarm {
+	domain, rated := h.Domain(), h.Domain()
+	if !h.FromServer() {
+		rated = "@" + domain
+	}
 	switch {
 	case !s.domains.allow(domain):
 		return telemetry.DomainDenied
-	case !s.rates.take(domain, time.Now()):
+	case !s.rates.take(rated, time.Now()):
 		return telemetry.RateExceeded
 	}
 	return ""

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -258,71 +257,6 @@ func sealedElsewhere(t *testing.T) string {
 	return node
 }
 
-// registration is a registration as of p2's clients.
-func registration(service string) string {
-	return `<iq id='r' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' ` +
-		`node='register-push-` + service + `' action='execute'><x xmlns='jabber:x:data' type='submit'><field var='token'><value>TOKEN</value></field>` +
-		`<field var='android-id'><value>device</value></field></x></command></iq>`
-}
-
-// register registers as p2's clients do, and returns the node and its secret.
-func register(r *rig, service string) (node, secret string) {
-	r.Helper()
-	e := r.ask(registration(service))
-	if !strings.Contains(e.Inner, "status='completed'") || !strings.Contains(e.Inner, "<value>"+serviceJID+"</value>") {
-		r.Errorf("a registration is answered with %s", e.Inner)
-	}
-	return nodeOf(e)
-}
-
-func TestX22_AClientOfP2IsPushedToByItsServerAlone(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	node, secret := register(r, "fcm")
-	if again, _ := register(r, "fcm"); again != node {
-		t.Error("the same registration has another node")
-	}
-	r.want(publishing{node: node, secret: secret, body: "New message"}, "result")
-	r.want(publishing{node: node, secret: "other", body: "New message"}, wait)
-	r.want(publishing{node: node, secret: secret, body: "New message", from: "other.test"}, wait)
-	pushes := r.engine.all()
-	if len(pushes) != 1 {
-		t.Fatalf("there are %d pushes", len(pushes))
-	}
-	// SHA-1 of "alice@example.test", NUL, "device".
-	const account = `{"default_payload":{"account":"`
-	if p := pushes[0]; p.device.AppID != "android" || p.device.Pushkey != "TOKEN" || !strings.HasPrefix(string(p.device.Data), account) {
-		t.Errorf("got %+v", p.device)
-	}
-	e := r.ask(`<iq id='u' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' node='unregister-push-fcm'/></iq>`)
-	if !strings.Contains(e.Inner, "status='completed'") {
-		t.Errorf("a client that unregisters gets %s", e.Inner)
-	}
-}
-
-func TestX23_APushOfTigaseCarriesWhatIsEncrypted(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	e := r.ask(`<iq id='r' type='set' from='alice@example.test/phone' to='` + serviceJID + `'><command xmlns='http://jabber.org/protocol/commands' node='register-device'>` +
-		`<x xmlns='jabber:x:data' type='submit'><field var='provider'><value>tigase:messenger:apns:1</value></field>` +
-		`<field var='device-token'><value>abcd</value></field></x></command></iq>`)
-	_, after, _ := strings.Cut(e.Inner, "var='node' type='text-single'><value>")
-	node, _, _ := strings.Cut(after, "</value>")
-	if !strings.Contains(e.Inner, "tigase:push:encrypt:0") {
-		t.Errorf("a registration is answered with %s", e.Inner)
-	}
-	r.want(publishing{node: node, more: `<encrypted xmlns='tigase:push:encrypt:0' iv='IV' type='voip'>DATA</encrypted>`}, "result")
-	r.want(publishing{node: node, more: `<encrypted xmlns='tigase:push:encrypt:0' iv='IV'>DATA</encrypted>`}, "result")
-	pushes := r.engine.all()
-	const data = `{"default_payload":{"aps":{"alert":"New message"},"encrypted":"DATA","iv":"IV","type":"voip"}}`
-	if p := pushes[0]; p.device.Pushkey != "abcd" || string(p.device.Data) != data || p.notification.Prio != providers.PrioHigh {
-		t.Errorf("a call is pushed as %+v %s", p.notification, p.device.Data)
-	}
-	if p := pushes[1]; p.notification.Prio != providers.PrioLow {
-		t.Errorf("a push without a priority is pushed as %+v", p.notification)
-	}
-}
-
 func TestX04_WhatAPushTellsDependsOnItsApp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -343,46 +277,5 @@ func TestX04_WhatAPushTellsDependsOnItsApp(t *testing.T) {
 		if n := pushes[i].notification; n.Prio != want.prio || string(n.Content) != want.content || !n.Wake {
 			t.Errorf("push %d is %+v", i, n)
 		}
-	}
-}
-
-func TestX25_AfterTwoRotationsTheOldestNodeEndsUnlessMostAreThatOld(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	node, secret := register(r, "fcm")
-	for range 2 {
-		r.want(publishing{node: node, secret: secret, body: "x"}, "result")
-		if _, err := r.service.ring.Rotate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.want(publishing{node: node, secret: secret, body: "x"}, gone)
-	r.engine.hold = true
-	r.want(publishing{node: node, secret: secret, body: "x"}, wait)
-	if got := r.alarms(); got != "keys_retired example.test 1" {
-		t.Errorf("the alarms are %s", got)
-	}
-}
-
-func TestX21_MadeUpDomainsUseUpNoOtherRate(t *testing.T) {
-	t.Parallel()
-	r := newRates(1, 2, []string{"known.test"})
-	now := time.Now()
-	for i := range 100_000 {
-		r.take(fmt.Sprintf("d%d.test", i), now)
-	}
-	if len(r.domains) > maxRates {
-		t.Errorf("there are %d rates", len(r.domains))
-	}
-	if r.take("new.test", now) {
-		t.Error("a new domain has a rate of its own while there is no room")
-	}
-	for i, want := range []bool{true, true, false} {
-		if r.take("known.test", now) != want {
-			t.Errorf("stanza %d of a known domain: it doesn't have a separate rate", i)
-		}
-	}
-	if later := now.Add(time.Minute); !r.take("new.test", later) || len(r.domains) != 1 {
-		t.Errorf("quiet domains are kept: %d", len(r.domains))
 	}
 }

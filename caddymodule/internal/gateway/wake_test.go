@@ -109,9 +109,10 @@ func TestAPushFromBeforeWakeUpsExistedIsNone(t *testing.T) {
 	if what := app.Replace(kept.Notification, kept.Device); what != "" {
 		t.Errorf("it replaces %q", what)
 	}
-	one, two := &providers.Device{Account: "one"}, &providers.Device{Account: "two"}
-	if wake := (&providers.Notification{Wake: true}); app.Replace(wake, one) == app.Replace(wake, two) || app.Replace(wake, one) != app.Replace(wake, one) {
-		t.Error("wake-ups for two accounts replace each other, or those for one account don't")
+	wake := &providers.Notification{Wake: true}
+	one, again, two := &providers.Device{Account: "one"}, &providers.Device{Account: "one"}, &providers.Device{Account: "two"}
+	if what := app.Replace(wake, one); what != app.Replace(wake, again) || what == app.Replace(wake, two) {
+		t.Errorf("a wake-up for one of two accounts replaces %q", what)
 	}
 	if what := app.Replace(&providers.Notification{Wake: true}, kept.Device); what != outbox.ReplaceWake {
 		t.Errorf("a wake-up replaces %q", what)

@@ -59,7 +59,8 @@ func TestX23_ADeviceRegistersAsSiskinDoesAndGetsWhatIsEncrypted(t *testing.T) {
 	_, path := deviceToken("alice")
 	canaries.noteOpaque(aPushkey, path)
 	e.send(`<iq type='set' id='reg' from='alice@ej.test/phone' to='` + e.Domain + `'>` +
-		`<command xmlns='http://jabber.org/protocol/commands' node='register-device' action='execute'><x xmlns='jabber:x:data' type='submit'><field var='provider'><value>tigase:messenger:apns:1</value></field>` +
+		`<command xmlns='http://jabber.org/protocol/commands' node='register-device' action='execute'>` +
+		`<x xmlns='jabber:x:data' type='submit'><field var='provider'><value>tigase:messenger:apns:1</value></field>` +
 		`<field var='device-token'><value>` + path + `</value></field></x></command></iq>`)
 	until(t, "the registration is answered", func() bool {
 		e.mu.Lock()
