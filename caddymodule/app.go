@@ -63,6 +63,8 @@ type App struct {
 	shared   *pooledState  // nil if this App has not joined it, or has left it
 	started  chan struct{} // closed when the app has started
 	stop     context.CancelFunc
+	// hasProbeKey is closed when the key of probes is loaded, or nobody needs it any more.
+	hasProbeKey chan struct{}
 }
 
 const (
@@ -84,7 +86,7 @@ func (a *App) UnmarshalJSON(raw []byte) error {
 
 // Provision sets up the gateway. It opens nothing: Start does that.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.started = ctx, make(chan struct{})
+	a.ctx, a.started, a.hasProbeKey = ctx, make(chan struct{}), make(chan struct{})
 	if err := a.setDefaults(); err != nil {
 		return err
 	}
@@ -228,7 +230,10 @@ func (a *App) Start() error {
 	go a.announce(live, a.shared)
 	go a.observer.WatchExpiry(live, apps)
 	go warm(live, a.events.AllStarted(), apps, a.observer)
-	go keepProbeKey(live, a.events.AllStarted(), a.ctx.Storage(), a.shared.Probes)
+	go func() {
+		defer close(a.hasProbeKey)
+		keepProbeKey(live, a.events.AllStarted(), a.ctx.Storage(), a.shared.Probes)
+	}()
 	go dropUntargeted(live, a.events.AllStarted(), a.gateway, a.observer)
 	go a.gateway.Work(live)
 	close(a.started)
@@ -274,6 +279,10 @@ func (a *App) ready(ctx context.Context) bool {
 // Stop stops work on the outbox and leaves pending pushes to the next configuration. Pushes in flight belong to the pool.
 func (a *App) Stop() error {
 	a.stop()
+	select { // otherwise it could still write to the storage
+	case <-a.hasProbeKey:
+	case <-time.After(probeKeyTime): // of a storage that ignores the end of its context
+	}
 	a.events.Retire()
 	a.observer.Retire()
 	a.gateway.Retire()

@@ -25,6 +25,12 @@ type Client struct {
 // Login connects as a user of [Server.AddUser] with SASL PLAIN, and binds a resource.
 func (s *Server) Login(user string) *Client {
 	s.t.Helper()
+	return s.LoginAs(user, "")
+}
+
+// LoginAs is like Login with a resource. It ends the user's session that has this resource. If it is empty, the server makes one up.
+func (s *Server) LoginAs(user, resource string) *Client {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.clientAddress)
@@ -38,7 +44,10 @@ func (s *Server) Login(user string) *Client {
 	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>")
 	c.Expect("success", "")
 	c.open()
-	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+	if resource != "" {
+		resource = "<resource>" + xmpptest.Escape(resource) + "</resource>"
+	}
+	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>" + resource + "</bind></iq>")
 	_, jid, _ := strings.Cut(c.Expect("iq", "bind").Inner, "<jid>")
 	c.JID, _, _ = strings.Cut(jid, "</jid>")
 	return c

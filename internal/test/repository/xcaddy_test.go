@@ -147,6 +147,7 @@ func validateAll(t *testing.T, caddyfiles map[string]string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("SECRETS", ".")
+	t.Setenv("XMPP_SECRET", "secret")
 	_, key := apnstest.NewKey(t)
 	certificate, certificateKey := apnstest.NewAuthority(t).Certificate(t,
 		[]string{"org.example.ios.enterprise"}, []string{"production"}, time.Now().Add(365*24*time.Hour))
