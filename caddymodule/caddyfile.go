@@ -17,6 +17,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/globaloption"
 	"github.com/matrix-push/caddy-matrix-push/internal/jsonopt"
 	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -27,7 +28,7 @@ import (
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("matrix_push", parseDirective)
 	httpcaddyfile.RegisterDirectiveOrder("matrix_push", httpcaddyfile.Before, "invoke") // before handle, respond and reverse_proxy
-	httpcaddyfile.RegisterGlobalOption("matrix_push", parseGlobalOption)
+	httpcaddyfile.RegisterGlobalOption("matrix_push", globaloption.Parser("matrix_push", func() caddyfile.Unmarshaler { return new(App) }))
 }
 
 func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -46,20 +47,6 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"apps":      caddyfileopt.Texts(&h.Apps, "<pattern> …, as in the global options"),
 		"plaintext": caddyfileopt.Once(&h.Plaintext, caddyfileopt.Word(plaintextRefuse, plaintextTrustedProxy, plaintextAllow)),
 	}, unknownOption(siteBlock))
-}
-
-// parseGlobalOption parses the global block. A second block adds to the first.
-func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
-	app := new(App)
-	if before, ok := existing.(httpcaddyfile.App); ok {
-		if err := json.Unmarshal(before.Value, app); err != nil {
-			return nil, err
-		}
-	}
-	if err := app.UnmarshalCaddyfile(d); err != nil {
-		return nil, err
-	}
-	return httpcaddyfile.App{Name: "matrix_push", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
 // UnmarshalCaddyfile parses the global block:

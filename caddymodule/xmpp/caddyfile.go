@@ -7,30 +7,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+	"github.com/matrix-push/caddy-matrix-push/internal/globaloption"
 	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
 func init() {
-	httpcaddyfile.RegisterGlobalOption("xmpp_push", parseGlobalOption)
-}
-
-// parseGlobalOption parses the global block. A second block adds to the first.
-func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
-	app := new(App)
-	if before, ok := existing.(httpcaddyfile.App); ok {
-		if err := json.Unmarshal(before.Value, app); err != nil {
-			return nil, err
-		}
-	}
-	if err := app.UnmarshalCaddyfile(d); err != nil {
-		return nil, err
-	}
-	return httpcaddyfile.App{Name: "xmpp_push", Value: caddyconfig.JSON(app, nil)}, nil
+	httpcaddyfile.RegisterGlobalOption("xmpp_push", globaloption.Parser("xmpp_push", func() caddyfile.Unmarshaler { return new(App) }))
 }
 
 // UnmarshalCaddyfile parses the global block:
