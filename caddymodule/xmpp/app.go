@@ -20,8 +20,9 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App is a push service for XMPP servers. It connects to an XMPP server as one or more components (XEP-0114), and delivers the pushes that
-// servers send to them (XEP-0357, and Push 2.0). The app `matrix_push` delivers them, so the same apps, stores and limits apply.
+// App is a push service for XMPP servers. It connects to an XMPP server as one or more components (XEP-0114). It receives the pushes that
+// servers send to these components (XEP-0357, and Push 2.0). The app `matrix_push` delivers these pushes, so the same apps, stores and
+// limits apply.
 type App struct {
 	// The components. Each name is the component's domain, as the XMPP server's configuration has it.
 	Components map[string]*Component `json:"components,omitempty"`

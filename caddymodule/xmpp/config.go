@@ -18,45 +18,46 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/nearest"
 )
 
-// Component is a component of an XMPP server: a domain for which the server hands all stanzas to the gateway.
+// Component is a component of an XMPP server: the server passes all stanzas for the component's domain to the gateway.
 type Component struct {
-	// The address where the XMPP server accepts components: a host and a port. XEP-0114 has no encryption, so the server should be on
-	// the same machine, or in a private network. With `tls://` in front, the gateway connects with TLS, to a proxy in front of the server.
-	// Default: `127.0.0.1:5347`.
+	// The address where the XMPP server accepts connections from components: a host and a port. XEP-0114 has no encryption, so the server
+	// should be on the same machine, or in a private network. If the address begins with `tls://`, the gateway connects with TLS, to a
+	// proxy in front of the server. Default: `127.0.0.1:5347`.
 	Server string `json:"server,omitempty"`
 
 	// The secret that the XMPP server's configuration has for the component. Placeholders are allowed, such as `{file./run/secrets/xmpp}`.
 	// Whoever knows the secret can send as any address of the component's domain. Required.
 	Secret string `json:"secret,omitempty"`
 
-	// The apps whose devices get pushes of XEP-0357. Each name is the name of an app in `matrix_push`, written exactly as there. It must be an
-	// app_id without wildcards. Use other app_ids than for Matrix, so mistakes in one of them don't affect the devices of the other.
+	// The apps whose devices get pushes of XEP-0357. Each name is the name of an app in `matrix_push`, written exactly as there. It must be
+	// an app_id without wildcards. Use different app_ids for XMPP and for Matrix, so a mistake with one doesn't affect the devices of the
+	// other.
 	Apps map[string]*AppConfig `json:"apps,omitempty"`
 
 	// The app that relays the messages of Push 2.0. Its provider in `matrix_push` must be `webpush_relay`. Default: Push 2.0 is off.
 	Push2 string `json:"push2,omitempty"`
 
 	// The domains whose servers may send pushes, and whose users may register. `*.example.org` stands for all domains below `example.org`.
-	// `*` stands for all. Pushes of other domains are refused in a way that keeps their registrations. Default: all.
+	// `*` stands for all. The gateway refuses pushes from other domains in a way that keeps their registrations. Default: all.
 	Allow []string `json:"allow,omitempty"`
 
 	// The domains whose servers may not send pushes, and whose users may not register, even if `allow` includes them. Default: none.
 	Deny []string `json:"deny,omitempty"`
 
-	// How many pushes each domain may send. The gateway refuses more, and they are lost, because XMPP servers repeat no push. The users of a
-	// domain may send as many registrations. Beyond 4096 domains that are active at the same time, all others share one rate. Domains in
-	// `allow` always have a separate one.
+	// How many pushes each domain may send. The gateway refuses further pushes. These are lost, because XMPP servers never repeat a push.
+	// The users of a domain may send as many registrations again. If more than 4096 domains are active at the same time, the others share
+	// one rate. Domains that `allow` lists without `*` always have a separate rate.
 	Rate *Rate `json:"rate,omitempty"`
 
-	// How long the gateway collects further pushes for a device after it has sent one. XMPP servers may send more than 20 pushes for a device
-	// at once. Of those that are collected, only the newest is sent, at the end of this time. A call is always sent at once. Together with the
-	// `wait` of each app, this can be at most 25s. 0 turns this off. Default: 5s.
+	// How long the gateway collects further pushes for a device after it has sent one. XMPP servers may send more than 20 pushes for a
+	// device at once. At the end of this time, only the newest of the collected pushes is sent. A call is always sent at once. The sum of
+	// this time and the `wait` of an app can be at most 25s. 0 turns this off. Default: 5s.
 	Coalesce *caddy.Duration `json:"coalesce,omitempty"`
 }
 
 // Rate is how many pushes a domain may send.
 type Rate struct {
-	// How many pushes a domain may send in a second for long. Default: 100.
+	// How many pushes per second a domain may send over a longer time. Default: 100.
 	PerSecond float64 `json:"per_second,omitempty"`
 	// How many pushes a domain may send at once. Default: 10 times `per_second`.
 	Burst int `json:"burst,omitempty"`
@@ -64,32 +65,35 @@ type Rate struct {
 
 // AppConfig says how devices of an app register, and what their pushes contain.
 type AppConfig struct {
-	// The names by which clients choose the app: the values of `pushModule` in their publish-options. The node of such a registration is the
-	// device's token, as for the push service fpush. Anybody who knows a token can send pushes to its device.
+	// The names by which clients choose the app: the values of `pushModule` in their publish-options. The node of such a registration is
+	// the device's token, as with the push service fpush. Anybody who knows a token can send pushes to its device.
 	Modules []string `json:"modules,omitempty"`
 
-	// Whether the app is for clients that use a token as their node, and choose no app. Only one app of a component can be the default.
+	// Whether the app is for clients that use a token as their node, but don't choose an app. Only one app of a component can be the
+	// default.
 	Default bool `json:"default,omitempty"`
 
 	// The push services for which clients register with the component: `fcm` and `apns` as with the push service p2, and
-	// `tigase:messenger:apns:1` and `tigase:messenger:fcm:1` as with Tigase. They get a node that only their own server can use, and which
-	// contains the device's token in encrypted form. Each can belong to only one app of a component.
+	// `tigase:messenger:apns:1` and `tigase:messenger:fcm:1` as with Tigase. Such a client gets a node that contains the device's token in
+	// encrypted form, and that only the client's own server can use. In each component, a push service can belong to only one app.
 	Register []string `json:"register,omitempty"`
 
-	// What each push contains: the `default_payload` that Matrix clients put in their pusher's data. If the provider is `apns`, it must
-	// contain an alert, because iOS delays or drops pushes without one. Required for `apns`.
+	// What each push contains. It corresponds to the `default_payload` that Matrix clients put in their pusher's data. If the provider is
+	// `apns`, the payload must contain an alert, because iOS delays or drops pushes without one. Required for `apns`.
 	Payload json.RawMessage `json:"payload,omitempty"`
 
-	// What happens to pushes that are not important: those without a text, such as for a chat state or a receipt. `push` sends them like
-	// others, `low` with a low priority, and `drop` sends nothing. ejabberd sends calls like this, too. Default: `low`.
+	// What happens to unimportant pushes, which are those without a text, such as for a chat state or a receipt. `push` sends them like
+	// other pushes, `low` sends them with a low priority, and `drop` doesn't send them. ejabberd's pushes for calls also count as
+	// unimportant. Default: `low`.
 	Unimportant string `json:"unimportant,omitempty"`
 
-	// Whether a count of one message is sent, too. Prosody and Openfire always count one message, so by default only counts above 1 are sent.
+	// Whether the gateway also sends a count of one message. By default, it sends only counts above 1, because Prosody and Openfire always
+	// count one message.
 	Counts bool `json:"counts,omitempty"`
 
-	// How much of the message is sent to the push service, if the XMPP server sends it. `wake` sends nothing of it: the app wakes, and gets
-	// the message from its server. `full` sends the sender and the text. It needs `content full` in the app of `matrix_push`, too. Default:
-	// `wake`.
+	// How much of the message the gateway sends to the push service, if the XMPP server sends the message. With `wake`, it sends nothing of
+	// the message: the app wakes up, and gets the message from its server. With `full`, it sends the sender and the text. `full` also
+	// requires `content full` in the app of `matrix_push`. Default: `wake`.
 	Content string `json:"content,omitempty"`
 }
 

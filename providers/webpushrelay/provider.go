@@ -18,12 +18,12 @@ func init() {
 // Provider relays messages to Web Push subscriptions. The sender, such as an XMPP server with Push 2.0, has already encrypted each message
 // (RFC 8291) and signed its own VAPID token (RFC 8292). The gateway can't read the message, and needs no key.
 //
-// The pushkey is the subscription's endpoint, an https URL. The pusher's data contains what is sent:
+// The pushkey is the subscription's endpoint, an https URL. The pusher's data contains what the gateway sends:
 //
 //	{"payload": "<the encrypted message in base64>", "jwt": "<the VAPID token>", "key": "<the sender's public key in base64>"}
 //
 // Without `payload`, the gateway sends an empty message, which only wakes the app. `jwt` and `key` can be omitted together if the push
-// server requires no token. Nothing of the notification is sent but its priority. The gateway drops badge updates.
+// server requires no token. Of the notification, only the priority is sent. The gateway drops badge updates.
 //
 // Anybody who may send notifications for the app chooses where a message goes. Therefore, `hosts` must list the push servers.
 type Provider struct {

@@ -34,7 +34,8 @@ It changes nothing. With --send, it also sends a test notification to each pushe
 of this gateway. With --probe, it also finds out whether the homeserver reaches
 this gateway: it makes the homeserver send a notification. For that, it registers
 a temporary pusher, creates a private room, and writes a message there. It asks
-before, and removes all of that afterwards, also after Ctrl-C.
+you before it does so. Afterwards, it removes the pusher and the room, even after
+Ctrl-C.
 
 Exits with 3 if it finds a problem. Notes are not problems.`, 0, 0, func(i *invocation) error { return examine(i, &f) })
 	f.account.addTo(cmd)

@@ -48,8 +48,8 @@ that, give the pushkey, or let the command find the pusher with --homeserver.
 
 Exits with 0 whether or not the event notifies the user.
 
-The access token is read from a file or from standard input. It is never written
-on the command line, which is visible to all users of the machine.
+The access token is read from a file or from standard input. A token on the
+command line is refused, because all users of the machine can see it.
 `+pushkeyHelp, 0, 0, func(i *invocation) error { return simulate(i, f) })
 	f.cmd = cmd
 	flags := cmd.Flags()

@@ -13,15 +13,16 @@ import (
 
 func (p *program) xmpp() *cobra.Command {
 	keys := p.leaf("keys", "Shows the keys of the nodes of XMPP components",
-		`Shows the keys with which XMPP components make and open the nodes of
-registrations. It shows only the names of the keys.`, 0, 0, showNodeKeys)
+		`Shows the names of the keys with which XMPP components make and open the nodes
+of registrations. It never shows the keys themselves.`, 0, 0, showNodeKeys)
 	rotate := p.leaf("rotate-keys <component>", "Makes a new key for the nodes of an XMPP component",
-		`Makes a new key for the nodes of an XMPP component. From now on, clients get nodes
-of the new key. Nodes of the key before still work. Nodes of older keys stop
-working, and the XMPP servers delete these registrations.
+		`Makes a new key for the nodes of an XMPP component. From then on, clients get
+nodes that are made with the new key. Nodes that were made with the previous key
+still work. Nodes with older keys stop working, and the XMPP servers delete these
+registrations.
 
-Rotate the keys at most every few months, so all clients have registered again
-before their key is retired.`, 1, 1, rotateNodeKeys)
+Don't rotate the keys more often than every few months, so all clients register
+again before their key is retired.`, 1, 1, rotateNodeKeys)
 	return p.group("xmpp", "Manages the keys of XMPP components", keys, rotate)
 }
 
@@ -38,7 +39,7 @@ func showNodeKeys(i *invocation) error {
 	case i.json:
 		i.raw(raw)
 	case len(answer.Components) == 0:
-		i.say(plain, "None of the components has nodes: they only relay Push 2.0.")
+		i.say(plain, "None of the components has keys, because they only relay Push 2.0.")
 	default:
 		i.nodeKeys(answer.Components...)
 	}

@@ -1,4 +1,4 @@
--- A Prosody that has the gateway's component, and no users. Other servers reach the component by s2s.
+-- A Prosody that has the gateway's component, and no users. Other servers reach the component through the module s2s.
 modules_enabled = { "disco"; "s2s"; "tls"; "dialback"; "ping" }
 modules_disabled = { "c2s" }
 log = { info = "*console" }
@@ -7,7 +7,7 @@ certificates = "certs"
 
 component_ports = { 5347 }
 component_interfaces = { "*" }
--- A gateway that starts again may connect before Prosody has noticed that the one before is gone.
+-- A restarted gateway may connect before Prosody has noticed that the old connection is gone.
 component_conflict_resolve = "kick_old"
 
 -- Prosody needs a host for users, even if there are none.
