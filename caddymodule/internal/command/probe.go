@@ -69,8 +69,9 @@ func (f *probeFlags) prepare(i *invocation, account *accountFlags, o *doctor.Opt
 
 // The questions before a probe.
 const (
-	probeQuestion = "The homeserver will send a notification to this gateway. For that, the account gets a temporary pusher and a private room, " +
-		"and writes a message there. After some seconds, all of that is removed. The user's other clients may show the room for that time."
+	probeQuestion = "The homeserver will send a notification to this gateway. For that, this command gives the account a temporary pusher and a private " +
+		"room, and writes a message there. After some seconds, it removes the pusher and the room. Until then, the user's other clients may " +
+		"show the room."
 	secondQuestion = " All devices of the user get a notification of the second account's invitation and message."
 )
 

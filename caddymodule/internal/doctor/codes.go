@@ -77,7 +77,7 @@ var codes = map[string]meaning{
 		"If a proxy is in front of Caddy, it must send X-Forwarded-Proto: https. See docs/operations.md.",
 	},
 	"url_redirects": {
-		Problem, "{host} redirects the gateway's path. Homeservers don't follow redirects.", "Set the URL that the redirect leads to in the app.",
+		Problem, "{host} redirects the gateway's path. Homeservers don't follow redirects.", "In the app, set the URL to which it redirects.",
 	},
 	"answers_with_error": {
 		Problem, "{host} answers the gateway's path with status {status}.", "Check the log of Caddy, and of the proxy in front of it.",
@@ -107,7 +107,7 @@ var codes = map[string]meaning{
 		Note, "There was nothing to probe, because no pusher has a URL of this gateway.", "See the other findings.",
 	},
 	"probe_failed": {
-		Problem, "The probe failed: {why}.", "Correct that, and run the command again.",
+		Problem, "The probe failed: {why}.", "Correct the cause, and run the command again.",
 	},
 	"probe_left": {
 		Problem, "The probe could not remove {what}.", "{how}",
@@ -197,7 +197,7 @@ var codes = map[string]meaning{
 	// What the homeserver sent.
 	"notifications_missed": {
 		Problem, "{count} that the user has not read are newer than the latest push at this gateway ({since}). The newest is of {newest}.{group}",
-		"The homeserver does not reach the gateway, or waits after failures: Synapse waits up to an hour. Check its log for Failed to push.",
+		"The homeserver does not reach the gateway, or waits after failures: Synapse waits up to an hour. Search its log for \"Failed to push\".",
 	},
 	"read_elsewhere": {
 		Note, "{count} newer than the latest push were read on another device. Homeservers don't push what is already read.",

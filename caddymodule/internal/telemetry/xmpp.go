@@ -10,7 +10,7 @@ import (
 // Alarm is why a push from an XMPP server was not handed to an app. None of them costs a registration, except [KeyRetired].
 type Alarm string
 
-// The reasons. All but [KeyRetired], [Busy] and [Undeliverable] are logged as errors.
+// The reasons. Those that have something to do in alarms are logged as errors.
 const (
 	DomainDenied  Alarm = "domain_denied"
 	RateExceeded  Alarm = "rate_exceeded"
