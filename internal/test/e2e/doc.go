@@ -10,7 +10,8 @@
 //   - homeservers_test.go and golden_test.go replay requests of homeservers: internal/test/corpus to each provider, and testdata/wire.
 //   - ssrf_*_test.go push to hostile endpoints, hostile_*_test.go send what no homeserver sends, and abuse_*_test.go try what a
 //     stranger may try. attack_*_test.go are attacks by one stranger on a gateway with default configuration.
-//   - xmpp_*_test.go push by XMPP: with a Prosody, or with a fake server that deletes registrations as ejabberd does.
+//   - xmpp_*_test.go push by XMPP: with a Prosody, or with a fake server that deletes registrations as ejabberd does. Those in
+//     xmpp_ejabberd_real_test.go run a real ejabberd.
 //   - canaries_*_test.go and log_test.go test the rig itself.
 //
 // # The rig
@@ -38,8 +39,8 @@
 //     rig_synapse_client_test.go has its users, who act as clients do, and rig_synapse_devices_test.go their devices.
 //     rig_synapse_scene_test.go puts all of that around a gateway. rig_synapse_recorder_test.go is in place of a gateway: it keeps the
 //     requests of Synapse.
-//   - rig_xmpp_test.go puts a Prosody (internal/test/prosodytest) and an FCM around a gateway. rig_xmpp_ejabberd_test.go is a fake XMPP
-//     server with ejabberd's rule about registrations.
+//   - rig_xmpp_test.go puts a Prosody (internal/test/prosodytest) or an ejabberd (internal/test/ejabberdtest), and an FCM around a gateway.
+//     rig_xmpp_ejabberd_test.go is a fake XMPP server with ejabberd's rule about registrations.
 //   - rig_traffic_test.go sends a steady stream. rig_users_test.go has users who send one event after another, whatever happens.
 //   - rig_hostile_conn_test.go is a connection on which a test writes any bytes.
 //
@@ -82,5 +83,6 @@
 // E2E_APPS, E2E_ATTACK, E2E_CHAOS, E2E_FLOOD, E2E_HANG, E2E_KILLS, E2E_RELOADS, E2E_STALLS, E2E_STEPS and E2E_XMPP make tests longer,
 // E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse.
 // Without it, and without synapse_homeserver in the PATH, Synapse's tests are skipped, unless CI_REQUIRE_SYNAPSE is set. Prosody's tests
-// are skipped without a Prosody, unless CI_REQUIRE_PROSODY is set.
+// are skipped without a Prosody, unless CI_REQUIRE_PROSODY is set. Those of the real ejabberd are skipped without an ejabberd, unless
+// CI_REQUIRE_EJABBERD is set.
 package e2e

@@ -6,19 +6,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/ejabberdtest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/fcmtest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/prosodytest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
 )
 
-// xmppScene is a Prosody, a gateway that is its component, and an FCM. The component's app is im.example.android. bob is a user who writes
-// to others.
+// xmppScene is a real XMPP server, a gateway that is its component, and an FCM. The component's app is im.example.android. bob is a user
+// who writes to others.
 type xmppScene struct {
 	t       *testing.T
-	prosody *prosodytest.Server
+	server  xmppServer
+	prosody *prosodytest.Server // nil if the server is an ejabberd
 	fcm     *google
 	gateway *process
 	config  string
-	bob     *prosodytest.Client
+	bob     *xmpptest.Client
+}
+
+// xmppServer is a Prosody or an ejabberd.
+type xmppServer interface {
+	AddUser(name string)
+	Login(user string) *xmpptest.Client
+	Log() string
+	WaitLogs(text string, times int)
 }
 
 // xmppOptions are the differences between the scenes: options of matrix_push, more apps of it, and options of the component. Without
@@ -34,10 +45,19 @@ const (
 	xmppComponent = "app " + xmppApp + " {\ndefault\nregister fcm\n}\ncoalesce 0s\n"
 )
 
-// newXMPPScene starts the scene, and waits until the component is connected.
+// newXMPPScene starts the scene with a Prosody, and waits until the component is connected.
 func newXMPPScene(t *testing.T, o xmppOptions) *xmppScene {
 	t.Helper()
-	s := &xmppScene{t: t, prosody: prosodytest.Start(t, o.prosody...), fcm: newGoogle(t), gateway: newXMPPGateway(t)}
+	prosody := prosodytest.Start(t, o.prosody...)
+	s := newXMPPSceneAt(t, prosody, prosody.ComponentAddress, o)
+	s.prosody = prosody
+	return s
+}
+
+// newXMPPSceneAt starts the scene with a server that was started, at the address for components.
+func newXMPPSceneAt(t *testing.T, server xmppServer, address string, o xmppOptions) *xmppScene {
+	t.Helper()
+	s := &xmppScene{t: t, server: server, fcm: newGoogle(t), gateway: newXMPPGateway(t)}
 	if o.global == "" {
 		o.global = stateless
 	}
@@ -48,19 +68,20 @@ func newXMPPScene(t *testing.T, o xmppOptions) *xmppScene {
 	if o.apps != nil {
 		apps += o.apps(s.fcm)
 	}
-	s.config = xmppConfig(o.global+apps, componentBlock(prosodytest.Component, s.prosody.ComponentAddress, o.component))
+	s.config = xmppConfig(o.global+apps, componentBlock(xmpptest.Component, address, o.component))
 	s.gateway.start(s.config)
 	s.connected()
 	s.bob = s.login("bob")
 	return s
 }
 
-// newXMPPGateway prepares a process whose environment has the secret of Prosody's component.
+// newXMPPGateway prepares a process whose environment has the secrets of a real server's component.
 func newXMPPGateway(t *testing.T) *process {
 	t.Helper()
 	p := newProcess(t)
-	p.env = append(p.env, "XMPP_SECRET="+prosodytest.Secret)
-	canaries.note(aCredential, prosodytest.Secret)
+	p.env = append(p.env, "XMPP_SECRET="+xmpptest.Secret, "XMPP_SECOND_SECRET="+ejabberdtest.SecondSecret)
+	canaries.note(aCredential, xmpptest.Secret)
+	canaries.note(aCredential, ejabberdtest.SecondSecret)
 	return p
 }
 
@@ -80,7 +101,7 @@ func componentBlock(jid, server, options string) string {
 // connected waits until the component is connected.
 func (s *xmppScene) connected() {
 	s.t.Helper()
-	s.gateway.wantUp(s.t, prosodytest.Component, 1)
+	s.gateway.wantUp(s.t, xmpptest.Component, 1)
 }
 
 // wantUp waits until a component is connected, or until it is not.
@@ -94,10 +115,10 @@ func (p *process) wantUp(t *testing.T, component string, up float64) {
 }
 
 // login makes a user, who logs in.
-func (s *xmppScene) login(name string) *prosodytest.Client {
+func (s *xmppScene) login(name string) *xmpptest.Client {
 	s.t.Helper()
-	s.prosody.AddUser(name)
-	return s.prosody.Login(name)
+	s.server.AddUser(name)
+	return s.server.Login(name)
 }
 
 // offline makes a user who has registered a device, and is offline.
@@ -105,24 +126,27 @@ func (s *xmppScene) offline(name, node, options string) {
 	s.t.Helper()
 	noteNode(node)
 	c := s.login(name)
-	c.EnablePush(prosodytest.Component, node, options)
+	c.EnablePush(xmpptest.Component, node, options)
 	c.Logout()
 }
 
 // hibernated makes a user who has registered a device, and whose session outlives its connection.
-func (s *xmppScene) hibernated(name, node, options string) *prosodytest.Client {
+func (s *xmppScene) hibernated(name, node, options string) *xmpptest.Client {
 	s.t.Helper()
 	noteNode(node)
 	c := s.login(name)
 	c.EnableStreamManagement()
-	c.EnablePush(prosodytest.Component, node, options)
+	c.EnablePush(xmpptest.Component, node, options)
 	c.Available()
 	c.Expect("presence", "")
 	c.Send("<a xmlns='urn:xmpp:sm:3' h='2'/>") // Prosody pushes at once what it has no acknowledgement for
-	const hibernation = "Session going into hibernation"
-	before := strings.Count(s.prosody.Log(), hibernation)
+	hibernation := "Session going into hibernation"
+	if s.prosody == nil {
+		hibernation = ejabberdtest.Hibernates
+	}
+	before := strings.Count(s.server.Log(), hibernation)
 	c.Hibernate()
-	s.prosody.WaitLogs(hibernation, before+1)
+	s.server.WaitLogs(hibernation, before+1)
 	return c
 }
 
@@ -133,20 +157,20 @@ func noteNode(node string) { canaries.noteOpaque(aPushkey, node) }
 func (s *xmppScene) write(to, text string) {
 	s.t.Helper()
 	canaries.note(aText, text)
-	s.bob.Message(to+"@"+prosodytest.Domain, "m", text)
+	s.bob.Message(to+"@"+xmpptest.Domain, "m", text)
 }
 
 // typing sends a chat state of bob, which is a message without a text.
 func (s *xmppScene) typing(to string) {
 	s.t.Helper()
-	s.bob.Send("<message type='chat' to='" + to + "@" + prosodytest.Domain + "'>" +
+	s.bob.Send("<message type='chat' to='" + to + "@" + xmpptest.Domain + "'>" +
 		"<composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
 }
 
 // call sends the proposal of a call, XEP-0353.
 func (s *xmppScene) call(to string) {
 	s.t.Helper()
-	s.bob.Send("<message type='chat' to='" + to + "@" + prosodytest.Domain + "' id='call'>" +
+	s.bob.Send("<message type='chat' to='" + to + "@" + xmpptest.Domain + "' id='call'>" +
 		"<propose xmlns='urn:xmpp:jingle-message:0' id='call'>" +
 		"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose></message>")
 }
@@ -205,7 +229,7 @@ type answers struct{ result, wait, gone, forbidden int }
 // wantAnswers waits until all publishes are answered, and wants these answers.
 func (s *xmppScene) wantAnswers(want answers) {
 	s.t.Helper()
-	s.gateway.wantAnswers(s.t, prosodytest.Component, want)
+	s.gateway.wantAnswers(s.t, xmpptest.Component, want)
 }
 
 func (p *process) wantAnswers(t *testing.T, component string, want answers) {
@@ -226,12 +250,12 @@ func (p *process) wantAnswers(t *testing.T, component string, want answers) {
 
 func (a answers) all() int { return a.result + a.wait + a.gone + a.forbidden }
 
-// wantKept wants Prosody to have removed no registration, and to have counted no error.
+// wantKept wants the server to have removed no registration, and Prosody to have counted no error.
 func (s *xmppScene) wantKept() {
 	s.t.Helper()
-	for _, text := range []string{"Disabling push notifications", "error count for this identifier is now"} {
-		if strings.Contains(s.prosody.Log(), text) {
-			s.t.Errorf("Prosody logs %q", text)
+	for _, text := range []string{"Disabling push notifications", "error count for this identifier is now", ejabberdtest.Removed} {
+		if strings.Contains(s.server.Log(), text) {
+			s.t.Errorf("the server logs %q", text)
 		}
 	}
 }

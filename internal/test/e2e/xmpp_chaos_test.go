@@ -31,7 +31,7 @@ func TestChaosAtXMPPServersCostsNoRegistration(t *testing.T) {
 	config := xmppConfig(global, e.component(options)+componentBlock(prosodytest.Component, prosody.ComponentAddress, options))
 	p.start(config)
 	e.connected()
-	s := &xmppScene{t: t, prosody: prosody, gateway: p, config: config}
+	s := &xmppScene{t: t, server: prosody, prosody: prosody, gateway: p, config: config}
 	s.connected()
 
 	const users = 20

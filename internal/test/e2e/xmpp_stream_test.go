@@ -128,7 +128,7 @@ func TestX15_TwoComponentsDoNotMixAndOneThatIsDownDoesNotSlowTheOther(t *testing
 	p.wantUp(t, prosodytest.Component, 1)
 	p.wantUp(t, second, 1)
 	p.wantUp(t, away, 0)
-	s := &xmppScene{t: t, prosody: prosody, fcm: g, gateway: p}
+	s := &xmppScene{t: t, server: prosody, prosody: prosody, fcm: g, gateway: p}
 	s.bob = s.login("bob")
 	s.offline("alice", fcmToken("alice"), "")
 	carol := s.login("carol")

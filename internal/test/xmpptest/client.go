@@ -1,4 +1,4 @@
-package prosodytest
+package xmpptest
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
 )
 
 // Client is a user's XMPP client, which sends only what a test has it send.
@@ -19,33 +17,47 @@ type Client struct {
 
 	t    testing.TB
 	conn net.Conn
-	in   *xmpptest.Reader
+	in   *Reader
 }
 
-// Login connects as a user of [Server.AddUser] with SASL PLAIN, and binds a resource.
-func (s *Server) Login(user string) *Client {
-	s.t.Helper()
-	return s.LoginAs(user, "")
-}
-
-// LoginAs is like Login with a resource. It ends the user's session that has this resource. If it is empty, the server makes one up.
-func (s *Server) LoginAs(user, resource string) *Client {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+// dial connects to the address for clients of a server of [Domain].
+func dial(t testing.TB, address string) *Client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.clientAddress)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = conn.Close() })
-	c := &Client{t: s.t, conn: conn}
+	t.Cleanup(func() { _ = conn.Close() })
+	c := &Client{t: t, conn: conn}
 	c.open()
+	return c
+}
+
+// Register makes an account with [Password] at a server that lets everybody do so (XEP-0077).
+func Register(t testing.TB, address, user string) {
+	t.Helper()
+	c := dial(t, address)
+	c.Send("<iq type='set' id='register'><query xmlns='jabber:iq:register'>" +
+		"<username>" + Escape(user) + "</username><password>" + Password + "</password></query></iq>")
+	if e := c.Expect("iq", "register"); e.Attr("type") != "result" {
+		t.Fatalf("%s was not registered: %s", user, e.Inner)
+	}
+	c.Logout()
+}
+
+// Login connects as a user with SASL PLAIN, and binds a resource. It ends the user's session that has this resource. If it is empty, the
+// server makes one up.
+func Login(t testing.TB, address, user, resource string) *Client {
+	t.Helper()
+	c := dial(t, address)
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + Password))
 	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>")
 	c.Expect("success", "")
 	c.open()
 	if resource != "" {
-		resource = "<resource>" + xmpptest.Escape(resource) + "</resource>"
+		resource = "<resource>" + Escape(resource) + "</resource>"
 	}
 	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>" + resource + "</bind></iq>")
 	_, jid, _ := strings.Cut(c.Expect("iq", "bind").Inner, "<jid>")
@@ -56,8 +68,9 @@ func (s *Server) LoginAs(user, resource string) *Client {
 // open opens a stream and reads its features.
 func (c *Client) open() {
 	c.t.Helper()
-	c.Send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='" + Domain + "' version='1.0'>")
-	c.in = xmpptest.NewReader(c.conn)
+	c.Send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' " +
+		"to='" + Domain + "' version='1.0'>")
+	c.in = NewReader(c.conn)
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	if _, err := c.in.Header(); err != nil {
 		c.t.Fatal(err)
@@ -75,7 +88,7 @@ func (c *Client) Send(xml string) {
 }
 
 // Expect waits for an element with a name and, if it is not empty, an id. It discards the elements before it.
-func (c *Client) Expect(name, id string) *xmpptest.Element {
+func (c *Client) Expect(name, id string) *Element {
 	c.t.Helper()
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	for {
@@ -103,7 +116,7 @@ func (c *Client) EnableStreamManagement() {
 func (c *Client) EnablePush(service, node, options string) {
 	c.t.Helper()
 	c.Send(fmt.Sprintf("<iq type='set' id='push'><enable xmlns='urn:xmpp:push:0' jid='%s' node='%s'>%s</enable></iq>",
-		xmpptest.Escape(service), xmpptest.Escape(node), options))
+		Escape(service), Escape(node), options))
 	if e := c.Expect("iq", "push"); e.Attr("type") != "result" {
 		c.t.Fatalf("push was not enabled: %s", e.Inner)
 	}
@@ -113,7 +126,7 @@ func (c *Client) EnablePush(service, node, options string) {
 func (c *Client) Message(to, id, body string) {
 	c.t.Helper()
 	c.Send(fmt.Sprintf("<message type='chat' to='%s' id='%s'><body>%s</body></message>",
-		xmpptest.Escape(to), xmpptest.Escape(id), xmpptest.Escape(body)))
+		Escape(to), Escape(id), Escape(body)))
 }
 
 // Hibernate breaks the connection. With stream management, the server keeps the session and pushes for it.

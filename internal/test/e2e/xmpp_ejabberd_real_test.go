@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/test/ejabberdtest"
+	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
+)
+
+// newEjabberdScene starts the scene with a real ejabberd, and waits until the component is connected.
+func newEjabberdScene(t *testing.T, o xmppOptions) (*xmppScene, *ejabberdtest.Server) {
+	t.Helper()
+	server := ejabberdtest.Start(t)
+	return newXMPPSceneAt(t, server, server.ComponentAddress, o), server
+}
+
+func TestX09_ARealEjabberdKeepsRegistrationsInAnOutageAndRemovesThatOfADeadDeviceAtOnce(t *testing.T) {
+	t.Parallel()
+	s, server := newEjabberdScene(t, xmppOptions{
+		apps:      func(g *google) string { return g.app("im.example.hasty", "", "wait 1s") },
+		component: "app im.example.hasty {\ndefault\n}\napp " + xmppApp + " {\nmodule android\n}\ncoalesce 0s\n",
+	})
+	for user, answer := range fcmFailures {
+		s.fcm.Answer(fcmToken(user), answer)
+		s.offline(user, fcmToken(user), "")
+	}
+	// If a registration was removed, its user's second message would not be pushed, and would have no answer.
+	outage := func() {
+		t.Helper()
+		for range 2 {
+			for user := range fcmFailures {
+				s.write(user, "a message while the push service fails")
+			}
+		}
+	}
+	outage()
+	want := answers{wait: 2 * len(fcmFailures)}
+	s.wantAnswers(want)
+	server.WaitLogs(ejabberdtest.Kept, want.wait)
+	if err := s.gateway.load(strings.Replace(s.config, stateless, durable, 1)); err != nil {
+		t.Fatal(err)
+	}
+	outage()
+	want.result = 2 * len(fcmFailures)
+	s.wantAnswers(want)
+	server.WaitLogs(ejabberdtest.Accepted, want.result)
+	s.wantKept()
+
+	for _, user := range []string{"alice", "carol"} {
+		s.offline(user, fcmToken(user), publishOptions("pushModule", "android"))
+	}
+	s.fcm.Unregister(fcmToken("alice"))
+	s.write("alice", "a message for a dead device")
+	server.WaitLog(ejabberdtest.Removed)
+	// carol's messages come before and after one for which ejabberd has no registration any more.
+	for i, user := range []string{"carol", "alice", "carol"} {
+		s.write(user, "a message after a registration was removed")
+		if user == "carol" {
+			s.requests(fcmToken("carol"), (i+2)/2)
+		}
+	}
+	want.result += 2
+	want.gone = 1
+	s.wantAnswers(want)
+	s.requests(fcmToken("alice"), 1)
+	if n := strings.Count(server.Log(), ejabberdtest.Removed); n != 1 {
+		t.Errorf("ejabberd removed %d registrations", n)
+	}
+}
+
+func TestX30_APushOfARealEjabberdArrivesEvenIfItIsEmpty(t *testing.T) {
+	t.Parallel()
+	s, server := newEjabberdScene(t, xmppOptions{})
+	s.offline("alice", fcmToken("alice"), "")
+	s.write("alice", "a message for a user who is offline")
+	if got := priorityOf(t, s.requests(fcmToken("alice"), 1)[0]); !strings.EqualFold(got, "high") {
+		t.Errorf("a message is sent with the priority %s", got)
+	}
+	s.hibernated("carol", fcmToken("carol"), "")
+	for i, send := range []func(to string){s.typing, s.call} { // ejabberd's pushes for both are empty
+		send("carol")
+		if got := priorityOf(t, s.requests(fcmToken("carol"), i+1)[i]); !strings.EqualFold(got, "normal") {
+			t.Errorf("an empty push is sent with the priority %s", got)
+		}
+	}
+	s.wantAnswers(answers{result: 3})
+	server.WaitLogs(ejabberdtest.Accepted, 3)
+	s.wantKept()
+}
+
+func TestX13_AtARealEjabberdAComponentWithAnotherSecretIsPushedTo(t *testing.T) {
+	t.Parallel()
+	s, server := newEjabberdScene(t, xmppOptions{})
+	s.offline("alice", fcmToken("alice"), "")
+	second := strings.Replace(s.config, server.ComponentAddress, server.SecondAddress, 1)
+	second = strings.Replace(second, "{env.XMPP_SECRET}", "{env.XMPP_SECOND_SECRET}", 1)
+	for i, config := range []string{second, s.config} {
+		if err := s.gateway.load(config); err != nil {
+			t.Fatal(err)
+		}
+		server.WaitLogs("Route unregistered: "+xmpptest.Component, i+1)
+		server.WaitLogs("<handshake/>", i+2)
+		s.write("alice", "a message after the component has moved")
+		s.requests(fcmToken("alice"), i+1)
+		s.wantAnswers(answers{result: i + 1})
+	}
+	s.wantKept()
+}
+
+func TestX14_AfterARestartOfARealEjabberdTheGatewayIsBackWithin5Seconds(t *testing.T) {
+	t.Parallel()
+	s, server := newEjabberdScene(t, xmppOptions{})
+	s.offline("alice", fcmToken("alice"), "")
+	server.Stop()
+	s.gateway.wantUp(t, xmpptest.Component, 0)
+	server.Restart()
+	back := time.Now()
+	s.connected()
+	if took := time.Since(back); took > 5*time.Second+generous {
+		t.Errorf("the component is online after %v", took)
+	}
+	s.bob = server.Login("bob")
+	s.write("alice", "a message after a restart")
+	s.requests(fcmToken("alice"), 1)
+	s.wantAnswers(answers{result: 1})
+	s.wantKept()
+}
