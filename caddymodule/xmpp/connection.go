@@ -38,6 +38,7 @@ type connection struct {
 	current  atomic.Pointer[service]
 
 	stop  context.CancelFunc // nil until the stream is opened
+	tried chan struct{}      // closed when the stream is open, or could not be opened at the first attempt
 	ended chan struct{}      // closed when the stream has ended
 }
 
@@ -47,7 +48,7 @@ const defaultGrace = 30 * time.Second
 // connect returns the connection of a service's component. If there is none yet, it does nothing until use is called.
 func connect(s *service) (*connection, error) {
 	c, _, err := pool.LoadOrNew(s.address, func() (caddy.Destructor, error) {
-		c := &connection{address: s.address, status: telemetry.NewComponent(s.jid), ended: make(chan struct{})}
+		c := &connection{address: s.address, status: telemetry.NewComponent(s.jid), tried: make(chan struct{}), ended: make(chan struct{})}
 		c.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Window: s.window, Deliver: c.deliver, Final: final, Busy: gateway.Unavailable})
 		return c, nil
 	})
@@ -71,8 +72,9 @@ func (c *connection) use(s *service) {
 		return
 	}
 	o := component.Options{
-		JID: c.address.jid, Server: c.address.server, Secret: func() (string, error) { return c.address.secret, nil }, Handler: c, Observer: c.status,
-		Grace: time.Second, // what takes longer is in pushes
+		JID: c.address.jid, Server: c.address.server, Secret: func() (string, error) { return c.address.secret, nil }, Handler: c,
+		Observer: &firstAttempt{Component: c.status, over: sync.OnceFunc(func() { close(c.tried) })},
+		Grace:    time.Second, // what takes longer is in pushes
 	}
 	if c.address.tls {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: hostOf(c.address.server)}
@@ -85,17 +87,61 @@ func (c *connection) use(s *service) {
 	}()
 }
 
+// firstAttempt shows operators the state of a stream, and notes when the first attempt to open it is over.
+type firstAttempt struct {
+	*telemetry.Component
+	over func()
+}
+
+func (f *firstAttempt) Up() {
+	f.Component.Up()
+	f.over()
+}
+
+func (f *firstAttempt) Down(why component.Failure) {
+	f.Component.Down(why)
+	f.over()
+}
+
 // disconnect ends a service's use of a connection. If no other service uses it, the stream ends.
 func disconnect(c *connection, s *service, grace time.Duration) {
 	c.mu.Lock()
 	c.services = slices.DeleteFunc(c.services, func(other *service) bool { return other == s })
-	if n := len(c.services); n > 0 {
+	n := len(c.services)
+	if n > 0 {
 		c.current.Store(c.services[n-1])
 		c.pushes.SetWindow(c.services[n-1].window)
 	}
 	c.mu.Unlock()
+	if n == 0 {
+		c.awaitSuccessor()
+	}
 	c.grace.Store(int64(grace))
 	_, _ = pool.Delete(c.address) // Destruct does not fail
+}
+
+// takeover is how long a stream stays for the one of the next configuration, which has another secret or server.
+const takeover = 2 * time.Second
+
+// awaitSuccessor waits for the first attempt of the next configuration to open a stream for the same component. While ejabberd has no stream
+// for a component, it deletes each registration that it has a push for. Prosody refuses a second stream, so the first one must end.
+func (c *connection) awaitSuccessor() {
+	var next *connection
+	pool.Range(func(_, other any) bool {
+		if o := other.(*connection); o != c && o.address.jid == c.address.jid {
+			next = o
+		}
+		return next == nil
+	})
+	if next == nil {
+		return
+	}
+	late := time.NewTimer(takeover)
+	defer late.Stop()
+	select {
+	case <-next.tried:
+	case <-late.C:
+	}
 }
 
 // Destruct answers the pushes in hand, and closes the stream.

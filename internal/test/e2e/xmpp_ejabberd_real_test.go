@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,41 @@ func TestX13_AtARealEjabberdAComponentWithAnotherSecretIsPushedTo(t *testing.T) 
 		s.requests(fcmToken("alice"), i+1)
 		s.wantAnswers(answers{result: i + 1})
 	}
+	s.wantKept()
+}
+
+// ejabberd deletes each registration that it has a push for while no stream of the component is open.
+func TestX13_AtARealEjabberdAnotherSecretCostsNoRegistration(t *testing.T) {
+	t.Parallel()
+	s, server := newEjabberdScene(t, xmppOptions{})
+	const users = 5
+	for i := range users {
+		s.offline(fmt.Sprint("user", i), fcmToken(fmt.Sprint("user", i)), "")
+	}
+	second := strings.Replace(s.config, server.ComponentAddress, server.SecondAddress, 1)
+	second = strings.Replace(second, "{env.XMPP_SECRET}", "{env.XMPP_SECOND_SECRET}", 1)
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	sent := 0
+	for i := range 4 {
+		loaded := make(chan error, 1)
+		go func() { loaded <- s.gateway.load([]string{second, s.config}[i%2]) }()
+		for moved := false; !moved || strings.Count(server.Log(), "Accepted external component ") < i+2; <-pace.C {
+			select {
+			case err := <-loaded:
+				if err != nil {
+					t.Fatal(err)
+				}
+				moved = true
+			default:
+				s.write(fmt.Sprint("user", sent%users), "a message while the component moves")
+				sent++
+			}
+		}
+	}
+	s.offline("alice", fcmToken("alice"), "")
+	s.write("alice", "a message after the component has moved")
+	s.requests(fcmToken("alice"), 1)
 	s.wantKept()
 }
 
