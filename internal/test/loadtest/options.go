@@ -91,7 +91,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.StringVar(&o.Provider, "provider", "apns", strings.Join(providerNames, ", ")+" (the answer for a stored rejection)")
 	f.StringVar(&o.Body, "body", "text", "kind of notification: "+strings.Join(shapes, ", "))
 	f.IntVar(&o.Devices, "devices", 1, "devices in each notification")
-	f.IntVar(&o.Population, "population", 0, "number of different devices (default 1000; 100000 with -xmpp, so that no push is coalesced)")
+	f.IntVar(&o.Population, "population", 0, "number of different devices (default 1000; 100000 with -xmpp, so no push is coalesced)")
 	f.IntVar(&o.Hosts, "hosts", 4, "hosts of push services, for unifiedpush and webpush")
 	f.DurationVar(&o.Latency, "latency", 20*time.Millisecond, "how long the push service takes to answer")
 	f.Float64Var(&o.Errors, "errors", 0, "share of pushes that the push service answers with 503, 0 to 1")
