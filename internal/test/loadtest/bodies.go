@@ -90,6 +90,19 @@ const pushkeyTS = 1655896032
 // apnsPushkey returns the pushkey of the nth Apple device.
 func apnsPushkey(n int) string { return fmt.Sprintf("%064x", n+1) }
 
+// pushkey returns the pushkey of the ith device, unless the provider is webpush, whose pushkeys are random.
+func pushkey(provider string, i int, origin string) string {
+	switch provider {
+	case fcm:
+		return fmt.Sprintf("cIxQy7ZbT0mVmQzv6Yy%03d:APA91b%s%06d", i%1000, strings.Repeat("Hk3", 42), i)
+	case unifiedpush:
+		return fmt.Sprintf("%s/up/%016d?up=1", origin, i)
+	case webpush:
+		return ""
+	}
+	return apnsPushkey(i)
+}
+
 // newDevice returns a device as JSON.
 func newDevice(provider string, i int, origin string) (string, error) {
 	type data map[string]any
@@ -99,12 +112,9 @@ func newDevice(provider string, i int, origin string) (string, error) {
 		PushkeyTS int64             `json:"pushkey_ts"`
 		Data      data              `json:"data"`
 		Tweaks    map[string]string `json:"tweaks"`
-	}{appID, "", pushkeyTS, data{"format": "event_id_only"}, map[string]string{"sound": "default"}}
+	}{appID, pushkey(provider, i, origin), pushkeyTS, data{"format": "event_id_only"}, map[string]string{"sound": "default"}}
 	switch provider {
-	case fcm:
-		d.Pushkey = fmt.Sprintf("cIxQy7ZbT0mVmQzv6Yy%03d:APA91b%s%06d", i%1000, strings.Repeat("Hk3", 42), i)
-	case unifiedpush:
-		d.Pushkey = fmt.Sprintf("%s/up/%016d?up=1", origin, i)
+	case fcm, unifiedpush:
 	case webpush:
 		key, err := ecdh.P256().GenerateKey(rand.Reader)
 		if err != nil {
@@ -115,7 +125,6 @@ func newDevice(provider string, i int, origin string) (string, error) {
 		d.Pushkey = base64.RawURLEncoding.EncodeToString(key.PublicKey().Bytes())
 		d.Data = data{"endpoint": fmt.Sprintf("%s/webpush/%032d", origin, i), "auth": base64.RawURLEncoding.EncodeToString(auth[:])}
 	default:
-		d.Pushkey = apnsPushkey(i)
 		d.Data = data{"default_payload": data{"aps": data{
 			"alert": data{"loc-args": []string{}, "loc-key": "Notification"}, "mutable-content": 1,
 		}}}

@@ -13,13 +13,19 @@ import (
 // load is the homeservers: a number of writers, each with its connections.
 type load struct {
 	writers [][]connection
-	bodies  *bodies
+	bodies  sequence
 	// sent counts the notifications, which makes each one unique.
 	sent atomic.Int64
 }
 
+// sequence makes the bodies of notifications. It is safe for concurrent use.
+type sequence interface {
+	// next returns the nth body.
+	next(n int64) []byte
+}
+
 // newLoad shares the connections among the writers. With fewer connections than writers, several write on the same one.
-func newLoad(connections []connection, writers int, b *bodies) *load {
+func newLoad(connections []connection, writers int, b sequence) *load {
 	l := &load{writers: make([][]connection, writers), bodies: b}
 	for i := range max(len(connections), writers) {
 		w := i % writers

@@ -4,10 +4,13 @@
 //	go run ./internal/test/loadtest -provider apns
 //	go run ./internal/test/loadtest -provider webpush -sweep -plot latency.svg
 //	go run ./internal/test/loadtest -provider fcm -against ./loadtest-parent
+//	go run ./internal/test/loadtest -provider fcm -xmpp -against http
 //
 // It runs the two in turn, each in a separate process, and prints medians, their spread and the ratio. The push service is a third process, which
 // answers with the given latency and share of errors. The homeservers are this process. So CPU, allocations and memory are only those of the
 // server under test. docs/performance.md explains how to read the output.
+//
+// With -xmpp, the gateway gets the same pushes over the stream of an XMPP component. This process is then the XMPP server.
 //
 // With -against, the other side is the gateway with other options, or the gateway of another build of this program, instead of the floor.
 //

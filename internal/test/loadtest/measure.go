@@ -30,6 +30,7 @@ type bench struct {
 	sink    *child
 	server  *child
 	dialer  *dialer
+	xmpp    *component // nil if pushes come by HTTP
 	load    *load
 	// taken counts the notifications that were answered with 200.
 	taken int64
@@ -63,11 +64,9 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 	if err := b.serve(ctx, s); err != nil {
 		return b, err
 	}
-	made, err := newBodies(o, s.Origins)
-	if err != nil {
+	if err := b.connect(s.Origins); err != nil {
 		return b, err
 	}
-	b.load = newLoad(b.dialer.connect(o.Connections, o.HTTP2), o.Concurrency, made)
 	if o.Records > 0 {
 		if err := b.first(ctx); err != nil {
 			return b, err
@@ -76,11 +75,32 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 	return b, b.prime(ctx)
 }
 
+// connect makes what sends notifications to the server: connections of homeservers, or the component's stream.
+func (b *bench) connect(origins []string) error {
+	o := b.options
+	if b.xmpp != nil {
+		b.load = newLoad([]connection{b.xmpp}, o.Concurrency, newPublishes(o, origins))
+		return b.xmpp.accept()
+	}
+	made, err := newBodies(o, origins)
+	if err != nil {
+		return err
+	}
+	b.load = newLoad(b.dialer.connect(o.Connections, o.HTTP2), o.Concurrency, made)
+	return nil
+}
+
 // serve starts the server under test.
 func (b *bench) serve(ctx context.Context, s *setup) error {
 	port, err := freePort()
 	if err != nil {
 		return err
+	}
+	if b.variant.XMPP {
+		if b.xmpp, err = listen(); err != nil {
+			return err
+		}
+		s.XMPPServer = b.xmpp.listener.Addr().String()
 	}
 	err = errors.Join(writeAccount(b.dir, s.Origins[0]), s.write(b.dir), s.writeConfig(b.dir, b.variant, port))
 	if err != nil {
@@ -190,6 +210,9 @@ const (
 func (b *bench) close() error {
 	if b.load != nil {
 		b.load.close()
+	}
+	if b.xmpp != nil {
+		b.xmpp.close()
 	}
 	var errs []error
 	for _, c := range []*child{b.server, b.sink} {

@@ -47,7 +47,9 @@ type variant struct {
 	// Program is the path of another build of this program, whose gateway is the server. If it is empty, the gateway of this build is.
 	Program string
 	// Floor means the bare handler. The other options are for the gateway.
-	Floor  bool
+	Floor bool
+	// XMPP means that pushes come by XMPP, over one component's stream, and not by HTTP.
+	XMPP   bool
 	Wait   time.Duration
 	Outbox string
 	// GOMAXPROCS is how many CPUs the server may use. 0 means all.
@@ -89,12 +91,13 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.StringVar(&o.Provider, "provider", "apns", strings.Join(providerNames, ", ")+" (the answer for a stored rejection)")
 	f.StringVar(&o.Body, "body", "text", "kind of notification: "+strings.Join(shapes, ", "))
 	f.IntVar(&o.Devices, "devices", 1, "devices in each notification")
-	f.IntVar(&o.Population, "population", 1000, "number of different devices")
+	f.IntVar(&o.Population, "population", 0, "number of different devices (default 1000; 100000 with -xmpp, so no push is coalesced)")
 	f.IntVar(&o.Hosts, "hosts", 4, "hosts of push services, for unifiedpush and webpush")
 	f.DurationVar(&o.Latency, "latency", 20*time.Millisecond, "how long the push service takes to answer")
 	f.Float64Var(&o.Errors, "errors", 0, "share of pushes that the push service answers with 503, 0 to 1")
 	f.IntVar(&o.Concurrency, "concurrency", 64, "maximum number of notifications in flight")
 	f.IntVar(&o.Connections, "connections", 0, "connections of homeservers (default: as many as in flight; 8 with HTTP/2)")
+	f.BoolVar(&o.Gateway.XMPP, "xmpp", false, "the gateway gets the pushes by XMPP, over one component's stream; for fcm and unifiedpush")
 	f.BoolVar(&o.HTTP2, "http2", false, "homeservers speak HTTP/2 instead of HTTP/1.1 with keep-alive")
 	f.Var(&o.Rate, "rate", "notifications a second, or a share such as `50%` of the throughput of a closed loop; 0 is a closed loop (default 0)")
 	f.DurationVar(&o.Warmup, "warmup", 2*time.Second, "length of the warm-up before each measurement")
@@ -107,8 +110,8 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.DurationVar(&o.Gateway.Wait, "wait", 5*time.Second, "the gateway's wait; 0 answers before the push")
 	f.StringVar(&o.Gateway.Outbox, "outbox", "file", "the gateway's outbox: file or off")
 	f.IntVar(&o.Gateway.GOMAXPROCS, "gomaxprocs", 0, "CPUs for the server under test (default all)")
-	f.StringVar(&against, "against", "floor", "what to compare with: floor, the gateway with other options such as wait=5s,outbox=off,gomaxprocs=1, or the `path` of\n"+
-		"this program built from another commit")
+	f.StringVar(&against, "against", "floor", "what to compare with: floor, http (the gateway without -xmpp), the gateway with other\n"+
+		"options such as wait=5s,outbox=off,gomaxprocs=1, or the `path` of this program built from another commit")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -126,6 +129,12 @@ func (o *options) complete(against string) error {
 		o.Connections = o.Concurrency
 		if o.HTTP2 {
 			o.Connections = min(8, o.Concurrency)
+		}
+	}
+	if o.Population == 0 {
+		o.Population = 1000
+		if o.Gateway.XMPP {
+			o.Population = 100_000
 		}
 	}
 	var err error
@@ -148,6 +157,8 @@ func (o *options) complete(against string) error {
 		{o.HTTP2 && o.Connections < 1, "-connections is less than 1"},
 		{o.Duration <= 0 || o.Warmup <= 0, "-duration and -warmup must be more than 0"},
 		{o.Pairs < 1, "-pairs is less than 1"},
+		{o.Gateway.XMPP && o.Provider != fcm && o.Provider != unifiedpush, "-xmpp needs -provider fcm or unifiedpush"},
+		{o.Gateway.XMPP && (o.Devices > 1 || o.Idle > 0), "-xmpp has one device in each push, so it excludes -devices; it also excludes -idle"},
 		{o.Idle < 0, "-idle is negative"},
 		{o.Records < 0, "-records is negative"},
 		{o.Records > 0 && (o.Sweep || o.Idle > 0), "-records measures the start of each pair, so it excludes -sweep and -idle"},
@@ -163,8 +174,8 @@ func (o *options) complete(against string) error {
 func (v variant) other(text string) (variant, error) {
 	v.Name = text
 	switch {
-	case text == "floor":
-		v.Floor = true
+	case text == "floor", text == "http":
+		v.Floor, v.XMPP = text == "floor", false
 		return v, nil
 	case namesProgram(text):
 		var err error

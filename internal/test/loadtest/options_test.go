@@ -31,6 +31,9 @@ func TestAWrongFlagIsNamed(t *testing.T) {
 		{"another build that is not executable", "-against ./options_test.go", "./options_test.go is not a program: permission denied; build it"},
 		{"a folder", "-against ../loadtest", "../loadtest is not a program: is a directory; build it"},
 		{"another build in a folder that looks like options", "-against ./wait=0s/loadtest", "-against: ./wait=0s/loadtest is not a program"},
+		{"a component without a token as its node", "-provider webpush -xmpp", "-xmpp"},
+		{"a publish for two devices", "-provider fcm -xmpp -devices 2", "-xmpp"},
+		{"a component with idle connections", "-provider fcm -xmpp -idle 1", "-xmpp"},
 		{"an argument", "apns", `"apns"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -56,6 +59,13 @@ func TestWhatIsNotSaidFollowsFromTheRest(t *testing.T) {
 	}
 	if o.Connections != 8 || !o.Sweep || o.Rate != (rate{50, true}) || o.Rate.String() != "50%" {
 		t.Errorf("the options are %+v", o)
+	}
+	if o.Population != 1000 {
+		t.Errorf("there are %d devices", o.Population)
+	}
+	o, err = parse(strings.Fields("-provider fcm -xmpp -against http"), io.Discard)
+	if err != nil || !o.Gateway.XMPP || o.Against.XMPP || o.Against.Floor || o.Population != 100_000 {
+		t.Errorf("for XMPP, the options are %+v: %v", o, err)
 	}
 	if o, err = parse(nil, io.Discard); err != nil || o.Connections != o.Concurrency || !o.Against.Floor {
 		t.Errorf("the default is %+v: %v", o, err)

@@ -20,6 +20,9 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s, body %s, %d device(s) of %d; push service: %v, %g %% errors; %d connection(s) with %s, at most %d in flight; %d CPU(s)\n",
 		o.Provider, o.Body, o.Devices, o.Population, o.Latency, 100*o.Errors, o.Connections, protocol, o.Concurrency, runtime.NumCPU())
+	if o.Gateway.XMPP {
+		fmt.Fprintln(out, "the gateway gets the pushes as publishes of XEP-0357 over one component's stream")
+	}
 	if o.Against.Program != "" {
 		folder, err := os.MkdirTemp("", "loadtest")
 		if err != nil {

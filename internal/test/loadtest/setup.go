@@ -42,6 +42,8 @@ type setup struct {
 	RecordsFile string
 	// Origins are the origins of the push service, once it listens.
 	Origins []string
+	// XMPPServer is the address where the XMPP server accepts the gateway as a component, if there is one.
+	XMPPServer string
 }
 
 func (s *setup) read(dir string) error {
@@ -61,7 +63,7 @@ func (s *setup) write(dir string) error {
 }
 
 // Both sides have the same Caddy. The gateway has an operator's defaults, with two exceptions: no fuse, which would trip because all pushkeys are
-// dead, and badge updates for browsers.
+// dead, and badge updates for browsers. A component has no limit for the rate of the one domain that sends to it.
 var caddyfile = template.Must(template.New("").Parse(`{
 	admin off
 	persist_config off
@@ -101,6 +103,18 @@ var caddyfile = template.Must(template.New("").Parse(`{
 		fuse off
 	}
 {{- end}}
+{{- if .XMPP}}
+	xmpp_push {
+		component {{.Domain}} {
+			server {{.XMPPServer}}
+			secret {{.Secret}}
+			app {{.AppID}} {
+				default
+			}
+			rate 1000000/s
+		}
+	}
+{{- end}}
 }
 https://{{.Site}}:{{.Port}} {
 	bind 127.0.0.1
@@ -116,10 +130,12 @@ func (s *setup) writeConfig(dir string, v variant, port int) error {
 		setup
 		variant
 		Dir, AppID, Topic, KeyID, TeamID, Subject, Site, Origin    string
+		Domain, Secret                                             string // of the component
 		SigningFile, AccountFile, CAFile, CertificateFile, KeyFile string
 		Port                                                       int
 	}{
 		*s, v, dir, appID, topic, keyID, teamID, subject, site, s.Origins[0],
+		componentDomain, componentSecret,
 		signingFile, accountFile, caFile, certificateFile, keyFile, port,
 	})
 	if err != nil {

@@ -183,6 +183,12 @@ func TestTheProgramPrintsAndDraws(t *testing.T) {
 			[]string{"the gateway reaches ", "(open loop)", "CPU per notification", "latency, p99.9"},
 		},
 		{
+			"pushes by XMPP, compared with HTTP",
+			func(o *options, out io.Writer) error { return run(t.Context(), o, out) },
+			"-provider fcm -xmpp -against http",
+			[]string{"over one component's stream", "http", "CPU per notification"},
+		},
+		{
 			"idle connections",
 			func(o *options, out io.Writer) error { return run(t.Context(), o, out) },
 			"-provider rejected -idle 3",
