@@ -25,7 +25,6 @@ var answers = map[string]string{
 	"POST /_matrix/client/v3/pushers/set":                                         `{}`,
 	"POST /_matrix/client/v3/createRoom":                                          `{"room_id":"!a:hs.test"}`,
 	"POST /_matrix/client/v3/rooms/%21a:hs.test/receipt/m.read.private/$event":    `{}`,
-	"POST /_matrix/client/v3/rooms/%21a:hs.test/invite":                           `{}`,
 	"POST /_matrix/client/v3/join/%21a:hs.test":                                   `{"room_id":"!a:hs.test"}`,
 	"POST /_matrix/client/v3/rooms/%21a:hs.test/leave":                            `{}`,
 	"POST /_matrix/client/v3/rooms/%21a:hs.test/forget":                           `{}`,
@@ -113,7 +112,6 @@ func TestARoomForAProbeComesAndGoes(t *testing.T) {
 		t.Fatal(room, err)
 	}
 	for what, do := range map[string]func() error{
-		"invite": func() error { return c.Invite(ctx, room, "@bob:hs.test") },
 		"join":   func() error { return c.Join(ctx, room) },
 		"read":   func() error { return c.ReadPrivately(ctx, room, "$event") },
 		"leave":  func() error { return c.Leave(ctx, room) },

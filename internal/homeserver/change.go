@@ -55,11 +55,6 @@ func (c *Client) ReadPrivately(ctx context.Context, roomID, eventID string) erro
 	return c.change(ctx, inRoom(roomID, "receipt", "m.read.private", eventID), struct{}{})
 }
 
-// Invite invites a user to a room.
-func (c *Client) Invite(ctx context.Context, roomID, userID string) error {
-	return c.change(ctx, inRoom(roomID, "invite"), map[string]string{"user_id": userID})
-}
-
 // Join joins a room that the user is invited to.
 func (c *Client) Join(ctx context.Context, roomID string) error {
 	return c.change(ctx, "/v3/join/"+url.PathEscape(roomID), struct{}{})

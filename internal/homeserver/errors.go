@@ -38,12 +38,6 @@ func Refused(err error) bool {
 		slices.Contains([]int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, failed.Status)
 }
 
-// Unauthorized reports whether the homeserver does not accept the token.
-func Unauthorized(err error) bool {
-	failed := (*Error)(nil)
-	return errors.As(err, &failed) && failed.Status == http.StatusUnauthorized
-}
-
 // reason removes the request's URL from an error.
 func reason(err error) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {

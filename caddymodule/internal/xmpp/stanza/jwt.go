@@ -2,19 +2,9 @@ package stanza
 
 import (
 	"encoding/base64"
-	"errors"
-	"net/url"
-	"slices"
 	"strings"
-	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
-)
-
-// The reasons of [JWT.Check].
-var (
-	ErrAudience = errors.New("the token was made for another push service")
-	ErrExpired  = errors.New("the token has expired")
 )
 
 const (
@@ -31,36 +21,9 @@ type JWT struct {
 	Token string
 	// Key is the public key as base64url without padding, as RFC 8292 section 3.2 wants it.
 	Key string
-	// Audience are the origins that the token is for.
-	Audience []string
-	// Expires is when the token stops being valid.
-	Expires time.Time
 }
 
-// Check reports whether a push service at that URL would take the token now, as far as that can be known: otherwise the request would be
-// answered with 401 or 403.
-func (j *JWT) Check(endpoint *url.URL, now time.Time) error {
-	if !now.Before(j.Expires) {
-		return ErrExpired
-	}
-	if !slices.ContainsFunc(j.Audience, func(audience string) bool {
-		u, err := url.Parse(audience)
-		return err == nil && origin(u) == origin(endpoint)
-	}) {
-		return ErrAudience
-	}
-	return nil
-}
-
-// origin returns the origin of a URL, with the port in any case.
-func origin(u *url.URL) string {
-	scheme, port := strings.ToLower(u.Scheme), u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[scheme]
-	}
-	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
-}
-
+// parseJWT reads a token that a push service could accept. Whether it is for the right one, and still valid, is checked when it is sent.
 func parseJWT(token, key string) (*JWT, Fault) {
 	parts := strings.Split(token, ".")
 	if len(token) > maxToken || len(parts) != 3 {
@@ -85,12 +48,7 @@ func parseJWT(token, key string) (*JWT, Fault) {
 	if !ok {
 		return nil, FaultJWTKey
 	}
-	return &JWT{
-		Token:    token,
-		Key:      base64.RawURLEncoding.EncodeToString(point),
-		Audience: claims.Audience,
-		Expires:  time.Unix(int64(claims.Expires), 0),
-	}, ""
+	return &JWT{Token: token, Key: base64.RawURLEncoding.EncodeToString(point)}, ""
 }
 
 // decodeKey reads an uncompressed point of P-256 in any kind of base64: mod_push2 sends the standard alphabet with padding.
