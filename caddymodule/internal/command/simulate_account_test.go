@@ -190,6 +190,28 @@ func TestSimulateShowsWhatTheAppMakesOfTheRequest(t *testing.T) {
 	}
 }
 
+// The pushkey of a Web Push subscription is public, and its endpoint and auth are the secrets.
+func TestSimulateNeverShowsTheSecretsOfASubscription(t *testing.T) {
+	t.Parallel()
+	a, gateway := newHomeserver(t), newAPI(t, map[string][]string{"preview": {gatewayAnswer}})
+	a.answers["/v3/pushers"] = `{"pushers":[` +
+		aPusher("org.example.web", "http", `{"endpoint":"https://push.example.net/very-secret","auth":"very-secret","events_only":true}`) + `]}`
+	for _, format := range []string{"--json=false", "--json"} {
+		r := a.simulate(t, "--address", strings.TrimPrefix(gateway.URL, "http://"), "--app-id", "org.example.web", "--text", "hello", format)
+		r.want(t, 0, "events_only")
+		if strings.Contains(r.out+r.err, "very-secret") {
+			t.Errorf("%s: prints %s", format, r.out)
+		}
+	}
+	gateway.mu.Lock()
+	defer gateway.mu.Unlock()
+	for _, request := range gateway.requests {
+		if !strings.Contains(request, "https://push.example.net/very-secret") {
+			t.Errorf("the gateway is asked about %s", request)
+		}
+	}
+}
+
 func TestSimulateAsksNoGatewayIfNothingIsPushed(t *testing.T) {
 	t.Parallel()
 	gateway := newAPI(t, nil)

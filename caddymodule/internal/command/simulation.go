@@ -45,7 +45,7 @@ type simulation struct {
 	previewed *previewed
 }
 
-// hiddenPushkey stands for the pushkey in the requests that are shown.
+// hiddenPushkey stands for the pushkey in the requests that are shown. What else identifies a device to its push server is hidden alike.
 const hiddenPushkey = "<pushkey>"
 
 // The formats of pushers.
@@ -195,7 +195,12 @@ func (s *simulation) push(i *invocation) error {
 			return err
 		}
 	}
-	device["pushkey"] = hiddenPushkey
+	device["pushkey"], data = hiddenPushkey, maps.Clone(data)
+	for _, secret := range []string{"endpoint", "auth"} { // those of a Web Push subscription
+		if _, has := data[secret]; has {
+			data[secret] = "<" + secret + ">"
+		}
+	}
 	s.requests = make(map[string]map[string]any)
 	for _, format := range []string{formatFull, formatIDs} {
 		s.requests[format] = s.request(device, data, format)

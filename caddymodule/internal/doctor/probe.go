@@ -54,7 +54,9 @@ const (
 
 // Reach is whether the homeserver reaches the gateway at a URL.
 type Reach struct {
-	URL string `json:"url"`
+	// URL may contain secrets. Server is what is shown of it.
+	URL    string `json:"-"`
+	Server string `json:"url"`
 	// Place is where a request from this machine to the URL arrives. Why is why it does not arrive at this gateway.
 	Place Place  `json:"from_this_machine"`
 	Why   string `json:"why,omitempty"`
@@ -116,7 +118,8 @@ func (p *probing) approach(ctx context.Context, address string) (*Reach, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &Reach{URL: address, nonce: probe.Pushkey}
+	to, _ := parseTarget(address)
+	r := &Reach{URL: address, Server: "https://" + to.host, nonce: probe.Pushkey}
 	var seen *gateway.Sightings
 	if seen, r.Place, r.Why = p.look(ctx, r); seen == nil {
 		return r, nil
