@@ -91,7 +91,7 @@ func (x *examination) pusher(p *Pusher) error {
 	}
 	p.PushkeyHash = e.PushkeyHash
 	var asked *answer
-	if code == "" {
+	if code == "" || e.Arrival != nil && e.Arrival.Result == gateway.ArrivesAccepted {
 		asked = x.ask(to)
 	}
 	p.Ours = arrives(e.Arrival, asked)
@@ -126,7 +126,7 @@ func arrives(a *gateway.ArrivalStatus, asked *answer) bool {
 	case a == nil, a.Result == gateway.ArrivesNowhere:
 		return false
 	case a.Result == gateway.ArrivesAccepted:
-		return asked != nil && asked.code == ""
+		return asked != nil && asked.isGateway()
 	}
 	return true
 }
