@@ -190,6 +190,8 @@ func TestD12_TwoPushersForOnePushkeyAreNamed(t *testing.T) {
 	r := s.examine()
 	r.wantCodes(t, "duplicate_pushers")
 	r.wantText(t, "duplicate_pushers", "The pushers 1 and 2 have the same pushkey")
+	s.pushers[1] = pusher("org.example.web", "https://matrix.org"+notifyPath, "")
+	s.examine().wantCodes(t, "other_gateway")
 }
 
 func TestD13_APushkeyOfTheWrongFormHasTheReasonOfExplain(t *testing.T) {

@@ -132,7 +132,7 @@ func (r *Report) Problems() (n int) {
 	return n
 }
 
-// ours returns this gateway's pushers that an app serves.
+// ours returns this gateway's pushers, whether an app serves them or not.
 func (r *Report) ours() (list []*Pusher) {
 	for i := range r.Pushers {
 		if r.Pushers[i].Ours {
