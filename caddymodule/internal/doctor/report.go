@@ -32,7 +32,7 @@ type Server struct {
 	// Software decides how push rules are understood. Server is the header from which it was read, if there is one.
 	Software pushrules.Homeserver `json:"software"`
 	Server   string               `json:"server,omitempty"`
-	// Requests is how many requests were sent to it.
+	// Requests is how many requests were sent to it for the user. Those of the second account are not counted.
 	Requests int `json:"requests"`
 }
 
