@@ -192,12 +192,21 @@ func TestWhatWasSeenIsForgottenWhenTheNonceExpires(t *testing.T) {
 		wantSeen(t, r, nonce, "", "")
 		wantSeen(t, r, later, "", "192.0.2.2")
 		r.Shared.Close()
+		wantSeen(t, r, later, "", "192.0.2.2") // starts no timer
 		time.Sleep(ProbeTime)
 		synctest.Wait()
 		if n := remembered(r); n != 1 {
 			t.Error("a timer runs after the end")
 		}
 		wantSeen(t, r, later, "", "") // its age is checked
+
+		r, nonce = probing(t)
+		wantLine(t, r.probe("192.0.2.1", badge(probeOf(nonce))), `[]`)
+		time.Sleep(ProbeTime)
+		synctest.Wait()
+		if n := remembered(r); n != 0 {
+			t.Errorf("%d nonces are remembered, although nobody has asked since", n)
+		}
 	})
 }
 
