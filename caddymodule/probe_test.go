@@ -78,10 +78,10 @@ func TestGatewaysWithOneStorageAcceptEachOthersProbes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := other.Seen(probe.Pushkey); !ok {
+		if _, ok := other.Seen(probe.Pushkey, time.Now()); !ok {
 			t.Error("the other gateway does not accept it")
 		}
-		if _, ok := stranger.Seen(probe.Pushkey); ok {
+		if _, ok := stranger.Seen(probe.Pushkey, time.Now()); ok {
 			t.Error("a gateway with another storage accepts it")
 		}
 	})

@@ -45,10 +45,7 @@ type Pusher struct {
 	AppID             string `json:"app_id"`
 	Pushkey           string `json:"pushkey"`
 	Kind              string `json:"kind"`
-	AppDisplayName    string `json:"app_display_name"`
 	DeviceDisplayName string `json:"device_display_name"`
-	ProfileTag        string `json:"profile_tag"`
-	Lang              string `json:"lang"`
 	// Data is the pusher's data as the homeserver sends it, and Raw the pusher with all its members.
 	Data json.RawMessage `json:"data"`
 	Raw  json.RawMessage `json:"-"`
@@ -83,10 +80,7 @@ func (c *Client) PushRules(ctx context.Context) (json.RawMessage, error) {
 
 // Notification is an event that notified the user.
 type Notification struct {
-	Actions []json.RawMessage `json:"actions"`
-	Event   json.RawMessage   `json:"event"`
-	Read    bool              `json:"read"`
-	RoomID  string            `json:"room_id"`
+	Read bool `json:"read"`
 	// TS is when the event was sent, in milliseconds since 1970.
 	TS int64 `json:"ts"`
 }
@@ -101,14 +95,9 @@ func (c *Client) Notifications(ctx context.Context, limit int) ([]Notification, 
 	return answer.Notifications, err
 }
 
-// AccountData returns the content of the user's account data of a type.
-func (c *Client) AccountData(ctx context.Context, userID, dataType string) (json.RawMessage, error) {
-	return c.call(ctx, http.MethodGet, "/v3/user/"+url.PathEscape(userID)+"/account_data/"+url.PathEscape(dataType), nil, nil)
-}
-
 // IgnoredUsers returns the users whom the user ignores.
 func (c *Client) IgnoredUsers(ctx context.Context, userID string) ([]string, error) {
-	raw, err := c.AccountData(ctx, userID, "m.ignored_user_list")
+	raw, err := c.call(ctx, http.MethodGet, "/v3/user/"+url.PathEscape(userID)+"/account_data/m.ignored_user_list", nil, nil)
 	switch {
 	case NotFound(err):
 		return nil, nil

@@ -12,11 +12,9 @@ import (
 
 // Versions is what a homeserver supports.
 type Versions struct {
-	Versions []string        `json:"versions"`
-	Unstable map[string]bool `json:"unstable_features"`
+	Versions []string `json:"versions"`
 	// Server is the software that the homeserver names in its header, such as Synapse/1.163.2. A proxy may have replaced it.
-	Server string          `json:"-"`
-	Raw    json.RawMessage `json:"-"`
+	Server string `json:"-"`
 }
 
 // Versions asks the homeserver once what it supports. So it also finds out where the homeserver is: at the address, or where the address's
@@ -49,7 +47,7 @@ func (c *Client) versionsAt(ctx context.Context, base *url.URL) (*Versions, erro
 	if err != nil {
 		return nil, err
 	}
-	v := &Versions{Server: a.server, Raw: a.body}
+	v := &Versions{Server: a.server}
 	if json.Unmarshal(a.body, v) != nil || len(v.Versions) == 0 {
 		return nil, &Error{text: fmt.Sprintf("%s is not a homeserver: its answer to GET /_matrix/client/versions has no list of versions", base)}
 	}

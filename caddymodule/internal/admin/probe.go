@@ -26,7 +26,7 @@ func seenOfProbe(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) err
 	if err := decode(w, r, &request); err != nil {
 		return err
 	}
-	seen, ok := g.Shared.Probes.Seen(request.Pushkey)
+	seen, ok := g.Shared.Probes.Seen(request.Pushkey, g.Now())
 	if !ok {
 		return refuse(http.StatusBadRequest, "pushkey: must be one that the route probe of this gateway made")
 	}

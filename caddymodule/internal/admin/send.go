@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,9 @@ var testNotification = map[string]json.RawMessage{
 	"counts":              json.RawMessage(`{"unread":1}`),
 	"prio":                json.RawMessage(`"high"`),
 }
+
+// TestMembers returns the names of the members that a test notification gets if the request doesn't set them.
+func TestMembers() []string { return slices.Sorted(maps.Keys(testNotification)) }
 
 // sendRequest is a notify request as homeservers send it, with one device.
 type sendRequest struct {

@@ -68,7 +68,7 @@ func examine(i *invocation, f *doctorFlags) error {
 	report, err := doctor.Examine(i.ctx, o)
 	i.progress.end()
 	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted: nothing was changed")
+		return errors.New("interrupted")
 	}
 	if err != nil {
 		return err

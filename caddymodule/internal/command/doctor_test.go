@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // ruleset is a part of Synapse's default rules.
@@ -88,6 +91,30 @@ func TestDoctorFailsWithOneSentence(t *testing.T) {
 				t.Errorf("it prints %q and %q", r.out, r.err)
 			}
 		})
+	}
+}
+
+// Before an interruption, a probe may have removed an earlier pusher, and --send may have sent notifications.
+func TestAnInterruptedDoctorClaimsNothing(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	account := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		interrupt()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(account.Close)
+	a := newAPI(t, map[string][]string{"apps": {healthy}})
+	root := world{}.root(t, &program{
+		now: func() time.Time { return today }, terminal: func(io.Writer) bool { return false }, width: func(io.Writer) int { return 0 },
+	})
+	var errs bytes.Buffer
+	root.SetIn(strings.NewReader(canary))
+	root.SetErr(&errs)
+	root.SetArgs([]string{
+		"matrix-push", "doctor", "--homeserver", account.URL, "--token", "-", "--address", strings.TrimPrefix(a.URL, "http://"),
+	})
+	if err := root.ExecuteContext(ctx); err == nil || err.Error() != "interrupted" {
+		t.Errorf("the error is %v, and it prints %q", err, &errs)
 	}
 }
 

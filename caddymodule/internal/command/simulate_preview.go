@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -13,13 +14,10 @@ type previewed struct {
 	raw    json.RawMessage
 }
 
-// testMembers are the members that a test notification gets if it doesn't have them, as `send` sends it.
-var testMembers = []string{"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content", "counts", "prio"}
-
 // askPreview asks the gateway what it would send for a request.
 func (i *invocation) askPreview(request map[string]any, site string) (*previewed, error) {
 	n := make(map[string]any)
-	for _, name := range testMembers {
+	for _, name := range admin.TestMembers() {
 		n[name] = nil // so the gateway doesn't add it
 	}
 	given, _ := request["notification"].(map[string]any)

@@ -34,14 +34,18 @@ type answer struct {
 	facts   map[string]string
 }
 
+// isGateway reports whether a gateway answers. It may refuse requests without TLS.
+func (a *answer) isGateway() bool { return a.code == "" || a.code == "plaintext_refused" }
+
 // said describes the answer of another gateway in a sentence.
 func (a *answer) said() string {
 	if a == nil {
 		return "Its URL was not asked."
 	}
-	switch a.code {
-	case "":
+	if a.isGateway() {
 		return "A gateway answers there."
+	}
+	switch a.code {
 	case "name_unknown":
 		return "The name has no address."
 	case "not_reachable", "certificate_refused":
@@ -78,9 +82,10 @@ func parseTarget(text string) (target, string) {
 	return t, ""
 }
 
-// ask asks a URL once whether a gateway is there. It returns nil if too many URLs have been asked. It sends no notification, and nothing of the pusher.
+// ask asks a URL's host once whether a gateway is there. It uses https and the path of gateways, even if the URL does not. It returns nil
+// if too many have been asked. It sends no notification, and nothing of the pusher.
 func (x *examination) ask(t target) *answer {
-	plain := url.URL{Scheme: t.Scheme, Host: t.Host, Path: notifyPath}
+	plain := url.URL{Scheme: "https", Host: t.Host, Path: notifyPath}
 	key := plain.String()
 	if x.answers[key] == nil && len(x.answers) >= maxURLs {
 		return nil

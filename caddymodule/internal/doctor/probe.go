@@ -218,11 +218,13 @@ func (p *probing) say(by *homeserver.Client, event *string) func(context.Context
 func (p *probing) await(ctx context.Context) error {
 	p.tell("Waiting for the homeserver's notification…")
 	began := time.Now()
+	patient, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
 	for n := 1; ; n++ {
 		for _, r := range p.waiting() {
 			seen, err := p.gates.Seen(ctx, r.nonce)
 			if err == nil && seen.Homeserver == nil && r.Place != Nowhere && n%lookAgain == 0 { // it may have called another gateway
-				if others, _, _ := p.look(ctx, r); others != nil {
+				if others, _, _ := p.look(patient, r); others != nil {
 					seen, r.byGroup = others, others.Homeserver != nil
 				}
 			}
@@ -235,7 +237,7 @@ func (p *probing) await(ctx context.Context) error {
 				r.Homeserver, r.Seconds = seen.Homeserver, time.Since(began).Seconds()
 			}
 		}
-		if len(p.waiting()) == 0 || time.Since(began) >= p.patience {
+		if len(p.waiting()) == 0 || patient.Err() != nil {
 			return nil
 		}
 		select {

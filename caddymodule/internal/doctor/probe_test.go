@@ -3,8 +3,10 @@ package doctor
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -71,6 +73,38 @@ func TestAProbeThatDoesNotArriveIsNotReached(t *testing.T) {
 	p := newProbing(t, h, g, false)
 	if left, err := p.run(t.Context(), []string{g.URL}); err != nil || left != nil || p.reaches[0].Homeserver != nil || p.reaches[0].Place != Here {
 		t.Errorf("the result is %+v, left is %q: %v", p.reaches[0], left, err)
+	}
+	h.wantClean(t)
+}
+
+// hangingLater answers a number of requests, and then none.
+type hangingLater struct {
+	http.RoundTripper
+	answered atomic.Int32
+}
+
+func (h *hangingLater) RoundTrip(r *http.Request) (*http.Response, error) {
+	if h.answered.Add(-1) >= 0 {
+		return h.RoundTripper.RoundTrip(r)
+	}
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestAGatewayThatStopsAnsweringDoesNotProlongTheProbe(t *testing.T) {
+	t.Parallel()
+	h, g := newProbeHomeserver(t), newProbeGateways(t, "group")
+	p := newProbing(t, h, g, false)
+	p.patience = 100 * time.Millisecond
+	hanging := &hangingLater{RoundTripper: p.transport}
+	hanging.answered.Store(2) // one for each URL
+	p.transport = hanging
+	began := time.Now()
+	if left, err := p.run(t.Context(), []string{g.URL, g.URL + "/"}); err != nil || left != nil {
+		t.Errorf("left is %q: %v", left, err)
+	}
+	if took := time.Since(began); took >= probeTime/2 || hanging.answered.Load() >= 0 {
+		t.Errorf("it took %s, and %d answers are left", took, hanging.answered.Load())
 	}
 	h.wantClean(t)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
-	"github.com/matrix-push/caddy-matrix-push/internal/homeserver"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -38,7 +37,7 @@ func (x *examination) pushers() error {
 			return err
 		}
 	}
-	x.duplicates(list)
+	x.duplicates()
 	if len(x.report.ours()) == 0 {
 		x.report.Add("no_pusher_here", 0, nil)
 	}
@@ -46,16 +45,15 @@ func (x *examination) pushers() error {
 }
 
 // duplicates finds pushers of this gateway with the same pushkey.
-func (x *examination) duplicates(list []homeserver.Pusher) {
+func (x *examination) duplicates() {
 	same := make(map[string][]string)
 	var order []string
-	for i, p := range list {
-		if p.Kind == "http" && p.Pushkey != "" {
-			if same[p.Pushkey] == nil {
-				order = append(order, p.Pushkey)
-			}
-			same[p.Pushkey] = append(same[p.Pushkey], fmt.Sprint(i+1))
+	for _, p := range x.report.ours() {
+		pushkey := p.Source.Pushkey
+		if same[pushkey] == nil {
+			order = append(order, pushkey)
 		}
+		same[pushkey] = append(same[pushkey], fmt.Sprint(p.Index))
 	}
 	for _, pushkey := range order {
 		if indexes := same[pushkey]; len(indexes) > 1 {
@@ -91,7 +89,7 @@ func (x *examination) pusher(p *Pusher) error {
 	}
 	p.PushkeyHash = e.PushkeyHash
 	var asked *answer
-	if code == "" {
+	if code == "" || e.Arrival != nil && e.Arrival.Result == gateway.ArrivesAccepted {
 		asked = x.ask(to)
 	}
 	p.Ours = arrives(e.Arrival, asked)
@@ -126,7 +124,7 @@ func arrives(a *gateway.ArrivalStatus, asked *answer) bool {
 	case a == nil, a.Result == gateway.ArrivesNowhere:
 		return false
 	case a.Result == gateway.ArrivesAccepted:
-		return asked != nil && asked.code == ""
+		return asked != nil && asked.isGateway()
 	}
 	return true
 }

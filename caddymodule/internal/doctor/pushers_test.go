@@ -8,6 +8,9 @@ import (
 
 const ours = "https://push.example.org/_matrix/push/v1/notify"
 
+// plaintextRefused is what a gateway answers to a request without TLS.
+const plaintextRefused = `403 {"errcode":"M_FORBIDDEN","error":"this gateway accepts requests over TLS only"}`
+
 func TestAHealthyAccountHasNoFinding(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -29,6 +32,7 @@ func TestD07_APusherOfAnotherGatewayIsNotOurProblem(t *testing.T) {
 	for answer, said := range map[string]string{
 		`405 {"errcode":"M_UNRECOGNIZED"}`: "A gateway answers there.",
 		"404 <html>":                       "No gateway answers there.",
+		plaintextRefused:                   "A gateway answers there.",
 		"500 ":                             "It answers this machine with status 500.",
 		"":                                 "No gateway answers this machine there: dial tcp: connection refused.",
 	} {
@@ -73,7 +77,7 @@ func TestD09_APathThatIsNotRoutedHereIsNamed(t *testing.T) {
 		`200 {"ok":true}`:   "path_not_routed",
 		"301 ":              "url_redirects",
 		"502 ":              "answers_with_error",
-		`403 {"errcode":"M_FORBIDDEN","error":"this gateway accepts requests over TLS only"}`: "plaintext_refused",
+		plaintextRefused:    "plaintext_refused",
 	} {
 		s := newScene(t)
 		s.urls["push.example.org"] = answer
@@ -135,8 +139,29 @@ func TestASiteForAllNamesIsOursOnlyIfAGatewayAnswers(t *testing.T) {
 	s := newScene(t)
 	s.explained["org.example.up"] = `"app":"org.example.up","waiting":false,` + lastDelivered + `,"arrival":{"site":"push.example.org","result":"accepted"}`
 	s.examine().wantCodes(t)
+	s.urls["push.example.org"] = plaintextRefused
+	s.examine().wantCodes(t, "plaintext_refused")
 	s.urls["push.example.org"] = "404 "
 	s.examine().wantCodes(t, "no_pusher_here", "other_gateway")
+}
+
+func TestAtASiteForAllNamesAURLThatHomeserversCannotUseIsNamed(t *testing.T) {
+	t.Parallel()
+	for url, code := range map[string]string{
+		"https://push.example.org":             "url_wrong_path",
+		"http://push.example.org" + notifyPath: "url_not_https",
+	} {
+		s := newScene(t)
+		s.explained["org.example.up"] = `"app":"org.example.up","waiting":false,` + lastDelivered +
+			`,"arrival":{"site":"push.example.org","result":"accepted"}`
+		s.pushers = []string{pusher("org.example.up", url, `,"format":"event_id_only"`)}
+		s.examine().wantCodes(t, code)
+		if len(s.asked) != 1 || s.asked[0] != "GET "+ours {
+			t.Errorf("%q: asked were %q", url, s.asked)
+		}
+		s.urls["push.example.org"] = "404 "
+		s.examine().wantCodes(t, "no_pusher_here", "other_gateway")
+	}
 }
 
 func TestD11_AnAppIDThatNoAppServesNamesTheNearest(t *testing.T) {
@@ -165,6 +190,8 @@ func TestD12_TwoPushersForOnePushkeyAreNamed(t *testing.T) {
 	r := s.examine()
 	r.wantCodes(t, "duplicate_pushers")
 	r.wantText(t, "duplicate_pushers", "The pushers 1 and 2 have the same pushkey")
+	s.pushers[1] = pusher("org.example.web", "https://matrix.org"+notifyPath, "")
+	s.examine().wantCodes(t, "other_gateway")
 }
 
 func TestD13_APushkeyOfTheWrongFormHasTheReasonOfExplain(t *testing.T) {

@@ -32,7 +32,7 @@ type Server struct {
 	// Software decides how push rules are understood. Server is the header from which it was read, if there is one.
 	Software pushrules.Homeserver `json:"software"`
 	Server   string               `json:"server,omitempty"`
-	// Requests is how many requests were sent to it.
+	// Requests is how many requests were sent to it for the user. Those of the second account are not counted.
 	Requests int `json:"requests"`
 }
 
@@ -132,7 +132,7 @@ func (r *Report) Problems() (n int) {
 	return n
 }
 
-// ours returns this gateway's pushers that an app serves.
+// ours returns this gateway's pushers, whether an app serves them or not.
 func (r *Report) ours() (list []*Pusher) {
 	for i := range r.Pushers {
 		if r.Pushers[i].Ours {

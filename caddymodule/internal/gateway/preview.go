@@ -147,8 +147,8 @@ func (by seenBy) content() string {
 	return "event_id_only"
 }
 
-// idMembers are the members of a notification that [providers.ContentIDs] lets leave.
-var idMembers = []string{"event_id", "room_id", "prio", "counts", "ciphertext", "ephemeral", "mac"}
+// idMembers are the members of a notification that [providers.ContentIDs] lets leave. An id stands for an event_id.
+var idMembers = []string{"id", "event_id", "room_id", "prio", "counts", "ciphertext", "ephemeral", "mac"}
 
 // withheld returns the members of a notification that the app's options keep from the push service.
 func (by seenBy) withheld(n *providers.Notification) []string {

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,32 @@ func TestAPreviewNamesWhatTheOptionsWithhold(t *testing.T) {
 		app.Content = content
 		if got := newRig(t, app).preview(posted); !slices.Equal(got.Withheld, want) {
 			t.Errorf("with content %d, withheld are %q, want %q", content, got.Withheld, want)
+		}
+	}
+}
+
+// The preview's list of what is not withheld is that of [providers.Notification.Reduced].
+func TestAPreviewWithholdsWhatReducedLeavesOut(t *testing.T) {
+	t.Parallel()
+	reduced := func(members string) string {
+		n := mustDecode(t, `{"notification":{`+members+oneDevice+`}}`).Notification.Reduced()
+		n.Badge = false // this depends on which other members there are
+		return string(n.Kept())
+	}
+	for field := range reflect.TypeFor[wireNotification]().Fields() {
+		name := field.Tag.Get("json")
+		value, special := map[string]string{
+			"prio": `"low"`, "user_is_target": "true", "content": `{"body":"b"}`, "counts": `{"unread":1}`,
+		}[name]
+		if !special {
+			value = `"$x"`
+		}
+		if name == "devices" {
+			continue
+		}
+		leaves := reduced(fmt.Sprintf("%q:%s,", name, value)) != reduced("")
+		if listed := slices.Contains(idMembers, name); listed != leaves {
+			t.Errorf("%s leaves: %v, and it is in the list: %v", name, leaves, listed)
 		}
 	}
 }

@@ -83,6 +83,9 @@ type Probes struct {
 	// keyed is closed when there is a key.
 	keyed chan struct{}
 	seen  *simplelru.LRU[nonceHead, Sightings]
+	// timer runs when the first nonce that is remembered expires; nil if none is. After close, there is no timer.
+	timer  *time.Timer
+	closed bool
 }
 
 func newProbes() *Probes {
@@ -157,14 +160,15 @@ func (p *Probes) verify(pushkey string) (head nonceHead, ok bool) {
 	return head, hmac.Equal(raw[headLength:], sign(head, key))
 }
 
-// Seen returns what was seen of a nonce. It is not ok if no gateway with this key made it.
-func (p *Probes) Seen(pushkey string) (seen Sightings, ok bool) {
+// Seen returns what was seen of a nonce, until it expires. It is not ok if no gateway with this key made it.
+func (p *Probes) Seen(pushkey string, now time.Time) (seen Sightings, ok bool) {
 	head, ok := p.verify(pushkey)
 	if !ok {
 		return seen, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.forget(now)
 	seen, _ = p.seen.Peek(head)
 	return seen, true
 }
@@ -174,7 +178,8 @@ func (p *Probes) Seen(pushkey string) (seen Sightings, ok bool) {
 func (p *Probes) note(head nonceHead, by *Sighting, isDoctor bool) (seen Sightings, isNew bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seen, remembered := p.seen.Get(head)
+	p.forget(by.At)
+	seen, _ = p.seen.Get(head)
 	first := &seen.Homeserver
 	if isDoctor {
 		first = &seen.Doctor
@@ -184,16 +189,54 @@ func (p *Probes) note(head nonceHead, by *Sighting, isDoctor bool) (seen Sightin
 	}
 	*first = by
 	p.seen.Add(head, seen)
-	if !remembered {
-		time.AfterFunc(ProbeTime, func() { p.forget(head) })
-	}
+	p.forget(by.At) // starts the timer
 	return seen, true
 }
 
-func (p *Probes) forget(head nonceHead) {
+// expires returns when a nonce of which something was seen is forgotten. If the clock of the gateway that made it is ahead, that is
+// [ProbeTime] after the first request.
+func expires(head nonceHead, seen Sightings) time.Time {
+	first := head.made()
+	for _, s := range []*Sighting{seen.Doctor, seen.Homeserver} {
+		if s != nil && s.At.Before(first) {
+			first = s.At
+		}
+	}
+	return first.Add(ProbeTime)
+}
+
+// forget forgets the nonces that have expired, and has the timer run when the next one expires. It needs the lock.
+func (p *Probes) forget(now time.Time) {
+	var next time.Time
+	for _, head := range p.seen.Keys() {
+		seen, _ := p.seen.Peek(head)
+		switch end := expires(head, seen); {
+		case !now.Before(end):
+			p.seen.Remove(head)
+		case next.IsZero(), end.Before(next):
+			next = end
+		}
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	if !next.IsZero() && !p.closed {
+		p.timer = time.AfterFunc(next.Sub(now), func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.forget(time.Now())
+		})
+	}
+}
+
+// close ends the timer.
+func (p *Probes) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen.Remove(head)
+	if p.closed = true; p.timer != nil {
+		p.timer.Stop()
+	}
 }
 
 // HasProbe reports whether a device may be a probe. Then the request needs Arrived.

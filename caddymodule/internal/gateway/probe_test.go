@@ -65,7 +65,7 @@ func remembered(r *rig) int {
 
 func wantSeen(t *testing.T, r *rig, nonce, doctor, homeserver string) {
 	t.Helper()
-	seen, ok := r.Shared.Probes.Seen(nonce)
+	seen, ok := r.Shared.Probes.Seen(nonce, r.Now())
 	from := func(s *Sighting) string {
 		if s == nil {
 			return ""
@@ -146,7 +146,7 @@ func TestAForgedProbeIsADeviceOfAnUnknownApp(t *testing.T) {
 			"of another version":       "B" + nonce[1:],
 		} {
 			wantLine(t, r.probe("192.0.2.1", badge(probeOf(forged))), fmt.Sprintf("[%q]", forged))
-			if _, ok := r.Shared.Probes.Seen(forged); ok {
+			if _, ok := r.Shared.Probes.Seen(forged, r.Now()); ok {
 				t.Errorf("a nonce %s is accepted", name)
 			}
 		}
@@ -175,6 +175,41 @@ func TestAnExpiredProbeIsRejectedAndForgotten(t *testing.T) {
 	})
 }
 
+// A probe that arrives late is remembered only as long as its nonce is valid, even after the timer has ended.
+func TestWhatWasSeenIsForgottenWhenTheNonceExpires(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, nonce := probing(t)
+		time.Sleep(ProbeTime - time.Minute)
+		wantLine(t, r.probe("192.0.2.1", badge(probeOf(nonce))), `[]`)
+		wantSeen(t, r, nonce, "", "192.0.2.1")
+		later := makeNonce(t, r)
+		wantLine(t, r.probe("192.0.2.2", badge(probeOf(later))), `[]`)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := remembered(r); n != 1 {
+			t.Errorf("%d nonces are remembered, want only the later one", n)
+		}
+		wantSeen(t, r, nonce, "", "")
+		wantSeen(t, r, later, "", "192.0.2.2")
+		r.Shared.Close()
+		wantSeen(t, r, later, "", "192.0.2.2") // starts no timer
+		time.Sleep(ProbeTime)
+		synctest.Wait()
+		if n := remembered(r); n != 1 {
+			t.Error("a timer runs after the end")
+		}
+		wantSeen(t, r, later, "", "") // its age is checked
+
+		r, nonce = probing(t)
+		wantLine(t, r.probe("192.0.2.1", badge(probeOf(nonce))), `[]`)
+		time.Sleep(ProbeTime)
+		synctest.Wait()
+		if n := remembered(r); n != 0 {
+			t.Errorf("%d nonces are remembered, although nobody has asked since", n)
+		}
+	})
+}
+
 func TestAProbeOfAGatewayWhoseClockIsAheadIsAccepted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, _ := probing(t)
@@ -183,6 +218,8 @@ func TestAProbeOfAGatewayWhoseClockIsAheadIsAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantLine(t, r.probe("192.0.2.1", badge(probeOf(probe.Pushkey))), `[]`)
+		time.Sleep(ProbeTime)
+		wantSeen(t, r, probe.Pushkey, "", "")
 	})
 }
 
@@ -270,7 +307,7 @@ func TestASenderCannotMakeASightingLarge(t *testing.T) {
 	}
 	request.Arrived = &Sighting{At: r.Now(), UserAgent: strings.Repeat("x", 1<<20)}
 	r.Notify(request, r.site, everything)
-	if seen, _ := r.Shared.Probes.Seen(nonce); seen.Homeserver == nil || len(seen.Homeserver.UserAgent) > 300 {
+	if seen, _ := r.Shared.Probes.Seen(nonce, r.Now()); seen.Homeserver == nil || len(seen.Homeserver.UserAgent) > 300 {
 		t.Error("the user agent was kept whole, or nothing was seen")
 	}
 }

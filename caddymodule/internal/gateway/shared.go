@@ -48,7 +48,10 @@ func NewShared() *Shared {
 }
 
 // Close ends background work that outlasts flights. It is called once.
-func (s *Shared) Close() { close(s.closing) }
+func (s *Shared) Close() {
+	close(s.closing)
+	s.Probes.close()
+}
 
 // hostsOf returns the hosts of an app.
 func (s *Shared) hostsOf(app string) *hosts {
