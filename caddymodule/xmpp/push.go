@@ -18,8 +18,15 @@ import (
 type push struct {
 	notification *providers.Notification
 	device       providers.Device
-	size         int // of the stanza
 }
+
+// size returns how many bytes a push takes.
+func (p *push) size() int {
+	return len(p.device.Data) + len(p.device.Pushkey) + len(p.notification.Sender) + len(p.notification.Content)
+}
+
+// answerSize is how many bytes an answer takes until it is given.
+func answerSize(h *stanza.Header) int { return 256 + len(h.ID) + len(h.From) + len(h.To) }
 
 // object is a JSON object.
 type object = map[string]json.RawMessage
@@ -32,7 +39,7 @@ const (
 )
 
 // publish hands on a push of XEP-0357.
-func (r *request) publish(ctx context.Context, p *stanza.Publish, size int) {
+func (r *request) publish(ctx context.Context, p *stanza.Publish) {
 	if !p.FromServer() {
 		r.refuse(p, telemetry.SenderNotServer)
 		return
@@ -54,31 +61,34 @@ func (r *request) publish(ctx context.Context, p *stanza.Publish, size int) {
 		r.send(p.Answer(stanza.Taken, ""), telemetry.AnswerResult)
 		return
 	}
-	out := push{notification: to.notification(p), device: to.device(p), size: size}
+	out := push{notification: to.notification(p), device: to.device(p)}
 	if !r.engine.Usable(&out.device) {
 		r.refuse(p, telemetry.Unusable)
 		return
 	}
+	answered := &stanza.Publish{Header: p.Header} // many answers may wait, and need no more
+	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
-		Device: hash(to.appID, to.token, to.account, to.channel), Urgency: urgency(p), Shows: to.shows(p), Size: size, Value: out,
+		Device: hash(to.appID, to.token, to.account, to.channel), Urgency: urgency(p), Shows: to.shows(p),
+		Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
 				r.conn.status.Coalesced()
 			}
-			r.answer(p, result)
+			r.answer(answered, result)
 		},
 	})
 }
 
 // push2 hands on a push of Push 2.0. What its sender or its client did wrong is not the operator's matter, so it raises no alarm.
-func (r *request) push2(p *stanza.Push2, size int) {
+func (r *request) push2(p *stanza.Push2) {
 	if why := r.refusal2(p); why != "" {
 		r.conn.status.Refused(why, p.Domain())
 		r.send(nil, telemetry.AnswerNone)
 		return
 	}
 	// Without a payload, the newest push is as good as all of them.
-	out := push{notification: &providers.Notification{Wake: p.Payload == nil}, device: r.relay.relayed(p), size: size}
+	out := push{notification: &providers.Notification{Wake: p.Payload == nil}, device: r.relay.relayed(p)}
 	if !p.Important() {
 		out.notification.Prio = providers.PrioLow
 	}
@@ -87,14 +97,16 @@ func (r *request) push2(p *stanza.Push2, size int) {
 		r.send(nil, telemetry.AnswerNone)
 		return
 	}
+	answered := &stanza.Push2{Header: p.Header}
+	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
 		// Each message has a separate content, so none stands for another one.
-		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: important, Size: size, Value: out,
+		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: important, Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
 				r.conn.status.Coalesced()
 			}
-			r.answer2(p, result)
+			r.answer2(answered, result)
 		},
 	})
 }

@@ -144,5 +144,5 @@ func (s *service) deliver(p push) gateway.Result {
 	if s.apps[p.device.AppID] == nil {
 		return gateway.Unavailable
 	}
-	return s.engine.Deliver(context.Background(), p.notification, p.device, p.size)
+	return s.engine.Deliver(context.Background(), p.notification, p.device, p.size())
 }

@@ -25,10 +25,10 @@ type fakeEngine struct {
 	hold   bool // of nodes with a retired key
 }
 
-func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d providers.Device, size int) gateway.Result {
+func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d providers.Device, _ int) gateway.Result {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pushes = append(e.pushes, push{n, d, size})
+	e.pushes = append(e.pushes, push{n, d})
 	for result := range gateway.Result(len(gateway.Results{})) {
 		if d.Pushkey == result.String() {
 			return result

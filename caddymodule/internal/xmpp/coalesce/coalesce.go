@@ -39,7 +39,7 @@ const (
 	maxOnTheirWay = 512
 	// maxWindows is how many devices may have a window. Without a held push, a window takes less than 1 KiB.
 	maxWindows = 16384
-	// maxHeld is how many bytes all held pushes may have.
+	// maxHeld is how many bytes all held pushes may have, with the answers of those that wait for the verdict about another one.
 	maxHeld = 8 << 20
 	// maxAnswers is how many pushes may wait for the same verdict.
 	maxAnswers = 64
@@ -53,8 +53,8 @@ type Push[P, V any] struct {
 	Urgency uint8
 	// Shows identifies what the push shows, such as a hash of its text. It is zero for a push that only wakes the device.
 	Shows [16]byte
-	// Size is how many bytes the push takes while it is held.
-	Size int
+	// Size is how many bytes the push takes while it is held, with Answer. AnswerSize is how many of them only Answer takes.
+	Size, AnswerSize int
 	// Value is the push itself.
 	Value P
 	// Answer is called once, with the verdict. coalesced means that the verdict is about another push, which went out for this one. It
@@ -102,6 +102,7 @@ type flight[P, V any] struct {
 	Push[P, V]
 	began   time.Time
 	others  []func(verdict V, coalesced bool)
+	waiting int // bytes of others, which count as held
 	landed  bool
 	verdict V // once landed
 }
@@ -121,7 +122,7 @@ func (c *Coalescer[P, V]) Offer(p Push[P, V]) {
 		case w == nil:
 			c.begin(f)
 		case w.repeats(p, time.Now()):
-			c.join(w.last, p.Answer)
+			c.join(w.last, p)
 		case p.Urgency > w.urgency:
 			c.replace(w, f)
 			c.launch(w, f)
@@ -149,7 +150,8 @@ func (c *Coalescer[P, V]) do(change func()) {
 // answer makes the answers to all pushes due that a flight stands for.
 func (c *Coalescer[P, V]) answer(f *flight[P, V], verdict V) {
 	own, others := f.Answer, f.others
-	f.Answer, f.others = nil, nil
+	c.held -= f.waiting
+	f.Answer, f.others, f.waiting = nil, nil, 0
 	c.due = append(c.due, func() {
 		own(verdict, false)
 		for _, other := range others {
@@ -159,14 +161,16 @@ func (c *Coalescer[P, V]) answer(f *flight[P, V], verdict V) {
 }
 
 // join has a push wait for the verdict about another one.
-func (c *Coalescer[P, V]) join(f *flight[P, V], answer func(verdict V, coalesced bool)) {
+func (c *Coalescer[P, V]) join(f *flight[P, V], p Push[P, V]) {
 	switch {
 	case f.landed:
-		c.due = append(c.due, func() { answer(f.verdict, true) })
-	case len(f.others) < maxAnswers:
-		f.others = append(f.others, answer)
+		c.due = append(c.due, func() { p.Answer(f.verdict, true) })
+	case len(f.others) < maxAnswers && c.held+p.AnswerSize <= maxHeld:
+		f.others = append(f.others, p.Answer)
+		f.waiting += p.AnswerSize
+		c.held += p.AnswerSize
 	default:
-		c.due = append(c.due, func() { answer(c.Busy, true) })
+		c.due = append(c.due, func() { p.Answer(c.Busy, true) })
 	}
 }
 
@@ -224,7 +228,7 @@ func (c *Coalescer[P, V]) end(device [16]byte, w *window[P, V]) {
 // hold holds a push until the window ends. If there is no room, the push goes out at once.
 func (c *Coalescer[P, V]) hold(w *window[P, V], f *flight[P, V]) {
 	if w.held != nil && w.held.Urgency > f.Urgency {
-		c.join(w.held, f.Answer)
+		c.join(w.held, f.Push)
 		return
 	}
 	c.replace(w, f)
@@ -239,8 +243,8 @@ func (c *Coalescer[P, V]) hold(w *window[P, V], f *flight[P, V]) {
 // replace has a push stand for the held one, if there is one.
 func (c *Coalescer[P, V]) replace(w *window[P, V], f *flight[P, V]) {
 	if held := c.release(w); held != nil {
-		f.others = held.others
-		c.join(f, held.Answer)
+		f.others, f.waiting = held.others, held.waiting
+		c.join(f, held.Push)
 	}
 }
 

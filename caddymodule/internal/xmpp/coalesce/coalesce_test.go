@@ -310,6 +310,37 @@ func TestAFloodStaysInItsBounds(t *testing.T) {
 	})
 }
 
+func TestAnswersThatWaitCountAsHeld(t *testing.T) {
+	t.Parallel()
+	const maxHeld = 8 << 20
+	for _, tt := range []struct {
+		name       string
+		shows      byte
+		out, given int // how many pushes go out at once, and how many answers are not busy
+	}{
+		{"twins of a push on its way", 0, 1, 1 + 8},
+		{"replaced pushes", 1, 1 + 20 - 9, 20}, // of which eight are held, and the next ones go out at once
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, p *phone) {
+				p.takes = time.Second
+				for range 2 { // the second time, all the room is free again
+					p.pushed = nil
+					answers := flood(p, 20, func(i int, push *coalesce.Push[string, string]) {
+						push.Shows[0], push.Size, push.AnswerSize = byte(i)*tt.shows, maxHeld/8, maxHeld/8
+					})
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if out, given := len(p.pushed), answers("ok"); out != tt.out || given != tt.given {
+						t.Errorf("%d pushes went out, and %d got a verdict, want %d and %d", out, given, tt.out, tt.given)
+					}
+				}
+			})
+		})
+	}
+}
+
 // flood offers n pushes at once, and returns how many were answered with a verdict.
 func flood(p *phone, n int, each func(i int, push *coalesce.Push[string, string])) (answers func(verdict string) int) {
 	var mu sync.Mutex
