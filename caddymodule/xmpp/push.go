@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 
@@ -186,6 +187,9 @@ func (to *recipient) device(p *stanza.Publish) providers.Device {
 	}
 	d := deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
 	d.Account = to.account + to.channel
+	if own := to.shows(p); own != [16]byte{} { // a later push does not stand for it
+		d.Account += hex.EncodeToString(own[:])
+	}
 	return d
 }
 

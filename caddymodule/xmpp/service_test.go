@@ -279,3 +279,34 @@ func TestX04_WhatAPushTellsDependsOnItsApp(t *testing.T) {
 		}
 	}
 }
+
+func TestAPendingPushIsReplacedOnlyByWhatIsAsGood(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const encrypted = `<encrypted xmlns='tigase:push:encrypt:0' iv='IV'%s>%s</encrypted>`
+	for _, p := range []publishing{
+		{body: "x"},                                         // a message, which only wakes the device
+		{more: fmt.Sprintf(encrypted, "", "A")},             // a message that the app decrypts
+		{more: fmt.Sprintf(encrypted, "", "B")},             // another one
+		{more: fmt.Sprintf(encrypted, " type='voip'", "C")}, // a call
+		{module: "full", body: "one"},
+		{module: "full", body: "two"},
+		{},          // a chat state
+		{},          // replaces the former one
+		{body: "y"}, // replaces the first message
+	} {
+		p.node = "t"
+		r.want(p, "result")
+	}
+	replaces := make(map[string]int)
+	for i, p := range r.engine.all() {
+		what := new(gateway.App).Replace(p.notification, &p.device)
+		if before, ok := replaces[what]; ok && (i != 7 || before != 6) && (i != 8 || before != 0) {
+			t.Errorf("push %d replaces push %d", i, before)
+		}
+		replaces[what] = i
+	}
+	if len(replaces) != 7 {
+		t.Errorf("there are %d kinds of pushes", len(replaces))
+	}
+}
