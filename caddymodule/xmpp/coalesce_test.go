@@ -71,6 +71,31 @@ func TestX18_ACallThatIsSentTwiceRingsOnceAndAtOnce(t *testing.T) {
 	})
 }
 
+func TestACallOfPush2IsSentAtOnceAndOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.pushes.SetWindow(time.Hour)
+		wake := func(more string) string {
+			p := push2{client: "https://up.example.com/abc", more: more}.String()
+			begin, rest, _ := strings.Cut(p, "<encrypted")
+			_, end, _ := strings.Cut(rest, "</encrypted>")
+			return begin + end
+		}
+		for i, want := range []int{1, 2, 2, 2} { // a message, a call, the same call again, and a message, which is held
+			r.Handle(t.Context(), []byte(wake([]string{"", "<voip/>", "<voip/>", ""}[i])), r.reply)
+			synctest.Wait()
+			if got := len(r.engine.all()); got != want {
+				t.Errorf("after push %d, %d went out, want %d", i, got, want)
+			}
+		}
+		r.pushes.Close(t.Context())
+		if got := len(r.engine.all()); got != 3 {
+			t.Errorf("in the end, %d went out: the message after the call is lost", got)
+		}
+	})
+}
+
 // It is not parallel, because it measures memory.
 func TestAnAnswerThatWaitsKeepsNothingOfItsPush(t *testing.T) {
 	r := newRig(t)

@@ -49,13 +49,18 @@ const defaultGrace = 30 * time.Second
 func connect(s *service) (*connection, error) {
 	c, _, err := pool.LoadOrNew(s.address, func() (caddy.Destructor, error) {
 		c := &connection{address: s.address, status: telemetry.NewComponent(s.jid), tried: make(chan struct{}), ended: make(chan struct{})}
-		c.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Window: s.window, Deliver: c.deliver, Final: final, Busy: gateway.Unavailable})
+		c.pushes = coalesce.New(c.coalescing(s.window))
 		return c, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return c.(*connection), nil
+}
+
+// coalescing says how pushes are coalesced.
+func (c *connection) coalescing(window time.Duration) coalesce.Options[push, gateway.Result] {
+	return coalesce.Options[push, gateway.Result]{Window: window, Deliver: c.deliver, Final: final, AtOnce: call, Busy: gateway.Unavailable}
 }
 
 // final reports whether a verdict leaves the device without a push, so the next one must not be held.

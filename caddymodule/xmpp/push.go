@@ -102,7 +102,8 @@ func (r *request) push2(p *stanza.Push2) {
 	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
 		// Each message has a separate content, so none stands for another one.
-		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: important, Size: out.size() + waits, AnswerSize: waits, Value: out,
+		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: urgency2(p), Shows: shows2(p),
+		Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
 				r.conn.status.Coalesced()
@@ -137,6 +138,24 @@ func urgency(p *stanza.Publish) uint8 {
 		return important
 	}
 	return unimportant
+}
+
+func urgency2(p *stanza.Push2) uint8 {
+	switch {
+	case p.VoIP:
+		return call
+	case p.Important():
+		return important
+	}
+	return unimportant
+}
+
+// shows2 tells calls from other pushes. Pushes with different payloads are never compared.
+func shows2(p *stanza.Push2) (shows [16]byte) {
+	if p.VoIP {
+		shows = hash("voip")
+	}
+	return shows
 }
 
 // notification returns what a publish tells the app's devices.

@@ -97,7 +97,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(r.status.Close)
 	r.status.Use(telemetry.NewObserver(zap.NewNop(), func(string, map[string]any) {}))
 	r.current.Store(r.service)
-	r.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Deliver: r.deliver, Final: final, Busy: gateway.Unavailable})
+	r.pushes = coalesce.New(r.coalescing(0))
 	t.Cleanup(func() { r.pushes.Close(context.WithoutCancel(t.Context())) })
 	return r
 }

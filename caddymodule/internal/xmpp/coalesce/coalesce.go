@@ -6,7 +6,8 @@
 // The first push for a device goes out at once, and begins a window. While the window lasts:
 //
 //   - A push that shows the same as the one that went out last is the same push, for [Twin]. It goes nowhere.
-//   - A push that is more urgent than all that went out in the window goes out at once: a call must ring.
+//   - A push that is more urgent than all that went out in the window goes out at once. So does each push with [Options.AtOnce]: a call
+//     must ring.
 //   - Of all other pushes, only one is held. A push replaces the held one, unless the held one is more urgent.
 //
 // When the window ends, the held push goes out, and begins the next window. If a push was not accepted, or if its device is dead, the
@@ -70,6 +71,8 @@ type Options[P, V any] struct {
 	Deliver func(P) V
 	// Final reports whether a verdict ends the window, because the push was not accepted, or because the device is dead.
 	Final func(V) bool
+	// AtOnce is the urgency from which on a push is never held; 0 for none.
+	AtOnce uint8
 	// Busy is the verdict about a push that there is no room for, or that comes after [Coalescer.Close].
 	Busy V
 }
@@ -121,9 +124,9 @@ func (c *Coalescer[P, V]) Offer(p Push[P, V]) {
 			c.answer(f, c.Busy)
 		case w == nil:
 			c.begin(f)
-		case w.repeats(p, time.Now()):
+		case (w.held == nil || c.atOnce(p)) && w.repeats(p, time.Now()):
 			c.join(w.last, p)
-		case p.Urgency > w.urgency:
+		case p.Urgency > w.urgency, c.atOnce(p):
 			c.replace(w, f)
 			c.launch(w, f)
 		default:
@@ -131,6 +134,9 @@ func (c *Coalescer[P, V]) Offer(p Push[P, V]) {
 		}
 	})
 }
+
+// atOnce reports whether a push is never held.
+func (c *Coalescer[P, V]) atOnce(p Push[P, V]) bool { return c.AtOnce > 0 && p.Urgency >= c.AtOnce }
 
 // SetWindow changes how long windows last that begin from now on.
 func (c *Coalescer[P, V]) SetWindow(window time.Duration) { c.do(func() { c.Window = window }) }
@@ -260,7 +266,7 @@ func (c *Coalescer[P, V]) release(w *window[P, V]) *flight[P, V] {
 
 // repeats reports whether a push is the same as the one that went out last.
 func (w *window[P, V]) repeats(p Push[P, V], now time.Time) bool {
-	return w.held == nil && p.Shows == w.last.Shows && p.Urgency <= w.last.Urgency && now.Sub(w.last.began) < Twin
+	return p.Shows == w.last.Shows && p.Urgency <= w.last.Urgency && now.Sub(w.last.began) < Twin
 }
 
 // Close sends all held pushes on their way, and waits until all pushes have their verdict, or until the context is done. If there is no

@@ -41,7 +41,7 @@ func bubble(t *testing.T, test func(t *testing.T, p *phone)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &phone{began: time.Now(), verdict: func(string) string { return "ok" }}
 		p.Coalescer = coalesce.New(coalesce.Options[string, string]{
-			Window: window, Deliver: p.deliver, Busy: "busy",
+			Window: window, Deliver: p.deliver, AtOnce: call, Busy: "busy",
 			Final: func(v string) bool { return v != "ok" },
 		})
 		test(t, p)
@@ -155,6 +155,18 @@ func TestACallGoesOutAtOnceWhateverWentBefore(t *testing.T) {
 		p.offer("a5", low, "third") // less urgent than all that went out, and not the same
 		p.wantPushed(t, time.Minute, "a1 at 0s", "a2 at 0s", "a4 at 0s", "a5 at 5s")
 		p.wantAnswered(t, 0, "a1: ok at 0s", "a2: ok at 0s", "a3: ok, coalesced at 0s", "a4: ok at 0s", "a5: ok at 5s")
+	})
+}
+
+func TestEachCallGoesOutAtOnce(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, p *phone) {
+		p.offer("a1", call, "first")
+		p.offer("a2", high, "a message")
+		p.offer("a3", call, "first")
+		p.wantPushed(t, 0, "a1 at 0s")
+		p.offer("a4", call, "second")
+		p.wantPushed(t, time.Minute, "a1 at 0s", "a4 at 0s")
 	})
 }
 
