@@ -71,6 +71,26 @@ func TestX18_ACallThatIsSentTwiceRingsOnceAndAtOnce(t *testing.T) {
 	})
 }
 
+func TestTheNewestCountOfABurstIsSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.pushes.SetWindow(5 * time.Second)
+		for count := range 5 {
+			const body = "<field var='last-message-body'>"
+			field := fmt.Sprintf("<field var='message-count'><value>%d</value></field>", count+1)
+			p := strings.Replace(publishing{node: "t", body: "New Message!"}.String(), body, field+body, 1)
+			r.Handle(t.Context(), []byte(p), r.reply)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		pushes := r.engine.all()
+		if len(pushes) != 2 || pushes[1].notification.Counts.Unread == nil || *pushes[1].notification.Counts.Unread != 5 {
+			t.Errorf("there are %d pushes, and the last one doesn't have the newest count", len(pushes))
+		}
+	})
+}
+
 func TestACallOfPush2IsSentAtOnceAndOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

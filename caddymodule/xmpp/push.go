@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
@@ -70,7 +71,7 @@ func (r *request) publish(ctx context.Context, p *stanza.Publish) {
 	answered := &stanza.Publish{Header: p.Header} // many answers may wait, and need no more
 	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
-		Device: hash(to.appID, to.token, to.account, to.channel), Urgency: urgency(p), Shows: to.shows(p),
+		Device: hash(to.appID, to.token, to.account, to.channel), Urgency: urgency(p), Shows: to.shows(p, out.notification),
 		Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
@@ -176,7 +177,16 @@ func (t *target) notification(p *stanza.Publish) *providers.Notification {
 }
 
 // shows identifies what a publish shows; zero if it only wakes the device.
-func (t *target) shows(p *stanza.Publish) [16]byte {
+func (t *target) shows(p *stanza.Publish, n *providers.Notification) [16]byte {
+	own := t.own(p)
+	if n.Counts.Unread == nil {
+		return own
+	}
+	return hash(hex.EncodeToString(own[:]), strconv.FormatInt(*n.Counts.Unread, 10))
+}
+
+// own identifies the content that a publish brings to the device; zero if it brings none.
+func (t *target) own(p *stanza.Publish) [16]byte {
 	switch {
 	case p.Encrypted != nil:
 		return hash(p.Encrypted.Data, p.Encrypted.IV)
@@ -206,7 +216,7 @@ func (to *recipient) device(p *stanza.Publish) providers.Device {
 	}
 	d := deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
 	d.Account = to.account + to.channel
-	if own := to.shows(p); own != [16]byte{} { // a later push does not stand for it
+	if own := to.own(p); own != [16]byte{} { // a later push does not stand for it
 		d.Account += hex.EncodeToString(own[:])
 	}
 	return d
