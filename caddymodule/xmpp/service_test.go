@@ -23,6 +23,7 @@ type fakeEngine struct {
 	mu     sync.Mutex
 	pushes []push
 	hold   bool // of nodes with a retired key
+	alarm  bool // because of that
 }
 
 func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d providers.Device, _ int) gateway.Result {
@@ -39,7 +40,9 @@ func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d pro
 
 func (e *fakeEngine) Usable(d *providers.Device) bool { return d.Pushkey != "unusable" }
 
-func (e *fakeEngine) HoldRetired(_ string, _ [16]byte, retired bool) bool { return retired && e.hold }
+func (e *fakeEngine) HoldRetired(_ string, _ [16]byte, retired bool) (held, alarm bool) {
+	return retired && e.hold, retired && e.alarm
+}
 
 // all returns what the engine got.
 func (e *fakeEngine) all() []push {
