@@ -71,8 +71,8 @@ func (r *request) publish(ctx context.Context, p *stanza.Publish) {
 	answered := &stanza.Publish{Header: p.Header} // many answers may wait, and need no more
 	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
-		Device: hash(to.appID, to.token, to.account, to.channel), Urgency: urgency(p), Shows: to.shows(p, out.notification),
-		Size: out.size() + waits, AnswerSize: waits, Value: out,
+		Device: hash(to.appID, to.token, to.account, to.channel), Sender: hash(p.Domain()),
+		Urgency: urgency(p), Shows: to.shows(p, out.notification), Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
 				r.conn.status.Coalesced()
@@ -103,7 +103,7 @@ func (r *request) push2(p *stanza.Push2) {
 	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
 		// Each message has a separate content, so none stands for another one.
-		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: urgency2(p), Shows: shows2(p),
+		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Sender: hash(p.Domain()), Urgency: urgency2(p), Shows: shows2(p),
 		Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {

@@ -21,7 +21,8 @@
 // # Bounds
 //
 // Anybody can send pushes for any number of devices. If there is no room for a window or for a push to hold, the push goes out at once.
-// If too many pushes are on their way, or too many wait for the same verdict, a push is answered with [Options.Busy].
+// If too many pushes are on their way, or too many wait for the same verdict, a push is answered with [Options.Busy]. One sender's pushes
+// cannot take all the room.
 package coalesce
 
 import (
@@ -36,8 +37,9 @@ import (
 const Twin = 2 * time.Second
 
 const (
-	// maxOnTheirWay is how many pushes may be on their way at a time.
+	// maxOnTheirWay is how many pushes may be on their way at a time, and maxOfSender how many of them may come from one sender.
 	maxOnTheirWay = 512
+	maxOfSender   = maxOnTheirWay / 2
 	// maxWindows is how many devices may have a window. Without a held push, a window takes less than 1 KiB.
 	maxWindows = 16384
 	// maxHeld is how many bytes all held pushes may have, with the answers of those that wait for the verdict about another one.
@@ -48,8 +50,8 @@ const (
 
 // Push is a push for a device. P is what is delivered, and V is a verdict about it.
 type Push[P, V any] struct {
-	// Device identifies the device.
-	Device [16]byte
+	// Device identifies the device, and Sender the server that sent the push.
+	Device, Sender [16]byte
 	// Urgency is higher if the push is more urgent.
 	Urgency uint8
 	// Shows identifies what the push shows, such as a hash of its text. It is zero for a push that only wakes the device.
@@ -85,6 +87,7 @@ type Coalescer[P, V any] struct {
 	windows  map[[16]byte]*window[P, V]
 	held     int // bytes
 	onTheWay int
+	senders  map[[16]byte]int // how many of them each sender has
 	closed   bool
 	due      []func() // answers to give once mu is unlocked
 	flights  sync.WaitGroup
@@ -112,7 +115,7 @@ type flight[P, V any] struct {
 
 // New makes a coalescer. Close must be called once.
 func New[P, V any](o Options[P, V]) *Coalescer[P, V] {
-	return &Coalescer[P, V]{Options: o, windows: make(map[[16]byte]*window[P, V])}
+	return &Coalescer[P, V]{Options: o, windows: make(map[[16]byte]*window[P, V]), senders: make(map[[16]byte]int)}
 }
 
 // Offer takes a push. It never blocks.
@@ -191,11 +194,12 @@ func (c *Coalescer[P, V]) begin(f *flight[P, V]) {
 
 // launch sends a push on its way, and reports whether there was room for it.
 func (c *Coalescer[P, V]) launch(w *window[P, V], f *flight[P, V]) bool {
-	if c.onTheWay >= maxOnTheirWay {
+	if c.onTheWay >= maxOnTheirWay || c.senders[f.Sender] >= maxOfSender {
 		c.answer(f, c.Busy)
 		return false
 	}
 	c.onTheWay++
+	c.senders[f.Sender]++
 	f.began = time.Now()
 	w.last, w.urgency = f, max(w.urgency, f.Urgency)
 	value := f.Value
@@ -203,6 +207,9 @@ func (c *Coalescer[P, V]) launch(w *window[P, V], f *flight[P, V]) bool {
 		verdict := c.Deliver(value)
 		c.do(func() {
 			c.onTheWay--
+			if c.senders[f.Sender]--; c.senders[f.Sender] == 0 {
+				delete(c.senders, f.Sender)
+			}
 			c.land(f, verdict)
 		})
 	})

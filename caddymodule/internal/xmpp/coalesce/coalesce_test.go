@@ -285,6 +285,7 @@ func TestAFloodStaysInItsBounds(t *testing.T) {
 		p.takes = time.Second
 		answers := flood(p, maxOnTheirWay+100, func(i int, push *coalesce.Push[string, string]) {
 			binary.BigEndian.PutUint64(push.Device[:], uint64(i))
+			push.Sender[0] = byte(i % 3)
 		})
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -318,6 +319,30 @@ func TestAFloodStaysInItsBounds(t *testing.T) {
 		synctest.Wait()
 		if got := answers("ok"); got != 10 {
 			t.Errorf("%d pushes went out", got)
+		}
+	})
+}
+
+func TestOneSenderCannotTakeAllTheRoom(t *testing.T) {
+	t.Parallel()
+	const maxOfSender = 256
+	bubble(t, func(t *testing.T, p *phone) {
+		p.takes = time.Second
+		for range 2 { // the second time, all the room is free again
+			sent := 0
+			from := func(sender byte) func(int, *coalesce.Push[string, string]) {
+				return func(_ int, push *coalesce.Push[string, string]) {
+					sent++
+					binary.BigEndian.PutUint64(push.Device[:], uint64(sent))
+					push.Sender[0] = sender
+				}
+			}
+			many, few := flood(p, 1000, from('a')), flood(p, maxOfSender, from('b'))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if many, few := many("ok"), few("ok"); many != maxOfSender || few != maxOfSender {
+				t.Errorf("%d pushes of the sender of many went out, and %d of the other's", many, few)
+			}
 		}
 	})
 }
