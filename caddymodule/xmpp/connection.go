@@ -46,16 +46,13 @@ type connection struct {
 const defaultGrace = 30 * time.Second
 
 // connect returns the connection of a service's component. If there is none yet, it does nothing until use is called.
-func connect(s *service) (*connection, error) {
-	c, _, err := pool.LoadOrNew(s.address, func() (caddy.Destructor, error) {
+func connect(s *service) *connection {
+	c, _, _ := pool.LoadOrNew(s.address, func() (caddy.Destructor, error) {
 		c := &connection{address: s.address, status: telemetry.NewComponent(s.jid), tried: make(chan struct{}), ended: make(chan struct{})}
 		c.pushes = coalesce.New(c.coalescing(s.window))
-		return c, nil
+		return c, nil // so LoadOrNew does not fail
 	})
-	if err != nil {
-		return nil, err
-	}
-	return c.(*connection), nil
+	return c.(*connection)
 }
 
 // coalescing says how pushes are coalesced.
