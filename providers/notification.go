@@ -324,8 +324,8 @@ type Device struct {
 	Data json.RawMessage `json:",omitempty"`
 	// Tweaks are the tweaks that the push rules set, a JSON object; nil if there are none.
 	Tweaks json.RawMessage `json:",omitempty"`
-	// Account tells the accounts apart that share a pushkey, such as those of an XMPP client. It also differs for pushes whose Data has a
-	// content of their own. It is empty for Matrix. A notification that only wakes the device replaces only those for the same Account. It
-	// is not sent.
+	// Account tells the accounts apart that share a pushkey, such as those of an XMPP client. It also differs for pushes with a separate
+	// content in Data. It is empty for Matrix. A notification that only wakes the device replaces only those for the same Account. It is
+	// not sent.
 	Account string `json:",omitempty"`
 }
