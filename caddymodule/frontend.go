@@ -52,9 +52,9 @@ func (a *App) Usable(d *providers.Device) bool {
 	return app != nil && app.Usable(d, providers.Site{}) == nil
 }
 
-// HoldRetired counts a node of an XMPP component by whether its key is retired, and reports whether so many are that no registration must
-// end. The fuse's options apply.
-func (a *App) HoldRetired(component string, node [16]byte, retired bool) bool {
+// HoldRetired counts a node of an XMPP component by whether its key is retired. It reports whether so many are that no registration must
+// end, and whether that alerts the operator. The fuse's options apply.
+func (a *App) HoldRetired(component string, node [16]byte, retired bool) (held, alarm bool) {
 	return a.gateway.Shared.Fuses.HoldNode(component, node, retired, a.gateway.Fuse, a.gateway.Now())
 }
 

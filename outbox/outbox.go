@@ -327,8 +327,8 @@ func (s *Standing) UnmarshalText(text []byte) error {
 const (
 	// ReplaceBadge is the Replace of a badge update.
 	ReplaceBadge = "badge"
-	// ReplaceWake is the Replace of a notification that only wakes its device. If the device has several accounts, a space and a hash of
-	// the account follow.
+	// ReplaceWake is the Replace of a notification that only wakes its device. If its priority is low, a space and "low" follow. If the
+	// device has several accounts, a space and a hash of the account follow.
 	ReplaceWake = "wake"
 )
 

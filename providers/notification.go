@@ -48,7 +48,8 @@ type Notification struct {
 	Badge bool
 
 	// Wake reports whether the notification only wakes the device, so its app connects to its server. It has no event, and it may have no
-	// counts either. Of a device's pending ones, only the newest is delivered. Matrix homeservers send none; XMPP servers do.
+	// counts either. Of a device's pending ones with the same priority and Account, only the newest is delivered. Matrix homeservers send
+	// none; XMPP servers do.
 	Wake bool `json:",omitempty"`
 
 	// Body is the request body that contained the notification: see [Notification.Members]. It is nil once the content policy or the
@@ -323,7 +324,8 @@ type Device struct {
 	Data json.RawMessage `json:",omitempty"`
 	// Tweaks are the tweaks that the push rules set, a JSON object; nil if there are none.
 	Tweaks json.RawMessage `json:",omitempty"`
-	// Account tells the accounts apart that share a pushkey, such as those of an XMPP client. It is empty for Matrix. A notification that only
-	// wakes the device replaces only those for the same account. It is not sent.
+	// Account tells the accounts apart that share a pushkey, such as those of an XMPP client. It also differs for pushes with a separate
+	// content in Data. It is empty for Matrix. A notification that only wakes the device replaces only those for the same Account. It is
+	// not sent.
 	Account string `json:",omitempty"`
 }

@@ -38,10 +38,10 @@ func (c *connection) Handle(ctx context.Context, raw []byte, reply component.Rep
 	switch p := parsed.(type) {
 	case *stanza.Publish:
 		r.kind = kindPublish
-		r.publish(ctx, p, len(raw))
+		r.publish(ctx, p)
 	case *stanza.Push2:
 		r.kind = kindPush2
-		r.push2(p, len(raw))
+		r.push2(p)
 	case *stanza.Command:
 		r.kind = kindCommand
 		r.command(ctx, p)

@@ -100,25 +100,24 @@ func (a *App) Start() error {
 type allStarted struct{ *App }
 
 // Handle implements caddyevents.Handler.
-func (a allStarted) Handle(context.Context, caddy.Event) error { return a.join() }
+func (a allStarted) Handle(context.Context, caddy.Event) error {
+	a.join()
+	return nil
+}
 
 // join takes over the connections that there are, and opens the others.
-func (a *App) join() error {
+func (a *App) join() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped {
-		return nil
+		return
 	}
 	for _, s := range a.services {
-		c, err := connect(s)
-		if err != nil {
-			return err
-		}
+		c := connect(s)
 		c.status.Use(a.observer)
 		c.use(s)
 		a.joined = append(a.joined, c)
 	}
-	return nil
 }
 
 // Stop leaves the connections to the next configuration. It ends those that the next one does not have, once the pushes in hand are

@@ -50,8 +50,9 @@ type Component struct {
 	Rate *Rate `json:"rate,omitempty"`
 
 	// How long the gateway collects further pushes for a device after it has sent one. XMPP servers may send more than 20 pushes for a
-	// device at once. At the end of this time, only the newest of the collected pushes is sent. A call is always sent at once. The sum of
-	// this time and the `wait` of an app can be at most 25s. 0 turns this off. Default: 5s.
+	// device at once. At the end of this time, only the newest of the collected pushes is sent. A push that shows the same as the sent one,
+	// less than 2s after it, is neither collected nor sent. A push that the server marks as a call is always sent at once. The sum of this
+	// time and the `wait` of an app can be at most 25s. 0 turns this off. Default: 5s.
 	Coalesce *caddy.Duration `json:"coalesce,omitempty"`
 }
 

@@ -46,16 +46,18 @@ type connection struct {
 const defaultGrace = 30 * time.Second
 
 // connect returns the connection of a service's component. If there is none yet, it does nothing until use is called.
-func connect(s *service) (*connection, error) {
-	c, _, err := pool.LoadOrNew(s.address, func() (caddy.Destructor, error) {
+func connect(s *service) *connection {
+	c, _, _ := pool.LoadOrNew(s.address, func() (caddy.Destructor, error) {
 		c := &connection{address: s.address, status: telemetry.NewComponent(s.jid), tried: make(chan struct{}), ended: make(chan struct{})}
-		c.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Window: s.window, Deliver: c.deliver, Final: final, Busy: gateway.Unavailable})
-		return c, nil
+		c.pushes = coalesce.New(c.coalescing(s.window))
+		return c, nil // so LoadOrNew does not fail
 	})
-	if err != nil {
-		return nil, err
-	}
-	return c.(*connection), nil
+	return c.(*connection)
+}
+
+// coalescing says how pushes are coalesced.
+func (c *connection) coalescing(window time.Duration) coalesce.Options[push, gateway.Result] {
+	return coalesce.Options[push, gateway.Result]{Window: window, Deliver: c.deliver, Final: final, AtOnce: call, Busy: gateway.Unavailable}
 }
 
 // final reports whether a verdict leaves the device without a push, so the next one must not be held.

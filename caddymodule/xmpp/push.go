@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
@@ -18,8 +20,15 @@ import (
 type push struct {
 	notification *providers.Notification
 	device       providers.Device
-	size         int // of the stanza
 }
+
+// size returns how many bytes a push takes.
+func (p *push) size() int {
+	return len(p.device.Data) + len(p.device.Pushkey) + len(p.notification.Sender) + len(p.notification.Content)
+}
+
+// answerSize is how many bytes an answer takes until it is given.
+func answerSize(h *stanza.Header) int { return 256 + len(h.ID) + len(h.From) + len(h.To) }
 
 // object is a JSON object.
 type object = map[string]json.RawMessage
@@ -32,7 +41,7 @@ const (
 )
 
 // publish hands on a push of XEP-0357.
-func (r *request) publish(ctx context.Context, p *stanza.Publish, size int) {
+func (r *request) publish(ctx context.Context, p *stanza.Publish) {
 	if !p.FromServer() {
 		r.refuse(p, telemetry.SenderNotServer)
 		return
@@ -54,31 +63,34 @@ func (r *request) publish(ctx context.Context, p *stanza.Publish, size int) {
 		r.send(p.Answer(stanza.Taken, ""), telemetry.AnswerResult)
 		return
 	}
-	out := push{notification: to.notification(p), device: to.device(p), size: size}
+	out := push{notification: to.notification(p), device: to.device(p)}
 	if !r.engine.Usable(&out.device) {
 		r.refuse(p, telemetry.Unusable)
 		return
 	}
+	answered := &stanza.Publish{Header: p.Header} // many answers may wait, and need no more
+	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
-		Device: hash(to.appID, to.token, to.account, to.channel), Urgency: urgency(p), Shows: to.shows(p), Size: size, Value: out,
+		Device: hash(to.appID, to.token, to.account, to.channel), Sender: hash(p.Domain()),
+		Urgency: urgency(p), Shows: to.shows(p, out.notification), Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
 				r.conn.status.Coalesced()
 			}
-			r.answer(p, result)
+			r.answer(answered, result)
 		},
 	})
 }
 
 // push2 hands on a push of Push 2.0. What its sender or its client did wrong is not the operator's matter, so it raises no alarm.
-func (r *request) push2(p *stanza.Push2, size int) {
+func (r *request) push2(p *stanza.Push2) {
 	if why := r.refusal2(p); why != "" {
 		r.conn.status.Refused(why, p.Domain())
 		r.send(nil, telemetry.AnswerNone)
 		return
 	}
 	// Without a payload, the newest push is as good as all of them.
-	out := push{notification: &providers.Notification{Wake: p.Payload == nil}, device: r.relay.relayed(p), size: size}
+	out := push{notification: &providers.Notification{Wake: p.Payload == nil}, device: r.relay.relayed(p)}
 	if !p.Important() {
 		out.notification.Prio = providers.PrioLow
 	}
@@ -87,14 +99,17 @@ func (r *request) push2(p *stanza.Push2, size int) {
 		r.send(nil, telemetry.AnswerNone)
 		return
 	}
+	answered := &stanza.Push2{Header: p.Header}
+	waits := answerSize(&p.Header)
 	r.conn.pushes.Offer(coalesce.Push[push, gateway.Result]{
 		// Each message has a separate content, so none stands for another one.
-		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Urgency: important, Size: size, Value: out,
+		Device: hash(r.relay.appID, p.Client, string(p.Payload)), Sender: hash(p.Domain()), Urgency: urgency2(p), Shows: shows2(p),
+		Size: out.size() + waits, AnswerSize: waits, Value: out,
 		Answer: func(result gateway.Result, coalesced bool) {
 			if coalesced {
 				r.conn.status.Coalesced()
 			}
-			r.answer2(p, result)
+			r.answer2(answered, result)
 		},
 	})
 }
@@ -126,6 +141,24 @@ func urgency(p *stanza.Publish) uint8 {
 	return unimportant
 }
 
+func urgency2(p *stanza.Push2) uint8 {
+	switch {
+	case p.VoIP:
+		return call
+	case p.Important():
+		return important
+	}
+	return unimportant
+}
+
+// shows2 tells calls from other pushes. Pushes with different payloads are never compared.
+func shows2(p *stanza.Push2) (shows [16]byte) {
+	if p.VoIP {
+		shows = hash("voip")
+	}
+	return shows
+}
+
 // notification returns what a publish tells the app's devices.
 func (t *target) notification(p *stanza.Publish) *providers.Notification {
 	n := &providers.Notification{Wake: true}
@@ -144,7 +177,16 @@ func (t *target) notification(p *stanza.Publish) *providers.Notification {
 }
 
 // shows identifies what a publish shows; zero if it only wakes the device.
-func (t *target) shows(p *stanza.Publish) [16]byte {
+func (t *target) shows(p *stanza.Publish, n *providers.Notification) [16]byte {
+	own := t.own(p)
+	if n.Counts.Unread == nil {
+		return own
+	}
+	return hash(hex.EncodeToString(own[:]), strconv.FormatInt(*n.Counts.Unread, 10))
+}
+
+// own identifies the content that a publish brings to the device; zero if it brings none.
+func (t *target) own(p *stanza.Publish) [16]byte {
 	switch {
 	case p.Encrypted != nil:
 		return hash(p.Encrypted.Data, p.Encrypted.IV)
@@ -174,6 +216,9 @@ func (to *recipient) device(p *stanza.Publish) providers.Device {
 	}
 	d := deviceWith(to.appID, to.token, map[string]any{"default_payload": payload})
 	d.Account = to.account + to.channel
+	if own := to.own(p); own != [16]byte{} { // a later push does not stand for it
+		d.Account += hex.EncodeToString(own[:])
+	}
 	return d
 }
 

@@ -86,6 +86,11 @@ func TestX25_AfterTwoRotationsTheOldestNodeEndsUnlessMostAreThatOld(t *testing.T
 	r.want(publishing{node: node, secret: secret, body: "x"}, gone)
 	r.engine.hold = true
 	r.want(publishing{node: node, secret: secret, body: "x"}, wait)
+	if got := r.alarms(); got != "" {
+		t.Errorf("what strangers can cause raises the alarms %s", got)
+	}
+	r.engine.alarm = true
+	r.want(publishing{node: node, secret: secret, body: "x"}, wait)
 	if got := r.alarms(); got != "keys_retired example.test 1" {
 		t.Errorf("the alarms are %s", got)
 	}

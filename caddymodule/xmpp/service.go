@@ -19,7 +19,7 @@ import (
 type engine interface {
 	Deliver(ctx context.Context, n *providers.Notification, d providers.Device, size int) gateway.Result
 	Usable(d *providers.Device) bool
-	HoldRetired(component string, node [16]byte, retired bool) bool
+	HoldRetired(component string, node [16]byte, retired bool) (held, alarm bool)
 }
 
 // service is what one configuration says about a component.
@@ -101,13 +101,11 @@ func (s *service) recipient(ctx context.Context, p *stanza.Publish) (recipient, 
 	if errors.Is(err, node.ErrNotSealed) {
 		return s.direct(p)
 	}
-	s.hold(p.Node, false, err)
 	switch {
 	case err == nil:
-	case errors.Is(err, node.ErrRetired) && s.hold(p.Node, true, nil):
-		return recipient{}, telemetry.KeysRetired
+		s.engine.HoldRetired(s.jid, rejected.KeyOf(s.jid, p.Node), false)
 	case errors.Is(err, node.ErrRetired):
-		return recipient{}, telemetry.KeyRetired
+		return recipient{}, s.retired(p.Node)
 	case errors.Is(err, node.ErrUnknownKey):
 		return recipient{}, telemetry.KeyUnknown
 	case errors.Is(err, node.ErrSecret):
@@ -134,9 +132,15 @@ func (s *service) direct(p *stanza.Publish) (recipient, telemetry.Alarm) {
 	return recipient{target: to, token: p.Node}, ""
 }
 
-// hold counts a node in the component's fuse, and reports whether nodes with retired keys are held. A node with an error is not counted.
-func (s *service) hold(sealed string, retired bool, err error) bool {
-	return err == nil && s.engine.HoldRetired(s.jid, rejected.KeyOf(s.jid, sealed), retired)
+// retired returns why nothing is delivered to a node whose key is retired.
+func (s *service) retired(sealed string) telemetry.Alarm {
+	switch held, alarm := s.engine.HoldRetired(s.jid, rejected.KeyOf(s.jid, sealed), true); {
+	case alarm:
+		return telemetry.KeysRetired
+	case held:
+		return telemetry.KeyHeld
+	}
+	return telemetry.KeyRetired
 }
 
 // deliver hands a push to the engine. The app of a push that was held may not be configured any more.
@@ -144,5 +148,5 @@ func (s *service) deliver(p push) gateway.Result {
 	if s.apps[p.device.AppID] == nil {
 		return gateway.Unavailable
 	}
-	return s.engine.Deliver(context.Background(), p.notification, p.device, p.size)
+	return s.engine.Deliver(context.Background(), p.notification, p.device, p.size())
 }

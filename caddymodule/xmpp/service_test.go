@@ -23,12 +23,13 @@ type fakeEngine struct {
 	mu     sync.Mutex
 	pushes []push
 	hold   bool // of nodes with a retired key
+	alarm  bool // because of that
 }
 
-func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d providers.Device, size int) gateway.Result {
+func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d providers.Device, _ int) gateway.Result {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pushes = append(e.pushes, push{n, d, size})
+	e.pushes = append(e.pushes, push{n, d})
 	for result := range gateway.Result(len(gateway.Results{})) {
 		if d.Pushkey == result.String() {
 			return result
@@ -39,7 +40,9 @@ func (e *fakeEngine) Deliver(_ context.Context, n *providers.Notification, d pro
 
 func (e *fakeEngine) Usable(d *providers.Device) bool { return d.Pushkey != "unusable" }
 
-func (e *fakeEngine) HoldRetired(_ string, _ [16]byte, retired bool) bool { return retired && e.hold }
+func (e *fakeEngine) HoldRetired(_ string, _ [16]byte, retired bool) (held, alarm bool) {
+	return retired && e.hold, retired && e.alarm
+}
 
 // all returns what the engine got.
 func (e *fakeEngine) all() []push {
@@ -97,7 +100,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(r.status.Close)
 	r.status.Use(telemetry.NewObserver(zap.NewNop(), func(string, map[string]any) {}))
 	r.current.Store(r.service)
-	r.pushes = coalesce.New(coalesce.Options[push, gateway.Result]{Deliver: r.deliver, Final: final, Busy: gateway.Unavailable})
+	r.pushes = coalesce.New(r.coalescing(0))
 	t.Cleanup(func() { r.pushes.Close(context.WithoutCancel(t.Context())) })
 	return r
 }
@@ -277,5 +280,36 @@ func TestX04_WhatAPushTellsDependsOnItsApp(t *testing.T) {
 		if n := pushes[i].notification; n.Prio != want.prio || string(n.Content) != want.content || !n.Wake {
 			t.Errorf("push %d is %+v", i, n)
 		}
+	}
+}
+
+func TestAPendingPushIsReplacedOnlyByWhatIsAsGood(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const encrypted = `<encrypted xmlns='tigase:push:encrypt:0' iv='IV'%s>%s</encrypted>`
+	for _, p := range []publishing{
+		{body: "x"},                                         // a message, which only wakes the device
+		{more: fmt.Sprintf(encrypted, "", "A")},             // a message that the app decrypts
+		{more: fmt.Sprintf(encrypted, "", "B")},             // another one
+		{more: fmt.Sprintf(encrypted, " type='voip'", "C")}, // a call
+		{module: "full", body: "one"},
+		{module: "full", body: "two"},
+		{},          // a chat state
+		{},          // replaces the former one
+		{body: "y"}, // replaces the first message
+	} {
+		p.node = "t"
+		r.want(p, "result")
+	}
+	replaces := make(map[string]int)
+	for i, p := range r.engine.all() {
+		what := new(gateway.App).Replace(p.notification, &p.device)
+		if before, ok := replaces[what]; ok && (i != 7 || before != 6) && (i != 8 || before != 0) {
+			t.Errorf("push %d replaces push %d", i, before)
+		}
+		replaces[what] = i
+	}
+	if len(replaces) != 7 {
+		t.Errorf("there are %d kinds of pushes", len(replaces))
 	}
 }

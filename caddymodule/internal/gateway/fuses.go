@@ -12,13 +12,17 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// HoldNode counts a node of an XMPP component by whether its key is retired, and reports whether so many are that they are not believed to
-// be dead. No app has the name of the component's fuse, because no pattern has a slash.
-func (f *Fuses) HoldNode(component string, node rejected.Key, retired bool, o FuseOptions, now time.Time) bool {
+// HoldNode counts a node of an XMPP component by whether its key is retired. It reports whether so many are that they are not believed to
+// be dead, and whether that alerts the operator. No app has the name of the component's fuse, because no pattern has a slash.
+//
+// Anybody can make up a node with the id of a retired key, because nothing can open it. So it is a known one only if it was opened before.
+func (f *Fuses) HoldNode(component string, node rejected.Key, retired bool, o FuseOptions, now time.Time) (held, alarm bool) {
 	if o.Share >= 1 {
-		return false
+		return false, false
 	}
-	return f.of("xmpp/"+component).note(noted{key: node, dead: retired, known: true}, o, now).held && retired
+	fuse := f.of("xmpp/" + component)
+	held = fuse.note(noted{key: node, dead: retired, known: !retired}, o, now).held && retired
+	return held, held && fuse.alarms("")
 }
 
 // recordUnlessHeld records a verdict, unless the fuse is tripped or trips because of it. A trip withdraws the verdicts of its window.

@@ -146,7 +146,7 @@ func (a *App) Replace(n *providers.Notification, d *providers.Device) (what stri
 	case n.Badge:
 		return outbox.ReplaceBadge
 	case n.Wake:
-		return wakeOf(d)
+		return wakeOf(n, d)
 	}
 	if p, ok := a.Provider.(providers.Replacer); ok {
 		_ = a.guard("Replace", func() { what = p.Replace(n, d) })
@@ -158,13 +158,18 @@ func (a *App) Replace(n *providers.Notification, d *providers.Device) (what stri
 	return "told " + hex.EncodeToString(hash[:16])
 }
 
-// wakeOf returns which notifications that only wake a device replace each other.
-func wakeOf(d *providers.Device) string {
+// wakeOf returns which notifications that only wake a device replace each other. One with a low priority, which the device may get much
+// later, replaces no other.
+func wakeOf(n *providers.Notification, d *providers.Device) string {
+	what := outbox.ReplaceWake
+	if n.Prio == providers.PrioLow {
+		what += " low"
+	}
 	if d.Account == "" {
-		return outbox.ReplaceWake
+		return what
 	}
 	hash := sha256.Sum256([]byte(d.Account))
-	return outbox.ReplaceWake + " " + hex.EncodeToString(hash[:16])
+	return what + " " + hex.EncodeToString(hash[:16])
 }
 
 // Reduce returns the part of a notification that the provider needs, or all of it if the provider does not reduce notifications.

@@ -72,16 +72,22 @@ func TestAWakeUpReplacesOnlyWakeUps(t *testing.T) {
 		wantLine(t, r.notify(event("$1", device("phone"))), `[]`)
 		wantLine(t, r.wake(providers.Notification{}, "phone", `{}`), `[]`)
 		wantLine(t, r.notify(badge(device("phone"))), `[]`)
-		wantLine(t, r.wake(providers.Notification{Prio: providers.PrioLow}, "phone", `{}`), `[]`)
+		wantLine(t, r.wake(providers.Notification{}, "phone", `{"newest":true}`), `[]`)
+		for range 2 {
+			wantLine(t, r.wake(providers.Notification{Prio: providers.PrioLow}, "phone", `{}`), `[]`)
+		}
 		n := len(p.asked())
 		p.fixed.Store(true)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		pushes := p.asked()[n:]
-		if len(pushes) != 3 {
-			t.Fatalf("%d pushes were delivered, want the event, the badge update and the newest wake-up", len(pushes))
+		if len(pushes) != 4 {
+			t.Fatalf("%d pushes were delivered, want the event, the badge update and the newest wake-up of each priority", len(pushes))
 		}
-		if last := pushes[2].Notification; !last.Wake || last.Prio != providers.PrioLow {
+		if newest := pushes[2]; !newest.Notification.Wake || string(newest.Device.Data) != `{"newest":true}` {
+			t.Errorf("the newest one is %+v for %s", newest.Notification, newest.Device.Data)
+		}
+		if last := pushes[3].Notification; !last.Wake || last.Prio != providers.PrioLow {
 			t.Errorf("the last one is %+v", last)
 		}
 	})

@@ -24,6 +24,8 @@ const (
 	Unusable      Alarm = "unusable"
 	// KeyRetired: the node's key is retired, and the registration ends.
 	KeyRetired Alarm = "key_retired"
+	// KeyHeld: the node's key is retired, but so many nodes are that the registration stays. Strangers may have made them up.
+	KeyHeld Alarm = "key_held"
 	// Busy: too much is under way.
 	Busy Alarm = "busy"
 	// Undeliverable: a Push 2.0 message that no push service would take. Its sender or its client is at fault.

@@ -6,7 +6,8 @@
 // The first push for a device goes out at once, and begins a window. While the window lasts:
 //
 //   - A push that shows the same as the one that went out last is the same push, for [Twin]. It goes nowhere.
-//   - A push that is more urgent than all that went out in the window goes out at once: a call must ring.
+//   - A push that is more urgent than all that went out in the window goes out at once. So does each push with [Options.AtOnce]: a call
+//     must ring.
 //   - Of all other pushes, only one is held. A push replaces the held one, unless the held one is more urgent.
 //
 // When the window ends, the held push goes out, and begins the next window. If a push was not accepted, or if its device is dead, the
@@ -20,7 +21,8 @@
 // # Bounds
 //
 // Anybody can send pushes for any number of devices. If there is no room for a window or for a push to hold, the push goes out at once.
-// If too many pushes are on their way, or too many wait for the same verdict, a push is answered with [Options.Busy].
+// If too many pushes are on their way, or too many wait for the same verdict, a push is answered with [Options.Busy]. One sender's pushes
+// cannot take all the room.
 package coalesce
 
 import (
@@ -35,11 +37,12 @@ import (
 const Twin = 2 * time.Second
 
 const (
-	// maxOnTheirWay is how many pushes may be on their way at a time.
+	// maxOnTheirWay is how many pushes may be on their way at a time, and maxOfSender how many of them may come from one sender.
 	maxOnTheirWay = 512
+	maxOfSender   = maxOnTheirWay / 2
 	// maxWindows is how many devices may have a window. Without a held push, a window takes less than 1 KiB.
 	maxWindows = 16384
-	// maxHeld is how many bytes all held pushes may have.
+	// maxHeld is how many bytes all held pushes may have, with the answers of those that wait for the verdict about another one.
 	maxHeld = 8 << 20
 	// maxAnswers is how many pushes may wait for the same verdict.
 	maxAnswers = 64
@@ -47,14 +50,14 @@ const (
 
 // Push is a push for a device. P is what is delivered, and V is a verdict about it.
 type Push[P, V any] struct {
-	// Device identifies the device.
-	Device [16]byte
+	// Device identifies the device, and Sender the server that sent the push.
+	Device, Sender [16]byte
 	// Urgency is higher if the push is more urgent.
 	Urgency uint8
 	// Shows identifies what the push shows, such as a hash of its text. It is zero for a push that only wakes the device.
 	Shows [16]byte
-	// Size is how many bytes the push takes while it is held.
-	Size int
+	// Size is how many bytes the push takes while it is held, with Answer. AnswerSize is how many of them only Answer takes.
+	Size, AnswerSize int
 	// Value is the push itself.
 	Value P
 	// Answer is called once, with the verdict. coalesced means that the verdict is about another push, which went out for this one. It
@@ -70,6 +73,8 @@ type Options[P, V any] struct {
 	Deliver func(P) V
 	// Final reports whether a verdict ends the window, because the push was not accepted, or because the device is dead.
 	Final func(V) bool
+	// AtOnce is the urgency from which on a push is never held; 0 for none.
+	AtOnce uint8
 	// Busy is the verdict about a push that there is no room for, or that comes after [Coalescer.Close].
 	Busy V
 }
@@ -82,6 +87,7 @@ type Coalescer[P, V any] struct {
 	windows  map[[16]byte]*window[P, V]
 	held     int // bytes
 	onTheWay int
+	senders  map[[16]byte]int // how many of them each sender has
 	closed   bool
 	due      []func() // answers to give once mu is unlocked
 	flights  sync.WaitGroup
@@ -102,13 +108,14 @@ type flight[P, V any] struct {
 	Push[P, V]
 	began   time.Time
 	others  []func(verdict V, coalesced bool)
+	waiting int // bytes of others, which count as held
 	landed  bool
 	verdict V // once landed
 }
 
 // New makes a coalescer. Close must be called once.
 func New[P, V any](o Options[P, V]) *Coalescer[P, V] {
-	return &Coalescer[P, V]{Options: o, windows: make(map[[16]byte]*window[P, V])}
+	return &Coalescer[P, V]{Options: o, windows: make(map[[16]byte]*window[P, V]), senders: make(map[[16]byte]int)}
 }
 
 // Offer takes a push. It never blocks.
@@ -120,9 +127,9 @@ func (c *Coalescer[P, V]) Offer(p Push[P, V]) {
 			c.answer(f, c.Busy)
 		case w == nil:
 			c.begin(f)
-		case w.repeats(p, time.Now()):
-			c.join(w.last, p.Answer)
-		case p.Urgency > w.urgency:
+		case (w.held == nil || c.atOnce(p)) && w.repeats(p, time.Now()):
+			c.join(w.last, p)
+		case p.Urgency > w.urgency, c.atOnce(p):
 			c.replace(w, f)
 			c.launch(w, f)
 		default:
@@ -130,6 +137,9 @@ func (c *Coalescer[P, V]) Offer(p Push[P, V]) {
 		}
 	})
 }
+
+// atOnce reports whether a push is never held.
+func (c *Coalescer[P, V]) atOnce(p Push[P, V]) bool { return c.AtOnce > 0 && p.Urgency >= c.AtOnce }
 
 // SetWindow changes how long windows last that begin from now on.
 func (c *Coalescer[P, V]) SetWindow(window time.Duration) { c.do(func() { c.Window = window }) }
@@ -149,7 +159,8 @@ func (c *Coalescer[P, V]) do(change func()) {
 // answer makes the answers to all pushes due that a flight stands for.
 func (c *Coalescer[P, V]) answer(f *flight[P, V], verdict V) {
 	own, others := f.Answer, f.others
-	f.Answer, f.others = nil, nil
+	c.held -= f.waiting
+	f.Answer, f.others, f.waiting = nil, nil, 0
 	c.due = append(c.due, func() {
 		own(verdict, false)
 		for _, other := range others {
@@ -159,14 +170,16 @@ func (c *Coalescer[P, V]) answer(f *flight[P, V], verdict V) {
 }
 
 // join has a push wait for the verdict about another one.
-func (c *Coalescer[P, V]) join(f *flight[P, V], answer func(verdict V, coalesced bool)) {
+func (c *Coalescer[P, V]) join(f *flight[P, V], p Push[P, V]) {
 	switch {
 	case f.landed:
-		c.due = append(c.due, func() { answer(f.verdict, true) })
-	case len(f.others) < maxAnswers:
-		f.others = append(f.others, answer)
+		c.due = append(c.due, func() { p.Answer(f.verdict, true) })
+	case len(f.others) < maxAnswers && c.held+p.AnswerSize <= maxHeld:
+		f.others = append(f.others, p.Answer)
+		f.waiting += p.AnswerSize
+		c.held += p.AnswerSize
 	default:
-		c.due = append(c.due, func() { answer(c.Busy, true) })
+		c.due = append(c.due, func() { p.Answer(c.Busy, true) })
 	}
 }
 
@@ -181,11 +194,12 @@ func (c *Coalescer[P, V]) begin(f *flight[P, V]) {
 
 // launch sends a push on its way, and reports whether there was room for it.
 func (c *Coalescer[P, V]) launch(w *window[P, V], f *flight[P, V]) bool {
-	if c.onTheWay >= maxOnTheirWay {
+	if c.onTheWay >= maxOnTheirWay || c.senders[f.Sender] >= maxOfSender {
 		c.answer(f, c.Busy)
 		return false
 	}
 	c.onTheWay++
+	c.senders[f.Sender]++
 	f.began = time.Now()
 	w.last, w.urgency = f, max(w.urgency, f.Urgency)
 	value := f.Value
@@ -193,6 +207,9 @@ func (c *Coalescer[P, V]) launch(w *window[P, V], f *flight[P, V]) bool {
 		verdict := c.Deliver(value)
 		c.do(func() {
 			c.onTheWay--
+			if c.senders[f.Sender]--; c.senders[f.Sender] == 0 {
+				delete(c.senders, f.Sender)
+			}
 			c.land(f, verdict)
 		})
 	})
@@ -224,7 +241,7 @@ func (c *Coalescer[P, V]) end(device [16]byte, w *window[P, V]) {
 // hold holds a push until the window ends. If there is no room, the push goes out at once.
 func (c *Coalescer[P, V]) hold(w *window[P, V], f *flight[P, V]) {
 	if w.held != nil && w.held.Urgency > f.Urgency {
-		c.join(w.held, f.Answer)
+		c.join(w.held, f.Push)
 		return
 	}
 	c.replace(w, f)
@@ -239,8 +256,8 @@ func (c *Coalescer[P, V]) hold(w *window[P, V], f *flight[P, V]) {
 // replace has a push stand for the held one, if there is one.
 func (c *Coalescer[P, V]) replace(w *window[P, V], f *flight[P, V]) {
 	if held := c.release(w); held != nil {
-		f.others = held.others
-		c.join(f, held.Answer)
+		f.others, f.waiting = held.others, held.waiting
+		c.join(f, held.Push)
 	}
 }
 
@@ -256,7 +273,7 @@ func (c *Coalescer[P, V]) release(w *window[P, V]) *flight[P, V] {
 
 // repeats reports whether a push is the same as the one that went out last.
 func (w *window[P, V]) repeats(p Push[P, V], now time.Time) bool {
-	return w.held == nil && p.Shows == w.last.Shows && p.Urgency <= w.last.Urgency && now.Sub(w.last.began) < Twin
+	return p.Shows == w.last.Shows && p.Urgency <= w.last.Urgency && now.Sub(w.last.began) < Twin
 }
 
 // Close sends all held pushes on their way, and waits until all pushes have their verdict, or until the context is done. If there is no

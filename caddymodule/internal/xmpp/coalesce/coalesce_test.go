@@ -41,7 +41,7 @@ func bubble(t *testing.T, test func(t *testing.T, p *phone)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &phone{began: time.Now(), verdict: func(string) string { return "ok" }}
 		p.Coalescer = coalesce.New(coalesce.Options[string, string]{
-			Window: window, Deliver: p.deliver, Busy: "busy",
+			Window: window, Deliver: p.deliver, AtOnce: call, Busy: "busy",
 			Final: func(v string) bool { return v != "ok" },
 		})
 		test(t, p)
@@ -155,6 +155,18 @@ func TestACallGoesOutAtOnceWhateverWentBefore(t *testing.T) {
 		p.offer("a5", low, "third") // less urgent than all that went out, and not the same
 		p.wantPushed(t, time.Minute, "a1 at 0s", "a2 at 0s", "a4 at 0s", "a5 at 5s")
 		p.wantAnswered(t, 0, "a1: ok at 0s", "a2: ok at 0s", "a3: ok, coalesced at 0s", "a4: ok at 0s", "a5: ok at 5s")
+	})
+}
+
+func TestEachCallGoesOutAtOnce(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, p *phone) {
+		p.offer("a1", call, "first")
+		p.offer("a2", high, "a message")
+		p.offer("a3", call, "first")
+		p.wantPushed(t, 0, "a1 at 0s")
+		p.offer("a4", call, "second")
+		p.wantPushed(t, time.Minute, "a1 at 0s", "a4 at 0s")
 	})
 }
 
@@ -273,6 +285,7 @@ func TestAFloodStaysInItsBounds(t *testing.T) {
 		p.takes = time.Second
 		answers := flood(p, maxOnTheirWay+100, func(i int, push *coalesce.Push[string, string]) {
 			binary.BigEndian.PutUint64(push.Device[:], uint64(i))
+			push.Sender[0] = byte(i % 3)
 		})
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -308,6 +321,61 @@ func TestAFloodStaysInItsBounds(t *testing.T) {
 			t.Errorf("%d pushes went out", got)
 		}
 	})
+}
+
+func TestOneSenderCannotTakeAllTheRoom(t *testing.T) {
+	t.Parallel()
+	const maxOfSender = 256
+	bubble(t, func(t *testing.T, p *phone) {
+		p.takes = time.Second
+		for range 2 { // the second time, all the room is free again
+			sent := 0
+			from := func(sender byte) func(int, *coalesce.Push[string, string]) {
+				return func(_ int, push *coalesce.Push[string, string]) {
+					sent++
+					binary.BigEndian.PutUint64(push.Device[:], uint64(sent))
+					push.Sender[0] = sender
+				}
+			}
+			many, few := flood(p, 1000, from('a')), flood(p, maxOfSender, from('b'))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if many, few := many("ok"), few("ok"); many != maxOfSender || few != maxOfSender {
+				t.Errorf("%d pushes of the sender of many went out, and %d of the other's", many, few)
+			}
+		}
+	})
+}
+
+func TestAnswersThatWaitCountAsHeld(t *testing.T) {
+	t.Parallel()
+	const maxHeld = 8 << 20
+	for _, tt := range []struct {
+		name       string
+		shows      byte
+		out, given int // how many pushes go out at once, and how many answers are not busy
+	}{
+		{"twins of a push on its way", 0, 1, 1 + 8},
+		{"replaced pushes", 1, 1 + 20 - 9, 20}, // of which eight are held, and the next ones go out at once
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, p *phone) {
+				p.takes = time.Second
+				for range 2 { // the second time, all the room is free again
+					p.pushed = nil
+					answers := flood(p, 20, func(i int, push *coalesce.Push[string, string]) {
+						push.Shows[0], push.Size, push.AnswerSize = byte(i)*tt.shows, maxHeld/8, maxHeld/8
+					})
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if out, given := len(p.pushed), answers("ok"); out != tt.out || given != tt.given {
+						t.Errorf("%d pushes went out, and %d got a verdict, want %d and %d", out, given, tt.out, tt.given)
+					}
+				}
+			})
+		})
+	}
 }
 
 // flood offers n pushes at once, and returns how many were answered with a verdict.

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +19,7 @@ const (
 	defaultGrace     = 30 * time.Second
 )
 
-// ErrOffline means that a stanza was not sent because its stream has ended, or because there is no stream.
+// ErrOffline means that a stanza was not sent because its stream has ended.
 var ErrOffline = errors.New("component: the stream has ended")
 
 // ErrFull means that a stanza was not sent because the server reads too slowly.
@@ -83,7 +82,6 @@ type Component struct {
 	work    *work
 	backoff backoff
 	told    complaints
-	current atomic.Pointer[stream] // nil while the component is offline
 }
 
 // New returns a component, which does nothing until Run is called.
@@ -134,15 +132,6 @@ func (c *Component) Run(ctx context.Context) {
 	}
 }
 
-// Send sends a stanza on the current stream, or returns [ErrOffline]. It never waits. To answer a request, use its [Reply].
-func (c *Component) Send(stanza []byte) error {
-	s := c.current.Load()
-	if s == nil {
-		return ErrOffline
-	}
-	return s.send(stanza)
-}
-
 // connect opens a stream and serves it until it ends. It reports whether the stream was online.
 func (c *Component) connect(ctx context.Context) (online bool, err error) {
 	conn, err := c.options.dial(ctx)
@@ -154,8 +143,6 @@ func (c *Component) connect(ctx context.Context) (online bool, err error) {
 	if err := s.negotiate(ctx); err != nil {
 		return false, err
 	}
-	c.current.Store(s)
-	defer c.current.Store(nil)
 	c.options.Observer.Up()
 	return true, s.run(ctx)
 }

@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -124,7 +125,8 @@ func TestX32_ProsodyGetsEveryIDBackAndKeepsTheStream(t *testing.T) {
 	t.Parallel()
 	s := prosodytest.Start(t)
 	s.AddUser("alice")
-	r := run(t, nil, echo, forProsody(s))
+	h, replies := lent()
+	r := run(t, nil, h, forProsody(s))
 	<-r.up
 	alice := s.Login("alice")
 	for _, id := range strangeIDs() {
@@ -133,8 +135,9 @@ func TestX32_ProsodyGetsEveryIDBackAndKeepsTheStream(t *testing.T) {
 			t.Errorf("got %+v for %q", e, id)
 		}
 	}
+	send := <-replies
 	for _, stanza := range []string{"<iq type='result' id='1' to='example.test'/>", "<iq type='result' id='1' from='example.test' to='a.test'/>"} {
-		if err := r.Send([]byte(stanza)); err == nil || errors.Is(err, ErrOffline) {
+		if err := send([]byte(stanza)); err == nil || errors.Is(err, ErrOffline) {
 			t.Errorf("%s: %v", stanza, err)
 		}
 	}
@@ -146,9 +149,15 @@ func TestX32_ProsodyGetsEveryIDBackAndKeepsTheStream(t *testing.T) {
 func TestX32_ProsodyEndsTheStreamForAStanzaThatTheCheckRefuses(t *testing.T) {
 	t.Parallel()
 	s := prosodytest.Start(t)
-	r := run(t, nil, echo, forProsody(s))
+	o, conns := forProsody(s), make(chan net.Conn, 16)
+	o.dial = func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx, o.Server, nil)
+		conns <- conn
+		return conn, err
+	}
+	r := run(t, nil, echo, o)
 	<-r.up
-	if err := r.current.Load().queue.add([]byte("<iq type='result' id='1' from='example.test' to='a.test'/>")); err != nil {
+	if _, err := (<-conns).Write([]byte("<iq type='result' id='1' from='example.test' to='a.test'/>")); err != nil {
 		t.Fatal(err)
 	}
 	if f := r.failure(0); f.Reason != "invalid_from" {

@@ -28,6 +28,16 @@ var echo = handler{
 	refuse: func(stanza []byte, reply Reply) { _ = reply(answer(stanza, "error")) },
 }
 
+// lent returns echo, and the Reply of each request that it has answered.
+func lent() (handler, chan Reply) {
+	replies, h := make(chan Reply, 1024), echo
+	h.handle = func(ctx context.Context, stanza []byte, reply Reply) {
+		echo.handle(ctx, stanza, reply)
+		replies <- reply
+	}
+	return h, replies
+}
+
 // answer returns an answer to a request.
 func answer(stanza []byte, kind string) []byte {
 	root := rootOf(stanza)

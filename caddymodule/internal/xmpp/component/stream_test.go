@@ -121,9 +121,12 @@ func TestX32_AStanzaThatWouldEndTheStreamIsNotSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := xmpptest.NewServer(t, xmpptest.Prosody)
-		r := run(t, s, echo, Options{})
+		h, replies := lent()
+		run(t, s, h, Options{})
 		stream := s.Accept()
-		<-r.up
+		_ = stream.Send(request("1"))
+		send := <-replies
+		<-stream.Received
 		for _, stanza := range []string{
 			"", "text", "<iq", "<iq type='result' to='a.test'/>", "<iq type='result' from='push.example.test'/>", "<iq from='' to='a.test'/>",
 			"<iq from='push.example.test' to=''/>", "<iq from='example.test' to='a.test'/>", "<iq from='x.push.example.test' to='a.test'/>",
@@ -136,7 +139,7 @@ func TestX32_AStanzaThatWouldEndTheStreamIsNotSent(t *testing.T) {
 			"<iq xmlns='jabber:client' from='push.example.test' to='a.test'/>", " <iq from='push.example.test' to='a.test'/>",
 			"<x:iq xmlns:x='urn:x' from='push.example.test' to='a.test'/>", "<iq x:from='push.example.test' x:to='a.test'/>",
 		} {
-			if err := r.Send([]byte(stanza)); err == nil {
+			if err := send([]byte(stanza)); err == nil {
 				t.Errorf("%q was sent", stanza)
 			}
 		}
@@ -144,7 +147,7 @@ func TestX32_AStanzaThatWouldEndTheStreamIsNotSent(t *testing.T) {
 			"<iq from='push.example.test' to='a.test'/>", "<message from='user@push.example.test/res@x' to='a@a.test/b'><body>a &amp; b</body></message>",
 			"<presence from='push.example.test/res' to='a.test'></presence>",
 		} {
-			if err := r.Send([]byte(stanza)); err != nil {
+			if err := send([]byte(stanza)); err != nil {
 				t.Errorf("%q was not sent: %v", stanza, err)
 			}
 			if _, ok := <-stream.Received; !ok {
@@ -164,10 +167,7 @@ func TestOnlyTheStreamOfARequestGetsItsAnswer(t *testing.T) {
 			<-release
 			replied <- reply(answer(stanza, "result"))
 		}
-		r := run(t, s, h, Options{})
-		if err := r.Send([]byte(request("1"))); !errors.Is(err, ErrOffline) {
-			t.Errorf("before the handshake: %v", err)
-		}
+		run(t, s, h, Options{})
 		stream := s.Accept()
 		_ = stream.Send(request("1"))
 		synctest.Wait()
@@ -200,13 +200,15 @@ func TestAServerThatDoesNotReadEndsTheStreamAndNotTheMemory(t *testing.T) {
 			}
 			return conn, err
 		}
-		r := run(t, s, echo, Options{dial: dial})
-		<-r.up
+		h, replies := lent()
+		r := run(t, s, h, Options{dial: dial})
+		_ = s.Accept().Send(request("1"))
+		send := <-replies
 		(<-deaf).(*deafConn).deaf.Store(true)
 		stanza := []byte("<message from='push.example.test' to='example.test'><body>" + strings.Repeat("x", 1000) + "</body></message>")
 		n := 0
 		for ; ; n++ {
-			if err := r.Send(stanza); errors.Is(err, ErrFull) {
+			if err := send(stanza); errors.Is(err, ErrFull) {
 				break
 			}
 		}

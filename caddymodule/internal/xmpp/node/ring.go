@@ -5,9 +5,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Why a node cannot be used. Only ErrRetired means that it never can be used again. None of them contains anything of the node.
@@ -29,8 +30,11 @@ const (
 	freshFor = time.Minute
 	// askEvery limits how often an unknown key id makes the ring read the keys again, since strangers can send any.
 	askEvery = time.Second
-	// loadTime limits one reading of the storage.
-	loadTime = 5 * time.Second
+	// askWait limits how long an unknown key id waits for a reading that has begun.
+	askWait = 100 * time.Millisecond
+	// loadTime limits one reading of the storage, and rotateTime one rotation.
+	loadTime   = 5 * time.Second
+	rotateTime = 30 * time.Second
 )
 
 // Ring has the keys that seal and open nodes. It is safe for concurrent use.
@@ -41,7 +45,7 @@ type Ring struct {
 
 	keys atomic.Pointer[keys]
 	// loading is held while the keys are read from the storage.
-	loading sync.Mutex
+	loading *semaphore.Weighted
 	loaded  time.Time // when they were last read, or could not be read; guarded by loading
 }
 
@@ -95,21 +99,27 @@ func (r *Ring) Open(ctx context.Context, node, secret, domain string) (Registrat
 }
 
 // refresh reads the keys from the storage if they were last read that long ago. If the storage does not work, the keys in memory are still
-// good. A caller that can do without does not wait for another caller's reading.
+// good. A caller with an unknown key id waits for another caller's reading, but not long: strangers can send any, and the storage may be
+// slow. Others do not wait.
 func (r *Ring) refresh(ctx context.Context, age time.Duration) {
-	if age < freshFor {
-		r.loading.Lock()
-	} else if !r.loading.TryLock() {
-		return
+	if !r.loading.TryAcquire(1) {
+		if age >= freshFor {
+			return
+		}
+		short, cancel := context.WithTimeout(ctx, askWait)
+		defer cancel()
+		if r.loading.Acquire(short, 1) != nil {
+			return
+		}
 	}
-	defer r.loading.Unlock()
+	defer r.loading.Release(1)
 	if r.now().Sub(r.loaded).Abs() < age { // a clock that was set back must not keep old keys
 		return
 	}
-	r.loaded = r.now()
 	ctx, cancel := context.WithTimeout(ctx, loadTime)
 	defer cancel()
 	if keys, err := load(ctx, r.storage, r.path); err == nil {
 		r.keys.Store(keys)
 	}
+	r.loaded = r.now()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -32,7 +33,8 @@ type memory struct {
 	values map[string][]byte
 	loads  int
 	fails  error
-	lock   sync.Mutex // the storage's own lock
+	takes  time.Duration // of a reading, whatever the context says
+	lock   sync.Mutex    // the storage's own lock
 }
 
 func (m *memory) Lock(context.Context, string) error { m.lock.Lock(); return nil }
@@ -43,6 +45,10 @@ func (m *memory) Load(_ context.Context, path string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loads++
+	takes := m.takes
+	m.mu.Unlock()
+	time.Sleep(takes)
+	m.mu.Lock()
 	value, ok := m.values[path]
 	switch {
 	case m.fails != nil:
@@ -306,6 +312,38 @@ func TestStrangersCannotMakeTheStorageBusy(t *testing.T) {
 		if storage.loads != 1 {
 			t.Errorf("the storage was read %d times", storage.loads)
 		}
+	})
+}
+
+func TestASlowStorageHoldsUpOnePushAndNoRotationForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(memory)
+		r := openRing(t, storage)
+		time.Sleep(2 * askEvery)
+		storage.change(func() { storage.loads, storage.takes = 0, time.Hour })
+		began, held := time.Now(), make(chan bool, 100)
+		for range cap(held) {
+			go func() {
+				wantError(t, r, prefix+encoding.EncodeToString(random(100)), "", domain, ErrUnknownKey)
+				held <- time.Since(began) > askWait
+			}()
+		}
+		synctest.Wait()
+		if _, err := r.Rotate(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != rotateTime {
+			t.Errorf("after %v, a rotation ends with %v", time.Since(began), err)
+		}
+		if n := len(held); n != cap(held)-1 {
+			t.Errorf("%d pushes are held up", cap(held)-n)
+		}
+		time.Sleep(time.Hour - time.Since(began))
+		synctest.Wait()
+		wantError(t, r, prefix+encoding.EncodeToString(random(100)), "", domain, ErrUnknownKey)
+		storage.change(func() {
+			if storage.loads != 1 {
+				t.Errorf("the storage was read %d times", storage.loads)
+			}
+		})
 	})
 }
 

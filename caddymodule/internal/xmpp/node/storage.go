@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"regexp"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Storage is the part of certmagic.Storage that a ring needs. Load returns an error that is fs.ErrNotExist if there is no such value.
@@ -74,7 +76,7 @@ func Open(ctx context.Context, storage Storage, name string) (*Ring, error) {
 	if !validName.MatchString(name) {
 		return nil, fmt.Errorf("the name %q of the keys has characters other than letters, digits, '.', '_' and '-'", name)
 	}
-	r := &Ring{storage: storage, path: "matrix_push/xmpp/" + name + ".json", now: time.Now}
+	r := &Ring{storage: storage, path: "matrix_push/xmpp/" + name + ".json", now: time.Now, loading: semaphore.NewWeighted(1)}
 	found, err := load(ctx, storage, r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = r.locked(ctx, func() (err error) {
@@ -96,8 +98,12 @@ func Open(ctx context.Context, storage Storage, name string) (*Ring, error) {
 // Rotate makes a new key, which makes all nodes from now on. Of the older keys, only the newest still opens nodes, and the others are
 // retired for ever. It returns all keys.
 func (r *Ring) Rotate(ctx context.Context) ([]Key, error) {
-	r.loading.Lock()
-	defer r.loading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, rotateTime)
+	defer cancel()
+	if err := r.loading.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("waiting for the storage, which is slow: %w", err)
+	}
+	defer r.loading.Release(1)
 	err := r.locked(ctx, func() error {
 		current, err := load(ctx, r.storage, r.path)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -240,7 +240,7 @@ func TestX20_OnlyADomainIsAServer(t *testing.T) {
 	}
 	for _, test := range tests {
 		text := "<iq type='get' id='1' to='push.example.test' " + test.attrs + "><ping xmlns='urn:xmpp:ping'/></iq>"
-		h := parse(t, []byte(text)).Head()
+		h := stanza.Head(parse(t, []byte(text)))
 		if h.FromServer() != test.server || h.Domain() != test.domain {
 			t.Errorf("%s: got %v, %q", test.attrs, h.FromServer(), h.Domain())
 		}
@@ -283,7 +283,7 @@ func TestX29_AnErrorIsNoReasonForAnother(t *testing.T) {
 	for _, line := range recorded(t) {
 		s := parse(t, line.text)
 		for _, text := range answers(s) {
-			if got, err := stanza.Parse(text, s.Head().Domain()); err != nil || got != nil {
+			if got, err := stanza.Parse(text, stanza.Head(s).Domain()); err != nil || got != nil {
 				t.Fatalf("%s is answered: %+v, %v", text, got, err)
 			}
 		}
@@ -295,7 +295,7 @@ func TestX32_EveryAnswerHasTheAddressesAndTheIDOfItsRequest(t *testing.T) {
 	for _, line := range recorded(t) {
 		s := parse(t, line.text)
 		for _, text := range answers(s) {
-			h, a := s.Head(), read(t, text)
+			h, a := stanza.Head(s), read(t, text)
 			if a.ID != h.ID || a.From != h.To || a.To != h.From || a.Type != "result" && a.Type != "error" {
 				t.Fatalf("%s: got %s", line.file, text)
 			}

@@ -13,8 +13,8 @@ var errMalformed = errors.New("the stanza is not well-formed, or has a comment, 
 
 // Stanza is one of the kinds that the package's documentation lists.
 type Stanza interface {
-	// Head returns the stanza's addresses and id.
-	Head() *Header
+	// head returns the stanza's addresses and id.
+	head() *Header
 }
 
 // Header is what an answer repeats of a stanza.
@@ -28,8 +28,8 @@ type Header struct {
 	To string
 }
 
-// Head returns the header itself.
-func (h *Header) Head() *Header { return h }
+// head returns the header itself.
+func (h *Header) head() *Header { return h }
 
 // Domain returns the domain of the sender's address, in lower case.
 func (h *Header) Domain() string {

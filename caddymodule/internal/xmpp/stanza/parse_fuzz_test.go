@@ -20,7 +20,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil || s == nil {
 			return
 		}
-		h := s.Head()
+		h := stanza.Head(s)
 		if c, ok := s.(*stanza.Command); ok {
 			_, _ = c.Registration()
 		}

@@ -36,8 +36,7 @@ type Publish struct {
 
 // Summary is the form of XEP-0357. Servers differ in what they fill in: Prosody always counts one message, ejabberd none.
 type Summary struct {
-	MessageCount      int
-	SubscriptionCount int
+	MessageCount int
 	// LastSender and LastBody are empty or a constant at most servers. An operator can choose that they are the real ones.
 	LastSender string
 	LastBody   string
@@ -74,10 +73,9 @@ func parsePublish(h Header, iq *element) *Publish {
 	}
 	if form := formIn(notification, nsSummary); form != nil {
 		p.Summary = Summary{
-			MessageCount:      count(form["message-count"]),
-			SubscriptionCount: count(form["pending-subscription-count"]),
-			LastSender:        form["last-message-sender"],
-			LastBody:          form["last-message-body"],
+			MessageCount: count(form["message-count"]),
+			LastSender:   form["last-message-sender"],
+			LastBody:     form["last-message-body"],
 		}
 	}
 	if e := notification.child(nsTigaseEncrypt, "encrypted"); e != nil {

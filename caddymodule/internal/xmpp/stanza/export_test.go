@@ -1,0 +1,4 @@
+package stanza
+
+// Head returns a stanza's addresses and id.
+func Head(s Stanza) *Header { return s.head() }
