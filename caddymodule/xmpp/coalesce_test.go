@@ -153,3 +153,16 @@ func TestWhatTheConfigurationAddsToAHeldPushCounts(t *testing.T) {
 		}
 	})
 }
+
+// Payloads of Push 2.0 are bytes, and need not be UTF-8.
+func TestTextsThatDifferInAnyByteOrPlaceHaveDifferentHashes(t *testing.T) {
+	t.Parallel()
+	seen := make(map[[16]byte][]string)
+	for _, texts := range [][]string{{"\xff"}, {"\xfe"}, {"\ufffd"}, {"a", "b"}, {"ab"}, {"ab", ""}, {"", "ab"}, {"1:a"}, {"1", "a"}} {
+		h := hash(texts...)
+		if other, ok := seen[h]; ok {
+			t.Errorf("%q and %q have the same hash", texts, other)
+		}
+		seen[h] = texts
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strconv"
 
@@ -241,7 +242,9 @@ func deviceWith(appID, pushkey string, data map[string]any) providers.Device {
 
 // hash returns a hash of texts.
 func hash(texts ...string) [16]byte {
-	all, _ := json.Marshal(texts) // which separates them
-	sum := sha256.Sum256(all)
-	return [16]byte(sum[:16])
+	h := sha256.New()
+	for _, text := range texts {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(text), text) // the length separates them
+	}
+	return [16]byte(h.Sum(nil)[:16])
 }
