@@ -19,7 +19,7 @@ var kinds = [...]string{
 // history counts an app's pushes of the last hour, by kind and minute. To count a push is one atomic addition. Only the first push of a
 // minute takes the lock.
 //
-// Minutes are numbers of the monotonic clock, see [Shared.minute]. So a history keeps its order whatever the wall clock does. A push
+// Minutes are numbers of the monotonic clock, see Shared.minute. So a history keeps its order whatever the wall clock does. A push
 // counts in the minute that is running when it is counted: a late writer can't change a minute that has ended. No push is lost, and none
 // counts twice.
 type history struct {
@@ -63,12 +63,12 @@ func (h *history) hour(minute int64) map[string][]uint32 {
 	defer h.mu.Unlock()
 	counts := make(map[string][]uint32)
 	for kind, name := range kinds {
-		of := make([]uint32, historyMinutes)
+		var of [historyMinutes]uint32
 		for i := range of {
 			of[i] = h.at(minute-historyMinutes+1+int64(i), kind)
 		}
-		if slices.Max(of) > 0 {
-			counts[name] = of
+		if of != [historyMinutes]uint32{} {
+			counts[name] = slices.Clone(of[:])
 		}
 	}
 	return counts
