@@ -114,7 +114,7 @@ func (h *history) want(t *testing.T, at int64, counts map[int64]uint32) {
 
 func TestV22_WhateverTheTimeBetweenPushesEachCountsInItsMinute(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	random := rand.New(rand.NewPCG(1, 2))
 	steps := []int64{0, 0, 0, 1, 1, 1, 2, 30, 58, 59, 60, 61, 62, 119, 120, 121, 10_000}
 	for range 50 {
 		var h history
