@@ -91,28 +91,28 @@ func set(query url.Values, name, value string) {
 	}
 }
 
-// records shows the records in a state, or all if it is empty.
-func (i *invocation) records(records []gateway.RecordStatus, state string) {
+// records shows records: those in one state, or all if it is empty.
+func (i *invocation) records(records []gateway.RecordStatus, only string) {
 	if len(records) == 0 {
-		i.say(plain, "No pushkey is recorded as %s.", cmp.Or(state, admin.StateDead+" or "+admin.StateSuspected))
+		i.say(plain, "No pushkey is recorded as %s.", cmp.Or(only, admin.StateDead+" or "+admin.StateSuspected))
 		return
 	}
 	t := newTable("PUSHKEY HASH", "APP", "STATE", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")
 	for _, r := range records {
-		t.add(cells(r.PushkeyHash, r.App, stateOf(r), r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
+		t.add(cells(r.PushkeyHash, r.App, state(r), r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
 	}
 	t.write(i.out, i.style)
 }
 
-// stateOf returns the state of a record. A pushkey that is both dead and suspected was registered again.
-func stateOf(r gateway.RecordStatus) string {
+// state returns the state of a record. A pushkey that is both dead and suspected was registered again.
+func state(r gateway.RecordStatus) string {
 	switch {
 	case r.Suspicion == nil:
-		return admin.StateDead
+		return "dead"
 	case r.Dead():
-		return admin.StateDead + ", " + admin.StateSuspected
+		return "dead, suspected"
 	default:
-		return admin.StateSuspected
+		return "suspected"
 	}
 }
 
