@@ -1,0 +1,212 @@
+// The page: what its buttons do, and what it checks each time it is opened.
+
+import { config } from '../config.js'
+import { applicationServerKey, notify } from '../lib/gateway.js'
+import { discover, hasPusher, isLocal, isSignedOut, signIn, whoami } from '../lib/homeserver.js'
+import { testNotification } from '../lib/pusher.js'
+import { alone, register, signedOut, unregister } from '../lib/registration.js'
+import { get, set } from '../lib/storage.js'
+import { hasKey, requirePermission, requireSupport } from '../lib/subscription.js'
+import { asTrouble, Trouble } from '../lib/trouble.js'
+import * as view from './view.js'
+
+/** How long a push may take before the page says that none has come. */
+const pushTime = 30_000
+
+/** @type {ServiceWorkerRegistration | undefined} */
+let registration
+/** @type {import('../lib/homeserver.js').Account | undefined} */
+let account
+/** The event_id of the message that "Send me one" sent, until it arrives. */
+let awaited
+
+const received = 'It works: this browser has received the push.'
+
+await start()
+
+async function start() {
+  const before = await get('before')
+  view.showSettings(config, { server: before?.homeserver, user: before?.userID, deviceName: `${config.name} in ${browserName()}` })
+  view.connect({ 'turn-on': turnOn, 'turn-off': turnOff, send, 'sign-in': enter, register: turnOn, 'sign-out': leave })
+  account = await get('account')
+  await act('notifications', '', async () => {
+    requireSupport()
+    navigator.serviceWorker.addEventListener('message', ({ data }) => hear(data))
+    registration = await startWorker()
+    return check()
+  })
+  showRoom(roomInURL())
+  const permission = await navigator.permissions?.query({ name: 'notifications' }).catch(() => undefined)
+  permission?.addEventListener('change', checkAgain)
+}
+
+async function startWorker() {
+  try {
+    await navigator.serviceWorker.register('worker.js', { type: 'module' })
+  } catch {
+    throw new Trouble('worker_failed')
+  }
+  return navigator.serviceWorker.ready
+}
+
+/**
+ * Runs an action, shows in a section what it returns or its trouble, and then shows the state.
+ *
+ * @param {'notifications' | 'account'} section
+ * @param {string} meanwhile what to show until the action has ended
+ * @param {() => Promise<string | void>} action
+ */
+async function act(section, meanwhile, action) {
+  view.setBusy(true)
+  view.say(section, meanwhile)
+  try {
+    view.say(section, (await action()) ?? '')
+  } catch (error) {
+    view.say(section, '')
+    await complain(section, error)
+  }
+  await render()
+  view.setBusy(false)
+}
+
+/** Shows a trouble in the section that it belongs to. */
+async function complain(section, error) {
+  if (isSignedOut(error)) {
+    await signedOut()
+    account = undefined
+  }
+  const trouble = asTrouble(error)
+  view.complain('server' in trouble.facts ? 'account' : section, trouble)
+}
+
+async function render() {
+  const subscription = await registration?.pushManager.getSubscription()
+  const unreachable = Boolean(account) && isLocal(new URL(config.gateway).hostname) && !isLocal(new URL(account.homeserver).hostname)
+  view.render({
+    notifications: !registration || Notification.permission === 'denied' ? 'unavailable' : subscription ? 'on' : 'off',
+    account, device: await get('device'), unreachable,
+  })
+}
+
+/** Compares the browser's subscription with the gateway's key and with the homeserver's pusher, and renews what no longer fits. */
+async function check() {
+  if (Notification.permission === 'denied') throw new Trouble('denied')
+  const key = await applicationServerKey(config.gateway, config.appID)
+  return alone(async () => {
+    const subscription = await registration.pushManager.getSubscription()
+    const device = await get('device')
+    if (!subscription && device) throw await reasonForLoss()
+    if (!subscription) return
+    const sameKey = hasKey(subscription, key)
+    const lost = account && device?.registered && !await hasPusher(account, device)
+    if (sameKey && !lost && device?.endpoint === subscription.endpoint) return
+    // A homeserver that has no pusher any more probably got the pushkey rejected, so a new subscription is needed, too.
+    if (lost) await subscription.unsubscribe()
+    await register(registration, config, key, account)
+    return sameKey ? 'The subscription has been renewed.' : 'The gateway has a new key, so this browser has subscribed again.'
+  })
+}
+
+function checkAgain() {
+  return act('notifications', '', check)
+}
+
+async function reasonForLoss() {
+  const stored = await get('trouble')
+  await set('trouble', undefined)
+  return stored ? new Trouble(stored.code, stored.facts) : new Trouble('withdrawn')
+}
+
+function turnOn() {
+  return act('notifications', 'The browser subscribes …', async () => {
+    await requirePermission()
+    const key = await applicationServerKey(config.gateway, config.appID)
+    await alone(() => register(registration, config, key, account))
+    view.say('account', '')
+    return 'To try it, press “Send me one”.'
+  })
+}
+
+function turnOff() {
+  return act('notifications', 'The subscription ends …', async () => {
+    await alone(() => unregister(registration, account, false))
+    return 'This browser gets no more pushes.'
+  })
+}
+
+function send() {
+  return act('notifications', 'Waiting for the gateway’s answer …', async () => {
+    const notification = testNotification(await get('device'), config)
+    awaited = notification.event_id
+    await notify(config.gateway, notification)
+    if (awaited !== notification.event_id) return received
+    setTimeout(() => {
+      if (awaited === notification.event_id) view.complain('notifications', new Trouble('no_push'))
+    }, pushTime)
+    return 'The gateway has taken the push. The notification should appear in a moment.'
+  })
+}
+
+function enter({ server, method, user, password, token, 'device-name': deviceName }) {
+  return act('account', 'Waiting for the homeserver’s answer …', async () => {
+    const homeserver = await discover(server)
+    account = method === 'token' ? await whoami(homeserver, token.trim()) : await signIn(homeserver, {
+      user, password, deviceName, deviceID: await knownDevice(homeserver, user),
+    })
+    view.forgetSecrets()
+    await set('before', { homeserver, userID: account.userID, deviceID: account.deviceID })
+    await set('pusher', { deviceName, lang: navigator.language })
+    if (!await registration?.pushManager.getSubscription()) return
+    const key = await applicationServerKey(config.gateway, config.appID)
+    await alone(() => register(registration, config, key, account))
+    return 'The homeserver has registered this browser.'
+  })
+}
+
+/** Returns the device ID of the last session, if it is the same user's. Then the homeserver continues that session. */
+async function knownDevice(homeserver, user) {
+  const before = await get('before')
+  const same = before?.homeserver === homeserver && (before.userID === user || before.userID.startsWith(`@${user}:`))
+  return same ? before.deviceID : undefined
+}
+
+function leave() {
+  return act('account', 'Waiting for the homeserver’s answer …', async () => {
+    const leaving = account
+    account = undefined
+    await set('before', undefined)
+    await alone(() => unregister(registration, leaving, true))
+    view.say('notifications', '')
+    return 'You have signed out, and the session has ended.'
+  })
+}
+
+/** Handles what the service worker says. */
+function hear(news) {
+  if (news.type === 'open') showRoom(news.roomID)
+  if (news.type === 'renewed') checkAgain()
+  if (news.type !== 'push') return
+  view.showLatest(news)
+  if (!awaited || news.eventID !== awaited) return
+  awaited = undefined
+  view.say('notifications', received)
+}
+
+/** Shows which room a notification opened. A real client would show the room. */
+function showRoom(roomID) {
+  if (roomID) view.say('notifications', `You have opened a notification of the room ${roomID}. A full client would now show the room.`)
+}
+
+function roomInURL() {
+  const [, room] = location.hash.match(/^#\/room\/(.+)$/) ?? []
+  try {
+    return decodeURIComponent(room ?? '')
+  } catch {
+    return ''
+  }
+}
+
+function browserName() {
+  const [, name] = navigator.userAgent.match(/(Firefox|Edg|Chrome|Safari)\//) ?? []
+  return name === 'Edg' ? 'Edge' : name ?? 'a browser'
+}
