@@ -64,9 +64,10 @@ async function act(section, meanwhile, action) {
   } catch (error) {
     view.say(section, '')
     await complain(section, error)
+  } finally {
+    await render()
+    view.setBusy(false)
   }
-  await render()
-  view.setBusy(false)
 }
 
 /** Shows a trouble in the section that it belongs to. */
@@ -80,7 +81,7 @@ async function complain(section, error) {
 }
 
 async function render() {
-  const subscription = await registration?.pushManager.getSubscription()
+  const subscription = await current().catch(() => null) // complained about already
   const unreachable = Boolean(account) && isLocal(new URL(config.gateway).hostname) && !isLocal(new URL(account.homeserver).hostname)
   view.render({
     notifications: !registration || Notification.permission === 'denied' ? 'unavailable' : subscription ? 'on' : 'off',
@@ -88,18 +89,30 @@ async function render() {
   })
 }
 
+/** Returns the browser's subscription. Firefox fails if its push service is switched off. */
+async function current() {
+  try {
+    return await registration?.pushManager.getSubscription()
+  } catch (error) {
+    throw new Trouble('push_service_failed', { error: error.name })
+  }
+}
+
 /** Compares the browser's subscription with the gateway's key and with the homeserver's pusher, and renews what no longer fits. */
 async function check() {
   if (Notification.permission === 'denied') throw new Trouble('denied')
   const key = await applicationServerKey(config.gateway, config.appID)
   return alone(async () => {
-    const subscription = await registration.pushManager.getSubscription()
+    const trouble = await storedTrouble()
+    const subscription = await current()
     const device = await get('device')
-    if (!subscription && device) throw await reasonForLoss()
+    if (!subscription && device) throw trouble ?? new Trouble('withdrawn')
+    if (trouble && isSignedOut(trouble)) throw trouble
     if (!subscription) return
     const sameKey = hasKey(subscription, key)
+    const known = device?.endpoint === subscription.endpoint && (device.registered || !account)
     const lost = account && device?.registered && !await hasPusher(account, device)
-    if (sameKey && !lost && device?.endpoint === subscription.endpoint) return
+    if (sameKey && known && !lost) return
     // A homeserver that has no pusher any more probably got the pushkey rejected, so a new subscription is needed, too.
     if (lost) await subscription.unsubscribe()
     await register(registration, config, key, account)
@@ -111,10 +124,12 @@ function checkAgain() {
   return act('notifications', '', check)
 }
 
-async function reasonForLoss() {
+/** Returns what went wrong in the service worker while no page was open, once. */
+async function storedTrouble() {
   const stored = await get('trouble')
   await set('trouble', undefined)
-  return stored ? new Trouble(stored.code, stored.facts) : new Trouble('withdrawn')
+  for (const notification of await registration.getNotifications({ tag: 'trouble' })) notification.close()
+  return stored && new Trouble(stored.code, stored.facts)
 }
 
 function turnOn() {
@@ -156,7 +171,7 @@ function enter({ server, method, user, password, token, 'device-name': deviceNam
     view.forgetSecrets()
     await set('before', { homeserver, userID: account.userID, deviceID: account.deviceID })
     await set('pusher', { deviceName, lang: navigator.language })
-    if (!await registration?.pushManager.getSubscription()) return
+    if (!await current()) return
     const key = await applicationServerKey(config.gateway, config.appID)
     await alone(() => register(registration, config, key, account))
     return 'The homeserver has registered this browser.'

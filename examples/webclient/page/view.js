@@ -77,7 +77,7 @@ function problemMark() {
 
 /** Shows the latest push that the browser received. */
 export function showLatest({ title, body }) {
-  at('latest').textContent = `Received at ${new Date().toLocaleTimeString()}: ${[title, body].filter(Boolean).join(': ')}. `
+  at('latest').textContent = `Received at ${new Date().toLocaleTimeString()}: “${[title, body].filter(Boolean).join(': ')}” `
     + 'If you saw no notification, check whether your system shows notifications of this browser.'
 }
 
