@@ -81,6 +81,7 @@ async function renewed(oldSubscription) {
     const { code, facts } = asTrouble(error)
     await set('trouble', { code, facts })
     await registration.showNotification('Push notifications have stopped', { body: `Open ${config.name} to turn them on again.`, tag: 'trouble' })
+      .catch(() => {}) // the user has forbidden notifications
   }
   await tell({ type: 'renewed' })
 }

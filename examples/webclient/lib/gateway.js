@@ -3,6 +3,12 @@
 import { request, Unreachable } from './http.js'
 import { Trouble } from './trouble.js'
 
+/** Throws if the settings can't work. A homeserver accepts only URLs with this path, and only app_ids of this length. */
+export function requireSettings({ gateway, appID }) {
+  const usable = URL.canParse(gateway) && new URL(gateway).pathname === '/_matrix/push/v1/notify'
+  if (!usable || !appID || appID.length > 64) throw new Trouble('bad_settings')
+}
+
 /**
  * Asks the gateway for the key that browsers subscribe with.
  *

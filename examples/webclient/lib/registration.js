@@ -64,6 +64,7 @@ async function forget(account, device) {
  * @param {PushSubscription | null} [old] the subscription that ended
  */
 export async function renew(registration, config, old) {
+  if (!await get('device')) return // notifications have been turned off in the meantime
   const key = await applicationServerKey(config.gateway, config.appID).catch((error) => {
     const used = old?.options?.applicationServerKey
     if (used) return encode(used) // the gateway is down now, and its key has probably not changed
@@ -87,7 +88,7 @@ export async function signedOut() {
 
 /**
  * Deletes the pusher, and ends the subscription and with `session` also the session. It tries each of these even if another fails, and throws
- * the first error.
+ * the first error. If the homeserver can't be asked to delete the pusher, it does so when the gateway rejects the next push to it.
  *
  * @param {ServiceWorkerRegistration | undefined} registration
  * @param {import('./homeserver.js').Account | undefined} account
@@ -95,13 +96,19 @@ export async function signedOut() {
  */
 export async function unregister(registration, account, session) {
   const device = await get('device')
-  const steps = []
-  if (account && device?.registered) steps.push(deletePusher(account, device))
-  steps.push(registration?.pushManager.getSubscription().then((subscription) => subscription?.unsubscribe()))
-  const results = await Promise.allSettled(steps)
-  if (account && session) results.push(...await Promise.allSettled([signOut(account)]))
+  const kept = await failure(async () => account && device?.registered && deletePusher(account, device))
+  const subscribed = await failure(async () => (await registration?.pushManager.getSubscription())?.unsubscribe())
+  const left = session ? await failure(async () => account && signOut(account)) : kept // a session's pushers end with it
   await set('account', undefined)
   await set('device', undefined)
-  const failed = results.find(({ status, reason }) => status === 'rejected' && !isSignedOut(reason))
-  if (failed) throw failed.reason
+  if (left ?? subscribed) throw left ?? subscribed
+}
+
+/** Returns the error of some work, unless it is that the session has ended already. */
+async function failure(work) {
+  try {
+    await work()
+  } catch (error) {
+    return isSignedOut(error) ? undefined : error
+  }
 }

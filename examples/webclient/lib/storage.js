@@ -7,6 +7,8 @@
 //   trouble   what went wrong in the service worker while no page was open
 //   events    the latest event_ids, so no event is shown twice
 
+import { Trouble } from './trouble.js'
+
 const eventsKept = 200
 
 let opened
@@ -16,7 +18,7 @@ function open() {
     const opening = indexedDB.open('push-client', 1)
     opening.onupgradeneeded = () => opening.result.createObjectStore('values')
     opening.onsuccess = () => resolve(opening.result)
-    opening.onerror = () => reject(opening.error)
+    opening.onerror = () => reject(new Trouble('no_storage'))
   })
   return opened
 }
@@ -49,6 +51,11 @@ export function get(name) {
 /** Stores a value, or removes it if it is undefined. */
 export function set(name, value) {
   return transaction('readwrite', (store, answer) => answer(value === undefined ? store.delete(name) : store.put(value, name)))
+}
+
+/** Removes all values. */
+export function clear() {
+  return transaction('readwrite', (store, answer) => answer(store.clear()))
 }
 
 /** Notes that an event is shown, and reports whether it is new. */

@@ -1,11 +1,11 @@
 // The page: what its buttons do, and what it checks each time it is opened.
 
 import { config } from '../config.js'
-import { applicationServerKey, notify } from '../lib/gateway.js'
+import { applicationServerKey, notify, requireSettings } from '../lib/gateway.js'
 import { discover, hasPusher, isLocal, isSignedOut, signIn, whoami } from '../lib/homeserver.js'
 import { testNotification } from '../lib/pusher.js'
 import { alone, register, signedOut, unregister } from '../lib/registration.js'
-import { get, set } from '../lib/storage.js'
+import { clear, get, set } from '../lib/storage.js'
 import { hasKey, requirePermission, requireSupport } from '../lib/subscription.js'
 import { asTrouble, Trouble } from '../lib/trouble.js'
 import * as view from './view.js'
@@ -25,12 +25,13 @@ const received = 'It works: this browser has received the push.'
 await start()
 
 async function start() {
-  const before = await get('before')
-  view.showSettings(config, { server: before?.homeserver, user: before?.userID, deviceName: `${config.name} in ${browserName()}` })
   view.connect({ 'turn-on': turnOn, 'turn-off': turnOff, send, 'sign-in': enter, register: turnOn, 'sign-out': leave })
-  account = await get('account')
+  view.showSettings(config, `${config.name} in ${browserName()}`)
   await act('notifications', '', async () => {
     requireSupport()
+    requireSettings(config)
+    account = await get('account')
+    view.suggest((await get('before')) ?? {})
     navigator.serviceWorker.addEventListener('message', ({ data }) => hear(data))
     registration = await startWorker()
     return check()
@@ -82,10 +83,11 @@ async function complain(section, error) {
 
 async function render() {
   const subscription = await current().catch(() => null) // complained about already
+  const device = await get('device').catch(() => undefined)
   const unreachable = Boolean(account) && isLocal(new URL(config.gateway).hostname) && !isLocal(new URL(account.homeserver).hostname)
   view.render({
     notifications: !registration || Notification.permission === 'denied' ? 'unavailable' : subscription ? 'on' : 'off',
-    account, device: await get('device'), unreachable,
+    account, device, unreachable,
   })
 }
 
@@ -133,7 +135,7 @@ async function storedTrouble() {
 }
 
 function turnOn() {
-  return act('notifications', 'The browser subscribes …', async () => {
+  return act('notifications', 'The browser is subscribing …', async () => {
     await requirePermission()
     const key = await applicationServerKey(config.gateway, config.appID)
     await alone(() => register(registration, config, key, account))
@@ -143,14 +145,21 @@ function turnOn() {
 }
 
 function turnOff() {
-  return act('notifications', 'The subscription ends …', async () => {
-    await alone(() => unregister(registration, account, false))
+  return act('notifications', 'Ending the subscription …', async () => {
+    await alone(() => unregister(registration, account, false)).catch((error) => explain(error, 'pusher_left'))
     return 'This browser gets no more pushes.'
   })
 }
 
+/** Throws the trouble that a homeserver's refusal means here. */
+function explain(error, code) {
+  const { server } = asTrouble(error).facts
+  throw server ? new Trouble(code, { server }) : error
+}
+
 function send() {
   return act('notifications', 'Waiting for the gateway’s answer …', async () => {
+    if (!await get('device')) await check() // the gateway was down when the browser subscribed
     const notification = testNotification(await get('device'), config)
     awaited = notification.event_id
     await notify(config.gateway, notification)
@@ -189,11 +198,23 @@ function leave() {
   return act('account', 'Waiting for the homeserver’s answer …', async () => {
     const leaving = account
     account = undefined
-    await set('before', undefined)
-    await alone(() => unregister(registration, leaving, true))
     view.say('notifications', '')
+    try {
+      await alone(() => unregister(registration, leaving, true))
+    } catch (error) {
+      explain(error, 'still_signed_in')
+    } finally {
+      await forget()
+    }
     return 'You have signed out, and the session has ended.'
   })
+}
+
+/** Removes what this browser knows of the account: everything stored, the notifications and the number on the icon. */
+async function forget() {
+  await clear()
+  for (const notification of await registration?.getNotifications() ?? []) notification.close()
+  await navigator.clearAppBadge?.().catch(() => {}) // not installed as an app
 }
 
 /** Handles what the service worker says. */

@@ -24,7 +24,7 @@ export function render({ notifications, account, device, unreachable }) {
 
   at('account').dataset.state = registered ? 'registered' : account ? 'signed-in' : 'signed-out'
   at('account-state').textContent = accountText(notifications, account, registered, unreachable)
-  at('sign-in').hidden = Boolean(account)
+  at('sign-in').hidden = Boolean(account) || notifications === 'unavailable'
   at('signed-in').hidden = !account
   at('register').hidden = !account || registered || notifications !== 'on'
 
@@ -43,6 +43,7 @@ function notificationsText(state) {
 }
 
 function accountText(notifications, account, registered, unreachable) {
+  if (!account && notifications === 'unavailable') return 'You can sign in when notifications work here.'
   if (!account) return 'Sign in, and your homeserver sends your notifications to this browser.'
   const who = `You are signed in as ${account.userID}.`
   if (!registered) return `${who} ${notifications === 'on' ? 'Your homeserver doesn’t know this browser yet.' : 'Turn on notifications, and this browser gets yours.'}`
@@ -81,13 +82,17 @@ export function showLatest({ title, body }) {
     + 'If you saw no notification, check whether your system shows notifications of this browser.'
 }
 
-/** Shows the settings, and suggests what to sign in with. */
-export function showSettings(config, { server = '', user = '', deviceName }) {
-  at('detail-gateway').textContent = config.gateway
-  at('detail-app-id').textContent = config.appID
-  at('server').value ||= server
-  at('user').value ||= user
+/** Shows the settings, and suggests a name for the session. */
+export function showSettings({ gateway, appID }, deviceName) {
+  at('detail-gateway').textContent = gateway
+  at('detail-app-id').textContent = appID
   at('device-name').value ||= deviceName
+}
+
+/** Suggests the account that was used before. */
+export function suggest({ homeserver = '', userID = '' }) {
+  at('server').value ||= homeserver
+  at('user').value ||= userID
 }
 
 /** Marks the page as busy, so buttons are ignored, or as idle. */
