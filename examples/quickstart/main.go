@@ -64,7 +64,9 @@ func explain(server *subscriber.Server) {
 
 // commands has the commands of the README.
 const commands = `
-── The gateway is ready. In another terminal, play the homeserver:
+── The gateway is ready. To see a notification in your browser, open http://localhost:8080 and press "Turn on", then "Send me one".
+
+Or play the homeserver in another terminal:
 
 UnifiedPush:
   curl -k https://localhost:8443/_matrix/push/v1/notify -d '{"notification":{"event_id":"$1","room_id":"!room:example.org","prio":"high","counts":{"unread":1},"devices":[{"app_id":"org.example.android","pushkey":"%s"}]}}'
