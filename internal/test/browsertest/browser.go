@@ -31,6 +31,7 @@ type Browser struct {
 	settings settings
 	driver   driver
 	pages    []*Page
+	patience time.Duration
 }
 
 // driver is what differs between browsers. A page's id is the driver's own.
@@ -55,6 +56,8 @@ type driver interface {
 	screenshot(ctx context.Context, id string) (base64 string, err error)
 	deny(ctx context.Context, origin string) error
 	push(ctx context.Context, scope, data string) error
+	clickNotification(ctx context.Context, title string) error
+	opened(ctx context.Context, url string, known []string) (id string, err error)
 }
 
 // settings are what options set.
@@ -95,7 +98,7 @@ func start(t testing.TB, name string, d driver, options []Option) *Browser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(profile) })
-	b := &Browser{t: t, name: name, profile: profile, driver: d, program: programtest.NewProgram(t, name)}
+	b := &Browser{t: t, name: name, profile: profile, driver: d, program: programtest.NewProgram(t, name), patience: patience}
 	for _, option := range options {
 		option(&b.settings)
 	}
@@ -131,13 +134,13 @@ func (b *Browser) launch() {
 	}
 }
 
-// quit ends the browser in order if it can, so that it writes its profile.
+// quit ends the browser in order if it can, so it writes its profile.
 func (b *Browser) quit() {
 	ctx, cancel := b.soon()
 	defer cancel()
 	b.driver.quit(ctx)
 	b.pages = nil
-	b.program.WaitExit(patience)
+	b.program.WaitExit(b.patience)
 	b.program.Kill()
 }
 
@@ -178,9 +181,38 @@ func (b *Browser) Push(scope, data string) {
 	}
 }
 
+// ClickNotification waits for a notification with a title, and clicks on it. Only Firefox can do this.
+func (b *Browser) ClickNotification(title string) {
+	b.t.Helper()
+	ctx, cancel := b.soon()
+	defer cancel()
+	if err := b.driver.clickNotification(ctx, title); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Opened waits for a page at a URL that a worker or another page opened, and returns it. Only Firefox can do this.
+func (b *Browser) Opened(url string) *Page {
+	b.t.Helper()
+	ctx, cancel := b.soon()
+	defer cancel()
+	var known []string
+	for _, p := range b.pages {
+		known = append(known, p.id)
+	}
+	id, err := b.driver.opened(ctx, url, known)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p := &Page{b, id}
+	b.pages = append(b.pages, p)
+	p.Wait(`document.readyState === "complete"`)
+	return p
+}
+
 // soon returns the context of one command. It is also used after the test, when t.Context is done.
 func (b *Browser) soon() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(b.t.Context()), patience)
+	return context.WithTimeout(context.WithoutCancel(b.t.Context()), b.patience)
 }
 
 // lacks skips or fails a test that needs something that is not installed.

@@ -17,27 +17,33 @@ var browsers = map[string]func(testing.TB, ...browsertest.Option) *browsertest.B
 	"Firefox": browsertest.Firefox, "Chromium": browsertest.Chromium,
 }
 
-// inEach runs a test in each browser, with a server of the files in testdata. Its policy is as strict as a policy can be.
+// inEach runs a test in each browser, with the URL of a server.
 func inEach(t *testing.T, test func(t *testing.T, b *browsertest.Browser, url string), options ...browsertest.Option) {
 	t.Helper()
 	for name, start := range browsers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := http.FileServer(http.Dir("testdata"))
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Security-Policy",
-					"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; require-trusted-types-for 'script'; frame-ancestors 'none'")
-				if r.URL.Path == "/site" {
-					w.Header().Set("Content-Type", "text/html")
-					_, _ = w.Write([]byte("<!doctype html><title>site</title><p>" + r.Header.Get("Sec-Fetch-Site") + r.Referer() + " " + r.Host))
-					return
-				}
-				files.ServeHTTP(w, r)
-			}))
-			t.Cleanup(server.Close)
-			test(t, start(t, options...), strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
+			test(t, start(t, options...), serve(t))
 		})
 	}
+}
+
+// serve serves the files in testdata under a policy that is as strict as a policy can be, and at /site what the browser said about itself.
+func serve(t *testing.T) (url string) {
+	t.Helper()
+	files := http.FileServer(http.Dir("testdata"))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy",
+			"default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; frame-ancestors 'none'")
+		if r.URL.Path == "/site" {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = w.Write([]byte("<!doctype html><title>site</title><p>" + r.Header.Get("Sec-Fetch-Site") + r.Referer() + " " + r.Host))
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 }
 
 func TestAPersonTypesAndClicks(t *testing.T) {
@@ -138,9 +144,7 @@ const register = `navigator.serviceWorker.register("worker.js").then(() => navig
 
 func TestChromiumHandsAPushToAWorker(t *testing.T) {
 	t.Parallel()
-	files := httptest.NewServer(http.FileServer(http.Dir("testdata")))
-	t.Cleanup(files.Close)
-	url := strings.Replace(files.URL, "127.0.0.1", "localhost", 1)
+	url := serve(t)
 	b := browsertest.Chromium(t)
 	p := b.Open(url + "/page.html")
 	var permission string
@@ -162,10 +166,7 @@ func TestThePermissionToNotifyIsDenied(t *testing.T) {
 	for name, start := range browsers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := httptest.NewServer(http.FileServer(http.Dir("testdata")))
-			t.Cleanup(files.Close)
-			url := strings.Replace(files.URL, "127.0.0.1", "localhost", 1)
-			b := start(t)
+			url, b := serve(t), start(t)
 			b.Deny(url)
 			p := b.Open(url + "/page.html")
 			var permission string
@@ -188,4 +189,22 @@ func TestTheProfileSurvivesARestart(t *testing.T) {
 			t.Errorf("the storage has %q", kept)
 		}
 	})
+}
+
+func TestAClickOnANotificationOpensAPage(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	b := browsertest.Firefox(t)
+	p := b.Open(url + "/page.html")
+	p.Evaluate(`navigator.serviceWorker.register("worker.js").then(() => navigator.serviceWorker.ready)`, nil)
+	for _, title := range []string{"One", "Two"} {
+		p.Evaluate(`navigator.serviceWorker.ready.then(r => r.showNotification("`+title+`"))`, nil)
+	}
+	b.ClickNotification("Two")
+	if title := b.Opened(url + "/bad.html").Text("h1"); title != "A bad page" {
+		t.Errorf("it opened %s", title)
+	}
+	if shown := p.Notifications(); len(shown) != 1 || shown[0].Title != "One" {
+		t.Errorf("it still shows %+v", shown)
+	}
 }

@@ -126,7 +126,7 @@ func (c *chromium) navigate(ctx context.Context, id, url string) error {
 
 func (c *chromium) evaluate(ctx context.Context, id, expression string) (string, error) {
 	var answer struct {
-		Result           struct{ Value string }
+		Result           struct{ Value any }
 		ExceptionDetails *struct {
 			Text      string
 			Exception struct{ Description string }
@@ -138,7 +138,8 @@ func (c *chromium) evaluate(ctx context.Context, id, expression string) (string,
 	if err == nil && answer.ExceptionDetails != nil {
 		err = errors.New(answer.ExceptionDetails.Text + " " + answer.ExceptionDetails.Exception.Description)
 	}
-	return answer.Result.Value, err
+	value, _ := answer.Result.Value.(string)
+	return value, err
 }
 
 func (c *chromium) click(ctx context.Context, id string, x, y float64) error {
@@ -249,6 +250,14 @@ func (c *chromium) push(ctx context.Context, scope, data string) error {
 			return fmt.Errorf("no worker has this scope: %w", ctx.Err())
 		}
 	}
+}
+
+func (c *chromium) clickNotification(context.Context, string) error {
+	return errors.New("Chromium shows nothing that could be clicked on without a desktop")
+}
+
+func (c *chromium) opened(context.Context, string, []string) (string, error) {
+	return "", errors.New("only Firefox finds pages that were opened")
 }
 
 // origin returns the origin of a URL, with a slash at its end, as Chromium wants it.

@@ -44,12 +44,13 @@ func preferences(s settings) string {
 		"network.proxy.no_proxies_on": strings.Join(s.hosts, ","),
 		"network.dns.localDomains":    strings.Join(s.hosts, ","),
 
-		"permissions.default.desktop-notification": 1,
-		"alerts.useSystemBackend":                  false, // there is no desktop
-		"dom.push.testing.allowInsecureServerURL":  true,  // for ws:
-		"dom.push.retryBaseInterval":               100,
-		"dom.push.connection.enabled":              s.pushService != "",
-		"dom.push.serverURL":                       s.pushService,
+		"permissions.default.desktop-notification":      1,
+		"alerts.useSystemBackend":                       false,  // there is no desktop
+		"dom.webnotifications.disable_open_click_delay": 60_000, // ms after a click in which a worker may open a window
+		"dom.push.testing.allowInsecureServerURL":       true,   // for ws:
+		"dom.push.retryBaseInterval":                    100,
+		"dom.push.connection.enabled":                   s.pushService != "",
+		"dom.push.serverURL":                            s.pushService,
 
 		"ui.useOverlayScrollbars":                     1, // screenshots are as wide as the viewport
 		"browser.startup.page":                        0,
@@ -93,8 +94,17 @@ func (f *firefox) attach(ctx context.Context, url string, _ settings) (err error
 		return errors.New("there is no browser window")
 	}
 	f.chrome = tree.Contexts[0].Context
-	return nil
+	_, err = f.evaluate(ctx, f.chrome, keepAlerts)
+	return err
 }
+
+// keepAlerts makes Firefox show a notification until it is closed or clicked on. Without it, Firefox closes each after 20 seconds. The code
+// of its window is in https://searchfox.org/mozilla-central/source/toolkit/components/alerts/resources/content/alert.js.
+const keepAlerts = `Services.ww.registerNotification((opened, topic) => {
+	if (topic === "domwindowopened") opened.addEventListener("AlertActive", () => {
+		opened.document.getElementById("alertBox").removeAttribute("animate");
+	});
+}), ""`
 
 func (f *firefox) quit(ctx context.Context) {
 	if f.connection == nil {
@@ -184,12 +194,20 @@ func (f *firefox) viewport(ctx context.Context, id string, width, height int) er
 }
 
 func (f *firefox) scheme(ctx context.Context, id, scheme string) error {
-	_, err := f.evaluate(ctx, f.chrome, `(async () => {
-		const {NavigableManager} = ChromeUtils.importESModule("chrome://remote/content/shared/NavigableManager.sys.mjs");
-		NavigableManager.getBrowsingContextById(`+quote(id)+`).prefersColorSchemeOverride = `+quote(scheme)+`;
-		return "";
-	})()`)
+	_, err := f.until(ctx, `NavigableManager.getBrowsingContextById(`+quote(id)+`).prefersColorSchemeOverride = `+quote(scheme))
 	return err
+}
+
+// until waits until an expression in Firefox's own scope is neither false nor empty, and returns its value.
+func (f *firefox) until(ctx context.Context, expression string) (string, error) {
+	return f.evaluate(ctx, f.chrome, `(async () => {
+		const {NavigableManager} = ChromeUtils.importESModule("chrome://remote/content/shared/NavigableManager.sys.mjs");
+		for (;;) {
+			const value = `+expression+`;
+			if (value) return String(value);
+			await new Promise(done => setTimeout(done, 20));
+		}
+	})()`)
 }
 
 func (f *firefox) screenshot(ctx context.Context, id string) (string, error) {
@@ -202,6 +220,25 @@ func (f *firefox) deny(ctx context.Context, origin string) error {
 	return f.call(ctx, "", "permissions.setPermission", map[string]any{
 		"descriptor": map[string]any{"name": "notifications"}, "state": "denied", "origin": origin,
 	}, nil)
+}
+
+// clickNotification clicks on the window of a notification. Firefox without a desktop opens one for each.
+func (f *firefox) clickNotification(ctx context.Context, title string) error {
+	_, err := f.until(ctx, `[...Services.wm.getEnumerator("alert:alert")].some(w => {
+		const found = w.document.getElementById("alertTitleLabel").value === `+quote(title)+`;
+		if (found) w.document.getElementById("alertBox").click();
+		return found;
+	})`)
+	return err
+}
+
+// opened waits for a tab that is not known, and returns its id.
+func (f *firefox) opened(ctx context.Context, url string, known []string) (id string, err error) {
+	ids, _ := json.Marshal(known) //nolint:errchkjson // strings
+	return f.until(ctx, `gBrowser.browsers
+		.filter(b => b.currentURI.spec === `+quote(url)+` && !b.webProgress.isLoadingDocument)
+		.map(b => NavigableManager.getIdForBrowser(b))
+		.find(id => !`+string(ids)+`.includes(id))`)
 }
 
 func (f *firefox) push(context.Context, string, string) error {

@@ -114,7 +114,7 @@ func (p *Page) Wait(condition string) {
 	})`
 	expression := fmt.Sprintf(look, condition)
 	var last error
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(p.b.patience); time.Now().Before(end); {
 		var answer struct {
 			Holds bool
 			Error string

@@ -11,7 +11,7 @@ import (
 )
 
 // connection sends commands to a browser and reads its answers and events. WebDriver BiDi and the Chrome DevTools Protocol are both JSON
-// over a websocket, with the same members but for those of errors.
+// over a websocket, with the same members except those of errors.
 type connection struct {
 	socket *websocket.Conn
 	event  func(method string, params json.RawMessage) // called for each event, in order
