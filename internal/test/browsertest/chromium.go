@@ -42,7 +42,8 @@ func (c *chromium) command(profile string, s settings) (*exec.Cmd, string, error
 		"--headless=new", "--remote-debugging-port=0", "--user-data-dir=" + profile, "--host-resolver-rules=" + strings.Join(rules, ", "),
 		"--ignore-certificate-errors", "--no-first-run", "--no-default-browser-check", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-gpu", "--disable-dev-shm-usage",
-		"--disable-breakpad", "--hide-scrollbars", "--log-level=3", "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--password-store=basic",
+		"--disable-breakpad", "--hide-scrollbars", "--log-level=3", "--disable-background-timer-throttling",
+		"--disable-renderer-backgrounding", "--password-store=basic",
 		"about:blank",
 	}
 	if os.Geteuid() == 0 {

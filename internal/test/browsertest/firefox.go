@@ -26,8 +26,10 @@ func (f *firefox) command(profile string, s settings) (*exec.Cmd, string, error)
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(preferences(s)), 0o600); err != nil {
 		return nil, "", err
 	}
-	command := exec.Command(program, "--headless", "--no-remote", "--profile", profile, //nolint:gosec,noctx // a test's own; it ends with the test
-		"--remote-debugging-port=0", "--remote-allow-system-access", "about:blank")
+	arguments := []string{
+		"--headless", "--no-remote", "--profile", profile, "--remote-debugging-port=0", "--remote-allow-system-access", "about:blank",
+	}
+	command := exec.Command(program, arguments...) //nolint:gosec,noctx // a test's own; it ends with the test
 	return command, "WebDriver BiDi listening on ", nil
 }
 
