@@ -59,6 +59,8 @@ func New(to caddy.NetworkAddress) *Client {
 type Error struct {
 	Status  int
 	Failure admin.Failure
+	// Explained means that the admin API said why. Otherwise, the answer may be that of another program.
+	Explained bool
 }
 
 func (e *Error) Error() string {
@@ -67,6 +69,9 @@ func (e *Error) Error() string {
 	}
 	return e.Failure.Error
 }
+
+// Address returns the address to show.
+func (c *Client) Address() string { return c.shown }
 
 // Get requests a path. It decodes the answer and also returns it unchanged.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, into any) (raw []byte, err error) {
@@ -108,8 +113,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, withi
 		return nil, unreachable(err, c.shown)
 	}
 	if response.StatusCode != http.StatusOK {
-		failed := &Error{Status: response.StatusCode}
+		failed := &Error{Status: response.StatusCode, Explained: true}
 		if json.Unmarshal(raw, &failed.Failure) != nil || failed.Failure.Error == "" {
+			failed.Explained = false
 			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does this Caddy include the gateway?", c.shown, response.Status)
 		}
 		return nil, failed

@@ -90,13 +90,7 @@ func listEntries(i *invocation, c *adminclient.Client, app string, limit int) er
 	}
 	t := newTable("ID", "PUSHKEY HASH", "KIND", "SIZE", "ACCEPTED", "EXPIRES", "DUE", "ATTEMPTS")
 	for _, e := range all.Entries {
-		kind, due := "alert", i.when(e.Due)
-		switch {
-		case e.Badge:
-			kind = "badge"
-		case e.Wake:
-			kind = "wake-up"
-		}
+		kind, due := describe.Kind(e.Badge, e.Wake), i.when(e.Due)
 		if e.Running {
 			due = "in progress"
 		}

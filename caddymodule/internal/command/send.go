@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
@@ -62,37 +63,17 @@ func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 		return f.whole(in)
 	}
 	pushkey, err := f.read(in)
-	if err != nil {
-		return nil, err
-	}
-	device := map[string]any{"app_id": f.appID, "pushkey": pushkey}
-	if f.data != "" {
-		if !json.Valid([]byte(f.data)) {
-			return nil, misuse("--data is not valid JSON")
-		}
-		device["data"] = json.RawMessage(f.data)
-	}
-	n := map[string]any{"devices": []any{device}}
 	switch {
+	case err != nil:
+		return nil, err
+	case f.data != "" && !json.Valid([]byte(f.data)):
+		return nil, misuse("--data is not valid JSON")
 	case f.badge && (f.eventID != "" || f.roomID != "" || f.body != ""):
 		return nil, misuse("--badge sends no event: leave out --event-id, --room-id and --body")
-	case f.badge:
-		for _, member := range []string{"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content"} {
-			n[member] = nil
-		}
 	}
-	for member, value := range map[string]string{"event_id": f.eventID, "room_id": f.roomID} {
-		if value != "" {
-			n[member] = value
-		}
-	}
-	if f.body != "" {
-		n["content"] = map[string]string{"msgtype": "m.text", "body": f.body}
-	}
-	if f.low {
-		n["prio"] = "low"
-	}
-	return map[string]any{"notification": n}, nil
+	return admin.TestPush{
+		AppID: f.appID, Pushkey: pushkey, Data: json.RawMessage(f.data), EventID: f.eventID, RoomID: f.roomID, Body: f.body, Badge: f.badge, Low: f.low,
+	}.Message(), nil
 }
 
 // whole returns a complete request from a file.

@@ -126,3 +126,15 @@ func State(r gateway.RecordStatus) string {
 		return "suspected"
 	}
 }
+
+// Kind returns what a pending push is.
+func Kind(badge, wake bool) string {
+	switch {
+	case badge:
+		return "badge"
+	case wake:
+		return "wake-up"
+	default:
+		return "alert"
+	}
+}
