@@ -14,6 +14,7 @@ func init() {
 // Admin adds the gateway's routes to Caddy's admin API:
 //
 //	GET  /matrix_push/apps               the state of each app
+//	GET  /matrix_push/history            the pushes of the last hour, by app, outcome and minute
 //	GET  /matrix_push/health/live        whether the process answers
 //	GET  /matrix_push/health/ready       whether a gateway has started, and what needs attention
 //	GET  /matrix_push/keys               the public keys that clients subscribe with

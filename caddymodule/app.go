@@ -122,6 +122,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	for _, app := range router.Apps() {
 		app.Panicked = a.observer.Panicked
 	}
+	before, _ := liveGateway() // nil if none has started
 	a.gateway = gateway.New(gateway.Options{
 		Router:   router,
 		Rejected: store,
@@ -132,6 +133,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		Observer: a.observer,
 		Now:      time.Now,
 		Jitter:   rand.N[time.Duration],
+		Before:   before,
 	})
 	return nil
 }

@@ -220,8 +220,12 @@ func (p *fakeProvider) Preview(push *providers.Push) providers.Preview {
 
 func (p *fakeProvider) CredentialExpiry() time.Time { return p.expiry }
 
-// deaf is an observer that ignores store failures and probes.
+// deaf is an observer that ignores attempts, answers, store failures and probes.
 type deaf struct{ gateway.Observer }
+
+func (deaf) Attempted(gateway.Attempt) {}
+
+func (deaf) Answered(*gateway.App, gateway.Result) {}
 
 func (deaf) StoreFailed(string, error) {}
 

@@ -29,6 +29,7 @@ func Routes(find func() (*gateway.Gateway, error)) []caddy.AdminRoute {
 		route("health/live", "GET, HEAD", alive),
 		route("health/ready", "GET, HEAD", ready(find)),
 		get("apps", serveApps),
+		get("history", serveHistory),
 		get("keys", serveKeys),
 		get("fuses", serveFuses),
 		post("fuses/reset", resetFuse),

@@ -16,7 +16,9 @@ import (
 func TestARouteServesItsMethodAlone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	reads := map[string]bool{"apps": true, "health/live": true, "health/ready": true, "fuses": true, "keys": true, "rejected": true, "outbox": true}
+	reads := map[string]bool{
+		"apps": true, "history": true, "health/live": true, "health/ready": true, "fuses": true, "keys": true, "rejected": true, "outbox": true,
+	}
 	for _, route := range Routes(r.find) {
 		allowed, others := "POST", []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch}
 		if reads[strings.TrimPrefix(route.Pattern, "/matrix_push/")] {
@@ -86,6 +88,7 @@ func TestABadRequestIsRefusedAndTheMemberIsNamed(t *testing.T) {
 		{"list: a prefix that is not hexadecimal", "GET", "rejected?prefix=xyz", "", "prefix: "},
 		{"list: a cursor that is not valid", "GET", "rejected?cursor=nonsense", "", "cursor: "},
 		{"apps: a parameter that there is not", "GET", "apps?pattern=x", "", "pattern"},
+		{"history: a parameter that there is not", "GET", "history?minutes=5", "", "minutes"},
 		{"outbox: a limit that is not a number", "GET", "outbox?limit=many", "", "limit: "},
 		{"outbox: a cursor that is not valid", "GET", "outbox?app=org.example.ios&cursor=nonsense", "", "cursor: "},
 		{"retry: nothing", "POST", "outbox/retry", "{}", "app is missing"},

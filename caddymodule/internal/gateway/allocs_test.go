@@ -48,6 +48,18 @@ func TestToRouteAndToNameAnEventAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Not parallel either.
+func TestV23_CountingAPushAllocatesNothing(t *testing.T) {
+	r := newQuietRig(t)
+	app, minute := r.Router.Apps()[0], int64(0)
+	if got := testing.AllocsPerRun(500, func() {
+		app.history.count(kindUnauthorized, 1, minute/3) // each third push begins a minute
+		minute++
+	}); got > 0 {
+		t.Errorf("%v allocations, want none", got)
+	}
+}
+
 // Not parallel either. Both decoders read the same, but only encoding/json allocates that much.
 func TestMembersAreDecodedByTheGatewayBeforeAndAfterTheOutbox(t *testing.T) {
 	var kept *providers.Notification

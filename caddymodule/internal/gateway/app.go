@@ -30,10 +30,11 @@ type App struct {
 	// Limit bounds the pushes in flight.
 	Limit *limit.Fair
 
-	// hosts and fuse are shared by all configurations that have the app; load is the number of this configuration. New sets them.
-	hosts *hosts
-	fuse  *fuse
-	load  int64
+	// hosts, fuse and history are shared by all configurations that have the app; load is the number of this configuration. New sets them.
+	hosts   *hosts
+	fuse    *fuse
+	history *history
+	load    int64
 
 	// proven means that the provider has delivered a push with the app's current settings.
 	proven   atomic.Bool

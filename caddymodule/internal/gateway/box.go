@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/matrix-push/caddy-matrix-push/outbox"
+	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
 // box wraps the outbox and resolves its optional interfaces once. It adds the contract's deadlines to each call, and reports failures.
@@ -44,6 +45,8 @@ func (g *Gateway) reportLosses() {
 		app := g.Router.Configured(pattern)
 		if app == nil {
 			app = &App{Pattern: pattern}
+		} else {
+			app.history.count(providers.KindDropped.String(), pushes, g.Shared.minute(g.Now()))
 		}
 		g.Observer.Lost(app, why, pushes)
 	})

@@ -56,6 +56,7 @@
 //	suspects.mu      suspected pushkeys by app                     never
 //	tries.mu         attempts in a row by push                     never
 //	Probes.mu        the key of probes, and which ones arrived     never
+//	history.mu       an app's counts of minutes that have ended    never
 //
 // No goroutine holds two of these locks at the same time.
 //
@@ -91,6 +92,8 @@
 //	the process, in [Shared]       flights, delivered events, devices that were delivered to, each app's hosts and fuse, the journal,
 //	                               suspects, doubts, tries (attempts that may be made only a few times), and the bytes in use ([Hand]);
 //	                               for ten minutes, which probes arrived ([Probes])
+//	as long as the app is          its pushes of the last hour ([History])
+//	configured without a break
 //	longer, in the stores          verdicts and suspicions, accepted pushes, delivered events, devices that were delivered to
 //
 // # Strangers
@@ -119,6 +122,7 @@
 //	a store's ability          rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
 //	a push service's word      wordFor in word.go, which keeps secrets out of it; the journal and the observer show it
 //	a probe of doctor          probe.go, which route asks before it looks for an app
+//	what the history counts    report in notify.go, reportLosses in box.go; kinds in history.go
 //	a host that throttles      pause.go; attempt turns pushes away, and decide brings them back
 //	when a host is down        breaker.go has the rules, without I/O; hosts.go keeps the breakers in a bounded table; admission.go asks
 //	                           them and reports outcomes to them; trials.go makes pending pushes due as trials

@@ -178,8 +178,7 @@ func (g *Gateway) attempted(f *flight, o providers.Outcome) {
 		App: f.app, Key: f.key, Outcome: o, Duration: ended.Sub(f.start), Age: now.Sub(f.accepted), Result: d.result, Alarm: d.alarm,
 		Known: f.known, Chosen: f.host != "", Host: f.host, WrongKeys: f.attempt.wrongKeys,
 	}
-	g.Shared.journal.note(a, now)
-	g.Observer.Attempted(a)
+	g.report(a, now)
 	f.finish(o, d)
 	g.fuseChanged(f.app, fuse)
 	g.afterwards(f, o)

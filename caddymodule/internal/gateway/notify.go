@@ -25,6 +25,8 @@ type Options struct {
 	Now      func() time.Time
 	// Jitter returns a random duration below the given one.
 	Jitter func(time.Duration) time.Duration
+	// Before is the gateway of the live configuration; nil if there is none. New takes over the histories of its apps, and forgets Before.
+	Before *Gateway
 }
 
 // Gateway delivers notifications according to one configuration.
@@ -49,7 +51,9 @@ func New(o Options) *Gateway {
 	for _, app := range o.Router.Apps() {
 		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
+		app.history = o.Before.historyOf(app.Pattern)
 	}
+	o.Before = nil // otherwise, no configuration would ever be freed
 	g := &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
 	g.reportLosses()
 	return g
@@ -124,22 +128,24 @@ func (a *Attempt) Kind() string {
 	case a.Outcome.Kind == providers.KindSuspected && a.Result.dead():
 		return providers.KindRejected.String()
 	case a.Outcome.Kind == providers.KindMisconfigured && !a.Alarm:
-		return "unauthorized"
+		return kindUnauthorized
 	case a.Outcome.Kind != providers.KindRejected || a.Result.dead():
 		return a.Outcome.Kind.String()
 	case a.Alarm:
 		return kindDoubted
 	case a.Result == Dropped:
-		return "outdated"
+		return kindOutdated
 	default:
 		return kindHeld
 	}
 }
 
-// The kinds of attempts whose rejection is not believed.
+// The kinds of attempts that are not an outcome's.
 const (
-	kindDoubted = "doubted"
-	kindHeld    = "held"
+	kindDoubted      = "doubted"
+	kindHeld         = "held"
+	kindOutdated     = "outdated"
+	kindUnauthorized = "unauthorized"
 )
 
 const (
@@ -237,9 +243,15 @@ func (g *Gateway) judge(deliveries []delivery, site providers.Site, now time.Tim
 		g.served(d.key, false)
 		d.decide(decide(o, circumstances{}))
 		a := Attempt{App: d.app, Key: d.key, Outcome: o, Result: d.decision.result}
-		g.Shared.journal.note(a, now)
-		g.Observer.Attempted(a)
+		g.report(a, now)
 	}
+}
+
+// report notes and reports an attempt.
+func (g *Gateway) report(a Attempt, now time.Time) {
+	g.Shared.journal.note(a, now)
+	a.App.history.count(a.Kind(), 1, g.Shared.minute(now))
+	g.Observer.Attempted(a)
 }
 
 // dispatch decides about a device at once where it can, and otherwise puts it on a flight.

@@ -78,8 +78,7 @@ func (g *Gateway) place(app *App, e outbox.Entry) error {
 	displaced, err := g.box.accept(e)
 	for _, r := range displaced {
 		a := Attempt{App: app, Key: rejected.Key(r.Device), Outcome: providers.Dropped("displaced", nil), Result: Dropped, Untried: true}
-		g.Shared.journal.note(a, g.Now())
-		g.Observer.Attempted(a)
+		g.report(a, g.Now())
 	}
 	if why, refused := refusalOf(&e, err); refused {
 		if why == RefusedFull {

@@ -16,6 +16,8 @@ type Shared struct {
 
 	// Since is when this process began to remember.
 	Since time.Time
+	// minute0 is when the minute of Since began.
+	minute0 time.Time
 	// Fuses are the apps' fuses.
 	Fuses *Fuses
 	// Probes are the probes of homeservers.
@@ -38,8 +40,9 @@ type Shared struct {
 
 // NewShared returns the state that gateways share.
 func NewShared() *Shared {
+	now := time.Now()
 	s := &Shared{
-		Since:   time.Now(),
+		Since: now, minute0: minuteOf(now),
 		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), Probes: newProbes(),
 		journal: newJournal(), tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
 	}

@@ -30,6 +30,35 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+// BenchmarkHistory counts a push, also while other goroutines count pushes of the same app, and reads the histories of all apps.
+func BenchmarkHistory(b *testing.B) {
+	apps := make([]*App, 200)
+	for i := range apps {
+		apps[i] = appFor(fmt.Sprint("app", i), always(providers.Delivered()))
+	}
+	r := newRig(b, apps...)
+	now := r.Now()
+	count := func() { apps[0].history.count("delivered", 1, r.Shared.minute(now)) }
+	b.Run("count", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			count()
+		}
+	})
+	b.Run("count_crowded", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				count()
+			}
+		})
+	})
+	b.Run("read_200_apps", func(b *testing.B) {
+		for b.Loop() {
+			r.History()
+		}
+	})
+}
+
 func devices(n int) []string {
 	list := make([]string, n)
 	for i := range list {

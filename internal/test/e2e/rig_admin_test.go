@@ -59,3 +59,31 @@ func (p *process) resetFuse(app string) {
 		p.t.Fatal(err)
 	}
 }
+
+// history returns an app's pushes of the last hour by outcome, from the admin API; nil if the app is not there.
+func (p *process) history(app string) map[string]float64 {
+	p.t.Helper()
+	status, answer := p.adminDo(http.MethodGet, "/matrix_push/history", "")
+	var h struct {
+		Apps []struct {
+			App      string
+			Outcomes map[string][]float64
+		}
+	}
+	if err := json.Unmarshal([]byte(answer), &h); err != nil || status != http.StatusOK {
+		p.t.Fatalf("answered %d %s", status, answer)
+	}
+	for _, of := range h.Apps {
+		if of.App != app {
+			continue
+		}
+		sums := make(map[string]float64)
+		for outcome, counts := range of.Outcomes {
+			for _, n := range counts {
+				sums[outcome] += n
+			}
+		}
+		return sums
+	}
+	return nil
+}
