@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
@@ -41,10 +42,11 @@ func (p *Page) app(ctx context.Context, r *http.Request) (view, error) {
 	if err != nil {
 		return v, err
 	}
-	if len(o.Apps) != 1 || o.Apps[0].App != name {
+	i := slices.IndexFunc(o.Apps, func(a gateway.AppStatus) bool { return a.App == name })
+	if i < 0 {
 		return v, errOverview
 	}
-	a := o.Apps[0]
+	a := o.Apps[i]
 	body := app{App: name, Suspicion: p.suspicion(a), Forms: appForms(a), TestLink: "/test?" + url.Values{"app": {name}}.Encode()}
 	body.State, _, body.Tone = stateOf(a, o.Degraded)
 	for _, d := range o.Degraded {
@@ -57,7 +59,7 @@ func (p *Page) app(ctx context.Context, r *http.Request) (view, error) {
 	if noHistory != nil {
 		body.NoChart = noHistory.Error()
 	} else {
-		body.Chart = h.large(h.of(name), p.clock().Location())
+		body.Chart = h.large(h.sumsOf(name), p.clock().Location())
 	}
 	body.Facts = p.appFacts(a, o)
 	body.Hosts = p.heldHosts(a)

@@ -47,14 +47,16 @@ var meanings = map[string]string{
 	"dropped":       "can never be delivered, or is blocked by a setting",
 }
 
-// small returns a chart with two lines: what was delivered, and all other outcomes.
-func (h *history) small(byOutcome map[string][]int) *chart {
+// small returns a chart of an app with two lines: what was delivered, and all other outcomes.
+func (h *history) small(app string) *chart {
 	if h == nil {
 		return nil
 	}
-	sent, other := h.plus(nil, byOutcome[delivered]), h.plus(nil, nil)
-	for outcome, counts := range byOutcome {
-		if outcome != delivered {
+	sent, other := h.plus(nil, nil), h.plus(nil, nil)
+	for outcome, counts := range h.of(app) {
+		if outcome == delivered {
+			sent = h.plus(sent, counts)
+		} else {
 			other = h.plus(other, counts)
 		}
 	}
@@ -74,25 +76,20 @@ func (h *history) small(byOutcome map[string][]int) *chart {
 }
 
 // large returns a chart with a line for each outcome.
-func (h *history) large(byOutcome map[string][]int, zone *time.Location) *chart {
-	if h == nil {
-		return nil
-	}
+func (h *history) large(sums map[string][]int, zone *time.Location) *chart {
 	top := 1
-	whole := make(map[string][]int)
-	for outcome, counts := range byOutcome {
-		whole[outcome] = h.plus(nil, counts)
-		top = max(top, slices.Max(whole[outcome]))
+	for _, counts := range sums {
+		top = max(top, slices.Max(counts))
 	}
 	at := func(minute int) string {
 		return h.Since.Add(time.Duration(minute) * time.Minute).In(zone).Format("15:04")
 	}
 	c := &chart{Top: number(top), From: at(0), Middle: at(h.Minutes / 2), To: at(h.Minutes - 1)}
-	names := ordered(whole)
+	names := ordered(sums)
 	var parts []string
 	for _, outcome := range names {
-		n := total(whole[outcome])
-		c.Lines = append(c.Lines, line{classOf(outcome), outcome, n, points(whole[outcome], top), meanings[outcome]})
+		n := total(sums[outcome])
+		c.Lines = append(c.Lines, line{classOf(outcome), outcome, n, points(sums[outcome], top), meanings[outcome]})
 		parts = append(parts, number(n)+" "+outcome)
 	}
 	c.Text = "No push in the last hour"
@@ -103,7 +100,7 @@ func (h *history) large(byOutcome map[string][]int, zone *time.Location) *chart 
 	for minute := h.Minutes - 1; minute >= 0; minute-- {
 		row, any := cells(at(minute)), false
 		for _, outcome := range names {
-			n := whole[outcome][minute]
+			n := sums[outcome][minute]
 			any = any || n > 0
 			row = append(row, cell{Text: number(n), Number: true})
 		}

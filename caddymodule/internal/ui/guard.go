@@ -69,6 +69,8 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !g.belongs(r):
 		refuse(w, "This browser has no session. Open the URL that the command has printed. It works once: "+
 			"for another browser, end the command and start it again.")
+	case same(r.URL.Path, g.once):
+		refuse(w, "This URL was used before, and works only once. This browser has a session: open "+g.origin()+"/.")
 	case r.Method == http.MethodPost:
 		if why := g.forged(w, r); why != "" {
 			refuse(w, why)

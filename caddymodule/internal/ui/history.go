@@ -4,41 +4,28 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
-	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
-// history is how many pushes had which outcome in each minute of the last hour.
-type history struct {
-	Since   time.Time    `json:"since"`
-	Minutes int          `json:"minutes"`
-	Apps    []appHistory `json:"apps"`
-}
+// history is how many pushes of the last hour had which outcome.
+type history struct{ gateway.History }
 
-type appHistory struct {
-	App string `json:"app"`
-	// Outcomes are the counts by outcome, oldest minute first.
-	Outcomes map[string][]int `json:"outcomes"`
-}
-
-const (
-	// historyTime bounds how long the page waits for the history, which is the least important part.
-	historyTime = 5 * time.Second
-	// maxMinutes bounds what is drawn.
-	maxMinutes = 24 * 60
-)
+// maxMinutes bounds what is drawn.
+const maxMinutes = 24 * 60
 
 var errHistory = errors.New("the lines of the last hour are missing, because the gateway's answer is not as expected: " +
 	"use the command of the same version as the gateway")
 
-// history asks for the history. The error is for people.
-func (p *Page) history(ctx context.Context) (*history, error) {
-	ctx, cancel := context.WithTimeout(ctx, historyTime)
+// history asks for the history, of one app if the query names it. The error is for people.
+func (p *Page) history(ctx context.Context, query url.Values) (*history, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.historyPatience)
 	defer cancel()
 	h := new(history)
-	_, err := p.api.Get(ctx, "history", nil, h)
+	_, err := p.api.Get(ctx, "history", query, &h.History)
 	var refused *adminclient.Error
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
@@ -53,7 +40,7 @@ func (p *Page) history(ctx context.Context) (*history, error) {
 }
 
 // of returns the history of an app; nil if there is none.
-func (h *history) of(app string) map[string][]int {
+func (h *history) of(app string) map[string][]uint32 {
 	if h == nil {
 		return nil
 	}
@@ -65,26 +52,35 @@ func (h *history) of(app string) map[string][]int {
 	return nil
 }
 
-// all returns the history of all apps together.
-func (h *history) all() map[string][]int {
-	sum := make(map[string][]int)
+// sums returns the counts of all apps together.
+func (h *history) sums() map[string][]int {
+	sums := make(map[string][]int)
 	for _, a := range h.Apps {
 		for outcome, counts := range a.Outcomes {
-			sum[outcome] = h.plus(sum[outcome], counts)
+			sums[outcome] = h.plus(sums[outcome], counts)
 		}
 	}
-	return sum
+	return sums
 }
 
-// plus adds counts that end with the same minute. It returns one count for each minute, and takes what is out of range as none.
-func (h *history) plus(sum, counts []int) []int {
+// sumsOf returns the counts of an app.
+func (h *history) sumsOf(app string) map[string][]int {
+	sums := make(map[string][]int)
+	for outcome, counts := range h.of(app) {
+		sums[outcome] = h.plus(nil, counts)
+	}
+	return sums
+}
+
+// plus adds counts that end with the same minute to a sum, which has one for each minute.
+func (h *history) plus(sum []int, counts []uint32) []int {
 	if sum == nil {
 		sum = make([]int, h.Minutes)
 	}
 	skip := h.Minutes - len(counts)
 	for i, n := range counts {
 		if at := i + skip; at >= 0 {
-			sum[at] += max(n, 0)
+			sum[at] += int(n)
 		}
 	}
 	return sum

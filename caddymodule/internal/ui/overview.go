@@ -56,7 +56,7 @@ var errOverview = errors.New("the admin API answered with something else than th
 func (p *Page) state(ctx context.Context, query url.Values) (o admin.Overview, h *history, noHistory, err error) {
 	var group errgroup.Group
 	group.Go(func() error {
-		h, noHistory = p.history(ctx)
+		h, noHistory = p.history(ctx, query)
 		return nil
 	})
 	_, err = p.api.Get(ctx, "apps", query, &o)
@@ -80,7 +80,7 @@ func (p *Page) overview(ctx context.Context, r *http.Request) (view, error) {
 	if noHistory != nil {
 		body.NoChart = noHistory.Error()
 	} else {
-		body.Chart = h.large(h.all(), p.clock().Location())
+		body.Chart = h.large(h.sums(), p.clock().Location())
 	}
 	p.listApps(&body, o, h)
 	for _, a := range o.Apps {
@@ -123,7 +123,7 @@ func (p *Page) listApps(body *overview, o admin.Overview, h *history) {
 		row := cells(a.App, "", "", cmp.Or(p.clock.Pending(a.Outbox), "unknown"), fmt.Sprint(a.InFlight), cmp.Or(p.clock.Whenever(a.LastDelivered), "not yet"))
 		row[0].Link, row[0].Note, row[0].Code = linkTo(a.App), a.Provider, true
 		row[1].Text, row[1].Note, row[1].Tone = stateOf(a, o.Degraded)
-		if c := h.small(h.of(a.App)); c != nil {
+		if c := h.small(a.App); c != nil {
 			row[2].Chart = c
 		} else {
 			row[2].Text = "unknown"

@@ -40,8 +40,10 @@ type Page struct {
 	clock describe.Clock
 	// patience bounds how long the page waits for the admin API, if no other limit is shorter.
 	patience time.Duration
-	render   renderer
-	notices  notices
+	// historyPatience is the same for the history, which is the least important part.
+	historyPatience time.Duration
+	render          renderer
+	notices         notices
 }
 
 // maxWait is how long a request may take: a test push waits for a push service.
@@ -49,7 +51,7 @@ const maxWait = adminclient.LongPatience + 15*time.Second
 
 // New returns the page that is served at host, an address and a port.
 func New(api API, host string, now func() time.Time) *Page {
-	p := &Page{guard: newGuard(host), api: api, clock: now, patience: maxWait}
+	p := &Page{guard: newGuard(host), api: api, clock: now, patience: maxWait, historyPatience: 5 * time.Second}
 	p.render = newRenderer(p.token)
 	p.serve = p.routes().serve
 	return p
