@@ -15,7 +15,7 @@ const (
 // Fact is a name with its value. A fact without a value is not shown.
 type Fact struct{ Name, Value string }
 
-// Report is what there is to know about something: a sentence, and facts.
+// Report describes something: with a sentence, and with facts.
 type Report struct {
 	Tone     Tone
 	Sentence string

@@ -197,7 +197,7 @@ func TestV32_AFormWithoutTheSessionsTokenChangesNothing(t *testing.T) {
 			if a := b.submit(path, fields); a.status != http.StatusForbidden {
 				t.Errorf("%s, with %s: answered with %d", path, name, a.status)
 			}
-			// A token in the URL is none: URLs are kept.
+			// A token in the URL does not count, because browsers keep URLs.
 			delete(fields, "token")
 			fields.Set("token", "")
 			b.submit(path+"?token="+b.page.token, fields).want(t, http.StatusForbidden)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -259,5 +260,43 @@ func TestV38_AnActionThatDidNothingSaysSo(t *testing.T) {
 	b.submit("/outbox/drop", url.Values{"app": {"a"}, "confirmed": {"yes"}, "cursor": {"n1"}})
 	if posts := api.posts(); posts[len(posts)-1] != `POST outbox/drop {"app":"a","all":true,"cursor":"n1"}` {
 		t.Errorf("the gateway got %q", posts)
+	}
+}
+
+// aForm matches a form of a page, and anInput the name of one of its fields.
+var (
+	aForm   = regexp.MustCompile(`(?s)<form[^>]*method="(\w+)"[^>]*>(.*?)</form>`)
+	anInput = regexp.MustCompile(`<(?:input|textarea)[^>]* name="(\w+)"`)
+	aLink   = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
+)
+
+func TestV40_NoFormPutsAPushkeyOrAHashIntoAURL(t *testing.T) {
+	t.Parallel()
+	b := open(t, newAPI(t, usual()).client(t))
+	shownPages := []shown{
+		b.get("/"), b.get("/app?app=org.example.up"), b.get("/pushkeys"), b.get("/outbox"), b.get("/test"),
+		b.submit("/pushkeys/explain", url.Values{"hash": {hashA}}), b.submit("/pushkeys/list", nil), b.submit("/outbox/list", url.Values{"app": {"org.example.up"}}),
+		b.submit("/outbox/drop", url.Values{"app": {"org.example.up"}, "hash": {hashA}}),
+		b.submit("/test", url.Values{"app_id": {"a"}, "pushkey": {canary}, "do": {"send"}}),
+	}
+	secret := []string{"token", "hash", "pushkey", "endpoint", "data", "cursor", "prefix"}
+	forms := 0
+	for _, a := range shownPages {
+		for _, form := range aForm.FindAllStringSubmatch(a.text, -1) {
+			forms++
+			for _, input := range anInput.FindAllStringSubmatch(form[2], -1) {
+				if form[1] != "post" && slices.Contains(secret, input[1]) {
+					t.Errorf("%s has a form that puts %s into a URL", a.address, input[1])
+				}
+			}
+		}
+		for _, link := range aLink.FindAllStringSubmatch(a.text, -1) {
+			if strings.Contains(link[1], hashA) || strings.Contains(link[1], b.page.token) {
+				t.Errorf("%s has the link %s", a.address, link[1])
+			}
+		}
+	}
+	if forms < 20 {
+		t.Errorf("only %d forms were found", forms)
 	}
 }

@@ -27,7 +27,7 @@ type uiSession struct {
 	url string
 }
 
-// ui runs the command for an admin endpoint, and opens the URL that it prints.
+// ui runs the command for an admin endpoint, and opens the URL that it prints as JSON.
 func (p *process) ui(address string) *uiSession {
 	p.t.Helper()
 	jar, err := cookiejar.New(nil)
