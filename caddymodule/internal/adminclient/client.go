@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// Patience bounds a request to the admin API. Requests that scan a store or wait for a push service have LongPatience.
-	Patience     = 15 * time.Second
+	// Patience bounds a request to the admin API.
+	Patience = 15 * time.Second
+	// LongPatience bounds requests that scan a store or wait for a push service.
 	LongPatience = 45 * time.Second
 	// maxAnswer bounds how much of an answer is read.
 	maxAnswer = 32 << 20

@@ -171,7 +171,7 @@ func TestV37_ARequestThatHangsDoesNotKeepThePage(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r, _ := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil) //nolint:noctx // the page must end it
+		r, _ := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil)
 		if resp, err := b.Do(r); err == nil {
 			_ = resp.Body.Close()
 		}

@@ -89,7 +89,9 @@ func (mute) AppRecovered(*gateway.App) {}
 // accepting is a provider that delivers every push.
 type accepting struct{}
 
-func (accepting) Push(context.Context, *providers.Push) providers.Outcome { return providers.Delivered() }
+func (accepting) Push(context.Context, *providers.Push) providers.Outcome {
+	return providers.Delivered()
+}
 
 // largeGateway serves the admin API of a gateway with these numbers of apps and of records. It delivered a push for each app in each minute
 // of the last hour.

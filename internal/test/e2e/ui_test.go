@@ -113,7 +113,7 @@ func TestV39_ThePageResetsTheFuseOfARealGateway(t *testing.T) {
 
 func TestV39_ThePageSendsATestPushThroughARealGateway(t *testing.T) {
 	t.Parallel()
-	uiGateways(t, func(t *testing.T, u *unreliable, gateway *process, page *uiSession) {
+	uiGateways(t, func(t *testing.T, u *unreliable, _ *process, page *uiSession) {
 		d := upDevice(u.Endpoint("phone"))
 		canaries.note(aPushkey, d.Pushkey)
 		send := func(do string) url.Values { return url.Values{"app_id": {d.AppID}, "pushkey": {d.Pushkey}, "do": {do}} }
