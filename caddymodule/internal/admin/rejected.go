@@ -9,9 +9,9 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// serveRejected serves a page of records. A page for one app may be short or empty without being the last.
+// serveRejected serves a page of records. A page for one app or state may be short or empty without being the last.
 func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
-	values, err := parameters(r, "app", "prefix", "cursor", "limit")
+	values, err := parameters(r, "app", "state", "prefix", "cursor", "limit")
 	if err != nil {
 		return err
 	}
@@ -26,26 +26,42 @@ func serveRejected(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) e
 	if err != nil {
 		return err
 	}
-	app := values.Get("app")
+	only := filter{values.Get("app"), values.Get("state")}
+	if only.state != "" && only.state != StateDead && only.state != StateSuspected {
+		return refuse(http.StatusBadRequest, "state: must be %s or %s", StateDead, StateSuspected)
+	}
 	if q.Cursor == "" {
-		if err := knownApp(r.Context(), g, lister, app); err != nil {
+		if err := knownApp(r.Context(), g, lister, only.app); err != nil {
 			return err
 		}
 	}
-	records, next, err := listRecords(r.Context(), lister, q, app)
+	records, next, err := listRecords(r.Context(), lister, q, only)
 	if err != nil {
 		return storeError("rejected", err)
 	}
-	return respond(w, http.StatusOK, Records{Records: records, Next: next, Configured: configured(g, app)})
+	return respond(w, http.StatusOK, Records{Records: records, Next: next, Configured: configured(g, only.app)})
 }
 
-// listRecords returns about as many records as the query asks for, or what it finds within bulkTime. If app is set, it returns only that
-// app's records.
+// The states of a record. A pushkey that was registered again may be in both.
+const (
+	StateDead      = "dead"
+	StateSuspected = "suspected"
+)
+
+// filter selects records of an app, in a state; all if empty.
+type filter struct{ app, state string }
+
+func (f filter) matches(r gateway.RecordStatus) bool {
+	return (f.app == "" || r.App == f.app) &&
+		(f.state != StateDead || r.Dead()) && (f.state != StateSuspected || r.Suspicion != nil)
+}
+
+// listRecords returns about as many matching records as the query asks for, or what it finds within bulkTime.
 func listRecords(
-	ctx context.Context, lister rejected.Lister, q rejected.Query, app string,
+	ctx context.Context, lister rejected.Lister, q rejected.Query, only filter,
 ) (records []gateway.RecordStatus, next string, err error) {
 	wanted := q.Limit
-	if app != "" {
+	if only != (filter{}) {
 		q.Limit = max(q.Limit, defaultPage)
 	}
 	records = []gateway.RecordStatus{}
@@ -55,8 +71,8 @@ func listRecords(
 			return nil, "", err
 		}
 		for _, e := range page {
-			if app == "" || e.Record.App == app {
-				records = append(records, gateway.NewRecordStatus(e.Key, e.Record))
+			if record := gateway.NewRecordStatus(e.Key, e.Record); only.matches(record) {
+				records = append(records, record)
 			}
 		}
 		if next == "" || len(records) >= wanted || time.Now().After(deadline) {

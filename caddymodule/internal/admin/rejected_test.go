@@ -73,6 +73,32 @@ func TestRecordsAreListedPageByPage(t *testing.T) {
 	}
 }
 
+func TestRecordsAreListedByState(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	suspect := func(k rejected.Key) {
+		_, _ = r.store.Suspect(t.Context(), k, rejected.Verdict{App: "org.example.ios", Reason: "not_found", At: today})
+	}
+	for i := range 5 {
+		r.reject("org.example.*", "org.example.other", canary+strings.Repeat("x", i), today)
+	}
+	suspect(rejected.KeyOf("org.example.ios", canary))
+	suspect(r.reject("org.example.ios", "org.example.ios", canary+"again", today)) // registered again
+	for query, want := range map[string][2]int{
+		"state=dead":                          {1, 5},
+		"state=suspected":                     {2, 0},
+		"state=suspected&limit=1":             {2, 0},
+		"state=suspected&app=org.example.ios": {2, 0},
+		"state=suspected&app=org.example.*":   {0, 0},
+		"state=":                              {2, 5},
+	} {
+		if apps, _ := r.pages(query); apps["org.example.ios"] != want[0] || apps["org.example.*"] != want[1] {
+			t.Errorf("%s: %v, want %v", query, apps, want)
+		}
+	}
+	r.want(http.StatusBadRequest, "GET", "/matrix_push/rejected?state=gone", "", "state: must be dead or suspected")
+}
+
 func TestADeviceIsExplained(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -28,7 +28,7 @@ func knownApp(ctx context.Context, g *gateway.Gateway, lister rejected.Lister, p
 	if pattern == "" || g.Router.Configured(pattern) != nil {
 		return nil
 	}
-	records, next, err := listRecords(ctx, lister, rejected.Query{Limit: 1}, pattern)
+	records, next, err := listRecords(ctx, lister, rejected.Query{Limit: 1}, filter{app: pattern})
 	switch {
 	case err != nil:
 		return storeError("rejected", err)

@@ -47,6 +47,7 @@ var examples = map[string][]string{
 	"rejected list": {
 		"rejected list",
 		"rejected list --app org.example.ios --limit 20",
+		"rejected list --state suspected",
 	},
 	"rejected explain": {
 		"rejected explain --app-id org.example.ios --pushkey -",

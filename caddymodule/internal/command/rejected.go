@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"time"
@@ -20,15 +21,21 @@ func (p *program) rejected() *cobra.Command {
 }
 
 func (p *program) rejectedList() *cobra.Command {
-	var app, prefix string
+	var app, state, prefix string
 	var limit int
 	cmd := p.leaf("list", "Lists the hashes of dead and suspected pushkeys", "", 0, 0, func(i *invocation) error {
+		switch state {
+		case "", admin.StateDead, admin.StateSuspected:
+		default:
+			return misuse("--state must be %s or %s", admin.StateDead, admin.StateSuspected)
+		}
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
-		return listRejected(i, app, prefix, limit)
+		return listRejected(i, app, state, prefix, limit)
 	})
 	cmd.Flags().StringVar(&app, "app", "", "List only pushkeys of the app with this pattern")
+	cmd.Flags().StringVar(&state, "state", "", "List only pushkeys in this state: dead or suspected")
 	cmd.Flags().StringVar(&prefix, "prefix", "", "List only pushkeys whose hash starts with this prefix")
 	cmd.Flags().IntVar(&limit, "limit", 0, "The maximum number of records to list; 0 for all")
 	return cmd
@@ -37,7 +44,7 @@ func (p *program) rejectedList() *cobra.Command {
 // pageSize is how many entries a request asks for.
 const pageSize = 1000
 
-func listRejected(i *invocation, app, prefix string, limit int) error {
+func listRejected(i *invocation, app, state, prefix string, limit int) error {
 	c, err := i.client()
 	if err != nil {
 		return err
@@ -47,6 +54,7 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 	for {
 		query := url.Values{"limit": {fmt.Sprint(pageSize)}}
 		set(query, "app", app)
+		set(query, "state", state)
 		set(query, "prefix", prefix)
 		set(query, "cursor", all.Next)
 		var page admin.Records
@@ -66,7 +74,7 @@ func listRejected(i *invocation, app, prefix string, limit int) error {
 	if i.json {
 		return i.encode(all)
 	}
-	i.records(all.Records)
+	i.records(all.Records, state)
 	i.unconfigured(app, all.Configured)
 	return nil
 }
@@ -85,9 +93,10 @@ func set(query url.Values, name, value string) {
 	}
 }
 
-func (i *invocation) records(records []gateway.RecordStatus) {
+// records shows records: those in one state, or all if it is empty.
+func (i *invocation) records(records []gateway.RecordStatus, only string) {
 	if len(records) == 0 {
-		i.say(plain, "No pushkey is recorded as dead or suspected.")
+		i.say(plain, "No pushkey is recorded as %s.", cmp.Or(only, admin.StateDead+" or "+admin.StateSuspected))
 		return
 	}
 	t := newTable("PUSHKEY HASH", "APP", "STATE", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")

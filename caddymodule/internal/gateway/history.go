@@ -58,7 +58,6 @@ func (h *history) roll(minute int64) {
 
 // hour returns the counts of the hour that ends with a minute, by kind. Kinds without a push are absent.
 func (h *history) hour(minute int64) map[string][]uint32 {
-	h.roll(minute)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	counts := make(map[string][]uint32)

@@ -45,6 +45,7 @@ func TestTheAdminAPIAnswersAfterFailedReloads(t *testing.T) {
 			{"GET", "apps", "", `"status":"ready"`},
 			{"GET", "health/live", "", `{"status":"live"}`},
 			{"GET", "health/ready", "", `{"status":"ready","degraded":[]}`},
+			{"GET", "history", "", `"minutes":60,"apps":[{"app":"org.example.up","outcomes":{"rejected":[`},
 			{"GET", "fuses", "", `"app":"org.example.up"`},
 			{"POST", "fuses/reset", `{"app":"org.example.up"}`, "was_tripped"},
 			{"GET", "rejected", "", `"reason":"gone"`},
