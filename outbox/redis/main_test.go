@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -23,17 +24,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	outboxtest.Run(t, outboxtest.Harness{
-		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-			return opened(t, &Box{Address: at(server.URL), Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
-		},
-		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
-			old := q.(*Box)
-			cleanup(t, old)
-			return opened(t, &Box{Address: at(old.URL), Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize})
-		},
-	})
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			at := servers.Start(t)
+			outboxtest.Run(t, outboxtest.Harness{
+				New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
+					return opened(t, &Box{Address: at, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
+				},
+				Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
+					old := q.(*Box)
+					cleanup(t, old)
+					return opened(t, &Box{
+						Address: old.Address, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
+					})
+				},
+				Quick: servers.Name != storetest.OnePrimary && os.Getenv("OUTBOX_LEASES") == "",
+			})
+		})
+	}
 }
 
 var boxes = storetest.Fixture[*Box]{After: func(_ testing.TB, b *Box) {

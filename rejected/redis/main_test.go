@@ -25,26 +25,34 @@ const timeouts = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	url := redistest.Start(t).URL + timeouts
-	rejectedtest.Run(t, rejectedtest.Harness{
-		New: func(t *testing.T, now func() time.Time) rejected.Store {
-			return patient(opened(t, &Store{Address: at(url), Prefix: rand.Text(), now: now}))
-		},
-		Unopened: func(t *testing.T) rejected.Store {
-			return patient(provision(t, &Store{Address: at(url), Prefix: rand.Text()}))
-		},
-		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
-		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
-			old := s.(*Store)
-			cleanup(t, old)
-			return patient(opened(t, &Store{Address: at(old.URL), Prefix: old.Prefix, now: old.now}))
-		},
-		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
-			server := redistest.Start(t)
-			return patient(opened(t, &Store{Address: at(server.URL + timeouts), now: now})), server.Pause
-		},
-		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
-	})
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			at := servers.Start(t)
+			rejectedtest.Run(t, rejectedtest.Harness{
+				New: func(t *testing.T, now func() time.Time) rejected.Store {
+					return patient(opened(t, &Store{Address: at, Prefix: rand.Text(), now: now}))
+				},
+				Unopened: func(t *testing.T) rejected.Store {
+					return patient(provision(t, &Store{Address: at, Prefix: rand.Text()}))
+				},
+				Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
+				Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
+					old := s.(*Store)
+					cleanup(t, old)
+					return patient(opened(t, &Store{Address: old.Address, Prefix: old.Prefix, now: old.now}))
+				},
+				Stalling: stalling,
+				Elapsed:  func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
+			})
+		})
+	}
+}
+
+// stalling returns a store in a server that can be made to stop answering.
+func stalling(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+	server := redistest.Start(t)
+	return patient(opened(t, &Store{Address: at(server.URL + timeouts), now: now})), server.Pause
 }
 
 // patient lets lookups of a store wait longer for Redis than a request does.
