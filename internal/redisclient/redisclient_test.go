@@ -10,15 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 )
 
-// After many connections have failed, a pool of go-redis tries one every second. It notices within a second that it was closed.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 const (
 	secret   = "s3cret"

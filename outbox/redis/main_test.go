@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
@@ -20,7 +18,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()

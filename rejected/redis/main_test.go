@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
@@ -18,7 +16,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 // timeouts are long, because the machine may be busy.
 const timeouts = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
