@@ -2,6 +2,7 @@ package redisclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -24,16 +25,20 @@ return 1`
 const checkTime = 5 * time.Second
 
 // Probe finds out whether Redis can be used. If Redis refuses, for example because of a wrong password, that is an error. If it cannot be
-// reached, that is only logged: Redis may start after the gateway, and the sites beside the gateway must be served meanwhile. The keys are
-// those of [Client.Check].
+// reached, or not at the moment, that is only logged: Redis may start after the gateway, and the sites beside the gateway must be served
+// meanwhile. The keys are those of [Client.Check].
 func (c *Client) Probe(ctx context.Context, log *slog.Logger, keys ...string) error {
 	err := c.Check(ctx, log, keys...)
-	if Unreachable(err) {
+	switch {
+	case answered(err, unavailable...), answered(err, readOnly...), errors.Is(err, errNotNow):
+		log.Error("redis cannot be used at the moment", "error", err, "hint", "the gateway tries again whenever it needs Redis")
+	case Unreachable(err):
 		log.Error("redis cannot be reached", "error", err, "hint",
 			"start Redis, or correct its address; the gateway tries again whenever it needs Redis")
-		return ctx.Err()
+	default:
+		return err
 	}
-	return err
+	return ctx.Err()
 }
 
 // Check finds out whether Redis has what a store needs, and changes nothing. The keys are ones that the store never sets, one on each

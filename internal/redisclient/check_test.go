@@ -93,3 +93,15 @@ func TestAServerThatIsTooOldIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestAFullRedisDoesNotFailTheLoad(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--maxmemory", "1")
+	log, err := probe(t, server.URL)
+	if err != nil || !strings.Contains(log, "redis cannot be used at the moment") || !strings.Contains(log, "OOM") {
+		t.Errorf("error %v, log %s", err, log)
+	}
+	if err := load(t, server.URL).Check(t.Context(), slog.New(slog.DiscardHandler), trialKey); err == nil || Unreachable(err) {
+		t.Errorf("Check: %v", err)
+	}
+}

@@ -35,7 +35,7 @@ func TestM05_AClusterThatCannotBeUsedFailsTheLoad(t *testing.T) {
 	}
 	wantRefused(t, []refusal{
 		{"a server without a cluster", clusterAt(single.Servers[0].Address), "is not a node of a Redis Cluster: use the option url or sentinel"},
-		{"one node in place of the cluster", Address{URL: "redis://push:" + secret + "@" + stranger.Address}, "use the option cluster"},
+		{"one node in place of the cluster", Address{URL: urlAt("redis", stranger.Address)}, "use the option cluster"},
 		{"a wrong password", wrong, "correct the options username and password"},
 		{"a user that may not ask for the slots", blind, "give the user the permissions in docs/redis.md"},
 		{"a user that may not write", reader, "give the user the permissions in docs/redis.md"},

@@ -83,7 +83,7 @@ func (a Address) options() (*redis.Options, error) {
 	o.PipelinePoolSize = -1
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	var d dialer
+	d := dialer{timeout: o.DialTimeout}
 	if secure {
 		begin := o.TLSConfig
 		if begin == nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Unreachable reports whether an error comes from the network, or from a server that cannot work at the moment, for example because it
-// loads its data or because a failover is under way. It is not a refusal.
+// Unreachable reports whether an error comes from the network, or from a server that cannot do anything at the moment. For example, it
+// loads its data, or a failover is under way. It is not a refusal.
 func Unreachable(err error) bool {
 	var network net.Error
 	switch {
@@ -23,7 +23,7 @@ func Unreachable(err error) bool {
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNotNow):
 		return true
 	default:
-		return answered(err, temporary...)
+		return answered(err, unavailable...)
 	}
 }
 
@@ -39,10 +39,12 @@ func MayHaveArrived(err error) bool {
 // errNotNow is for a state that ends without the operator, such as a failover.
 var errNotNow = errors.New("a failover is under way, or servers are down")
 
-// temporary are the answers of servers that cannot do anything, or cannot write, at the moment.
-var temporary = []string{
-	"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "ERR max number of clients reached",
-}
+var (
+	// unavailable are the answers of servers that cannot do anything at the moment.
+	unavailable = []string{"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "ERR max number of clients reached"}
+	// readOnly are the answers of primaries that cannot write at the moment, for example because their memory is full.
+	readOnly = []string{"OOM", "MISCONF", "NOREPLICAS"}
+)
 
 // answered reports whether the server's answer begins with one of the words, or contains it as an answer to a command of a script.
 func answered(err error, words ...string) bool {

@@ -8,18 +8,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 )
 
 // push is a user that may do all, with the password secret, in the form of redis-server's options.
 var push = []string{"--user", "push", "on", ">" + secret, "~*", "&*", "+@all"}
 
-func sentinelAt(addresses ...string) Address {
-	return Address{Sentinel: &Sentinel{Master: redistest.Master, Servers: Servers{Addresses: addresses, Username: "push", Password: secret}}}
+// patience is a timeout for a busy machine.
+const patience = caddy.Duration(5 * time.Second)
+
+func serversAt(addresses []string) Servers {
+	return Servers{Addresses: addresses, Username: "push", Password: secret, DialTimeout: patience, ReadTimeout: patience}
 }
 
-func clusterAt(addresses ...string) Address {
-	return Address{Cluster: &Cluster{Servers: Servers{Addresses: addresses, Username: "push", Password: secret}}}
+func sentinelAt(addresses ...string) Address {
+	return Address{Sentinel: &Sentinel{Master: redistest.Master, Servers: serversAt(addresses)}}
+}
+
+func clusterAt(addresses ...string) Address { return Address{Cluster: &Cluster{serversAt(addresses)}} }
+
+// urlAt returns the URL of the user push at a server.
+func urlAt(scheme, address string) string {
+	return scheme + "://push:" + secret + "@" + address + "?dial_timeout=5s&read_timeout=5s&write_timeout=5s"
 }
 
 // loadAt takes a share of the connections to an address.

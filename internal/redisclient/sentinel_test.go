@@ -27,8 +27,8 @@ func TestM05_SentinelsThatCannotBeUsedFailTheLoad(t *testing.T) {
 		{"a wrong password at the sentinels", wrongUser, "correct the options sentinel_username and sentinel_password"},
 		{"a user that may not ask the sentinels", narrow, "give the user the permissions in docs/redis.md"},
 		{"a wrong password at the servers", wrongPassword, "disabled.: correct the options username and password"},
-		{"a sentinel in place of a server", Address{URL: "redis://" + s.Sentinels[0].Address}, "ERR unknown command"},
-		{"a replica", Address{URL: "redis://push:" + secret + "@" + s.Replicas()[0].Address}, "is a replica: write the address of the primary"},
+		{"a sentinel in place of a server", Address{URL: "redis://" + s.Sentinels[0].Address + "?read_timeout=5s"}, "ERR unknown command"},
+		{"a replica", Address{URL: urlAt("redis", s.Replicas()[0].Address)}, "is a replica: write the address of the primary"},
 	})
 	for name, at := range map[string]Address{"all sentinels": sentinelAt(s.Addresses()...), "with a user for the sentinels": withUser} {
 		if log, err := probeAt(t, at); err != nil || log != "" {

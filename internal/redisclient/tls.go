@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -17,11 +18,12 @@ import (
 
 // dialer makes the connections to all servers, in the forms that go-redis' clients expect.
 type dialer struct {
-	config func() *tls.Config // nil without TLS
+	timeout time.Duration
+	config  func() *tls.Config // nil without TLS
 }
 
 func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var plain net.Dialer
+	plain := net.Dialer{Timeout: d.timeout} // some contexts of go-redis never end
 	if d.config == nil {
 		return plain.DialContext(ctx, network, address)
 	}

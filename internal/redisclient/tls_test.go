@@ -13,7 +13,7 @@ import (
 func TestM01_AServerWithTLSChecksTheGatewayAndIsChecked(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartTLS(t, push...)
-	url := "rediss://push:" + secret + "@" + s.Address
+	url := urlAt("rediss", s.Address)
 	good := TLS{TrustedCA: s.CA, CertificateFile: s.Certificate, CertificateKeyFile: s.Key}
 	both := filepath.Join(t.TempDir(), "both.pem")
 	writeFile(t, both, append(readFile(t, s.Certificate), readFile(t, s.Key)...))
@@ -33,7 +33,7 @@ func TestM01_AServerWithTLSChecksTheGatewayAndIsChecked(t *testing.T) {
 		{"no client certificate", Address{URL: url, TLS: &TLS{TrustedCA: s.CA}}, ": set certificate_file in the option tls"},
 		{"another name", Address{URL: url, TLS: &TLS{TrustedCA: s.CA, CertificateFile: both, ServerName: "redis.example.org"}}, ": set server_name in the option tls"},
 	})
-	if log, err := probeAt(t, Address{URL: "redis://push:" + secret + "@" + s.Address}); err != nil || !strings.Contains(log, "cannot be reached") {
+	if log, err := probeAt(t, Address{URL: urlAt("redis", s.Address)}); err != nil || !strings.Contains(log, "cannot be reached") {
 		t.Errorf("without TLS: error %v, log %s", err, log)
 	}
 }
@@ -67,7 +67,7 @@ func TestM01_ARenewedCertificateIsUsedWithoutAReload(t *testing.T) {
 		}
 	}
 	renew(other) // which the server does not accept
-	c := loadAt(t, Address{URL: "rediss://push:" + secret + "@" + s.Address, TLS: &TLS{TrustedCA: s.CA, CertificateFile: certificate}})
+	c := loadAt(t, Address{URL: urlAt("rediss", s.Address), TLS: &TLS{TrustedCA: s.CA, CertificateFile: certificate}})
 	if err := c.Ping(t.Context()).Err(); err == nil {
 		t.Fatal("the server accepts another authority's certificate")
 	}

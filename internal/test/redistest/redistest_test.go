@@ -16,6 +16,7 @@ func TestAReplicaBecomesThePrimary(t *testing.T) {
 	if err := first.Client().Set(t.Context(), "key", "value", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
+	s.Replicated()
 	first.Kill()
 	next := s.Primary()
 	if got := next.Client().Get(t.Context(), "key").Val(); next == first || got != "value" {
@@ -41,6 +42,7 @@ func TestANodeIsReplacedAndASlotMoved(t *testing.T) {
 	if got := to.Client().Get(t.Context(), "key").Val(); c.Primary("key") != to || got != "value" {
 		t.Errorf("after the move, the value is %q", got)
 	}
+	to.Replicated(1)
 	to.Kill()
 	next := c.Primary("key")
 	if got := next.Client().Get(t.Context(), "key").Val(); next == to || got != "value" {
