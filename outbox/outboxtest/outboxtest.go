@@ -25,6 +25,9 @@ type Harness struct {
 	// FakeTime means that the queue runs in a bubble of testing/synctest: its only clock is package time, and it waits for nothing outside the
 	// process. Without it, the suite takes more than a minute, or a few seconds with -short.
 	FakeTime bool
+
+	// Quick skips the tests that take as long as a lease, as -short does. It is for further servers of a kind with which the queue passes all.
+	Quick bool
 }
 
 // Bounds are the bounds of a queue; 0 means more than any test accepts.

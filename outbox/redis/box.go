@@ -8,7 +8,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -25,7 +24,7 @@ func init() {
 	caddy.RegisterModule(new(Box))
 }
 
-// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same `url` and
+// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same address and
 // `prefix` share the pushes, and any of these gateways may deliver a push that is due. If a gateway crashes while it is sending a push,
 // another gateway sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
@@ -39,11 +38,7 @@ func init() {
 // While Redis does not answer, the outbox accepts no pushes. If a push is then neither delivered nor rejected within the app's `wait`, the
 // gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
 type Box struct {
-	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
-	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
-	// several shards. Required.
-	URL string `json:"url,omitempty"`
+	redisclient.Address
 
 	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share an outbox must
 	// have the same prefix. Default: `matrix_push`.
@@ -76,9 +71,6 @@ func (*Box) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings and takes a share of the queue. It does not connect to Redis.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
-	if b.URL == "" {
-		return errors.New("url: is required")
-	}
 	if err := b.options().Check(); err != nil {
 		return err
 	}
@@ -86,8 +78,8 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
-	if b.queue, err = share(b.URL, prefix, b.gateway); err != nil {
-		return fmt.Errorf("url: %w", err)
+	if b.queue, err = share(b.Address, prefix, b.gateway); err != nil {
+		return err
 	}
 	b.held = true
 	return nil
@@ -107,7 +99,7 @@ func (b *Box) Open(ctx context.Context) error {
 	return b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) })
 }
 
-// Location returns the server and the database, without the user and the password.
+// Location returns the addresses and the database, without users and passwords.
 func (b *Box) Location() string { return b.queue.Client.Location() }
 
 // Check asks Redis whether it can be used.
@@ -115,11 +107,7 @@ func (b *Box) Check(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	err := b.queue.Client.Check(ctx, b.queue.keys.base+"check", b.log)
-	if redisclient.Unreachable(err) {
-		return fmt.Errorf("%w: %w", outbox.ErrUnreachable, err)
-	}
-	return err
+	return b.queue.Check(ctx, b.log, outbox.ErrUnreachable)
 }
 
 // Cleanup releases its share of the queue.

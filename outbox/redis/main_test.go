@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -18,21 +18,29 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	outboxtest.Run(t, outboxtest.Harness{
-		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-			return opened(t, &Box{URL: server.URL, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
-		},
-		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
-			old := q.(*Box)
-			cleanup(t, old)
-			return opened(t, &Box{URL: old.URL, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize})
-		},
-	})
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			at := servers.Start(t)
+			outboxtest.Run(t, outboxtest.Harness{
+				New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
+					return opened(t, &Box{Address: at, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
+				},
+				Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
+					old := q.(*Box)
+					cleanup(t, old)
+					return opened(t, &Box{
+						Address: old.Address, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
+					})
+				},
+				Quick: servers.Name != storetest.OnePrimary && os.Getenv("OUTBOX_LEASES") == "",
+			})
+		})
+	}
 }
 
 var boxes = storetest.Fixture[*Box]{After: func(_ testing.TB, b *Box) {
@@ -49,7 +57,7 @@ var (
 // gateways returns two gateways that share one outbox.
 func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {
 	t.Helper()
-	return opened(t, &Box{URL: s.URL, gateway: "a"}), opened(t, &Box{URL: s.URL, gateway: "b"})
+	return opened(t, &Box{Address: at(s.URL), gateway: "a"}), opened(t, &Box{Address: at(s.URL), gateway: "b"})
 }
 
 const app = "org.example.app"
@@ -135,3 +143,5 @@ func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
 	_, err := b.Accept(ctx, e)
 	return err
 }
+
+func at(url string) redisclient.Address { return redisclient.Address{URL: url} }

@@ -194,7 +194,11 @@ func (q *queue) recall(ctx context.Context, yield func(event [16]byte)) error {
 	pattern = pattern[:len(pattern)-2*16] + "*"
 	return q.enter(func() error {
 		for cursor := uint64(0); ; {
-			names, next, err := q.Client.Scan(ctx, cursor, pattern, 1000).Result()
+			server, err := q.Client.On(ctx, q.keys.events)
+			if err != nil {
+				return err
+			}
+			names, next, err := server.Scan(ctx, cursor, pattern, 1000).Result()
 			if err != nil {
 				return err
 			}

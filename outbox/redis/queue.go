@@ -34,19 +34,19 @@ type queue struct {
 	losses  losses.Current
 }
 
-// pool lets configurations with the same URL and prefix share a queue.
+// pool lets configurations with the same address and prefix share a queue.
 var pool = caddy.NewUsagePool()
 
-// share takes a share of the queue for a URL and a prefix.
-func share(url, prefix, gateway string) (*queue, error) {
-	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *queue {
+// share takes a share of the queue for an address and a prefix.
+func share(at redisclient.Address, prefix, gateway string) (*queue, error) {
+	return redisclient.Share(pool, at, prefix, gateway, func(client *redisclient.Client, key string) *queue {
 		owner := make([]byte, 8)
 		_, _ = rand.Read(owner) // never fails
 		q := &queue{
 			keys: newKeys(prefix), owner: hex.EncodeToString(owner),
 			notes: newNotes(), vouches: newVouches(), wakers: newWakers(), owed: newOwed(),
 		}
-		q.Tenancy = redisclient.NewTenancy(pool, key, client, outbox.ErrNotOpen,
+		q.Tenancy = redisclient.NewTenancy(pool, key, client, []string{q.keys.base + "check"}, outbox.ErrNotOpen,
 			q.writeNotes, func(ctx context.Context) { q.sweepEvery(ctx, sweepInterval) })
 		return q
 	})

@@ -69,7 +69,11 @@ func (q *queue) flushVouches(ctx context.Context) error {
 // vouched reads the vouches that still count by Redis' clock.
 func (q *queue) vouched(ctx context.Context, yield func(key [16]byte)) error {
 	return q.enter(func() error {
-		now, err := q.Client.Time(ctx).Result()
+		server, err := q.Client.On(ctx, q.keys.vouched)
+		if err != nil {
+			return err
+		}
+		now, err := server.Time(ctx).Result()
 		if err != nil {
 			return err
 		}
