@@ -38,7 +38,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	ctx := context.Background()
 	_, waiting := b.Waiting(ctx, app, device("a"))
 	_, lease := b.Lease(ctx, app, 1)
-	_, claim := b.Claim(ctx, device("event"))
+	_, claim := b.Claim(ctx, device("a"), device("event"))
 	_, depths := b.Depths(ctx)
 	_, _, list := b.List(ctx, app, "", 10)
 	_, rouse := b.RouseDevice(ctx, app, device("a"))
@@ -51,7 +51,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 		"Discard": b.Discard(ctx, app, device("a"), 1000),
 		"Rouse":   b.Rouse(ctx, app),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
-		"Unclaim": b.Unclaim(ctx, device("event")),
+		"Unclaim": b.Unclaim(ctx, device("a"), device("event")),
 		"Waiting": waiting, "Lease": lease, "Claim": claim, "Depths": depths, "List": list, "RouseDevice": rouse, "RouseHost": host,
 		"Drop": drop,
 	} {
@@ -59,7 +59,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
 		}
 	}
-	b.Note(device("event"), entry("a", "1").Expires)
+	b.Note(device("a"), device("event"), entry("a", "1").Expires)
 }
 
 func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
@@ -148,7 +148,7 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	if ids := drain(t, b); len(ids) != 1 {
 		t.Errorf("it had %q", ids)
 	}
-	if err := errors.Join(b.queue.sweep(t.Context()), b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {})); err != nil {
+	if err := errors.Join(b.queue.shards[0].sweep(t.Context()), b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {})); err != nil {
 		t.Error(err)
 	}
 }
@@ -169,7 +169,7 @@ func TestExpiredPushesThatNobodyTriedAreReported(t *testing.T) {
 		accept(t, b, e)
 	}
 	for range 2 {
-		if err := b.queue.sweep(t.Context()); err != nil {
+		if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,15 +201,16 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 		t.Errorf("recalled %q", recalled)
 	}
 	settle(t, b, e.Ref())
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
 	names, err = b.queue.Client.Keys(t.Context(), "*").Result()
 	slices.Sort(names)
-	if want := []string{b.queue.keys.event(e.Event), b.queue.keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("left are %q, %v; want the event and the grave", names, err)
+	keys := b.queue.shards[0].keys
+	if want := []string{keys.event(e.Event), keys.events, keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("left are %q, %v; want the event, its place among the events, and the grave", names, err)
 	}
-	if left := b.queue.Client.PTTL(t.Context(), b.queue.keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
+	if left := b.queue.Client.PTTL(t.Context(), b.queue.shards[0].keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
 		t.Errorf("the grave is kept for %v", left)
 	}
 }

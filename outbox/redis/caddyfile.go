@@ -11,6 +11,7 @@ import (
 //
 //	outbox redis <url> {
 //		prefix         <prefix>
+//		shards         <number>
 //		max_per_app    <pushes>
 //		max_per_device <pushes>
 //		max_size       <size>
@@ -24,6 +25,7 @@ func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("outbox redis: the URL is empty: write one such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
 	}
 	options := b.options().Caddyfile()
+	options["shards"] = caddyfileopt.Once(&b.Shards, redisclient.ParseShards)
 	options["prefix"] = caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix)
 	return caddyfileopt.Block(d, options, caddyfileopt.Unknown("outbox redis"))
 }

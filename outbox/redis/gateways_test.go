@@ -19,7 +19,7 @@ const patience = 10 * time.Second
 func inRedis(t *testing.T, b *Box) int64 {
 	t.Helper()
 	ctx := context.Background()
-	c, keys := b.queue.Client, b.queue.keys.of(app)
+	c, keys := b.queue.Client, b.queue.shards[0].keys.of(app)
 	pushes, expiry := c.HLen(ctx, keys[3]).Val(), c.ZCard(ctx, keys[4]).Val()
 	devices, due, listed := c.HLen(ctx, keys[2]).Val(), c.ZCard(ctx, keys[0]).Val(), c.ZCard(ctx, keys[6]).Val()
 	counted, _ := c.HGet(ctx, keys[5], "entries").Int64()
@@ -171,7 +171,7 @@ func TestTwoGatewaysSettleEachEntryOnce(t *testing.T) {
 
 func claim(t *testing.T, b *Box, name string, want outbox.Claim) {
 	t.Helper()
-	got, err := b.Claim(context.Background(), device(name))
+	got, err := b.Claim(context.Background(), device("a"), device(name))
 	if err != nil || got != want {
 		t.Errorf("the claim of %s is %d, %v; want %d", name, got, err, want)
 	}
@@ -179,7 +179,7 @@ func claim(t *testing.T, b *Box, name string, want outbox.Claim) {
 
 func unclaim(t *testing.T, b *Box, name string) {
 	t.Helper()
-	if err := b.Unclaim(context.Background(), device(name)); err != nil {
+	if err := b.Unclaim(context.Background(), device("a"), device(name)); err != nil {
 		t.Error(err)
 	}
 }
@@ -194,9 +194,9 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 	claim(t, b, "event", outbox.Taken)
 	unclaim(t, a, "event")
 	claim(t, b, "event", outbox.Claimed)
-	b.Note(device("event"), time.Now().Add(time.Hour))
+	b.Note(device("a"), device("event"), time.Now().Add(time.Hour))
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if got, err := a.Claim(t.Context(), device("event")); err != nil || got == outbox.Done {
+		if got, err := a.Claim(t.Context(), device("a"), device("event")); err != nil || got == outbox.Done {
 			break
 		}
 	}
@@ -261,7 +261,7 @@ func TestALateAcceptOfAnEventThatAnotherGatewayHasIsRefused(t *testing.T) {
 	ctx := t.Context()
 	e := entry("a", "late")
 	e.Event, e.EventUntil, e.Running = [16]byte{1}, time.Now().Add(time.Hour), true
-	if claim, err := b.Claim(ctx, e.Event); err != nil || claim != outbox.Claimed {
+	if claim, err := b.Claim(ctx, device("a"), e.Event); err != nil || claim != outbox.Claimed {
 		t.Fatalf("claimed: %v, %v", claim, err)
 	}
 	if _, err := a.Accept(ctx, e); !errors.Is(err, outbox.ErrFull) {

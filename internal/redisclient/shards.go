@@ -1,0 +1,59 @@
+package redisclient
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
+)
+
+// MaxShards is how many shards a store may have at most.
+const MaxShards = 1024
+
+// ParseShards reads a number of shards from a Caddyfile.
+var ParseShards = caddyfileopt.Parser[int]{Form: "<number>", Parse: parseShards}
+
+func parseShards(arg string) (n int, err error) {
+	if _, err := fmt.Sscan(arg, &n); err != nil || fmt.Sprint(n) != arg || n < 1 {
+		return 0, fmt.Errorf("%q is not a number from 1 to %d", arg, MaxShards)
+	}
+	return n, CheckShards(n)
+}
+
+// CheckShards returns an error for a number of shards that is not valid. 0 stands for the default.
+func CheckShards(n int) error {
+	if n < 0 || n > MaxShards {
+		return fmt.Errorf("%d is not a number from 1 to %d", n, MaxShards)
+	}
+	return nil
+}
+
+// Shards returns a number of shards, or the default for 0.
+func Shards(n int) int { return max(n, 1) }
+
+// Tag returns the part of a shard's keys that is in braces, so all of them are in one slot of a cluster. A single shard has the prefix.
+func Tag(prefix string, shard, shards int) string {
+	if shards == 1 {
+		return prefix
+	}
+	return fmt.Sprintf("%s:%d", prefix, shard)
+}
+
+// Shard returns the shard of a device, a host or another name, by its hash. All devices with the same app_id and pushkey have the same
+// one: see rejected.KeyAt.
+func Shard(hash [16]byte, shards int) int {
+	return int(binary.BigEndian.Uint32(hash[:]) % uint32(shards)) //nolint:gosec // shards is from 1 to MaxShards
+}
+
+// Portion returns a shard's equal part of what all shards may have.
+func Portion[N int | int64](most N, shards int) N { return max(1, most/N(shards)) }
+
+// Forbidden reports whether Redis refused a command because the user may not use it, or not for that key.
+func Forbidden(err error) bool {
+	var refusal redis.Error
+	return errors.As(err, &refusal) && strings.Contains(err.Error(), "NOPERM")
+}
