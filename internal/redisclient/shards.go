@@ -2,11 +2,8 @@ package redisclient
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/redis/go-redis/v9"
+	"log/slog"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
@@ -32,8 +29,27 @@ func CheckShards(n int) error {
 	return nil
 }
 
+// clusterShards is the default with a cluster.
+const clusterShards = 16
+
 // Shards returns a number of shards, or the default for 0.
-func Shards(n int) int { return max(n, 1) }
+func (a Address) Shards(n int) int {
+	switch {
+	case n > 0:
+		return n
+	case a.Cluster != nil:
+		return clusterShards
+	default:
+		return 1
+	}
+}
+
+// WarnShards logs that a cluster has one shard, and so only one of its servers is used.
+func (a Address) WarnShards(n int, log *slog.Logger) {
+	if a.Cluster != nil && n == 1 {
+		log.Warn("only one server of the cluster is used, because there is one shard", "hint", "remove the option shards, or write a larger number")
+	}
+}
 
 // Tag returns the part of a shard's keys that is in braces, so all of them are in one slot of a cluster. A single shard has the prefix.
 func Tag(prefix string, shard, shards int) string {
@@ -51,9 +67,3 @@ func Shard(hash [16]byte, shards int) int {
 
 // Portion returns a shard's equal part of what all shards may have.
 func Portion[N int | int64](most N, shards int) N { return max(1, most/N(shards)) }
-
-// Forbidden reports whether Redis refused a command because the user may not use it, or not for that key.
-func Forbidden(err error) bool {
-	var refusal redis.Error
-	return errors.As(err, &refusal) && strings.Contains(err.Error(), "NOPERM")
-}

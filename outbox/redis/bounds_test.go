@@ -83,7 +83,7 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 
 func TestAnEventThatGoesIsNotTakenFromWhoHasItByNow(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	b.queue.shards[0].notes.most = 1
 	first, second := device("first"), device("second")
 	b.Note(device("a"), first, time.Now().Add(time.Minute))
@@ -103,7 +103,7 @@ func TestAnEventThatGoesIsNotTakenFromWhoHasItByNow(t *testing.T) {
 
 func TestWhatCountsEventsAndVouchesIsGoneWithTheLast(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	until := time.Now().Add(time.Hour)
 	b.Note(device("a"), device("a"), until)
 	b.Note(device("a"), device("b"), until.Add(time.Hour))
@@ -147,7 +147,7 @@ func TestBeyondTheBoundTheVouchesGoThatEndFirst(t *testing.T) {
 
 func TestNotesAndVouchesThatRedisDoesNotTakeWait(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, Prefix: rand.Text()})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), Prefix: rand.Text()})
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	b.queue.shards[0].notes.add(device("event"), note{until: time.Now().Add(time.Hour)})
@@ -182,12 +182,12 @@ func TestWhatGathersWhileRedisIsGoneIsBounded(t *testing.T) {
 func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	admin := opened(t, &Box{URL: s.URL})
+	admin := opened(t, &Box{Address: at(s.URL)})
 	if err := admin.queue.Client.Do(t.Context(), "ACL", "SETUSER", "push", "on", ">password", "~{matrix_push}:*",
 		"+@read", "+@write", "+@scripting", "+@connection", "+time", "+info").Err(); err != nil {
 		t.Fatal(err)
 	}
-	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:password@", 1)})
+	b := opened(t, &Box{Address: at(strings.Replace(s.URL, "unix://", "unix://push:password@", 1))})
 	b.queue.shards[0].notes.most = 1
 	b.Note(device("a"), device("event"), time.Now().Add(time.Minute))
 	b.Note(device("a"), device("another"), time.Now().Add(time.Hour))

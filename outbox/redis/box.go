@@ -27,7 +27,7 @@ func init() {
 	caddy.RegisterModule(new(Box))
 }
 
-// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same `url` and
+// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same address and
 // `prefix` share the pushes, and any of these gateways may deliver a push that is due. If a gateway crashes while it is sending a push,
 // another gateway sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
@@ -41,11 +41,7 @@ func init() {
 // While Redis does not answer, the outbox accepts no pushes. If a push is then neither delivered nor rejected within the app's `wait`, the
 // gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
 type Box struct {
-	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
-	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
-	// several shards. Required.
-	URL string `json:"url,omitempty"`
+	redisclient.Address
 
 	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share an outbox must
 	// have the same prefix. Default: `matrix_push`.
@@ -54,7 +50,7 @@ type Box struct {
 	// Into how many shards the pushes are divided, from 1 to 1024. All pushes of a device are in the same shard. Each shard has a separate
 	// part of the keys, which begin with `{matrix_push:0}`, `{matrix_push:1}` and so on. With one shard, they begin with `{matrix_push}`. A
 	// server of a Redis Cluster has some of the shards. Gateways that share an outbox must have the same number. While pushes are pending, the
-	// number can be changed only with `caddy matrix-push outbox move-shards`. Default: 1.
+	// number can be changed only with `caddy matrix-push outbox move-shards`. Default: 16 with `cluster`, otherwise 1.
 	Shards int `json:"shards,omitempty"`
 
 	// How many pushes of one app may be in the outbox, counting the pushes of all gateways. When this limit is reached, a new push displaces
@@ -86,9 +82,6 @@ func (*Box) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings and takes a share of the queue. It does not connect to Redis.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
-	if b.URL == "" {
-		return errors.New("url: is required")
-	}
 	if err := b.options().Check(); err != nil {
 		return err
 	}
@@ -99,11 +92,11 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	if err := redisclient.CheckShards(b.Shards); err != nil {
 		return fmt.Errorf("shards: %w", err)
 	}
-	if most := b.options().Bounds().PerApp; redisclient.Shards(b.Shards) > most {
+	if most := b.options().Bounds().PerApp; b.shards() > most {
 		return fmt.Errorf("shards: there are more shards than pushes that an app may have: use at most max_per_app, which is %d", most)
 	}
-	if b.queue, err = share(b.URL, prefix, redisclient.Shards(b.Shards), b.gateway, b.route); err != nil {
-		return fmt.Errorf("url: %w", err)
+	if b.queue, err = share(b.Address, prefix, b.shards(), b.gateway, b.route); err != nil {
+		return err
 	}
 	b.held = true
 	return nil
@@ -114,9 +107,12 @@ func (b *Box) options() bounds.Options {
 	return bounds.Options{PerApp: &b.MaxPerApp, PerDevice: &b.MaxPerDevice, Size: &b.MaxSize}
 }
 
+// shards returns the number of shards.
+func (b *Box) shards() int { return b.Address.Shards(b.Shards) }
+
 // bounds returns the limits of one shard. A device is in one shard, so its limit is not divided.
 func (b *Box) bounds() bounds.Bounds {
-	all, shards := b.options().Bounds(), redisclient.Shards(b.Shards)
+	all, shards := b.options().Bounds(), b.shards()
 	return bounds.Bounds{
 		PerApp: redisclient.Portion(all.PerApp, shards), PerDevice: all.PerDevice, Size: redisclient.Portion(all.Size, shards),
 	}
@@ -131,14 +127,15 @@ func (b *Box) Open(ctx context.Context) error {
 	if err := b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) }); err != nil {
 		return err
 	}
-	// Without Redis, the first push that a new shard takes waits for the answer.
-	if err := b.queue.adopt(ctx); errors.Is(err, errRefused) || redisclient.Forbidden(err) {
+	b.Address.WarnShards(b.shards(), b.log)
+	// Without Redis, this is done when a push comes for a new shard.
+	if err := b.queue.adopt(ctx); errors.Is(err, errRefused) {
 		return err
 	}
 	return nil
 }
 
-// Location returns the server and the database, without the user and the password.
+// Location returns the addresses and the database, without users and passwords.
 func (b *Box) Location() string { return b.queue.Client.Location() }
 
 // Check asks Redis whether it can be used.
@@ -146,11 +143,7 @@ func (b *Box) Check(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	err := b.queue.Client.Check(ctx, b.queue.shards[0].keys.base+"check", b.log)
-	if redisclient.Unreachable(err) {
-		return fmt.Errorf("%w: %w", outbox.ErrUnreachable, err)
-	}
-	return err
+	return b.queue.Check(ctx, b.log, outbox.ErrUnreachable)
 }
 
 // Move moves the pending pushes of all gateways to the shards that they belong to with this number. It needs no open box. No gateway takes or

@@ -33,7 +33,7 @@ func ofFixture(t *testing.T, ago time.Duration) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	began := time.Now().Add(-ago)
 	for line := range strings.Lines(string(commands)) {
 		if strings.HasPrefix(line, "#") {
@@ -187,7 +187,7 @@ func TestADeviceThatCannotBeReadHoldsNothingUp(t *testing.T) {
 			t.Parallel()
 			b := ofFixture(t, outbox.LeaseTime+time.Second)
 			var log logBuffer
-			again := provision(t, &Box{URL: b.URL})
+			again := provision(t, &Box{Address: at(b.URL)})
 			again.log = log.logger()
 			open(t, again)
 			c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(webApp), t.Context()

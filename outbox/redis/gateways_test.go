@@ -214,7 +214,7 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 
 	refused := entry("a", "2")
 	refused.Event, refused.EventUntil = device("refused"), time.Now().Add(time.Hour)
-	full := opened(t, &Box{URL: a.URL, gateway: "a", MaxPerApp: 1})
+	full := opened(t, &Box{Address: at(a.URL), gateway: "a", MaxPerApp: 1})
 	if _, err := full.Accept(t.Context(), refused); err == nil {
 		t.Error("accepted beyond the bound")
 	}
@@ -223,7 +223,7 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 
 func TestAnEntryIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	e := entry("a", "1")
 	e.Running = true
 	accept(t, b, e)
@@ -237,7 +237,7 @@ func TestAnEntryIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 // While Redis was away, nobody could find out who has the event that the homeserver sent again: the new push has another name.
 func TestAnEventIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	named := func(id, event string) outbox.Entry {
 		e := entry("a", id)
 		e.Event, e.EventUntil = device(event), time.Now().Add(time.Hour)

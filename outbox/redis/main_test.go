@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -26,17 +27,17 @@ func TestConformance(t *testing.T) {
 	for _, shards := range []int{1, 5} {
 		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
 			t.Parallel()
-			outboxtest.Run(t, harness(redistest.Start(t).URL+"?read_timeout=5s&write_timeout=5s", shards))
+			outboxtest.Run(t, harness(at(redistest.Start(t).URL+"?read_timeout=5s&write_timeout=5s"), shards))
 		})
 	}
 }
 
 // harness connects the suite to a box on a server. Bounds are those of a shard. So in tests of bounds, all devices are in the same one.
-func harness(url string, shards int) outboxtest.Harness {
+func harness(address redisclient.Address, shards int) outboxtest.Harness {
 	return outboxtest.Harness{
 		New: func(t *testing.T, bounds outboxtest.Bounds) outbox.Queue {
 			b := &Box{
-				URL: url, Prefix: rand.Text(), Shards: shards,
+				Address: address, Prefix: rand.Text(), Shards: shards,
 				MaxPerApp: bounds.PerApp * shards, MaxPerDevice: bounds.PerDevice, MaxSize: bounds.Size * int64(shards),
 			}
 			if b.MaxPerApp > 0 || b.MaxSize > 0 {
@@ -48,7 +49,7 @@ func harness(url string, shards int) outboxtest.Harness {
 			old := q.(*Box)
 			cleanup(t, old)
 			return opened(t, &Box{
-				URL: old.URL, Prefix: old.Prefix, Shards: shards, route: old.route,
+				Address: old.Address, Prefix: old.Prefix, Shards: shards, route: old.route,
 				MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
 			})
 		},
@@ -72,7 +73,7 @@ var (
 // gateways returns two gateways that share one outbox.
 func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {
 	t.Helper()
-	return opened(t, &Box{URL: s.URL, gateway: "a"}), opened(t, &Box{URL: s.URL, gateway: "b"})
+	return opened(t, &Box{Address: at(s.URL), gateway: "a"}), opened(t, &Box{Address: at(s.URL), gateway: "b"})
 }
 
 const app = "org.example.app"
@@ -158,3 +159,5 @@ func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
 	_, err := b.Accept(ctx, e)
 	return err
 }
+
+func at(url string) redisclient.Address { return redisclient.Address{URL: url} }

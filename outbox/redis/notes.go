@@ -206,7 +206,11 @@ func (s *shard) recall(ctx context.Context, yield func(event [16]byte)) error {
 // scan reads the members of a sorted set whose scores, which are times, are not over by Redis' clock.
 func (s *shard) scan(ctx context.Context, key string, yield func(member string)) error {
 	return s.enter(func() error {
-		now, err := s.now(ctx)
+		server, err := s.queue.Client.On(ctx, key)
+		if err != nil {
+			return err
+		}
+		now, err := server.Time(ctx).Result()
 		if err != nil {
 			return err
 		}
@@ -227,12 +231,7 @@ func (s *shard) scan(ctx context.Context, key string, yield func(member string))
 	})
 }
 
-// now returns the time by the clock of the shard's server.
-func (s *shard) now(ctx context.Context) (now int64, err error) {
-	return s.queue.Client.Eval(ctx, "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)", []string{s.keys.events}).Int64()
-}
-
-func endsAfter(score string, now int64) bool {
+func endsAfter(score string, now time.Time) bool {
 	ms, err := strconv.ParseFloat(score, 64)
-	return err == nil && ms > float64(now)
+	return err == nil && ms > float64(now.UnixMilli())
 }

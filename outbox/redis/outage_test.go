@@ -48,7 +48,7 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"), entry("b", "2"))
 	leased := make(chan error)
 	go func() {
@@ -79,7 +79,7 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 func TestARedisThatDoesNotAnswerHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"))
 	resume := server.Pause()
 	wantFailures(t, b, 3*time.Second)
@@ -106,7 +106,7 @@ func TestAServerThatAnswersNonsenseGetsAndGivesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := opened(t, &Box{URL: redistest.Nonsense(t, answer)})
+			b := opened(t, &Box{Address: at(redistest.Nonsense(t, answer))})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if _, err := b.Accept(ctx, entry("z", "refused")); err == nil {
@@ -136,7 +136,7 @@ func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
-	b := provision(t, &Box{URL: server.URL})
+	b := provision(t, &Box{Address: at(server.URL)})
 	var log logBuffer
 	b.log = log.logger()
 	open(t, b)
@@ -151,7 +151,7 @@ func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("b", "3"))
 	late := entry("d", "late")
 	late.Due = time.Now().Add(time.Hour)
@@ -280,7 +280,7 @@ func TestTheSweeperRunsOnItsOwn(t *testing.T) {
 
 func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	const entries = maxBatch + 50
 	for n := range entries {
 		e := entry(fmt.Sprint(n), "1")
@@ -308,7 +308,7 @@ func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 
 func TestAnEntryThatCannotBeReadIsRemoved(t *testing.T) {
 	t.Parallel()
-	b := provision(t, &Box{URL: redistest.Start(t).URL})
+	b := provision(t, &Box{Address: at(redistest.Start(t).URL)})
 	var log logBuffer
 	b.log = log.logger()
 	open(t, b)

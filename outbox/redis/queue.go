@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -37,13 +38,13 @@ type shard struct {
 	trouble atomic.Pointer[error] // why it cannot be leased from; nil if it can
 }
 
-// pool lets configurations with the same URL, prefix and number of shards share a queue.
+// pool lets configurations with the same address, prefix and number of shards share a queue.
 var pool = caddy.NewUsagePool()
 
-// share takes a share of the queue for a URL, a prefix and a number of shards.
-func share(url, prefix string, shards int, gateway string, route func([16]byte, int) int) (*queue, error) {
+// share takes a share of the queue for an address, a prefix and a number of shards.
+func share(at redisclient.Address, prefix string, shards int, gateway string, route func([16]byte, int) int) (*queue, error) {
 	name := fmt.Sprintf("%d %s", shards, prefix)
-	return redisclient.Share(pool, url, name, gateway, func(client *redisclient.Client, key string) *queue {
+	return redisclient.Share(pool, at, name, gateway, func(client *redisclient.Client, key string) *queue {
 		owner := make([]byte, 8)
 		_, _ = rand.Read(owner) // never fails
 		q := &queue{prefix: prefix, owner: hex.EncodeToString(owner), desks: newDesks(shards), route: route}
@@ -51,12 +52,13 @@ func share(url, prefix string, shards int, gateway string, route func([16]byte, 
 			q.route = redisclient.Shard
 		}
 		var background []func(context.Context)
+		trials := []string{newKeys(prefix).check}
 		for n := range shards {
 			s := newShard(q, n, shards)
-			q.shards = append(q.shards, s)
+			q.shards, trials = append(q.shards, s), append(trials, s.keys.check)
 			background = append(background, s.writeNotes, s.pollEvery, func(ctx context.Context) { s.sweepEvery(ctx, sweepInterval) })
 		}
-		q.Tenancy = redisclient.NewTenancy(pool, key, client, outbox.ErrNotOpen, background...)
+		q.Tenancy = redisclient.NewTenancy(pool, key, client, slices.Compact(trials), outbox.ErrNotOpen, background...)
 		return q
 	})
 }

@@ -112,7 +112,7 @@ func checkRoom(t *testing.T, b *Box) {
 func TestWhatMadeWayIsReportedWhenTheAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL + "?read_timeout=20s&write_timeout=20s", MaxPerApp: 2})
+	b := opened(t, &Box{Address: at(server.URL + "?read_timeout=20s&write_timeout=20s"), MaxPerApp: 2})
 	accept(t, b, grouped("a", outbox.Stranger, "old"), grouped("c", outbox.Proven, "proven"))
 	resume := server.Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -131,7 +131,7 @@ func TestWhatMadeWayIsReportedWhenTheAnswerWasLost(t *testing.T) {
 
 func TestAFullRedisDisplacesNothing(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 2})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 2})
 	old := grouped("a", outbox.Stranger, "old")
 	old.Replace = "room"
 	accept(t, b, old, grouped("c", outbox.Proven, "proven"))
@@ -157,7 +157,7 @@ func TestAFullRedisDisplacesNothing(t *testing.T) {
 
 func TestAGroupIsOneWhateverItsName(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 8})
 	names := []string{"a", "a b", "a!", "2001:db8::/48", "1 a", "é%*[]", strings.Repeat("x", 300)}
 	for n, name := range names {
 		accept(t, b, grouped(name, outbox.Guest, fmt.Sprint(n)))
@@ -223,7 +223,7 @@ func (o olderGateway) settle(r outbox.Ref) {
 
 func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 8})
 	older := olderGateway{t, b}
 	accept(t, b,
 		grouped("a", outbox.Stranger, "a1"), grouped("a", outbox.Stranger, "a2"), grouped("b", outbox.Stranger, "b1"),
@@ -266,7 +266,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 // Entries that this version leases and releases are counted without a sweep. Leases of an earlier version are noticed.
 func TestEntriesOfAnEarlierVersionArePlacedWhenTheyAreTried(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 4})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 4})
 	older := olderGateway{t, b}
 	older.accept(entry("o1", "o1"), false)
 	accept(t, b, grouped("a", outbox.Stranger, "a1"), grouped("p", outbox.Proven, "p1"), grouped("p", outbox.Proven, "p2"))
@@ -303,7 +303,7 @@ func TestEntriesOfAnEarlierVersionArePlacedWhenTheyAreTried(t *testing.T) {
 // An earlier version that emptied the outbox left counts that it does not know. They do not count for ever.
 func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 8})
 	older := olderGateway{t, b}
 	for n := range 4 {
 		accept(t, b, grouped("a", outbox.Stranger, fmt.Sprint(n)))
@@ -332,7 +332,7 @@ func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 // A device that cannot be read, such as one of a later version, is not displaced and stops nothing.
 func TestAnUnreadableDeviceMakesNoWay(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 3})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 3})
 	accept(t, b, grouped("a", outbox.Stranger, "a1"), grouped("a", outbox.Stranger, "a2"), grouped("p", outbox.Proven, "p1"))
 	if err := b.queue.Client.HSet(t.Context(), b.queue.shards[0].keys.of(app)[2], deviceKey(device("a2")), `{"v":2}`).Err(); err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestAFullRoomOfManyHostsDoesNotSlowRedisDown(t *testing.T) {
 		t.Skip("fills an outbox")
 	}
 	const entries, hosts = 10_000, 4_000
-	b := opened(t, &Box{URL: redistest.Start(t).URL + "?read_timeout=20s&write_timeout=20s", MaxPerApp: entries})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL + "?read_timeout=20s&write_timeout=20s"), MaxPerApp: entries})
 	ctx := t.Context()
 	pipe := b.queue.Client.Pipeline()
 	run := func(e outbox.Entry) {

@@ -110,13 +110,13 @@ func (s *shard) change(ctx context.Context, script *redis.Script, keys []string,
 }
 
 // keys has the names of the keys in Redis. The hash tag puts all of them into one slot of a cluster.
-type keys struct{ base, apps, due, sweep, events, vouched, shards string }
+type keys struct{ base, apps, due, sweep, events, vouched, shards, check string }
 
 func newKeys(tag string) keys {
 	base := fmt.Sprintf("{%s}:outbox:", tag)
 	return keys{
 		base: base, apps: base + "apps", due: base + "due:", sweep: base + "sweep", events: base + "events", vouched: base + "vouched",
-		shards: base + "shards",
+		shards: base + "shards", check: base + "check",
 	}
 }
 

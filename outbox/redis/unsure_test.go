@@ -32,7 +32,7 @@ func changes(b *Box) map[string]func(ctx context.Context) error {
 func TestALostAnswerIsUnsureAndARefusalIsNot(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL + "?read_timeout=20s&write_timeout=20s"})
+	b := opened(t, &Box{Address: at(server.URL + "?read_timeout=20s&write_timeout=20s")})
 	accept(t, b, entry("a", "1")) // there is a connection
 	resume := server.Pause()
 	for name, change := range changes(b) {
@@ -69,7 +69,7 @@ func TestALostAnswerIsUnsureAndARefusalIsNot(t *testing.T) {
 
 func TestAFullRedisIsNotUnsure(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	if err := b.queue.Client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func waitUntil(t *testing.T, what string, so func() bool) {
 func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"))
 	if ids := leaseIn(t, b, patience); !slices.Equal(ids, []string{"1"}) {
 		t.Fatalf("leased %q", ids)
@@ -121,7 +121,7 @@ func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 
 func TestAnEntryWhoseSettleIsOwedIsNotHandedOut(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"))
 	b.queue.shards[0].owed.add(ref("a", "1"))
 	if ids := drain(t, b); !slices.Equal(ids, []string{"2"}) {
@@ -133,7 +133,7 @@ func TestAnEntryWhoseSettleIsOwedIsNotHandedOut(t *testing.T) {
 func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	for n := range 5 {
 		resume := server.Pause()
 		e := entry("a", fmt.Sprint(n))
@@ -182,7 +182,7 @@ func hostsInRedis(t *testing.T, b *Box) {
 
 func TestManyDevicesOfAHostAreRousedInBatches(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	const devices = maxBatch + 50
 	for _, host := range []string{"one", ""} {
 		for n := range devices {
@@ -218,7 +218,7 @@ func TestManyDevicesOfAHostAreRousedInBatches(t *testing.T) {
 // A gateway of an earlier version, beside this one, does not know hosts.
 func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(app), t.Context()
 	e := entry("a", "1")
 	e.Host, e.Due = "one", time.Now().Add(time.Hour)
@@ -247,7 +247,7 @@ func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 
 func TestWhatIsGoneIsRememberedAsLongAsALease(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	settle(t, b, ref("a", "1"))
 	if err := b.Discard(t.Context(), app, device("a"), 1000); err != nil {
 		t.Fatal(err)

@@ -75,9 +75,13 @@ func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys
 	for range len(q.Prefix) {
 		stride = min(16*stride, maxCount)
 	}
+	server, err := d.Client.On(ctx, d.base)
+	if err != nil {
+		return nil, 0, err
+	}
 	for range maxScans {
 		count := min((q.Size()-len(keys))*stride, maxCount)
-		names, after, err := d.Client.Scan(ctx, cursor, pattern, int64(count)).Result()
+		names, after, err := server.Scan(ctx, cursor, pattern, int64(count)).Result()
 		if err != nil {
 			return nil, 0, err
 		}

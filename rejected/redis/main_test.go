@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -27,20 +28,20 @@ func TestConformance(t *testing.T) {
 	url := redistest.Start(t).URL + timeouts
 	rejectedtest.Run(t, rejectedtest.Harness{
 		New: func(t *testing.T, now func() time.Time) rejected.Store {
-			return patient(opened(t, &Store{URL: url, Prefix: rand.Text(), now: now}))
+			return patient(opened(t, &Store{Address: at(url), Prefix: rand.Text(), now: now}))
 		},
 		Unopened: func(t *testing.T) rejected.Store {
-			return patient(provision(t, &Store{URL: url, Prefix: rand.Text()}))
+			return patient(provision(t, &Store{Address: at(url), Prefix: rand.Text()}))
 		},
 		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
 		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
 			old := s.(*Store)
 			cleanup(t, old)
-			return patient(opened(t, &Store{URL: old.URL, Prefix: old.Prefix, now: old.now}))
+			return patient(opened(t, &Store{Address: at(old.URL), Prefix: old.Prefix, now: old.now}))
 		},
 		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
 			server := redistest.Start(t)
-			return patient(opened(t, &Store{URL: server.URL + timeouts, now: now})), server.Pause
+			return patient(opened(t, &Store{Address: at(server.URL + timeouts), now: now})), server.Pause
 		},
 		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
 	})
@@ -61,7 +62,7 @@ var (
 // gateways returns two gateways that share one store and one clock.
 func gateways(t testing.TB, s *redistest.Server, now func() time.Time) (a, b *Store) {
 	t.Helper()
-	return opened(t, &Store{URL: s.URL, gateway: "a", now: now}), opened(t, &Store{URL: s.URL, gateway: "b", now: now})
+	return opened(t, &Store{Address: at(s.URL), gateway: "a", now: now}), opened(t, &Store{Address: at(s.URL), gateway: "b", now: now})
 }
 
 // testClock stands still until it is moved.
@@ -109,3 +110,5 @@ func isKnown(t testing.TB, s *Store, n int) bool {
 	}
 	return marks[0] != rejected.Mark{}
 }
+
+func at(url string) redisclient.Address { return redisclient.Address{URL: url} }

@@ -25,17 +25,17 @@ type shelf struct {
 	lookupTime time.Duration // lookupTime, except in tests
 }
 
-// pool lets configurations with the same URL and prefix share a shelf.
+// pool lets configurations with the same address and prefix share a shelf.
 var pool = caddy.NewUsagePool()
 
-// share takes a share of the shelf for a URL and a prefix.
-func share(url, prefix, gateway string, now func() time.Time) (*shelf, error) {
-	return redisclient.Share(pool, url, prefix, gateway, func(client *redisclient.Client, key string) *shelf {
+// share takes a share of the shelf for an address and a prefix.
+func share(at redisclient.Address, prefix, gateway string, now func() time.Time) (*shelf, error) {
+	return redisclient.Share(pool, at, prefix, gateway, func(client *redisclient.Client, key string) *shelf {
 		d := &shelf{
 			base: fmt.Sprintf("{%s}:rejected:", prefix), hosts: fmt.Sprintf("{%s}:delivered:", prefix), changes: fmt.Sprintf("{%s}:migrated", prefix),
 			now: now, front: newFront(), touches: newTouches(), calls: make(until.Calls, maxCalls), lookupTime: lookupTime,
 		}
-		d.Tenancy = redisclient.NewTenancy(pool, key, client, rejected.ErrNotOpen, d.run)
+		d.Tenancy = redisclient.NewTenancy(pool, key, client, []string{d.base + "check"}, rejected.ErrNotOpen, d.run)
 		return d
 	})
 }

@@ -22,7 +22,7 @@ func init() {
 	caddy.RegisterModule(new(Store))
 }
 
-// Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, app
+// Store records rejected pushkeys in Redis. All gateways with the same address and `prefix` share the records. Redis contains hashes, app
 // patterns, reasons and times, but never a pushkey.
 //
 // For each request, the gateway makes at most one query to Redis, which covers all devices of the request. It waits at most 100 ms for
@@ -30,11 +30,7 @@ func init() {
 // and the push service rejects these pushkeys once more. When one gateway records a rejected pushkey, the other gateways use the record
 // as soon as they handle their next request. When one gateway deletes a record, the others may still reject the pushkey for up to 5 s.
 type Store struct {
-	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
-	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
-	// several shards. Required.
-	URL string `json:"url,omitempty"`
+	redisclient.Address
 
 	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share a store must
 	// have the same prefix. Default: `matrix_push`.
@@ -60,9 +56,6 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults and takes a share of the connections. It does not connect to Redis.
 func (s *Store) Provision(ctx caddy.Context) error {
 	s.log = ctx.Slogger()
-	if s.URL == "" {
-		return errors.New("url: is required")
-	}
 	if s.Expire == 0 {
 		s.Expire = caddy.Duration(rejected.DefaultExpire)
 	}
@@ -76,8 +69,8 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
-	if s.shelf, err = share(s.URL, prefix, s.gateway, s.now); err != nil {
-		return fmt.Errorf("url: %w", err)
+	if s.shelf, err = share(s.Address, prefix, s.gateway, s.now); err != nil {
+		return err
 	}
 	s.held = true
 	return nil
@@ -92,7 +85,7 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.shelf.Open(ctx, s, s.log, nil)
 }
 
-// Location returns the server and the database, without the user and the password.
+// Location returns the addresses and the database, without users and passwords.
 func (s *Store) Location() string { return s.shelf.Client.Location() }
 
 // Check asks Redis whether it can be used.
@@ -100,11 +93,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
-	err := s.shelf.Client.Check(ctx, s.shelf.base+"check", s.log)
-	if redisclient.Unreachable(err) {
-		return fmt.Errorf("%w: %w", rejected.ErrUnreachable, err)
-	}
-	return err
+	return s.shelf.Check(ctx, s.log, rejected.ErrUnreachable)
 }
 
 // Cleanup releases its share. The last one writes what was seen.
