@@ -59,6 +59,9 @@ func Tag(prefix string, shard, shards int) string {
 	return fmt.Sprintf("%s:%d", prefix, shard)
 }
 
+// ShardDigits is how many hexadecimal digits of a hash decide about its shard.
+const ShardDigits = 8
+
 // Shard returns the shard of a device, a host or another name, by its hash. All devices with the same app_id and pushkey have the same
 // one: see rejected.KeyAt.
 func Shard(hash [16]byte, shards int) int {
