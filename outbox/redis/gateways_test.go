@@ -18,8 +18,18 @@ const patience = 10 * time.Second
 // inRedis returns how many entries the app has by the counts, which must agree with the entries.
 func inRedis(t *testing.T, b *Box) int64 {
 	t.Helper()
+	var all int64
+	for _, s := range b.queue.shards {
+		all += inShard(t, s)
+	}
+	checkRoom(t, b)
+	return all
+}
+
+func inShard(t *testing.T, s *shard) int64 {
+	t.Helper()
 	ctx := context.Background()
-	c, keys := b.queue.Client, b.queue.shards[0].keys.of(app)
+	c, keys := s.queue.Client, s.keys.of(app)
 	pushes, expiry := c.HLen(ctx, keys[3]).Val(), c.ZCard(ctx, keys[4]).Val()
 	devices, due, listed := c.HLen(ctx, keys[2]).Val(), c.ZCard(ctx, keys[0]).Val(), c.ZCard(ctx, keys[6]).Val()
 	counted, _ := c.HGet(ctx, keys[5], "entries").Int64()
@@ -29,7 +39,6 @@ func inRedis(t *testing.T, b *Box) int64 {
 		t.Errorf("%d pushes, %d expire, %d counted with %d bytes; %d devices, %d due, %d listed",
 			pushes, expiry, counted, size, devices, due, listed)
 	}
-	checkRoom(t, b)
 	return pushes
 }
 

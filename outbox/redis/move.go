@@ -96,8 +96,11 @@ func unlike(shards, others []*shard) (rest []*shard) {
 
 // begin keeps all gateways from taking and leasing pushes.
 func (m *move) begin(ctx context.Context, was string) error {
-	if now, err := m.number(ctx, m.main(), was, m.name); err != nil || now != m.name {
-		return errors.Join(err, unless(err, errOtherMove))
+	switch now, err := m.number(ctx, m.main(), was, m.name); {
+	case err != nil:
+		return m.failed(err)
+	case now != m.name:
+		return errOtherMove
 	}
 	for _, s := range m.places {
 		if err := m.Client.Set(ctx, s.keys.shards, m.name, 0).Err(); err != nil {
@@ -117,20 +120,17 @@ func (m *move) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := m.number(ctx, m.main(), m.name, m.own())
-	return err
+	last := m.own()
+	if last == "1" {
+		last = "" // so the keys are those of earlier versions
+	}
+	_, err := m.number(ctx, m.main(), m.name, last)
+	return m.failed(err)
 }
 
 func (m *move) release(ctx context.Context, s *shard) error {
 	_, err := m.number(ctx, s.keys.shards, m.name, m.own())
 	return s.wrapped(err)
-}
-
-func unless(err, other error) error {
-	if err != nil {
-		return nil
-	}
-	return other
 }
 
 // number replaces a number in Redis, and returns the one that is there afterwards.

@@ -43,7 +43,14 @@ func displace(t *testing.T, b *Box, e outbox.Entry, want ...string) {
 // checkRoom compares the counts of the room with the entries.
 func checkRoom(t *testing.T, b *Box) {
 	t.Helper()
-	ctx, c, keys := context.Background(), b.queue.Client, b.queue.shards[0].keys.of(app)
+	for _, s := range b.queue.shards {
+		checkRoomOf(t, s)
+	}
+}
+
+func checkRoomOf(t *testing.T, s *shard) {
+	t.Helper()
+	ctx, c, keys := context.Background(), s.queue.Client, s.keys.of(app)
 	stood := append(c.ZRange(ctx, keys[8], 0, -1).Val(), c.ZRange(ctx, keys[9], 0, -1).Val()...)
 	idle := make(map[string]bool)
 	for _, name := range c.ZRange(ctx, keys[8], 0, -1).Val() {
