@@ -35,7 +35,7 @@ func (c *Client) Probe(ctx context.Context, log *slog.Logger, keys ...string) er
 // Check finds out whether Redis has what a store needs, and changes nothing. The keys are ones that the store never sets, one on each server
 // that it uses. If Redis gave no answer, [Unreachable] reports that of the error. Settings with which Redis may lose data are logged.
 func (c *Client) Check(ctx context.Context, log *slog.Logger, keys ...string) error {
-	err := c.checkTopology(ctx, log)
+	err := c.checkSentinels(ctx, log)
 	if err == nil {
 		err = c.checkServers(ctx, log, keys)
 	}
@@ -70,17 +70,20 @@ func (c *Client) checkServers(ctx context.Context, log *slog.Logger, keys []stri
 	return unreachable
 }
 
-// checkServer looks at a server's version, role and settings. Not every user may ask for them.
+// checkServer looks at a server's version and settings, for which not every user may ask, and at its cluster.
 func (c *Client) checkServer(ctx context.Context, log *slog.Logger, server *redis.Client) error {
 	info, err := server.Info(ctx).Result()
 	switch {
+	case err == nil:
+		warn(info, log)
+		err = checkVersion(info)
 	case answered(err, "NOPERM"):
-		return nil
-	case err != nil:
-		return err
+		err = nil
 	}
-	warn(info, log)
-	return checkVersion(info)
+	if err == nil && c.cluster != nil {
+		err = checkSlots(ctx, server)
+	}
+	return err
 }
 
 // minMajor and minMinor are the oldest version whose commands the stores use.
