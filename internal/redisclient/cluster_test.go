@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,12 @@ func keyOn(n int) string { return []string{"{bar}:key", "{c}:key", "{foo}:key"}[
 
 func TestM05_AClusterThatCannotBeUsedFailsTheLoad(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartCluster(t, push...)
+	s := redistest.StartCluster(t, slices.Concat(push,
+		[]string{"--user", "blind", "on", ">" + secret, "~*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+info"},
+		[]string{"--user", "reader", "on", ">" + secret, "~*", "+@read", "+@scripting", "+@connection", "+time", "+info", "+cluster|slots"},
+	)...)
+	blind, reader := clusterAt(s.Addresses()...), clusterAt(s.Addresses()...)
+	blind.Cluster.Username, reader.Cluster.Username = "blind", "reader"
 	single := redistest.StartSentinel(t, 0, push)
 	wrong := clusterAt(s.Addresses()...)
 	wrong.Cluster.Password = "wrong-" + secret
@@ -28,9 +34,11 @@ func TestM05_AClusterThatCannotBeUsedFailsTheLoad(t *testing.T) {
 		}
 	}
 	wantRefused(t, []refusal{
-		{"a server without a cluster", clusterAt(single.Servers[0].Address), "this server is not a node of a Redis Cluster: use the option url or sentinel"},
+		{"a server without a cluster", clusterAt(single.Servers[0].Address), "is not a node of a Redis Cluster: use the option url or sentinel"},
 		{"one node in place of the cluster", Address{URL: "redis://push:" + secret + "@" + stranger.Address}, "use the option cluster"},
 		{"a wrong password", wrong, "correct the options username and password"},
+		{"a user that may not ask for the slots", blind, "give the user the permissions in docs/redis.md"},
+		{"a user that may not write", reader, "give the user the permissions in docs/redis.md"},
 	})
 	if log, err := probeAt(t, clusterAt(s.Addresses()...)); err != nil || log != "" {
 		t.Errorf("all nodes: error %v, log %s", err, log)

@@ -27,8 +27,8 @@ func Unreachable(err error) bool {
 	}
 }
 
-// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused or redirected, or
-// if there was no connection.
+// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused or redirected,
+// or if there was no connection.
 func MayHaveArrived(err error) bool {
 	var refusal redis.Error
 	var unsent notSent
@@ -58,6 +58,8 @@ func answered(err error, words ...string) bool {
 	return false
 }
 
+const permissions = "give the user the permissions in docs/redis.md"
+
 // cured adds to an error how to change the configuration.
 func (c *Client) cured(err error) error {
 	var authority x509.UnknownAuthorityError
@@ -77,7 +79,8 @@ func (c *Client) cured(err error) error {
 	for _, cure := range []struct{ answer, cure string }{
 		{"WRONGPASS", credentials},
 		{"NOAUTH", credentials + ", such as redis://:{env.REDIS_PASSWORD}@host:6379/0"},
-		{"NOPERM", "give the user the permissions in docs/redis.md"},
+		{"NOPERM", permissions},
+		{"ERR The user executing the script can't run this command", permissions},
 		{"ERR DB index is out of range", "use the number of a database that Redis has"},
 		{"READONLY", "this server is a replica: write the address of the primary, or use the option sentinel"},
 		{"MOVED", "this server is a node of a Redis Cluster: use the option cluster"},

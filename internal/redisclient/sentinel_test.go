@@ -10,12 +10,14 @@ import (
 
 func TestM05_SentinelsThatCannotBeUsedFailTheLoad(t *testing.T) {
 	t.Parallel()
-	s := redistest.StartSentinel(t, 1, push, "user gateway on >"+secret+" ~* &* +@all")
+	s := redistest.StartSentinel(t, 1, push, "user gateway on >"+secret+" ~* &* +@all", "user narrow on >"+secret+" +@connection")
 	other := redistest.StartSentinel(t, 0, push)
 	wrongName, withUser, wrongUser := sentinelAt(s.Addresses()...), sentinelAt(s.Addresses()...), sentinelAt(s.Addresses()...)
 	wrongName.Sentinel.Master = "nobody"
 	withUser.Sentinel.SentinelUsername, withUser.Sentinel.SentinelPassword = "gateway", secret
 	wrongUser.Sentinel.SentinelUsername, wrongUser.Sentinel.SentinelPassword = "gateway", "wrong-"+secret
+	narrow := sentinelAt(s.Addresses()...)
+	narrow.Sentinel.SentinelUsername, narrow.Sentinel.SentinelPassword = "narrow", secret
 	wrongPassword := sentinelAt(s.Addresses()...)
 	wrongPassword.Sentinel.Password = "wrong-" + secret
 	wantRefused(t, []refusal{
@@ -23,9 +25,10 @@ func TestM05_SentinelsThatCannotBeUsedFailTheLoad(t *testing.T) {
 		{"a server in place of a sentinel", sentinelAt(s.Servers[0].Address), "is not a sentinel: write the addresses of the sentinels"},
 		{"sentinels of different servers", sentinelAt(s.Sentinels[0].Address, other.Sentinels[0].Address), "the sentinels disagree: "},
 		{"a wrong password at the sentinels", wrongUser, "correct the options sentinel_username and sentinel_password"},
-		{"a wrong password at the servers", wrongPassword, "WRONGPASS invalid username-password pair or user is disabled.: correct the options username and password"},
+		{"a user that may not ask the sentinels", narrow, "give the user the permissions in docs/redis.md"},
+		{"a wrong password at the servers", wrongPassword, "disabled.: correct the options username and password"},
 		{"a sentinel in place of a server", Address{URL: "redis://" + s.Sentinels[0].Address}, "ERR unknown command"},
-		{"a replica", Address{URL: "redis://push:" + secret + "@" + s.Replicas()[0].Address}, "this server is a replica: write the address of the primary"},
+		{"a replica", Address{URL: "redis://push:" + secret + "@" + s.Replicas()[0].Address}, "is a replica: write the address of the primary"},
 	})
 	for name, at := range map[string]Address{"all sentinels": sentinelAt(s.Addresses()...), "with a user for the sentinels": withUser} {
 		if log, err := probeAt(t, at); err != nil || log != "" {
