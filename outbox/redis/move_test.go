@@ -240,6 +240,11 @@ func TestM18_AMoveWaitsForAttemptsUnderWayWhileGatewaysServe(t *testing.T) {
 		}
 		return errors.Is(err, errShards)
 	})
+	for _, s := range old.queue.shards {
+		if got, _, err := s.take(t.Context(), app, 10); !errors.Is(err, errShards) {
+			t.Errorf("leased are %v, %v", got, err)
+		}
+	}
 	// Entries that are there already can be accepted again, and attempts end.
 	if err := tryAccept(t.Context(), old, running); err != nil && !errors.Is(err, errShards) {
 		t.Error(err)
@@ -259,6 +264,43 @@ func TestM18_AMoveWaitsForAttemptsUnderWayWhileGatewaysServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantMoved(t, b)
+}
+
+func TestM18_NoDeviceIsMovedWhileAnAttemptMayBeUnderWay(t *testing.T) {
+	t.Parallel()
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
+	s := b.queue.shards[0]
+	want := func(dev string, want int64) {
+		t.Helper()
+		if got, err := exportScript.Run(t.Context(), b.queue.Client, s.keys.of(app), deviceKey(device(dev))).Slice(); err != nil || got[0] != want {
+			t.Errorf("%s: %v, %v; want %d", dev, got, err, want)
+		}
+	}
+	accept(t, b, entry("leased", "1"), entry("discarded", "2"))
+	if ids := leaseIn(t, b, patience); len(ids) != 2 {
+		t.Fatal(ids)
+	}
+	again := entry("discarded", "3")
+	again.PushkeyTS = 2000
+	accept(t, b, again)
+	if err := b.Discard(t.Context(), app, device("discarded"), 1000); err != nil {
+		t.Fatal(err)
+	}
+	first, behind := entry("behind", "4"), entry("behind", "5")
+	first.Due, behind.Running = time.Now().Add(time.Hour), true
+	accept(t, b, first, behind)
+	want("leased", busy)
+	want("discarded", busy)
+	want("behind", busy)
+	want("nobody", nothing)
+	for _, r := range []outbox.Ref{ref("leased", "1"), ref("discarded", "2"), behind.Ref()} {
+		if err := b.Release(t.Context(), r, time.Now(), false); err != nil {
+			t.Error(err)
+		}
+	}
+	want("leased", exported)
+	want("discarded", exported)
+	want("behind", exported)
 }
 
 // Redis was down when the gateway started, so the number of shards was not known.
