@@ -65,7 +65,7 @@ const ShardDigits = 8
 // Shard returns the shard of a device, a host or another name, by its hash. All devices with the same app_id and pushkey have the same
 // one: see rejected.KeyAt.
 func Shard(hash [16]byte, shards int) int {
-	return int(binary.BigEndian.Uint32(hash[:]) % uint32(shards)) //nolint:gosec // shards is from 1 to MaxShards
+	return int(binary.BigEndian.Uint32(hash[:]) % uint32(shards))
 }
 
 // Portion returns a shard's equal part of what all shards may have.

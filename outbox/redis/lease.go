@@ -18,7 +18,7 @@ func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, 
 	for {
 		changed, over := d.watch(), ctx.Done()
 		err := cmp.Or(ctx.Err(), q.unusable())
-		wait, more := never.Sub(time.Now()), false
+		wait, more := time.Until(never), false
 		if err == nil {
 			wait, more = q.ask(ctx, d, app, n)
 		}

@@ -26,9 +26,6 @@ const (
 	lastWords = 2 * time.Second
 )
 
-// done is the value of an event that was delivered or accepted. Any other value is a gateway's name.
-const done = "done"
-
 // maxNoted bounds the events that Redis remembers, like those in a gateway's memory: see deliveredSet in the gateway.
 const maxNoted = 1_000_000
 

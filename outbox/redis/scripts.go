@@ -149,7 +149,7 @@ func (k keys) discarded(app string, device [16]byte) string {
 	return k.base + "discarded:" + deviceKey(device) + ":" + app
 }
 
-// event is the key of an event. Its value is "done", or the gateway that delivers it.
+// event is the key of an event. Its value is "done" if it was delivered or accepted, or else the gateway that delivers it.
 func (k keys) event(event [16]byte) string { return k.base + "event:" + hex.EncodeToString(event[:]) }
 
 // deviceKey returns a device's name in Redis, and deviceOf reads it.
