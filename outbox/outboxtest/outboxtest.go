@@ -16,7 +16,8 @@ import (
 
 // Harness connects the suite to a queue.
 type Harness struct {
-	// New returns an open, empty queue, and registers its cleanup with t. All leases have ended by the time the cleanup runs.
+	// New returns an open, empty queue, and registers its cleanup with t. All leases have ended by the time the cleanup runs. If a box is
+	// divided into parts and the bounds limit an app, they are those of a part, and all devices are in that part.
 	New func(t *testing.T, b Bounds) outbox.Queue
 
 	// Reopen ends q as an orderly end of the process would, and returns a queue with the same entries.

@@ -38,7 +38,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	ctx := context.Background()
 	_, waiting := b.Waiting(ctx, app, device("a"))
 	_, lease := b.Lease(ctx, app, 1)
-	_, claim := b.Claim(ctx, device("event"))
+	_, claim := b.Claim(ctx, device("a"), device("event"))
 	_, depths := b.Depths(ctx)
 	_, _, list := b.List(ctx, app, "", 10)
 	_, rouse := b.RouseDevice(ctx, app, device("a"))
@@ -51,7 +51,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 		"Discard": b.Discard(ctx, app, device("a"), 1000),
 		"Rouse":   b.Rouse(ctx, app),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
-		"Unclaim": b.Unclaim(ctx, device("event")),
+		"Unclaim": b.Unclaim(ctx, device("a"), device("event")),
 		"Waiting": waiting, "Lease": lease, "Claim": claim, "Depths": depths, "List": list, "RouseDevice": rouse, "RouseHost": host,
 		"Drop": drop,
 	} {
@@ -59,7 +59,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
 		}
 	}
-	b.Note(device("event"), entry("a", "1").Expires)
+	b.Note(device("a"), device("event"), entry("a", "1").Expires)
 }
 
 func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
@@ -126,7 +126,7 @@ func TestM06_TheOutboxNeedsOnlyThePermissionsOfThePage(t *testing.T) {
 		t.Run(servers.Name, func(t *testing.T) {
 			t.Parallel()
 			at, denied := servers.Start(t)
-			useAll(t, opened(t, &Box{Address: at}))
+			useAll(t, opened(t, &Box{Address: at, route: last}))
 			if denied := denied(); len(denied) > 0 {
 				t.Errorf("Redis denied %q", denied)
 			}
@@ -141,7 +141,7 @@ func useAll(t *testing.T, b *Box) {
 	e.Event, e.EventUntil, e.Host, e.Standing = device("event"), e.Expires, "push.example.org", outbox.Proven
 	accept(t, b, e)
 	claim(t, b, "event", outbox.Done)
-	b.MaxPerApp = 2
+	b.MaxPerApp = 2 * b.shards()
 	accept(t, b, grouped("g", outbox.Guest, "guest"))
 	displace(t, b, grouped("p", outbox.Proven, "proven"), "guest")
 	settle(t, b, ref("proven", "proven"))
@@ -159,11 +159,12 @@ func useAll(t *testing.T, b *Box) {
 	if ids := drain(t, b); len(ids) != 1 {
 		t.Errorf("it had %q", ids)
 	}
-	b.Note(device("noted"), e.Expires)
+	b.Note(device("a"), device("noted"), e.Expires)
 	b.Vouch(device("vouched"), e.Expires)
+	s := b.queue.of(device("a"))
 	err := errors.Join(
-		b.queue.flush(t.Context()), b.Vouched(t.Context(), func([16]byte) {}), b.queue.sweep(t.Context()), b.queue.repair(t.Context(), app),
-		b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {}), b.Unclaim(t.Context(), device("event")), b.Check(t.Context()),
+		s.flush(t.Context()), b.Vouched(t.Context(), func([16]byte) {}), s.sweep(t.Context()), s.repair(t.Context(), app),
+		b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {}), b.Unclaim(t.Context(), e.Device, device("event")), b.Check(t.Context()),
 	)
 	if err != nil {
 		t.Error(err)
@@ -186,7 +187,7 @@ func TestExpiredPushesThatNobodyTriedAreReported(t *testing.T) {
 		accept(t, b, e)
 	}
 	for range 2 {
-		if err := b.queue.sweep(t.Context()); err != nil {
+		if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -218,15 +219,16 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 		t.Errorf("recalled %q", recalled)
 	}
 	settle(t, b, e.Ref())
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
 	names, err = b.queue.Client.Keys(t.Context(), "*").Result()
 	slices.Sort(names)
-	if want := []string{b.queue.keys.event(e.Event), b.queue.keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("left are %q, %v; want the event and the grave", names, err)
+	keys := b.queue.shards[0].keys
+	if want := []string{keys.event(e.Event), keys.events, keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("left are %q, %v; want the event, its place among the events, and the grave", names, err)
 	}
-	if left := b.queue.Client.PTTL(t.Context(), b.queue.keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
+	if left := b.queue.Client.PTTL(t.Context(), b.queue.shards[0].keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
 		t.Errorf("the grave is kept for %v", left)
 	}
 }

@@ -25,12 +25,14 @@ import (
 //			server_name      <name>
 //		}
 //		prefix            <prefix>
+//		shards            <number>
 //		max_per_app       <pushes>
 //		max_per_device    <pushes>
 //		max_size          <size>
 //	}
 func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	options := b.options().Caddyfile()
+	options["shards"] = caddyfileopt.Once(&b.Shards, redisclient.ParseShards)
 	options["prefix"] = caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix)
 	return redisclient.Unmarshal(d, "outbox redis", &b.Address, options)
 }

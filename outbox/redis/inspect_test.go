@@ -112,7 +112,7 @@ func TestALongListTakesSeveralScripts(t *testing.T) {
 func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
-	c, keys, ctx := b.queue.Client, b.queue.keys.of(app), t.Context()
+	c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(app), t.Context()
 	accept(t, b, entry("a", "1"))
 	name := device("a")
 	old := fmt.Sprintf("{\"id\":\"1\",\"app\":%q,\"device\":%q,\"expires\":1772366500000}\n{}", app, base64.StdEncoding.EncodeToString(name[:]))
@@ -144,7 +144,7 @@ func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "2"}) {
 		t.Errorf("it had %q", ids)
 	}
-	if err := b.queue.sweep(ctx); err != nil {
+	if err := b.queue.shards[0].sweep(ctx); err != nil {
 		t.Error(err)
 	}
 	if n := inRedis(t, b); n != 0 {
@@ -156,7 +156,7 @@ func TestWhatCannotBeReadIsListedAndCanBeDropped(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("a", "3"))
-	c, keys := b.queue.Client, b.queue.keys.of(app)
+	c, keys := b.queue.Client, b.queue.shards[0].keys.of(app)
 	if err := errors.Join(c.HSet(t.Context(), keys[3], "1", "garbage").Err(), c.HDel(t.Context(), keys[3], "2").Err()); err != nil {
 		t.Fatal(err)
 	}

@@ -25,23 +25,45 @@ func TestConformance(t *testing.T) {
 	for _, servers := range storetest.RedisServers {
 		t.Run(servers.Name, func(t *testing.T) {
 			t.Parallel()
-			at := servers.Start(t)
-			outboxtest.Run(t, outboxtest.Harness{
-				New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-					return opened(t, &Box{Address: at, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
-				},
-				Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
-					old := q.(*Box)
-					cleanup(t, old)
-					return opened(t, &Box{
-						Address: old.Address, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
-					})
-				},
-				Quick: servers.Name != storetest.OnePrimary && os.Getenv("OUTBOX_LEASES") == "",
-			})
+			quick := servers.Name != storetest.OnePrimary && os.Getenv("OUTBOX_LEASES") == ""
+			outboxtest.Run(t, harness(servers.Start(t), 0, quick))
 		})
 	}
 }
+
+func TestM11_TheOutboxMayHaveSeveralShards(t *testing.T) {
+	t.Parallel()
+	outboxtest.Run(t, harness(storetest.RedisServers[0].Start(t), 5, false))
+}
+
+// harness connects the suite to a box on a server. Bounds are those of a shard. So in tests of bounds, all devices are in the same one.
+func harness(address redisclient.Address, n int, quick bool) outboxtest.Harness {
+	shards := address.Shards(n)
+	return outboxtest.Harness{
+		New: func(t *testing.T, bounds outboxtest.Bounds) outbox.Queue {
+			b := &Box{
+				Address: address, Prefix: rand.Text(), Shards: shards,
+				MaxPerApp: bounds.PerApp * shards, MaxPerDevice: bounds.PerDevice, MaxSize: bounds.Size * int64(shards),
+			}
+			if b.MaxPerApp > 0 || b.MaxSize > 0 {
+				b.route = last
+			}
+			return opened(t, b)
+		},
+		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
+			old := q.(*Box)
+			cleanup(t, old)
+			return opened(t, &Box{
+				Address: old.Address, Prefix: old.Prefix, Shards: shards, route: old.route,
+				MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
+			})
+		},
+		Quick: quick,
+	}
+}
+
+// last puts all devices into the last shard.
+func last(_ [16]byte, shards int) int { return shards - 1 }
 
 var boxes = storetest.Fixture[*Box]{After: func(_ testing.TB, b *Box) {
 	if b.queue != nil { // a test may leave attempts

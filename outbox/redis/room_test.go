@@ -43,7 +43,14 @@ func displace(t *testing.T, b *Box, e outbox.Entry, want ...string) {
 // checkRoom compares the counts of the room with the entries.
 func checkRoom(t *testing.T, b *Box) {
 	t.Helper()
-	ctx, c, keys := context.Background(), b.queue.Client, b.queue.keys.of(app)
+	for _, s := range b.queue.shards {
+		checkRoomOf(t, s)
+	}
+}
+
+func checkRoomOf(t *testing.T, s *shard) {
+	t.Helper()
+	ctx, c, keys := context.Background(), s.queue.Client, s.keys.of(app)
 	stood := append(c.ZRange(ctx, keys[8], 0, -1).Val(), c.ZRange(ctx, keys[9], 0, -1).Val()...)
 	idle := make(map[string]bool)
 	for _, name := range c.ZRange(ctx, keys[8], 0, -1).Val() {
@@ -191,7 +198,7 @@ func (o olderGateway) run(script string, more []string, args ...any) {
 		}
 		text.Write(lua)
 	}
-	keys := append(o.b.queue.keys.of(app)[:8], more...)
+	keys := append(o.b.queue.shards[0].keys.of(app)[:8], more...)
 	if err := redis.NewScript(text.String()).Run(o.t.Context(), o.b.queue.Client, keys, args...).Err(); err != nil && !errors.Is(err, redis.Nil) {
 		o.t.Fatalf("%s: %v", script, err)
 	}
@@ -211,14 +218,14 @@ func (o olderGateway) accept(e outbox.Entry, running bool) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	k := o.b.queue.keys
+	k := o.b.queue.shards[0].keys
 	o.run("accept", []string{k.apps, k.event(e.Event), k.gone(e.Ref()), k.discarded(e.App, e.Device)}, e.App, deviceKey(e.Device), "older",
 		append(append(value, '\n'), e.Push...), args)
 }
 
 func (o olderGateway) settle(r outbox.Ref) {
 	o.t.Helper()
-	o.run("settle", []string{o.b.queue.keys.gone(r)}, deviceKey(r.Device), r.ID, "older", outbox.LeaseTime.Milliseconds())
+	o.run("settle", []string{o.b.queue.shards[0].keys.gone(r)}, deviceKey(r.Device), r.ID, "older", outbox.LeaseTime.Milliseconds())
 }
 
 func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
@@ -251,7 +258,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 			}
 		}
 	}
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	inRedis(t, b)
@@ -316,15 +323,15 @@ func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 
 	accept(t, b, grouped("a", outbox.Guest, "a1"), grouped("a", outbox.Guest, "a2"))
 	older.settle(ref("a1", "a1"))
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	inRedis(t, b)
 	drain(t, b)
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.queue.Client.Exists(t.Context(), b.queue.keys.of(app)...).Val(); n != 0 {
+	if n := b.queue.Client.Exists(t.Context(), b.queue.shards[0].keys.of(app)...).Val(); n != 0 {
 		t.Errorf("%d keys are left", n)
 	}
 }
@@ -334,7 +341,7 @@ func TestAnUnreadableDeviceMakesNoWay(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 3})
 	accept(t, b, grouped("a", outbox.Stranger, "a1"), grouped("a", outbox.Stranger, "a2"), grouped("p", outbox.Proven, "p1"))
-	if err := b.queue.Client.HSet(t.Context(), b.queue.keys.of(app)[2], deviceKey(device("a2")), `{"v":2}`).Err(); err != nil {
+	if err := b.queue.Client.HSet(t.Context(), b.queue.shards[0].keys.of(app)[2], deviceKey(device("a2")), `{"v":2}`).Err(); err != nil {
 		t.Fatal(err)
 	}
 	displace(t, b, grouped("c", outbox.Guest, "c1"), "a1")
@@ -354,14 +361,11 @@ func TestAFullRoomOfManyHostsDoesNotSlowRedisDown(t *testing.T) {
 	ctx := t.Context()
 	pipe := b.queue.Client.Pipeline()
 	run := func(e outbox.Entry) {
-		value, err := encode(&e)
+		keys, args, err := b.queue.shards[0].acceptance(&e, b.bounds())
 		if err != nil {
 			t.Fatal(err)
 		}
-		args, _ := json.Marshal(newAcceptance(&e, b.options().Bounds()))
-		k := b.queue.keys
-		acceptScript.EvalSha(ctx, pipe, append(k.of(app), k.apps, k.event(e.Event), k.gone(e.Ref()), k.discarded(app, e.Device)),
-			app, deviceKey(e.Device), "attacker", value, args)
+		acceptScript.EvalSha(ctx, pipe, keys, args...)
 	}
 	accept(t, b, grouped("p", outbox.Proven, "first")) // loads the script
 	for n := range entries {

@@ -26,7 +26,7 @@ func TestM03_AfterAFailoverTheOutboxGoesOn(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	b := opened(t, &Box{Address: storetest.ClusterAddress(cluster)})
 	accept(t, b, entry("a", "1"), entry("b", "2"))
-	primary := cluster.Primary(b.queue.keys.base)
+	primary := cluster.Primary(b.queue.of(device("a")).keys.base)
 	primary.Replicated(1)
 	primary.Kill()
 	goesOn(t, b)
@@ -36,8 +36,9 @@ func TestM03_AfterAFailoverTheOutboxGoesOn(t *testing.T) {
 func goesOn(t *testing.T, b *Box) {
 	t.Helper()
 	waitUntil(t, "an entry is accepted", func() bool { return tryAccept(t.Context(), b, entry("a", "3")) == nil })
-	accept(t, b, entry("c", "4"))
-	ids := drain(t, b)
+	waitUntil(t, "another entry is accepted", func() bool { return tryAccept(t.Context(), b, entry("c", "4")) == nil })
+	var ids []string
+	waitUntil(t, "all entries are leased", func() bool { ids = append(ids, drain(t, b)...); return len(ids) >= 4 })
 	if slices.Index(ids, "1") > slices.Index(ids, "3") {
 		t.Errorf("the order is %q", ids)
 	}
@@ -54,11 +55,11 @@ func TestM03_WhileASlotIsMovedNothingIsAcceptedAndNothingIsLost(t *testing.T) {
 	accept(t, b, entry("a", "1"), entry("b", "2"))
 	var to *redistest.Server
 	for _, slot := range []string{"{bar}", "{foo}"} {
-		if primary := cluster.Primary(slot); primary != cluster.Primary(b.queue.keys.base) {
+		if primary := cluster.Primary(slot); primary != cluster.Primary(b.queue.of(device("a")).keys.base) {
 			to = primary
 		}
 	}
-	finish := cluster.Move(b.queue.keys.base, to)
+	finish := cluster.Move(b.queue.of(device("a")).keys.base, to)
 	if err := tryAccept(t.Context(), b, entry("a", "refused")); err == nil || errors.Is(err, outbox.ErrUnsure) || !redisclient.Unreachable(err) {
 		t.Errorf("Accept: %v", err)
 	}

@@ -25,10 +25,12 @@ import (
 //			server_name      <name>
 //		}
 //		prefix            <prefix>
+//		shards            <number>
 //		expire            <duration>
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return redisclient.Unmarshal(d, "rejected redis", &s.Address, map[string]caddyfileopt.Option{
+		"shards": caddyfileopt.Once(&s.Shards, redisclient.ParseShards),
 		"prefix": caddyfileopt.Once(&s.Prefix, redisclient.ParsePrefix),
 		"expire": caddyfileopt.Once(&s.Expire, caddyfileopt.PositiveDuration),
 	})

@@ -72,7 +72,7 @@ func TestWhatIsNotARecordIsNotListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, hash := s.shelf.base, key(2).String()
+	base, hash := s.shelf.shards[0].records, key(2).String()
 	for _, name := range []string{
 		base, base + "index", base + hash + "0", base + hash[1:], base + "x" + hash[1:], base + strings.ToUpper(hash), base + base + hash,
 		"{matrix_push}:outbox:event:" + hash, "{matrix_push}:rejected" + hash, "x" + base + hash, hash,

@@ -26,24 +26,33 @@ func TestConformance(t *testing.T) {
 	for _, servers := range storetest.RedisServers {
 		t.Run(servers.Name, func(t *testing.T) {
 			t.Parallel()
-			at := servers.Start(t)
-			rejectedtest.Run(t, rejectedtest.Harness{
-				New: func(t *testing.T, now func() time.Time) rejected.Store {
-					return patient(opened(t, &Store{Address: at, Prefix: rand.Text(), now: now}))
-				},
-				Unopened: func(t *testing.T) rejected.Store {
-					return patient(provision(t, &Store{Address: at, Prefix: rand.Text()}))
-				},
-				Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
-				Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
-					old := s.(*Store)
-					cleanup(t, old)
-					return patient(opened(t, &Store{Address: old.Address, Prefix: old.Prefix, now: old.now}))
-				},
-				Stalling: stalling,
-				Elapsed:  func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
-			})
+			rejectedtest.Run(t, harness(servers.Start(t), 0))
 		})
+	}
+}
+
+func TestM11_TheRejectedStoreMayHaveSeveralShards(t *testing.T) {
+	t.Parallel()
+	rejectedtest.Run(t, harness(storetest.RedisServers[0].Start(t), 5))
+}
+
+// harness connects the suite to a store on a server.
+func harness(address redisclient.Address, shards int) rejectedtest.Harness {
+	return rejectedtest.Harness{
+		New: func(t *testing.T, now func() time.Time) rejected.Store {
+			return patient(opened(t, &Store{Address: address, Prefix: rand.Text(), Shards: shards, now: now}))
+		},
+		Unopened: func(t *testing.T) rejected.Store {
+			return patient(provision(t, &Store{Address: address, Prefix: rand.Text(), Shards: shards}))
+		},
+		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
+		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
+			old := s.(*Store)
+			cleanup(t, old)
+			return patient(opened(t, &Store{Address: old.Address, Prefix: old.Prefix, Shards: shards, now: old.now}))
+		},
+		Stalling: stalling,
+		Elapsed:  func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
 	}
 }
 

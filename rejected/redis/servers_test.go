@@ -83,14 +83,14 @@ func TestM03_WhileASlotIsMovedTheRejectedStoreWorks(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	s := patient(opened(t, &Store{Address: storetest.ClusterAddress(cluster)}))
 	reject(t, s, 1, 5000)
-	from := cluster.Primary(s.shelf.base)
+	from := cluster.Primary(s.shelf.shards[s.shelf.of(key(1))].records)
 	var to *redistest.Server
 	for _, slot := range []string{"{bar}", "{foo}"} {
 		if primary := cluster.Primary(slot); primary != from {
 			to = primary
 		}
 	}
-	finish := cluster.Move(s.shelf.base, to)
+	finish := cluster.Move(s.shelf.shards[s.shelf.of(key(1))].records, to)
 	reject(t, s, 2, 5000)
 	for n := 1; n <= 2; n++ {
 		if _, err := s.Get(t.Context(), key(n)); err != nil {

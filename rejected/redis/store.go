@@ -25,7 +25,7 @@ func init() {
 // Store records rejected pushkeys in Redis. All gateways with the same address and `prefix` share the records. Redis contains hashes, app
 // patterns, reasons and times, but never a pushkey.
 //
-// For each request, the gateway makes at most one query to Redis, which covers all devices of the request. It waits at most 100 ms for
+// For each request, the gateway makes at most one query to each shard, which covers all of the request's devices in that shard. It waits at most 100 ms for
 // the answer. If Redis does not answer, the gateway continues as if there were no records. It then sends pushes even for dead pushkeys,
 // and the push service rejects these pushkeys once more. When one gateway records a rejected pushkey, the other gateways use the record
 // as soon as they handle their next request. When one gateway deletes a record, the others may still reject the pushkey for up to 5 s.
@@ -35,6 +35,12 @@ type Store struct {
 	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share a store must
 	// have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
+
+	// Into how many shards the records are divided, from 1 to 1024. Each shard has a separate part of the keys, which begin with
+	// `{matrix_push:0}`, `{matrix_push:1}` and so on. With one shard, they begin with `{matrix_push}`. A server of a Redis Cluster has some of
+	// the shards. Gateways that share a store must have the same number. After a change of the number, the gateway does not find the earlier
+	// records. It then sends one push to each dead pushkey again, and learns that it is dead. Default: 16 with `cluster`, otherwise 1.
+	Shards int `json:"shards,omitempty"`
 
 	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. The gateway
 	// updates the time of the last notification at most once an hour for each pushkey, so a record may expire up to an hour early. With an
@@ -69,7 +75,10 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
-	if s.shelf, err = share(s.Address, prefix, s.gateway, s.now); err != nil {
+	if err := redisclient.CheckShards(s.Shards); err != nil {
+		return fmt.Errorf("shards: %w", err)
+	}
+	if s.shelf, err = share(s.Address, prefix, s.shards(), s.gateway, s.now); err != nil {
 		return err
 	}
 	s.held = true
@@ -82,8 +91,12 @@ func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
+	s.WarnShards(s.shards(), s.log)
 	return s.shelf.Open(ctx, s, s.log, nil)
 }
+
+// shards returns the number of shards.
+func (s *Store) shards() int { return s.Address.Shards(s.Shards) }
 
 // Location returns the addresses and the database, without users and passwords.
 func (s *Store) Location() string { return s.shelf.Client.Location() }
@@ -105,17 +118,13 @@ func (s *Store) Cleanup() error {
 	return s.shelf.Leave(s)
 }
 
-// Lookup fills in the marks of the keys, from memory if it has all of them, or else with one request to Redis.
+// Lookup fills in the marks of the keys, from memory or with one request to each shard that has others.
 func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	clear(marks)
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
 	}
-	err := s.shelf.lookup(ctx, keys, marks, time.Duration(s.Expire))
-	if err != nil {
-		clear(marks)
-	}
-	return err
+	return s.shelf.lookup(ctx, keys, marks, time.Duration(s.Expire))
 }
 
 // Reject records a verdict, and returns when Redis has it. It ends a suspicion.
