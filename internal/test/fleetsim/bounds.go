@@ -8,8 +8,8 @@ type Fill struct {
 	Refused float64
 }
 
-// Fill fills the outbox of an app that all devices have. Devices get as many pushes as in a run. A push counts as refused if its shard has no
-// room, and not if its device has none.
+// Fill fills the outbox of an app that all devices have. Devices get as many pushes as in a run. A push counts as refused if its shard
+// has no room, and not if its device has none.
 func (f *Fleet) Fill() (fill Fill) {
 	b, by := f.bounds(), owner{1, 1}
 	kept, refused := 0, 0

@@ -17,8 +17,8 @@
 //	failures.go    what fails, and when
 //	bounds.go      how full a shard is when others still have room
 //
-// The models leave out what does not concern several machines: contents, badge updates, fuses, suspicions, and the time to live. Of a breaker,
-// there is only its end: pending pushes are due when the push service works again. Until then, each push is tried.
+// The models leave out what does not concern several machines: contents, badge updates, fuses, suspicions, and the time to live. Of a
+// breaker, there is only its end: pending pushes are due when the push service works again. Until then, each push is tried.
 //
 // The variable FLEETSIM_SEED sets the seed of the tests, and FLEETSIM_PUSHES the number of pushes.
 package fleetsim

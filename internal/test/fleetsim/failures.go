@@ -53,8 +53,8 @@ func (f *Fleet) outage(from, until time.Duration, shards ...*shard) {
 	f.outages = append(f.outages, checker.Outage{From: f.time(from), Until: f.time(until), Devices: devices})
 }
 
-// restartShards stops shards for a time. They lose nothing. The push services of some apps are slow at first, and some gateways die meanwhile,
-// so others must find what these had under way.
+// restartShards stops shards for a time. They lose nothing. The push services of some apps are slow at first, and some gateways die
+// meanwhile, so others must find what these had under way.
 func (f *Fleet) restartShards(lasts time.Duration) {
 	shards := f.some(f.sixteenth())
 	for app := 3; app < f.o.Apps; app += 3 {
@@ -146,8 +146,8 @@ func (f *Fleet) condition(app appID, c condition, lasts time.Duration) {
 	f.clock.after(lasts, func() { f.conditions[app] = up })
 }
 
-// disaster is several failures together: push services are down or slow, replicas get nothing for a time, their primaries end, and a fifth of
-// the gateways with them. Homeservers repeat meanwhile what the replicas did not confirm.
+// disaster is several failures together: push services are down or slow, replicas get nothing for a time, their primaries end, and a fifth
+// of the gateways with them. Homeservers repeat meanwhile what the replicas did not confirm.
 func (f *Fleet) disaster(lasts time.Duration) {
 	f.condition(0, down, lasts)
 	for app := 2; app < f.o.Apps; app += 3 {

@@ -188,14 +188,16 @@ func (f *Fleet) fairness() {
 // Write writes the figures as text.
 func (r *Figures) Write(w io.Writer) {
 	line := func(what string, d Delays) {
-		fmt.Fprintf(w, "%-42s %7d pushes: half within %7s, 99 %% within %7s, all within %7s\n", what, d.Pushes, short(d.Half), short(d.Most), short(d.All))
+		fmt.Fprintf(w, "%-42s %7d pushes: half within %7s, 99 %% within %7s, all within %7s\n", what, d.Pushes, short(d.Half), short(d.Most),
+			short(d.All))
 	}
 	line("all", r.All)
 	for _, one := range []struct {
 		name string
 		Watched
 	}{
-		{"shards down", r.Down}, {"shards slow", r.Slow}, {"failover", r.Failover}, {"partition", r.Partition}, {"gateways killed", r.Rack}, {"disaster", r.Disaster},
+		{"shards down", r.Down}, {"shards slow", r.Slow}, {"failover", r.Failover}, {"partition", r.Partition}, {"gateways killed", r.Rack},
+		{"disaster", r.Disaster},
 	} {
 		line(one.name+", concerned", one.Concerned)
 		if one.Others.Pushes > 0 {
@@ -203,7 +205,7 @@ func (r *Figures) Write(w io.Writer) {
 		}
 	}
 	h := r.Herd
-	fmt.Fprintf(w, "a service works again: %d pending, half taken within %s, 99 %% within %s, all within %s; %d in the busiest second, usually %d\n",
+	fmt.Fprintf(w, "a service works again: %d pending, half within %s, 99 %% within %s, all within %s; %d in the busiest second, usually %d\n",
 		h.Pending, short(h.Half), short(h.Most), short(h.All), h.Peak, h.Usual)
 	fmt.Fprintf(w, "apps: 99 %% within %s at best, %s at worst\n", short(r.Fairest), short(r.Unfairest))
 	fmt.Fprintf(w, "%d leases, %d of them found nothing; %d looks; %d pushes refused for room\n", r.Leases, r.Collisions, r.Looks, r.Refused)

@@ -101,7 +101,7 @@ func New(o Options) *Fleet {
 	f := &Fleet{
 		o: o, random: rand.New(rand.NewPCG(o.Seed, 0)), //nolint:gosec // the same seed makes the same run
 		cut: make(map[link]bool), dead: make(map[device]bool), conditions: make([]condition, o.Apps), troubled: make([]bool, o.Apps),
-		sent: make([]time.Duration, 1), arrived: make([]time.Duration, 1), of: make([]device, 1), // event 0 is none
+		sent: make([]time.Duration, 1), arrived: make([]time.Duration, 1), of: make([]device, 1), // no event has the number 0
 		open: make([]int, o.Devices),
 	}
 	for n := range o.Shards {

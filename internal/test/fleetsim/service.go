@@ -34,8 +34,8 @@ const (
 	connectTime = 200 * time.Millisecond
 )
 
-// push sends a push to its app's push service. The service takes it just before it answers, unless the gateway has died by then: that closes
-// the connection.
+// push sends a push to its app's push service. The service takes it just before it answers, unless the gateway has died by then: that
+// closes the connection.
 func (f *Fleet) push(g *gateway, e *entry, done func(outcome)) {
 	takes := 20*time.Millisecond + f.upTo(60*time.Millisecond)
 	switch f.conditions[e.app] {

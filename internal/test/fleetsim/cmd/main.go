@@ -1,5 +1,5 @@
-// Command fleetsim simulates a fleet of gateways and shards with failures, and shows what the judge found and how long pushes took. It exits
-// with 1 if there is a fault. A push that a failover lost is one only with -acknowledge replicas. The same flags always show the same.
+// Command fleetsim simulates a fleet of gateways and shards with failures, and shows what the judge found and how long pushes took. It
+// exits with 1 if there is a fault. A push that a failover lost is one only with -acknowledge replicas. The same flags always show the same.
 //
 //	go run ./internal/test/fleetsim/cmd -acknowledge replicas
 package main
