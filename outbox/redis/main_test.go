@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -22,18 +24,40 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	outboxtest.Run(t, outboxtest.Harness{
-		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-			return opened(t, &Box{URL: server.URL, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
+	for _, shards := range []int{1, 5} {
+		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
+			t.Parallel()
+			outboxtest.Run(t, harness(at(redistest.Start(t).URL+"?read_timeout=5s&write_timeout=5s"), shards))
+		})
+	}
+}
+
+// harness connects the suite to a box on a server. Bounds are those of a shard. So in tests of bounds, all devices are in the same one.
+func harness(address redisclient.Address, shards int) outboxtest.Harness {
+	return outboxtest.Harness{
+		New: func(t *testing.T, bounds outboxtest.Bounds) outbox.Queue {
+			b := &Box{
+				Address: address, Prefix: rand.Text(), Shards: shards,
+				MaxPerApp: bounds.PerApp * shards, MaxPerDevice: bounds.PerDevice, MaxSize: bounds.Size * int64(shards),
+			}
+			if b.MaxPerApp > 0 || b.MaxSize > 0 {
+				b.route = last
+			}
+			return opened(t, b)
 		},
 		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
 			old := q.(*Box)
 			cleanup(t, old)
-			return opened(t, &Box{URL: old.URL, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize})
+			return opened(t, &Box{
+				Address: old.Address, Prefix: old.Prefix, Shards: shards, route: old.route,
+				MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
+			})
 		},
-	})
+	}
 }
+
+// last puts all devices into the last shard.
+func last(_ [16]byte, shards int) int { return shards - 1 }
 
 var boxes = storetest.Fixture[*Box]{After: func(_ testing.TB, b *Box) {
 	if b.queue != nil { // a test may leave attempts
@@ -49,7 +73,7 @@ var (
 // gateways returns two gateways that share one outbox.
 func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {
 	t.Helper()
-	return opened(t, &Box{URL: s.URL, gateway: "a"}), opened(t, &Box{URL: s.URL, gateway: "b"})
+	return opened(t, &Box{Address: at(s.URL), gateway: "a"}), opened(t, &Box{Address: at(s.URL), gateway: "b"})
 }
 
 const app = "org.example.app"
@@ -135,3 +159,5 @@ func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
 	_, err := b.Accept(ctx, e)
 	return err
 }
+
+func at(url string) redisclient.Address { return redisclient.Address{URL: url} }

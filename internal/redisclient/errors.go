@@ -1,0 +1,81 @@
+package redisclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Unreachable reports whether an error comes from the network, or from a server that cannot work at the moment, for example because it
+// loads its data or because a failover is under way. It is not a refusal.
+func Unreachable(err error) bool {
+	var network *net.OpError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &network) && network.Op == "remote error": // the server's verdict in TLS, for example about the certificate
+		return false
+	case errors.As(err, &timeout), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNotNow):
+		return true
+	default:
+		return answered(err, temporary...)
+	}
+}
+
+// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused or redirected, or
+// if there was no connection.
+func MayHaveArrived(err error) bool {
+	var refusal redis.Error
+	var unsent notSent
+	return !errors.As(err, &refusal) && !errors.As(err, &unsent) && !errors.Is(err, redis.ErrPoolTimeout) &&
+		!errors.Is(err, redis.ErrPoolExhausted) && !errors.Is(err, redis.ErrClosed)
+}
+
+// errNotNow is for a state that ends without the operator, such as a failover.
+var errNotNow = errors.New("a failover is under way, or servers are down")
+
+// temporary are the answers of servers that cannot do anything, or cannot write, at the moment.
+var temporary = []string{
+	"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF", "NOREPLICAS", "ERR max number of clients reached",
+}
+
+// answered reports whether the server's answer begins with one of the words, or contains it as an answer to a command of a script.
+func answered(err error, words ...string) bool {
+	var refusal redis.Error
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	for _, word := range words {
+		if strings.HasPrefix(refusal.Error(), word) || strings.Contains(refusal.Error(), "-"+word+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// cured adds to what Redis answered how to change the configuration.
+func (c *Client) cured(err error) error {
+	credentials := "correct the options username and password"
+	if c.address.URL != "" {
+		credentials = "correct the user or the password in the URL"
+	}
+	for _, cure := range []struct{ answer, cure string }{
+		{"WRONGPASS", credentials},
+		{"NOAUTH", credentials + ", such as redis://:{env.REDIS_PASSWORD}@host:6379/0"},
+		{"NOPERM", "give the user the permissions in docs/redis.md"},
+		{"ERR DB index is out of range", "use the number of a database that Redis has"},
+		{"READONLY", "this server is a replica: write the address of the primary, or use the option sentinel"},
+		{"MOVED", "this server is a node of a Redis Cluster: use the option cluster"},
+		{"ERR This instance has cluster support disabled", "this server is not a node of a Redis Cluster: use the option url or sentinel"},
+	} {
+		if answered(err, cure.answer) {
+			return fmt.Errorf("%w: %s", err, cure.cure)
+		}
+	}
+	return err
+}
