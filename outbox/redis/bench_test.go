@@ -10,14 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// callers is how many calls are under way at the same time.
-const callers = 64
-
-// BenchmarkServer measures what a push costs the Redis server: its CPU time, in all of its threads. docs/scaling.md has the results.
+// BenchmarkServer measures what a push costs the Redis server and the gateway: the CPU time of all threads. docs/scaling.md has the results.
 func BenchmarkServer(b *testing.B) {
 	for _, bm := range []struct {
 		name string
@@ -29,11 +27,9 @@ func BenchmarkServer(b *testing.B) {
 	} {
 		for _, fsync := range []string{"always", "everysec"} {
 			b.Run(bm.name+"/"+fsync, func(b *testing.B) {
-				server, box := benchBox(b, fsync)
+				server, box := benchBox(b, fsync, 1)
 				before := server.CPU(b)
-				b.ResetTimer()
 				forEach(b, box, bm.push)
-				b.StopTimer()
 				b.ReportMetric((server.CPU(b)-before).Seconds()*1e6/float64(b.N), "server-µs/op")
 			})
 		}
@@ -42,40 +38,36 @@ func BenchmarkServer(b *testing.B) {
 
 // BenchmarkIdle measures what a gateway with 200 apps costs the Redis server that has nothing to do. An operation takes a second.
 func BenchmarkIdle(b *testing.B) {
-	server, box := benchBox(b, "always")
-	ctx, cancel := context.WithTimeout(b.Context(), time.Duration(b.N)*time.Second)
-	defer cancel()
-	before := server.CPU(b)
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() { _, _ = box.Lease(ctx, fmt.Sprint("org.example.", i), 64) })
+	for _, shards := range []int{1, 16} {
+		b.Run(fmt.Sprint(shards), func(b *testing.B) {
+			server, box := benchBox(b, "always", shards)
+			ctx, cancel := context.WithTimeout(b.Context(), time.Duration(b.N)*time.Second)
+			defer cancel()
+			before := server.CPU(b)
+			var wg sync.WaitGroup
+			for i := range 200 {
+				wg.Go(func() { _, _ = box.Lease(ctx, fmt.Sprint("org.example.", i), 64) })
+			}
+			wg.Wait()
+			b.ReportMetric((server.CPU(b)-before).Seconds()*1e6/float64(b.N), "server-µs/op")
+		})
 	}
-	wg.Wait()
-	b.ReportMetric((server.CPU(b)-before).Seconds()*1e6/float64(b.N), "server-µs/op")
 }
 
-func benchBox(b *testing.B, fsync string) (*redistest.Server, *Box) {
+// patient lets calls wait for a server that shares its CPUs with the benchmark.
+const patient = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
+
+func benchBox(b *testing.B, fsync string, shards int) (*redistest.Server, *Box) {
 	b.Helper()
 	server := redistest.Start(b, "--appendfsync", fsync)
-	return server, opened(b, &Box{URL: server.URL, MaxPerApp: 1 << 30, MaxSize: 1 << 50})
+	return server, opened(b, &Box{Address: at(server.URL + patient), Shards: shards, MaxPerApp: 1 << 30, MaxSize: 1 << 50})
 }
 
-// forEach handles b.N pushes, several at the same time, and closes the box, which then writes its notes.
+// forEach handles b.N pushes, many at the same time, and closes the box, which then writes its notes.
 func forEach(b *testing.B, box *Box, push func(ctx context.Context, box *Box, e outbox.Entry) error) {
 	b.Helper()
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-				if err := push(b.Context(), box, benchEntry(i)); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	benchtest.Run(b, func() error { return push(b.Context(), box, benchEntry(next.Add(1))) })
 	cleanup(b, box)
 }
 
@@ -92,7 +84,7 @@ func benchEntry(i int64) outbox.Entry {
 
 // ask does what each push begins with.
 func ask(ctx context.Context, box *Box, e *outbox.Entry) error {
-	if _, err := box.Claim(ctx, e.Event); err != nil {
+	if _, err := box.Claim(ctx, e.Device, e.Event); err != nil {
 		return err
 	}
 	_, err := box.Waiting(ctx, app, e.Device)
@@ -102,7 +94,7 @@ func ask(ctx context.Context, box *Box, e *outbox.Entry) error {
 // deliverAtOnce is a push that is delivered while its request waits.
 func deliverAtOnce(ctx context.Context, box *Box, e outbox.Entry) error {
 	err := ask(ctx, box, &e)
-	box.Note(e.Event, e.EventUntil)
+	box.Note(e.Device, e.Event, e.EventUntil)
 	return err
 }
 
@@ -147,7 +139,7 @@ func BenchmarkMemory(b *testing.B) {
 		{"note", deliverAtOnce},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			server, box := benchBox(b, "no")
+			server, box := benchBox(b, "no", 1)
 			before := server.Memory(b)
 			forEach(b, box, bm.push)
 			b.ReportMetric(float64(server.Memory(b)-before)/float64(b.N), "server-B/op")

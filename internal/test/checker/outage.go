@@ -30,10 +30,13 @@ func read(outages []Outage, devices map[string]*history) {
 	}
 }
 
+// OutageWindow is the longest time from the end of an outage to the end of an attempt that began in it.
+const OutageWindow = 10 * time.Second
+
 // outage reports whether there was an outage of the device's store between two times, or shortly before.
 func (d *history) outage(from, until time.Time) bool {
 	return slices.ContainsFunc(d.outages, func(o Outage) bool {
-		return !o.From.After(until) && !o.Until.Before(from.Add(-KillWindow))
+		return !o.From.After(until) && !o.Until.Before(from.Add(-OutageWindow))
 	})
 }
 

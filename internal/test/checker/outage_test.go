@@ -12,7 +12,7 @@ func down(from, until float64, devices ...string) Outage {
 
 func TestAnOutageExplainsRepetitionsAndOrderButNoLoss(t *testing.T) {
 	t.Parallel()
-	twice := []Push{taken(10, "1"), taken(20, "1")}
+	twice := []Push{taken(30, "1"), taken(40, "1")}
 	inOrder := []Request{sent(0, "1", 200), sent(1, "2", 200)}
 	swapped := []Push{taken(5, "2"), taken(6, "1")}
 	for _, tt := range []struct {
@@ -22,12 +22,12 @@ func TestAnOutageExplainsRepetitionsAndOrderButNoLoss(t *testing.T) {
 		outages  []Outage
 		want     []Kind
 	}{
-		{name: "taken, down, taken", requests: inOrder[:1], pushes: twice, outages: []Outage{down(12, 13)}},
-		{name: "down, taken soon, taken", requests: inOrder[:1], pushes: twice, outages: []Outage{down(3, 8.5)}},
-		{name: "down, taken much later, taken", requests: inOrder[:1], pushes: twice, outages: []Outage{down(3, 7.5)}, want: []Kind{Doubled}},
-		{name: "taken, taken, down", requests: inOrder[:1], pushes: twice, outages: []Outage{down(21, 30)}, want: []Kind{Doubled}},
-		{name: "the phone's store", requests: inOrder[:1], pushes: twice, outages: []Outage{down(12, 13, "phone")}},
-		{name: "another device's store", requests: inOrder[:1], pushes: twice, outages: []Outage{down(12, 13, "tablet")}, want: []Kind{Doubled}},
+		{name: "taken, down, taken", requests: inOrder[:1], pushes: twice, outages: []Outage{down(32, 33)}},
+		{name: "down, taken soon, taken", requests: inOrder[:1], pushes: twice, outages: []Outage{down(3, 20.5)}},
+		{name: "down, taken much later, taken", requests: inOrder[:1], pushes: twice, outages: []Outage{down(3, 19.5)}, want: []Kind{Doubled}},
+		{name: "taken, taken, down", requests: inOrder[:1], pushes: twice, outages: []Outage{down(41, 50)}, want: []Kind{Doubled}},
+		{name: "the phone's store", requests: inOrder[:1], pushes: twice, outages: []Outage{down(32, 33, "phone")}},
+		{name: "another device's store", requests: inOrder[:1], pushes: twice, outages: []Outage{down(32, 33, "tablet")}, want: []Kind{Doubled}},
 
 		{name: "out of order, down in between", requests: inOrder, pushes: swapped, outages: []Outage{down(2, 4)}},
 		{name: "out of order, down later", requests: inOrder, pushes: swapped, outages: []Outage{down(7, 9)}, want: []Kind{Reordered}},

@@ -1,7 +1,7 @@
 // Package fleetsim simulates many gateways that share an outbox of many shards, with failures. It has a virtual clock and one goroutine, so
 // the same seed makes the same run, and an hour of a fleet takes seconds. The judge is package checker, which also judges real gateways.
 //
-// These parts are real: the judge, and the rules of what a finding is.
+// These parts are real: the judge, the shard of each device, and each shard's part of the bounds.
 //
 // These parts are models. Each follows the code that it is named after:
 //
@@ -11,7 +11,7 @@
 //	network.go     calls from a gateway to a shard, which may be lost before or after they have an effect
 //	gateway.go     the requests of a gateway, as caddymodule/internal/gateway/notify.go answers them
 //	flight.go      a push on its way: flight.go and land.go there
-//	work.go        the workers that lease pending pushes: work.go there
+//	work.go        the workers that lease pending pushes: work.go there, and outbox/redis/poll.go and desk.go
 //	service.go     push services: up, slow, down, with dead devices
 //	homeserver.go  homeservers: each device's events in order, repeated until they are answered with 200
 //	failures.go    what fails, and when

@@ -196,7 +196,11 @@ func (r *Figures) Write(w io.Writer) {
 		name string
 		Watched
 	}{
-		{"shards down", r.Down}, {"shards slow", r.Slow}, {"failover", r.Failover}, {"partition", r.Partition}, {"gateways killed", r.Rack},
+		{"shards down", r.Down},
+		{"shards slow", r.Slow},
+		{"failover", r.Failover},
+		{"partition", r.Partition},
+		{"gateways killed", r.Rack},
 		{"disaster", r.Disaster},
 	} {
 		line(one.name+", concerned", one.Concerned)

@@ -1,7 +1,6 @@
 package fleetsim
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/checker"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
@@ -121,8 +121,7 @@ func (f *Fleet) makeDevices() {
 	total := 0.0
 	for d := range f.o.Devices + strangers {
 		f.names = append(f.names, "device "+strconv.Itoa(d))
-		key := rejected.KeyOf("app", f.names[d])
-		f.places = append(f.places, int(binary.BigEndian.Uint64(key[:])%uint64(f.o.Shards)))
+		f.places = append(f.places, redisclient.Shard(rejected.KeyOf("app", f.names[d]), f.o.Shards))
 		app := appID(0) // half of them have the huge app
 		if d%2 == 1 {
 			app = appID(1 + f.random.IntN(f.o.Apps-1))
@@ -151,7 +150,9 @@ func (f *Fleet) upTo(d time.Duration) time.Duration { return time.Duration(f.ran
 func (f *Fleet) shardOf(d device) *shard { return f.shards[f.places[d]] }
 
 // bounds returns those of a shard: its part of the whole.
-func (f *Fleet) bounds() bounds { return bounds{f.o.PerApp / f.o.Shards, f.o.PerDevice} }
+func (f *Fleet) bounds() bounds {
+	return bounds{redisclient.Portion(f.o.PerApp, f.o.Shards), f.o.PerDevice}
+}
 
 // These are what an answer with 200 may be based on.
 const (

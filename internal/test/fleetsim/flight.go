@@ -222,13 +222,11 @@ func (fl *flight) doubt() {
 	}
 	fl.f.wakeUp(fl.g, doubtPause, func() {
 		fl.accept(false, 0, func(err error) {
-			if errors.Is(err, errUnsure) || errors.Is(err, errRefused) {
+			if err != nil { // the first call may still be on its way, so a refusal proves nothing
 				fl.doubt()
 				return
 			}
-			if err == nil {
-				fl.g.done[fl.entry.event] = true
-			}
+			fl.g.done[fl.entry.event] = true
 			delete(fl.g.doubts, fl.entry.id)
 			fl.leave()
 		})
