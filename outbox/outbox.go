@@ -171,8 +171,8 @@ const (
 type Inspector interface {
 	Queue
 
-	// Depths returns how many pushes are pending for each app that has any, including apps that are no longer configured. With an
-	// error that wraps [ErrPartly], it returns what it could read.
+	// Depths returns how many pushes are pending for each app that has any, including apps that are no longer configured. With a
+	// [PartError], it returns what it could read.
 	Depths(ctx context.Context) ([]Depth, error)
 
 	// List returns a page of an app's entries, and the cursor of the next page, which is empty at the end. A page has at most limit
@@ -184,6 +184,19 @@ type Inspector interface {
 	// entry with an attempt under way stays.
 	Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error)
 }
+
+// PartError means that a part of the box cannot be read now, for example because one of its servers does not answer.
+type PartError struct {
+	// Parts names the parts that cannot be read, for operators.
+	Parts string
+	Err   error
+}
+
+// Error returns the parts and why they cannot be read.
+func (e *PartError) Error() string { return e.Parts + " cannot be read: " + e.Err.Error() }
+
+// Unwrap returns why the parts cannot be read.
+func (e *PartError) Unwrap() error { return e.Err }
 
 // Depth is how many pushes are pending for an app.
 type Depth struct {
@@ -265,8 +278,6 @@ var (
 	ErrNotOpen = errors.New("the outbox is not open")
 	// ErrInUse means that another process has the box open.
 	ErrInUse = errors.New("in use by a running Caddy")
-	// ErrPartly means that a part of the box cannot be read now, for example because one of its servers does not answer.
-	ErrPartly = errors.New("a part of the outbox cannot be read")
 	// ErrUnreachable means that the server of the box does not answer.
 	ErrUnreachable = errors.New("the server cannot be reached")
 )

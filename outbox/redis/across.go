@@ -55,7 +55,7 @@ func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due 
 	return due, errors.Join(errs...)
 }
 
-// depths adds up what the shards have. If only some shards can be read, the error wraps ErrPartly.
+// depths adds up what the shards have. If only some shards can be read, the error is a PartError.
 func (q *queue) depths(ctx context.Context, b bounds.Bounds) (depths []outbox.Depth, err error) {
 	ctx, cancel := context.WithTimeout(ctx, inspectTime)
 	defer cancel()
@@ -71,7 +71,7 @@ func (q *queue) depths(ctx context.Context, b bounds.Bounds) (depths []outbox.De
 		if len(names) == len(q.shards) {
 			return nil, err
 		}
-		err = fmt.Errorf("%w: %w: of %d shards, these: %s", err, outbox.ErrPartly, len(q.shards), strings.Join(names, ", "))
+		err = &outbox.PartError{Parts: fmt.Sprintf("shards %s of %d", strings.Join(names, ", "), len(q.shards)), Err: err}
 	}
 	for _, d := range sum(all) {
 		if d.Entries > 0 {

@@ -108,7 +108,7 @@ func (k *killed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func TestAMoveThatIsKilledAtAnyStepIsFinishedByTheNext(t *testing.T) {
+func TestM17_AMoveThatIsKilledAtAnyStepIsFinishedByTheNext(t *testing.T) {
 	t.Parallel()
 	url := redistest.Start(t, "--appendfsync", "no").URL
 	for _, tt := range []struct{ from, to int }{{1, 5}, {5, 3}, {3, 1}} {
@@ -151,7 +151,7 @@ func TestAMoveThatIsKilledAtAnyStepIsFinishedByTheNext(t *testing.T) {
 	}
 }
 
-func TestAMoveThatWasNotFinishedIsTakenBack(t *testing.T) {
+func TestM17_AMoveThatWasNotFinishedIsTakenBack(t *testing.T) {
 	t.Parallel()
 	url := redistest.Start(t).URL
 	cleanup(t, filled(t, at(url), "p", 2))
@@ -182,7 +182,7 @@ func TestAMoveThatWasNotFinishedIsTakenBack(t *testing.T) {
 	wantMoved(t, b)
 }
 
-func TestAnotherNumberOfShardsIsRefusedWhilePushesArePending(t *testing.T) {
+func TestM16_AnotherNumberOfShardsIsRefusedWhilePushesArePending(t *testing.T) {
 	t.Parallel()
 	address := at(redistest.Start(t).URL)
 	for _, tt := range []struct{ from, to int }{{1, 5}, {5, 1}, {5, 3}} {
@@ -214,7 +214,7 @@ func TestAnotherNumberOfShardsIsRefusedWhilePushesArePending(t *testing.T) {
 	}
 }
 
-func TestAMoveWaitsForAttemptsUnderWayWhileGatewaysServe(t *testing.T) {
+func TestM18_AMoveWaitsForAttemptsUnderWayWhileGatewaysServe(t *testing.T) {
 	t.Parallel()
 	address := at(redistest.Start(t).URL)
 	old := filled(t, address, "p", 2)
@@ -262,7 +262,7 @@ func TestAMoveWaitsForAttemptsUnderWayWhileGatewaysServe(t *testing.T) {
 }
 
 // Redis was down when the gateway started, so the number of shards was not known.
-func TestTheNumberOfShardsIsCheckedBeforeTheFirstPush(t *testing.T) {
+func TestM16_TheNumberOfShardsIsCheckedBeforeTheFirstPush(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	cleanup(t, filled(t, at(server.URL), "p", 1))
@@ -279,7 +279,7 @@ func TestTheNumberOfShardsIsCheckedBeforeTheFirstPush(t *testing.T) {
 	}
 }
 
-func TestGatewaysThatStartAtOnceAgreeOnTheNumberOfShards(t *testing.T) {
+func TestM16_GatewaysThatStartAtOnceAgreeOnTheNumberOfShards(t *testing.T) {
 	t.Parallel()
 	address := at(redistest.Start(t).URL)
 	var boxes []*Box
