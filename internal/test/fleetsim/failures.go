@@ -10,7 +10,9 @@ import (
 func (f *Fleet) fail() {
 	part := func(percent int) time.Duration { return f.o.Time * time.Duration(percent) / 100 }
 	f.clock.at(part(5), func() { f.restartShards(part(10)) })
-	f.clock.at(part(17), func() { f.slowShards(part(8)) })
+	f.clock.at(part(16), func() { f.slowShards(part(8)) })
+	// While the huge app's push service is down, many pushes are only in the outbox.
+	f.clock.at(part(26), func() { f.condition(0, down, part(4)) })
 	f.clock.at(part(27), func() { f.failOver(&f.figures.Failover, 0) })
 	f.clock.at(part(37), f.rack)
 	f.clock.at(part(47), func() { f.partition(part(5)) })

@@ -126,10 +126,10 @@ func (fl *flight) handOver() {
 }
 
 func effectOf(err error) effect {
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return kept
-	case errUnsure:
+	case errors.Is(err, errUnsure):
 		return unsure
 	default:
 		return refused

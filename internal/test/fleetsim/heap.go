@@ -1,7 +1,11 @@
 package fleetsim
 
 // heap is a binary heap. The element that is before all others comes first.
-type heap[T interface{ before(other T) bool }] []T
+type heap[T ordered[T]] []T
+
+type ordered[T any] interface {
+	before(other T) bool
+}
 
 func (h *heap[T]) push(x T) {
 	*h = append(*h, x)

@@ -26,7 +26,6 @@ type pusher struct {
 	// parallel means that its homeserver sends each event at once. Others send the next one when the last one was answered with 200.
 	parallel bool
 	events   []eventID
-	failures int
 }
 
 // traffic sends events, until the time is over.
