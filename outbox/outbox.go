@@ -19,7 +19,8 @@
 //   - A proven entry is never displaced, nor is one with an attempt under way.
 //   - A push displaces at most 64 entries. If that does not make room, it is refused with [ErrFull], and nothing is displaced.
 //
-// A box may be divided into parts, by device. Each part then has an equal part of the room, for which these rules hold.
+// A box may be divided into parts, by device. Each part then has an equal share of the room, for which these rules hold. Between devices of
+// different parts, the order by when they are due is only approximate.
 //
 // Entries without a group are displaced only by those of a higher standing, and displace none of their own standing. They have no
 // shares.

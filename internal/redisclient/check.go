@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,6 +19,9 @@ const trial = `redis.call('TIME')
 redis.call('SET', KEYS[1], '', 'XX')
 redis.call('EXISTS', KEYS[1])
 return 1`
+
+// checkTime bounds how long a check takes. Caddy's start waits for it.
+const checkTime = 5 * time.Second
 
 // Probe finds out whether Redis can be used. If Redis refuses, for example because of a wrong password, that is an error. If it cannot be
 // reached, that is only logged: Redis may start after the gateway, and the sites beside the gateway must be served meanwhile. The keys are
@@ -32,10 +36,13 @@ func (c *Client) Probe(ctx context.Context, log *slog.Logger, keys ...string) er
 	return err
 }
 
-// Check finds out whether Redis has what a store needs, and changes nothing. The keys are ones that the store never sets, one on each server
-// that it uses. If Redis gave no answer, [Unreachable] reports that of the error. Settings with which Redis may lose data are logged.
+// Check finds out whether Redis has what a store needs, and changes nothing. The keys are ones that the store never sets, one on each
+// server that it uses. If Redis gave no answer, [Unreachable] reports that of the error. Settings with which Redis may lose data are
+// logged.
 func (c *Client) Check(ctx context.Context, log *slog.Logger, keys ...string) error {
-	err := c.checkTopology(ctx, log)
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := c.checkSentinels(ctx, log)
 	if err == nil {
 		err = c.checkServers(ctx, log, keys)
 	}
@@ -70,17 +77,20 @@ func (c *Client) checkServers(ctx context.Context, log *slog.Logger, keys []stri
 	return unreachable
 }
 
-// checkServer looks at a server's version, role and settings. Not every user may ask for them.
+// checkServer looks at a server's version and settings, for which not every user may ask, and at its cluster.
 func (c *Client) checkServer(ctx context.Context, log *slog.Logger, server *redis.Client) error {
 	info, err := server.Info(ctx).Result()
 	switch {
+	case err == nil:
+		warn(info, log)
+		err = checkVersion(info)
 	case answered(err, "NOPERM"):
-		return nil
-	case err != nil:
-		return err
+		err = nil
 	}
-	warn(info, log)
-	return checkVersion(info)
+	if err == nil && c.cluster != nil {
+		err = checkSlots(ctx, server)
+	}
+	return err
 }
 
 // minMajor and minMinor are the oldest version whose commands the stores use.

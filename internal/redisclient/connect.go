@@ -31,6 +31,10 @@ func connect(a Address) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(a, options), nil
+}
+
+func newClient(a Address, options *redis.Options) *Client {
 	c := &Client{address: a, options: options}
 	switch {
 	case a.Sentinel != nil:
@@ -44,7 +48,7 @@ func connect(a Address) (*Client, error) {
 		c.UniversalClient = redis.NewClient(options)
 		c.AddHook(dials{})
 	}
-	return c, nil
+	return c
 }
 
 // options returns the options of the connections to a server, whose address is set only with a URL.

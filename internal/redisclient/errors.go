@@ -2,6 +2,7 @@ package redisclient
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +15,11 @@ import (
 // Unreachable reports whether an error comes from the network, or from a server that cannot work at the moment, for example because it
 // loads its data or because a failover is under way. It is not a refusal.
 func Unreachable(err error) bool {
-	var network *net.OpError
-	var timeout net.Error
+	var network net.Error
 	switch {
-	case errors.As(err, &network) && network.Op == "remote error": // the server's verdict in TLS, for example about the certificate
+	case refusedInTLS(err):
 		return false
-	case errors.As(err, &timeout), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.DeadlineExceeded),
+	case errors.As(err, &network), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNotNow):
 		return true
 	default:
@@ -27,8 +27,8 @@ func Unreachable(err error) bool {
 	}
 }
 
-// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused or redirected, or
-// if there was no connection.
+// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused or redirected,
+// or if there was no connection.
 func MayHaveArrived(err error) bool {
 	var refusal redis.Error
 	var unsent notSent
@@ -58,8 +58,20 @@ func answered(err error, words ...string) bool {
 	return false
 }
 
-// cured adds to what Redis answered how to change the configuration.
+const permissions = "give the user the permissions in docs/redis.md"
+
+// cured adds to an error how to change the configuration.
 func (c *Client) cured(err error) error {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &authority):
+		return fmt.Errorf("%w: set trusted_ca in the option tls to the authority's file", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("%w: set server_name in the option tls to a name in the certificate", err)
+	case refusedInTLS(err):
+		return fmt.Errorf("%w: set certificate_file in the option tls to a certificate that the server accepts", err)
+	}
 	credentials := "correct the options username and password"
 	if c.address.URL != "" {
 		credentials = "correct the user or the password in the URL"
@@ -67,7 +79,8 @@ func (c *Client) cured(err error) error {
 	for _, cure := range []struct{ answer, cure string }{
 		{"WRONGPASS", credentials},
 		{"NOAUTH", credentials + ", such as redis://:{env.REDIS_PASSWORD}@host:6379/0"},
-		{"NOPERM", "give the user the permissions in docs/redis.md"},
+		{"NOPERM", permissions},
+		{"ERR The user executing the script can't run this command", permissions},
 		{"ERR DB index is out of range", "use the number of a database that Redis has"},
 		{"READONLY", "this server is a replica: write the address of the primary, or use the option sentinel"},
 		{"MOVED", "this server is a node of a Redis Cluster: use the option cluster"},

@@ -4,8 +4,8 @@
 //	Client    the connections of all configurations with the same address
 //	Tenancy   what a store keeps in one Redis under one prefix, while configurations use it
 //
-// The servers are Redis or Valkey, version 6.2 or later. Each of a store's scripts and commands has keys with the same hash tag, so one node
-// of a cluster can run it.
+// The servers are Redis or Valkey, version 6.2 or later. Each of a store's scripts and commands has keys with the same hash tag, so one
+// node of a cluster can run it.
 package redisclient
 
 import (
@@ -38,8 +38,8 @@ type Client struct {
 
 var clients = caddy.NewUsagePool()
 
-// Load takes a share of the connections to an address, whose placeholders it replaces. It does not connect. An error begins with the name of
-// the option, and shows no value, since that may be a password.
+// Load takes a share of the connections to an address, whose placeholders it replaces. It does not connect. An error begins with the name
+// of the option, and shows no value, since that may be a password.
 func Load(a Address) (*Client, error) {
 	a, err := a.resolved()
 	if err != nil {
@@ -77,8 +77,8 @@ func (c *Client) Destruct() error { return c.Close() }
 // Clustered reports whether the address is a Redis Cluster.
 func (c *Client) Clustered() bool { return c.cluster != nil }
 
-// On returns the connections to the server that has a key, for commands that name no key, such as SCAN and TIME. They follow no redirection.
-// The caller must not close them.
+// On returns the connections to the server that has a key, for commands that name no key, such as SCAN and TIME. They follow no
+// redirection. The caller must not close them.
 func (c *Client) On(ctx context.Context, key string) (*redis.Client, error) {
 	if c.cluster != nil {
 		return c.cluster.MasterForKey(ctx, key)

@@ -19,9 +19,11 @@ type Tenancy struct {
 	trials []string
 }
 
-// Share takes a share of the pool's value for an address, a gateway's name and a prefix. If there is no such value yet, make creates it, with a
-// tenancy of the client under the key.
-func Share[T caddy.Destructor](pool *caddy.UsagePool, at Address, prefix, gateway string, make func(client *Client, key string) T) (T, error) {
+// Share takes a share of the pool's value for an address, a gateway's name and a prefix. If there is no such value yet, make creates it,
+// with a tenancy of the client under the key.
+func Share[T caddy.Destructor](
+	pool *caddy.UsagePool, at Address, prefix, gateway string, make func(client *Client, key string) T,
+) (T, error) {
 	client, err := Load(at)
 	if err != nil {
 		var none T
@@ -35,9 +37,11 @@ func Share[T caddy.Destructor](pool *caddy.UsagePool, at Address, prefix, gatewa
 	return shared, nil
 }
 
-// NewTenancy returns a closed tenancy, with the functions that run while it is open. It takes over the share of the client. The trials are the
-// keys for [Client.Check].
-func NewTenancy(pool *caddy.UsagePool, key string, client *Client, trials []string, notOpen error, background ...func(context.Context)) *Tenancy {
+// NewTenancy returns a closed tenancy, with the functions that run while it is open. It takes over the share of the client. The trials are
+// the keys for [Client.Check].
+func NewTenancy(
+	pool *caddy.UsagePool, key string, client *Client, trials []string, notOpen error, background ...func(context.Context),
+) *Tenancy {
 	nothing := func() error { return nil } // connections open by themselves
 	return &Tenancy{Client: client, trials: trials, Tenancy: tenancy.New(pool, key, tenancy.Resource{
 		Open: nothing, Background: background, Close: nothing, NotOpen: notOpen,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -25,7 +26,32 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 		return plain.DialContext(ctx, network, address)
 	}
 	encrypted := tls.Dialer{NetDialer: &plain, Config: d.config()}
-	return encrypted.DialContext(ctx, network, address)
+	conn, err := encrypted.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return secured{conn}, nil
+}
+
+// secured is a connection with TLS. With TLS 1.3, a server refuses the client's certificate only after the client has ended the handshake.
+type secured struct{ net.Conn }
+
+// Write returns the server's refusal in place of an error of the network.
+func (s secured) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	if _, why := s.Read(make([]byte, 1)); refusedInTLS(why) {
+		return n, why
+	}
+	return n, err
+}
+
+// refusedInTLS reports whether an error is a server's verdict, for example about a certificate.
+func refusedInTLS(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && network.Op == "remote error" // the word of crypto/tls
 }
 
 // certificates opens the files, and returns a function with the current configuration. The given configuration is what it begins with.

@@ -11,21 +11,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// checkTopology asks sentinels and clusters whether they know what the gateway needs.
-func (c *Client) checkTopology(ctx context.Context, log *slog.Logger) error {
-	switch {
-	case c.address.Sentinel != nil:
-		return c.checkSentinels(ctx, log)
-	case c.cluster != nil:
-		return c.checkSlots(ctx)
-	default:
-		return nil
-	}
-}
-
-// checkSentinels asks all sentinels for the primary.
+// checkSentinels asks all sentinels for the primary, if there are any.
 func (c *Client) checkSentinels(ctx context.Context, log *slog.Logger) error {
 	s := c.address.Sentinel
+	if s == nil {
+		return nil
+	}
 	var unreachable error
 	named := make(map[string][]string) // sentinels by the primary that they name; empty for those that do not know it
 	for _, sentinel := range s.Addresses {
@@ -99,9 +90,9 @@ func (c *Client) judge(ctx context.Context, named map[string][]string, log *slog
 // slots is the number of slots of a cluster.
 const slots = 16384
 
-// checkSlots asks the cluster whether a node has each slot.
-func (c *Client) checkSlots(ctx context.Context) error {
-	ranges, err := c.cluster.ClusterSlots(ctx).Result()
+// checkSlots asks a node of a cluster whether a node has each slot.
+func checkSlots(ctx context.Context, node *redis.Client) error {
+	ranges, err := node.ClusterSlots(ctx).Result() //nolint:staticcheck // Redis 6.2 has no CLUSTER SHARDS
 	if err != nil {
 		return err
 	}

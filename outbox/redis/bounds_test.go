@@ -16,7 +16,7 @@ import (
 // flushed writes waiting notes and vouches.
 func flushed(t *testing.T, b *Box) {
 	t.Helper()
-	if err := b.queue.shards[0].flush(t.Context()); err != nil {
+	if err := b.queue.each(func(s *shard) error { return s.flush(t.Context()) }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -120,17 +120,28 @@ func TestAWrongPasswordFailsTheLoadAndIsNotShown(t *testing.T) {
 	wantNotOpen(t, b)
 }
 
-// docs/redis.md says that a user needs only these rights.
-func TestAUserOfRedisNeedsFewRights(t *testing.T) {
+func TestM06_TheOutboxNeedsOnlyThePermissionsOfThePage(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "--user", "push", "on", ">right", "~{matrix_push}:*", "+@read", "+@write", "+@scripting", "+@connection",
-		"+time", "+info")
-	b := opened(t, &Box{Address: at(strings.Replace(s.URL, "unix://", "unix://push:right@", 1))})
+	for _, servers := range storetest.LimitedServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			at, denied := servers.Start(t)
+			useAll(t, opened(t, &Box{Address: at, route: last}))
+			if denied := denied(); len(denied) > 0 {
+				t.Errorf("Redis denied %q", denied)
+			}
+		})
+	}
+}
+
+// useAll uses everything that a box can do in Redis.
+func useAll(t *testing.T, b *Box) {
+	t.Helper()
 	e := entry("a", "1")
 	e.Event, e.EventUntil, e.Host, e.Standing = device("event"), e.Expires, "push.example.org", outbox.Proven
 	accept(t, b, e)
 	claim(t, b, "event", outbox.Done)
-	b.MaxPerApp = 2
+	b.MaxPerApp = 2 * b.shards()
 	accept(t, b, grouped("g", outbox.Guest, "guest"))
 	displace(t, b, grouped("p", outbox.Proven, "proven"), "guest")
 	settle(t, b, ref("proven", "proven"))
@@ -148,7 +159,14 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	if ids := drain(t, b); len(ids) != 1 {
 		t.Errorf("it had %q", ids)
 	}
-	if err := errors.Join(b.queue.shards[0].sweep(t.Context()), b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {})); err != nil {
+	b.Note(device("a"), device("noted"), e.Expires)
+	b.Vouch(device("vouched"), e.Expires)
+	s := b.queue.of(device("a"))
+	err := errors.Join(
+		s.flush(t.Context()), b.Vouched(t.Context(), func([16]byte) {}), s.sweep(t.Context()), s.repair(t.Context(), app),
+		b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {}), b.Unclaim(t.Context(), e.Device, device("event")), b.Check(t.Context()),
+	)
+	if err != nil {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ func (d *desks) of(app string) *desk {
 	defer d.mu.Unlock()
 	one := d.byApp[app]
 	if one == nil {
-		one = &desk{next: make([]time.Time, d.shards), changed: make(chan struct{})}
+		one = &desk{next: slices.Repeat([]time.Time{time.Now()}, d.shards), changed: make(chan struct{})}
 		d.byApp[app] = one
 	}
 	return one

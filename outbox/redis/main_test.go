@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
@@ -20,20 +18,27 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, shards := range []int{1, 5} {
-		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
 			t.Parallel()
-			outboxtest.Run(t, harness(at(redistest.Start(t).URL+"?read_timeout=5s&write_timeout=5s"), shards))
+			quick := servers.Name != storetest.OnePrimary && os.Getenv("OUTBOX_LEASES") == ""
+			outboxtest.Run(t, harness(servers.Start(t), 0, quick))
 		})
 	}
 }
 
+func TestM11_TheOutboxMayHaveSeveralShards(t *testing.T) {
+	t.Parallel()
+	outboxtest.Run(t, harness(storetest.RedisServers[0].Start(t), 5, false))
+}
+
 // harness connects the suite to a box on a server. Bounds are those of a shard. So in tests of bounds, all devices are in the same one.
-func harness(address redisclient.Address, shards int) outboxtest.Harness {
+func harness(address redisclient.Address, n int, quick bool) outboxtest.Harness {
+	shards := address.Shards(n)
 	return outboxtest.Harness{
 		New: func(t *testing.T, bounds outboxtest.Bounds) outbox.Queue {
 			b := &Box{
@@ -53,6 +58,7 @@ func harness(address redisclient.Address, shards int) outboxtest.Harness {
 				MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
 			})
 		},
+		Quick: quick,
 	}
 }
 

@@ -203,14 +203,3 @@ func scans(t *testing.T, s *Store) int {
 	}
 	return n
 }
-
-func TestAUserWithTheDocumentedPermissionsMayList(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t, "--user", "push", "on", ">right", "~{matrix_push}:*",
-		"+@read", "+@write", "+@scripting", "+@connection", "+time", "+info")
-	s := opened(t, &Store{Address: at("unix://push:right@" + strings.TrimPrefix(server.URL, "unix://"))})
-	reject(t, s, 1, 5000)
-	if got, _ := listed(t, s, rejected.Query{}); len(got) != 1 {
-		t.Errorf("%d records are listed, want 1", len(got))
-	}
-}

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
@@ -18,19 +16,24 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 // timeouts are long, because the machine may be busy.
 const timeouts = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, shards := range []int{1, 5} {
-		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
 			t.Parallel()
-			rejectedtest.Run(t, harness(at(redistest.Start(t).URL+timeouts), shards))
+			rejectedtest.Run(t, harness(servers.Start(t), 0))
 		})
 	}
+}
+
+func TestM11_TheRejectedStoreMayHaveSeveralShards(t *testing.T) {
+	t.Parallel()
+	rejectedtest.Run(t, harness(storetest.RedisServers[0].Start(t), 5))
 }
 
 // harness connects the suite to a store on a server.
@@ -48,12 +51,15 @@ func harness(address redisclient.Address, shards int) rejectedtest.Harness {
 			cleanup(t, old)
 			return patient(opened(t, &Store{Address: old.Address, Prefix: old.Prefix, Shards: shards, now: old.now}))
 		},
-		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
-			server := redistest.Start(t)
-			return patient(opened(t, &Store{Address: at(server.URL + timeouts), Shards: shards, now: now})), server.Pause
-		},
-		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
+		Stalling: stalling,
+		Elapsed:  func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
 	}
+}
+
+// stalling returns a store in a server that can be made to stop answering.
+func stalling(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+	server := redistest.Start(t)
+	return patient(opened(t, &Store{Address: at(server.URL + timeouts), now: now})), server.Pause
 }
 
 // patient lets lookups of a store wait longer for Redis than a request does.

@@ -164,6 +164,16 @@ func (s *Server) client() *redis.Client {
 	})
 }
 
+// Replicated waits until replicas have all that the server has written.
+func (s *Server) Replicated(replicas int) {
+	s.t.Helper()
+	client := s.client()
+	defer client.Close()
+	if !await(time.Minute, func() bool { return client.Wait(context.Background(), replicas, time.Second).Val() >= int64(replicas) }) {
+		s.t.Fatal("the replicas lack data")
+	}
+}
+
 func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
 
 // log returns the end of the server's log.

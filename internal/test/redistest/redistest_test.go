@@ -2,11 +2,9 @@ package redistest
 
 import (
 	"testing"
-
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { Main(m) }
 
 func TestAReplicaBecomesThePrimary(t *testing.T) {
 	t.Parallel()

@@ -124,6 +124,12 @@ func (s *Sentinel) Replicas() (replicas []*Server) {
 	return replicas
 }
 
+// Replicated waits until all replicas have all that the primary has written.
+func (s *Sentinel) Replicated() {
+	s.t.Helper()
+	s.Primary().Replicated(len(s.Replicas()))
+}
+
 func (s *Sentinel) wait(what string, is func() bool) {
 	s.t.Helper()
 	if !await(time.Minute, is) {
