@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 )
 
 // adminPort is the port of an address without one: Caddy's default.
@@ -21,6 +23,15 @@ var (
 	errAddress = errors.New("is invalid: write host:port, or the path of a Unix socket such as /run/caddy/admin.sock")
 	errHTTPS   = errors.New("uses https, but the admin API does not support TLS: write http://host:port or host:port")
 )
+
+// client returns a client for the admin API at the address that the flags give.
+func (i *invocation) client() (*adminclient.Client, error) {
+	to, err := i.adminAddress()
+	if err != nil {
+		return nil, err
+	}
+	return adminclient.New(to), nil
+}
 
 // adminAddress returns the address of the admin API that the flags give.
 func (i *invocation) adminAddress() (caddy.NetworkAddress, error) {

@@ -80,7 +80,7 @@ func (p *program) addTo(cmd *cobra.Command) {
 		`The configuration file: "check" validates it, and the other commands read the address of the admin API from it`)
 	flags.StringVarP(&p.adapter, "adapter", "a", "", "The config adapter to use for the file given with --config")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return p.misused(cmd, flagError(cmd, err)) })
-	p.makeGroup(cmd, p.status(), p.send(), p.simulate(), p.doctor(), p.rejected(), p.outbox(), p.fuse(), p.xmpp(), p.vapidKey(),
+	p.makeGroup(cmd, p.status(), p.ui(), p.send(), p.simulate(), p.doctor(), p.rejected(), p.outbox(), p.fuse(), p.xmpp(), p.vapidKey(),
 		p.vapidKeygen(), p.check())
 	setHelp(cmd)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/doctor"
 )
 
@@ -14,9 +15,9 @@ func (i *invocation) diagnosis(r *doctor.Report) {
 	notes := len(r.Findings) - problems
 	switch {
 	case problems > 0:
-		i.say(red, "Found %s and %s for %s.", count(problems, "problem", "problems"), count(notes, "note", "notes"), r.UserID)
+		i.say(red, "Found %s and %s for %s.", describe.Count(problems, "problem", "problems"), describe.Count(notes, "note", "notes"), r.UserID)
 	case notes > 0:
-		i.say(green, "Found no problem and %s for %s.", count(notes, "note", "notes"), r.UserID)
+		i.say(green, "Found no problem and %s for %s.", describe.Count(notes, "note", "notes"), r.UserID)
 	default:
 		i.say(green, "Found no problem for %s.", r.UserID)
 	}
@@ -51,7 +52,7 @@ func pusherResult(r *doctor.Report, p *doctor.Pusher) (string, colour) {
 	}
 	switch {
 	case problems > 0:
-		return count(problems, "problem", "problems"), red
+		return describe.Count(problems, "problem", "problems"), red
 	case p.Kind != "http":
 		return "kind " + cmp.Or(p.Kind, "unknown"), plain
 	case !p.Ours:

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/doctor"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
@@ -87,18 +88,18 @@ func examine(i *invocation, f *doctorFlags) error {
 }
 
 // adminGateway asks the running gateway's admin API.
-type adminGateway struct{ *client }
+type adminGateway struct{ *adminclient.Client }
 
 func (g adminGateway) Apps(ctx context.Context) (*admin.Overview, error) {
 	o := new(admin.Overview)
-	_, err := g.get(ctx, "apps", nil, o)
+	_, err := g.Get(ctx, "apps", nil, o)
 	return o, err
 }
 
 func (g adminGateway) Explain(ctx context.Context, d doctor.Device) (*gateway.Explanation, error) {
 	e := new(gateway.Explanation)
 	body := map[string]any{"app_id": d.AppID, "pushkey": d.Pushkey, "data": d.Data, "site": d.Site}
-	_, err := g.post(ctx, "rejected/explain", body, longPatience, e)
+	_, err := g.Post(ctx, "rejected/explain", body, adminclient.LongPatience, e)
 	return e, err
 }
 
@@ -106,6 +107,6 @@ func (g adminGateway) Send(ctx context.Context, d doctor.Device) (*gateway.Trial
 	t := new(gateway.Trial)
 	device := map[string]any{"app_id": d.AppID, "pushkey": d.Pushkey, "data": d.Data}
 	body := map[string]any{"notification": map[string]any{"devices": []any{device}}, "site": d.Site}
-	_, err := g.post(ctx, "send", body, longPatience, t)
+	_, err := g.Post(ctx, "send", body, adminclient.LongPatience, t)
 	return t, err
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 )
 
 func (p *program) fuse() *cobra.Command {
@@ -26,7 +27,7 @@ in the configuration.`, 0, 0, func(i *invocation) error {
 			return err
 		}
 		var answer admin.FuseReset
-		raw, err := c.post(i.ctx, "fuses/reset", body, longPatience, &answer)
+		raw, err := c.Post(i.ctx, "fuses/reset", body, adminclient.LongPatience, &answer)
 		switch {
 		case err != nil:
 			return err

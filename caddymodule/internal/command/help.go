@@ -21,6 +21,11 @@ var examples = map[string][]string{
 		"status --strict --config /etc/caddy/Caddyfile",
 		"status --json --address unix//run/caddy/admin.sock",
 	},
+	"ui": {
+		"ui",
+		"ui --address unix//run/caddy/admin.sock",
+		"ui --port 8765 --config /etc/caddy/Caddyfile",
+	},
 	"send": {
 		"send --app-id org.example.ios --pushkey -",
 		"send --app-id org.example.ios --pushkey-file pushkey --low",

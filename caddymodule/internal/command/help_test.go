@@ -98,7 +98,7 @@ func TestAMisspeltCommandOrFlagHasASuggestion(t *testing.T) {
 		"outbox lst":                `did you mean "list"?`,
 		"fuse rest":                 `did you mean "reset"?`,
 		"outbox nonsense":           `unknown command "nonsense": the commands are drop, list, retry`,
-		"nonsense":                  `the commands are check, doctor, fuse, outbox, rejected, send, simulate, status, vapid-key, vapid-keygen`,
+		"nonsense":                  `the commands are check, doctor, fuse, outbox, rejected, send, simulate, status, ui, vapid-key, vapid-keygen`,
 		"status --addr x":           `unknown flag: --addr: did you mean "--address"?`,
 		"status --stict":            `did you mean "--strict"?`,
 		"send --appid a":            `did you mean "--app-id"?`,

@@ -30,7 +30,7 @@ func showKeys(i *invocation) error {
 		return err
 	}
 	var answer admin.Keys
-	raw, err := c.get(i.ctx, "keys", query, &answer)
+	raw, err := c.Get(i.ctx, "keys", query, &answer)
 	if err != nil {
 		return err
 	}

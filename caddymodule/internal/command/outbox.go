@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 )
 
 func (p *program) outbox() *cobra.Command {
@@ -34,9 +36,9 @@ func (p *program) outboxList() *cobra.Command {
 	return cmd
 }
 
-func listDepths(i *invocation, c *client) error {
+func listDepths(i *invocation, c *adminclient.Client) error {
 	var answer admin.Depths
-	raw, err := c.get(i.ctx, "outbox", nil, &answer)
+	raw, err := c.Get(i.ctx, "outbox", nil, &answer)
 	switch {
 	case err != nil:
 		return err
@@ -59,21 +61,21 @@ func listDepths(i *invocation, c *client) error {
 	return nil
 }
 
-func listEntries(i *invocation, c *client, app string, limit int) error {
+func listEntries(i *invocation, c *adminclient.Client, app string, limit int) error {
 	all := admin.Entries{Entries: []admin.Entry{}}
 	defer i.progress.end()
 	for {
 		query := url.Values{"app": {app}, "limit": {fmt.Sprint(pageSize)}}
 		set(query, "cursor", all.Next)
 		var page admin.Entries
-		if _, err := c.get(i.ctx, "outbox", query, &page); err != nil {
+		if _, err := c.Get(i.ctx, "outbox", query, &page); err != nil {
 			return err
 		}
 		all.Entries, all.Next, all.Configured = append(all.Entries, page.Entries...), page.Next, page.Configured
 		if all.Next == "" || limit > 0 && len(all.Entries) >= limit {
 			break
 		}
-		i.progress.tell("%s so far…", count(len(all.Entries), "entry", "entries"))
+		i.progress.tell("%s so far…", describe.Count(len(all.Entries), "entry", "entries"))
 	}
 	i.progress.end()
 	if all.Next = ""; limit > 0 && len(all.Entries) > limit {
@@ -88,13 +90,7 @@ func listEntries(i *invocation, c *client, app string, limit int) error {
 	}
 	t := newTable("ID", "PUSHKEY HASH", "KIND", "SIZE", "ACCEPTED", "EXPIRES", "DUE", "ATTEMPTS")
 	for _, e := range all.Entries {
-		kind, due := "alert", i.when(e.Due)
-		switch {
-		case e.Badge:
-			kind = "badge"
-		case e.Wake:
-			kind = "wake-up"
-		}
+		kind, due := describe.Kind(e.Badge, e.Wake), i.when(e.Due)
 		if e.Running {
 			due = "in progress"
 		}
@@ -120,7 +116,7 @@ func (p *program) outboxRetry() *cobra.Command {
 			body["hash"] = hash
 		}
 		var answer admin.Retried
-		raw, err := c.post(i.ctx, "outbox/retry", body, longPatience, &answer)
+		raw, err := c.Post(i.ctx, "outbox/retry", body, adminclient.LongPatience, &answer)
 		switch {
 		case err != nil:
 			return err
@@ -182,20 +178,20 @@ func drop(i *invocation, body dropBody) error {
 	defer i.progress.end()
 	for {
 		var answer admin.Dropped
-		if _, err := c.post(i.ctx, "outbox/drop", body, longPatience, &answer); err != nil {
+		if _, err := c.Post(i.ctx, "outbox/drop", body, adminclient.LongPatience, &answer); err != nil {
 			return err
 		}
 		total.PushkeyHash, total.Dropped, total.Configured = answer.PushkeyHash, total.Dropped+answer.Dropped, answer.Configured
 		if body.Cursor = answer.Next; body.Cursor == "" {
 			break
 		}
-		i.progress.tell("%s dropped so far…", count(total.Dropped, "entry", "entries"))
+		i.progress.tell("%s dropped so far…", describe.Count(total.Dropped, "entry", "entries"))
 	}
 	i.progress.end()
 	if i.json {
 		return i.encode(total)
 	}
-	i.say(green, "%s dropped.", count(total.Dropped, "entry", "entries"))
+	i.say(green, "%s dropped.", describe.Count(total.Dropped, "entry", "entries"))
 	i.unconfigured(body.App, total.Configured)
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 )
 
 // style is how text is shown: in colours on a terminal, and in lines that fit.
@@ -85,49 +87,23 @@ func (i *invocation) raw(answer []byte) {
 // encode writes JSON that the command builds itself.
 func (i *invocation) encode(answer any) error { return json.NewEncoder(i.out).Encode(answer) }
 
-// when formats a time in the operator's time zone, with its distance from now.
-func (i *invocation) when(t time.Time) string {
-	now := i.now()
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(now.Location()).Format(time.DateTime) + " (" + relative(t.Sub(now)) + ")"
-}
+// clock describes times in the operator's time zone.
+func (i *invocation) clock() describe.Clock { return i.now }
 
-func (i *invocation) whenever(t *time.Time) string {
-	if t == nil {
-		return ""
-	}
-	return i.when(*t)
-}
+func (i *invocation) when(t time.Time) string { return i.clock().When(t) }
 
-func relative(d time.Duration) string {
-	if d > 0 {
-		return "in " + length(d)
-	}
-	return length(-d) + " ago"
-}
+func (i *invocation) whenever(t *time.Time) string { return i.clock().Whenever(t) }
 
-// length formats a duration in a suitable unit.
-func length(d time.Duration) string {
-	for _, u := range []struct {
-		unit time.Duration
-		name string
-		upTo time.Duration
-	}{{time.Second, "s", 2 * time.Minute}, {time.Minute, "m", 2 * time.Hour}, {time.Hour, "h", 48 * time.Hour}} {
-		if n := d.Round(u.unit); n < u.upTo {
-			return fmt.Sprint(int64(n/u.unit)) + u.name
-		}
-	}
-	const day = 24 * time.Hour
-	return fmt.Sprint(int64(d.Round(day)/day)) + "d"
-}
+// tones are the colours of good and bad news.
+var tones = map[describe.Tone]colour{describe.Good: green, describe.Warning: yellow, describe.Bad: red}
 
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
+// described prints a report. Each fact is changed before it is printed.
+func (i *invocation) described(r describe.Report, change func(*describe.Fact)) {
+	i.say(tones[r.Tone], "%s", r.Sentence)
+	for _, f := range r.Facts {
+		change(&f)
+		i.fact(f.Name, f.Value)
 	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // progress shows on a terminal that a long operation is running.

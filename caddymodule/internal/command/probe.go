@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/doctor"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 	"github.com/matrix-push/caddy-matrix-push/internal/homeserver"
@@ -97,16 +98,16 @@ func (f *probeFlags) confirm(i *invocation) error {
 }
 
 // prober makes probes with the admin API.
-type prober struct{ *client }
+type prober struct{ *adminclient.Client }
 
 func (p prober) Probe(ctx context.Context) (*gateway.Probe, error) {
 	probe := new(gateway.Probe)
-	_, err := p.post(ctx, "probe", struct{}{}, patience, probe)
+	_, err := p.Post(ctx, "probe", struct{}{}, adminclient.Patience, probe)
 	return probe, err
 }
 
 func (p prober) Seen(ctx context.Context, pushkey string) (*gateway.Sightings, error) {
 	seen := new(gateway.Sightings)
-	_, err := p.post(ctx, "probe/seen", map[string]string{"pushkey": pushkey}, patience, seen)
+	_, err := p.Post(ctx, "probe/seen", map[string]string{"pushkey": pushkey}, adminclient.Patience, seen)
 	return seen, err
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -56,14 +58,14 @@ func listRejected(i *invocation, app, state, prefix string, limit int) error {
 		set(query, "prefix", prefix)
 		set(query, "cursor", all.Next)
 		var page admin.Records
-		if _, err := c.get(i.ctx, "rejected", query, &page); err != nil {
+		if _, err := c.Get(i.ctx, "rejected", query, &page); err != nil {
 			return err
 		}
 		all.Records, all.Next, all.Configured = append(all.Records, page.Records...), page.Next, page.Configured
 		if all.Next == "" || limit > 0 && len(all.Records) >= limit {
 			break
 		}
-		i.progress.tell("%s so far…", count(len(all.Records), "record", "records"))
+		i.progress.tell("%s so far…", describe.Count(len(all.Records), "record", "records"))
 	}
 	i.progress.end()
 	if all.Next = ""; limit > 0 && len(all.Records) > limit {
@@ -99,21 +101,9 @@ func (i *invocation) records(records []gateway.RecordStatus, only string) {
 	}
 	t := newTable("PUSHKEY HASH", "APP", "STATE", "REASON", "FIRST SEEN", "LAST SEEN", "VERDICTS")
 	for _, r := range records {
-		t.add(cells(r.PushkeyHash, r.App, state(r), r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
+		t.add(cells(r.PushkeyHash, r.App, describe.State(r), r.Reason, i.when(r.FirstSeen), i.when(r.LastSeen), fmt.Sprint(r.Verdicts))...)
 	}
 	t.write(i.out, i.style)
-}
-
-// state returns the state of a record. A pushkey that is both dead and suspected was registered again.
-func state(r gateway.RecordStatus) string {
-	switch {
-	case r.Suspicion == nil:
-		return "dead"
-	case r.Dead():
-		return "dead, suspected"
-	default:
-		return "suspected"
-	}
 }
 
 func (p *program) rejectedExplain() *cobra.Command {
@@ -147,7 +137,7 @@ func explain(i *invocation, device *selectorFlags) error {
 		return err
 	}
 	var e gateway.Explanation
-	raw, err := c.post(i.ctx, "rejected/explain", selector, patience, &e)
+	raw, err := c.Post(i.ctx, "rejected/explain", selector, adminclient.Patience, &e)
 	if err != nil {
 		return err
 	}
@@ -160,47 +150,6 @@ func explain(i *invocation, device *selectorFlags) error {
 		return errFound
 	}
 	return nil
-}
-
-func (i *invocation) verdict(r *gateway.RecordStatus) [][2]string {
-	return [][2]string{
-		{"Verdict", r.Reason + ", recorded for the app " + r.App},
-		{"Meaning", r.Explanation},
-		{"First seen", i.when(r.FirstSeen)},
-		{"Last seen", i.when(r.LastSeen)},
-		{"Verdicts", fmt.Sprint(r.Verdicts)},
-		{"Dead since", i.whenever(r.ServiceTime)},
-		{"Rejected", i.condemned(r)},
-		{"Next probe", "not before " + i.when(r.ProbeAt) + ", when a notification without pushkey_ts arrives"},
-	}
-}
-
-// suspicion returns what a suspicion is based on, and what ends it: see rejected.Suspicion.
-func (i *invocation) suspicion(r *gateway.RecordStatus) [][2]string {
-	s := r.Suspicion
-	if s == nil {
-		return nil
-	}
-	next := i.when(s.LookAt) + "; pushes stay pending until then"
-	if !s.LookAt.After(i.now()) {
-		next = "due since " + i.when(s.LookAt) + "; the next push checks the pushkey"
-	}
-	return [][2]string{
-		{"Suspected since", i.when(s.Since)},
-		{"Not found", count(s.Looks, "time", "times")},
-		{"Next check", next},
-		{"Cleared by", "a push that the push server accepts"},
-		{"Confirmed by", "another 404 at least 10 minutes after the first, if the host accepted a push for another device in between"},
-		{"Or by", "a third or later 404, at least 24 hours after the first"},
-	}
-}
-
-// condemned returns which registrations are rejected.
-func (i *invocation) condemned(r *gateway.RecordStatus) string {
-	if r.CondemnedUntil == nil {
-		return ""
-	}
-	return "pushers registered at or before " + i.when(*r.CondemnedUntil) + "; later ones get pushes"
 }
 
 func (p *program) rejectedForget() *cobra.Command {
@@ -239,14 +188,14 @@ func forgetDevice(i *invocation, device *selectorFlags) error {
 		return err
 	}
 	var answer admin.Forgotten
-	raw, err := c.post(i.ctx, "rejected/forget", selector, patience, &answer)
+	raw, err := c.Post(i.ctx, "rejected/forget", selector, adminclient.Patience, &answer)
 	switch {
 	case err != nil:
 		return err
 	case i.json:
 		i.raw(raw)
 	case answer.PushkeyHash == "":
-		i.say(green, "Forgot %s of the pushkey, which has several endpoints.", count(answer.Forgotten, "rejection", "rejections"))
+		i.say(green, "Forgot %s of the pushkey, which has several endpoints.", describe.Count(answer.Forgotten, "rejection", "rejections"))
 	case answer.Forgotten == 0:
 		i.say(plain, "There is no record of %s.", answer.PushkeyHash)
 	default:
@@ -271,20 +220,20 @@ func forgetApp(i *invocation, app, since string) error {
 	defer i.progress.end()
 	for body := map[string]string{"app": app, "since": from.UTC().Format(time.RFC3339)}; ; body["cursor"] = total.Next {
 		var answer admin.Forgotten
-		if _, err := c.post(i.ctx, "rejected/forget", body, longPatience, &answer); err != nil {
+		if _, err := c.Post(i.ctx, "rejected/forget", body, adminclient.LongPatience, &answer); err != nil {
 			return err
 		}
 		total.Forgotten, total.Next, total.Configured = total.Forgotten+answer.Forgotten, answer.Next, answer.Configured
 		if total.Next == "" {
 			break
 		}
-		i.progress.tell("Forgot %s so far…", count(total.Forgotten, "rejection", "rejections"))
+		i.progress.tell("Forgot %s so far…", describe.Count(total.Forgotten, "rejection", "rejections"))
 	}
 	i.progress.end()
 	if i.json {
 		return i.encode(total)
 	}
-	i.say(green, "Forgot %s of %s.", count(total.Forgotten, "rejection", "rejections"), app)
+	i.say(green, "Forgot %s of %s.", describe.Count(total.Forgotten, "rejection", "rejections"), app)
 	i.unconfigured(app, total.Configured)
 	return nil
 }

@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -60,37 +63,17 @@ func (f *sendFlags) message(in io.Reader) (map[string]any, error) {
 		return f.whole(in)
 	}
 	pushkey, err := f.read(in)
-	if err != nil {
-		return nil, err
-	}
-	device := map[string]any{"app_id": f.appID, "pushkey": pushkey}
-	if f.data != "" {
-		if !json.Valid([]byte(f.data)) {
-			return nil, misuse("--data is not valid JSON")
-		}
-		device["data"] = json.RawMessage(f.data)
-	}
-	n := map[string]any{"devices": []any{device}}
 	switch {
+	case err != nil:
+		return nil, err
+	case f.data != "" && !json.Valid([]byte(f.data)):
+		return nil, misuse("--data is not valid JSON")
 	case f.badge && (f.eventID != "" || f.roomID != "" || f.body != ""):
 		return nil, misuse("--badge sends no event: leave out --event-id, --room-id and --body")
-	case f.badge:
-		for _, member := range []string{"event_id", "room_id", "type", "sender", "sender_display_name", "room_name", "content"} {
-			n[member] = nil
-		}
 	}
-	for member, value := range map[string]string{"event_id": f.eventID, "room_id": f.roomID} {
-		if value != "" {
-			n[member] = value
-		}
-	}
-	if f.body != "" {
-		n["content"] = map[string]string{"msgtype": "m.text", "body": f.body}
-	}
-	if f.low {
-		n["prio"] = "low"
-	}
-	return map[string]any{"notification": n}, nil
+	return admin.TestPush{
+		AppID: f.appID, Pushkey: pushkey, Data: json.RawMessage(f.data), EventID: f.eventID, RoomID: f.roomID, Body: f.body, Badge: f.badge, Low: f.low,
+	}.Message(), nil
 }
 
 // whole returns a complete request from a file.
@@ -135,7 +118,7 @@ func send(i *invocation, f *sendFlags) error {
 	}
 	i.progress.tell("Sending…")
 	var t gateway.Trial
-	raw, err := c.post(i.ctx, "send", body, longPatience, &t)
+	raw, err := c.Post(i.ctx, "send", body, adminclient.LongPatience, &t)
 	i.progress.end()
 	if err != nil {
 		return err
@@ -152,9 +135,9 @@ func send(i *invocation, f *sendFlags) error {
 }
 
 // dryRun shows what send would send.
-func dryRun(i *invocation, c *client, body map[string]any) error {
+func dryRun(i *invocation, c *adminclient.Client, body map[string]any) error {
 	var p gateway.Preview
-	raw, err := c.post(i.ctx, "preview", body, patience, &p)
+	raw, err := c.Post(i.ctx, "preview", body, adminclient.Patience, &p)
 	if err != nil {
 		return err
 	}
@@ -163,48 +146,18 @@ func dryRun(i *invocation, c *client, body map[string]any) error {
 	} else {
 		i.preview(p)
 	}
-	if !sends(p) {
+	if !describe.Sends(p) {
 		return errFound
 	}
 	return nil
 }
 
-// results describe the result of the same notification from a homeserver.
-var results = map[string]string{
-	"delivered":   "delivered",
-	"rejected":    "rejected, so the homeserver would remove the pusher",
-	"dropped":     "dropped: this push is not sent again, but the pushkey is fine",
-	"queued":      "kept in the outbox; will be retried",
-	"unavailable": "answered with 503, so the homeserver sends it again",
-}
+// trial prints the result of a test notification.
+func (i *invocation) trial(t gateway.Trial) { i.described(i.clock().Trial(t), seeRecord) }
 
-func (i *invocation) trial(t gateway.Trial) {
-	if t.Outcome == "delivered" {
-		i.say(green, "The push service accepted the notification after %.2f s.", t.Duration)
-	} else {
-		i.say(red, "The notification was not delivered. The attempt took %.2f s.", t.Duration)
-	}
-	rows := [][2]string{{"App", t.App + " (" + t.Provider + ")"}, {"Pushkey hash", t.PushkeyHash}, {"Received at", t.Site}}
-	if t.Outcome != t.Reason {
-		rows = append(rows, [2]string{"Outcome", t.Outcome + ": " + t.Reason}, [2]string{"Service reason", t.Word}, [2]string{"Detail", t.Detail},
-			[2]string{"Meaning", t.Explanation})
-	}
-	if t.RetryAfter > 0 {
-		rows = append(rows, [2]string{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})
-	}
-	rows = append(rows, [2]string{"Dead since", i.whenever(t.ServiceTime)}, [2]string{"Normally", normally(t.Result, t.OnRecord)},
-		[2]string{"Note", t.Note})
-	i.facts(rows)
-}
-
-// normally returns what would become of the same notification from a homeserver; empty if the output's first line shows it.
-func normally(result string, onRecord bool) string {
-	switch {
-	case onRecord:
-		return "rejected without asking the push service: the pushkey is recorded as dead (see `caddy matrix-push rejected explain`)"
-	case result == "delivered":
-		return ""
-	default:
-		return results[result]
+// seeRecord adds the command that shows why a pushkey is recorded as dead.
+func seeRecord(f *describe.Fact) {
+	if f.Name == describe.NameNormally && f.Value == describe.OnRecord {
+		f.Value += " (see `caddy matrix-push rejected explain`)"
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -31,6 +32,6 @@ func (i *invocation) askPreview(request map[string]any, site string) (*previewed
 		return nil, err
 	}
 	p := new(previewed)
-	p.raw, err = c.post(i.ctx, "preview", body, patience, &p.answer)
+	p.raw, err = c.Post(i.ctx, "preview", body, adminclient.Patience, &p.answer)
 	return p, err
 }

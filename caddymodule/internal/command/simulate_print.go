@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/pushrules"
 )
 
@@ -92,7 +93,7 @@ func (s *simulation) described() [][2]string {
 		{"Rules", s.source},
 		{"Event", event},
 		{"User", f.UserID + ", " + name},
-		{"Room", count(int(f.Members), "member", "members") + ", " + power},
+		{"Room", describe.Count(int(f.Members), "member", "members") + ", " + power},
 		{"Homeserver", software},
 		{"Note", s.software.Note()},
 		{"Not evaluated", s.unread()},

@@ -2,11 +2,11 @@ package command
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
 
@@ -29,7 +29,7 @@ func showStatus(i *invocation) error {
 		return err
 	}
 	var o admin.Overview
-	raw, err := c.get(i.ctx, "apps", nil, &o)
+	raw, err := c.Get(i.ctx, "apps", nil, &o)
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,11 @@ func (i *invocation) overview(o admin.Overview) {
 		i.say(yellow, "The gateway is ready, but something needs attention:")
 	}
 	for _, d := range o.Degraded {
-		i.say(yellow, "- %s", i.degradation(d))
+		i.say(yellow, "- %s", i.clock().Degradation(d))
 	}
 	records := ""
 	if o.Records != nil {
-		records = fmt.Sprintf(" (%s)", count(*o.Records, "record", "records"))
+		records = fmt.Sprintf(" (%s)", describe.Count(*o.Records, "record", "records"))
 	}
 	i.say(plain, "Store of rejected pushkeys: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
 	i.refused(o.Refused)
@@ -74,10 +74,9 @@ func (i *invocation) overview(o admin.Overview) {
 // suspected shows how many pushkeys appear to be dead, without proof yet.
 func (i *invocation) suspected(apps []gateway.AppStatus) {
 	for _, a := range apps {
-		if a.Suspected > 0 {
+		if sentence := describe.Suspected(a.Suspected); sentence != "" {
 			fmt.Fprintln(i.out)
-			i.say(plain, "app %s: %s suspected to be dead: the push server, or a proxy in front of it, answered 404. Pushes stay pending until the next check.",
-				a.App, count(a.Suspected, "pushkey is", "pushkeys are"))
+			i.say(plain, "app %s: %s", a.App, sentence)
 		}
 	}
 }
@@ -86,75 +85,9 @@ func (i *invocation) suspected(apps []gateway.AppStatus) {
 func (i *invocation) wrongKeys(apps []gateway.AppStatus) {
 	for _, a := range apps {
 		for _, w := range a.WrongKeys {
-			host := w.Host
-			if host == "" {
-				host = "the push service"
-			}
-			were, them := "were", "them"
-			if w.Devices == 1 {
-				were, them = "was", "it"
-			}
 			fmt.Fprintln(i.out)
-			todo := "Restore that key. If it is lost, these clients must subscribe again."
-			if w.Accepted {
-				todo = "These clients must subscribe again: other subscriptions at this host have the right key."
-			}
-			i.say(plain, "app %s: %s at %s %s made for another VAPID key. Pushes to %s have failed since %s. %s",
-				a.App, count(w.Devices, "subscription", "subscriptions"), host, were, them, i.when(w.Since), todo)
+			i.say(plain, "app %s: %s", a.App, i.clock().WrongKeys(w))
 		}
-	}
-}
-
-// withWord adds the push service's own reason to a reason.
-func withWord(reason, word string) string {
-	if word == "" {
-		return reason
-	}
-	return reason + " (" + word + ")"
-}
-
-// degradation describes what needs attention.
-func (i *invocation) degradation(d gateway.Degradation) string {
-	of := "app " + d.App
-	if d.App == "" {
-		of = "devices of unknown apps"
-	}
-	switch d.Reason {
-	case "failing":
-		to := ""
-		if d.Host != "" {
-			to = " to your push server " + d.Host
-		}
-		return of + ": no push has been delivered" + to + " and all recent attempts have failed since " + i.whenever(d.Since) +
-			because(d.Detail, d.Error)
-	case "breaker_open":
-		return of + ": the breaker is open because the push service is failing"
-	case "fuse_tripped":
-		return of + ": the fuse tripped because too many pushkeys were rejected; rejections have been held back since " + i.whenever(d.Since)
-	case "credential_expired":
-		return of + ": the credential expired on " + i.whenever(d.Since)
-	case "misconfigured":
-		return of + ": the push service has refused the configuration since " + i.whenever(d.Since) + ": " + withWord(d.Detail, d.Word)
-	case "outbox_full":
-		return of + ": the outbox is full and refuses new pushes"
-	case "component_down":
-		return "XMPP component " + d.Component + ": not connected since " + i.whenever(d.Since) + because(d.Detail, d.Explanation)
-	case "outbox_unreadable":
-		return "the outbox cannot be read"
-	default:
-		return of + ": " + d.Reason
-	}
-}
-
-// because returns the reason of a failure and its description, after a colon.
-func because(reason, description string) string {
-	switch {
-	case reason == "":
-		return ""
-	case description == "":
-		return ": " + reason
-	default:
-		return ": " + reason + " (" + description + ")"
 	}
 }
 
@@ -166,49 +99,10 @@ func (i *invocation) app(a gateway.AppStatus, degraded []gateway.Degradation) []
 			state = cell{"degraded", yellow}
 		}
 	}
-	row := cells(a.App, a.Provider, "", breaker(a), i.fuseState(a.Fuse), fmt.Sprint(a.InFlight), i.waiting(a.Outbox),
+	row := cells(a.App, a.Provider, "", describe.Breaker(a), describe.Fuse(a.Fuse), fmt.Sprint(a.InFlight), i.clock().Pending(a.Outbox),
 		i.whenever(a.CredentialExpiry), i.whenever(a.LastDelivered))
 	row[2] = state
 	return row
-}
-
-func breaker(a gateway.AppStatus) string {
-	if a.Breaker != "" {
-		return a.Breaker
-	}
-	var hosts []string
-	if a.OpenHosts > 0 {
-		hosts = append(hosts, count(a.OpenHosts, "host open", "hosts open"))
-	}
-	if a.PausedHosts > 0 {
-		hosts = append(hosts, count(a.PausedHosts, "host paused", "hosts paused"))
-	}
-	if len(hosts) == 0 {
-		return "closed"
-	}
-	return strings.Join(hosts, ", ")
-}
-
-func (i *invocation) fuseState(f gateway.FuseStatus) string {
-	if f.Tripped == nil {
-		return "ok"
-	}
-	where := ""
-	if len(f.Hosts) > 0 {
-		where = " for " + count(len(f.Hosts), "host", "hosts")
-	}
-	return fmt.Sprintf("tripped%s (%d of %d dead)", where, f.Dead, f.Pushkeys)
-}
-
-func (i *invocation) waiting(o *gateway.OutboxStatus) string {
-	switch {
-	case o == nil:
-		return ""
-	case o.Oldest == nil:
-		return fmt.Sprint(o.Entries)
-	default:
-		return fmt.Sprintf("%d (oldest %s)", o.Entries, relative(o.Oldest.Sub(i.now())))
-	}
 }
 
 // troubles shows why pushes were not delivered.
@@ -216,7 +110,7 @@ func (i *invocation) troubles(apps []gateway.AppStatus) {
 	troubles := newTable("APP", "PROBLEM", "COUNT", "SINCE", "LAST", "UNTIL", "ACTION NEEDED", "DETAIL")
 	for _, a := range apps {
 		for _, t := range a.Troubles {
-			row := cells(a.App, withWord(t.Reason, t.Word), fmt.Sprint(t.Count), i.when(t.Since), i.when(t.Last), i.when(t.Until), "no", t.Detail)
+			row := cells(a.App, describe.WithWord(t.Reason, t.Word), fmt.Sprint(t.Count), i.when(t.Since), i.when(t.Last), i.when(t.Until), "no", t.Detail)
 			if t.Alarm {
 				row[1].colour, row[6] = red, cell{"yes", red}
 			}

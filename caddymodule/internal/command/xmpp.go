@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/telemetry"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/xmpp/node"
 )
@@ -32,7 +33,7 @@ func showNodeKeys(i *invocation) error {
 		return err
 	}
 	var answer admin.NodeKeys
-	raw, err := c.get(i.ctx, "xmpp/keys", nil, &answer)
+	raw, err := c.Get(i.ctx, "xmpp/keys", nil, &answer)
 	switch {
 	case err != nil:
 		return err
@@ -52,7 +53,7 @@ func rotateNodeKeys(i *invocation) error {
 		return err
 	}
 	var answer admin.ComponentKeys
-	raw, err := c.post(i.ctx, "xmpp/keys/rotate", map[string]string{"component": i.args[0]}, longPatience, &answer)
+	raw, err := c.Post(i.ctx, "xmpp/keys/rotate", map[string]string{"component": i.args[0]}, adminclient.LongPatience, &answer)
 	switch {
 	case err != nil:
 		return err

@@ -1,4 +1,5 @@
-package command
+// Package adminclient asks the gateway's routes in the admin API of a running Caddy, over TCP or a Unix socket.
+package adminclient
 
 import (
 	"bytes"
@@ -13,19 +14,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 )
 
 const (
-	// patience bounds a request to the admin API. Requests that scan a store or wait for a push service have longPatience.
-	patience     = 15 * time.Second
-	longPatience = 45 * time.Second
+	// Patience bounds a request to the admin API.
+	Patience = 15 * time.Second
+	// LongPatience bounds requests that scan a store or wait for a push service.
+	LongPatience = 45 * time.Second
 	// maxAnswer bounds how much of an answer is read.
 	maxAnswer = 32 << 20
 )
 
-// client calls the admin API. Caddy's own function for this has no timeout, and merges the status and the error into one text.
-type client struct {
+// Client calls the admin API. Caddy's own function for this has no timeout, and merges the status and the error into one text.
+type Client struct {
 	http *http.Client
 	// base is the URL that all paths are relative to, and shown is the address in errors.
 	base, shown string
@@ -33,13 +37,9 @@ type client struct {
 	socket bool
 }
 
-// client returns a client for the admin API at the address that the flags give.
-func (i *invocation) client() (*client, error) {
-	to, err := i.adminAddress()
-	if err != nil {
-		return nil, err
-	}
-	c := &client{socket: to.IsUnixNetwork()}
+// New returns a client for the admin API at an address.
+func New(to caddy.NetworkAddress) *Client {
+	c := &Client{socket: to.IsUnixNetwork()}
 	dial := to.JoinHostPort(0)
 	c.base = "http://" + dial
 	c.shown = c.base
@@ -53,32 +53,37 @@ func (i *invocation) client() (*client, error) {
 			return new(net.Dialer).DialContext(ctx, to.Network, dial)
 		},
 	}}
-	return c, nil
+	return c
 }
 
-// apiError is an answer with a status other than 200.
-type apiError struct {
-	status int
-	admin.Failure
+// Error is an answer with a status other than 200.
+type Error struct {
+	Status  int
+	Failure admin.Failure
+	// Explained means that the admin API said why. Otherwise, the answer may be that of another program.
+	Explained bool
 }
 
-func (e *apiError) Error() string {
-	if len(e.Candidates) > 0 {
-		return e.Failure.Error + ": " + strings.Join(e.Candidates, ", ")
+func (e *Error) Error() string {
+	if len(e.Failure.Candidates) > 0 {
+		return e.Failure.Error + ": " + strings.Join(e.Failure.Candidates, ", ")
 	}
 	return e.Failure.Error
 }
 
-// get requests a path. It decodes the answer and also returns it unchanged.
-func (c *client) get(ctx context.Context, path string, query url.Values, into any) (raw []byte, err error) {
+// Address returns the address to show.
+func (c *Client) Address() string { return c.shown }
+
+// Get requests a path. It decodes the answer and also returns it unchanged.
+func (c *Client) Get(ctx context.Context, path string, query url.Values, into any) (raw []byte, err error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return c.do(ctx, http.MethodGet, path, nil, patience, into)
+	return c.do(ctx, http.MethodGet, path, nil, Patience, into)
 }
 
-// post sends a body to a path, with a time limit.
-func (c *client) post(ctx context.Context, path string, body any, within time.Duration, into any) (raw []byte, err error) {
+// Post sends a body to a path, with a time limit.
+func (c *Client) Post(ctx context.Context, path string, body any, within time.Duration, into any) (raw []byte, err error) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -86,7 +91,7 @@ func (c *client) post(ctx context.Context, path string, body any, within time.Du
 	return c.do(ctx, http.MethodPost, path, data, within, into)
 }
 
-func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration, into any) ([]byte, error) {
+func (c *Client) do(ctx context.Context, method, path string, body []byte, within time.Duration, into any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, c.base+"/matrix_push/"+path, bytes.NewReader(body))
@@ -109,8 +114,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return nil, unreachable(err, c.shown)
 	}
 	if response.StatusCode != http.StatusOK {
-		failed := &apiError{status: response.StatusCode}
+		failed := &Error{Status: response.StatusCode, Explained: true}
 		if json.Unmarshal(raw, &failed.Failure) != nil || failed.Failure.Error == "" {
+			failed.Explained = false
 			failed.Failure.Error = fmt.Sprintf("the admin API at %s answered %s: does this Caddy include the gateway?", c.shown, response.Status)
 		}
 		return nil, failed

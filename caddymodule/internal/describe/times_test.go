@@ -1,4 +1,4 @@
-package command
+package describe
 
 import (
 	"testing"
@@ -22,7 +22,7 @@ func TestADurationIsToldInTheUnitThatSuitsIt(t *testing.T) {
 		400 * day:                             "in 400d",
 		-2*time.Minute + 100*time.Millisecond: "2m ago",
 	} {
-		if got := relative(d); got != want {
+		if got := Relative(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}
@@ -31,11 +31,12 @@ func TestADurationIsToldInTheUnitThatSuitsIt(t *testing.T) {
 func TestATimeIsTheOperatorsOwn(t *testing.T) {
 	t.Parallel()
 	zone := time.FixedZone("", 2*60*60)
-	i := &invocation{program: &program{now: func() time.Time { return today.In(zone) }}}
-	if got := i.when(today.Add(-time.Hour)); got != "2026-03-14 13:00:00 (60m ago)" {
+	today := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	c := Clock(func() time.Time { return today.In(zone) })
+	if got := c.When(today.Add(-time.Hour)); got != "2026-03-14 13:00:00 (60m ago)" {
 		t.Errorf("got %q", got)
 	}
-	if got := i.when(time.Time{}); got != "" {
+	if got := c.When(time.Time{}); got != "" {
 		t.Errorf("no time is %q", got)
 	}
 }

@@ -1,0 +1,186 @@
+package ui
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
+)
+
+// at returns a client of an address.
+func at(t *testing.T, address string) *adminclient.Client {
+	t.Helper()
+	to, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return adminclient.New(to)
+}
+
+// pages are the pages that ask the admin API.
+var pages = []string{"/", "/app?app=org.example.up", "/outbox"}
+
+func TestV36_AnAdminEndpointThatIsNotThereIsExplained(t *testing.T) {
+	t.Parallel()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	for name, address := range map[string]string{"TCP": l.Addr().String(), "a Unix socket": "unix/" + t.TempDir() + "/none.sock"} {
+		b := open(t, at(t, address))
+		for _, path := range pages {
+			a := b.get(path)
+			a.want(t, http.StatusBadGateway, "The gateway cannot be asked", "cannot be reached", "--address", "Check that Caddy is running", `id="problem"`, "data-refresh")
+			if t.Failed() {
+				t.Fatal(name)
+			}
+		}
+		b.get("/pushkeys").want(t, http.StatusOK) // pages that ask nothing work
+		b.submit("/pushkeys/explain", url.Values{"app_id": {"a"}, "pushkey": {canary}}).want(t, http.StatusBadGateway, "cannot be reached")
+	}
+}
+
+func TestV36_AnotherProgramOrVersionIsExplained(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answers map[string]string
+		status  int
+		text    string
+	}{
+		"Caddy without the gateway":     {map[string]string{}, http.StatusBadGateway, "does this Caddy include the gateway?"},
+		"a configuration without it":    {map[string]string{"apps": failing(http.StatusServiceUnavailable, `{"error":"no gateway is configured"}`)}, http.StatusServiceUnavailable, "No gateway is configured."},
+		"a web site":                    {map[string]string{"apps": "<html>hello</html>"}, http.StatusBadGateway, "sent an unexpected answer"},
+		"another JSON API":              {map[string]string{"apps": `{"apps":[],"hello":true}`}, http.StatusBadGateway, "check the address"},
+		"members with other types":      {map[string]string{"apps": `{"status":"ready","apps":"none"}`}, http.StatusBadGateway, "sent an unexpected answer"},
+		"a state that we do not know":   {map[string]string{"apps": `{"status":"sleeping","apps":[]}`}, http.StatusBadGateway, "use the command of the same version"},
+		"an empty answer":               {map[string]string{"apps": ""}, http.StatusBadGateway, "sent an unexpected answer"},
+		"a gateway without a history":   {map[string]string{"apps": apps}, http.StatusOK, "it is older than this command"},
+		"a history of another kind":     {map[string]string{"apps": apps, "history": `{"minutes":0}`}, http.StatusOK, "The lines of the last hour are missing"},
+		"a history that is not one":     {map[string]string{"apps": apps, "history": `[]`}, http.StatusOK, "The lines of the last hour are missing"},
+		"a history that is too long":    {map[string]string{"apps": apps, "history": `{"minutes":100000000}`}, http.StatusOK, "The lines of the last hour are missing"},
+		"a history with other lengths":  {map[string]string{"apps": apps, "history": `{"minutes":3,"apps":[{"app":"org.example.up","outcomes":{"delivered":[9,9,9,9,1,2],"retry":[],"rejected":null}}]}`}, http.StatusOK, "12 delivered"},
+		"members that are missing":      {map[string]string{"apps": `{"status":"degraded","degraded":[{}],"apps":[{"app":"x"},{}],"refused":[{}],"xmpp_components":[{"alarms":[{}]}]}`}, http.StatusOK, "something needs attention"},
+		"a problem that we do not know": {map[string]string{"apps": `{"status":"degraded","degraded":[{"app":"x","reason":"something_new"}],"apps":[{"app":"x"}]}`}, http.StatusOK, "App x: something_new."},
+		"a state without a problem":     {map[string]string{"apps": `{"status":"degraded"}`}, http.StatusOK, "it may be newer than this command"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, newAPI(t, tt.answers).client(t))
+			b.get("/").want(t, tt.status, tt.text)
+		})
+	}
+}
+
+func TestV36_AnEndpointThatDiesIsShownAgainWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, usual())
+	b := open(t, api.client(t))
+	b.get("/").want(t, http.StatusOK, "something needs attention")
+	address := strings.TrimPrefix(api.URL, "http://")
+	api.Close()
+	b.get("/").want(t, http.StatusBadGateway, "cannot be reached")
+	b.submit("/fuse/reset", url.Values{"app": {"org.example.up"}, "confirmed": {"yes"}}).want(t, http.StatusBadGateway, "cannot be reached")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Skipf("another program has the port by now: %v", err)
+	}
+	again := &httptest.Server{Listener: l, Config: &http.Server{Handler: api, ReadHeaderTimeout: time.Minute}}
+	again.Start()
+	t.Cleanup(again.Close)
+	b.get("/").want(t, http.StatusOK, "something needs attention")
+}
+
+func TestV36_AnEndpointThatDiesWithinAnAnswerIsExplained(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, apps[:100])
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(server.Close)
+	b := open(t, at(t, strings.TrimPrefix(server.URL, "http://")))
+	b.get("/").want(t, http.StatusBadGateway, "cannot be reached")
+}
+
+func TestV36_AnEndpointThatHangsIsExplained(t *testing.T) {
+	t.Parallel()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // nobody accepts the connections, which the system holds
+	impatient := func(p *Page) { p.patience = 50 * time.Millisecond }
+	b := open(t, at(t, l.Addr().String()), impatient)
+	b.get("/").want(t, http.StatusBadGateway, "did not answer in time")
+	b.submit("/pushkeys/explain", url.Values{"hash": {hashA}}).want(t, http.StatusBadGateway, "did not answer in time")
+}
+
+func TestV36_AHistoryThatHangsDoesNotHideTheRest(t *testing.T) {
+	t.Parallel()
+	released := make(chan struct{})
+	api := newAPI(t, usual())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/matrix_push/history" {
+			select {
+			case <-released:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		api.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(released) })
+	impatient := func(p *Page) { p.historyPatience = 50 * time.Millisecond }
+	open(t, at(t, strings.TrimPrefix(server.URL, "http://")), impatient).get("/").want(t, http.StatusOK, "something needs attention", "The lines of the last hour are missing", "unknown")
+}
+
+func TestV37_ThePageEndsAndClosesItsPort(t *testing.T) {
+	t.Parallel()
+	b := open(t, newAPI(t, usual()).client(t))
+	b.page.end()
+	if err := <-b.page.done; err != nil {
+		t.Error(err)
+	}
+	b.page.done <- nil // for the clean-up
+	if _, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.page.host); err == nil {
+		t.Error("the port is still open")
+	}
+}
+
+func TestV37_ARequestThatHangsDoesNotKeepThePage(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		close(asked)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(hanging.Close)
+	b := open(t, newAPI(t, usual()).client(t))
+	b.page.api = at(t, strings.TrimPrefix(hanging.URL, "http://"))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r, _ := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil)
+		if resp, err := b.Do(r); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-asked
+	b.page.end()
+	if err := <-b.page.done; err != nil {
+		t.Error(err)
+	}
+	b.page.done <- nil
+	<-ended
+}

@@ -1,0 +1,74 @@
+// Refreshes the page. Everything else works without this script.
+'use strict';
+
+(() => {
+  const every = 5000; // milliseconds
+  const patience = 30000;
+  const main = document.getElementById('main');
+  const status = document.getElementById('refreshing');
+  if (!('refresh' in main.dataset)) return;
+
+  let paused = false;
+  let shownAt = new Date();
+
+  const text = document.createElement('span');
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.textContent = 'Pause refreshing';
+  button.addEventListener('click', () => {
+    paused = !paused;
+    button.textContent = paused ? 'Refresh again' : 'Pause refreshing';
+  });
+  document.querySelector('header').append(button);
+  button.className = 'pause';
+  status.append(text);
+
+  // busy reports whether somebody uses the page in a way that new content would disturb.
+  const busy = () => {
+    const active = document.activeElement;
+    return paused || document.hidden || Boolean(active && active.closest('#main form')) || !getSelection().isCollapsed;
+  };
+
+  // say shows a problem. The same problem is not announced twice.
+  const say = (problem) => {
+    const sentence = problem && `${problem} This page shows the state of ${shownAt.toLocaleTimeString()}.`;
+    if (text.textContent !== sentence) text.textContent = sentence;
+    document.body.classList.toggle('old', Boolean(problem));
+  };
+
+  // replace shows a new rendering. What was open stays open, and the focus stays where it was.
+  const replace = (fresh) => {
+    const open = [...main.querySelectorAll('details[open]')].map((d) => d.id);
+    const links = () => [...main.querySelectorAll('a, summary')];
+    const focused = links().indexOf(document.activeElement);
+    main.replaceChildren(...fresh.childNodes);
+    for (const id of open) document.getElementById(id)?.setAttribute('open', '');
+    if (focused >= 0) links()[focused]?.focus({ preventScroll: true });
+    shownAt = new Date();
+  };
+
+  const refresh = async () => {
+    try {
+      const response = await fetch(location.href, { cache: 'no-store', signal: AbortSignal.timeout(patience) });
+      const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+      const fresh = page.getElementById('main');
+      if (busy()) return;
+      if (response.ok && fresh) {
+        replace(fresh);
+        say('');
+      } else {
+        const problem = page.getElementById('problem');
+        say(problem ? problem.textContent : 'The command that serves this page was started again. Open the URL that it printed.');
+      }
+    } catch {
+      say('The command that serves this page has ended. Start it again, and open the URL that it prints.');
+    }
+  };
+
+  const next = async () => {
+    if (!busy()) await refresh();
+    setTimeout(next, every);
+  };
+  setTimeout(next, every);
+  document.addEventListener('visibilitychange', () => { if (!busy()) refresh(); });
+})();

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// uiSession is the page of `caddy matrix-push ui`, with the browser that has its session. What it shows, and all of its URLs, are kept like
+// a log.
+type uiSession struct {
+	t       *testing.T
+	command command
+	kept    *os.File
+	browser *http.Client
+	// url is the page's address without a path.
+	url string
+}
+
+// ui runs the command for an admin endpoint, and opens the URL that it prints as JSON.
+func (p *process) ui(address string) *uiSession {
+	p.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s := &uiSession{
+		t: p.t, command: p.command("matrix-push", "ui", "--json", "--address", address), kept: p.kept("the page in the browser"),
+		browser: &http.Client{Jar: jar, Timeout: patience, Transport: &http.Transport{}},
+	}
+	s.command.Stderr = s.kept
+	stdout, err := s.command.StdoutPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := s.command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		if s.command.ProcessState == nil {
+			s.end()
+		}
+		s.browser.CloseIdleConnections()
+		canaries.failed(s.kept.Close())
+	})
+	var printed struct{ URL string }
+	if err := json.NewDecoder(bufio.NewReader(stdout)).Decode(&printed); err != nil {
+		p.t.Fatalf("the command prints no URL: %v", err)
+	}
+	at, err := url.Parse(printed.URL)
+	if err != nil || at.Hostname() != "127.0.0.1" {
+		p.t.Fatalf("the URL is %q: %v", printed.URL, err)
+	}
+	s.url = at.Scheme + "://" + at.Host
+	if got := s.ask(http.MethodGet, at.Path, nil); !strings.Contains(got, "<main") {
+		p.t.Fatalf("the URL shows %s", got)
+	}
+	return s
+}
+
+// end ends the command as Ctrl-C does, and returns its exit code.
+func (s *uiSession) end() int {
+	s.t.Helper()
+	if err := s.command.Process.Signal(syscall.SIGINT); err != nil {
+		s.t.Error(err)
+	}
+	if err := s.command.Wait(); err != nil {
+		s.t.Error(err)
+	}
+	return s.command.ProcessState.ExitCode()
+}
+
+var uiToken = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+// ask makes a request, and returns the page's text.
+func (s *uiSession) ask(method, path string, form url.Values) string {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", s.url)
+	}
+	resp, err := s.browser.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, writing := s.kept.WriteString(resp.Request.URL.String() + "\n" + html.UnescapeString(string(page)) + "\n")
+	canaries.failed(errors.Join(writing))
+	return string(page)
+}
+
+// shows wants these texts on a page.
+func (s *uiSession) shows(path string, texts ...string) string {
+	s.t.Helper()
+	page := s.ask(http.MethodGet, path, nil)
+	s.has(page, texts)
+	return page
+}
+
+// does sends a form of the page, and wants these texts in the answer.
+func (s *uiSession) does(path string, form url.Values, texts ...string) string {
+	s.t.Helper()
+	token := uiToken.FindStringSubmatch(s.ask(http.MethodGet, "/pushkeys", nil))
+	if token == nil {
+		s.t.Fatal("the page has no form")
+	}
+	form.Set("token", token[1])
+	page := s.ask(http.MethodPost, path, form)
+	s.has(page, texts)
+	return page
+}
+
+func (s *uiSession) has(page string, texts []string) {
+	s.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(html.UnescapeString(page), text) {
+			s.t.Errorf("the page does not show %q:\n%s", text, page)
+		}
+	}
+}
