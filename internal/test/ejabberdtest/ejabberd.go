@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/programtest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
 )
 
@@ -30,7 +31,7 @@ const Hibernates = " seconds for stream resumption"
 
 // Server is an ejabberd with the host [xmpptest.Domain] and the component [xmpptest.Component].
 type Server struct {
-	*xmpptest.Program
+	*programtest.Program
 	// ComponentAddress is the address where components connect with [xmpptest.Secret]. SecondAddress is for the same component, with
 	// [SecondSecret].
 	ComponentAddress, SecondAddress string
@@ -51,9 +52,9 @@ func Start(t testing.TB) *Server {
 		t.Skip(err)
 	}
 	s := &Server{t: t, dir: t.TempDir(), libraries: libraries}
-	s.Program = xmpptest.NewProgram(t, "ejabberd")
+	s.Program = programtest.NewProgram(t, "ejabberd")
 	for range 3 { // another process may take a port before ejabberd does
-		s.clientAddress, s.ComponentAddress, s.SecondAddress = xmpptest.FreeAddress(t), xmpptest.FreeAddress(t), xmpptest.FreeAddress(t)
+		s.clientAddress, s.ComponentAddress, s.SecondAddress = programtest.FreeAddress(t), programtest.FreeAddress(t), programtest.FreeAddress(t)
 		if s.launch() {
 			return s
 		}
@@ -96,8 +97,8 @@ func (s *Server) launch() bool {
 	command.Dir = s.dir
 	command.Env = append(os.Environ(), "HOME="+s.dir, "ERL_LIBS="+s.libraries, "ERL_CRASH_DUMP_BYTES=0",
 		"EJABBERD_CONFIG_PATH="+file, "EJABBERD_LOG_PATH="+filepath.Join(s.dir, "ejabberd.log"))
-	return s.Launch(command, "is started in the node", ":"+xmpptest.Port(s.clientAddress)+" for ejabberd_c2s",
-		":"+xmpptest.Port(s.ComponentAddress)+" for ejabberd_service", ":"+xmpptest.Port(s.SecondAddress)+" for ejabberd_service")
+	return s.Launch(command, "is started in the node", ":"+programtest.Port(s.clientAddress)+" for ejabberd_c2s",
+		":"+programtest.Port(s.ComponentAddress)+" for ejabberd_service", ":"+programtest.Port(s.SecondAddress)+" for ejabberd_service")
 }
 
 // configuration returns ejabberd's configuration. Without s2s, nothing of it leaves the machine: a domain without a component is refused.
@@ -120,8 +121,8 @@ modules:
   mod_register: {}
   mod_roster: {}
   mod_stream_mgmt: {}
-`, xmpptest.Domain, xmpptest.Port(s.clientAddress), xmpptest.Port(s.ComponentAddress), xmpptest.Component, xmpptest.Secret,
-		xmpptest.Port(s.SecondAddress), SecondSecret)
+`, xmpptest.Domain, programtest.Port(s.clientAddress), programtest.Port(s.ComponentAddress), xmpptest.Component, xmpptest.Secret,
+		programtest.Port(s.SecondAddress), SecondSecret)
 }
 
 // AddUser makes an account with [xmpptest.Password].

@@ -1,5 +1,5 @@
-// Package jwttest signs and verifies JWTs, for the fakes of push services and their tests. It shares no code with the providers, so a
-// mistake there isn't repeated here.
+// Package jwttest signs and verifies JWTs, also those of VAPID (RFC 8292), for the fakes of push services and their tests. It shares no
+// code with the providers, so a mistake there isn't repeated here.
 package jwttest
 
 import (
@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 )
+
+// ErrSignature means that another key signed the token, or that the token was changed.
+var ErrSignature = errors.New("the signature is wrong")
 
 // Sign makes a JWT of any header and claims, right or wrong, with the signature of ES256.
 func Sign(t testing.TB, key *ecdsa.PrivateKey, header, claims string) string {
@@ -63,7 +66,7 @@ func Verify(token string, public *ecdsa.PublicKey) ([]byte, error) {
 	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 	if !ecdsa.Verify(public, hash[:], r, s) {
-		return nil, errors.New("the signature is wrong")
+		return nil, ErrSignature
 	}
 	return decoded[1], nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/test/programtest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/xmpptest"
 )
 
@@ -26,7 +27,7 @@ const (
 
 // Server is a Prosody with the virtual host [Domain] and the component [Component].
 type Server struct {
-	*xmpptest.Program
+	*programtest.Program
 	// ComponentAddress is the address where components connect.
 	ComponentAddress string
 
@@ -47,9 +48,9 @@ func Start(t testing.TB, options ...string) *Server {
 		t.Skip(err)
 	}
 	s := &Server{t: t, dir: t.TempDir(), options: strings.Join(options, "\n")}
-	s.Program = xmpptest.NewProgram(t, "Prosody")
+	s.Program = programtest.NewProgram(t, "Prosody")
 	for range 3 { // another process may take a port before Prosody does
-		s.ComponentAddress, s.clientAddress = xmpptest.FreeAddress(t), xmpptest.FreeAddress(t)
+		s.ComponentAddress, s.clientAddress = programtest.FreeAddress(t), programtest.FreeAddress(t)
 		if s.launch() {
 			return s
 		}
@@ -90,7 +91,7 @@ func (s *Server) launch() bool {
 	command := exec.Command("prosody", "--config", file, "-F") //nolint:gosec,noctx // a test's own; Kill ends it
 	command.Dir = s.dir
 	const listens = "on [127.0.0.1]:"
-	return s.Launch(command, listens+xmpptest.Port(s.clientAddress), listens+xmpptest.Port(s.ComponentAddress))
+	return s.Launch(command, listens+programtest.Port(s.clientAddress), listens+programtest.Port(s.ComponentAddress))
 }
 
 // configuration returns Prosody's configuration. In a container, tests often run as root, and Prosody would try to become another user.
@@ -110,7 +111,7 @@ smacks_hibernation_time = 600; push_max_errors = 4
 VirtualHost %q
 Component %q
 component_secret = %q
-`, filepath.Join(s.dir, "data"), filepath.Join(s.dir, "pid"), xmpptest.Port(s.clientAddress), xmpptest.Port(s.ComponentAddress),
+`, filepath.Join(s.dir, "data"), filepath.Join(s.dir, "pid"), programtest.Port(s.clientAddress), programtest.Port(s.ComponentAddress),
 		s.options, Domain, Component, Secret)
 }
 

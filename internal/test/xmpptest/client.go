@@ -10,6 +10,17 @@ import (
 	"time"
 )
 
+// What every real server has: a host for users, whose password is Password, and a component.
+const (
+	Domain    = "example.test"
+	Component = "push.example.test"
+	Secret    = "s3cret"
+	Password  = "pw"
+)
+
+// patience is how long a test waits for a condition that a working server meets at once.
+const patience = 60 * time.Second
+
 // Client is a user's XMPP client, which sends only what a test has it send.
 type Client struct {
 	// JID is the client's full JID.

@@ -1,4 +1,4 @@
-// Package xmpptest has what tests of XMPP need: a reader of streams, a client, a runner of real servers, and a fake server that accepts
+// Package xmpptest has what tests of XMPP need: a reader of streams, a client, and a fake server that accepts
 // components (XEP-0114) and answers with the words that Prosody and ejabberd were recorded with.
 package xmpptest
 

@@ -1,4 +1,5 @@
-package xmpptest
+// Package programtest runs programs that nobody of this project wrote, such as servers and browsers, for a test.
+package programtest
 
 import (
 	"bytes"
@@ -13,24 +14,17 @@ import (
 	"time"
 )
 
-// What every real server has: a host for users, whose password is Password, and a component.
-const (
-	Domain    = "example.test"
-	Component = "push.example.test"
-	Secret    = "s3cret"
-	Password  = "pw"
-)
-
-// patience is how long a test waits for a condition that a working server meets at once.
+// patience is how long a test waits for a condition that a working program meets at once.
 const patience = 60 * time.Second
 
-// Program is a real server, which runs as a process on loopback.
+// Program is a program that runs as a process.
 type Program struct {
 	t       testing.TB
 	name    string
 	process *exec.Cmd
 	exited  chan struct{}
 	log     *log
+	before  int // the length of the log when the process was started
 }
 
 // NewProgram returns a program that is not started. It ends with the test. The directories that it uses must have been made before.
@@ -43,7 +37,7 @@ func NewProgram(t testing.TB, name string) *Program {
 // Launch runs a command as the program, and returns false if it exits, or does not log each of these texts.
 func (p *Program) Launch(command *exec.Cmd, texts ...string) bool {
 	p.t.Helper()
-	before := len(p.log.String())
+	p.before = len(p.log.String())
 	command.Stdout, command.Stderr = p.log, p.log
 	command.WaitDelay = 5 * time.Second // for helpers of the program that end after it
 	if err := command.Start(); err != nil {
@@ -58,11 +52,41 @@ func (p *Program) Launch(command *exec.Cmd, texts ...string) bool {
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	for _, text := range texts {
-		if !p.log.wait(ctx, exited, func(log string) bool { return strings.Contains(log[before:], text) }) {
+		if !p.log.wait(ctx, exited, func(log string) bool { return strings.Contains(log[p.before:], text) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// Line waits until the process that was launched last has logged a line that contains a text, and returns what follows the text. It
+// returns false if the process exits before.
+func (p *Program) Line(text string) (rest string, ok bool) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	ok = p.log.wait(ctx, p.exited, func(log string) bool {
+		_, after, _ := strings.Cut(log[p.before:], text)
+		line, _, whole := strings.Cut(after, "\n")
+		rest = strings.TrimSpace(line)
+		return whole
+	})
+	return rest, ok
+}
+
+// WaitExit waits until the process exits by itself, and returns false if it doesn't within a time.
+func (p *Program) WaitExit(within time.Duration) bool {
+	if p.process == nil {
+		return true
+	}
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // WaitLog waits until the log contains a text.
@@ -84,8 +108,16 @@ func (p *Program) WaitLogs(text string, times int) {
 // Log returns what the program has logged until now.
 func (p *Program) Log() string { return p.log.String() }
 
-// Kill ends the program without warning. Its connections are closed, but its streams are not.
-func (p *Program) Kill() { p.end((*os.Process).Kill) }
+// Kill ends the program without warning. Its connections are closed, but its streams are not. If the command has its own process group,
+// the whole group ends.
+func (p *Program) Kill() {
+	p.end(func(process *os.Process) error {
+		if attributes := p.process.SysProcAttr; attributes != nil && attributes.Setpgid {
+			return syscall.Kill(-process.Pid, syscall.SIGKILL)
+		}
+		return process.Kill()
+	})
+}
 
 // Stop ends the program in order.
 func (p *Program) Stop() {
