@@ -100,14 +100,21 @@ func TestAMessageReachesTheBrowserAndItsAnswerIsKnown(t *testing.T) {
 	n := b.read("notification")
 	headers, _ := n["headers"].(object)
 	if n["channelID"] != channel || n["data"] != base64.RawURLEncoding.EncodeToString([]byte(body)) || headers["encoding"] != "aes128gcm" {
-		t.Errorf("the browser gets %v", n)
+		t.Errorf("the browser gets a message of %v with %v", n["channelID"], n["headers"])
 	}
 	b.send(object{"messageType": "ack", "updates": []object{{"channelID": channel, "version": n["version"], "code": 101}}})
 	sub := s.WaitAcks(endpoint, 1)
 	m := sub.Messages[0]
 	if sub.Key != app.public || m.Ack != 101 || m.Size != 4096 || m.Subject != "mailto:ops@example.org" ||
 		m.Header.Get("Topic") != "a_topic-1" {
-		t.Errorf("the service knows %+v", sub)
+		t.Errorf("the service knows an answer %d to %d bytes of %q", m.Ack, m.Size, m.Subject)
+	}
+
+	// Another browser gets only its own messages.
+	other := connect(t, s, "")
+	status, _, _, _ = app.push(other.register(third, ""), "body")
+	if n := other.read("notification"); status != 201 || n["channelID"] != third {
+		t.Errorf("the other browser gets a message of %v", n["channelID"])
 	}
 
 	// An endpoint without a key needs no signature, and a push needs no body.
@@ -115,11 +122,11 @@ func TestAMessageReachesTheBrowserAndItsAnswerIsKnown(t *testing.T) {
 		t.Errorf("the answer is %d", status)
 	}
 	if n = b.read("notification"); n["channelID"] != second || n["data"] != nil {
-		t.Errorf("the browser gets %v", n)
+		t.Errorf("the browser gets a message of %v with %v", n["channelID"], n["headers"])
 	}
 	b.send(object{"messageType": "nack", "version": n["version"], "code": 301})
 	if sub := s.WaitAcks(open, 1); sub.Messages[0].Ack != 301 || sub.Key != "" {
-		t.Errorf("the service knows %+v", sub)
+		t.Errorf("the service knows an answer %d", sub.Messages[0].Ack)
 	}
 }
 
@@ -141,7 +148,7 @@ func TestASubscriptionThatWasGivenUpIsGone(t *testing.T) {
 	}
 	wantGone(106, "No such subscription")
 	if sub := s.Subscriptions()[0]; sub.Unregistered != 201 {
-		t.Errorf("the service knows %+v", sub)
+		t.Errorf("the service knows the code %d", sub.Unregistered)
 	}
 
 	endpoint = b.register(second, app.public)
@@ -151,7 +158,7 @@ func TestASubscriptionThatWasGivenUpIsGone(t *testing.T) {
 		t.Error("the browser is still known")
 	}
 	if sub := s.Subscriptions()[1]; sub.Unregistered != -1 {
-		t.Errorf("the service knows %+v", sub)
+		t.Errorf("the service knows the code %d", sub.Unregistered)
 	}
 }
 

@@ -195,4 +195,5 @@ func set(name, value string) func(*http.Request) {
 const (
 	channel = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 	second  = "1f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+	third   = "2f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 )

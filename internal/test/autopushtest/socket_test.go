@@ -1,8 +1,10 @@
 package autopushtest_test
 
 import (
+	"context"
 	"encoding/base64"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -47,12 +49,12 @@ func TestMessagesWaitForABrowserThatIsAway(t *testing.T) {
 
 	again := connect(t, s, b.uaid)
 	if bodies := again.bodies(3); again.uaid != b.uaid || bodies != "abd" {
-		t.Errorf("%s gets %s", again.uaid, bodies)
+		t.Errorf("the browser with another name: %v, gets %s", again.uaid != b.uaid, bodies)
 	}
 	sub := s.WaitAcks(endpoint, 5)
 	for i, dropped := range []bool{false, false, true, false, true} {
 		if m := sub.Messages[i]; m.Dropped != dropped {
-			t.Errorf("message %d is %+v", i, m)
+			t.Errorf("message %d is dropped: %v", i, m.Dropped)
 		}
 	}
 
@@ -67,6 +69,11 @@ func TestMessagesWaitForABrowserThatIsAway(t *testing.T) {
 	}
 	// A second connection of a browser closes the first.
 	fourth := connect(t, s, b.uaid)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, data, err := third.socket.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("the first connection is open: %d bytes, %v", len(data), err)
+	}
 	push("h", "", "60")
 	if bodies := fourth.bodies(1); bodies != "h" {
 		t.Errorf("it gets %s", bodies)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,14 +225,13 @@ func lacks(t testing.TB, err error) {
 	t.Skip(err)
 }
 
-// find returns the path of the first program that is installed.
-func find(names ...string) (string, error) {
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
+// find returns the path of a program, which is in Debian's package of the same name.
+func find(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("there is no %s: install the package %[1]s: %w", name, err)
 	}
-	return "", errors.New("there is no " + names[0] + ": install the package " + names[0])
+	return path, nil
 }
 
 var screenshotFolder = sync.OnceValues(func() (string, error) {

@@ -18,6 +18,6 @@
 //
 // # What must be installed
 //
-// The programs firefox-esr (or firefox) and chromium, and axe.min.js of the npm package axe-core, whose path is in AXE_CORE. A test that
+// Debian's packages firefox-esr and chromium, and axe.min.js of the npm package axe-core, whose path is in AXE_CORE. A test that
 // lacks any of them is skipped, unless CI_REQUIRE_BROWSERS is set.
 package browsertest

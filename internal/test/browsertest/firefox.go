@@ -19,7 +19,7 @@ type firefox struct {
 }
 
 func (f *firefox) command(profile string, s settings) (*exec.Cmd, string, error) {
-	program, err := find("firefox-esr", "firefox")
+	program, err := find("firefox-esr")
 	if err != nil {
 		return nil, "", err
 	}
@@ -33,8 +33,8 @@ func (f *firefox) command(profile string, s settings) (*exec.Cmd, string, error)
 	return command, "WebDriver BiDi listening on ", nil
 }
 
-// preferences returns the content of the profile's user.js. Firefox's names for push are in
-// https://searchfox.org/mozilla-esr140/source/modules/libpref/init/all.js.
+// preferences returns the content of the profile's user.js. BiDi itself adds those that every automated Firefox needs:
+// https://searchfox.org/mozilla-central/source/remote/shared/RecommendedPreferences.sys.mjs.
 func preferences(s settings) string {
 	values := map[string]any{
 		// Nothing but loopback is reached: everything else goes to a proxy that is not there. Loopback never goes to a proxy.
@@ -54,22 +54,8 @@ func preferences(s settings) string {
 		"dom.push.connection.enabled":                   s.pushService != "",
 		"dom.push.serverURL":                            s.pushService,
 
-		"ui.useOverlayScrollbars":                     1, // screenshots are as wide as the viewport
-		"browser.startup.page":                        0,
-		"datareporting.policy.dataSubmissionEnabled":  false,
-		"app.normandy.enabled":                        false,
-		"browser.safebrowsing.malware.enabled":        false,
-		"browser.safebrowsing.phishing.enabled":       false,
-		"browser.shell.checkDefaultBrowser":           false,
-		"toolkit.cosmeticAnimations.enabled":          false,
-		"network.captive-portal-service.enabled":      false,
-		"network.connectivity-service.enabled":        false,
-		"services.settings.server":                    "data:,#remote-settings-dummy/v1",
-		"browser.sessionstore.resume_from_crash":      false,
-		"dom.min_background_timeout_value":            20, // pages in the background are not slower
-		"dom.timeout.enable_budget_timer_throttling":  false,
-		"dom.ipc.processPrelaunch.enabled":            false,
-		"media.hardware-video-decoding.force-enabled": false,
+		"ui.useOverlayScrollbars": 1, // screenshots are as wide as the viewport
+		"browser.startup.page":    0,
 	}
 	var lines []string
 	for name, value := range values {

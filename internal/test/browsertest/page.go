@@ -187,6 +187,14 @@ func (p *Page) screenshot() ([]byte, error) {
 	return base64.StdEncoding.DecodeString(encoded)
 }
 
+// WaitNotifications waits until the page's worker shows a number of notifications, and returns them like [Page.Notifications]. A browser
+// answers a push before the notification is there.
+func (p *Page) WaitNotifications(n int) []Notification {
+	p.b.t.Helper()
+	p.Wait(fmt.Sprintf(`navigator.serviceWorker.getRegistration().then(r => r.getNotifications()).then(shown => shown.length >= %d)`, n))
+	return p.Notifications()
+}
+
 // Notifications returns the notifications that the page's worker shows, sorted by title and body.
 func (p *Page) Notifications() (shown []Notification) {
 	p.b.t.Helper()

@@ -54,6 +54,8 @@
 //   - rig_chaos_test.go has push services of all four kinds. Each is behind a front (rig_chaos_front_test.go) that makes every connection
 //     fail in a different way. rig_chaos_plan_test.go decides how, rig_chaos_conn_test.go does it to bytes, and
 //     rig_chaos_session_test.go and rig_chaos_http1_test.go do it to frames and requests.
+//   - rig_browser_test.go is a real Firefox (internal/test/browsertest) with a push service that speaks its protocol
+//     (internal/test/autopushtest), and a gateway that also serves a web client.
 //   - rig_hang_test.go and rig_servers_test.go are servers that hang, count or refuse.
 //
 // Judges:
@@ -85,5 +87,6 @@
 // E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse.
 // Without it, and without synapse_homeserver in the PATH, Synapse's tests are skipped, unless CI_REQUIRE_SYNAPSE is set. Prosody's tests
 // are skipped without a Prosody, unless CI_REQUIRE_PROSODY is set. Those of the real ejabberd are skipped without an ejabberd, unless
-// CI_REQUIRE_EJABBERD is set.
+// CI_REQUIRE_EJABBERD is set. Those of browsers are skipped without Firefox, Chromium or axe-core, unless CI_REQUIRE_BROWSERS is set:
+// internal/test/browsertest says what must be installed, and what AXE_CORE and BROWSER_SCREENSHOTS are.
 package e2e
