@@ -16,8 +16,8 @@ var results = map[string]string{
 	"unavailable": "answered with 503, so the homeserver sends it again",
 }
 
-// NameNormally is the name of the fact what would happen to the same notification from a homeserver, and OnRecord is its value for a pushkey
-// that is recorded as dead.
+// NameNormally is the name of the fact what would happen to the same notification from a homeserver. OnRecord is its value for a pushkey
+// that is on record as dead.
 const (
 	NameNormally = "Normally"
 	OnRecord     = "rejected without asking the push service: the pushkey is recorded as dead"
@@ -43,7 +43,8 @@ func (c Clock) Trial(t gateway.Trial) Report {
 	}
 	r.add(Fact{"App", t.App + " (" + t.Provider + ")"}, Fact{"Pushkey hash", t.PushkeyHash}, Fact{"Received at", t.Site})
 	if t.Outcome != t.Reason {
-		r.add(Fact{"Outcome", t.Outcome + ": " + t.Reason}, Fact{"Service reason", t.Word}, Fact{"Detail", t.Detail}, Fact{"Meaning", t.Explanation})
+		r.add(Fact{"Outcome", t.Outcome + ": " + t.Reason}, Fact{"Service reason", t.Word}, Fact{"Detail", t.Detail},
+			Fact{"Meaning", t.Explanation})
 	}
 	if t.RetryAfter > 0 {
 		r.add(Fact{"Retry after", fmt.Sprintf("%.0f s", t.RetryAfter)})

@@ -136,8 +136,8 @@ func (p *Page) troubles(a gateway.AppStatus) (t table, meanings []describe.Fact)
 	t = newTable("Problems since the process began", "Problem", "Count", "Since", "Last", "Until", "Action needed")
 	said := make(map[string]bool)
 	for _, trouble := range a.Troubles {
-		row := cells(describe.WithWord(trouble.Reason, trouble.Word), number(trouble.Count), p.clock.When(trouble.Since), p.clock.When(trouble.Last),
-			cmp.Or(p.clock.When(trouble.Until), "—"), "no")
+		row := cells(describe.WithWord(trouble.Reason, trouble.Word), number(trouble.Count),
+			p.clock.When(trouble.Since), p.clock.When(trouble.Last), cmp.Or(p.clock.When(trouble.Until), "—"), "no")
 		row[0].Note = trouble.Detail
 		if trouble.Alarm {
 			row[5] = cell{Text: "yes", Tone: describe.Bad}

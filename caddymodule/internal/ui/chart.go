@@ -94,7 +94,8 @@ func (h *history) large(sums map[string][]int, zone *time.Location) *chart {
 	}
 	c.Text = "No push in the last hour"
 	if len(parts) > 0 {
-		c.Text = "Pushes in each minute of the last hour, at most " + number(top) + " with the same outcome. In total: " + strings.Join(parts, ", ")
+		c.Text = "Pushes in each minute of the last hour, at most " + number(top) + " with the same outcome. " +
+			"In total: " + strings.Join(parts, ", ")
 	}
 	c.Minutes = newTable("Pushes by minute", append([]string{"Minute"}, names...)...)
 	for minute := h.Minutes - 1; minute >= 0; minute-- {

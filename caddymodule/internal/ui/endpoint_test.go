@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -157,30 +159,41 @@ func TestV37_ThePageEndsAndClosesItsPort(t *testing.T) {
 	}
 }
 
+// stuck is an API that does not answer about the outbox before it is released, even if the request's context ends.
+type stuck struct {
+	API
+	asked, released chan struct{}
+}
+
+func (s stuck) Get(ctx context.Context, path string, query url.Values, into any) ([]byte, error) {
+	if path != "outbox" {
+		return s.API.Get(ctx, path, query, into)
+	}
+	close(s.asked)
+	<-s.released
+	return nil, errors.New("released")
+}
+
 func TestV37_ARequestThatHangsDoesNotKeepThePage(t *testing.T) {
 	t.Parallel()
-	asked := make(chan struct{})
-	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.ReadAll(r.Body)
-		close(asked)
-		<-r.Context().Done()
-	}))
-	t.Cleanup(hanging.Close)
-	b := open(t, newAPI(t, usual()).client(t))
-	b.page.api = at(t, strings.TrimPrefix(hanging.URL, "http://"))
-	ended := make(chan struct{})
+	api := stuck{newAPI(t, usual()).client(t), make(chan struct{}), make(chan struct{})}
+	t.Cleanup(func() { close(api.released) })
+	b := open(t, api)
+	cut := make(chan error)
 	go func() {
-		defer close(ended)
-		r, _ := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil)
-		if resp, err := b.Do(r); err == nil {
-			_ = resp.Body.Close()
+		r, err := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil)
+		if err == nil {
+			_, err = b.Do(r) //nolint:bodyclose // there is no answer
 		}
+		cut <- err
 	}()
-	<-asked
+	<-api.asked
 	b.page.end()
+	if err := <-cut; err == nil {
+		t.Error("the request is answered")
+	}
 	if err := <-b.page.done; err != nil {
 		t.Error(err)
 	}
-	b.page.done <- nil
-	<-ended
+	b.page.done <- nil // for the clean-up
 }

@@ -198,8 +198,7 @@ func TestV32_AFormWithoutTheSessionsTokenChangesNothing(t *testing.T) {
 				t.Errorf("%s, with %s: answered with %d", path, name, a.status)
 			}
 			// A token in the URL does not count, because browsers keep URLs.
-			delete(fields, "token")
-			fields.Set("token", "")
+			fields["token"] = nil
 			b.submit(path+"?token="+b.page.token, fields).want(t, http.StatusForbidden)
 		}
 	}
@@ -247,17 +246,16 @@ func TestV33_NoAnswerMayBeFramedKeptOrReadByOthers(t *testing.T) {
 		b.get("/"), b.get("/script.js"), b.get("/nothing"), b.get("/", host("evil.example.org")), b.submit("/pushkeys/explain", url.Values{"hash": {hashA}}),
 		b.submit("/test", url.Values{"token": {""}}),
 	} {
-		for name, want := range headers {
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+				"form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+			"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store",
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "Access-Control-Allow-Origin": "",
+		} {
 			if got := a.header.Get(name); got != want {
 				t.Errorf("%s has %s: %q", a.address, name, got)
 			}
 		}
-		if a.header.Get("Access-Control-Allow-Origin") != "" || a.header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s has %v", a.address, a.header)
-		}
-	}
-	if policy := headers["Content-Security-Policy"]; strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
-		t.Errorf("the policy allows more than the page's own files: %s", policy)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
@@ -52,8 +53,9 @@ func (p *Page) entries(ctx context.Context, r *http.Request) (view, error) {
 		if e.Running {
 			due = "in progress"
 		}
-		row := append(cells(e.PushkeyHash, describe.Kind(e.Badge, e.Wake), number(e.Size), p.clock.When(e.Accepted), p.clock.When(e.Expires), due, fmt.Sprint(e.Attempts)),
-			cell{Forms: []form{detailsOf(e.PushkeyHash), retrying(app, e.PushkeyHash), dropping(app, e.PushkeyHash, e.ID)}})
+		row := cells(e.PushkeyHash, describe.Kind(e.Badge, e.Wake), number(e.Size), p.clock.When(e.Accepted), p.clock.When(e.Expires),
+			due, fmt.Sprint(e.Attempts), "")
+		row[7].Forms = []form{detailsOf(e.PushkeyHash), retrying(app, e.PushkeyHash), dropping(app, e.PushkeyHash, e.ID)}
 		row[0].Code, row[0].Note = true, e.ID
 		body.Table.add(row...)
 	}
@@ -62,7 +64,8 @@ func (p *Page) entries(ctx context.Context, r *http.Request) (view, error) {
 		body.Forms[0].Label = "Retry all now"
 	}
 	if page.Next != "" {
-		body.Forms = append([]form{{Action: "/outbox/list", Label: "Next page", Fields: []field{{"app", app}, {"cursor", page.Next}}}}, body.Forms...)
+		next := form{Action: "/outbox/list", Label: "Next page", Fields: []field{{"app", app}, {"cursor", page.Next}}}
+		body.Forms = slices.Insert(body.Forms, 0, next)
 	}
 	v.Body = body
 	return v, nil
@@ -81,7 +84,8 @@ func (p *Page) retry(ctx context.Context, r *http.Request) (view, error) {
 	notice := describe.Report{Tone: describe.Good, Sentence: "The gateway retries the pending pushes of the app " + app + " now."}
 	switch {
 	case !answer.Configured:
-		notice = describe.Report{Tone: describe.Warning, Sentence: "The app " + app + " is not configured. Its pending pushes will be retried if you configure it again before they expire."}
+		notice = describe.Report{Tone: describe.Warning, Sentence: "The app " + app + " is not configured. " +
+			"Its pending pushes will be retried if you configure it again before they expire."}
 	case answer.PushkeyHash != "":
 		notice.Sentence = "The gateway retries the pending pushes of " + answer.PushkeyHash + " now."
 	}
@@ -112,7 +116,9 @@ func dropping(app, hash, id string) form {
 }
 
 func (p *Page) drop(ctx context.Context, r *http.Request) (view, error) {
-	request := dropRequest{App: r.PostForm.Get("app"), Hash: r.PostForm.Get("hash"), ID: r.PostForm.Get("id"), Cursor: r.PostForm.Get("cursor")}
+	request := dropRequest{
+		App: r.PostForm.Get("app"), Hash: r.PostForm.Get("hash"), ID: r.PostForm.Get("id"), Cursor: r.PostForm.Get("cursor"),
+	}
 	request.All = request.Hash == ""
 	what := "all pending pushes of the app " + request.App
 	switch {
@@ -139,10 +145,12 @@ func (p *Page) drop(ctx context.Context, r *http.Request) (view, error) {
 	if answer.Next != "" {
 		return confirm(confirmation{
 			Question: fmt.Sprintf("%s dropped so far. Drop the others, too?", describe.Count(answer.Dropped, "push", "pushes")),
-			Form:     form{Action: "/outbox/drop", Label: "Continue", Fields: append(fields, field{"cursor", answer.Next}), Danger: true}, Back: "/outbox",
+			Form:     form{Action: "/outbox/drop", Label: "Continue", Fields: append(fields, field{"cursor", answer.Next}), Danger: true},
+			Back:     "/outbox",
 		})
 	}
-	return p.notices.done("/outbox", nil, describe.Report{Tone: describe.Good, Sentence: describe.Count(answer.Dropped, "push", "pushes") + " dropped."})
+	dropped := describe.Count(answer.Dropped, "push", "pushes") + " dropped."
+	return p.notices.done("/outbox", nil, describe.Report{Tone: describe.Good, Sentence: dropped})
 }
 
 // confirmation asks before something that cannot be undone.

@@ -120,7 +120,8 @@ func (p *Page) listApps(body *overview, o admin.Overview, h *history) {
 	body.Shown = len(apps)
 	body.Apps = newTable("Apps", "App", "State", "Last hour", "Pending", "In flight", "Last delivered")
 	for _, a := range apps {
-		row := cells(a.App, "", "", cmp.Or(p.clock.Pending(a.Outbox), "unknown"), fmt.Sprint(a.InFlight), cmp.Or(p.clock.Whenever(a.LastDelivered), "not yet"))
+		row := cells(a.App, "", "", cmp.Or(p.clock.Pending(a.Outbox), "unknown"), fmt.Sprint(a.InFlight),
+			cmp.Or(p.clock.Whenever(a.LastDelivered), "not yet"))
 		row[0].Link, row[0].Note, row[0].Code = linkTo(a.App), a.Provider, true
 		row[1].Text, row[1].Note, row[1].Tone = stateOf(a, o.Degraded)
 		if c := h.small(a.App); c != nil {

@@ -64,7 +64,8 @@ var errData = errors.New("the data is not valid JSON: copy the pusher's data wit
 
 // wrong returns the page for a form that must be filled in differently.
 func wrong(err error) (view, error) {
-	return view{template: "problem", Title: "The form is not complete", status: http.StatusBadRequest, Body: problem{Sentence: sentence(err.Error())}}, nil
+	body := problem{Sentence: sentence(err.Error())}
+	return view{template: "problem", Title: "The form is not complete", status: http.StatusBadRequest, Body: body}, nil
 }
 
 // device is the content of the page about a device.
@@ -122,11 +123,14 @@ func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 	if _, err := p.api.Get(ctx, "rejected", query, &page); err != nil {
 		return v, err
 	}
-	body := list{App: app, Prefix: prefix, None: "No such pushkey is recorded as dead or suspected.", Gone: page.Configured != nil && !*page.Configured}
+	body := list{
+		App: app, Prefix: prefix, None: "No such pushkey is recorded as dead or suspected.", Gone: page.Configured != nil && !*page.Configured,
+	}
 	body.Table = newTable(v.Title, "Pushkey hash", "App", "State", "Reason", "First seen", "Last seen", "")
 	for _, record := range page.Records {
-		row := append(cells(record.PushkeyHash, record.App, describe.State(record), record.Reason, p.clock.When(record.FirstSeen), p.clock.When(record.LastSeen)),
-			cell{Forms: []form{detailsOf(record.PushkeyHash), forgetting(record.PushkeyHash)}})
+		row := cells(record.PushkeyHash, record.App, describe.State(record), record.Reason,
+			p.clock.When(record.FirstSeen), p.clock.When(record.LastSeen), "")
+		row[6].Forms = []form{detailsOf(record.PushkeyHash), forgetting(record.PushkeyHash)}
 		row[0].Code, row[1].Code = true, true
 		body.Table.add(row...)
 	}

@@ -74,7 +74,9 @@ type section struct {
 	Current    bool
 }
 
-var sections = []section{{Path: "/", Name: "Overview"}, {Path: "/pushkeys", Name: "Pushkeys"}, {Path: "/outbox", Name: "Outbox"}, {Path: "/test", Name: "Test push"}}
+var sections = []section{
+	{Path: "/", Name: "Overview"}, {Path: "/pushkeys", Name: "Pushkeys"}, {Path: "/outbox", Name: "Outbox"}, {Path: "/test", Name: "Test push"},
+}
 
 // renderer has the templates by name.
 type renderer map[string]*template.Template

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -140,6 +144,32 @@ func TestV36_ThePageOutlivesTheGateway(t *testing.T) {
 		gateway.start(config)
 		page.shows("/", "The gateway is ready.")
 	})
+}
+
+func TestV37_TheCommandPrintsHowToOpenThePageAndEndsWhenItIsAsked(t *testing.T) {
+	t.Parallel()
+	gateway := newProcess(t)
+	cmd := gateway.command("matrix-push", "ui", "--address", "127.0.0.1:1", "--port", strconv.Itoa(gateway.port2))
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(gateway.port2)
+	var printed string
+	for lines := bufio.NewScanner(stdout); !strings.Contains(printed, "Ctrl-C") && lines.Scan(); {
+		printed += lines.Text() + "\n"
+	}
+	want := regexp.MustCompile(`(?s)^Open this URL .* It works once:\n  http://127\.0\.0\.1:` + port + `/[A-Z2-7]{26}\n.*\n  ssh -N -L ` + port + `:127\.0\.0\.1:` + port +
+		` <this machine>\nThe page ends when you press Ctrl-C\.\n$`)
+	if !want.MatchString(printed) {
+		t.Errorf("it prints\n%s", printed)
+	}
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestV37_TheCommandEndsWithCtrlCAndClosesItsPort(t *testing.T) {
