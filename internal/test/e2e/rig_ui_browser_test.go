@@ -39,13 +39,13 @@ func (s *uiSession) typed(b *browsertest.Browser) uiPage {
 	return p
 }
 
-// follow clicks on a link or a button, waits for the page that it leads to, and wants these texts there.
+// follow clicks on a link or a button, and waits until the page that it leads to has these texts.
 func (p uiPage) follow(selector string, texts ...string) {
 	p.session.t.Helper()
 	p.leave(func() { p.Click(selector) }, texts...)
 }
 
-// leave does something that leads to another page, waits for that page, and wants these texts there.
+// leave does something that leads to another page, and waits until that page has these texts.
 func (p uiPage) leave(do func(), texts ...string) {
 	p.session.t.Helper()
 	p.Evaluate(`document.documentElement.dataset.left = ""`, nil)
@@ -54,15 +54,10 @@ func (p uiPage) leave(do func(), texts ...string) {
 	p.shows(texts...)
 }
 
-// shows wants these texts in the page.
+// shows waits until these texts are in the page.
 func (p uiPage) shows(texts ...string) {
 	p.session.t.Helper()
-	shown := strings.Join(strings.Fields(p.Text("body")), " ")
-	for _, text := range texts {
-		if !strings.Contains(shown, text) {
-			p.session.t.Errorf("%s does not show %q:\n%s", p.URL(), text, shown)
-		}
-	}
+	p.Wait(string(mustMarshal(texts)) + `.every(text => document.body.innerText.replace(/\s+/g, " ").includes(text))`)
 	p.keep()
 }
 
@@ -86,7 +81,8 @@ func (p uiPage) keep() {
 // refused wants a tab to show a refusal with this text, and nothing of the gateway.
 func refused(t *testing.T, p *browsertest.Page, text string) {
 	t.Helper()
-	if shown := p.Text("body"); p.Status() != http.StatusForbidden || !strings.Contains(shown, text) || strings.Contains(shown, "Overview") {
+	p.WaitText("body", text)
+	if shown := p.Text("body"); p.Status() != http.StatusForbidden || strings.Contains(shown, "Overview") {
 		t.Errorf("%s is answered with %d: %s", p.URL(), p.Status(), shown)
 	}
 }

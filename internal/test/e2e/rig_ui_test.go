@@ -74,6 +74,9 @@ func (p *process) startUI(address string, flags ...string) *uiSession {
 	return s
 }
 
+// port returns the port of the page.
+func (s *uiSession) port() string { return s.url[strings.LastIndex(s.url, ":")+1:] }
+
 // end ends the command as Ctrl-C does, and returns its exit code.
 func (s *uiSession) end() int {
 	s.t.Helper()

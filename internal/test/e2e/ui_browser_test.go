@@ -138,7 +138,7 @@ func (g *uiGateway) manages(t *testing.T, p uiPage) {
 	p.follow(`.forms a`, "Pending pushes")
 	g.wantState(true, 1, 4)
 	p.follow(`form[action="/outbox/list"] button`, one)
-	p.follow(`tr:has(input[value="`+one+`"]) form[action="/outbox/drop"] button`)
+	p.follow(`tr:has(input[value="` + one + `"]) form[action="/outbox/drop"] button`)
 	p.follow(`form[action="/outbox/drop"] button`, "1 push dropped.")
 	g.wantState(true, 1, 3)
 	g.set(behaviour{}, g.two)

@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+)
+
+// serveAdmin serves in place of an admin API, and returns its address.
+func serveAdmin(t *testing.T, handler http.HandlerFunc) (address string) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// troubled returns the address of an admin API that answers with testdata/ui/troubled.json: a gateway in any kind of trouble, with XMPP
+// components, and as many more apps as it is told. No gateway has all of that soon.
+func troubled(t *testing.T, more int) (address string) {
+	t.Helper()
+	now := time.Now()
+	numbers := make([]int, more)
+	for i := range numbers {
+		numbers[i] = i + 1
+	}
+	functions := template.FuncMap{
+		"ago": func(d string) (string, error) { return shifted(now, "-"+d) },
+		"in":  func(d string) (string, error) { return shifted(now, d) },
+		// wave returns 60 numbers around a number, or below it: quieter at the end, and with a gap in every so many minutes.
+		"wave": func(around, gap int) string {
+			counts := make([]string, 60)
+			for i := range counts {
+				n := around + around*((i*7919)%23-11)/40
+				if i > 52 {
+					n = n * (60 - i) / 8
+				}
+				if gap > 0 && i%gap != 0 {
+					n = 0
+				}
+				counts[i] = fmt.Sprint(n)
+			}
+			return "[" + strings.Join(counts, ",") + "]"
+		},
+	}
+	file := template.Must(template.New("troubled.json").Funcs(functions).ParseFiles("testdata/ui/troubled.json"))
+	var text bytes.Buffer
+	if err := file.Execute(&text, numbers); err != nil {
+		t.Fatal(err)
+	}
+	var answers map[string]json.RawMessage
+	if err := json.Unmarshal(text.Bytes(), &answers); err != nil {
+		t.Fatalf("%v:\n%s", err, &text)
+	}
+	return serveAdmin(t, func(w http.ResponseWriter, r *http.Request) {
+		route := strings.TrimPrefix(r.URL.Path, "/matrix_push/")
+		if route == "outbox" && r.URL.Query().Has("app") {
+			route = "outbox of an app"
+		}
+		answer, ok := answers[route]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write(answer)
+	})
+}
+
+// shifted returns a time as JSON writes it.
+func shifted(now time.Time, by string) (string, error) {
+	d, err := time.ParseDuration(by)
+	return now.Add(d).Format(time.RFC3339), err
+}
