@@ -32,16 +32,16 @@ func troubled(t *testing.T, more int) (address string) {
 	functions := template.FuncMap{
 		"ago": func(d string) (string, error) { return shifted(now, "-"+d) },
 		"in":  func(d string) (string, error) { return shifted(now, d) },
-		// wave returns 60 numbers around a number, or below it: quieter at the end, and with a gap in every so many minutes.
+		// wave returns 60 numbers around a number, or with a gap a number in every so many minutes. The last minute has only begun.
 		"wave": func(around, gap int) string {
 			counts := make([]string, 60)
 			for i := range counts {
-				n := around + around*((i*7919)%23-11)/40
-				if i > 52 {
-					n = n * (60 - i) / 8
-				}
+				n := around + around*(i*i*31%17-8)/90 + around*(i%30)/150
 				if gap > 0 && i%gap != 0 {
 					n = 0
+				}
+				if i == 59 {
+					n /= 3
 				}
 				counts[i] = fmt.Sprint(n)
 			}
