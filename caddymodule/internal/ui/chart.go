@@ -123,11 +123,14 @@ func classOf(outcome string) string {
 // points returns the line through the counts. The line stays a little below the upper edge, so its whole width is seen.
 func points(counts []int, top int) string {
 	const edge = 3
-	var b strings.Builder
+	b := make([]byte, 0, 8*len(counts))
 	for i, n := range counts {
-		x := float64(i) * chartWidth / float64(len(counts)-1)
-		y := chartHeight - edge - float64(n)*(chartHeight-2*edge)/float64(top)
-		b.WriteString(strconv.FormatFloat(x, 'f', 0, 64) + "," + strconv.FormatFloat(y, 'f', 0, 64) + " ")
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = strconv.AppendInt(b, int64(i*chartWidth/(len(counts)-1)), 10)
+		b = append(b, ',')
+		b = strconv.AppendInt(b, int64(chartHeight-edge-n*(chartHeight-2*edge)/top), 10)
 	}
-	return strings.TrimSpace(b.String())
+	return string(b)
 }

@@ -183,7 +183,7 @@ func TestV37_ARequestThatHangsDoesNotKeepThePage(t *testing.T) {
 	go func() {
 		r, err := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil)
 		if err == nil {
-			_, err = b.Do(r) //nolint:bodyclose // there is no answer
+			_, err = b.Do(r)
 		}
 		cut <- err
 	}()

@@ -133,6 +133,7 @@ func TestV34_ListsHavePages(t *testing.T) {
 	b := open(t, api.client(t))
 	b.submit("/pushkeys/list", url.Values{"app": {"org.example.*"}, "prefix": {"ab"}}).want(t, http.StatusOK, hashA, "dead", "gone", `value="c2"`, "Next page")
 	b.submit("/pushkeys/list", url.Values{"app": {"org.example.*"}, "prefix": {"ab"}, "cursor": {"c2"}}).want(t, http.StatusOK)
+	b.submit("/pushkeys/list", url.Values{"state": {"suspected"}}).want(t, http.StatusOK, "Only those that are suspected.", `name="state" value="suspected"`)
 	api.answer("rejected", `{"records":[],"configured":false}`)
 	a := b.submit("/pushkeys/list", url.Values{"app": {"org.example.gone"}})
 	a.want(t, http.StatusOK, "No such pushkey is recorded as dead or suspected.", "This app is not configured.")
@@ -142,7 +143,7 @@ func TestV34_ListsHavePages(t *testing.T) {
 	b.submit("/outbox/list", url.Values{"app": {"org.example.up"}}).want(t, http.StatusOK, hashA, "1a58", "badge", "1,300", "in 5m", "Next page", `value="5"`)
 	b.submit("/outbox/list", url.Values{"app": {"org.example.up"}, "cursor": {"5"}}).want(t, http.StatusOK)
 	for _, want := range []string{
-		"GET rejected?app=org.example.%2A&cursor=c2&limit=50&prefix=ab", "GET outbox?app=org.example.up&cursor=5&limit=50",
+		"GET rejected?app=org.example.%2A&cursor=c2&limit=50&prefix=ab", "GET rejected?limit=50&state=suspected", "GET outbox?app=org.example.up&cursor=5&limit=50",
 	} {
 		if !slices.Contains(api.requests, want) {
 			t.Errorf("the page does not ask for %s:\n%s", want, strings.Join(api.requests, "\n"))

@@ -23,8 +23,8 @@ const pageSize = "50"
 
 // list is a page of a list.
 type list struct {
-	App, Prefix string
-	// Of is what is listed, for the case that there is nothing.
+	App, State, Prefix string
+	// None is what to say if nothing is listed.
 	None  string
 	Table table
 	// Gone means that the app is not configured any more.
@@ -114,9 +114,10 @@ func (p *Page) forget(ctx context.Context, r *http.Request) (view, error) {
 
 func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 	v := view{template: "list", Title: "Dead and suspected pushkeys", Section: "/pushkeys"}
-	app, prefix := strings.TrimSpace(r.PostForm.Get("app")), strings.TrimSpace(r.PostForm.Get("prefix"))
+	app, prefix, state := strings.TrimSpace(r.PostForm.Get("app")), strings.TrimSpace(r.PostForm.Get("prefix")), r.PostForm.Get("state")
 	query := url.Values{"limit": {pageSize}}
 	set(query, "app", app)
+	set(query, "state", state)
 	set(query, "prefix", prefix)
 	set(query, "cursor", r.PostForm.Get("cursor"))
 	var page admin.Records
@@ -124,7 +125,8 @@ func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 		return v, err
 	}
 	body := list{
-		App: app, Prefix: prefix, None: "No such pushkey is recorded as dead or suspected.", Gone: page.Configured != nil && !*page.Configured,
+		App: app, State: state, Prefix: prefix, None: "No such pushkey is recorded as dead or suspected.",
+		Gone: page.Configured != nil && !*page.Configured,
 	}
 	body.Table = newTable(v.Title, "Pushkey hash", "App", "State", "Reason", "First seen", "Last seen", "")
 	for _, record := range page.Records {
@@ -137,7 +139,8 @@ func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 	if page.Next != "" {
 		body.None = "There is none in this part of the list."
 		body.Forms = append(body.Forms, form{
-			Action: "/pushkeys/list", Label: "Next page", Fields: []field{{"app", app}, {"prefix", prefix}, {"cursor", page.Next}},
+			Action: "/pushkeys/list", Label: "Next page",
+			Fields: []field{{"app", app}, {"state", state}, {"prefix", prefix}, {"cursor", page.Next}},
 		})
 	}
 	v.Body = body

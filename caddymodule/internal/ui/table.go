@@ -30,6 +30,7 @@ func (t table) Shown() table {
 		}
 		shown.Columns = append(shown.Columns, name)
 		for n, row := range t.Rows {
+			row[i].Label = name
 			shown.Rows[n] = append(shown.Rows[n], row[i])
 		}
 	}
@@ -40,7 +41,9 @@ func (c cell) empty() bool { return c.Text == "" && c.Chart == nil && len(c.Form
 
 // cell is a cell of a table.
 type cell struct {
-	Text string
+	// Label is the name of its column.
+	Label string
+	Text  string
 	// Note is a second line.
 	Note string
 	Tone describe.Tone
