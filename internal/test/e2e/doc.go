@@ -12,7 +12,7 @@
 //     stranger may try. attack_*_test.go are attacks by one stranger on a gateway with default configuration.
 //   - xmpp_*_test.go push by XMPP: with a Prosody, or with a fake server that deletes registrations as ejabberd does. Those in
 //     xmpp_ejabberd_real_test.go run a real ejabberd.
-//   - webclient_*_test.go use examples/webclient in real browsers.
+//   - webclient_*_test.go use examples/webclient in real browsers. pictures_test.go takes the pictures of pages that are in the docs.
 //   - canaries_*_test.go and log_test.go test the rig itself.
 //
 // # The rig
