@@ -1,5 +1,5 @@
 # The short loop for contributors. A change must pass .ci/run, which calls the same commands and installs what they need.
-.PHONY: help test lint fuzz golden e2e bench ci quick release
+.PHONY: help test lint fuzz golden e2e bench ci quick release screenshots
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,9 @@ golden: ## write the golden files and the reference from the code: read the diff
 	go test ./caddymodule/sygnal ./caddymodule/internal/command ./providers/apns ./providers/fcm ./providers/unifiedpush ./providers/webpush -update
 	go test ./internal/test/e2e -run TestWhatEachServiceGets -update
 	go test ./internal/test/repository -run Reference -update
+
+screenshots: ## take the pictures of pages in docs/images, with a real Firefox
+	CI_REQUIRE_BROWSERS=1 go test -count=1 ./internal/test/e2e -run TestPicturesOfThePagesAreInTheDocs -update
 
 e2e: ## only the tests of the built program
 	go test -race -count=1 -timeout 30m ./internal/test/e2e

@@ -41,7 +41,7 @@ function isURL(text) {
 /** Returns the URL without query and slash at the end, if a token may be sent there: by https, or within this machine. */
 function allowed(text) {
   const url = URL.canParse(text) && new URL(text)
-  if (!url || url.username || url.password) throw new Trouble('bad_server_name')
+  if (!url || url.username || url.password || url.hostname.includes('%')) throw new Trouble('bad_server_name')
   if (url.protocol !== 'https:' && !isLocal(url.hostname)) throw new Trouble('plain_http', { server: url.host })
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
 }

@@ -79,11 +79,11 @@ export async function renew(registration, config, old) {
   }
 }
 
-/** Notes that the homeserver has ended the session, and so deleted its pushers. The subscription stays for the next session. */
+/** Notes that the homeserver has ended the session, and perhaps deleted its pushers. The subscription stays for the next session. */
 export async function signedOut() {
   await set('account', undefined)
   const device = await get('device')
-  if (device) await set('device', { ...device, registered: false, replaces: undefined })
+  if (device) await set('device', { ...device, registered: false })
 }
 
 /**

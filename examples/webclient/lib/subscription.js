@@ -30,11 +30,11 @@ export async function requirePermission() {
  * @returns {Promise<PushSubscription>}
  */
 export async function subscribe(registration, key) {
-  const existing = await registration.pushManager.getSubscription()
-  if (existing && hasKey(existing, key)) return existing
-  await existing?.unsubscribe()
-  const subscribing = registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: decode(key) })
   try {
+    const existing = await registration.pushManager.getSubscription()
+    if (existing && hasKey(existing, key)) return existing
+    await existing?.unsubscribe()
+    const subscribing = registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: decode(key) })
     return await Promise.race([subscribing, rejectLater(subscribeTime)])
   } catch (error) {
     throw subscribeTrouble(error)

@@ -198,7 +198,7 @@ func (b *Browser) Opened(url string) *Page {
 	b.t.Helper()
 	ctx, cancel := b.soon()
 	defer cancel()
-	var known []string
+	known := []string{} // not null in JSON
 	for _, p := range b.pages {
 		known = append(known, p.id)
 	}

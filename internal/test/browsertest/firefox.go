@@ -86,11 +86,12 @@ func (f *firefox) attach(ctx context.Context, url string, _ settings) (err error
 	return err
 }
 
-// keepAlerts makes Firefox show a notification until it is closed or clicked on. Without it, Firefox closes each after 20 seconds. The code
-// of its window is in https://searchfox.org/mozilla-central/source/toolkit/components/alerts/resources/content/alert.js.
+// keepAlerts makes Firefox show a notification until it is closed or clicked on, and marks its window once it is shown. Without it, Firefox
+// closes each after 20 seconds. The code of its window is in https://searchfox.org/mozilla-central/source/toolkit/components/alerts/resources/content/alert.js.
 const keepAlerts = `Services.ww.registerNotification((opened, topic) => {
 	if (topic === "domwindowopened") opened.addEventListener("AlertActive", () => {
 		opened.document.getElementById("alertBox").removeAttribute("animate");
+		opened.document.documentElement.setAttribute("shown", "");
 	});
 }), ""`
 
@@ -217,7 +218,8 @@ func (f *firefox) deny(ctx context.Context, origin string) error {
 // clickNotification clicks on the window of a notification. Firefox without a desktop opens one for each.
 func (f *firefox) clickNotification(ctx context.Context, title string) error {
 	_, err := f.until(ctx, `[...Services.wm.getEnumerator("alert:alert")].some(w => {
-		const found = w.document.getElementById("alertTitleLabel").value === `+quote(title)+`;
+		const found = w.document.documentElement?.hasAttribute("shown") &&
+			w.document.getElementById("alertTitleLabel").value === `+quote(title)+`;
 		if (found) w.document.getElementById("alertBox").click();
 		return found;
 	})`)

@@ -12,6 +12,7 @@
 //     stranger may try. attack_*_test.go are attacks by one stranger on a gateway with default configuration.
 //   - xmpp_*_test.go push by XMPP: with a Prosody, or with a fake server that deletes registrations as ejabberd does. Those in
 //     xmpp_ejabberd_real_test.go run a real ejabberd.
+//   - webclient_*_test.go use examples/webclient in real browsers. pictures_test.go takes the pictures of pages that are in the docs.
 //   - canaries_*_test.go and log_test.go test the rig itself.
 //
 // # The rig
@@ -42,6 +43,7 @@
 //     requests of Synapse.
 //   - rig_xmpp_test.go puts a Prosody (internal/test/prosodytest) or an ejabberd (internal/test/ejabberdtest), and an FCM around a gateway.
 //     rig_xmpp_ejabberd_test.go is a fake XMPP server with ejabberd's rule about registrations.
+//   - rig_webclient_homeserver_test.go is the part of the client-server API that the web client needs, with one user.
 //   - rig_traffic_test.go sends a steady stream. rig_users_test.go has users who send one event after another, whatever happens.
 //   - rig_hostile_conn_test.go is a connection on which a test writes any bytes.
 //
@@ -55,7 +57,8 @@
 //     fail in a different way. rig_chaos_plan_test.go decides how, rig_chaos_conn_test.go does it to bytes, and
 //     rig_chaos_session_test.go and rig_chaos_http1_test.go do it to frames and requests.
 //   - rig_browser_test.go is a real Firefox (internal/test/browsertest) with a push service that speaks its protocol
-//     (internal/test/autopushtest), and a gateway that also serves a web client.
+//     (internal/test/autopushtest), and a gateway that also serves a web client. rig_webclient_test.go has the one of examples/webclient,
+//     as the quick start serves it.
 //   - rig_hang_test.go and rig_servers_test.go are servers that hang, count or refuse.
 //
 // Judges:

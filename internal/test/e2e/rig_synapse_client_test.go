@@ -19,23 +19,24 @@ import (
 
 // matrixUser is a user of Synapse, logged in.
 type matrixUser struct {
-	t     *testing.T
-	hs    *synapse
-	id    string
-	token string
+	t        *testing.T
+	hs       *synapse
+	id       string
+	password string
+	token    string
 }
 
 // register makes a user with this display name and a unique id.
 func (s *synapse) register(t *testing.T, name string) *matrixUser {
 	t.Helper()
-	u := &matrixUser{t: t, hs: s}
+	u := &matrixUser{t: t, hs: s, password: rand.Text()}
 	localpart := strings.ToLower(rand.Text())
 	var answer struct {
 		UserID string `json:"user_id"`
 		Token  string `json:"access_token"`
 	}
 	u.call(http.MethodPost, "/register", map[string]any{
-		"auth": map[string]any{"type": "m.login.dummy"}, "username": localpart, "password": rand.Text(),
+		"auth": map[string]any{"type": "m.login.dummy"}, "username": localpart, "password": u.password,
 	}, &answer)
 	u.id, u.token = answer.UserID, answer.Token
 	canaries.note(aText, u.id)
