@@ -57,7 +57,7 @@ func (p uiPage) leave(do func(), texts ...string) {
 // shows waits until these texts are in the page.
 func (p uiPage) shows(texts ...string) {
 	p.session.t.Helper()
-	p.Wait(string(mustMarshal(texts)) + `.every(text => document.body.innerText.replace(/\s+/g, " ").includes(text))`)
+	p.Wait(string(mustMarshal(append([]string{}, texts...))) + `.every(text => document.body.innerText.replace(/\s+/g, " ").includes(text))`)
 	p.keep()
 }
 
