@@ -21,7 +21,7 @@ func serveAdmin(t *testing.T, handler http.HandlerFunc) (address string) {
 }
 
 // troubled returns the address of an admin API that answers with testdata/ui/troubled.json: a gateway in any kind of trouble, with XMPP
-// components, and as many more apps as it is told. No gateway has all of that soon.
+// components, and a number of other apps. A real gateway does not get into all of that at once.
 func troubled(t *testing.T, more int) (address string) {
 	t.Helper()
 	now := time.Now()
