@@ -70,6 +70,9 @@ func plannedStore(ctx context.Context, store any, inUse error) (p command.Planne
 	if c, ok := store.(interface{ Check(context.Context) error }); ok { // outbox.Checker, rejected.Checker
 		p.Check = c.Check
 	}
+	if m, ok := store.(outbox.Mover); ok {
+		p.Move = m.Move
+	}
 	c, ok := store.(interface{ CheckOpen(context.Context) error }) // outbox.OpenChecker, rejected.OpenChecker
 	if !ok {
 		return p, nil

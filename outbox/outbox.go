@@ -19,6 +19,9 @@
 //   - A proven entry is never displaced, nor is one with an attempt under way.
 //   - A push displaces at most 64 entries. If that does not make room, it is refused with [ErrFull], and nothing is displaced.
 //
+// A box may be divided into parts, by device. Each part then has an equal share of the room, for which these rules hold. Between devices of
+// different parts, the order by when they are due is only approximate.
+//
 // Entries without a group are displaced only by those of a higher standing, and displace none of their own standing. They have no
 // shares.
 //
@@ -119,10 +122,17 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// Mover is implemented by a box that keeps its entries in several places, if an option decides in which one.
+type Mover interface {
+	// Move moves all entries to where this box looks for them. The box is not open. Move keeps other boxes from using the entries meanwhile,
+	// and calls tell now and then with the number of entries that were moved. If it was interrupted, it can be called again.
+	Move(ctx context.Context, tell func(moved int)) error
+}
+
 // Ledger is implemented by a box that remembers delivered events across restarts.
 type Ledger interface {
-	// Note remembers an event until a time. It is written with the next commit, and Note does not wait for that.
-	Note(event [16]byte, until time.Time)
+	// Note remembers an event of a device until a time. It is written with the next commit, and Note does not wait for that.
+	Note(device, event [16]byte, until time.Time)
 
 	// Recall calls yield for each event that is still remembered.
 	Recall(ctx context.Context, yield func(event [16]byte)) error
@@ -162,7 +172,8 @@ const (
 type Inspector interface {
 	Queue
 
-	// Depths returns how many pushes are pending for each app that has any, including apps that are no longer configured.
+	// Depths returns how many pushes are pending for each app that has any, including apps that are no longer configured. With a
+	// [PartError], it returns what it could read.
 	Depths(ctx context.Context) ([]Depth, error)
 
 	// List returns a page of an app's entries, and the cursor of the next page, which is empty at the end. A page has at most limit
@@ -174,6 +185,19 @@ type Inspector interface {
 	// entry with an attempt under way stays.
 	Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error)
 }
+
+// PartError means that a part of the box cannot be read now, for example because one of its servers does not answer.
+type PartError struct {
+	// Parts names the parts that cannot be read, for operators.
+	Parts string
+	Err   error
+}
+
+// Error returns the parts and why they cannot be read.
+func (e *PartError) Error() string { return e.Parts + " cannot be read: " + e.Err.Error() }
+
+// Unwrap returns why the parts cannot be read.
+func (e *PartError) Unwrap() error { return e.Err }
 
 // Depth is how many pushes are pending for an app.
 type Depth struct {
@@ -209,11 +233,11 @@ type Waiting struct {
 type Claimer interface {
 	Ledger
 
-	// Claim takes an event for this gateway, until Note, Unclaim, or [LeaseTime] from now.
-	Claim(ctx context.Context, event [16]byte) (Claim, error)
+	// Claim takes an event of a device for this gateway, until Note, Unclaim, or [LeaseTime] from now.
+	Claim(ctx context.Context, device, event [16]byte) (Claim, error)
 
 	// Unclaim gives up a claim, because the event was not delivered.
-	Unclaim(ctx context.Context, event [16]byte) error
+	Unclaim(ctx context.Context, device, event [16]byte) error
 }
 
 // Claim says which gateway an event belongs to.

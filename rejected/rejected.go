@@ -21,7 +21,8 @@ import (
 // If a store cannot answer, the push goes to the provider, whose push service rejects the pushkey again.
 type Store interface {
 	// Lookup fills marks[i] with the mark of keys[i], or with the zero Mark if there is none. It is called once for all devices of a
-	// request, and updates LastSeen of their records. If the store cannot tell, it returns an error, and only zero marks.
+	// request, and updates LastSeen of their records. If the store cannot answer for some keys, it returns an error, and the zero Mark
+	// for those.
 	Lookup(ctx context.Context, keys []Key, marks []Mark) error
 
 	// Reject records a verdict, and returns when it is durable. It ends a suspicion.

@@ -10,9 +10,14 @@ const { clients, registration } = self
 
 self.addEventListener('install', () => self.skipWaiting())
 self.addEventListener('activate', (event) => event.waitUntil(clients.claim()))
-self.addEventListener('push', (event) => event.waitUntil(receive(read(event.data?.text()))))
+self.addEventListener('push', (event) => event.waitUntil(inOrder(() => receive(read(event.data?.text())))))
 self.addEventListener('notificationclick', (event) => event.waitUntil(open(event.notification)))
 self.addEventListener('pushsubscriptionchange', (event) => event.waitUntil(renewed(event.oldSubscription)))
+
+/** Handles pushes one after the other. Otherwise, an earlier push could close or replace the notification of a later one. */
+function inOrder(work) {
+  return navigator.locks.request('push', work)
+}
 
 /** Shows a push. Whatever the push contains, something is visible afterwards. */
 async function receive(message) {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -19,25 +21,81 @@ redis.call('SET', KEYS[1], '', 'XX')
 redis.call('EXISTS', KEYS[1])
 return 1`
 
-// Check finds out whether Redis has what a store needs, and changes nothing. The key is one that the store never sets. If Redis gave no
-// answer, [Unreachable] reports that of the error. Settings with which Redis may lose data are logged.
-func (c *Client) Check(ctx context.Context, key string, log *slog.Logger) error {
-	info, err := c.Info(ctx, "server", "memory", "persistence").Result()
-	var refusal redis.Error
+// checkTime bounds how long a check takes. Caddy's start waits for it.
+const checkTime = 5 * time.Second
+
+// Probe finds out whether Redis can be used. If Redis refuses, for example because of a wrong password, that is an error. If it cannot be
+// reached, or not at the moment, that is only logged: Redis may start after the gateway, and the sites beside the gateway must be served
+// meanwhile. The keys are those of [Client.Check].
+func (c *Client) Probe(ctx context.Context, log *slog.Logger, keys ...string) error {
+	err := c.Check(ctx, log, keys...)
+	switch {
+	case answered(err, unavailable...), answered(err, readOnly...), errors.Is(err, errNotNow):
+		log.Error("redis cannot be used at the moment", "error", err, "hint", "the gateway tries again whenever it needs Redis")
+	case Unreachable(err):
+		log.Error("redis cannot be reached", "error", err, "hint",
+			"start Redis, or correct its address; the gateway tries again whenever it needs Redis")
+	default:
+		return err
+	}
+	return ctx.Err()
+}
+
+// Check finds out whether Redis has what a store needs, and changes nothing. The keys are ones that the store never sets, one on each
+// server that it uses. If Redis gave no answer, [Unreachable] reports that of the error. Settings with which Redis may lose data are
+// logged.
+func (c *Client) Check(ctx context.Context, log *slog.Logger, keys ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := c.checkSentinels(ctx, log)
+	if err == nil {
+		err = c.checkServers(ctx, log, keys)
+	}
+	if err != nil {
+		return fmt.Errorf("redis: %w", c.cured(err))
+	}
+	return nil
+}
+
+// checkServers looks at the server of each key. It returns a refusal rather than that a server cannot be reached.
+func (c *Client) checkServers(ctx context.Context, log *slog.Logger, keys []string) (unreachable error) {
+	var asked []*redis.Client
+	for _, key := range keys {
+		server, err := c.On(ctx, key)
+		if err == nil && !slices.Contains(asked, server) {
+			asked = append(asked, server)
+			err = c.checkServer(ctx, log, server)
+		}
+		if err == nil {
+			err = c.Eval(ctx, trial, []string{key}).Err()
+		}
+		if c.address.URL == "" && answered(err, "READONLY", "MOVED") { // it becomes or was a primary, and the others know
+			err = fmt.Errorf("%w: %w", errNotNow, err)
+		}
+		switch {
+		case Unreachable(err):
+			unreachable = err
+		case err != nil:
+			return err
+		}
+	}
+	return unreachable
+}
+
+// checkServer looks at a server's version and settings, for which not every user may ask, and at its cluster.
+func (c *Client) checkServer(ctx context.Context, log *slog.Logger, server *redis.Client) error {
+	info, err := server.Info(ctx).Result()
 	switch {
 	case err == nil:
 		warn(info, log)
 		err = checkVersion(info)
-	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "NOPERM"): // INFO is not allowed for everybody
+	case answered(err, "NOPERM"):
 		err = nil
 	}
-	if err == nil {
-		err = c.Eval(ctx, trial, []string{key}).Err()
+	if err == nil && c.cluster != nil {
+		err = checkSlots(ctx, server)
 	}
-	if err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	return nil
+	return err
 }
 
 // minMajor and minMinor are the oldest version whose commands the stores use.
@@ -57,4 +115,16 @@ func checkVersion(info string) error {
 		return nil
 	}
 	return fmt.Errorf("the server has version %d.%d, and the gateway needs %d.%d or later", major, minor, minMajor, minMinor)
+}
+
+// warn logs settings with which Redis may lose data.
+func warn(info string, log *slog.Logger) {
+	if strings.Contains(info, "\r\naof_enabled:0\r\n") {
+		log.Warn("redis has no append-only file; a restart loses all data since its last snapshot",
+			"remedy", "appendonly yes")
+	}
+	if strings.Contains(info, "\r\nmaxmemory_policy:") && !strings.Contains(info, "\r\nmaxmemory_policy:noeviction\r\n") &&
+		!strings.Contains(info, "\r\nmaxmemory:0\r\n") {
+		log.Warn("redis may evict data when its memory is full", "remedy", "maxmemory-policy noeviction")
+	}
 }

@@ -46,7 +46,7 @@ func TestACheckAsksWhetherRedisHasWhatAStoreNeeds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
-			err := load(t, tt.url).Check(t.Context(), "{matrix_push}:outbox:check", slog.New(slog.NewTextHandler(&log, nil)))
+			err := load(t, tt.url).Check(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), trialKey)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) || Unreachable(err) != tt.unreachable {
 				t.Errorf("got %v, unreachable %v", err, Unreachable(err))
 			}
@@ -61,7 +61,7 @@ func TestACheckAsksWhetherRedisHasWhatAStoreNeeds(t *testing.T) {
 	if err := admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := admin.Check(t.Context(), "{matrix_push}:outbox:check", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "READONLY") {
+	if err := admin.Check(t.Context(), slog.New(slog.DiscardHandler), trialKey); err == nil || !strings.Contains(err.Error(), "READONLY") {
 		t.Errorf("at a replica: %v", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestACheckLogsSettingsWithWhichRedisMayLoseData(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	client := load(t, redistest.Start(t, "--appendonly", "no").URL)
-	if err := client.Check(t.Context(), "{matrix_push}:outbox:check", slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+	if err := client.Check(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), trialKey); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "append-only") {
@@ -91,5 +91,17 @@ func TestAServerThatIsTooOldIsNamed(t *testing.T) {
 		if err := checkVersion(info); want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
 			t.Errorf("%q: got %v", info, err)
 		}
+	}
+}
+
+func TestAFullRedisDoesNotFailTheLoad(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--maxmemory", "1")
+	log, err := probe(t, server.URL)
+	if err != nil || !strings.Contains(log, "redis cannot be used at the moment") || !strings.Contains(log, "OOM") {
+		t.Errorf("error %v, log %s", err, log)
+	}
+	if err := load(t, server.URL).Check(t.Context(), slog.New(slog.DiscardHandler), trialKey); err == nil || Unreachable(err) {
+		t.Errorf("Check: %v", err)
 	}
 }

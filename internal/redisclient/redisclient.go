@@ -1,108 +1,68 @@
 // Package redisclient has the connections to Redis that the outbox and the rejected store share.
 //
-// It connects to one primary: a Redis or Valkey, version 6.2 or later, either itself or behind something that follows a failover. All keys
-// have the same hash tag, so a cluster of one shard works too. A Redis Cluster of several shards needs a cluster client, which this is not.
+//	Address   the options that say where Redis is: one primary, Redis Sentinel, or a Redis Cluster
+//	Client    the connections of all configurations with the same address
+//	Tenancy   what a store keeps in one Redis under one prefix, while configurations use it
+//
+// The servers are Redis or Valkey, version 6.2 or later. Each of a store's scripts and commands has keys with the same hash tag, so one
+// node of a cluster can run it.
 package redisclient
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
 )
 
-const (
-	// DefaultPrefix is the default prefix of keys.
-	DefaultPrefix = "matrix_push"
+// DefaultPrefix is the default prefix of keys.
+const DefaultPrefix = "matrix_push"
 
-	// A push waits for Redis, so a Redis that does not answer must not take long. The URL can set other timeouts, for example
-	// ?read_timeout=2s.
-	dialTimeout = time.Second
-	ioTimeout   = 500 * time.Millisecond
-	poolTimeout = time.Second // how long to wait for a free connection
-)
-
-// Client is a pool of connections to one Redis. All configurations with the same URL share it.
+// Client is the connections to one address. All configurations with the same address share it.
 type Client struct {
-	*redis.Client
-	// Key identifies the URL without containing a secret.
+	redis.UniversalClient
+	// Key identifies the address without containing a secret.
 	Key string
+
+	address Address
+	options *redis.Options // of the connections to each server
+	cluster *redis.ClusterClient
 }
 
 var clients = caddy.NewUsagePool()
 
-var errURL = errors.New("must be redis://user:password@host:6379/0, rediss://… (TLS) or unix:///path/redis.sock?db=0; " +
-	"percent-encode special characters of a password")
-
-// Load takes a share of the connections to the Redis of a URL, whose placeholders it replaces. It does not connect. No error shows the URL,
-// which may contain a password.
-func Load(option string) (*Client, error) {
-	url, err := caddy.NewReplacer().ReplaceOrErr(option, true, true)
+// Load takes a share of the connections to an address, whose placeholders it replaces. It does not connect. An error begins with the name
+// of the option, and shows no value, since that may be a password.
+func Load(a Address) (*Client, error) {
+	a, err := a.resolved()
 	if err != nil {
 		return nil, err
 	}
-	options, err := parse(url)
+	identity, err := json.Marshal(a)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256([]byte(url))
+	sum := sha256.Sum256(identity)
 	key := hex.EncodeToString(sum[:])
 	c, _, err := clients.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return &Client{Client: redis.NewClient(options), Key: key}, nil
+		c, err := connect(a)
+		if err != nil {
+			return nil, err
+		}
+		c.Key = key
+		return c, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return c.(*Client), nil
-}
-
-// parse reads a URL. It hides the errors of net/url and go-redis, which would quote the URL.
-func parse(url string) (*redis.Options, error) {
-	options, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, errURL
-	}
-	setDefault(&options.DialTimeout, dialTimeout)
-	setDefault(&options.ReadTimeout, ioTimeout)
-	setDefault(&options.WriteTimeout, ioTimeout)
-	setDefault(&options.PoolTimeout, poolTimeout)
-	options.ContextTimeoutEnabled = true
-	// Only one layer retries, and it is not this one.
-	options.MaxRetries = -1
-	options.DialerRetries = 1
-	// Send only the commands of this program.
-	options.Protocol = 2
-	options.PipelinePoolSize = -1
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return options, nil
-}
-
-func setDefault(d *time.Duration, fallback time.Duration) {
-	if *d == 0 {
-		*d = fallback
-	}
-}
-
-// Location returns the server and the number of the database, without the user and the password.
-func (c *Client) Location() string {
-	o := c.Options()
-	if o.Network == "unix" {
-		return fmt.Sprintf("unix://%s?db=%d", o.Addr, o.DB)
-	}
-	return fmt.Sprintf("%s/%d", o.Addr, o.DB)
 }
 
 // Unload releases the share. The last one closes the connections.
@@ -113,6 +73,18 @@ func (c *Client) Unload() error {
 
 // Destruct closes the connections.
 func (c *Client) Destruct() error { return c.Close() }
+
+// Clustered reports whether the address is a Redis Cluster.
+func (c *Client) Clustered() bool { return c.cluster != nil }
+
+// On returns the connections to the server that has a key, for commands that name no key, such as SCAN and TIME. They follow no
+// redirection. The caller must not close them.
+func (c *Client) On(ctx context.Context, key string) (*redis.Client, error) {
+	if c.cluster != nil {
+		return c.cluster.MasterForKey(ctx, key)
+	}
+	return c.UniversalClient.(*redis.Client), nil
+}
 
 // CheckPrefix returns the prefix, the default one if it is empty, or an error if it is not valid.
 func CheckPrefix(prefix string) (string, error) {
@@ -133,81 +105,6 @@ func parsePrefix(arg string) (string, error) {
 		return "", errors.New("must not be empty")
 	}
 	return arg, nil
-}
-
-// Probe finds out whether Redis can be used. If Redis refuses, for example because of a wrong password, that is an error. If it cannot be
-// reached, that is only logged: Redis may start after the gateway, and the sites beside the gateway must be served meanwhile. Settings with
-// which Redis may lose data are logged, too.
-func (c *Client) Probe(ctx context.Context, log *slog.Logger) error {
-	info, err := c.Info(ctx, "server", "memory", "persistence").Result()
-	var refusal redis.Error
-	switch {
-	case err == nil:
-		warn(info, log)
-		return nil
-	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "LOADING"), Unreachable(err):
-		log.Error("redis cannot be reached", "error", err, "hint", "start Redis, or correct the URL; the gateway tries again whenever it needs Redis")
-		return ctx.Err()
-	case errors.As(err, &refusal) && strings.HasPrefix(err.Error(), "NOPERM"):
-		return c.ping(ctx) // INFO is not allowed for everybody
-	default:
-		return fmt.Errorf("redis: %w", cured(err))
-	}
-}
-
-func (c *Client) ping(ctx context.Context) error {
-	if err := c.Ping(ctx).Err(); err != nil && !Unreachable(err) {
-		return fmt.Errorf("redis: %w", cured(err))
-	}
-	return ctx.Err()
-}
-
-// cured adds to what Redis answered how to change the URL.
-func cured(err error) error {
-	for answer, cure := range map[string]string{
-		"WRONGPASS":                    "correct the user or the password in the URL",
-		"NOAUTH":                       "write the password in the URL, such as redis://:{env.REDIS_PASSWORD}@host:6379/0",
-		"ERR DB index is out of range": "write the number of a database that Redis has at the end of the URL",
-	} {
-		if strings.HasPrefix(err.Error(), answer) {
-			return fmt.Errorf("%w: %s", err, cure)
-		}
-	}
-	return err
-}
-
-// Unreachable reports whether an error comes from the network, and is not an answer.
-func Unreachable(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-// MayHaveArrived reports whether Redis may have done what it was asked to do, despite this error. It has not if it refused, or if there was
-// no connection.
-func MayHaveArrived(err error) bool {
-	var refusal redis.Error
-	var network *net.OpError
-	switch {
-	case errors.As(err, &refusal), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, redis.ErrClosed):
-		return false
-	case errors.As(err, &network):
-		return network.Op != "dial"
-	default:
-		return true
-	}
-}
-
-// warn logs settings with which Redis may lose data.
-func warn(info string, log *slog.Logger) {
-	if strings.Contains(info, "\r\naof_enabled:0\r\n") {
-		log.Warn("redis has no append-only file; a restart loses all data since its last snapshot",
-			"remedy", "appendonly yes")
-	}
-	if strings.Contains(info, "\r\nmaxmemory_policy:") && !strings.Contains(info, "\r\nmaxmemory_policy:noeviction\r\n") &&
-		!strings.Contains(info, "\r\nmaxmemory:0\r\n") {
-		log.Warn("redis may evict data when its memory is full", "remedy", "maxmemory-policy noeviction")
-	}
 }
 
 // Interface guard

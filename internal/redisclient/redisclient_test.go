@@ -10,18 +10,19 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
-const secret = "s3cret"
+const (
+	secret   = "s3cret"
+	trialKey = "{matrix_push}:outbox:check"
+)
 
 func load(t *testing.T, url string) *Client {
 	t.Helper()
-	c, err := Load(url)
+	c, err := Load(Address{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func load(t *testing.T, url string) *Client {
 func probe(t *testing.T, url string) (string, error) {
 	t.Helper()
 	var log bytes.Buffer
-	err := load(t, url).Probe(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
+	err := load(t, url).Probe(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), trialKey)
 	return log.String(), err
 }
 
@@ -57,7 +58,7 @@ func TestAWrongURLIsAnErrorWithoutItsPassword(t *testing.T) {
 		"{env.MATRIX_PUSH_NEVER_SET}",
 		"{no.such}",
 	} {
-		c, err := Load(url)
+		c, err := Load(Address{URL: url})
 		if err == nil {
 			_ = c.Unload()
 			t.Errorf("%s: no error", url)
@@ -74,7 +75,7 @@ func TestTheURLHasPlaceholders(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := load(t, "redis://push:{file."+file+"}@host:1234/5")
-	if o := c.Options(); o.Addr != "host:1234" || o.Username != "push" || o.Password != secret || o.DB != 5 {
+	if o := c.options; o.Addr != "host:1234" || o.Username != "push" || o.Password != secret || o.DB != 5 {
 		t.Errorf("it is %s, user %s, database %d, or the password is another", o.Addr, o.Username, o.DB)
 	}
 	if strings.Contains(c.Key, secret) {
@@ -92,11 +93,11 @@ func TestTheSameURLSharesItsConnections(t *testing.T) {
 
 func TestTimeoutsAreShortUnlessTheURLSaysOtherwise(t *testing.T) {
 	t.Parallel()
-	o := load(t, "redis://timeouts").Options()
-	if o.DialTimeout != time.Second || o.ReadTimeout != 500*time.Millisecond || o.WriteTimeout != 500*time.Millisecond || o.MaxRetries != 0 {
+	o := load(t, "redis://timeouts").options
+	if o.DialTimeout != time.Second || o.ReadTimeout != 500*time.Millisecond || o.WriteTimeout != 500*time.Millisecond || o.MaxRetries > 0 {
 		t.Errorf("dial %v, read %v, write %v, retries %d", o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries)
 	}
-	o = load(t, "redis://timeouts?dial_timeout=3s&read_timeout=2s").Options()
+	o = load(t, "redis://timeouts?dial_timeout=3s&read_timeout=2s").options
 	if o.DialTimeout != 3*time.Second || o.ReadTimeout != 2*time.Second {
 		t.Errorf("dial %v, read %v", o.DialTimeout, o.ReadTimeout)
 	}
@@ -109,8 +110,8 @@ func TestWhatRedisRefusesIsAnErrorWithoutThePassword(t *testing.T) {
 	for name, tt := range map[string]struct{ url, want string }{
 		"a wrong password": {"unix://default:" + secret + "@" + path, "correct the user or the password in the URL"},
 		"a wrong user":     {"unix://" + secret + ":right@" + path, "correct the user or the password in the URL"},
-		"no password":      {"unix://" + path, "write the password in the URL"},
-		"no such database": {"unix://default:right@" + path + "?db=7", "write the number of a database that Redis has"},
+		"no password":      {"unix://" + path, "correct the user or the password in the URL"},
+		"no such database": {"unix://default:right@" + path + "?db=7", "use the number of a database that Redis has"},
 		"the right one":    {"unix://default:right@" + path + "?db=1", ""},
 	} {
 		log, err := probe(t, tt.url)
@@ -129,7 +130,7 @@ func TestARedisThatIsNotThereIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"redis://user:" + secret + "@127.0.0.1:1", "unix://user:" + secret + "@" + filepath.Join(t.TempDir(), "none")} {
 		log, err := probe(t, url)
-		if err != nil || !strings.Contains(log, "cannot be reached") || !strings.Contains(log, "start Redis, or correct the URL") || strings.Contains(log, secret) {
+		if err != nil || !strings.Contains(log, "cannot be reached") || !strings.Contains(log, "start Redis, or correct") || strings.Contains(log, secret) {
 			t.Errorf("error %v, log %s", err, log)
 		}
 	}
@@ -205,7 +206,7 @@ func TestTheLocationHasNoPassword(t *testing.T) {
 		"redis://[::1]/?password=hunter2&username=user&db=4":  "",
 		"redis://hunter2@localhost:6379/0":                    "localhost:6379/0",
 	} {
-		c, err := Load(url)
+		c, err := Load(Address{URL: url})
 		if want == "" {
 			if err == nil {
 				t.Errorf("%s is taken", url)

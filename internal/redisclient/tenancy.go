@@ -3,6 +3,7 @@ package redisclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/caddyserver/caddy/v2"
@@ -14,12 +15,16 @@ import (
 type Tenancy struct {
 	*tenancy.Tenancy
 	Client *Client
+
+	trials []string
 }
 
-// Share takes a share of the pool's value for a URL, a gateway's name and a prefix. If there is no such value yet, make creates it, with a
-// tenancy of the client under the key.
-func Share[T caddy.Destructor](pool *caddy.UsagePool, url, prefix, gateway string, make func(client *Client, key string) T) (T, error) {
-	client, err := Load(url)
+// Share takes a share of the pool's value for an address, a gateway's name and a prefix. If there is no such value yet, make creates it,
+// with a tenancy of the client under the key.
+func Share[T caddy.Destructor](
+	pool *caddy.UsagePool, at Address, prefix, gateway string, make func(client *Client, key string) T,
+) (T, error) {
+	client, err := Load(at)
 	if err != nil {
 		var none T
 		return none, err
@@ -32,20 +37,32 @@ func Share[T caddy.Destructor](pool *caddy.UsagePool, url, prefix, gateway strin
 	return shared, nil
 }
 
-// NewTenancy returns a closed tenancy, with the functions that run while it is open. It takes over the share of the client.
-func NewTenancy(pool *caddy.UsagePool, key string, client *Client, notOpen error, background ...func(context.Context)) *Tenancy {
+// NewTenancy returns a closed tenancy, with the functions that run while it is open. It takes over the share of the client. The trials are
+// the keys for [Client.Check].
+func NewTenancy(
+	pool *caddy.UsagePool, key string, client *Client, trials []string, notOpen error, background ...func(context.Context),
+) *Tenancy {
 	nothing := func() error { return nil } // connections open by themselves
-	return &Tenancy{Client: client, Tenancy: tenancy.New(pool, key, tenancy.Resource{
+	return &Tenancy{Client: client, trials: trials, Tenancy: tenancy.New(pool, key, tenancy.Resource{
 		Open: nothing, Background: background, Close: nothing, NotOpen: notOpen,
 	})}
 }
 
 // Open makes who the newest configuration that went live, unless Redis refuses to be used.
 func (t *Tenancy) Open(ctx context.Context, who any, log *slog.Logger, apply func()) error {
-	if err := t.Client.Probe(ctx, log); err != nil {
+	if err := t.Client.Probe(ctx, log, t.trials...); err != nil {
 		return err
 	}
 	return t.Tenancy.Open(ctx, who, log, apply)
+}
+
+// Check asks Redis whether it can be used. Its error wraps unreachable if Redis gave no answer.
+func (t *Tenancy) Check(ctx context.Context, log *slog.Logger, unreachable error) error {
+	err := t.Client.Check(ctx, log, t.trials...)
+	if Unreachable(err) {
+		return fmt.Errorf("%w: %w", unreachable, err)
+	}
+	return err
 }
 
 // Destruct closes the resource, and releases its share of the connections.

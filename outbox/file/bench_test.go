@@ -109,7 +109,7 @@ func BenchmarkNote(b *testing.B) {
 	until := time.Now().Add(time.Hour)
 	b.ReportAllocs()
 	for n := 1; b.Loop(); n++ {
-		box.Note([16]byte{byte(n), byte(n >> 8)}, until)
+		box.Note([16]byte{}, [16]byte{byte(n), byte(n >> 8)}, until)
 		if n%(maxNotes/2) == 0 { // notes above the bound would cost nothing
 			b.StopTimer()
 			e := entry("a", fmt.Sprint(n))

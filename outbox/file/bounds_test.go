@@ -32,7 +32,7 @@ func TestBeyondTheBoundTheOldestNotesGo(t *testing.T) {
 		b.db.writer.most.notes = most
 		note := func(from, to int) {
 			for n := from; n < to; n++ {
-				b.Note(deviceOf(fmt.Sprint(n)), time.Now().Add(time.Hour))
+				b.Note([16]byte{}, deviceOf(fmt.Sprint(n)), time.Now().Add(time.Hour))
 			}
 			written()
 		}

@@ -188,7 +188,7 @@ func (b *Box) Drop(ctx context.Context, app string, device [16]byte, id string) 
 }
 
 // Note remembers an event. A crash loses the notes of the last tenth of a second.
-func (b *Box) Note(event [16]byte, until time.Time) { b.db.note(event, until) }
+func (b *Box) Note(_, event [16]byte, until time.Time) { b.db.note(event, until) }
 
 // Recall reads the events that are remembered.
 func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {

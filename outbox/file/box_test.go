@@ -79,7 +79,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
 		}
 	}
-	b.Note(deviceOf("event"), time.Now().Add(time.Hour))
+	b.Note([16]byte{}, deviceOf("event"), time.Now().Add(time.Hour))
 	for op, err := range map[string]error{
 		"Release": b.Release(ctx, ref("a", "1"), time.Now(), true),
 		"Rouse":   b.Rouse(ctx, app),

@@ -63,7 +63,7 @@ func TestADiskThatStallsHoldsNobodyUp(t *testing.T) {
 		wantUnsure(t, "Discard", func(ctx context.Context) error { return b.Discard(ctx, app, deviceOf("b"), 1000) })
 		wantUnsure(t, "Drop", func(ctx context.Context) error { _, err := b.Drop(ctx, app, deviceOf("c"), ""); return err })
 		began := time.Now()
-		b.Note(deviceOf("event"), began.Add(time.Hour))
+		b.Note([16]byte{}, deviceOf("event"), began.Add(time.Hour))
 		if waits, err := b.Waiting(within(t), app, deviceOf("b")); !waits || err != nil {
 			t.Errorf("Waiting: %v, %v", waits, err)
 		}

@@ -43,7 +43,7 @@ func peak(t *testing.T, b *Box) (waits []outbox.Entry) {
 	acceptAll(t, b, waits)
 	past := big(1000, 1150)
 	acceptAll(t, b, past)
-	b.Note(deviceOf("event"), time.Now().Add(24*time.Hour))
+	b.Note([16]byte{}, deviceOf("event"), time.Now().Add(24*time.Hour))
 	b.Vouch(deviceOf("device"), time.Now().Add(24*time.Hour))
 	atOnce(past, func(e outbox.Entry) { drop(t, b, &e) })
 	if n := sizeOf(t, b.Path); n < 30_000_000 {

@@ -138,8 +138,8 @@ func TestNotesAreSweptWhenTheirTimeIsOver(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		b.Note(deviceOf("long"), time.Now().Add(time.Hour))
-		b.Note(deviceOf("beside it"), time.Now().Add(time.Second))
+		b.Note([16]byte{}, deviceOf("long"), time.Now().Add(time.Hour))
+		b.Note([16]byte{}, deviceOf("beside it"), time.Now().Add(time.Second))
 		sweepOnce()
 		if n := keys(t, b, noteBucket); n != 1 {
 			t.Errorf("%d values are left, want the one with a note that counts", n)

@@ -61,7 +61,7 @@ func TestAFullDiskAcceptsNothingByHalves(t *testing.T) {
 	for range 3 {
 		errs := failing(t, b,
 			func() error {
-				b.Note(deviceOf("delivered"), time.Now().Add(time.Hour)) // in the transaction that fails
+				b.Note([16]byte{}, deviceOf("delivered"), time.Now().Add(time.Hour)) // in the transaction that fails
 				return tryAccept(t.Context(), b, newer)
 			},
 			func() error { return tryAccept(t.Context(), b, running) },
@@ -168,7 +168,7 @@ func TestNotesAreWrittenSoon(t *testing.T) {
 		b := opened(t, &Box{Path: tempPath(t)})
 		before := txid(t, b)
 		for n := range 1000 {
-			b.Note(deviceOf(fmt.Sprint(n)), time.Now().Add(time.Hour))
+			b.Note([16]byte{}, deviceOf(fmt.Sprint(n)), time.Now().Add(time.Hour))
 		}
 		time.Sleep(noteDelay - time.Millisecond)
 		synctest.Wait()
@@ -180,7 +180,7 @@ func TestNotesAreWrittenSoon(t *testing.T) {
 		if n := len(recalled(t, b)); n != 1000 || txid(t, b)-before != 1 {
 			t.Errorf("%d events are recalled after %d transactions, want 1000 after one", n, txid(t, b)-before)
 		}
-		b.Note(deviceOf("one more"), time.Now().Add(time.Hour))
+		b.Note([16]byte{}, deviceOf("one more"), time.Now().Add(time.Hour))
 		accept(t, b, entry("a", "1")) // its commit takes the note along
 		if n := len(recalled(t, b)); n != 1001 || txid(t, b)-before != 2 {
 			t.Errorf("%d events are recalled after %d transactions, want 1001 after two", n, txid(t, b)-before)
@@ -198,7 +198,7 @@ func TestWhatAFailingDiskGathersIsBounded(t *testing.T) {
 	b := opened(t, &Box{Path: tempPath(t)})
 	goOn := busy(t, b)
 	for n := range maxNotes + 10 {
-		b.Note([16]byte{1}, time.Now().Add(time.Hour))
+		b.Note([16]byte{}, [16]byte{1}, time.Now().Add(time.Hour))
 		b.Vouch([16]byte{byte(n), byte(n >> 8), byte(n >> 16)}, time.Now().Add(time.Hour))
 	}
 	b.db.writer.mu.Lock()

@@ -51,6 +51,7 @@ func rouseDevice(f *fixture) {
 }
 
 func rouseDeviceDue(f *fixture) {
+	f.renew(Bounds{PerApp: 100}) // so both devices are in the same part of a divided box
 	f.accept(entry("a", "1"))
 	time.Sleep(moment)
 	f.accept(entry("b", "2"))

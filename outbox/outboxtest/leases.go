@@ -142,10 +142,10 @@ func attemptsReset(f *fixture) {
 	f.leaseOne("3", 0)
 }
 
-// elapse lets a time pass that is too long for -short, unless it is fake.
+// elapse lets a time pass that is too long for a quick run, unless it is fake.
 func (f *fixture) elapse(d time.Duration) {
 	f.Helper()
-	if !f.h.FakeTime && testing.Short() {
+	if !f.h.FakeTime && (f.h.Quick || testing.Short()) {
 		f.Skip("takes as long as a lease")
 	}
 	time.Sleep(d)

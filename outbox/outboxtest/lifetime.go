@@ -76,17 +76,17 @@ func (f *fixture) expectRecalled(names ...string) {
 func ledger(f *fixture) {
 	f.expectRecalled()
 	until := time.Now().Add(later)
-	f.ledger().Note(device("short"), until)
-	f.ledger().Note(device("long"), time.Now().Add(time.Hour))
-	f.ledger().Note(device("over"), time.Now().Add(-time.Second))
-	f.ledger().Note(device("long"), time.Now().Add(time.Hour)) // again
+	f.ledger().Note(device("of short"), device("short"), until)
+	f.ledger().Note(device("of long"), device("long"), time.Now().Add(time.Hour))
+	f.ledger().Note(device("of over"), device("over"), time.Now().Add(-time.Second))
+	f.ledger().Note(device("of long"), device("long"), time.Now().Add(time.Hour)) // again
 	f.reopen()
 	if time.Now().Before(until.Add(-moment)) {
 		f.expectRecalled("short", "long")
 	}
 	time.Sleep(time.Until(until) + moment)
 	f.expectRecalled("long")
-	f.ledger().Note(device("another"), time.Now().Add(time.Hour))
+	f.ledger().Note(device("of another"), device("another"), time.Now().Add(time.Hour))
 	f.reopen()
 	f.expectRecalled("long", "another")
 }

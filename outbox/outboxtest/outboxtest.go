@@ -16,7 +16,8 @@ import (
 
 // Harness connects the suite to a queue.
 type Harness struct {
-	// New returns an open, empty queue, and registers its cleanup with t. All leases have ended by the time the cleanup runs.
+	// New returns an open, empty queue, and registers its cleanup with t. All leases have ended by the time the cleanup runs. If a box is
+	// divided into parts and the bounds limit an app, they are those of a part, and all devices are in that part.
 	New func(t *testing.T, b Bounds) outbox.Queue
 
 	// Reopen ends q as an orderly end of the process would, and returns a queue with the same entries.
@@ -25,6 +26,9 @@ type Harness struct {
 	// FakeTime means that the queue runs in a bubble of testing/synctest: its only clock is package time, and it waits for nothing outside the
 	// process. Without it, the suite takes more than a minute, or a few seconds with -short.
 	FakeTime bool
+
+	// Quick skips the tests that take as long as a lease, as -short does. It is for further servers of a kind with which the queue passes all.
+	Quick bool
 }
 
 // Bounds are the bounds of a queue; 0 means more than any test accepts.

@@ -80,7 +80,7 @@ func vouchedMany(f *fixture) {
 func vouchedApart(f *fixture) {
 	f.ledger()
 	f.voucher().Vouch(device("a"), time.Now().Add(time.Hour))
-	f.ledger().Note(device("b"), time.Now().Add(time.Hour))
+	f.ledger().Note(device("of it"), device("b"), time.Now().Add(time.Hour))
 	f.reopen()
 	f.expectVouched("a")
 	f.expectRecalled("b")

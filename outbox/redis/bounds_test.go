@@ -16,7 +16,7 @@ import (
 // flushed writes waiting notes and vouches.
 func flushed(t *testing.T, b *Box) {
 	t.Helper()
-	if err := b.queue.flush(t.Context()); err != nil {
+	if err := b.queue.each(func(s *shard) error { return s.flush(t.Context()) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -44,11 +44,11 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := gateways(t, s)
 	const most = 100
-	a.queue.notes.most, b.queue.notes.most = most, most
+	a.queue.shards[0].notes.most, b.queue.shards[0].notes.most = most, most
 	event := func(n int) [16]byte { return device(fmt.Sprint("event ", n)) }
 	until := time.Now().Add(time.Hour)
 	for n := range most {
-		a.Note(event(n), until.Add(time.Duration(n)*time.Second))
+		a.Note(device("a"), event(n), until.Add(time.Duration(n)*time.Second))
 	}
 	flushed(t, a)
 	if n := len(recalled(t, a)); n != most {
@@ -56,7 +56,7 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 	}
 	// Those of another gateway count, and so do those of entries.
 	for n := most; n < most+20; n++ {
-		b.Note(event(n), until.Add(time.Duration(n)*time.Second))
+		b.Note(device("a"), event(n), until.Add(time.Duration(n)*time.Second))
 	}
 	flushed(t, b)
 	for n := most + 20; n < most+40; n++ {
@@ -73,7 +73,7 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 	}
 	// An event that is noted again displaces no other.
 	for range 5 {
-		a.Note(event(most+39), until.Add(time.Hour))
+		a.Note(device("a"), event(most+39), until.Add(time.Hour))
 		flushed(t, a)
 	}
 	if n := len(recalled(t, a)); n != most {
@@ -83,34 +83,34 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 
 func TestAnEventThatGoesIsNotTakenFromWhoHasItByNow(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
-	b.queue.notes.most = 1
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
+	b.queue.shards[0].notes.most = 1
 	first, second := device("first"), device("second")
-	b.Note(first, time.Now().Add(time.Minute))
+	b.Note(device("a"), first, time.Now().Add(time.Minute))
 	flushed(t, b)
-	if err := b.queue.Client.Del(t.Context(), b.queue.keys.event(first)).Err(); err != nil { // its time is over
+	if err := b.queue.Client.Del(t.Context(), b.queue.shards[0].keys.event(first)).Err(); err != nil { // its time is over
 		t.Fatal(err)
 	}
-	if c, err := b.Claim(t.Context(), first); c != outbox.Claimed || err != nil {
+	if c, err := b.Claim(t.Context(), device("a"), first); c != outbox.Claimed || err != nil {
 		t.Fatal(c, err)
 	}
-	b.Note(second, time.Now().Add(time.Hour))
+	b.Note(device("a"), second, time.Now().Add(time.Hour))
 	flushed(t, b)
-	if v, err := b.queue.Client.Get(t.Context(), b.queue.keys.event(first)).Result(); v != b.queue.owner || err != nil {
+	if v, err := b.queue.Client.Get(t.Context(), b.queue.shards[0].keys.event(first)).Result(); v != b.queue.owner || err != nil {
 		t.Errorf("the claim is %q, %v", v, err)
 	}
 }
 
 func TestWhatCountsEventsAndVouchesIsGoneWithTheLast(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	until := time.Now().Add(time.Hour)
-	b.Note(device("a"), until)
-	b.Note(device("b"), until.Add(time.Hour))
+	b.Note(device("a"), device("a"), until)
+	b.Note(device("a"), device("b"), until.Add(time.Hour))
 	b.Vouch(device("a"), until)
 	b.Vouch(device("b"), until.Add(time.Hour))
 	flushed(t, b)
-	for _, key := range []string{b.queue.keys.events, b.queue.keys.vouched} {
+	for _, key := range []string{b.queue.shards[0].keys.events, b.queue.shards[0].keys.vouched} {
 		left, err := b.queue.Client.PTTL(t.Context(), key).Result()
 		if want := time.Until(until.Add(time.Hour)); err != nil || left > want+time.Second || left < want-time.Minute {
 			t.Errorf("%s is left for %v, %v", key, left, err)
@@ -123,7 +123,7 @@ func TestBeyondTheBoundTheVouchesGoThatEndFirst(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := gateways(t, s)
 	const most = 100
-	a.queue.vouches.most, b.queue.vouches.most = most, most
+	a.queue.shards[0].vouches.most, b.queue.shards[0].vouches.most = most, most
 	until := time.Now().Add(time.Hour)
 	for n := range 2 * most {
 		box := []*Box{a, b}[n%2]
@@ -140,22 +140,22 @@ func TestBeyondTheBoundTheVouchesGoThatEndFirst(t *testing.T) {
 			t.Errorf("%d is vouched for: %v", n, got[device(fmt.Sprint(n))])
 		}
 	}
-	if n, err := a.queue.Client.ZCard(t.Context(), a.queue.keys.vouched).Result(); n != most || err != nil {
+	if n, err := a.queue.Client.ZCard(t.Context(), a.queue.shards[0].keys.vouched).Result(); n != most || err != nil {
 		t.Errorf("%d are in Redis, %v", n, err)
 	}
 }
 
 func TestNotesAndVouchesThatRedisDoesNotTakeWait(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, Prefix: rand.Text()})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), Prefix: rand.Text()})
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	b.queue.notes.add(device("event"), note{until: time.Now().Add(time.Hour)})
-	b.queue.vouches.add(device("a"), time.Now().Add(time.Hour))
-	if err := b.queue.flush(over); !errors.Is(err, context.Canceled) {
+	b.queue.shards[0].notes.add(device("event"), note{until: time.Now().Add(time.Hour)})
+	b.queue.shards[0].vouches.add(device("a"), time.Now().Add(time.Hour))
+	if err := b.queue.shards[0].flush(over); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	b.queue.vouches.add(device("b"), time.Now().Add(time.Hour))
+	b.queue.shards[0].vouches.add(device("b"), time.Now().Add(time.Hour))
 	flushed(t, b)
 	if n := len(recalled(t, b)); n != 1 {
 		t.Errorf("%d events are recalled", n)
@@ -167,7 +167,7 @@ func TestNotesAndVouchesThatRedisDoesNotTakeWait(t *testing.T) {
 
 func TestWhatGathersWhileRedisIsGoneIsBounded(t *testing.T) {
 	t.Parallel()
-	n, v := newNotes(), newVouches()
+	n, v := newNotes(1), newVouches(1)
 	for i := range maxNotes + 10 {
 		key := device(fmt.Sprint(i))
 		n.add(key, note{until: time.Now().Add(time.Hour)})
@@ -182,15 +182,15 @@ func TestWhatGathersWhileRedisIsGoneIsBounded(t *testing.T) {
 func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	admin := opened(t, &Box{URL: s.URL})
+	admin := opened(t, &Box{Address: at(s.URL)})
 	if err := admin.queue.Client.Do(t.Context(), "ACL", "SETUSER", "push", "on", ">password", "~{matrix_push}:*",
 		"+@read", "+@write", "+@scripting", "+@connection", "+time", "+info").Err(); err != nil {
 		t.Fatal(err)
 	}
-	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:password@", 1)})
-	b.queue.notes.most = 1
-	b.Note(device("event"), time.Now().Add(time.Minute))
-	b.Note(device("another"), time.Now().Add(time.Hour))
+	b := opened(t, &Box{Address: at(strings.Replace(s.URL, "unix://", "unix://push:password@", 1))})
+	b.queue.shards[0].notes.most = 1
+	b.Note(device("a"), device("event"), time.Now().Add(time.Minute))
+	b.Note(device("a"), device("another"), time.Now().Add(time.Hour))
 	b.Vouch(device("a"), time.Now().Add(time.Hour))
 	flushed(t, b)
 	if len(recalled(t, b)) != 1 || len(vouchedFor(t, b)) != 1 {

@@ -2,7 +2,9 @@
 //
 //	Box      the module: one in each configuration
 //	queue    a process's part of the outbox, shared through a pool by all configurations that name it, and by the attempts under way
-//	scripts  change several keys together, in Lua (folder lua); the model of a device's queue is in lua/queue.lua
+//	shard    a part of the queue, with its own keys in Redis. A device belongs to one shard, by its hash
+//	desk     where the leases of an app are granted, from all shards
+//	scripts  change several keys of a shard together, in Lua (folder lua); the model of a device's queue is in lua/queue.lua
 //	notes    write delivered events together
 package redis
 
@@ -25,7 +27,7 @@ func init() {
 	caddy.RegisterModule(new(Box))
 }
 
-// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same `url` and
+// Box keeps accepted pushes in Redis until they are delivered, or until the `ttl` of their app ends. All gateways with the same address and
 // `prefix` share the pushes, and any of these gateways may deliver a push that is due. If a gateway crashes while it is sending a push,
 // another gateway sends that push after 45 s. If several gateways receive the same event at the same time, only one of them delivers it.
 //
@@ -39,19 +41,22 @@ func init() {
 // While Redis does not answer, the outbox accepts no pushes. If a push is then neither delivered nor rejected within the app's `wait`, the
 // gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
 type Box struct {
-	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
-	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
-	// several shards. Required.
-	URL string `json:"url,omitempty"`
+	redisclient.Address
 
 	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share an outbox must
 	// have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
 
+	// Into how many shards the pushes are divided, from 1 to 1024. All pushes of a device are in the same shard. Each shard has a separate
+	// part of the keys, which begin with `{matrix_push:0}`, `{matrix_push:1}` and so on. With one shard, they begin with `{matrix_push}`. A
+	// server of a Redis Cluster has some of the shards. Gateways that share an outbox must have the same number. While pushes are pending, the
+	// number can be changed only with `caddy matrix-push outbox move-shards`. Default: 16 with `cluster`, otherwise 1.
+	Shards int `json:"shards,omitempty"`
+
 	// How many pushes of one app may be in the outbox, counting the pushes of all gateways. When this limit is reached, a new push displaces
 	// other pushes, which are lost. Pushes for devices and hosts that have never accepted a push are displaced first. If no push may be
-	// displaced, the gateway asks the homeserver to send the new push again. Default: 100000.
+	// displaced, the gateway asks the homeserver to send the new push again. Each shard gets an equal part of this limit, and of `max_size`.
+	// So a shard may be full before the others are. Default: 100000.
 	MaxPerApp int `json:"max_per_app,omitempty"`
 
 	// How many pushes of one device may be in the outbox. Default: 200.
@@ -65,7 +70,8 @@ type Box struct {
 	log     *slog.Logger
 	queue   *queue // kept after Cleanup for the requests still in flight
 	held    bool
-	gateway string // tests have several in one process
+	gateway string                                // tests have several in one process
+	route   func(device [16]byte, shards int) int // tests have their own
 }
 
 // CaddyModule returns the module's name and constructor.
@@ -76,9 +82,6 @@ func (*Box) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings and takes a share of the queue. It does not connect to Redis.
 func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
-	if b.URL == "" {
-		return errors.New("url: is required")
-	}
 	if err := b.options().Check(); err != nil {
 		return err
 	}
@@ -86,8 +89,14 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
-	if b.queue, err = share(b.URL, prefix, b.gateway); err != nil {
-		return fmt.Errorf("url: %w", err)
+	if err := redisclient.CheckShards(b.Shards); err != nil {
+		return fmt.Errorf("shards: %w", err)
+	}
+	if most := b.options().Bounds().PerApp; b.shards() > most {
+		return fmt.Errorf("shards: there are more shards than pushes that an app may have: use at most max_per_app, which is %d", most)
+	}
+	if b.queue, err = share(b.Address, prefix, b.shards(), b.gateway, b.route); err != nil {
+		return err
 	}
 	b.held = true
 	return nil
@@ -98,16 +107,35 @@ func (b *Box) options() bounds.Options {
 	return bounds.Options{PerApp: &b.MaxPerApp, PerDevice: &b.MaxPerDevice, Size: &b.MaxSize}
 }
 
+// shards returns the number of shards.
+func (b *Box) shards() int { return b.Address.Shards(b.Shards) }
+
+// bounds returns the limits of one shard. A device is in one shard, so its limit is not divided.
+func (b *Box) bounds() bounds.Bounds {
+	all, shards := b.options().Bounds(), b.shards()
+	return bounds.Bounds{
+		PerApp: redisclient.Portion(all.PerApp, shards), PerDevice: all.PerDevice, Size: redisclient.Portion(all.Size, shards),
+	}
+}
+
 // Open checks whether Redis can be used. If Redis refuses, that is an error. If it does not answer, Open logs that, and Redis is tried
 // again later.
 func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) })
+	if err := b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) }); err != nil {
+		return err
+	}
+	b.Address.WarnShards(b.shards(), b.log)
+	// Without Redis, this is done when a push comes for a new shard.
+	if err := b.queue.adopt(ctx); errors.Is(err, errRefused) {
+		return err
+	}
+	return nil
 }
 
-// Location returns the server and the database, without the user and the password.
+// Location returns the addresses and the database, without users and passwords.
 func (b *Box) Location() string { return b.queue.Client.Location() }
 
 // Check asks Redis whether it can be used.
@@ -115,11 +143,16 @@ func (b *Box) Check(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	err := b.queue.Client.Check(ctx, b.queue.keys.base+"check", b.log)
-	if redisclient.Unreachable(err) {
-		return fmt.Errorf("%w: %w", outbox.ErrUnreachable, err)
+	return b.queue.Check(ctx, b.log, outbox.ErrUnreachable)
+}
+
+// Move moves the pending pushes of all gateways to the shards that they belong to with this number. It needs no open box. No gateway takes or
+// leases pushes meanwhile; attempts under way end first.
+func (b *Box) Move(ctx context.Context, tell func(moved int)) error {
+	if !b.held {
+		return outbox.ErrNotOpen
 	}
-	return err
+	return b.queue.move(ctx, tell)
 }
 
 // Cleanup releases its share of the queue.
@@ -134,24 +167,27 @@ func (b *Box) Cleanup() error {
 // Accept takes over a push, and returns when Redis has it. An entry that is accepted again is stored once, and so is an event that comes
 // again as another entry.
 func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
-	displaced, err = b.queue.accept(ctx, &e, b.options().Bounds())
+	s := b.queue.of(e.Device)
+	displaced, err = s.accept(ctx, &e, b.bounds())
 	if err == nil {
-		b.queue.noteOf(&e)
+		s.noteOf(&e)
 	}
 	return displaced, err
 }
 
 // Settle removes an entry, and returns when it is gone. After an error, it is retried until Redis accepts it.
-func (b *Box) Settle(ctx context.Context, r outbox.Ref) error { return b.queue.settle(ctx, r) }
+func (b *Box) Settle(ctx context.Context, r outbox.Ref) error {
+	return b.queue.of(r.Device).settle(ctx, r)
+}
 
 // Release ends a lease of this process.
 func (b *Box) Release(ctx context.Context, r outbox.Ref, due time.Time, tried bool) error {
-	return b.queue.release(ctx, r, due, tried)
+	return b.queue.of(r.Device).release(ctx, r, due, tried)
 }
 
 // Waiting reports whether a device has entries.
 func (b *Box) Waiting(ctx context.Context, app string, device [16]byte) (bool, error) {
-	return b.queue.waiting(ctx, app, device)
+	return b.queue.of(device).waiting(ctx, app, device)
 }
 
 // Lease waits until devices are due, and leases them. It notices changes by this process at once, and changes by others within half a
@@ -162,7 +198,7 @@ func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, er
 
 // Discard removes a device's entries of earlier registrations, and returns when they are gone.
 func (b *Box) Discard(ctx context.Context, app string, device [16]byte, pushkeyTS int64) error {
-	return b.queue.discard(ctx, app, device, pushkeyTS)
+	return b.queue.of(device).discard(ctx, app, device, pushkeyTS)
 }
 
 // Rouse makes an app's devices due.
@@ -175,7 +211,7 @@ func (b *Box) RouseHost(ctx context.Context, app, host string, most int) (due in
 
 // Depths returns how many pushes each app has pending, counting all gateways. It takes at most 5 s.
 func (b *Box) Depths(ctx context.Context) ([]outbox.Depth, error) {
-	return b.queue.depths(ctx, b.options().Bounds())
+	return b.queue.depths(ctx, b.bounds())
 }
 
 // List returns an app's entries, grouped by device. A page has at most 1000. It takes at most 5 s.
@@ -185,24 +221,24 @@ func (b *Box) List(ctx context.Context, app, cursor string, limit int) (page []o
 
 // RouseDevice makes a device due.
 func (b *Box) RouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error) {
-	return b.queue.rouseDevice(ctx, app, device)
+	return b.queue.of(device).rouseDevice(ctx, app, device)
 }
 
 // Drop removes a device's entries at which no gateway has an attempt under way, and returns when they are gone.
 func (b *Box) Drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
-	return b.queue.drop(ctx, app, device, id)
+	return b.queue.of(device).drop(ctx, app, device, id)
 }
 
 // Note remembers an event. A crash loses the notes of the last tenth of a second. While Redis does not answer, notes are kept in memory.
-func (b *Box) Note(event [16]byte, until time.Time) { b.queue.note(event, until) }
+func (b *Box) Note(device, event [16]byte, until time.Time) { b.queue.of(device).note(event, until) }
 
-// Recall searches all keys in Redis for remembered events. The gateway doesn't need it, as Claim knows them.
+// Recall reads the remembered events. The gateway doesn't need it, as Claim knows them.
 func (b *Box) Recall(ctx context.Context, yield func(event [16]byte)) error {
 	return b.queue.recall(ctx, yield)
 }
 
 // Vouch remembers a key. A crash loses the vouches of the last tenth of a second. While Redis does not answer, vouches are kept in memory.
-func (b *Box) Vouch(key [16]byte, until time.Time) { b.queue.vouch(key, until) }
+func (b *Box) Vouch(key [16]byte, until time.Time) { b.queue.of(key).vouch(key, until) }
 
 // Vouched reads the keys that are remembered, by all gateways.
 func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
@@ -210,12 +246,14 @@ func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
 }
 
 // Claim takes an event for this process.
-func (b *Box) Claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
-	return b.queue.claim(ctx, event)
+func (b *Box) Claim(ctx context.Context, device, event [16]byte) (outbox.Claim, error) {
+	return b.queue.of(device).claim(ctx, event)
 }
 
 // Unclaim gives up an event if this process has claimed it.
-func (b *Box) Unclaim(ctx context.Context, event [16]byte) error { return b.queue.unclaim(ctx, event) }
+func (b *Box) Unclaim(ctx context.Context, device, event [16]byte) error {
+	return b.queue.of(device).unclaim(ctx, event)
+}
 
 // Interface guards
 var (
@@ -228,4 +266,5 @@ var (
 	_ outbox.Claimer     = (*Box)(nil)
 	_ outbox.Voucher     = (*Box)(nil)
 	_ outbox.Loser       = (*Box)(nil)
+	_ outbox.Mover       = (*Box)(nil)
 )

@@ -16,19 +16,19 @@ import (
 
 func TestProvisionConnectsToNothing(t *testing.T) {
 	t.Parallel()
-	cleanup(t, provision(t, &Box{URL: "redis://127.0.0.1:1"}))
+	cleanup(t, provision(t, &Box{Address: at("redis://127.0.0.1:1")}))
 }
 
 func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	t.Parallel()
 	storetest.Refused(t, tryProvision, []storetest.Setting[Box]{
 		{Name: "no URL", Store: Box{}, Want: "url: "},
-		{Name: "a wrong URL", Store: Box{URL: "redis://user:" + storetest.Secret + "@host:port"}, Want: "url: "},
-		{Name: "an empty placeholder", Store: Box{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, Want: "url: "},
-		{Name: "a prefix with a brace", Store: Box{URL: "redis://host", Prefix: "a}"}, Want: "prefix: "},
-		{Name: "a negative bound of an app", Store: Box{URL: "redis://host", MaxPerApp: -1}, Want: "max_per_app: "},
-		{Name: "a negative bound of a device", Store: Box{URL: "redis://host", MaxPerDevice: -1}, Want: "max_per_device: "},
-		{Name: "a negative size", Store: Box{URL: "redis://host", MaxSize: -1}, Want: "max_size: "},
+		{Name: "a wrong URL", Store: Box{Address: at("redis://user:" + storetest.Secret + "@host:port")}, Want: "url: "},
+		{Name: "an empty placeholder", Store: Box{Address: at("{env.MATRIX_PUSH_NEVER_SET}")}, Want: "url: "},
+		{Name: "a prefix with a brace", Store: Box{Address: at("redis://host"), Prefix: "a}"}, Want: "prefix: "},
+		{Name: "a negative bound of an app", Store: Box{Address: at("redis://host"), MaxPerApp: -1}, Want: "max_per_app: "},
+		{Name: "a negative bound of a device", Store: Box{Address: at("redis://host"), MaxPerDevice: -1}, Want: "max_per_device: "},
+		{Name: "a negative size", Store: Box{Address: at("redis://host"), MaxSize: -1}, Want: "max_size: "},
 	})
 }
 
@@ -38,7 +38,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 	ctx := context.Background()
 	_, waiting := b.Waiting(ctx, app, device("a"))
 	_, lease := b.Lease(ctx, app, 1)
-	_, claim := b.Claim(ctx, device("event"))
+	_, claim := b.Claim(ctx, device("a"), device("event"))
 	_, depths := b.Depths(ctx)
 	_, _, list := b.List(ctx, app, "", 10)
 	_, rouse := b.RouseDevice(ctx, app, device("a"))
@@ -51,7 +51,7 @@ func wantNotOpen(t *testing.T, b *Box) {
 		"Discard": b.Discard(ctx, app, device("a"), 1000),
 		"Rouse":   b.Rouse(ctx, app),
 		"Recall":  b.Recall(ctx, func([16]byte) { t.Error("Recall: an event") }),
-		"Unclaim": b.Unclaim(ctx, device("event")),
+		"Unclaim": b.Unclaim(ctx, device("a"), device("event")),
 		"Waiting": waiting, "Lease": lease, "Claim": claim, "Depths": depths, "List": list, "RouseDevice": rouse, "RouseHost": host,
 		"Drop": drop,
 	} {
@@ -59,12 +59,12 @@ func wantNotOpen(t *testing.T, b *Box) {
 			t.Errorf("%s: error %v, want ErrNotOpen", op, err)
 		}
 	}
-	b.Note(device("event"), entry("a", "1").Expires)
+	b.Note(device("a"), device("event"), entry("a", "1").Expires)
 }
 
 func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
 	t.Parallel()
-	b := provision(t, &Box{URL: redistest.Start(t).URL})
+	b := provision(t, &Box{Address: at(redistest.Start(t).URL)})
 	wantNotOpen(t, b)
 	open(t, b)
 	open(t, b) // a second time is not an error
@@ -88,8 +88,8 @@ func TestABoxIsOpenWhileItsConfigurationIsLive(t *testing.T) {
 func TestAReloadSharesTheQueueAndWhatRunsCanEnd(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	old := opened(t, &Box{URL: s.URL})
-	next := opened(t, &Box{URL: s.URL, MaxPerApp: 5})
+	old := opened(t, &Box{Address: at(s.URL)})
+	next := opened(t, &Box{Address: at(s.URL), MaxPerApp: 5})
 	if old.queue != next.queue {
 		t.Fatal("two of one queue")
 	}
@@ -104,7 +104,7 @@ func TestAReloadSharesTheQueueAndWhatRunsCanEnd(t *testing.T) {
 	settle(t, old, one.Ref())
 	settle(t, next, two.Ref())
 	wantNotOpen(t, next)
-	b := opened(t, &Box{URL: s.URL})
+	b := opened(t, &Box{Address: at(s.URL)})
 	if left := inRedis(t, b); left != 0 {
 		t.Errorf("%d entries are left", left)
 	}
@@ -113,24 +113,35 @@ func TestAReloadSharesTheQueueAndWhatRunsCanEnd(t *testing.T) {
 func TestAWrongPasswordFailsTheLoadAndIsNotShown(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--requirepass", "right")
-	b := provision(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://default:s3cret@", 1)})
+	b := provision(t, &Box{Address: at(strings.Replace(s.URL, "unix://", "unix://default:s3cret@", 1))})
 	if err := b.Open(t.Context()); err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("Open: %v", err)
 	}
 	wantNotOpen(t, b)
 }
 
-// docs/redis.md says that a user needs only these rights.
-func TestAUserOfRedisNeedsFewRights(t *testing.T) {
+func TestM06_TheOutboxNeedsOnlyThePermissionsOfThePage(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "--user", "push", "on", ">right", "~{matrix_push}:*", "+@read", "+@write", "+@scripting", "+@connection",
-		"+time", "+info")
-	b := opened(t, &Box{URL: strings.Replace(s.URL, "unix://", "unix://push:right@", 1)})
+	for _, servers := range storetest.LimitedServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			at, denied := servers.Start(t)
+			useAll(t, opened(t, &Box{Address: at, route: last}))
+			if denied := denied(); len(denied) > 0 {
+				t.Errorf("Redis denied %q", denied)
+			}
+		})
+	}
+}
+
+// useAll uses everything that a box can do in Redis.
+func useAll(t *testing.T, b *Box) {
+	t.Helper()
 	e := entry("a", "1")
 	e.Event, e.EventUntil, e.Host, e.Standing = device("event"), e.Expires, "push.example.org", outbox.Proven
 	accept(t, b, e)
 	claim(t, b, "event", outbox.Done)
-	b.MaxPerApp = 2
+	b.MaxPerApp = 2 * b.shards()
 	accept(t, b, grouped("g", outbox.Guest, "guest"))
 	displace(t, b, grouped("p", outbox.Proven, "proven"), "guest")
 	settle(t, b, ref("proven", "proven"))
@@ -148,14 +159,21 @@ func TestAUserOfRedisNeedsFewRights(t *testing.T) {
 	if ids := drain(t, b); len(ids) != 1 {
 		t.Errorf("it had %q", ids)
 	}
-	if err := errors.Join(b.queue.sweep(t.Context()), b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {})); err != nil {
+	b.Note(device("a"), device("noted"), e.Expires)
+	b.Vouch(device("vouched"), e.Expires)
+	s := b.queue.of(device("a"))
+	err := errors.Join(
+		s.flush(t.Context()), b.Vouched(t.Context(), func([16]byte) {}), s.sweep(t.Context()), s.repair(t.Context(), app),
+		b.Rouse(t.Context(), app), b.Recall(t.Context(), func([16]byte) {}), b.Unclaim(t.Context(), e.Device, device("event")), b.Check(t.Context()),
+	)
+	if err != nil {
 		t.Error(err)
 	}
 }
 
 func TestExpiredPushesThatNobodyTriedAreReported(t *testing.T) {
 	t.Parallel()
-	b := provision(t, &Box{URL: redistest.Start(t).URL})
+	b := provision(t, &Box{Address: at(redistest.Start(t).URL)})
 	var lost []string
 	b.OnLoss(func(app string, why outbox.Loss, entries int) {
 		lost = append(lost, fmt.Sprint(entries, " of ", app, " ", why))
@@ -169,7 +187,7 @@ func TestExpiredPushesThatNobodyTriedAreReported(t *testing.T) {
 		accept(t, b, e)
 	}
 	for range 2 {
-		if err := b.queue.sweep(t.Context()); err != nil {
+		if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +198,7 @@ func TestExpiredPushesThatNobodyTriedAreReported(t *testing.T) {
 
 func TestRedisHoldsWhatItIsTold(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, Prefix: "push [*?]"})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), Prefix: "push [*?]"})
 	e := entry("a", "1")
 	e.Event, e.EventUntil = device("event"), e.Expires
 	accept(t, b, e)
@@ -201,15 +219,16 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 		t.Errorf("recalled %q", recalled)
 	}
 	settle(t, b, e.Ref())
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
 	names, err = b.queue.Client.Keys(t.Context(), "*").Result()
 	slices.Sort(names)
-	if want := []string{b.queue.keys.event(e.Event), b.queue.keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("left are %q, %v; want the event and the grave", names, err)
+	keys := b.queue.shards[0].keys
+	if want := []string{keys.event(e.Event), keys.events, keys.gone(e.Ref())}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("left are %q, %v; want the event, its place among the events, and the grave", names, err)
 	}
-	if left := b.queue.Client.PTTL(t.Context(), b.queue.keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
+	if left := b.queue.Client.PTTL(t.Context(), b.queue.shards[0].keys.gone(e.Ref())).Val(); left <= 0 || left > outbox.LeaseTime {
 		t.Errorf("the grave is kept for %v", left)
 	}
 }
@@ -217,12 +236,12 @@ func TestRedisHoldsWhatItIsTold(t *testing.T) {
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
 	storetest.Caddyfile(t, []storetest.Segment[Box]{
-		{Name: "a URL", In: `redis redis://localhost:6379/0`, Want: Box{URL: "redis://localhost:6379/0"}},
-		{Name: "a placeholder, which stays", In: `redis {env.REDIS}`, Want: Box{URL: "{env.REDIS}"}},
-		{Name: "an empty block", In: "redis redis://host {\n}", Want: Box{URL: "redis://host"}},
+		{Name: "a URL", In: `redis redis://localhost:6379/0`, Want: Box{Address: at("redis://localhost:6379/0")}},
+		{Name: "a placeholder, which stays", In: `redis {env.REDIS}`, Want: Box{Address: at("{env.REDIS}")}},
+		{Name: "an empty block", In: "redis redis://host {\n}", Want: Box{Address: at("redis://host")}},
 		{
 			Name: "everything", In: "redis redis://host {\nprefix push\nmax_per_app 5000\nmax_per_device 20\nmax_size 1GiB\n}",
-			Want: Box{URL: "redis://host", Prefix: "push", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
+			Want: Box{Address: at("redis://host"), Prefix: "push", MaxPerApp: 5000, MaxPerDevice: 20, MaxSize: 1 << 30},
 		},
 		{Name: "nothing but the name", In: `redis`, Err: "wrong argument count"},
 		{Name: "two URLs", In: `redis redis://a redis://b`, Err: "wrong argument count"},

@@ -9,23 +9,32 @@ import (
 
 // UnmarshalCaddyfile reads
 //
-//	outbox redis <url> {
-//		prefix         <prefix>
-//		max_per_app    <pushes>
-//		max_per_device <pushes>
-//		max_size       <size>
+//	outbox redis [<url>] {
+//		sentinel          <name> <host:port>...
+//		cluster           <host:port>...
+//		username          <user>
+//		password          <password>
+//		sentinel_username <user>
+//		sentinel_password <password>
+//		database          <number>
+//		dial_timeout      <duration>
+//		read_timeout      <duration>
+//		tls {
+//			trusted_ca       <file>
+//			certificate_file <file> [<key file>]
+//			server_name      <name>
+//		}
+//		prefix            <prefix>
+//		shards            <number>
+//		max_per_app       <pushes>
+//		max_per_device    <pushes>
+//		max_size          <size>
 //	}
 func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the name
-	if !d.AllArgs(&b.URL) {
-		return caddyfileopt.Args(d, "outbox redis", "<url>, such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
-	}
-	if b.URL == "" {
-		return d.Err("outbox redis: the URL is empty: write one such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
-	}
 	options := b.options().Caddyfile()
+	options["shards"] = caddyfileopt.Once(&b.Shards, redisclient.ParseShards)
 	options["prefix"] = caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix)
-	return caddyfileopt.Block(d, options, caddyfileopt.Unknown("outbox redis"))
+	return redisclient.Unmarshal(d, "outbox redis", &b.Address, options)
 }
 
 // Interface guard

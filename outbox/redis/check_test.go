@@ -14,11 +14,11 @@ func TestBeforeItIsOpenedRedisCanBeAskedWhetherItCanBeUsed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--requirepass", storetest.Secret)
 	socket := strings.TrimPrefix(server.URL, "unix://")
-	b := provision(t, &Box{URL: "unix://:" + storetest.Secret + "@" + socket})
+	b := provision(t, &Box{Address: at("unix://:" + storetest.Secret + "@" + socket)})
 	if err := b.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	err := provision(t, &Box{URL: "unix://:wrong@" + socket}).Check(t.Context())
+	err := provision(t, &Box{Address: at("unix://:wrong@" + socket)}).Check(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") || errors.Is(err, outbox.ErrUnreachable) {
 		t.Errorf("with a wrong password: %v", err)
 	}

@@ -33,7 +33,7 @@ func ofFixture(t *testing.T, ago time.Duration) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	began := time.Now().Add(-ago)
 	for line := range strings.Lines(string(commands)) {
 		if strings.HasPrefix(line, "#") {
@@ -65,7 +65,7 @@ func leaseWhole(t *testing.T, b *Box, app string) map[string]outbox.Leased {
 	t.Helper()
 	all := make(map[string]outbox.Leased)
 	for {
-		leased, _, err := b.queue.take(t.Context(), app, 100)
+		leased, _, err := b.queue.shards[0].take(t.Context(), app, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,11 +123,11 @@ func TestKeysOfAnEarlierVersionAreDelivered(t *testing.T) {
 		claim(t, b, event, outbox.Done)
 	}
 	claim(t, b, "claimed", outbox.Taken)
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for _, app := range []string{iosApp, webApp} {
-		if left := b.queue.Client.Exists(t.Context(), b.queue.keys.of(app)...).Val(); left != 0 {
+		if left := b.queue.Client.Exists(t.Context(), b.queue.shards[0].keys.of(app)...).Val(); left != 0 {
 			t.Errorf("%d keys of %s are left", left, app)
 		}
 	}
@@ -187,10 +187,10 @@ func TestADeviceThatCannotBeReadHoldsNothingUp(t *testing.T) {
 			t.Parallel()
 			b := ofFixture(t, outbox.LeaseTime+time.Second)
 			var log logBuffer
-			again := provision(t, &Box{URL: b.URL})
+			again := provision(t, &Box{Address: at(b.URL)})
 			again.log = log.logger()
 			open(t, again)
-			c, keys, ctx := b.queue.Client, b.queue.keys.of(webApp), t.Context()
+			c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(webApp), t.Context()
 			key := deviceKey(device("d"))
 			err := errors.Join(
 				c.HSet(ctx, keys[2], key, packed).Err(), c.ZAdd(ctx, keys[0], redis.Z{Score: 1, Member: key}).Err(),
@@ -217,7 +217,7 @@ func TestADeviceThatCannotBeReadHoldsNothingUp(t *testing.T) {
 			err = errors.Join(
 				b.Settle(ctx, outbox.Ref{App: webApp, Device: device("d"), ID: "d1"}),
 				b.Release(ctx, outbox.Ref{App: webApp, Device: device("d"), ID: "d1"}, time.Now(), true),
-				b.Discard(ctx, webApp, device("d"), 1), b.Rouse(ctx, webApp), b.queue.sweep(ctx), drop,
+				b.Discard(ctx, webApp, device("d"), 1), b.Rouse(ctx, webApp), b.queue.shards[0].sweep(ctx), drop,
 			)
 			if err != nil {
 				t.Error(err)

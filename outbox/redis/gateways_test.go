@@ -18,8 +18,18 @@ const patience = 10 * time.Second
 // inRedis returns how many entries the app has by the counts, which must agree with the entries.
 func inRedis(t *testing.T, b *Box) int64 {
 	t.Helper()
+	var all int64
+	for _, s := range b.queue.shards {
+		all += inShard(t, s)
+	}
+	checkRoom(t, b)
+	return all
+}
+
+func inShard(t *testing.T, s *shard) int64 {
+	t.Helper()
 	ctx := context.Background()
-	c, keys := b.queue.Client, b.queue.keys.of(app)
+	c, keys := s.queue.Client, s.keys.of(app)
 	pushes, expiry := c.HLen(ctx, keys[3]).Val(), c.ZCard(ctx, keys[4]).Val()
 	devices, due, listed := c.HLen(ctx, keys[2]).Val(), c.ZCard(ctx, keys[0]).Val(), c.ZCard(ctx, keys[6]).Val()
 	counted, _ := c.HGet(ctx, keys[5], "entries").Int64()
@@ -29,7 +39,6 @@ func inRedis(t *testing.T, b *Box) int64 {
 		t.Errorf("%d pushes, %d expire, %d counted with %d bytes; %d devices, %d due, %d listed",
 			pushes, expiry, counted, size, devices, due, listed)
 	}
-	checkRoom(t, b)
 	return pushes
 }
 
@@ -171,7 +180,7 @@ func TestTwoGatewaysSettleEachEntryOnce(t *testing.T) {
 
 func claim(t *testing.T, b *Box, name string, want outbox.Claim) {
 	t.Helper()
-	got, err := b.Claim(context.Background(), device(name))
+	got, err := b.Claim(context.Background(), device("a"), device(name))
 	if err != nil || got != want {
 		t.Errorf("the claim of %s is %d, %v; want %d", name, got, err, want)
 	}
@@ -179,7 +188,7 @@ func claim(t *testing.T, b *Box, name string, want outbox.Claim) {
 
 func unclaim(t *testing.T, b *Box, name string) {
 	t.Helper()
-	if err := b.Unclaim(context.Background(), device(name)); err != nil {
+	if err := b.Unclaim(context.Background(), device("a"), device(name)); err != nil {
 		t.Error(err)
 	}
 }
@@ -194,9 +203,9 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 	claim(t, b, "event", outbox.Taken)
 	unclaim(t, a, "event")
 	claim(t, b, "event", outbox.Claimed)
-	b.Note(device("event"), time.Now().Add(time.Hour))
+	b.Note(device("a"), device("event"), time.Now().Add(time.Hour))
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if got, err := a.Claim(t.Context(), device("event")); err != nil || got == outbox.Done {
+		if got, err := a.Claim(t.Context(), device("a"), device("event")); err != nil || got == outbox.Done {
 			break
 		}
 	}
@@ -214,7 +223,7 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 
 	refused := entry("a", "2")
 	refused.Event, refused.EventUntil = device("refused"), time.Now().Add(time.Hour)
-	full := opened(t, &Box{URL: a.URL, gateway: "a", MaxPerApp: 1})
+	full := opened(t, &Box{Address: at(a.URL), gateway: "a", MaxPerApp: 1})
 	if _, err := full.Accept(t.Context(), refused); err == nil {
 		t.Error("accepted beyond the bound")
 	}
@@ -223,7 +232,7 @@ func TestOneGatewayDeliversAnEvent(t *testing.T) {
 
 func TestAnEntryIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	e := entry("a", "1")
 	e.Running = true
 	accept(t, b, e)
@@ -237,7 +246,7 @@ func TestAnEntryIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 // While Redis was away, nobody could find out who has the event that the homeserver sent again: the new push has another name.
 func TestAnEventIsInTheOutboxOnceWhenItsAnswerWasLost(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	named := func(id, event string) outbox.Entry {
 		e := entry("a", id)
 		e.Event, e.EventUntil = device(event), time.Now().Add(time.Hour)
@@ -261,7 +270,7 @@ func TestALateAcceptOfAnEventThatAnotherGatewayHasIsRefused(t *testing.T) {
 	ctx := t.Context()
 	e := entry("a", "late")
 	e.Event, e.EventUntil, e.Running = [16]byte{1}, time.Now().Add(time.Hour), true
-	if claim, err := b.Claim(ctx, e.Event); err != nil || claim != outbox.Claimed {
+	if claim, err := b.Claim(ctx, device("a"), e.Event); err != nil || claim != outbox.Claimed {
 		t.Fatalf("claimed: %v, %v", claim, err)
 	}
 	if _, err := a.Accept(ctx, e); !errors.Is(err, outbox.ErrFull) {

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,39 +20,37 @@ const (
 	maxShown = 100
 )
 
-func (q *queue) depths(ctx context.Context, b bounds.Bounds) (depths []outbox.Depth, err error) {
-	ctx, cancel := context.WithTimeout(ctx, inspectTime)
-	defer cancel()
+// depth is what a shard has of an app, and when the first entry expires.
+type depth struct {
+	outbox.Depth
+	expires time.Time
+}
+
+func (s *shard) depths(ctx context.Context, b bounds.Bounds) (depths []depth, err error) {
 	var apps []string
-	err = q.enter(func() error {
-		apps, err = q.Client.SMembers(ctx, q.keys.apps).Result()
+	err = s.enter(func() error {
+		apps, err = s.queue.Client.SMembers(ctx, s.keys.apps).Result()
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(apps)
 	for _, app := range apps {
-		d, err := q.depth(ctx, app, b)
+		d, err := s.depth(ctx, app, b)
 		if err != nil {
 			return nil, err
 		}
-		if d.Entries > 0 {
-			depths = append(depths, d)
-		}
+		depths = append(depths, d)
 	}
-	return depths, nil
+	return depths, err
 }
 
-func (q *queue) depth(ctx context.Context, app string, b bounds.Bounds) (d outbox.Depth, err error) {
-	answer, err := q.ask(ctx, depthScript, q.keys.of(app))
+func (s *shard) depth(ctx context.Context, app string, b bounds.Bounds) (d depth, err error) {
+	answer, err := s.ask(ctx, depthScript, s.keys.of(app))
 	if err != nil {
 		return d, err
 	}
 	v := read(answer)
-	d = outbox.Depth{App: app, Entries: int(v.number()), Devices: int(v.number())}
+	d.Depth = outbox.Depth{App: app, Entries: int(v.number()), Devices: int(v.number())}
 	if e, err := decodeHead(v.text()); err == nil {
-		d.Oldest = e.Accepted
+		d.Oldest, d.expires = e.Accepted, e.Expires
 	}
 	size, strangers, theirs := v.number(), v.number(), v.number()
 	d.Full = b.Full(bounds.Amount{Entries: d.Entries - int(strangers), Size: size - theirs})
@@ -61,16 +58,14 @@ func (q *queue) depth(ctx context.Context, app string, b bounds.Bounds) (d outbo
 }
 
 // list pages by device, in the order of the devices' names in Redis. A cursor names the last entry of its page.
-func (q *queue) list(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
+func (s *shard) list(ctx context.Context, app, cursor string, limit int) (page []outbox.Waiting, next string, err error) {
 	at, err := parsePosition(cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, inspectTime)
-	defer cancel()
-	for limit = max(1, min(limit, maxPage)); len(page) < limit; {
+	for len(page) < limit {
 		var some []outbox.Waiting
-		if some, at, err = q.show(ctx, app, at, min(limit-len(page), maxShown)); err != nil {
+		if some, at, err = s.show(ctx, app, at, min(limit-len(page), maxShown)); err != nil {
 			return nil, "", err
 		}
 		if page = append(page, some...); at == (position{}) {
@@ -81,8 +76,8 @@ func (q *queue) list(ctx context.Context, app, cursor string, limit int) (page [
 }
 
 // show returns a part of a page, and the position to continue after: the zero one if there is no more.
-func (q *queue) show(ctx context.Context, app string, from position, most int) (some []outbox.Waiting, last position, err error) {
-	answer, err := q.ask(ctx, listScript, q.keys.of(app), from.device, from.seq, most)
+func (s *shard) show(ctx context.Context, app string, from position, most int) (some []outbox.Waiting, last position, err error) {
+	answer, err := s.ask(ctx, listScript, s.keys.of(app), from.device, from.seq, most)
 	if err != nil {
 		return nil, last, err
 	}
@@ -139,20 +134,20 @@ func parsePosition(cursor string) (p position, err error) {
 	return position{device, seq}, nil
 }
 
-func (q *queue) rouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error) {
-	reply, err := q.change(ctx, rouseDeviceScript, q.keys.of(app), deviceKey(device))
+func (s *shard) rouseDevice(ctx context.Context, app string, device [16]byte) (found bool, err error) {
+	reply, err := s.change(ctx, rouseDeviceScript, s.keys.of(app), deviceKey(device))
 	if err != nil {
 		return false, err
 	}
-	q.wakers.wake(app)
+	s.soon(app)
 	return reply.Bool()
 }
 
-func (q *queue) drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
-	reply, err := q.change(ctx, dropScript, q.keys.of(app), deviceKey(device), id)
+func (s *shard) drop(ctx context.Context, app string, device [16]byte, id string) (dropped int, err error) {
+	reply, err := s.change(ctx, dropScript, s.keys.of(app), deviceKey(device), id)
 	if err != nil {
 		return 0, err
 	}
-	q.wakers.wake(app)
+	s.soon(app)
 	return reply.Int()
 }

@@ -91,7 +91,7 @@ func TestEachGatewaySeesWhatTheOthersDo(t *testing.T) {
 
 func TestALongListTakesSeveralScripts(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	var want []string
 	for n := range maxShown/2 + 5 {
 		for i := range 5 { // a script ends in the middle of a device
@@ -111,8 +111,8 @@ func TestALongListTakesSeveralScripts(t *testing.T) {
 // version forgot may still be named.
 func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
-	c, keys, ctx := b.queue.Client, b.queue.keys.of(app), t.Context()
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
+	c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(app), t.Context()
 	accept(t, b, entry("a", "1"))
 	name := device("a")
 	old := fmt.Sprintf("{\"id\":\"1\",\"app\":%q,\"device\":%q,\"expires\":1772366500000}\n{}", app, base64.StdEncoding.EncodeToString(name[:]))
@@ -144,7 +144,7 @@ func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 	if ids := drain(t, b); !slices.Equal(ids, []string{"1", "2"}) {
 		t.Errorf("it had %q", ids)
 	}
-	if err := b.queue.sweep(ctx); err != nil {
+	if err := b.queue.shards[0].sweep(ctx); err != nil {
 		t.Error(err)
 	}
 	if n := inRedis(t, b); n != 0 {
@@ -154,9 +154,9 @@ func TestWhatAnEarlierVersionLeftDoesNoHarm(t *testing.T) {
 
 func TestWhatCannotBeReadIsListedAndCanBeDropped(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("a", "3"))
-	c, keys := b.queue.Client, b.queue.keys.of(app)
+	c, keys := b.queue.Client, b.queue.shards[0].keys.of(app)
 	if err := errors.Join(c.HSet(t.Context(), keys[3], "1", "garbage").Err(), c.HDel(t.Context(), keys[3], "2").Err()); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestWhatCannotBeReadIsListedAndCanBeDropped(t *testing.T) {
 
 func TestWhoAsksForAListNeedNotWaitForIt(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	accept(t, b, entry("a", "1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -196,7 +196,7 @@ func TestWhoAsksForAListNeedNotWaitForIt(t *testing.T) {
 
 func TestACursorShowsNoMoreThanANameAndANumber(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"))
 	_, next, err := b.List(t.Context(), app, "", 1)
 	if want := deviceKey(device("a")) + "-1"; err != nil || next != want {

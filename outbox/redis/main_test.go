@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -18,22 +18,52 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	outboxtest.Run(t, outboxtest.Harness{
-		New: func(t *testing.T, b outboxtest.Bounds) outbox.Queue {
-			return opened(t, &Box{URL: server.URL, Prefix: rand.Text(), MaxPerApp: b.PerApp, MaxPerDevice: b.PerDevice, MaxSize: b.Size})
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			quick := servers.Name != storetest.OnePrimary && os.Getenv("OUTBOX_LEASES") == ""
+			outboxtest.Run(t, harness(servers.Start(t), 0, quick))
+		})
+	}
+}
+
+func TestM11_TheOutboxMayHaveSeveralShards(t *testing.T) {
+	t.Parallel()
+	outboxtest.Run(t, harness(storetest.RedisServers[0].Start(t), 5, false))
+}
+
+// harness connects the suite to a box on a server. Bounds are those of a shard. So in tests of bounds, all devices are in the same one.
+func harness(address redisclient.Address, n int, quick bool) outboxtest.Harness {
+	shards := address.Shards(n)
+	return outboxtest.Harness{
+		New: func(t *testing.T, bounds outboxtest.Bounds) outbox.Queue {
+			b := &Box{
+				Address: address, Prefix: rand.Text(), Shards: shards,
+				MaxPerApp: bounds.PerApp * shards, MaxPerDevice: bounds.PerDevice, MaxSize: bounds.Size * int64(shards),
+			}
+			if b.MaxPerApp > 0 || b.MaxSize > 0 {
+				b.route = last
+			}
+			return opened(t, b)
 		},
 		Reopen: func(t *testing.T, q outbox.Queue) outbox.Queue {
 			old := q.(*Box)
 			cleanup(t, old)
-			return opened(t, &Box{URL: old.URL, Prefix: old.Prefix, MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize})
+			return opened(t, &Box{
+				Address: old.Address, Prefix: old.Prefix, Shards: shards, route: old.route,
+				MaxPerApp: old.MaxPerApp, MaxPerDevice: old.MaxPerDevice, MaxSize: old.MaxSize,
+			})
 		},
-	})
+		Quick: quick,
+	}
 }
+
+// last puts all devices into the last shard.
+func last(_ [16]byte, shards int) int { return shards - 1 }
 
 var boxes = storetest.Fixture[*Box]{After: func(_ testing.TB, b *Box) {
 	if b.queue != nil { // a test may leave attempts
@@ -49,7 +79,7 @@ var (
 // gateways returns two gateways that share one outbox.
 func gateways(t testing.TB, s *redistest.Server) (a, b *Box) {
 	t.Helper()
-	return opened(t, &Box{URL: s.URL, gateway: "a"}), opened(t, &Box{URL: s.URL, gateway: "b"})
+	return opened(t, &Box{Address: at(s.URL), gateway: "a"}), opened(t, &Box{Address: at(s.URL), gateway: "b"})
 }
 
 const app = "org.example.app"
@@ -135,3 +165,5 @@ func tryAccept(ctx context.Context, b *Box, e outbox.Entry) error {
 	_, err := b.Accept(ctx, e)
 	return err
 }
+
+func at(url string) redisclient.Address { return redisclient.Address{URL: url} }

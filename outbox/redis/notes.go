@@ -6,10 +6,12 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -24,9 +26,6 @@ const (
 	lastWords = 2 * time.Second
 )
 
-// done is the value of an event that was delivered or accepted. Any other value is a gateway's name.
-const done = "done"
-
 // maxNoted bounds the events that Redis remembers, like those in a gateway's memory: see deliveredSet in the gateway.
 const maxNoted = 1_000_000
 
@@ -35,6 +34,7 @@ type notes struct {
 	mu      sync.Mutex
 	waiting map[[16]byte]note
 	noted   chan struct{}
+	room    int // in memory
 	most    int // in Redis
 
 	flushing sync.Mutex // one at a time: after a flush, everything is written
@@ -46,13 +46,16 @@ type note struct {
 	known bool
 }
 
-func newNotes() *notes {
-	return &notes{waiting: make(map[[16]byte]note), noted: make(chan struct{}, 1), most: maxNoted}
+func newNotes(shards int) *notes {
+	return &notes{
+		waiting: make(map[[16]byte]note), noted: make(chan struct{}, 1),
+		room: redisclient.Portion(maxNotes, shards), most: redisclient.Portion(maxNoted, shards),
+	}
 }
 
 func (n *notes) add(event [16]byte, one note) {
 	n.mu.Lock()
-	if before, ok := n.waiting[event]; ok || len(n.waiting) < maxNotes {
+	if before, ok := n.waiting[event]; ok || len(n.waiting) < n.room {
 		one.known = one.known && (!ok || before.known)
 		n.waiting[event] = one
 	}
@@ -83,22 +86,22 @@ func (n *notes) giveBack(taken map[[16]byte]note) {
 	n.waiting = taken
 }
 
-func (q *queue) note(event [16]byte, until time.Time) {
-	_ = q.enter(func() error {
-		q.notes.add(event, note{until: until})
+func (s *shard) note(event [16]byte, until time.Time) {
+	_ = s.enter(func() error {
+		s.notes.add(event, note{until: until})
 		return nil
 	})
 }
 
 // noteOf counts the event of an accepted entry among the remembered ones: accept.lua remembers it without counting it.
-func (q *queue) noteOf(e *outbox.Entry) {
+func (s *shard) noteOf(e *outbox.Entry) {
 	if e.Event != ([16]byte{}) {
-		q.notes.add(e.Event, note{e.EventUntil, true})
+		s.notes.add(e.Event, note{e.EventUntil, true})
 	}
 }
 
 // writeNotes writes notes and settles owed entries until the context ends, and then once more.
-func (q *queue) writeNotes(ctx context.Context) {
+func (s *shard) writeNotes(ctx context.Context) {
 	for failing := false; ; {
 		var retry <-chan time.Time
 		if failing {
@@ -108,20 +111,20 @@ func (q *queue) writeNotes(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.Background(), lastWords)
 			defer cancel()
-			if err := q.flush(last); err != nil {
-				q.Log().Error("delivered events cannot be remembered", "error", err)
+			if err := s.flush(last); err != nil {
+				s.queue.Log().Error("delivered events cannot be remembered", "error", err)
 			}
 			return
-		case <-q.notes.noted:
+		case <-s.notes.noted:
 			if failing {
 				continue // until the retry is due
 			}
 			pause(ctx, noteDelay)
 		case <-retry:
 		}
-		err := q.flush(ctx)
+		err := s.flush(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			q.Log().Error("delivered events cannot be remembered; retrying", "error", err)
+			s.queue.Log().Error("delivered events cannot be remembered; retrying", "error", err)
 		}
 		failing = err != nil
 	}
@@ -135,14 +138,14 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // flush writes notes and vouches, and settles owed entries.
-func (q *queue) flush(ctx context.Context) error {
-	q.notes.flushing.Lock()
-	defer q.notes.flushing.Unlock()
-	return errors.Join(q.flushNotes(ctx), q.flushVouches(ctx), q.settleOwed(ctx))
+func (s *shard) flush(ctx context.Context) error {
+	s.notes.flushing.Lock()
+	defer s.notes.flushing.Unlock()
+	return errors.Join(s.flushNotes(ctx), s.flushVouches(ctx), s.settleOwed(ctx))
 }
 
-func (q *queue) flushNotes(ctx context.Context) error {
-	taken := q.notes.take()
+func (s *shard) flushNotes(ctx context.Context) error {
+	taken := s.notes.take()
 	if len(taken) == 0 {
 		return nil
 	}
@@ -156,18 +159,18 @@ func (q *queue) flushNotes(ctx context.Context) error {
 			args = append(args, hex.EncodeToString(event[:]), clamp(ms), write)
 		}
 	}
-	base := strings.TrimSuffix(q.keys.event([16]byte{}), hex.EncodeToString(make([]byte, 16)))
+	base := strings.TrimSuffix(s.keys.event([16]byte{}), hex.EncodeToString(make([]byte, 16)))
 	for some := range slices.Chunk(args, 3*maxBatch) {
-		if err := noteScript.Run(ctx, q.Client, []string{q.keys.events}, append([]any{base, q.notes.most}, some...)...).Err(); err != nil {
-			q.notes.giveBack(taken)
+		if err := noteScript.Run(ctx, s.queue.Client, []string{s.keys.events}, append([]any{base, s.notes.most}, some...)...).Err(); err != nil {
+			s.notes.giveBack(taken)
 			return err
 		}
 	}
 	return nil
 }
 
-func (q *queue) claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
-	reply, err := q.ask(ctx, claimScript, []string{q.keys.event(event)}, q.owner, outbox.LeaseTime.Milliseconds())
+func (s *shard) claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
+	reply, err := s.ask(ctx, claimScript, []string{s.keys.event(event)}, s.queue.owner, outbox.LeaseTime.Milliseconds())
 	if err != nil {
 		return outbox.Claimed, err
 	}
@@ -183,23 +186,40 @@ func (q *queue) claim(ctx context.Context, event [16]byte) (outbox.Claim, error)
 	}
 }
 
-func (q *queue) unclaim(ctx context.Context, event [16]byte) error {
-	_, err := q.ask(ctx, unclaimScript, []string{q.keys.event(event)}, q.owner)
+func (s *shard) unclaim(ctx context.Context, event [16]byte) error {
+	_, err := s.ask(ctx, unclaimScript, []string{s.keys.event(event)}, s.queue.owner)
 	return err
 }
 
-// recall searches for the events that were delivered.
-func (q *queue) recall(ctx context.Context, yield func(event [16]byte)) error {
-	pattern := escapeGlob(q.keys.event([16]byte{}))
-	pattern = pattern[:len(pattern)-2*16] + "*"
-	return q.enter(func() error {
+// recall reads the events that still count by Redis' clock.
+func (s *shard) recall(ctx context.Context, yield func(event [16]byte)) error {
+	return s.scan(ctx, s.keys.events, func(member string) {
+		if event, err := hex.DecodeString(member); err == nil && len(event) == len([16]byte{}) {
+			yield([16]byte(event))
+		}
+	})
+}
+
+// scan reads the members of a sorted set whose scores, which are times, are not over by Redis' clock.
+func (s *shard) scan(ctx context.Context, key string, yield func(member string)) error {
+	return s.enter(func() error {
+		server, err := s.queue.Client.On(ctx, key)
+		if err != nil {
+			return err
+		}
+		now, err := server.Time(ctx).Result()
+		if err != nil {
+			return err
+		}
 		for cursor := uint64(0); ; {
-			names, next, err := q.Client.Scan(ctx, cursor, pattern, 1000).Result()
+			pairs, next, err := s.queue.Client.ZScan(ctx, key, cursor, "", maxBatch).Result()
 			if err != nil {
 				return err
 			}
-			if err := q.yieldDone(ctx, names, yield); err != nil {
-				return err
+			for pair := range slices.Chunk(pairs, 2) {
+				if len(pair) == 2 && endsAfter(pair[1], now) {
+					yield(pair[0])
+				}
 			}
 			if cursor = next; cursor == 0 {
 				return nil
@@ -208,33 +228,7 @@ func (q *queue) recall(ctx context.Context, yield func(event [16]byte)) error {
 	})
 }
 
-func (q *queue) yieldDone(ctx context.Context, names []string, yield func(event [16]byte)) error {
-	if len(names) == 0 {
-		return nil
-	}
-	values, err := q.Client.MGet(ctx, names...).Result()
-	if err != nil {
-		return err
-	}
-	for i, value := range values {
-		event, err := eventOf(names[i])
-		if value == done && err == nil {
-			yield(event)
-		}
-	}
-	return nil
+func endsAfter(score string, now time.Time) bool {
+	ms, err := strconv.ParseFloat(score, 64)
+	return err == nil && ms > float64(now.UnixMilli())
 }
-
-// eventOf returns the event of a key.
-func eventOf(key string) (event [16]byte, err error) {
-	name := key[strings.LastIndexByte(key, ':')+1:]
-	if len(name) != hex.EncodedLen(len(event)) {
-		return event, errors.New("not the key of an event")
-	}
-	_, err = hex.Decode(event[:], []byte(name))
-	return event, err
-}
-
-var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
-
-func escapeGlob(s string) string { return globEscaper.Replace(s) }

@@ -26,8 +26,8 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 		"RouseHost":   func() error { _, err := b.RouseHost(ctx, app, "one", 0); return err },
 		"Waiting":     func() error { _, err := b.Waiting(ctx, app, device("a")); return err },
 		"Lease":       func() error { _, err := b.Lease(ctx, app, 1); return err },
-		"Claim":       func() error { _, err := b.Claim(ctx, device("event")); return err },
-		"Unclaim":     func() error { return b.Unclaim(ctx, device("event")) },
+		"Claim":       func() error { _, err := b.Claim(ctx, device("a"), device("event")); return err },
+		"Unclaim":     func() error { return b.Unclaim(ctx, device("a"), device("event")) },
 		"Recall":      func() error { return b.Recall(ctx, func([16]byte) {}) },
 		"Depths":      func() error { _, err := b.Depths(ctx); return err },
 		"List":        func() error { _, _, err := b.List(ctx, app, "", 10); return err },
@@ -48,7 +48,7 @@ func wantFailures(t *testing.T, b *Box, limit time.Duration) {
 func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"), entry("b", "2"))
 	leased := make(chan error)
 	go func() {
@@ -60,10 +60,10 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 	if err := <-leased; err == nil {
 		t.Error("a waiting lease continues without Redis")
 	}
-	b.Note(device("noted meanwhile"), time.Now().Add(time.Hour))
+	b.Note(device("a"), device("noted meanwhile"), time.Now().Add(time.Hour))
 	server.Restart()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if got, _ := b.Claim(t.Context(), device("noted meanwhile")); got == outbox.Done {
+		if got, _ := b.Claim(t.Context(), device("a"), device("noted meanwhile")); got == outbox.Done {
 			break
 		}
 	}
@@ -79,7 +79,7 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 func TestARedisThatDoesNotAnswerHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"))
 	resume := server.Pause()
 	wantFailures(t, b, 3*time.Second)
@@ -106,7 +106,7 @@ func TestAServerThatAnswersNonsenseGetsAndGivesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := opened(t, &Box{URL: redistest.Nonsense(t, answer)})
+			b := opened(t, &Box{Address: at(redistest.Nonsense(t, answer))})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if _, err := b.Accept(ctx, entry("z", "refused")); err == nil {
@@ -115,7 +115,7 @@ func TestAServerThatAnswersNonsenseGetsAndGivesNothing(t *testing.T) {
 			if got, err := b.Lease(ctx, app, 1); err == nil || len(got) > 0 {
 				t.Errorf("Lease: %v, %v", got, err)
 			}
-			if got, err := b.Claim(ctx, device("event")); err == nil || got != outbox.Claimed {
+			if got, err := b.Claim(ctx, device("a"), device("event")); err == nil || got != outbox.Claimed {
 				t.Errorf("Claim: %v, %v", got, err)
 			}
 			if got, err := b.Depths(ctx); len(got) > 0 {
@@ -124,7 +124,7 @@ func TestAServerThatAnswersNonsenseGetsAndGivesNothing(t *testing.T) {
 			if got, _, err := b.List(ctx, app, "", 1); err == nil {
 				t.Errorf("List: %v, %v", got, err)
 			}
-			_ = errors.Join(b.Rouse(ctx, app), b.queue.sweep(ctx), b.Recall(ctx, func([16]byte) { t.Error("Recall has an event") }))
+			_ = errors.Join(b.Rouse(ctx, app), b.queue.shards[0].sweep(ctx), b.Recall(ctx, func([16]byte) { t.Error("Recall has an event") }))
 			for _, change := range changes(b) {
 				_ = change(ctx) // nothing panics
 			}
@@ -136,7 +136,7 @@ func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
-	b := provision(t, &Box{URL: server.URL})
+	b := provision(t, &Box{Address: at(server.URL)})
 	var log logBuffer
 	b.log = log.logger()
 	open(t, b)
@@ -151,7 +151,7 @@ func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 func TestAFullRedisTakesNothingAndCanBeEmptied(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("b", "3"))
 	late := entry("d", "late")
 	late.Due = time.Now().Add(time.Hour)
@@ -224,7 +224,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 		t.Fatalf("leased %q", ids)
 	}
 	accept(t, a, later, entry("e", "long"), over("f", "lately", sweepGrace-time.Minute))
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := inRedis(t, b); n != 4 {
@@ -234,7 +234,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 	if err != nil || len(depths) != 1 || depths[0].App != app || depths[0].Entries != 4 || depths[0].Devices != 4 {
 		t.Errorf("pending are %v, %v", depths, err)
 	}
-	if apps := b.queue.Client.SMembers(t.Context(), b.queue.keys.apps).Val(); !slices.Equal(apps, []string{app}) {
+	if apps := b.queue.Client.SMembers(t.Context(), b.queue.shards[0].keys.apps).Val(); !slices.Equal(apps, []string{app}) {
 		t.Errorf("left are %q", apps)
 	}
 	for _, r := range []outbox.Ref{ref("a", "leased"), running.Ref()} {
@@ -242,7 +242,7 @@ func TestExpiredEntriesAreSweptUnlessAnAttemptIsUnderWay(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ids := drain(t, b)
@@ -262,11 +262,11 @@ func TestTheSweeperRunsOnItsOwn(t *testing.T) {
 	ended := make(chan struct{}, 2)
 	for _, box := range []*Box{a, b} {
 		go func() {
-			box.queue.sweepEvery(ctx, 100*time.Millisecond)
+			box.queue.shards[0].sweepEvery(ctx, 100*time.Millisecond)
 			ended <- struct{}{}
 		}()
 	}
-	left := func() int64 { return a.queue.Client.HLen(t.Context(), a.queue.keys.of(app)[3]).Val() }
+	left := func() int64 { return a.queue.Client.HLen(t.Context(), a.queue.shards[0].keys.of(app)[3]).Val() }
 	for deadline := time.Now().Add(patience); left() > 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -280,7 +280,7 @@ func TestTheSweeperRunsOnItsOwn(t *testing.T) {
 
 func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	const entries = maxBatch + 50
 	for n := range entries {
 		e := entry(fmt.Sprint(n), "1")
@@ -291,11 +291,11 @@ func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 	if err := b.Rouse(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
-	next := b.queue.Client.ZCount(t.Context(), b.queue.keys.of(app)[0], "("+fmt.Sprint(time.Now().UnixMilli()), "+inf").Val()
+	next := b.queue.Client.ZCount(t.Context(), b.queue.shards[0].keys.of(app)[0], "("+fmt.Sprint(time.Now().UnixMilli()), "+inf").Val()
 	if next != 5 {
 		t.Errorf("%d devices are due later, want the leased ones", next)
 	}
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := inRedis(t, b); n != 5 {
@@ -308,12 +308,12 @@ func TestMoreThanABatchIsSweptAndRoused(t *testing.T) {
 
 func TestAnEntryThatCannotBeReadIsRemoved(t *testing.T) {
 	t.Parallel()
-	b := provision(t, &Box{URL: redistest.Start(t).URL})
+	b := provision(t, &Box{Address: at(redistest.Start(t).URL)})
 	var log logBuffer
 	b.log = log.logger()
 	open(t, b)
 	accept(t, b, entry("a", "1"), entry("a", "2"), entry("b", "3"), entry("b", "4"))
-	pushes := b.queue.keys.of(app)[3]
+	pushes := b.queue.shards[0].keys.of(app)[3]
 	ctx := t.Context()
 	if err := b.queue.Client.HSet(ctx, pushes, "1", "garbage").Err(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -12,14 +13,17 @@ import (
 type owed struct {
 	mu      sync.Mutex
 	entries map[outbox.Ref]struct{}
+	room    int
 }
 
-func newOwed() owed { return owed{entries: make(map[outbox.Ref]struct{})} }
+func newOwed(shards int) owed {
+	return owed{entries: make(map[outbox.Ref]struct{}), room: redisclient.Portion(maxNotes, shards)}
+}
 
 func (o *owed) add(r outbox.Ref) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.entries) < maxNotes {
+	if len(o.entries) < o.room {
 		o.entries[r] = struct{}{}
 	}
 }
@@ -47,12 +51,12 @@ func (o *owed) all() (refs []outbox.Ref) {
 }
 
 // settleOwed settles the owed entries, up to the first error.
-func (q *queue) settleOwed(ctx context.Context) error {
-	for _, r := range q.owed.all() {
-		if err := q.settleOnce(ctx, r); err != nil {
+func (s *shard) settleOwed(ctx context.Context) error {
+	for _, r := range s.owed.all() {
+		if err := s.settleOnce(ctx, r); err != nil {
 			return err
 		}
-		q.owed.remove(r)
+		s.owed.remove(r)
 	}
 	return nil
 }

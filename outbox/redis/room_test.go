@@ -43,7 +43,14 @@ func displace(t *testing.T, b *Box, e outbox.Entry, want ...string) {
 // checkRoom compares the counts of the room with the entries.
 func checkRoom(t *testing.T, b *Box) {
 	t.Helper()
-	ctx, c, keys := context.Background(), b.queue.Client, b.queue.keys.of(app)
+	for _, s := range b.queue.shards {
+		checkRoomOf(t, s)
+	}
+}
+
+func checkRoomOf(t *testing.T, s *shard) {
+	t.Helper()
+	ctx, c, keys := context.Background(), s.queue.Client, s.keys.of(app)
 	stood := append(c.ZRange(ctx, keys[8], 0, -1).Val(), c.ZRange(ctx, keys[9], 0, -1).Val()...)
 	idle := make(map[string]bool)
 	for _, name := range c.ZRange(ctx, keys[8], 0, -1).Val() {
@@ -112,7 +119,7 @@ func checkRoom(t *testing.T, b *Box) {
 func TestWhatMadeWayIsReportedWhenTheAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL + "?read_timeout=20s&write_timeout=20s", MaxPerApp: 2})
+	b := opened(t, &Box{Address: at(server.URL + "?read_timeout=20s&write_timeout=20s"), MaxPerApp: 2})
 	accept(t, b, grouped("a", outbox.Stranger, "old"), grouped("c", outbox.Proven, "proven"))
 	resume := server.Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -131,7 +138,7 @@ func TestWhatMadeWayIsReportedWhenTheAnswerWasLost(t *testing.T) {
 
 func TestAFullRedisDisplacesNothing(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 2})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 2})
 	old := grouped("a", outbox.Stranger, "old")
 	old.Replace = "room"
 	accept(t, b, old, grouped("c", outbox.Proven, "proven"))
@@ -157,7 +164,7 @@ func TestAFullRedisDisplacesNothing(t *testing.T) {
 
 func TestAGroupIsOneWhateverItsName(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 8})
 	names := []string{"a", "a b", "a!", "2001:db8::/48", "1 a", "é%*[]", strings.Repeat("x", 300)}
 	for n, name := range names {
 		accept(t, b, grouped(name, outbox.Guest, fmt.Sprint(n)))
@@ -191,7 +198,7 @@ func (o olderGateway) run(script string, more []string, args ...any) {
 		}
 		text.Write(lua)
 	}
-	keys := append(o.b.queue.keys.of(app)[:8], more...)
+	keys := append(o.b.queue.shards[0].keys.of(app)[:8], more...)
 	if err := redis.NewScript(text.String()).Run(o.t.Context(), o.b.queue.Client, keys, args...).Err(); err != nil && !errors.Is(err, redis.Nil) {
 		o.t.Fatalf("%s: %v", script, err)
 	}
@@ -211,19 +218,19 @@ func (o olderGateway) accept(e outbox.Entry, running bool) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	k := o.b.queue.keys
+	k := o.b.queue.shards[0].keys
 	o.run("accept", []string{k.apps, k.event(e.Event), k.gone(e.Ref()), k.discarded(e.App, e.Device)}, e.App, deviceKey(e.Device), "older",
 		append(append(value, '\n'), e.Push...), args)
 }
 
 func (o olderGateway) settle(r outbox.Ref) {
 	o.t.Helper()
-	o.run("settle", []string{o.b.queue.keys.gone(r)}, deviceKey(r.Device), r.ID, "older", outbox.LeaseTime.Milliseconds())
+	o.run("settle", []string{o.b.queue.shards[0].keys.gone(r)}, deviceKey(r.Device), r.ID, "older", outbox.LeaseTime.Milliseconds())
 }
 
 func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 8})
 	older := olderGateway{t, b}
 	accept(t, b,
 		grouped("a", outbox.Stranger, "a1"), grouped("a", outbox.Stranger, "a2"), grouped("b", outbox.Stranger, "b1"),
@@ -251,7 +258,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 			}
 		}
 	}
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	inRedis(t, b)
@@ -266,7 +273,7 @@ func TestGatewaysOfAnEarlierVersionShareTheRoom(t *testing.T) {
 // Entries that this version leases and releases are counted without a sweep. Leases of an earlier version are noticed.
 func TestEntriesOfAnEarlierVersionArePlacedWhenTheyAreTried(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 4})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 4})
 	older := olderGateway{t, b}
 	older.accept(entry("o1", "o1"), false)
 	accept(t, b, grouped("a", outbox.Stranger, "a1"), grouped("p", outbox.Proven, "p1"), grouped("p", outbox.Proven, "p2"))
@@ -303,7 +310,7 @@ func TestEntriesOfAnEarlierVersionArePlacedWhenTheyAreTried(t *testing.T) {
 // An earlier version that emptied the outbox left counts that it does not know. They do not count for ever.
 func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 8})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 8})
 	older := olderGateway{t, b}
 	for n := range 4 {
 		accept(t, b, grouped("a", outbox.Stranger, fmt.Sprint(n)))
@@ -316,15 +323,15 @@ func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 
 	accept(t, b, grouped("a", outbox.Guest, "a1"), grouped("a", outbox.Guest, "a2"))
 	older.settle(ref("a1", "a1"))
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	inRedis(t, b)
 	drain(t, b)
-	if err := b.queue.sweep(t.Context()); err != nil {
+	if err := b.queue.shards[0].sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.queue.Client.Exists(t.Context(), b.queue.keys.of(app)...).Val(); n != 0 {
+	if n := b.queue.Client.Exists(t.Context(), b.queue.shards[0].keys.of(app)...).Val(); n != 0 {
 		t.Errorf("%d keys are left", n)
 	}
 }
@@ -332,9 +339,9 @@ func TestWhatAnEarlierVersionLeftBehindGoes(t *testing.T) {
 // A device that cannot be read, such as one of a later version, is not displaced and stops nothing.
 func TestAnUnreadableDeviceMakesNoWay(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL, MaxPerApp: 3})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL), MaxPerApp: 3})
 	accept(t, b, grouped("a", outbox.Stranger, "a1"), grouped("a", outbox.Stranger, "a2"), grouped("p", outbox.Proven, "p1"))
-	if err := b.queue.Client.HSet(t.Context(), b.queue.keys.of(app)[2], deviceKey(device("a2")), `{"v":2}`).Err(); err != nil {
+	if err := b.queue.Client.HSet(t.Context(), b.queue.shards[0].keys.of(app)[2], deviceKey(device("a2")), `{"v":2}`).Err(); err != nil {
 		t.Fatal(err)
 	}
 	displace(t, b, grouped("c", outbox.Guest, "c1"), "a1")
@@ -350,18 +357,15 @@ func TestAFullRoomOfManyHostsDoesNotSlowRedisDown(t *testing.T) {
 		t.Skip("fills an outbox")
 	}
 	const entries, hosts = 10_000, 4_000
-	b := opened(t, &Box{URL: redistest.Start(t).URL + "?read_timeout=20s&write_timeout=20s", MaxPerApp: entries})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL + "?read_timeout=20s&write_timeout=20s"), MaxPerApp: entries})
 	ctx := t.Context()
 	pipe := b.queue.Client.Pipeline()
 	run := func(e outbox.Entry) {
-		value, err := encode(&e)
+		keys, args, err := b.queue.shards[0].acceptance(&e, b.bounds())
 		if err != nil {
 			t.Fatal(err)
 		}
-		args, _ := json.Marshal(newAcceptance(&e, b.options().Bounds()))
-		k := b.queue.keys
-		acceptScript.EvalSha(ctx, pipe, append(k.of(app), k.apps, k.event(e.Event), k.gone(e.Ref()), k.discarded(app, e.Device)),
-			app, deviceKey(e.Device), "attacker", value, args)
+		acceptScript.EvalSha(ctx, pipe, keys, args...)
 	}
 	accept(t, b, grouped("p", outbox.Proven, "first")) // loads the script
 	for n := range entries {

@@ -8,10 +8,10 @@ import (
 // maxBatch bounds how many devices or entries a script looks at: Redis does nothing else meanwhile.
 const maxBatch = 500
 
-func (q *queue) rouse(ctx context.Context, app string) error {
-	defer q.wakers.wake(app)
+func (s *shard) rouse(ctx context.Context, app string) error {
+	defer s.soon(app)
 	for skip := int64(0); ; {
-		answer, err := q.change(ctx, rouseScript, q.keys.of(app), skip, maxBatch)
+		answer, err := s.change(ctx, rouseScript, s.keys.of(app), skip, maxBatch)
 		if err != nil {
 			return err
 		}
@@ -26,27 +26,27 @@ func (q *queue) rouse(ctx context.Context, app string) error {
 
 // rouseHost goes through a host's devices in the order of their names. If only some must be due, it begins at a random place, so a host is
 // not always tried with the same device.
-func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
-	defer q.wakers.wake(app)
+func (s *shard) rouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
+	defer s.soon(app)
 	if most <= 0 {
-		return q.rouseBetween(ctx, app, host, "", "", -1)
+		return s.rouseBetween(ctx, app, host, "", "", -1)
 	}
 	start := hostPlace(host, deviceKey(randomDevice()))
-	if due, err = q.rouseBetween(ctx, app, host, start, "", most); err != nil || due == most {
+	if due, err = s.rouseBetween(ctx, app, host, start, "", most); err != nil || due == most {
 		return due, err
 	}
-	more, err := q.rouseBetween(ctx, app, host, "", start, most-due)
+	more, err := s.rouseBetween(ctx, app, host, "", start, most-due)
 	return due + more, err
 }
 
 // rouseBetween makes the devices between two places due, until so many are; -1 for all.
-func (q *queue) rouseBetween(ctx context.Context, app, host, from, upto string, most int) (due int, err error) {
+func (s *shard) rouseBetween(ctx context.Context, app, host, from, upto string, most int) (due int, err error) {
 	for {
 		left := most
 		if most > 0 {
 			left -= due
 		}
-		answer, err := q.change(ctx, rouseHostScript, q.keys.of(app), host, from, upto, left, maxBatch)
+		answer, err := s.change(ctx, rouseHostScript, s.keys.of(app), host, from, upto, left, maxBatch)
 		if err != nil {
 			return due, err
 		}

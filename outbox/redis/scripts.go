@@ -49,6 +49,14 @@ var (
 	unclaimLua string
 	//go:embed lua/note.lua
 	noteLua string
+	//go:embed lua/poll.lua
+	pollLua string
+	//go:embed lua/export.lua
+	exportLua string
+	//go:embed lua/import.lua
+	importLua string
+	//go:embed lua/number.lua
+	numberLua string
 	//go:embed lua/vouch.lua
 	vouchLua string
 )
@@ -67,27 +75,34 @@ var (
 	listScript        = redis.NewScript(queueLua + listLua)
 	sweepScript       = redis.NewScript(queueLua + sweepLua)
 	repairScript      = redis.NewScript(queueLua + repairLua)
+	exportScript      = redis.NewScript(queueLua + exportLua)
+	importScript      = redis.NewScript(queueLua + importLua)
+	numberScript      = redis.NewScript(numberLua)
 	claimScript       = redis.NewScript(claimLua)
 	unclaimScript     = redis.NewScript(unclaimLua)
 	noteScript        = redis.NewScript(noteLua)
+	pollScript        = redis.NewScript(pollLua)
 	vouchScript       = redis.NewScript(vouchLua)
 )
 
 // ask runs a script while the queue is open. It ends with its context.
-func (q *queue) ask(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
-	err = q.enter(func() error {
-		reply = script.Run(ctx, q.Client, keys, args...)
+func (s *shard) ask(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
+	err = s.enter(func() error {
+		reply = script.Run(ctx, s.queue.Client, keys, args...)
 		return reply.Err()
 	})
+	if err == nil {
+		s.answers()
+	}
 	return reply, err
 }
 
 // change is ask for a script that writes. Its error is ErrUnsure unless Redis refused the script or was not asked.
-func (q *queue) change(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
+func (s *shard) change(ctx context.Context, script *redis.Script, keys []string, args ...any) (reply *redis.Cmd, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reply, err = q.ask(ctx, script, keys, args...)
+	reply, err = s.ask(ctx, script, keys, args...)
 	if err != nil && !errors.Is(err, outbox.ErrNotOpen) && redisclient.MayHaveArrived(err) {
 		err = fmt.Errorf("%w: %w", outbox.ErrUnsure, err)
 	}
@@ -95,17 +110,20 @@ func (q *queue) change(ctx context.Context, script *redis.Script, keys []string,
 }
 
 // keys has the names of the keys in Redis. The hash tag puts all of them into one slot of a cluster.
-type keys struct{ base, apps, sweep, events, vouched string }
+type keys struct{ base, apps, due, sweep, events, vouched, shards, check string }
 
-func newKeys(prefix string) keys {
-	base := fmt.Sprintf("{%s}:outbox:", prefix)
-	return keys{base: base, apps: base + "apps", sweep: base + "sweep", events: base + "events", vouched: base + "vouched"}
+func newKeys(tag string) keys {
+	base := fmt.Sprintf("{%s}:outbox:", tag)
+	return keys{
+		base: base, apps: base + "apps", due: base + "due:", sweep: base + "sweep", events: base + "events", vouched: base + "vouched",
+		shards: base + "shards", check: base + "check",
+	}
 }
 
 // of returns the keys of an app's queue, in the order that the scripts expect.
 func (k keys) of(app string) []string {
 	return []string{
-		k.base + "due:" + app,     // sorted set of devices, by when they are due
+		k.due + app,               // sorted set of devices, by when they are due
 		k.base + "leases:" + app,  // hash of devices: who has them
 		k.base + "devices:" + app, // hash of devices: their entries, without pushes
 		k.base + "pushes:" + app,  // hash of entries: their pushes
@@ -131,7 +149,7 @@ func (k keys) discarded(app string, device [16]byte) string {
 	return k.base + "discarded:" + deviceKey(device) + ":" + app
 }
 
-// event is the key of an event. Its value is "done", or the gateway that delivers it.
+// event is the key of an event. Its value is "done" if it was delivered or accepted, or else the gateway that delivers it.
 func (k keys) event(event [16]byte) string { return k.base + "event:" + hex.EncodeToString(event[:]) }
 
 // deviceKey returns a device's name in Redis, and deviceOf reads it.

@@ -15,7 +15,7 @@ const (
 )
 
 // sweepEvery removes expired entries of all apps until the context ends. One gateway does it in each interval.
-func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
+func (s *shard) sweepEvery(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -24,27 +24,27 @@ func (q *queue) sweepEvery(ctx context.Context, interval time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		mine, err := q.Client.SetNX(ctx, q.keys.sweep, q.owner, interval*9/10).Result()
+		mine, err := s.queue.Client.SetNX(ctx, s.keys.sweep, s.queue.owner, interval*9/10).Result()
 		if mine {
-			err = q.sweep(ctx)
+			err = s.sweep(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			q.Log().Error("the outbox cannot be cleaned up", "error", err)
+			s.queue.Log().Error("the outbox cannot be cleaned up", "error", err)
 		}
 	}
 }
 
 // sweep removes expired entries. Events expire by themselves.
-func (q *queue) sweep(ctx context.Context) error {
-	apps, err := q.Client.SMembers(ctx, q.keys.apps).Result()
+func (s *shard) sweep(ctx context.Context) error {
+	apps, err := s.queue.Client.SMembers(ctx, s.keys.apps).Result()
 	if err != nil {
 		return err
 	}
 	for _, app := range apps {
-		removed, err := q.sweepApp(ctx, app)
+		removed, err := s.sweepApp(ctx, app)
 		if removed > 0 {
-			q.Log().Info("expired pushes removed from the outbox", "app", app, "pushes", removed)
-			q.losses.Lost(app, outbox.LossExpired, int(removed))
+			s.queue.Log().Info("expired pushes removed from the outbox", "app", app, "pushes", removed)
+			s.queue.losses.Lost(app, outbox.LossExpired, int(removed))
 		}
 		if err != nil {
 			return err
@@ -53,12 +53,12 @@ func (q *queue) sweep(ctx context.Context) error {
 	return nil
 }
 
-func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err error) {
+func (s *shard) sweepApp(ctx context.Context, app string) (removed int64, err error) {
 	for skip := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return removed, err
 		}
-		answer, err := q.ask(ctx, sweepScript, append(q.keys.of(app), q.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
+		answer, err := s.ask(ctx, sweepScript, append(s.keys.of(app), s.keys.apps), app, sweepGrace.Milliseconds(), skip, maxBatch)
 		if err != nil {
 			return removed, err
 		}
@@ -70,20 +70,20 @@ func (q *queue) sweepApp(ctx context.Context, app string) (removed int64, err er
 			if err := v.err(); err != nil || astray == 0 {
 				return removed, err
 			}
-			return removed, q.repair(ctx, app)
+			return removed, s.repair(ctx, app)
 		}
 		skip += skipped
 	}
 }
 
 // repair corrects the counts of the room where gateways of an earlier version left entries out or in.
-func (q *queue) repair(ctx context.Context, app string) error {
+func (s *shard) repair(ctx context.Context, app string) error {
 	for _, where := range []string{"idle", "busy", "listing"} {
 		for from := ""; ; {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			answer, err := q.ask(ctx, repairScript, q.keys.of(app), where, from, maxBatch)
+			answer, err := s.ask(ctx, repairScript, s.keys.of(app), where, from, maxBatch)
 			if err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ func changes(b *Box) map[string]func(ctx context.Context) error {
 func TestALostAnswerIsUnsureAndARefusalIsNot(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL + "?read_timeout=20s&write_timeout=20s"})
+	b := opened(t, &Box{Address: at(server.URL + "?read_timeout=20s&write_timeout=20s")})
 	accept(t, b, entry("a", "1")) // there is a connection
 	resume := server.Pause()
 	for name, change := range changes(b) {
@@ -48,7 +48,7 @@ func TestALostAnswerIsUnsureAndARefusalIsNot(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	_, waiting := b.Waiting(ctx, app, device("a"))
-	_, claim := b.Claim(ctx, device("event"))
+	_, claim := b.Claim(ctx, device("a"), device("event"))
 	if took := time.Since(began); waiting == nil || claim == nil || took > 5*time.Second {
 		t.Errorf("questions ended with %v and %v after %v", waiting, claim, took)
 	}
@@ -69,7 +69,7 @@ func TestALostAnswerIsUnsureAndARefusalIsNot(t *testing.T) {
 
 func TestAFullRedisIsNotUnsure(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	if err := b.queue.Client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func waitUntil(t *testing.T, what string, so func() bool) {
 func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"))
 	if ids := leaseIn(t, b, patience); !slices.Equal(ids, []string{"1"}) {
 		t.Fatalf("leased %q", ids)
@@ -111,7 +111,7 @@ func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 	}
 	server.Restart()
 	waitUntil(t, "the entry is gone", func() bool {
-		return b.queue.Client.HLen(t.Context(), b.queue.keys.of(app)[3]).Val() == 1 && len(b.queue.owed.all()) == 0
+		return b.queue.Client.HLen(t.Context(), b.queue.shards[0].keys.of(app)[3]).Val() == 1 && len(b.queue.shards[0].owed.all()) == 0
 	})
 	accept(t, b, entry("b", "late")) // it was settled first
 	if ids := drain(t, b); !slices.Equal(ids, []string{"2"}) {
@@ -121,9 +121,9 @@ func TestASettleThatWasCutOffIsRepeated(t *testing.T) {
 
 func TestAnEntryWhoseSettleIsOwedIsNotHandedOut(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	accept(t, b, entry("a", "1"), entry("a", "2"))
-	b.queue.owed.add(ref("a", "1"))
+	b.queue.shards[0].owed.add(ref("a", "1"))
 	if ids := drain(t, b); !slices.Equal(ids, []string{"2"}) {
 		t.Errorf("it had %q", ids)
 	}
@@ -133,7 +133,7 @@ func TestAnEntryWhoseSettleIsOwedIsNotHandedOut(t *testing.T) {
 func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	b := opened(t, &Box{URL: server.URL})
+	b := opened(t, &Box{Address: at(server.URL)})
 	for n := range 5 {
 		resume := server.Pause()
 		e := entry("a", fmt.Sprint(n))
@@ -148,7 +148,7 @@ func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 		if settleErr != nil {
 			settle(t, b, e.Ref())
 		}
-		waitUntil(t, "nothing is owed", func() bool { return len(b.queue.owed.all()) == 0 })
+		waitUntil(t, "nothing is owed", func() bool { return len(b.queue.shards[0].owed.all()) == 0 })
 		if n := inRedis(t, b); n != 0 {
 			t.Errorf("%d entries are there", n)
 		}
@@ -162,7 +162,7 @@ func TestAnAcceptThatWasCutOffComesToNothingWhenItWasSettled(t *testing.T) {
 // hostsInRedis compares the hosts' devices with the hosts of the devices' entries.
 func hostsInRedis(t *testing.T, b *Box) {
 	t.Helper()
-	c, keys, ctx := b.queue.Client, b.queue.keys.of(app), context.Background()
+	c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(app), context.Background()
 	var want []string
 	for key, packed := range c.HGetAll(ctx, keys[2]).Val() {
 		var d struct{ Items []struct{ Host string } }
@@ -182,7 +182,7 @@ func hostsInRedis(t *testing.T, b *Box) {
 
 func TestManyDevicesOfAHostAreRousedInBatches(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	const devices = maxBatch + 50
 	for _, host := range []string{"one", ""} {
 		for n := range devices {
@@ -218,8 +218,8 @@ func TestManyDevicesOfAHostAreRousedInBatches(t *testing.T) {
 // A gateway of an earlier version, beside this one, does not know hosts.
 func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
-	c, keys, ctx := b.queue.Client, b.queue.keys.of(app), t.Context()
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
+	c, keys, ctx := b.queue.Client, b.queue.shards[0].keys.of(app), t.Context()
 	e := entry("a", "1")
 	e.Host, e.Due = "one", time.Now().Add(time.Hour)
 	accept(t, b, e)
@@ -237,7 +237,7 @@ func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	drain(t, b)
-	if err := b.queue.sweep(ctx); err != nil {
+	if err := b.queue.shards[0].sweep(ctx); err != nil {
 		t.Error(err)
 	}
 	if left := c.Exists(ctx, keys...).Val(); left != 0 {
@@ -247,12 +247,12 @@ func TestDevicesThatAnEarlierVersionForgotAreNotTheHostsAnyMore(t *testing.T) {
 
 func TestWhatIsGoneIsRememberedAsLongAsALease(t *testing.T) {
 	t.Parallel()
-	b := opened(t, &Box{URL: redistest.Start(t).URL})
+	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
 	settle(t, b, ref("a", "1"))
 	if err := b.Discard(t.Context(), app, device("a"), 1000); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{b.queue.keys.gone(ref("a", "1")), b.queue.keys.discarded(app, device("a"))} {
+	for _, key := range []string{b.queue.shards[0].keys.gone(ref("a", "1")), b.queue.shards[0].keys.discarded(app, device("a"))} {
 		if left := b.queue.Client.PTTL(t.Context(), key).Val(); left > outbox.LeaseTime || left < outbox.LeaseTime-patience {
 			t.Errorf("%s ends in %v, want %v", key, left, outbox.LeaseTime)
 		}

@@ -3,10 +3,10 @@ package redis
 import (
 	"context"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
@@ -14,18 +14,22 @@ import (
 type vouches struct {
 	mu      sync.Mutex
 	waiting map[[16]byte]time.Time
+	room    int // in memory
 	most    int // in Redis
 }
 
-func newVouches() *vouches {
-	return &vouches{waiting: make(map[[16]byte]time.Time), most: outbox.MaxVouched}
+func newVouches(shards int) *vouches {
+	return &vouches{
+		waiting: make(map[[16]byte]time.Time),
+		room:    redisclient.Portion(maxNotes, shards), most: redisclient.Portion(outbox.MaxVouched, shards),
+	}
 }
 
 // add keeps the later of two times. Above the bound, new keys are forgotten.
 func (v *vouches) add(key [16]byte, until time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if before, ok := v.waiting[key]; (ok || len(v.waiting) < maxNotes) && until.After(before) {
+	if before, ok := v.waiting[key]; (ok || len(v.waiting) < v.room) && until.After(before) {
 		v.waiting[key] = until
 	}
 }
@@ -38,17 +42,17 @@ func (v *vouches) take() map[[16]byte]time.Time {
 	return taken
 }
 
-func (q *queue) vouch(key [16]byte, until time.Time) {
-	_ = q.enter(func() error {
-		q.vouches.add(key, until)
-		q.notes.signal()
+func (s *shard) vouch(key [16]byte, until time.Time) {
+	_ = s.enter(func() error {
+		s.vouches.add(key, until)
+		s.notes.signal()
 		return nil
 	})
 }
 
 // flushVouches writes the waiting vouches.
-func (q *queue) flushVouches(ctx context.Context) error {
-	taken := q.vouches.take()
+func (s *shard) flushVouches(ctx context.Context) error {
+	taken := s.vouches.take()
 	args := make([]any, 0, 2*len(taken))
 	for key, until := range taken {
 		if ms := delay(until); ms > 0 {
@@ -56,9 +60,9 @@ func (q *queue) flushVouches(ctx context.Context) error {
 		}
 	}
 	for some := range slices.Chunk(args, 2*maxBatch) {
-		if err := vouchScript.Run(ctx, q.Client, []string{q.keys.vouched}, append([]any{q.vouches.most}, some...)...).Err(); err != nil {
+		if err := vouchScript.Run(ctx, s.queue.Client, []string{s.keys.vouched}, append([]any{s.vouches.most}, some...)...).Err(); err != nil {
 			for key, until := range taken {
-				q.vouches.add(key, until)
+				s.vouches.add(key, until)
 			}
 			return err
 		}
@@ -67,30 +71,10 @@ func (q *queue) flushVouches(ctx context.Context) error {
 }
 
 // vouched reads the vouches that still count by Redis' clock.
-func (q *queue) vouched(ctx context.Context, yield func(key [16]byte)) error {
-	return q.enter(func() error {
-		now, err := q.Client.Time(ctx).Result()
-		if err != nil {
-			return err
-		}
-		for cursor := uint64(0); ; {
-			pairs, next, err := q.Client.ZScan(ctx, q.keys.vouched, cursor, "", maxBatch).Result()
-			if err != nil {
-				return err
-			}
-			for pair := range slices.Chunk(pairs, 2) {
-				if len(pair) == 2 && len(pair[0]) == len([16]byte{}) && endsAfter(pair[1], now) {
-					yield([16]byte([]byte(pair[0])))
-				}
-			}
-			if cursor = next; cursor == 0 {
-				return nil
-			}
+func (s *shard) vouched(ctx context.Context, yield func(key [16]byte)) error {
+	return s.scan(ctx, s.keys.vouched, func(member string) {
+		if len(member) == len([16]byte{}) {
+			yield([16]byte([]byte(member)))
 		}
 	})
-}
-
-func endsAfter(score string, now time.Time) bool {
-	ms, err := strconv.ParseFloat(score, 64)
-	return err == nil && ms > float64(now.UnixMilli())
 }

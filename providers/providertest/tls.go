@@ -58,11 +58,11 @@ func (ca *CA) Pool() *x509.CertPool {
 	return pool
 }
 
-// Certificate makes a server's certificate for the hosts, which are names or IP addresses.
+// Certificate makes a certificate for the hosts, which are names or IP addresses. A client may use it, too.
 func (ca *CA) Certificate(t testing.TB, hosts ...string) tls.Certificate {
 	t.Helper()
 	template := certificate("caddy-matrix-push test server")
-	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)

@@ -9,22 +9,31 @@ import (
 
 // UnmarshalCaddyfile reads
 //
-//	rejected redis <url> {
-//		prefix <prefix>
-//		expire <duration>
+//	rejected redis [<url>] {
+//		sentinel          <name> <host:port>...
+//		cluster           <host:port>...
+//		username          <user>
+//		password          <password>
+//		sentinel_username <user>
+//		sentinel_password <password>
+//		database          <number>
+//		dial_timeout      <duration>
+//		read_timeout      <duration>
+//		tls {
+//			trusted_ca       <file>
+//			certificate_file <file> [<key file>]
+//			server_name      <name>
+//		}
+//		prefix            <prefix>
+//		shards            <number>
+//		expire            <duration>
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the name
-	if !d.AllArgs(&s.URL) {
-		return caddyfileopt.Args(d, "rejected redis", "<url>, such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
-	}
-	if s.URL == "" {
-		return d.Err("rejected redis: the URL is empty: write one such as redis://user:{env.REDIS_PASSWORD}@host:6379/0")
-	}
-	return caddyfileopt.Block(d, map[string]caddyfileopt.Option{
+	return redisclient.Unmarshal(d, "rejected redis", &s.Address, map[string]caddyfileopt.Option{
+		"shards": caddyfileopt.Once(&s.Shards, redisclient.ParseShards),
 		"prefix": caddyfileopt.Once(&s.Prefix, redisclient.ParsePrefix),
 		"expire": caddyfileopt.Once(&s.Expire, caddyfileopt.PositiveDuration),
-	}, caddyfileopt.Unknown("rejected redis"))
+	})
 }
 
 // Interface guard

@@ -14,11 +14,11 @@ func TestBeforeItIsOpenedRedisCanBeAskedWhetherItCanBeUsed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--requirepass", storetest.Secret)
 	socket := strings.TrimPrefix(server.URL, "unix://")
-	s := provision(t, &Store{URL: "unix://:" + storetest.Secret + "@" + socket})
+	s := provision(t, &Store{Address: at("unix://:" + storetest.Secret + "@" + socket)})
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	err := provision(t, &Store{URL: "unix://:wrong@" + socket}).Check(t.Context())
+	err := provision(t, &Store{Address: at("unix://:wrong@" + socket)}).Check(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") || errors.Is(err, rejected.ErrUnreachable) {
 		t.Errorf("with a wrong password: %v", err)
 	}

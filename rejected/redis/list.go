@@ -2,10 +2,12 @@ package redis
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -21,9 +23,10 @@ const (
 // glob escapes the special characters of patterns in Redis.
 var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// list reads a page. The cursor is Redis' own, and is valid as long as that Redis runs.
+// list reads a page from one of the shards. The cursor is Redis' own, and is valid as long as that Redis runs. If there are several shards, it
+// follows the number of the shard.
 func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration) ([]rejected.Entry, string, error) {
-	cursor, err := parseCursor(q)
+	number, last, cursor, err := d.place(q)
 	if err != nil {
 		return nil, "", err
 	}
@@ -34,12 +37,17 @@ func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	p, err := run(ctx, d, func() (p page, err error) {
-		keys, after, err := d.scan(ctx, q, cursor)
+		keys, after, err := d.scan(ctx, q, d.shards[number].records, cursor)
 		if err != nil {
 			return page{}, err
 		}
-		if after > 0 {
+		switch {
+		case after > 0 && len(d.shards) == 1:
 			p.next = strconv.FormatUint(after, 10)
+		case after > 0:
+			p.next = fmt.Sprintf("%d/%d", number, after)
+		case number < last:
+			p.next = fmt.Sprintf("%d/0", number+1)
 		}
 		p.entries, err = d.read(ctx, keys, expire)
 		return p, err
@@ -47,43 +55,60 @@ func (d *shelf) list(ctx context.Context, q rejected.Query, expire time.Duration
 	return p.entries, p.next, err
 }
 
-// parseCursor checks a query, and returns where Redis continues. 0 is the beginning, and never the cursor of a further page.
-func parseCursor(q rejected.Query) (uint64, error) {
+// place checks a query, and returns the shard to read, the last one to read, and where Redis continues.
+func (d *shelf) place(q rejected.Query) (number, last int, cursor uint64, err error) {
 	if err := q.Check(); err != nil {
-		return 0, err
+		return 0, 0, 0, err
+	}
+	first := rejected.Query{Prefix: q.Prefix}
+	key, _ := first.From() // the first key with the prefix
+	if last = len(d.shards) - 1; len(q.Prefix) >= redisclient.ShardDigits {
+		number, last = d.of(key), d.of(key)
 	}
 	if q.Cursor == "" {
-		return 0, nil
+		return number, last, 0, nil
 	}
-	cursor, err := strconv.ParseUint(q.Cursor, 10, 64)
-	if err != nil || cursor == 0 || strconv.FormatUint(cursor, 10) != q.Cursor {
-		return 0, rejected.ErrCursor
+	begin, rest := number, q.Cursor
+	if len(d.shards) > 1 {
+		var name string
+		name, rest, _ = strings.Cut(q.Cursor, "/")
+		if number, err = strconv.Atoi(name); err != nil || number < begin || number > last || strconv.Itoa(number) != name {
+			return 0, 0, 0, rejected.ErrCursor
+		}
 	}
-	return cursor, nil
+	cursor, err = strconv.ParseUint(rest, 10, 64)
+	if err != nil || strconv.FormatUint(cursor, 10) != rest || cursor == 0 && number == begin {
+		return 0, 0, 0, rejected.ErrCursor
+	}
+	return number, last, cursor, nil
 }
 
 // scan finds the keys of a page, and where to continue; 0 if that was all.
 //
 // It asks for as many keys as probably contain the ones that the page still lacks, because a step of SCAN must be used as a whole. The keys
 // are hashes, so each digit of the prefix leaves one key of sixteen. It finds out what part of the keys in Redis are records.
-func (d *shelf) scan(ctx context.Context, q rejected.Query, cursor uint64) (keys []rejected.Key, next uint64, err error) {
+func (d *shelf) scan(ctx context.Context, q rejected.Query, records string, cursor uint64) (keys []rejected.Key, next uint64, err error) {
 	if key, ok := rejected.ParseKey(q.Prefix); ok {
 		return []rejected.Key{key}, 0, nil // no search needed
 	}
-	pattern := glob.Replace(d.base) + q.Prefix + "*"
+	pattern := glob.Replace(records) + q.Prefix + "*"
 	stride := 1 // among how many keys of Redis one match is expected
 	for range len(q.Prefix) {
 		stride = min(16*stride, maxCount)
 	}
+	server, err := d.Client.On(ctx, records)
+	if err != nil {
+		return nil, 0, err
+	}
 	for range maxScans {
 		count := min((q.Size()-len(keys))*stride, maxCount)
-		names, after, err := d.Client.Scan(ctx, cursor, pattern, int64(count)).Result()
+		names, after, err := server.Scan(ctx, cursor, pattern, int64(count)).Result()
 		if err != nil {
 			return nil, 0, err
 		}
 		before := len(keys)
 		for _, name := range names {
-			if key, ok := rejected.ParseKey(strings.TrimPrefix(name, d.base)); ok {
+			if key, ok := rejected.ParseKey(strings.TrimPrefix(name, records)); ok {
 				keys = append(keys, key)
 			}
 		}

@@ -54,8 +54,8 @@ func TestThePrefixOfTheKeysIsNotAPattern(t *testing.T) {
 		{"a]b", "ab"},
 		{"é *", "é a"},
 	} {
-		s := opened(t, &Store{URL: server.URL, Prefix: tt.prefix})
-		other := opened(t, &Store{URL: server.URL, Prefix: tt.matched})
+		s := opened(t, &Store{Address: at(server.URL), Prefix: tt.prefix})
+		other := opened(t, &Store{Address: at(server.URL), Prefix: tt.matched})
 		reject(t, s, n, 5000)
 		reject(t, other, 100+n, 5000)
 		if got, _ := listed(t, s, rejected.Query{}); len(got) != 1 || got[key(n)].Condemned != 5000 {
@@ -66,13 +66,13 @@ func TestThePrefixOfTheKeysIsNotAPattern(t *testing.T) {
 
 func TestWhatIsNotARecordIsNotListed(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	reject(t, s, 1, 5000)
 	record, err := encode(rejected.Record{}.Add(rejected.Verdict{Reason: "gone", At: time.Now()}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, hash := s.shelf.base, key(2).String()
+	base, hash := s.shelf.shards[0].records, key(2).String()
 	for _, name := range []string{
 		base, base + "index", base + hash + "0", base + hash[1:], base + "x" + hash[1:], base + strings.ToUpper(hash), base + base + hash,
 		"{matrix_push}:outbox:event:" + hash, "{matrix_push}:rejected" + hash, "x" + base + hash, hash,
@@ -94,7 +94,7 @@ func TestWhatIsNotARecordIsNotListed(t *testing.T) {
 
 func TestARecordOfBeforeHasNoApp(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	seen := time.Now().UnixMilli()
 	set(t, s, s.shelf.name(key(1)), fmt.Sprintf(
 		`{"reason":"gone","condemned":5000,"first_seen":%d,"last_seen":%d,"probe_at":%d,"verdicts":2}`, seen, seen, seen))
@@ -128,7 +128,7 @@ func TestWhatAnotherGatewayLearnsAndForgetsIsListedAtOnce(t *testing.T) {
 func TestThatItWasSeenIsListedBeforeItIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	c := newTestClock()
-	s := opened(t, &Store{URL: redistest.Start(t).URL, now: c.now})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL), now: c.now})
 	reject(t, s, 1, 5000)
 	c.add(time.Minute) // more than the hour between two writes
 	isKnown(t, s, 1)
@@ -153,7 +153,7 @@ func strangers(t *testing.T, s *Store, n int) {
 
 func TestAFewRecordsAmongManyOtherKeysTakeFewCommands(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t, "--appendonly", "no").URL + "?read_timeout=10s&write_timeout=10s"})
+	s := opened(t, &Store{Address: at(redistest.Start(t, "--appendonly", "no").URL + "?read_timeout=10s&write_timeout=10s")})
 	strangers(t, s, 20_000)
 	for n := range 5 {
 		reject(t, s, n, 5000)
@@ -180,7 +180,7 @@ func TestAFewRecordsAmongManyOtherKeysTakeFewCommands(t *testing.T) {
 
 // The test is not parallel: so many keys would delay other tests.
 func TestAPageTakesABoundedNumberOfCommands(t *testing.T) {
-	s := opened(t, &Store{URL: redistest.Start(t, "--appendonly", "no").URL + "?read_timeout=10s&write_timeout=10s"})
+	s := opened(t, &Store{Address: at(redistest.Start(t, "--appendonly", "no").URL + "?read_timeout=10s&write_timeout=10s")})
 	strangers(t, s, 3*maxScans*maxCount/2)
 	before := scans(t, s)
 	page, next, err := s.List(t.Context(), rejected.Query{Prefix: "a"})
@@ -202,15 +202,4 @@ func scans(t *testing.T, s *Store) int {
 		t.Fatal(err)
 	}
 	return n
-}
-
-func TestAUserWithTheDocumentedPermissionsMayList(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t, "--user", "push", "on", ">right", "~{matrix_push}:*",
-		"+@read", "+@write", "+@scripting", "+@connection", "+time", "+info")
-	s := opened(t, &Store{URL: "unix://push:right@" + strings.TrimPrefix(server.URL, "unix://")})
-	reject(t, s, 1, 5000)
-	if got, _ := listed(t, s, rejected.Query{}); len(got) != 1 {
-		t.Errorf("%d records are listed, want 1", len(got))
-	}
 }

@@ -9,41 +9,57 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/storetest"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 	"github.com/matrix-push/caddy-matrix-push/rejected/rejectedtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 // timeouts are long, because the machine may be busy.
 const timeouts = "?read_timeout=10s&write_timeout=10s&pool_timeout=10s"
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	url := redistest.Start(t).URL + timeouts
-	rejectedtest.Run(t, rejectedtest.Harness{
+	for _, servers := range storetest.RedisServers {
+		t.Run(servers.Name, func(t *testing.T) {
+			t.Parallel()
+			rejectedtest.Run(t, harness(servers.Start(t), 0))
+		})
+	}
+}
+
+func TestM11_TheRejectedStoreMayHaveSeveralShards(t *testing.T) {
+	t.Parallel()
+	rejectedtest.Run(t, harness(storetest.RedisServers[0].Start(t), 5))
+}
+
+// harness connects the suite to a store on a server.
+func harness(address redisclient.Address, shards int) rejectedtest.Harness {
+	return rejectedtest.Harness{
 		New: func(t *testing.T, now func() time.Time) rejected.Store {
-			return patient(opened(t, &Store{URL: url, Prefix: rand.Text(), now: now}))
+			return patient(opened(t, &Store{Address: address, Prefix: rand.Text(), Shards: shards, now: now}))
 		},
 		Unopened: func(t *testing.T) rejected.Store {
-			return patient(provision(t, &Store{URL: url, Prefix: rand.Text()}))
+			return patient(provision(t, &Store{Address: address, Prefix: rand.Text(), Shards: shards}))
 		},
 		Close: func(t *testing.T, s rejected.Store) { cleanup(t, s.(*Store)) },
 		Reopen: func(t *testing.T, s rejected.Store) rejected.Store {
 			old := s.(*Store)
 			cleanup(t, old)
-			return patient(opened(t, &Store{URL: old.URL, Prefix: old.Prefix, now: old.now}))
+			return patient(opened(t, &Store{Address: old.Address, Prefix: old.Prefix, Shards: shards, now: old.now}))
 		},
-		Stalling: func(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
-			server := redistest.Start(t)
-			return patient(opened(t, &Store{URL: server.URL + timeouts, now: now})), server.Pause
-		},
-		Elapsed: func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
-	})
+		Stalling: stalling,
+		Elapsed:  func(_ *testing.T, s rejected.Store, _ time.Duration) { s.(*Store).shelf.flush() },
+	}
+}
+
+// stalling returns a store in a server that can be made to stop answering.
+func stalling(t *testing.T, now func() time.Time) (rejected.Store, func() func()) {
+	server := redistest.Start(t)
+	return patient(opened(t, &Store{Address: at(server.URL + timeouts), now: now})), server.Pause
 }
 
 // patient lets lookups of a store wait longer for Redis than a request does.
@@ -61,7 +77,7 @@ var (
 // gateways returns two gateways that share one store and one clock.
 func gateways(t testing.TB, s *redistest.Server, now func() time.Time) (a, b *Store) {
 	t.Helper()
-	return opened(t, &Store{URL: s.URL, gateway: "a", now: now}), opened(t, &Store{URL: s.URL, gateway: "b", now: now})
+	return opened(t, &Store{Address: at(s.URL), gateway: "a", now: now}), opened(t, &Store{Address: at(s.URL), gateway: "b", now: now})
 }
 
 // testClock stands still until it is moved.
@@ -109,3 +125,5 @@ func isKnown(t testing.TB, s *Store, n int) bool {
 	}
 	return marks[0] != rejected.Mark{}
 }
+
+func at(url string) redisclient.Address { return redisclient.Address{URL: url} }

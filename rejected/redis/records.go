@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -57,8 +58,6 @@ func failed(ctx context.Context, err error) error {
 	}
 }
 
-func (d *shelf) name(k rejected.Key) string { return d.base + k.String() }
-
 func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark, expire time.Duration) error {
 	var missing []int
 	err := d.Enter(func() error {
@@ -82,10 +81,25 @@ func (d *shelf) lookup(ctx context.Context, keys []rejected.Key, marks []rejecte
 	return d.ask(ctx, keys, missing, marks, expire)
 }
 
-// ask fills in the marks of the keys that are missing.
+// ask fills in the marks of the keys that are missing. It asks all shards at once, so one that does not answer costs only its own marks.
 func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, expire time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, d.lookupTime)
 	defer cancel()
+	byShard := make(map[int][]int)
+	for _, i := range missing {
+		byShard[d.of(keys[i])] = append(byShard[d.of(keys[i])], i)
+	}
+	var asked sync.WaitGroup
+	errs := make([]error, len(d.shards))
+	for n, some := range byShard {
+		asked.Go(func() { errs[n] = d.askShard(ctx, keys, some, marks, expire) })
+	}
+	asked.Wait()
+	return errors.Join(errs...)
+}
+
+// askShard fills in the marks of the keys that are missing, which are all in one shard.
+func (d *shelf) askShard(ctx context.Context, keys []rejected.Key, missing []int, marks []rejected.Mark, expire time.Duration) error {
 	names, seen := make([]string, len(missing)), make([]time.Time, len(missing))
 	for n, i := range missing {
 		names[n], seen[n] = d.name(keys[i]), d.front.seen(keys[i])

@@ -22,23 +22,25 @@ func init() {
 	caddy.RegisterModule(new(Store))
 }
 
-// Store records rejected pushkeys in Redis. All gateways with the same `url` and `prefix` share the records. Redis contains hashes, app
+// Store records rejected pushkeys in Redis. All gateways with the same address and `prefix` share the records. Redis contains hashes, app
 // patterns, reasons and times, but never a pushkey.
 //
-// For each request, the gateway makes at most one query to Redis, which covers all devices of the request. It waits at most 100 ms for
+// For each request, the gateway makes at most one query to each shard, which covers all of the request's devices in that shard. It waits at most 100 ms for
 // the answer. If Redis does not answer, the gateway continues as if there were no records. It then sends pushes even for dead pushkeys,
 // and the push service rejects these pushkeys once more. When one gateway records a rejected pushkey, the other gateways use the record
 // as soon as they handle their next request. When one gateway deletes a record, the others may still reject the pushkey for up to 5 s.
 type Store struct {
-	// The URL of a Redis or Valkey server, version 6.2 or later: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-	// `unix:///path/redis.sock?db=0`. The URL may set timeouts. The defaults are `?dial_timeout=1s&read_timeout=500ms`. Placeholders such as
-	// `{env.NAME}` or `{file./path}` are resolved while the configuration loads. The server must be a single primary, not a Redis Cluster with
-	// several shards. Required.
-	URL string `json:"url,omitempty"`
+	redisclient.Address
 
 	// The prefix of all keys in Redis. Each key begins with the prefix in braces, such as `{matrix_push}`. Gateways that share a store must
 	// have the same prefix. Default: `matrix_push`.
 	Prefix string `json:"prefix,omitempty"`
+
+	// Into how many shards the records are divided, from 1 to 1024. Each shard has a separate part of the keys, which begin with
+	// `{matrix_push:0}`, `{matrix_push:1}` and so on. With one shard, they begin with `{matrix_push}`. A server of a Redis Cluster has some of
+	// the shards. Gateways that share a store must have the same number. After a change of the number, the gateway does not find the earlier
+	// records. It then sends one push to each dead pushkey again, and learns that it is dead. Default: 16 with `cluster`, otherwise 1.
+	Shards int `json:"shards,omitempty"`
 
 	// How long a record is kept after the last notification for its pushkey: a duration such as `90d`, at least one minute. The gateway
 	// updates the time of the last notification at most once an hour for each pushkey, so a record may expire up to an hour early. With an
@@ -60,9 +62,6 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults and takes a share of the connections. It does not connect to Redis.
 func (s *Store) Provision(ctx caddy.Context) error {
 	s.log = ctx.Slogger()
-	if s.URL == "" {
-		return errors.New("url: is required")
-	}
 	if s.Expire == 0 {
 		s.Expire = caddy.Duration(rejected.DefaultExpire)
 	}
@@ -76,8 +75,11 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
-	if s.shelf, err = share(s.URL, prefix, s.gateway, s.now); err != nil {
-		return fmt.Errorf("url: %w", err)
+	if err := redisclient.CheckShards(s.Shards); err != nil {
+		return fmt.Errorf("shards: %w", err)
+	}
+	if s.shelf, err = share(s.Address, prefix, s.shards(), s.gateway, s.now); err != nil {
+		return err
 	}
 	s.held = true
 	return nil
@@ -89,10 +91,14 @@ func (s *Store) Open(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
+	s.WarnShards(s.shards(), s.log)
 	return s.shelf.Open(ctx, s, s.log, nil)
 }
 
-// Location returns the server and the database, without the user and the password.
+// shards returns the number of shards.
+func (s *Store) shards() int { return s.Address.Shards(s.Shards) }
+
+// Location returns the addresses and the database, without users and passwords.
 func (s *Store) Location() string { return s.shelf.Client.Location() }
 
 // Check asks Redis whether it can be used.
@@ -100,11 +106,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if !s.held {
 		return rejected.ErrNotOpen
 	}
-	err := s.shelf.Client.Check(ctx, s.shelf.base+"check", s.log)
-	if redisclient.Unreachable(err) {
-		return fmt.Errorf("%w: %w", rejected.ErrUnreachable, err)
-	}
-	return err
+	return s.shelf.Check(ctx, s.log, rejected.ErrUnreachable)
 }
 
 // Cleanup releases its share. The last one writes what was seen.
@@ -116,17 +118,13 @@ func (s *Store) Cleanup() error {
 	return s.shelf.Leave(s)
 }
 
-// Lookup fills in the marks of the keys, from memory if it has all of them, or else with one request to Redis.
+// Lookup fills in the marks of the keys, from memory or with one request to each shard that has others.
 func (s *Store) Lookup(ctx context.Context, keys []rejected.Key, marks []rejected.Mark) error {
 	clear(marks)
 	if s.shelf == nil {
 		return rejected.ErrNotOpen
 	}
-	err := s.shelf.lookup(ctx, keys, marks, time.Duration(s.Expire))
-	if err != nil {
-		clear(marks)
-	}
-	return err
+	return s.shelf.lookup(ctx, keys, marks, time.Duration(s.Expire))
 }
 
 // Reject records a verdict, and returns when Redis has it. It ends a suspicion.

@@ -81,7 +81,7 @@ func commands(t *testing.T, s *Store, name string) string {
 
 func TestARequestAsksRedisOnceForAllItsDevices(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	reject(t, s, 1, 5000)
 	keys := []rejected.Key{key(0), key(1), key(2), key(1)}
 	marks := make([]rejected.Mark, len(keys))
@@ -108,7 +108,7 @@ func TestARequestAsksRedisOnceForAllItsDevices(t *testing.T) {
 func TestThatARecordWasSeenIsWrittenDownHourly(t *testing.T) {
 	t.Parallel()
 	c := newTestClock()
-	s := opened(t, &Store{URL: redistest.Start(t).URL, Expire: caddy.Duration(24 * time.Hour), now: c.now})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL), Expire: caddy.Duration(24 * time.Hour), now: c.now})
 	reject(t, s, 1, 5000)
 	stored := func() time.Time {
 		t.Helper()
@@ -141,7 +141,7 @@ func TestThatARecordWasSeenIsWrittenDownHourly(t *testing.T) {
 
 func TestRedisHoldsNoPushkey(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	const app, pushkey = "org.example.very-secret", "this-is-the-pushkey"
 	if err := s.Reject(t.Context(), rejected.KeyOf(app, pushkey), rejected.Verdict{Reason: "gone", At: time.Now()}); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestRedisHoldsNoPushkey(t *testing.T) {
 
 func TestARecordThatCannotBeReadCondemnsNothing(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	for n, value := range []string{"", "garbage", "{}", `{"verdicts":"many"}`} {
 		if err := s.shelf.Client.Set(t.Context(), s.shelf.name(key(n)), value, 0).Err(); err != nil {
 			t.Fatal(err)
@@ -189,7 +189,7 @@ func TestWithoutRedisEverythingFailsSoonAndThenGoesOn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	c := newTestClock()
-	s := opened(t, &Store{URL: server.URL, now: c.now})
+	s := opened(t, &Store{Address: at(server.URL), now: c.now})
 	reject(t, s, 1, 5000)
 	isKnown(t, s, 1)
 	fails := func(lookup, other time.Duration) {
@@ -227,7 +227,7 @@ func TestItOpensWhereRedisIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
-	s := opened(t, &Store{URL: server.URL})
+	s := opened(t, &Store{Address: at(server.URL)})
 	if err := s.Lookup(t.Context(), []rejected.Key{key(1)}, make([]rejected.Mark, 1)); err == nil {
 		t.Error("no error without Redis")
 	}
@@ -239,18 +239,18 @@ func TestAnImpossibleSettingFailsTheLoadAndNamesTheField(t *testing.T) {
 	t.Parallel()
 	storetest.Refused(t, tryProvision, []storetest.Setting[Store]{
 		{Name: "no URL", Store: Store{}, Want: "url: "},
-		{Name: "a wrong URL", Store: Store{URL: "redis://user:" + storetest.Secret + "@host:port"}, Want: "url: "},
-		{Name: "an empty placeholder", Store: Store{URL: "{env.MATRIX_PUSH_NEVER_SET}"}, Want: "url: "},
-		{Name: "a prefix with a brace", Store: Store{URL: "redis://host", Prefix: "{a}"}, Want: "prefix: "},
-		{Name: "a negative expiry", Store: Store{URL: "redis://host", Expire: -1}, Want: "expire: "},
-		{Name: "an expiry in no time", Store: Store{URL: "redis://host", Expire: 90}, Want: "expire: "},
+		{Name: "a wrong URL", Store: Store{Address: at("redis://user:" + storetest.Secret + "@host:port")}, Want: "url: "},
+		{Name: "an empty placeholder", Store: Store{Address: at("{env.MATRIX_PUSH_NEVER_SET}")}, Want: "url: "},
+		{Name: "a prefix with a brace", Store: Store{Address: at("redis://host"), Prefix: "{a}"}, Want: "prefix: "},
+		{Name: "a negative expiry", Store: Store{Address: at("redis://host"), Expire: -1}, Want: "expire: "},
+		{Name: "an expiry in no time", Store: Store{Address: at("redis://host"), Expire: 90}, Want: "expire: "},
 	})
 }
 
 func TestAReloadSharesWhatIsInMemory(t *testing.T) {
 	t.Parallel()
-	old := opened(t, &Store{URL: redistest.Start(t).URL})
-	s := opened(t, &Store{URL: old.URL, Expire: caddy.Duration(time.Hour)})
+	old := opened(t, &Store{Address: at(redistest.Start(t).URL)})
+	s := opened(t, &Store{Address: at(old.URL), Expire: caddy.Duration(time.Hour)})
 	if s.shelf != old.shelf {
 		t.Fatal("two of one store")
 	}
@@ -284,12 +284,12 @@ func TestWithoutProvisionNothingIsOpen(t *testing.T) {
 func TestCaddyfile(t *testing.T) {
 	t.Parallel()
 	storetest.Caddyfile(t, []storetest.Segment[Store]{
-		{Name: "a URL", In: `redis redis://localhost:6379/0`, Want: Store{URL: "redis://localhost:6379/0"}},
-		{Name: "a placeholder, which stays", In: `redis {env.REDIS}`, Want: Store{URL: "{env.REDIS}"}},
-		{Name: "an empty block", In: "redis redis://host {\n}", Want: Store{URL: "redis://host"}},
+		{Name: "a URL", In: `redis redis://localhost:6379/0`, Want: Store{Address: at("redis://localhost:6379/0")}},
+		{Name: "a placeholder, which stays", In: `redis {env.REDIS}`, Want: Store{Address: at("{env.REDIS}")}},
+		{Name: "an empty block", In: "redis redis://host {\n}", Want: Store{Address: at("redis://host")}},
 		{
 			Name: "everything", In: "redis redis://host {\nprefix push\nexpire 30d\n}",
-			Want: Store{URL: "redis://host", Prefix: "push", Expire: caddy.Duration(30 * 24 * time.Hour)},
+			Want: Store{Address: at("redis://host"), Prefix: "push", Expire: caddy.Duration(30 * 24 * time.Hour)},
 		},
 		{Name: "nothing but the name", In: `redis`, Err: "wrong argument count"},
 		{Name: "two URLs", In: `redis redis://a redis://b`, Err: "wrong argument count"},

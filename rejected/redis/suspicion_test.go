@@ -76,7 +76,7 @@ func TestWhatOneGatewayDoesToASuspicionTheOthersKnowAtOnce(t *testing.T) {
 
 func TestAnAcquittalWithoutASuspicionIsOneQuestion(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	reject(t, s, 1, 5000)
 	gets, writes := commands(t, s, "get"), commands(t, s, "evalsha")
 	acquit(t, s, 1)
@@ -96,7 +96,7 @@ func TestAnAcquittalWithoutASuspicionIsOneQuestion(t *testing.T) {
 
 func TestASuspicionIsKeptAsLongAsAVerdict(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	suspect(t, s, 1)
 	ttl, err := s.shelf.Client.PTTL(t.Context(), s.shelf.name(key(1))).Result()
 	if err != nil || ttl > rejected.DefaultExpire || ttl < rejected.DefaultExpire-time.Hour {
@@ -128,7 +128,7 @@ func TestRecordsOfAnEarlierGatewayAreReadAndWrittenAsTheyWere(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newTestClock()
-	s := opened(t, &Store{URL: redistest.Start(t).URL, now: c.now})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL), now: c.now})
 	for name, value := range values {
 		if err := s.shelf.Client.Set(t.Context(), name, value, time.Hour).Err(); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestRecordsOfAnEarlierGatewayAreReadAndWrittenAsTheyWere(t *testing.T) {
 
 func TestASuspicionThatCannotBeReadSuspectsNobody(t *testing.T) {
 	t.Parallel()
-	s := opened(t, &Store{URL: redistest.Start(t).URL})
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL)})
 	for n, members := range []string{
 		`"verdicts":0,"suspicion":{}`, `"suspicion":null`, `"suspicion":7`, `"suspicion":{"since":-1,"looks":1,"look_at":1}`,
 		`"suspicion":{"since":1,"looks":0,"look_at":1}`, `"suspicion":{"since":1,"looks":1}`, `"condemned":5000,"probe_at":5000`,
@@ -201,7 +201,7 @@ func TestAServerThatAnswersNonsenseRejectsNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := opened(t, &Store{URL: redistest.Nonsense(t, answer)})
+			s := opened(t, &Store{Address: at(redistest.Nonsense(t, answer))})
 			marks := []rejected.Mark{{Condemned: 7, ProbeAt: 7}}
 			if err := s.Lookup(t.Context(), []rejected.Key{key(1)}, marks); marks[0] != (rejected.Mark{}) {
 				t.Errorf("Lookup: mark %+v, %v", marks[0], err)
@@ -223,7 +223,7 @@ func TestTheLastDeliveryOfAHostIsTheNewestOfAllGateways(t *testing.T) {
 	c := newTestClock()
 	server := redistest.Start(t)
 	a, b := gateways(t, server, c.now)
-	other := opened(t, &Store{URL: server.URL, Prefix: "other", now: c.now})
+	other := opened(t, &Store{Address: at(server.URL), Prefix: "other", now: c.now})
 	now, client := c.now(), a.shelf.Client
 	name := "{matrix_push}:delivered:" + key(1).String()
 	for _, step := range []struct {
@@ -273,7 +273,7 @@ func TestTheLastDeliveryOfAHostIsTheNewestOfAllGateways(t *testing.T) {
 func TestACallThatIsGivenUpSaysSo(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := opened(t, &Store{URL: server.URL + timeouts})
+	s := opened(t, &Store{Address: at(server.URL + timeouts)})
 	resume := server.Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()

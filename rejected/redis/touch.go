@@ -70,14 +70,18 @@ func (d *shelf) run(ctx context.Context) {
 	}
 }
 
-// flush writes sightings, for a limited time. When it returns, sightings that others have taken are written too. If it fails, they are left
-// to later lookups.
+// flush writes sightings, for a limited time. When it returns, sightings that others have taken are written too. If a shard fails, those of
+// its records are left to later lookups.
 func (d *shelf) flush() {
 	d.touches.writing.Lock()
 	defer d.touches.writing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
+	failing := make(map[int]bool)
 	for key, one := range d.touches.take() {
+		if failing[d.of(key)] {
+			continue
+		}
 		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, revision.Fate) {
 			r, ok := decode(value)
 			if !ok || !one.seen.After(r.LastSeen) {
@@ -88,7 +92,7 @@ func (d *shelf) flush() {
 		})
 		if err != nil {
 			d.Log().Debug("the times of the latest notifications cannot be stored", "error", failed(ctx, err))
-			return
+			failing[d.of(key)] = true
 		}
 	}
 }

@@ -24,13 +24,13 @@ var (
 
 func (d *shelf) delivered(ctx context.Context, host rejected.Key, at time.Time) error {
 	return d.do(ctx, func() error {
-		return newerScript.Run(ctx, d.Client, []string{d.hosts + host.String()}, at.UnixMilli(), witnessTime.Milliseconds()).Err()
+		return newerScript.Run(ctx, d.Client, []string{d.host(host)}, at.UnixMilli(), witnessTime.Milliseconds()).Err()
 	})
 }
 
 func (d *shelf) lastDelivered(ctx context.Context, host rejected.Key) (time.Time, error) {
 	return run(ctx, d, func() (time.Time, error) {
-		value, err := d.Client.Get(ctx, d.hosts+host.String()).Result()
+		value, err := d.Client.Get(ctx, d.host(host)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return time.Time{}, err
 		}

@@ -81,6 +81,8 @@ type Forgotten struct {
 // Depths lists how many pushes are pending for each app.
 type Depths struct {
 	Apps []Depth `json:"apps"`
+	// Unreadable names the parts of the outbox that cannot be read; absent if there are none. The pushes in these parts are not counted.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Depth is how many pushes are pending for an app.

@@ -124,6 +124,7 @@ func (offBox) Lease(context.Context, string, int) ([]outbox.Leased, error) { ret
 
 // fakeBox is an outbox with these entries. It lists two at a time.
 type fakeBox struct {
+	part *outbox.PartError
 	offBox
 	mu      sync.Mutex
 	entries []outbox.Waiting
@@ -155,6 +156,9 @@ func (b *fakeBox) Depths(ctx context.Context) (depths []outbox.Depth, err error)
 		}
 		depths[i].Entries++
 		depths[i].Devices = 1
+	}
+	if b.part != nil {
+		return depths, b.part
 	}
 	return depths, ctx.Err()
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"time"
 
@@ -46,18 +47,23 @@ func depths(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	if err != nil {
 		return err
 	}
+	var part *outbox.PartError
+	var answer Depths
 	all, err := box.Depths(r.Context())
-	if err != nil {
+	switch {
+	case errors.As(err, &part):
+		answer.Unreadable = part.Parts
+	case err != nil:
 		return storeError("outbox", err)
 	}
-	apps := make([]Depth, len(all))
+	answer.Apps = make([]Depth, len(all))
 	for i, d := range all {
-		apps[i] = Depth{
+		answer.Apps[i] = Depth{
 			App: d.App, Entries: d.Entries, Devices: d.Devices, Oldest: d.Oldest, Full: d.Full,
 			Configured: g.Router.Configured(d.App) != nil,
 		}
 	}
-	return respond(w, http.StatusOK, Depths{Apps: apps})
+	return respond(w, http.StatusOK, answer)
 }
 
 // retryRequest selects an app, or one of its devices.

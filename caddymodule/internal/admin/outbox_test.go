@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,6 +21,9 @@ func TestWhatWaitsIsListed(t *testing.T) {
 	for i := range 3 {
 		r.wait("org.example.ios", strconv.Itoa(i), k, i == 0)
 	}
+	r.box.part = &outbox.PartError{Parts: "shards 2 of 16", Err: errors.New("down")}
+	r.want(http.StatusOK, "GET", "/matrix_push/outbox", "", `"entries":3`, `"unreadable":"shards 2 of 16"`)
+	r.box.part = nil
 	r.box.entries[0].Replace = outbox.ReplaceWake
 	r.box.entries[1].Host, r.box.entries[1].Replace = "push.example.org", "a room"
 	r.box.entries[2].Replace = outbox.ReplaceBadge

@@ -43,13 +43,13 @@ func boxOf(ctx context.Context, g *gateway.Gateway, pattern string) (outbox.Insp
 		return box, nil
 	}
 	all, err := box.Depths(ctx)
-	if err != nil {
-		return nil, storeError("outbox", err)
-	}
 	for _, d := range all {
 		if d.App == pattern {
 			return box, nil
 		}
+	}
+	if err != nil {
+		return nil, storeError("outbox", err)
 	}
 	return nil, noApp(g, pattern)
 }

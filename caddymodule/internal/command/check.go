@@ -30,6 +30,8 @@ type PlannedStore struct {
 	// Check asks the store's server whether the store can be used; nil if it has no server. Its error wraps the contract's ErrUnreachable if
 	// there was no answer.
 	Check func(context.Context) error
+	// Move is that of [outbox.Mover]; nil if there is nothing to move.
+	Move func(ctx context.Context, tell func(moved int)) error
 }
 
 // PlannedApp is an app of a Plan.

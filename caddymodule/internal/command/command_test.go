@@ -22,7 +22,7 @@ const refusing = `{"status":"ready","degraded":[],"rejected":"file","outbox":"fi
 	`"error":"this gateway accepts requests over TLS only: the proxy must send X-Forwarded-Proto: https, and the header is missing",` +
 	`"hint":"configure the proxy to send X-Forwarded-Proto: https (nginx: proxy_set_header X-Forwarded-Proto $scheme)"}]}`
 
-const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
+const degraded = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unreadable","detail":"shards 2, 7 of 16"},{"app":"","reason":"fuse_tripped","since":"2026-03-14T11:00:00Z"},` +
 	`{"app":"org.example.ios","reason":"failing","detail":"network","error":"the proxy does not work: connection refused","since":"2026-03-14T11:50:00Z"},{"app":"org.example.up","reason":"failing","detail":"dns","host":"push.example.org:443","since":"2026-03-14T11:50:00Z"},{"app":"org.example.ios","reason":"breaker_open"},{"app":"org.example.ios","reason":"fuse_tripped","since":"2026-03-14T11:55:00Z"},` +
 	`{"app":"org.example.ios","reason":"credential_expired","since":"2026-03-12T00:00:00Z"},{"app":"org.example.ios","reason":"misconfigured","detail":"invalid_provider_token","since":"2026-03-14T11:00:00Z"},{"app":"org.example.ios","reason":"something_new"}],"rejected":"redis","outbox":"redis","apps":[` +
 	`{"app":"org.example.ios","provider":"apns","breaker":"open","in_flight":0,"fuse":{"app":"org.example.ios","tripped":"2026-03-14T11:55:00Z","dead":30,"pushkeys":40},"credential_expiry":"2026-03-12T00:00:00Z","proven":false,"troubles":[` +
@@ -167,6 +167,7 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 			[]string{"outbox", "list"},
 			0,
 		},
+		{"outbox-part", "outbox", `{"apps":[],"unreadable":"shards 2, 7 of 16"}`, []string{"outbox", "list"}, 0},
 		{"outbox-none", "outbox", `{"apps":[]}`, []string{"outbox", "list"}, 0},
 		{"outbox-app", "outbox", `{"entries":[` + entry("1", `,"running":true`) + `,` + entry("2", `,"badge":true`) + `,` + entry("3", `,"wake":true`) + `]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},
 		{"outbox-app-none", "outbox", `{"entries":[]}`, []string{"outbox", "list", "--app", "org.example.ios"}, 0},

@@ -69,6 +69,9 @@ var examples = map[string][]string{
 		"outbox drop --app org.example.ios --hash c70c606c",
 		"outbox drop --app org.example.ios --all",
 	},
+	"outbox move-shards": {
+		"outbox move-shards --config /etc/caddy/Caddyfile",
+	},
 	"fuse reset": {
 		"fuse reset --app org.example.ios",
 		"fuse reset --unknown-apps",

@@ -97,7 +97,7 @@ func TestAMisspeltCommandOrFlagHasASuggestion(t *testing.T) {
 		"rejected explian":          `did you mean "explain"?`,
 		"outbox lst":                `did you mean "list"?`,
 		"fuse rest":                 `did you mean "reset"?`,
-		"outbox nonsense":           `unknown command "nonsense": the commands are drop, list, retry`,
+		"outbox nonsense":           `unknown command "nonsense": the commands are drop, list, move-shards, retry`,
 		"nonsense":                  `the commands are check, doctor, fuse, outbox, rejected, send, simulate, status, ui, vapid-key, vapid-keygen`,
 		"status --addr x":           `unknown flag: --addr: did you mean "--address"?`,
 		"status --stict":            `did you mean "--strict"?`,

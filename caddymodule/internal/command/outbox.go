@@ -12,7 +12,7 @@ import (
 )
 
 func (p *program) outbox() *cobra.Command {
-	return p.group("outbox", "Lists, retries or drops pending pushes", p.outboxList(), p.outboxRetry(), p.outboxDrop())
+	return p.group("outbox", "Lists, retries, drops or moves pending pushes", p.outboxList(), p.outboxRetry(), p.outboxDrop(), p.outboxMoveShards())
 }
 
 func (p *program) outboxList() *cobra.Command {
@@ -45,7 +45,11 @@ func listDepths(i *invocation, c *adminclient.Client) error {
 	case i.json:
 		i.raw(raw)
 		return nil
-	case len(answer.Apps) == 0:
+	}
+	if answer.Unreadable != "" {
+		i.say(yellow, "A part of the outbox cannot be read, and its pushes are not counted: %s.", answer.Unreadable)
+	}
+	if len(answer.Apps) == 0 {
 		i.say(plain, "There are no pending pushes.")
 		return nil
 	}

@@ -34,7 +34,7 @@ func (c Clock) Degradation(d gateway.Degradation) string {
 	case "component_down":
 		return "XMPP component " + d.Component + ": not connected since " + c.Whenever(d.Since) + because(d.Detail, d.Explanation)
 	case "outbox_unreadable":
-		return "the outbox cannot be read"
+		return "the outbox cannot be read" + because(d.Detail, "")
 	default:
 		return of + ": " + d.Reason
 	}

@@ -125,13 +125,13 @@ func (b *box) waitingFor(app *App, device [16]byte) bool {
 
 // claim claims an event, so no other gateway delivers it. If the outbox cannot answer, the event counts as claimed: better twice than
 // not at all.
-func (b *box) claim(event eventKey) outbox.Claim {
+func (b *box) claim(c *cargo) outbox.Claim {
 	if b.claimer == nil {
 		return outbox.Claimed
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), outbox.AskTime)
 	defer cancel()
-	claim, err := b.claimer.Claim(ctx, event)
+	claim, err := b.claimer.Claim(ctx, c.queue, c.event)
 	if err != nil {
 		b.failed("claiming an event", err)
 		return outbox.Claimed
@@ -140,9 +140,9 @@ func (b *box) claim(event eventKey) outbox.Claim {
 }
 
 // unclaim lets other gateways deliver an event.
-func (b *box) unclaim(event eventKey) {
+func (b *box) unclaim(c *cargo) {
 	if b.claimer != nil {
-		_ = b.change("giving up an event", func(ctx context.Context) error { return b.claimer.Unclaim(ctx, event) })
+		_ = b.change("giving up an event", func(ctx context.Context) error { return b.claimer.Unclaim(ctx, c.queue, c.event) })
 	}
 }
 

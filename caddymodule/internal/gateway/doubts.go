@@ -79,7 +79,7 @@ func (g *Gateway) resolve(f *flight, d decision) bool {
 	switch err := g.accept(&f.cargo, acceptance{due: g.due(d, f)}); {
 	case err == nil:
 		d.remember = true
-		g.remember(f.event, true)
+		g.remember(&f.cargo, true)
 	case !errors.Is(err, outbox.ErrNotOpen) && g.Now().Before(f.push.Expires):
 		return false
 	}

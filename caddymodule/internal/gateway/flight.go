@@ -130,7 +130,7 @@ func (g *Gateway) done(f *flight) {
 //   - The device is suspected, and it is too early to look again.
 func (g *Gateway) clear(f *flight) bool {
 	f.fuse = f.app.fuse.now()
-	switch g.claim(f.event) {
+	switch g.claim(&f.cargo) {
 	case outbox.Claimed:
 	case outbox.Done:
 		g.pass(f, decision{result: Duplicate, remember: true})
@@ -226,7 +226,7 @@ func (g *Gateway) handOver(f *flight, device *providers.Device, deadline time.Du
 func (g *Gateway) hand(f *flight) {
 	took := g.offer(&f.cargo, acceptance{running: true})
 	if took == done {
-		g.remember(f.event, true)
+		g.remember(&f.cargo, true)
 	}
 	f.mu.Lock()
 	f.handed = took

@@ -78,7 +78,7 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 		settled = g.conclude(f, d)
 	}
 	if d.remember {
-		g.remember(f.event, c.outbox == done)
+		g.remember(&f.cargo, c.outbox == done)
 	}
 	if inDoubt := c.outbox == unsure && !d.settle; inDoubt || !settled {
 		g.doubt(f, d)
@@ -91,7 +91,7 @@ func (g *Gateway) carryOut(f *flight, o providers.Outcome) decision {
 // leave ends a flight's part in duplicate suppression.
 func (g *Gateway) leave(f *flight, d decision) {
 	if !d.remember && g.remembers(f.event) {
-		g.box.unclaim(f.event)
+		g.box.unclaim(&f.cargo)
 	}
 	g.Shared.leave(f.event)
 }
@@ -206,19 +206,19 @@ func (g *Gateway) afterwards(f *flight, o providers.Outcome) {
 // remembers reports whether an event is delivered only once.
 func (g *Gateway) remembers(event eventKey) bool { return event != (eventKey{}) && g.Dedupe > 0 }
 
-// remember notes that an event needs no further delivery. If the outbox accepted the push, it has already noted that.
-func (g *Gateway) remember(event eventKey, noted bool) {
+// remember notes that a push's event needs no further delivery. If the outbox accepted the push, it has already noted that.
+func (g *Gateway) remember(c *cargo, noted bool) {
 	now := g.Now()
-	g.Shared.remember(event, now)
-	if g.box.ledger != nil && !noted && g.remembers(event) {
-		g.box.ledger.Note(event, now.Add(g.Dedupe))
+	g.Shared.remember(c.event, now)
+	if g.box.ledger != nil && !noted && g.remembers(c.event) {
+		g.box.ledger.Note(c.queue, c.event, now.Add(g.Dedupe))
 	}
 }
 
-// claim claims an event, so no other gateway delivers it.
-func (g *Gateway) claim(event eventKey) outbox.Claim {
-	if !g.remembers(event) {
+// claim claims a push's event, so no other gateway delivers it.
+func (g *Gateway) claim(c *cargo) outbox.Claim {
+	if !g.remembers(c.event) {
 		return outbox.Claimed
 	}
-	return g.box.claim(event)
+	return g.box.claim(c)
 }

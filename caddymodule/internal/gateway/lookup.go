@@ -6,8 +6,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// lookup asks the rejected store once about all devices. If the store does not answer in time, all of them are let through: the push
-// service would reject them again.
+// lookup asks the rejected store once about all devices. Those for which it does not answer in time are let through: the push service would
+// reject them again.
 func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
 	keys := make([]rejected.Key, len(deliveries))
 	asked := false
@@ -38,11 +38,8 @@ func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
 
 func (g *Gateway) marks(ctx context.Context, keys []rejected.Key) []rejected.Mark {
 	marks := make([]rejected.Mark, len(keys))
-	if err := g.Rejected.Lookup(ctx, keys, marks); err != nil {
-		if ctx.Err() == nil {
-			g.Observer.StoreFailed("looking up rejections", err)
-		}
-		clear(marks)
+	if err := g.Rejected.Lookup(ctx, keys, marks); err != nil && ctx.Err() == nil {
+		g.Observer.StoreFailed("looking up rejections", err)
 	}
 	return marks
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -52,11 +53,13 @@ type OutboxStatus struct {
 	Oldest *time.Time `json:"oldest,omitempty"`
 	// Full means that the app's room is used up, apart from what strangers have, since their pushes make way.
 	Full bool `json:"full,omitempty"`
+	// Unreadable names the parts of the outbox that cannot be read; absent if there are none. The other numbers lack what is in these parts.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Status returns the state of each app. It does not contact push services.
 func (g *Gateway) Status(ctx context.Context) []AppStatus {
-	depths, known := g.Depths(ctx)
+	depths, unreadable, known := g.depths(ctx)
 	apps := g.Router.Apps()
 	status := make([]AppStatus, len(apps))
 	for i, app := range apps {
@@ -80,11 +83,11 @@ func (g *Gateway) Status(ctx context.Context) []AppStatus {
 		}
 		s.PausedHosts, s.WrongKeys = app.hosts.pausing(g.Now), app.hosts.wrongKeys(app.load)
 		if known {
-			s.Outbox = &OutboxStatus{}
+			s.Outbox = &OutboxStatus{Unreadable: unreadable}
 		}
 		for _, d := range depths {
 			if d.App == app.Pattern {
-				s.Outbox = &OutboxStatus{d.Entries, d.Devices, present(d.Oldest), d.Full}
+				s.Outbox = &OutboxStatus{d.Entries, d.Devices, present(d.Oldest), d.Full, unreadable}
 			}
 		}
 		status[i] = s
@@ -109,7 +112,8 @@ type Degradation struct {
 	Component string `json:"component,omitempty"`
 	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full, outbox_unreadable or component_down.
 	Reason string `json:"reason"`
-	// Detail is the reason of the trouble that makes an app misconfigured, of the latest failure if it fails, or why a component is down. Word is the push
+	// Detail is the reason of the trouble that makes an app misconfigured, of the latest failure if it fails, or why a component is down. It is
+	// the unreadable part of the outbox, if other parts can be read. Word is the push
 	// service's own word for the former, and Error describes the latter.
 	Detail string `json:"detail,omitempty"`
 	Word   string `json:"word,omitempty"`
@@ -128,8 +132,11 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 	add := func(app, reason string, since *time.Time) {
 		degraded = append(degraded, Degradation{App: app, Reason: reason, Since: since})
 	}
-	if g.box.inspector != nil && slices.ContainsFunc(apps, func(s AppStatus) bool { return s.Outbox == nil }) {
+	if i := slices.IndexFunc(apps, AppStatus.unread); g.box.inspector != nil && i >= 0 {
 		add("", "outbox_unreadable", nil)
+		if part := apps[i].Outbox; part != nil {
+			degraded[0].Detail = part.Unreadable
+		}
 	}
 	if unknown := g.Shared.Fuses.of(unknownApps).status(unknownApps); unknown.Alarm != nil {
 		add("", "fuse_tripped", unknown.Alarm)
@@ -159,6 +166,9 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 	return degraded
 }
 
+// unread reports whether the outbox could not be read, or not all of it.
+func (s AppStatus) unread() bool { return s.Outbox == nil || s.Outbox.Unreadable != "" }
+
 // refused returns the app's latest trouble that its settings explain, if it goes on.
 func (s *AppStatus) refused() (t Trouble, ok bool) {
 	i := slices.IndexFunc(s.Troubles, func(t Trouble) bool { return t.settings && t.Alarm })
@@ -179,13 +189,23 @@ func present(t time.Time) *time.Time {
 // Depths returns how many pushes are pending for each app, and whether that is known. Apps without pending pushes are missing, and apps
 // that are no longer configured may be listed.
 func (g *Gateway) Depths(ctx context.Context) (depths []outbox.Depth, known bool) {
+	depths, _, known = g.depths(ctx)
+	return depths, known
+}
+
+// depths also returns which parts of the outbox cannot be read, if others can.
+func (g *Gateway) depths(ctx context.Context) (depths []outbox.Depth, unreadable string, known bool) {
 	if g.box.inspector == nil {
-		return nil, false
+		return nil, "", false
 	}
 	depths, err := g.box.inspector.Depths(ctx)
 	if err != nil {
 		g.box.failed("looking at the outbox", err)
-		return nil, false
+		var part *outbox.PartError
+		if !errors.As(err, &part) {
+			return nil, "", false
+		}
+		unreadable = part.Parts
 	}
-	return depths, true
+	return depths, unreadable, true
 }

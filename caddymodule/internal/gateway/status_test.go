@@ -147,6 +147,25 @@ func TestWhatDoesNotWorkIsADegradation(t *testing.T) {
 	})
 }
 
+func TestM19_APartOfTheOutboxThatCannotBeReadIsADegradation(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, appFor("app", always(providers.Delivered())), appFor("idle", always(providers.Delivered())))
+	parts := &outbox.PartError{Parts: "shards 2, 7 of 16", Err: errBroken}
+	r.use(&inspectedBox{memoryBox: r.box, depths: []outbox.Depth{{App: "app", Entries: 3, Devices: 2}}, broken: parts})
+	status := r.Status(t.Context())
+	for i, entries := range []int{3, 0} {
+		if s := status[i].Outbox; s == nil || s.Entries != entries || s.Unreadable != parts.Parts {
+			t.Errorf("the outbox of %s is %+v", status[i].App, s)
+		}
+	}
+	if got := r.Degradations(status); len(got) != 1 || got[0].Reason != "outbox_unreadable" || got[0].Detail != parts.Parts {
+		t.Errorf("degraded is %+v", got)
+	}
+	if depths, known := r.Depths(t.Context()); !known || len(depths) != 1 {
+		t.Errorf("the depths are %+v, known %v", depths, known)
+	}
+}
+
 func TestAnAppIsMisconfiguredUntilItDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -566,7 +566,7 @@ func TestAnOutboxThatCannotBeReadAtTheStartIsReadAsSoonAsItCan(t *testing.T) {
 		r.Recall(ctx)
 		done := make(chan struct{})
 		go func() { r.recallLater(ctx); close(done) }()
-		time.Sleep(3*recallEvery - time.Second)
+		time.Sleep((1+2+4)*recallFirst - time.Second) // each time it waits twice as long
 		if r.Shared.isProven(known) {
 			t.Fatal("the device is known before the outbox was read")
 		}

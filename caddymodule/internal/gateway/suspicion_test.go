@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
@@ -332,7 +333,7 @@ func TestASuspicionCountsOverAKill(t *testing.T) {
 func onOneRedis(t *testing.T, url string, m *missing) (rigs []*rig) {
 	for _, options := range []string{"?read_timeout=5s", "?read_timeout=6s"} { // otherwise they would share memory
 		r := newRig(t, appFor("app", byHost{m}))
-		r.Options.Rejected = openStore(t, &redis.Store{URL: url + options})
+		r.Options.Rejected = openStore(t, &redis.Store{Address: redisclient.Address{URL: url + options}})
 		r.Gateway = New(r.Options)
 		rigs = append(rigs, r)
 	}

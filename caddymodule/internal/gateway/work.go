@@ -47,8 +47,12 @@ func (g *Gateway) Work(ctx context.Context) {
 	workers.Wait()
 }
 
-// recallEvery is how long Work waits before it reads the outbox again for Recall.
-const recallEvery = 5 * time.Second
+// Work reads the outbox again for Recall after recallFirst, and then less and less often. While only a part of the outbox cannot be read, each
+// time reads all the others.
+const (
+	recallFirst = 5 * time.Second
+	recallLast  = time.Minute
+)
 
 // Recall remembers the events that an earlier process delivered, and the devices that it delivered to. It makes all pending pushes due
 // now, because the problem that held them up may have been fixed. If the outbox cannot be read yet, because its Redis is down, Work tries
@@ -83,15 +87,8 @@ func (g *Gateway) recallEvents(ctx context.Context) error {
 
 // recallLater completes Recall.
 func (g *Gateway) recallLater(ctx context.Context) {
-	again := time.NewTicker(recallEvery)
-	defer again.Stop()
-	for !g.recalled {
-		select {
-		case <-again.C:
-			g.recalled = g.recall(ctx)
-		case <-ctx.Done():
-			return
-		}
+	for wait := recallFirst; !g.recalled && pause(ctx, wait); wait = min(2*wait, recallLast) {
+		g.recalled = g.recall(ctx)
 	}
 }
 

@@ -302,17 +302,17 @@ type sharedBox struct {
 	noted []string
 }
 
-func (b *sharedBox) Claim(context.Context, [16]byte) (outbox.Claim, error) {
+func (b *sharedBox) Claim(context.Context, [16]byte, [16]byte) (outbox.Claim, error) {
 	b.noted = append(b.noted, "claim")
 	return b.claim, b.err
 }
 
-func (b *sharedBox) Unclaim(context.Context, [16]byte) error {
+func (b *sharedBox) Unclaim(context.Context, [16]byte, [16]byte) error {
 	b.noted = append(b.noted, "unclaim")
 	return nil
 }
 
-func (b *sharedBox) Note([16]byte, time.Time) { b.noted = append(b.noted, "note") }
+func (b *sharedBox) Note([16]byte, [16]byte, time.Time) { b.noted = append(b.noted, "note") }
 
 func (b *sharedBox) Recall(context.Context, func([16]byte)) error { return nil }
 

@@ -1,7 +1,8 @@
 // Package checker judges a push gateway from outside. It compares the requests and answers of homeservers with the pushes of the push service,
-// and reports what was lost, doubled, reordered or wrongly rejected. It shares no code with the gateway.
+// and reports what was lost, doubled, reordered, starved or wrongly rejected. It shares no code with the gateway.
 //
 //	checker.go  the verdicts
+//	outage.go   what an outage of the store explains, and how long pushes may wait
 //	history.go  what is known about one device, and about one event for it
 //	log.go      the logs, as JSON lines
 //	cmd         the program
@@ -82,6 +83,8 @@ const (
 	Reordered Kind = "reordered"
 	// WronglyRejected: listed as rejected, although the push service never reported this registration or a later one as dead.
 	WronglyRejected Kind = "wrongly rejected"
+	// Starved: taken too late, although nothing held it up: see [Patience].
+	Starved Kind = "starved"
 	// Invented: pushed, although no homeserver had sent it.
 	Invented Kind = "invented"
 )
@@ -108,6 +111,8 @@ type Report struct {
 	Pushes, Kills int
 	// DoubledByKill and DoubledByCut count pushes that were taken again for a good reason: a kill, or an answer that was cut off.
 	DoubledByKill, DoubledByCut int
+	// DoubledByOutage and ReorderedByOutage count pushes that were taken again or out of order around an [Outage].
+	DoubledByOutage, ReorderedByOutage int
 	// Rejected counts the events that were rightly answered as rejected. Buried counts those that were accepted for a device that was
 	// found dead later. Expired counts those whose time was over.
 	Rejected, Buried, Expired int
@@ -115,18 +120,33 @@ type Report struct {
 	Findings []Finding
 }
 
-// Check judges the logs. Their order does not matter.
+// Check judges the logs of gateways whose stores had no outages. The order of the logs does not matter.
 func Check(requests []Request, pushes []Push, kills []Kill) Report {
-	slices.SortStableFunc(requests, func(a, b Request) int { return a.Sent.Compare(b.Sent) })
-	slices.SortStableFunc(pushes, func(a, b Push) int { return a.Time.Compare(b.Time) })
-	slices.SortFunc(kills, func(a, b Kill) int { return a.Time.Compare(b.Time) })
-	r := &Report{Requests: len(requests), Pushes: len(pushes), Kills: len(kills)}
-	devices := r.read(requests, pushes)
+	return Logs{Requests: requests, Pushes: pushes, Kills: kills}.Check()
+}
+
+// Logs are what both sides of the gateways saw, and what happened to the gateways and their stores.
+type Logs struct {
+	Requests []Request
+	Pushes   []Push
+	Kills    []Kill
+	Outages  []Outage
+	Patience Patience
+}
+
+// Check judges the logs. Their order does not matter.
+func (l Logs) Check() Report {
+	slices.SortStableFunc(l.Requests, func(a, b Request) int { return a.Sent.Compare(b.Sent) })
+	slices.SortStableFunc(l.Pushes, func(a, b Push) int { return a.Time.Compare(b.Time) })
+	slices.SortFunc(l.Kills, func(a, b Kill) int { return a.Time.Compare(b.Time) })
+	r := &Report{Requests: len(l.Requests), Pushes: len(l.Pushes), Kills: len(l.Kills)}
+	devices := r.read(l.Requests, l.Pushes)
+	read(l.Outages, devices)
 	for _, d := range devices {
-		r.judge(d, kills)
+		r.judge(d, &l)
 	}
-	for i := range requests {
-		r.rejections(&requests[i], devices)
+	for i := range l.Requests {
+		r.rejections(&l.Requests[i], devices)
 	}
 	slices.SortFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Device, b.Device), cmp.Compare(a.Event, b.Event))
@@ -135,15 +155,16 @@ func Check(requests []Request, pushes []Push, kills []Kill) Report {
 }
 
 // judge checks each event of a device, and the order in which they were taken.
-func (r *Report) judge(d *history, kills []Kill) {
+func (r *Report) judge(d *history, l *Logs) {
 	for _, e := range d.events {
 		r.Events++
 		if len(e.taken) > 0 {
 			r.Taken++
+			r.wait(d, e, l)
 		}
 		r.missing(d, e)
 		for i := 1; i < len(e.taken); i++ {
-			r.repetition(d, e, e.taken[i-1], e.taken[i], kills)
+			r.repetition(d, e, e.taken[i-1], e.taken[i], l.Kills)
 		}
 	}
 	r.order(d)
@@ -164,7 +185,7 @@ func (r *Report) missing(d *history, e *event) {
 	}
 }
 
-// repetition checks whether a kill or a cut answer explains that a push was taken twice.
+// repetition checks whether a kill, a cut answer or an outage explains that a push was taken twice.
 func (r *Report) repetition(d *history, e *event, first, second Push, kills []Kill) {
 	killed := slices.ContainsFunc(kills, func(k Kill) bool {
 		end := k.ended()
@@ -175,8 +196,11 @@ func (r *Report) repetition(d *history, e *event, first, second Push, kills []Ki
 		r.DoubledByCut++
 	case killed:
 		r.DoubledByKill++
+	case d.outage(first.Time, second.Time):
+		r.DoubledByOutage++
 	default:
-		r.find(Doubled, d, e, "taken at %s and again at %s, without a kill or a cut answer in between", clock(first.Time), clock(second.Time))
+		r.find(Doubled, d, e, "taken at %s and again at %s, without a kill, a cut answer or an outage in between", clock(first.Time),
+			clock(second.Time))
 	}
 }
 
@@ -188,7 +212,11 @@ func (r *Report) order(d *history) {
 		if e == nil {
 			continue // invented
 		}
-		if latest != nil && !e.answered.IsZero() && latest.sent.After(e.answered) {
+		switch {
+		case latest == nil, e.answered.IsZero(), !latest.sent.After(e.answered):
+		case d.outage(e.answered, p.Time):
+			r.ReorderedByOutage++
+		default:
 			r.find(Reordered, d, e, "taken at %s after %s, which was first sent %s after this one was answered", clock(p.Time), latest.name,
 				latest.sent.Sub(e.answered))
 		}
@@ -242,9 +270,10 @@ func (r *Report) Write(w io.Writer) {
 		r.Requests, r.Accepted, r.Refused, r.Unanswered, r.Kills, r.Pushes)
 	fmt.Fprintf(w, "%d events: %d taken, %d rejected, %d for a dead device, %d expired\n",
 		r.Events, r.Taken, r.Rejected, r.Buried, r.Expired)
-	fmt.Fprintf(w, "%d taken again after a kill, %d after a cut answer\n", r.DoubledByKill, r.DoubledByCut)
-	fmt.Fprintf(w, "%d lost, %d doubled, %d reordered, %d wrongly rejected, %d invented\n",
-		r.Count(Lost), r.Count(Doubled), r.Count(Reordered), r.Count(WronglyRejected), r.Count(Invented))
+	fmt.Fprintf(w, "%d taken again after a kill, %d after a cut answer, %d around an outage; %d out of order around an outage\n",
+		r.DoubledByKill, r.DoubledByCut, r.DoubledByOutage, r.ReorderedByOutage)
+	fmt.Fprintf(w, "%d lost, %d doubled, %d reordered, %d starved, %d wrongly rejected, %d invented\n",
+		r.Count(Lost), r.Count(Doubled), r.Count(Reordered), r.Count(Starved), r.Count(WronglyRejected), r.Count(Invented))
 	for _, f := range r.Findings {
 		fmt.Fprintln(w, f)
 	}

@@ -230,9 +230,9 @@ func TestTheReportCounts(t *testing.T) {
 	report.Write(&b)
 	const want = `5 requests: 3 answered with 200, 1 with another status, 1 unanswered; 1 kills; 5 pushes
 5 events: 1 taken, 2 rejected, 0 for a dead device, 1 expired
-1 taken again after a kill, 1 after a cut answer
-0 lost, 1 doubled, 0 reordered, 0 wrongly rejected, 0 invented
-doubled: 1 for tablet: taken at 12:00:01.500 and again at 12:00:01.600, without a kill or a cut answer in between
+1 taken again after a kill, 1 after a cut answer, 0 around an outage; 0 out of order around an outage
+0 lost, 1 doubled, 0 reordered, 0 starved, 0 wrongly rejected, 0 invented
+doubled: 1 for tablet: taken at 12:00:01.500 and again at 12:00:01.600, without a kill, a cut answer or an outage in between
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)

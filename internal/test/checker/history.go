@@ -12,6 +12,9 @@ type history struct {
 	events map[string]*event
 	taken  []Push // in the order in which they were taken
 	died   []death
+	// refused has when the push service did not take a push, and outages those of the store that has the device's pushes.
+	refused []time.Time
+	outages []Outage
 	// badges has the time of the first badge update for each registration.
 	badges map[int64]time.Time
 }
@@ -111,6 +114,9 @@ func (d *history) pushed(p Push) bool {
 	if p.Taken {
 		d.taken = append(d.taken, p)
 		e.taken = append(e.taken, p)
+	}
+	if !p.Taken {
+		d.refused = append(d.refused, p.Time)
 	}
 	if p.Dead {
 		d.died = append(d.died, death{time: p.Time, of: e, pushkeyTS: e.pushkeyTS, since: p.Since})

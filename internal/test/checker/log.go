@@ -10,7 +10,7 @@ import (
 )
 
 // Write writes a log, with a line of JSON for each entry.
-func Write[T Request | Push | Kill](w io.Writer, entries []T) error {
+func Write[T Request | Push | Kill | Outage](w io.Writer, entries []T) error {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
 	for i := range entries {
@@ -22,7 +22,7 @@ func Write[T Request | Push | Kill](w io.Writer, entries []T) error {
 }
 
 // Read reads a log. An unknown member is an error, because a misspelt member would hide faults.
-func Read[T Request | Push | Kill](r io.Reader) (entries []T, err error) {
+func Read[T Request | Push | Kill | Outage](r io.Reader) (entries []T, err error) {
 	decoder := json.NewDecoder(bufio.NewReader(r))
 	decoder.DisallowUnknownFields()
 	for {
@@ -38,7 +38,7 @@ func Read[T Request | Push | Kill](r io.Reader) (entries []T, err error) {
 }
 
 // WriteFile writes a log to a file.
-func WriteFile[T Request | Push | Kill](path string, entries []T) error {
+func WriteFile[T Request | Push | Kill | Outage](path string, entries []T) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func WriteFile[T Request | Push | Kill](path string, entries []T) error {
 }
 
 // ReadFile reads a log from a file.
-func ReadFile[T Request | Push | Kill](path string) ([]T, error) {
+func ReadFile[T Request | Push | Kill | Outage](path string) ([]T, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

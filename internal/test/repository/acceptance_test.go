@@ -13,7 +13,7 @@ var (
 	acceptanceRow = regexp.MustCompile(`(?m)^\| ([A-Z]\d\d) \| [^|]+ \| [^|]+ \| ([^|]+) \|$`)
 	// acceptanceTest matches the name of a test that begins with an id. acceptanceID matches an id with one of the page's letters.
 	acceptanceTest = regexp.MustCompile(`^Test([A-Z]\d\d)_`)
-	acceptanceID   = regexp.MustCompile(`\b(?:Test)?([ADFIPQRSUVWX]\d\d)(?:\b|_)`)
+	acceptanceID   = regexp.MustCompile(`\b(?:Test)?([ADFIMPQRSUVWX]\d\d)(?:\b|_)`)
 	quotedTest     = regexp.MustCompile("`(Test\\w+)`")
 )
 

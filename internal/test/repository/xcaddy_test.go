@@ -154,7 +154,8 @@ func validateAll(t *testing.T, caddyfiles map[string]string) {
 	serviceAccount := read(t, fcmtest.New(t, fcmtest.Options{}).ServiceAccount(t))
 	for name, content := range map[string]string{
 		"AuthKey_ABC123DEFG.p8": string(key), "push.pem": string(certificate), "push.key": string(certificateKey),
-		"service-account.json": serviceAccount, "redis_password": "secret",
+		"service-account.json": serviceAccount, "redis_password": "secret", "sentinel_password": "secret",
+		"redis-ca.pem": string(certificate), "gateway.pem": string(certificate), "gateway.key": string(certificateKey),
 	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

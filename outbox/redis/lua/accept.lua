@@ -5,7 +5,9 @@
 --   2  the entry was settled, discarded or displaced before it came
 --   3  another gateway has the event
 --   4  the device has no room
-local apps, note, gone, discarded = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
+--   5  there is another number of shards
+--   6  the shard is new: nobody has written how many there are
+local apps, note, gone, discarded, shards = KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 local app, key, owner, push = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local a = cjson.decode(ARGV[5]) -- see acceptance in queue.go
 local t = now()
@@ -41,6 +43,9 @@ elseif holder and holder ~= owner then
   -- late.
   return {3}
 end
+local set = redis.call('GET', shards)
+if set and set ~= a.shards then return {5} end
+if not set and a.shards ~= '1' then return {6} end
 
 local replaced = {}
 if d and a.replace ~= '' then

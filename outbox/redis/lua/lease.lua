@@ -1,8 +1,12 @@
--- Leases devices that are due. Returns the milliseconds until the next one is due (-1: there is none, 0: something was leased). Then follow
+-- Leases devices that are due. Returns the milliseconds until the next one is due (-1: there is none), or only -2 if there is another number
+-- of shards. Then follow
 -- for each leased device: its name, the entry's id, the push, and the device's tries. A device that cannot be read is returned once without
 -- an id, and is not due any more.
-local owner, n, duration = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local shards = KEYS[13]
+local owner, n, duration, own = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 unstoppable()
+local set = redis.call('GET', shards)
+if set and set ~= own then return {-2} end
 local t = now()
 local result = {0}
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', number(t), 'LIMIT', 0, n)) do
@@ -26,7 +30,6 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', number(t), 'LIMIT'
     save(d)
   end
 end
-if #result > 1 then return result end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-if #first == 0 then return {-1} end
-return {math.max(1, tonumber(first[2]) - t)}
+result[1] = first[2] and math.max(0, tonumber(first[2]) - t) or -1
+return result
