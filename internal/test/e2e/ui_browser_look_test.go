@@ -42,7 +42,7 @@ func TestV47_ThePagesAreAccessibleAndFitEachScreen(t *testing.T) {
 	t.Parallel()
 	b, process := browsertest.Chromium(t), newProcess(t)
 	many := process.startUI(troubled(t, 200)).typed(b)
-	many.shows("204 apps. Those that need attention are the first.", "org.example.app200", "push.example.org")
+	many.shows("204 apps. Those that need attention come first.", "org.example.app200", "push.example.org")
 	many.looksGood(t, "a list of many apps", 1280)
 	s := process.startUI(troubled(t, 3))
 	p := s.typed(b)
