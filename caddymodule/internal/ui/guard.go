@@ -116,7 +116,7 @@ func (g *guard) forged(w http.ResponseWriter, r *http.Request) string {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			return "The form has more than 256 KiB, so nothing was changed. Send less text."
+			return "The form is larger than 256 KiB, so nothing was changed. Send less text."
 		}
 		return "The form cannot be read, so nothing was changed."
 	}

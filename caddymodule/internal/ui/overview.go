@@ -49,7 +49,7 @@ type suspicion struct {
 	Sentences []string
 }
 
-var errOverview = errors.New("the admin API answered with something else than the state of a gateway: " +
+var errOverview = errors.New("the admin API answered with something other than the state of a gateway: " +
 	"check the address, and use the command of the same version as the gateway")
 
 // state asks for the state of the gateway and the history, at the same time. The second error is why there is no history.
@@ -111,7 +111,7 @@ func (p *Page) attention(d gateway.Degradation) attention {
 	return a
 }
 
-// listApps lists the apps that match the filter. Those that need attention are the first.
+// listApps lists the apps that match the filter. Those that need attention come first.
 func (p *Page) listApps(body *overview, o admin.Overview, h *history) {
 	apps := slices.DeleteFunc(slices.Clone(o.Apps), func(a gateway.AppStatus) bool {
 		return !strings.Contains(strings.ToLower(a.App+" "+a.Provider), strings.ToLower(strings.TrimSpace(body.Filter)))

@@ -55,6 +55,7 @@ type driver interface {
 	viewport(ctx context.Context, id string, width, height int) error
 	scheme(ctx context.Context, id, scheme string) error
 	screenshot(ctx context.Context, id string) (base64 string, err error)
+	forbidScripts(ctx context.Context, id string) error
 	deny(ctx context.Context, origin string) error
 	push(ctx context.Context, scope, data string) error
 	clickNotification(ctx context.Context, title string) error

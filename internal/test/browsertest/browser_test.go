@@ -222,6 +222,20 @@ func TestTheProfileSurvivesARestart(t *testing.T) {
 	})
 }
 
+func TestChromiumRunsNoScripts(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	p := browsertest.Chromium(t).Open("about:blank")
+	p.ForbidScripts()
+	p.Navigate(url + "/page.html")
+	p.Type("#name", "Zoë")
+	p.Click("#greet") // only its script keeps the form from being sent
+	p.Wait(`location.href.endsWith("?")`)
+	if text := p.Text("#greeting"); strings.Contains(text, "Zoë") {
+		t.Errorf("the page's script has run: %q", text)
+	}
+}
+
 func TestAClickOnANotificationOpensAPage(t *testing.T) {
 	t.Parallel()
 	url := serve(t)

@@ -207,6 +207,10 @@ func (c *chromium) scheme(ctx context.Context, id, scheme string) error {
 	}, nil)
 }
 
+func (c *chromium) forbidScripts(ctx context.Context, id string) error {
+	return c.call(ctx, id, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+}
+
 func (c *chromium) screenshot(ctx context.Context, id string) (string, error) {
 	if err := c.call(ctx, id, "Page.bringToFront", nil, nil); err != nil { // a page in the background is not painted
 		return "", err

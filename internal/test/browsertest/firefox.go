@@ -199,6 +199,10 @@ func (f *firefox) until(ctx context.Context, expression string) (string, error) 
 	})()`)
 }
 
+func (f *firefox) forbidScripts(context.Context, string) error {
+	return errors.New("a test cannot look into a page of Firefox that runs no scripts")
+}
+
 func (f *firefox) screenshot(ctx context.Context, id string) (string, error) {
 	var image struct{ Data string }
 	err := f.call(ctx, "", "browsingContext.captureScreenshot", map[string]any{"context": id, "origin": "document"}, &image)

@@ -102,29 +102,13 @@ func (p *Page) evaluate(expression string, result any) error {
 // Wait waits until a JavaScript expression, which may contain await, is true. The page may be replaced by another one while it waits.
 func (p *Page) Wait(condition string) {
 	p.b.t.Helper()
-	// The page looks at the condition for a second. Then it is asked again, because it may be another page by then.
-	const look = `new Promise(done => {
-		const end = Date.now() + 1000;
-		const look = async () => {
-			let holds = false, error = "";
-			try { holds = Boolean(await (%s)) } catch (e) { error = String(e) }
-			if (holds || Date.now() > end) done({holds, error}); else setTimeout(look, 20);
-		};
-		look();
-	})`
-	expression := fmt.Sprintf(look, condition)
+	// The page looks once each time, because it may have been replaced by another page, and may not run scripts.
+	expression := `Boolean(await (` + condition + `))`
 	var last error
-	for end := time.Now().Add(p.b.patience); time.Now().Before(end); {
-		var answer struct {
-			Holds bool
-			Error string
-		}
-		switch last = p.evaluate(expression, &answer); {
-		case last != nil:
-		case answer.Holds:
+	for end := time.Now().Add(p.b.patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var holds bool
+		if last = p.evaluate(expression, &holds); holds {
 			return
-		case answer.Error != "":
-			last = fmt.Errorf("%s", answer.Error)
 		}
 		if p.b.program.WaitExit(0) {
 			break
@@ -165,6 +149,16 @@ func (p *Page) Scheme(scheme string) {
 		p.b.t.Fatal(err)
 	}
 	p.Wait(`matchMedia("(prefers-color-scheme: ` + scheme + `)").matches`)
+}
+
+// ForbidScripts makes the pages that this tab loads from now on run no scripts, as a person's settings may. Only Chromium can do this.
+func (p *Page) ForbidScripts() {
+	p.b.t.Helper()
+	ctx, cancel := p.b.soon()
+	defer cancel()
+	if err := p.b.driver.forbidScripts(ctx, p.id); err != nil {
+		p.b.t.Fatal(err)
+	}
 }
 
 // Screenshot returns an image of the whole page, at least as large as its viewport, as PNG.

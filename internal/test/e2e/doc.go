@@ -26,7 +26,8 @@
 //   - rig_admin_test.go, rig_command_test.go and rig_metrics_test.go ask the admin API, run the command, and read metrics, goroutines
 //     and memory. rig_probe_test.go asks for probes, whose pushkeys the other ways must not show.
 //   - rig_page_test.go runs the commands of docs/troubleshooting.md as they are written.
-//   - rig_ui_test.go runs the command ui, and uses its page as a browser does.
+//   - rig_ui_test.go runs the command ui, and uses its page as a browser does. rig_ui_browser_test.go uses it in real browsers.
+//     rig_ui_gateway_test.go is an admin API with all troubles at once, testdata/ui.
 //   - rig_guests_test.go has third parties' modules that only this Caddy has: providers that panic or never return, and a writer of events.
 //     rig_handler_test.go has a handler that answers in any way that a handler can.
 //

@@ -19,12 +19,17 @@ import (
 
 // pictures are the pages whose pictures are in docs/images. A function opens the page, in the state that the pictures show.
 var pictures = map[string]func(*testing.T) *browsertest.Page{
-	"webclient": pictureOfTheWebClient,
+	"webclient":   pictureOfTheWebClient,
+	"ui-overview": func(t *testing.T) *browsertest.Page { return pictureOfTheUI(t, "/", "") },
+	"ui-app":      func(t *testing.T) *browsertest.Page { return pictureOfTheUI(t, "/app?app=org.example.up", "") },
+	"ui-pushkey": func(t *testing.T) *browsertest.Page {
+		return pictureOfTheUI(t, "/pushkeys", "27c4f6d1a0b95e8833f1d6a27704be5c9912dd0c5f7ae96b40c8d1e3f5a7b902")
+	},
 }
 
 const (
 	pictureFolder = "../../../docs/images"
-	largest       = 60 << 10 // bytes, so a page with several pictures loads soon
+	largest       = 80 << 10 // bytes, so a page with several pictures loads soon
 )
 
 // `make screenshots` runs this test with -update. Without that, it checks that the pictures are there, and that a page of the docs shows them.
@@ -129,4 +134,24 @@ func pictureOfTheWebClient(t *testing.T) *browsertest.Page {
 		document.activeElement.blur();
 	})()`, nil)
 	return p
+}
+
+// pictureOfTheUI shows a page of `caddy matrix-push ui` for a gateway in trouble, or what it shows about a pushkey with a hash. Some
+// parts are left out.
+func pictureOfTheUI(t *testing.T, path, hash string) *browsertest.Page {
+	t.Helper()
+	b, address := browsertest.Firefox(t), troubled(t, 0)
+	p := newProcess(t).startUI(address).typed(b)
+	p.Navigate(p.session.url + path)
+	if hash != "" {
+		p.Type("#hash", hash)
+		p.follow("[aria-labelledby=by-hash] button")
+	}
+	p.Evaluate(`(() => {
+		for (const name of ["suspected", "refused", "xmpp", "hosts", "stores"]) document.getElementById(name)?.closest("section").remove();
+		document.querySelector(".attention li:nth-child(3)")?.remove();
+		document.querySelector(".as-of code").textContent = "http://localhost:2019";
+		document.activeElement.blur();
+	})()`, nil)
+	return p.Page
 }

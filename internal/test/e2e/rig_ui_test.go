@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"html"
 	"io"
 	"net/http"
@@ -23,19 +22,29 @@ type uiSession struct {
 	command command
 	kept    *os.File
 	browser *http.Client
-	// url is the page's address without a path.
-	url string
+	// url is the page's address without a path. once is the path that works once.
+	url, once string
 }
 
-// ui runs the command for an admin endpoint, and opens the URL that it prints as JSON.
+// ui runs the command for an admin endpoint, and opens the URL that it prints.
 func (p *process) ui(address string) *uiSession {
+	p.t.Helper()
+	s := p.startUI(address)
+	if got := s.ask(http.MethodGet, s.once, nil); !strings.Contains(got, "<main") {
+		p.t.Fatalf("the URL shows %s", got)
+	}
+	return s
+}
+
+// startUI runs the command for an admin endpoint, and does not open the URL that it prints as JSON.
+func (p *process) startUI(address string, flags ...string) *uiSession {
 	p.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	s := &uiSession{
-		t: p.t, command: p.command("matrix-push", "ui", "--json", "--address", address), kept: p.kept("the page in the browser"),
+		t: p.t, command: p.command(append([]string{"matrix-push", "ui", "--json", "--address", address}, flags...)...), kept: p.kept("the page in the browser"),
 		browser: &http.Client{Jar: jar, Timeout: patience, Transport: &http.Transport{}},
 	}
 	s.command.Stderr = s.kept
@@ -61,12 +70,12 @@ func (p *process) ui(address string) *uiSession {
 	if err != nil || at.Hostname() != "127.0.0.1" {
 		p.t.Fatalf("the URL is %q: %v", printed.URL, err)
 	}
-	s.url = at.Scheme + "://" + at.Host
-	if got := s.ask(http.MethodGet, at.Path, nil); !strings.Contains(got, "<main") {
-		p.t.Fatalf("the URL shows %s", got)
-	}
+	s.url, s.once = at.Scheme+"://"+at.Host, at.Path
 	return s
 }
+
+// port returns the port of the page.
+func (s *uiSession) port() string { return s.url[strings.LastIndex(s.url, ":")+1:] }
 
 // end ends the command as Ctrl-C does, and returns its exit code.
 func (s *uiSession) end() int {
@@ -102,9 +111,14 @@ func (s *uiSession) ask(method, path string, form url.Values) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, writing := s.kept.WriteString(resp.Request.URL.String() + "\n" + html.UnescapeString(string(page)) + "\n")
-	canaries.failed(errors.Join(writing))
+	s.keep(resp.Request.URL.String(), string(page))
 	return string(page)
+}
+
+// keep keeps what is shown at a URL.
+func (s *uiSession) keep(at, page string) {
+	_, err := s.kept.WriteString(at + "\n" + html.UnescapeString(page) + "\n")
+	canaries.failed(err)
 }
 
 // shows wants these texts on a page.

@@ -101,7 +101,7 @@ func TestV06_ABrowserThatMayNoLongerNotifyEndsTheSubscription(t *testing.T) {
 	b.Deny(w.url)
 	const permission = 202
 	w.service.Wait(w.subscription().Endpoint, func(sub autopushtest.Subscription) bool { return sub.Unregistered == permission })
-	p.WaitText(pushMessage, "The browser blocks notifications of this page. Allow them")
+	p.WaitText(pushMessage, "The browser blocks notifications from this page. Allow them")
 	waitState(p, pushState, "unavailable")
 	w.hs.notify(w.gateway.homeserver(), says("$1", "!room:hs.test", "Nobody hears this"))
 	if left := w.hs.registered(); len(left) != 0 {

@@ -168,7 +168,7 @@ func TestV07_ThePageSaysWhatToDoWithoutPermission(t *testing.T) {
 			b := start(t)
 			b.Deny(strings.TrimSuffix(w.url, "/"))
 			p := b.Open(w.url)
-			wantSaid(p, pushMessage, "blocks notifications of this page", "beside the address", "reload the page")
+			wantSaid(p, pushMessage, "blocks notifications from this page", "beside the address", "reload the page")
 			waitState(p, pushState, "unavailable")
 		})
 	}

@@ -23,10 +23,10 @@
   button.className = 'pause';
   status.append(text);
 
-  // busy reports whether somebody uses the page in a way that new content would disturb.
+  // busy reports whether somebody uses the page in a way that new content would disturb. A click ends where it began.
   const busy = () => {
     const active = document.activeElement;
-    return paused || document.hidden || Boolean(active && active.closest('#main form')) || !getSelection().isCollapsed;
+    return paused || document.hidden || main.matches(':active') || Boolean(active && active.closest('#main form')) || !getSelection().isCollapsed;
   };
 
   // say shows a problem. The same problem is not announced twice.
@@ -39,11 +39,12 @@
   // replace shows a new rendering. What was open stays open, and the focus stays where it was.
   const replace = (fresh) => {
     const open = [...main.querySelectorAll('details[open]')].map((d) => d.id);
-    const links = () => [...main.querySelectorAll('a, summary')];
-    const focused = links().indexOf(document.activeElement);
+    const focused = document.activeElement;
+    const same = () => [...main.querySelectorAll('a, summary')].filter((e) => e.isEqualNode(focused));
+    const which = same().indexOf(focused);
     main.replaceChildren(...fresh.childNodes);
     for (const id of open) document.getElementById(id)?.setAttribute('open', '');
-    if (focused >= 0) links()[focused]?.focus({ preventScroll: true });
+    same()[which]?.focus({ preventScroll: true });
     shownAt = new Date();
   };
 
@@ -53,8 +54,10 @@
       const page = new DOMParser().parseFromString(await response.text(), 'text/html');
       const fresh = page.getElementById('main');
       if (busy()) return;
-      if (response.ok && fresh) {
+      // A page that shows only a problem has no state to keep.
+      if (fresh && (response.ok || document.getElementById('problem'))) {
         replace(fresh);
+        document.title = page.title;
         say('');
       } else {
         const problem = page.getElementById('problem');
