@@ -29,11 +29,17 @@ func (q *queue) own() string { return strconv.Itoa(len(q.shards)) }
 
 // stored returns the number of shards of the outbox in Redis.
 func (q *queue) stored(ctx context.Context) (string, error) {
-	number, err := q.Client.Get(ctx, q.main()).Result()
+	number, err := q.numberAt(ctx, q.main())
+	return number, q.failed(err)
+}
+
+// numberAt returns the number of shards that is in a key.
+func (q *queue) numberAt(ctx context.Context, key string) (string, error) {
+	number, err := q.Client.Get(ctx, key).Result()
 	if errors.Is(err, redis.Nil) {
 		return "1", nil
 	}
-	return number, q.failed(err)
+	return number, err
 }
 
 func (q *queue) failed(err error) error {
