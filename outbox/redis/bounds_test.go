@@ -197,3 +197,15 @@ func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 		t.Errorf("%d events are recalled, and %d are vouched for", len(recalled(t, b)), len(vouchedFor(t, b)))
 	}
 }
+
+func TestM15_StrangersHaveNoMoreRoomInSeveralShards(t *testing.T) {
+	t.Parallel()
+	for _, shards := range []int{1, 3, 16, 1024} {
+		b := Box{Shards: shards, MaxPerApp: 10_000_000, MaxSize: 1 << 40}
+		room := b.bounds().OfStrangers()
+		room.Entries, room.Size = room.Entries*shards, room.Size*int64(shards)
+		if room.Entries > 25_000 || room.Entries < 24_000 || room.Size > 64<<20 || room.Size < 63<<20 {
+			t.Errorf("%d shards have room for %+v", shards, room)
+		}
+	}
+}

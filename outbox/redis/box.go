@@ -114,7 +114,7 @@ func (b *Box) shards() int { return b.Address.Shards(b.Shards) }
 func (b *Box) bounds() bounds.Bounds {
 	all, shards := b.options().Bounds(), b.shards()
 	return bounds.Bounds{
-		PerApp: redisclient.Portion(all.PerApp, shards), PerDevice: all.PerDevice, Size: redisclient.Portion(all.Size, shards),
+		PerApp: redisclient.Portion(all.PerApp, shards), PerDevice: all.PerDevice, Size: redisclient.Portion(all.Size, shards), Parts: shards,
 	}
 }
 
