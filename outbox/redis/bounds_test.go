@@ -209,3 +209,21 @@ func TestM15_StrangersHaveNoMoreRoomInSeveralShards(t *testing.T) {
 		}
 	}
 }
+
+func TestM15_AShardWithLittleRoomIsReported(t *testing.T) {
+	t.Parallel()
+	address := at(redistest.Start(t).URL)
+	for _, tt := range []struct {
+		shards int
+		size   int64
+		want   bool
+	}{{1, 50_000, false}, {16, 1_000_000, true}, {16, 10_000_000, false}} {
+		b := provision(t, &Box{Address: address, Prefix: fmt.Sprint(tt.shards, tt.size), Shards: tt.shards, MaxSize: tt.size})
+		var log logBuffer
+		b.log = log.logger()
+		open(t, b)
+		if got := strings.Contains(log.String(), "room for few large pushes"); got != tt.want {
+			t.Errorf("with %d shards and %d bytes, it was reported: %v", tt.shards, tt.size, got)
+		}
+	}
+}

@@ -108,7 +108,7 @@ func (s *shard) take(ctx context.Context, app string, n int) (leased []outbox.Le
 		return nil, next, err
 	}
 	if ms == otherShards {
-		return nil, next, s.wrapped(errShards)
+		return nil, next, s.wrongNumber()
 	}
 	for len(v.rest) > 0 {
 		r := outbox.Ref{App: app, Device: deviceOf(v.text()), ID: v.text()}

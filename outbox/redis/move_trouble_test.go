@@ -142,3 +142,46 @@ func TestM17_AMoveThatAnotherHasFinishedStopsNoShard(t *testing.T) {
 		}
 	}
 }
+
+// Redis was down when the gateway started.
+func TestM16_ANumberOfShardsThatWasRefusedLaterIsReportedUntilThePushesAreMoved(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cleanup(t, filled(t, at(server.URL), "p", 5))
+	server.Kill()
+	b := provision(t, &Box{Address: at(server.URL), Prefix: "p", gateway: "late"})
+	var log logBuffer
+	b.log = log.logger()
+	open(t, b)
+	if !strings.Contains(log.String(), "cannot be checked yet") {
+		t.Errorf("logged is %q", log.String())
+	}
+	server.Restart()
+	waitUntil(t, "pushes are refused", func() bool { return errors.Is(tryAccept(t.Context(), b, entry("a", "1")), errRefused) })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if leased, err := b.Lease(ctx, app, 1); !errors.Is(err, errRefused) {
+		t.Errorf("leased are %v, %v", leased, err)
+	}
+	if n := strings.Count(log.String(), "with this number of shards"); n != 1 {
+		t.Errorf("the refusal was logged %d times", n)
+	}
+	if err := b.Move(t.Context(), func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	late := entry("late", "1")
+	waitUntil(t, "a push is accepted", func() bool { return tryAccept(t.Context(), b, late) == nil })
+	settle(t, b, late.Ref())
+	waitUntil(t, "pushes can be leased", func() bool { return b.queue.unusable() == nil })
+	wantMoved(t, b)
+}
+
+func TestM16_ANumberOfShardsIsAdoptedWithoutAPush(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cleanup(t, opened(t, &Box{Address: at(server.URL), Prefix: "p", Shards: 5}))
+	server.Kill()
+	b := opened(t, &Box{Address: at(server.URL), Prefix: "p", Shards: 3})
+	server.Restart()
+	waitUntil(t, "the number is in Redis", func() bool { return b.queue.Client.Get(t.Context(), b.queue.main()).Val() == "3" })
+}

@@ -64,6 +64,9 @@ func (b Bounds) Full(used Amount) bool {
 	return used.Entries >= b.PerApp || used.Size > b.Size-min(fullPush, b.Size/64)
 }
 
+// Small reports whether there is only room for a few large pushes.
+func (b Bounds) Small() bool { return b.Size < 8*fullPush }
+
 // Options points to the fields of an outbox's configuration: max_per_app, max_per_device and max_size. 0 means the default.
 type Options struct {
 	PerApp, PerDevice *int
