@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -184,4 +186,36 @@ func TestM16_ANumberOfShardsIsAdoptedWithoutAPush(t *testing.T) {
 	b := opened(t, &Box{Address: at(server.URL), Prefix: "p", Shards: 3})
 	server.Restart()
 	waitUntil(t, "the number is in Redis", func() bool { return b.queue.Client.Get(t.Context(), b.queue.main()).Val() == "3" })
+}
+
+func TestM13_AShardThatDoesNotWorkIsNotAskedForATrial(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var broken, asked atomic.Bool
+	address := hooked(t, server, func(cmd redis.Cmder) error {
+		err := down(0)(cmd)
+		if !broken.Load() || err == nil {
+			return nil
+		}
+		if concerns(cmd, rouseHostScript.Hash()) {
+			asked.Store(true)
+		}
+		return err
+	})
+	b := opened(t, &Box{Address: address, Prefix: "p", Shards: 2})
+	for _, s := range b.queue.shards {
+		e := inShardOf(b, s, true, fmt.Sprint(s.number))
+		e.Host, e.Due = "one", time.Now().Add(time.Hour)
+		accept(t, b, e)
+	}
+	broken.Store(true)
+	b.queue.shards[0].fails(errDown)
+	for range 10 { // it begins with any shard
+		if due, err := b.RouseHost(t.Context(), app, "one", 2); due != 1 || !errors.Is(err, errDown) {
+			t.Errorf("%d devices are due, %v", due, err)
+		}
+	}
+	if asked.Load() {
+		t.Error("it was asked")
+	}
 }
