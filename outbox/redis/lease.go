@@ -14,7 +14,7 @@ import (
 func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
 	d := q.desks.of(app)
 	d.enter()
-	defer func() { q.giveBack(d.leave()) }()
+	defer func() { go q.giveBack(d.leave()) }() // the queue stays open as long as leases are held
 	for {
 		changed, over := d.watch(), ctx.Done()
 		err := cmp.Or(ctx.Err(), q.unusable())
