@@ -158,6 +158,19 @@ type Loser interface {
 	OnLoss(lost func(app string, why Loss, entries int))
 }
 
+// Forgetter is implemented by a [Ledger] that may forget events before their time.
+type Forgetter interface {
+	// OnForget sets the function that the box calls when it has forgotten events early, because there were too many. It is called once,
+	// before Open. The function returns soon, and any goroutine may call it.
+	OnForget(forgot func(events int))
+}
+
+// Sharded is implemented by a box that keeps its entries in several shards.
+type Sharded interface {
+	// ShardsDown returns how many shards cannot be used now. It asks nobody.
+	ShardsDown() int
+}
+
 // Loss is why a box removed entries by itself.
 type Loss string
 

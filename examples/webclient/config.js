@@ -14,6 +14,7 @@ export const config = {
   // gets pushes and shows nothing, so this client shows a silent notification for each badge update.
   eventsOnly: true,
 
-  // true: if several accounts of a homeserver use this page in the same browser, each keeps its pusher. false: the last one replaces them.
+  // What happens if another account of the same homeserver has used this page in this browser and not signed out. false: the homeserver deletes
+  // that account's pusher. true: it keeps the pusher, for a client with several accounts. This client shows only the events of the latest one.
   append: false,
 }

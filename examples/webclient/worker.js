@@ -21,14 +21,14 @@ function inOrder(work) {
 
 /** Shows a push. Whatever the push contains, something is visible afterwards. */
 async function receive(message) {
+  const device = await get('device').catch(() => undefined)
+  const foreign = message.session_id && message.session_id !== device?.sessionID
+  if (foreign) return showCounts({}) // for an account that is no longer signed in here
   await show(message)
   await setBadge(count(message.unread))
 }
 
 async function show(message) {
-  const device = await get('device').catch(() => undefined)
-  const forThisSession = !message.session_id || !device || message.session_id === device.sessionID
-  if (!forThisSession) return showCounts({}) // for an account that has signed out here
   if (!message.event_id) return showCounts(message)
   if (await isNew(message.event_id).catch(() => true)) return ring(message)
   return showAgain(message)

@@ -57,20 +57,14 @@ func (f *fixture) ledger() outbox.Ledger {
 	return l
 }
 
+func (f *fixture) recalled() memory {
+	f.Helper()
+	return f.remembered("recalled", f.ledger().Recall)
+}
+
 func (f *fixture) expectRecalled(names ...string) {
 	f.Helper()
-	got := make(map[[16]byte]bool)
-	if err := f.ledger().Recall(f.Context(), func(event [16]byte) { got[event] = true }); err != nil {
-		f.Fatalf("Recall: %v", err)
-	}
-	for _, name := range names {
-		if !got[device(name)] {
-			f.Errorf("%s is not recalled", name)
-		}
-	}
-	if len(got) != len(names) {
-		f.Errorf("%d events are recalled, want %d", len(got), len(names))
-	}
+	f.recalled().expect(names...)
 }
 
 func ledger(f *fixture) {
@@ -81,11 +75,8 @@ func ledger(f *fixture) {
 	f.ledger().Note(device("of over"), device("over"), time.Now().Add(-time.Second))
 	f.ledger().Note(device("of long"), device("long"), time.Now().Add(time.Hour)) // again
 	f.reopen()
-	if time.Now().Before(until.Add(-moment)) {
-		f.expectRecalled("short", "long")
-	}
-	time.Sleep(time.Until(until) + moment)
-	f.expectRecalled("long")
+	f.recalled().expectBefore(until, "short", "long")
+	f.eventually(f.recalled, "long")
 	f.ledger().Note(device("of another"), device("another"), time.Now().Add(time.Hour))
 	f.reopen()
 	f.expectRecalled("long", "another")
@@ -97,7 +88,6 @@ func ledgerOfEntries(f *fixture) {
 		e.Event, e.EventUntil = device(event), time.Now().Add(until)
 		return e
 	}
-	over := time.Now().Add(later)
 	f.accept(
 		with(entry("a", "1"), "settled", time.Hour), with(entry("b", "2"), "waits", time.Hour), with(entry("b", "3"), "short", later),
 		entry("b", "without"), with(running(entry("c", "4")), "running", time.Hour),
@@ -105,8 +95,7 @@ func ledgerOfEntries(f *fixture) {
 	f.settle(f.lease("1", "2")[0].Ref())
 	f.settle(ref("c", "4"))
 	f.release(ref("b", "2"), 0)
-	time.Sleep(time.Until(over) + moment)
-	f.expectRecalled("settled", "waits", "running")
+	f.eventually(f.recalled, "settled", "waits", "running")
 	f.reopen()
 	f.expectRecalled("settled", "waits", "running")
 }

@@ -16,20 +16,14 @@ func (f *fixture) voucher() outbox.Voucher {
 	return v
 }
 
+func (f *fixture) vouchedFor() memory {
+	f.Helper()
+	return f.remembered("vouched for", f.voucher().Vouched)
+}
+
 func (f *fixture) expectVouched(names ...string) {
 	f.Helper()
-	got := make(map[[16]byte]bool)
-	if err := f.voucher().Vouched(f.Context(), func(key [16]byte) { got[key] = true }); err != nil {
-		f.Fatalf("Vouched: %v", err)
-	}
-	for _, name := range names {
-		if !got[device(name)] {
-			f.Errorf("%s is not vouched for", name)
-		}
-	}
-	if len(got) != len(names) {
-		f.Errorf("%d are vouched for, want %d", len(got), len(names))
-	}
+	f.vouchedFor().expect(names...)
 }
 
 func vouched(f *fixture) {
@@ -40,11 +34,8 @@ func vouched(f *fixture) {
 	f.voucher().Vouch(device("over"), time.Now().Add(-time.Second))
 	f.voucher().Vouch([16]byte{}, time.Now().Add(-time.Second))
 	f.reopen()
-	if time.Now().Before(until.Add(-moment)) {
-		f.expectVouched("short", "long")
-	}
-	time.Sleep(time.Until(until) + moment)
-	f.expectVouched("long")
+	f.vouchedFor().expectBefore(until, "short", "long")
+	f.eventually(f.vouchedFor, "long")
 	f.voucher().Vouch(device("another"), time.Now().Add(time.Hour))
 	f.reopen()
 	f.expectVouched("long", "another")
@@ -62,9 +53,9 @@ func vouchedAgain(f *fixture) {
 	f.reopen()
 	f.voucher().Vouch(device("written longer"), until.Add(time.Hour))
 	f.voucher().Vouch(device("written shorter"), until)
+	f.voucher().Vouch(device("over by then"), until)
 	f.reopen()
-	time.Sleep(time.Until(until) + moment)
-	f.expectVouched("longer", "shorter", "written longer", "written shorter")
+	f.eventually(f.vouchedFor, "longer", "shorter", "written longer", "written shorter")
 }
 
 func vouchedMany(f *fixture) {

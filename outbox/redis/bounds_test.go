@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,7 +45,8 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := gateways(t, s)
 	const most = 100
-	a.queue.shards[0].notes.most, b.queue.shards[0].notes.most = most, most
+	a.queue.shards[0].notes.most.Store(most)
+	b.queue.shards[0].notes.most.Store(most)
 	event := func(n int) [16]byte { return device(fmt.Sprint("event ", n)) }
 	until := time.Now().Add(time.Hour)
 	for n := range most {
@@ -81,10 +83,60 @@ func TestBeyondTheBoundTheEventsGoThatEndFirst(t *testing.T) {
 	}
 }
 
+func TestM41_EachShardRemembersAsManyEventsAsTheOnlyOneUnlessTheConfigurationLimitsThem(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		box  Box
+		want int64
+	}{
+		{Box{}, 1_000_000}, {Box{Shards: 16}, 1_000_000}, {Box{Shards: 16, MaxEvents: 1600}, 100}, {Box{Shards: 16, MaxEvents: 1}, 1},
+	} {
+		tt.box.Address = at(redistest.Start(t).URL)
+		b := opened(t, &tt.box)
+		for _, s := range b.queue.shards {
+			if n := s.notes.most.Load(); n != tt.want {
+				t.Errorf("with shards %d and max_events %d, a shard remembers %d", tt.box.Shards, tt.box.MaxEvents, n)
+			}
+		}
+	}
+	b := &Box{Address: at("redis://localhost"), MaxEvents: -1}
+	if err := tryProvision(t, b); err == nil || !strings.Contains(err.Error(), "max_events") {
+		t.Errorf("a negative number: %v", err)
+	}
+}
+
+func TestM41_EventsThatRedisForgetsEarlyAreReported(t *testing.T) {
+	t.Parallel()
+	var forgotten atomic.Int64
+	b := provision(t, &Box{Address: at(redistest.Start(t).URL), Shards: 2, MaxEvents: 20})
+	b.OnForget(func(events int) { forgotten.Add(int64(events)) })
+	open(t, b)
+	note := func(from, to int, until time.Duration) {
+		for n := from; n < to; n++ {
+			b.queue.shards[0].notes.add(device(fmt.Sprint(n)), note{until: time.Now().Add(until)})
+		}
+		flushed(t, b)
+	}
+	end := time.Now().Add(100 * time.Millisecond)
+	note(0, 10, time.Until(end))
+	waitUntil(t, "these events have ended", func() bool { return len(recalled(t, b)) == 0 })
+	note(10, 20, time.Hour) // in place of those that have ended
+	if n := forgotten.Load(); n != 0 {
+		t.Errorf("%d events that had ended were reported", n)
+	}
+	note(20, 27, 2*time.Hour)
+	if n := forgotten.Load(); n != 7 {
+		t.Errorf("%d events were reported, want 7", n)
+	}
+	if n := len(recalled(t, b)); n != 10 {
+		t.Errorf("%d events are recalled", n)
+	}
+}
+
 func TestAnEventThatGoesIsNotTakenFromWhoHasItByNow(t *testing.T) {
 	t.Parallel()
 	b := opened(t, &Box{Address: at(redistest.Start(t).URL)})
-	b.queue.shards[0].notes.most = 1
+	b.queue.shards[0].notes.most.Store(1)
 	first, second := device("first"), device("second")
 	b.Note(device("a"), first, time.Now().Add(time.Minute))
 	flushed(t, b)
@@ -188,7 +240,7 @@ func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := opened(t, &Box{Address: at(strings.Replace(s.URL, "unix://", "unix://push:password@", 1))})
-	b.queue.shards[0].notes.most = 1
+	b.queue.shards[0].notes.most.Store(1)
 	b.Note(device("a"), device("event"), time.Now().Add(time.Minute))
 	b.Note(device("a"), device("another"), time.Now().Add(time.Hour))
 	b.Vouch(device("a"), time.Now().Add(time.Hour))

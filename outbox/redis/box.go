@@ -65,7 +65,13 @@ type Box struct {
 	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
 
+	// How many delivered events the outbox remembers, counting all shards. Each shard gets an equal part. If there are more, the outbox
+	// forgets those early whose time (the option `dedupe`) ends first. If a homeserver then sends such an event again, the device gets a
+	// second alert. A million events take 330 MB of Redis's memory. Default: 1000000 for each shard.
+	MaxEvents int `json:"max_events,omitempty"`
+
 	losses.Report
+	forgot func(events int)
 
 	log     *slog.Logger
 	queue   *queue // kept after Cleanup for the requests still in flight
@@ -94,6 +100,9 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	}
 	if most := b.options().Bounds().PerApp; b.shards() > most {
 		return fmt.Errorf("shards: there are more shards than pushes that an app may have: use at most max_per_app, which is %d", most)
+	}
+	if b.MaxEvents < 0 {
+		return errors.New("max_events: is negative: use a number above 0")
 	}
 	if b.queue, err = share(b.Address, prefix, b.shards(), b.gateway, b.route); err != nil {
 		return err
@@ -124,7 +133,7 @@ func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	if err := b.queue.Open(ctx, b, b.log, func() { b.queue.losses.Use(&b.Report) }); err != nil {
+	if err := b.queue.Open(ctx, b, b.log, b.use); err != nil {
 		return err
 	}
 	b.Address.WarnShards(b.shards(), b.log)
@@ -141,6 +150,32 @@ func (b *Box) Open(ctx context.Context) error {
 	default: // it is tried already
 	}
 	return nil
+}
+
+// use makes this configuration the one whose limit and reports count.
+func (b *Box) use() {
+	b.queue.losses.Use(&b.Report)
+	b.queue.forgot.Store(&b.forgot)
+	most := maxNoted
+	if b.MaxEvents > 0 {
+		most = redisclient.Portion(b.MaxEvents, b.shards())
+	}
+	for _, s := range b.queue.shards {
+		s.notes.most.Store(int64(most))
+	}
+}
+
+// OnForget sets the function that is called when Redis had to forget events.
+func (b *Box) OnForget(forgot func(events int)) { b.forgot = forgot }
+
+// ShardsDown returns how many shards cannot be used now.
+func (b *Box) ShardsDown() (down int) {
+	for _, s := range b.queue.shards {
+		if s.trouble.Load() != nil {
+			down++
+		}
+	}
+	return down
 }
 
 // Location returns the addresses and the database, without users and passwords.
@@ -275,4 +310,6 @@ var (
 	_ outbox.Voucher     = (*Box)(nil)
 	_ outbox.Loser       = (*Box)(nil)
 	_ outbox.Mover       = (*Box)(nil)
+	_ outbox.Forgetter   = (*Box)(nil)
+	_ outbox.Sharded     = (*Box)(nil)
 )

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"maps"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/caddyfileopt"
@@ -29,11 +31,15 @@ import (
 //		max_per_app       <pushes>
 //		max_per_device    <pushes>
 //		max_size          <size>
+//		max_events        <events>
 //	}
 func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	options := b.options().Caddyfile()
-	options["shards"] = caddyfileopt.Once(&b.Shards, redisclient.ParseShards)
-	options["prefix"] = caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix)
+	maps.Copy(options, map[string]caddyfileopt.Option{
+		"max_events": caddyfileopt.Once(&b.MaxEvents, caddyfileopt.Positive),
+		"prefix":     caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix),
+		"shards":     caddyfileopt.Once(&b.Shards, redisclient.ParseShards),
+	})
 	return redisclient.Unmarshal(d, "outbox redis", &b.Address, options)
 }
 

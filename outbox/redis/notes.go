@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
@@ -26,7 +27,8 @@ const (
 	lastWords = 2 * time.Second
 )
 
-// maxNoted bounds the events that Redis remembers, like those in a gateway's memory: see deliveredSet in the gateway.
+// maxNoted bounds the events that a shard remembers, unless the configuration does. It is not divided among the shards: with more pushes a
+// second, there are more shards, and each event should be remembered for as long as before.
 const maxNoted = 1_000_000
 
 // notes has the delivered events that are not written yet.
@@ -34,8 +36,8 @@ type notes struct {
 	mu      sync.Mutex
 	waiting map[[16]byte]note
 	noted   chan struct{}
-	room    int // in memory
-	most    int // in Redis
+	room    int          // in memory
+	most    atomic.Int64 // in the shard
 
 	flushing sync.Mutex // one at a time: after a flush, everything is written
 }
@@ -47,10 +49,12 @@ type note struct {
 }
 
 func newNotes(shards int) *notes {
-	return &notes{
+	n := &notes{
 		waiting: make(map[[16]byte]note), noted: make(chan struct{}, 1),
-		room: redisclient.Portion(maxNotes, shards), most: redisclient.Portion(maxNoted, shards),
+		room: redisclient.Portion(maxNotes, shards),
 	}
+	n.most.Store(maxNoted)
+	return n
 }
 
 func (n *notes) add(event [16]byte, one note) {
@@ -161,12 +165,22 @@ func (s *shard) flushNotes(ctx context.Context) error {
 	}
 	base := strings.TrimSuffix(s.keys.event([16]byte{}), hex.EncodeToString(make([]byte, 16)))
 	for some := range slices.Chunk(args, 3*maxBatch) {
-		if err := noteScript.Run(ctx, s.queue.Client, []string{s.keys.events}, append([]any{base, s.notes.most}, some...)...).Err(); err != nil {
+		args := append([]any{base, s.notes.most.Load()}, some...)
+		early, err := noteScript.Run(ctx, s.queue.Client, []string{s.keys.events}, args...).Int()
+		if err != nil {
 			s.notes.giveBack(taken)
 			return err
 		}
+		s.forgot(early)
 	}
 	return nil
+}
+
+// forgot reports that the shard had to forget events early.
+func (s *shard) forgot(events int) {
+	if report := s.queue.forgot.Load(); events > 0 && report != nil && *report != nil {
+		(*report)(events)
+	}
 }
 
 func (s *shard) claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {

@@ -24,6 +24,7 @@ type queue struct {
 	shards []*shard
 	desks  desks
 	losses losses.Current
+	forgot atomic.Pointer[func(events int)]      // of the newest live configuration; the function may be nil
 	route  func(device [16]byte, shards int) int // redisclient.Shard, except in tests
 
 	unadopted chan struct{}         // if the number of shards must still be adopted

@@ -111,6 +111,11 @@ func TestM12_AShardThatIsDownCostsOnlyItsDevices(t *testing.T) {
 		t.Errorf("Claim: %v", err)
 	}
 
+	waitUntil(t, "the shards of the server count as down", func() bool { return b.ShardsDown() > 0 })
+	if n := b.ShardsDown(); n == len(b.queue.shards) {
+		t.Errorf("all %d shards count as down", n)
+	}
+
 	// What concerns all shards tells what is missing, and does the rest.
 	accept(t, b, more)
 	var part *outbox.PartError
@@ -142,6 +147,7 @@ func TestM12_AShardThatIsDownCostsOnlyItsDevices(t *testing.T) {
 	}
 	settle(t, b, lost.Ref())
 	waitUntil(t, "the log shows it", func() bool { return strings.Contains(log.String(), "can be used again") })
+	waitUntil(t, "no shard counts as down", func() bool { return b.ShardsDown() == 0 })
 	if n := strings.Count(log.String(), "a shard of the outbox cannot be used"); n == 0 || n > 3*len(b.queue.shards) {
 		t.Errorf("logged %d times: %s", n, log.String())
 	}

@@ -105,18 +105,19 @@ func retry(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
 	return respond(w, http.StatusOK, answer)
 }
 
-// dropRequest selects a device of an app, one of its entries, or all pending pushes of the app.
-type dropRequest struct {
-	App    string `json:"app"`
-	Hash   string `json:"hash"`
-	ID     string `json:"id"`
-	All    bool   `json:"all"`
-	Cursor string `json:"cursor"`
+// DropRequest selects a device of an app, one of its entries, or all pending pushes of the app.
+type DropRequest struct {
+	App  string `json:"app"`
+	Hash string `json:"hash,omitempty"`
+	ID   string `json:"id,omitempty"`
+	All  bool   `json:"all,omitempty"`
+	// Cursor continues an earlier request for all.
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // drop drops pending pushes. An entry that is being attempted stays.
 func drop(w http.ResponseWriter, r *http.Request, g *gateway.Gateway) error {
-	var request dropRequest
+	var request DropRequest
 	if err := decode(w, r, &request); err != nil {
 		return err
 	}

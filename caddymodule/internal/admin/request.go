@@ -109,13 +109,24 @@ func pageLimit(values url.Values) (int, error) {
 	return n, nil
 }
 
+// hashLength is how many digits a hash has.
+const hashLength = 2 * len(rejected.Key{})
+
+// CheckPrefix returns an error if a text is not a prefix of a hash. The error does not contain the text, which may be a pushkey. Clients
+// check it before they put it into a URL, because Caddy logs the URLs of the admin API.
+func CheckPrefix(text string) error {
+	if len(text) > hashLength || strings.Trim(strings.ToLower(text), "0123456789abcdef") != "" {
+		return fmt.Errorf("must be at most %d hexadecimal digits", hashLength)
+	}
+	return nil
+}
+
 // hashPrefix returns a hash prefix in the form that the stores use.
 func hashPrefix(name, text string) (string, error) {
-	prefix := strings.ToLower(text)
-	if len(prefix) > hex.EncodedLen(len(rejected.Key{})) || strings.Trim(prefix, "0123456789abcdef") != "" {
-		return "", refuse(http.StatusBadRequest, "%s: must be at most %d hexadecimal digits", name, hex.EncodedLen(len(rejected.Key{})))
+	if err := CheckPrefix(text); err != nil {
+		return "", refuse(http.StatusBadRequest, "%s: %w", name, err)
 	}
-	return prefix, nil
+	return strings.ToLower(text), nil
 }
 
 // parseHash parses a hash or a prefix of one. If it is whole, it also returns the key.

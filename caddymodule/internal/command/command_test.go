@@ -336,6 +336,8 @@ func TestWrongUsageEndsWith2AndSaysWhatIsWrong(t *testing.T) {
 		"outbox drop --app a --all --hash b":      "--all cannot",
 		"outbox list --limit -1":                  "--limit",
 		"rejected list --limit x":                 "--limit",
+		"rejected list --prefix CANARY-f00d":      "--prefix must be at most 32 hexadecimal digits\n",
+		"ui --port 80":                            "--port cannot be 80",
 		"rejected list --limit -1":                "--limit",
 		"rejected list --state gone":              "--state",
 		"rejected explain":                        "the device is missing",

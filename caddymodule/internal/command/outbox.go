@@ -46,8 +46,8 @@ func listDepths(i *invocation, c *adminclient.Client) error {
 		i.raw(raw)
 		return nil
 	}
-	if answer.Unreadable != "" {
-		i.say(yellow, "A part of the outbox cannot be read, and its pushes are not counted: %s.", answer.Unreadable)
+	if sentence := describe.Unreadable(answer.Unreadable); sentence != "" {
+		i.say(yellow, "%s", sentence)
 	}
 	if len(answer.Apps) == 0 {
 		i.say(plain, "There are no pending pushes.")
@@ -156,7 +156,7 @@ again. A push that is being sent is not dropped.`, 0, 0, func(i *invocation) err
 			case !all && hash == "":
 				return misuse("--hash or --all is missing: set one of them")
 			}
-			return drop(i, dropBody{App: app, Hash: hash, ID: id, All: all})
+			return drop(i, admin.DropRequest{App: app, Hash: hash, ID: id, All: all})
 		})
 	cmd.Flags().StringVar(&app, "app", "", "Drop pushes of the app with this pattern; write it exactly as in the configuration")
 	cmd.Flags().StringVar(&hash, "hash", "", "Drop the pushes of the device with this hash; a unique prefix is enough")
@@ -165,15 +165,7 @@ again. A push that is being sent is not dropped.`, 0, 0, func(i *invocation) err
 	return cmd
 }
 
-type dropBody struct {
-	App    string `json:"app"`
-	Hash   string `json:"hash,omitempty"`
-	ID     string `json:"id,omitempty"`
-	All    bool   `json:"all,omitempty"`
-	Cursor string `json:"cursor,omitempty"`
-}
-
-func drop(i *invocation, body dropBody) error {
+func drop(i *invocation, body admin.DropRequest) error {
 	c, err := i.client()
 	if err != nil {
 		return err

@@ -32,6 +32,9 @@ func (p *program) rejectedList() *cobra.Command {
 		if limit < 0 {
 			return misuse("--limit cannot be negative")
 		}
+		if err := admin.CheckPrefix(prefix); err != nil {
+			return misuse("--prefix %w", err)
+		}
 		return listRejected(i, app, state, prefix, limit)
 	})
 	cmd.Flags().StringVar(&app, "app", "", "List only pushkeys of the app with this pattern")

@@ -120,24 +120,11 @@ func (i *invocation) troubles(apps []gateway.AppStatus) {
 	if len(troubles.rows) > 1 {
 		fmt.Fprintln(i.out)
 		troubles.write(i.out, i.style)
-		i.meanings(apps)
 	}
-}
-
-// meanings explains the reasons of the apps' troubles, each once.
-func (i *invocation) meanings(apps []gateway.AppStatus) {
-	said := make(map[string]bool)
-	for _, a := range apps {
-		for _, t := range a.Troubles {
-			line := t.Reason + ": " + t.Explanation
-			if t.Explanation == "" || said[line] {
-				continue
-			}
-			if len(said) == 0 {
-				fmt.Fprintln(i.out)
-			}
-			said[line] = true
-			i.say(plain, "%s", line)
+	for n, meaning := range describe.Meanings(apps...) {
+		if n == 0 {
+			fmt.Fprintln(i.out)
 		}
+		i.say(plain, "%s: %s", meaning.Name, meaning.Value)
 	}
 }

@@ -18,8 +18,8 @@ func (p *program) ui() *cobra.Command {
 	var port uint16
 	cmd := p.leaf("ui", "Shows the gateway in a browser",
 		`Serves a page for the browser of this machine, and prints its URL. The page shows
-the state of the gateway, and can do what the other commands do: find and forget
-pushkeys, retry and drop pending pushes, reset fuses, and send test pushes.
+the state of the gateway. It can find and forget pushkeys, retry and drop
+pending pushes, reset fuses, and send test pushes.
 
 The URL works once. The page ends with this command.
 
@@ -27,6 +27,9 @@ To open the page on another machine, forward the same port to this machine. For
 a fixed port, use --port:
 
   ssh -t -L 8765:127.0.0.1:8765 push.example.org caddy matrix-push ui --port 8765`, 0, 0, func(i *invocation) error {
+			if port == 80 {
+				return misuse("--port cannot be 80: browsers leave this port out of the address")
+			}
 			return serveUI(i, port)
 		})
 	cmd.Flags().Uint16Var(&port, "port", 0, "The port to listen on (default: a random free port)")

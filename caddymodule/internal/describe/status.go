@@ -2,6 +2,7 @@ package describe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
@@ -127,12 +128,35 @@ func Fuse(f gateway.FuseStatus) string {
 
 // Pending describes how many pushes are pending; empty if that is not known.
 func (c Clock) Pending(o *gateway.OutboxStatus) string {
-	switch {
-	case o == nil:
+	if o == nil {
 		return ""
-	case o.Oldest == nil:
-		return fmt.Sprint(o.Entries)
-	default:
-		return fmt.Sprintf("%d (oldest %s)", o.Entries, Relative(o.Oldest.Sub(c())))
 	}
+	text := fmt.Sprint(o.Entries)
+	if o.Oldest != nil {
+		text += fmt.Sprintf(" (oldest %s)", Relative(o.Oldest.Sub(c())))
+	}
+	if o.Unreadable != "" {
+		text += ", partly unreadable"
+	}
+	return text
+}
+
+// Unreadable describes that parts of the outbox cannot be read; empty if all can.
+func Unreadable(parts string) string {
+	if parts == "" {
+		return ""
+	}
+	return "A part of the outbox cannot be read, and its pushes are not counted: " + parts + "."
+}
+
+// Meanings explains the reasons of the apps' troubles, each once.
+func Meanings(apps ...gateway.AppStatus) (meanings []Fact) {
+	for _, a := range apps {
+		for _, t := range a.Troubles {
+			if f := (Fact{t.Reason, t.Explanation}); t.Explanation != "" && !slices.Contains(meanings, f) {
+				meanings = append(meanings, f)
+			}
+		}
+	}
+	return meanings
 }

@@ -35,8 +35,11 @@ func newBox(b outbox.Box, o Observer) *box {
 	return found
 }
 
-// reportLosses has the outbox report the pushes that it drops by itself.
+// reportLosses has the outbox report the pushes that it drops by itself, and the events that it forgets early.
 func (g *Gateway) reportLosses() {
+	if forgetter, ok := g.Outbox.(outbox.Forgetter); ok {
+		forgetter.OnForget(func(events int) { g.Observer.Forgot(events) })
+	}
 	loser, ok := g.Outbox.(outbox.Loser)
 	if !ok {
 		return

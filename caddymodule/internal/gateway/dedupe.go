@@ -47,9 +47,11 @@ func (s *deliveredSet) has(k eventKey) bool {
 	return ok
 }
 
-// add remembers an event. It enforces the bound, since all events of an earlier process are added at once.
-func (s *deliveredSet) add(k eventKey, now time.Time) {
+// add remembers an event, and returns how many others it had to forget for that. It enforces the bound, since all events of an earlier
+// process are added at once.
+func (s *deliveredSet) add(k eventKey, now time.Time) (forgotten int) {
 	if len(s.young) >= maxGeneration {
+		forgotten = len(s.old)
 		s.old, s.young = s.young, nil
 	}
 	if s.young == nil {
@@ -57,6 +59,7 @@ func (s *deliveredSet) add(k eventKey, now time.Time) {
 	}
 	s.young[k] = struct{}{}
 	s.latest = now
+	return forgotten
 }
 
 // age forgets events older than the window. With a window of 0 nothing is remembered.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,12 +227,35 @@ func TestAnEventRememberedLongAfterTheLastRequestIsKnownForAWindow(t *testing.T)
 	}
 }
 
+func TestM41_EventsForgottenEarlyAreReportedUnlessTheOutboxHasThem(t *testing.T) {
+	t.Parallel()
+	for _, claims := range []bool{false, true} {
+		r := newRig(t, appFor("app", always(providers.Delivered()))).withOutbox()
+		if claims {
+			r.use(&sharedBox{memoryBox: r.box})
+		}
+		s := &r.Shared.delivered
+		s.young, s.old, s.born, s.latest = make(map[eventKey]struct{}), map[eventKey]struct{}{keyNumber(0): {}}, r.Now(), r.Now()
+		for n := range maxGeneration {
+			s.young[keyNumber(n+1)] = struct{}{}
+		}
+		wantLine(t, r.notify(event("$e", device("key"))), `[]`)
+		if got := slices.Contains(r.saw.seen(), "forgot: 1"); got == claims {
+			t.Errorf("with an outbox that has the events too: %v; it is reported: %v", claims, got)
+		}
+	}
+}
+
 func TestAFloodOfEventsIsBounded(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_700_000_000, 0)
 	var s deliveredSet
+	forgotten := 0
 	for n := range 2*maxGeneration + 1 { // without requests in between, as when events are recalled after a restart
-		s.add(keyNumber(n), start)
+		forgotten += s.add(keyNumber(n), start)
+	}
+	if forgotten != maxGeneration {
+		t.Errorf("%d are reported as forgotten, want %d", forgotten, maxGeneration)
 	}
 	s.age(time.Hour, start)
 	if n := len(s.young) + len(s.old); n > 2*maxGeneration {

@@ -85,6 +85,7 @@ type deaf struct{}
 func (deaf) Attempted(Attempt)                     {}
 func (deaf) Refused(*App, Refusal)                 {}
 func (deaf) Lost(*App, outbox.Loss, int)           {}
+func (deaf) Forgot(int)                            {}
 func (deaf) Answered(*App, Result)                 {}
 func (deaf) BreakerOpened(*App, string)            {}
 func (deaf) HostPaused(*App, string)               {}

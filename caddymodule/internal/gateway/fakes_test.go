@@ -299,6 +299,8 @@ func (w *witness) Lost(a *App, why outbox.Loss, pushes int) {
 	w.see(fmt.Sprintf("lost: %s %s %d", a.Pattern, why, pushes))
 }
 
+func (w *witness) Forgot(events int) { w.see(fmt.Sprintf("forgot: %d", events)) }
+
 func (w *witness) HostPaused(a *App, host string) {
 	w.see("host paused: " + a.Pattern + " " + host)
 }

@@ -209,7 +209,9 @@ func (g *Gateway) remembers(event eventKey) bool { return event != (eventKey{}) 
 // remember notes that a push's event needs no further delivery. If the outbox accepted the push, it has already noted that.
 func (g *Gateway) remember(c *cargo, noted bool) {
 	now := g.Now()
-	g.Shared.remember(c.event, now)
+	if forgotten := g.Shared.remember(c.event, now); forgotten > 0 && g.box.claimer == nil {
+		g.Observer.Forgot(forgotten) // a claimer has them nevertheless
+	}
 	if g.box.ledger != nil && !noted && g.remembers(c.event) {
 		g.box.ledger.Note(c.queue, c.event, now.Add(g.Dedupe))
 	}

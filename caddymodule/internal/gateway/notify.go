@@ -67,6 +67,8 @@ type Observer interface {
 	Refused(app *App, why Refusal)
 	// Lost is called when the outbox has dropped pushes by itself. The app has no provider if it is no longer configured.
 	Lost(app *App, why outbox.Loss, pushes int)
+	// Forgot is called when delivered events were forgotten before their time, because there were too many.
+	Forgot(events int)
 	// Answered is called for each device of a request when it is answered. The app is nil if none serves the device.
 	Answered(app *App, result Result)
 	// HostPaused is called when a host that devices choose has throttled so many of them that its pushes pause.

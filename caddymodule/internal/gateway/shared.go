@@ -118,14 +118,14 @@ func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, 
 	return f, true, false
 }
 
-// remember notes that an event needs no further delivery.
-func (s *Shared) remember(k eventKey, now time.Time) {
+// remember notes that an event needs no further delivery. It returns how many others it had to forget for that.
+func (s *Shared) remember(k eventKey, now time.Time) (forgotten int) {
 	if k == (eventKey{}) {
-		return
+		return 0
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.delivered.add(k, now)
+	return s.delivered.add(k, now)
 }
 
 // leave removes a landed flight from the table. If it delivered the event, that was remembered before.

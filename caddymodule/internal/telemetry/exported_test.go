@@ -25,6 +25,8 @@ func (fullBox) Depths(context.Context) ([]outbox.Depth, error) {
 	return []outbox.Depth{{App: "org.example.*", Entries: 3, Devices: 2, Oldest: time.Now().Add(-time.Hour)}}, nil
 }
 
+func (fullBox) ShardsDown() int { return 3 }
+
 type fullStore struct{ rejected.Store }
 
 func (fullStore) Len() int { return 7 }
@@ -162,6 +164,19 @@ func TestM19_MetricsDoNotCountAPartOfTheOutbox(t *testing.T) {
 			t.Errorf("%s is there", name)
 		}
 	}
+}
+
+func TestM42_TheShardsThatAreDownAreCounted(t *testing.T) {
+	t.Parallel()
+	for _, family := range exposed(t) {
+		if family.GetName() == "caddy_matrix_push_outbox_shards_down" {
+			if n := family.GetMetric()[0].GetGauge().GetValue(); n != 3 {
+				t.Errorf("%v shards are down, want 3", n)
+			}
+			return
+		}
+	}
+	t.Error("there is no such metric")
 }
 
 // Not parallel, as the metrics belong to the process.

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
+	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
@@ -29,6 +30,7 @@ var (
 	outboxEntries = gauge("outbox_entries", "Pending pushes in the outbox.", "app")
 	outboxDevices = gauge("outbox_devices", "Devices with pending pushes in the outbox.", "app")
 	outboxAge     = gauge("outbox_oldest_age_seconds", "Age of the oldest push in the outbox; 0 if it is empty.", "app")
+	shardsDown    = gauge("outbox_shards_down", "Shards of the outbox that cannot be used.")
 	breakersOpen  = gauge("breakers_open",
 		"Push servers whose breaker is open. For an app with one push service, 1 until it works again.", "app", "provider")
 	fuseTripped = gauge("fuse_tripped", "Whether the fuse is tripped: 1 while rejections are held.", "app")
@@ -46,7 +48,7 @@ var (
 // Describe implements prometheus.Collector.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		pushesInFlight, outboxEntries, outboxDevices, outboxAge, breakersOpen, appFailing, suspected, fuseTripped, fuseAlarm,
+		pushesInFlight, outboxEntries, outboxDevices, outboxAge, shardsDown, breakersOpen, appFailing, suspected, fuseTripped, fuseAlarm,
 		rejectedRecords, credentialExpiry,
 	} {
 		ch <- d
@@ -90,6 +92,9 @@ func collect(ctx context.Context, g *gateway.Gateway, ch chan<- prometheus.Metri
 	for _, f := range g.Fuses() {
 		gauge(fuseTripped, flag(f.Tripped != nil), orUnknown(f.App))
 		gauge(fuseAlarm, flag(f.Alarm != nil), orUnknown(f.App))
+	}
+	if box, ok := g.Outbox.(outbox.Sharded); ok {
+		gauge(shardsDown, float64(box.ShardsDown()))
 	}
 	if store, ok := g.Rejected.(rejected.Sizer); ok {
 		gauge(rejectedRecords, float64(store.Len()))

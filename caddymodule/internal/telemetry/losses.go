@@ -42,6 +42,15 @@ func (o *Observer) Lost(a *gateway.App, why outbox.Loss, pushes int) {
 	}
 }
 
+// Forgot reports that delivered events were forgotten early.
+func (o *Observer) Forgot(events int) {
+	metrics.eventsForgotten.Add(float64(events))
+	if o.news("events forgotten") && o.mayLog(zapcore.WarnLevel, "events forgotten") {
+		o.logger.Warn("delivered events forgotten early; there are too many", zap.Int("events", events),
+			zap.String("hint", "if a homeserver sends one of them again, the device gets a second alert; with outbox redis, increase max_events"))
+	}
+}
+
 // lostHint returns what to do about pushes that the outbox dropped by itself.
 func lostHint(why outbox.Loss) string {
 	if why == outbox.LossExpired {

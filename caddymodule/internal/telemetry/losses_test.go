@@ -138,6 +138,30 @@ func TestAFailingAppIsAWarningWhenItBeginsAndALineWhenItEnds(t *testing.T) {
 	}
 }
 
+// Not parallel, as the metrics belong to the process.
+func TestM41_EventsForgottenEarlyAreCountedAndWarnedOf(t *testing.T) {
+	before := valueOf(t, metrics.eventsForgotten)
+	synctest.Test(t, func(t *testing.T) {
+		l := listen(zapcore.InfoLevel)
+		for range 3 {
+			for range 10 {
+				l.Forgot(7)
+			}
+			time.Sleep(repeatAfter)
+		}
+		lines := l.logs.FilterLevelExact(zapcore.WarnLevel).FilterMessage("delivered events forgotten early; there are too many").All()
+		if len(lines) != 3 || l.logs.Len() != 3 {
+			t.Fatalf("logged %+v", l.logs.All())
+		}
+		if fields := lines[0].ContextMap(); fields["events"] != int64(7) || fields["hint"] == "" {
+			t.Errorf("the line has %v", fields)
+		}
+	})
+	if n := valueOf(t, metrics.eventsForgotten) - before; n != 210 {
+		t.Errorf("%v events were counted", n)
+	}
+}
+
 func TestAPushThatTheOutboxDroppedByItselfIsCountedAndWarnedOf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -47,6 +47,7 @@ type metricSet struct {
 	lost                 *prometheus.CounterVec
 	storeErrors          *prometheus.CounterVec
 	outboxRefusals       *prometheus.CounterVec
+	eventsForgotten      prometheus.Counter
 
 	series sync.Map // of pushes, by seriesKey
 	many   atomic.Int64
@@ -83,6 +84,10 @@ func newMetrics() *metricSet {
 		storeErrors: counter("store_errors_total", "Failures of the rejected store and the outbox by operation.", "operation"),
 		outboxRefusals: counter("outbox_refusals_total", "Pushes that the outbox refused, by the limit that was reached.",
 			"app", "provider", "reason"),
+		eventsForgotten: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "events_forgotten_total",
+			Help: "Delivered events that were forgotten before their time, because there were too many.",
+		}),
 	}
 }
 
@@ -95,8 +100,7 @@ func Register(registry *prometheus.Registry, find func() (*gateway.Gateway, erro
 func (m *metricSet) register(registry *prometheus.Registry, state prometheus.Collector) error {
 	for _, c := range []prometheus.Collector{
 		m.notifications, m.notificationsRefused, m.notificationSeconds, m.notificationInFlight, m.devices, m.pushes, m.pushSeconds, m.deliveryAge,
-		m.lost, m.storeErrors, m.outboxRefusals,
-		state,
+		m.lost, m.storeErrors, m.outboxRefusals, m.eventsForgotten, state,
 	} {
 		var there prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &there) {

@@ -44,7 +44,7 @@ func TestV38_AnActionIsDoneOnceAndShown(t *testing.T) {
 		before := len(api.posts())
 		a := b.submit(tt.path, tt.fields)
 		a.want(t, http.StatusOK, tt.notice)
-		if !strings.HasPrefix(a.address, b.page.origin()+tt.page) || strings.Contains(a.address, hashA) {
+		if !strings.HasPrefix(a.address, b.page.at(tt.page)) || strings.Contains(a.address, hashA) {
 			t.Errorf("%s leads to %s", tt.path, a.address)
 		}
 		b.get(a.address).want(t, http.StatusOK, tt.notice) // loading the page again shows the same, and does nothing
@@ -65,8 +65,8 @@ func TestV38_AnActionThatDidNothingSaysSo(t *testing.T) {
 	b.submit("/pushkeys/forget", url.Values{"hash": {hashA}}).want(t, http.StatusOK, "There was no record of "+hashA)
 	b.submit("/fuse/reset", url.Values{"app": {"org.example.up"}, "confirmed": {"yes"}}).want(t, http.StatusOK, "The fuse was not tripped.")
 	b.submit("/outbox/retry", url.Values{"app": {"org.example.gone"}}).want(t, http.StatusOK, "The app org.example.gone is not configured.")
-	b.submit("/outbox/drop", url.Values{"app": {"a"}, "confirmed": {"yes"}}).want(t, http.StatusOK, "1000 pushes dropped so far.", `name="cursor" value="n1"`, "Continue")
-	b.submit("/outbox/drop", url.Values{"app": {"a"}, "confirmed": {"yes"}, "cursor": {"n1"}})
+	b.submit("/outbox/drop", url.Values{"app": {"a"}, "confirmed": {"yes"}}).want(t, http.StatusOK, "1000 pushes dropped so far.", `name="cursor" value="n1"`, `name="dropped" value="1000"`, "Continue")
+	b.submit("/outbox/drop", url.Values{"app": {"a"}, "confirmed": {"yes"}, "cursor": {"n1"}, "dropped": {"1000"}}).want(t, http.StatusOK, "2000 pushes dropped so far.")
 	if posts := api.posts(); posts[len(posts)-1] != `POST outbox/drop {"app":"a","all":true,"cursor":"n1"}` {
 		t.Errorf("the gateway got %q", posts)
 	}
@@ -78,6 +78,24 @@ var (
 	anInput = regexp.MustCompile(`<(?:input|textarea)[^>]* name="(\w+)"`)
 	aLink   = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
 )
+
+func TestV40_WhatSomebodyTypesIsCheckedBeforeItGetsIntoAURL(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t, usual())
+	b := open(t, api.client(t))
+	for name, fields := range map[string]url.Values{
+		"at most 32 hexadecimal digits":          {"prefix": {canary}},
+		"The beginning of a hash must be":        {"prefix": {strings.Repeat("ab12", 16)}},
+		"No app with this pattern is configured": {"app": {canary}},
+	} {
+		b.submit("/pushkeys/list", fields).want(t, http.StatusBadRequest, name, "Nothing was changed.")
+	}
+	for _, r := range api.requests {
+		if strings.Contains(r, "rejected") || strings.Contains(r, canary) {
+			t.Errorf("the gateway got %s", r)
+		}
+	}
+}
 
 func TestV40_NoFormPutsAPushkeyOrAHashIntoAURL(t *testing.T) {
 	t.Parallel()

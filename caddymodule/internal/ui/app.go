@@ -3,12 +3,13 @@ package ui
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
@@ -38,7 +39,14 @@ type app struct {
 func (p *Page) app(ctx context.Context, r *http.Request) (view, error) {
 	name := r.URL.Query().Get("app")
 	v := view{template: "app", Title: "App " + name, Section: "/app", refresh: true}
+	var key string
+	var group errgroup.Group
+	group.Go(func() error {
+		key = p.key(ctx, name)
+		return nil
+	})
 	o, h, noHistory, err := p.state(ctx, url.Values{"app": {name}})
+	_ = group.Wait()
 	if err != nil {
 		return v, err
 	}
@@ -64,9 +72,9 @@ func (p *Page) app(ctx context.Context, r *http.Request) (view, error) {
 	body.Facts = p.appFacts(a, o)
 	body.Hosts = p.heldHosts(a)
 	body.Troubles, body.Meanings = p.troubles(a)
-	body.Key, err = p.key(ctx, name)
+	body.Key = key
 	v.Body = body
-	return v, err
+	return v, nil
 }
 
 func (p *Page) appFacts(a gateway.AppStatus, o admin.Overview) []describe.Fact {
@@ -134,7 +142,6 @@ func (p *Page) heldHosts(a gateway.AppStatus) table {
 // troubles lists why pushes were not delivered, and explains each reason once.
 func (p *Page) troubles(a gateway.AppStatus) (t table, meanings []describe.Fact) {
 	t = newTable("Problems since the process began", "Problem", "Count", "Since", "Last", "Until", "Action needed")
-	said := make(map[string]bool)
 	for _, trouble := range a.Troubles {
 		row := cells(describe.WithWord(trouble.Reason, trouble.Word), number(trouble.Count),
 			p.clock.When(trouble.Since), p.clock.When(trouble.Last), cmp.Or(p.clock.When(trouble.Until), "—"), "no")
@@ -143,36 +150,27 @@ func (p *Page) troubles(a gateway.AppStatus) (t table, meanings []describe.Fact)
 			row[5] = cell{Text: "yes", Tone: describe.Bad}
 		}
 		t.add(row...)
-		if meaning := (describe.Fact{Name: trouble.Reason, Value: sentence(trouble.Explanation)}); meaning.Value != "" && !said[meaning.Name] {
-			said[meaning.Name] = true
-			meanings = append(meanings, meaning)
-		}
+	}
+	meanings = describe.Meanings(a)
+	for i := range meanings {
+		meanings[i].Value = sentence(meanings[i].Value)
 	}
 	return t, meanings
 }
 
-// key returns the public key of an app. Gateways that answer with an error have none to show.
-func (p *Page) key(ctx context.Context, name string) (string, error) {
-	var keys admin.Keys
-	_, err := p.api.Get(ctx, "keys", nil, &keys)
-	if err != nil {
-		return "", ignoreRefusal(err)
+// key returns the public key of an app; empty if it has none, or if the gateway does not say it.
+func (p *Page) key(ctx context.Context, name string) string {
+	var answer admin.Keys
+	if _, err := p.api.Get(ctx, "keys", url.Values{"app_id": {name}}, &answer); err != nil {
+		return ""
 	}
-	for _, k := range keys.Keys {
+	for _, k := range answer.Keys {
 		if k.App == name {
-			return k.ApplicationServerKey, nil
+			return k.ApplicationServerKey
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // exact reports whether a pattern is the app_id itself.
 func exact(pattern string) bool { return !strings.ContainsAny(pattern, "*?") }
-
-// ignoreRefusal returns an error unless it is a refusal of the admin API.
-func ignoreRefusal(err error) error {
-	if refused := (*adminError)(nil); errors.As(err, &refused) {
-		return nil
-	}
-	return err
-}

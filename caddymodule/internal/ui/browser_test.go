@@ -59,7 +59,7 @@ func (a *gatewayAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	for _, status := range []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable, http.StatusNotImplemented} {
+	for status := http.StatusBadRequest; status <= http.StatusServiceUnavailable; status++ {
 		if text, failed := strings.CutPrefix(answer, http.StatusText(status)+"\n"); failed {
 			w.WriteHeader(status)
 			answer = text
@@ -98,6 +98,9 @@ type served struct {
 	end  context.CancelFunc
 	done chan error
 }
+
+// at returns the address of a page of the session.
+func (s *served) at(path string) string { return s.origin() + s.inside(path) }
 
 // start serves the page of an API.
 func start(t *testing.T, api API, change ...func(*Page)) *served {
@@ -143,7 +146,7 @@ func newBrowser(t *testing.T, s *served) *browser {
 func open(t *testing.T, api API, change ...func(*Page)) *browser {
 	t.Helper()
 	b := newBrowser(t, start(t, api, change...))
-	if a := b.get(b.page.URL()); a.address != b.page.origin()+"/" {
+	if a := b.get(b.page.URL()); a.address != b.page.at("/") {
 		t.Fatalf("the URL leads to %s", a.address)
 	}
 	return b
@@ -190,7 +193,7 @@ func (b *browser) do(r *http.Request, changes ...change) shown {
 func (b *browser) get(path string, changes ...change) shown {
 	b.t.Helper()
 	if strings.HasPrefix(path, "/") {
-		path = b.page.origin() + path
+		path = b.page.at(path)
 	}
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, path, nil)
 	if err != nil {
@@ -208,7 +211,7 @@ func (b *browser) submit(path string, fields url.Values, changes ...change) show
 	if !fields.Has("token") {
 		fields.Set("token", b.page.token)
 	}
-	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.page.origin()+path, strings.NewReader(fields.Encode()))
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.page.at(path), strings.NewReader(fields.Encode()))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -120,11 +120,12 @@ func classOf(outcome string) string {
 	return "o-other"
 }
 
-// points returns the line through the counts. The line stays a little below the upper edge, so its whole width is seen.
+// points returns the line through the counts. It ends before the running minute, which would look like a fall. The line stays a little below
+// the upper edge, so its whole width is seen.
 func points(counts []int, top int) string {
 	const edge = 3
 	b := make([]byte, 0, 8*len(counts))
-	for i, n := range counts {
+	for i, n := range counts[:len(counts)-1] {
 		if i > 0 {
 			b = append(b, ' ')
 		}

@@ -60,6 +60,9 @@ func TestV36_AnotherProgramOrVersionIsExplained(t *testing.T) {
 	}{
 		"Caddy without the gateway":     {map[string]string{}, http.StatusBadGateway, "does this Caddy include the gateway?"},
 		"a configuration without it":    {map[string]string{"apps": failing(http.StatusServiceUnavailable, `{"error":"no gateway is configured"}`)}, http.StatusServiceUnavailable, "No gateway is configured."},
+		"Caddy that refuses the host":   {map[string]string{"apps": failing(http.StatusForbidden, `{"error":"host not allowed: 192.0.2.1:2019"}`)}, http.StatusForbidden, "If Caddy refuses the host or the origin"},
+		"Caddy that wants a client key": {map[string]string{"apps": failing(http.StatusUnauthorized, `{"error":"client is not authorized"}`)}, http.StatusUnauthorized, "Check that Caddy is running"},
+		"an API with its own errors":    {map[string]string{"apps": failing(http.StatusNotFound, `{"error":"no such thing"}`)}, http.StatusNotFound, "Check that Caddy is running"},
 		"a web site":                    {map[string]string{"apps": "<html>hello</html>"}, http.StatusBadGateway, "sent an unexpected answer"},
 		"another JSON API":              {map[string]string{"apps": `{"apps":[],"hello":true}`}, http.StatusBadGateway, "check the address"},
 		"members with other types":      {map[string]string{"apps": `{"status":"ready","apps":"none"}`}, http.StatusBadGateway, "sent an unexpected answer"},
@@ -77,8 +80,60 @@ func TestV36_AnotherProgramOrVersionIsExplained(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, newAPI(t, tt.answers).client(t))
-			b.get("/").want(t, tt.status, tt.text)
+			a := b.get("/")
+			a.want(t, tt.status, tt.text)
+			a.lacks(t, "Nothing was changed", "what you entered")
 		})
+	}
+}
+
+func TestV36_AListIsEmptyOnlyIfTheGatewaySaysSo(t *testing.T) {
+	t.Parallel()
+	answers := usual()
+	answers["outbox"], answers["rejected"] = `{"hello":true}`, `{}`
+	b := open(t, newAPI(t, answers).client(t))
+	for _, a := range []shown{
+		b.get("/outbox"), b.submit("/outbox/list", url.Values{"app": {"org.example.up"}}), b.submit("/pushkeys/list", nil),
+	} {
+		a.want(t, http.StatusBadGateway, "check the address")
+		a.lacks(t, "There are no pending pushes", "No such pushkey")
+	}
+}
+
+func TestV36_AFailedRequestSaysWhatItMayHaveChanged(t *testing.T) {
+	t.Parallel()
+	const promise = "This page shows the gateway again"
+	answers := usual()
+	answers["outbox/drop"] = failing(http.StatusInternalServerError, `{"error":"outbox: the disk is full"}`)
+	answers["outbox/retry"] = failing(http.StatusNotFound, `{"error":"no pushes are pending for ab12"}`)
+	answers["fuses/reset"] = failing(http.StatusServiceUnavailable, `{"error":"no gateway is configured"}`)
+	answers["outbox"] = failing(http.StatusNotImplemented, `{"error":"the outbox off cannot list its entries"}`)
+	answers["apps"] = failing(http.StatusNotFound, `{"error":"no app has this pattern"}`)
+	b := open(t, newAPI(t, answers).client(t))
+	confirmed := url.Values{"app": {"org.example.up"}, "confirmed": {"yes"}}
+	for _, path := range []string{"/outbox/drop", "/fuse/reset"} {
+		a := b.submit(path, confirmed)
+		a.want(t, a.status, "it may have been done in part")
+		a.lacks(t, "Nothing was changed", promise)
+	}
+	a := b.submit("/outbox/retry", confirmed)
+	a.want(t, http.StatusNotFound, "Nothing was changed.", "No pushes are pending for ab12.")
+	a.lacks(t, "in part", promise)
+	for _, path := range []string{"/outbox", "/app?app=org.example.typo"} {
+		a := b.get(path)
+		a.want(t, a.status, "Begin at the overview")
+		a.lacks(t, "Nothing was changed", "in part", "Check that Caddy is running")
+	}
+}
+
+func TestV36_AKeyThatIsNotThereDoesNotHideTheRest(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"<html>", failing(http.StatusNotFound, "{}"), failing(http.StatusInternalServerError, `{"error":"x"}`)} {
+		answers := usual()
+		answers["keys"] = answer
+		a := open(t, newAPI(t, answers).client(t)).get("/app?app=org.example.up")
+		a.want(t, http.StatusOK, "State: needs attention")
+		a.lacks(t, "Application server key")
 	}
 }
 
@@ -181,7 +236,7 @@ func TestV37_ARequestThatHangsDoesNotKeepThePage(t *testing.T) {
 	b := open(t, api)
 	cut := make(chan error)
 	go func() {
-		r, err := http.NewRequest(http.MethodGet, b.page.origin()+"/outbox", nil)
+		r, err := http.NewRequest(http.MethodGet, b.page.at("/outbox"), nil)
 		if err == nil {
 			_, err = b.Do(r)
 		}

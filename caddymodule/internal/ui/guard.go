@@ -20,22 +20,30 @@ type guard struct {
 	// once is the path that begins the session, and entered is whether it was used.
 	once    string
 	entered atomic.Bool
-	// cookie is the name of the session's cookie. Ports share cookies, so it contains the port.
+	// folder is the path that all pages are below. Browsers send a cookie of 127.0.0.1 to all of its ports, but only below the cookie's path.
+	// Nobody else knows this one.
+	folder string
+	// cookie is the name of the session's cookie. Several pages may run at a time, so it contains the port.
 	cookie string
 	// session is the cookie's value, and token is what the session's forms contain.
 	session, token string
-	serve          http.HandlerFunc
+	serve          http.Handler
 }
 
 func newGuard(host string) guard {
 	_, port, _ := net.SplitHostPort(host)
-	return guard{host: host, once: "/" + rand.Text(), cookie: "matrix_push_" + port, session: rand.Text(), token: rand.Text()}
+	return guard{
+		host: host, once: "/" + rand.Text(), folder: "/" + rand.Text(), cookie: "matrix_push_" + port, session: rand.Text(), token: rand.Text(),
+	}
 }
 
 // URL returns the URL that begins the session. It works once.
 func (g *guard) URL() string { return g.origin() + g.once }
 
 func (g *guard) origin() string { return "http://" + g.host }
+
+// inside returns the path at which the session has a page.
+func (g *guard) inside(path string) string { return g.folder + path }
 
 // headers keep other pages from reading, framing or influencing this one, and the browser from loading or keeping anything.
 //
@@ -62,22 +70,23 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, why)
 	case g.enters(r):
 		http.SetCookie(w, &http.Cookie{ // #nosec G124 -- there is no TLS on loopback
-			Name: g.cookie, Value: g.session, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+			Name: g.cookie, Value: g.session, Path: g.inside("/"), HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		})
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, g.inside("/"), http.StatusSeeOther)
+	case g.entered.Load() && same(r.URL.Path, g.once):
+		refuse(w, "This URL was used before, and works only once. If this browser has opened it, go back to that page. "+
+			"For another browser, end the command and start it again.")
 	case !g.belongs(r):
 		refuse(w, "This browser has no session. Open the URL that the command has printed. It works once: "+
 			"for another browser, end the command and start it again.")
-	case same(r.URL.Path, g.once):
-		refuse(w, "This URL was used before, and works only once. This browser has a session: open "+g.origin()+"/.")
 	case r.Method == http.MethodPost:
 		if why := g.forged(w, r); why != "" {
 			refuse(w, why)
 			return
 		}
-		g.serve(w, r)
+		g.serve.ServeHTTP(w, r)
 	default:
-		g.serve(w, r)
+		g.serve.ServeHTTP(w, r)
 	}
 }
 

@@ -3,6 +3,7 @@ package ui
 import (
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func TestV30_TheURLWorksOnceAndGivesOneSession(t *testing.T) {
 	second.do(head).want(t, http.StatusForbidden)
 
 	first.get(s.URL()).want(t, http.StatusOK, "<h1>Overview</h1>")
-	second.get(s.URL()).want(t, http.StatusForbidden, "It works once")
+	second.get(s.URL()).want(t, http.StatusForbidden, "works only once")
 	second.get("/").want(t, http.StatusForbidden)
 	first.get("/").want(t, http.StatusOK)
 	for _, file := range []string{"/style.css", "/script.js", "/icon.svg"} {
@@ -78,7 +79,7 @@ func TestV30_TheURLWorksOnceAndGivesOneSession(t *testing.T) {
 	}
 	first.get(s.URL()).want(t, http.StatusForbidden, "works only once")
 
-	cookie := first.Jar.Cookies(&url.URL{Scheme: "http", Host: s.host, Path: "/"})
+	cookie := first.Jar.Cookies(&url.URL{Scheme: "http", Host: s.host, Path: s.inside("/")})
 	if len(cookie) != 1 || strings.Contains(cookie[0].Value, s.token) || strings.Contains(s.once, cookie[0].Value) {
 		t.Errorf("the cookies are %v", cookie)
 	}
@@ -91,12 +92,28 @@ func TestV30_TheCookieIsForThisPageOnly(t *testing.T) {
 	b.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	a := b.get(s.URL())
 	a.want(t, http.StatusSeeOther)
-	if got := a.header.Get("Location"); got != "/" {
+	if got := a.header.Get("Location"); got != s.inside("/") {
 		t.Errorf("the URL leads to %q", got)
 	}
 	_, attributes, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
-	if attributes != " Path=/; HttpOnly; SameSite=Strict" {
+	if attributes != " Path="+s.inside("/")+"; HttpOnly; SameSite=Strict" {
 		t.Errorf("the cookie has %q", attributes)
+	}
+	b.get(s.at("/")).want(t, http.StatusOK)
+
+	// Another port of the same address gets no cookie, as nobody else knows the folder.
+	got := make(chan string, 1)
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Cookie") }))
+	t.Cleanup(other.Close)
+	for _, path := range []string{"/", "/app", s.once, s.inside("")} {
+		b.get(other.URL + path)
+		if cookie := <-got; cookie != "" {
+			t.Errorf("%s of another port gets the cookie", path)
+		}
+	}
+	b.get(other.URL + s.inside("/"))
+	if cookie := <-got; cookie == "" {
+		t.Error("the test's browser does not send cookies to other ports, so this test shows nothing")
 	}
 }
 
@@ -106,7 +123,7 @@ func TestV30_ASessionOfAnEarlierProcessIsNone(t *testing.T) {
 	earlier, s := open(t, api.client(t)), start(t, api.client(t))
 	b := newBrowser(t, s)
 	stolen := http.Header{"Cookie": {s.cookie + "=" + earlier.page.session}}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.origin()+"/", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.at("/"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

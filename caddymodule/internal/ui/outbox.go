@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/adminclient"
@@ -18,7 +19,10 @@ func (p *Page) outbox(ctx context.Context, _ *http.Request) (view, error) {
 	if _, err := p.api.Get(ctx, "outbox", nil, &answer); err != nil {
 		return v, err
 	}
-	body := list{None: "There are no pending pushes.", Table: newTable(v.Title, "App", "Pushes", "Devices", "Oldest", "Configured", "")}
+	if answer.Apps == nil {
+		return v, errOverview
+	}
+	body := list{Warning: describe.Unreadable(answer.Unreadable), None: "There are no pending pushes.", Table: newTable(v.Title, "App", "Pushes", "Devices", "Oldest", "Configured", "")}
 	for _, d := range answer.Apps {
 		row := cells(d.App, number(d.Entries), number(d.Devices), p.clock.When(d.Oldest), "yes", "")
 		row[0].Code = true
@@ -45,6 +49,9 @@ func (p *Page) entries(ctx context.Context, r *http.Request) (view, error) {
 	var page admin.Entries
 	if _, err := p.api.Get(ctx, "outbox", query, &page); err != nil {
 		return v, err
+	}
+	if page.Entries == nil {
+		return v, errOverview
 	}
 	body := list{None: "There are no pending pushes for this app.", Gone: page.Configured != nil && !*page.Configured}
 	body.Table = newTable(v.Title, "Pushkey hash", "Kind", "Bytes", "Accepted", "Expires", "Next attempt", "Failed attempts", "")
@@ -92,15 +99,6 @@ func (p *Page) retry(ctx context.Context, r *http.Request) (view, error) {
 	return p.notices.done("/outbox", nil, notice)
 }
 
-// dropRequest is the body of a request to drop pushes.
-type dropRequest struct {
-	App    string `json:"app"`
-	Hash   string `json:"hash,omitempty"`
-	ID     string `json:"id,omitempty"`
-	All    bool   `json:"all,omitempty"`
-	Cursor string `json:"cursor,omitempty"`
-}
-
 // dropping returns the form that drops pending pushes: all of an app, those of a device, or one.
 func dropping(app, hash, id string) form {
 	f := form{Action: "/outbox/drop", Label: "Drop…", About: app, Fields: []field{{"app", app}}, Danger: true}
@@ -116,7 +114,7 @@ func dropping(app, hash, id string) form {
 }
 
 func (p *Page) drop(ctx context.Context, r *http.Request) (view, error) {
-	request := dropRequest{
+	request := admin.DropRequest{
 		App: r.PostForm.Get("app"), Hash: r.PostForm.Get("hash"), ID: r.PostForm.Get("id"), Cursor: r.PostForm.Get("cursor"),
 	}
 	request.All = request.Hash == ""
@@ -142,10 +140,13 @@ func (p *Page) drop(ctx context.Context, r *http.Request) (view, error) {
 	if _, err := p.api.Post(ctx, "outbox/drop", request, adminclient.LongPatience, &answer); err != nil {
 		return view{}, err
 	}
+	earlier, _ := strconv.Atoi(r.PostForm.Get("dropped")) // empty in the first round
+	answer.Dropped += earlier
 	if answer.Next != "" {
+		fields = append(fields, field{"cursor", answer.Next}, field{"dropped", strconv.Itoa(answer.Dropped)})
 		return confirm(confirmation{
 			Question: fmt.Sprintf("%s dropped so far. Drop the others, too?", describe.Count(answer.Dropped, "push", "pushes")),
-			Form:     form{Action: "/outbox/drop", Label: "Continue", Fields: append(fields, field{"cursor", answer.Next}), Danger: true},
+			Form:     form{Action: "/outbox/drop", Label: "Continue", Fields: fields, Danger: true},
 			Back:     "/outbox",
 		})
 	}

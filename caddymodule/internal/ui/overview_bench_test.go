@@ -71,7 +71,7 @@ func BenchmarkOverview(b *testing.B) {
 		load(p.URL())
 		var size int64
 		for b.Loop() {
-			size = load(p.origin() + "/")
+			size = load(p.origin() + p.inside("/"))
 		}
 		b.ReportMetric(float64(size), "B/page")
 	})

@@ -52,7 +52,7 @@ func TestV34_AppsThatNeedAttentionAreTheFirstAndAFilterFindsTheOthers(t *testing
 	for filter, want := range map[string]int{"": 3, "ORG.example": 2, "fcm": 1, " up ": 1, "nothing": 0} {
 		a := b.get("/?" + url.Values{"filter": {filter}}.Encode())
 		table := a.text[strings.Index(a.text, `id="apps"`):]
-		if got := strings.Count(table, `<a href="/app?`); got != want {
+		if got := strings.Count(table, `/app?app=`); got != want {
 			t.Errorf("the filter %q lets %d apps through, want %d", filter, got, want)
 		}
 		if filter != "" {
@@ -71,7 +71,7 @@ func TestV34_TheDetailsOfAnApp(t *testing.T) {
 	)
 	a := b.get("/app?app=org.example.ios")
 	a.want(t, http.StatusOK, "topic_disallowed (TopicDisallowed)", "Set topic to the exact bundle ID.", "yes", "2026-05-01 00:00:00",
-		"no: rejections that a wrong setting could cause are doubted", "ok, 1 of 40 recent pushkeys dead", `href="/test?app=org.example.ios"`)
+		"no: rejections that a wrong setting could cause are doubted", "ok, 1 of 40 recent pushkeys dead", `/test?app=org.example.ios"`)
 	a.lacks(t, "Reset the fuse", "Application server key")
 	b.get("/app?app=org.example.none").want(t, http.StatusBadGateway)
 }
@@ -131,23 +131,35 @@ func TestV34_ListsHavePages(t *testing.T) {
 	t.Parallel()
 	api := newAPI(t, usual())
 	b := open(t, api.client(t))
-	b.submit("/pushkeys/list", url.Values{"app": {"org.example.*"}, "prefix": {"ab"}}).want(t, http.StatusOK, hashA, "dead", "gone", `value="c2"`, "Next page")
-	b.submit("/pushkeys/list", url.Values{"app": {"org.example.*"}, "prefix": {"ab"}, "cursor": {"c2"}}).want(t, http.StatusOK)
+	b.submit("/pushkeys/list", url.Values{"app": {"org.example.up"}, "prefix": {"ab"}}).want(t, http.StatusOK, hashA, "dead", "gone", `value="c2"`, "Next page")
+	b.submit("/pushkeys/list", url.Values{"app": {"org.example.up"}, "prefix": {"ab"}, "cursor": {"c2"}}).want(t, http.StatusOK)
 	b.submit("/pushkeys/list", url.Values{"state": {"suspected"}}).want(t, http.StatusOK, "Only those that are suspected.", `name="state" value="suspected"`)
 	api.answer("rejected", `{"records":[],"configured":false}`)
-	a := b.submit("/pushkeys/list", url.Values{"app": {"org.example.gone"}})
-	a.want(t, http.StatusOK, "No such pushkey is recorded as dead or suspected.", "This app is not configured.")
+	a := b.submit("/pushkeys/list", url.Values{"app": {"org.example.up"}})
+	a.want(t, http.StatusOK, "No such pushkey is recorded as dead or suspected.")
 	a.lacks(t, "Next page")
 	b.get("/outbox").want(t, http.StatusOK, "org.example.up", "40m ago", "Drop all… org.example.gone", "no")
 	api.answer("outbox", `{"entries":[{"id":"1a58","app":"org.example.up","pushkey_hash":"`+hashA+`","badge":true,"size":1300,"accepted":"2026-03-14T11:00:00Z","expires":"2026-03-15T11:00:00Z","due":"2026-03-14T12:05:00Z","attempts":3,"running":false}],"next":"5"}`)
 	b.submit("/outbox/list", url.Values{"app": {"org.example.up"}}).want(t, http.StatusOK, hashA, "1a58", "badge", "1,300", "in 5m", "Next page", `value="5"`)
 	b.submit("/outbox/list", url.Values{"app": {"org.example.up"}, "cursor": {"5"}}).want(t, http.StatusOK)
 	for _, want := range []string{
-		"GET rejected?app=org.example.%2A&cursor=c2&limit=50&prefix=ab", "GET rejected?limit=50&state=suspected", "GET outbox?app=org.example.up&cursor=5&limit=50",
+		"GET rejected?app=org.example.up&cursor=c2&limit=50&prefix=ab", "GET rejected?limit=50&state=suspected", "GET outbox?app=org.example.up&cursor=5&limit=50",
 	} {
 		if !slices.Contains(api.requests, want) {
 			t.Errorf("the page does not ask for %s:\n%s", want, strings.Join(api.requests, "\n"))
 		}
+	}
+}
+
+func TestV34_APartOfTheOutboxThatCannotBeReadIsShown(t *testing.T) {
+	t.Parallel()
+	answers := usual()
+	answers["outbox"] = `{"apps":[],"unreadable":"shards 2, 7 of 16"}`
+	answers["apps"] = strings.Replace(apps, `"outbox":{"entries":4,`, `"outbox":{"unreadable":"shards 2, 7 of 16","entries":4,`, 1)
+	b := open(t, newAPI(t, answers).client(t))
+	b.get("/outbox").want(t, http.StatusOK, "A part of the outbox cannot be read, and its pushes are not counted: shards 2, 7 of 16.")
+	for _, path := range []string{"/", "/app?app=org.example.ios"} {
+		b.get(path).want(t, http.StatusOK, "4 (oldest 40m ago), partly unreadable")
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/admin"
@@ -14,9 +16,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/describe"
 	"github.com/matrix-push/caddy-matrix-push/caddymodule/internal/gateway"
 )
-
-// adminError is an answer that is not 200.
-type adminError = adminclient.Error
 
 // pageSize is how many entries of a list are shown at a time.
 const pageSize = "50"
@@ -27,6 +26,8 @@ type list struct {
 	// None is what to say if nothing is listed.
 	None  string
 	Table table
+	// Warning is what the list lacks.
+	Warning string
 	// Gone means that the app is not configured any more.
 	Gone bool
 	// Forms are for the whole list.
@@ -64,8 +65,8 @@ var errData = errors.New("the data is not valid JSON: copy the pusher's data wit
 
 // wrong returns the page for a form that must be filled in differently.
 func wrong(err error) (view, error) {
-	body := problem{Sentence: sentence(err.Error())}
-	return view{template: "problem", Title: "The form is not complete", status: http.StatusBadRequest, Body: body}, nil
+	body := problem{Sentence: sentence(err.Error()), Posted: true, Unchanged: true}
+	return view{template: "problem", Title: "Please correct the form", status: http.StatusBadRequest, Body: body}, nil
 }
 
 // device is the content of the page about a device.
@@ -115,6 +116,14 @@ func (p *Page) forget(ctx context.Context, r *http.Request) (view, error) {
 func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 	v := view{template: "list", Title: "Dead and suspected pushkeys", Section: "/pushkeys"}
 	app, prefix, state := strings.TrimSpace(r.PostForm.Get("app")), strings.TrimSpace(r.PostForm.Get("prefix")), r.PostForm.Get("state")
+	if err := admin.CheckPrefix(prefix); err != nil {
+		return wrong(fmt.Errorf("the beginning of a hash %w", err))
+	}
+	if known, err := p.configured(ctx, app); err != nil {
+		return v, err
+	} else if !known {
+		return wrong(errApp)
+	}
 	query := url.Values{"limit": {pageSize}}
 	set(query, "app", app)
 	set(query, "state", state)
@@ -124,10 +133,10 @@ func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 	if _, err := p.api.Get(ctx, "rejected", query, &page); err != nil {
 		return v, err
 	}
-	body := list{
-		App: app, State: state, Prefix: prefix, None: "No such pushkey is recorded as dead or suspected.",
-		Gone: page.Configured != nil && !*page.Configured,
+	if page.Records == nil {
+		return v, errOverview
 	}
+	body := list{App: app, State: state, Prefix: prefix, None: "No such pushkey is recorded as dead or suspected."}
 	body.Table = newTable(v.Title, "Pushkey hash", "App", "State", "Reason", "First seen", "Last seen", "")
 	for _, record := range page.Records {
 		row := cells(record.PushkeyHash, record.App, describe.State(record), record.Reason,
@@ -145,6 +154,22 @@ func (p *Page) records(ctx context.Context, r *http.Request) (view, error) {
 	}
 	v.Body = body
 	return v, nil
+}
+
+var errApp = errors.New("no app with this pattern is configured: write it exactly as in the configuration; " +
+	"for an app that was removed from there, run caddy matrix-push rejected list with its pattern")
+
+// configured reports whether an app is configured; the empty pattern means all apps. Caddy logs the URLs of the admin API, so what somebody
+// types gets into none before this check.
+func (p *Page) configured(ctx context.Context, app string) (bool, error) {
+	if app == "" {
+		return true, nil
+	}
+	var o admin.Overview
+	if _, err := p.api.Get(ctx, "apps", nil, &o); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(o.Apps, func(a gateway.AppStatus) bool { return a.App == app }), nil
 }
 
 // set sets a parameter unless it is empty.

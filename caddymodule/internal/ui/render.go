@@ -81,9 +81,9 @@ var sections = []section{
 // renderer has the templates by name.
 type renderer map[string]*template.Template
 
-// newRenderer parses the templates. The forms in them contain the token.
-func newRenderer(token string) renderer {
-	funcs := template.FuncMap{"token": func() string { return token }, "number": number, "sentence": sentence}
+// newRenderer parses the templates. The forms in them contain the token, and their links and forms lead to paths inside the folder.
+func newRenderer(token string, inside func(string) string) renderer {
+	funcs := template.FuncMap{"token": func() string { return token }, "path": inside, "number": number, "sentence": sentence}
 	layout := template.Must(template.New("layout.html").Funcs(funcs).ParseFS(templates, "templates/layout.html", "templates/parts.html"))
 	r := make(renderer)
 	names, err := templates.ReadDir("templates")

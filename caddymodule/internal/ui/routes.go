@@ -37,7 +37,8 @@ func (p *Page) routes() router {
 	}}
 }
 
-func (p router) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP serves a request that the guard has let through. Its path begins below the folder.
+func (p router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if file, ok := files[r.URL.Path]; ok && r.Method != http.MethodPost {
 		w.Header().Set("Content-Type", file.kind)
 		_, _ = w.Write(file.content)
@@ -57,17 +58,17 @@ func (p router) serve(w http.ResponseWriter, r *http.Request) {
 		handle = nil
 	}
 	if handle == nil {
-		refuse(w, "This address serves something else, so nothing was changed. Begin at "+p.origin()+"/.")
+		refuse(w, "This address serves something else, so nothing was changed. Begin at "+p.origin()+p.inside("/")+".")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), p.patience)
 	defer cancel()
 	v, err := handle(ctx, r)
 	if err != nil {
-		v = problemOf(err)
+		v = problemOf(err, r)
 	}
 	if v.location != "" {
-		http.Redirect(w, r, v.location, http.StatusSeeOther)
+		http.Redirect(w, r, p.inside(v.location), http.StatusSeeOther)
 		return
 	}
 	if r.Method != http.MethodPost {
@@ -82,22 +83,35 @@ type problem struct {
 	Sentence string
 	// Candidates are the devices that a request may have meant.
 	Candidates []form
-	// Unreachable means that the admin API gave no answer that this program understands.
+	// Unreachable means that the admin API gave no answer that this program understands, or refuses this program.
 	Unreachable bool
+	// Posted means that a form was sent, and Unchanged that the form certainly changed nothing.
+	Posted, Unchanged bool
 }
 
 // problemOf returns the page for an error. What the admin API refuses, it explains itself.
-func problemOf(err error) view {
+func problemOf(err error, r *http.Request) view {
 	v := view{template: "problem", Title: "The gateway cannot be asked", status: http.StatusBadGateway}
-	body := problem{Sentence: sentence(err.Error()), Unreachable: true}
+	body := problem{Sentence: sentence(err.Error()), Unreachable: true, Posted: r.Method == http.MethodPost}
 	var refused *adminclient.Error
 	if errors.As(err, &refused) && refused.Explained {
 		v.status, body.Sentence = refused.Status, sentence(refused.Failure.Error)
-		v.Title = "The gateway refused that"
-		if refused.Status >= http.StatusInternalServerError {
-			v.Title = "The gateway cannot do that now"
+		failed := refused.Status >= http.StatusInternalServerError
+		body.Unchanged = body.Posted && !failed
+		switch refused.Status {
+		case http.StatusUnauthorized, http.StatusForbidden: // Caddy's own: a gateway has no reason for them
+		case http.StatusServiceUnavailable:
+			v.Title = cannotNow
+		default:
+			// Of the pages that only show something, that of an app is the only one that can ask for what does not exist.
+			body.Unreachable = !failed && !body.Posted && r.URL.Path != "/app"
+			switch {
+			case failed:
+				v.Title = cannotNow
+			case !body.Unreachable:
+				v.Title = "The gateway refused that"
+			}
 		}
-		body.Unreachable = refused.Status == http.StatusServiceUnavailable
 		for _, hash := range refused.Failure.Candidates {
 			body.Candidates = append(body.Candidates, detailsOf(hash))
 		}
@@ -105,3 +119,5 @@ func problemOf(err error) view {
 	v.Body = body
 	return v
 }
+
+const cannotNow = "The gateway cannot do that now"

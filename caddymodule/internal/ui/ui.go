@@ -5,6 +5,7 @@
 //   - It listens on 127.0.0.1, and answers only requests whose Host header is exactly its address. Another host name means that a
 //     foreign website let its own name point to this machine (DNS rebinding).
 //   - The printed URL has a secret path that works once. It is exchanged for a cookie, so it is useless in a history or a log.
+//   - All pages are below a secret folder. The cookie is for this folder only, so no other port of 127.0.0.1 gets it.
 //   - Every form needs the page's own Origin and a token of the session. So no other website can send one.
 //   - The browser may load nothing from elsewhere, and no other page may show this one in a frame.
 //
@@ -52,8 +53,8 @@ const maxWait = adminclient.LongPatience + 15*time.Second
 // New returns the page that is served at host, an address and a port.
 func New(api API, host string, now func() time.Time) *Page {
 	p := &Page{guard: newGuard(host), api: api, clock: now, patience: maxWait, historyPatience: 5 * time.Second}
-	p.render = newRenderer(p.token)
-	p.serve = p.routes().serve
+	p.render = newRenderer(p.token, p.inside)
+	p.serve = http.StripPrefix(p.folder, p.routes())
 	return p
 }
 

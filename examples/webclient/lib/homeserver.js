@@ -46,9 +46,9 @@ function allowed(text) {
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
 }
 
-/** Reports whether a host name is this machine's. */
+/** Reports whether a host name is one of this machine's that the page's policy allows without encryption. */
 export function isLocal(hostname) {
-  return /^(.+\.)?localhost$|^127(\.\d+){3}$|^\[::1\]$/.test(hostname)
+  return hostname === 'localhost' || hostname === '127.0.0.1'
 }
 
 /**

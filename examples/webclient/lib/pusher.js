@@ -1,8 +1,9 @@
 // What the homeserver and the gateway learn about this browser's subscription.
 
 /**
- * Device is a subscription with what a pusher needs to know. `since` is when it was made, in seconds.
- * @typedef {{appID: string, pushkey: string, endpoint: string, auth: string, sessionID: string, since: number}} Device
+ * Device is a subscription with what a pusher needs to know. `since` is when it was made, in seconds. `userID` is the latest
+ * user's, if anybody has signed in.
+ * @typedef {{appID: string, pushkey: string, endpoint: string, auth: string, userID?: string, sessionID: string, since: number}} Device
  */
 
 /**

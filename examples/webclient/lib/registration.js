@@ -21,7 +21,7 @@ export function alone(work) {
  * @param {import('./homeserver.js').Account} [account]
  */
 export async function register(registration, config, key, account) {
-  const device = await note(await subscribe(registration, key), config)
+  const device = await note(await subscribe(registration, key), config, account)
   if (!account) return
   await setPusher(account, pusher(device, config, (await get('pusher')) ?? { deviceName: config.name, lang: 'en' }))
   await set('account', account)
@@ -29,15 +29,20 @@ export async function register(registration, config, key, account) {
   if (device.replaces) await forget(account, device)
 }
 
-/** Stores what the subscription contains before a push can arrive. An earlier subscription is noted as replaced. */
-async function note(subscription, config) {
+/**
+ * Stores what the subscription contains before a push can arrive. An earlier subscription is noted as replaced. Another user gets another
+ * session ID, so pushes for the earlier user are not shown.
+ */
+async function note(subscription, config, account) {
   const old = await get('device')
+  const userID = account?.userID ?? old?.userID
   const described = describe(subscription)
   const same = old?.pushkey === described.pushkey && old.appID === config.appID
   const device = {
     ...described,
     appID: config.appID,
-    sessionID: old?.sessionID ?? crypto.randomUUID(),
+    userID,
+    sessionID: old && old.userID === userID ? old.sessionID : crypto.randomUUID(),
     since: Math.floor(Date.now() / 1000),
     registered: same && old.registered,
     replaces: same ? old.replaces : old?.registered ? { appID: old.appID, pushkey: old.pushkey } : old?.replaces,

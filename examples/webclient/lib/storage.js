@@ -3,7 +3,7 @@
 //   device    the subscription that was last registered, as lib/pusher.js describes it
 //   account   the user's session, while a pusher is registered: the service worker needs its token to renew the pusher
 //   pusher    what to give as the pusher's device_display_name and lang
-//   before    the server, user ID and device ID of the last session, so signing in again doesn't make another session
+//   before    the server and user ID of the last session, and its device ID if it began with a password, so a login continues it
 //   trouble   what went wrong in the service worker while no page was open
 //   events    the latest event_ids, so no event is shown twice
 

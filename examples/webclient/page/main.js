@@ -19,6 +19,10 @@ let registration
 let account
 /** The event_id of the message that "Send me one" sent, until it arrives. */
 let awaited
+/** The latest action. The next one begins when it has ended. */
+let latest = Promise.resolve()
+/** The code of the trouble that the latest check has found, if any. */
+let found
 
 const received = 'It works: this browser has received the push.'
 
@@ -51,17 +55,24 @@ async function startWorker() {
 }
 
 /**
- * Runs an action, shows in a section what it returns or its trouble, and then shows the state.
+ * Runs an action after those before it, shows in a section what it returns or its trouble, and then shows the state.
  *
  * @param {'notifications' | 'account'} section
- * @param {string} meanwhile what to show until the action has ended
+ * @param {string | undefined} meanwhile what to show until the action has ended. Without it, the message stays if the action returns nothing.
  * @param {() => Promise<string | void>} action
  */
-async function act(section, meanwhile, action) {
+function act(section, meanwhile, action) {
+  const next = () => perform(section, meanwhile, action)
+  latest = latest.then(next, next)
+  return latest
+}
+
+async function perform(section, meanwhile, action) {
   view.setBusy(true)
-  view.say(section, meanwhile)
+  if (meanwhile !== undefined) view.say(section, meanwhile)
   try {
-    view.say(section, (await action()) ?? '')
+    const text = (await action()) ?? (meanwhile === undefined ? undefined : '')
+    if (text !== undefined) view.say(section, text)
   } catch (error) {
     view.say(section, '')
     await complain(section, error)
@@ -100,8 +111,19 @@ async function current() {
   }
 }
 
-/** Compares the browser's subscription with the gateway's key and with the homeserver's pusher, and renews what no longer fits. */
+/** Compares, renews what no longer fits, and notes the trouble. */
 async function check() {
+  try {
+    found = undefined
+    return await compare()
+  } catch (error) {
+    found = asTrouble(error).code
+    throw error
+  }
+}
+
+/** Compares the browser's subscription with the gateway's key and with the homeserver's pusher, and renews what no longer fits. */
+async function compare() {
   if (Notification.permission === 'denied') throw new Trouble('denied')
   const key = await applicationServerKey(config.gateway, config.appID)
   return alone(async () => {
@@ -122,8 +144,12 @@ async function check() {
   })
 }
 
+/** Checks while the user does something else. This removes the message of an earlier check, and leaves those of other actions. */
 function checkAgain() {
-  return act('notifications', '', check)
+  return act('notifications', undefined, async () => {
+    const earlier = found !== undefined && found === view.shownTrouble('notifications')
+    return (await check()) ?? (earlier ? '' : undefined)
+  })
 }
 
 /** Returns what went wrong in the service worker while no page was open, once. */
@@ -178,7 +204,8 @@ function enter({ server, method, user, password, token, 'device-name': deviceNam
       user, password, deviceName, deviceID: await knownDevice(homeserver, user),
     })
     view.forgetSecrets()
-    await set('before', { homeserver, userID: account.userID, deviceID: account.deviceID })
+    // A token's session belongs to another client. A login that continued it would sign that client out.
+    await set('before', { homeserver, userID: account.userID, deviceID: method === 'password' ? account.deviceID : undefined })
     await set('pusher', { deviceName, lang: navigator.language })
     if (!await current()) return
     const key = await applicationServerKey(config.gateway, config.appID)

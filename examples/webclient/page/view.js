@@ -69,6 +69,11 @@ function message(section, kind, text, trouble = '') {
   if (kind === 'problem') place.prepend(problemMark())
 }
 
+/** Returns the code of the trouble that a section shows, or an empty text. */
+export function shownTrouble(section) {
+  return at(`${section}-message`).dataset.trouble ?? ''
+}
+
 /** Returns a word that marks a problem also for those who don't see the colour. */
 function problemMark() {
   const mark = document.createElement('strong')

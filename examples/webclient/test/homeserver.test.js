@@ -116,7 +116,7 @@ test('V11 a pusher is found by app_id and pushkey, and deleted with kind null', 
   assert.deepEqual(requests.at(-1).body, { kind: null, app_id: 'org.example.web', pushkey: 'K' })
 })
 
-test('V11 only this machine’s names are local', () => {
-  for (const name of ['localhost', 'a.localhost', '127.0.0.1', '[::1]']) assert.equal(isLocal(name), true, name)
-  for (const name of ['example.org', 'localhost.example.org', '10.0.0.1', '127.0.0.1.example.org']) assert.equal(isLocal(name), false, name)
+test('V11 only the names of this machine that the policy allows are local', () => {
+  for (const name of ['localhost', '127.0.0.1']) assert.equal(isLocal(name), true, name)
+  for (const name of ['example.org', 'localhost.example.org', 'a.localhost', '[::1]', '127.0.0.2', '10.0.0.1', '127.0.0.1.example.org']) assert.equal(isLocal(name), false, name)
 })

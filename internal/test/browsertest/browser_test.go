@@ -68,6 +68,17 @@ func TestAPersonTypesAndClicks(t *testing.T) {
 	})
 }
 
+func TestAClickWaitsUntilTheElementIsAtRest(t *testing.T) {
+	t.Parallel()
+	inEach(t, func(t *testing.T, b *browsertest.Browser, url string) {
+		p := b.Open(url + "/page.html")
+		p.Evaluate(`void document.querySelector("#greet").animate(
+			{transform: ["none", "translateY(300px)"]}, {duration: 100, iterations: 20, direction: "alternate"})`, nil)
+		p.Click("#greet")
+		p.WaitText("#greeting", "Hello before")
+	})
+}
+
 func TestAnAddressIsTyped(t *testing.T) {
 	t.Parallel()
 	inEach(t, func(t *testing.T, b *browsertest.Browser, url string) {

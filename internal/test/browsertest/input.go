@@ -11,8 +11,8 @@ const (
 	Tab    Key = "Tab"
 )
 
-// Click clicks on the first element that a selector selects. It waits until a person could: until the element is shown, enabled, and not
-// covered by another one.
+// Click clicks on the first element that a selector selects. It waits until a person could: until the element is shown, enabled, at
+// rest, and not covered by another one.
 func (p *Page) Click(selector string) {
 	p.b.t.Helper()
 	p.Wait(`(() => {
@@ -23,6 +23,10 @@ func (p *Page) Click(selector string) {
 		const box = e.getBoundingClientRect();
 		const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
 		if (!top || !e.contains(top) && top.closest("label")?.control !== e) throw new Error("the element is not shown, or is covered");
+		const place = box.x + " " + box.y, before = e.placeBefore; // frames can't be awaited where no scripts run
+		e.placeBefore = place;
+		if (place !== before) throw new Error("the element moves");
+		delete e.placeBefore;
 		return true;
 	})()`)
 	var at struct{ X, Y float64 }

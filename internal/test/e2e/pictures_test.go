@@ -142,7 +142,7 @@ func pictureOfTheUI(t *testing.T, path, hash string) *browsertest.Page {
 	t.Helper()
 	b, address := browsertest.Firefox(t), troubled(t, 0)
 	p := newProcess(t).startUI(address).typed(b)
-	p.Navigate(p.session.url + path)
+	p.Navigate(p.session.pages + path)
 	if hash != "" {
 		p.Type("#hash", hash)
 		p.follow("[aria-labelledby=by-hash] button")

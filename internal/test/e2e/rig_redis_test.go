@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -84,6 +86,34 @@ func (s *sharedScene) answered(d device, status int, after time.Time) (n int) {
 		}
 	}
 	return n
+}
+
+// waitIdle waits until exactly so many pushes of an app are pending, whose devices were tried before, without an attempt under way.
+func (s *sharedScene) waitIdle(p *process, app string, pushes int) {
+	s.t.Helper()
+	var answer string
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
+		_, answer = p.adminDo(http.MethodGet, "/matrix_push/outbox?limit=1000&app="+app, "")
+		var list struct {
+			Entries []struct {
+				Attempts int
+				Running  bool
+			}
+		}
+		if err := json.Unmarshal([]byte(answer), &list); err != nil {
+			s.t.Fatalf("%v: %s", err, answer)
+		}
+		idle := 0
+		for _, e := range list.Entries {
+			if e.Attempts > 0 && !e.Running {
+				idle++
+			}
+		}
+		if idle == pushes && len(list.Entries) == pushes {
+			return
+		}
+	}
+	s.t.Fatalf("the outbox has %s", answer)
 }
 
 func logReport(t *testing.T, r checker.Report) {

@@ -22,15 +22,16 @@ type uiSession struct {
 	command command
 	kept    *os.File
 	browser *http.Client
-	// url is the page's address without a path. once is the path that works once.
-	url, once string
+	// url is the page's address without a path. once is the path that works once. pages is the address that all pages are below, when the
+	// browser knows it.
+	url, once, pages string
 }
 
 // ui runs the command for an admin endpoint, and opens the URL that it prints.
 func (p *process) ui(address string) *uiSession {
 	p.t.Helper()
 	s := p.startUI(address)
-	if got := s.ask(http.MethodGet, s.once, nil); !strings.Contains(got, "<main") {
+	if got := s.ask(http.MethodGet, s.url+s.once, nil); !strings.Contains(got, "<main") {
 		p.t.Fatalf("the URL shows %s", got)
 	}
 	return s
@@ -92,9 +93,9 @@ func (s *uiSession) end() int {
 var uiToken = regexp.MustCompile(`name="token" value="([^"]+)"`)
 
 // ask makes a request, and returns the page's text.
-func (s *uiSession) ask(method, path string, form url.Values) string {
+func (s *uiSession) ask(method, at string, form url.Values) string {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(s.t.Context(), method, at, strings.NewReader(form.Encode()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -111,8 +112,21 @@ func (s *uiSession) ask(method, path string, form url.Values) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if s.pages == "" {
+		s.entered(resp.Request.URL.String())
+	}
 	s.keep(resp.Request.URL.String(), string(page))
 	return string(page)
+}
+
+// entered remembers the address of the overview, which the URL that works once leads to.
+func (s *uiSession) entered(at string) {
+	s.t.Helper()
+	pages, ok := strings.CutSuffix(at, "/")
+	if !ok || !strings.HasPrefix(pages, s.url+"/") || pages == s.url+s.once {
+		s.t.Fatal("the URL does not lead to a folder of the page")
+	}
+	s.pages = pages
 }
 
 // keep keeps what is shown at a URL.
@@ -124,7 +138,7 @@ func (s *uiSession) keep(at, page string) {
 // shows wants these texts on a page.
 func (s *uiSession) shows(path string, texts ...string) string {
 	s.t.Helper()
-	page := s.ask(http.MethodGet, path, nil)
+	page := s.ask(http.MethodGet, s.pages+path, nil)
 	s.has(page, texts)
 	return page
 }
@@ -132,12 +146,12 @@ func (s *uiSession) shows(path string, texts ...string) string {
 // does sends a form of the page, and wants these texts in the answer.
 func (s *uiSession) does(path string, form url.Values, texts ...string) string {
 	s.t.Helper()
-	token := uiToken.FindStringSubmatch(s.ask(http.MethodGet, "/pushkeys", nil))
+	token := uiToken.FindStringSubmatch(s.ask(http.MethodGet, s.pages+"/pushkeys", nil))
 	if token == nil {
 		s.t.Fatal("the page has no form")
 	}
 	form.Set("token", token[1])
-	page := s.ask(http.MethodPost, path, form)
+	page := s.ask(http.MethodPost, s.pages+path, form)
 	s.has(page, texts)
 	return page
 }

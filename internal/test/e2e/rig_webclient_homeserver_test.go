@@ -171,7 +171,15 @@ func (hs *clientServer) begin() (token string) {
 func (hs *clientServer) newToken() string {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
+	hs.deviceID = "OTHERCLIENT"
 	return hs.begin()
+}
+
+// change changes the user or what the homeserver has stored.
+func (hs *clientServer) change(work func()) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	work()
 }
 
 func (hs *clientServer) userID() string { return "@" + hs.user + ":hs.test" }

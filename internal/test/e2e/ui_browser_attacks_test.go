@@ -81,12 +81,15 @@ func TestV46_NoOtherWebsiteReachesThePageInARealBrowser(t *testing.T) {
 		arrived := g.arrivals(g.two)
 
 		hostile := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			target := open.url + "/"
+			if r.Header.Get("Cookie") != "" {
+				t.Error("another port gets the cookie")
+			}
+			target := open.pages + "/"
 			if r.URL.Path == "/once" {
 				target = unopened.url + unopened.once
 			}
 			w.Header().Set("Content-Type", "text/html")
-			_, _ = fmt.Fprintf(w, hostilePage, g.attackedForms(open.url), target)
+			_, _ = fmt.Fprintf(w, hostilePage, g.attackedForms(open.pages), target)
 		}))
 		t.Cleanup(hostile.Close)
 		elsewhere := strings.Replace(hostile.URL, "127.0.0.1", "evil.test", 1)
@@ -106,7 +109,7 @@ func TestV46_NoOtherWebsiteReachesThePageInARealBrowser(t *testing.T) {
 		if n := g.arrivals(g.two); n != arrived {
 			t.Errorf("%d pushes arrived, want %d", n, arrived)
 		}
-		p.Navigate(open.url + "/")
+		p.Navigate(open.pages + "/")
 		p.shows("The gateway is ready, but something needs attention.")
 		unopened.typed(b).shows("org.example.up") // nobody has used it up
 	}, browsertest.Hosts("evil.test", "rebound.test"))

@@ -21,10 +21,10 @@ var uiPages = []struct {
 	{name: "an app of webpush", path: "/app?app=org.example.web", texts: []string{"Application server key", "updates.push.services.mozilla.com"}},
 	{name: "pushkeys", path: "/pushkeys", texts: []string{"Find a device by its hash"}},
 	{name: "a list of pushkeys", click: "[aria-labelledby=list] button", texts: []string{"Next page", "suspected"}},
-	{name: "a pushkey", click: `form[action="/pushkeys/explain"] button`, texts: []string{"The pushkey is recorded as dead."}},
-	{name: "after an action", click: `form[action="/pushkeys/forget"] button`, texts: []string{"The gateway forgot the rejection"}},
+	{name: "a pushkey", click: `form[action$="/pushkeys/explain"] button`, texts: []string{"The pushkey is recorded as dead."}},
+	{name: "after an action", click: `form[action$="/pushkeys/forget"] button`, texts: []string{"The gateway forgot the rejection"}},
 	{name: "the outbox", path: "/outbox", texts: []string{"org.example.gone"}},
-	{name: "pending pushes", click: `form[action="/outbox/list"] button`, texts: []string{"in progress", "badge"}},
+	{name: "pending pushes", click: `form[action$="/outbox/list"] button`, texts: []string{"in progress", "badge"}},
 	{name: "a question", click: "main .danger", texts: []string{"Dropped pushes are lost"}},
 	{name: "a test push", path: "/test", texts: []string{"Send a test push"}},
 	{
@@ -42,7 +42,7 @@ func TestV47_ThePagesAreAccessibleAndFitEachScreen(t *testing.T) {
 	t.Parallel()
 	b, process := browsertest.Chromium(t), newProcess(t)
 	many := process.startUI(troubled(t, 200)).typed(b)
-	many.shows("204 apps. Those that need attention are the first.", "org.example.app200", "push.example.org")
+	many.shows("204 apps. Those that need attention come first.", "org.example.app200", "push.example.org")
 	many.looksGood(t, "a list of many apps", 1280)
 	s := process.startUI(troubled(t, 3))
 	p := s.typed(b)
@@ -51,7 +51,7 @@ func TestV47_ThePagesAreAccessibleAndFitEachScreen(t *testing.T) {
 			p.Type(page.fields[i], page.fields[i+1])
 		}
 		if page.path != "" {
-			p.Navigate(s.url + page.path)
+			p.Navigate(s.pages + page.path)
 			p.shows(page.texts...)
 		} else {
 			p.follow(page.click, page.texts...)
@@ -103,7 +103,7 @@ func TestV48_ThePageIsUsedWithTheKeyboardOnly(t *testing.T) {
 			p.Wait(fmt.Sprintf(focused, i))
 		}
 
-		p.Navigate(s.url + "/pushkeys")
+		p.Navigate(s.pages + "/pushkeys")
 		p.Press(browsertest.Tab)
 		p.Press(browsertest.Enter) // Skip to the content
 		p.Wait(`document.activeElement.id === "main"`)

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,7 +97,7 @@ func TestV44_ThePageSaysWhenTheGatewayIsGoneAndRecovers(t *testing.T) {
 		p.WaitText("main", "No push in the last hour")
 
 		s.kill()
-		p.Navigate(session.url + "/")
+		p.Navigate(session.pages + "/")
 		p.shows("The gateway cannot be asked", "Check that Caddy is running")
 		p.Evaluate(hurry, nil)
 		s.start()
@@ -105,11 +108,30 @@ func TestV44_ThePageSaysWhenTheGatewayIsGoneAndRecovers(t *testing.T) {
 			t.Errorf("the exit code is %d", code)
 		}
 		p.WaitText("#refreshing", "The command that serves this page has ended.")
+		other := answerAt(t, session.port(), `<title>Other</title><main id="main" data-refresh>Another program</main>`)
+		p.WaitText("#refreshing", "another program answers at its address. Close this page.")
+		p.Wait(`!document.querySelector(".pause")`)
+		p.shows("The gateway is ready.")
+		other()
 		again := s.gateway.startUI(address, "--port", session.port())
-		p.WaitText("#refreshing", "The command that serves this page was started again.")
 		refused(t, b.Open(session.url), "no session")
 		again.typed(b).shows("The gateway is ready.")
 	})
+}
+
+// answerAt serves a page at all paths of a port of 127.0.0.1, and returns a function that ends that.
+func answerAt(t *testing.T, port, page string) (end func()) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: l, Config: &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, page)
+	})}}
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.Close
 }
 
 func TestV45_ThePageExplainsAnAdminEndpointThatIsNoneOrOfAnotherVersion(t *testing.T) {
@@ -130,7 +152,7 @@ func TestV45_ThePageExplainsAnAdminEndpointThatIsNoneOrOfAnotherVersion(t *testi
 			s := newProcess(t).startUI(tt.address)
 			p := uiPage{b.Open(s.url + s.once), s}
 			p.shows(tt.texts...)
-			p.follow(`nav a[href="/pushkeys"]`, "Find a device by its hash")
+			p.follow(`nav a[href$="/pushkeys"]`, "Find a device by its hash")
 		})
 	}
 }

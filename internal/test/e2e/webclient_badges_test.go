@@ -3,8 +3,6 @@ package e2e
 import (
 	"fmt"
 	"testing"
-
-	"github.com/matrix-push/caddy-matrix-push/internal/test/autopushtest"
 )
 
 // badgeUpdate returns a badge update as Synapse sends it.
@@ -38,7 +36,7 @@ func TestV05_BadgeUpdatesKeepTheSubscriptionOfAClientThatShowsThem(t *testing.T)
 				w.receives(badgeUpdate(unread + 1))
 			}
 			if !tt.keeps {
-				given := w.service.Wait(w.subscription().Endpoint, func(sub autopushtest.Subscription) bool { return sub.Unregistered != 0 })
+				given := w.service.Wait(w.subscription().Endpoint, gaveUp)
 				if given.Unregistered != 201 {
 					t.Errorf("the browser gave the subscription up because of %d", given.Unregistered)
 				}

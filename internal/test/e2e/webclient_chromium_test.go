@@ -38,6 +38,24 @@ func TestV08_ChromiumShowsEachPushOfTheGateway(t *testing.T) {
 	}
 }
 
+// Each push has the session ID of the pusher that it was for. An earlier account's push may arrive late.
+func TestV08_ChromiumShowsNothingOfAnotherSession(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", map[string][]string{"worker.js": {"navigator.setAppBadge(unread)", "registration.showNotification(`Number ${unread}`)"}})
+	b := browsertest.Chromium(t)
+	p := b.Open(w.url)
+	waitState(p, pushState, "off")
+	push := func(session string) string {
+		return string(mustMarshal(map[string]any{"event_id": "$" + session, "sender": "Alice", "unread": 2, "session_id": session}))
+	}
+	deliver(b, p, push("without a device"), seen{"Nothing new", ""})
+	p.Evaluate(`import("/lib/storage.js").then(({set}) => set("device", {sessionID: "this"}))`, nil)
+	deliver(b, p, push("another"), seen{"Nothing new", ""})
+	waitShown(p, seen{"Nothing new", ""})
+	deliver(b, p, push("this"), seen{"Alice", "Open your client to read it"})
+	waitShown(p, seen{"Alice", "Open your client to read it"}, seen{"Number 2", ""})
+}
+
 // deliver hands a push to the worker of a page, and waits until the worker has told the page what it shows. A look at the notifications before
 // would make Chromium forget one that is not displayed yet.
 func deliver(b *browsertest.Browser, p *browsertest.Page, payload string, want seen) {

@@ -108,8 +108,8 @@ func (w *webClient) unregister(p *browsertest.Page) {
 	if left := w.hs.registered(); len(left) != 0 {
 		w.t.Errorf("%d pushers are left", len(left))
 	}
-	if code := w.subscription().Unregistered; code != http.StatusOK {
-		w.t.Errorf("the browser told the push service %d", code)
+	if given := w.service.Wait(w.subscription().Endpoint, gaveUp); given.Unregistered != http.StatusOK {
+		w.t.Errorf("the browser told the push service %d", given.Unregistered)
 	}
 	gateway := w.gateway.homeserver()
 	gateway.url = w.url + "_matrix/push/v1/notify"

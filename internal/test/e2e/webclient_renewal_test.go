@@ -73,7 +73,8 @@ func TestV06_ANewKeyAtTheGatewayMakesThePageSubscribeAgain(t *testing.T) {
 	p.Navigate(w.url)
 	p.WaitText(pushMessage, "The gateway has a new key, so this browser has subscribed again.")
 	w.waitOnlyPusher(2)
-	if first := w.service.Subscriptions()[0]; first.Unregistered != http.StatusOK || first.Key == w.subscription().Key {
+	first := w.service.Wait(w.service.Subscriptions()[0].Endpoint, gaveUp)
+	if first.Unregistered != http.StatusOK || first.Key == w.subscription().Key {
 		t.Errorf("the browser gave the earlier subscription up because of %d", first.Unregistered)
 	}
 }
@@ -130,7 +131,85 @@ func TestV06_AnEndedSessionNeedsOnlyAnotherSignIn(t *testing.T) {
 	p.Click("#sign-out")
 	waitState(p, accountState, "signed-out")
 	p.WaitText(accountMessage, "You have signed out, and the session has ended.")
-	if token, _ := w.hs.session(); token != "" || len(w.hs.registered()) > 0 || w.subscription().Unregistered != http.StatusOK {
-		t.Error("the session, the pusher or the subscription is still there")
+	if token, _ := w.hs.session(); token != "" || len(w.hs.registered()) > 0 {
+		t.Error("the session or the pusher is still there")
 	}
+	if given := w.service.Wait(w.subscription().Endpoint, gaveUp); given.Unregistered != http.StatusOK {
+		t.Errorf("the browser gave the subscription up because of %d", given.Unregistered)
+	}
+}
+
+// gaveUp reports whether the browser has told the push service that a subscription has ended.
+func gaveUp(sub autopushtest.Subscription) bool { return sub.Unregistered != 0 }
+
+// The session of a token belongs to another client. Homeservers sign that client out if a login continues its session.
+func TestV06_APasswordDoesNotContinueTheSessionOfAToken(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", nil)
+	p := w.firefox().Open(w.url)
+	turnOn(p)
+	signInWithToken(p, w.hs.URL, w.hs.newToken())
+	waitState(p, accountState, "registered")
+	_, other := w.hs.session()
+	w.hs.expire(true)
+	p.Navigate(w.url)
+	p.WaitText(accountMessage, "The homeserver has ended your session. Sign in again.")
+	w.signIn(p)
+	waitState(p, accountState, "registered")
+	if _, own := w.hs.session(); own == other {
+		t.Error("the page has continued the session of another client")
+	}
+}
+
+// The browser reports news, such as that the user has allowed notifications, while an action runs.
+func TestV06_ACheckWaitsForTheActionAndKeepsItsMessage(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", nil)
+	p := w.firefox().Open(w.url)
+	waitState(p, pushState, "off")
+	const news = `navigator.serviceWorker.dispatchEvent(new MessageEvent("message", {data: {type: "renewed"}}))`
+	p.Evaluate(`new Promise(held => navigator.locks.request("registration", () => {
+		held();
+		return new Promise(release => globalThis.release = release);
+	}))`, nil)
+	p.Click("#turn-on")
+	p.Wait(`navigator.locks.query().then(({pending}) => pending.length === 1)`)
+	p.Evaluate(news, nil)
+	wantText(p, "The browser is subscribing …")
+	p.Evaluate(`release()`, nil)
+	waitState(p, pushState, "on")
+	wantText(p, "To try it, press “Send me one”.")
+	p.Evaluate(news, nil)
+	waitState(p, pushState, "on")
+	wantText(p, "To try it, press “Send me one”.")
+	w.gateway.terminate()
+	p.Evaluate(news, nil)
+	wantSaid(p, pushMessage, "does not answer")
+	w.gateway.start(w.configured(""))
+	p.Evaluate(news, nil)
+	wantText(p, "")
+}
+
+// wantText wants exactly this message about notifications.
+func wantText(p *browsertest.Page, text string) {
+	p.Wait(`document.querySelector("` + pushMessage + `").innerText === "` + text + `"`)
+}
+
+// A gateway may still push for a user whose session has ended, while another user is signed in.
+func TestV06_AnotherUserDoesNotSeeThePushesOfTheEarlierOne(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", nil)
+	p := w.subscribed(w.firefox())
+	earlier := w.hs.registered()
+	w.hs.expire(true)
+	p.Navigate(w.url)
+	p.WaitText(accountMessage, "The homeserver has ended your session. Sign in again.")
+	w.hs.change(func() { w.hs.user = "carol" })
+	w.signIn(p)
+	waitState(p, accountState, "registered")
+	w.waitOnlyPusher(1)
+	waitShown(p, seen{"Alice Liddell in Mad Tea Party", "It goes on"})
+	w.hs.change(func() { w.hs.pushers = earlier })
+	w.receives(says("$secret", "!room:hs.test", "For Bob’s eyes only"))
+	waitShown(p, seen{"Alice Liddell in Mad Tea Party", "It goes on"}, seen{"Nothing new", ""})
 }

@@ -49,15 +49,14 @@ func TestV07_ThePageSaysWhatToDoAboutAGateway(t *testing.T) {
 		"is another server":     {serveAnswer(t, http.StatusOK, "<!doctype html>"), []string{"not a Matrix push gateway", "config.js"}},
 		"has a broken key":      {serveAnswer(t, http.StatusOK, `{"webpush":{"org.example.web":{"application_server_key":"AAAA"}}}`), []string{"refuses the gateway’s key", "vapid_key_file"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			p := b.Open(servePages(t, tt.gateway))
-			if name == "has a broken key" {
-				waitState(p, pushState, "off")
-				p.Click("#turn-on")
-			}
-			wantSaid(p, pushMessage, tt.want...)
-			p.Close()
-		})
+		t.Log("a gateway that", name) // shown if the test fails; the browser belongs to the whole test
+		p := b.Open(servePages(t, tt.gateway))
+		if name == "has a broken key" {
+			waitState(p, pushState, "off")
+			p.Click("#turn-on")
+		}
+		wantSaid(p, pushMessage, tt.want...)
+		p.Close()
 	}
 }
 
@@ -101,16 +100,15 @@ func TestV07_ThePageSaysWhatToDoAboutAHomeserver(t *testing.T) {
 			"ORG_EXAMPLE_ODD", "The reason of the homeserver",
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			hs := newClientServer(t)
-			p.Navigate(page)
-			if tt.request != "" {
-				hs.program(tt.request, tt.answers...)
-			}
-			signIn(p, cmp.Or(tt.server, hs.URL), hs.user, hs.password)
-			wantSaid(p, accountMessage, tt.want...)
-			waitState(p, accountState, "signed-out")
-		})
+		t.Log("a homeserver that", name)
+		hs := newClientServer(t)
+		p.Navigate(page)
+		if tt.request != "" {
+			hs.program(tt.request, tt.answers...)
+		}
+		signIn(p, cmp.Or(tt.server, hs.URL), hs.user, hs.password)
+		wantSaid(p, accountMessage, tt.want...)
+		waitState(p, accountState, "signed-out")
 	}
 }
 
@@ -135,26 +133,63 @@ func TestV07_ASignInWaitsForAHomeserverThatAsksForASecond(t *testing.T) {
 
 func TestV07_ThePageSaysWhatToDoWithoutAPushService(t *testing.T) {
 	t.Parallel()
+	impatient := map[string][]string{"lib/subscription.js": {"subscribeTime = 20_000", "subscribeTime = 2_000"}}
 	for name, tt := range map[string]struct {
 		start   func(testing.TB, ...browsertest.Option) *browsertest.Browser
 		options []browsertest.Option
+		edits   map[string][]string
 		want    string
 	}{
 		"Firefox that cannot reach its own": {
-			browsertest.Firefox, []browsertest.Option{browsertest.PushService("ws://" + hangsUp(t))}, "can’t reach its push service",
+			browsertest.Firefox, []browsertest.Option{browsertest.PushService("ws://" + hangsUp(t))}, impatient, "can’t reach its push service",
 		},
-		"Firefox that has none":  {browsertest.Firefox, nil, "could not subscribe at its push service"},
-		"Chromium that has none": {browsertest.Chromium, nil, "can’t reach its push service"},
+		"Firefox that has none":  {browsertest.Firefox, nil, nil, "could not subscribe at its push service"},
+		"Chromium that has none": {browsertest.Chromium, nil, impatient, "can’t reach its push service"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWebClient(t, "", map[string][]string{"lib/subscription.js": {"subscribeTime = 20_000", "subscribeTime = 2_000"}})
+			w := newWebClient(t, "", tt.edits)
 			p := tt.start(t, tt.options...).Open(w.url)
 			waitState(p, pushState, "off")
 			p.Click("#turn-on")
 			wantSaid(p, pushMessage, tt.want, "this machine needs internet", "press “Turn on” again")
 		})
 	}
+}
+
+func TestV07_ThePageSaysWhatToDoIfItsWorkerDoesNotStart(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", map[string][]string{"worker.js": {"const { clients", "const const { clients"}})
+	p := browsertest.Chromium(t).Open(w.url)
+	wantSaid(p, pushMessage, "didn’t start this page’s service worker", "Reload the page")
+	waitState(p, pushState, "unavailable")
+}
+
+func TestV07_ThePageSaysWhatIsLeftIfTheHomeserverCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", nil)
+	p := w.subscribed(w.firefox())
+	down := refusal{http.StatusBadGateway, "", nil}
+	w.hs.program("POST /pushers/set", down)
+	p.Click("#turn-off")
+	wantSaid(p, accountMessage, "Notifications are off, but", "deletes the pusher when the gateway rejects the next push")
+	waitState(p, pushState, "off")
+	w.hs.program("POST /logout", down)
+	p.Click("#sign-out")
+	wantSaid(p, accountMessage, "has forgotten your session", "End it in the settings of another client")
+	waitState(p, accountState, "signed-out")
+}
+
+func TestV07_ThePageSaysThatNoPushHasCome(t *testing.T) {
+	t.Parallel()
+	w := newWebClient(t, "", map[string][]string{"page/main.js": {"pushTime = 30_000", "pushTime = 1"}})
+	p := w.firefox().Open(w.url)
+	turnOn(p)
+	w.service.Hold()
+	p.Click("#send")
+	wantSaid(p, pushMessage, "the browser has not received it yet", "Its log names the cause")
+	w.service.Release()
+	p.WaitText(pushMessage, "It works: this browser has received the push.")
 }
 
 func TestV07_ThePageSaysWhatToDoWithoutPermission(t *testing.T) {

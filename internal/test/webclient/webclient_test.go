@@ -59,8 +59,10 @@ func TestV14_ThePageHasThePolicyOfTheQuickStart(t *testing.T) {
 	if meta[1] != want {
 		t.Errorf("got  %s\nwant %s", meta[1], want)
 	}
-	if !strings.Contains(read(t, "README.md"), header[1]) {
-		t.Error("README.md doesn't have the policy of Caddyfile.example")
+	for _, page := range []string{"README.md", "../../docs/webclient.md"} {
+		if !strings.Contains(read(t, page), header[1]) {
+			t.Errorf("%s doesn't have the policy of Caddyfile.example", page)
+		}
 	}
 }
 

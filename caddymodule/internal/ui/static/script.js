@@ -6,8 +6,11 @@
   const patience = 30000;
   const main = document.getElementById('main');
   const status = document.getElementById('refreshing');
-  if (!('refresh' in main.dataset)) return;
+  // session is a value that only the command that served this page knows. Another program may have its port after it has ended.
+  const session = main.dataset.refresh;
+  if (!session) return;
 
+  let ended = false;
   let paused = false;
   let shownAt = new Date();
 
@@ -26,7 +29,7 @@
   // busy reports whether somebody uses the page in a way that new content would disturb. A click ends where it began.
   const busy = () => {
     const active = document.activeElement;
-    return paused || document.hidden || main.matches(':active') || Boolean(active && active.closest('#main form')) || !getSelection().isCollapsed;
+    return ended || paused || document.hidden || main.matches(':active') || Boolean(active && active.closest('#main form')) || !getSelection().isCollapsed;
   };
 
   // say shows a problem. The same problem is not announced twice.
@@ -53,15 +56,20 @@
       const response = await fetch(location.href, { cache: 'no-store', signal: AbortSignal.timeout(patience) });
       const page = new DOMParser().parseFromString(await response.text(), 'text/html');
       const fresh = page.getElementById('main');
+      if (fresh?.dataset.refresh !== session) {
+        ended = true;
+        button.remove();
+        say('The command that served this page has ended, and another program answers at its address. Close this page.');
+        return;
+      }
       if (busy()) return;
       // A page that shows only a problem has no state to keep.
-      if (fresh && (response.ok || document.getElementById('problem'))) {
+      if (response.ok || document.getElementById('problem')) {
         replace(fresh);
         document.title = page.title;
         say('');
       } else {
-        const problem = page.getElementById('problem');
-        say(problem ? problem.textContent : 'The command that serves this page was started again. Open the URL that it printed.');
+        say(page.getElementById('problem').textContent);
       }
     } catch {
       say('The command that serves this page has ended. Start it again, and open the URL that it prints.');
@@ -70,7 +78,7 @@
 
   const next = async () => {
     if (!busy()) await refresh();
-    setTimeout(next, every);
+    if (!ended) setTimeout(next, every);
   };
   setTimeout(next, every);
   document.addEventListener('visibilitychange', () => { if (!busy()) refresh(); });
