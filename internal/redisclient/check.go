@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -57,21 +57,30 @@ func (c *Client) Check(ctx context.Context, log *slog.Logger, keys ...string) er
 	return nil
 }
 
-// checkServers looks at the server of each key. It returns a refusal rather than that a server cannot be reached.
-func (c *Client) checkServers(ctx context.Context, log *slog.Logger, keys []string) (unreachable error) {
-	var asked []*redis.Client
+// checkServers looks at the server of each key, at all servers at once. It returns a refusal rather than that a server cannot be reached.
+func (c *Client) checkServers(ctx context.Context, log *slog.Logger, keys []string) error {
+	var errs []error
+	byServer := make(map[*redis.Client][]string)
 	for _, key := range keys {
 		server, err := c.On(ctx, key)
-		if err == nil && !slices.Contains(asked, server) {
-			asked = append(asked, server)
-			err = c.checkServer(ctx, log, server)
-		}
 		if err == nil {
-			err = c.Eval(ctx, trial, []string{key}).Err()
+			byServer[server] = append(byServer[server], key)
 		}
-		if c.address.URL == "" && answered(err, "READONLY", "MOVED") { // it becomes or was a primary, and the others know
-			err = fmt.Errorf("%w: %w", errNotNow, err)
-		}
+		errs = append(errs, c.passing(err))
+	}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for server, keys := range byServer {
+		all.Go(func() {
+			err := c.passing(c.checkKeys(ctx, log, server, keys))
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	all.Wait()
+	var unreachable error
+	for _, err := range errs {
 		switch {
 		case Unreachable(err):
 			unreachable = err
@@ -80,6 +89,23 @@ func (c *Client) checkServers(ctx context.Context, log *slog.Logger, keys []stri
 		}
 	}
 	return unreachable
+}
+
+// passing adds errNotNow to the error of a server that becomes or was a primary: the others know.
+func (c *Client) passing(err error) error {
+	if c.address.URL == "" && answered(err, "READONLY", "MOVED") {
+		return fmt.Errorf("%w: %w", errNotNow, err)
+	}
+	return err
+}
+
+// checkKeys looks at a server, and tries what the stores do with some of its keys.
+func (c *Client) checkKeys(ctx context.Context, log *slog.Logger, server *redis.Client, keys []string) error {
+	err := c.checkServer(ctx, log, server)
+	for n := 0; n < len(keys) && err == nil; n++ {
+		err = c.Eval(ctx, trial, keys[n:n+1]).Err()
+	}
+	return err
 }
 
 // checkServer looks at a server's version and settings, for which not every user may ask, and at its cluster.

@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 )
@@ -51,6 +54,28 @@ func TestM05_AClusterThatCannotBeUsedFailsTheLoad(t *testing.T) {
 	}
 	s.Forget(keyOn(0))
 	wantRefused(t, []refusal{{"a slot without a node", clusterAt(s.Addresses()...), "the cluster has nodes for only 16383 of 16384 slots"}})
+}
+
+func TestM13_AServerThatHangsDoesNotHideTheRefusalOfAnother(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartCluster(t, slices.Concat(push,
+		[]string{"--user", "narrow", "on", ">" + secret, "~{bar}:*", "+@all"},
+	)...)
+	address := clusterAt(s.Addresses()...)
+	address.Cluster.Username = "narrow"
+	c := loadAt(t, address)
+	if err := c.Get(t.Context(), keyOn(0)).Err(); !errors.Is(err, redis.Nil) { // it knows the nodes
+		t.Fatal(err)
+	}
+	hung := s.Primary(keyOn(0))
+	for _, replica := range s.Replicas(hung) { // so no replica takes over
+		replica.Kill()
+	}
+	hung.Pause()
+	err := c.Check(t.Context(), slog.New(slog.DiscardHandler), keyOn(0), keyOn(1))
+	if !answered(err, "NOPERM") {
+		t.Errorf("the error is %v", err)
+	}
 }
 
 // deaf is a connection that loses the answer to an INCR.

@@ -31,7 +31,8 @@ func (q *queue) rouse(ctx context.Context, app string) error {
 	return q.each(func(s *shard) error { return s.rouse(ctx, app) })
 }
 
-// rouseHost makes some devices of a host due, in one shard after the other, beginning with any of them, or all devices in all shards.
+// rouseHost makes some devices of a host due, in one shard after the other, beginning with any of them, or all devices in all shards. For
+// some devices, it does not wait for a shard that does not work.
 func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due int, err error) {
 	if most <= 0 {
 		counts := make([]int, len(q.shards))
@@ -46,7 +47,12 @@ func (q *queue) rouseHost(ctx context.Context, app, host string, most int) (due 
 	}
 	var errs []error
 	for first, n := rand.IntN(len(q.shards)), 0; n < len(q.shards) && due < most; n++ { //nolint:gosec // no secret
-		some, err := q.shards[(first+n)%len(q.shards)].rouseHost(ctx, app, host, most-due)
+		s := q.shards[(first+n)%len(q.shards)]
+		if trouble := s.trouble.Load(); trouble != nil {
+			errs = append(errs, *trouble)
+			continue
+		}
+		some, err := s.rouseHost(ctx, app, host, most-due)
 		due, errs = due+some, append(errs, err)
 	}
 	if due == most {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -29,11 +30,17 @@ func (q *queue) own() string { return strconv.Itoa(len(q.shards)) }
 
 // stored returns the number of shards of the outbox in Redis.
 func (q *queue) stored(ctx context.Context) (string, error) {
-	number, err := q.Client.Get(ctx, q.main()).Result()
+	number, err := q.numberAt(ctx, q.main())
+	return number, q.failed(err)
+}
+
+// numberAt returns the number of shards that is in a key.
+func (q *queue) numberAt(ctx context.Context, key string) (string, error) {
+	number, err := q.Client.Get(ctx, key).Result()
 	if errors.Is(err, redis.Nil) {
 		return "1", nil
 	}
-	return number, q.failed(err)
+	return number, err
 }
 
 func (q *queue) failed(err error) error {
@@ -51,6 +58,58 @@ func (q *queue) adopt(ctx context.Context) (err error) {
 		}
 	}
 	return err
+}
+
+// adoptLater tries again what failed when the configuration loaded, until the context ends.
+func (q *queue) adoptLater(ctx context.Context) {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.unadopted:
+		}
+		for again := true; again; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			again = q.adoptAgain(ctx)
+		}
+	}
+}
+
+// adoptAgain adopts the number of shards, and reports whether that must be tried again. If pushes are pending with another number, no shard
+// is used until they have been moved.
+func (q *queue) adoptAgain(ctx context.Context) (again bool) {
+	if q.refused.Load() != nil {
+		if was, err := q.stored(ctx); err != nil || was != q.own() {
+			return true
+		}
+	}
+	switch err := q.adopt(ctx); {
+	case err == nil:
+		q.refused.Store(nil)
+		return false
+	case errors.Is(err, errRefused):
+		q.refused.Store(&err)
+		q.Log().Error("the outbox cannot be used with this number of shards", "error", err)
+		for _, s := range q.shards {
+			s.trouble.Store(&err)
+		}
+		q.desks.wake()
+	}
+	return true
+}
+
+// wrongNumber returns why a shard cannot be used with the configuration's number.
+func (s *shard) wrongNumber() error {
+	if refused := s.queue.refused.Load(); refused != nil {
+		return *refused
+	}
+	return s.wrapped(errShards)
 }
 
 func (q *queue) tryAdopt(ctx context.Context) error {

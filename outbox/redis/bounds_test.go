@@ -249,3 +249,33 @@ func TestTheUserOfThePageMayNoteAndVouch(t *testing.T) {
 		t.Errorf("%d events are recalled, and %d are vouched for", len(recalled(t, b)), len(vouchedFor(t, b)))
 	}
 }
+
+func TestM15_StrangersHaveNoMoreRoomInSeveralShards(t *testing.T) {
+	t.Parallel()
+	for _, shards := range []int{1, 3, 16, 1024} {
+		b := Box{Shards: shards, MaxPerApp: 10_000_000, MaxSize: 1 << 40}
+		room := b.bounds().OfStrangers()
+		room.Entries, room.Size = room.Entries*shards, room.Size*int64(shards)
+		if room.Entries > 25_000 || room.Entries < 24_000 || room.Size > 64<<20 || room.Size < 63<<20 {
+			t.Errorf("%d shards have room for %+v", shards, room)
+		}
+	}
+}
+
+func TestM15_AShardWithLittleRoomIsReported(t *testing.T) {
+	t.Parallel()
+	address := at(redistest.Start(t).URL)
+	for _, tt := range []struct {
+		shards int
+		size   int64
+		want   bool
+	}{{1, 50_000, false}, {16, 1_000_000, true}, {16, 10_000_000, false}} {
+		b := provision(t, &Box{Address: address, Prefix: fmt.Sprint(tt.shards, tt.size), Shards: tt.shards, MaxSize: tt.size})
+		var log logBuffer
+		b.log = log.logger()
+		open(t, b)
+		if got := strings.Contains(log.String(), "room for few large pushes"); got != tt.want {
+			t.Errorf("with %d shards and %d bytes, it was reported: %v", tt.shards, tt.size, got)
+		}
+	}
+}

@@ -123,7 +123,7 @@ func (b *Box) shards() int { return b.Address.Shards(b.Shards) }
 func (b *Box) bounds() bounds.Bounds {
 	all, shards := b.options().Bounds(), b.shards()
 	return bounds.Bounds{
-		PerApp: redisclient.Portion(all.PerApp, shards), PerDevice: all.PerDevice, Size: redisclient.Portion(all.Size, shards),
+		PerApp: redisclient.Portion(all.PerApp, shards), PerDevice: all.PerDevice, Size: redisclient.Portion(all.Size, shards), Parts: shards,
 	}
 }
 
@@ -137,9 +137,17 @@ func (b *Box) Open(ctx context.Context) error {
 		return err
 	}
 	b.Address.WarnShards(b.shards(), b.log)
-	// Without Redis, this is done when a push comes for a new shard.
-	if err := b.queue.adopt(ctx); errors.Is(err, errRefused) {
+	if b.shards() > 1 && b.bounds().Small() {
+		b.log.Warn("a shard has room for few large pushes", "hint", "use a larger max_size or fewer shards")
+	}
+	err := b.queue.adopt(ctx)
+	if err == nil || errors.Is(err, errRefused) {
 		return err
+	}
+	b.log.Error("the number of shards of the outbox cannot be checked yet", "error", err)
+	select {
+	case b.queue.unadopted <- struct{}{}:
+	default: // it is tried already
 	}
 	return nil
 }

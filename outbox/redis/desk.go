@@ -8,8 +8,12 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
 
-// hesitation is how long a caller waits for the answer of one shard before it asks the next one too.
-const hesitation = 20 * time.Millisecond
+// A caller waits for the answer of one shard before it asks the next one too: for twice as long as the latest answer took, between these
+// two. Otherwise it would lease more from slow shards than it needs.
+const (
+	hesitation    = 20 * time.Millisecond
+	maxHesitation = 5 * hesitation
+)
 
 // never is when to ask a shard that has nothing due, or that is being asked.
 var never = time.Unix(1<<40, 0)
@@ -30,7 +34,7 @@ func (d *desks) of(app string) *desk {
 	defer d.mu.Unlock()
 	one := d.byApp[app]
 	if one == nil {
-		one = &desk{next: slices.Repeat([]time.Time{time.Now()}, d.shards), changed: make(chan struct{})}
+		one = newDesk(d.shards)
 		d.byApp[app] = one
 	}
 	return one
@@ -71,11 +75,18 @@ func (d *desks) wake() {
 type desk struct {
 	mu      sync.Mutex
 	next    []time.Time     // by shard: when to ask it
-	asked   int             // how many shards are being asked
+	asked   []time.Time     // by shard: since when it is being asked; zero if it is not
 	latest  time.Time       // when the latest of them was asked
+	took    time.Duration   // how long the latest answer took
 	callers int             // how many calls wait
 	granted []outbox.Leased // nobody has them yet; empty unless somebody waits
 	changed chan struct{}   // closed at the next change
+}
+
+func newDesk(shards int) *desk {
+	return &desk{
+		next: slices.Repeat([]time.Time{time.Now()}, shards), asked: make([]time.Time, shards), changed: make(chan struct{}),
+	}
 }
 
 func (d *desk) waiting() bool {
@@ -140,7 +151,12 @@ func (d *desk) collect(n int) (leased []outbox.Leased) {
 func (d *desk) expects() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.asked > 0 && d.callers == 1
+	return d.asking() && d.callers == 1
+}
+
+// asking reports whether any shard is being asked.
+func (d *desk) asking() bool {
+	return slices.ContainsFunc(d.asked, func(since time.Time) bool { return !since.IsZero() })
 }
 
 // choose returns the shard to ask now for at most so many leases, and counts it as asked. It is the one that has had something due for the
@@ -152,12 +168,13 @@ func (d *desk) choose(now time.Time, n int, works func(shard int) bool) (shard, 
 	if most = n - len(d.granted); most <= 0 {
 		return -1, 0, 0, false
 	}
-	if wait = d.latest.Add(hesitation).Sub(now); d.asked > 0 && wait > 0 {
+	hesitates := min(max(2*d.took, hesitation), maxHesitation)
+	if wait = d.latest.Add(hesitates).Sub(now); d.asking() && wait > 0 {
 		return -1, 0, wait, true
 	}
 	shard = -1
 	for i, at := range d.next {
-		if works(i) && (shard < 0 || at.Before(d.next[shard])) {
+		if works(i) && d.asked[i].IsZero() && (shard < 0 || at.Before(d.next[shard])) {
 			shard = i
 		}
 	}
@@ -167,9 +184,8 @@ func (d *desk) choose(now time.Time, n int, works func(shard int) bool) (shard, 
 	if wait = d.next[shard].Sub(now); wait > 0 {
 		return -1, 0, wait, false
 	}
-	d.next[shard], d.latest = never, now
-	d.asked++
-	return shard, most, hesitation, true
+	d.next[shard], d.asked[shard], d.latest = never, now, now
+	return shard, most, hesitates, true
 }
 
 // answered ends the asking of a shard. It is asked again at a time, unless that is sooner by now. If nobody waits any more, the leases are
@@ -177,7 +193,7 @@ func (d *desk) choose(now time.Time, n int, works func(shard int) bool) (shard, 
 func (d *desk) answered(shard int, leased []outbox.Leased, next time.Time) (orphans []outbox.Leased) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked--
+	d.took, d.asked[shard] = time.Since(d.asked[shard]), time.Time{}
 	if next.Before(d.next[shard]) {
 		d.next[shard] = next
 	}

@@ -14,7 +14,7 @@ import (
 func (q *queue) lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {
 	d := q.desks.of(app)
 	d.enter()
-	defer func() { q.giveBack(d.leave()) }()
+	defer func() { go q.giveBack(d.leave()) }() // the queue stays open as long as leases are held
 	for {
 		changed, over := d.watch(), ctx.Done()
 		err := cmp.Or(ctx.Err(), q.unusable())
@@ -108,7 +108,7 @@ func (s *shard) take(ctx context.Context, app string, n int) (leased []outbox.Le
 		return nil, next, err
 	}
 	if ms == otherShards {
-		return nil, next, s.wrapped(errShards)
+		return nil, next, s.wrongNumber()
 	}
 	for len(v.rest) > 0 {
 		r := outbox.Ref{App: app, Device: deviceOf(v.text()), ID: v.text()}

@@ -40,8 +40,10 @@ func (q *queue) move(ctx context.Context, tell func(moved int)) error {
 	if err != nil {
 		return err
 	}
-	if was == q.own() && q.mark(ctx) == nil {
-		return nil
+	if was == q.own() {
+		if err := q.mark(ctx); !errors.Is(err, errRefused) {
+			return err
+		}
 	}
 	m := &move{queue: q, tell: tell}
 	from, err := m.from(was)
@@ -94,20 +96,33 @@ func unlike(shards, others []*shard) (rest []*shard) {
 	return rest
 }
 
-// begin keeps all gateways from taking and leasing pushes.
+// begin keeps all gateways from taking and leasing pushes. It changes nothing if a shard cannot be reached: otherwise, one such shard would
+// stop all others.
 func (m *move) begin(ctx context.Context, was string) error {
-	switch now, err := m.number(ctx, m.main(), was, m.name); {
-	case err != nil:
-		return m.failed(err)
-	case now != m.name:
-		return errOtherMove
-	}
-	for _, s := range m.places {
-		if err := m.Client.Set(ctx, s.keys.shards, m.name, 0).Err(); err != nil {
+	numbers := make([]string, len(m.places))
+	for n, s := range m.places {
+		var err error
+		if numbers[n], err = m.numberAt(ctx, s.keys.shards); err != nil {
 			return s.wrapped(err)
 		}
 	}
+	if err := m.claim(ctx, m.main(), was); err != nil {
+		return err
+	}
+	for n, s := range m.places {
+		if err := m.claim(ctx, s.keys.shards, numbers[n]); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// claim writes the move's name in place of a number, unless that is another one by now.
+func (m *move) claim(ctx context.Context, key, was string) error {
+	if now, err := m.number(ctx, key, was, m.name); err != nil || now == m.name {
+		return m.failed(err)
+	}
+	return errOtherMove
 }
 
 // finish has the gateways take and lease pushes again, with the new number.
@@ -234,5 +249,9 @@ func (m *move) device(ctx context.Context, from, to *shard, app, key string) err
 		return nil
 	}
 	m.moved.Add(int64(added))
-	return from.wrapped(dropScript.Run(ctx, m.Client, from.keys.of(app), key, "").Err())
+	dropped, err := dropScript.Run(ctx, m.Client, append(from.keys.of(app), from.keys.shards), key, "", m.name).Int()
+	if err == nil && dropped == -1 { // another move may need them here
+		return errOtherMove
+	}
+	return from.wrapped(err)
 }

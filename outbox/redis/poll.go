@@ -52,8 +52,8 @@ func (s *shard) poll(ctx context.Context) error {
 		return err
 	}
 	v := read(answer)
-	if v.number() == otherShards {
-		return s.wrapped(errShards)
+	if v.number() == otherShards || s.queue.refused.Load() != nil {
+		return s.wrongNumber()
 	}
 	now := time.Now()
 	for len(v.rest) > 0 {
@@ -93,7 +93,7 @@ func (s *shard) works() {
 
 // answers notes that a shard has answered, so an outage is over.
 func (s *shard) answers() {
-	if trouble := s.trouble.Load(); trouble != nil && !errors.Is(*trouble, errShards) {
+	if trouble := s.trouble.Load(); trouble != nil && !errors.Is(*trouble, errShards) && !errors.Is(*trouble, errRefused) {
 		s.works()
 	}
 }

@@ -26,6 +26,9 @@ type queue struct {
 	losses losses.Current
 	forgot atomic.Pointer[func(events int)]      // of the newest live configuration; the function may be nil
 	route  func(device [16]byte, shards int) int // redisclient.Shard, except in tests
+
+	unadopted chan struct{}         // if the number of shards must still be adopted
+	refused   atomic.Pointer[error] // why it cannot be; nil if it can, or if that is unknown
 }
 
 // shard is a process's part of one shard of the outbox: of the devices that belong to it, and of the keys with its hash tag.
@@ -48,11 +51,11 @@ func share(at redisclient.Address, prefix string, shards int, gateway string, ro
 	return redisclient.Share(pool, at, name, gateway, func(client *redisclient.Client, key string) *queue {
 		owner := make([]byte, 8)
 		_, _ = rand.Read(owner) // never fails
-		q := &queue{prefix: prefix, owner: hex.EncodeToString(owner), desks: newDesks(shards), route: route}
+		q := &queue{prefix: prefix, owner: hex.EncodeToString(owner), desks: newDesks(shards), route: route, unadopted: make(chan struct{}, 1)}
 		if route == nil {
 			q.route = redisclient.Shard
 		}
-		var background []func(context.Context)
+		background := []func(context.Context){q.adoptLater}
 		trials := []string{newKeys(prefix).check}
 		for n := range shards {
 			s := newShard(q, n, shards)

@@ -90,7 +90,7 @@ func (s *shard) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (d
 	case taken:
 		return nil, outbox.ErrTaken
 	case resharded, unmarked:
-		return nil, s.wrapped(errShards)
+		return nil, s.wrongNumber()
 	case late:
 		return displaced, nil
 	}

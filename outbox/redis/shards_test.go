@@ -198,7 +198,7 @@ func TestALeaseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 		t.Fatal(leased, err)
 	}
 	d := b.queue.desks.of(app)
-	d.asked++
+	d.asked[0] = time.Now()
 	b.queue.giveBack(d.answered(0, leased, next))
 	if ids := leaseIn(t, b, patience); !slices.Equal(ids, []string{"late"}) {
 		t.Errorf("leased are %q", ids)
@@ -213,7 +213,7 @@ func TestALeaseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 	go func() { got <- leaseIn(t, b, patience) }()
 	waitUntil(t, "somebody waits", d.waiting)
 	d.mu.Lock()
-	d.asked++
+	d.asked[0] = time.Now()
 	d.mu.Unlock()
 	if orphans := d.answered(0, leased, next); len(orphans) != 0 {
 		t.Error("it is given back although somebody waits")

@@ -89,6 +89,9 @@ func (d *shelf) ask(ctx context.Context, keys []rejected.Key, missing []int, mar
 	for _, i := range missing {
 		byShard[d.of(keys[i])] = append(byShard[d.of(keys[i])], i)
 	}
+	if len(byShard) == 1 {
+		return d.askShard(ctx, keys, missing, marks, expire)
+	}
 	var asked sync.WaitGroup
 	errs := make([]error, len(d.shards))
 	for n, some := range byShard {

@@ -1,10 +1,14 @@
 package redis
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
@@ -64,6 +68,52 @@ func TestM12_AShardThatIsDownCostsOnlyItsRecords(t *testing.T) {
 		_, err := s.Get(t.Context(), k)
 		if (err != nil) != slices.Contains(down, k) {
 			t.Errorf("Get: %v", err)
+		}
+	}
+}
+
+// hanging is a hook with which the commands for a shard get no answer.
+type hanging struct{ tag string }
+
+func (hanging) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (hanging) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h hanging) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		for _, arg := range cmd.Args() {
+			if strings.HasPrefix(fmt.Sprint(arg), h.tag) {
+				<-ctx.Done()
+				cmd.SetErr(ctx.Err())
+				return ctx.Err()
+			}
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func TestM13_AShardThatHangsDoesNotKeepSightingsOfOthersFromBeingWritten(t *testing.T) {
+	t.Parallel()
+	s := opened(t, &Store{Address: at(redistest.Start(t).URL + timeouts), Shards: 8})
+	const records = 64
+	for n := range records {
+		reject(t, s, n, 5000)
+	}
+	s.shelf.Client.AddHook(hanging{"{matrix_push:0}"})
+	seen := s.now().Add(time.Hour).Truncate(time.Millisecond)
+	for n := range records {
+		s.shelf.touches.add(key(n), sighting{seen, 30 * 24 * time.Hour})
+	}
+	s.shelf.flush()
+	for n := range records {
+		if s.shelf.of(key(n)) == 0 {
+			continue
+		}
+		r, ok := decode(s.shelf.Client.Get(t.Context(), s.shelf.name(key(n))).Val())
+		if !ok || !r.LastSeen.Equal(seen) {
+			t.Errorf("record %d was last seen at %v, want %v", n, r.LastSeen, seen)
 		}
 	}
 }

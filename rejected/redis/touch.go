@@ -70,18 +70,35 @@ func (d *shelf) run(ctx context.Context) {
 	}
 }
 
-// flush writes sightings, for a limited time. When it returns, sightings that others have taken are written too. If a shard fails, those of
-// its records are left to later lookups.
+// flush writes sightings, for a limited time, to all shards at once. When it returns, sightings that others have taken are written too. If a
+// shard fails, those of its records are left to later lookups.
 func (d *shelf) flush() {
 	d.touches.writing.Lock()
 	defer d.touches.writing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
-	failing := make(map[int]bool)
+	byShard := make(map[int]map[rejected.Key]sighting)
 	for key, one := range d.touches.take() {
-		if failing[d.of(key)] {
-			continue
+		n := d.of(key)
+		if byShard[n] == nil {
+			byShard[n] = make(map[rejected.Key]sighting)
 		}
+		byShard[n][key] = one
+	}
+	var all sync.WaitGroup
+	for _, some := range byShard {
+		all.Go(func() {
+			if err := d.write(ctx, some); err != nil {
+				d.Log().Debug("the times of the latest notifications cannot be stored", "error", failed(ctx, err))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// write writes the sightings of a shard's records, until one fails.
+func (d *shelf) write(ctx context.Context, some map[rejected.Key]sighting) error {
+	for key, one := range some {
 		err := d.change(ctx, key, one.expire, func(value string, _ time.Time) (rejected.Record, revision.Fate) {
 			r, ok := decode(value)
 			if !ok || !one.seen.After(r.LastSeen) {
@@ -91,8 +108,8 @@ func (d *shelf) flush() {
 			return r, revision.Put
 		})
 		if err != nil {
-			d.Log().Debug("the times of the latest notifications cannot be stored", "error", failed(ctx, err))
-			failing[d.of(key)] = true
+			return err
 		}
 	}
+	return nil
 }

@@ -151,7 +151,7 @@ func TestAHostThatNeverAnswersCostsTheOthersNothing(t *testing.T) {
 		p.recovered.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+		if depths, _, _ := r.depths(t.Context()); len(depths) != 0 {
 			t.Errorf("pending are %+v", depths)
 		}
 	})
@@ -237,7 +237,7 @@ func TestWhatHungUntilTheRecoveryIsTriedSoonAfter(t *testing.T) {
 						t.Errorf("device %d got %d pushes", i, n)
 					}
 				}
-				if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+				if depths, _, _ := r.depths(t.Context()); len(depths) != 0 {
 					t.Errorf("pending are %+v", depths)
 				}
 			})

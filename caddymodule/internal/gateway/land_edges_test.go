@@ -131,7 +131,7 @@ func TestTwoPushesThatAreBlockedAtTheSameTimeAreBothHeld(t *testing.T) {
 		r.notify(event("$2", device("key")))
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		depths, _ := r.Depths(t.Context())
+		depths, _, _ := r.depths(t.Context())
 		if depths[0].Entries != 2 {
 			t.Errorf("pending are %d of 2", depths[0].Entries)
 		}

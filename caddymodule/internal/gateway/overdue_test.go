@@ -72,7 +72,7 @@ func TestAPendingPushThatNeverReturnedIsTriedAgain(t *testing.T) {
 		time.Sleep(overdueAfter + time.Minute)
 		synctest.Wait()
 		wantPushes(t, p.scripted, 2)
-		if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+		if depths, _, _ := r.depths(t.Context()); len(depths) != 0 {
 			t.Errorf("pushes are still pending: %+v", depths)
 		}
 	})

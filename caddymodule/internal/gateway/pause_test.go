@@ -173,7 +173,7 @@ func TestNothingIsSentInAPauseAndNothingIsLost(t *testing.T) {
 				}
 				time.Sleep(2 * time.Hour) // the first three wait as long as the answers asked for, however long the pause is
 				synctest.Wait()
-				if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+				if depths, _, _ := r.depths(t.Context()); len(depths) != 0 {
 					t.Errorf("pending are %+v", depths)
 				}
 			})
@@ -196,7 +196,7 @@ func TestAnOperatorWhoRetriesEndsThePauses(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if depths, _ := r.Depths(t.Context()); len(depths) != 0 || r.Status(t.Context())[0].PausedHosts != 0 {
+		if depths, _, _ := r.depths(t.Context()); len(depths) != 0 || r.Status(t.Context())[0].PausedHosts != 0 {
 			t.Errorf("pending are %+v", depths)
 		}
 	})

@@ -186,14 +186,8 @@ func present(t time.Time) *time.Time {
 	return &t
 }
 
-// Depths returns how many pushes are pending for each app, and whether that is known. Apps without pending pushes are missing, and apps
-// that are no longer configured may be listed.
-func (g *Gateway) Depths(ctx context.Context) (depths []outbox.Depth, known bool) {
-	depths, _, known = g.depths(ctx)
-	return depths, known
-}
-
-// depths also returns which parts of the outbox cannot be read, if others can.
+// depths returns how many pushes are pending for each app, whether that is known, and which parts of the outbox cannot be read, if others
+// can. Apps without pending pushes are missing, and apps that are no longer configured may be listed.
 func (g *Gateway) depths(ctx context.Context) (depths []outbox.Depth, unreadable string, known bool) {
 	if g.box.inspector == nil {
 		return nil, "", false

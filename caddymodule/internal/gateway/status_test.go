@@ -161,7 +161,7 @@ func TestM19_APartOfTheOutboxThatCannotBeReadIsADegradation(t *testing.T) {
 	if got := r.Degradations(status); len(got) != 1 || got[0].Reason != "outbox_unreadable" || got[0].Detail != parts.Parts {
 		t.Errorf("degraded is %+v", got)
 	}
-	if depths, known := r.Depths(t.Context()); !known || len(depths) != 1 {
+	if depths, _, known := r.depths(t.Context()); !known || len(depths) != 1 {
 		t.Errorf("the depths are %+v, known %v", depths, known)
 	}
 }

@@ -265,7 +265,7 @@ func TestAPushThatIsRefusedIsGivenUpWhereTheDeviceNeverTookOne(t *testing.T) {
 							t.Errorf("%s was asked for %d times", pushkey, n)
 						}
 					}
-					if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+					if depths, _, _ := r.depths(t.Context()); len(depths) != 0 {
 						t.Errorf("pending are %+v", depths)
 					}
 					given := 0

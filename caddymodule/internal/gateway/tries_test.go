@@ -44,7 +44,7 @@ func TestAPushIsDroppedOnceItGotAnOutcomeAsOftenAsThatAllows(t *testing.T) {
 					if o := all[len(all)-1].Outcome; o.Kind != providers.KindDropped || o.Reason != "refused" || o.Word != "TooOften" || o.Err == nil {
 						t.Errorf("the last outcome is %+v", o)
 					}
-					if depths, _ := r.Depths(t.Context()); len(depths) != 0 {
+					if depths, _, _ := r.depths(t.Context()); len(depths) != 0 {
 						t.Errorf("pending are %+v", depths)
 					}
 				})

@@ -130,6 +130,42 @@ func TestTheStateIsToldInTheUnitsOfTheMetricsNames(t *testing.T) {
 	}
 }
 
+// partBox is an outbox of which one shard does not answer.
+type partBox struct{ outbox.Inspector }
+
+func (partBox) Depths(ctx context.Context) ([]outbox.Depth, error) {
+	depths, _ := fullBox{}.Depths(ctx)
+	return depths, &outbox.PartError{Parts: "shards 3 of 16", Err: errors.New("unreachable")}
+}
+
+// silent observes nothing.
+type silent struct{ gateway.Observer }
+
+func (silent) StoreFailed(string, error) {}
+
+func TestM19_MetricsDoNotCountAPartOfTheOutbox(t *testing.T) {
+	t.Parallel()
+	router, err := gateway.NewRouter([]*gateway.App{{Pattern: "org.example.*", Provider: &ending{}, Limit: limit.NewFair(1, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gateway.New(gateway.Options{
+		Router: router, Shared: gateway.NewShared(), Rejected: fullStore{}, Outbox: partBox{}, Observer: silent{},
+	})
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(gauges{func() (*gateway.Gateway, error) { return g, nil }})
+	families, err := registry.Gather()
+	if err != nil || len(families) == 0 {
+		t.Fatalf("%d metrics, %v", len(families), err)
+	}
+	for _, family := range families {
+		switch name := strings.TrimPrefix(family.GetName(), "caddy_matrix_push_"); name {
+		case "outbox_entries", "outbox_devices", "outbox_oldest_age_seconds":
+			t.Errorf("%s is there", name)
+		}
+	}
+}
+
 func TestM42_TheShardsThatAreDownAreCounted(t *testing.T) {
 	t.Parallel()
 	for _, family := range exposed(t) {

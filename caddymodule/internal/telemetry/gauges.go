@@ -83,7 +83,7 @@ func collect(ctx context.Context, g *gateway.Gateway, ch chan<- prometheus.Metri
 		if s.CredentialExpiry != nil {
 			gauge(credentialExpiry, float64(s.CredentialExpiry.Unix()), s.App, s.Provider)
 		}
-		if s.Outbox != nil {
+		if s.Outbox != nil && s.Outbox.Unreadable == "" { // otherwise the numbers would be too low
 			gauge(outboxEntries, float64(s.Outbox.Entries), s.App)
 			gauge(outboxDevices, float64(s.Outbox.Devices), s.App)
 			gauge(outboxAge, age(s.Outbox.Oldest), s.App)

@@ -22,6 +22,8 @@ const (
 type Bounds struct {
 	PerApp, PerDevice int
 	Size              int64
+	// Parts is of how many parts of an outbox these are the limits of one; 0 for the whole outbox.
+	Parts int
 }
 
 // Amount is an amount of room: a number of pushes and a number of bytes.
@@ -39,12 +41,13 @@ func (b Bounds) Room() Amount { return Amount{b.PerApp, b.Size} }
 // OfGroup returns the room that the entries of one group may take: three quarters, so a quarter is left to the others.
 func (b Bounds) OfGroup() Amount { return Amount{b.PerApp - b.PerApp/4, b.Size - b.Size/4} }
 
-// maxStrangers bounds the room of strangers however large the room is: an entry also takes half a kilobyte of memory.
+// maxStrangers bounds the room of strangers however large the room is: an entry also takes half a kilobyte of memory. All parts share it.
 var maxStrangers = Amount{25_000, 64 << 20}
 
 // OfStrangers returns the room that the entries of all strangers may take: half, and at most maxStrangers.
 func (b Bounds) OfStrangers() Amount {
-	return Amount{min(b.PerApp-b.PerApp/2, maxStrangers.Entries), min(b.Size-b.Size/2, maxStrangers.Size)}
+	parts := max(1, b.Parts)
+	return Amount{min(b.PerApp-b.PerApp/2, maxStrangers.Entries/parts), min(b.Size-b.Size/2, maxStrangers.Size/int64(parts))}
 }
 
 // Shut reports whether a group may have no more proven entries: it has three times the room that all proven entries leave.
@@ -60,6 +63,9 @@ const fullPush = 8 << 10
 func (b Bounds) Full(used Amount) bool {
 	return used.Entries >= b.PerApp || used.Size > b.Size-min(fullPush, b.Size/64)
 }
+
+// Small reports whether there is only room for a few large pushes.
+func (b Bounds) Small() bool { return b.Size < 8*fullPush }
 
 // Options points to the fields of an outbox's configuration: max_per_app, max_per_device and max_size. 0 means the default.
 type Options struct {
