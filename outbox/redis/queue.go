@@ -26,6 +26,17 @@ type queue struct {
 	losses losses.Current
 	forgot atomic.Pointer[func(events int)]      // of the newest live configuration; the function may be nil
 	route  func(device [16]byte, shards int) int // redisclient.Shard, except in tests
+
+	doubtful atomic.Int64 // shards whose server does not confirm pushes
+}
+
+// checkAcknowledge asks the servers whether they can confirm pushes.
+func (q *queue) checkAcknowledge(ctx context.Context, want redisclient.Acknowledge) error {
+	keys := make([]string, len(q.shards))
+	for n, s := range q.shards {
+		keys[n] = s.keys.confirm
+	}
+	return q.failed(q.Client.CheckAcknowledge(ctx, want, keys))
 }
 
 // shard is a process's part of one shard of the outbox: of the devices that belong to it, and of the keys with its hash tag.
@@ -37,6 +48,8 @@ type shard struct {
 	vouches *vouches
 	owed    owed
 	trouble atomic.Pointer[error] // why it cannot be leased from; nil if it can
+
+	doubtful atomic.Pointer[doubtful] // why pushes are not confirmed; nil if they are
 }
 
 // pool lets configurations with the same address, prefix and number of shards share a queue.
@@ -52,7 +65,7 @@ func share(at redisclient.Address, prefix string, shards int, gateway string, ro
 		if route == nil {
 			q.route = redisclient.Shard
 		}
-		var background []func(context.Context)
+		background := []func(context.Context){q.confirmEvery}
 		trials := []string{newKeys(prefix).check}
 		for n := range shards {
 			s := newShard(q, n, shards)
