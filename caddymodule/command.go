@@ -70,6 +70,9 @@ func plannedStore(ctx context.Context, store any, inUse error) (p command.Planne
 	if c, ok := store.(interface{ Check(context.Context) error }); ok { // outbox.Checker, rejected.Checker
 		p.Check = c.Check
 	}
+	if d, ok := store.(outbox.Describer); ok { // or rejected.Describer
+		p.Describe = d.Describe
+	}
 	if m, ok := store.(outbox.Mover); ok {
 		p.Move = m.Move
 	}

@@ -122,6 +122,26 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// Describer is implemented by a box on servers.
+type Describer interface {
+	// Describe asks the servers about their state, and returns it in lines for an operator. It needs no open box. A line must not contain a
+	// secret.
+	Describe(ctx context.Context) []string
+}
+
+// Served is implemented by a box on servers that replace each other.
+type Served interface {
+	// Failovers returns how often a server was replaced or restarted since the process began, and when that last happened. It asks nobody.
+	Failovers() (n int, last time.Time)
+}
+
+// Confirmer is implemented by a box whose servers must confirm entries, before it accepts them.
+type Confirmer interface {
+	// Unconfirmed returns since when and why servers don't confirm entries, although they answer; nil if they do. Accept returns ErrUnsure
+	// meanwhile. It asks nobody. The error must not contain a secret.
+	Unconfirmed() (since time.Time, why error)
+}
+
 // Mover is implemented by a box that keeps its entries in several places, if an option decides in which one.
 type Mover interface {
 	// Move moves all entries to where this box looks for them. The box is not open. Move keeps other boxes from using the entries meanwhile,

@@ -102,6 +102,19 @@ type Entry struct {
 	Record Record
 }
 
+// Describer is implemented by a store on servers.
+type Describer interface {
+	// Describe asks the servers about their state, and returns it in lines for an operator. It needs no open store. A line must not contain a
+	// secret.
+	Describe(ctx context.Context) []string
+}
+
+// Served is implemented by a store on servers that replace each other.
+type Served interface {
+	// Failovers returns how often a server was replaced or restarted since the process began, and when that last happened. It asks nobody.
+	Failovers() (n int, last time.Time)
+}
+
 // Witness is implemented by a store that several gateways share. It tells each of them which hosts took pushes of the others. It is
 // used only for hosts that devices choose, and a delivery is noted at most once a minute for each host.
 type Witness interface {

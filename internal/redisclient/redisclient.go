@@ -34,6 +34,9 @@ type Client struct {
 	address Address
 	options *redis.Options // of the connections to each server
 	cluster *redis.ClusterClient
+
+	confirms  confirmer
+	failovers failovers
 }
 
 var clients = caddy.NewUsagePool()

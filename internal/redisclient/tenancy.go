@@ -43,9 +43,10 @@ func NewTenancy(
 	pool *caddy.UsagePool, key string, client *Client, trials []string, notOpen error, background ...func(context.Context),
 ) *Tenancy {
 	nothing := func() error { return nil } // connections open by themselves
-	return &Tenancy{Client: client, trials: trials, Tenancy: tenancy.New(pool, key, tenancy.Resource{
-		Open: nothing, Background: background, Close: nothing, NotOpen: notOpen,
-	})}
+	t := &Tenancy{Client: client, trials: trials}
+	background = append(background, func(ctx context.Context) { client.watch(ctx, t.Log, trials) })
+	t.Tenancy = tenancy.New(pool, key, tenancy.Resource{Open: nothing, Background: background, Close: nothing, NotOpen: notOpen})
+	return t
 }
 
 // Open makes who the newest configuration that went live, unless Redis refuses to be used.
@@ -63,6 +64,11 @@ func (t *Tenancy) Check(ctx context.Context, log *slog.Logger, unreachable error
 		return fmt.Errorf("%w: %w", unreachable, err)
 	}
 	return err
+}
+
+// Describe is [Client.Describe] for the servers that the store uses.
+func (t *Tenancy) Describe(ctx context.Context, want *Acknowledge) []string {
+	return t.Client.Describe(ctx, t.trials, want)
 }
 
 // Destruct closes the resource, and releases its share of the connections.

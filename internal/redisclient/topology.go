@@ -49,10 +49,7 @@ func (c *Client) checkSentinels(ctx context.Context, log *slog.Logger) error {
 
 // primaryOf asks a sentinel for the address of the primary. It is empty if the sentinel does not know the name.
 func (c *Client) primaryOf(ctx context.Context, sentinel string) (string, error) {
-	o := *c.options
-	o.Network, o.Addr = "tcp", sentinel
-	o.Username, o.Password = c.address.Sentinel.SentinelUsername, c.address.Sentinel.SentinelPassword
-	client := redis.NewSentinelClient(&o)
+	client := c.sentinel(sentinel)
 	defer client.Close()
 	address, err := client.GetMasterAddrByName(ctx, c.address.Sentinel.Master).Result()
 	switch {
@@ -68,6 +65,14 @@ func (c *Client) primaryOf(ctx context.Context, sentinel string) (string, error)
 		return "", fmt.Errorf("%s is not a sentinel: write the addresses of the sentinels in the option sentinel", sentinel)
 	}
 	return net.JoinHostPort(address[0], address[1]), nil
+}
+
+// sentinel returns a client for a sentinel, which the caller closes.
+func (c *Client) sentinel(address string) *redis.SentinelClient {
+	o := *c.options
+	o.Network, o.Addr = "tcp", address
+	o.Username, o.Password = c.address.Sentinel.SentinelUsername, c.address.Sentinel.SentinelPassword
+	return redis.NewSentinelClient(&o)
 }
 
 // judge decides whether sentinels that name different primaries watch different servers, or have not all noticed a failover yet.

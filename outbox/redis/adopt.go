@@ -130,7 +130,7 @@ func (q *queue) tryAdopt(ctx context.Context) error {
 	case pending:
 		return fmt.Errorf("shards: pushes are pending in %s, and the configuration has %s: %w", shards(was), q.own(), errRefused)
 	}
-	return q.move(ctx, func(int) {})
+	return q.move(ctx, redisclient.Acknowledge{}, func(int) {}) // there are none
 }
 
 func shards(number string) string {

@@ -36,7 +36,8 @@ func init() {
 // The gateway accepts a push only after Redis has confirmed the write. Whether the push survives a crash of Redis depends on the settings
 // of Redis. With `appendonly yes` and `appendfsync always`, it survives. With `appendfsync everysec`, a crash loses the pushes of the last
 // second or two. Without an append-only file, a crash loses all pushes since the last snapshot. If a replica takes over, pushes that were
-// not yet replicated are lost. With a `maxmemory-policy` other than `noeviction`, Redis may delete pushes when its memory is full.
+// not yet replicated are lost. The option `acknowledge` prevents such losses. With a `maxmemory-policy` other than `noeviction`, Redis may
+// delete pushes when its memory is full.
 //
 // While Redis does not answer, the outbox accepts no pushes. If a push is then neither delivered nor rejected within the app's `wait`, the
 // gateway asks the homeserver to send it again. The gateway contacts Redis again when the next push arrives.
@@ -65,6 +66,11 @@ type Box struct {
 	// How many bytes the pushes of one app may take in the outbox. Default: 268435456 (256 MiB).
 	MaxSize int64 `json:"max_size,omitempty"`
 
+	// What must hold before a push counts as accepted, so the gateway may answer the homeserver with 200. By default, it is enough that the
+	// primary has the push in memory; what the push then survives depends on the settings of the servers. If the servers don't confirm a push
+	// within two seconds, the gateway asks the homeserver to send it again.
+	Acknowledge redisclient.Acknowledge `json:"acknowledge,omitzero"`
+
 	// How many delivered events the outbox remembers, counting all shards. Each shard gets an equal part. If there are more, the outbox
 	// forgets those early whose time (the option `dedupe`) ends first. If a homeserver then sends such an event again, the device gets a
 	// second alert. A million events take 330 MB of Redis's memory. Default: 1000000 for each shard.
@@ -90,6 +96,9 @@ func (b *Box) Provision(ctx caddy.Context) error {
 	b.log = ctx.Slogger()
 	if err := b.options().Check(); err != nil {
 		return err
+	}
+	if err := b.Acknowledge.Check(); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
 	}
 	prefix, err := redisclient.CheckPrefix(b.Prefix)
 	if err != nil {
@@ -132,6 +141,13 @@ func (b *Box) bounds() bounds.Bounds {
 func (b *Box) Open(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
+	}
+	switch err := b.queue.checkAcknowledge(ctx, b.Acknowledge); {
+	case errors.Is(err, redisclient.ErrTooFewReplicas):
+		b.log.Error("redis cannot confirm pushes now", "error", err,
+			"hint", "start the replicas; meanwhile, pushes that cannot be delivered at once are answered with 503")
+	case err != nil:
+		return err
 	}
 	if err := b.queue.Open(ctx, b, b.log, b.use); err != nil {
 		return err
@@ -181,13 +197,25 @@ func (b *Box) ShardsDown() (down int) {
 // Location returns the addresses and the database, without users and passwords.
 func (b *Box) Location() string { return b.queue.Client.Location() }
 
+// Failovers returns how often a primary was replaced or restarted.
+func (b *Box) Failovers() (n int, last time.Time) { return b.queue.Client.Failovers() }
+
+// Unconfirmed returns since when and why servers don't confirm pushes.
+func (b *Box) Unconfirmed() (since time.Time, why error) { return b.queue.unconfirmed() }
+
 // Check asks Redis whether it can be used.
 func (b *Box) Check(ctx context.Context) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.queue.Check(ctx, b.log, outbox.ErrUnreachable)
+	if err := b.queue.Check(ctx, b.log, outbox.ErrUnreachable); err != nil {
+		return err
+	}
+	return b.queue.checkAcknowledge(ctx, b.Acknowledge)
 }
+
+// Describe describes the servers, and what an accepted push is worth.
+func (b *Box) Describe(ctx context.Context) []string { return b.queue.Describe(ctx, &b.Acknowledge) }
 
 // Move moves the pending pushes of all gateways to the shards that they belong to with this number. It needs no open box. No gateway takes or
 // leases pushes meanwhile; attempts under way end first.
@@ -195,7 +223,7 @@ func (b *Box) Move(ctx context.Context, tell func(moved int)) error {
 	if !b.held {
 		return outbox.ErrNotOpen
 	}
-	return b.queue.move(ctx, tell)
+	return b.queue.move(ctx, b.Acknowledge, tell)
 }
 
 // Cleanup releases its share of the queue.
@@ -211,7 +239,7 @@ func (b *Box) Cleanup() error {
 // again as another entry.
 func (b *Box) Accept(ctx context.Context, e outbox.Entry) (displaced []outbox.Ref, err error) {
 	s := b.queue.of(e.Device)
-	displaced, err = s.accept(ctx, &e, b.bounds())
+	displaced, err = s.accept(ctx, &e, b.bounds(), b.Acknowledge)
 	if err == nil {
 		s.noteOf(&e)
 	}
@@ -290,7 +318,7 @@ func (b *Box) Vouched(ctx context.Context, yield func(key [16]byte)) error {
 
 // Claim takes an event for this process.
 func (b *Box) Claim(ctx context.Context, device, event [16]byte) (outbox.Claim, error) {
-	return b.queue.of(device).claim(ctx, event)
+	return b.queue.of(device).claim(ctx, event, b.Acknowledge)
 }
 
 // Unclaim gives up an event if this process has claimed it.
@@ -310,6 +338,9 @@ var (
 	_ outbox.Voucher     = (*Box)(nil)
 	_ outbox.Loser       = (*Box)(nil)
 	_ outbox.Mover       = (*Box)(nil)
+	_ outbox.Served      = (*Box)(nil)
+	_ outbox.Describer   = (*Box)(nil)
+	_ outbox.Confirmer   = (*Box)(nil)
 	_ outbox.Forgetter   = (*Box)(nil)
 	_ outbox.Sharded     = (*Box)(nil)
 )

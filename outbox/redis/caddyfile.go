@@ -28,6 +28,7 @@ import (
 //		}
 //		prefix            <prefix>
 //		shards            <number>
+//		acknowledge       memory|disk|replicas <number>
 //		max_per_app       <pushes>
 //		max_per_device    <pushes>
 //		max_size          <size>
@@ -36,9 +37,10 @@ import (
 func (b *Box) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	options := b.options().Caddyfile()
 	maps.Copy(options, map[string]caddyfileopt.Option{
-		"max_events": caddyfileopt.Once(&b.MaxEvents, caddyfileopt.Positive),
-		"prefix":     caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix),
-		"shards":     caddyfileopt.Once(&b.Shards, redisclient.ParseShards),
+		"acknowledge": redisclient.UnmarshalAcknowledge(&b.Acknowledge),
+		"max_events":  caddyfileopt.Once(&b.MaxEvents, caddyfileopt.Positive),
+		"prefix":      caddyfileopt.Once(&b.Prefix, redisclient.ParsePrefix),
+		"shards":      caddyfileopt.Once(&b.Shards, redisclient.ParseShards),
 	})
 	return redisclient.Unmarshal(d, "outbox redis", &b.Address, options)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 )
 
 const (
@@ -25,6 +27,7 @@ var errOtherMove = errors.New("shards: the number was changed by another gateway
 // move is the change from one number of shards to that of the configuration.
 type move struct {
 	*queue
+	want     redisclient.Acknowledge
 	name     string   // both numbers, as Redis has them
 	places   []*shard // all shards of either number
 	tell     func(moved int)
@@ -35,7 +38,7 @@ type move struct {
 
 // move moves all pending pushes to the shards of the configuration. If it is interrupted, it can be repeated. Each step leaves every push in
 // at least one shard, and no gateway takes or leases a push before the last step. A push that is in two shards is there once in the end.
-func (q *queue) move(ctx context.Context, tell func(moved int)) error {
+func (q *queue) move(ctx context.Context, want redisclient.Acknowledge, tell func(moved int)) error {
 	was, err := q.stored(ctx)
 	if err != nil {
 		return err
@@ -45,7 +48,7 @@ func (q *queue) move(ctx context.Context, tell func(moved int)) error {
 			return err
 		}
 	}
-	m := &move{queue: q, tell: tell}
+	m := &move{queue: q, want: want, tell: tell}
 	from, err := m.from(was)
 	if err != nil {
 		return err
@@ -238,7 +241,14 @@ func (m *move) device(ctx context.Context, from, to *shard, app, key string) err
 		return nil
 	}
 	keys := append(to.keys.of(app), to.keys.apps, to.keys.shards)
-	added, err := importScript.Run(ctx, m.Client, keys, append([]any{app, key, m.name}, v.rest...)...).Int()
+	// Before they are removed from one server, the other must confirm them like accepted ones.
+	reply, err := m.Client.Run(ctx, m.want, redisclient.Write{
+		Script: importScript, Keys: keys, Args: append([]any{app, key, m.name}, v.rest...), Token: to.keys.confirm,
+	})
+	if err != nil {
+		return to.wrapped(err)
+	}
+	added, err := reply.Int()
 	switch {
 	case err != nil:
 		return to.wrapped(err)

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 )
@@ -183,11 +185,25 @@ func (s *shard) forgot(events int) {
 	}
 }
 
-func (s *shard) claim(ctx context.Context, event [16]byte) (outbox.Claim, error) {
-	reply, err := s.ask(ctx, claimScript, []string{s.keys.event(event)}, s.queue.owner, outbox.LeaseTime.Milliseconds())
+// claim claims an event. An event that is done needs no other delivery, so its answer is worth as much as that of an accepted push. If it is
+// not confirmed, it counts as taken: the homeserver sends it again.
+func (s *shard) claim(ctx context.Context, event [16]byte, want redisclient.Acknowledge) (outbox.Claim, error) {
+	keys, args := []string{s.keys.event(event)}, []any{s.queue.owner, outbox.LeaseTime.Milliseconds()}
+	reply, err := s.ask(ctx, claimScript, keys, args...)
 	if err != nil {
 		return outbox.Claimed, err
 	}
+	claim, err := claimOf(reply)
+	if claim != outbox.Done || want == (redisclient.Acknowledge{}) {
+		return claim, err
+	}
+	if reply, err = s.changeSurely(ctx, want, claimScript, keys, args...); err != nil {
+		return outbox.Taken, nil //nolint:nilerr // an error would mean that it may be delivered again
+	}
+	return claimOf(reply)
+}
+
+func claimOf(reply *redis.Cmd) (outbox.Claim, error) {
 	switch n, err := reply.Int(); {
 	case err != nil || n < 0 || n > 2:
 		return outbox.Claimed, errNonsense

@@ -29,6 +29,17 @@ type queue struct {
 
 	unadopted chan struct{}         // if the number of shards must still be adopted
 	refused   atomic.Pointer[error] // why it cannot be; nil if it can, or if that is unknown
+
+	doubtful atomic.Int64 // shards whose server does not confirm pushes
+}
+
+// checkAcknowledge asks the servers whether they can confirm pushes.
+func (q *queue) checkAcknowledge(ctx context.Context, want redisclient.Acknowledge) error {
+	keys := make([]string, len(q.shards))
+	for n, s := range q.shards {
+		keys[n] = s.keys.confirm
+	}
+	return q.failed(q.Client.CheckAcknowledge(ctx, want, keys))
 }
 
 // shard is a process's part of one shard of the outbox: of the devices that belong to it, and of the keys with its hash tag.
@@ -40,6 +51,8 @@ type shard struct {
 	vouches *vouches
 	owed    owed
 	trouble atomic.Pointer[error] // why it cannot be leased from; nil if it can
+
+	doubtful atomic.Pointer[doubtful] // why pushes are not confirmed; nil if they are
 }
 
 // pool lets configurations with the same address, prefix and number of shards share a queue.
@@ -55,7 +68,7 @@ func share(at redisclient.Address, prefix string, shards int, gateway string, ro
 		if route == nil {
 			q.route = redisclient.Shard
 		}
-		background := []func(context.Context){q.adoptLater}
+		background := []func(context.Context){q.adoptLater, q.confirmEvery}
 		trials := []string{newKeys(prefix).check}
 		for n := range shards {
 			s := newShard(q, n, shards)

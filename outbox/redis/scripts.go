@@ -103,20 +103,25 @@ func (s *shard) change(ctx context.Context, script *redis.Script, keys []string,
 		return nil, err
 	}
 	reply, err = s.ask(ctx, script, keys, args...)
+	return reply, unsure(err)
+}
+
+// unsure returns ErrUnsure for the error of a change that may have happened.
+func unsure(err error) error {
 	if err != nil && !errors.Is(err, outbox.ErrNotOpen) && redisclient.MayHaveArrived(err) {
-		err = fmt.Errorf("%w: %w", outbox.ErrUnsure, err)
+		return fmt.Errorf("%w: %w", outbox.ErrUnsure, err)
 	}
-	return reply, err
+	return err
 }
 
 // keys has the names of the keys in Redis. The hash tag puts all of them into one slot of a cluster.
-type keys struct{ base, apps, due, sweep, events, vouched, shards, check string }
+type keys struct{ base, apps, due, sweep, events, vouched, shards, check, confirm string }
 
 func newKeys(tag string) keys {
 	base := fmt.Sprintf("{%s}:outbox:", tag)
 	return keys{
 		base: base, apps: base + "apps", due: base + "due:", sweep: base + "sweep", events: base + "events", vouched: base + "vouched",
-		shards: base + "shards", check: base + "check",
+		shards: base + "shards", check: base + "check", confirm: base + "confirm",
 	}
 }
 

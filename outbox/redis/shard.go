@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
 	"github.com/matrix-push/caddy-matrix-push/outbox/internal/bounds"
 )
@@ -72,11 +73,13 @@ func newAcceptance(e *outbox.Entry, b bounds.Bounds, shards int) acceptance {
 }
 
 // accept gives an entry to the shard. The first entry of a new shard has to wait until the shards' number is known to be right.
-func (s *shard) accept(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (displaced []outbox.Ref, err error) {
-	result, displaced, err := s.acceptOnce(ctx, e, b)
+func (s *shard) accept(
+	ctx context.Context, e *outbox.Entry, b bounds.Bounds, want redisclient.Acknowledge,
+) (displaced []outbox.Ref, err error) {
+	result, displaced, err := s.acceptOnce(ctx, e, b, want)
 	if err == nil && result == unmarked {
 		if err = s.queue.Enter(func() error { return s.queue.adopt(ctx) }); err == nil {
-			result, displaced, err = s.acceptOnce(ctx, e, b)
+			result, displaced, err = s.acceptOnce(ctx, e, b, want)
 		}
 	}
 	if err != nil {
@@ -114,13 +117,16 @@ func (s *shard) acceptance(e *outbox.Entry, b bounds.Bounds) (keys []string, arg
 	return keys, []any{e.App, deviceKey(e.Device), s.queue.owner, value, a}, err
 }
 
-func (s *shard) acceptOnce(ctx context.Context, e *outbox.Entry, b bounds.Bounds) (result int64, displaced []outbox.Ref, err error) {
+// acceptOnce calls accept.lua once. A refusal needs no confirmation by other servers.
+func (s *shard) acceptOnce(
+	ctx context.Context, e *outbox.Entry, b bounds.Bounds, want redisclient.Acknowledge,
+) (result int64, displaced []outbox.Ref, err error) {
 	keys, args, err := s.acceptance(e, b)
 	if err != nil {
 		return 0, nil, err
 	}
-	answer, err := s.change(ctx, acceptScript, keys, args...)
-	if err != nil {
+	answer, err := s.changeSurely(ctx, want, acceptScript, keys, args...)
+	if err != nil && !isUnconfirmed(err) {
 		return 0, nil, err
 	}
 	v := read(answer)
@@ -128,8 +134,11 @@ func (s *shard) acceptOnce(ctx context.Context, e *outbox.Entry, b bounds.Bounds
 	for len(v.rest) > 0 {
 		displaced = append(displaced, outbox.Ref{App: e.App, Device: deviceOf(v.text()), ID: v.text()})
 	}
-	if v.err() != nil || result < full || result > unmarked {
+	switch {
+	case v.err() != nil || result < full || result > unmarked:
 		return 0, nil, errNonsense
+	case err != nil && (result == accepted || result == late):
+		return 0, nil, err // the call that makes sure returns the displaced entries
 	}
 	return result, displaced, nil
 }

@@ -101,6 +101,12 @@ func (s *Store) shards() int { return s.Address.Shards(s.Shards) }
 // Location returns the addresses and the database, without users and passwords.
 func (s *Store) Location() string { return s.shelf.Client.Location() }
 
+// Failovers returns how often a primary was replaced or restarted.
+func (s *Store) Failovers() (n int, last time.Time) { return s.shelf.Client.Failovers() }
+
+// Describe describes the servers.
+func (s *Store) Describe(ctx context.Context) []string { return s.shelf.Describe(ctx, nil) }
+
 // Check asks Redis whether it can be used.
 func (s *Store) Check(ctx context.Context) error {
 	if !s.held {
@@ -217,6 +223,8 @@ var (
 	_ rejected.Located   = (*Store)(nil)
 	_ rejected.Checker   = (*Store)(nil)
 	_ rejected.Lister    = (*Store)(nil)
+	_ rejected.Served    = (*Store)(nil)
+	_ rejected.Describer = (*Store)(nil)
 	_ rejected.Witness   = (*Store)(nil)
 	_ rejected.Migrator  = (*Store)(nil)
 )

@@ -33,6 +33,8 @@ type Overview struct {
 	// Refused are the notifications that sites refused within the last hour, before any of their devices was handled.
 	Refused []telemetry.Refusal `json:"refused"`
 	Apps    []gateway.AppStatus `json:"apps"`
+	// Servers are what happened to the stores' servers; absent if no store has any.
+	Servers []gateway.ServersStatus `json:"servers,omitempty"`
 	// Components are the XMPP components; absent if there are none.
 	Components []telemetry.ComponentStatus `json:"xmpp_components,omitempty"`
 }

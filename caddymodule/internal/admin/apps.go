@@ -22,7 +22,7 @@ func overview(ctx context.Context, g *gateway.Gateway) Overview {
 	defer cancel()
 	o := Overview{
 		Status: Ready, Rejected: caddy.GetModuleName(g.Rejected), Outbox: caddy.GetModuleName(g.Outbox), Apps: g.Status(ctx),
-		Refused: telemetry.Refusals(), Components: telemetry.Components(), Since: g.Shared.Since,
+		Refused: telemetry.Refusals(), Components: telemetry.Components(), Since: g.Shared.Since, Servers: g.Servers(),
 	}
 	if sizer, ok := g.Rejected.(rejected.Sizer); ok {
 		n := sizer.Len()

@@ -30,6 +30,8 @@ type PlannedStore struct {
 	// Check asks the store's server whether the store can be used; nil if it has no server. Its error wraps the contract's ErrUnreachable if
 	// there was no answer.
 	Check func(context.Context) error
+	// Describe is that of [outbox.Describer] or [rejected.Describer]; nil if there are no servers.
+	Describe func(context.Context) []string
 	// Move is that of [outbox.Mover]; nil if there is nothing to move.
 	Move func(ctx context.Context, tell func(moved int)) error
 }
@@ -64,6 +66,8 @@ type storeReport struct {
 	// Check is ok, in_use, failed, unreachable, nothing_to_check, or not_checked if only --live can check the store.
 	Check string `json:"check"`
 	Error string `json:"error,omitempty"`
+	// Servers describes the store's servers, in lines for a person; absent without --live, and if there are none.
+	Servers []string `json:"servers,omitempty"`
 }
 
 type appReport struct {
@@ -193,6 +197,9 @@ func (i *invocation) report(r *report, live bool) {
 	i.say(green, "The configuration is valid.")
 	i.say(plain, "Store of rejected pushkeys: %s. Outbox: %s.", r.Stores[0].text(r.Rejected), r.Stores[1].text(r.Outbox))
 	for _, s := range r.Stores {
+		for _, line := range s.Servers {
+			i.say(plain, "%s: %s", s.Store, line)
+		}
 		if s.Error != "" {
 			i.say(red, "%s: %s", s.Store, s.Error)
 		}

@@ -162,6 +162,13 @@ func TestStoresAreChecked(t *testing.T) {
 			true,
 			"Store of rejected pushkeys: redis (ok). Outbox: redis (ok).\n", `"stores":[{"store":"rejected","check":"ok"},{"store":"outbox","check":"ok"}]`, "",
 		},
+		{
+			"servers that describe themselves",
+			PlannedStore{Module: "file"},
+			PlannedStore{Module: "redis", Check: checker{}.Check, Describe: func(context.Context) []string { return []string{"a primary", "worth much"} }},
+			true,
+			"Outbox: redis (ok).\noutbox: a primary\noutbox: worth much\n", `"check":"ok","servers":["a primary","worth much"]`, "",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, config, _ := planned(t, Plan{Rejected: tt.rejected, Outbox: tt.outbox})

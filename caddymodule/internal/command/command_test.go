@@ -47,6 +47,9 @@ const deadAndSuspected = `{"pushkey_hash":"` + hashA + `","app":"org.example.up"
 const keys = `{"keys":[{"app":"org.example.up","provider":"unifiedpush","application_server_key":"BCVx-_9"},` +
 	`{"app":"org.example.web*","provider":"webpush","application_server_key":"BMSF-_8"}]}`
 
+const failedOver = `{"status":"degraded","degraded":[{"app":"","reason":"outbox_unconfirmed","error":"redis: shard 3: the write was not confirmed in time: 0 of 1 replicas have it","since":"2026-03-14T11:50:00Z"}],` +
+	`"rejected":"redis","outbox":"redis","apps":[],"servers":[{"store":"rejected","failovers":1,"last_failover":"2026-03-14T11:49:50Z"},{"store":"outbox","failovers":0}]}`
+
 func suspectedRecord(hash string, verdicts string) string {
 	return `{"pushkey_hash":"` + hash + `","app":"org.example.up","reason":"not_found","first_seen":"2026-03-14T11:58:00Z","last_seen":"2026-03-14T11:59:00Z","verdicts":` + verdicts + `,` + suspicion + `}`
 }
@@ -88,6 +91,7 @@ func TestWhatPeopleAndScriptsSee(t *testing.T) {
 		{"status", "apps", healthy, []string{"status"}, 0},
 		{"status-degraded", "apps", degraded, []string{"status"}, 0},
 		{"status-refused", "apps", refusing, []string{"status", "--strict"}, 0},
+		{"status-failover", "apps", failedOver, []string{"status"}, 0},
 		{"status-strict", "apps", degraded, []string{"status", "--strict"}, 3},
 		{"explain-dead", "rejected/explain", dead, []string{"rejected", "explain", "--hash", "ab12"}, 3},
 		{"status-wrong-key", "apps", lost, []string{"status", "--strict"}, 3},

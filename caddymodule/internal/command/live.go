@@ -49,6 +49,9 @@ func (i *invocation) ask(plan *Plan, r *report, within time.Duration) {
 		if answer := &r.Stores[n]; store.Check != nil {
 			asked.Go(func() { answer.Check, answer.Error = result(store.Check(ctx), outbox.ErrUnreachable, within) })
 		}
+		if answer := &r.Stores[n]; store.Describe != nil {
+			asked.Go(func() { answer.Servers = store.Describe(ctx) })
+		}
 	}
 	for n := range plan.Apps {
 		app, check := &r.Apps[n], plan.Apps[n].Check

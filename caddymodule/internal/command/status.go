@@ -58,6 +58,7 @@ func (i *invocation) overview(o admin.Overview) {
 		records = fmt.Sprintf(" (%s)", describe.Count(*o.Records, "record", "records"))
 	}
 	i.say(plain, "Store of rejected pushkeys: %s%s. Outbox: %s.", o.Rejected, records, o.Outbox)
+	i.failovers(o.Servers)
 	i.refused(o.Refused)
 	fmt.Fprintln(i.out)
 	apps := newTable("APP", "PROVIDER", "STATE", "BREAKER", "FUSE", "IN FLIGHT", "OUTBOX", "CREDENTIAL EXPIRES", "LAST DELIVERED")
@@ -69,6 +70,15 @@ func (i *invocation) overview(o admin.Overview) {
 	i.wrongKeys(o.Apps)
 	i.troubles(o.Apps)
 	i.components(o.Components)
+}
+
+// failovers shows which stores have had failovers.
+func (i *invocation) failovers(servers []gateway.ServersStatus) {
+	for _, s := range servers {
+		if sentence := i.clock().Failovers(s); sentence != "" {
+			i.say(plain, "%s", sentence)
+		}
+	}
 }
 
 // suspected shows how many pushkeys appear to be dead, without proof yet.

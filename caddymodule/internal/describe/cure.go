@@ -12,9 +12,10 @@ var cures = map[string]string{
 	"credential_expired": "Get a new credential, and replace the file. The gateway reads the new file without a reload.",
 	"misconfigured": "Correct the setting, and reload the configuration. " +
 		"This ends with the first push that is delivered. A test push is enough.",
-	"outbox_full":       "Find out why the app's pushes are not delivered, or give the outbox more space.",
-	"component_down":    "Check that the XMPP server runs, and that its settings for the component match the gateway's.",
-	"outbox_unreadable": "Check the disk or Redis. The log has the error.",
+	"outbox_full":        "Find out why the app's pushes are not delivered, or give the outbox more space.",
+	"component_down":     "Check that the XMPP server runs, and that its settings for the component match the gateway's.",
+	"outbox_unreadable":  "Check the disk or Redis. The log has the error.",
+	"outbox_unconfirmed": "Start the missing replicas, or check the disk of Redis. This ends by itself. docs/redis.md describes the option acknowledge.",
 }
 
 // unknownApps is the cure for the fuse for devices of unknown apps.

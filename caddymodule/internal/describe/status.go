@@ -34,6 +34,9 @@ func (c Clock) Degradation(d gateway.Degradation) string {
 		return of + ": the outbox is full and refuses new pushes"
 	case "component_down":
 		return "XMPP component " + d.Component + ": not connected since " + c.Whenever(d.Since) + because(d.Detail, d.Explanation)
+	case "outbox_unconfirmed":
+		return "Redis has not confirmed pushes since " + c.Whenever(d.Since) + because(d.Error, "") +
+			"; pushes that cannot be delivered at once are answered with 503"
 	case "outbox_unreadable":
 		return "the outbox cannot be read" + because(d.Detail, "")
 	default:
@@ -67,6 +70,19 @@ func withDetail(reason, detail string) string {
 		return reason
 	}
 	return reason + ": " + detail
+}
+
+// Failovers describes what happened to the servers of a store; empty if nothing did.
+func (c Clock) Failovers(s gateway.ServersStatus) string {
+	if s.Failovers == 0 {
+		return ""
+	}
+	name := "the outbox"
+	if s.Store == "rejected" {
+		name = "the rejected store"
+	}
+	return fmt.Sprintf("The servers of %s have had %s, the latest at %s.", name,
+		Count(s.Failovers, "failover or restart", "failovers or restarts"), c.When(s.LastFailover))
 }
 
 // Suspected describes how many pushkeys of an app appear to be dead, without proof yet; empty if none do.

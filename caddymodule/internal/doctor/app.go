@@ -20,6 +20,7 @@ func (x *examination) app(pattern string) *gateway.AppStatus {
 var degradedCodes = map[string]string{
 	"failing": "app_failing", "breaker_open": "breaker_open", "credential_expired": "credential_expired",
 	"misconfigured": "app_misconfigured", "outbox_full": "outbox_full", "outbox_unreadable": "outbox_unreadable",
+	"outbox_unconfirmed": "outbox_unconfirmed",
 }
 
 // judgeApp adds what is wrong with an app, once.

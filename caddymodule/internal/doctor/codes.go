@@ -193,6 +193,9 @@ var codes = map[string]meaning{
 	"outbox_unreadable": {
 		Problem, "The gateway cannot read its outbox.", "Check the disk or Redis. The log of Caddy has the error.",
 	},
+	"outbox_unconfirmed": {
+		Problem, "Redis does not confirm pushes, so they are answered with 503.", "Check the replicas or the disk of Redis. docs/redis.md describes acknowledge.",
+	},
 
 	// What the homeserver sent.
 	"notifications_missed": {

@@ -110,7 +110,8 @@ type Degradation struct {
 	App string `json:"app"`
 	// Component is the XMPP component that is concerned; absent if none is.
 	Component string `json:"component,omitempty"`
-	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full, outbox_unreadable or component_down.
+	// Reason is failing, breaker_open, fuse_tripped, credential_expired, misconfigured, outbox_full, outbox_unreadable, outbox_unconfirmed or
+	// component_down.
 	Reason string `json:"reason"`
 	// Detail is the reason of the trouble that makes an app misconfigured, of the latest failure if it fails, or why a component is down. It is
 	// the unreadable part of the outbox, if other parts can be read. Word is the push
@@ -137,6 +138,9 @@ func (g *Gateway) Degradations(apps []AppStatus) []Degradation {
 		if part := apps[i].Outbox; part != nil {
 			degraded[0].Detail = part.Unreadable
 		}
+	}
+	if d, ok := g.unconfirmed(); ok {
+		degraded = append(degraded, d)
 	}
 	if unknown := g.Shared.Fuses.of(unknownApps).status(unknownApps); unknown.Alarm != nil {
 		add("", "fuse_tripped", unknown.Alarm)

@@ -166,6 +166,35 @@ func TestM19_APartOfTheOutboxThatCannotBeReadIsADegradation(t *testing.T) {
 	}
 }
 
+// confirmedBox is an outbox whose servers confirm pushes, or not, and were replaced once.
+type confirmedBox struct {
+	*memoryBox
+	since time.Time
+	why   error
+}
+
+func (b *confirmedBox) Unconfirmed() (time.Time, error) { return b.since, b.why }
+
+func (b *confirmedBox) Failovers() (int, time.Time) { return 1, b.since }
+
+func TestM33_ServersThatDoNotConfirmAreADegradationAndFailoversAreShown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, appFor("app", always(providers.Delivered())))
+	box := &confirmedBox{memoryBox: r.box, since: time.Now(), why: errBroken}
+	r.use(box)
+	status := r.Status(t.Context())
+	if got := r.Degradations(status); len(got) != 1 || got[0].Reason != "outbox_unconfirmed" || got[0].Error != errBroken.Error() || !got[0].Since.Equal(box.since) {
+		t.Errorf("degraded is %+v", got)
+	}
+	box.why = nil
+	if got := r.Degradations(status); len(got) != 0 {
+		t.Errorf("degraded is %+v", got)
+	}
+	if got := r.Servers(); len(got) != 1 || got[0] != (ServersStatus{"outbox", 1, box.since}) {
+		t.Errorf("the servers are %+v", got)
+	}
+}
+
 func TestAnAppIsMisconfiguredUntilItDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,10 @@ func (fullBox) Depths(context.Context) ([]outbox.Depth, error) {
 	return []outbox.Depth{{App: "org.example.*", Entries: 3, Devices: 2, Oldest: time.Now().Add(-time.Hour)}}, nil
 }
 
+func (fullBox) Unconfirmed() (time.Time, error) { return time.Now(), errors.New("no replica") }
+
+func (fullBox) Failovers() (int, time.Time) { return 2, time.Now() }
+
 func (fullBox) ShardsDown() int { return 3 }
 
 type fullStore struct{ rejected.Store }
@@ -102,7 +106,7 @@ func TestEachStateThatIsDescribedIsCollected(t *testing.T) {
 			gauges++
 		}
 	}
-	if want := len(descriptions) + 2; gauges != want { // and those of requests in flight and of XMPP
+	if want := len(descriptions) + 1; gauges != want { // without the counter of failovers, and with those of requests in flight and of XMPP
 		t.Errorf("%d gauges are collected, want %d", gauges, want)
 	}
 }

@@ -40,6 +40,9 @@ var (
 		"Whether an app is failing: 1 if all its pushes have failed for a while and nothing was delivered.", "app", "provider")
 	suspected = gauge("pushkeys_suspected",
 		"Pushkeys that appear to be dead, without proof yet. Their pushes stay pending.", "app", "provider")
+	outboxUnconfirmed = gauge("outbox_unconfirmed",
+		"Whether the servers of the outbox fail to confirm pushes: 1 while they do.")
+	redisFailovers   = gauge("redis_failovers_total", "Failovers and restarts of Redis primaries, by store.", "store")
 	rejectedRecords  = gauge("rejected_records", "Records in the rejected store, if it can count them.")
 	credentialExpiry = gauge("credential_expiry_timestamp_seconds", "When the credential in use expires, in seconds since 1970.",
 		"app", "provider")
@@ -49,7 +52,7 @@ var (
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		pushesInFlight, outboxEntries, outboxDevices, outboxAge, shardsDown, breakersOpen, appFailing, suspected, fuseTripped, fuseAlarm,
-		rejectedRecords, credentialExpiry,
+		rejectedRecords, credentialExpiry, outboxUnconfirmed, redisFailovers,
 	} {
 		ch <- d
 	}
@@ -92,6 +95,13 @@ func collect(ctx context.Context, g *gateway.Gateway, ch chan<- prometheus.Metri
 	for _, f := range g.Fuses() {
 		gauge(fuseTripped, flag(f.Tripped != nil), orUnknown(f.App))
 		gauge(fuseAlarm, flag(f.Alarm != nil), orUnknown(f.App))
+	}
+	if box, ok := g.Outbox.(outbox.Confirmer); ok {
+		_, why := box.Unconfirmed()
+		gauge(outboxUnconfirmed, flag(why != nil))
+	}
+	for _, s := range g.Servers() {
+		ch <- prometheus.MustNewConstMetric(redisFailovers, prometheus.CounterValue, float64(s.Failovers), s.Store)
 	}
 	if box, ok := g.Outbox.(outbox.Sharded); ok {
 		gauge(shardsDown, float64(box.ShardsDown()))

@@ -53,7 +53,7 @@
 //   - rig_scene_test.go is the usual scene: UnifiedPush and Web Push, a gateway in front of them, a homeserver.
 //   - rig_apple_test.go and rig_google_test.go are the same with APNs and FCM.
 //   - rig_unreliable_test.go is a push server that fails on demand, with a gateway whose stores survive restarts. rig_redis_test.go puts
-//     several gateways with one Redis in front of it.
+//     several gateways with one Redis in front of it. rig_failover_test.go lets the servers of Redis fail while pushes flow.
 //   - rig_chaos_test.go has push services of all four kinds. Each is behind a front (rig_chaos_front_test.go) that makes every connection
 //     fail in a different way. rig_chaos_plan_test.go decides how, rig_chaos_conn_test.go does it to bytes, and
 //     rig_chaos_session_test.go and rig_chaos_http1_test.go do it to frames and requests.
@@ -87,10 +87,10 @@
 // newSafeScene if pushes are pending in an outbox or processes die; startGateway for another configuration. Put the test beside similar
 // ones, or into a file named after what it shows. Code that a second file needs as well belongs in the rig.
 //
-// E2E_APPS, E2E_ATTACK, E2E_CHAOS, E2E_FLOOD, E2E_HANG, E2E_KILLS, E2E_RELOADS, E2E_STALLS, E2E_STEPS and E2E_XMPP make tests longer,
-// E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker judged. SYNAPSE_PYTHON names a python that has Synapse.
-// Without it, and without synapse_homeserver in the PATH, Synapse's tests are skipped, unless CI_REQUIRE_SYNAPSE is set. Prosody's tests
-// are skipped without a Prosody, unless CI_REQUIRE_PROSODY is set. Those of the real ejabberd are skipped without an ejabberd, unless
-// CI_REQUIRE_EJABBERD is set. Those of browsers are skipped without Firefox, Chromium or axe-core, unless CI_REQUIRE_BROWSERS is set:
-// internal/test/browsertest says what must be installed, and what AXE_CORE and BROWSER_SCREENSHOTS are.
+// E2E_APPS, E2E_ATTACK, E2E_CHAOS, E2E_FAILOVER, E2E_FLOOD, E2E_HANG, E2E_KILLS, E2E_RELOADS, E2E_STALLS, E2E_STEPS and E2E_XMPP make
+// tests longer, E2E_SEED repeats one, and E2E_LOGS names a folder for the logs that the checker judged. SYNAPSE_PYTHON names a python
+// that has Synapse. Without it, and without synapse_homeserver in the PATH, Synapse's tests are skipped, unless CI_REQUIRE_SYNAPSE is
+// set. Prosody's tests are skipped without a Prosody, unless CI_REQUIRE_PROSODY is set. Those of the real ejabberd are skipped without
+// an ejabberd, unless CI_REQUIRE_EJABBERD is set. Those of browsers are skipped without Firefox, Chromium or axe-core, unless
+// CI_REQUIRE_BROWSERS is set: internal/test/browsertest says what must be installed, and what AXE_CORE and BROWSER_SCREENSHOTS are.
 package e2e

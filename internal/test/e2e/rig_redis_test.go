@@ -27,10 +27,18 @@ type sharedScene struct {
 // newSharedScene starts a number of gateways. The URL has options such as "?read_timeout=1s".
 func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *sharedScene {
 	t.Helper()
-	s := &sharedScene{t: t, redis: redistest.Start(t), unreliable: newUnreliable(t)}
-	url := s.redis.URL + urlOptions
-	s.config = gatewayConfig(s.global("rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n"+
-		s.moreUp("org.example.soon", "wait 500ms")+s.moreUp("org.example.async", "wait 0")), "matrix_push")
+	redis := redistest.Start(t)
+	url := redis.URL + urlOptions
+	s := newSceneOn(t, gateways, "rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n")
+	s.redis = redis
+	return s
+}
+
+// newSceneOn starts a number of gateways with the same stores.
+func newSceneOn(t *testing.T, gateways int, stores string) *sharedScene {
+	t.Helper()
+	s := &sharedScene{t: t, unreliable: newUnreliable(t)}
+	s.config = gatewayConfig(s.global(stores+s.moreUp("org.example.soon", "wait 500ms")+s.moreUp("org.example.async", "wait 0")), "matrix_push")
 	for range gateways {
 		p := newProcess(t)
 		p.start(s.config)

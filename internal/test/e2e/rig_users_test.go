@@ -22,9 +22,12 @@ type weather struct {
 	mu      sync.Mutex
 	devices []device
 	dying   map[string]bool // by pushkey
+	some    func(random *rand.Rand, slot <-chan struct{}) behaviour
 }
 
-func newWeather(u *unreliable) *weather { return &weather{unreliable: u, dying: make(map[string]bool)} }
+func newWeather(u *unreliable) *weather {
+	return &weather{unreliable: u, dying: make(map[string]bool), some: someBehaviour}
+}
 
 // change changes the behaviour of each device's server from time to time, until over. Then all servers work.
 func (w *weather) change(random *rand.Rand, over <-chan struct{}) {
@@ -33,7 +36,7 @@ func (w *weather) change(random *rand.Rand, over <-chan struct{}) {
 		w.mu.Lock()
 		for _, d := range w.devices {
 			if !w.dying[d.Pushkey] {
-				w.set(someBehaviour(random, slot), d)
+				w.set(w.some(random, slot), d)
 			}
 		}
 		w.mu.Unlock()
