@@ -23,10 +23,11 @@ func (p *Page) Click(selector string) {
 		const box = e.getBoundingClientRect();
 		const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
 		if (!top || !e.contains(top) && top.closest("label")?.control !== e) throw new Error("the element is not shown, or is covered");
-		const place = box.x + " " + box.y, before = e.placeBefore; // frames can't be awaited where no scripts run
-		e.placeBefore = place;
-		if (place !== before) throw new Error("the element moves");
-		delete e.placeBefore;
+		// Frames can't be awaited where no scripts run.
+		const place = box.x + " " + box.y, now = performance.now();
+		if (e.restsAt !== place) [e.restsAt, e.restsSince] = [place, now];
+		const moves = document.getAnimations().some((a) => a.playState === "running" && a.effect?.target?.contains(e));
+		if (moves || now - e.restsSince < 50) throw new Error("the element moves");
 		return true;
 	})()`)
 	var at struct{ X, Y float64 }
