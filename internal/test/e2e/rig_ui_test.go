@@ -129,8 +129,12 @@ func (s *uiSession) entered(at string) {
 	s.pages = pages
 }
 
-// keep keeps what is shown at a URL.
+// aPreview matches what a test push would send, which may contain what it was asked about.
+var aPreview = regexp.MustCompile(`(?s)<pre tabindex="0">.*?</pre>`)
+
+// keep keeps what is shown at a URL, without previews.
 func (s *uiSession) keep(at, page string) {
+	page = aPreview.ReplaceAllLiteralString(page, "")
 	_, err := s.kept.WriteString(at + "\n" + html.UnescapeString(page) + "\n")
 	canaries.failed(err)
 }
