@@ -3,13 +3,18 @@ package redis
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/matrix-push/caddy-matrix-push/internal/redisclient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/redistest"
 	"github.com/matrix-push/caddy-matrix-push/outbox"
@@ -32,6 +37,68 @@ func BenchmarkServer(b *testing.B) {
 				forEach(b, box, bm.push)
 				b.ReportMetric((server.CPU(b)-before).Seconds()*1e6/float64(b.N), "server-µs/op")
 			})
+		}
+	}
+}
+
+// BenchmarkBusiest measures what a push costs the busiest server: with one shard on one server, and with four shards on four.
+func BenchmarkBusiest(b *testing.B) {
+	for name, push := range map[string]func(context.Context, *Box, outbox.Entry) error{
+		"delivered late": deliverLate, "retried": retryMany(),
+	} {
+		for _, shards := range []int{1, 4} {
+			b.Run(fmt.Sprintf("%s/%d", name, shards), func(b *testing.B) {
+				cluster := redistest.StartPrimaries(b, shards, "--appendfsync", "everysec")
+				servers := redisclient.Servers{Addresses: cluster.Addresses(), ReadTimeout: caddy.Duration(10 * time.Second)}
+				box := opened(b, &Box{
+					Address: redisclient.Address{Cluster: &redisclient.Cluster{Servers: servers}},
+					Prefix:  spread(b, cluster, shards), Shards: shards, MaxPerApp: 1 << 30, MaxSize: 1 << 50,
+				})
+				before := make([]time.Duration, shards)
+				for i, node := range cluster.Nodes {
+					before[i] = node.CPU(b)
+				}
+				forEach(b, box, push)
+				busiest := time.Duration(0)
+				for i, node := range cluster.Nodes {
+					busiest = max(busiest, node.CPU(b)-before[i])
+				}
+				b.ReportMetric(busiest.Seconds()*1e6/float64(b.N), "busiest-server-µs/op")
+			})
+		}
+	}
+}
+
+// retryMany is retry, but as many pushes are leased at once as a gateway does it when many are due.
+func retryMany() func(ctx context.Context, box *Box, e outbox.Entry) error {
+	const most = 64
+	var accepted atomic.Int64
+	return func(ctx context.Context, box *Box, e outbox.Entry) error {
+		if err := ask(ctx, box, &e); err != nil {
+			return err
+		}
+		if _, err := box.Accept(ctx, e); err != nil || accepted.Add(1)%most != 0 {
+			return err
+		}
+		leased, err := box.Lease(ctx, app, most)
+		for _, l := range leased {
+			err = errors.Join(err, box.Settle(ctx, l.Ref()))
+		}
+		return err
+	}
+}
+
+// spread returns a prefix with which each shard is on another server.
+func spread(b *testing.B, cluster *redistest.Cluster, shards int) (prefix string) {
+	b.Helper()
+	for i := 0; ; i++ {
+		prefix = fmt.Sprint("bench", i)
+		nodes := make(map[*redistest.Server]bool)
+		for shard := range shards {
+			nodes[cluster.Primary(newKeys(redisclient.Tag(prefix, shard, shards)).check)] = true
+		}
+		if len(nodes) == shards {
+			return prefix
 		}
 	}
 }
@@ -77,7 +144,8 @@ func benchEntry(i int64) outbox.Entry {
 		ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", i), App: app, Push: bytes.Repeat([]byte{'x'}, 600), PushkeyTS: 1_772_366_400_123,
 		Accepted: time.Now(), Expires: time.Now().Add(time.Hour), EventUntil: time.Now().Add(time.Hour), Standing: outbox.Proven,
 	}
-	binary.BigEndian.PutUint64(e.Device[:], uint64(i))
+	device := sha256.Sum256(fmt.Append(nil, i)) // the devices are divided among all shards
+	copy(e.Device[:], device[:])
 	binary.BigEndian.PutUint64(e.Event[:], uint64(i))
 	return e
 }

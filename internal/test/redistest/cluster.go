@@ -11,14 +11,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A cluster has so many primaries, each with one replica.
-const (
-	primaries = 3
-	slots     = 16384
-)
+// slots is how many slots the primaries of a cluster divide among themselves.
+const slots = 16384
 
-// Cluster is three primaries with a replica each. A replica takes over after two seconds without its primary. If slots have no node, the
-// others can still be used.
+// Cluster is several primaries, with or without a replica each. A replica takes over after two seconds without its primary. If slots have no
+// node, the others can still be used.
 type Cluster struct {
 	// Nodes are the primaries at the start, and then their replicas in the same order.
 	Nodes []*Server
@@ -26,12 +23,23 @@ type Cluster struct {
 	t testing.TB
 }
 
-// StartCluster starts a cluster, and waits until it can be used. Options are those of all nodes.
+// StartCluster starts a cluster of three primaries with a replica each, and waits until it can be used. Options are those of all nodes.
 func StartCluster(t testing.TB, options ...string) *Cluster {
+	t.Helper()
+	return startCluster(t, 3, 6, options)
+}
+
+// StartPrimaries starts a cluster of primaries without replicas, and waits until it can be used. Options are those of all nodes.
+func StartPrimaries(t testing.TB, primaries int, options ...string) *Cluster {
+	t.Helper()
+	return startCluster(t, primaries, primaries, options)
+}
+
+func startCluster(t testing.TB, primaries, nodes int, options []string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	program := Debian.path(t)
-	ports := make([][2]int, 2*primaries) // each node has a second port for the others
+	ports := make([][2]int, nodes) // each node has a second port for the others
 	for i := range ports {
 		ports[i] = [2]int{freePort(t), freePort(t)}
 	}
@@ -41,7 +49,7 @@ func StartCluster(t testing.TB, options ...string) *Cluster {
 			"--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no", "--cluster-replica-validity-factor", "0",
 		}, options...)...)(port[0])...)
 		node.Address = address(port[0])
-		if err := os.WriteFile(node.file("nodes.conf"), []byte(membership(ports, i)), 0o600); err != nil {
+		if err := os.WriteFile(node.file("nodes.conf"), []byte(membership(ports, primaries, i)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		c.Nodes = append(c.Nodes, node)
@@ -54,7 +62,7 @@ func StartCluster(t testing.TB, options ...string) *Cluster {
 }
 
 // membership is what a node writes down about the cluster. With it, the nodes know each other from the start.
-func membership(ports [][2]int, self int) string {
+func membership(ports [][2]int, primaries, self int) string {
 	var b strings.Builder
 	for i, port := range ports {
 		me := ""
