@@ -118,7 +118,7 @@
 //	what identifies a device   App.keyOf in identity.go, which also migrates what earlier versions stored
 //	a provider's ability       an interface in providers/provider.go; a guarded method in guest.go, which a test requires
 //	a provider that hangs      overdue.go, for Push; App.Start in guest.go
-//	an outbox's ability        an interface in outbox/outbox.go; box.go; the suite in outbox/outboxtest
+//	an outbox's ability        an interface in outbox (outbox.go, inspect.go); box.go; the suite in outbox/outboxtest
 //	a store's ability          rejected/rejected.go; suspicion.go, lookup.go, fuses.go; the suite in rejected/rejectedtest
 //	a push service's word      wordFor in word.go, which keeps secrets out of it; the journal and the observer show it
 //	a probe of doctor          probe.go, which route asks before it looks for an app
