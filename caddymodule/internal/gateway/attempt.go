@@ -48,7 +48,7 @@ func (g *Gateway) attempt(f *flight) {
 		f.slot = slot
 	}
 	f.app.hosts.begin(&f.attempt, f.host, f.key, f.standing, g.Now())
-	f.app.call(f.strangersTime(), f.push, f.ended)
+	f.app.call(f.strangersTime(), &f.push, f.ended)
 }
 
 // ended is called with the provider's outcome. It reports the outcome to the host's breaker, and lands.

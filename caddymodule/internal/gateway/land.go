@@ -169,7 +169,7 @@ func (c *cargo) marshal() ([]byte, error) {
 	if c.view == nil {
 		c.view = again(c.app, c.push.Notification)
 	}
-	return marshalKept(c.push, c.view.stored())
+	return marshalKept(&c.push, c.view.stored())
 }
 
 // conclude reports the end of an attempt at an entry to the outbox, and returns whether the outbox has confirmed it.
