@@ -44,7 +44,7 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	}
 	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.key)
 	// Anybody can make up devices that are refused. If the app has delivered to other devices, these do not alert the operator.
-	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
+	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app) }
 	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
 	c.quiet = o.Doubtful && madeUp()
 	return c

@@ -53,6 +53,7 @@ func New(o Options) *Gateway {
 		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
 		app.history = o.Before.historyOf(app.Pattern)
+		app.key = appKey(app.Pattern)
 	}
 	o.Before = nil // otherwise, no configuration would ever be freed
 	g := &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
