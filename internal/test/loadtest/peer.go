@@ -228,7 +228,8 @@ func (p *peer) answers(ctx context.Context, body []byte) error {
 // measurements.
 func (p *peer) join(b *bench) error {
 	b.sink, b.dialer = p.sink, p.dialer
-	if err := b.sink.ask(askReceived, &b.base); err != nil {
+	_, ended := p.process.used()
+	if err := errors.Join(ended, b.sink.ask(askReceived, &b.base)); err != nil {
 		return err
 	}
 	if err := b.connect(p.origins); err != nil {

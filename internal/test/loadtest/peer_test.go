@@ -123,8 +123,12 @@ func TestEachMeasurementOfAnotherGatewayCountsOnlyItself(t *testing.T) {
 	if err := other.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := b.look(); err == nil || !strings.Contains(err.Error(), "has ended") {
-		t.Errorf("it has ended, and the error is %v", err)
+	_, _, during := b.look()
+	_, next := newBench(t.Context(), with, with.Gateway)
+	for when, err := range map[string]error{"during a measurement": during, "before the next one": next} {
+		if err == nil || !strings.Contains(err.Error(), "has ended") {
+			t.Errorf("%s, it has ended, and the error is %v", when, err)
+		}
 	}
 }
 
