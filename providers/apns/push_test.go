@@ -191,12 +191,13 @@ func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 		change      func(*apnstest.Options)
 		first       apnstest.Answer
 		connections int
+		concurrency int
 	}{
-		"1 stream":                       {few(1), apnstest.Answer{}, 12},
-		"100 streams":                    {few(100), apnstest.Answer{}, 12},
-		"1,000 streams":                  {few(1000), apnstest.Answer{}, 1},
-		"1 stream until a token is seen": {func(o *apnstest.Options) { o.OneUntilAuthenticated = true }, apnstest.Answer{}, 1},
-		"a connection that ends at once": {func(o *apnstest.Options) { o.OneUntilAuthenticated = true }, apnstest.Answer{GoAway: true}, 2},
+		"1 stream":                       {few(1), apnstest.Answer{}, 12, 8},
+		"100 streams":                    {few(100), apnstest.Answer{}, 12, 800},
+		"1,000 streams":                  {few(1000), apnstest.Answer{}, 1, 8000},
+		"1 stream until a token is seen": {func(o *apnstest.Options) { o.OneUntilAuthenticated = true }, apnstest.Answer{}, 1, 8000},
+		"a connection that ends at once": {func(o *apnstest.Options) { o.OneUntilAuthenticated = true }, apnstest.Answer{GoAway: true}, 2, 8000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -210,6 +211,9 @@ func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 			if b.Connections() > test.connections || b.ProviderTokens() != 1 || len(b.Pushes()) != 1000 || b.Refused() != 0 {
 				t.Errorf("%d connections, %d tokens, %d pushes, %d streams refused",
 					b.Connections(), b.ProviderTokens(), len(b.Pushes()), b.Refused())
+			}
+			if n := b.Concurrency(); n != test.concurrency {
+				t.Errorf("the provider knows of %d pushes at the same time, want %d", n, test.concurrency)
 			}
 			for _, v := range b.Violations() {
 				t.Error(v)
