@@ -16,7 +16,7 @@ const (
 
 // connection is one connection. The lock of [connections] guards its fields.
 //
-// It is proven when the limit of its requests is known. With HTTP/1.1, that is one, from the start. With HTTP/2, the server announces its
+// The limit of its requests must be known before it takes more than one. With HTTP/1.1, the limit is one, from the start. With HTTP/2, the server announces its
 // limit, and net/http does not report when. So the limit is known if it is larger than the one that net/http assumes, or after an answer.
 // For a client with a provider token, APNs announces a limit of one, and raises it after the first answer. So after only one answer, a
 // limit of one proves nothing.
@@ -27,7 +27,7 @@ type connection struct {
 	load int
 	// answers is how many requests were answered. It stops at two.
 	answers atomic.Int32
-	// known means that the limit of its requests is known.
+	// known means that the limit of its requests is known: free finds that out.
 	known bool
 	// late means that the first answer did not come within proofTimeout. proof is the timer for that; nil if no answer is awaited.
 	late  bool
@@ -39,46 +39,50 @@ type connection struct {
 }
 
 // free reports whether the connection has a free slot. A request that has a slot and has not opened its stream yet is not in flight. By
-// net/http's count, a connection that ended before its first request still has slots, which would only fail.
+// net/http's count, a connection that ended before its first request still has slots, which would only fail. The lock is held.
 func (conn *connection) free() bool {
-	if conn.leaving || conn.Err() != nil || (conn.load > 0 && !conn.proven()) {
+	if conn.leaving || conn.Err() != nil {
 		return false
 	}
-	_, limit, _ := conn.count()
-	return conn.load < limit
+	n := conn.count()
+	conn.known = conn.known || conn.knows(n)
+	return conn.load < n.limit && (conn.load == 0 || conn.known)
 }
 
-// proven reports whether the connection's limit is known. The lock is held.
-func (conn *connection) proven() bool {
-	if !conn.known {
-		_, _, conn.known = conn.count()
-	}
-	return conn.known
+// count is how many more requests a connection takes now, and how many in total. It is steady if no stream began or ended meanwhile, which
+// makes the limit wrong.
+type count struct {
+	available, limit int
+	steady           bool
 }
 
-// limit returns how many requests the server allows on the connection at the same time; 0 if that is not known now.
-func (conn *connection) limit() int {
-	available, limit, known := conn.count()
-	if available == 0 || !known { // a connection that has ended has no free slot either
-		return 0
-	}
-	return limit
-}
-
-// count returns how many more requests the connection can take now, and how many in total. known reports whether the server announced
-// that limit. It does not need the lock.
-func (conn *connection) count() (available, limit int, known bool) {
-	var inFlight int
-	for range 8 { // until no stream began or ended between net/http's two counts
-		inFlight = conn.InFlight()
-		available = conn.Available()
-		if conn.InFlight() == inFlight {
+// count does not need the lock. It counts again until the count is steady. If the lock is held, few streams can begin meanwhile.
+func (conn *connection) count() (n count) {
+	for range 100 {
+		inFlight := conn.InFlight()
+		n.available = conn.Available()
+		n.limit = n.available + inFlight
+		if n.steady = conn.InFlight() == inFlight; n.steady {
 			break
 		}
 	}
-	limit = available + inFlight
+	return n
+}
+
+// knows reports whether the count's limit is the server's. It does not need the lock.
+func (conn *connection) knows(n count) bool {
 	answers := conn.answers.Load()
-	return available, limit, conn.http1 || available > assumedStreams || answers > 1 || (answers > 0 && limit > 1)
+	return conn.http1 || n.available > assumedStreams || answers > 1 || (answers > 0 && n.steady && n.limit > 1)
+}
+
+// limit returns how many requests the server allows on the connection at the same time; 0 if that is not known now. It does not need the
+// lock.
+func (conn *connection) limit() int {
+	n := conn.count()
+	if n.available == 0 || !n.steady || !conn.knows(n) { // a connection that has ended has no free slot either
+		return 0
+	}
+	return n.limit
 }
 
 // stopProof stops waiting for the first answer. The lock is held.

@@ -27,7 +27,7 @@ const (
 // slots, net/http waits forever (https://github.com/golang/go/issues/70809). If the limit falls below the number of requests that were
 // sent, net/http only waits its turn.
 //
-// A new connection takes only one request until it is proven: see [connection].
+// A new connection takes only one request until its limit is known: see [connection].
 type connections struct {
 	dial dialFunc
 
@@ -100,7 +100,7 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 // take takes a slot on a connection. The lock is held.
 func (c *connections) take(conn *connection) {
 	conn.load++
-	if conn.load == 1 && !conn.proven() {
+	if conn.load == 1 && !conn.known {
 		conn.late = false
 		conn.proof = time.AfterFunc(proofTimeout, func() { c.proofIsLate(conn) })
 	}
@@ -196,15 +196,15 @@ func (c *connections) serve() {
 	c.oneMore()
 }
 
-// enough reports whether the connections that are being made or must still be proven may have room for all requests in line. As long as
-// the server's limit is not known, one such connection is enough. The lock is held.
+// enough reports whether the connections that are being made, or whose limit is not known yet, may have room for all requests in line. As
+// long as no limit of the server is known, one such connection is enough. The lock is held.
 func (c *connections) enough() bool {
 	coming := 0
 	if c.dialing != nil {
 		coming++
 	}
 	for _, conn := range c.open {
-		if !conn.leaving && !conn.late && conn.Err() == nil && !conn.proven() {
+		if !conn.leaving && !conn.late && conn.Err() == nil && !conn.known {
 			coming++
 		}
 	}

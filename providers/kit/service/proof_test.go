@@ -246,7 +246,7 @@ func TestNothingIsKnownBeforeTheServerHasAnnouncedIt(t *testing.T) {
 	connect(t, c)
 	c.connections.mu.Lock()
 	defer c.connections.mu.Unlock()
-	if conn := c.connections.open[0]; conn.Available() > assumedStreams || conn.proven() || conn.limit() != 0 {
-		t.Errorf("%d streams are available", conn.Available())
+	if conn := c.connections.open[0]; !conn.free() || conn.known || conn.limit() != 0 {
+		t.Errorf("%d streams are available, known: %v", conn.Available(), conn.known)
 	}
 }
