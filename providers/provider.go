@@ -166,6 +166,14 @@ type Warmer interface {
 	Warm(ctx context.Context) error
 }
 
+// Concurrency is implemented by a provider that learns how many pushes its push service takes at the same time.
+type Concurrency interface {
+	// Concurrency returns that number, as far as the provider knows now; 0 if it does not know. If the operator sets no concurrency option,
+	// the gateway sends up to so many pushes at the same time, within its own bound: at least 512 and at most 2,048. It is called before each
+	// attempt, so it must be cheap and must not wait.
+	Concurrency() int
+}
+
 // Hoster is implemented by a provider whose pushes go to hosts that devices choose. If one host is down, the gateway can then pause
 // only the pushes to that host.
 type Hoster interface {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // Party describes who wants a slot.
@@ -32,9 +33,11 @@ const HostSlots = hostSlots + firstSlots
 // Fair is a limiter that is fair to groups and hosts. The groups take turns, and so do the hosts of a group, so nobody gets more by
 // asking more often. When all places in line are taken, the group with the most places gives one up.
 type Fair struct {
-	size, places int
+	base, places int          // as they were set
+	allowed      atomic.Int64 // size, without the lock
 
 	mu      sync.Mutex
+	size    int // how many may run now
 	running int
 	known   class
 	strange class
@@ -79,16 +82,31 @@ type Slot struct {
 
 // NewFair returns a limiter for a number of running holders, and a number of others waiting in line.
 func NewFair(running, waiting int) *Fair {
-	f := &Fair{size: running, places: waiting}
-	f.known = class{slots: running, places: waiting, groups: make(map[string]*group)}
+	f := &Fair{base: running, size: running, places: waiting}
+	f.allowed.Store(int64(running))
+	f.known = class{slots: running + waiting, places: waiting, groups: make(map[string]*group)}
 	f.strange = class{
 		slots: max(1, running/strangeSlots), places: max(min(1, waiting), waiting/strangePlaces), groups: make(map[string]*group),
 	}
 	return f
 }
 
-// Size returns how many holders may run at the same time.
-func (f *Fair) Size() int { return f.size }
+// Size returns how many holders may run at the same time, unless Resize allowed more.
+func (f *Fair) Size() int { return f.base }
+
+// Resize lets this many holders run at the same time: at least the number that was set, and at most that plus the number of others in line.
+// The bound of both together stays the same. Groups, hosts and strangers get no more slots. It is cheap if nothing changes.
+func (f *Fair) Resize(running int) {
+	running = min(max(running, f.base), f.base+f.places)
+	if f.allowed.Load() == int64(running) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.size = running
+	f.allowed.Store(int64(running))
+	f.letIn()
+}
 
 // Acquire waits for a slot. It returns ErrBusy if there is no place in line, at once, or later if the place goes to somebody else. It
 // returns the context's error if that ends first. After a nil error, release the slot once.
@@ -149,7 +167,7 @@ func (f *Fair) host(p Party) *host {
 	if g == nil {
 		g = &group{name: p.Group, of: c, slots: c.slots, hosts: make(map[string]*host)}
 		if p.Group != "" && !p.Stranger {
-			g.slots = max(1, c.slots/groupSlots)
+			g.slots = max(1, f.base/groupSlots)
 		}
 		c.groups[p.Group] = g
 	}
@@ -199,9 +217,14 @@ func (f *Fair) release(h *host, first bool) {
 	h.of.of.running--
 	h.of.running--
 	h.running--
+	f.letIn()
+	h.forget()
+}
+
+// letIn lets in all waiters that may run.
+func (f *Fair) letIn() {
 	for f.known.letIn(f) || f.strange.letIn(f) {
 	}
-	h.forget()
 }
 
 // letIn lets one waiter of the class in, if any may run, and reports whether it did. It skips only hosts and groups whose slots are all

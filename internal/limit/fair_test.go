@@ -228,11 +228,75 @@ func TestWhoGivesUpWaitingLeavesNothingBehind(t *testing.T) {
 	})
 }
 
+func TestWhoeverWaitsIsLetInWhenMoreMayRunAndTheBoundStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{t: t, fair: NewFair(2, 6)}
+		wait := func(n int) {
+			for range n {
+				l.wait("", Party{First: true})
+			}
+		}
+		want := func(got, away int) {
+			t.Helper()
+			synctest.Wait()
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if len(l.got) != got || len(l.away) != away {
+				t.Errorf("%d were let in and %d turned away, want %d and %d", len(l.got), len(l.away), got, away)
+			}
+		}
+		wait(8)
+		want(2, 0)
+		l.fair.Resize(4)
+		want(4, 0)
+		l.fair.Resize(1000)
+		want(8, 0)
+		wait(1)
+		want(8, 1)
+		l.fair.Resize(0) // those that run keep their slots
+		wait(1)
+		want(8, 2)
+		time.Sleep(time.Second) // all have left
+		wait(8)
+		want(10, 2)
+		time.Sleep(time.Hour)
+		want(16, 2)
+	})
+}
+
+func TestGroupsAndStrangersGetNoMoreWhenMoreMayRun(t *testing.T) {
+	t.Parallel()
+	f := NewFair(64, 192)
+	f.Resize(256)
+	for _, test := range []struct {
+		party Party
+		want  int
+	}{
+		{Party{Host: "h", Group: "stranger", Stranger: true}, 8},
+		{Party{Host: "h", Group: "g"}, 32},
+		{Party{}, 256 - 8 - 32},
+	} {
+		in := 0
+		for range 256 {
+			if _, err := try(f, test.party); err == nil {
+				in++
+			}
+		}
+		if in != test.want {
+			t.Errorf("%+v: %d are in, want %d", test.party, in, test.want)
+		}
+	}
+	if f.Size() != 64 {
+		t.Errorf("the size is %d", f.Size())
+	}
+}
+
 // With everything at random, no limit is ever exceeded, every waiter gets an answer, and nothing is left.
 func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 	t.Parallel()
-	const running, waiting = 32, 64
-	f := NewFair(running, waiting)
+	const base, running, waiting = 16, 32, 64
+	f := NewFair(base, waiting+base)
 	var in, strangers, most, mostStrangers atomic.Int64
 	note := func(n int64, most *atomic.Int64) {
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
@@ -245,6 +309,7 @@ func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 			for range 300 {
 				p := Party{Host: fmt.Sprint(random.IntN(8)), Stranger: random.IntN(2) == 0, First: random.IntN(2) == 0}
 				p.Group = fmt.Sprint(p.Host[0] % 3)
+				f.Resize(random.IntN(running + 1))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(1000))*time.Microsecond)
 				slot, err := f.Acquire(ctx, p)
 				cancel()
@@ -262,7 +327,7 @@ func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if most.Load() > running || mostStrangers.Load() > running/strangeSlots {
+	if most.Load() > running || mostStrangers.Load() > base/strangeSlots {
 		t.Errorf("%d were in, %d of them strangers", most.Load(), mostStrangers.Load())
 	}
 	if len(f.known.groups)+len(f.strange.groups) > 0 || f.running > 0 || f.known.waiting+f.strange.waiting > 0 {

@@ -39,6 +39,9 @@ func (r *renewal) since(began time.Time, renew func()) bool {
 	return true
 }
 
+// Concurrency returns how many pushes APNs takes at the same time, by the limit that it announces on each connection.
+func (p *Provider) Concurrency() int { return p.client.Concurrency() }
+
 // failed classifies a request that got no answer. APNs refuses a bad certificate by ending the connection, and may give its reason in the
 // GOAWAY that ends one. This is never about a device, so the outcome is at worst misconfigured.
 func failed(err error) providers.Outcome {

@@ -183,4 +183,5 @@ var (
 	_ providers.Expirer       = (*Provider)(nil)
 	_ providers.Checker       = (*Provider)(nil)
 	_ providers.Warmer        = (*Provider)(nil)
+	_ providers.Concurrency   = (*Provider)(nil)
 )

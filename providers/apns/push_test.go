@@ -184,22 +184,36 @@ func TestAnExpiredProviderTokenIsRenewedAtOnce(t *testing.T) {
 // Apple treats a client that opens many connections, or makes many tokens, as an attacker.
 func TestAThousandFirstPushesShareFewConnectionsAndOneToken(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*apnstest.Options){
-		"1 stream":                       func(o *apnstest.Options) { o.MaxConcurrentStreams = 1 },
-		"100 streams":                    func(o *apnstest.Options) { o.MaxConcurrentStreams = 100 },
-		"1 stream until a token is seen": func(o *apnstest.Options) { o.OneUntilAuthenticated = true },
+	few := func(n uint32) func(*apnstest.Options) {
+		return func(o *apnstest.Options) { o.MaxConcurrentStreams = n }
+	}
+	for name, test := range map[string]struct {
+		change      func(*apnstest.Options)
+		first       apnstest.Answer
+		connections int
+		concurrency int
+	}{
+		"1 stream":                       {few(1), apnstest.Answer{}, 12, 8},
+		"100 streams":                    {few(100), apnstest.Answer{}, 12, 800},
+		"1,000 streams":                  {few(1000), apnstest.Answer{}, 1, 8000},
+		"1 stream until a token is seen": {func(o *apnstest.Options) { o.OneUntilAuthenticated = true }, apnstest.Answer{}, 1, 8000},
+		"a connection that ends at once": {func(o *apnstest.Options) { o.OneUntilAuthenticated = true }, apnstest.Answer{GoAway: true}, 2, 8000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(o *apnstest.Options, _ *Provider) { change(o) })
+			b := newBench(t, func(o *apnstest.Options, _ *Provider) { test.change(o) })
+			b.Answer("", test.first)
 			var group sync.WaitGroup
 			for range 1000 {
 				group.Go(func() { b.want(t, alert(), providers.KindDelivered, "delivered") })
 			}
 			group.Wait()
-			if b.Connections() > 12 || b.ProviderTokens() != 1 || len(b.Pushes()) != 1000 || b.Refused() != 0 {
+			if b.Connections() > test.connections || b.ProviderTokens() != 1 || len(b.Pushes()) != 1000 || b.Refused() != 0 {
 				t.Errorf("%d connections, %d tokens, %d pushes, %d streams refused",
 					b.Connections(), b.ProviderTokens(), len(b.Pushes()), b.Refused())
+			}
+			if n := b.Concurrency(); n != test.concurrency {
+				t.Errorf("the provider knows of %d pushes at the same time, want %d", n, test.concurrency)
 			}
 			for _, v := range b.Violations() {
 				t.Error(v)

@@ -35,6 +35,9 @@ func newClient(project string, settings *network.Settings, tokens *tokens) (*cli
 	}, nil
 }
 
+// Concurrency returns how many messages FCM takes at the same time, by the limit that it announces on each connection.
+func (p *Provider) Concurrency() int { return p.client.service.Concurrency() }
+
 // answer is FCM's answer.
 type answer struct {
 	status int

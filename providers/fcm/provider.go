@@ -147,13 +147,14 @@ func (p *Provider) Cleanup() error { return p.client.close() }
 
 // Interface guards
 var (
-	_ caddy.Provisioner   = (*Provider)(nil)
-	_ caddy.CleanerUpper  = (*Provider)(nil)
-	_ providers.Provider  = (*Provider)(nil)
-	_ providers.Explainer = (*Provider)(nil)
-	_ providers.Usable    = (*Provider)(nil)
-	_ providers.Reducer   = (*Provider)(nil)
-	_ providers.Previewer = (*Provider)(nil)
-	_ providers.Checker   = (*Provider)(nil)
-	_ providers.Warmer    = (*Provider)(nil)
+	_ caddy.Provisioner     = (*Provider)(nil)
+	_ caddy.CleanerUpper    = (*Provider)(nil)
+	_ providers.Provider    = (*Provider)(nil)
+	_ providers.Explainer   = (*Provider)(nil)
+	_ providers.Usable      = (*Provider)(nil)
+	_ providers.Reducer     = (*Provider)(nil)
+	_ providers.Previewer   = (*Provider)(nil)
+	_ providers.Checker     = (*Provider)(nil)
+	_ providers.Warmer      = (*Provider)(nil)
+	_ providers.Concurrency = (*Provider)(nil)
 )

@@ -48,6 +48,9 @@ func TestTheFirstPushFindsTheConnectionAndTheTokenThere(t *testing.T) {
 	other.want(t, alert(), providers.KindDelivered, "delivered")
 	b.warm(t)
 	b.wantMade(t, 2, 1)
+	if n := b.Concurrency(); n < 800 { // eight connections of a server written in Go
+		t.Errorf("the provider knows of %d pushes at the same time", n)
+	}
 }
 
 func TestAReloadFindsWhatThereIs(t *testing.T) {

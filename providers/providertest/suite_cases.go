@@ -52,6 +52,13 @@ func (s Suite) testConcurrency(t *testing.T) {
 	for range pushes {
 		group.Go(func() { outcomes <- b.do(t.Context(), t) })
 	}
+	if p, ok := b.provider.(providers.Concurrency); ok {
+		group.Go(func() {
+			if n := p.Concurrency(); n < 0 {
+				t.Errorf("Concurrency is %d, want 0 if it is not known", n)
+			}
+		})
+	}
 	group.Wait()
 	if len(outcomes) != pushes {
 		t.Errorf("there are %d outcomes for %d pushes", len(outcomes), pushes)

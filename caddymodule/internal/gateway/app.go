@@ -28,8 +28,9 @@ type App struct {
 	Badges providers.Badges
 	// Elsewhere means that notifications for the app also come in another way than through a site, such as from XMPP servers.
 	Elsewhere bool
-	// Limit bounds the pushes in flight.
-	Limit *limit.Fair
+	// Limit bounds the pushes in flight. Elastic means that more may be in flight if the push service takes more.
+	Limit   *limit.Fair
+	Elastic bool
 
 	// hosts, fuse and history are shared by all configurations that have the app; load is the number of this configuration, and key names
 	// the app among the devices that were delivered to. New sets them.
@@ -48,5 +49,6 @@ type App struct {
 	movedUntil atomic.Int64
 }
 
-// workers returns how many of the app's pushes may come from the outbox at a time. The rest of the limit is left for new pushes.
+// workers returns how many of the app's pushes may come from the outbox at a time. The rest of the limit is left for new pushes. What an
+// elastic limit adds is for bursts of new pushes.
 func (a *App) workers() int64 { return max(1, int64(a.Limit.Size()/2)) }

@@ -82,8 +82,19 @@ func (a *App) Push(ctx context.Context, p *providers.Push) providers.Outcome {
 	return <-outcome
 }
 
+// Concurrency returns how many pushes the push service takes at the same time; 0 if the provider does not know.
+func (a *App) Concurrency() (n int) {
+	if p, ok := a.Provider.(providers.Concurrency); ok {
+		_ = a.guard("Concurrency", func() { n = p.Concurrency() })
+	}
+	return n
+}
+
 // push has the provider make the attempt.
 func (a *App) push(ctx context.Context, p *providers.Push) (o providers.Outcome) {
+	if a.Elastic { // here, so a provider whose Concurrency does not return holds up only this attempt, which is then overdue
+		a.Limit.Resize(a.Concurrency())
+	}
 	caught := a.guard("Push", func() {
 		said := a.Provider.Push(ctx, p)
 		said.Err = sound(said.Err)

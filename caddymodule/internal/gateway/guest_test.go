@@ -31,6 +31,7 @@ func (volcano) Mounted([]string) error                                  { panic(
 func (volcano) Start(context.Context) error                             { panic(magma) }
 func (volcano) CheckStart(context.Context) error                        { panic(magma) }
 func (volcano) Warm(context.Context) error                              { panic(magma) }
+func (volcano) Concurrency() int                                        { panic(magma) }
 func (volcano) Host(*providers.Device) string                           { panic(magma) }
 func (volcano) Target(*providers.Device) string                         { panic(magma) }
 func (volcano) CredentialExpiry() time.Time                             { panic(magma) }
@@ -124,7 +125,7 @@ func TestNobodyElseCallsAProvider(t *testing.T) {
 	t.Parallel()
 	// Any code may check what a provider can do if it drops the value.
 	allowed := regexp.MustCompile(`_, \w+ :?= \w+\.Provider\.\(providers\.\w+\)`)
-	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|StartChecker|Warmer|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer|Explainer|Previewer)\)`)
+	call := regexp.MustCompile(`\.Provider\.\(providers\.|\.Provider\.[A-Z]|\.\(providers\.(Mounted|Starter|StartChecker|Warmer|Concurrency|Hoster|Expirer|Checker|Advertiser|WaitDefaulter|ContentDefaulter|BadgesDefaulter|Usable|Reducer|Replacer|Explainer|Previewer)\)`)
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

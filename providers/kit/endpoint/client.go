@@ -92,16 +92,14 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 		return Response{}, err
 	}
 	transport, target := w.transport, w.target
-	release, err := c.hosts.acquire(ctx, hostName(target))
+	release, connected, err := c.hosts.acquire(ctx, hostName(target))
 	if err != nil {
 		return Response{}, err
 	}
 	defer release()
-	var used usage
-	if transport == c.transports.guarded {
-		ctx = used.watch(ctx)
-		defer used.end()
-	}
+	used := usage{connected: connected}
+	ctx = used.watch(ctx)
+	defer used.end()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return Response{}, err
@@ -148,13 +146,19 @@ func (c *Client) explain(target *url.URL, err error) error {
 }
 
 // usage is the connection that a request is sent on.
-type usage struct{ on *connection }
+type usage struct {
+	on        *connection // nil if the transport does not count them
+	connected func()      // called when there is one, unless it is nil
+}
 
 // watch returns a context that records the connection of the request. That happens before the request is sent, in the goroutine that
 // sends it.
 func (u *usage) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		u.end() // the request is sent again if its first connection was closed in the meantime
+		if u.connected != nil {
+			u.connected()
+		}
 		secure, ok := info.Conn.(*tls.Conn)
 		if !ok {
 			return

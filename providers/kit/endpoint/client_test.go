@@ -271,14 +271,18 @@ func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
 	t.Parallel()
 	var h hosts
 	for range hostRunning {
-		if _, err := h.acquire(t.Context(), "busy.example:443"); err != nil {
+		_, connected, err := h.acquire(t.Context(), "busy.example:443")
+		if err != nil {
 			t.Fatal(err)
+		}
+		if connected != nil {
+			connected()
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
-		_, err := h.acquire(ctx, "busy.example:443")
+		_, _, err := h.acquire(ctx, "busy.example:443")
 		left <- err
 	}()
 	for inLine := 0; inLine != hostRunning+1; runtime.Gosched() {
@@ -290,10 +294,10 @@ func TestWhoLosesPatienceLeavesTheQueueOfItsHostAndNoOther(t *testing.T) {
 	if err := <-left; !errors.Is(err, errInLine) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := h.acquire(ctx, "busy.example:443"); !errors.Is(err, context.Canceled) {
+	if _, _, err := h.acquire(ctx, "busy.example:443"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	release, err := h.acquire(t.Context(), "idle.example:443")
+	release, _, err := h.acquire(t.Context(), "idle.example:443")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 )
@@ -24,36 +25,83 @@ type hosts struct {
 type host struct {
 	limit *limit.Limiter
 	users int
+	lead  *lead
+}
+
+// lead is the first request to a host to which no other request is under way. The others wait until it has a connection: with HTTP/2,
+// they share it. Otherwise, net/http would dial for each of them.
+type lead struct {
+	once sync.Once
+	over chan struct{} // closed when the others may go on
+}
+
+// leadTimeout is how long the other requests wait for the first one's connection.
+const leadTimeout = 3 * time.Second
+
+func (l *lead) end() { l.once.Do(func() { close(l.over) }) }
+
+// wait waits until the others may go on.
+func (l *lead) wait(ctx context.Context) error {
+	select {
+	case <-l.over:
+		return nil
+	default:
+	}
+	late := time.NewTimer(leadTimeout)
+	defer late.Stop()
+	select {
+	case <-l.over:
+	case <-late.C:
+		l.end()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // errInLine means that a request did not get its turn with a host in time.
 var errInLine = errors.New("too many requests to the host are under way")
 
-// acquire waits for a turn with a host. The turn lasts until release is called.
-func (h *hosts) acquire(ctx context.Context, name string) (release func(), err error) {
+// acquire waits for a turn with a host. The turn lasts until release is called. connected must be called when the request has a
+// connection; it is nil if nobody waits for that.
+func (h *hosts) acquire(ctx context.Context, name string) (release, connected func(), err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	h.mu.Lock()
 	if h.m == nil {
 		h.m = make(map[string]*host)
 	}
-	entry, ok := h.m[name]
-	if !ok {
-		entry = &host{limit: limit.New(hostRunning, hostWaiting)}
+	entry, led := h.m[name]
+	if !led {
+		entry = &host{limit: limit.New(hostRunning, hostWaiting), lead: &lead{over: make(chan struct{})}}
 		h.m[name] = entry
 	}
 	entry.users++
 	h.mu.Unlock()
 
 	if err := entry.limit.Acquire(ctx); err != nil {
+		if !led {
+			entry.lead.end()
+		}
 		h.leave(name, entry)
-		return nil, errInLine
+		return nil, nil, errInLine
 	}
-	return func() {
+	end := func() {
 		entry.limit.Release()
 		h.leave(name, entry)
-	}, nil
+	}
+	if !led {
+		return func() {
+			entry.lead.end() // it may have failed to connect
+			end()
+		}, entry.lead.end, nil
+	}
+	if err := entry.lead.wait(ctx); err != nil {
+		end()
+		return nil, nil, errInLine
+	}
+	return end, nil, nil
 }
 
 func (h *hosts) leave(name string, entry *host) {

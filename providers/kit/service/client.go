@@ -5,9 +5,10 @@
 // Push, and [Client.Close] in Cleanup. It sends a request that isn't a plain POST with [Client.RoundTrip]. All requests go to the
 // server. For URLs that users choose, use kit/endpoint, which has a guard.
 //
-// The client speaks HTTP/2, with many requests on a connection, or HTTP/1.1, with one at a time; the server chooses. There are at most
-// 8 connections. If all are busy, a request waits its turn until its context is done. A connection without requests is closed after an
-// hour, or after 90 s with HTTP/1.1.
+// The client speaks HTTP/2, with many requests on a connection, or HTTP/1.1, with one at a time; the server chooses. Many first requests
+// share one connection. Another one is made only if all requests that the server allows on the open ones are taken: at most 8. If all
+// are busy, a request waits its turn until its context is done. A connection without requests is closed after a minute. The last one with
+// HTTP/2 is kept for an hour.
 //
 // As long as the gateway's version is v0, the API may change between minor versions. The changelog describes each change.
 package service
@@ -175,6 +176,15 @@ func (c *Client) Renew() { c.connections.renew() }
 // Connect makes a connection if there is none, so the next request does not wait for one. It sends no request, so it does not show
 // whether the server accepts the client's credentials.
 func (c *Client) Connect(ctx context.Context) error { return c.connections.ensure(ctx) }
+
+// Concurrency returns how many requests the server takes at the same time, on all connections that the client may have; 0 if that is not
+// known yet. It is about right, changes while requests run, and never waits. A provider's Concurrency may return it.
+func (c *Client) Concurrency() int {
+	if c == nil {
+		return 0
+	}
+	return maxConnections * int(c.connections.granted.Load())
+}
 
 // Close releases the connections. It does nothing for a nil Client.
 func (c *Client) Close() error {

@@ -98,28 +98,6 @@ func TestAConnectionMadeAheadCostsARequestNoSlot(t *testing.T) {
 	s.want(t, 1)
 }
 
-// APNs takes one request before it has seen a valid provider token.
-func TestAConnectionMadeAheadTakesOneRequestUntilThatIsAnswered(t *testing.T) {
-	t.Parallel()
-	arrived, let := make(chan struct{}), make(chan struct{})
-	s := newServer(t, 100, func(http.ResponseWriter, *http.Request) {
-		arrived <- struct{}{}
-		<-let
-	})
-	c := newClient(t, s.URL, s.ca.File)
-	connect(t, c)
-	connect(t, c)
-	s.want(t, 1)
-	var group sync.WaitGroup
-	for connections := range int64(2) {
-		group.Go(func() { wantOK(t, c) })
-		<-arrived
-		s.want(t, connections+1)
-	}
-	close(let)
-	group.Wait()
-}
-
 // net/http lets a connection that ended unused take a request, to report why it ended. That may be hours later, and would delay a push.
 func TestAConnectionMadeAheadThatEndedUnusedIsNotNoticed(t *testing.T) {
 	t.Parallel()

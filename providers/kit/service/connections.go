@@ -20,19 +20,21 @@ const (
 )
 
 // connections are the connections to one server. A request takes a slot on the first connection that has a free one. If none has, it
-// waits in line while one more connection is made, one at a time.
+// waits in line. One more connection is made only if those that are coming cannot have room for all requests in line, one at a time. A
+// connection that is not needed for a minute is closed, unless it is the last one.
 //
 // The slots are counted here instead of being reserved on the connection. If the server lowers its limit below the number of reserved
 // slots, net/http waits forever (https://github.com/golang/go/issues/70809). If the limit falls below the number of requests that were
 // sent, net/http only waits its turn.
 //
-// A new connection takes only one request until the server has answered it. By then, its limit is known. Also, APNs accepts only one
-// request before it has seen a valid provider token.
+// A new connection takes only one request until its limit is known: see [connection].
 type connections struct {
 	dial dialFunc
 
 	// wanted reports whether a change of a connection's state may require something to be done.
 	wanted atomic.Bool
+	// granted is how many requests the server allows on a connection at the same time; 0 if that is not known yet.
+	granted atomic.Int64
 
 	mu        sync.Mutex
 	open      []*connection
@@ -40,18 +42,6 @@ type connections struct {
 	dialing   *dialing  // nil if no connection is being made
 	notBefore time.Time // of the next dial, while there are connections
 	retired   bool
-}
-
-type connection struct {
-	*http.ClientConn
-	// load is the number of requests that have a slot.
-	load int
-	// confirmed reports whether the server has answered on this connection.
-	confirmed bool
-	// leaving reports whether the connection gets no more requests, and is closed after the last one.
-	leaving bool
-	// idle closes a connection that has had no request for a while. It is nil if net/http does so.
-	idle *time.Timer
 }
 
 // dialing is a connection that is being made.
@@ -78,7 +68,7 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	c.mu.Lock()
 	if c.waiting.Len() == 0 {
 		if conn := c.free(); conn != nil {
-			conn.load++
+			c.take(conn)
 			c.mu.Unlock()
 			return conn, nil
 		}
@@ -107,28 +97,29 @@ func (c *connections) acquire(ctx context.Context) (*connection, error) {
 	return nil, ctx.Err()
 }
 
+// take takes a slot on a connection. The lock is held.
+func (c *connections) take(conn *connection) {
+	conn.load++
+	if conn.load == 1 && !conn.known {
+		conn.late = false
+		conn.proof = time.AfterFunc(proofTimeout, func() { c.proofIsLate(conn) })
+	}
+}
+
 // release returns a slot.
 func (c *connections) release(conn *connection) {
 	c.mu.Lock()
 	conn.load--
 	unused := conn.load == 0
 	over := unused && conn.leaving
-	if unused && conn.idle != nil {
-		conn.idle.Reset(idleTimeoutHTTP1)
+	if unused {
+		conn.stopProof()
+		if conn.http1 || len(c.open) > 1 {
+			conn.idle.Reset(spareTimeout)
+		}
 	}
 	c.mu.Unlock()
 	if over || c.wanted.Load() {
-		c.advance()
-	}
-}
-
-// confirm lets a connection take more than one request at a time.
-func (c *connections) confirm(conn *connection) {
-	c.mu.Lock()
-	first := !conn.confirmed
-	conn.confirmed = true
-	c.mu.Unlock()
-	if first && c.wanted.Load() {
 		c.advance()
 	}
 }
@@ -167,9 +158,7 @@ func (c *connections) advance() {
 	c.wanted.Store(c.waiting.Len() > 0 || c.retired)
 	c.mu.Unlock()
 	for _, conn := range over {
-		if conn.idle != nil {
-			conn.idle.Stop()
-		}
+		conn.idle.Stop()
 		_ = conn.Close()
 	}
 }
@@ -190,21 +179,37 @@ func (c *connections) prune() (over []*connection) {
 	return over
 }
 
-// serve gives free slots to the requests in line, and makes another connection if there are not enough. The lock is held.
+// serve gives free slots to the requests in line, and makes another connection if those that are coming are not enough. The lock is held.
 func (c *connections) serve() {
 	for c.waiting.Len() > 0 {
 		conn := c.free()
 		if conn == nil {
 			break
 		}
-		conn.load++
+		c.take(conn)
 		c.waiting.Remove(c.waiting.Front()).(*waiter).turn <- turn{conn: conn}
 	}
 	usable := c.usable()
-	if c.waiting.Len() == 0 || usable >= maxConnections || (usable > 0 && time.Now().Before(c.notBefore)) {
+	if c.waiting.Len() == 0 || usable >= maxConnections || c.enough() || (usable > 0 && time.Now().Before(c.notBefore)) {
 		return
 	}
 	c.oneMore()
+}
+
+// enough reports whether the connections that are being made, or whose limit is not known yet, may have room for all requests in line. As
+// long as no limit of the server is known, one such connection is enough. The lock is held.
+func (c *connections) enough() bool {
+	coming := 0
+	if c.dialing != nil {
+		coming++
+	}
+	for _, conn := range c.open {
+		if !conn.leaving && !conn.late && conn.Err() == nil && !conn.known {
+			coming++
+		}
+	}
+	granted := int(c.granted.Load())
+	return coming > 0 && (granted == 0 || c.waiting.Len() <= coming*granted)
 }
 
 // oneMore returns the connection that is being made, and starts one if necessary. The lock is held.
@@ -237,14 +242,10 @@ func (c *connections) ensure(ctx context.Context) error {
 	}
 }
 
-// free returns a connection with a free slot; nil if there is none. A request that has a slot and has not opened its stream yet is not
-// in flight. By net/http's count, a connection that ended before its first request still has slots, which would only fail. The lock is
-// held.
+// free returns a connection with a free slot; nil if there is none. The lock is held.
 func (c *connections) free() *connection {
 	for _, conn := range c.open {
-		switch {
-		case conn.leaving, !conn.confirmed && conn.load > 0, conn.Err() != nil:
-		case conn.Available() > conn.load-conn.InFlight():
+		if conn.free() {
 			return conn
 		}
 	}
@@ -270,12 +271,11 @@ func (c *connections) connect(this *dialing) {
 
 	c.mu.Lock()
 	c.dialing, this.err = nil, err
+	var conn *connection
 	switch {
 	case err == nil:
-		conn := &connection{ClientConn: made}
-		if protocol != http2 {
-			conn.idle = time.AfterFunc(idleTimeoutHTTP1, func() { c.endIdle(conn) })
-		}
+		conn = &connection{ClientConn: made, http1: protocol != http2}
+		conn.idle = time.AfterFunc(spareTimeout, func() { c.endIdle(conn) })
 		c.open = append(c.open, conn)
 	case c.usable() == 0:
 		for c.waiting.Len() > 0 {
@@ -283,14 +283,13 @@ func (c *connections) connect(this *dialing) {
 		}
 	default:
 		c.notBefore = time.Now().Add(redialAfter)
+		time.AfterFunc(redialAfter, c.advance)
 	}
 	c.mu.Unlock()
-	if err == nil {
-		made.SetStateHook(func(*http.ClientConn) {
-			if c.wanted.Load() {
-				c.advance()
-			}
-		})
+	if err != nil {
+		c.advance()
+		return
 	}
-	c.advance()
+	made.SetStateHook(func(*http.ClientConn) { c.changed(conn) })
+	c.changed(conn) // the server may have announced its limit before
 }

@@ -12,8 +12,9 @@ const (
 	// idleTimeout is how long an HTTP/2 connection is kept without a request. APNs also closes its own after an hour. The connection is
 	// pinged in the meantime, so a dead one is detected.
 	idleTimeout = time.Hour
-	// idleTimeoutHTTP1 is the same for an HTTP/1.1 connection, which has no pings. It equals the timeouts of net/http and kit/endpoint.
-	idleTimeoutHTTP1 = 90 * time.Second
+	// spareTimeout is how long a connection is kept without a request if it is not the last one. An HTTP/1.1 connection has no pings, so
+	// the last one is not kept longer either.
+	spareTimeout = time.Minute
 )
 
 // http2 is HTTP/2's name in a TLS handshake.
@@ -35,13 +36,14 @@ func dialer(transport *http.Transport, address string) dialFunc {
 	}
 }
 
-// endIdle closes a connection that has had no request for a while. net/http does so for HTTP/2, and for HTTP/1.1, only in its own pool.
+// endIdle closes a connection that had no request for spareTimeout. Requests take the first connection with a free slot, so the requests
+// of that time did not need it. The last connection of HTTP/2 stays, and net/http closes it after idleTimeout.
 func (c *connections) endIdle(conn *connection) {
 	c.mu.Lock()
-	idle := conn.load == 0 // otherwise, the timer is reset when its request ends
-	conn.leaving = conn.leaving || idle
+	over := conn.load == 0 && (conn.http1 || c.usable() > 1) // with a load, the timer is reset when the last request ends
+	conn.leaving = conn.leaving || over
 	c.mu.Unlock()
-	if idle {
+	if over {
 		c.advance()
 	}
 }

@@ -28,7 +28,7 @@ func TestAnIdleConnectionIsClosedAfterAWhileAndNotWhileItIsUsed(t *testing.T) {
 		http2   bool
 		timeout time.Duration
 	}{
-		"HTTP/1.1": {false, 90 * time.Second},
+		"HTTP/1.1": {false, time.Minute},
 		"HTTP/2":   {true, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestAnIdleConnectionIsClosedAfterAWhileAndNotWhileItIsUsed(t *testing.T) {
 func TestAConnectionIsNotIdleWhileARequestTakesLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := pipetest.New(t, false, func(http.ResponseWriter, *http.Request) { time.Sleep(10 * idleTimeoutHTTP1) })
+		s := pipetest.New(t, false, func(http.ResponseWriter, *http.Request) { time.Sleep(10 * spareTimeout) })
 		c := pipedClient(t, s)
 		wantOK(t, c)
 		wantOK(t, c)

@@ -25,7 +25,7 @@ type Server struct {
 }
 
 // New starts a server, which stops at the end of the test.
-func New(t *testing.T, http2 bool, handler http.HandlerFunc) *Server {
+func New(t *testing.T, http2 bool, handler http.HandlerFunc, change ...func(*http.Server)) *Server {
 	t.Helper()
 	s := &Server{incoming: make(chan net.Conn), closed: make(chan struct{})}
 	server := httptest.NewUnstartedServer(handler)
@@ -40,6 +40,9 @@ func New(t *testing.T, http2 bool, handler http.HandlerFunc) *Server {
 			s.Open.Add(-1)
 		default:
 		}
+	}
+	for _, f := range change {
+		f(server.Config)
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
