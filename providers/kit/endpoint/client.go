@@ -148,21 +148,28 @@ func (c *Client) explain(target *url.URL, err error) error {
 }
 
 // usage is the connection that a request is sent on.
-type usage struct{ on *connection }
+type usage struct {
+	on    *connection
+	trace httptrace.ClientTrace
+}
 
 // watch returns a context that records the connection of the request. That happens before the request is sent, in the goroutine that
 // sends it.
 func (u *usage) watch(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		u.end() // the request is sent again if its first connection was closed in the meantime
-		secure, ok := info.Conn.(*tls.Conn)
-		if !ok {
-			return
-		}
-		if u.on, ok = secure.NetConn().(*connection); ok {
-			u.on.use()
-		}
-	}})
+	u.trace.GotConn = u.got
+	return httptrace.WithClientTrace(ctx, &u.trace)
+}
+
+// got is called when the request has a connection.
+func (u *usage) got(info httptrace.GotConnInfo) {
+	u.end() // the request is sent again if its first connection was closed in the meantime
+	secure, ok := info.Conn.(*tls.Conn)
+	if !ok {
+		return
+	}
+	if u.on, ok = secure.NetConn().(*connection); ok {
+		u.on.use()
+	}
 }
 
 // took is called when the push was accepted.
@@ -183,10 +190,19 @@ func (u *usage) end() {
 // Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not valid, or if the
 // operator set one server for all. A provider's Host may return it.
 func (c *Client) Host(endpoint string) string {
+	u, err := Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return c.HostOf(u)
+}
+
+// HostOf is [Client.Host] for an endpoint that [Parse] returned.
+func (c *Client) HostOf(endpoint *url.URL) string {
 	if c != nil && c.settings != nil && c.settings.Endpoint != nil {
 		return ""
 	}
-	return Host(endpoint)
+	return hostName(endpoint)
 }
 
 // way is how a request reaches an endpoint.
