@@ -20,7 +20,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	if to.Endpoint == nil {
 		return o
 	}
-	return p.sender.Send(ctx, to, message(push, to), push)
+	return p.sender.Send(ctx, to, messageFor(push, to), push)
 }
 
 // Preview returns the requests that Push would make.
@@ -29,7 +29,7 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 	if to.Endpoint == nil {
 		return providers.Previewed(o)
 	}
-	m := message(push, to)
+	m := messageFor(push, to)
 	var whole []byte
 	for whole = range m.Bodies {
 		break
@@ -49,11 +49,13 @@ func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, provi
 	return webpushmessage.Target{Endpoint: to, Keys: keys}, providers.Outcome{}
 }
 
-// message returns the message for a push.
-func message(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
+// messageFor returns the message for a push.
+func messageFor(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
+	n, d, encrypted := push.Notification, push.Device, to.Keys != nil
 	return webpushmessage.Message{
-		Bodies: bodies(push.Notification, push.Device, to.Keys != nil),
-		Topic:  webpushmessage.BadgeTopic(push.Notification, push.Device),
+		First:  first(n, n.Members(), d, encrypted),
+		Bodies: bodies(n, d, encrypted),
+		Topic:  webpushmessage.BadgeTopic(n, d),
 	}
 }
 

@@ -60,7 +60,7 @@ func (p *pusher) message(push *providers.Push, faults *clientjson.Faults) webpus
 		topic = collapse.Topic(n.RoomID, push.Device) // as in Replace
 	}
 	defaults := clientjson.DefaultPayloadIn(p.defaultPayload, push.Device, faults)
-	return webpushmessage.Message{Bodies: bodies(n, defaults), Topic: topic}
+	return webpushmessage.Message{First: whole(n, defaults), Bodies: bodies(n, defaults), Topic: topic}
 }
 
 // Replace keeps only the newest message of a room, if the pusher asks for that, by the same topic as at the push service.
