@@ -39,14 +39,15 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 
 // subscriber returns where a device's messages go, or the outcome if they are not sent.
 func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, providers.Outcome) {
-	to, keys, unusable := target(d)
+	to, err := p.known.Get(d, read)
 	switch {
-	case unusable != nil:
+	case err != nil:
+		_, _, unusable := target(d)
 		return webpushmessage.Target{}, providers.Unusable(unusable.Reason, unusable.Err)
-	case keys != nil && !p.sender.Ready():
+	case to.Keys != nil && !p.sender.Ready():
 		return webpushmessage.Target{}, webpushmessage.Starting()
 	}
-	return webpushmessage.Target{Endpoint: to, Keys: keys}, providers.Outcome{}
+	return to, providers.Outcome{}
 }
 
 // messageFor returns the message for a push.
@@ -63,11 +64,11 @@ func messageFor(push *providers.Push, to webpushmessage.Target) webpushmessage.M
 // has half a subscription. Push ignores the site: pushes that are pending since before a reload are sent, whatever the new configuration
 // says.
 func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
-	to, _, unusable := target(d)
-	if unusable != nil {
-		return unusable
+	to, err := p.known.Get(d, read)
+	if err != nil {
+		return err
 	}
-	if err := p.sender.Astray(to, site); err != nil {
+	if err := p.sender.Astray(to.Endpoint, site); err != nil {
 		return &providers.UnusableError{Reason: badEndpoint, Err: fmt.Errorf("the endpoint: %w", err), Doubtful: true}
 	}
 	return nil
@@ -79,6 +80,15 @@ const (
 	// badSubscription is the reason for data with half a subscription, or an invalid one.
 	badSubscription = "bad_subscription"
 )
+
+// read is [target] as one value. The error is a [providers.UnusableError].
+func read(d *providers.Device) (webpushmessage.Target, error) {
+	to, keys, unusable := target(d)
+	if unusable != nil {
+		return webpushmessage.Target{}, unusable
+	}
+	return webpushmessage.Target{Endpoint: to, Keys: keys}, nil
+}
 
 // target returns where a device's messages go, and the keys to encrypt them with; nil for none.
 func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
@@ -94,7 +104,12 @@ func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError)
 }
 
 // Host returns the endpoint's host and port.
-func (p *Provider) Host(d *providers.Device) string { return p.sender.Host(d.Pushkey) }
+func (p *Provider) Host(d *providers.Device) string {
+	if to, err := p.known.Get(d, read); err == nil {
+		return p.sender.HostOf(to.Endpoint)
+	}
+	return p.sender.Host(d.Pushkey)
+}
 
 // subscriptionKeys returns the keys in the pusher's data; nil if it has none. Half a subscription is an error: the client asked for
 // encryption, so nothing is sent in the clear.

@@ -36,7 +36,7 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 
 // subscriber returns the subscription that a push goes to, or the outcome if the push is not sent.
 func (p *Provider) subscriber(push *providers.Push) (*pusher, providers.Outcome) {
-	to, err := parsePusher(push.Device)
+	to, err := p.known.Get(push.Device, parsePusher)
 	switch {
 	case err != nil:
 		return nil, providers.Unusable(badSubscription, err)
