@@ -71,8 +71,13 @@ func accountOf(data json.RawMessage) (a account) {
 	if !lenient.MayHave(data, `"client_name"`, `"user_id"`) {
 		return a
 	}
-	a.ClientName = text(lenient.Value(data, "client_name"))
-	if user := text(lenient.Value(lenient.Value(data, "default_payload"), "user_id")); user != "" {
+	var registered struct {
+		ClientName     json.RawMessage `json:"client_name"`
+		DefaultPayload json.RawMessage `json:"default_payload"`
+	}
+	_ = lenient.Unmarshal(data, &registered) // anything but an object has neither
+	a.ClientName = text(registered.ClientName)
+	if user := text(lenient.Value(registered.DefaultPayload, "user_id")); user != "" {
 		a.DefaultPayload = &accountPayload{user}
 	}
 	return a
