@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxDevices is how many devices are remembered. The devices are strangers' choice: if more are pushed to at the same time, some are
-	// read more than once for a push, as they would be without a cache.
+	// maxDevices is how many devices are remembered, as many as an app has pushes in progress. Strangers choose the devices: if there are
+	// more at the same time, some are read again during a push.
 	maxDevices = 2048
 	// maxSize is how many bytes of a pushkey and data are remembered. Nearly all devices are smaller.
 	maxSize = 1 << 10
