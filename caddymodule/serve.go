@@ -110,29 +110,34 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, hand *gateway.Han
 		return nil, gateway.ErrTooLarge(limit)
 	}
 	limited := limitReading(w, r)
-	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, hand)
+	body, err := readAll(w, r, limit, hand)
 	if limited {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the next read is for the next request
 	}
+	if err != nil {
+		return nil, errUnread(w, r, err, limit)
+	}
+	return body, nil
+}
+
+// errUnread is the answer to a request whose body was not read to its end. (It is not part of read, where its variables would be allocated
+// for each request.)
+func errUnread(w http.ResponseWriter, r *http.Request, err error, limit int64) *gateway.Error {
 	var tooLarge *http.MaxBytesError
 	var refused *gateway.Error
 	var handler caddyhttp.HandlerError // of Caddy's own request_body directive
 	switch {
-	case err == nil:
-		return body, nil
 	case errors.As(err, &tooLarge), errors.As(err, &handler) && handler.StatusCode == http.StatusRequestEntityTooLarge:
 		// http.MaxBytesReader can't do this through Caddy's response writer, and the server would wait for the rest.
 		w.Header().Set("Connection", "close")
-		return nil, gateway.ErrTooLarge(limit)
-	default:
-		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close") // the rest of the body follows, not a request
-		}
-		if errors.As(err, &refused) {
-			return nil, refused
-		}
-		return nil, gateway.ErrIncomplete()
+		return gateway.ErrTooLarge(limit)
+	case r.ProtoMajor == 1:
+		w.Header().Set("Connection", "close") // the rest of the body follows, not a request
 	}
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return gateway.ErrIncomplete()
 }
 
 // bodyTime is how long a client may take to send the body. Homeservers send it at once, and wait at most a minute for the answer. Caddy has
@@ -167,13 +172,14 @@ func linger(w http.ResponseWriter, r *http.Request) {
 // mostBodies is a size that nearly all bodies stay below.
 const mostBodies = 16 << 10
 
-// readAll is like io.ReadAll, but allocates a small announced length at once. Memory for a larger body is allocated as it arrives.
-func readAll(r io.Reader, length int64, hand *gateway.Hand) ([]byte, error) {
-	if length < 0 || length > mostBodies {
-		return io.ReadAll(hand.Reader(r))
+// readAll reads a body up to the limit. It allocates a small announced length, which is within the limit, at once. Memory for a larger body
+// is allocated as it arrives.
+func readAll(w http.ResponseWriter, r *http.Request, limit int64, hand *gateway.Hand) ([]byte, error) {
+	if r.ContentLength < 0 || r.ContentLength > mostBodies {
+		return io.ReadAll(hand.Reader(http.MaxBytesReader(w, r.Body, limit)))
 	}
-	body := make([]byte, length)
-	_, err := io.ReadFull(r, body)
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
 	return body, err
 }
 
@@ -185,8 +191,10 @@ func fail(w http.ResponseWriter, err *gateway.Error) int {
 }
 
 func write(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	// One allocation for both values. Requests don't share them, because Caddy's directive header may replace a header's value in place.
+	values := []string{"application/json", strconv.Itoa(len(body))}
+	header := w.Header()
+	header["Content-Type"], header["Content-Length"] = values[:1:1], values[1:]
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

@@ -15,9 +15,11 @@ import (
 // site returns what the request proves about the site where it arrived.
 func site(r *http.Request) providers.Site {
 	var s providers.Site
-	host, port, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host, port = r.Host, ""
+	host, port := r.Host, ""
+	if strings.Contains(host, ":") { // without a port, SplitHostPort would allocate an error
+		if name, number, err := net.SplitHostPort(host); err == nil {
+			host, port = name, number
+		}
 	}
 	if r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(host, r.TLS.ServerName) && named(r, r.TLS.ServerName) {
 		s.Host = strings.ToLower(r.TLS.ServerName)
@@ -26,8 +28,11 @@ func site(r *http.Request) providers.Site {
 			s.PublicPort = strconv.FormatUint(n, 10)
 		}
 	}
-	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		_, s.Port, _ = net.SplitHostPort(addr.String())
+	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case interface{ AddrPort() netip.AddrPort }: // an address of TCP or UDP, as text it would take three allocations
+		s.Port = strconv.FormatUint(uint64(local.AddrPort().Port()), 10)
+	case net.Addr:
+		_, s.Port, _ = net.SplitHostPort(local.String())
 	}
 	return s
 }

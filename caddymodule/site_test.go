@@ -155,3 +155,36 @@ func TestTheSenderIsWhomCaddyKnows(t *testing.T) {
 		})
 	}
 }
+
+// foreign is the address of a third party's listener.
+type foreign string
+
+func (foreign) Network() string  { return "foreign" }
+func (f foreign) String() string { return string(f) }
+
+func TestTheSitesPortIsTheListeners(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		local any
+		want  string
+	}{
+		{"TCP", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, "443"},
+		{"TCP over IPv6", &net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 8443, Zone: "eth0"}, "8443"},
+		{"TCP without an address", &net.TCPAddr{Port: 443}, "443"},
+		{"UDP", &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, "443"},
+		{"a Unix socket", &net.UnixAddr{Name: "/run/caddy.sock", Net: "unix"}, ""},
+		{"a third party's listener", foreign("[2001:db8::1]:443"), "443"},
+		{"a third party's listener without a port", foreign("node"), ""},
+		{"an unknown one", nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest(http.MethodPost, "https://push.example.org"+endpoint, nil)
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.local))
+			if got := site(r); got != (providers.Site{Port: tt.want}) {
+				t.Errorf("got %+v, want port %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -71,6 +71,12 @@ type Box interface {
 	Waiting(ctx context.Context, app string, device [16]byte) (bool, error)
 }
 
+// Prompt is implemented by a box that always knows from memory whether a device has entries. The question needs no deadline then.
+type Prompt interface {
+	// WaitingNow does the same as Waiting, without waiting.
+	WaitingNow(app string, device [16]byte) (bool, error)
+}
+
 // Queue is implemented by a box that keeps what it accepts.
 type Queue interface {
 	Box

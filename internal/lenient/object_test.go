@@ -38,10 +38,21 @@ func TestAValueIsThatOfTheLastMemberWithTheName(t *testing.T) {
 	}
 }
 
+func TestNobodyWritesBehindAValue(t *testing.T) {
+	t.Parallel()
+	data := []byte(`{"a": 1, "b": 2}`)
+	_ = append(lenient.Object(data)[0].Value, "3"...)
+	_ = append(lenient.Value(data, "a"), "3"...)
+	if string(data) != `{"a": 1, "b": 2}` {
+		t.Errorf("the data are %s", data)
+	}
+}
+
 // FuzzObject wants the same members as those of a map.
 func FuzzObject(f *testing.F) {
 	for _, seed := range []string{
-		`{"b": 1.0, "a": "x", "b": [ ]}`, `{"\u0061": 1, "a": 2, "\ud800": 3, "\udfff": 4}`, "{\"\xff\": 1, \"\xfe\": \"\xff\"}", ` null`, `{"": {}} {}`,
+		`{"b": 1.0, "a": "x", "b": [ ]}`, `{"\u0061": 1, "a": 2, "\ud800": 3, "\udfff": 4}`,
+		"{\"\xff\": 1, \"\xfe\": \"\xff\"}", ` null`, `{"": {}} {}`,
 	} {
 		f.Add(seed)
 	}

@@ -142,10 +142,13 @@ func (b *Box) Release(ctx context.Context, r outbox.Ref, due time.Time, tried bo
 	return nil
 }
 
-// Waiting reports whether a device has entries. It reads the index in memory.
+// Waiting reports whether a device has entries.
 func (b *Box) Waiting(_ context.Context, app string, device [16]byte) (bool, error) {
-	return b.db.waiting(app, device)
+	return b.WaitingNow(app, device)
 }
+
+// WaitingNow does the same. It reads the index in memory.
+func (b *Box) WaitingNow(app string, device [16]byte) (bool, error) { return b.db.waiting(app, device) }
 
 // Lease waits until devices are due, and leases them.
 func (b *Box) Lease(ctx context.Context, app string, n int) ([]outbox.Leased, error) {

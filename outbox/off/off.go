@@ -44,8 +44,12 @@ func (*Box) Release(context.Context, outbox.Ref, time.Time, bool) error { return
 // Waiting returns false.
 func (*Box) Waiting(context.Context, string, [16]byte) (bool, error) { return false, nil }
 
+// WaitingNow returns false.
+func (*Box) WaitingNow(string, [16]byte) (bool, error) { return false, nil }
+
 // Interface guards
 var (
 	_ caddyfile.Unmarshaler = (*Box)(nil)
 	_ outbox.Box            = (*Box)(nil)
+	_ outbox.Prompt         = (*Box)(nil)
 )

@@ -217,6 +217,11 @@ func (f *fixture) expectWaiting(app, dev string, want bool) {
 	if err != nil || got != want {
 		f.Errorf("%s of %s is pending: %v, %v; want %v", dev, app, got, err, want)
 	}
+	if prompt, ok := f.q.(outbox.Prompt); ok {
+		if now, err := prompt.WaitingNow(app, device(dev)); err != nil || now != got {
+			f.Errorf("WaitingNow: %v, %v, but Waiting: %v", now, err, got)
+		}
+	}
 }
 
 // expectWhole compares what a queue must keep, with times in milliseconds.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
@@ -70,7 +71,7 @@ func build(n *providers.Notification, to *providers.Device, o options, limit int
 		d.setCounts(n.Counts)
 	default:
 		if counted {
-			d.aps["badge"] = badge
+			d.aps.setNumber("badge", badge)
 		}
 		if key != "" {
 			d.setAlert(key, args, limit)
@@ -78,7 +79,7 @@ func build(n *providers.Notification, to *providers.Device, o options, limit int
 	}
 	background := d.setType(n, o)
 	if o.threadRoom && n.RoomID != "" && d.hasAlert() {
-		d.aps["thread-id"] = n.RoomID
+		d.aps.setString("thread-id", n.RoomID)
 	}
 	if fitting, ok := d.fit(limit); ok {
 		return message{payload: fitting, background: background}, nil
@@ -88,7 +89,7 @@ func build(n *providers.Notification, to *providers.Device, o options, limit int
 
 // bare is the rest of a notification that does not fit even with all its texts cut: the app can fetch the event.
 func bare(n *providers.Notification, o options, limit int) (message, error) {
-	d := &document{members: make(map[string]any), aps: make(map[string]any)}
+	d := new(document)
 	d.setIDs(n)
 	d.setCounts(n.Counts)
 	m := message{background: d.setType(n.Reduced(), o)}
@@ -99,8 +100,8 @@ func bare(n *providers.Notification, o options, limit int) (message, error) {
 }
 
 // wakeUp returns an aps that wakes the app to sync. With anything else in aps, Apple would not treat it as a background push.
-func wakeUp() map[string]any {
-	return map[string]any{"content-available": 1}
+func wakeUp() object {
+	return object{{Name: "content-available", Value: json.RawMessage("1")}}
 }
 
 // badgeOf returns the number on the app's icon. Zero counts: it clears the badge.
@@ -116,66 +117,44 @@ func badgeOf(c providers.Counts) (badge int64, counted bool) {
 
 // document is a payload in the making: the pusher's default_payload, overlaid with this notification.
 type document struct {
-	members map[string]any // all except aps
-	aps     map[string]any
+	members object // aps is replaced when the payload is written
+	aps     object
 	// mayLackAPS means that an empty aps is left out.
 	mayLackAPS bool
 }
 
 // newDocument starts from the pusher's default_payload, without the parts that Apple would not accept.
 func newDocument(to *providers.Device, faults *clientjson.Faults) *document {
-	defaults := clientjson.DefaultPayload(to, faults)
-	d := &document{members: make(map[string]any, len(defaults)+6)}
-	for name, value := range defaults {
-		switch name {
-		case "room_id", "event_id": // only the homeserver may set these
-		case "aps":
-			d.aps = defaultAPS(value, to, faults)
-		default:
-			d.members[name] = value
-		}
-	}
-	if d.aps == nil {
-		d.aps = make(map[string]any)
-	}
+	d := &document{members: lenient.Object(clientjson.DefaultPayloadValue(to, faults))}
+	d.members.remove("room_id", "event_id") // only the homeserver may set these
+	d.aps = defaultAPS(d.members.get("aps"), to, faults)
 	return d
 }
 
-// defaultAPS returns the pusher's aps without invalid members; nil if it is not an object.
-func defaultAPS(value json.RawMessage, to *providers.Device, faults *clientjson.Faults) map[string]any {
-	if isNull(value) {
+// defaultAPS returns the members of the pusher's aps that are valid; none if it is not an object.
+func defaultAPS(value json.RawMessage, to *providers.Device, faults *clientjson.Faults) object {
+	if isAbsent(value) {
 		return nil
 	}
-	aps, ok := object(value)
-	if !ok {
+	if value[0] != '{' {
 		faults.LeftOut(to, "default_payload.aps", "a JSON object")
 		return nil
 	}
-	alert, ok := aps["alert"].(json.RawMessage)
+	aps := object(lenient.Object(value))
+	alert := aps.get("alert")
 	switch {
-	case !ok, alert[0] == '{', alert[0] == '"':
+	case isAbsent(alert):
+	case alert[0] == '{', alert[0] == '"':
 		return aps
-	case !isNull(alert):
+	default:
 		faults.LeftOut(to, "default_payload.aps.alert", "a JSON object or a string")
 	}
-	delete(aps, "alert")
+	aps.remove("alert")
 	return aps
 }
 
-func isNull(value json.RawMessage) bool { return value[0] == 'n' }
-
-// object returns the members of a JSON object, each a [json.RawMessage]: numbers stay as the client wrote them.
-func object(value json.RawMessage) (map[string]any, bool) {
-	raw, ok := clientjson.Members(value)
-	if !ok {
-		return nil, false
-	}
-	members := make(map[string]any, len(raw)+2)
-	for name, value := range raw {
-		members[name] = value
-	}
-	return members, true
-}
+// isAbsent reports whether there is no value, or null.
+func isAbsent(value json.RawMessage) bool { return len(value) == 0 || value[0] == 'n' }
 
 func (d *document) setIDs(n *providers.Notification) {
 	d.setString("room_id", n.RoomID)
@@ -184,17 +163,17 @@ func (d *document) setIDs(n *providers.Notification) {
 
 func (d *document) setString(name, value string) {
 	if value != "" {
-		d.members[name] = value
+		d.members.setString(name, value)
 	}
 }
 
 // setCounts gives the counts to the app's extension, which decides what to do with them.
 func (d *document) setCounts(c providers.Counts) {
 	if c.Unread != nil {
-		d.members["unread_count"] = *c.Unread
+		d.members.setNumber("unread_count", *c.Unread)
 	}
 	if c.MissedCalls != nil {
-		d.members["missed_calls"] = *c.MissedCalls
+		d.members.setNumber("missed_calls", *c.MissedCalls)
 	}
 }
 
@@ -207,9 +186,7 @@ func (d *document) setEncrypted(e providers.Encrypted, limit int) {
 	d.setString("ephemeral", e.Ephemeral)
 	d.setString("mac", e.MAC)
 	if len(d.marshal()) > limit {
-		for _, name := range []string{"ciphertext", "ephemeral", "mac"} {
-			delete(d.members, name)
-		}
+		d.members.remove("ciphertext", "ephemeral", "mac")
 	}
 }
 
@@ -220,33 +197,28 @@ func (d *document) setAlert(key string, args []string, limit int) {
 		// fit also starts with this, but only after measuring all of a long message.
 		args[i] = strings.ToValidUTF8(cutTo(args[i], limit), string(utf8.RuneError))
 	}
-	raw, _ := d.aps["alert"].(json.RawMessage)
-	alert, ok := object(raw)
-	if !ok {
-		alert = make(map[string]any, 2)
-	}
-	alert["loc-key"], alert["loc-args"] = key, args
-	d.aps["alert"] = alert
+	alert := object(lenient.Object(d.aps.get("alert")))
+	alert.setString("loc-key", key)
+	alert.set("loc-args", appendStrings(nil, args))
+	d.aps.set("alert", alert.marshal())
 }
 
 // hasAlert reports whether there is something to show. An empty alert shows nothing, and no service extension runs for it.
 func (d *document) hasAlert() bool {
-	switch alert := d.aps["alert"].(type) {
-	case json.RawMessage:
-		return len(bytes.TrimSpace(alert[1:len(alert)-1])) != 0
-	default:
-		return alert != nil
-	}
+	alert := d.aps.get("alert")
+	return len(alert) > 0 && len(bytes.TrimSpace(alert[1:len(alert)-1])) != 0
 }
 
 func (d *document) marshal() []byte {
-	if d.members["aps"] = d.aps; len(d.aps) == 0 && d.mayLackAPS {
-		delete(d.members, "aps")
+	if len(d.aps) > 0 || !d.mayLackAPS {
+		d.members.set("aps", d.aps.marshal())
+	} else {
+		d.members.remove("aps")
 	}
-	b := clientjson.Marshal(d.members)
+	b := d.members.marshal()
 	if utf8.Valid(b) {
 		return b
 	}
-	// encoding/json accepts invalid UTF-8, so it may appear in default_payload.
+	// The decoder accepts invalid UTF-8, so it may appear in default_payload.
 	return bytes.ToValidUTF8(b, []byte(string(utf8.RuneError)))
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // fit returns the document as JSON of at most limit bytes, and false if it cannot be made to fit.
@@ -20,50 +21,49 @@ func (d *document) fit(limit int) ([]byte, bool) {
 	if !measure(whole).over(limit) {
 		return whole, true
 	}
-	texts := d.texts()
+	alert, texts := decodeAlert(d.aps.get("alert"))
+	if alert == nil {
+		return whole, len(whole) <= limit
+	}
 	for _, text := range texts {
 		*text = cutTo(*text, limit)
 	}
-	if now := measure(d.marshal()); now.over(limit) {
+	if now := measure(d.marshalWith(alert)); now.over(limit) {
 		cut(texts, now, limit)
 	}
-	rest := d.marshal()
+	rest := d.marshalWith(alert)
 	return rest, len(rest) <= limit
 }
 
-// texts returns the strings that may be cut, in the order in which equally long ones are cut. They are the document's own strings, so
-// cutting them here changes the document.
-func (d *document) texts() []*string {
-	raw, isRaw := d.aps["alert"].(json.RawMessage)
-	if whole := stringIn(raw); whole != nil {
-		d.aps["alert"] = whole
-		return []*string{whole}
+// marshalWith sets the alert and returns the document.
+func (d *document) marshalWith(alert any) []byte {
+	d.aps.set("alert", clientjson.Marshal(alert))
+	return d.marshal()
+}
+
+// decodeAlert decodes an alert, and returns those of its strings that may be cut, in the order in which equally long ones are cut. Cutting
+// them changes the alert. The alert is nil if it is neither a string nor an object.
+func decodeAlert(value json.RawMessage) (alert any, texts []*string) {
+	if whole := stringIn(value); whole != nil {
+		return whole, []*string{whole}
 	}
-	alert, _ := d.aps["alert"].(map[string]any)
-	if isRaw {
-		alert, _ = object(raw)
-		d.aps["alert"] = alert
+	raw, ok := clientjson.Members(value)
+	if !ok {
+		return nil, nil
 	}
-	var texts []*string
-	if raw, ok := alert["body"].(json.RawMessage); ok {
-		if body := stringIn(raw); body != nil {
-			alert["body"] = body
-			texts = append(texts, body)
-		}
+	members := make(map[string]any, len(raw))
+	for name, value := range raw {
+		members[name] = value
 	}
-	switch args := alert["loc-args"].(type) {
-	case []string:
-		for i := range args {
-			texts = append(texts, &args[i])
-		}
-	case json.RawMessage:
-		var list []any
-		list, texts = stringsIn(args, texts)
-		if list != nil {
-			alert["loc-args"] = list
-		}
+	if body := stringIn(raw["body"]); body != nil {
+		members["body"] = body
+		texts = append(texts, body)
 	}
-	return texts
+	var list []any
+	if list, texts = stringsIn(raw["loc-args"], texts); list != nil {
+		members["loc-args"] = list
+	}
+	return members, texts
 }
 
 // stringsIn returns a JSON array with its strings decoded, and appends them to texts; nil if the value is not an array.

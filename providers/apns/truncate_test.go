@@ -11,6 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
@@ -41,11 +42,7 @@ func TestTheLongestTextLosesItsLastCharacterFirst(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			aps, ok := object(json.RawMessage(test.aps))
-			if !ok {
-				t.Fatal("no object")
-			}
-			d := &document{members: make(map[string]any), aps: aps}
+			d := &document{aps: lenient.Object([]byte(test.aps))}
 			out, ok := d.fit(test.limit)
 			if got := textsIn(t, out); !ok || got != test.want {
 				t.Errorf("got %s, want %s: %s", got, test.want, out)

@@ -40,7 +40,7 @@ func showsAlerts(pushType string) bool {
 func badgeUpdate(c providers.Counts, badge int64, o options) (message, error) {
 	switch o.pushType {
 	case pushtype.Background: // a badge is not allowed: the app sets it
-		d := &document{members: make(map[string]any), aps: wakeUp()}
+		d := &document{aps: wakeUp()}
 		d.setCounts(c)
 		return message{payload: d.marshal(), background: true}, nil
 	case pushtype.Widgets, pushtype.Controls:
@@ -78,11 +78,11 @@ func (d *document) setType(n *providers.Notification, o options) (background boo
 // timestamp, an event or a content-state, and one older than the last,
 // https://developer.apple.com/documentation/activitykit/starting-and-updating-live-activities-with-activitykit-push-notifications.
 func (d *document) setActivity(now time.Time) {
-	d.aps["timestamp"] = now.Unix()
-	if event, _ := d.aps["event"].(json.RawMessage); len(event) == 0 || event[0] != '"' {
-		d.aps["event"] = "update"
+	d.aps.setNumber("timestamp", now.Unix())
+	if event := d.aps.get("event"); len(event) == 0 || event[0] != '"' {
+		d.aps.setString("event", "update")
 	}
-	if state, _ := d.aps["content-state"].(json.RawMessage); len(state) == 0 || state[0] != '{' {
-		d.aps["content-state"] = struct{}{}
+	if state := d.aps.get("content-state"); len(state) == 0 || state[0] != '{' {
+		d.aps.set("content-state", json.RawMessage("{}"))
 	}
 }

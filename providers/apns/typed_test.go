@@ -140,6 +140,7 @@ func TestWhatATypedPushSays(t *testing.T) {
 		{"what the app registered stays", "voip", notice().Reduced(), `{"default_payload":{"aps":{"mutable-content":1}}}`, `{"aps":{"mutable-content":1},` + ids + `}`},
 		{"a background push has no text of an event", "background", notice(), elementX, `{"aps":{"content-available":1},` + ids + `,"pusher_notification_client_identifier":"3WvZ"}`},
 		{"a managed device", "mdm", notice().Reduced(), `{"default_payload":{"mdm":"magic"}}`, `{"event_id":"$event","mdm":"magic","missed_calls":1,"room_id":"!room:example.org","unread_count":2}`},
+		{"a managed device whose aps is empty", "mdm", notice(encrypted).Reduced(), `{"default_payload":{"mdm":"magic","aps":{}}}`, `{"ciphertext":"c","ephemeral":"e",` + ids + `,"mac":"m","mdm":"magic"}`},
 		{"widgets", "widgets", notice(), elementX, `{"aps":{"content-changed":true}}`},
 		{"controls", "controls", notice().Reduced(), elementX, `{"aps":{"content-changed":true}}`},
 		{

@@ -29,7 +29,7 @@ func data(n *providers.Notification, d *providers.Device, limit int, faults *cli
 	if !hasClearText(n) && n.Encrypted == (providers.Encrypted{}) {
 		return nil, errNothing
 	}
-	defaults := clientjson.DefaultPayload(d, faults)
+	defaults := lenient.Object(clientjson.DefaultPayloadValue(d, faults))
 	var m *draft
 	if isDataMessage(d) {
 		m = newDraft(hedwigMembers(n, d, textLimit(limit)), defaultMembers(defaults, hedwigNames), limit)
@@ -41,8 +41,8 @@ func data(n *providers.Notification, d *providers.Device, limit int, faults *cli
 	if m.over > 0 {
 		return nil, errTooLarge
 	}
-	maps.Copy(m.defaults, m.own)
-	return m.defaults, nil
+	maps.Copy(m.own, m.defaults)
+	return m.own, nil
 }
 
 // reduce keeps what data needs of a notification for any device.
@@ -176,7 +176,7 @@ func isDataMessage(d *providers.Device) bool {
 
 // eventMembers returns the members that both forms have, each in at most as many bytes.
 func eventMembers(n *providers.Notification, most int) map[string]string {
-	own := make(map[string]string, 16)
+	own := make(map[string]string, 8) // more only with the content
 	set(own, "event_id", n.EventID)
 	set(own, "room_id", n.RoomID)
 	set(own, "type", cut(n.Type, most))
@@ -199,14 +199,10 @@ func setContent(own map[string]string, n *providers.Notification, most int) {
 		maps.Copy(own, texts)
 		return
 	}
-	var members map[string]json.RawMessage
-	if len(n.Content) == 0 || lenient.Unmarshal(n.Content, &members) != nil {
-		return
-	}
-	for name, value := range members {
+	for _, member := range lenient.Object(n.Content) {
 		var text string
-		if value[0] == '"' && lenient.Unmarshal(value, &text) == nil {
-			own[contentPrefix+name] = cut(text, most)
+		if member.Value[0] == '"' && lenient.Unmarshal(member.Value, &text) == nil {
+			own[contentPrefix+member.Name] = cut(text, most)
 		}
 	}
 }
@@ -260,21 +256,21 @@ var (
 
 // defaultMembers returns the members of a default_payload that a message can have, as strings: Sygnal sends them as they are, and FCM
 // answers 400 to anything that is not a string.
-func defaultMembers(members map[string]json.RawMessage, reserved []string) map[string]string {
-	texts := make(map[string]string, len(members)+16)
-	for name, value := range members {
-		if slices.Contains(reserved, name) || isForbidden(name) {
+func defaultMembers(members []lenient.Member, reserved []string) map[string]string {
+	texts := make(map[string]string, len(members))
+	for _, member := range members {
+		if slices.Contains(reserved, member.Name) || isForbidden(member.Name) {
 			continue
 		}
-		switch value[0] {
+		switch member.Value[0] {
 		case 'n': // null
 		case '"':
 			var text string
-			if lenient.Unmarshal(value, &text) == nil {
-				texts[name] = text
+			if lenient.Unmarshal(member.Value, &text) == nil {
+				texts[member.Name] = text
 			}
 		default:
-			texts[name] = jsonText(value)
+			texts[member.Name] = jsonText(member.Value)
 		}
 	}
 	return texts

@@ -10,16 +10,16 @@ import (
 )
 
 // budget is how often the engine allocates memory for a request with one device, by the device's result. Unlike times, counts are the
-// same on each machine. If you need more, raise a number here and say what for. Every request has its deliveries, and the keys and
-// marks for the rejected store (3).
+// same on each machine. If you need more, raise a number here and say what for. Every request has its deliveries, with the keys and
+// marks for the rejected store (1).
 var budget = map[Result]float64{
 	// And the answer's list, and the pushkey in it.
-	RejectedBefore: 5,
-	// And what would be sent: the reduced notification, what the request's devices share of it, the push, and its ID (2).
-	Duplicate: 8,
-	// And this test's name of the event; the flight, its channel landed, and its goroutine (3); the deadline of the question to the
-	// outbox (4); the deadline of the attempt (5), and the end of the request's wait (3); the timer for a Push that never returns (3).
-	Delivered: 27,
+	RejectedBefore: 3,
+	// And what would be sent: the reduced notification, what the request's devices share of it, and the push's ID.
+	Duplicate: 4,
+	// And this test's name of the event; the flight, and its channel landed (2); the deadline of the attempt (5); the timer for a Push
+	// that never returns (3).
+	Delivered: 15,
 }
 
 // Not parallel: the count is for the whole process.

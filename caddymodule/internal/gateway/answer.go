@@ -85,11 +85,17 @@ func escaped(c rune) bool {
 	return c < ' ' || c == '"' || c == '\\'
 }
 
-// Body returns the answer's JSON.
+// nothingRejected is the body of nearly all answers.
+var nothingRejected = []byte(`{"rejected":[]}`)
+
+// Body returns the answer's JSON, which must not be changed.
 func (a Answer) Body() []byte {
-	if a.Err != nil {
+	switch {
+	case a.Err != nil:
 		b, _ := json.Marshal(a.Err)
 		return b
+	case len(a.Rejected) == 0 && a.Seen == nil:
+		return nothingRejected
 	}
 	b := append(make([]byte, 0, 64), `{"rejected":[`...)
 	for i, key := range a.Rejected {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/limit"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
 // App is one configured app: a pattern of app_ids, the provider that serves them, and the policy for them.
@@ -30,11 +31,13 @@ type App struct {
 	// Limit bounds the pushes in flight.
 	Limit *limit.Fair
 
-	// hosts, fuse and history are shared by all configurations that have the app; load is the number of this configuration. New sets them.
+	// hosts, fuse and history are shared by all configurations that have the app; load is the number of this configuration, and key names
+	// the app among the devices that were delivered to. New sets them.
 	hosts   *hosts
 	fuse    *fuse
 	history *history
 	load    int64
+	key     rejected.Key
 
 	// proven means that the provider has delivered a push with the app's current settings.
 	proven   atomic.Bool

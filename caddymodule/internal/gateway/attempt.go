@@ -48,7 +48,7 @@ func (g *Gateway) attempt(f *flight) {
 		f.slot = slot
 	}
 	f.app.hosts.begin(&f.attempt, f.host, f.key, f.standing, g.Now())
-	f.app.call(f.strangersTime(), f.push, f.ended)
+	f.app.call(f.strangersTime(), &f.push, f.ended)
 }
 
 // ended is called with the provider's outcome. It reports the outcome to the host's breaker, and lands.
@@ -59,7 +59,7 @@ func (f *flight) ended(o providers.Outcome) {
 	if f.time.Err() != nil && now.Sub(f.attempt.began) < slowAfter && isFault(o) {
 		o = providers.Busy("app_busy", o.Err) // it waited so long for its turn that too little time was left
 	}
-	v := verdict{f.key, o, f.app.load, f.ownSite(), f.standing, g.Shared.hasProven(f.app.Pattern), f.accepted, g.box.queue != nil}
+	v := verdict{f.key, o, f.app.load, f.ownSite(), f.standing, g.Shared.hasProven(f.app), f.accepted, g.box.queue != nil}
 	f.change = f.app.hosts.end(&f.attempt, v, now)
 	g.breakerChanged(f.app, f.host, f.change)
 	g.healthChanged(f.app, f.attempt.health)

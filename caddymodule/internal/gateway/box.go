@@ -16,6 +16,7 @@ import (
 type box struct {
 	outbox.Box
 	queue     outbox.Queue     // nil if it keeps nothing
+	prompt    outbox.Prompt    // nil if it may have to ask another program
 	ledger    outbox.Ledger    // nil if it does not remember events
 	voucher   outbox.Voucher   // nil if it does not remember which devices were delivered to
 	claimer   outbox.Claimer   // nil if no other gateways share it
@@ -28,6 +29,7 @@ type box struct {
 func newBox(b outbox.Box, o Observer) *box {
 	found := &box{Box: b, observer: o}
 	found.queue, _ = b.(outbox.Queue)
+	found.prompt, _ = b.(outbox.Prompt)
 	found.ledger, _ = b.(outbox.Ledger)
 	found.voucher, _ = b.(outbox.Voucher)
 	found.claimer, _ = b.(outbox.Claimer)
@@ -119,11 +121,19 @@ func (b *box) discard(c *cargo) {
 func (b *box) waiting(c *cargo) bool { return b.waitingFor(c.app, c.key) }
 
 func (b *box) waitingFor(app *App, device [16]byte) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), outbox.AskTime)
-	defer cancel()
-	waits, err := b.Waiting(ctx, app.Pattern, device)
+	waits, err := b.ask(app.Pattern, device)
 	b.failed("looking for pushes of a device", err)
 	return waits
+}
+
+// ask asks the outbox whether a device has pending pushes, within the deadline of a question.
+func (b *box) ask(app string, device [16]byte) (bool, error) {
+	if b.prompt != nil {
+		return b.prompt.WaitingNow(app, device)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), outbox.AskTime)
+	defer cancel()
+	return b.Waiting(ctx, app, device)
 }
 
 // claim claims an event, so no other gateway delivers it. If the outbox cannot answer, the event counts as claimed: better twice than

@@ -36,67 +36,32 @@ type Request struct {
 // button would work only once.
 const fakeEventID = "$THIS_IS_A_FAKE_EVENT_ID"
 
-// wireRequest is the body as homeservers send it.
-type wireRequest struct {
-	Notification *wireNotification `json:"notification"`
-}
-
-type wireNotification struct {
-	ID                string          `json:"id"`
-	EventID           string          `json:"event_id"`
-	RoomID            string          `json:"room_id"`
-	Type              string          `json:"type"`
-	Sender            string          `json:"sender"`
-	SenderDisplayName string          `json:"sender_display_name"`
-	RoomName          string          `json:"room_name"`
-	RoomAlias         string          `json:"room_alias"`
-	Membership        string          `json:"membership"`
-	UserIsTarget      bool            `json:"user_is_target"`
-	Prio              string          `json:"prio"`
-	Content           json.RawMessage `json:"content"`
-	Counts            struct {
-		Unread      *integer `json:"unread"`
-		MissedCalls *integer `json:"missed_calls"`
-	} `json:"counts"`
-	Ciphertext string       `json:"ciphertext"`
-	Ephemeral  string       `json:"ephemeral"`
-	MAC        string       `json:"mac"`
-	Devices    []wireDevice `json:"devices"`
-}
-
-type wireDevice struct {
-	AppID     string          `json:"app_id"`
-	Pushkey   string          `json:"pushkey"`
-	PushkeyTS integer         `json:"pushkey_ts"`
-	Data      json.RawMessage `json:"data"`
-	Tweaks    json.RawMessage `json:"tweaks"`
-}
-
 // Decode reads the body of a notify request, and keeps a reference to it. It accepts what real homeservers send, and names the field
 // that is wrong in anything else.
 func Decode(body []byte, maxDevices int) (*Request, *Error) {
-	var w wireRequest
 	if !utf8.Valid(body) || tooDeep(body) {
 		return nil, errNotJSON() // RFC 8259 section 8.1; the decoder would replace the bytes, and a pushkey must not change
 	}
 	if where, tooMany := tooManyMembers(body); tooMany {
 		return nil, errBadJSON("%s has more than %d members", where, maxMembers)
 	}
-	if err := jsonv2.Unmarshal(body, &w, lenient.Options); err != nil {
+	w := newWireRequest()
+	defer w.release()
+	if err := lenient.Unmarshal(body, w); err != nil {
 		return nil, shapeError(body, err)
 	}
-	n := w.Notification
-	switch {
-	case n == nil:
-		return nil, errBadJSON("notification is missing")
-	case n.Devices == nil:
-		return nil, errBadJSON("notification.devices is missing")
-	case len(n.Devices) > maxDevices:
+	n := &w.Notification
+	if len(n.Devices) == 0 {
+		if member := missingMember(body); member != "" {
+			return nil, errBadJSON("%s is missing", member)
+		}
+	}
+	if len(n.Devices) > maxDevices {
 		err := errBadJSON("notification.devices has more than %d entries", maxDevices)
 		err.Hint = "if `from` is a homeserver, raise max_devices"
 		return nil, err
 	}
-	content, ok := object(n.Content)
+	content, ok := object(n.Content.in(body))
 	if !ok {
 		return nil, errBadJSON("notification.content is not an object")
 	}
@@ -108,8 +73,13 @@ func Decode(body []byte, maxDevices int) (*Request, *Error) {
 			return nil, errBadJSON("notification.devices[%d].pushkey is missing", i)
 		}
 	}
-	r := &Request{Notification: n.notification(content, body), size: int64(len(body))}
-	r.event = dedupeID(n)
+	var made struct {
+		Request
+		notification providers.Notification // one allocation for both
+	}
+	made.notification = n.notification(content, body)
+	r := &made.Request
+	r.Notification, r.size, r.event = &made.notification, int64(len(body)), dedupeID(n)
 	r.addDevices(n.Devices, body)
 	return r, nil
 }
@@ -142,8 +112,8 @@ func tooDeep(body []byte) bool {
 	return false
 }
 
-func (n *wireNotification) notification(content json.RawMessage, body []byte) *providers.Notification {
-	out := &providers.Notification{
+func (n *wireNotification) notification(content json.RawMessage, body []byte) providers.Notification {
+	out := providers.Notification{
 		EventID:           n.EventID,
 		RoomID:            n.RoomID,
 		Type:              n.Type,
@@ -212,8 +182,8 @@ func (r *Request) addDevices(devices []wireDevice, body []byte) {
 	r.Devices = make([]providers.Device, 0, len(devices))
 	for i := range devices {
 		d := &devices[i]
-		data, _ := object(d.Data) // anything else counts as absent; a provider that needs data rejects this device only
-		tweaks, _ := object(d.Tweaks)
+		data, _ := object(d.Data.in(body)) // anything else counts as absent; a provider that needs data rejects this device only
+		tweaks, _ := object(d.Tweaks.in(body))
 		pushkey, verbatim := d.Pushkey, json.RawMessage(nil)
 		if strings.ContainsRune(d.Pushkey, utf8.RuneError) {
 			if asSent == nil {

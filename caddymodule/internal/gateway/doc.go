@@ -57,14 +57,18 @@
 //	tries.mu         attempts in a row by push                     never
 //	Probes.mu        the key of probes, and which ones arrived     never
 //	history.mu       an app's counts of minutes that have ended    never
+//	crew.mu          goroutines that wait for a flight             never
 //
 // No goroutine holds two of these locks at the same time.
 //
 // # Goroutines
 //
 //	goroutine             started by       ends                            waited for by
-//	a flight              launch           when it has landed; if Push     Shared.Drain, until it has landed
-//	                                       hangs, when Push returns
+//	a flight              launch, on a     when it has landed; if Push     Shared.Drain, until it has landed
+//	                      goroutine of     hangs, when Push returns
+//	                      the crew
+//	the crew's, idle      a flight that    after 5 to 10 s without one,    nobody
+//	                      has landed       or with Shared.Close
 //	overdue               call, if Push    when it has landed the flight   Shared.Drain
 //	                      hangs
 //	hand                  handOver, fly    within [outbox.WriteTime]       its flight, when that lands
@@ -74,7 +78,7 @@
 //	offerTrials, one an   Work             with Work's context, after the  Work
 //	app                                    call that it is making
 //	watchHealth           Work             with Work's context             Work
-//	retry                 work             like a flight                   Shared.Drain, until it has landed
+//	retry                 work, likewise   like a flight                   Shared.Drain, until it has landed
 //	withdraw              a fuse that      when all records are withdrawn  Shared.Drain
 //	                      trips
 //	doubt                 land             when the outbox has answered,   nobody: when the process ends, the

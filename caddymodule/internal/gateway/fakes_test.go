@@ -388,7 +388,12 @@ func newRig(t testing.TB, apps ...*App) *rig {
 		Router: router, Rejected: r.store, Outbox: r.box, Dedupe: 24 * time.Hour, Fuse: FuseOptions{Share: 1}, Shared: NewShared(), Observer: r.saw, Now: time.Now,
 		Jitter: func(time.Duration) time.Duration { return 0 },
 	})
-	t.Cleanup(func() { r.Shared.Drain(context.Background()) })
+	first := r.Shared
+	t.Cleanup(func() {
+		r.Shared.Drain(context.Background())
+		first.crew.close() // otherwise, a bubble would wait for its goroutines
+		r.Shared.crew.close()
+	})
 	return r
 }
 

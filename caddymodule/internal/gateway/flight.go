@@ -62,7 +62,7 @@ func newFlight(c cargo) *flight { return &flight{cargo: c, landed: make(chan str
 // cargo is what a flight carries.
 type cargo struct {
 	app  *App
-	push *providers.Push
+	push providers.Push
 	key  rejected.Key
 	// queue is the device's name in the outbox: the key, unless an earlier version accepted the push.
 	queue rejected.Key
@@ -101,17 +101,19 @@ func isOwn(host string, s providers.Site) bool {
 	return host != "" && s.Host != "" && host == s.Host+":"+s.Port
 }
 
-// launch starts the flight on its own goroutine, because it may outlast the request and must not end with it.
+// launch starts a flight that [Shared.join] returned. It has a goroutine of the crew, because it may outlast the request and must not end
+// with it.
 func (g *Gateway) launch(f *flight) {
 	f.gateway = g
-	g.Shared.began(f.app)
-	go func() {
-		if g.clear(f) {
-			g.fly(f)
-		} else {
-			g.done(f)
-		}
-	}()
+	g.Shared.crew.run(f)
+}
+
+func (f *flight) run() {
+	if g := f.gateway; g.clear(f) {
+		g.fly(f)
+	} else {
+		g.done(f)
+	}
 }
 
 // done ends a flight that has landed or that could not start, and releases what it held.
@@ -260,7 +262,7 @@ func (f *flight) finish(o providers.Outcome, d decision) {
 }
 
 // await reports whether the flight has landed by the deadline, which counts from now.
-func (f *flight) await(deadline time.Duration) bool {
+func (s *Shared) await(f *flight, deadline time.Duration) bool {
 	select {
 	case <-f.landed:
 		return true
@@ -269,8 +271,8 @@ func (f *flight) await(deadline time.Duration) bool {
 	if deadline <= 0 {
 		return false
 	}
-	timer := time.NewTimer(deadline)
-	defer timer.Stop()
+	timer := s.timer(deadline)
+	defer s.stop(timer)
 	select {
 	case <-f.landed:
 		return true

@@ -44,7 +44,7 @@ func (g *Gateway) circumstances(f *flight, o providers.Outcome) circumstances {
 	}
 	c.trusted = o.Blocked && g.box.queue != nil && g.Shared.isProven(f.key)
 	// Anybody can make up devices that are refused. If the app has delivered to other devices, these do not alert the operator.
-	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app.Pattern) }
+	madeUp := func() bool { return !f.known && g.Shared.hasProven(f.app) }
 	c.stranger = o.Kind == providers.KindMisconfigured && (f.host != "" && madeUp() || !f.app.hosts.blames(f.host, f.app.load))
 	c.quiet = o.Doubtful && madeUp()
 	return c
@@ -169,7 +169,7 @@ func (c *cargo) marshal() ([]byte, error) {
 	if c.view == nil {
 		c.view = again(c.app, c.push.Notification)
 	}
-	return marshalKept(c.push, c.view.stored())
+	return marshalKept(&c.push, c.view.stored())
 }
 
 // conclude reports the end of an attempt at an entry to the outbox, and returns whether the outbox has confirmed it.

@@ -6,22 +6,16 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/rejected"
 )
 
-// lookup asks the rejected store once about all devices. Those for which it does not answer in time are let through: the push service would
-// reject them again.
-func (g *Gateway) lookup(deliveries []delivery) []rejected.Mark {
-	keys := make([]rejected.Key, len(deliveries))
+// lookup asks the rejected store once about all devices, and returns their marks. Those for which it does not answer in time are let
+// through: the push service would reject them again. keys and marks have room for all devices.
+func (g *Gateway) lookup(deliveries []delivery, keys []rejected.Key, marks []rejected.Mark) []rejected.Mark {
 	asked := false
 	for i := range deliveries {
 		keys[i] = deliveries[i].key
 		asked = asked || deliveries[i].app != nil && !deliveries[i].decided
 	}
-	if !asked {
-		return make([]rejected.Mark, len(keys))
-	}
-	if store, ok := g.Rejected.(rejected.Prompt); ok {
-		if marks := make([]rejected.Mark, len(keys)); store.LookupNow(keys, marks) {
-			return marks
-		}
+	if store, ok := g.Rejected.(rejected.Prompt); !asked || ok && store.LookupNow(keys, marks) {
+		return marks
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.AskTime)
 	defer cancel()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/rand"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,7 @@ func New(o Options) *Gateway {
 		app.load = load
 		app.hosts, app.fuse = o.Shared.hostsOf(app.Pattern), o.Shared.Fuses.of(app.Pattern)
 		app.history = o.Before.historyOf(app.Pattern)
+		app.key = appKey(app.Pattern)
 	}
 	o.Before = nil // otherwise, no configuration would ever be freed
 	g := &Gateway{Options: o, box: newBox(o.Outbox, o.Observer)}
@@ -182,7 +184,8 @@ func (d *delivery) decide(by decision) { d.decision, d.decided = by, true }
 // request's own goroutine waits for each store only up to a deadline.
 func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool) Answer {
 	start := g.Now()
-	deliveries := g.route(r, serves)
+	deliveries, keys, marks := newDeliveries(len(r.Devices))
+	g.route(deliveries, r, serves)
 	g.judge(deliveries, site, start)
 	if !r.Hand.Grow(r.weigh(deliveries)) {
 		return g.turnDown(deliveries)
@@ -191,7 +194,7 @@ func (g *Gateway) Notify(r *Request, site providers.Site, serves func(*App) bool
 	if len(deliveries) > 1 {
 		r.Notification.ShareMembers()
 	}
-	marks := g.lookup(deliveries)
+	marks = g.lookup(deliveries, keys, marks)
 	for i := range deliveries {
 		if i >= maxParallel {
 			g.await(&deliveries[i-maxParallel], start)
@@ -214,8 +217,22 @@ func (g *Gateway) answered(d *delivery, result Result) {
 	}
 }
 
-func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
-	deliveries := make([]delivery, len(r.Devices))
+// newDeliveries returns the deliveries of a request with n devices, and their keys and marks for the rejected store. For one device, as
+// nearly all requests have, they are allocated together.
+func newDeliveries(n int) ([]delivery, []rejected.Key, []rejected.Mark) {
+	if n == 1 {
+		one := new(struct {
+			delivery [1]delivery
+			key      [1]rejected.Key
+			mark     [1]rejected.Mark
+		})
+		return one.delivery[:], one.key[:], one.mark[:]
+	}
+	return make([]delivery, n), make([]rejected.Key, n), make([]rejected.Mark, n)
+}
+
+// route finds the app of each device.
+func (g *Gateway) route(deliveries []delivery, r *Request, serves func(*App) bool) {
 	for i := range r.Devices {
 		d := &deliveries[i]
 		d.device = &r.Devices[i]
@@ -227,7 +244,6 @@ func (g *Gateway) route(r *Request, serves func(*App) bool) []delivery {
 			d.key = app.keyOf(d.device)
 		}
 	}
-	return deliveries
 }
 
 // judge decides about devices that nothing could ever be delivered to. That is known at once, so the answer does not depend on any
@@ -278,7 +294,7 @@ func (g *Gateway) dispatch(d *delivery, mark rejected.Mark, r *Request, seen *vi
 	host := d.app.Host(d.device)
 	c := cargo{
 		app: d.app, key: d.key, queue: d.key, host: host, group: groupOf(host), event: keyOfEvent(r.event, d.device), accepted: now, span: r.Span,
-		push: &providers.Push{Notification: view.Notification, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site}, mark: mark,
+		push: providers.Push{Notification: view.Notification, Device: d.device, ID: newID(), Expires: now.Add(d.app.TTL), Site: site}, mark: mark,
 		known: known, view: view,
 	}
 	f, leader, delivered := g.Shared.join(c, g.Dedupe, now)
@@ -307,8 +323,13 @@ func (g *Gateway) turnDown(deliveries []delivery) Answer {
 	return a
 }
 
-// newID returns the ID of a new push.
-func newID() string { return uuid.NewString() }
+// newID returns the ID of a new push: a random UUID (RFC 9562 section 5.4).
+func newID() string {
+	var id uuid.UUID
+	_, _ = rand.Read(id[:]) // never fails
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id.String()
+}
 
 // await waits for a device's decision for its app's wait, counted from the request's start.
 func (g *Gateway) await(d *delivery, start time.Time) {
@@ -320,7 +341,7 @@ func (g *Gateway) await(d *delivery, start time.Time) {
 		wait = min(wait, trialWait)
 	}
 	left := func(wait time.Duration) time.Duration { return wait - g.Now().Sub(start) }
-	if d.flight.await(left(wait)) {
+	if g.Shared.await(d.flight, left(wait)) {
 		d.decision = d.flight.verdict(d.device)
 		return
 	}
@@ -332,7 +353,7 @@ func (g *Gateway) await(d *delivery, start time.Time) {
 		} else {
 			wait = DefaultWait
 		}
-		if d.flight.await(left(wait)) {
+		if g.Shared.await(d.flight, left(wait)) {
 			d.decision = d.flight.verdict(d.device)
 		}
 	}

@@ -82,7 +82,7 @@ func (s *Shared) isProven(k rejected.Key) bool { return s.proven.has(k) }
 func groupKey(app, group string) rejected.Key { return rejected.KeyOf(app+"\x00", group) }
 
 // hasProven reports whether any device of an app was delivered to before.
-func (s *Shared) hasProven(app string) bool { return s.proven.has(appKey(app)) }
+func (s *Shared) hasProven(app *App) bool { return s.proven.has(app.key) }
 
 // appKey names an app. No group has this key, because a group's name is not empty.
 func appKey(app string) rejected.Key { return groupKey(app, "") }
@@ -102,11 +102,11 @@ func (g *Gateway) standing(c *cargo) outbox.Standing {
 // noteDelivered notes that a device was delivered to.
 func (g *Gateway) noteDelivered(c *cargo) {
 	now := g.Now()
-	keys := [...]rejected.Key{c.key, appKey(c.app.Pattern), groupKey(c.app.Pattern, c.group)}
-	for i, k := range keys {
-		if i > 1 && c.host == "" {
-			break
-		}
+	keys := append(make([]rejected.Key, 0, 3), c.key, c.app.key)
+	if c.host != "" {
+		keys = append(keys, groupKey(c.app.Pattern, c.group))
+	}
+	for _, k := range keys {
 		if g.Shared.proven.add(k, now) && g.box.voucher != nil {
 			g.box.voucher.Vouch(k, now.Add(provenFor))
 		}

@@ -30,6 +30,8 @@ type Shared struct {
 	refusals refusals
 	tries    *tries
 	inHand   *inHand
+	crew     crew      // runs the flights
+	timers   sync.Pool // of *time.Timer, which are stopped
 	closing  chan struct{}
 
 	// running counts the flights under way by app, and idle signals that there are none. It is not a WaitGroup, because a request that
@@ -53,6 +55,7 @@ func NewShared() *Shared {
 // Close ends background work that outlasts flights. It is called once.
 func (s *Shared) Close() {
 	close(s.closing)
+	s.crew.close()
 	s.Probes.close()
 }
 
@@ -97,15 +100,31 @@ func (s *Shared) ended(app *App) {
 	}
 }
 
+// timer returns a timer that fires after d. It is given back with stop.
+func (s *Shared) timer(d time.Duration) *time.Timer {
+	if t, ok := s.timers.Get().(*time.Timer); ok {
+		t.Reset(d)
+		return t
+	}
+	return time.NewTimer(d)
+}
+
+// stop gives a timer back. Nothing is received from a timer that was stopped, even if it had fired.
+func (s *Shared) stop(t *time.Timer) {
+	t.Stop()
+	s.timers.Put(t)
+}
+
 // join reports how to handle an event for a device. If it was delivered, there is nothing to do. If a flight is already delivering it,
-// wait for that one. Otherwise deliver it: the returned flight carries c, and the caller is its leader.
+// wait for that one. Otherwise deliver it: the returned flight carries c, is under way, and the caller is its leader.
 func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, leader, delivered bool) {
 	k := c.event
-	if k == (eventKey{}) {
-		return newFlight(c), true, false
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if k == (eventKey{}) {
+		s.running[c.app.Pattern]++
+		return newFlight(c), true, false
+	}
 	s.delivered.age(window, now)
 	if s.delivered.has(k) {
 		return nil, false, true
@@ -115,6 +134,7 @@ func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, 
 	}
 	f = newFlight(c)
 	s.flights[k] = f
+	s.running[c.app.Pattern]++
 	return f, true, false
 }
 

@@ -520,7 +520,7 @@ func TestWhoTookAPushIsRememberedOverARestart(t *testing.T) {
 		standing := func(pushkey string) outbox.Standing {
 			host := byHost{}.Host(&providers.Device{Pushkey: pushkey})
 			return r.standing(&cargo{
-				app: r.Router.Apps()[0], key: rejected.KeyOf("app", pushkey), host: host, group: groupOf(host), push: &providers.Push{},
+				app: r.Router.Apps()[0], key: rejected.KeyOf("app", pushkey), host: host, group: groupOf(host), push: providers.Push{},
 			})
 		}
 		for pushkey, want := range map[string]outbox.Standing{

@@ -93,7 +93,7 @@ func TestThePushesWhoseTriesAreCountedAreBounded(t *testing.T) {
 	for i := range 4 {
 		wg.Go(func() {
 			for j := range maxCounted {
-				f := newFlight(cargo{push: &providers.Push{ID: fmt.Sprint(i, j)}, event: eventKey{byte(i), byte(j), byte(j >> 8), 1}})
+				f := newFlight(cargo{push: providers.Push{ID: fmt.Sprint(i, j)}, event: eventKey{byte(i), byte(j), byte(j >> 8), 1}})
 				counted.note(f, atMost(3))
 			}
 		})
@@ -102,7 +102,7 @@ func TestThePushesWhoseTriesAreCountedAreBounded(t *testing.T) {
 	if n := counted.counts.Len(); n != maxCounted {
 		t.Errorf("%d are counted, want %d", n, maxCounted)
 	}
-	f := newFlight(cargo{push: &providers.Push{ID: "last"}, event: eventKey{1}})
+	f := newFlight(cargo{push: providers.Push{ID: "last"}, event: eventKey{1}})
 	if counted.note(f, atMost(3)) != 1 || counted.note(f, atMost(3)) != 2 {
 		t.Error("one that comes last is not counted")
 	}

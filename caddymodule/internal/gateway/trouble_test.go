@@ -131,7 +131,7 @@ func TestATestPushIsEvidenceAboutTheSettingsOnly(t *testing.T) {
 		}
 		app := r.Router.Apps()[0]
 		k := app.keyOf(&request.Devices[0])
-		if r.Shared.isProven(k) || r.Shared.journal.deliveredSince(k, time.Time{}) || app.hosts.tookPush("h") || r.Shared.hasProven("app") {
+		if r.Shared.isProven(k) || r.Shared.journal.deliveredSince(k, time.Time{}) || app.hosts.tookPush("h") || r.Shared.hasProven(app) {
 			t.Error("it makes the device or its host known")
 		}
 		if r.Shared.suspects.count("app") != 1 || !r.store.records[k].Suspicion.Suspected() || len(r.box.entries) != 1 {

@@ -135,7 +135,7 @@ func (g *Gateway) work(ctx context.Context, app *App) {
 		slots.Release(int64(n - len(leased)))
 		for _, entry := range leased {
 			g.Shared.began(app)
-			go g.retry(app, entry, slots)
+			g.Shared.crew.run(&retrial{g, app, entry, slots})
 		}
 		if err == nil {
 			continue
@@ -162,10 +162,20 @@ func (g *Gateway) awaitBreaker(ctx context.Context, app *App) bool {
 	return true
 }
 
+// retrial is the task to retry a push.
+type retrial struct {
+	gateway *Gateway
+	app     *App
+	entry   outbox.Leased
+	place   *semaphore.Weighted
+}
+
+func (r *retrial) run() { r.gateway.retry(r.app, r.entry, r.place) }
+
 // retry makes an attempt at an entry of the outbox. When the flight ends, its worker's slot is released.
 func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted) {
 	f := newFlight(cargo{
-		app: app, push: new(providers.Push), key: entry.Device, queue: entry.Device, host: entry.Host, group: entry.Group,
+		app: app, key: entry.Device, queue: entry.Device, host: entry.Host, group: entry.Group,
 		accepted: entry.Accepted, leased: true, tries: entry.Attempts, fuse: app.fuse.now(),
 	})
 	f.gateway, f.worker, f.start = g, place, g.Now()
@@ -176,15 +186,15 @@ func (g *Gateway) retry(app *App, entry outbox.Leased, place *semaphore.Weighted
 		g.done(f)
 		return
 	}
-	switch err := json.Unmarshal(entry.Push, f.push); {
+	switch err := json.Unmarshal(entry.Push, &f.push); {
 	case err != nil || f.push.Device == nil || f.push.Notification == nil:
-		f.push = &providers.Push{ID: entry.ID, Device: new(providers.Device)}
+		f.push = providers.Push{ID: entry.ID, Device: new(providers.Device)}
 		g.attempted(f, providers.Dropped("unreadable", nil)) // an error of encoding/json may quote the push
 	case f.push.Notification.Badge && !app.updatesBadges():
 		g.attempted(f, providers.Dropped("no_badges", errNoBadges)) // kept before a reload changed the option
 	case f.start.Before(entry.Expires):
 		f.push.Notification.DecodeBy(lenient.Members)
-		if f.key = app.keyOf(f.push.Device); f.key != entry.Device && g.move(app, entry, f.push, f.key) {
+		if f.key = app.keyOf(f.push.Device); f.key != entry.Device && g.move(app, entry, &f.push, f.key) {
 			g.done(f)
 			return
 		}

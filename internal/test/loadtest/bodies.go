@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,6 +57,9 @@ func newBodies(o *options, origins []string) (*bodies, error) {
 	b.tail += `"prio":"high",`
 	for i := range o.Population {
 		d, err := newDevice(o.Provider, i, origins[i%len(origins)])
+		if err == nil && o.Device != "" {
+			d, err = withMembers(d, o.Device)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -130,5 +134,15 @@ func newDevice(provider string, i int, origin string) (string, error) {
 		}}}
 	}
 	text, err := json.Marshal(d)
+	return string(text), err
+}
+
+// withMembers adds members to a device, or replaces them.
+func withMembers(device, members string) (string, error) {
+	var all map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal([]byte(device), &all), json.Unmarshal([]byte(members), &all)); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(all)
 	return string(text), err
 }

@@ -54,3 +54,18 @@ func TestALongMessageIsLongerThanPushesMayBe(t *testing.T) {
 		t.Error("the texts are not what they are called")
 	}
 }
+
+func TestEachDeviceHasTheMembersThatOneGatewayNeeds(t *testing.T) {
+	t.Parallel()
+	o := small(t, `-provider fcm -device {"notify_via":"apns","data":{"data_message":"android"}}`)
+	made, err := newBodies(o, []string{"https://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := string(made.next(1))
+	for _, want := range []string{`"notify_via":"apns"`, `"data":{"data_message":"android"}`, `"app_id":"` + appID + `"`, `"sound":"default"`} {
+		if strings.Count(body, want) != 1 {
+			t.Errorf("there is no %s in %s", want, body)
+		}
+	}
+}

@@ -63,7 +63,7 @@ func config(t *testing.T, b *bench) string {
 	if err := s.read(b.dir); err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer(b.dir, "DIR", s.Origins[0], "ORIGIN", b.dialer.address()[len("127.0.0.1"):], ":PORT").Replace(string(text))
+	return strings.NewReplacer(b.dir, "DIR", s.Origins[0], "ORIGIN", b.dialer.address[len("127.0.0.1"):], ":PORT").Replace(string(text))
 }
 
 func TestPairsAreComparedWithACopyOfAnotherBuild(t *testing.T) {

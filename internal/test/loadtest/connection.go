@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -30,22 +31,21 @@ type connection interface {
 
 // dialer makes connections to the server under test.
 type dialer struct {
-	port  int
-	roots *x509.CertPool
+	// url is where the server takes notifications, and address is where it listens.
+	url     *url.URL
+	address string
+	roots   *x509.CertPool
 }
-
-func (d *dialer) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)) }
 
 // connect makes the homeservers' connections.
 func (d *dialer) connect(n int, overHTTP2 bool) []connection {
-	host := net.JoinHostPort(site, strconv.Itoa(d.port))
 	connections := make([]connection, n)
 	for i := range connections {
 		if overHTTP2 {
-			connections[i] = &multiplexed{newLine(d.address(), site, d.roots), "https://" + host + notifyPath}
+			connections[i] = &multiplexed{newLine(d.address, d.url.Hostname(), d.roots), d.url.String()}
 		} else {
 			connections[i] = &keepAlive{dialer: d, head: fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Synapse/1.130.0\r\n"+
-				"Accept: */*\r\nContent-Type: application/json\r\nContent-Length: ", notifyPath, host)}
+				"Accept: */*\r\nContent-Type: application/json\r\nContent-Length: ", d.url.RequestURI(), d.url.Host)}
 		}
 	}
 	return connections
@@ -97,9 +97,12 @@ func (k *keepAlive) post(ctx context.Context, body []byte) (status int, err erro
 }
 
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
+	if d.url.Scheme == "http" {
+		return new(net.Dialer).DialContext(ctx, "tcp", d.address)
+	}
 	return (&tls.Dialer{Config: &tls.Config{
-		RootCAs: d.roots, ServerName: site, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
-	}}).DialContext(ctx, "tcp", d.address())
+		RootCAs: d.roots, ServerName: d.url.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
+	}}).DialContext(ctx, "tcp", d.address)
 }
 
 func (k *keepAlive) close() {

@@ -30,6 +30,9 @@ const (
 // site is the gateway's name. The push services are at 127.0.0.1.
 const site = "localhost"
 
+// vendorNames are the names of the real push services, for another gateway that has no option for their addresses.
+var vendorNames = []string{"api.push.apple.com", "fcm.googleapis.com"}
+
 // writeKeys makes an authority, one certificate for all servers, and a key to sign with.
 func writeKeys(dir string) error {
 	authority, err := newKey()
@@ -48,7 +51,7 @@ func writeKeys(dir string) error {
 	}
 	server := certificate("loadtest")
 	server.KeyUsage, server.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	server.DNSNames, server.IPAddresses = []string{site}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	server.DNSNames, server.IPAddresses = append([]string{site}, vendorNames...), []net.IP{net.IPv4(127, 0, 0, 1)}
 	leaf, err := x509.CreateCertificate(rand.Reader, server, issuer, key.Public(), authority)
 	if err != nil {
 		return err
@@ -82,7 +85,7 @@ func certificate(name string) *x509.Certificate {
 		SerialNumber:          big.NewInt(time.Now().UnixNano()),
 		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
+		NotAfter:              time.Now().AddDate(10, 0, 0), // another gateway's keys are kept
 		BasicConstraintsValid: true,
 	}
 }

@@ -5,6 +5,7 @@
 //	go run ./internal/test/loadtest -provider webpush -sweep -plot latency.svg
 //	go run ./internal/test/loadtest -provider fcm -against ./loadtest-parent
 //	go run ./internal/test/loadtest -provider fcm -xmpp -against http
+//	go run ./internal/test/loadtest -provider apns -url http://127.0.0.1:5000/_matrix/push/v1/notify
 //
 // It runs the two in turn, each in a separate process, and prints medians, their spread and the ratio. The push service is a third process, which
 // answers with the given latency and share of errors. The homeservers are this process. So CPU, allocations and memory are only those of the
@@ -13,6 +14,9 @@
 // With -xmpp, the gateway gets the same pushes over the stream of an XMPP component. This process is then the XMPP server.
 //
 // With -against, the other side is the gateway with other options, or the gateway of another build of this program, instead of the floor.
+//
+// With -url, another gateway is measured and compared with this one. Somebody else has started it, and configured it with what this program prints.
+// Its push service is the same, and its CPU and memory are read from /proc.
 //
 // A closed loop (-rate 0) sends the next notification when the previous one is answered, and shows the maximum throughput. Its latencies are
 // service times. They need no correction, because nothing was scheduled. An open loop (-rate 500, or -rate 50% of the closed loop's throughput)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"time"
 )
@@ -34,6 +35,8 @@ type bench struct {
 	load    *load
 	// taken counts the notifications that were answered with 200.
 	taken int64
+	// base is what the push service had received before, if it is older than the bench.
+	base  received
 	ready time.Duration
 }
 
@@ -45,20 +48,17 @@ func newBench(ctx context.Context, o *options, v variant) (b *bench, err error) 
 			err = errors.Join(err, b.close())
 		}
 	}()
+	if v.Other {
+		return b, o.peer.join(b)
+	}
 	if b.dir, err = os.MkdirTemp("", "loadtest"); err != nil {
 		return b, err
 	}
 	if err := writeKeys(b.dir); err != nil {
 		return b, err
 	}
-	s := &setup{Provider: o.Provider, Hosts: 1, Latency: o.Latency, Errors: o.Errors, RecordsFile: o.RecordsFile}
-	if o.Provider == unifiedpush || o.Provider == webpush {
-		s.Hosts = o.Hosts
-	}
-	if err := s.write(b.dir); err != nil {
-		return b, err
-	}
-	if b.sink, err = start(ctx, roleSink, b.dir, variant{}, &s.Origins); err != nil {
+	s := newSetup(o)
+	if b.sink, err = s.startSink(ctx, b.dir); err != nil {
 		return b, err
 	}
 	if err := b.serve(ctx, s); err != nil {
@@ -106,10 +106,15 @@ func (b *bench) serve(ctx context.Context, s *setup) error {
 	if err != nil {
 		return err
 	}
-	b.dialer = &dialer{port: port}
-	if b.dialer.roots, err = trusted(b.dir); err != nil {
+	roots, err := trusted(b.dir)
+	if err != nil {
 		return err
 	}
+	at, err := url.Parse(b.variant.at(port) + notifyPath)
+	if err != nil {
+		return err
+	}
+	b.dialer = &dialer{at, net.JoinHostPort("127.0.0.1", at.Port()), roots}
 	b.server, err = start(ctx, roleServer, b.dir, b.variant, new(any))
 	return err
 }
@@ -154,11 +159,11 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 	if _, err := b.drain(ctx); err != nil {
 		return nil, err
 	}
-	var before received
-	m := measurement{Ready: b.ready}
-	if err := errors.Join(b.sink.ask(askReceived, &before), b.server.ask(askUsage, &m.Before)); err != nil {
+	before, used, err := b.look()
+	if err != nil {
 		return nil, err
 	}
+	m := measurement{Before: used, Ready: b.ready}
 	begin := time.Now()
 	m.tally = once(b.options.Duration, 2)
 	last, err := b.drain(ctx)
@@ -166,13 +171,34 @@ func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, e
 		return nil, err
 	}
 	m.Delivered = max(last.Sub(begin), m.Elapsed)
-	if err := errors.Join(b.sink.ask(askReceived, &m.Received), b.server.ask(askUsage, &m.After), ctx.Err()); err != nil {
-		return nil, err
-	}
+	m.Received, m.After, err = b.look()
 	m.Received.Pushes -= before.Pushes
 	m.Received.Bytes -= before.Bytes
 	m.Received.Refused -= before.Refused
-	return &m, nil
+	return &m, errors.Join(err, ctx.Err())
+}
+
+// look returns what the push service has received since the bench began, and what the server has used.
+func (b *bench) look() (r received, u usage, err error) {
+	if r, err = b.received(); err != nil {
+		return r, u, err
+	}
+	if b.variant.Other {
+		u, err = b.options.peer.process.used()
+		return r, u, err
+	}
+	err = b.server.ask(askUsage, &u)
+	return r, u, err
+}
+
+// received returns what the push service has received since the bench began. A connection that was open then counts as well.
+func (b *bench) received() (r received, err error) {
+	err = b.sink.ask(askReceived, &r)
+	r.Pushes -= b.base.Pushes
+	r.Bytes -= b.base.Bytes
+	r.Refused -= b.base.Refused
+	r.Connections -= b.base.Closed
+	return r, err
 }
 
 // drain waits until a gateway has pushed all that it answered with 200, since pushes without a verdict in time are in the outbox. It returns when
@@ -185,8 +211,8 @@ func (b *bench) drain(ctx context.Context) (last time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, longestDrain)
 	defer cancel()
 	for seen := int64(-1); time.Since(last) < b.options.Latency+quiet; until(ctx, time.Now().Add(10*time.Millisecond)) {
-		var now received
-		if err := b.sink.ask(askReceived, &now); err != nil {
+		now, err := b.received()
+		if err != nil {
 			return last, err
 		}
 		if delivered := now.Pushes - now.Refused; delivered != seen {
@@ -206,13 +232,16 @@ const (
 	longestDrain = time.Minute
 )
 
-// close stops the servers and removes their files.
+// close stops the servers and removes their files, but not those of another gateway.
 func (b *bench) close() error {
 	if b.load != nil {
 		b.load.close()
 	}
 	if b.xmpp != nil {
 		b.xmpp.close()
+	}
+	if b.variant.Other {
+		return nil
 	}
 	var errs []error
 	for _, c := range []*child{b.server, b.sink} {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,10 +36,19 @@ type options struct {
 	RecordsFile string
 	// RecordsFolder is where RecordsFile is made. If it is empty, it is the user's cache folder.
 	RecordsFolder string
+	// Device has members that each device gets, as JSON.
+	Device string
+	// URL is where another gateway takes notifications. If it is nil, the gateway of this program is measured.
+	URL *url.URL
+	// Listen is the first port of the other gateway's push service. Files is the folder for what that gateway needs. PID is its process.
+	Listen int
+	Files  string
+	PID    int
 	// The sides of each pair.
 	Gateway, Against variant
 
 	progress *progress
+	peer     *peer
 }
 
 // variant is a server under test.
@@ -46,12 +56,18 @@ type variant struct {
 	Name string
 	// Program is the path of another build of this program, whose gateway is the server. If it is empty, the gateway of this build is.
 	Program string
+	// Other means another gateway, which somebody else has started. It has no options.
+	Other bool
 	// Floor means the bare handler. The other options are for the gateway.
 	Floor bool
+	// Plain means HTTP without TLS.
+	Plain bool
 	// XMPP means that pushes come by XMPP, over one component's stream, and not by HTTP.
 	XMPP   bool
 	Wait   time.Duration
 	Outbox string
+	// Content is the gateway's content. If it is empty, it is the provider's default.
+	Content string
 	// GOMAXPROCS is how many CPUs the server may use. 0 means all.
 	GOMAXPROCS int
 }
@@ -109,14 +125,21 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.StringVar(&o.Plot, "plot", "", "draw latency against load into this SVG `file`; implies -sweep")
 	f.DurationVar(&o.Gateway.Wait, "wait", 5*time.Second, "the gateway's wait; 0 answers before the push")
 	f.StringVar(&o.Gateway.Outbox, "outbox", "file", "the gateway's outbox: file or off")
+	f.StringVar(&o.Gateway.Content, "content", "", "the gateway's content: event_id_only or full (default: the provider's)")
 	f.IntVar(&o.Gateway.GOMAXPROCS, "gomaxprocs", 0, "CPUs for the server under test (default all)")
-	f.StringVar(&against, "against", "floor", "what to compare with: floor, http (the gateway without -xmpp), the gateway with other\n"+
-		"options such as wait=5s,outbox=off,gomaxprocs=1, or the `path` of this program built from another commit")
+	f.StringVar(&against, "against", "", "what to compare with: floor, gateway, http (the gateway without -xmpp), the gateway with other\n"+
+		"options such as wait=5s,outbox=off,content=full,gomaxprocs=1, or the `path` of this program built from another\n"+
+		"commit (default floor; with -url, gateway)")
+	f.StringVar(&o.Device, "device", "", "members that each device has in addition, as a JSON `object`")
+	o.peerFlags(f)
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: there are only flags", f.Arg(0))
+	}
+	if err := o.checkPeer(f); err != nil {
+		return nil, err
 	}
 	return o, o.complete(against)
 }
@@ -135,6 +158,12 @@ func (o *options) complete(against string) error {
 		o.Population = 1000
 		if o.Gateway.XMPP {
 			o.Population = 100_000
+		}
+	}
+	if against == "" {
+		against = "floor"
+		if o.URL != nil {
+			against = o.Gateway.Name
 		}
 	}
 	var err error
@@ -167,7 +196,16 @@ func (o *options) complete(against string) error {
 			return errors.New(wrong.text)
 		}
 	}
-	return errors.Join(o.Gateway.check(), o.Against.check())
+	if o.Device != "" {
+		if _, err := withMembers("{}", o.Device); err != nil {
+			return fmt.Errorf("-device is not a JSON object: %w", err)
+		}
+	}
+	if err := errors.Join(o.Gateway.check(), o.Against.check()); err != nil || o.URL == nil {
+		return err
+	}
+	o.Gateway, o.Against.Plain = variant{Name: "other gateway", Other: true}, o.URL.Scheme == "http"
+	return nil
 }
 
 // other returns what the gateway is compared with.
@@ -176,6 +214,8 @@ func (v variant) other(text string) (variant, error) {
 	switch {
 	case text == "floor", text == "http":
 		v.Floor, v.XMPP = text == "floor", false
+		return v, nil
+	case text == "gateway":
 		return v, nil
 	case namesProgram(text):
 		var err error
@@ -190,10 +230,12 @@ func (v variant) other(text string) (variant, error) {
 			v.Wait, err = time.ParseDuration(value)
 		case "outbox":
 			v.Outbox = value
+		case "content":
+			v.Content = value
 		case "gomaxprocs":
 			v.GOMAXPROCS, err = strconv.Atoi(value)
 		default:
-			err = errors.New("the options are wait, outbox and gomaxprocs")
+			err = errors.New("the options are wait, outbox, content and gomaxprocs")
 		}
 		if err != nil {
 			return v, fmt.Errorf("%s: %w", option, err)
@@ -210,6 +252,10 @@ func (v variant) check() error {
 		return errors.New("outbox must be file or off")
 	case v.Wait == 0 && v.Outbox == "off":
 		return errors.New("wait 0 needs an outbox")
+	case v.Content != "" && v.Content != "event_id_only" && v.Content != "full":
+		return errors.New("content must be event_id_only or full")
+	case v.Content != "" && v.Floor:
+		return errors.New("the floor sends what the gateway sends by default, so -against floor excludes -content")
 	case v.GOMAXPROCS < 0:
 		return errors.New("gomaxprocs is negative")
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,25 @@ func TestAWrongFlagIsNamed(t *testing.T) {
 		{"a publish for two devices", "-provider fcm -xmpp -devices 2", "-xmpp"},
 		{"a component with idle connections", "-provider fcm -xmpp -idle 1", "-xmpp"},
 		{"an argument", "apns", `"apns"`},
+		{"an unknown content", "-content none -against http", "content must be"},
+		{"a content that the floor does not have", "-content full", "-content"},
+		{"members of a device that are not an object", "-device []", "-device"},
+		{"a URL that is not one", "-url http://127.0.0.1:x/_matrix/push/v1/notify", "-url"},
+		{"a URL without a scheme", "-url 127.0.0.1:5000", "-url"},
+		{"a URL of another protocol", "-url ftp://127.0.0.1/_matrix/push/v1/notify", "-url"},
+		{"a URL without a host", "-url http:///_matrix/push/v1/notify", "-url"},
+		{"a URL of something else than the notify API", "-url http://127.0.0.1:5000/", "such as http://127.0.0.1:5000/_matrix/push/v1/notify"},
+		{"HTTP/2 without TLS", "-http2 " + otherURL, "-http2"},
+		{"another gateway that gets XMPP", "-provider fcm -xmpp " + otherURL, "-url excludes -xmpp"},
+		{"idle connections of another gateway", "-idle 1 " + otherURL, "-url excludes -idle"},
+		{"records of another gateway", "-records 1 " + otherURL, "-url excludes -records"},
+		{"rejections that another gateway remembers", "-provider rejected " + otherURL, "-url excludes -provider rejected"},
+		{"a process without another gateway", "-pid 1", "-pid needs -url"},
+		{"files without another gateway", "-files x", "-files needs -url"},
+		{"a push service for nobody", "-listen 8443", "-listen needs -url"},
+		{"a port that does not exist", "-listen 65536 " + otherURL, "-listen"},
+		{"hosts without ports", "-provider webpush -hosts 9 -listen 65530 " + otherURL, "-listen"},
+		{"a negative process", "-pid -1 " + otherURL, "-pid is negative"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +63,45 @@ func TestAWrongFlagIsNamed(t *testing.T) {
 				t.Errorf("the error is %v", err)
 			}
 		})
+	}
+}
+
+// otherURL makes another gateway the one that is measured.
+const otherURL = "-url http://127.0.0.1:5000" + notifyPath
+
+func TestAnotherGatewayIsComparedWithTheGatewayUnlessSaidOtherwise(t *testing.T) {
+	t.Parallel()
+	needsProc(t)
+	for args, want := range map[string]variant{
+		"-wait 2s -content full": {Name: "gateway", Plain: true, Wait: 2 * time.Second, Outbox: "file", Content: "full"},
+		"-against outbox=off,content=event_id_only": {
+			Name: "outbox=off,content=event_id_only", Plain: true, Wait: 5 * time.Second, Outbox: "off", Content: "event_id_only",
+		},
+		"-against floor": {Name: "floor", Plain: true, Floor: true, Wait: 5 * time.Second, Outbox: "file"},
+	} {
+		o, err := parse(strings.Fields(otherURL+" "+args), io.Discard)
+		if err != nil || o.Gateway != (variant{Name: "other gateway", Other: true}) || o.Against != want {
+			t.Errorf("%s: %+v is compared with %+v: %v", args, o.Gateway, o.Against, err)
+		}
+	}
+	o, err := parse(strings.Fields("-url https://localhost"+notifyPath), io.Discard)
+	if err != nil || o.Against.Plain || portOf(o.URL) != "443" || o.Listen != 8443 {
+		t.Errorf("with TLS, the options are %+v: %v", o, err)
+	}
+}
+
+func TestTheGatewayIsConfiguredWithItsContent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for content, want := range map[string]bool{"": false, "full": true} {
+		s := setup{Provider: apns, Origins: []string{"https://127.0.0.1:1"}}
+		if err := s.writeConfig(dir, variant{Content: content}, 2); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, configFile))
+		if got := strings.Contains(string(text), "\n\t\t\tcontent full\n"); err != nil || got != want {
+			t.Errorf("with the content %q, the configuration is\n%s", content, text)
+		}
 	}
 }
 

@@ -12,6 +12,9 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "\t%s\t%s\tratio\n", o.Gateway.Name, o.Against.Name)
 	for _, m := range metrics {
+		if o.URL != nil && (m.name == allocations || m.name == allocated) {
+			continue
+		}
 		both := numbers(pairs, m.of)
 		gateway, against := spreads(both)
 		name := m.name
@@ -30,8 +33,25 @@ func printPairs(out io.Writer, o *options, pairs []pair) error {
 	if o.Records > 0 {
 		printReady(out, o, pairs)
 	}
+	if o.URL != nil {
+		printLost(out, o, pairs)
+	}
 	_, err := fmt.Fprintf(out, "\nthe p99 of the %s is %s ms longer\n", o.Gateway.Name, spreadOf(added(pairs)))
 	return err
+}
+
+// printLost prints how many pushes arrived, if a gateway did not deliver as many as it answered with 200.
+func printLost(out io.Writer, o *options, pairs []pair) {
+	for side, name := range []string{o.Gateway.Name, o.Against.Name} {
+		var answered, delivered int64
+		for _, p := range pairs {
+			answered += p[side].Answered
+			delivered += p[side].Received.Pushes - p[side].Received.Refused
+		}
+		if wanted := answered * int64(o.Devices); wanted != delivered {
+			fmt.Fprintf(out, "\nnote: the %s answered notifications for %d device(s) with 200, but %d push(es) were delivered\n", name, wanted, delivered)
+		}
+	}
 }
 
 // printReady prints the times from the servers' starts to their first answers.

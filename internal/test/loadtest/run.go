@@ -23,15 +23,20 @@ func run(ctx context.Context, o *options, out io.Writer) error {
 	if o.Gateway.XMPP {
 		fmt.Fprintln(out, "the gateway gets the pushes as publishes of XEP-0357 over one component's stream")
 	}
-	if o.Against.Program != "" {
+	if o.URL != nil || o.Against.Program != "" {
 		folder, err := os.MkdirTemp("", "loadtest")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(folder)
-		if o, err = prepareBuilds(ctx, o, folder, out); err != nil {
-			return fmt.Errorf("-against: %w", err)
+		prepare, flag := prepareBuilds, "-against"
+		if o.URL != nil {
+			prepare, flag = preparePeer, "-url"
 		}
+		if o, err = prepare(ctx, o, folder, out); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
+		}
+		defer o.peer.close()
 	}
 	if o.Records > 0 {
 		var err error
@@ -87,9 +92,9 @@ func saturate(ctx context.Context, o *options, out io.Writer) (float64, error) {
 	o.progress.clear()
 	saturation := answered(m)
 	if saturation == 0 {
-		return 0, errors.New("the gateway answered no notification with 200")
+		return 0, fmt.Errorf("the %s answered no notification with 200", o.Gateway.Name)
 	}
-	fmt.Fprintf(out, "the gateway reaches %.0f notifications a second (closed loop)\n", saturation)
+	fmt.Fprintf(out, "the %s reaches %.0f notifications a second (closed loop)\n", o.Gateway.Name, saturation)
 	return saturation, nil
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -38,12 +41,31 @@ type setup struct {
 	Hosts    int
 	Latency  time.Duration
 	Errors   float64
+	// Listen is the first port of the push service. Each host has the next one. 0 means any free ports.
+	Listen int
 	// RecordsFile is the existing rejected store, if there is one.
 	RecordsFile string
 	// Origins are the origins of the push service, once it listens.
 	Origins []string
 	// XMPPServer is the address where the XMPP server accepts the gateway as a component, if there is one.
 	XMPPServer string
+}
+
+// newSetup returns the setup for the options, before the push service listens.
+func newSetup(o *options) *setup {
+	s := &setup{Provider: o.Provider, Hosts: 1, Latency: o.Latency, Errors: o.Errors, RecordsFile: o.RecordsFile}
+	if o.Provider == unifiedpush || o.Provider == webpush {
+		s.Hosts = o.Hosts
+	}
+	return s
+}
+
+// startSink starts the push service in a folder with keys, and learns its origins.
+func (s *setup) startSink(ctx context.Context, dir string) (*child, error) {
+	if err := s.write(dir); err != nil {
+		return nil, err
+	}
+	return start(ctx, roleSink, dir, variant{}, &s.Origins)
 }
 
 func (s *setup) read(dir string) error {
@@ -96,6 +118,9 @@ var caddyfile = template.Must(template.New("").Parse(`{
 {{- if eq .Provider "webpush"}}
 			badges on
 {{- end}}
+{{- if .Content}}
+			content {{.Content}}
+{{- end}}
 			wait {{.Wait}}
 		}
 		rejected file {{or .RecordsFile (print .Dir "/rejected.db")}}
@@ -116,12 +141,31 @@ var caddyfile = template.Must(template.New("").Parse(`{
 	}
 {{- end}}
 }
-https://{{.Site}}:{{.Port}} {
+{{.Address}} {
 	bind 127.0.0.1
+{{- if not .Plain}}
 	tls {{.Dir}}/{{.CertificateFile}} {{.Dir}}/{{.KeyFile}}
-	{{if .Floor}}loadtest_floor * {{.Dir}}{{else}}matrix_push{{end}}
+{{- end}}
+{{- if .Floor}}
+	loadtest_floor * {{.Dir}}
+{{- else}}
+	matrix_push {
+{{- if .Plain}}
+		plaintext allow
+{{- end}}
+	}
+{{- end}}
 }
 `))
+
+// at returns the address of a server's site.
+func (v variant) at(port int) string {
+	scheme := "https"
+	if v.Plain {
+		scheme = "http"
+	}
+	return scheme + "://" + net.JoinHostPort(site, strconv.Itoa(port))
+}
 
 // writeConfig writes the configuration of a server under test.
 func (s *setup) writeConfig(dir string, v variant, port int) error {
@@ -129,14 +173,13 @@ func (s *setup) writeConfig(dir string, v variant, port int) error {
 	err := caddyfile.Execute(&text, struct {
 		setup
 		variant
-		Dir, AppID, Topic, KeyID, TeamID, Subject, Site, Origin    string
+		Dir, AppID, Topic, KeyID, TeamID, Subject, Address, Origin string
 		Domain, Secret                                             string // of the component
 		SigningFile, AccountFile, CAFile, CertificateFile, KeyFile string
-		Port                                                       int
 	}{
-		*s, v, dir, appID, topic, keyID, teamID, subject, site, s.Origins[0],
+		*s, v, dir, appID, topic, keyID, teamID, subject, v.at(port), s.Origins[0],
 		componentDomain, componentSecret,
-		signingFile, accountFile, caFile, certificateFile, keyFile, port,
+		signingFile, accountFile, caFile, certificateFile, keyFile,
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -241,7 +242,7 @@ func TestAServerKnowsHowManyCPUsItMayUse(t *testing.T) {
 	dir := t.TempDir()
 	text, err := json.Marshal(setup{Hosts: 1, Latency: time.Millisecond})
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, setupFile), text, 0o600)
+		err = errors.Join(writeKeys(dir), os.WriteFile(filepath.Join(dir, setupFile), text, 0o600))
 	}
 	if err != nil {
 		t.Fatal(err)

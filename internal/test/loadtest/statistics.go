@@ -40,6 +40,12 @@ type metric struct {
 	of         func(*measurement) float64
 }
 
+// The metrics that only a server of this program can report.
+const (
+	allocations = "allocations per notification"
+	allocated   = "allocated per notification"
+)
+
 // metrics are the printed metrics, in this order.
 var metrics = []metric{
 	{"answered with 200", "/s", answered},
@@ -48,8 +54,8 @@ var metrics = []metric{
 	{"answered with 503", "%", refused},
 	{"failed", "%", func(m *measurement) float64 { return 100 * share(m.Failed, m.all()) }},
 	{"CPU per notification", "µs", processor},
-	{"allocations per notification", "", func(m *measurement) float64 { return m.each(float64(m.After.Allocations - m.Before.Allocations)) }},
-	{"allocated per notification", "KiB", func(m *measurement) float64 { return m.each(float64(m.After.Allocated-m.Before.Allocated)) / 1024 }},
+	{allocations, "", func(m *measurement) float64 { return m.each(float64(m.After.Allocations - m.Before.Allocations)) }},
+	{allocated, "KiB", func(m *measurement) float64 { return m.each(float64(m.After.Allocated-m.Before.Allocated)) / 1024 }},
 	{"sent per push", "B", func(m *measurement) float64 { return share(m.Received.Bytes, m.Received.Pushes) }},
 	{"connections to the push service", "", func(m *measurement) float64 { return float64(m.Received.Connections) }},
 	{"peak memory", "MiB", func(m *measurement) float64 { return float64(m.After.Peak) / (1 << 20) }},

@@ -41,7 +41,7 @@ func settled() usage {
 
 // field returns a field of /proc/self/status, which is in kilobytes, in bytes.
 func field(status []byte, name string) uint64 {
-	_, rest, _ := bytes.Cut(status, []byte(name))
+	_, rest, _ := bytes.Cut(status, []byte("\n"+name))
 	line, _, _ := bytes.Cut(rest, []byte("kB"))
 	n, _ := strconv.ParseUint(string(bytes.TrimSpace(line)), 10, 64)
 	return n << 10

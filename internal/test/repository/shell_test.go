@@ -17,7 +17,7 @@ import (
 // noting are the programs that only note their arguments.
 var noting = []string{
 	"caddy", "chmod", "cp", "curl", "docker", "getent", "git", "go", "install", "journalctl", "loadtest-new", "man", "mv", "ntfy", "openssl", "systemctl", "tee",
-	"xcaddy",
+	"unshare", "xcaddy",
 }
 
 // passing are the programs that are run as they are. They change nothing outside the folder that they run in.

@@ -13,27 +13,36 @@ import (
 // DefaultPayload returns the members of the default_payload in a pusher's data: the members that the client wants in every message. If
 // default_payload is not an object, it is left out and reported, so the client still gets its messages. A nil faults reports nothing.
 func DefaultPayload(d *providers.Device, faults *Faults) map[string]json.RawMessage {
-	if d == nil || !lenient.MayHave(d.Data, "default_payload") {
-		return nil
-	}
-	var pusher struct {
-		Default json.RawMessage `json:"default_payload"`
-	}
-	_ = Unmarshal(d.Data, &pusher) // data that are not an object have no default_payload
-	return DefaultPayloadIn(pusher.Default, d, faults)
+	members, _ := Members(DefaultPayloadValue(d, faults))
+	return members
 }
 
 // DefaultPayloadIn is [DefaultPayload] for a provider that has already decoded the data. The argument value is the value of
 // default_payload.
 func DefaultPayloadIn(value json.RawMessage, d *providers.Device, faults *Faults) map[string]json.RawMessage {
+	members, _ := Members(objectIn(value, d, faults))
+	return members
+}
+
+// DefaultPayloadValue is [DefaultPayload] for a provider that copies the JSON without decoding it. It returns a part of the data, so do not
+// change it; nil if there is no default_payload that is an object.
+func DefaultPayloadValue(d *providers.Device, faults *Faults) json.RawMessage {
+	if d == nil || !lenient.MayHave(d.Data, "default_payload") {
+		return nil
+	}
+	return objectIn(lenient.Value(d.Data, "default_payload"), d, faults)
+}
+
+// objectIn returns the value of a default_payload if it is an object.
+func objectIn(value json.RawMessage, d *providers.Device, faults *Faults) json.RawMessage {
 	if len(value) == 0 || value[0] == 'n' { // null
 		return nil
 	}
-	members, ok := Members(value)
-	if !ok {
+	if value[0] != '{' {
 		faults.LeftOut(d, "default_payload", "a JSON object")
+		return nil
 	}
-	return members
+	return value
 }
 
 // Faults reports what a provider left out of a pusher's data. It reports only once, because the homeserver sends the data with every

@@ -148,28 +148,21 @@ func (c *Client) explain(target *url.URL, err error) error {
 }
 
 // usage is the connection that a request is sent on.
-type usage struct {
-	on    *connection
-	trace httptrace.ClientTrace
-}
+type usage struct{ on *connection }
 
 // watch returns a context that records the connection of the request. That happens before the request is sent, in the goroutine that
 // sends it.
 func (u *usage) watch(ctx context.Context) context.Context {
-	u.trace.GotConn = u.got
-	return httptrace.WithClientTrace(ctx, &u.trace)
-}
-
-// got is called when the request has a connection.
-func (u *usage) got(info httptrace.GotConnInfo) {
-	u.end() // the request is sent again if its first connection was closed in the meantime
-	secure, ok := info.Conn.(*tls.Conn)
-	if !ok {
-		return
-	}
-	if u.on, ok = secure.NetConn().(*connection); ok {
-		u.on.use()
-	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		u.end() // the request is sent again if its first connection was closed in the meantime
+		secure, ok := info.Conn.(*tls.Conn)
+		if !ok {
+			return
+		}
+		if u.on, ok = secure.NetConn().(*connection); ok {
+			u.on.use()
+		}
+	}})
 }
 
 // took is called when the push was accepted.
