@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"unicode/utf8"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
@@ -122,24 +124,27 @@ func Sorted(members map[string]json.RawMessage) []lenient.Member {
 	return sorted
 }
 
-// text writes a text.
-func (w *Writer) text(text string) {
-	for _, r := range text {
-		if r < ' ' || r == '"' || r == '\\' || r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
-			w.b = append(w.b, clientjson.Marshal(text)...) // it may need escapes
-			return
-		}
-	}
-	w.b = append(w.b, '"')
-	w.b = append(w.b, text...)
-	w.b = append(w.b, '"')
-}
+func (w *Writer) text(text string) { w.b = AppendText(w.b, text) }
 
 // compact writes JSON without the white space between its tokens. As in a map, nothing is null.
 func (w *Writer) compact(value json.RawMessage) {
 	if len(value) == 0 {
 		value = json.RawMessage("null")
 	}
+	w.b = AppendCompact(w.b, value)
+}
+
+// AppendText appends a text as a JSON string.
+func AppendText(b []byte, text string) []byte {
+	quoted, err := jsontext.AppendQuote(b, text)
+	if err != nil || strings.Contains(text, "\u2028") || strings.Contains(text, "\u2029") { // encoding/json escapes these
+		return append(b, clientjson.Marshal(text)...)
+	}
+	return quoted
+}
+
+// AppendCompact appends JSON without the white space between its tokens.
+func AppendCompact(b []byte, value json.RawMessage) []byte {
 	inText, begin := false, 0
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {
@@ -148,9 +153,9 @@ func (w *Writer) compact(value json.RawMessage) {
 		case inText && c == '\\':
 			i++
 		case !inText && (c == ' ' || c == '\t' || c == '\n' || c == '\r'):
-			w.b = append(w.b, value[begin:i]...)
+			b = append(b, value[begin:i]...)
 			begin = i + 1
 		}
 	}
-	w.b = append(w.b, value[begin:]...)
+	return append(b, value[begin:]...)
 }
