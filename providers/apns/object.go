@@ -1,16 +1,13 @@
 package apns
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/jsonwrite"
 )
 
 // object is a JSON object: its members as [lenient.Object] returns them. The values that come from a client are JSON as the client wrote
@@ -39,7 +36,7 @@ func (o *object) set(name string, value json.RawMessage) {
 }
 
 func (o *object) setString(name, value string) {
-	o.set(name, appendString(make([]byte, 0, len(value)+len(`""`)), value))
+	o.set(name, jsonwrite.AppendText(make([]byte, 0, len(value)+len(`""`)), value))
 }
 
 func (o *object) setNumber(name string, value int64) { o.set(name, strconv.AppendInt(nil, value, 10)) }
@@ -58,26 +55,9 @@ func (o object) marshal() json.RawMessage {
 	for _, member := range o {
 		size += len(`"":,`) + len(member.Name) + len(member.Value)
 	}
-	b := append(make([]byte, 0, size), '{')
-	for i, member := range o {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendString(b, member.Name), ':')
-		b = appendCompact(b, member.Value)
-	}
-	return append(b, '}')
-}
-
-// appendString writes a string. It escapes the two line separators of JavaScript, as encoding/json does.
-func appendString(b []byte, s string) []byte {
-	start := len(b)
-	b, _ = jsontext.AppendQuote(b, s)
-	if strings.Contains(s, "\u2028") || strings.Contains(s, "\u2029") {
-		escaped := bytes.ReplaceAll(b[start:], []byte("\u2028"), []byte(`\u2028`))
-		b = append(b[:start], bytes.ReplaceAll(escaped, []byte("\u2029"), []byte(`\u2029`))...)
-	}
-	return b
+	w := jsonwrite.New(size)
+	w.Members(o)
+	return w.Bytes()
 }
 
 // appendStrings writes a list of strings.
@@ -87,24 +67,7 @@ func appendStrings(b []byte, list []string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, s)
+		b = jsonwrite.AppendText(b, s)
 	}
 	return append(b, ']')
-}
-
-// appendCompact writes valid JSON without the white space between its tokens.
-func appendCompact(b, value []byte) []byte {
-	quoted, done := false, 0
-	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case c == '"':
-			quoted = !quoted
-		case c == '\\':
-			i++
-		case !quoted && c <= ' ':
-			b = append(b, value[done:i]...)
-			done = i + 1
-		}
-	}
-	return append(b, value[done:]...)
 }

@@ -40,7 +40,7 @@ func received(n *providers.Notification) *providers.Notification {
 	return n
 }
 
-// BenchmarkUsable measures what the gateway does first for each device, and again with each push.
+// BenchmarkUsable measures what the gateway does first for each device that it does not remember.
 func BenchmarkUsable(b *testing.B) {
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	for name, d := range map[string]providers.Device{

@@ -38,16 +38,32 @@ type accountPayload struct {
 func devicesOf(d *providers.Device, all bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if all {
-			public := publicOf(d.Data)
-			whole := toldDevice{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Data: public, Tweaks: tweaksOf(d)}
-			if len(public) > 0 && !yield(clientjson.Marshal([]toldDevice{whole})) {
+			if list := publicList(d); list != nil && !yield(list) {
 				return
 			}
 		}
-		if a := accountOf(d.Data); a != (account{}) {
-			yield(clientjson.Marshal([]toldDevice{{AppID: d.AppID, Data: a}}))
+		if list := accountList(d); list != nil {
+			yield(list)
 		}
 	}
+}
+
+// publicList returns the list with all public members of the device's data; nil if there are none.
+func publicList(d *providers.Device) []byte {
+	public := publicOf(d.Data)
+	if len(public) == 0 {
+		return nil
+	}
+	return clientjson.Marshal([]toldDevice{{AppID: d.AppID, PushkeyTS: d.PushkeyTS / 1000, Data: public, Tweaks: tweaksOf(d)}})
+}
+
+// accountList returns the list with only what identifies the account; nil if nothing does.
+func accountList(d *providers.Device) []byte {
+	a := accountOf(d.Data)
+	if a == (account{}) {
+		return nil
+	}
+	return clientjson.Marshal([]toldDevice{{AppID: d.AppID, Data: a}})
 }
 
 // accountOf returns what the data says about an account: only strings, since these clients register nothing else.
@@ -60,16 +76,19 @@ func accountOf(data json.RawMessage) (a account) {
 		DefaultPayload json.RawMessage `json:"default_payload"`
 	}
 	_ = lenient.Unmarshal(data, &registered) // anything but an object has neither
-	_ = lenient.Unmarshal(registered.ClientName, &a.ClientName)
-	var defaults struct {
-		UserID json.RawMessage `json:"user_id"`
-	}
-	_ = lenient.Unmarshal(registered.DefaultPayload, &defaults)
-	var user string
-	if lenient.Unmarshal(defaults.UserID, &user) == nil && user != "" {
+	a.ClientName = text(registered.ClientName)
+	if user := text(lenient.Value(registered.DefaultPayload, "user_id")); user != "" {
 		a.DefaultPayload = &accountPayload{user}
 	}
 	return a
+}
+
+// text returns a value that is a text.
+func text(value json.RawMessage) (text string) {
+	if len(value) > 0 && value[0] == '"' {
+		_ = lenient.Unmarshal(value, &text)
+	}
+	return text
 }
 
 // secret are members of the data that a message never has, in any case of letters: keys, since anyone who has them can write messages in

@@ -8,14 +8,37 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/jsonwrite"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagesize"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// body is what an endpoint receives.
-type body struct {
-	Notification any `json:"notification"`
+// room is how many bytes the ids of a notification and the device's account nearly always take at most.
+const room = 256
+
+// message returns what an endpoint receives, with these members of the notification.
+func message(members map[string]json.RawMessage) []byte {
+	size := room
+	for _, value := range members {
+		size += len(value)
+	}
+	w := jsonwrite.New(size)
+	w.Open()
+	w.Name("notification")
+	w.Members(jsonwrite.Sorted(members))
+	w.Close()
+	return w.Bytes()
+}
+
+// idMessage returns what an endpoint receives of a reduced notification.
+func idMessage(n *providers.Notification) []byte {
+	w := jsonwrite.New(room)
+	w.Open()
+	w.Name("notification")
+	webpushmessage.WriteIDs(w, n)
+	w.Close()
+	return w.Bytes()
 }
 
 // bodies returns the forms of a notification for a device, from the whole notification to its ids.
@@ -30,12 +53,12 @@ func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter
 				return
 			}
 		}
-		if isFull(n, members) && !yield(clientjson.Marshal(body{webpushmessage.IDsOf(n)})) || n.Encrypted == (providers.Encrypted{}) {
+		if isFull(n, members) && !yield(idMessage(n)) || n.Encrypted == (providers.Encrypted{}) {
 			return
 		}
 		bare := *n
 		bare.Encrypted = providers.Encrypted{} // the client can still fetch the event
-		yield(clientjson.Marshal(body{webpushmessage.IDsOf(&bare)}))
+		yield(idMessage(&bare))
 	}
 }
 
@@ -47,23 +70,13 @@ func isFull(n *providers.Notification, members map[string]json.RawMessage) bool 
 // richer returns the forms with the homeserver's own members, or the forms with the ids if there are no such members.
 func richer(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		first := n.Prepared
-		switch {
-		case isPart(n.Prepared):
-			first = nil // the whole notification does not fit
-		case n.Prepared != nil:
-		case members != nil:
-			first = clientjson.Marshal(body{members})
-		default:
-			first = clientjson.Marshal(body{webpushmessage.IDsOf(n)})
-		}
-		if first != nil {
+		if all := whole(n, members); all != nil {
 			for devices := range devicesOf(d, encrypted || isFull(n, members)) {
-				if !yield(withDevices(first, devices)) {
+				if !yield(withDevices(all, devices)) {
 					return
 				}
 			}
-			if !yield(first) {
+			if !yield(all) {
 				return
 			}
 		}
@@ -77,6 +90,39 @@ func richer(n *providers.Notification, members map[string]json.RawMessage, d *pr
 			}
 		}
 	}
+}
+
+// whole returns the whole notification without a device; nil if it does not fit.
+func whole(n *providers.Notification, members map[string]json.RawMessage) []byte {
+	switch {
+	case isPart(n.Prepared):
+		return nil
+	case n.Prepared != nil:
+		return n.Prepared
+	case members != nil:
+		return message(members)
+	default:
+		return idMessage(n)
+	}
+}
+
+// first returns the first of the forms in [bodies]; nil if the whole notification does not fit.
+func first(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) []byte {
+	all := whole(n, members)
+	if all == nil {
+		return nil
+	}
+	var devices []byte
+	if encrypted || isFull(n, members) {
+		devices = publicList(d)
+	}
+	if devices == nil {
+		devices = accountList(d)
+	}
+	if devices == nil {
+		return all
+	}
+	return withDevices(all, devices)
 }
 
 // limit returns how large a message may be.
@@ -115,11 +161,11 @@ func around(members map[string]json.RawMessage, left []string) func(content map[
 	}
 	return func(content map[string]json.RawMessage) []byte {
 		if len(content) == 0 {
-			return clientjson.Marshal(body{frame})
+			return message(frame)
 		}
 		whole := maps.Clone(frame)
 		whole["content"] = clientjson.Marshal(content)
-		return clientjson.Marshal(body{whole})
+		return message(whole)
 	}
 }
 
@@ -138,7 +184,7 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	reduced := n
 	if members := n.Members(); members != nil {
 		reduced = n.Reduced()
-		if reduced.Prepared = clientjson.Marshal(body{members}); len(reduced.Prepared) > webpushmessage.MaxBody {
+		if reduced.Prepared = message(members); len(reduced.Prepared) > webpushmessage.MaxBody {
 			reduced.Prepared = clientjson.Marshal(part{partOf(members), true})
 		}
 	}

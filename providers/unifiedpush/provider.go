@@ -3,10 +3,13 @@ package unifiedpush
 
 import (
 	"context"
+	"errors"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/readonce"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 )
 
@@ -37,7 +40,12 @@ type Provider struct {
 	webpushmessage.Options
 
 	sender webpushmessage.Sender
+	known  *readonce.Devices[webpushmessage.Target] // nil before Provision
+	share  *pooled.Share[*readonce.Devices[webpushmessage.Target]]
 }
+
+// known has the devices of all apps, so strangers can't use more memory with more apps.
+var known = pooled.NewPool[*readonce.Devices[webpushmessage.Target]]()
 
 // CaddyModule returns the module's name and constructor.
 func (*Provider) CaddyModule() caddy.ModuleInfo {
@@ -45,7 +53,13 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks the options.
-func (p *Provider) Provision(ctx caddy.Context) error { return p.sender.Provision(ctx, &p.Options) }
+func (p *Provider) Provision(ctx caddy.Context) (err error) {
+	if p.share, err = known.Take("", readonce.New[webpushmessage.Target]); err != nil {
+		return err
+	}
+	p.known = p.share.Value
+	return p.sender.Provision(ctx, &p.Options)
+}
 
 // Mounted names one of the sites to push servers, if there is one. UnifiedPush's servers require no subject, nor does autopush from 1.74.0
 // on (autopush-rs#831).
@@ -61,11 +75,15 @@ func (p *Provider) Start(ctx context.Context) error { return p.sender.Start(ctx)
 func (p *Provider) CheckStart(ctx context.Context) error { return p.sender.CheckStart(ctx) }
 
 // Cleanup releases the connections.
-func (p *Provider) Cleanup() error { return p.sender.Close() }
+func (p *Provider) Cleanup() error { return errors.Join(p.sender.Close(), p.share.Release()) }
 
 // DefaultContent returns the full content if only the subscriber can read it.
 func (p *Provider) DefaultContent(d *providers.Device) providers.Content {
-	if keys, err := subscriptionKeys(d.Data); err == nil && keys != nil {
+	to, err := p.known.Get(d, read)
+	if err != nil { // there may be keys, although the endpoint is not one
+		to.Keys, _ = subscriptionKeys(d.Data)
+	}
+	if to.Keys != nil {
 		return providers.ContentFull
 	}
 	return providers.ContentIDs

@@ -20,7 +20,7 @@ func (p *Provider) Push(ctx context.Context, push *providers.Push) providers.Out
 	if to.Endpoint == nil {
 		return o
 	}
-	return p.sender.Send(ctx, to, message(push, to), push)
+	return p.sender.Send(ctx, to, messageFor(push, to), push)
 }
 
 // Preview returns the requests that Push would make.
@@ -29,7 +29,7 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 	if to.Endpoint == nil {
 		return providers.Previewed(o)
 	}
-	m := message(push, to)
+	m := messageFor(push, to)
 	var whole []byte
 	for whole = range m.Bodies {
 		break
@@ -39,21 +39,24 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 
 // subscriber returns where a device's messages go, or the outcome if they are not sent.
 func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, providers.Outcome) {
-	to, keys, unusable := target(d)
+	to, err := p.known.Get(d, read)
 	switch {
-	case unusable != nil:
+	case err != nil:
+		_, _, unusable := target(d)
 		return webpushmessage.Target{}, providers.Unusable(unusable.Reason, unusable.Err)
-	case keys != nil && !p.sender.Ready():
+	case to.Keys != nil && !p.sender.Ready():
 		return webpushmessage.Target{}, webpushmessage.Starting()
 	}
-	return webpushmessage.Target{Endpoint: to, Keys: keys}, providers.Outcome{}
+	return to, providers.Outcome{}
 }
 
-// message returns the message for a push.
-func message(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
+// messageFor returns the message for a push.
+func messageFor(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
+	n, d, encrypted := push.Notification, push.Device, to.Keys != nil
 	return webpushmessage.Message{
-		Bodies: bodies(push.Notification, push.Device, to.Keys != nil),
-		Topic:  webpushmessage.BadgeTopic(push.Notification, push.Device),
+		First:  first(n, n.Members(), d, encrypted),
+		Bodies: bodies(n, d, encrypted),
+		Topic:  webpushmessage.BadgeTopic(n, d),
 	}
 }
 
@@ -61,11 +64,11 @@ func message(push *providers.Push, to webpushmessage.Target) webpushmessage.Mess
 // has half a subscription. Push ignores the site: pushes that are pending since before a reload are sent, whatever the new configuration
 // says.
 func (p *Provider) Usable(d *providers.Device, site providers.Site) error {
-	to, _, unusable := target(d)
-	if unusable != nil {
-		return unusable
+	to, err := p.known.Get(d, read)
+	if err != nil {
+		return err
 	}
-	if err := p.sender.Astray(to, site); err != nil {
+	if err := p.sender.Astray(to.Endpoint, site); err != nil {
 		return &providers.UnusableError{Reason: badEndpoint, Err: fmt.Errorf("the endpoint: %w", err), Doubtful: true}
 	}
 	return nil
@@ -77,6 +80,15 @@ const (
 	// badSubscription is the reason for data with half a subscription, or an invalid one.
 	badSubscription = "bad_subscription"
 )
+
+// read is [target] as one value. The error is a [providers.UnusableError].
+func read(d *providers.Device) (webpushmessage.Target, error) {
+	to, keys, unusable := target(d)
+	if unusable != nil {
+		return webpushmessage.Target{}, unusable
+	}
+	return webpushmessage.Target{Endpoint: to, Keys: keys}, nil
+}
 
 // target returns where a device's messages go, and the keys to encrypt them with; nil for none.
 func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
@@ -92,7 +104,12 @@ func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError)
 }
 
 // Host returns the endpoint's host and port.
-func (p *Provider) Host(d *providers.Device) string { return p.sender.Host(d.Pushkey) }
+func (p *Provider) Host(d *providers.Device) string {
+	if to, err := p.known.Get(d, read); err == nil {
+		return p.sender.HostOf(to.Endpoint)
+	}
+	return p.sender.Host(d.Pushkey)
+}
 
 // subscriptionKeys returns the keys in the pusher's data; nil if it has none. Half a subscription is an error: the client asked for
 // encryption, so nothing is sent in the clear.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/readonce"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkBodies(b *testing.B) {
 	}
 }
 
-// BenchmarkUsable measures what the gateway does first for each device, and again with each push.
+// BenchmarkUsable measures what the gateway does first for each device that it does not remember.
 func BenchmarkUsable(b *testing.B) {
 	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
 	sub.Endpoint = "https://push.example.org" + sub.Endpoint
@@ -75,5 +76,24 @@ func BenchmarkTarget(b *testing.B) {
 				p.Target(&d)
 			}
 		})
+	}
+}
+
+// BenchmarkKnown measures all that the gateway asks about a device that it remembers, before it makes the message.
+func BenchmarkKnown(b *testing.B) {
+	devices, err := readonce.New[*pusher]()
+	if err != nil {
+		b.Fatal(err)
+	}
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
+	sub.Endpoint = "https://push.example.org" + sub.Endpoint
+	d, p := device(sub, ""), &Provider{known: devices}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Target(&d)
+		if err := p.Usable(&d, providers.Site{}); err != nil || p.Host(&d) == "" {
+			b.Fatal(err)
+		}
+		_, _ = p.known.Get(&d, parsePusher)
 	}
 }

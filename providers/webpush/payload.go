@@ -3,11 +3,12 @@ package webpush
 import (
 	"encoding/json"
 	"iter"
-	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/jsonwrite"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/messagesize"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
@@ -21,6 +22,9 @@ import (
 // default_payload stays until only the ids are left: it tells a client with several accounts which of them a message is for.
 func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
 	return messagesize.Shrinking(func(yield func([]byte) bool) {
+		if !yield(whole(n, defaults)) {
+			return
+		}
 		content := trim(n.Content)
 		for _, named := range []bool{true, false} {
 			for _, form := range messagesize.Contents(content, webpushmessage.MaxEncrypted, described(n, defaults, named)) {
@@ -29,26 +33,28 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter
 				}
 			}
 		}
-		if yield(clientjson.Marshal(withDefaults(ids(n), defaults))) {
-			yield(clientjson.Marshal(ids(n)))
+		if yield(message(idsOf(n), defaults, nil)) {
+			yield(message(idsOf(n), nil, nil))
 		}
 	})
 }
 
-// described returns a function that makes a message with a content.
+// whole returns the first form of a notification. Nearly always, it fits.
+func whole(n *providers.Notification, defaults map[string]json.RawMessage) []byte {
+	return message(n, defaults, trimmed(n.Content))
+}
+
+// described returns a function that makes a message with a content, and with the names of the room and the sender if named is true.
 func described(
 	n *providers.Notification, defaults map[string]json.RawMessage, named bool,
 ) func(content map[string]json.RawMessage) []byte {
+	if !named {
+		nameless := *n
+		nameless.RoomName, nameless.RoomAlias, nameless.SenderDisplayName = "", "", ""
+		n = &nameless
+	}
 	return func(content map[string]json.RawMessage) []byte {
-		members := withDefaults(ids(n), defaults)
-		describe(members, n)
-		if named {
-			name(members, n)
-		}
-		if len(content) > 0 {
-			members["content"] = content
-		}
-		return clientjson.Marshal(members)
+		return message(n, defaults, jsonwrite.Sorted(content))
 	}
 }
 
@@ -82,72 +88,82 @@ func (p *Provider) Reduce(n *providers.Notification) *providers.Notification {
 	return reduced
 }
 
-func ids(n *providers.Notification) map[string]any {
-	members := make(map[string]any)
-	set(members, "event_id", n.EventID)
-	set(members, "room_id", n.RoomID)
-	if n.Counts.Unread != nil {
-		members["unread"] = *n.Counts.Unread
-	}
-	if n.Counts.MissedCalls != nil {
-		members["missed_calls"] = *n.Counts.MissedCalls
-	}
-	return members
+// idsOf returns a notification with nothing but its ids and counts.
+func idsOf(n *providers.Notification) *providers.Notification {
+	return &providers.Notification{EventID: n.EventID, RoomID: n.RoomID, Counts: n.Counts}
 }
 
-func describe(members map[string]any, n *providers.Notification) {
-	set(members, "type", n.Type)
-	set(members, "sender", n.Sender)
-	set(members, "membership", n.Membership)
-	if n.UserIsTarget {
-		members["user_is_target"] = true
+// room is how many bytes a message without a content and a default_payload nearly always takes at most.
+const room = 512
+
+// message returns a message with these members of a content, merged over the pusher's default_payload. All members are sorted by name.
+func message(n *providers.Notification, defaults map[string]json.RawMessage, content []lenient.Member) []byte {
+	size := room
+	for _, m := range content {
+		size += len(m.Name) + len(m.Value)
 	}
+	w := jsonwrite.New(size)
+	w.Merge(slices.DeleteFunc(jsonwrite.Sorted(defaults), isOnlyHomeservers))
+	w.Open()
+	w.Object("content", content)
+	w.Text("event_id", n.EventID)
+	w.Text("membership", n.Membership)
+	w.Number("missed_calls", n.Counts.MissedCalls)
+	w.Text("room_alias", n.RoomAlias)
+	w.Text("room_id", n.RoomID)
+	w.Text("room_name", n.RoomName)
+	w.Text("sender", n.Sender)
+	w.Text("sender_display_name", n.SenderDisplayName)
+	w.Text("type", n.Type)
+	w.Number("unread", n.Counts.Unread)
+	w.Bool("user_is_target", n.UserIsTarget)
+	w.Close()
+	return w.Bytes()
 }
 
-func name(members map[string]any, n *providers.Notification) {
-	set(members, "room_name", n.RoomName)
-	set(members, "room_alias", n.RoomAlias)
-	set(members, "sender_display_name", n.SenderDisplayName)
-}
-
-// withDefaults returns this message's members, merged over the pusher's default_payload.
-func withDefaults(members map[string]any, defaults map[string]json.RawMessage) map[string]any {
-	merged := make(map[string]any, len(members)+len(defaults)+8)
-	for member, value := range defaults {
-		if member != "event_id" && member != "room_id" { // only the homeserver may set these
-			merged[member] = value
-		}
-	}
-	maps.Copy(merged, members)
-	return merged
-}
-
-func set(members map[string]any, member, value string) {
-	if value != "" {
-		members[member] = value
-	}
-}
+// isOnlyHomeservers reports whether only the homeserver may set a member.
+func isOnlyHomeservers(m lenient.Member) bool { return m.Name == "event_id" || m.Name == "room_id" }
 
 const (
 	maxText       = 1000 // characters of a message's body
 	maxCiphertext = 2000
 )
 
-// trim removes from an event's content what a notification does not show: the formatted body, the rest of a long body, and a ciphertext
-// that would not fit.
+// trim is [trimmed] as a map.
 func trim(content json.RawMessage) map[string]json.RawMessage {
-	members, ok := clientjson.Members(content)
-	if !ok {
-		return nil
-	}
-	delete(members, "formatted_body")
-	var text string
-	if lenient.Unmarshal(members["body"], &text) == nil && utf8.RuneCountInString(text) > maxText {
-		members["body"] = clientjson.Marshal(string([]rune(text)[:maxText-1]) + "…")
-	}
-	var ciphertext string
-	if lenient.Unmarshal(members["ciphertext"], &ciphertext) == nil && len(ciphertext) > maxCiphertext {
-		delete(members, "ciphertext")
+	members := make(map[string]json.RawMessage)
+	for _, m := range trimmed(content) {
+		members[m.Name] = m.Value
 	}
 	return members
+}
+
+// trimmed returns the members of an event's content without what a notification does not show: the formatted body, the rest of a long body,
+// and a ciphertext that would not fit.
+func trimmed(content json.RawMessage) []lenient.Member {
+	members := lenient.Object(content)
+	kept := members[:0]
+	for _, m := range members {
+		var text string
+		switch m.Name {
+		case "formatted_body":
+			continue
+		case "body":
+			if mayExceed(m.Value, maxText) && lenient.Unmarshal(m.Value, &text) == nil && utf8.RuneCountInString(text) > maxText {
+				m.Value = clientjson.Marshal(string([]rune(text)[:maxText-1]) + "…")
+			}
+		case "ciphertext":
+			if mayExceed(m.Value, maxCiphertext) && lenient.Unmarshal(m.Value, &text) == nil && len(text) > maxCiphertext {
+				continue
+			}
+		}
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// mayExceed reports whether a value may be a text of more than limit bytes, so it is worth decoding. A text has fewer bytes than its JSON,
+// unless that is invalid UTF-8, whose bytes are replaced with three each.
+func mayExceed(value json.RawMessage, limit int) bool {
+	return len(value) > limit+len(`""`) || !utf8.Valid(value)
 }

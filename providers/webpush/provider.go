@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/readonce"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/webpushmessage"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
@@ -39,7 +41,12 @@ type Provider struct {
 
 	sender webpushmessage.Sender
 	faults *clientjson.Faults
+	known  *readonce.Devices[*pusher] // nil before Provision
+	share  *pooled.Share[*readonce.Devices[*pusher]]
 }
+
+// known has the devices of all apps, so strangers can't use more memory with more apps.
+var known = pooled.NewPool[*readonce.Devices[*pusher]]()
 
 // CaddyModule returns the module's name and constructor.
 func (*Provider) CaddyModule() caddy.ModuleInfo {
@@ -47,8 +54,12 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks the options.
-func (p *Provider) Provision(ctx caddy.Context) error {
+func (p *Provider) Provision(ctx caddy.Context) (err error) {
 	p.faults = clientjson.NewFaults(ctx.Logger())
+	if p.share, err = known.Take("", readonce.New[*pusher]); err != nil {
+		return err
+	}
+	p.known = p.share.Value
 	return p.sender.Provision(ctx, &p.Options)
 }
 
@@ -75,7 +86,7 @@ func (p *Provider) Start(ctx context.Context) error {
 func (p *Provider) CheckStart(ctx context.Context) error { return p.sender.CheckStart(ctx) }
 
 // Cleanup releases the connections.
-func (p *Provider) Cleanup() error { return p.sender.Close() }
+func (p *Provider) Cleanup() error { return errors.Join(p.sender.Close(), p.share.Release()) }
 
 // DefaultContent returns the full content: only the subscriber can read it.
 func (p *Provider) DefaultContent(*providers.Device) providers.Content { return providers.ContentFull }

@@ -36,7 +36,7 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 
 // subscriber returns the subscription that a push goes to, or the outcome if the push is not sent.
 func (p *Provider) subscriber(push *providers.Push) (*pusher, providers.Outcome) {
-	to, err := parsePusher(push.Device)
+	to, err := p.known.Get(push.Device, parsePusher)
 	switch {
 	case err != nil:
 		return nil, providers.Unusable(badSubscription, err)
@@ -60,7 +60,7 @@ func (p *pusher) message(push *providers.Push, faults *clientjson.Faults) webpus
 		topic = collapse.Topic(n.RoomID, push.Device) // as in Replace
 	}
 	defaults := clientjson.DefaultPayloadIn(p.defaultPayload, push.Device, faults)
-	return webpushmessage.Message{Bodies: bodies(n, defaults), Topic: topic}
+	return webpushmessage.Message{First: whole(n, defaults), Bodies: bodies(n, defaults), Topic: topic}
 }
 
 // Replace keeps only the newest message of a room, if the pusher asks for that, by the same topic as at the push service.

@@ -64,8 +64,9 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 
 // Host returns the endpoint's host and port; empty if no message may go there.
 func (p *Provider) Host(d *providers.Device) string {
-	if to, err := endpoint.Parse(d.Pushkey); err != nil || !p.hosts.allow(to.Hostname()) {
+	to, err := endpoint.Parse(d.Pushkey)
+	if err != nil || !p.hosts.allow(to.Hostname()) {
 		return ""
 	}
-	return p.client.Host(d.Pushkey)
+	return p.client.HostOf(to)
 }

@@ -68,16 +68,16 @@ func encrypt(plaintext []byte, k Keys, sender *ecdh.PrivateKey, salt [saltSize]b
 	if k.public == nil {
 		return nil, errNoKeys
 	}
-	gcm, nonce, err := k.derive(sender, salt[:])
-	if err != nil {
-		return nil, err
-	}
-
 	body := make([]byte, size)
 	copy(body, salt[:])
 	binary.BigEndian.PutUint32(body[saltSize:], recordSize)
 	body[saltSize+4] = pointSize
-	copy(body[saltSize+5:], sender.PublicKey().Bytes())
+	point := body[saltSize+5 : headerSize]
+	copy(point, sender.PublicKey().Bytes())
+	gcm, nonce, err := k.derive(sender, point, body[:saltSize])
+	if err != nil {
+		return nil, err
+	}
 
 	// RFC 8188 section 2: the message, the delimiter of the last record, and zeros up to the tag.
 	record := body[headerSize : size-tagSize]
@@ -87,13 +87,14 @@ func encrypt(plaintext []byte, k Keys, sender *ecdh.PrivateKey, salt [saltSize]b
 	return body, nil
 }
 
-// derive is the key agreement of RFC 8291 section 3.4, whose summary uses the same names for the intermediate values.
-func (k Keys) derive(sender *ecdh.PrivateKey, salt []byte) (cipher.AEAD, []byte, error) {
+// derive is the key agreement of RFC 8291 section 3.4, whose summary uses the same names for the intermediate values. The point is the
+// sender's public key.
+func (k Keys) derive(sender *ecdh.PrivateKey, point, salt []byte) (cipher.AEAD, []byte, error) {
 	secret, err := sender.ECDH(k.public)
 	if err != nil {
 		return nil, nil, fmt.Errorf("agreeing on a secret: %w", err)
 	}
-	keyInfo := "WebPush: info\x00" + string(k.public.Bytes()) + string(sender.PublicKey().Bytes())
+	keyInfo := "WebPush: info\x00" + string(k.public.Bytes()) + string(point)
 	ikm, err := hkdf.Key(sha256.New, secret, k.auth[:], keyInfo, 32)
 	if err != nil {
 		return nil, nil, fmt.Errorf("deriving the input keying material: %w", err)

@@ -92,7 +92,7 @@ func (s *Signer) sign(origin string, now time.Time) (string, error) {
 func Origin(endpoint *url.URL) string {
 	scheme, host, port := strings.ToLower(endpoint.Scheme), strings.ToLower(endpoint.Hostname()), endpoint.Port()
 	switch {
-	case port != "" && port != map[string]string{"https": "443", "http": "80"}[scheme]:
+	case port != "" && (scheme != "https" || port != "443") && (scheme != "http" || port != "80"):
 		host = net.JoinHostPort(host, port)
 	case strings.Contains(host, ":"):
 		host = "[" + host + "]"

@@ -9,7 +9,7 @@ import (
 
 // Preview returns the requests that [Sender.Send] would make. The argument whole is the body as it would be without any limit.
 func (s *Sender) Preview(to Target, m Message, p *providers.Push, whole []byte) providers.Preview {
-	body := firstFit(m.Bodies, to.limit())
+	body := m.firstFit(to.limit())
 	if body == nil {
 		return providers.Previewed(tooLarge())
 	}

@@ -28,6 +28,8 @@ type Message struct {
 	// Bodies are forms of the payload, each poorer than the one before. The first that fits is sent. If the push server finds it too large,
 	// the last one, which is the smallest, is sent. The others are only made when needed, since nearly always the first one fits.
 	Bodies iter.Seq[[]byte]
+	// First is the first of these forms, which nearly always fits; nil if it is not made yet.
+	First []byte
 	// Topic replaces an undelivered earlier message with the same topic, RFC 8030 section 5.4; empty for none.
 	Topic string
 }
@@ -42,7 +44,7 @@ var errTooLarge = errors.New("the notification does not fit, even in its smalles
 
 // Send makes one attempt to send the message, and one more with a smaller body if the push server finds it too large.
 func (s *Sender) Send(ctx context.Context, to Target, m Message, p *providers.Push) providers.Outcome {
-	body := firstFit(m.Bodies, to.limit())
+	body := m.firstFit(to.limit())
 	if body == nil {
 		return tooLarge()
 	}
@@ -76,8 +78,11 @@ func (s *Sender) attempt(ctx context.Context, to Target, topic string, body []by
 }
 
 // firstFit returns the first body that fits, nil if none does.
-func firstFit(bodies iter.Seq[[]byte], limit int) []byte {
-	for b := range bodies {
+func (m *Message) firstFit(limit int) []byte {
+	if m.First != nil && len(m.First) <= limit {
+		return m.First
+	}
+	for b := range m.Bodies {
 		if len(b) <= limit {
 			return b
 		}
@@ -127,6 +132,9 @@ func (s *Sender) post(ctx context.Context, to Target, topic string, body []byte,
 
 // Host returns the host and port of an endpoint, which identify its server; empty if the operator set one server for all.
 func (s *Sender) Host(endpoint string) string { return s.client.Host(endpoint) }
+
+// HostOf is [Sender.Host] for an endpoint that is parsed.
+func (s *Sender) HostOf(endpoint *url.URL) string { return s.client.HostOf(endpoint) }
 
 // Astray returns an error if an endpoint is on this site's host where no push server can be: see [endpoint.Client.Astray].
 func (s *Sender) Astray(endpoint *url.URL, site providers.Site) error {

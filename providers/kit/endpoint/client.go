@@ -187,10 +187,19 @@ func (u *usage) end() {
 // Host returns the host and port of an endpoint, which identify its server. It is empty if the endpoint is not valid, or if the
 // operator set one server for all. A provider's Host may return it.
 func (c *Client) Host(endpoint string) string {
+	u, err := Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return c.HostOf(u)
+}
+
+// HostOf is [Client.Host] for an endpoint that [Parse] returned.
+func (c *Client) HostOf(endpoint *url.URL) string {
 	if c != nil && c.settings != nil && c.settings.Endpoint != nil {
 		return ""
 	}
-	return Host(endpoint)
+	return hostName(endpoint)
 }
 
 // way is how a request reaches an endpoint.

@@ -89,8 +89,11 @@ func Target(raw string) string {
 	if err != nil {
 		return ""
 	}
-	return hostName(u) + u.RequestURI()
+	return TargetOf(u)
 }
+
+// TargetOf is [Target] for an endpoint that [Parse] returned.
+func TargetOf(endpoint *url.URL) string { return hostName(endpoint) + endpoint.RequestURI() }
 
 // hostName returns the same name for all spellings of a host, so none of them gets a separate share.
 func hostName(u *url.URL) string {

@@ -106,6 +106,9 @@ func refusal(s int) providers.Outcome {
 
 // asksForLater reports whether a Retry-After is valid, even if its time has passed.
 func asksForLater(retryAfter string) bool {
+	if retryAfter == "" {
+		return false
+	}
 	if _, err := strconv.ParseUint(retryAfter, 10, 63); err == nil {
 		return true
 	}

@@ -82,6 +82,9 @@ const maxRetryAfter = 24 * time.Hour
 // invalid, and a day at most.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
+	if value == "" {
+		return 0 // nearly always; to read nothing as a number and as a time made eight allocations
+	}
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
 		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	}
