@@ -192,9 +192,15 @@ func (h *host) mayRun(first bool) bool {
 	return h.running < h.slots && (first || h.others < h.open)
 }
 
-// free reports whether a party may have a slot at once: nobody of its host is before it, and all other waiters cannot run now.
+// free reports whether a party may have a slot at once: nobody of its host is before it, all other waiters cannot run now, and together
+// they are not too many after a Resize.
 func (f *Fair) free(h *host, p Party) bool {
-	return h.first.Len() == 0 && (p.First || h.rest.Len() == 0) && f.mayRun(h, p.First)
+	return h.first.Len() == 0 && (p.First || h.rest.Len() == 0) && f.mayRun(h, p.First) && (f.running < f.base || !f.isFull())
+}
+
+// isFull reports whether as many parties run and wait as may do so together.
+func (f *Fair) isFull() bool {
+	return f.running+f.known.waiting+f.strange.waiting >= f.base+f.places
 }
 
 func (f *Fair) take(h *host, first bool) Slot {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -297,7 +298,7 @@ func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 	t.Parallel()
 	const base, running, waiting = 16, 32, 64
 	f := NewFair(base, waiting+base)
-	var in, strangers, most, mostStrangers atomic.Int64
+	var in, strangers, most, mostStrangers, mostHeld atomic.Int64
 	note := func(n int64, most *atomic.Int64) {
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
@@ -317,6 +318,7 @@ func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 					continue
 				}
 				note(in.Add(1), &most)
+				note(f.held(), &mostHeld)
 				if p.Stranger {
 					note(strangers.Add(1), &mostStrangers)
 					strangers.Add(-1)
@@ -330,7 +332,57 @@ func TestTheBoundsHoldWhateverHappens(t *testing.T) {
 	if most.Load() > running || mostStrangers.Load() > base/strangeSlots {
 		t.Errorf("%d were in, %d of them strangers", most.Load(), mostStrangers.Load())
 	}
+	if mostHeld.Load() > base+waiting+base {
+		t.Errorf("%d were in or waited", mostHeld.Load())
+	}
 	if len(f.known.groups)+len(f.strange.groups) > 0 || f.running > 0 || f.known.waiting+f.strange.waiting > 0 {
 		t.Errorf("what has ended is remembered: %+v", f)
+	}
+}
+
+// held returns how many run and wait.
+func (f *Fair) held() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int64(f.running + f.known.waiting + f.strange.waiting)
+}
+
+// Waiters that their host holds back count for the bound of those that run and wait, and so do the others that may run.
+func TestAResizedLimiterHoldsNoMoreThanBefore(t *testing.T) {
+	t.Parallel()
+	f := NewFair(2, 6)
+	f.Resize(8)
+	busy := Party{Host: "busy", Group: "busy"} // which has one slot, half of two
+	slots := []Slot{}
+	take := func(p Party) error {
+		slot, err := try(f, p)
+		if err == nil {
+			slots = append(slots, slot)
+		}
+		return err
+	}
+	if err := take(busy); err != nil {
+		t.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 4 {
+		waiting.Go(func() { _, _ = f.Acquire(ctx, busy) })
+	}
+	for f.held() < 5 {
+		runtime.Gosched()
+	}
+	for i := range 3 {
+		if err := take(Party{Host: fmt.Sprint("other", i), Group: fmt.Sprint("other", i)}); err != nil {
+			t.Errorf("party %d: %v", i, err)
+		}
+	}
+	if err := take(Party{Host: "last", Group: "last"}); err == nil || f.held() > 8 {
+		t.Errorf("%d run or wait, want 8", f.held())
+	}
+	cancel()
+	waiting.Wait()
+	for _, s := range slots {
+		s.Release()
 	}
 }

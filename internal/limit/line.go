@@ -13,8 +13,7 @@ type waiter struct {
 // makePlace finds a place in line for a party: a free one, a stranger's for a known party, or one of the group with the most places.
 func (f *Fair) makePlace(g *group, p Party) bool {
 	c := g.of
-	waiting := f.known.waiting + f.strange.waiting
-	full := waiting >= f.places || waiting+f.running >= f.base+f.places
+	full := f.known.waiting+f.strange.waiting >= f.places || f.isFull()
 	switch {
 	case f.places == 0:
 		return false

@@ -39,6 +39,7 @@ func (c *crew) run(t task) {
 		return
 	}
 	next := c.idle[n-1]
+	c.idle[n-1] = nil
 	c.idle = c.idle[:n-1]
 	c.unused = min(c.unused, n-1)
 	c.mu.Unlock()

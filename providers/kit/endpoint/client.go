@@ -98,7 +98,9 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 	}
 	defer release()
 	used := usage{connected: connected}
-	ctx = used.watch(ctx)
+	if transport == c.transports.guarded || connected != nil {
+		ctx = used.watch(ctx)
+	}
 	defer used.end()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {

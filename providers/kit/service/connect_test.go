@@ -2,12 +2,14 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -247,4 +249,78 @@ func TestAProxyThatDoesNotWorkIsNotTheServicesFault(t *testing.T) {
 			t.Errorf("%s: the outcome is %+v", proxy, o)
 		}
 	}
+}
+
+// A server may say goodbye on a connection that was made ahead, and leave it open. net/http does not report that. Nobody waits for an answer
+// on such a connection, because nobody can send a request on it.
+func TestAConnectionMadeAheadWhoseServerSaidGoodbyeHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	c := newClient(t, s.URL, s.ca.File)
+	config := &tls.Config{Certificates: s.TLS.Certificates, NextProtos: []string{http2}}
+	leaving, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = leaving.Close() })
+	go sayGoodbye(leaving)
+	settings, err := (&network.Options{TrustedCA: s.ca.File, Proxy: "none"}).Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, others := dialer(newTransport(Options{Settings: settings}), leaving.Addr().String()), c.connections.dial
+	var dials atomic.Int64
+	c.connections.dial = func(ctx context.Context) (*http.ClientConn, string, error) {
+		if dials.Add(1) == 1 {
+			return first(ctx)
+		}
+		return others(ctx)
+	}
+	connect(t, c)
+	c.connections.mu.Lock()
+	conn := c.connections.open[0]
+	c.connections.mu.Unlock()
+	for conn.Available() > 0 && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
+	if err := conn.Err(); err != nil {
+		t.Fatalf("the connection has ended: %v", err)
+	}
+	burst(t, c, 10)
+	s.want(t, 1)
+}
+
+// sayGoodbye accepts a connection, sends SETTINGS and GOAWAY (RFC 9113 section 6), and leaves it open until the client closes it.
+func sayGoodbye(l net.Listener) {
+	conn, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+// The handshake may have shown the old certificate.
+func TestAConnectionThatIsBeingMadeWhenTheCertificateIsRenewedIsNotUsed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 100, ok)
+	c := newClient(t, s.URL, s.ca.File)
+	dial, made, renewed := c.connections.dial, make(chan struct{}), make(chan struct{})
+	var dials atomic.Int64
+	c.connections.dial = func(ctx context.Context) (*http.ClientConn, string, error) {
+		conn, protocol, err := dial(ctx)
+		if dials.Add(1) == 1 {
+			close(made)
+			<-renewed
+		}
+		return conn, protocol, err
+	}
+	var request sync.WaitGroup
+	request.Go(func() { wantOK(t, c) })
+	<-made
+	c.Renew()
+	close(renewed)
+	request.Wait()
+	s.want(t, 2)
 }

@@ -44,7 +44,7 @@ func (conn *connection) free() bool {
 	if conn.leaving || conn.Err() != nil {
 		return false
 	}
-	n := conn.count()
+	n := conn.count(100)
 	conn.known = conn.known || conn.knows(n)
 	return conn.load < n.limit && (conn.load == 0 || conn.known)
 }
@@ -56,9 +56,10 @@ type count struct {
 	steady           bool
 }
 
-// count does not need the lock. It counts again until the count is steady. If the lock is held, few streams can begin meanwhile.
-func (conn *connection) count() (n count) {
-	for range 100 {
+// count does not need the lock. It counts again until the count is steady, but not more often than it may. If the lock is held, few streams
+// can begin meanwhile.
+func (conn *connection) count(most int) (n count) {
+	for range most {
 		inFlight := conn.InFlight()
 		n.available = conn.Available()
 		n.limit = n.available + inFlight
@@ -75,10 +76,10 @@ func (conn *connection) knows(n count) bool {
 	return conn.http1 || n.available > assumedStreams || answers > 1 || (answers > 0 && n.steady && n.limit > 1)
 }
 
-// limit returns how many requests the server allows on the connection at the same time; 0 if that is not known now. It does not need the
-// lock.
+// limit returns how many requests the server allows on the connection at the same time; 0 if that is not known now. It is called each time
+// a stream ends, so it counts only once. It does not need the lock.
 func (conn *connection) limit() int {
-	n := conn.count()
+	n := conn.count(1)
 	if n.available == 0 || !n.steady || !conn.knows(n) { // a connection that has ended has no free slot either
 		return 0
 	}
@@ -105,18 +106,18 @@ func (c *connections) confirm(conn *connection) {
 	c.changed(conn) // the request may have left the connection before its answer was counted
 }
 
-// proofIsLate has another connection made if requests are in line.
-func (c *connections) proofIsLate(conn *connection) {
+// proofIsLate has another connection made if requests are in line, and if the first answer is still awaited.
+func (c *connections) proofIsLate(conn *connection, awaited func() bool) {
 	c.mu.Lock()
-	conn.late = conn.proof != nil
+	conn.late = conn.late || awaited()
 	c.mu.Unlock()
 	c.advance()
 }
 
 // changed is called when a connection ended, has more free slots, or was answered on.
 func (c *connections) changed(conn *connection) {
-	if n := conn.limit(); n > 0 {
-		c.granted.Store(int64(n))
+	if n := int64(conn.limit()); n > 0 && n != c.granted.Load() {
+		c.granted.Store(n)
 	}
 	if c.wanted.Load() {
 		c.advance()

@@ -46,8 +46,9 @@ type connections struct {
 
 // dialing is a connection that is being made.
 type dialing struct {
-	done chan struct{} // closed when it was made, or has failed
-	err  error         // why it failed
+	done  chan struct{} // closed when it was made, or has failed
+	err   error         // why it failed
+	stale bool          // the client's certificate was renewed meanwhile
 }
 
 // waiter is a request in line. It gets a connection on which it has a slot, or the error that prevented one.
@@ -102,7 +103,9 @@ func (c *connections) take(conn *connection) {
 	conn.load++
 	if conn.load == 1 && !conn.known {
 		conn.late = false
-		conn.proof = time.AfterFunc(proofTimeout, func() { c.proofIsLate(conn) })
+		var proof *time.Timer // which another one may replace before its function has the lock
+		proof = time.AfterFunc(proofTimeout, func() { c.proofIsLate(conn, func() bool { return conn.proof == proof }) })
+		conn.proof = proof
 	}
 }
 
@@ -136,6 +139,9 @@ func (c *connections) renew() {
 	c.mu.Lock()
 	for _, conn := range c.open {
 		conn.leaving = true
+	}
+	if c.dialing != nil {
+		c.dialing.stale = true
 	}
 	c.mu.Unlock()
 	c.advance()
@@ -196,15 +202,16 @@ func (c *connections) serve() {
 	c.oneMore()
 }
 
-// enough reports whether the connections that are being made, or whose limit is not known yet, may have room for all requests in line. As
-// long as no limit of the server is known, one such connection is enough. The lock is held.
+// enough reports whether the connections that are being made, or whose first request shows their limit, may have room for all requests in
+// line. As long as no limit of the server is known, one such connection is enough. A connection without a request that is not free takes
+// none: its server has said goodbye. The lock is held.
 func (c *connections) enough() bool {
 	coming := 0
 	if c.dialing != nil {
 		coming++
 	}
 	for _, conn := range c.open {
-		if !conn.leaving && !conn.late && conn.Err() == nil && !conn.known {
+		if conn.load > 0 && !conn.leaving && !conn.late && conn.Err() == nil && !conn.known {
 			coming++
 		}
 	}
@@ -274,7 +281,7 @@ func (c *connections) connect(this *dialing) {
 	var conn *connection
 	switch {
 	case err == nil:
-		conn = &connection{ClientConn: made, http1: protocol != http2}
+		conn = &connection{ClientConn: made, http1: protocol != http2, leaving: this.stale}
 		conn.idle = time.AfterFunc(spareTimeout, func() { c.endIdle(conn) })
 		c.open = append(c.open, conn)
 	case c.usable() == 0:
