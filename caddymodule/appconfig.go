@@ -39,8 +39,9 @@ type AppConfig struct {
 
 	// How many pushes of the app the gateway may send at the same time. Each push that is being sent takes one slot. Up to three times as many
 	// pushes may wait for a free slot. If devices choose the push server, one host gets at most 80 slots, and one domain at most half of all
-	// slots. All hosts that have never accepted a push share an eighth of the slots. Default: 512, and with `apns` and `fcm` up to 2,048 if
-	// the push service takes so many at the same time. In all cases, at most 2,048 pushes are being sent or wait.
+	// slots. All hosts that have never accepted a push share an eighth of the slots. Default: 512. With `apns` and `fcm`, the default grows up
+	// to 2,048 if the push service takes so many at the same time. Then fewer pushes may wait: with the default, at most 2,048 pushes are being
+	// sent or wait.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 

@@ -2,7 +2,7 @@ package gateway
 
 // Reasons are the reasons that the engine itself gives, with what they mean and what to do about them. docs/metrics.md lists them.
 var Reasons = map[string]string{
-	"app_busy":      "the app has more pushes to send than concurrency allows at the same time: raise concurrency if this lasts",
+	"app_busy":      "the app has more pushes to send than concurrency allows at the same time: if this lasts, raise concurrency; for apns and fcm, remove it",
 	"behind_others": "earlier pushes to the device are still pending, and are sent first",
 	"breaker_open":  "the push service fails, so it gets only one trial push every 10 s: see the app's other reasons",
 	"displaced":     "the outbox was full, so the push made way for another one: see max_per_app and max_size",
