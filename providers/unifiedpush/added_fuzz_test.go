@@ -55,10 +55,11 @@ func decisionOn(t *testing.T, sub providertest.Subscription, data, body string) 
 	if err := p.Usable(d, providers.Site{}); err != nil {
 		t.Fatalf("%v: %s", err, data)
 	}
-	endpoint, keys, unusable := target(d)
-	if unusable != nil {
-		t.Fatal(unusable)
+	to, err := read(d)
+	if err != nil {
+		t.Fatal(err)
 	}
+	endpoint, keys := to.Endpoint, to.Keys
 	if wanted, err := ece.ParseKeys(sub.P256dh, sub.Auth); err != nil || keys != nil && !reflect.DeepEqual(*keys, wanted) {
 		t.Errorf("the keys are others (%v)", err)
 	}

@@ -106,23 +106,12 @@ func whole(n *providers.Notification, members map[string]json.RawMessage) []byte
 	}
 }
 
-// first returns the first of the forms in [bodies]; nil if the whole notification does not fit.
+// first returns the first of the forms in [bodies]; nil if none of them has more than the ids.
 func first(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) []byte {
-	all := whole(n, members)
-	if all == nil {
-		return nil
+	for form := range richer(n, members, d, encrypted) {
+		return form
 	}
-	var devices []byte
-	if encrypted || isFull(n, members) {
-		devices = publicList(d)
-	}
-	if devices == nil {
-		devices = accountList(d)
-	}
-	if devices == nil {
-		return all
-	}
-	return withDevices(all, devices)
+	return nil
 }
 
 // limit returns how large a message may be.

@@ -65,7 +65,7 @@ func decisionOn(t *testing.T, sub providertest.Subscription, pushkey, data, cont
 	}
 	n := alert()
 	n.Content = json.RawMessage(content)
-	all := slices.Collect(bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, d, nil))) // there may be one more with a member that can be left out
+	all := slices.Collect(bodies(n, to.defaults)) // there may be one more with a member that can be left out
 	forms := []json.RawMessage{all[0], all[len(all)-1]}
 	return clientjson.Marshal(map[string]any{
 		"host": p.Host(d), "endpoint": to.endpoint.String(), "forms": forms,

@@ -30,18 +30,14 @@ func TestPayloads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var defaults map[string]json.RawMessage
-			if err := json.Unmarshal([]byte(test.defaults), &defaults); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, test.name, slices.Collect(bodies(test.n, defaults))[0])
+			golden(t, test.name, slices.Collect(bodies(test.n, defaultsIn(json.RawMessage(test.defaults))))[0])
 		})
 	}
 }
 
 func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 	t.Parallel()
-	all := slices.Collect(bodies(alert(), map[string]json.RawMessage{"session": json.RawMessage(`"s"`), "event_id": json.RawMessage(`"$other"`)}))
+	all := slices.Collect(bodies(alert(), defaultsIn(json.RawMessage(`{"session": "s", "event_id": "$other"}`))))
 	for i, b := range all {
 		if i > 0 && len(b) >= len(all[i-1]) {
 			t.Errorf("form %d is not smaller than the one before", i)
@@ -55,7 +51,7 @@ func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 // No form is repeated: after a 413, the last one is sent.
 func TestALargeMessageBecomesSmallerWithEachForm(t *testing.T) {
 	t.Parallel()
-	defaults := map[string]json.RawMessage{"session_id": json.RawMessage(`"` + strings.Repeat("s", 1000) + `"`)}
+	defaults := defaultsIn(json.RawMessage(`{"session_id": "` + strings.Repeat("s", 1000) + `"}`))
 	for _, content := range []string{
 		fmt.Sprintf(`{"msgtype": "m.text", "body": %q, "x": %q}`, strings.Repeat("😀", 2000), strings.Repeat("x", 500)),
 		fmt.Sprintf(`{"msgtype": "m.text", "body": "b", "x": %q}`, strings.Repeat("x", 5000)), `{"body": "b"}`, `{}`, ``,
