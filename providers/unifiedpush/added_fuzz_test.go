@@ -65,7 +65,7 @@ func decisionOn(t *testing.T, sub providertest.Subscription, data, body string) 
 	}
 	n := alert()
 	n.Body = json.RawMessage(body)
-	all := slices.Collect(bodies(n, d, keys != nil)) // there may be one more with a member that can be left out
+	all := slices.Collect(bodies(n, n.Members(), d, keys != nil)) // there may be one more with a member that can be left out
 	forms := []json.RawMessage{all[0], all[len(all)-1]}
 	return clientjson.Marshal(map[string]any{
 		"host": p.Host(d), "endpoint": endpoint.String(), "encrypted": keys != nil, "content": p.DefaultContent(d), "forms": forms,

@@ -51,9 +51,10 @@ func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, provi
 // messageFor returns the message for a push.
 func messageFor(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
 	n, d, encrypted := push.Notification, push.Device, to.Keys != nil
+	members := n.Members()
 	return webpushmessage.Message{
-		First:  first(n, n.Members(), d, encrypted),
-		Bodies: bodies(n, d, encrypted),
+		First:  first(n, members, d, encrypted),
+		Bodies: bodies(n, members, d, encrypted),
 		Topic:  webpushmessage.BadgeTopic(n, d),
 	}
 }

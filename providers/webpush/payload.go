@@ -13,15 +13,15 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// bodies returns the forms of a notification, from the whole notification to its ids, each smaller than the one before. The members are
-// Sygnal's.
+// bodies returns the forms of a notification, from the first one, which is made by [whole], to its ids, each smaller than the one before.
+// The members are Sygnal's.
 //
 // The content goes first: the members that no client shows, then the end of its body, then the rest. Then the names go, which may leave
 // room for the content again. Then sender and type go, and the content with them, as no client shows one without a sender. The client's
 // default_payload stays until only the ids are left: it tells a client with several accounts which of them a message is for.
-func bodies(n *providers.Notification, defaults []lenient.Member) iter.Seq[[]byte] {
+func bodies(n *providers.Notification, defaults []lenient.Member, first []byte) iter.Seq[[]byte] {
 	return messagesize.Shrinking(func(yield func([]byte) bool) {
-		if !yield(whole(n, defaults)) {
+		if !yield(first) {
 			return
 		}
 		content := trim(n.Content)

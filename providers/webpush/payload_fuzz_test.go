@@ -45,7 +45,7 @@ func FuzzBodies(f *testing.F) {
 		defaults := defaultsIn(pusher.DefaultPayload)
 		n := alert()
 		n.Content = json.RawMessage(content)
-		forms := slices.Collect(bodies(n, defaults))
+		forms := formsOf(n, defaults)
 		for _, form := range forms {
 			var members map[string]any
 			d := json.NewDecoder(bytes.NewReader(form))

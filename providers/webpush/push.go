@@ -62,7 +62,8 @@ func (p *pusher) message(push *providers.Push, faults *clientjson.Faults) webpus
 	if p.wrongDefaults {
 		faults.LeftOut(push.Device, "default_payload", "a JSON object")
 	}
-	return webpushmessage.Message{First: whole(n, p.defaults), Bodies: bodies(n, p.defaults), Topic: topic}
+	first := whole(n, p.defaults)
+	return webpushmessage.Message{First: first, Bodies: bodies(n, p.defaults, first), Topic: topic}
 }
 
 // Replace keeps only the newest message of a room, if the pusher asks for that, by the same topic as at the push service.
