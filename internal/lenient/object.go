@@ -18,7 +18,7 @@ type Member struct {
 // Object returns the members of a JSON object, sorted by name, each name once; none for anything else. Unlike with a map, no value is
 // copied.
 func Object(data []byte) []Member {
-	o := object{data: data}
+	o := object{data: data, all: true}
 	if !o.read() {
 		return nil
 	}
@@ -44,7 +44,8 @@ func Value(data []byte, name string) json.RawMessage {
 // object reads the members of the object that is all of the data.
 type object struct {
 	data    []byte
-	only    string // the only name to read; empty for all
+	all     bool   // whether to read all members
+	only    string // otherwise, the only name to read
 	members []Member
 }
 
@@ -58,7 +59,7 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
-	if o.only == "" {
+	if o.all {
 		o.members = make([]Member, 0, 8) // as many as a client's objects usually have, and room for some more
 	}
 	for d.PeekKind() != jsontext.KindEndObject {
@@ -71,7 +72,7 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		if err != nil {
 			return err
 		}
-		if o.only == "" || o.only == name {
+		if o.all || o.only == name {
 			end := int(d.InputOffset())
 			o.members = append(o.members, Member{name, o.data[end-len(value) : end : end]})
 		}

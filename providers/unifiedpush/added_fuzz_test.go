@@ -55,16 +55,17 @@ func decisionOn(t *testing.T, sub providertest.Subscription, data, body string) 
 	if err := p.Usable(d, providers.Site{}); err != nil {
 		t.Fatalf("%v: %s", err, data)
 	}
-	endpoint, keys, unusable := target(d)
-	if unusable != nil {
-		t.Fatal(unusable)
+	to, err := read(d)
+	if err != nil {
+		t.Fatal(err)
 	}
+	endpoint, keys := to.Endpoint, to.Keys
 	if wanted, err := ece.ParseKeys(sub.P256dh, sub.Auth); err != nil || keys != nil && !reflect.DeepEqual(*keys, wanted) {
 		t.Errorf("the keys are others (%v)", err)
 	}
 	n := alert()
 	n.Body = json.RawMessage(body)
-	all := slices.Collect(bodies(n, d, keys != nil)) // there may be one more with a member that can be left out
+	all := slices.Collect(bodies(n, n.Members(), d, keys != nil)) // there may be one more with a member that can be left out
 	forms := []json.RawMessage{all[0], all[len(all)-1]}
 	return clientjson.Marshal(map[string]any{
 		"host": p.Host(d), "endpoint": endpoint.String(), "encrypted": keys != nil, "content": p.DefaultContent(d), "forms": forms,

@@ -23,7 +23,7 @@ func BenchmarkBodies(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				for body := range bodies(bench.n, &bench.d, false) { // the first fits
+				for body := range bodies(bench.n, bench.n.Members(), &bench.d, false) { // the first fits
 					if len(body) == 0 {
 						b.Fatal("there is no body")
 					}

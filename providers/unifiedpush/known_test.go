@@ -41,6 +41,24 @@ func TestADeviceThatWasReadBeforeGetsTheSameAnswers(t *testing.T) {
 	}
 }
 
+// The host and the keys of a device that can't be read are needed nevertheless. So it isn't read as a whole first.
+func TestForTheHostAndTheContentOnlyAPartIsRead(t *testing.T) {
+	t.Parallel()
+	devices, err := readonce.New[webpushmessage.Target]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
+	d := &providers.Device{Pushkey: "https://push.example.org/a", Data: data(sub, `{"p256dh": %q, "auth": %q}`)}
+	p := &Provider{known: devices}
+	if p.Host(d) == "" || p.DefaultContent(d) != providers.ContentFull {
+		t.Error("there is no host, or no key")
+	}
+	if _, ok := devices.Peek(d); ok {
+		t.Error("the whole device was read")
+	}
+}
+
 // Not parallel, as the count is for the whole process.
 func TestADeviceThatWasReadBeforeIsNotReadAgain(t *testing.T) {
 	p := newProvider(t, "")

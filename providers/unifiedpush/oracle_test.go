@@ -44,7 +44,7 @@ func FuzzAMessageIsWrittenByEncodingJSON(f *testing.F) {
 		if unread != 0 {
 			want.Counts = &counts{n.Counts.Unread, n.Counts.MissedCalls}
 		}
-		forms := slices.Collect(bodies(n, new(providers.Device), false))
+		forms := slices.Collect(bodies(n, n.Members(), new(providers.Device), false))
 		wantForm(t, forms[0], want)
 		want.Ciphertext, want.Ephemeral, want.MAC = "", "", ""
 		wantForm(t, forms[len(forms)-1], want)
@@ -55,7 +55,7 @@ func FuzzAMessageIsWrittenByEncodingJSON(f *testing.F) {
 		}
 		n.Body = clientjson.Marshal(map[string]any{"notification": own})
 		n.DecodeBy(lenient.Members)
-		wantForm(t, slices.Collect(bodies(n, new(providers.Device), false))[0], n.Members())
+		wantForm(t, slices.Collect(bodies(n, n.Members(), new(providers.Device), false))[0], n.Members())
 	})
 }
 
@@ -74,7 +74,7 @@ func TestTheFirstFormIsTheFirstOfAll(t *testing.T) {
 	} {
 		for _, d := range []providers.Device{elementX, fluffyChat("a"), sable("@a:x"), {}, {Data: json.RawMessage(`{"x": 1}`)}} {
 			for _, encrypted := range []bool{false, true} {
-				want := slices.Collect(bodies(n, &d, encrypted))[0]
+				want := slices.Collect(bodies(n, n.Members(), &d, encrypted))[0]
 				if got := first(n, n.Members(), &d, encrypted); string(got) != string(want) && !isPart(n.Prepared) {
 					t.Errorf("got %s, want %s", got, want)
 				}

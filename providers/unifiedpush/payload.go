@@ -41,13 +41,12 @@ func idMessage(n *providers.Notification) []byte {
 	return w.Bytes()
 }
 
-// bodies returns the forms of a notification for a device, from the whole notification to its ids.
+// bodies returns the forms of a notification with these members for a device, from the whole notification to its ids.
 //
 // The device goes first, then the content as in webpush: the members that no client shows, then the end of its body, then the rest. Then
 // the names go, which may leave room for the content again, and then everything except ids, counts, priority and MSC3013's members.
-func bodies(n *providers.Notification, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
+func bodies(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		members := n.Members()
 		for form := range messagesize.Shrinking(richer(n, members, d, encrypted)) {
 			if !yield(form) {
 				return
@@ -108,21 +107,13 @@ func whole(n *providers.Notification, members map[string]json.RawMessage) []byte
 
 // first returns the first of the forms in [bodies]; nil if the whole notification does not fit.
 func first(n *providers.Notification, members map[string]json.RawMessage, d *providers.Device, encrypted bool) []byte {
-	all := whole(n, members)
-	if all == nil {
+	if isPart(n.Prepared) {
 		return nil
 	}
-	var devices []byte
-	if encrypted || isFull(n, members) {
-		devices = publicList(d)
+	for form := range richer(n, members, d, encrypted) {
+		return form
 	}
-	if devices == nil {
-		devices = accountList(d)
-	}
-	if devices == nil {
-		return all
-	}
-	return withDevices(all, devices)
+	return nil
 }
 
 // limit returns how large a message may be.

@@ -42,7 +42,7 @@ func FuzzBodies(f *testing.F) {
 		}
 		d := &providers.Device{AppID: "org.example", Pushkey: "https://push.example/the-push-key", Data: data}
 		for _, n := range []*providers.Notification{n, n.Reduced(), new(Provider).Reduce(n)} {
-			checkForms(t, n, d, slices.Collect(bodies(n, d, encrypted)), counted, encrypted)
+			checkForms(t, n, d, slices.Collect(bodies(n, n.Members(), d, encrypted)), counted, encrypted)
 		}
 	})
 }

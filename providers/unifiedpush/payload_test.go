@@ -31,7 +31,7 @@ func TestPayloads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			golden(t, test.name, slices.Collect(bodies(test.n, new(providers.Device), false))[0])
+			golden(t, test.name, slices.Collect(bodies(test.n, test.n.Members(), new(providers.Device), false))[0])
 		})
 	}
 }
@@ -41,7 +41,8 @@ func TestEachFormIsSmallerAndNoneHasDevicesOrLacksTheIDs(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{100, 5_000, 60_000} {
 		for _, encrypted := range []bool{false, true} {
-			all := slices.Collect(bodies(long(size), new(providers.Device), encrypted))
+			n := long(size)
+			all := slices.Collect(bodies(n, n.Members(), new(providers.Device), encrypted))
 			if len(all) < 4 {
 				t.Fatalf("there are %d forms", len(all))
 			}

@@ -79,8 +79,8 @@ func (p *Provider) Cleanup() error { return errors.Join(p.sender.Close(), p.shar
 
 // DefaultContent returns the full content if only the subscriber can read it.
 func (p *Provider) DefaultContent(d *providers.Device) providers.Content {
-	to, err := p.known.Get(d, read)
-	if err != nil { // there may be keys, although the endpoint is not one
+	to, ok := p.known.Peek(d)
+	if !ok { // there may be keys, although the endpoint is not one
 		to.Keys, _ = subscriptionKeys(d.Data)
 	}
 	if to.Keys != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -40,11 +39,10 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 // subscriber returns where a device's messages go, or the outcome if they are not sent.
 func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, providers.Outcome) {
 	to, err := p.known.Get(d, read)
-	switch {
-	case err != nil:
-		_, _, unusable := target(d)
-		return webpushmessage.Target{}, providers.Unusable(unusable.Reason, unusable.Err)
-	case to.Keys != nil && !p.sender.Ready():
+	if why, ok := errors.AsType[*providers.UnusableError](err); ok {
+		return webpushmessage.Target{}, providers.Unusable(why.Reason, why.Err)
+	}
+	if to.Keys != nil && !p.sender.Ready() {
 		return webpushmessage.Target{}, webpushmessage.Starting()
 	}
 	return to, providers.Outcome{}
@@ -53,9 +51,10 @@ func (p *Provider) subscriber(d *providers.Device) (webpushmessage.Target, provi
 // messageFor returns the message for a push.
 func messageFor(push *providers.Push, to webpushmessage.Target) webpushmessage.Message {
 	n, d, encrypted := push.Notification, push.Device, to.Keys != nil
+	members := n.Members()
 	return webpushmessage.Message{
-		First:  first(n, n.Members(), d, encrypted),
-		Bodies: bodies(n, d, encrypted),
+		First:  first(n, members, d, encrypted),
+		Bodies: bodies(n, members, d, encrypted),
 		Topic:  webpushmessage.BadgeTopic(n, d),
 	}
 }
@@ -81,31 +80,22 @@ const (
 	badSubscription = "bad_subscription"
 )
 
-// read is [target] as one value. The error is a [providers.UnusableError].
+// read returns where a device's messages go, and the keys to encrypt them with, if it has any. The error is a [providers.UnusableError].
 func read(d *providers.Device) (webpushmessage.Target, error) {
-	to, keys, unusable := target(d)
-	if unusable != nil {
-		return webpushmessage.Target{}, unusable
+	to, err := endpoint.Parse(d.Pushkey)
+	if err != nil {
+		return webpushmessage.Target{}, &providers.UnusableError{Reason: badEndpoint, Err: err}
+	}
+	keys, err := subscriptionKeys(d.Data)
+	if err != nil {
+		return webpushmessage.Target{}, &providers.UnusableError{Reason: badSubscription, Err: err}
 	}
 	return webpushmessage.Target{Endpoint: to, Keys: keys}, nil
 }
 
-// target returns where a device's messages go, and the keys to encrypt them with; nil for none.
-func target(d *providers.Device) (*url.URL, *ece.Keys, *providers.UnusableError) {
-	to, err := endpoint.Parse(d.Pushkey)
-	if err != nil {
-		return nil, nil, &providers.UnusableError{Reason: badEndpoint, Err: err}
-	}
-	keys, err := subscriptionKeys(d.Data)
-	if err != nil {
-		return nil, nil, &providers.UnusableError{Reason: badSubscription, Err: err}
-	}
-	return to, keys, nil
-}
-
 // Host returns the endpoint's host and port.
 func (p *Provider) Host(d *providers.Device) string {
-	if to, err := p.known.Get(d, read); err == nil {
+	if to, ok := p.known.Peek(d); ok {
 		return p.sender.HostOf(to.Endpoint)
 	}
 	return p.sender.Host(d.Pushkey)

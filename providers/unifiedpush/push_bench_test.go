@@ -49,7 +49,7 @@ func BenchmarkPush(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool()}}
 		b.Cleanup(transport.CloseIdleConnections)
-		body := slices.Collect(bodies(alert().Reduced(), new(providers.Device), false))[0]
+		body := slices.Collect(bodies(alert().Reduced(), alert().Reduced().Members(), new(providers.Device), false))[0]
 		benchtest.Run(b, func() error { return post(b, transport, endpoint, body) })
 	})
 }

@@ -14,7 +14,7 @@ import (
 func sent(n *providers.Notification, d *providers.Device) string {
 	var text strings.Builder
 	for _, encrypted := range []bool{false, true} {
-		all := slices.Collect(bodies(n, d, encrypted))
+		all := slices.Collect(bodies(n, n.Members(), d, encrypted))
 		fits := func(form []byte) bool { return len(form) <= limit(encrypted) }
 		if i := slices.IndexFunc(all, fits); i >= 0 {
 			fmt.Fprintf(&text, "%s\n%s\n", all[i], all[len(all)-1])

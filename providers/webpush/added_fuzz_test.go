@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -65,7 +64,7 @@ func decisionOn(t *testing.T, sub providertest.Subscription, pushkey, data, cont
 	}
 	n := alert()
 	n.Content = json.RawMessage(content)
-	all := slices.Collect(bodies(n, clientjson.DefaultPayloadIn(to.defaultPayload, d, nil))) // there may be one more with a member that can be left out
+	all := formsOf(n, to.defaults) // there may be one more with a member that can be left out
 	forms := []json.RawMessage{all[0], all[len(all)-1]}
 	return clientjson.Marshal(map[string]any{
 		"host": p.Host(d), "endpoint": to.endpoint.String(), "forms": forms,

@@ -16,7 +16,7 @@ func BenchmarkBodies(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				for body := range bodies(bench.n, nil) { // the first fits
+				for body := range bodies(bench.n, nil, whole(bench.n, nil)) { // the first fits
 					if len(body) == 0 {
 						b.Fatal("there is no body")
 					}

@@ -3,6 +3,7 @@ package webpush
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -28,6 +29,9 @@ func TestADeviceThatWasReadBeforeGetsTheSameAnswers(t *testing.T) {
 		data("https://push.example.org:8443/a", `, "events_only": true`),
 		data(sub.Endpoint, `, "endpoint": "https://other.example.org/"`),
 		data(sub.Endpoint, `, "endpoint": null`),
+		data(sub.Endpoint, `, "endpoint": ["https://other.example.org/"]`),
+		{Pushkey: sub.P256dh, Data: fmt.Appendf(nil, `{"endpoint": 1, "endpoint": %q, "auth": %q}`, sub.Endpoint, sub.Auth)},
+		data(sub.Endpoint, fmt.Sprintf(`, "default_payload": {"large": %q}`, strings.Repeat("x", 2000))),
 		data("http://push.example.org", ""),
 		{Pushkey: whole},
 		{Pushkey: whole, Data: json.RawMessage(`{"endpoint": "https://other.example.org/"}`)},
@@ -48,6 +52,30 @@ func TestADeviceThatWasReadBeforeGetsTheSameAnswers(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", d.Data, got, want)
 			}
 		}
+	}
+}
+
+// Strangers choose the devices, and checking a key takes most of the time. So it is left to what needs the key.
+func TestForTheHostAndTheTargetOnlyTheEndpointIsRead(t *testing.T) {
+	t.Parallel()
+	devices, err := readonce.New[*pusher]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := providertest.NewPushService(providertest.PushServiceOptions{}).Subscribe()
+	sub.Endpoint = "https://push.example.org/secret"
+	d, p := device(sub, ""), &Provider{known: devices}
+	if p.Target(&d) == "" || p.Host(&d) == "" {
+		t.Error("there is no endpoint")
+	}
+	if _, ok := devices.Peek(&d); ok {
+		t.Error("the whole device was read")
+	}
+	if err := p.Usable(&d, providers.Site{}); err != nil {
+		t.Error(err)
+	}
+	if _, ok := devices.Peek(&d); !ok {
+		t.Error("the device is not remembered")
 	}
 }
 

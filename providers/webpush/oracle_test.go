@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +33,7 @@ func FuzzAMessageIsWrittenAsAMap(f *testing.F) {
 			n.Counts = providers.Counts{Unread: new(int64(len(room) - 2)), MissedCalls: new(int64(-len(room)))}
 		}
 		defaults, _ := clientjson.Members(json.RawMessage(defaultPayload))
-		forms := slices.Collect(bodies(n, defaults))
+		forms := formsOf(n, defaultsIn(json.RawMessage(defaultPayload)))
 		bare := mapOf(&providers.Notification{EventID: n.EventID, RoomID: n.RoomID, Counts: n.Counts}, nil, nil)
 		if want := string(clientjson.Marshal(mapOf(n, trimmedMap(n.Content), defaults))); string(forms[0]) != want {
 			t.Errorf("the first form is %s, want %s", forms[0], want)

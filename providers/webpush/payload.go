@@ -3,7 +3,6 @@ package webpush
 import (
 	"encoding/json"
 	"iter"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
@@ -14,15 +13,15 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// bodies returns the forms of a notification, from the whole notification to its ids, each smaller than the one before. The members are
-// Sygnal's.
+// bodies returns the forms of a notification, from the first one, which is made by [whole], to its ids, each smaller than the one before.
+// The members are Sygnal's.
 //
 // The content goes first: the members that no client shows, then the end of its body, then the rest. Then the names go, which may leave
 // room for the content again. Then sender and type go, and the content with them, as no client shows one without a sender. The client's
 // default_payload stays until only the ids are left: it tells a client with several accounts which of them a message is for.
-func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter.Seq[[]byte] {
+func bodies(n *providers.Notification, defaults []lenient.Member, first []byte) iter.Seq[[]byte] {
 	return messagesize.Shrinking(func(yield func([]byte) bool) {
-		if !yield(whole(n, defaults)) {
+		if !yield(first) {
 			return
 		}
 		content := trim(n.Content)
@@ -40,13 +39,13 @@ func bodies(n *providers.Notification, defaults map[string]json.RawMessage) iter
 }
 
 // whole returns the first form of a notification. Nearly always, it fits.
-func whole(n *providers.Notification, defaults map[string]json.RawMessage) []byte {
+func whole(n *providers.Notification, defaults []lenient.Member) []byte {
 	return message(n, defaults, trimmed(n.Content))
 }
 
 // described returns a function that makes a message with a content, and with the names of the room and the sender if named is true.
 func described(
-	n *providers.Notification, defaults map[string]json.RawMessage, named bool,
+	n *providers.Notification, defaults []lenient.Member, named bool,
 ) func(content map[string]json.RawMessage) []byte {
 	if !named {
 		nameless := *n
@@ -96,14 +95,14 @@ func idsOf(n *providers.Notification) *providers.Notification {
 // room is how many bytes a message without a content and a default_payload nearly always takes at most.
 const room = 512
 
-// message returns a message with these members of a content, merged over the pusher's default_payload. All members are sorted by name.
-func message(n *providers.Notification, defaults map[string]json.RawMessage, content []lenient.Member) []byte {
+// message returns a message with these members of a content, merged over the pusher's defaults. All members are sorted by name.
+func message(n *providers.Notification, defaults []lenient.Member, content []lenient.Member) []byte {
 	size := room
 	for _, m := range content {
 		size += len(m.Name) + len(m.Value)
 	}
 	w := jsonwrite.New(size)
-	w.Merge(slices.DeleteFunc(jsonwrite.Sorted(defaults), isOnlyHomeservers))
+	w.Merge(defaults)
 	w.Open()
 	w.Object("content", content)
 	w.Text("event_id", n.EventID)
@@ -121,8 +120,20 @@ func message(n *providers.Notification, defaults map[string]json.RawMessage, con
 	return w.Bytes()
 }
 
-// isOnlyHomeservers reports whether only the homeserver may set a member.
-func isOnlyHomeservers(m lenient.Member) bool { return m.Name == "event_id" || m.Name == "room_id" }
+// defaultsIn returns the members of a default_payload, without those that only the homeserver may set; none if it is not an object.
+func defaultsIn(value json.RawMessage) []lenient.Member {
+	members := lenient.Object(value)
+	kept := make([]lenient.Member, 0, len(members)) // no larger than needed, since it is remembered
+	for _, m := range members {
+		if m.Name != "event_id" && m.Name != "room_id" {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+// isWrong reports whether there is a default_payload that is not an object.
+func isWrong(value json.RawMessage) bool { return len(value) > 0 && value[0] != '{' && value[0] != 'n' }
 
 const (
 	maxText       = 1000 // characters of a message's body

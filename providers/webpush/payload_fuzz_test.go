@@ -13,7 +13,6 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
 // FuzzBodies merges a default_payload into a notification, and checks each form for what no client may cause: another event's ids, invalid
@@ -43,10 +42,10 @@ func FuzzBodies(f *testing.F) {
 		}
 		var pusher pusherData
 		_ = lenient.Unmarshal([]byte(data), &pusher)
-		defaults := clientjson.DefaultPayloadIn(pusher.DefaultPayload, new(providers.Device), nil)
+		defaults := defaultsIn(pusher.DefaultPayload)
 		n := alert()
 		n.Content = json.RawMessage(content)
-		forms := slices.Collect(bodies(n, defaults))
+		forms := formsOf(n, defaults)
 		for _, form := range forms {
 			var members map[string]any
 			d := json.NewDecoder(bytes.NewReader(form))
@@ -70,8 +69,8 @@ func FuzzBodies(f *testing.F) {
 		if reduced := sent(new(Provider).Reduce(n), d); reduced != sent(n, d) {
 			t.Errorf("reduced, it is %s", reduced)
 		}
-		for name, value := range defaults {
-			wantMember(t, forms[0], name, value)
+		for _, m := range defaults {
+			wantMember(t, forms[0], m.Name, m.Value)
 		}
 		var last map[string]any
 		if err := json.Unmarshal(forms[len(forms)-1], &last); err != nil || len(last) > 4 {

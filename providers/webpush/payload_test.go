@@ -8,8 +8,14 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
+
+// formsOf returns all forms of a notification.
+func formsOf(n *providers.Notification, defaults []lenient.Member) [][]byte {
+	return slices.Collect(bodies(n, defaults, whole(n, defaults)))
+}
 
 func TestPayloads(t *testing.T) {
 	t.Parallel()
@@ -30,18 +36,14 @@ func TestPayloads(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var defaults map[string]json.RawMessage
-			if err := json.Unmarshal([]byte(test.defaults), &defaults); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, test.name, slices.Collect(bodies(test.n, defaults))[0])
+			golden(t, test.name, formsOf(test.n, defaultsIn(json.RawMessage(test.defaults)))[0])
 		})
 	}
 }
 
 func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 	t.Parallel()
-	all := slices.Collect(bodies(alert(), map[string]json.RawMessage{"session": json.RawMessage(`"s"`), "event_id": json.RawMessage(`"$other"`)}))
+	all := formsOf(alert(), defaultsIn(json.RawMessage(`{"session": "s", "event_id": "$other"}`)))
 	for i, b := range all {
 		if i > 0 && len(b) >= len(all[i-1]) {
 			t.Errorf("form %d is not smaller than the one before", i)
@@ -55,7 +57,7 @@ func TestEachFormKeepsTheIDsAndIsNotLargerThanTheOneBefore(t *testing.T) {
 // No form is repeated: after a 413, the last one is sent.
 func TestALargeMessageBecomesSmallerWithEachForm(t *testing.T) {
 	t.Parallel()
-	defaults := map[string]json.RawMessage{"session_id": json.RawMessage(`"` + strings.Repeat("s", 1000) + `"`)}
+	defaults := defaultsIn(json.RawMessage(`{"session_id": "` + strings.Repeat("s", 1000) + `"}`))
 	for _, content := range []string{
 		fmt.Sprintf(`{"msgtype": "m.text", "body": %q, "x": %q}`, strings.Repeat("😀", 2000), strings.Repeat("x", 500)),
 		fmt.Sprintf(`{"msgtype": "m.text", "body": "b", "x": %q}`, strings.Repeat("x", 5000)), `{"body": "b"}`, `{}`, ``,
@@ -63,13 +65,13 @@ func TestALargeMessageBecomesSmallerWithEachForm(t *testing.T) {
 		for _, room := range []string{"Ops", strings.Repeat("r", 3000), strings.Repeat("r", 5000)} {
 			n := alert()
 			n.Content, n.RoomName = json.RawMessage(content), room
-			all := slices.Collect(bodies(n, defaults))
+			all := formsOf(n, defaults)
 			for i, form := range all {
 				if i > 0 && len(form) >= len(all[i-1]) {
 					t.Errorf("form %d of %.20s is not smaller than the one before", i, content)
 				}
 			}
-			if got, want := string(all[len(all)-1]), string(slices.Collect(bodies(n.Reduced(), nil))[0]); got != want {
+			if got, want := string(all[len(all)-1]), string(formsOf(n.Reduced(), nil)[0]); got != want {
 				t.Errorf("the last form is %s, want %s", got, want)
 			}
 		}

@@ -30,7 +30,7 @@ func (p *Provider) Preview(push *providers.Push) providers.Preview {
 	}
 	n := push.Notification
 	content, _ := clientjson.Members(n.Content)
-	whole := described(n, clientjson.DefaultPayloadIn(to.defaultPayload, push.Device, nil), true)(content)
+	whole := described(n, to.defaults, true)(content)
 	return p.sender.Preview(to.target(), to.message(push, nil), push, whole)
 }
 
@@ -59,8 +59,11 @@ func (p *pusher) message(push *providers.Push, faults *clientjson.Faults) webpus
 	if p.onlyLastPerRoom && n.RoomID != "" {
 		topic = collapse.Topic(n.RoomID, push.Device) // as in Replace
 	}
-	defaults := clientjson.DefaultPayloadIn(p.defaultPayload, push.Device, faults)
-	return webpushmessage.Message{First: whole(n, defaults), Bodies: bodies(n, defaults), Topic: topic}
+	if p.wrongDefaults {
+		faults.LeftOut(push.Device, "default_payload", "a JSON object")
+	}
+	first := whole(n, p.defaults)
+	return webpushmessage.Message{First: first, Bodies: bodies(n, p.defaults, first), Topic: topic}
 }
 
 // Replace keeps only the newest message of a room, if the pusher asks for that, by the same topic as at the push service.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/benchtest"
@@ -43,7 +42,7 @@ func BenchmarkPush(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: server.CA.Pool()}}
 		b.Cleanup(transport.CloseIdleConnections)
-		body := slices.Collect(bodies(alert(), nil))[0]
+		body := formsOf(alert(), nil)[0]
 		benchtest.Run(b, func() error { return post(b, transport, sub.Endpoint, body) })
 	})
 }

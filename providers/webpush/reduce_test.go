@@ -13,7 +13,7 @@ import (
 
 // sent are the messages that may be sent: the first that fits, and the last.
 func sent(n *providers.Notification, d *providers.Device) string {
-	all := slices.Collect(bodies(n, clientjson.DefaultPayload(d, nil)))
+	all := formsOf(n, defaultsIn(clientjson.DefaultPayloadValue(d, nil)))
 	fits := func(form []byte) bool { return len(form) <= webpushmessage.MaxEncrypted }
 	i := slices.IndexFunc(all, fits)
 	if i < 0 {

@@ -23,7 +23,8 @@ type pusher struct {
 
 	eventsOnly      bool
 	onlyLastPerRoom bool
-	defaultPayload  json.RawMessage // whatever the client put there
+	defaults        []lenient.Member // of its default_payload, without those that only the homeserver may set
+	wrongDefaults   bool             // whether its default_payload is not an object
 }
 
 // pusherData is a pusher's data; only `true` turns an option on, and a member of another type counts as absent.
@@ -85,7 +86,7 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 	}
 	p := &pusher{
 		eventsOnly: string(data.EventsOnly) == "true", onlyLastPerRoom: string(data.OnlyLastPerRoom) == "true",
-		defaultPayload: data.DefaultPayload,
+		defaults: defaultsIn(data.DefaultPayload), wrongDefaults: isWrong(data.DefaultPayload),
 	}
 	if p.endpoint, err = endpoint.Parse(sub.Endpoint); err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
@@ -96,38 +97,40 @@ func parsePusher(d *providers.Device) (*pusher, error) {
 	return p, nil
 }
 
-// Host returns the host and port of the subscription's endpoint.
+// Host returns the host and port of the subscription's endpoint. Of a device that is not remembered, it reads only the endpoint.
 func (p *Provider) Host(d *providers.Device) string {
-	if to, err := p.known.Get(d, parsePusher); err == nil {
+	if to, ok := p.known.Peek(d); ok {
 		return p.sender.HostOf(to.endpoint)
 	}
 	if isSubscription(d.Pushkey) {
 		sub, _ := parseSubscription(d.Pushkey)
 		return p.sender.Host(sub.Endpoint)
 	}
-	var data struct {
-		Endpoint string `json:"endpoint"`
-	}
-	_ = lenient.Unmarshal(d.Data, &data) // then there is no endpoint
-	return p.sender.Host(data.Endpoint)
+	return p.sender.Host(endpointIn(d.Data))
 }
 
 // Target returns the endpoint if the pushkey is only the subscription's key: otherwise, anyone who knows the key could condemn the
-// subscription with their own endpoint. A pushkey that is the whole subscription contains its endpoint.
+// subscription with their own endpoint. A pushkey that is the whole subscription contains its endpoint. As [Provider.Host], it reads only
+// the endpoint of a device that is not remembered.
 func (p *Provider) Target(d *providers.Device) string {
 	if isSubscription(d.Pushkey) || len(d.Data) == 0 {
 		return ""
 	}
-	if to, err := p.known.Get(d, parsePusher); err == nil {
+	if to, ok := p.known.Peek(d); ok {
 		return endpoint.TargetOf(to.endpoint)
 	}
-	var data struct {
+	return endpoint.Target(endpointIn(d.Data))
+}
+
+// endpointIn returns the endpoint in a pusher's data; empty if there is none.
+func endpointIn(data json.RawMessage) string {
+	var members struct {
 		Endpoint text `json:"endpoint"`
 	}
-	if lenient.Unmarshal(d.Data, &data) != nil {
+	if lenient.Unmarshal(data, &members) != nil {
 		return ""
 	}
-	return endpoint.Target(data.Endpoint.value)
+	return members.Endpoint.value
 }
 
 func subscription(pushkey string, data pusherData) (webpushgo.Subscription, error) {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/corpus"
 	"github.com/matrix-push/caddy-matrix-push/providers"
-	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/endpoint"
 	"github.com/matrix-push/caddy-matrix-push/providers/providertest"
 )
@@ -97,8 +96,20 @@ func TestOnlyTrueTurnsAnOptionOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(clientjson.DefaultPayloadIn(p.defaultPayload, new(providers.Device), nil)) != 0 {
+		if p.eventsOnly != on || p.onlyLastPerRoom != on || len(p.defaults) != 0 || p.wrongDefaults != (value != "null") {
 			t.Errorf("%s: got %+v", value, p)
+		}
+	}
+}
+
+func TestARememberedDefaultPayloadTakesNoMoreRoomThanItsMembers(t *testing.T) {
+	t.Parallel()
+	for value, members := range map[string]int{
+		`{"a": 1, "event_id": "$x", "room_id": "!x", "b": 2}`: 2, `{` + strings.Repeat(`"": 1, `, 100) + `"": 2}`: 1,
+		`{}`: 0, `["a"]`: 0, `null`: 0,
+	} {
+		if got := defaultsIn(json.RawMessage(value)); len(got) != members || cap(got) > members+2 {
+			t.Errorf("%.20s: got %d members, and room for %d", value, len(got), cap(got))
 		}
 	}
 }
@@ -141,7 +152,7 @@ func TestAMemberInOtherCapitalsIsNotTheSubscriptions(t *testing.T) {
 			t.Errorf("with %s: %v", added, err)
 		}
 		p, err := parsePusher(d)
-		if err != nil || p.endpoint.String() != "https://push.example/a" || p.eventsOnly || len(p.defaultPayload) != 0 {
+		if err != nil || p.endpoint.String() != "https://push.example/a" || p.eventsOnly || len(p.defaults) != 0 || p.wrongDefaults {
 			t.Errorf("with %s: got %+v (%v)", added, p, err)
 		}
 		if host := new(Provider).Host(d); host != "push.example:443" {

@@ -40,15 +40,24 @@ func New[T any]() (*Devices[T], error) {
 	return &Devices[T]{maphash.MakeSeed(), last}, err
 }
 
+// Peek returns what Get returned for the device, if that is remembered. It is for what can be read with less work than the whole device:
+// strangers choose whether a device is remembered.
+func (c *Devices[T]) Peek(d *providers.Device) (value T, ok bool) {
+	if c == nil || isLarge(d) {
+		return value, false
+	}
+	return c.get(c.key(d), d)
+}
+
 // Get returns what read returns for the device, or what it returned before for the same pushkey and data. So the value must depend only on
 // them, and be immutable. Errors are not remembered.
 func (c *Devices[T]) Get(d *providers.Device, read func(*providers.Device) (T, error)) (T, error) {
-	if c == nil || len(d.Pushkey)+len(d.Data) > maxSize {
+	if c == nil || isLarge(d) {
 		return read(d)
 	}
 	key := c.key(d)
-	if known, ok := c.last.Get(key); ok && known.pushkey == d.Pushkey && bytes.Equal(known.data, d.Data) {
-		return known.value, nil
+	if value, ok := c.get(key, d); ok {
+		return value, nil
 	}
 	// The device may be a part of a request's body. What is remembered must not keep that in memory.
 	kept := &providers.Device{Pushkey: strings.Clone(d.Pushkey), Data: bytes.Clone(d.Data)}
@@ -57,6 +66,18 @@ func (c *Devices[T]) Get(d *providers.Device, read func(*providers.Device) (T, e
 		c.last.Add(key, &device[T]{kept.Pushkey, kept.Data, value})
 	}
 	return value, err
+}
+
+// isLarge reports whether a device is too large to be remembered.
+func isLarge(d *providers.Device) bool { return len(d.Pushkey)+len(d.Data) > maxSize }
+
+// get returns the value of a device whose key is known, if it is remembered.
+func (c *Devices[T]) get(key uint64, d *providers.Device) (value T, ok bool) {
+	known, ok := c.last.Get(key)
+	if !ok || known.pushkey != d.Pushkey || !bytes.Equal(known.data, d.Data) {
+		return value, false
+	}
+	return known.value, true
 }
 
 // key returns a hash that nobody else can predict, so nobody can choose a device that replaces another.

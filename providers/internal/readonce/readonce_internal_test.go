@@ -64,6 +64,27 @@ func TestADeviceIsReadOnce(t *testing.T) {
 	wantReads(t, nil, deviceOf("a", "bc"), 3)
 }
 
+func TestPeekReadsNothing(t *testing.T) {
+	t.Parallel()
+	c, small, large := newDevices(t), deviceOf("a", "bc"), deviceOf("a", strings.Repeat("x", maxSize))
+	for _, d := range []*providers.Device{small, large, deviceOf("unusable", "")} {
+		if value, ok := c.Peek(d); ok || value != "" {
+			t.Errorf("got %q before the device was read", value)
+		}
+		_, _ = c.Get(d, new(reader).read)
+		if value, ok := c.Peek(d); ok != (d == small) || ok && value != "abc" {
+			t.Errorf("got %q (%t) after the device was read", value, ok)
+		}
+	}
+	if _, ok := (*Devices[string])(nil).Peek(small); ok {
+		t.Error("without a memory, there is a device")
+	}
+	c.last.Add(c.key(small), &known{"x", small.Data, "another's"})
+	if value, ok := c.Peek(small); ok {
+		t.Errorf("got %q", value)
+	}
+}
+
 func TestAnotherDeviceWithTheSameHashIsAnother(t *testing.T) {
 	t.Parallel()
 	c, d := newDevices(t), deviceOf("a", "b")
