@@ -313,9 +313,14 @@ func TestAThousandFirstPushesTakeFewConnectionsAndOneProviderToken(t *testing.T)
 			wantBody(t, r, nothingRejected)
 		})
 	}
-	s.apns.await(t, func() bool { return s.apns.Connections() == 8 })
+	s.apns.await(t, func() bool { return s.apns.Held() > 0 })
+	began := time.Now()
 	for range 30 { // as long as it takes to open more
 		wantBody(t, s.hs.notify(alert("$1", nobody)), rejecting(nobody.Pushkey))
+	}
+	// Another connection is made only if the first answer takes more than 3 s.
+	if c, most := s.apns.Connections(), 1+int((time.Since(began)+time.Second)/(3*time.Second)); c > most {
+		t.Errorf("before the first answer, there are %d connections", c)
 	}
 	close(until)
 	wg.Wait()
