@@ -111,7 +111,9 @@ func TestAPushThatEndsItsGoroutineCostsNoOtherPush(t *testing.T) {
 			r := newRig(t, appFor("app", p))
 			for i := range 2 * maxOverdue {
 				wantLine(t, r.notify(event(fmt.Sprint("$bad", i), device("bad"))), `503 after 5s`)
+				synctest.Wait() // a request is answered before the push's goroutine waits for the next push
 				wantLine(t, r.notify(event(fmt.Sprint("$good", i), device("good"))), `[]`)
+				synctest.Wait()
 			}
 			start := time.Now()
 			r.Shared.Drain(t.Context())
