@@ -143,19 +143,14 @@ func AppendText(b []byte, text string) []byte {
 	return quoted
 }
 
+// asWritten are the options that change nothing of JSON but its white space.
+var asWritten = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true)}
+
 // AppendCompact appends JSON without the white space between its tokens.
 func AppendCompact(b []byte, value json.RawMessage) []byte {
-	inText, begin := false, 0
-	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case c == '"':
-			inText = !inText
-		case inText && c == '\\':
-			i++
-		case !inText && (c == ' ' || c == '\t' || c == '\n' || c == '\r'):
-			b = append(b, value[begin:i]...)
-			begin = i + 1
-		}
+	compact, err := jsontext.AppendFormat(b, value, asWritten...)
+	if err != nil {
+		return append(b, value...)
 	}
-	return append(b, value[begin:]...)
+	return compact
 }
