@@ -11,7 +11,7 @@ import (
 func TestM34_TheServersAreDescribedWithWhatA200IsWorth(t *testing.T) {
 	t.Parallel()
 	keys := []string{"{p:0}:check", "{p:1}:check", "{p:2}:check", "{p:3}:check"}
-	sentinel := redistest.StartSentinel(t, 1, push)
+	sentinel := redistest.StartSentinel(t, 1, append([]string{"--appendfsync", "always"}, push...))
 	cluster := redistest.StartCluster(t, push...)
 	lazy := redistest.Start(t, "--appendfsync", "everysec")
 	shy := redistest.Start(t)

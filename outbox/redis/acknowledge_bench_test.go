@@ -12,7 +12,7 @@ import (
 
 // BenchmarkAcknowledge accepts pushes of many devices at the same time. What is confirmed at the same time shares one confirmation.
 func BenchmarkAcknowledge(b *testing.B) {
-	servers := redistest.StartSentinel(b, 1, nil)
+	servers := redistest.StartSentinel(b, 1, []string{"--appendfsync", "always"})
 	for _, want := range []redisclient.Acknowledge{{}, oneReplica, onDisk} {
 		b.Run(want.String(), func(b *testing.B) {
 			box := opened(b, &Box{Address: storetest.SentinelAddress(servers), Prefix: want.String(), Acknowledge: want, MaxPerApp: 1 << 30})

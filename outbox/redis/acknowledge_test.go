@@ -85,7 +85,7 @@ func TestM27_WhatNoServerCanConfirmFailsTheLoad(t *testing.T) {
 		want  redisclient.Acknowledge
 		cure  string // empty if it loads
 	}{
-		"appendfsync always": {start: alone(), want: onDisk},
+		"appendfsync always": {start: alone("--appendfsync", "always"), want: onDisk},
 		"appendfsync everysec, without WAITAOF": {
 			alone("--appendfsync", "everysec"), onDisk, "acknowledge disk: the server has no WAITAOF, and appendfsync is everysec: set appendfsync always",
 		},
@@ -262,7 +262,7 @@ func TestM30_AWriteThatMustBeConfirmedFollowsItsSlot(t *testing.T) {
 // The table in docs/redis.md has these rows. A test cannot take the power from a machine.
 func TestM31_WhatA200IsWorth(t *testing.T) {
 	t.Parallel()
-	everysec := []string{"--appendfsync", "everysec"}
+	always, everysec := []string{"--appendfsync", "always"}, []string{"--appendfsync", "everysec"}
 	for _, row := range []struct {
 		name     string
 		want     redisclient.Acknowledge
@@ -271,11 +271,11 @@ func TestM31_WhatA200IsWorth(t *testing.T) {
 		kept     string
 	}{
 		{"memory, the process crashes", redisclient.Acknowledge{}, everysec, crash, "1"},
-		{"disk, the process crashes", onDisk, nil, crash, "1"},
-		{"memory, the disk is lost", redisclient.Acknowledge{}, nil, loseDisk, ""},
-		{"disk, the disk is lost", onDisk, nil, loseDisk, ""},
-		{"memory, a replica that lags takes over", redisclient.Acknowledge{}, nil, failOverLagging, ""},
-		{"disk, a replica that lags takes over", onDisk, nil, failOverLagging, ""},
+		{"disk, the process crashes", onDisk, always, crash, "1"},
+		{"memory, the disk is lost", redisclient.Acknowledge{}, always, loseDisk, ""},
+		{"disk, the disk is lost", onDisk, always, loseDisk, ""},
+		{"memory, a replica that lags takes over", redisclient.Acknowledge{}, always, failOverLagging, ""},
+		{"disk, a replica that lags takes over", onDisk, always, failOverLagging, ""},
 		{"replicas, a replica that lags takes over", oneReplica, nil, failOverLagging, "not accepted"},
 		{"replicas, the replica takes over", oneReplica, everysec, failOver, "1"},
 		{"replicas, of two the one that lags is not chosen", oneReplica, nil, failOverToTheBetter, "1"},

@@ -110,7 +110,7 @@ func (k *killed) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func TestM17_AMoveThatIsKilledAtAnyStepIsFinishedByTheNext(t *testing.T) {
 	t.Parallel()
-	url := redistest.Start(t, "--appendfsync", "no").URL
+	url := redistest.Start(t).URL
 	for _, tt := range []struct{ from, to int }{{1, 5}, {5, 3}, {3, 1}} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("from %d to %d, after %v", tt.from, tt.to, after), func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 
 // BenchmarkMemory measures the memory that Redis needs for each record of a dead pushkey. docs/scaling.md has the results.
 func BenchmarkMemory(b *testing.B) {
-	server := redistest.Start(b, "--appendfsync", "no")
+	server := redistest.Start(b)
 	store := opened(b, &Store{Address: at(server.URL + timeouts), now: time.Now})
 	before := server.Memory(b)
 	var next atomic.Int64

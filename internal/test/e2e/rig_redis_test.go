@@ -27,7 +27,7 @@ type sharedScene struct {
 // newSharedScene starts a number of gateways. The URL has options such as "?read_timeout=1s".
 func newSharedScene(t *testing.T, gateways int, urlOptions, boxOptions string) *sharedScene {
 	t.Helper()
-	redis := redistest.Start(t)
+	redis := redistest.Start(t, "--appendfsync", "always") // as docs/redis.md advises
 	url := redis.URL + urlOptions
 	s := newSceneOn(t, gateways, "rejected redis "+url+"\noutbox redis "+url+" {\n"+boxOptions+"\n}\n")
 	s.redis = redis

@@ -8,17 +8,25 @@ import (
 	"testing"
 )
 
-// freePort returns a port of loopback where nobody listens. It is below those that systems give to outgoing connections, so it is still
-// free when a server that was killed starts again.
+// freePort returns a port of loopback where nobody listens. It is below those that systems give to outgoing connections, and no other test
+// gets it before this one ends, so it is still free when a server that was killed starts again.
 func freePort(t testing.TB) int {
 	t.Helper()
+	var config net.ListenConfig
 	for range 100 {
 		port := 10_000 + rand.IntN(20_000) //nolint:gosec // no secret
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address(port))
-		if err == nil {
-			_ = l.Close()
-			return port
+		reserved, err := config.ListenPacket(t.Context(), "udp", address(port)) // the servers use only TCP
+		if err != nil {
+			continue
 		}
+		l, err := config.Listen(t.Context(), "tcp", address(port))
+		if err != nil {
+			_ = reserved.Close()
+			continue
+		}
+		_ = l.Close()
+		t.Cleanup(func() { _ = reserved.Close() })
+		return port
 	}
 	t.Fatal("no port is free")
 	return 0
@@ -26,7 +34,7 @@ func freePort(t testing.TB) int {
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// onPort starts a server on a port. Between the search and the start, another process may take the port, so it tries some.
+// onPort starts a server on a port. Between the search and the start, another program may take the port, so it tries some.
 func onPort(t testing.TB, program string, options func(port int) []string) *Server {
 	t.Helper()
 	s := newServer(t, program)
