@@ -27,7 +27,7 @@ const MaxFlight = attemptTimeout + 2*outbox.WriteTime
 func (g *Gateway) attempt(f *flight) {
 	f.app.hosts.flying.Add(1)
 	f.standing = g.standing(&f.cargo)
-	admitted := f.app.hosts.admit(f.host, applicant{f.queue, f.standing, f.leased, g.trialPatience(f)}, g.Now())
+	admitted := f.app.hosts.admit(f.host, applicant{f.queue, f.standing, f.leased, g.trialPatience(f)}, f.start)
 	g.breakerChanged(f.app, f.host, admitted.change)
 	if admitted.turnedAway {
 		f.turnedAway = true

@@ -480,6 +480,6 @@ func wantPushes(t *testing.T, p *scripted, want int) {
 
 // retry makes an attempt at an entry of the outbox, as a worker does.
 func (r *rig) retry(app *App, entry outbox.Leased) {
-	r.Shared.began(app)
+	r.Shared.began()
 	r.Gateway.retry(app, entry, nil)
 }

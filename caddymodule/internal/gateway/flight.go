@@ -122,7 +122,7 @@ func (g *Gateway) done(f *flight) {
 	if f.worker != nil {
 		f.worker.Release(1)
 	}
-	g.Shared.ended(f.app)
+	g.Shared.ended()
 }
 
 // clear asks the stores whether a flight may start, and otherwise ends it for one of three reasons:

@@ -76,9 +76,9 @@ func (g *Gateway) fuseChanged(app *App, s fuseState) {
 		if len(t.dead) == 0 {
 			continue
 		}
-		g.Shared.began(app)
+		g.Shared.began()
 		go func() {
-			defer g.Shared.ended(app)
+			defer g.Shared.ended()
 			g.withdraw(t.dead)
 		}()
 	}

@@ -34,9 +34,9 @@ type Shared struct {
 	timers   sync.Pool // of *time.Timer, which are stopped
 	closing  chan struct{}
 
-	// running counts the flights under way by app, and idle signals that there are none. It is not a WaitGroup, because a request that
-	// is still served when the process ends may start a flight while another goroutine waits.
-	running map[string]int
+	// running counts the flights under way, and idle signals that there are none. It is not a WaitGroup, because a request that is still
+	// served when the process ends may start a flight while another goroutine waits.
+	running int
 	idle    *sync.Cond
 }
 
@@ -46,7 +46,7 @@ func NewShared() *Shared {
 	s := &Shared{
 		Since: now, minute0: minuteOf(now),
 		flights: make(map[eventKey]*flight), hosts: make(map[string]*hosts), Fuses: newFuses(), Probes: newProbes(),
-		journal: newJournal(), tries: newTries(), inHand: newInHand(), closing: make(chan struct{}), running: make(map[string]int),
+		journal: newJournal(), tries: newTries(), inHand: newInHand(), closing: make(chan struct{}),
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s
@@ -78,24 +78,21 @@ func (s *Shared) Drain(ctx context.Context) {
 	})()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.running) > 0 && ctx.Err() == nil {
+	for s.running > 0 && ctx.Err() == nil {
 		s.idle.Wait()
 	}
 }
 
-func (s *Shared) began(app *App) {
+func (s *Shared) began() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running[app.Pattern]++
+	s.running++
 }
 
-func (s *Shared) ended(app *App) {
+func (s *Shared) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running[app.Pattern]--; s.running[app.Pattern] == 0 {
-		delete(s.running, app.Pattern)
-	}
-	if len(s.running) == 0 {
+	if s.running--; s.running == 0 {
 		s.idle.Broadcast()
 	}
 }
@@ -122,7 +119,7 @@ func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k == (eventKey{}) {
-		s.running[c.app.Pattern]++
+		s.running++
 		return newFlight(c), true, false
 	}
 	s.delivered.age(window, now)
@@ -134,7 +131,7 @@ func (s *Shared) join(c cargo, window time.Duration, now time.Time) (f *flight, 
 	}
 	f = newFlight(c)
 	s.flights[k] = f
-	s.running[c.app.Pattern]++
+	s.running++
 	return f, true, false
 }
 

@@ -134,7 +134,7 @@ func (g *Gateway) work(ctx context.Context, app *App) {
 		leased, err := g.box.queue.Lease(ctx, app.Pattern, n)
 		slots.Release(int64(n - len(leased)))
 		for _, entry := range leased {
-			g.Shared.began(app)
+			g.Shared.began()
 			g.Shared.crew.run(&retrial{g, app, entry, slots})
 		}
 		if err == nil {

@@ -50,12 +50,22 @@ type metricSet struct {
 	outboxRefusals       *prometheus.CounterVec
 	eventsForgotten      prometheus.Counter
 
-	series sync.Map // of pushes, by seriesKey
-	many   atomic.Int64
+	ofPushes sync.Map // *pushSeries by seriesKey
+	many     atomic.Int64
 }
 
-// seriesKey identifies a series of pushes.
-type seriesKey struct{ app, provider, outcome, reason string }
+// seriesKey identifies the series that count pushes with an outcome.
+type seriesKey struct {
+	app, provider, outcome, reason string
+	untried                        bool
+}
+
+// pushSeries are the series that count pushes with an outcome. To find each of them by its labels takes longer than to count.
+type pushSeries struct {
+	pushes  prometheus.Counter
+	seconds prometheus.Observer // nil if there was no attempt
+	age     prometheus.Observer // nil if they were not delivered
+}
 
 func newMetrics() *metricSet {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -152,33 +162,41 @@ func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 
 // push counts an attempt.
 func (m *metricSet) push(a gateway.Attempt) {
-	app, provider := a.App.Pattern, a.App.ProviderName
-	m.pushesOf(seriesKey{app, provider, a.Kind(), a.Outcome.Reason}).Inc()
-	if !a.Untried {
-		m.pushSeconds.WithLabelValues(app, provider).Observe(a.Duration.Seconds())
+	app, provider, outcome := a.App.Pattern, a.App.ProviderName, a.Kind()
+	of := m.seriesOf(seriesKey{app, provider, outcome, a.Outcome.Reason, a.Untried})
+	of.pushes.Inc()
+	if of.seconds != nil {
+		of.seconds.Observe(a.Duration.Seconds())
 	}
-	if a.Known && a.Kind() == providers.KindRejected.String() {
+	if of.age != nil {
+		of.age.Observe(a.Age.Seconds())
+	}
+	if a.Known && outcome == providers.KindRejected.String() {
 		m.lost.WithLabelValues(app, provider).Inc()
-	}
-	if a.Outcome.Kind == providers.KindDelivered {
-		m.deliveryAge.WithLabelValues(app, provider).Observe(a.Age.Seconds())
 	}
 }
 
 // dropped counts pushes that were dropped without an attempt.
 func (m *metricSet) dropped(a *gateway.App, reason string, pushes int) {
-	m.pushesOf(seriesKey{a.Pattern, a.ProviderName, providers.KindDropped.String(), reason}).Add(float64(pushes))
+	m.seriesOf(seriesKey{a.Pattern, a.ProviderName, providers.KindDropped.String(), reason, true}).pushes.Add(float64(pushes))
 }
 
-func (m *metricSet) pushesOf(k seriesKey) prometheus.Counter {
-	if c, ok := m.series.Load(k); ok {
-		return c.(prometheus.Counter)
+func (m *metricSet) seriesOf(k seriesKey) *pushSeries {
+	if of, ok := m.ofPushes.Load(k); ok {
+		return of.(*pushSeries)
 	}
 	if m.many.Add(1) > maxSeries {
-		return m.pushes.WithLabelValues(k.app, k.provider, k.outcome, otherReason)
+		k.reason = otherReason
 	}
-	c, _ := m.series.LoadOrStore(k, m.pushes.WithLabelValues(k.app, k.provider, k.outcome, k.reason))
-	return c.(prometheus.Counter)
+	of := &pushSeries{pushes: m.pushes.WithLabelValues(k.app, k.provider, k.outcome, k.reason)}
+	if !k.untried {
+		of.seconds = m.pushSeconds.WithLabelValues(k.app, k.provider)
+	}
+	if k.outcome == providers.KindDelivered.String() {
+		of.age = m.deliveryAge.WithLabelValues(k.app, k.provider)
+	}
+	m.ofPushes.Store(k, of)
+	return of
 }
 
 // storeFailed counts a store's failure.

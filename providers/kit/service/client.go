@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -203,7 +202,7 @@ const maxReplays = 5
 // section 8.7). For example, the connection ended first, or had reached its limit of requests.
 //
 // If the answer comes after the request's context is done, RoundTrip returns the context's error. The answer's body must be closed, which
-// makes room for the next request. With HTTP/1.1, the connection is reused only if the body was read to its end.
+// makes room for the next request. Closing it reads the rest of the answer, up to 16 KiB and as long as the request's context allows.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req == nil || req.URL == nil || req.URL.Scheme != "https" || req.URL.Host != c.host {
 		if req != nil && req.Body != nil {
@@ -262,21 +261,17 @@ func rewound(req *http.Request) (*http.Request, error) {
 // body releases the request's slot when it is closed.
 type body struct {
 	io.ReadCloser
-	whole atomic.Bool // the rest of the answer does not block the next request
-	done  func()
+	connections *connections
+	conn        *connection
+	whole       atomic.Bool // the rest of the answer does not block the next request
+	closed      atomic.Bool
 }
 
 // body returns an answer's body. If an HTTP/1.1 answer was not read to its end, net/http closes the connection a little later. No other
 // request may get the connection in the meantime.
 func (c *Client) body(resp *http.Response, conn *connection) *body {
-	b := &body{ReadCloser: resp.Body}
+	b := &body{ReadCloser: resp.Body, connections: c.connections, conn: conn}
 	b.whole.Store(resp.ProtoMajor > 1 || resp.Body == http.NoBody)
-	b.done = sync.OnceFunc(func() {
-		if !b.whole.Load() {
-			c.connections.abandon(conn)
-		}
-		c.connections.release(conn)
-	})
 	return b
 }
 
@@ -289,9 +284,20 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the body.
+// maxRest is how much of an answer is read when its body is closed.
+const maxRest = 16 << 10
+
+// Close reads the rest of the body, and closes it. Otherwise, net/http would close a connection of HTTP/1.1, and reset a stream of HTTP/2.
+// A reset is another message for each push, and servers take many resets for an attack (CVE-2023-44487).
 func (b *body) Close() error {
+	_, _ = io.CopyN(io.Discard, b, maxRest)
 	err := b.ReadCloser.Close()
-	b.done()
+	if b.closed.Swap(true) {
+		return err
+	}
+	if !b.whole.Load() {
+		b.connections.abandon(b.conn)
+	}
+	b.connections.release(b.conn)
 	return err
 }
