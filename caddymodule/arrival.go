@@ -72,7 +72,7 @@ func proved(server *caddyhttp.Server, secure bool, to gateway.Address, port stri
 		}
 	}
 	if caught := gateway.Catch("MatchWithError", func() {
-		s = site(caddyhttp.PrepareRequest(r, caddy.NewReplacer(), unanswered{}, server))
+		s = site(caddyhttp.PrepareRequest(r, caddy.NewReplacer(), unanswered{}, server), server)
 	}); caught != nil {
 		return providers.Site{Port: port}
 	}

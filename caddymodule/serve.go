@@ -86,8 +86,9 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 	if request.HasProbe() {
 		request.Arrived = h.sighting(r)
 	}
-	a := h.app.gateway.Notify(request, site(r), h.serves)
-	telemetry.AccessLog(r.Context(), len(request.Devices), a.Results)
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	a := h.app.gateway.Notify(request, site(r, server), h.serves)
+	telemetry.AccessLog(r.Context(), server, len(request.Devices), a.Results)
 	status := http.StatusOK
 	if a.Err != nil {
 		h.app.observer.RequestRefused(a.Err, h.seen(r, r.URL.Path))

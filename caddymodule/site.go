@@ -12,8 +12,8 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers"
 )
 
-// site returns what the request proves about the site where it arrived.
-func site(r *http.Request) providers.Site {
+// site returns what the request proves about the site of the server where it arrived. The server is nil if it is unknown.
+func site(r *http.Request, server *caddyhttp.Server) providers.Site {
 	var s providers.Site
 	host, port := r.Host, ""
 	if strings.Contains(host, ":") { // without a port, SplitHostPort would allocate an error
@@ -21,7 +21,7 @@ func site(r *http.Request) providers.Site {
 			host, port = name, number
 		}
 	}
-	if r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(host, r.TLS.ServerName) && named(r, r.TLS.ServerName) {
+	if r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(host, r.TLS.ServerName) && named(r, server, r.TLS.ServerName) {
 		s.Host = strings.ToLower(r.TLS.ServerName)
 		s.Client = clientIP(r)
 		if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
@@ -40,9 +40,8 @@ func site(r *http.Request) providers.Site {
 // named reports whether the operator gave a site of the server exactly this name. The sender chooses the name among all that the sites
 // accept, and so also where it resolves to. Therefore wildcards, placeholders and sites for all names don't count. Only the server's
 // top-level routes count, which are the sites. A nested route may have a name only to refuse it.
-func named(r *http.Request, name string) bool {
-	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
+func named(r *http.Request, server *caddyhttp.Server, name string) bool {
+	if server == nil {
 		return false
 	}
 	for _, route := range server.Routes {
@@ -81,6 +80,9 @@ func clientIP(r *http.Request) string {
 	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
 		client, _ := vars[caddyhttp.ClientIPVarKey].(string)
 		if ip, err := netip.ParseAddr(client); err == nil {
+			if ip.Is4() { // there is only one way to write it
+				return client
+			}
 			return ip.Unmap().WithZone("").String()
 		}
 	}

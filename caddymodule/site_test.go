@@ -79,11 +79,17 @@ func TestASiteIsProvedByTheVeryNameThatTheOperatorGaveIt(t *testing.T) {
 				want.Client = "192.0.2.1"
 				_, want.PublicPort, _ = strings.Cut(tt.host, ":")
 			}
-			if got := site(r); got != want {
+			if got := siteOf(r); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
 	}
+}
+
+// siteOf is what the handler finds.
+func siteOf(r *http.Request) providers.Site {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return site(r, server)
 }
 
 // notHost is a matcher that excludes a host.
@@ -120,7 +126,7 @@ func TestTheSitesPublicPortIsTheOneThatTheHostHeaderNames(t *testing.T) {
 			t.Parallel()
 			r := requestTo("push.example.org", "push.example.org", push, caddy.NewReplacer())
 			r.Host = tt.host
-			if got := site(r); got.PublicPort != tt.want || got.Port != "8443" {
+			if got := siteOf(r); got.PublicPort != tt.want || got.Port != "8443" {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -149,7 +155,7 @@ func TestTheSenderIsWhomCaddyKnows(t *testing.T) {
 			if tt.vars != nil {
 				r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, tt.vars))
 			}
-			if got := site(r).Client; got != tt.want {
+			if got := siteOf(r).Client; got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -182,7 +188,7 @@ func TestTheSitesPortIsTheListeners(t *testing.T) {
 			t.Parallel()
 			r := httptest.NewRequest(http.MethodPost, "https://push.example.org"+endpoint, nil)
 			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tt.local))
-			if got := site(r); got != (providers.Site{Port: tt.want}) {
+			if got := siteOf(r); got != (providers.Site{Port: tt.want}) {
 				t.Errorf("got %+v, want port %q", got, tt.want)
 			}
 		})

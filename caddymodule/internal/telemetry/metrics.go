@@ -50,8 +50,15 @@ type metricSet struct {
 	outboxRefusals       *prometheus.CounterVec
 	eventsForgotten      prometheus.Counter
 
-	ofPushes sync.Map // *pushSeries by seriesKey
-	many     atomic.Int64
+	ofPushes  sync.Map // *pushSeries by seriesKey
+	many      atomic.Int64
+	ofDevices sync.Map // prometheus.Counter by devicesKey
+}
+
+// devicesKey identifies the series that counts devices with a result.
+type devicesKey struct {
+	app, provider string
+	result        gateway.Result
 }
 
 // seriesKey identifies the series that count pushes with an outcome.
@@ -157,7 +164,12 @@ func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 	if app != nil {
 		pattern, provider = app.Pattern, app.ProviderName
 	}
-	m.devices.WithLabelValues(pattern, provider, result.String()).Inc()
+	k := devicesKey{pattern, provider, result}
+	of, ok := m.ofDevices.Load(k)
+	if !ok {
+		of, _ = m.ofDevices.LoadOrStore(k, m.devices.WithLabelValues(pattern, provider, result.String()))
+	}
+	of.(prometheus.Counter).Inc()
 }
 
 // push counts an attempt.
