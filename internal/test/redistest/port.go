@@ -14,7 +14,7 @@ func freePort(t testing.TB) int {
 	t.Helper()
 	var config net.ListenConfig
 	for range 100 {
-		port := 10_000 + rand.IntN(20_000) //nolint:gosec // no secret
+		port := 10_000 + rand.IntN(20_000)                                      //nolint:gosec // no secret
 		reserved, err := config.ListenPacket(t.Context(), "udp", address(port)) // the servers use only TCP
 		if err != nil {
 			continue
