@@ -182,7 +182,7 @@ func (g *Gateway) turnDown(deliveries []delivery) Answer {
 	return a
 }
 
-// newID returns the ID of a new push: a random UUID (RFC 9562 section 5.4). It is no secret.
+// newID returns the ID of a new push: a random UUID (RFC 9562 section 5.4). It need not be secret.
 func newID() string {
 	var id uuid.UUID
 	binary.NativeEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // see above
