@@ -102,7 +102,7 @@ func TestM27_WhatNoServerCanConfirmFailsTheLoad(t *testing.T) {
 		"WAITAOF and no file, seen by that": {without("-config", valkey("--appendonly", "no")), onDisk, "set appendonly yes"},
 		"WAITAOF and appendfsync no":        {valkey("--appendfsync", "no"), onDisk, "set appendfsync always"},
 		"a user who may not use WAITAOF": {
-			without("-waitaof", valkey()), onDisk, "add +waitaof to its permissions",
+			without("-waitaof", valkey("--appendfsync", "everysec")), onDisk, "add +waitaof to its permissions",
 		},
 		"fewer replicas than the sentinels know": {
 			sentinels(1), redisclient.Acknowledge{Replicas: 2}, "the primary has 1 replicas: add replicas, or write a smaller number",

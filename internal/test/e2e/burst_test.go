@@ -3,8 +3,10 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/test/apnstest"
 )
@@ -13,8 +15,8 @@ import (
 // more connections than that takes. Otherwise, a push service that takes a second would make a burst take several.
 func TestABurstIsSentAtOnceOnAsFewConnectionsAsItTakes(t *testing.T) {
 	t.Parallel()
-	for requests, connections := range map[int]int{1000: 1, 2000: 2} {
-		t.Run(fmt.Sprint(requests), func(t *testing.T) {
+	for pushes, connections := range map[int]int{1000: 1, 2000: 2} {
+		t.Run(fmt.Sprint(pushes), func(t *testing.T) {
 			t.Parallel()
 			let := make(chan struct{})
 			release := sync.OnceFunc(func() { close(let) })
@@ -22,24 +24,29 @@ func TestABurstIsSentAtOnceOnAsFewConnectionsAsItTakes(t *testing.T) {
 			a.Answer("", apnstest.Answer{}, apnstest.Answer{Until: let, Times: -1})
 			gateway := startGateway(t, stateless+a.app("org.example.ios", "", "wait 25s"), "matrix_push")
 			hs := &homeserver{t: t, client: gateway.client(true), url: gateway.url()}
-			phones := iPhones("org.example.ios", requests)
+			phones := iPhones("org.example.ios", pushes)
+			began := time.Now()
 			var group sync.WaitGroup
 			defer group.Wait()
 			defer release()
-			for i, phone := range phones {
+			for some := range slices.Chunk(phones, 100) { // with a request for each phone, the handshakes of TLS take most of the time
 				group.Go(func() {
-					if r, err := hs.try(alert(fmt.Sprint("$", i), phone)); err != nil || r.Status != http.StatusOK {
+					if r, err := hs.try(alert("$1", some...)); err != nil || r.Status != http.StatusOK {
 						t.Errorf("answered %d %s, %v", r.Status, r.Body, err)
 					}
 				})
 			}
-			a.await(t, func() bool { return a.Held() == requests-1 })
+			a.await(t, func() bool { return a.Held() == pushes-1 })
+			most := connections
+			if time.Since(began) > 3*time.Second {
+				most++ // because the first answer may have been late on a busy machine
+			}
 			release()
 			group.Wait()
-			if n := a.Connections(); n != connections {
-				t.Errorf("%d connections were made, want %d", n, connections)
+			if n := a.Connections(); n < connections || n > most {
+				t.Errorf("%d connections were made, want %d to %d", n, connections, most)
 			}
-			if n := len(a.Pushes()); n != requests {
+			if n := len(a.Pushes()); n != pushes {
 				t.Errorf("%d pushes arrived", n)
 			}
 		})
