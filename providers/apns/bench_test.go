@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/readonce"
 )
 
 func BenchmarkBuild(b *testing.B) {
@@ -24,9 +25,13 @@ func BenchmarkBuildLongMessage(b *testing.B) {
 }
 
 func benchmark(b *testing.B, n *providers.Notification, data string) {
+	known, err := readonce.New[*defaults]()
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := build(n, deviceWith(data), options{}, 4096); err != nil {
+		if _, err := build(n, deviceWith(data), options{known: known}, 4096); err != nil {
 			b.Fatal(err)
 		}
 	}

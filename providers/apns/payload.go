@@ -11,6 +11,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/readonce"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
@@ -28,6 +29,8 @@ type options struct {
 	threadRoom bool
 	// faults reports members of default_payload that were left out; nil if nobody needs the reports.
 	faults *clientjson.Faults
+	// known has the default_payloads that were read last; nil if none are remembered.
+	known *readonce.Devices[*defaults]
 	// pushType is the name of the push type; empty is alert.
 	pushType string
 	// now is the time of a Live Activity's update.
@@ -59,7 +62,7 @@ func build(n *providers.Notification, to *providers.Device, o options, limit int
 	case !tells && !takesCounts(o.pushType):
 		return message{}, errUnsuited
 	}
-	d := newDocument(to, o.faults)
+	d := newDocument(to, o)
 	if tells {
 		d.setIDs(n)
 	}
@@ -123,38 +126,14 @@ type document struct {
 	mayLackAPS bool
 }
 
-// newDocument starts from the pusher's default_payload, without the parts that Apple would not accept.
-func newDocument(to *providers.Device, faults *clientjson.Faults) *document {
-	d := &document{members: lenient.Object(clientjson.DefaultPayloadValue(to, faults))}
-	d.members.remove("room_id", "event_id") // only the homeserver may set these
-	d.aps = defaultAPS(d.members.get("aps"), to, faults)
-	return d
+// newDocument starts from the pusher's default_payload.
+func newDocument(to *providers.Device, o options) *document {
+	from := defaultsOf(to, o.known)
+	if from.fault != (fault{}) {
+		o.faults.LeftOut(to, from.fault.member, from.fault.must)
+	}
+	return &document{members: from.members.clone(), aps: from.aps.clone()}
 }
-
-// defaultAPS returns the members of the pusher's aps that are valid; none if it is not an object.
-func defaultAPS(value json.RawMessage, to *providers.Device, faults *clientjson.Faults) object {
-	if isAbsent(value) {
-		return nil
-	}
-	if value[0] != '{' {
-		faults.LeftOut(to, "default_payload.aps", "a JSON object")
-		return nil
-	}
-	aps := object(lenient.Object(value))
-	alert := aps.get("alert")
-	switch {
-	case isAbsent(alert):
-	case alert[0] == '{', alert[0] == '"':
-		return aps
-	default:
-		faults.LeftOut(to, "default_payload.aps.alert", "a JSON object or a string")
-	}
-	aps.remove("alert")
-	return aps
-}
-
-// isAbsent reports whether there is no value, or null.
-func isAbsent(value json.RawMessage) bool { return len(value) == 0 || value[0] == 'n' }
 
 func (d *document) setIDs(n *providers.Notification) {
 	d.setString("room_id", n.RoomID)

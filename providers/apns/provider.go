@@ -12,6 +12,8 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/pooled"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/readonce"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
@@ -81,11 +83,16 @@ type Provider struct {
 	topic      string
 	pushType   pushtype.Type
 	faults     *clientjson.Faults
+	known      *readonce.Devices[*defaults] // nil before Provision
+	share      *pooled.Share[*readonce.Devices[*defaults]]
 	server     *url.URL
 	credential credential
 	client     *service.Client
 	renewal    *renewal
 }
+
+// known has the default_payloads of all apps, so strangers can't use more memory with more apps.
+var known = pooled.NewPool[*readonce.Devices[*defaults]]()
 
 // CaddyModule returns the module's name and constructor.
 func (*Provider) CaddyModule() caddy.ModuleInfo {
@@ -107,6 +114,10 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.faults, p.renewal = clientjson.NewFaults(ctx.Logger()), new(renewal)
+	if p.share, err = known.Take("", readonce.New[*defaults]); err != nil {
+		return err
+	}
+	p.known = p.share.Value
 	if p.credential, err = p.loadCredential(ctx.Logger(), p.renewConnections); err != nil {
 		return err
 	}
@@ -156,7 +167,7 @@ func (p *Provider) renewConnections() {
 
 // Cleanup releases the connections and the provider token.
 func (p *Provider) Cleanup() error {
-	err := p.client.Close()
+	err := errors.Join(p.client.Close(), p.share.Release())
 	if p.credential != nil {
 		err = errors.Join(err, p.credential.close())
 	}

@@ -68,7 +68,7 @@ func (p *Provider) message(push *providers.Push, options options) (token string,
 
 // options returns the operator's choices.
 func (p *Provider) options() options {
-	return options{threadRoom: p.ThreadID == "room", faults: p.faults, pushType: p.pushType.Name, now: time.Now()}
+	return options{threadRoom: p.ThreadID == "room", faults: p.faults, known: p.known, pushType: p.pushType.Name, now: time.Now()}
 }
 
 // send makes the request with the credential. It tries once more with a fresh provider token if APNs finds that one expired, or on a new

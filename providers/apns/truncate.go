@@ -18,7 +18,7 @@ import (
 // remains; nothing is sent that would not fit.
 func (d *document) fit(limit int) ([]byte, bool) {
 	whole := d.marshal()
-	if !measure(whole).over(limit) {
+	if 2*len(whole) <= limit || !measure(whole).over(limit) { // even with a space after each byte
 		return whole, true
 	}
 	alert, texts := decodeAlert(d.aps.get("alert"))
