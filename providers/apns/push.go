@@ -15,6 +15,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/internal/pushtype"
 	"github.com/matrix-push/caddy-matrix-push/providers"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/collapse"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/posting"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
@@ -150,16 +151,10 @@ const devicePath = "/3/device/"
 
 // post makes one request.
 func (p *Provider) post(ctx context.Context, token, bearer string, header http.Header, body []byte) (answer, error) {
-	req := (&http.Request{
-		Method: http.MethodPost, URL: p.client.URL(devicePath + token),
-		Proto: "HTTP/2.0", ProtoMajor: 2, Header: header,
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
-	}).WithContext(ctx)
 	if bearer != "" {
 		header["Authorization"] = []string{"bearer " + bearer}
 	}
-	resp, err := p.client.RoundTrip(req)
+	resp, err := p.client.RoundTrip(posting.New(ctx, p.client.URL(devicePath+token), header, body))
 	if err != nil {
 		return answer{}, err
 	}

@@ -1,13 +1,13 @@
 package fcm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/posting"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/service"
 )
@@ -94,12 +94,7 @@ func (c *client) header() http.Header {
 func (c *client) post(ctx context.Context, body []byte, token string) (*answer, error) {
 	header := c.header()
 	header["Authorization"] = []string{"Bearer " + token}
-	req := (&http.Request{
-		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Proto: "HTTP/2.0", ProtoMajor: 2, Header: header,
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
-	}).WithContext(ctx)
-	resp, err := c.service.RoundTrip(req)
+	resp, err := c.service.RoundTrip(posting.New(ctx, c.url, header, body))
 	if err != nil {
 		return nil, err
 	}

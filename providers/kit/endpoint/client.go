@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/posting"
 )
 
 // Client posts pushes to URLs that users chose. It is safe for concurrent use.
@@ -102,11 +102,7 @@ func (c *Client) Post(ctx context.Context, endpoint *url.URL, site providers.Sit
 		ctx = used.watch(ctx)
 	}
 	defer used.end()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
-	if err != nil {
-		return Response{}, err
-	}
-	req.Header = w.header
+	req := posting.New(ctx, target, w.header, body)
 	resp, err := transport.RoundTrip(req)
 	if err == nil && ctx.Err() != nil {
 		// net/http may still read what comes while it closes the connection of HTTP/1.1. That can be a 200 that nobody meant: a server

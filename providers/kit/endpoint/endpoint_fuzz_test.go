@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/matrix-push/caddy-matrix-push/providers"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/posting"
 )
 
 // endpointForm is an https URL by RFC 3986 without user information: the authority ends where the path, the query or the fragment
@@ -54,7 +56,7 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil || Host(u.String()) != Host(raw) || again.String() != u.String() {
 			t.Errorf("%q becomes %s, and that %s, %v", raw, u, again, err)
 		}
-		wantOneRequest(t, raw, u.String())
+		wantOneRequest(t, raw, u)
 	})
 }
 
@@ -70,12 +72,15 @@ func oneSpelling(host string) (spelling string, known bool) {
 }
 
 // wantOneRequest checks that the connection carries exactly one request line and one Host, whatever the endpoint contains.
-func wantOneRequest(t *testing.T, raw, target string) {
-	req, err := http.NewRequest(http.MethodPost, target, http.NoBody)
+func wantOneRequest(t *testing.T, raw string, target *url.URL) {
+	written, err := url.Parse(target.String())
 	if err != nil {
-		t.Fatalf("%q is accepted, and no request can be made: %v", raw, err)
+		t.Fatalf("%q becomes %s, which is not a URL: %v", raw, target, err)
 	}
-	req.Header.Set("User-Agent", "fuzz")
+	if written.Host != target.Host || written.RequestURI() != target.RequestURI() {
+		t.Errorf("%q leads to %s at %s, and as text to %s at %s", raw, target.RequestURI(), target.Host, written.RequestURI(), written.Host)
+	}
+	req := posting.New(t.Context(), target, http.Header{"User-Agent": {"fuzz"}}, nil)
 	dump, err := httputil.DumpRequestOut(req, false)
 	if err != nil {
 		return // the transport may refuse what the parser accepts
