@@ -87,8 +87,9 @@ func (h *Handler) notify(w http.ResponseWriter, r *http.Request) int {
 		request.Arrived = h.sighting(r)
 	}
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	log := telemetry.AccessLogOf(r.Context(), server)
 	a := h.app.gateway.Notify(request, site(r, server), h.serves)
-	telemetry.AccessLog(r.Context(), server, len(request.Devices), a.Results)
+	log.Answered(len(request.Devices), a.Results)
 	status := http.StatusOK
 	if a.Err != nil {
 		h.app.observer.RequestRefused(a.Err, h.seen(r, r.URL.Path))

@@ -49,6 +49,9 @@ func named(r *http.Request, server *caddyhttp.Server, name string) bool {
 			if !hasName(set, name) {
 				continue
 			}
+			if len(set) == 1 { // only the hosts
+				return true
+			}
 			// Other matchers of the set, such as `not`, may exclude the name.
 			if matches, err := set.MatchWithError(r); err == nil && matches {
 				return true

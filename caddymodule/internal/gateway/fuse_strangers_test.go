@@ -24,7 +24,7 @@ func (r *rig) deliveredTo(appID string, i, j rune) {
 
 // meet makes a device known.
 func (r *rig) meet(appID, pushkey string) {
-	r.Shared.proven.add(rejected.KeyOf(appID, pushkey), time.Now())
+	r.Shared.proven.add(time.Now(), rejected.KeyOf(appID, pushkey))
 }
 
 // numbered returns the key of a made-up device. Whoever makes it up can choose most of its bits.

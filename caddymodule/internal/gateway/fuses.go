@@ -107,7 +107,7 @@ func (g *Gateway) withdraw(dead []withdrawn) {
 // forget removes the record of a device that is not believed to be dead.
 func (g *Gateway) forget(d withdrawn) {
 	if d.known { // the record had ended that
-		g.Shared.proven.add(d.key, g.Now())
+		g.Shared.proven.add(g.Now(), d.key)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rejected.WriteTime)
 	defer cancel()

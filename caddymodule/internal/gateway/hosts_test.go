@@ -169,7 +169,7 @@ func TestATrialIsThePendingPushOfADeviceThatWasDeliveredTo(t *testing.T) {
 		p.fixed.Store(false)
 		for i := range 2 * breakerMin {
 			k := rejected.KeyOf("app", fmt.Sprint("host/forgotten", i)) // hosts that took pushes, but not lately here
-			r.Shared.proven.add(k, r.Now())
+			r.Shared.proven.add(r.Now(), k)
 			wantLine(t, r.notify(event(fmt.Sprint("$", i), device(fmt.Sprint("host/forgotten", i)))), `[]`)
 		}
 		wantLine(t, r.notify(event("$again", device("host/known"))), `[]`)

@@ -49,11 +49,21 @@ func (p *proven) has(k rejected.Key) bool {
 	return ok
 }
 
-// add notes a delivery, and reports whether it is the first one of the week.
-func (p *proven) add(k rejected.Key, now time.Time) (first bool) {
-	this := weekOf(now)
+// add notes a delivery to a device, or to a group's host, and returns the keys for which it is the first one of the week.
+func (p *proven) add(now time.Time, keys ...rejected.Key) (first []rejected.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, k := range keys {
+		if p.note(k, now) {
+			first = append(first, k)
+		}
+	}
+	return first
+}
+
+// note notes a delivery for one of the keys, and reports whether it is the first one of the week. The caller holds mu.
+func (p *proven) note(k rejected.Key, now time.Time) (first bool) {
+	this := weekOf(now)
 	if p.young[k] == this {
 		return false
 	}
@@ -106,10 +116,12 @@ func (g *Gateway) noteDelivered(c *cargo) {
 	if c.host != "" {
 		keys = append(keys, groupKey(c.app.Pattern, c.group))
 	}
-	for _, k := range keys {
-		if g.Shared.proven.add(k, now) && g.box.voucher != nil {
-			g.box.voucher.Vouch(k, now.Add(provenFor))
-		}
+	first := g.Shared.proven.add(now, keys...)
+	if g.box.voucher == nil {
+		return
+	}
+	for _, k := range first {
+		g.box.voucher.Vouch(k, now.Add(provenFor))
 	}
 }
 
@@ -119,7 +131,7 @@ func (g *Gateway) recallProven(ctx context.Context) error {
 		return nil
 	}
 	before := g.Now().Add(-weekTime) // so the next delivery is noted again
-	return g.box.voucher.Vouched(ctx, func(k [16]byte) { g.Shared.proven.add(k, before) })
+	return g.box.voucher.Vouched(ctx, func(k [16]byte) { g.Shared.proven.add(before, k) })
 }
 
 // groupOf returns the owner of a host: the registrable domain of a name, or the block of an address that one customer gets. It is empty

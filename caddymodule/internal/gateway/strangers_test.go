@@ -612,18 +612,18 @@ func TestThoseProvenAreBounded(t *testing.T) {
 	var p proven
 	now := time.Now()
 	for i := range 3 * maxProven {
-		p.add(rejected.Key{1: byte(i >> 24), 2: byte(i >> 16), 3: byte(i >> 8), 4: byte(i)}, now)
+		p.add(now, rejected.Key{1: byte(i >> 24), 2: byte(i >> 16), 3: byte(i >> 8), 4: byte(i)})
 	}
 	if n := len(p.young) + len(p.old); n > 2*maxProven {
 		t.Errorf("%d are remembered", n)
 	}
 	last := rejected.Key{255}
-	p.add(last, now)
-	p.add(rejected.Key{254}, now.Add(provenFor))
+	p.add(now, last)
+	p.add(now.Add(provenFor), rejected.Key{254})
 	if !p.has(last) {
 		t.Error("one is forgotten too early")
 	}
-	p.add(rejected.Key{253}, now.Add(2*provenFor))
+	p.add(now.Add(2*provenFor), rejected.Key{253})
 	if p.has(last) {
 		t.Error("one is never forgotten")
 	}

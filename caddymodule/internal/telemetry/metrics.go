@@ -2,11 +2,8 @@ package telemetry
 
 import (
 	"errors"
-	"net/http"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,9 +47,9 @@ type metricSet struct {
 	outboxRefusals       *prometheus.CounterVec
 	eventsForgotten      prometheus.Counter
 
-	ofPushes  sync.Map // *pushSeries by seriesKey
-	many      atomic.Int64
-	ofDevices sync.Map // prometheus.Counter by devicesKey
+	ofStatuses table[int, prometheus.Counter]
+	ofPushes   table[seriesKey, *pushSeries]
+	ofDevices  table[devicesKey, prometheus.Counter]
 }
 
 // devicesKey identifies the series that counts devices with a result.
@@ -141,18 +138,16 @@ func Answered(status int, took time.Duration) { metrics.answered(status, took) }
 func Refused(status int) { metrics.refused(status) }
 
 func (m *metricSet) answered(status int, took time.Duration) {
-	m.notifications.WithLabelValues(code(status)).Inc()
+	m.refused(status)
 	m.notificationSeconds.Observe(took.Seconds())
 }
 
-func (m *metricSet) refused(status int) { m.notifications.WithLabelValues(code(status)).Inc() }
-
-// code returns a status as a label. Nearly all requests are answered with 200, and strconv.Itoa would allocate for each of them.
-func code(status int) string {
-	if status == http.StatusOK {
-		return "200"
+func (m *metricSet) refused(status int) {
+	of, ok := m.ofStatuses.find(status)
+	if !ok {
+		of = m.ofStatuses.add(status, m.notifications.WithLabelValues(strconv.Itoa(status)))
 	}
-	return strconv.Itoa(status)
+	of.Inc()
 }
 
 // refusal counts a request that was refused as a whole. The engine defines the reasons.
@@ -165,11 +160,11 @@ func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 		pattern, provider = app.Pattern, app.ProviderName
 	}
 	k := devicesKey{pattern, provider, result}
-	of, ok := m.ofDevices.Load(k)
+	of, ok := m.ofDevices.find(k)
 	if !ok {
-		of, _ = m.ofDevices.LoadOrStore(k, m.devices.WithLabelValues(pattern, provider, result.String()))
+		of = m.ofDevices.add(k, m.devices.WithLabelValues(pattern, provider, result.String()))
 	}
-	of.(prometheus.Counter).Inc()
+	of.Inc()
 }
 
 // push counts an attempt.
@@ -194,10 +189,10 @@ func (m *metricSet) dropped(a *gateway.App, reason string, pushes int) {
 }
 
 func (m *metricSet) seriesOf(k seriesKey) *pushSeries {
-	if of, ok := m.ofPushes.Load(k); ok {
-		return of.(*pushSeries)
+	if of, ok := m.ofPushes.find(k); ok {
+		return of
 	}
-	if m.many.Add(1) > maxSeries {
+	if m.ofPushes.len() >= maxSeries {
 		k.reason = otherReason
 	}
 	of := &pushSeries{pushes: m.pushes.WithLabelValues(k.app, k.provider, k.outcome, k.reason)}
@@ -207,8 +202,7 @@ func (m *metricSet) seriesOf(k seriesKey) *pushSeries {
 	if k.outcome == providers.KindDelivered.String() {
 		of.age = m.deliveryAge.WithLabelValues(k.app, k.provider)
 	}
-	m.ofPushes.Store(k, of)
-	return of
+	return m.ofPushes.add(k, of)
 }
 
 // storeFailed counts a store's failure.

@@ -199,7 +199,7 @@ func TestThePageHasEachFieldAndPlaceholderOfTheAccessLog(t *testing.T) {
 	t.Parallel()
 	extra, repl := new(caddyhttp.ExtraLogFields), caddy.NewReplacer()
 	ctx := context.WithValue(context.WithValue(t.Context(), caddyhttp.ExtraLogFieldsCtxKey, extra), caddy.ReplacerCtxKey, repl)
-	AccessLog(ctx, nil, 1, gateway.Results{})
+	AccessLogOf(ctx, nil).Answered(1, gateway.Results{})
 	var fields []string
 	for list, i := reflect.ValueOf(extra).Elem().FieldByName("fields"), 0; i < list.Len(); i++ {
 		fields = append(fields, list.Index(i).FieldByName("Key").String())
