@@ -2,6 +2,7 @@ package apns
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/matrix-push/caddy-matrix-push/internal/lenient"
 	"github.com/matrix-push/caddy-matrix-push/providers"
@@ -38,6 +39,7 @@ func readDefaults(d *providers.Device) (*defaults, error) {
 	from := &defaults{members: readObject(value)}
 	from.members.remove("room_id", "event_id") // only the homeserver may set these
 	from.aps, from.fault = readAPS(from.members.get("aps"))
+	from.members, from.aps = slices.Clone(from.members), slices.Clone(from.aps) // no larger than needed, since it is remembered
 	return from, nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/clientjson"
 )
 
-// FuzzObject wants an object as encoding/json writes it, with the values as the client wrote them but for white space.
+// FuzzObject wants an object as encoding/json writes it, and the values as the client wrote them, without white space.
 func FuzzObject(f *testing.F) {
 	for _, request := range corpus.Requests() {
 		f.Add(string(request.Device().Data), "pushkey")

@@ -96,7 +96,9 @@ func Target(raw string) string {
 func TargetOf(endpoint *url.URL) string { return hostName(endpoint) + endpoint.RequestURI() }
 
 // hostName returns the same name for all spellings of a host, so none of them gets a separate share. The URL is one that Parse returned.
-func hostName(u *url.URL) string { return net.JoinHostPort(strings.TrimSuffix(u.Hostname(), "."), portOf(u)) }
+func hostName(u *url.URL) string {
+	return net.JoinHostPort(strings.TrimSuffix(u.Hostname(), "."), portOf(u))
+}
 
 func portOf(u *url.URL) string {
 	if port := u.Port(); port != "" {
