@@ -135,14 +135,15 @@ func Ended() { metrics.notificationInFlight.Dec() }
 func Answered(status int, took time.Duration) { metrics.answered(status, took) }
 
 // Refused counts a notify request that was refused without being read.
-func Refused(status int) { metrics.refused(status) }
+func Refused(status int) { metrics.notification(status) }
 
 func (m *metricSet) answered(status int, took time.Duration) {
-	m.refused(status)
+	m.notification(status)
 	m.notificationSeconds.Observe(took.Seconds())
 }
 
-func (m *metricSet) refused(status int) {
+// notification counts a notify request by the status of its answer.
+func (m *metricSet) notification(status int) {
 	of, ok := m.ofStatuses.find(status)
 	if !ok {
 		of = m.ofStatuses.add(status, m.notifications.WithLabelValues(strconv.Itoa(status)))

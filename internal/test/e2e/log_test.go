@@ -15,11 +15,13 @@ func TestDataRacesAreFound(t *testing.T) {
 		http = "Write at 0x01 by goroutine 7:\n  caddyhttp.(*Server).serveHTTP3()\n  caddyhttp.(*App).Start()\n" +
 			"Previous read at 0x01 by goroutine 8:\n  caddyhttp.(*Server).ServeHTTP()\n"
 	)
+	clean := strings.Replace(own, "Start()", "keepStorageClean()\n  caddytls.(*TLS).Start()", 1)
 	below := strings.Replace(http, "  caddy", "  quic.Listen()\n  caddy", 1)
 	for name, test := range map[string]struct{ log, want string }{
 		"none":           {"serving\n", ""},
 		"ours":           {head + ours + tail, "\n" + ours},
 		"Caddy's own":    {head + own + tail, ""},
+		"its cleaning":   {head + clean + tail, ""},
 		"Caddy's HTTP/3": {head + http + tail, ""},
 		"below HTTP/3":   {head + below, "\n" + below},
 		"each of two":    {head + ours + tail + head + ours, "\n" + ours + "\n" + ours},

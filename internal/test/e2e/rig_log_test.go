@@ -75,9 +75,10 @@ func (b *logBuffer) String() string {
 
 // racesOfCaddy are data races within Caddy, each by the two functions that meet.
 var racesOfCaddy = [][2]string{
-	// Caddy starts its apps in any order. If a client connects meanwhile, an event about its certificate can be copied while the TLS app
-	// records that it has started.
+	// Caddy starts its apps in any order. If a client connects meanwhile, an event about its certificate can copy the TLS app while that
+	// records that it has started, or begins to clean its storage.
 	{"caddytls.(*TLS).CaddyModule()", "caddytls.(*TLS).Start()"},
+	{"caddytls.(*TLS).CaddyModule()", "caddytls.(*TLS).keepStorageClean()"},
 	// A server accepts connections before its part for HTTP/3 is made, and a request that comes meanwhile asks whether there is one.
 	{"caddyhttp.(*Server).ServeHTTP()", "caddyhttp.(*Server).serveHTTP3()"},
 }
