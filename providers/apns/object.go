@@ -22,7 +22,7 @@ func readObject(value json.RawMessage) object {
 	return lenient.Object(jsonwrite.AppendCompact(make([]byte, 0, len(value)), value))
 }
 
-// added is how many members a notification adds to an object.
+// added is room for the members that nearly all notifications add.
 const added = 4
 
 // clone returns a copy that can be changed, with room for more members.

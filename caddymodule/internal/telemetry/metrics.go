@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,9 +49,10 @@ type metricSet struct {
 	outboxRefusals       *prometheus.CounterVec
 	eventsForgotten      prometheus.Counter
 
-	ofStatuses table[int, prometheus.Counter]
-	ofPushes   table[seriesKey, *pushSeries]
-	ofDevices  table[devicesKey, prometheus.Counter]
+	ofStatuses sync.Map // prometheus.Counter by status
+	ofPushes   sync.Map // *pushSeries by seriesKey
+	many       atomic.Int64
+	ofDevices  sync.Map // prometheus.Counter by devicesKey
 }
 
 // devicesKey identifies the series that counts devices with a result.
@@ -144,11 +147,11 @@ func (m *metricSet) answered(status int, took time.Duration) {
 
 // notification counts a notify request by the status of its answer.
 func (m *metricSet) notification(status int) {
-	of, ok := m.ofStatuses.find(status)
+	of, ok := m.ofStatuses.Load(status)
 	if !ok {
-		of = m.ofStatuses.add(status, m.notifications.WithLabelValues(strconv.Itoa(status)))
+		of, _ = m.ofStatuses.LoadOrStore(status, m.notifications.WithLabelValues(strconv.Itoa(status)))
 	}
-	of.Inc()
+	of.(prometheus.Counter).Inc()
 }
 
 // refusal counts a request that was refused as a whole. The engine defines the reasons.
@@ -161,11 +164,11 @@ func (m *metricSet) device(app *gateway.App, result gateway.Result) {
 		pattern, provider = app.Pattern, app.ProviderName
 	}
 	k := devicesKey{pattern, provider, result}
-	of, ok := m.ofDevices.find(k)
+	of, ok := m.ofDevices.Load(k)
 	if !ok {
-		of = m.ofDevices.add(k, m.devices.WithLabelValues(pattern, provider, result.String()))
+		of, _ = m.ofDevices.LoadOrStore(k, m.devices.WithLabelValues(pattern, provider, result.String()))
 	}
-	of.Inc()
+	of.(prometheus.Counter).Inc()
 }
 
 // push counts an attempt.
@@ -190,10 +193,10 @@ func (m *metricSet) dropped(a *gateway.App, reason string, pushes int) {
 }
 
 func (m *metricSet) seriesOf(k seriesKey) *pushSeries {
-	if of, ok := m.ofPushes.find(k); ok {
-		return of
+	if of, ok := m.ofPushes.Load(k); ok {
+		return of.(*pushSeries)
 	}
-	if m.ofPushes.len() >= maxSeries {
+	if m.many.Add(1) > maxSeries {
 		k.reason = otherReason
 	}
 	of := &pushSeries{pushes: m.pushes.WithLabelValues(k.app, k.provider, k.outcome, k.reason)}
@@ -203,7 +206,8 @@ func (m *metricSet) seriesOf(k seriesKey) *pushSeries {
 	if k.outcome == providers.KindDelivered.String() {
 		of.age = m.deliveryAge.WithLabelValues(k.app, k.provider)
 	}
-	return m.ofPushes.add(k, of)
+	m.ofPushes.Store(k, of)
+	return of
 }
 
 // storeFailed counts a store's failure.

@@ -209,7 +209,7 @@ type way struct {
 
 // wayTo returns how a request with these headers reaches an endpoint.
 func (c *Client) wayTo(endpoint *url.URL, site providers.Site, header http.Header) (w way, err error) {
-	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil {
+	if endpoint == nil || endpoint.Scheme != "https" || endpoint.Hostname() == "" || endpoint.User != nil || isMadeUp(endpoint) {
 		return w, errNotParsed
 	}
 	if w.header = header; header == nil {
@@ -219,6 +219,11 @@ func (c *Client) wayTo(endpoint *url.URL, site providers.Site, header http.Heade
 		w.header = markOwn(w.header, site)
 	}
 	return w, err
+}
+
+// isMadeUp reports whether a URL cannot come from a text. Its members are written into the request as they are.
+func isMadeUp(u *url.URL) bool {
+	return u.Opaque != "" || strings.ContainsFunc(u.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f })
 }
 
 // way returns the transport, and the URL to send to.

@@ -95,9 +95,9 @@ func Target(raw string) string {
 // TargetOf is [Target] for an endpoint that [Parse] returned.
 func TargetOf(endpoint *url.URL) string { return hostName(endpoint) + endpoint.RequestURI() }
 
-// hostName returns the same name for all spellings of a host, so none of them gets a separate share. The URL is one that Parse returned.
+// hostName returns the same name for all spellings of a host, so none of them gets a separate share.
 func hostName(u *url.URL) string {
-	return net.JoinHostPort(strings.TrimSuffix(u.Hostname(), "."), portOf(u))
+	return net.JoinHostPort(strings.TrimSuffix(canonicalHost(u.Hostname()), "."), portOf(u))
 }
 
 func portOf(u *url.URL) string {

@@ -44,6 +44,32 @@ func TestAURLThatIsNoEndpointIsNotSentTo(t *testing.T) {
 	}
 }
 
+// No text is such a URL, and net/http may write its members into the request as they are.
+func TestAURLThatWasPutTogetherIsNotSentTo(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	server := providertest.NewTLSServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
+	c := newClient(t, Options{Options: network.Options{TrustedCA: server.CAFile}, AllowPrivate: []string{"127.0.0.1"}})
+	for _, change := range []func(*url.URL){
+		func(u *url.URL) { u.RawQuery = "a HTTP/1.1\r\nHost: other" },
+		func(u *url.URL) { u.RawQuery = "a b" },
+		func(u *url.URL) { u.RawQuery = "\x7f" },
+		func(u *url.URL) { u.Opaque = "//other.example.org/secret" },
+	} {
+		u, err := Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(u)
+		if _, err := c.Post(t.Context(), u, providers.Site{}, nil, nil); err == nil || Failed(err).Reason != "bad_endpoint" {
+			t.Errorf("%+v: got %v", u, err)
+		}
+	}
+	if asked.Load() {
+		t.Error("the server got a request")
+	}
+}
+
 func TestAClientWithoutOptionsIsAnError(t *testing.T) {
 	t.Parallel()
 	if c, err := NewClient(caddy.Context{}, nil); err == nil || c != nil {
