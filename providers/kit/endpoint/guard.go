@@ -18,6 +18,7 @@ import (
 
 	"github.com/matrix-push/caddy-matrix-push/internal/names"
 	"github.com/matrix-push/caddy-matrix-push/internal/nat64"
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/batched"
 )
 
 // errBlocked means that the guard blocked a request.
@@ -170,10 +171,11 @@ var errUnreachable = errors.New("the host's public addresses cannot be reached")
 
 // dialing returns how a transport connects through one of the guard's dialers. For a name with several addresses, net reports the
 // failure of only one of them. The name is blocked only if no other address could be connected to at another time.
-func (g *guard) dialing(dialer *net.Dialer) dialFunc {
+func (g *guard) dialing(dialer *net.Dialer) batched.DialFunc {
+	dial := batched.Dial(dialer.DialContext)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		a := &attempt{guard: g, host: address}
-		conn, err := dialer.DialContext(context.WithValue(ctx, attemptKey{}, a), network, g.absolute(address))
+		conn, err := dial(context.WithValue(ctx, attemptKey{}, a), network, g.absolute(address))
 		if err == nil {
 			return a.end(conn), nil
 		}
@@ -206,15 +208,13 @@ func (g *guard) absolute(address string) string {
 	return net.JoinHostPort(host+".", port)
 }
 
-// openDialer returns a dialer that connects to whatever the operator configured, except Caddy's admin endpoint.
-func openDialer() *net.Dialer {
-	return &net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error {
-		if isAdmin(address) {
-			return errBlocked
-		}
-		return nil
-	}}
-}
+// dialOpen connects to whatever the operator configured, except Caddy's admin endpoint.
+var dialOpen = batched.Dial((&net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error {
+	if isAdmin(address) {
+		return errBlocked
+	}
+	return nil
+}}).DialContext)
 
 // isAdmin reports whether an address may be that of Caddy's admin endpoint. Caddy does not show a module what the configuration says
 // about it, so these are the default addresses. At another address, the endpoint still never gets a request. It speaks plain HTTP or

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddypki"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/batched"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/roots"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
@@ -33,8 +34,8 @@ type transports struct {
 func newTransports(s *settings, g *guard) *transports {
 	t := &transports{
 		guarded: newTransport(g.dialing(g.dialer()), s.Roots),
-		open:    newTransport(openDialer().DialContext, s.Roots),
-		own:     newTransport(openDialer().DialContext, s.Roots),
+		open:    newTransport(dialOpen, s.Roots),
+		own:     newTransport(dialOpen, s.Roots),
 	}
 	t.open.Proxy = func(r *http.Request) (*url.URL, error) { return s.Proxy(r.URL) }
 	t.open.OnProxyConnectResponse = network.ProxyAnswered
@@ -42,15 +43,12 @@ func newTransports(s *settings, g *guard) *transports {
 	return t
 }
 
-// dialFunc is how a transport connects.
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
-
 // handshakeTimeout is how long a TLS handshake may take.
 const handshakeTimeout = 5 * time.Second
 
 // newTransport limits everything that a hostile server could stretch. The number of requests is limited earlier, by host, and that of
-// connections by the guard, by address.
-func newTransport(dial dialFunc, roots *x509.CertPool) *http.Transport {
+// connections by the guard, by address. The connections of dial are batched, which limits the time for writing.
+func newTransport(dial batched.DialFunc, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -63,9 +61,8 @@ func newTransport(dial dialFunc, roots *x509.CertPool) *http.Transport {
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:  15 * time.Second, // detects a connection that died silently
-			PingTimeout:      10 * time.Second,
-			WriteByteTimeout: 10 * time.Second,
+			SendPingTimeout: 15 * time.Second, // detects a connection that died silently
+			PingTimeout:     10 * time.Second,
 		},
 	}
 }
@@ -77,7 +74,7 @@ func (t *transports) dialOwn(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	conn, err := openDialer().DialContext(ctx, network, addr)
+	conn, err := t.own.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/batched"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
 
@@ -116,7 +117,7 @@ func newTransport(o Options) *http.Transport {
 	protocols.SetHTTP2(true)
 	protocols.SetHTTP1(!o.HTTP2Only)
 	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:            batched.Dial((&net.Dialer{Timeout: dialTimeout}).DialContext),
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return o.Settings.Proxy(r.URL) },
 		OnProxyConnectResponse: network.ProxyAnswered,
 		TLSClientConfig:        config,
@@ -126,9 +127,8 @@ func newTransport(o Options) *http.Transport {
 		DisableCompression:     true,
 		Protocols:              protocols,
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:  15 * time.Second, // detects a connection that died silently
-			PingTimeout:      5 * time.Second,
-			WriteByteTimeout: 10 * time.Second,
+			SendPingTimeout: 15 * time.Second, // detects a connection that died silently
+			PingTimeout:     5 * time.Second,
 		},
 	}
 }

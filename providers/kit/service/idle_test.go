@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/batched"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/pipetest"
 	"github.com/matrix-push/caddy-matrix-push/providers/kit/network"
 )
@@ -16,7 +17,7 @@ func pipedClient(t *testing.T, s *pipetest.Server) *Client {
 	t.Helper()
 	settings := &network.Settings{Roots: s.Roots, Proxy: func(*url.URL) (*url.URL, error) { return nil, nil }}
 	transport := newTransport(Options{Settings: settings})
-	transport.DialContext = s.Dial
+	transport.DialContext = batched.Dial(s.Dial)
 	c := &Client{host: "example.com", connections: &connections{dial: dialer(transport, "example.com:443")}}
 	t.Cleanup(c.connections.retire)
 	return c
