@@ -141,19 +141,26 @@ func (b *bench) prime(ctx context.Context) error {
 	return nil
 }
 
-// measure measures with a number of notifications a second. 0 means a closed loop.
+// measure measures with a number of notifications a second. 0 means a closed loop. A burst has neither.
 func (b *bench) measure(ctx context.Context, perSecond float64) (*measurement, error) {
 	once := func(duration time.Duration, seed uint64) *tally {
 		var t *tally
-		if perSecond == 0 {
+		switch {
+		case b.options.Burst > 0:
+			t = b.atOnce(ctx)
+		case perSecond == 0:
 			t = b.load.closed(ctx, duration)
-		} else {
+		default:
 			t = b.load.open(ctx, arrivals(perSecond, duration, seed))
 		}
 		b.taken += t.Answered
 		return t
 	}
-	if t := once(b.options.Warmup, 1); t.Failed > 0 && t.Failed == t.all() {
+	if b.options.Burst > 0 {
+		if err := b.openConnections(ctx); err != nil {
+			return nil, err
+		}
+	} else if t := once(b.options.Warmup, 1); t.Failed > 0 && t.Failed == t.all() {
 		return nil, errors.New("no notification was answered with 200 or 503")
 	}
 	if _, err := b.drain(ctx); err != nil {

@@ -29,6 +29,7 @@ type options struct {
 	Duration    time.Duration
 	Pairs       int
 	Sweep       bool
+	Burst       int
 	Idle        int
 	Records     int
 	Plot        string
@@ -120,6 +121,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "length of each measurement")
 	f.IntVar(&o.Pairs, "pairs", 5, "pairs of measurements; each side starts every other pair")
 	f.BoolVar(&o.Sweep, "sweep", false, "measure latency at rates from 10% to 120% of the gateway's throughput in a closed loop")
+	f.IntVar(&o.Burst, "burst", 0, "send this many notifications at once instead, on open connections, to a server that has sent no push yet")
 	f.IntVar(&o.Records, "records", 0, "records in the gateway's rejected store at its start; also measures the time to its first answer")
 	f.IntVar(&o.Idle, "idle", 0, "measure the memory of this many idle connections instead")
 	f.StringVar(&o.Plot, "plot", "", "draw latency against load into this SVG `file`; implies -sweep")
@@ -138,7 +140,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: there are only flags", f.Arg(0))
 	}
-	if err := o.checkPeer(f); err != nil {
+	if err := errors.Join(o.checkPeer(f), o.checkBurst(f)); err != nil {
 		return nil, err
 	}
 	return o, o.complete(against)

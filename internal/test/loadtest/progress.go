@@ -12,7 +12,7 @@ import (
 const (
 	// startTime is about how long the processes of a measurement take to start and to stop.
 	startTime = time.Second
-	// idleTime is about how long it takes to open an idle connection.
+	// idleTime is about how long it takes to open a connection.
 	idleTime = 2 * time.Millisecond
 )
 
@@ -33,8 +33,11 @@ func (o *options) measurements() int {
 
 // each returns about how long a measurement takes.
 func (o *options) each() time.Duration {
-	if o.Idle > 0 {
+	switch {
+	case o.Idle > 0:
 		return startTime + time.Duration(o.Idle)*idleTime
+	case o.Burst > 0:
+		return startTime + time.Duration(o.Burst)*idleTime + o.Latency
 	}
 	return startTime + o.Warmup + o.Duration
 }

@@ -16,6 +16,7 @@ func TestTheRunTellsHowLongItTakes(t *testing.T) {
 		"-rate 500":                  "10 measurements, which take about 1m20s in all\n",
 		"-sweep":                     "71 measurements, which take about 9m28s in all\n",
 		"-plot latency.svg -pairs 1": "15 measurements, which take about 2m0s in all\n",
+		"-burst 2000 -latency 1s":    "10 measurements, which take about 1m0s in all\n",
 		"-provider rejected -idle 10000 -pairs 3": "6 measurements, which take about 2m6s in all\n",
 	} {
 		o, err := parse(strings.Fields(args), io.Discard)
