@@ -123,11 +123,11 @@ func leaseIn(t testing.TB, b *Box, patience time.Duration) (ids []string) {
 	return ids
 }
 
-// drain leases and settles all that is due, and returns the IDs.
+// drain leases and settles all that is due, and returns the IDs. On a busy machine, it may take a while until all shards have answered.
 func drain(t testing.TB, b *Box) (ids []string) {
 	t.Helper()
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), 250*time.Millisecond)
 		leased, err := b.Lease(ctx, app, 100)
 		cancel()
 		if err != nil {

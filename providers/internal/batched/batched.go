@@ -18,7 +18,7 @@ const (
 	// writeTimeout is how long the network may accept nothing before writing fails.
 	writeTimeout = 10 * time.Second
 	// readTimeout is how long answers are still read after writing failed.
-	readTimeout = 5 * time.Second
+	readTimeout = time.Second
 	// closeTimeout is how long Close waits until everything is sent.
 	closeTimeout = time.Second
 )
