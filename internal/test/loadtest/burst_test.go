@@ -28,8 +28,11 @@ func TestABurstIsSentAtOnceToAServerThatHasSentNoPush(t *testing.T) {
 					t.Errorf("%s: of %d, %d were answered with 200, and there were %d pushes on %d connections",
 						v.Name, m.all(), m.Answered, m.Received.Pushes, m.Received.Connections)
 				}
-				if m.Elapsed < latency || m.Elapsed > burst/4*latency {
-					t.Errorf("%s: %d pushes at once took %s", v.Name, burst, m.Elapsed)
+				if writers := len(b.load.writers); writers != burst { // each sends one, and waits for no other
+					t.Errorf("%s: %d writers send the burst", v.Name, writers)
+				}
+				if m.Elapsed < latency {
+					t.Errorf("%s: the burst took %s", v.Name, m.Elapsed)
 				}
 				if r, err := b.received(); err != nil || r.Pushes != burst {
 					t.Errorf("%s: in all, there were %d pushes: %v", v.Name, r.Pushes, err)

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/matrix-push/caddy-matrix-push/providers/internal/batched"
 	"github.com/matrix-push/caddy-matrix-push/providers/internal/test/pipetest"
 )
 
@@ -16,7 +17,7 @@ func TestAnIdleConnectionIsClosedAfterAWhile(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := pipetest.New(t, http2, created)
-				transport := newTransport(s.Dial, s.Roots)
+				transport := newTransport(batched.Dial(s.Dial), s.Roots)
 				t.Cleanup(transport.CloseIdleConnections)
 				for made := range int64(2) {
 					for range 3 {
