@@ -67,6 +67,7 @@ func TestMessagesWaitForABrowserThatIsAway(t *testing.T) {
 	if bodies := third.bodies(1); bodies != "g" {
 		t.Errorf("it gets %s", bodies)
 	}
+	s.WaitAcks(endpoint, 7) // else the fourth may get it too
 	// A second connection of a browser closes the first.
 	fourth := connect(t, s, b.uaid)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
