@@ -259,6 +259,7 @@ func TestWhoeverWaitsIsLetInWhenMoreMayRunAndTheBoundStays(t *testing.T) {
 		wait(1)
 		want(8, 2)
 		time.Sleep(time.Second) // all have left
+		synctest.Wait()
 		wait(8)
 		want(10, 2)
 		time.Sleep(time.Hour)

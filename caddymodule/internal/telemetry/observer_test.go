@@ -194,8 +194,9 @@ func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
 		core, logs := zapobserver.New(zapcore.InfoLevel)
 		o := &Observer{logger: zap.New(core), emit: func(string, map[string]any) {}}
 		ios, all := &gateway.App{Pattern: "full.ios", ProviderName: "apns"}, &gateway.App{Pattern: "full.*", ProviderName: "unifiedpush"}
-		counted := func(app *gateway.App, why gateway.Refusal) float64 {
-			return valueOf(t, metrics.outboxRefusals.WithLabelValues(app.Pattern, app.ProviderName, string(why)))
+		counted := make(map[gateway.Refusal]func() float64)
+		for _, why := range []gateway.Refusal{gateway.RefusedFull, gateway.RefusedStranger, gateway.RefusedDevice} {
+			counted[why] = growth(t, metrics.outboxRefusals.WithLabelValues(all.Pattern, all.ProviderName, string(why)))
 		}
 		for range 3 {
 			for range 10 {
@@ -209,8 +210,8 @@ func TestAFullOutboxIsWarnedOfOnceAMinuteForEachApp(t *testing.T) {
 		if n := len(logs.FilterLevelExact(zapcore.WarnLevel).FilterMessage("outbox full: pushes are refused").All()); n != 6 || logs.Len() != 6 {
 			t.Errorf("%d warnings in %d lines, want 6", n, logs.Len())
 		}
-		for _, why := range []gateway.Refusal{gateway.RefusedFull, gateway.RefusedStranger, gateway.RefusedDevice} {
-			if n := counted(all, why); n != 30 {
+		for why, counted := range counted {
+			if n := counted(); n != 30 {
 				t.Errorf("%v were counted as %s, want 30", n, why)
 			}
 		}
@@ -231,6 +232,13 @@ func TestAPushThatMadeWayIsNoAttempt(t *testing.T) {
 	if n := len(durations); n != 0 {
 		t.Errorf("%d durations were observed, want none", n)
 	}
+}
+
+// growth returns a function that says how much a counter has grown since. Counters are not set back when a test runs again.
+func growth(t *testing.T, c prometheus.Counter) func() float64 {
+	t.Helper()
+	before := valueOf(t, c)
+	return func() float64 { return valueOf(t, c) - before }
 }
 
 func valueOf(t *testing.T, c prometheus.Counter) float64 {
