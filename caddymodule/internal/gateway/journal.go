@@ -20,7 +20,7 @@ const maxAccounts = 8192
 // concurrent use.
 type journal struct {
 	mu       sync.Mutex
-	accounts *simplelru.LRU[rejected.Key, Account]
+	accounts *simplelru.LRU[rejected.Key, *Account]
 	apps     map[string]*chronicle
 }
 
@@ -46,7 +46,7 @@ type Account struct {
 }
 
 func newJournal() *journal {
-	accounts, err := simplelru.NewLRU[rejected.Key, Account](maxAccounts, nil)
+	accounts, err := simplelru.NewLRU[rejected.Key, *Account](maxAccounts, nil)
 	if err != nil {
 		panic(err) // the size is not positive
 	}
@@ -64,13 +64,18 @@ func (j *journal) note(a Attempt, now time.Time) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	switch last, _ := j.accounts.Peek(a.Key); {
+	last, known := j.accounts.Get(a.Key)
+	if !known {
+		last = new(Account)
+		j.accounts.Add(a.Key, last)
+	}
+	switch {
 	case a.Outcome.Kind == providers.KindDelivered:
 		account.delivered = now
 	case !a.Result.dead():
 		account.delivered = last.delivered
 	}
-	j.accounts.Add(a.Key, account)
+	*last = account
 	c := j.apps[account.App]
 	if c == nil {
 		c = &chronicle{troubles: make(map[string]*Trouble)}
@@ -118,7 +123,10 @@ func (j *journal) of(app *App) (delivered time.Time, troubles []Trouble) {
 func (j *journal) account(k rejected.Key) (Account, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.accounts.Peek(k)
+	if a, known := j.accounts.Peek(k); known {
+		return *a, true
+	}
+	return Account{}, false
 }
 
 // deliveredSince reports whether a push was delivered to a device after a time.

@@ -142,8 +142,8 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 	case s.Provider == fcm:
 		_, _ = io.WriteString(w, `{"name":"projects/`+project+`/messages/0:1"}`)
-	default:
-		_, _ = io.WriteString(w, "{}")
+	default: // APNs, which answers without a body,
+		// https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns.
 	}
 }
 
