@@ -142,8 +142,8 @@ func errUnread(w http.ResponseWriter, r *http.Request, err error, limit int64) *
 	return gateway.ErrIncomplete()
 }
 
-// bodyTime is how long a client may take to send the body. Homeservers send it at once, and wait at most a minute for the answer. Caddy has
-// no limit, unless the operator sets read_body.
+// bodyTime is how long a client may take to send the body. Homeservers send it at once, and wait at most a minute for the answer. Caddy
+// limits only how long a client pauses, by default to a minute, unless the operator sets read_body.
 const bodyTime = 30 * time.Second
 
 // limitReading sets a deadline for reading the body, and reports whether it did. Without it, a client that stops halfway could hold its
