@@ -34,6 +34,9 @@ func TestTheJournalDoesNotGrowWithoutEnd(t *testing.T) {
 	j := newJournal()
 	for i := range maxAccounts + 10 {
 		j.note(attemptOf("app", fmt.Sprint(i), providers.Retry(fmt.Sprint("reason_", i), 0, nil)), time.Now())
+		if i == maxAccounts/2 {
+			j.note(attemptOf("app", "1", providers.Delivered()), time.Now())
+		}
 	}
 	if n := j.accounts.Len(); n != maxAccounts {
 		t.Errorf("it has %d accounts", n)
@@ -43,6 +46,9 @@ func TestTheJournalDoesNotGrowWithoutEnd(t *testing.T) {
 	}
 	if _, ok := j.account(rejected.KeyOf("app", "0")); ok {
 		t.Error("the oldest is still there")
+	}
+	if _, ok := j.account(rejected.KeyOf("app", "1")); !ok {
+		t.Error("one that was used again is not there")
 	}
 	if _, ok := j.account(rejected.KeyOf("app", fmt.Sprint(maxAccounts+9))); !ok {
 		t.Error("the latest is not there")
