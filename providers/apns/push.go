@@ -120,14 +120,12 @@ func (p *Provider) header(push *providers.Push, m message) http.Header {
 	if pushType.Once {
 		expiration = 0
 	}
-	// One allocation for all values.
-	values := []string{p.topic, pushType.Name, strconv.Itoa(priority), strconv.FormatInt(expiration, 10), push.ID}
 	header := http.Header{
-		"Apns-Topic":      values[0:1:1],
-		"Apns-Push-Type":  values[1:2:2],
-		"Apns-Priority":   values[2:3:3],
-		"Apns-Expiration": values[3:4:4],
-		"Apns-Id":         values[4:5:5],
+		"Apns-Topic":      {p.topic},
+		"Apns-Push-Type":  {pushType.Name},
+		"Apns-Priority":   {strconv.Itoa(priority)},
+		"Apns-Expiration": {strconv.FormatInt(expiration, 10)},
+		"Apns-Id":         {push.ID},
 		"Content-Type":    contentType,
 		"User-Agent":      userAgent,
 	}

@@ -240,14 +240,14 @@ func (c *connection) write() {
 }
 
 // next returns the next reply or message for the browser; nil if there is none. What another connection did not get through is sent again.
-// A connection that ended gets no message, else the message would count as sent. The service's lock is held.
+// Before hello, and after it has ended, a connection gets no message, which would count as sent. The service's lock is held.
 func (c *connection) next() any {
 	if len(c.replies) > 0 {
 		m := c.replies[0]
 		c.replies = c.replies[1:]
 		return m
 	}
-	if ended := c.s.users[c.uaid] != c || c.ctx.Err() != nil; c.uaid == "" || c.s.held || ended {
+	if c.s.held || c.s.users[c.uaid] != c || c.ctx.Err() != nil {
 		return nil
 	}
 	for _, sub := range c.s.subscriptions {
